@@ -1,0 +1,16 @@
+//! chartbench: a benchmark harness and model comparison for chart question answering.
+//!
+//! Arrows between the modules point one way (a test checks them):
+//! `cmd` → `runner`, `report` → `adapter`, `record`, `metric` → `nn`, `preprocess`, `dataset`, `config` → `sample`.
+
+pub mod adapter;
+pub mod cmd;
+pub mod config;
+pub mod dataset;
+pub mod metric;
+pub mod nn;
+pub mod preprocess;
+pub mod record;
+pub mod report;
+pub mod runner;
+pub mod sample;

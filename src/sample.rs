@@ -1,0 +1,157 @@
+//! The plain data every other module shares: charts, questions, gold answers and predictions.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// Something that produces an encoded image (PNG, JPEG, ...) when asked: a drawn chart, a blank one.
+pub trait Draw: Send + Sync {
+    /// The encoded image file, as it would lie on disk.
+    fn encoded(&self) -> Result<Vec<u8>>;
+}
+
+/// Where a chart's image comes from. Nothing is read or drawn before [`ImageRef::bytes`].
+#[derive(Clone)]
+pub enum ImageRef {
+    /// An image file on disk; its format is told by its content, never by its extension.
+    File(PathBuf),
+    /// An image made on demand.
+    Drawn(Arc<dyn Draw>),
+}
+
+impl ImageRef {
+    /// The encoded image.
+    ///
+    /// # Errors
+    /// Names the file when it cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::File(path) => {
+                std::fs::read(path).with_context(|| format!("cannot read the chart image {}", path.display()))
+            }
+            Self::Drawn(source) => source.encoded(),
+        }
+    }
+}
+
+impl fmt::Debug for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Drawn(_) => f.write_str("Drawn"),
+        }
+    }
+}
+
+/// One chart of a benchmark.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// Unique within the benchmark, e.g. `PMC3104219___1471-2458-11-S4-S6-2`.
+    pub id: String,
+    pub image: ImageRef,
+    /// As the data set spells it in lower case, e.g. `line`, `vertical bar`; absent where it is not annotated.
+    pub chart_type: Option<String>,
+}
+
+/// RealCQA's five answer types; other data sets leave it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerType {
+    String,
+    Numerical,
+    Binary,
+    RankedList,
+    UnrankedList,
+}
+
+/// RealCQA's question taxonomy, told by the first digit of its `taxonomy id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taxonomy {
+    Root,
+    Structural,
+    Retrieval,
+    Reasoning,
+}
+
+/// A gold answer, whole: never cut to a token limit, list answers kept as lists.
+///
+/// In JSON a text is a string and a list is an array (RealCQA nests lists at times).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Gold {
+    Text(String),
+    List(Vec<Gold>),
+}
+
+impl Gold {
+    /// The answer as one text; a list's items are joined by `", "`, inner lists likewise.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::List(items) => Cow::Owned(items.iter().map(Gold::text).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+impl From<&str> for Gold {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// A model's answer, raw: as decoded, before any normalisation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Prediction(pub String);
+
+/// One question about one chart.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Unique within the benchmark.
+    pub id: String,
+    pub text: String,
+    pub gold: Gold,
+    pub answer_type: Option<AnswerType>,
+    pub taxonomy: Option<Taxonomy>,
+    /// The question's template where the data set has templates (RealCQA: `QID`); the blind prior is learned by it.
+    pub template: Option<String>,
+}
+
+/// A chart with the questions asked about it: the unit in which work reaches an adapter, because a chart
+/// read once can serve all its questions.
+#[derive(Clone, Debug)]
+pub struct ChartQuestions {
+    pub chart: Chart,
+    pub questions: Vec<Question>,
+}
+
+/// A loaded benchmark split: a fixed list of questions, in a fixed order.
+#[derive(Clone, Debug)]
+pub struct QuestionSet {
+    /// The benchmark's name, e.g. `realcqa`.
+    pub benchmark: String,
+    /// Charts in the order they are asked, each with at least one question.
+    pub charts: Vec<ChartQuestions>,
+}
+
+impl QuestionSet {
+    /// How many questions there are.
+    pub fn len(&self) -> usize {
+        self.charts.iter().map(|chart| chart.questions.len()).sum()
+    }
+
+    /// Whether there is no question at all.
+    pub fn is_empty(&self) -> bool {
+        self.charts.is_empty()
+    }
+
+    /// Every question with its chart, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Chart, &Question)> {
+        self.charts.iter().flat_map(|entry| entry.questions.iter().map(move |question| (&entry.chart, question)))
+    }
+}
