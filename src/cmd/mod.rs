@@ -1,1 +1,96 @@
-//! (being built)
+//! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with failed adapters or
+//! questions, 2 the user's mistake (one clear line).
+
+mod ask;
+mod compare;
+mod data;
+mod leaderboard;
+mod list;
+mod options;
+mod progress;
+mod run;
+mod score;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// How a command that did not err ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    /// It finished, but an adapter or a question failed; what failed was told on stderr.
+    Failures,
+}
+
+#[derive(Parser)]
+#[command(name = "chartbench", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer a benchmark with each adapter; started again, a run resumes where it stopped
+    Run(run::Args),
+    /// Score predictions made elsewhere
+    Score(score::Args),
+    /// Compare two runs: both values, the difference, questions fixed and broken
+    Compare(compare::Args),
+    /// One table over many runs
+    Leaderboard(leaderboard::Args),
+    /// Answer one question about one image
+    Ask(ask::Args),
+    /// List adapters, benchmarks and metrics
+    List(list::Args),
+    /// Make data sets
+    Data(data::Args),
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Ask(args) => ask::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Data(args) => data::run(&args),
+    };
+    match result {
+        Ok(Status::Done) => ExitCode::SUCCESS,
+        Ok(Status::Failures) => ExitCode::from(1),
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// An error with its causes, in order, on one line.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the reader of our stdout went away (`| head`): not an error of ours.
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Writes to stdout; unlike `print!` it does not panic when the reader went away.
+///
+/// # Errors
+/// What the write returns.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}

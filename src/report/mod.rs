@@ -1,1 +1,13 @@
-//! (being built)
+//! Stored runs as tables: the leaderboard and the comparison, for the terminal, Markdown, CSV and JSON.
+
+mod compare;
+mod leaderboard;
+mod slice;
+mod splice;
+mod table;
+
+pub use compare::compare;
+pub use leaderboard::Leaderboard;
+pub use slice::Dimension;
+pub use splice::splice;
+pub use table::{Align, Cell, Column, Table};

@@ -1,1 +1,101 @@
-//! (being built)
+//! Answering a question set with an adapter: what is left to ask, in which batches, and the loop that records each
+//! answer as it comes. The runner sees only the adapter trait; what happens is told through [`Event`]s.
+
+mod events;
+mod plan;
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+pub use events::Event;
+use plan::batches;
+
+use crate::adapter::{Adapter, Answer};
+use crate::record::{PredictionLog, PredictionRecord};
+use crate::sample::{Chart, ChartQuestions, Question, QuestionSet};
+
+/// How an adapter's part of a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub questions: usize,
+    /// Questions whose row holds an error, and the first such error.
+    pub failed: usize,
+    pub first_error: Option<String>,
+}
+
+/// Asks `adapter` every question of `set` that `log` does not hold yet, at most `batch` at a time, and appends each
+/// batch of answers to the log as soon as it is there. A question that fails is a row with its error.
+///
+/// # Errors
+/// A log that holds other questions, or cannot be appended to.
+pub fn answer_all(
+    adapter: &mut dyn Adapter,
+    set: &QuestionSet,
+    log: &mut PredictionLog,
+    batch: usize,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
+    let id = adapter.identity().id.clone();
+    let work = batches(set, log.records(), batch)?;
+    observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: log.records().len() });
+    for charts in work {
+        let started = Instant::now();
+        let answers = adapter.answer(&charts);
+        let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
+        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
+        let records = records(&charts, answers, latency_ms)?;
+        log.append(records)?;
+        observe(Event::Answered { questions: asked });
+    }
+    let errors: Vec<&String> = log.records().iter().filter_map(|record| record.error.as_ref()).collect();
+    let outcome = Outcome {
+        questions: log.records().len(),
+        failed: errors.len(),
+        first_error: errors.first().map(|&error| error.clone()),
+    };
+    observe(Event::AdapterFinished { id: &id, outcome: &outcome });
+    Ok(outcome)
+}
+
+/// Pairs the charts of one call with its answers.
+fn records(
+    charts: &[ChartQuestions],
+    answers: Vec<Vec<Result<Answer>>>,
+    latency_ms: f64,
+) -> Result<Vec<PredictionRecord>> {
+    ensure!(
+        answers.len() == charts.len()
+            && charts.iter().zip(&answers).all(|(entry, answers)| entry.questions.len() == answers.len()),
+        "the adapter did not answer every question of a call: a bug in the adapter"
+    );
+    let pairs = charts.iter().zip(answers).flat_map(|(entry, answers)| {
+        entry.questions.iter().zip(answers).map(move |(question, answer)| (&entry.chart, question, answer))
+    });
+    Ok(pairs.map(|(chart, question, answer)| record(chart, question, answer, latency_ms)).collect())
+}
+
+fn record(chart: &Chart, question: &Question, answer: Result<Answer>, latency_ms: f64) -> PredictionRecord {
+    let (prediction, token_ids, error) = match answer {
+        Ok(answer) => (Some(answer.prediction), answer.token_ids, None),
+        Err(error) => (None, Vec::new(), Some(format!("{error:#}"))),
+    };
+    PredictionRecord {
+        id: question.id.clone(),
+        chart: chart.id.clone(),
+        question: question.text.clone(),
+        gold: question.gold.clone(),
+        answer_type: question.answer_type,
+        taxonomy: question.taxonomy,
+        chart_type: chart.chart_type.clone(),
+        source: question.source.clone(),
+        prediction,
+        token_ids,
+        error,
+        // Microseconds are as far as a wall clock can be believed.
+        latency_ms: (latency_ms * 1e3).round() / 1e3,
+    }
+}
+
+#[cfg(test)]
+mod tests;

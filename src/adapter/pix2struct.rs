@@ -1,0 +1,181 @@
+//! MatCha and every other Pix2Struct checkpoint (arXiv:2210.03347, 2212.09662): the question is drawn above the
+//! chart, the picture is cut into patches, and the answer is decoded greedily.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use include_dir::{Dir, include_dir};
+use tempfile::TempDir;
+
+use super::{Adapter, Answer, HubOptions, Identity, Setup, weights};
+use crate::config::{HeaderFontSource, Pix2StructSpec, WeightsSource};
+use crate::nn::pix2struct::{Config, Encoded, Model};
+use crate::nn::{Checkpoint, Tokenizer, generation};
+use crate::preprocess::{HeaderFont, Processor, decode};
+use crate::sample::{ChartQuestions, Prediction, Question};
+
+static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny");
+
+/// The hub file in which the reference implementation draws its headers.
+const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
+
+/// A loaded Pix2Struct with its processor and tokenizer.
+pub struct Pix2Struct {
+    identity: Identity,
+    processor: Processor,
+    font: HeaderFont,
+    tokenizer: Tokenizer,
+    model: Model,
+    max_new_tokens: usize,
+}
+
+impl Pix2Struct {
+    /// Finds and loads the checkpoint.
+    ///
+    /// # Errors
+    /// Weights that cannot be found, or files that are not those of a Pix2Struct.
+    pub fn load(setup: &Setup<'_>, spec: &Pix2StructSpec) -> Result<Self> {
+        let folder = ModelFolder::locate(setup, &spec.weights)?;
+        let dir = folder.path();
+        let config = Config::read(dir)?;
+        let mut processor = Processor::read(dir)?;
+        if let Some(max_patches) = setup.overrides.max_patches.or(spec.max_patches) {
+            processor = processor.with_max_patches(max_patches);
+        }
+        let tokenizer = Tokenizer::read(dir, config.vocab_size())?;
+        let checkpoint = Checkpoint::open(dir)?;
+        let model = Model::load(&config, &checkpoint, setup.device)?;
+        let font = header_font(setup, spec.header_font)?;
+        let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+        let settings = [
+            ("family", "pix2struct".to_owned()),
+            ("weights", folder.origin),
+            ("weights_sha256", checkpoint.sha256()?),
+            ("dtype", "f32".to_owned()),
+            ("prompt", "the question as header text".to_owned()),
+            ("header_font", font.name().to_owned()),
+            ("header_font_sha256", font.sha256().to_owned()),
+            ("max_patches", processor.max_patches().to_string()),
+            ("decoding", "greedy".to_owned()),
+            ("max_new_tokens", max_new_tokens.to_string()),
+        ];
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let identity = Identity { id: setup.spec.id.clone(), settings };
+        Ok(Self { identity, processor, font, tokenizer, model, max_new_tokens })
+    }
+
+    /// Encodes one chart under each of its questions; the image is decoded once.
+    fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Encoded>> {
+        let image = entry.chart.image.bytes().and_then(|bytes| decode(&bytes, &entry.chart.id));
+        let encode = |question: &Question| {
+            let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+            let patches = self
+                .processor
+                .patches(image, Some((&self.font, &question.text)))
+                .with_context(|| format!("chart {}", entry.chart.id))?;
+            self.model.encode(&patches.data)
+        };
+        entry.questions.iter().map(encode).collect()
+    }
+
+    fn decode(&self, ids: Vec<u32>) -> Result<Answer> {
+        Ok(Answer { prediction: Prediction(self.tokenizer.decode(&ids)?), token_ids: ids })
+    }
+}
+
+impl Adapter for Pix2Struct {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
+        let encoded: Vec<Vec<Result<Encoded>>> = work.iter().map(|entry| self.encode(entry)).collect();
+        let good: Vec<&Encoded> = encoded.iter().flatten().filter_map(|encoded| encoded.as_ref().ok()).collect();
+        let generated = generation::greedy(&self.model, &good, self.max_new_tokens);
+        let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
+        let mut answer = |encoded: Result<Encoded>| {
+            encoded?;
+            match &mut generated {
+                Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")?),
+                Err(error) => Err(anyhow::anyhow!("{error}")),
+            }
+        };
+        encoded.into_iter().map(|chart| chart.into_iter().map(&mut answer).collect()).collect()
+    }
+}
+
+/// A checkpoint folder, and how the manifest names where it came from.
+struct ModelFolder {
+    location: Location,
+    origin: String,
+}
+
+enum Location {
+    OnDisk(PathBuf),
+    /// An embedded checkpoint, unpacked for as long as it is being loaded.
+    Unpacked(TempDir),
+}
+
+impl ModelFolder {
+    fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
+        let explicit = setup.overrides.weights.as_deref();
+        match source {
+            WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
+            WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),
+            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, setup.hub),
+        }
+    }
+
+    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, hub: &HubOptions) -> Result<Self> {
+        let path = weights::locate(repo, revision, explicit, hub)?;
+        // A path says nothing of what lies there, and differs from machine to machine: the hash tells it.
+        let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
+        Ok(Self { location: Location::OnDisk(path), origin })
+    }
+
+    fn unpack(name: &str) -> Result<Self> {
+        let unpack = || -> Result<TempDir> {
+            let dir = tempfile::tempdir()?;
+            FIXTURES.extract(dir.path())?;
+            Ok(dir)
+        };
+        let dir = unpack().with_context(|| format!("cannot unpack the embedded checkpoint {name}"))?;
+        Ok(Self { location: Location::Unpacked(dir), origin: format!("embedded {name}") })
+    }
+
+    fn path(&self) -> &Path {
+        match &self.location {
+            Location::OnDisk(path) => path,
+            Location::Unpacked(dir) => dir.path(),
+        }
+    }
+}
+
+/// The font named by flag, else the reference's hub file, else (with a note) the embedded one.
+fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
+    if let Some(path) = &setup.overrides.header_font {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the header font {}", path.display()))?;
+        let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
+        return HeaderFont::new(bytes, &name).with_context(|| format!("header font {}", path.display()));
+    }
+    if source == HeaderFontSource::Embedded {
+        return HeaderFont::embedded();
+    }
+    let (repo, file) = REFERENCE_FONT;
+    match weights::file(repo, file, setup.hub) {
+        Ok(path) => {
+            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            HeaderFont::new(bytes, file).with_context(|| format!("header font {}", path.display()))
+        }
+        Err(error) => {
+            eprintln!(
+                "note: {}: headers are drawn in the embedded DejaVu Sans, the reference's {file} cannot be had \
+                 ({error:#}); --header-font FILE names a font",
+                setup.name
+            );
+            HeaderFont::embedded()
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Flags that several commands share, and what they turn into.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
+use clap::ValueEnum;
+
+use crate::adapter::{HubOptions, Overrides};
+use crate::config::{AdapterSpec, BLANK_PREFIX, Family};
+
+/// Which adapters answer, and with which weights, font, limits and hardware.
+#[derive(clap::Args)]
+pub struct AdapterArgs {
+    /// Adapters to ask, separated by commas; `blank+NAME` is NAME with a blank image instead of the chart
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub adapters: Vec<String>,
+    /// Folder of more adapter files (*.toml)
+    #[arg(long, value_name = "DIR")]
+    pub adapters_dir: Option<PathBuf>,
+    /// Checkpoint folder in the Hugging Face layout; NAME=DIR where several adapters need one
+    #[arg(long, value_name = "[NAME=]DIR")]
+    pub weights: Vec<String>,
+    /// Font file for the question drawn above the chart
+    #[arg(long, value_name = "FILE")]
+    pub header_font: Option<PathBuf>,
+    /// Patch budget an image is scaled to fill
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_patches: Option<usize>,
+    /// Longest answer in tokens
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_new_tokens: Option<usize>,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// Never ask a model hub for weights or fonts
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+/// A count that must not be zero.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// An adapter that was asked for.
+pub struct Requested {
+    /// The row's name, `blank+` included.
+    pub name: String,
+    pub spec: AdapterSpec,
+    pub blank: bool,
+    pub overrides: Overrides,
+}
+
+impl AdapterArgs {
+    /// The adapters asked for, or `default`; unknown and doubled names are refused before any work.
+    ///
+    /// # Errors
+    /// An unknown or doubled name, or `--weights` that does not fit the names.
+    pub fn requested(&self, default: &[&str]) -> Result<Vec<Requested>> {
+        let names: Vec<String> = match self.adapters.as_slice() {
+            [] => default.iter().map(|&name| name.to_owned()).collect(),
+            names => names.iter().map(|name| name.trim().to_owned()).collect(),
+        };
+        let mut requested: Vec<Requested> = Vec::new();
+        for name in names {
+            ensure!(requested.iter().all(|other| other.name != name), "adapter `{name}` is named twice");
+            let (base, blank) = name.strip_prefix(BLANK_PREFIX).map_or((name.as_str(), false), |base| (base, true));
+            let spec = AdapterSpec::find(base, self.adapters_dir.as_deref())?;
+            let overrides = Overrides {
+                weights: None,
+                header_font: self.header_font.clone(),
+                max_patches: self.max_patches,
+                max_new_tokens: self.max_new_tokens,
+            };
+            requested.push(Requested { name, spec, blank, overrides });
+        }
+        self.give_weights(&mut requested)?;
+        Ok(requested)
+    }
+
+    fn give_weights(&self, requested: &mut [Requested]) -> Result<()> {
+        for flag in &self.weights {
+            let (name, dir) = match flag.split_once('=') {
+                Some((name, dir)) if !name.contains(['/', '.']) => (Some(name), dir),
+                _ => (None, flag.as_str()),
+            };
+            let models = requested.iter_mut().filter(|adapter| matches!(adapter.spec.family, Family::Pix2Struct(_)));
+            let mut meant: Vec<&mut Requested> = match name {
+                Some(name) => models.filter(|adapter| adapter.spec.id == name).collect(),
+                None => models.collect(),
+            };
+            let mut ids: Vec<&str> = meant.iter().map(|adapter| adapter.spec.id.as_str()).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            match ids.as_slice() {
+                [_] => {}
+                [] => bail!("--weights {flag}: no such adapter among --adapters takes weights"),
+                ids => bail!("--weights {dir} could be for any of {}: write --weights NAME={dir}", ids.join(", ")),
+            }
+            for adapter in &mut meant {
+                ensure!(adapter.overrides.weights.is_none(), "--weights is given twice for {}", adapter.spec.id);
+                adapter.overrides.weights = Some(PathBuf::from(dir));
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A device this build or machine does not have.
+    pub fn device(&self) -> Result<Device> {
+        match self.device {
+            DeviceName::Cpu => Ok(Device::Cpu),
+            DeviceName::Cuda => Device::new_cuda(0).context(
+                "--device cuda: no usable CUDA device (this needs a build with `--features cuda` and an NVIDIA GPU)",
+            ),
+            DeviceName::Metal => Device::new_metal(0).context(
+                "--device metal: no usable Metal device (this needs a build with `--features metal` on a Mac)",
+            ),
+        }
+    }
+
+    /// How the hub is used; endpoint, cache and token come from the environment.
+    pub fn hub(&self) -> HubOptions {
+        HubOptions { offline: self.offline, ..HubOptions::from_env() }
+    }
+
+    /// Sizes the thread pools. Must come before any tensor work.
+    ///
+    /// # Errors
+    /// A pool that is already there.
+    pub fn start_threads(&self) -> Result<usize> {
+        let threads = match self.threads {
+            Some(threads) => threads,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        // SAFETY: called at the start of a command, while the process has a single thread.
+        unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the thread pool")?;
+        Ok(threads)
+    }
+}

@@ -1,0 +1,82 @@
+//! Progress on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::runner::Event;
+
+/// How often a line is written when stderr is not a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Draws a run's events.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    line: Option<Line>,
+}
+
+struct Line {
+    id: String,
+    total: usize,
+    before: usize,
+    done: usize,
+    started: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        Self { bar: None, line: None }
+    }
+
+    /// Takes in one event.
+    pub fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::AdapterStarted { id, questions, already_answered } => self.start(id, questions, already_answered),
+            Event::Answered { questions } => self.advance(questions),
+            Event::AdapterFinished { id, outcome } => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                let spent = self.line.take().map_or(Duration::ZERO, |line| line.started.elapsed());
+                let failed = if outcome.failed > 0 { format!(", {} failed", outcome.failed) } else { String::new() };
+                eprintln!("{id}: {} questions answered{failed} in {}", outcome.questions, HumanDuration(spent));
+                if let Some(error) = &outcome.first_error {
+                    eprintln!("{id}: the first failure: {error}");
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, id: &str, total: usize, before: usize) {
+        if before > 0 {
+            eprintln!("{id}: resuming, {before} of {total} questions are answered already");
+        }
+        let now = Instant::now();
+        self.line = Some(Line { id: id.to_owned(), total, before, done: before, started: now, told: now });
+        if std::io::stderr().is_terminal() {
+            let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} ETA {eta}";
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(total as u64).with_style(style).with_prefix(id.to_owned());
+            bar.set_position(before as u64);
+            bar.reset_eta();
+            bar.enable_steady_tick(Duration::from_millis(500));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn advance(&mut self, questions: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(questions as u64);
+        }
+        let Some(line) = &mut self.line else { return };
+        line.done += questions;
+        if self.bar.is_none() && line.told.elapsed() >= LINE_EVERY && line.done < line.total {
+            line.told = Instant::now();
+            let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();
+            let left = Duration::from_secs_f64((line.total - line.done) as f64 / rate.max(1e-9));
+            eprintln!("{}: {}/{} questions, {rate:.2}/s, ETA {}", line.id, line.done, line.total, HumanDuration(left));
+        }
+    }
+}

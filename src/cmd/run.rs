@@ -1,0 +1,201 @@
+//! `chartbench run`: answers a benchmark with each adapter, into `results/<name>/`.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+
+use super::options::{AdapterArgs, Requested, positive};
+use super::progress::Progress;
+use super::{Status, one_line, print};
+use crate::adapter::{self, Adapter, Setup};
+use crate::config::Benchmark;
+use crate::dataset::{self, Split};
+use crate::metric::Convention;
+use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
+use crate::report::Leaderboard;
+use crate::runner;
+use crate::sample::QuestionSet;
+
+/// What `run` without `--adapters` asks: the embedded model and every blind row.
+const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "blank+matcha-tiny", "question-prior", "majority"];
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Benchmark: a name (see `chartbench list`) or a TOML file
+    #[arg(long, default_value = "mini")]
+    benchmark: String,
+    /// The data set's folder or file
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Name of the run, a folder under --results [default: the benchmark's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Folder the run is written under
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
+    #[arg(long, value_name = "N", value_parser = positive)]
+    questions_per_chart: Option<usize>,
+    /// Ask only the first N questions
+    #[arg(long, value_name = "N", value_parser = positive)]
+    limit: Option<usize>,
+    /// Seed of the draw of questions [default: the benchmark's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Questions an adapter gets at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
+    batch: usize,
+    /// Ask questions whose stored row is a failure again
+    #[arg(long)]
+    retry_failed: bool,
+    /// Scoring convention of the leaderboard that is printed and stored
+    #[arg(long, default_value_t = Convention::default())]
+    convention: Convention,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    let threads = args.adapter.start_threads()?;
+    let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
+    let benchmark = Benchmark::find(&args.benchmark)?;
+    let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
+    check_name(&name)?;
+    let (set, entry) = questions(args, &benchmark)?;
+    let manifest = Manifest {
+        format: FORMAT_VERSION,
+        name: name.clone(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        benchmark: entry,
+        adapters: Vec::new(),
+    };
+    let mut dir = RunDir::open(&args.results.join(&name), manifest)?;
+    let train = OnceCell::new();
+    let mut failures = Vec::new();
+    let mut failed_questions = 0;
+    for adapter in &requested {
+        match ask(args, adapter, threads, &benchmark, &train, &set, &mut dir) {
+            Ok(failed) => failed_questions += failed,
+            Err(Stop::Load(error)) => failures.push((adapter.name.as_str(), error)),
+            Err(Stop::Record(error)) => return Err(error),
+        }
+    }
+    conclude(args, dir.path(), &requested, failures, failed_questions)
+}
+
+/// Why an adapter's part of a run stopped.
+enum Stop {
+    /// The adapter did not load: the others still answer.
+    Load(anyhow::Error),
+    /// The answers cannot be stored: nothing further can be.
+    Record(anyhow::Error),
+}
+
+/// Loads one adapter and asks it what it has not answered; returns how many questions failed.
+fn ask(
+    args: &Args,
+    requested: &Requested,
+    threads: usize,
+    benchmark: &Benchmark,
+    train: &OnceCell<QuestionSet>,
+    set: &QuestionSet,
+    dir: &mut RunDir,
+) -> Result<usize, Stop> {
+    let load_train = || -> Result<&QuestionSet> {
+        if let Some(train) = train.get() {
+            return Ok(train);
+        }
+        let loaded = dataset::load(benchmark, args.data.as_deref(), Split::Train)?;
+        Ok(train.get_or_init(|| loaded))
+    };
+    let mut adapter = load(args, requested, &load_train).map_err(Stop::Load)?;
+    let execution = [
+        ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
+        ("threads".to_owned(), threads.to_string()),
+        ("batch".to_owned(), args.batch.to_string()),
+    ];
+    let entry = AdapterEntry::new(adapter.identity(), &execution);
+    let record = || -> Result<usize> {
+        let mut log = dir.add_adapter(entry, args.retry_failed)?;
+        let mut progress = Progress::new();
+        let mut observe = |event: runner::Event<'_>| progress.observe(event);
+        Ok(runner::answer_all(adapter.as_mut(), set, &mut log, args.batch, &mut observe)?.failed)
+    };
+    record().map_err(Stop::Record)
+}
+
+fn load<'a>(
+    args: &Args,
+    requested: &Requested,
+    train: &dyn Fn() -> Result<&'a QuestionSet>,
+) -> Result<Box<dyn Adapter>> {
+    adapter::build(&Setup {
+        name: &requested.name,
+        spec: &requested.spec,
+        blank: requested.blank,
+        overrides: &requested.overrides,
+        hub: &args.adapter.hub(),
+        device: &args.adapter.device()?,
+        train: Some(train),
+    })
+}
+
+/// Writes and prints the leaderboard, tells what failed, and picks the exit code.
+fn conclude(
+    args: &Args,
+    dir: &Path,
+    requested: &[Requested],
+    failures: Vec<(&str, anyhow::Error)>,
+    failed_questions: usize,
+) -> Result<Status> {
+    if failures.len() == requested.len()
+        && let [(name, error), rest @ ..] = failures.as_slice()
+    {
+        for (name, error) in rest {
+            eprintln!("error: {name}: {}", one_line(error));
+        }
+        bail!("{name}: {}", one_line(error));
+    }
+    let run = StoredRun::read(dir)?;
+    let leaderboard = Leaderboard::new(&[run], args.convention);
+    write_atomically(&dir.join("leaderboard.md"), leaderboard.without_speed().to_markdown().as_bytes())?;
+    print(&leaderboard.to_terminal())?;
+    for (name, error) in &failures {
+        eprintln!("error: {name}: {}", one_line(error));
+    }
+    Ok(if failures.is_empty() && failed_questions == 0 { Status::Done } else { Status::Failures })
+}
+
+/// The fixed question set of this run, with what the manifest says of it.
+fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, BenchmarkEntry)> {
+    let mut set = dataset::load(benchmark, args.data.as_deref(), Split::Test)?;
+    let per_chart = args.questions_per_chart.or(benchmark.questions_per_chart);
+    let seed = args.seed.unwrap_or(benchmark.seed);
+    if let Some(per_chart) = per_chart {
+        set = set.sample(per_chart, seed);
+    }
+    if let Some(limit) = args.limit {
+        set = set.limit(limit);
+    }
+    ensure!(!set.is_empty(), "benchmark {}: no questions in the test split", benchmark.name);
+    let entry = BenchmarkEntry {
+        name: benchmark.name.clone(),
+        title: benchmark.title.clone(),
+        split: "test".to_owned(),
+        charts: set.charts.len(),
+        questions: set.len(),
+        questions_per_chart: per_chart.map_or_else(|| "all".to_owned(), |count| count.to_string()),
+        seed,
+        limit: args.limit.unwrap_or(0),
+        hash: set.hash(),
+    };
+    Ok((set, entry))
+}
+
+/// A run's name becomes a folder.
+fn check_name(name: &str) -> Result<()> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    ensure!(plain, "--name {name:?} must be a plain folder name");
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::sample::{AnswerType, Gold, Prediction, Taxonomy};
+
+/// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PredictionRecord {
+    pub id: String,
+    pub chart: String,
+    pub question: String,
+    pub gold: Gold,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_type: Option<AnswerType>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taxonomy: Option<Taxonomy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// As decoded, before any normalisation; `null` when the question failed.
+    pub prediction: Option<Prediction>,
+    /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_ids: Vec<u32>,
+    /// Why the question failed; `null` when it was answered.
+    pub error: Option<String>,
+    /// Wall time in milliseconds: the call's time divided by the questions answered in it.
+    pub latency_ms: f64,
+}
+
+/// An open prediction log. It holds a lock: two processes cannot add to the same one.
+pub struct PredictionLog {
+    path: PathBuf,
+    file: File,
+    /// Length in bytes up to which every line is whole.
+    end: u64,
+    records: Vec<PredictionRecord>,
+}
+
+impl PredictionLog {
+    /// Opens or creates a log. A torn last line, left by a killed process, is cut off; with `drop_failed` the
+    /// failed rows are dropped as well, to be asked again.
+    ///
+    /// # Errors
+    /// A broken line that is not the last, an id that stands twice, another process at work on the log, or a
+    /// file that cannot be read or written.
+    pub fn open(path: &Path, drop_failed: bool) -> Result<Self> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("{} is in use by another chartbench run", path.display()),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+        let (mut records, end) = read_whole_lines(path)?;
+        let mut log = Self { path: path.to_owned(), file, end, records: Vec::new() };
+        log.cut()?;
+        if drop_failed && records.iter().any(|record| record.error.is_some()) {
+            records.retain(|record| record.error.is_none());
+            log.rewrite(&records)?;
+        }
+        log.records = records;
+        Ok(log)
+    }
+
+    /// What the log holds, in the order it was answered.
+    pub fn records(&self) -> &[PredictionRecord] {
+        &self.records
+    }
+
+    /// Appends answers in one write, so that they survive a kill right after.
+    ///
+    /// # Errors
+    /// A failed write (a full disk): the log is cut back to its last whole line first.
+    pub fn append(&mut self, records: Vec<PredictionRecord>) -> Result<()> {
+        let mut lines = Vec::new();
+        for record in &records {
+            serde_json::to_writer(&mut lines, record).context("cannot encode a prediction")?;
+            lines.push(b'\n');
+        }
+        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.flush()) {
+            self.cut()?;
+            return Err(error).with_context(|| {
+                format!("cannot append to {}; the run resumes from here when started again", self.path.display())
+            });
+        }
+        self.end += lines.len() as u64;
+        self.records.extend(records);
+        Ok(())
+    }
+
+    /// Cuts the file at the end of its last whole line and goes there.
+    fn cut(&mut self) -> Result<()> {
+        self.file
+            .set_len(self.end)
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
+            .with_context(|| format!("cannot cut {} to its last whole line", self.path.display()))?;
+        Ok(())
+    }
+
+    /// Puts `records` in the place of all lines, in the same file, so that the lock stays.
+    fn rewrite(&mut self, records: &[PredictionRecord]) -> Result<()> {
+        self.end = 0;
+        self.cut()?;
+        self.append(records.to_vec())?;
+        self.records.clear();
+        Ok(())
+    }
+}
+
+/// Reads a finished or running log; a torn last line is left out.
+///
+/// # Errors
+/// A file that cannot be read, a broken line that is not the last, or an id that stands twice.
+pub fn read_predictions(path: &Path) -> Result<Vec<PredictionRecord>> {
+    Ok(read_whole_lines(path)?.0)
+}
+
+fn read_whole_lines(path: &Path) -> Result<(Vec<PredictionRecord>, u64)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // Only a newline at the end proves that a line was written whole.
+    let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+    let mut records: Vec<PredictionRecord> = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, line) in bytes[..end].split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let place = || format!("{}, line {}", path.display(), index + 1);
+        let record: PredictionRecord = serde_json::from_slice(line)
+            .with_context(|| format!("{} is not a prediction: restore or remove the file", place()))?;
+        ensure!(seen.insert(record.id.clone()), "{}: question `{}` is answered twice", place(), record.id);
+        records.push(record);
+    }
+    Ok((records, end as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str, error: Option<&str>) -> PredictionRecord {
+        PredictionRecord {
+            id: id.to_owned(),
+            chart: "c".to_owned(),
+            question: "What?".to_owned(),
+            gold: "5".into(),
+            answer_type: None,
+            taxonomy: None,
+            chart_type: None,
+            source: None,
+            prediction: error.is_none().then(|| Prediction("4".to_owned())),
+            token_ids: vec![1, 2],
+            error: error.map(str::to_owned),
+            latency_ms: 1.5,
+        }
+    }
+
+    fn with_log(test: impl FnOnce(&Path)) {
+        let dir = tempfile::tempdir().unwrap();
+        test(&dir.path().join("predictions.jsonl"));
+    }
+
+    #[test]
+    fn what_is_appended_is_read_back() {
+        with_log(|path| {
+            let mut log = PredictionLog::open(path, false).unwrap();
+            log.append(vec![record("a", None), record("b", Some("broken"))]).unwrap();
+            drop(log);
+            assert_eq!(read_predictions(path).unwrap(), [record("a", None), record("b", Some("broken"))]);
+        });
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_written_anew() {
+        with_log(|path| {
+            PredictionLog::open(path, false).unwrap().append(vec![record("a", None), record("b", None)]).unwrap();
+            let whole = std::fs::read(path).unwrap();
+            for length in 0..whole.len() {
+                std::fs::write(path, &whole[..length]).unwrap();
+                let mut log = PredictionLog::open(path, false).unwrap();
+                let missing = ["a", "b"].into_iter().skip(log.records().len()).map(|id| record(id, None)).collect();
+                log.append(missing).unwrap();
+                assert_eq!(std::fs::read(path).unwrap(), whole, "cut at {length}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_an_error_that_names_it() {
+        with_log(|path| {
+            std::fs::write(path, "{\"id\":\n{}\n").unwrap();
+            let error = PredictionLog::open(path, false).err().unwrap();
+            assert!(error.to_string().contains("predictions.jsonl, line 1 is not a prediction"), "{error:#}");
+        });
+    }
+
+    #[test]
+    fn a_doubled_id_is_an_error() {
+        with_log(|path| {
+            PredictionLog::open(path, false).unwrap().append(vec![record("a", None), record("a", None)]).unwrap();
+            let error = read_predictions(path).unwrap_err();
+            assert!(error.to_string().ends_with("line 2: question `a` is answered twice"), "{error:#}");
+        });
+    }
+
+    #[test]
+    fn two_runs_cannot_share_a_log() {
+        with_log(|path| {
+            let _first = PredictionLog::open(path, false).unwrap();
+            let error = PredictionLog::open(path, false).err().unwrap();
+            assert!(error.to_string().contains("in use by another"), "{error:#}");
+        });
+    }
+
+    #[test]
+    fn failed_rows_are_dropped_on_request() {
+        with_log(|path| {
+            PredictionLog::open(path, false).unwrap().append(vec![record("a", Some("x")), record("b", None)]).unwrap();
+            assert_eq!(PredictionLog::open(path, false).unwrap().records().len(), 2);
+            assert_eq!(PredictionLog::open(path, true).unwrap().records(), [record("b", None)]);
+            assert_eq!(read_predictions(path).unwrap(), [record("b", None)]);
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! `results/<name>/`: opening one to add predictions, reading one back to score them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{AdapterEntry, Manifest, PredictionLog, PredictionRecord, read_predictions};
+
+const MANIFEST: &str = "run.toml";
+const PREDICTIONS: &str = "predictions.jsonl";
+
+/// A run directory that is being written.
+pub struct RunDir {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl RunDir {
+    /// Opens `path` to go on with the run described by `manifest`, whose adapters are still to be added. Nothing is
+    /// created before the first adapter is.
+    ///
+    /// # Errors
+    /// A directory that holds something else, or a run on other questions.
+    pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
+        let file = path.join(MANIFEST);
+        if !file.exists() {
+            let empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
+            ensure!(empty, "{} exists and is not a run directory: choose another --name", path.display());
+            return Ok(Self { path: path.to_owned(), manifest });
+        }
+        let stored = Manifest::read(&file)?;
+        if stored.benchmark != manifest.benchmark {
+            let difference = difference(&stored.benchmark, &manifest.benchmark);
+            bail!(
+                "{} holds a run on other questions ({difference}): choose another --name, or remove it",
+                path.display()
+            );
+        }
+        Ok(Self { path: path.to_owned(), manifest: stored })
+    }
+
+    /// Refuses an adapter whose stored predictions were made with other settings.
+    ///
+    /// # Errors
+    /// Names the settings that differ.
+    pub fn check_adapter(&self, entry: &AdapterEntry) -> Result<()> {
+        let Some(stored) = self.manifest.adapters.iter().find(|stored| stored.id == entry.id) else { return Ok(()) };
+        if stored.fingerprint != entry.fingerprint {
+            bail!(
+                "{} holds predictions of another {} (fingerprint {}, now {}; {}): choose another --name, or remove {}",
+                self.path.display(),
+                entry.id,
+                short(&stored.fingerprint),
+                short(&entry.fingerprint),
+                difference(&stored.settings, &entry.settings),
+                self.path.join(&entry.id).display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds an adapter to the manifest and opens its prediction log.
+    ///
+    /// # Errors
+    /// Another fingerprint, or a directory or file that cannot be made.
+    pub fn add_adapter(&mut self, entry: AdapterEntry, retry_failed: bool) -> Result<PredictionLog> {
+        self.check_adapter(&entry)?;
+        let dir = self.path.join(&entry.id);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        match self.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
+            Some(stored) => *stored = entry,
+            None => self.manifest.adapters.push(entry),
+        }
+        self.manifest.write(&self.path.join(MANIFEST))?;
+        PredictionLog::open(&dir.join(PREDICTIONS), retry_failed)
+    }
+
+    /// Where the run lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// The keys whose values differ, told as `key: old, now new`.
+fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
+    let table = |value: &T| toml::Table::try_from(value).unwrap_or_default();
+    let (stored, now) = (table(stored), table(now));
+    let mut keys: Vec<&String> = stored.keys().chain(now.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let text = |value: Option<&toml::Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let told = keys.into_iter().filter(|&key| stored.get(key) != now.get(key)).map(|key| {
+        format!("{key} was {}, is {}", text(stored.get(key)), text(now.get(key)))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// A run read back from disk.
+pub struct StoredRun {
+    pub manifest: Manifest,
+    /// The adapters in the manifest's order, each with its predictions in the order they were answered.
+    pub predictions: Vec<(String, Vec<PredictionRecord>)>,
+}
+
+impl StoredRun {
+    /// Reads a run directory.
+    ///
+    /// # Errors
+    /// A directory that is no run, or a broken file in it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = path.join(MANIFEST);
+        ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
+        let manifest = Manifest::read(&file)?;
+        let predictions = manifest.adapters.iter().map(|adapter| {
+            let log = path.join(&adapter.id).join(PREDICTIONS);
+            Ok((adapter.id.clone(), read_predictions(&log)?))
+        });
+        Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest })
+    }
+}

@@ -1,0 +1,100 @@
+use super::*;
+use crate::adapter::Identity;
+use crate::sample::{ImageRef, Prediction};
+
+/// An adapter behind the real trait that answers with the question's text and notes how it was called.
+struct Echo {
+    identity: Identity,
+    calls: Vec<Vec<String>>,
+}
+
+impl Echo {
+    fn new() -> Self {
+        Self { identity: Identity { id: "echo".to_owned(), settings: Vec::new() }, calls: Vec::new() }
+    }
+}
+
+impl Adapter for Echo {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
+        self.calls.push(work.iter().flat_map(|entry| entry.questions.iter().map(|q| q.id.clone())).collect());
+        let answer = |question: &Question| match question.text.as_str() {
+            "broken" => Err(anyhow::anyhow!("no such image")),
+            text => Ok(Answer { prediction: Prediction(text.to_owned()), token_ids: Vec::new() }),
+        };
+        work.iter().map(|entry| entry.questions.iter().map(answer).collect()).collect()
+    }
+}
+
+fn set(charts: &[&[&str]]) -> QuestionSet {
+    let mut next = 0;
+    let charts = charts.iter().enumerate().map(|(index, texts)| ChartQuestions {
+        chart: Chart { id: format!("c{index}"), image: ImageRef::File("none.png".into()), chart_type: None },
+        questions: texts
+            .iter()
+            .map(|text| {
+                next += 1;
+                Question {
+                    id: format!("q{next}"),
+                    text: (*text).to_owned(),
+                    gold: "gold".into(),
+                    answer_type: None,
+                    taxonomy: None,
+                    template: None,
+                    source: None,
+                }
+            })
+            .collect(),
+    });
+    QuestionSet { benchmark: "test".to_owned(), charts: charts.collect() }
+}
+
+fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Vec<Vec<String>>) {
+    let mut adapter = Echo::new();
+    let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+    let outcome = answer_all(&mut adapter, set, &mut log, batch, &mut |_| {}).unwrap();
+    (outcome, adapter.calls)
+}
+
+#[test]
+fn batches_cross_charts_and_keep_the_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outcome, calls) = run(&set(&[&["a", "b", "c"], &["d"], &["e"]]), &dir, 2);
+    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None });
+    assert_eq!(calls, [vec!["q1", "q2"], vec!["q3", "q4"], vec!["q5"]]);
+}
+
+#[test]
+fn a_failure_is_a_row_and_the_rest_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outcome, _) = run(&set(&[&["a", "broken", "c"]]), &dir, 2);
+    assert_eq!(outcome, Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()) });
+    let records = crate::record::read_predictions(&dir.path().join("p.jsonl")).unwrap();
+    assert_eq!(records[1].prediction, None);
+    assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));
+}
+
+#[test]
+fn a_second_run_asks_nothing_and_a_torn_one_only_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = set(&[&["a", "b", "c"], &["d"]]);
+    run(&set, &dir, 2);
+    assert!(run(&set, &dir, 2).1.is_empty());
+    let path = dir.path().join("p.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let first_and_a_half = text.split_inclusive('\n').next().unwrap().len() + 5;
+    std::fs::write(&path, &text[..first_and_a_half]).unwrap();
+    assert_eq!(run(&set, &dir, 2).1, [vec!["q2"], vec!["q3", "q4"]]);
+}
+
+#[test]
+fn stored_answers_to_other_questions_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    run(&set(&[&["a"]]), &dir, 1);
+    let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+    let error = answer_all(&mut Echo::new(), &set(&[&["other"]]), &mut log, 1, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("the stored answer to `q1`"), "{error:#}");
+}
