@@ -1,0 +1,112 @@
+"""Compares chartbench with transformers on one Pix2Struct checkpoint, stage by stage.
+
+    pip install torch transformers pillow safetensors
+    python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR DIR     # a full-size checkpoint with random weights
+    python benchmarks/parity/compare.py DIR CHARTQA_DIR [--limit 8] [--images FILE...]
+
+For the first questions of a ChartQA folder: patches (absolute difference), encoder states and teacher-forced logits
+(largest difference over the largest value), and the token ids of `chartbench run`, which must be equal. For every file
+of --images: patches with header and without. Exit code 1 when a tolerance is exceeded.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+PATCHES, RELATIVE = 1e-4, 1e-3
+
+
+def run_chartbench(arguments):
+    subprocess.run(["cargo", "run", "--quiet", "--release", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def relative(ours, theirs):
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def stages(rows, directory, max_patches):
+    """What the example program computes for each row: a list of tensor dictionaries."""
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = Path(scratch) / "rows.json"
+        asked.write_text(json.dumps(rows))
+        run_chartbench(["--example", "pix2struct_stages", "--", str(directory), str(asked), scratch, str(max_patches)])
+        return [load_file(f"{scratch}/{index}.safetensors") for index in range(len(rows))]
+
+
+def compare_patches(ours, inputs):
+    valid = inputs["attention_mask"][0].bool()
+    theirs = inputs["flattened_patches"][0][valid]
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return (ours - theirs).abs().max().item()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("chartqa", type=Path)
+    parser.add_argument("--limit", type=int, default=8)
+    parser.add_argument("--max-patches", type=int, default=2048)
+    parser.add_argument("--max-new-tokens", type=int, default=20)
+    parser.add_argument("--images", nargs="*", type=Path, default=[])
+    args = parser.parse_args()
+    weights, data = args.weights.resolve(), args.chartqa.resolve()
+    model, processor, tokenizer = reference.load(weights)
+    failed = False
+
+    with tempfile.TemporaryDirectory() as results:
+        run_chartbench(
+            ["--", "run", "--adapters", "matcha-base", "--weights", str(weights), "--benchmark", "chartqa", "--data", str(data)]
+            + ["--limit", str(args.limit), "--max-new-tokens", str(args.max_new_tokens), "--name", "x", "--offline"]
+            + ["--max-patches", str(args.max_patches), "--results", results]
+        )
+        lines = (Path(results) / "x/matcha-base/predictions.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+
+    rows, expected = [], []
+    for record in records:
+        image = data / "png" / f"{record['chart']}"
+        image = image if image.exists() else image.with_name(image.name + ".png")
+        inputs = reference.patches(processor, image, record["question"], args.max_patches)
+        ids = reference.generate(model, inputs, args.max_new_tokens)
+        decoder_ids = [model.config.text_config.decoder_start_token_id, *ids]
+        with torch.no_grad():
+            encoder = model.encoder(**inputs).last_hidden_state
+            output = model(**inputs, decoder_input_ids=torch.tensor([decoder_ids]))
+        rows.append({"image": str(image), "question": record["question"], "decoder_ids": decoder_ids})
+        valid = inputs["attention_mask"][0].bool()
+        expected.append((inputs, encoder[0][valid], output.logits[0], ids))
+    print(f"{'question':<14} {'patches':>9} {'encoder':>9} {'logits':>9}  tokens")
+    for record, ours, (inputs, encoder, logits, ids) in zip(records, stages(rows, weights, args.max_patches), expected):
+        differences = compare_patches(ours["patches"], inputs), relative(ours["encoder"], encoder), relative(ours["logits"], logits)
+        same = record["token_ids"] == ids and record["prediction"] == tokenizer.decode(ids, skip_special_tokens=True)
+        failed |= differences[0] > PATCHES or max(differences[1:]) > RELATIVE or not same
+        print(f"{record['id']:<14} {differences[0]:9.1e} {differences[1]:9.1e} {differences[2]:9.1e}  " + ("equal" if same else "DIFFERENT"))
+
+    header = "What is the value of \u201cA\u201d in 2011-2019 (mg/kg)?"
+    rows = [{"image": str(path.resolve()), "question": question} for path in args.images for question in (None, header)]
+    if rows:
+        print(f"\n{'image':<44} {'no header':>10} {'header':>10}")
+        found = stages(rows, weights, args.max_patches)
+        for index, path in enumerate(args.images):
+            pair = [
+                compare_patches(found[2 * index + at]["patches"], reference.patches(processor, path, question, args.max_patches))
+                for at, question in enumerate((None, header))
+            ]
+            failed |= max(pair) > PATCHES
+            print(f"{path.name:<44} {pair[0]:10.1e} {pair[1]:10.1e}")
+    print("\nFAILED" if failed else f"\nall within tolerance: patches {PATCHES:.0e} absolute, states and logits {RELATIVE:.0e} relative, tokens equal")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+//! Runs a Pix2Struct checkpoint on charts and writes what each stage computes, for comparison with another
+//! implementation (`benchmarks/parity/compare.py` calls it).
+//!
+//!     cargo run --release --example pix2struct_stages -- CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES
+//!
+//! ROWS.json is a list of `{"image": path, "question": text or null, "decoder_ids": [..]?}`. For row `i`,
+//! `OUT_DIR/i.safetensors` gets `patches` [N, 2 + P] and, with decoder ids, `encoder` [N, H] and `logits` [T, V].
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use chartbench::nn::Checkpoint;
+use chartbench::nn::pix2struct::{Config, Model};
+use chartbench::preprocess::{HeaderFont, Processor, decode};
+use serde::Deserialize;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Deserialize)]
+struct Row {
+    image: String,
+    question: Option<String>,
+    #[serde(default)]
+    decoder_ids: Vec<u32>,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [checkpoint, rows, out, max_patches] = arguments.as_slice() else {
+        bail!("usage: pix2struct_stages CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES");
+    };
+    let dir = Path::new(checkpoint);
+    let config = Config::read(dir)?;
+    let model = Model::load(&config, &Checkpoint::open(dir)?, &Device::Cpu)?;
+    let processor = Processor::read(dir)?.with_max_patches(max_patches.parse()?);
+    let font = HeaderFont::embedded()?;
+    let rows: Vec<Row> = serde_json::from_slice(&std::fs::read(rows)?).context("ROWS.json")?;
+    for (index, row) in rows.iter().enumerate() {
+        let image = decode(&std::fs::read(&row.image)?, &row.image)?;
+        let header = row.question.as_deref().map(|question| (&font, question));
+        let patches = processor.patches(&image, header)?;
+        let mut tensors = HashMap::new();
+        tensors.insert("patches", patches.to_tensor()?);
+        if !row.decoder_ids.is_empty() {
+            let encoded = model.encode(&patches)?;
+            tensors.insert("encoder", encoded.states()?);
+            tensors.insert("logits", model.logits(&encoded, &row.decoder_ids)?);
+        }
+        candle_core::safetensors::save(&tensors, Path::new(out).join(format!("{index}.safetensors")))?;
+    }
+    Ok(())
+}
