@@ -90,8 +90,11 @@ impl Benchmark {
     /// One line with file, line and key.
     pub fn parse(text: &str, file_name: &str) -> Result<Self> {
         let wire: Wire = toml::from_str(text).map_err(|error| {
-            let place = error.span().map(|span| place(text, span.start)).unwrap_or_default();
-            anyhow!("{file_name}: {place}{}", error.message().replace('\n', " "))
+            let what = error.message().replace('\n', " ");
+            // A missing key has no place: its span is the whole file.
+            let span = error.span().filter(|_| !what.starts_with("missing field"));
+            let place = span.map(|span| place(text, span.start)).unwrap_or_default();
+            anyhow!("{file_name}: {place}{what}")
         })?;
         let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str());
         let name = stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;

@@ -70,11 +70,11 @@ fn check_pin(benchmark: &Benchmark, set: &QuestionSet) -> Result<()> {
 /// The user's data path, or how to come by one.
 fn required<'a>(benchmark: &Benchmark, data: Option<&'a Path>) -> Result<&'a Path> {
     data.with_context(|| {
-        let (get, layout) = match benchmark.format {
-            Format::RealCqa => ("get RealCQA from https://github.com/cse-ai-lab/RealCQA; ", realcqa::LAYOUT),
-            Format::ChartQa => ("get ChartQA from https://github.com/vis-nlp/ChartQA; ", chartqa::LAYOUT),
-            Format::Generic | Format::Synth { .. } => ("", generic::LAYOUT),
+        let (path, layout) = match benchmark.format {
+            Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),
+            Format::ChartQa => ("DIR, from https://github.com/vis-nlp/ChartQA, with", chartqa::LAYOUT),
+            Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
-        format!("benchmark `{}` needs --data PATH; {get}it must be {layout}", benchmark.name)
+        format!("benchmark `{}` needs --data {path} {layout}", benchmark.name)
     })
 }

@@ -61,10 +61,13 @@ pub(super) fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = full.strip_suffix(&place).unwrap_or(&full);
     let line = first_line.saturating_add(error.line()).saturating_sub(1);
-    let column = error.column();
+    // A fault of a whole value has no column.
+    let column = if error.column() == 0 { String::new() } else { format!(" column {}", error.column()) };
     if error.is_eof() {
-        anyhow!("line {line} column {column}: the JSON ends in the middle ({what}); is the file cut short?")
+        anyhow!("line {line}{column}: the JSON ends in the middle ({what}); is the file cut short?")
+    } else if what == "expected value" {
+        anyhow!("line {line}{column}: expected a JSON value (NaN and Infinity are none)")
     } else {
-        anyhow!("line {line} column {column}: {what}")
+        anyhow!("line {line}{column}: {what}")
     }
 }

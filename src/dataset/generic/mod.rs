@@ -6,41 +6,24 @@
 //! in JSONL they may also be numbers, `true`, `false` or lists. Other fields are refused: they would be misspelt ones.
 //! The chart's id is its `image` as written.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::fields::{self, Label};
+use self::rows::Row;
+use super::fields;
 use super::group::Groups;
 use super::images::{self, Images};
 use super::{Split, text};
-use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
+use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
 
 /// The layout in a line, for messages.
 pub(super) const LAYOUT: &str = "a .jsonl or .csv file with image, question and answer, or a folder with such a \
                                  questions.jsonl or questions.csv; images relative to the file";
-
-const FIELDS: [&str; 10] =
-    ["image", "question", "answer", "id", "answer_type", "chart_type", "taxonomy", "template", "source", "split"];
-
-/// A line of either format.
-struct Row {
-    line: usize,
-    image: String,
-    question: String,
-    answer: Gold,
-    id: Option<String>,
-    answer_type: Option<String>,
-    chart_type: Option<String>,
-    taxonomy: Option<String>,
-    template: Option<String>,
-    source: Option<String>,
-    split: Option<String>,
-}
 
 /// Loads one split of the questions at `path`.
 ///
@@ -51,7 +34,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let content = text::read(&file)?;
     let named = || file.display().to_string();
     let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let rows = if is_csv { csv_rows(&content) } else { jsonl_rows(&content) }.with_context(named)?;
+    let rows = if is_csv { rows::csv(&content) } else { rows::jsonl(&content) }.with_context(named)?;
     let mut gathered = Gathered { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..Default::default() };
     for (index, row) in rows.into_iter().enumerate() {
         let line = row.line;
@@ -81,90 +64,6 @@ fn question_file(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonRow<'a> {
-    image: String,
-    question: String,
-    #[serde(borrow)]
-    answer: &'a RawValue,
-    id: Option<Label>,
-    answer_type: Option<String>,
-    chart_type: Option<String>,
-    taxonomy: Option<Label>,
-    template: Option<Label>,
-    source: Option<String>,
-    split: Option<String>,
-}
-
-fn jsonl_rows(content: &str) -> Result<Vec<Row>> {
-    let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, text)| json_row(index + 1, text)).collect()
-}
-
-fn json_row(line: usize, text: &str) -> Result<Row> {
-    let row: JsonRow<'_> = serde_json::from_str(text).map_err(|error| text::json_fault(&error, line))?;
-    Ok(Row {
-        line,
-        answer: fields::gold(row.answer).with_context(|| format!("line {line}: answer"))?,
-        image: row.image,
-        question: row.question,
-        id: row.id.map(|id| id.0),
-        answer_type: row.answer_type,
-        chart_type: row.chart_type,
-        taxonomy: row.taxonomy.map(|id| id.0),
-        template: row.template.map(|id| id.0),
-        source: row.source,
-        split: row.split,
-    })
-}
-
-fn csv_rows(content: &str) -> Result<Vec<Row>> {
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
-    let header = reader.headers().map_err(csv_fault)?.clone();
-    let mut columns: HashMap<&str, usize> = HashMap::new();
-    for (column, name) in header.iter().enumerate() {
-        if !FIELDS.contains(&name) {
-            bail!("line 1: unknown field `{name}`; the fields are {}", FIELDS.join(", "));
-        }
-        if columns.insert(name, column).is_some() {
-            bail!("line 1: two columns are called `{name}`");
-        }
-    }
-    if let Some(missing) = FIELDS.iter().take(3).find(|name| !columns.contains_key(*name)) {
-        bail!("line 1: no column is called `{missing}`");
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(csv_fault)?;
-        let cell = |name: &str| columns.get(name).and_then(|&column| record.get(column)).map(str::to_owned);
-        let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
-        rows.push(Row {
-            line: record.position().map_or(0, |position| position.line() as usize),
-            image: cell("image").unwrap_or_default(),
-            question: cell("question").unwrap_or_default(),
-            answer: Gold::Text(cell("answer").unwrap_or_default()),
-            id: optional("id"),
-            answer_type: optional("answer_type"),
-            chart_type: optional("chart_type"),
-            taxonomy: optional("taxonomy"),
-            template: optional("template"),
-            source: optional("source"),
-            split: optional("split"),
-        });
-    }
-    Ok(rows)
-}
-
-fn csv_fault(error: csv::Error) -> anyhow::Error {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
-            anyhow::anyhow!("line {}: {len} fields where the first row has {expected_len}", pos.line())
-        }
-        _ => error.into(),
-    }
-}
-
 #[derive(Default)]
 struct Gathered {
     folder: PathBuf,
@@ -185,6 +84,9 @@ impl Gathered {
             Some("train") => Split::Train,
             Some(other) => bail!("split: `{other}` is neither train nor test"),
         };
+        if row.question.trim().is_empty() {
+            bail!("question: it is empty");
+        }
         let chart_type = row.chart_type.as_deref().and_then(fields::chart_type);
         let question = Question {
             id,
@@ -202,8 +104,8 @@ impl Gathered {
         if let Some(known) = self.groups.get(&row.image)
             && known.chart_type != chart_type
         {
-            let [known, new] = [&known.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or("absent"));
-            bail!("chart_type: {new}, but {known} on an earlier line of the image `{}`", row.image);
+            let [known, new] = [&known.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or_default());
+            bail!("chart_type: it is `{new}`, but `{known}` on an earlier line with the image `{}`", row.image);
         }
         self.groups.add(&row.image, || Chart { id: row.image.clone(), image, chart_type }, question);
         Ok(())
@@ -211,6 +113,9 @@ impl Gathered {
 
     fn image(&mut self, name: &str) -> Result<ImageRef> {
         let path = self.folder.join(name);
+        if name.is_empty() {
+            bail!("image: it is empty");
+        }
         let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|file| file.to_str())) else {
             bail!("image: `{name}` is not the path of a file");
         };
