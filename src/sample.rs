@@ -120,6 +120,8 @@ pub struct Question {
     pub taxonomy: Option<Taxonomy>,
     /// The question's template where the data set has templates (RealCQA: `QID`); the blind prior is learned by it.
     pub template: Option<String>,
+    /// Which part of the data set it is from, where that has parts (ChartQA: `human`, `augmented`).
+    pub source: Option<String>,
 }
 
 /// A chart with the questions asked about it: the unit in which work reaches an adapter, because a chart

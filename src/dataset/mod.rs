@@ -1,1 +1,80 @@
-//! (being built)
+//! Benchmarks' questions, from each format's files to one fixed [`QuestionSet`].
+//!
+//! One file a format. Nothing here opens an image: a chart carries the path of its image, found by one listing of the
+//! folder. A chart whose image is missing is still loaded and fails when it is asked about; with no image at all the
+//! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
+
+mod chartqa;
+mod fields;
+mod generic;
+mod group;
+mod images;
+mod question_set;
+mod realcqa;
+mod split;
+mod text;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+pub use split::Split;
+
+use crate::config::{Benchmark, Format, Questions};
+use crate::sample::QuestionSet;
+
+/// Loads one split of a benchmark. `data` is where the user keeps the data set.
+///
+/// The benchmark's choice of questions and its pinned hash are about the test split; the train split comes whole.
+///
+/// # Errors
+/// A data set that is not given, missing, malformed or without questions in the split, or one whose question set is
+/// not the pinned one.
+pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
+    let name = &benchmark.name;
+    let charts = match &benchmark.format {
+        Format::RealCqa => realcqa::load(required(benchmark, data)?, split)?,
+        Format::ChartQa => chartqa::load(required(benchmark, data)?, split)?,
+        Format::Generic => generic::load(required(benchmark, data)?, split)?,
+        Format::Synth { .. } => bail!("benchmark `{name}`: this program cannot draw charts yet"),
+    };
+    let mut set = QuestionSet { benchmark: name.clone(), charts };
+    set.charts.retain(|entry| !entry.questions.is_empty());
+    if set.is_empty() {
+        let place = data.map(|path| format!(" of {}", path.display())).unwrap_or_default();
+        bail!("no questions in the {split} split{place}");
+    }
+    if split == Split::Test {
+        if let Questions::PerChart { count, seed } = benchmark.questions {
+            set = set.sample(count, seed);
+        }
+        check_pin(benchmark, &set)?;
+    }
+    Ok(set)
+}
+
+fn check_pin(benchmark: &Benchmark, set: &QuestionSet) -> Result<()> {
+    let Some(pinned) = &benchmark.hash else { return Ok(()) };
+    let actual = set.hash()?;
+    if *pinned != actual {
+        bail!(
+            "benchmark `{}`: its {} questions have the hash {actual}, pinned is {pinned}; \
+             the data set is another version or was changed",
+            benchmark.name,
+            set.len()
+        );
+    }
+    Ok(())
+}
+
+/// The user's data path, or how to come by one.
+fn required<'a>(benchmark: &Benchmark, data: Option<&'a Path>) -> Result<&'a Path> {
+    data.with_context(|| {
+        let (path, layout) = match benchmark.format {
+            Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),
+            Format::ChartQa => ("DIR, from https://github.com/vis-nlp/ChartQA, with", chartqa::LAYOUT),
+            Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
+        };
+        format!("benchmark `{}` needs --data {path} {layout}", benchmark.name)
+    })
+}

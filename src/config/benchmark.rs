@@ -1,0 +1,235 @@
+//! A benchmark: where its questions come from and which of them are asked (`benchmarks/*.toml`).
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use include_dir::{Dir, File, include_dir};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::names;
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
+
+/// A validated benchmark file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Benchmark {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// How tables and reports call it.
+    pub title: String,
+    /// What is asked about what, in a sentence or two.
+    pub description: String,
+    /// The paper or page it is from.
+    pub source: Option<String>,
+    /// The terms of the data set.
+    pub license: Option<String>,
+    pub format: Format,
+    /// Which questions of the test split are asked.
+    pub questions: Questions,
+    /// SHA-256 of the asked test questions ([`crate::sample::QuestionSet::hash`]) in lower-case hex, where pinned.
+    pub hash: Option<String>,
+}
+
+/// Where the questions come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    RealCqa,
+    ChartQa,
+    Generic,
+    /// Drawn by the program itself.
+    Synth {
+        seed: u64,
+        /// Charts in the train split.
+        train: usize,
+        /// Charts in the test split.
+        test: usize,
+        questions_per_chart: usize,
+    },
+}
+
+/// Which questions are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Questions {
+    All,
+    /// At most `count` a chart, drawn by `seed`.
+    PerChart {
+        count: usize,
+        seed: u64,
+    },
+}
+
+impl Benchmark {
+    /// The names of the benchmarks in the program, sorted.
+    pub fn embedded_names() -> impl Iterator<Item = &'static str> {
+        let mut names: Vec<_> = embedded().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
+    /// An embedded benchmark by its name, or a file's by a path that ends in `.toml`.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest ones; a file that cannot be read or is no benchmark.
+    pub fn find(name: &str) -> Result<Self> {
+        let path = Path::new(name);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the benchmark {name}"))?;
+            return Self::parse(&text, name);
+        }
+        let (_, file) = embedded()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| names::unknown("benchmark", name, Self::embedded_names()))?;
+        let text = file.contents_utf8().with_context(|| format!("benchmarks/{name}.toml is not UTF-8"))?;
+        Self::parse(text, &format!("benchmarks/{name}.toml"))
+    }
+
+    /// Reads a benchmark; `file_name` gives it its name and stands in the errors.
+    ///
+    /// # Errors
+    /// One line with file, line and key.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self> {
+        let wire: Wire = toml::from_str(text).map_err(|error| {
+            let what = error.message().replace('\n', " ");
+            // A missing key has no place: its span is the whole file.
+            let span = error.span().filter(|_| !what.starts_with("missing field"));
+            let place = span.map(|span| place(text, span.start)).unwrap_or_default();
+            anyhow!("{file_name}: {place}{what}")
+        })?;
+        let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str());
+        let name = stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;
+        wire.validate(name).map_err(|fault| match fault.at {
+            Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
+            None => anyhow!("{file_name}: {}", fault.what),
+        })
+    }
+}
+
+fn embedded() -> impl Iterator<Item = (&'static str, &'static File<'static>)> {
+    EMBEDDED.files().filter_map(|file| Some((file.path().to_str()?.strip_suffix(".toml")?, file)))
+}
+
+/// `line 3: KEY: ` for the position `at`, the key where its line has one.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = 1 + before.matches('\n').count();
+    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    key.map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {key}: "))
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    title: String,
+    description: String,
+    source: Option<String>,
+    license: Option<String>,
+    format: WireFormat,
+    questions: Option<Spanned<WireQuestions>>,
+    hash: Option<Spanned<String>>,
+    seed: Option<Spanned<u64>>,
+    train: Option<Spanned<usize>>,
+    test: Option<Spanned<usize>>,
+    questions_per_chart: Option<Spanned<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WireFormat {
+    RealCqa,
+    ChartQa,
+    Generic,
+    Synth,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be \"all\" or { per_chart = N, seed = S }")]
+enum WireQuestions {
+    Word(All),
+    PerChart(PerChart),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum All {
+    All,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PerChart {
+    per_chart: usize,
+    seed: u64,
+}
+
+/// What is wrong with a file that is well formed, and at which byte of it.
+struct Fault {
+    at: Option<usize>,
+    what: String,
+}
+
+impl Fault {
+    fn new(at: Option<usize>, what: impl Into<String>) -> Self {
+        Self { at, what: what.into() }
+    }
+}
+
+impl Wire {
+    fn validate(self, name: &str) -> Result<Benchmark, Fault> {
+        let format = self.format()?;
+        let questions = match self.questions.map(|questions| (questions.span().start, questions.into_inner())) {
+            None | Some((_, WireQuestions::Word(All::All))) => Questions::All,
+            Some((at, WireQuestions::PerChart(PerChart { per_chart: 0, .. }))) => {
+                return Err(Fault::new(Some(at), "per_chart must be at least 1"));
+            }
+            Some((_, WireQuestions::PerChart(PerChart { per_chart, seed }))) => {
+                Questions::PerChart { count: per_chart, seed }
+            }
+        };
+        let hash = self.hash.map(|hash| (hash.span().start, hash.into_inner().to_ascii_lowercase()));
+        if let Some((at, hash)) = &hash
+            && (hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        {
+            return Err(Fault::new(Some(*at), "must be a SHA-256 in hex, 64 digits"));
+        }
+        Ok(Benchmark {
+            name: name.to_owned(),
+            title: self.title,
+            description: self.description,
+            source: self.source,
+            license: self.license,
+            format,
+            questions,
+            hash: hash.map(|(_, hash)| hash),
+        })
+    }
+
+    fn format(&self) -> Result<Format, Fault> {
+        let needed = |key: &str| Fault::new(None, format!("format = \"synth\" needs the key `{key}`"));
+        let count = |key: &str, value: &Option<Spanned<usize>>| {
+            let value = value.as_ref().ok_or_else(|| needed(key))?;
+            let at = Some(value.span().start);
+            if *value.as_ref() == 0 { Err(Fault::new(at, "must be at least 1")) } else { Ok(*value.as_ref()) }
+        };
+        let format = match self.format {
+            WireFormat::RealCqa => Format::RealCqa,
+            WireFormat::ChartQa => Format::ChartQa,
+            WireFormat::Generic => Format::Generic,
+            WireFormat::Synth => {
+                return Ok(Format::Synth {
+                    seed: *self.seed.as_ref().ok_or_else(|| needed("seed"))?.as_ref(),
+                    train: count("train", &self.train)?,
+                    test: count("test", &self.test)?,
+                    questions_per_chart: count("questions_per_chart", &self.questions_per_chart)?,
+                });
+            }
+        };
+        let drawn = [&self.train, &self.test, &self.questions_per_chart].map(|value| value.as_ref().map(Spanned::span));
+        let seed = self.seed.as_ref().map(Spanned::span);
+        match drawn.into_iter().chain([seed]).flatten().map(|span| span.start).min() {
+            Some(at) => Err(Fault::new(Some(at), "belongs to format = \"synth\" only")),
+            None => Ok(format),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The records of a question file, from JSONL or CSV to one [`Row`].
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::dataset::fields::{self, Label};
+use crate::dataset::text;
+use crate::sample::Gold;
+
+const FIELDS: [&str; 10] =
+    ["image", "question", "answer", "id", "answer_type", "chart_type", "taxonomy", "template", "source", "split"];
+
+/// A line of either format.
+pub(super) struct Row {
+    pub(super) line: usize,
+    pub(super) image: String,
+    pub(super) question: String,
+    pub(super) answer: Gold,
+    pub(super) id: Option<String>,
+    pub(super) answer_type: Option<String>,
+    pub(super) chart_type: Option<String>,
+    pub(super) taxonomy: Option<String>,
+    pub(super) template: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) split: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonRow<'a> {
+    image: String,
+    question: String,
+    #[serde(borrow)]
+    answer: &'a RawValue,
+    id: Option<Label>,
+    answer_type: Option<String>,
+    chart_type: Option<String>,
+    taxonomy: Option<Label>,
+    template: Option<Label>,
+    source: Option<String>,
+    split: Option<String>,
+}
+
+/// One JSON object a line; empty lines are let be.
+pub(super) fn jsonl(content: &str) -> Result<Vec<Row>> {
+    let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(index, text)| json_row(index + 1, text)).collect()
+}
+
+fn json_row(line: usize, text: &str) -> Result<Row> {
+    let row: JsonRow<'_> = serde_json::from_str(text).map_err(|error| text::json_fault(&error, line))?;
+    Ok(Row {
+        line,
+        answer: fields::gold(row.answer).with_context(|| format!("line {line}: answer"))?,
+        image: row.image,
+        question: row.question,
+        id: row.id.map(|id| id.0),
+        answer_type: row.answer_type,
+        chart_type: row.chart_type,
+        taxonomy: row.taxonomy.map(|id| id.0),
+        template: row.template.map(|id| id.0),
+        source: row.source,
+        split: row.split,
+    })
+}
+
+/// Comma-separated, quoted where needed, the fields' names in the first row.
+pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
+    let mut reader = csv::Reader::from_reader(content.as_bytes());
+    let header = reader.headers()?.clone();
+    let mut columns: HashMap<&str, usize> = HashMap::new();
+    for (column, name) in header.iter().enumerate() {
+        if !FIELDS.contains(&name) {
+            bail!("line 1: unknown field `{name}`; the fields are {}", FIELDS.join(", "));
+        }
+        if columns.insert(name, column).is_some() {
+            bail!("line 1: two columns are called `{name}`");
+        }
+    }
+    if let Some(missing) = FIELDS.iter().take(3).find(|name| !columns.contains_key(*name)) {
+        bail!("line 1: no column is called `{missing}`");
+    }
+    let mut rows = Vec::new();
+    let mut lines = Lines { content, byte: 0, line: 1 };
+    for record in reader.records() {
+        let record = record.map_err(|error| csv_fault(error, &mut lines))?;
+        let cell = |name: &str| columns.get(name).and_then(|&column| record.get(column)).map(str::to_owned);
+        let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
+        rows.push(Row {
+            line: record.position().map_or(0, |position| lines.at(position)),
+            image: cell("image").unwrap_or_default(),
+            question: cell("question").unwrap_or_default(),
+            answer: Gold::Text(cell("answer").unwrap_or_default()),
+            id: optional("id"),
+            answer_type: optional("answer_type"),
+            chart_type: optional("chart_type"),
+            taxonomy: optional("taxonomy"),
+            template: optional("template"),
+            source: optional("source"),
+            split: optional("split"),
+        });
+    }
+    Ok(rows)
+}
+
+fn csv_fault(error: csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
+            anyhow!("line {}: {len} fields where the first row has {expected_len}", lines.at(position))
+        }
+        _ => error.into(),
+    }
+}
+
+/// Counts lines by bytes: the reader's own count is behind after `\r\n` and empty lines.
+struct Lines<'a> {
+    content: &'a str,
+    byte: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of the record at `position`; positions must not go back.
+    fn at(&mut self, position: &csv::Position) -> usize {
+        let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
+        let before = (position.byte() as usize).saturating_sub(self.byte);
+        let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = before + ends;
+        self.line += rest.iter().take(passed).filter(|&&byte| byte == b'\n').count();
+        self.byte += passed;
+        self.line
+    }
+}

@@ -1,0 +1,173 @@
+//! RealCQA: real charts of scientific papers with template questions (Ahmed et al., "RealCQA", ICDAR 2023).
+//!
+//! ```text
+//! images/CHART.jpg     the charts
+//! qa/CHART.json        a list of question records a chart; or else
+//! merged_qa.json       {"CHART": [records], ...}
+//! json/CHART.json      the CHART-Info annotation, for the chart type; may be absent
+//! test_filenames.txt   the test charts, one name a line; all others are for training
+//! ```
+//! Charts are ordered by id, whichever of the two forms the questions come in.
+
+mod annotation;
+mod record;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::images::{self, Images, stem};
+use super::{Split, text};
+use crate::sample::{Chart, ChartQuestions, Question};
+
+const TEST_NAMES: &str = "test_filenames.txt";
+const MERGED: &str = "merged_qa.json";
+
+/// The layout in a line, for messages.
+pub(super) const LAYOUT: &str =
+    "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for the chart types";
+
+/// Loads one split of the data set in `folder`.
+///
+/// # Errors
+/// Anything missing, malformed or ambiguous, by file and place. A single missing image is no error here.
+pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
+    text::require_folder(folder)?;
+    let tests = TestNames::read(folder.join(TEST_NAMES))?;
+    let qa = folder.join("qa");
+    let merged = folder.join(MERGED);
+    let asked = if qa.is_dir() {
+        from_folder(&qa, &tests, split)?
+    } else if merged.exists() {
+        from_merged(&merged, &tests, split)?
+    } else {
+        bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
+    };
+    let images = Images::list(folder.join("images"))?;
+    let annotations = folder.join("json");
+    let charts = in_order(asked.into_par_iter().map(|(id, questions)| {
+        let chart_type = annotation::chart_type(&annotations.join(format!("{id}.json")))?;
+        let image = images.find(&format!("{id}.jpg"));
+        Ok(ChartQuestions { chart: Chart { id, image, chart_type }, questions })
+    }))?;
+    images::require_any(&charts, &[&images])?;
+    Ok(charts)
+}
+
+type Asked = Vec<(String, Vec<Question>)>;
+
+/// Collects in order and, unlike rayon's own way, always fails with the first error in that order.
+fn in_order<T: Send>(results: impl IndexedParallelIterator<Item = Result<T>>) -> Result<Vec<T>> {
+    results.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn from_folder(qa: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
+    let files = text::names(qa)?;
+    let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
+    let chosen = tests.choose(ids.collect(), split, qa)?;
+    in_order(chosen.into_par_iter().map(|(id, ())| {
+        let path = qa.join(format!("{id}.json"));
+        let json = text::read(&path)?;
+        let questions = record::questions(&id, &json, 1).with_context(|| path.display().to_string())?;
+        Ok((id, questions))
+    }))
+}
+
+fn from_merged(path: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
+    let json = text::read(path)?;
+    let named = || path.display().to_string();
+    let mut parser = serde_json::Deserializer::from_str(&json);
+    let lists = parser.deserialize_map(Lists).and_then(|lists| parser.end().map(|()| lists));
+    let lists = lists.map_err(|error| text::json_fault(&error, 1)).with_context(named)?;
+    let mut lines = HashMap::new();
+    for (id, list) in &lists {
+        if let Some(first) = lines.insert(id.as_str(), *list) {
+            let [line, first] = [*list, first].map(|list| line_of(&json, list.get()));
+            bail!("{}: line {line}: chart `{id}` is already on line {first}", path.display());
+        }
+    }
+    let chosen = tests.choose(lists, split, path)?;
+    in_order(chosen.into_par_iter().map(|(id, list)| {
+        let first_line = line_of(&json, list.get());
+        let questions = record::questions(&id, list.get(), first_line).with_context(|| format!("chart `{id}`"));
+        Ok((id, questions.with_context(named)?))
+    }))
+}
+
+/// The number of the line of `text` on which `part`, a piece of it, begins.
+fn line_of(text: &str, part: &str) -> usize {
+    let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+}
+
+/// Reads `{chart: [...]}` without reading the lists.
+struct Lists;
+
+impl<'de> Visitor<'de> for Lists {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of question lists by chart id")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut lists = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            lists.push(entry);
+        }
+        Ok(lists)
+    }
+}
+
+/// `test_filenames.txt`: the test charts and the lines they stand on.
+struct TestNames {
+    path: PathBuf,
+    lines: HashMap<String, usize>,
+}
+
+impl TestNames {
+    /// Names may carry an image's extension or `.json`; empty lines are let be.
+    fn read(path: PathBuf) -> Result<Self> {
+        if !path.exists() {
+            bail!("{}: no such file; it names the test charts, one a line", path.display());
+        }
+        let text = text::read(&path)?;
+        let mut lines = HashMap::new();
+        for (index, name) in text.lines().enumerate() {
+            let name = stem(name.trim());
+            if name.is_empty() {
+                continue;
+            }
+            if let Some(first) = lines.insert(name.to_owned(), index + 1) {
+                bail!("{}: line {}: `{name}` is already on line {first}", path.display(), index + 1);
+            }
+        }
+        Ok(Self { path, lines })
+    }
+
+    /// Those of the `available` charts, sorted by id, that are in `split`. A test chart without questions in `place`
+    /// would change the benchmark unseen, and is refused in either split.
+    fn choose<T>(&self, mut available: Vec<(String, T)>, split: Split, place: &Path) -> Result<Vec<(String, T)>> {
+        available.sort_by(|a, b| a.0.cmp(&b.0));
+        let (tests, train): (Vec<_>, Vec<_>) =
+            available.into_iter().partition(|(id, _)| self.lines.contains_key(id.as_str()));
+        if tests.len() < self.lines.len() {
+            let there = |name: &str| tests.binary_search_by(|(id, _)| id.as_str().cmp(name)).is_ok();
+            let missing = self.lines.iter().filter(|(name, _)| !there(name)).min_by_key(|(_, line)| **line);
+            let (name, line) = missing.context("the test charts are not sorted")?;
+            bail!(
+                "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them); \
+                 complete the data set or take the names off the list",
+                self.path.display(),
+                place.display(),
+                self.lines.len() - tests.len(),
+                self.lines.len()
+            );
+        }
+        Ok(if split == Split::Test { tests } else { train })
+    }
+}

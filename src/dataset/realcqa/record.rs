@@ -1,0 +1,64 @@
+//! One chart's list of RealCQA question records.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::dataset::fields::{self, Label};
+use crate::dataset::text;
+use crate::sample::Question;
+
+/// A record as the files have it; keys not named here are ignored.
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(rename = "taxonomy id")]
+    taxonomy: Option<Label>,
+    #[serde(rename = "QID")]
+    template: Option<Label>,
+    question: String,
+    #[serde(borrow)]
+    answer: &'a RawValue,
+    #[serde(borrow)]
+    answer_type: Cow<'a, str>,
+    qa_id: Label,
+    #[serde(rename = "PMC_ID")]
+    chart: Option<String>,
+}
+
+/// The questions of `chart` from its JSON list, whose text begins on line `first_line` of its file.
+///
+/// A question's id is `CHART/QA_ID`: the data set's `qa_id` is only used chart by chart, as in its prediction files.
+///
+/// # Errors
+/// Names the line, or the record by its index (from 0) and the key.
+pub(super) fn questions(chart: &str, json: &str, first_line: usize) -> Result<Vec<Question>> {
+    let records: Vec<Record<'_>> = serde_json::from_str(json).map_err(|error| text::json_fault(&error, first_line))?;
+    let mut seen = HashMap::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        if let Some(first) = seen.insert(record.qa_id.0.as_str(), index) {
+            bail!("[{index}].qa_id: `{}` is already the id of [{first}]", record.qa_id.0);
+        }
+    }
+    records.into_iter().enumerate().map(|(index, record)| question(chart, index, record)).collect()
+}
+
+fn question(chart: &str, index: usize, record: Record<'_>) -> Result<Question> {
+    if let Some(named) = record.chart.as_deref()
+        && named != chart
+    {
+        bail!("[{index}].PMC_ID: `{named}` stands among the questions of chart `{chart}`");
+    }
+    let taxonomy = record.taxonomy.as_ref().map(|id| fields::taxonomy(&id.0)).transpose();
+    Ok(Question {
+        id: format!("{chart}/{}", record.qa_id.0),
+        text: record.question,
+        gold: fields::gold(record.answer).with_context(|| format!("[{index}].answer"))?,
+        answer_type: Some(fields::answer_type(&record.answer_type).with_context(|| format!("[{index}].answer_type"))?),
+        taxonomy: taxonomy.with_context(|| format!("[{index}].taxonomy id"))?,
+        template: record.template.map(|id| id.0),
+        source: None,
+    })
+}
