@@ -12,6 +12,7 @@ mod images;
 mod question_set;
 mod realcqa;
 mod split;
+pub mod synth;
 mod text;
 
 use std::path::Path;
@@ -36,7 +37,9 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
         Format::RealCqa => realcqa::load(required(benchmark, data)?, split)?,
         Format::ChartQa => chartqa::load(required(benchmark, data)?, split)?,
         Format::Generic => generic::load(required(benchmark, data)?, split)?,
-        Format::Synth { .. } => bail!("benchmark `{name}`: this program cannot draw charts yet"),
+        Format::Synth { seed, train, test, questions_per_chart } => {
+            synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
+        }
     };
     let mut set = QuestionSet { benchmark: name.clone(), charts };
     set.charts.retain(|entry| !entry.questions.is_empty());

@@ -1,0 +1,186 @@
+//! Where everything stands, measured so that no text overlaps another.
+
+use super::recipe::{LegendPlace, Recipe};
+
+/// A rectangle in pixels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rect {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// The legend: its entries by row.
+#[derive(Clone, Debug)]
+pub struct LegendBox {
+    pub rect: Rect,
+    /// Left end and baseline row of each entry, by series.
+    pub entries: Vec<(f64, f64)>,
+}
+
+/// The chart's geometry.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub plot: Rect,
+    pub legend: Option<LegendBox>,
+    /// Degrees the texts under the plot are turned by: 0, 45 or 90.
+    pub tilt: f64,
+    /// Baselines of the titles.
+    pub title_y: f64,
+    pub x_title_y: f64,
+    pub y_title_x: f64,
+}
+
+/// The key in front of a legend entry's text.
+pub const KEY_WIDTH: f64 = 22.0;
+/// From an axis to its texts.
+pub const TICK_GAP: f64 = 8.0;
+const PAD: f64 = 8.0;
+
+impl Layout {
+    /// Measures a recipe.
+    pub fn of(recipe: &Recipe) -> Self {
+        let style = &recipe.style;
+        let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
+        let family = style.family;
+        let measure = |labels: &[String]| {
+            labels.iter().map(|label| family.width(label, style.tick_size)).fold(0.0, f64::max)
+        };
+        let (below, beside) = if recipe.horizontal() {
+            (recipe.value_texts(), recipe.base_texts())
+        } else {
+            (recipe.base_texts(), recipe.value_texts())
+        };
+        let y_title = if recipe.y_title().is_some() { style.label_size * 1.65 } else { 0.0 };
+        let mut left = PAD + y_title + measure(&beside) + TICK_GAP;
+        let mut right = page_width - PAD - measure(&below).min(60.0) / 2.0;
+        let mut top = PAD + style.tick_size * 0.7;
+        let mut title_y = 0.0;
+        if recipe.title.is_some() {
+            title_y = PAD + style.title_size;
+            top = title_y + style.title_size * 0.8;
+        } else if recipe.panel.is_some() {
+            top = PAD + style.title_size * 1.2;
+        }
+        let mut bottom = page_height - PAD;
+        let legend_size = legend_size(recipe);
+        let mut legend = None;
+        match recipe.legend {
+            Some(LegendPlace::Right) => {
+                let entries = column(recipe);
+                right = page_width - PAD - entries.rect.width - 10.0;
+                legend = Some(entries);
+            }
+            Some(LegendPlace::Top) => {
+                let entries = rows(recipe, page_width - 2.0 * PAD);
+                let entries = moved(entries, (page_width, 0.0), top - style.tick_size * 0.4);
+                top = entries.rect.y + entries.rect.height + style.tick_size * 0.8;
+                legend = Some(entries);
+            }
+            Some(LegendPlace::Bottom) => {
+                let entries = rows(recipe, page_width - 2.0 * PAD);
+                bottom -= entries.rect.height;
+                legend = Some(moved(entries, (page_width, 0.0), bottom));
+                bottom -= legend_size * 0.4;
+            }
+            Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => legend = Some(column(recipe)),
+            None => {}
+        }
+        let x_title_y = bottom - style.label_size * 0.25;
+        if recipe.x_title().is_some() {
+            bottom -= style.label_size * 1.45;
+        }
+        let widest = measure(&below);
+        let tilt = tilt(&below, widest, right - left, recipe);
+        if tilt == 45.0 {
+            left = left.max(PAD + widest * 0.71 - (right - left) * recipe.base.fraction(0).min(0.5));
+        }
+        let label_height = match tilt {
+            0.0 => style.tick_size,
+            45.0 => widest * 0.71 + style.tick_size * 0.6,
+            _ => widest,
+        };
+        bottom -= label_height + TICK_GAP;
+        let plot = Rect { x: left, y: top, width: right - left, height: bottom - top };
+        let legend = legend.map(|entries| match recipe.legend {
+            Some(LegendPlace::Right) => {
+                let y = plot.y + (plot.height - entries.rect.height) / 2.0;
+                shifted(entries, page_width - PAD / 2.0, y, true)
+            }
+            Some(LegendPlace::InsideRight) => shifted(entries, plot.x + plot.width - 6.0, plot.y + 6.0, true),
+            Some(LegendPlace::InsideLeft) => shifted(entries, plot.x + 8.0, plot.y + 6.0, false),
+            _ => entries,
+        });
+        Self { plot, legend, tilt, title_y, x_title_y, y_title_x: PAD + style.label_size * 0.9 }
+    }
+}
+
+/// The legend's font size.
+pub fn legend_size(recipe: &Recipe) -> f64 {
+    recipe.style.tick_size.min(13.0)
+}
+
+fn entry_width(recipe: &Recipe, name: &str) -> f64 {
+    KEY_WIDTH + 6.0 + recipe.style.family.width(name, legend_size(recipe))
+}
+
+/// One entry a line, at the origin.
+fn column(recipe: &Recipe) -> LegendBox {
+    let pitch = legend_size(recipe) * 1.35;
+    let width = recipe.series.iter().map(|series| entry_width(recipe, &series.name)).fold(0.0, f64::max) + 10.0;
+    let entries = (0..recipe.series.len()).map(|i| (5.0, 4.0 + pitch * (i as f64 + 0.75))).collect();
+    let height = pitch * recipe.series.len() as f64 + 6.0;
+    LegendBox { rect: Rect { x: 0.0, y: 0.0, width, height }, entries }
+}
+
+/// Entries side by side, in as many lines as `room` asks for, at the origin.
+fn rows(recipe: &Recipe, room: f64) -> LegendBox {
+    let pitch = legend_size(recipe) * 1.35;
+    let (mut x, mut row, mut widest) = (5.0, 0.0, 0.0_f64);
+    let mut entries = Vec::new();
+    for series in &recipe.series {
+        let width = entry_width(recipe, &series.name);
+        if x > 5.0 && x + width + 5.0 > room {
+            (x, row) = (5.0, row + 1.0);
+        }
+        entries.push((x, 4.0 + pitch * (row + 0.75)));
+        x += width + 12.0;
+        widest = widest.max(x - 7.0);
+    }
+    LegendBox { rect: Rect { x: 0.0, y: 0.0, width: widest, height: pitch * (row + 1.0) + 6.0 }, entries }
+}
+
+/// Centred in the page at height `y`.
+fn moved(legend: LegendBox, (page_width, x): (f64, f64), y: f64) -> LegendBox {
+    let x = x + (page_width - legend.rect.width) / 2.0;
+    shifted(legend, x, y, false)
+}
+
+/// With its left (or right) edge at `x` and its top at `y`.
+fn shifted(mut legend: LegendBox, x: f64, y: f64, right_edge: bool) -> LegendBox {
+    let x = if right_edge { x - legend.rect.width } else { x };
+    legend.rect.x += x;
+    legend.rect.y += y;
+    for entry in &mut legend.entries {
+        entry.0 += x;
+        entry.1 += y;
+    }
+    legend
+}
+
+/// How far the texts under the plot must turn to fit beside each other.
+fn tilt(labels: &[String], widest: f64, room: f64, recipe: &Recipe) -> f64 {
+    let gaps = match (recipe.horizontal(), &recipe.base) {
+        (false, super::recipe::Base::Categories(_)) => labels.len(),
+        _ => labels.len().saturating_sub(1),
+    };
+    let pitch = room / gaps.max(1) as f64;
+    if widest + recipe.style.tick_size * 0.5 <= pitch {
+        0.0
+    } else if pitch >= recipe.style.tick_size * 1.5 && widest > recipe.style.tick_size * 2.0 {
+        45.0
+    } else {
+        90.0
+    }
+}

@@ -1,0 +1,198 @@
+//! How a chart looks, apart from what it says.
+
+use super::dice::Dice;
+use super::fonts::Family;
+
+/// How a mark is filled and drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint {
+    /// Fill of bars, boxes and markers.
+    pub fill: &'static str,
+    /// Colour of lines and outlines.
+    pub ink: &'static str,
+    /// A pattern over the fill.
+    pub hatch: Option<Hatch>,
+}
+
+/// Patterns of black-and-white figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hatch {
+    Rising,
+    Cross,
+    Dots,
+    Level,
+}
+
+/// Marker shapes of points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    Circle,
+    Square,
+    Diamond,
+    Triangle,
+    Cross,
+}
+
+/// Which lines surround the plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Boxed,
+    LeftBottom,
+    BottomOnly,
+}
+
+/// Which grid lines are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    None,
+    Value,
+    Both,
+}
+
+/// How tick marks stand on the axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickMarks {
+    None,
+    Outside,
+    Inside,
+}
+
+/// Everything about the looks. Lengths are pixels.
+#[derive(Clone, Debug)]
+pub struct Style {
+    pub family: Family,
+    pub tick_size: f64,
+    pub label_size: f64,
+    pub title_size: f64,
+    pub title_bold: bool,
+    pub greyscale: bool,
+    pub paints: Vec<Paint>,
+    pub markers: Vec<Marker>,
+    pub marker_size: f64,
+    /// SVG dash arrays by series; empty for a solid line.
+    pub dashes: Vec<&'static str>,
+    pub line_width: f64,
+    pub show_markers: bool,
+    pub show_lines: bool,
+    pub frame: Frame,
+    pub grid: Grid,
+    pub grid_dash: &'static str,
+    pub grid_colour: &'static str,
+    pub tick_marks: TickMarks,
+    pub minor_ticks: bool,
+    pub page: &'static str,
+    pub plot: &'static str,
+    pub outer_border: bool,
+    pub legend_border: bool,
+    /// Bars and boxes: the part of a slot they fill.
+    pub fill_ratio: f64,
+    pub outlines: bool,
+    pub error_bars: bool,
+    pub stars: bool,
+    pub value_labels: bool,
+    /// Scatter: a straight line through the points.
+    pub trend_line: bool,
+    /// The typographic minus in tick labels.
+    pub long_minus: bool,
+}
+
+const COLOURS: [[&str; 5]; 12] = [
+    ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"],
+    ["#4f81bd", "#c0504d", "#9bbb59", "#8064a2", "#f79646"],
+    ["#5b9bd5", "#ed7d31", "#a5a5a5", "#ffc000", "#70ad47"],
+    ["#f8766d", "#00ba38", "#619cff", "#c77cff", "#b79f00"],
+    ["#0000ff", "#ff0000", "#00aa00", "#ff00ff", "#000000"],
+    ["#000080", "#993366", "#cccc66", "#669999", "#660066"],
+    ["#3b87a0", "#7fb6cf", "#1b4f66", "#b6d5e3", "#5f9ea0"],
+    ["#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e"],
+    ["#0072bd", "#d95319", "#edb120", "#7e2f8e", "#77ac30"],
+    ["#1a476f", "#90353b", "#55752f", "#e37e00", "#6e8e84"],
+    ["#66c2a5", "#fc8d62", "#8da0cb", "#e78ac3", "#a6d854"],
+    ["#cc0000", "#333333", "#3366cc", "#ff9900", "#109618"],
+];
+const GREYS: [&str; 5] = ["#000000", "#8c8c8c", "#ffffff", "#c8c8c8", "#505050"];
+const GREY_INKS: [&str; 5] = ["#000000", "#707070", "#000000", "#909090", "#404040"];
+const DASHES: [&str; 5] = ["", "6 3", "2 2", "8 3 2 3", "4 4"];
+const HATCHES: [Option<Hatch>; 5] =
+    [None, Some(Hatch::Rising), Some(Hatch::Dots), Some(Hatch::Cross), Some(Hatch::Level)];
+const MARKERS: [Marker; 5] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross];
+
+impl Style {
+    /// A look for `series` data series.
+    pub fn plan(dice: &mut Dice, series: usize) -> Self {
+        let greyscale = dice.chance(0.3);
+        let paints = if greyscale { grey_paints(dice) } else { colour_paints(dice) };
+        let tick_size = dice.real(11.0, 15.0).round();
+        let label_size = (tick_size + dice.real(0.0, 3.0)).round();
+        let same_marker = dice.chance(0.3);
+        let first_marker = dice.count(0, 3);
+        let dashed = greyscale || dice.chance(0.2);
+        let offset = dice.count(0, MARKERS.len() - 1);
+        Self {
+            family: dice.one(Family::ALL),
+            tick_size,
+            label_size,
+            title_size: (label_size + dice.real(0.0, 3.0)).round(),
+            title_bold: dice.chance(0.5),
+            greyscale,
+            paints: paints.into_iter().cycle().skip(offset * usize::from(series < 4)).take(5).collect(),
+            markers: (0..5).map(|i| MARKERS[if same_marker { first_marker } else { (first_marker + i) % 5 }]).collect(),
+            marker_size: dice.real(2.5, 5.0),
+            dashes: DASHES.iter().map(|&dash| if dashed { dash } else { "" }).collect(),
+            line_width: dice.real(1.0, 2.8),
+            show_markers: dice.chance(0.6),
+            show_lines: true,
+            frame: dice.one([Frame::Boxed, Frame::LeftBottom, Frame::LeftBottom, Frame::Boxed, Frame::BottomOnly]),
+            grid: dice.one([Grid::None, Grid::Value, Grid::None, Grid::Both]),
+            grid_dash: dice.one(["", "", "4 3", "1 3"]),
+            grid_colour: dice.one(["#b0b0b0", "#808080", "#c8c8c8", "#909090"]),
+            tick_marks: dice.one([TickMarks::Outside, TickMarks::Inside, TickMarks::None, TickMarks::Outside]),
+            minor_ticks: dice.chance(0.2),
+            page: if greyscale { "#ffffff" } else { dice.one(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"]) },
+            plot: if dice.chance(0.15) { dice.one(["#ebebeb", "#f4f4f4"]) } else { "#ffffff" },
+            outer_border: dice.chance(0.1),
+            legend_border: dice.chance(0.45),
+            fill_ratio: dice.real(0.5, 0.92),
+            outlines: dice.chance(0.6),
+            error_bars: dice.chance(0.5),
+            stars: dice.chance(0.15),
+            value_labels: dice.chance(0.5),
+            trend_line: dice.chance(0.3),
+            long_minus: dice.chance(0.5),
+        }
+    }
+
+    /// How series `index` is painted.
+    pub fn paint(&self, index: usize) -> Paint {
+        self.paints.get(index % self.paints.len().max(1)).copied().unwrap_or(Paint {
+            fill: "#000000",
+            ink: "#000000",
+            hatch: None,
+        })
+    }
+
+    /// The marker of series `index`.
+    pub fn marker(&self, index: usize) -> Marker {
+        self.markers.get(index % self.markers.len().max(1)).copied().unwrap_or(Marker::Circle)
+    }
+
+    /// The dash array of series `index`.
+    pub fn dash(&self, index: usize) -> &'static str {
+        self.dashes.get(index % self.dashes.len().max(1)).copied().unwrap_or("")
+    }
+}
+
+fn colour_paints(dice: &mut Dice) -> Vec<Paint> {
+    let colours = dice.one(COLOURS);
+    colours.iter().map(|&fill| Paint { fill, ink: fill, hatch: None }).collect()
+}
+
+fn grey_paints(dice: &mut Dice) -> Vec<Paint> {
+    let hatched = dice.chance(0.35);
+    (0..5)
+        .map(|i| match (hatched, HATCHES[i]) {
+            (true, Some(hatch)) => Paint { fill: "#ffffff", ink: GREY_INKS[i], hatch: Some(hatch) },
+            _ => Paint { fill: GREYS[i], ink: GREY_INKS[i], hatch: None },
+        })
+        .collect()
+}

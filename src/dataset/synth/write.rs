@@ -1,0 +1,162 @@
+//! A synthetic data set on disk, in RealCQA's layout: all of it or nothing.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::recipe::{Data, Recipe, Series};
+use super::{Planned, Source, Synth};
+use crate::dataset::split::Split;
+use crate::sample::AnswerType;
+
+impl Synth {
+    /// Writes `images/`, `qa/`, `json/`, `test_filenames.txt` and a `README.txt` into `dir`, drawing on all cores.
+    /// `progress` is called once a chart. Read back, the questions are those of [`Synth::question_set`].
+    ///
+    /// # Errors
+    /// A `dir` that holds anything is refused; on any failure `dir` stays as it was.
+    pub fn write(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
+        let taken = dir.symlink_metadata().is_ok();
+        if taken && fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some() {
+            bail!("{} is not empty: name a new or empty directory", dir.display());
+        }
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let partial = tempfile::Builder::new()
+            .prefix(".synth-")
+            .tempdir_in(parent)
+            .with_context(|| format!("cannot write into {}", parent.display()))?;
+        self.write_into(partial.path(), progress)?;
+        share(partial.path())?;
+        if taken {
+            fs::remove_dir(dir).with_context(|| format!("cannot replace {}", dir.display()))?;
+        }
+        fs::rename(partial.path(), dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        // Moved away: nothing is left to clean up.
+        let _ = partial.keep();
+        Ok(())
+    }
+
+    fn write_into(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
+        for folder in ["images", "qa", "json"] {
+            let path = dir.join(folder);
+            fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        }
+        for split in [Split::Train, Split::Test] {
+            (0..self.count(split)).into_par_iter().try_for_each(|index| {
+                let chart = self.chart(split, index);
+                let id = chart.source.id();
+                put(&dir.join(format!("images/{id}.png")), &Source::png(&chart.recipe)?)?;
+                put_json(&dir.join(format!("qa/{id}.json")), &records(&chart))?;
+                put_json(&dir.join(format!("json/{id}.json")), &annotation(&chart.recipe))?;
+                progress();
+                anyhow::Ok(())
+            })?;
+        }
+        let test = (0..self.test).map(|index| Source { seed: self.seed, split: Split::Test, index }.id() + "\n");
+        put(&dir.join("test_filenames.txt"), test.collect::<String>().as_bytes())?;
+        put(&dir.join("README.txt"), self.readme().as_bytes())
+    }
+
+    fn readme(&self) -> String {
+        let Self { seed, train, test, questions_per_chart } = self;
+        format!(
+            "SYNTHETIC charts with questions, in the layout of RealCQA: {train} for training and {test} for testing\n\
+             (test_filenames.txt). No chart shows real data. Made by\n\n    \
+             chartbench data synth DIR --seed {seed} --train {train} --test {test} --questions {questions_per_chart}\n\n\
+             with chartbench {}.\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
+/// A temporary directory is its maker's alone; the data set is as open as any directory the user makes.
+fn share(dir: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let example = dir.join("images");
+        let open = fs::metadata(&example).with_context(|| format!("cannot read {}", example.display()))?.permissions();
+        fs::set_permissions(dir, open).with_context(|| format!("cannot open up {}", dir.display()))?;
+    }
+    Ok(())
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn put_json(path: &Path, value: &Value) -> Result<()> {
+    put(path, format!("{value:#}\n").as_bytes())
+}
+
+/// The chart's questions as RealCQA's records.
+fn records(chart: &Planned) -> Value {
+    let record = |(number, asked): (usize, &super::Asked)| {
+        json!({
+            "taxonomy id": asked.template.taxonomy_id,
+            "QID": asked.template.qid,
+            "question": asked.text,
+            "answer": asked.gold,
+            "answer_type": answer_type_name(asked.template.answer_type),
+            "qa_id": chart.question_id(number),
+            "PMC_ID": chart.source.id(),
+        })
+    };
+    chart.asked.iter().enumerate().map(record).collect()
+}
+
+/// As RealCQA spells it.
+fn answer_type_name(answer_type: AnswerType) -> &'static str {
+    match answer_type {
+        AnswerType::String => "String",
+        AnswerType::Numerical => "Numerical",
+        AnswerType::Binary => "Binary",
+        AnswerType::RankedList => "Ranked List",
+        AnswerType::UnrankedList => "Unranked List",
+    }
+}
+
+/// What CHART-Info's annotation says of a chart: its type and its data series.
+fn annotation(recipe: &Recipe) -> Value {
+    let series: Vec<Value> =
+        recipe.series.iter().map(|series| json!({"data": data(recipe, series), "name": series.name})).collect();
+    json!({
+        "task1": {
+            "name": "Chart Classification",
+            "output": {"chart_type": recipe.chart_type.name()},
+        },
+        "task6": {
+            "name": "Data Extraction",
+            "output": {"data series": series},
+        },
+    })
+}
+
+fn data(recipe: &Recipe, series: &Series) -> Vec<Value> {
+    let number = |quanta: i64| recipe.value.value(quanta).parse::<f64>().unwrap_or(0.0);
+    let labels = recipe.base.labels();
+    match &series.data {
+        Data::Values(values) => {
+            labels.iter().zip(values).map(|(x, &value)| json!({"x": x, "y": number(value)})).collect()
+        }
+        Data::Points(points) => {
+            let x = |x: f64| match &recipe.base {
+                super::recipe::Base::Numbers(scale) => scale.number(x),
+                super::recipe::Base::Categories(_) => x,
+            };
+            points.iter().map(|&(px, py)| json!({"x": x(px), "y": recipe.value.number(py)})).collect()
+        }
+        Data::Boxes(boxes) => {
+            let one = |(x, one): (&String, &super::recipe::BoxPlot)| {
+                json!({
+                    "x": x, "min": number(one.min), "first_quartile": number(one.lower), "median": number(one.median),
+                    "third_quartile": number(one.upper), "max": number(one.max),
+                })
+            };
+            labels.iter().zip(boxes).map(one).collect()
+        }
+    }
+}
