@@ -1,1 +1,3 @@
-//! (being built)
+//! The subcommands, one file each.
+
+pub mod score;

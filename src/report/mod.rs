@@ -1,1 +1,3 @@
-//! (being built)
+//! What people read: tables for the terminal, Markdown, CSV and JSON.
+
+pub mod table;
