@@ -2,6 +2,9 @@
 //!
 //! Adding an architecture is one file here, one in [`crate::nn`] and one match arm in [`build`].
 
+mod hub;
+pub mod weights;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 

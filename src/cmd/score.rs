@@ -10,6 +10,9 @@ use crate::report::table::{Cell, Column, Format, Table};
 use crate::sample::{Gold, Prediction};
 
 /// Scores the predictions of CSV files with a header line, one column of predictions and one of gold answers.
+///
+/// Metrics are in percent. `errors` counts the questions on which the convention's original raises an exception
+/// instead of a score (pix2struct's ANLS of two empty texts divides by zero); they count as 0.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// CSV files with a prediction column and a gold answer column.
