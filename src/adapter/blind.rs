@@ -54,7 +54,7 @@ impl Prior {
             identity: Identity {
                 id: id.to_owned(),
                 settings: vec![
-                    ("train_hash".to_owned(), train.hash()),
+                    ("train_hash".to_owned(), train.hash()?),
                     ("question_kinds".to_owned(), counts.len().to_string()),
                 ],
             },

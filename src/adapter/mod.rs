@@ -3,15 +3,16 @@
 //! Adding an architecture is one file here, one in [`crate::nn`] and one match arm in [`build`].
 
 mod blind;
+mod hub;
 mod pix2struct;
-mod weights;
+pub mod weights;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 
-pub use weights::HubOptions;
+use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family};
 use crate::sample::{ChartQuestions, Prediction, QuestionSet};

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::leaderboard::Format;
-use super::{Status, print};
+use super::{DEFAULT_CONVENTION, Status, print};
 use crate::metric::Convention;
 use crate::record::StoredRun;
 use crate::report::compare;
+use crate::report::table::Format;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -20,10 +20,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
     /// Scoring convention
-    #[arg(long, default_value_t = Convention::default())]
-    convention: Convention,
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
+    convention: String,
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
@@ -32,12 +32,7 @@ pub fn run(args: &Args) -> Result<Status> {
         let named = args.results.join(run);
         StoredRun::read(if named.exists() { &named } else { run })
     };
-    let table = compare(&read(&args.before)?, &read(&args.after)?, args.convention)?;
-    print(&match args.format {
-        Format::Table => table.to_terminal(),
-        Format::Markdown => table.to_markdown(),
-        Format::Csv => table.to_csv(),
-        Format::Json => table.to_json(),
-    })?;
+    let table = compare(&read(&args.before)?, &read(&args.after)?, Convention::named(&args.convention)?)?;
+    print(&table.render(args.format)?)?;
     Ok(Status::Done)
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Status;
 use crate::dataset::synth::Synth;
 
 /// Make a synthetic data set.
@@ -43,13 +44,13 @@ struct SynthArgs {
 ///
 /// # Errors
 /// Whatever stops the data set from being written; then nothing of it is left.
-pub fn run(args: Args) -> Result<()> {
-    match args.command {
-        Command::Synth(args) => synth(&args),
+pub fn run(args: &Args) -> Result<Status> {
+    match &args.command {
+        Command::Synth(args) => synth(args),
     }
 }
 
-fn synth(args: &SynthArgs) -> Result<()> {
+fn synth(args: &SynthArgs) -> Result<Status> {
     let synth =
         Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
     let started = Instant::now();
@@ -61,5 +62,5 @@ fn synth(args: &SynthArgs) -> Result<()> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     eprintln!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
-    Ok(())
+    Ok(Status::Done)
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 
-use super::{Status, print};
+use super::{DEFAULT_CONVENTION, Status, print};
 use crate::metric::Convention;
 use crate::record::{StoredRun, write_atomically};
+use crate::report::table::Format;
 use crate::report::{Leaderboard, splice};
 
 #[derive(clap::Args)]
@@ -16,10 +16,10 @@ pub struct Args {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Scoring convention
-    #[arg(long, default_value_t = Convention::default())]
-    convention: Convention,
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
+    convention: String,
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Leave out questions a second: the output then depends on the predictions alone
     #[arg(long)]
@@ -32,48 +32,31 @@ pub struct Args {
     splice: Option<PathBuf>,
 }
 
-/// `--format` of commands that print a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Table,
-    Markdown,
-    Csv,
-    Json,
-}
-
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let leaderboard = Leaderboard::new(&runs, args.convention);
+    let leaderboard = Leaderboard::new(&runs, Convention::named(&args.convention)?);
     let leaderboard = if args.no_speed { leaderboard.without_speed() } else { leaderboard };
     if let Some(dir) = &args.write {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        for (name, text) in [
-            ("leaderboard.md", leaderboard.to_markdown()),
-            ("leaderboard.csv", leaderboard.to_csv()),
-            ("leaderboard.json", leaderboard.to_json()),
-        ] {
-            write_atomically(&dir.join(name), text.as_bytes())?;
+        for (ending, format) in [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json)] {
+            let text = leaderboard.render(format)?;
+            write_atomically(&dir.join("leaderboard").with_extension(ending), text.as_bytes())?;
         }
     }
     if let Some(file) = &args.splice {
         let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let spliced = splice(&document, &command(args), &leaderboard.to_markdown())
+        let spliced = splice(&document, &command(args), &leaderboard.render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
         write_atomically(file, spliced.as_bytes())?;
     }
-    print(&match args.format {
-        Format::Table => leaderboard.to_terminal(),
-        Format::Markdown => leaderboard.to_markdown(),
-        Format::Csv => leaderboard.to_csv(),
-        Format::Json => leaderboard.to_json(),
-    })?;
+    print(&leaderboard.render(args.format)?)?;
     Ok(Status::Done)
 }
 
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
     let runs: Vec<String> = args.runs.iter().map(|path| path.display().to_string()).collect();
-    let convention = if args.convention == Convention::default() {
+    let convention = if args.convention == DEFAULT_CONVENTION {
         String::new()
     } else {
         format!(" --convention {}", args.convention)

@@ -5,43 +5,54 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::{Status, print};
-use crate::adapter::{HubOptions, is_cached};
+use crate::adapter::weights::{HubOptions, is_cached};
 use crate::config::{AdapterSpec, Benchmark, Family, WeightsSource};
-use crate::metric::Convention;
-use crate::report::{Align, Cell, Column, Table};
+use crate::metric::{CONVENTIONS, Metric};
+use crate::report::table::{Cell, Column, Format, Table};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder of more adapter files (*.toml)
     #[arg(long, value_name = "DIR")]
     adapters_dir: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    /// What to list [default: all]
+    #[arg(value_enum)]
+    what: Option<What>,
+    /// The form of the tables
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One kind of thing there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Adapters,
+    Benchmarks,
+    Conventions,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let tables = [adapters(args)?, benchmarks()?, conventions()];
-    let rendered = if args.json {
-        let parts = tables.iter().map(|table| {
-            format!("\"{}\": {}", table.title.as_deref().unwrap_or_default().to_lowercase(), table.to_json().trim_end())
-        });
-        format!("{{\n{}\n}}\n", parts.collect::<Vec<_>>().join(",\n"))
-    } else {
-        tables.iter().map(Table::to_terminal).collect::<Vec<_>>().join("\n")
+    let tables = match args.what {
+        Some(What::Adapters) => vec![adapters(args)?],
+        Some(What::Benchmarks) => vec![benchmarks()?],
+        Some(What::Conventions) => vec![conventions()],
+        None => vec![adapters(args)?, benchmarks()?, conventions()],
     };
-    print(&rendered)?;
+    let rendered: Vec<String> = tables.iter().map(|table| table.render(args.format)).collect::<Result<_>>()?;
+    print(&rendered.join("\n"))?;
     Ok(Status::Done)
 }
 
-fn table(title: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Table {
-    let columns = columns.iter().map(|&name| Column { name: name.to_owned(), align: Align::Left });
-    let rows = rows.into_iter().map(|row| row.into_iter().map(Cell::Text).collect());
-    Table { title: Some(title.to_owned()), columns: columns.collect(), rows: rows.collect() }
+fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
+    Table {
+        title: title.to_owned(),
+        columns: columns.iter().copied().map(Column::left).collect(),
+        rows: rows.map(|row| row.into_iter().map(Cell::Text).collect()).collect(),
+    }
 }
 
 fn adapters(args: &Args) -> Result<Table> {
-    let hub = HubOptions::from_env();
+    let hub = HubOptions::from_env(true);
     let rows = AdapterSpec::all(args.adapters_dir.as_deref())?.into_iter().map(|spec| {
         let weights = match &spec.family {
             Family::Pix2Struct(model) => match &model.weights {
@@ -53,19 +64,19 @@ fn adapters(args: &Args) -> Result<Table> {
         };
         vec![spec.id, weights, spec.title]
     });
-    Ok(table("Adapters", &["adapter", "weights", "what it is"], rows.collect()))
+    Ok(table("Adapters", &["adapter", "weights", "what it is"], rows))
 }
 
 fn benchmarks() -> Result<Table> {
-    let rows = Benchmark::all()?.into_iter().map(|benchmark| {
-        vec![benchmark.name.clone(), benchmark.format.name().to_owned(), benchmark.title.clone()]
-    });
-    Ok(table("Benchmarks", &["benchmark", "format", "what it is"], rows.collect()))
+    let all = Benchmark::embedded_names().map(Benchmark::find).collect::<Result<Vec<_>>>()?;
+    let rows = all.into_iter().map(|benchmark| vec![benchmark.name, benchmark.title, benchmark.description]);
+    Ok(table("Benchmarks", &["benchmark", "title", "what it is"], rows))
 }
 
 fn conventions() -> Table {
-    let rows = Convention::ALL.iter().map(|convention| {
-        vec![convention.to_string(), "exact match, relaxed accuracy, ANLS".to_owned(), convention.summary().to_owned()]
+    let metrics = Metric::ALL.map(Metric::name).join(", ");
+    let rows = CONVENTIONS.iter().map(|convention| {
+        vec![convention.name.to_owned(), metrics.clone(), convention.about.to_owned()]
     });
-    table("Conventions", &["convention", "metrics", "what it is"], rows.collect())
+    table("Conventions", &["convention", "metrics", "what it is"], rows)
 }

@@ -9,12 +9,16 @@ mod list;
 mod options;
 mod progress;
 mod run;
-mod score;
+pub mod score;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+/// The convention of tables when `--convention` does not name one.
+const DEFAULT_CONVENTION: &str = "pix2struct";
 
 /// How a command that did not err ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +87,11 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Writes to stdout; unlike `print!` it does not panic when the reader went away.
+/// Writes to stdout; unlike `print!` it does not panic when that fails.
 ///
 /// # Errors
 /// What the write returns.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(())
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 
-use crate::adapter::{HubOptions, Overrides};
+use crate::adapter::Overrides;
+use crate::adapter::weights::HubOptions;
 use crate::config::{AdapterSpec, BLANK_PREFIX, Family};
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
@@ -137,7 +138,7 @@ impl AdapterArgs {
 
     /// How the hub is used; endpoint, cache and token come from the environment.
     pub fn hub(&self) -> HubOptions {
-        HubOptions { offline: self.offline, ..HubOptions::from_env() }
+        HubOptions::from_env(self.offline)
     }
 
     /// Sizes the thread pools. Must come before any tensor work.

@@ -7,13 +7,14 @@ use anyhow::{Result, bail, ensure};
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::progress::Progress;
-use super::{Status, one_line, print};
+use super::{DEFAULT_CONVENTION, Status, one_line, print};
 use crate::adapter::{self, Adapter, Setup};
-use crate::config::Benchmark;
+use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
 use crate::report::Leaderboard;
+use crate::report::table::Format;
 use crate::runner;
 use crate::sample::QuestionSet;
 
@@ -42,7 +43,7 @@ pub struct Args {
     /// Ask only the first N questions
     #[arg(long, value_name = "N", value_parser = positive)]
     limit: Option<usize>,
-    /// Seed of the draw of questions [default: the benchmark's]
+    /// Seed of that draw [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
     /// Questions an adapter gets at a time
@@ -52,16 +53,18 @@ pub struct Args {
     #[arg(long)]
     retry_failed: bool,
     /// Scoring convention of the leaderboard that is printed and stored
-    #[arg(long, default_value_t = Convention::default())]
-    convention: Convention,
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
+    convention: String,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
     let threads = args.adapter.start_threads()?;
+    let convention = Convention::named(&args.convention)?;
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
-    let benchmark = Benchmark::find(&args.benchmark)?;
+    let mut benchmark = Benchmark::find(&args.benchmark)?;
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
     check_name(&name)?;
+    choose_questions(args, &mut benchmark);
     let (set, entry) = questions(args, &benchmark)?;
     let manifest = Manifest {
         format: FORMAT_VERSION,
@@ -81,7 +84,7 @@ pub fn run(args: &Args) -> Result<Status> {
             Err(Stop::Record(error)) => return Err(error),
         }
     }
-    conclude(args, dir.path(), &requested, failures, failed_questions)
+    conclude(convention, dir.path(), &requested, failures, failed_questions)
 }
 
 /// Why an adapter's part of a run stopped.
@@ -143,7 +146,7 @@ fn load<'a>(
 
 /// Writes and prints the leaderboard, tells what failed, and picks the exit code.
 fn conclude(
-    args: &Args,
+    convention: &'static Convention,
     dir: &Path,
     requested: &[Requested],
     failures: Vec<(&str, anyhow::Error)>,
@@ -158,37 +161,52 @@ fn conclude(
         bail!("{name}: {}", one_line(error));
     }
     let run = StoredRun::read(dir)?;
-    let leaderboard = Leaderboard::new(&[run], args.convention);
-    write_atomically(&dir.join("leaderboard.md"), leaderboard.without_speed().to_markdown().as_bytes())?;
-    print(&leaderboard.to_terminal())?;
+    let leaderboard = Leaderboard::new(&[run], convention);
+    print(&leaderboard.render(Format::Table)?)?;
+    let stored = leaderboard.without_speed().render(Format::Markdown)?;
+    write_atomically(&dir.join("leaderboard.md"), stored.as_bytes())?;
     for (name, error) in &failures {
         eprintln!("error: {name}: {}", one_line(error));
     }
     Ok(if failures.is_empty() && failed_questions == 0 { Status::Done } else { Status::Failures })
 }
 
+/// Puts `--questions-per-chart` and `--seed` in the place of what the benchmark says; a pinned hash is then no longer
+/// that of the questions asked.
+fn choose_questions(args: &Args, benchmark: &mut Benchmark) {
+    let (count, seed) = match benchmark.questions {
+        Questions::All => (None, 0),
+        Questions::PerChart { count, seed } => (Some(count), seed),
+    };
+    if let Some(count) = args.questions_per_chart.or(count) {
+        let chosen = Questions::PerChart { count, seed: args.seed.unwrap_or(seed) };
+        if chosen != benchmark.questions {
+            benchmark.questions = chosen;
+            benchmark.hash = None;
+        }
+    }
+}
+
 /// The fixed question set of this run, with what the manifest says of it.
 fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, BenchmarkEntry)> {
     let mut set = dataset::load(benchmark, args.data.as_deref(), Split::Test)?;
-    let per_chart = args.questions_per_chart.or(benchmark.questions_per_chart);
-    let seed = args.seed.unwrap_or(benchmark.seed);
-    if let Some(per_chart) = per_chart {
-        set = set.sample(per_chart, seed);
-    }
     if let Some(limit) = args.limit {
         set = set.limit(limit);
     }
-    ensure!(!set.is_empty(), "benchmark {}: no questions in the test split", benchmark.name);
+    let (questions_per_chart, seed) = match benchmark.questions {
+        Questions::All => ("all".to_owned(), 0),
+        Questions::PerChart { count, seed } => (count.to_string(), seed),
+    };
     let entry = BenchmarkEntry {
         name: benchmark.name.clone(),
         title: benchmark.title.clone(),
-        split: "test".to_owned(),
+        split: Split::Test.to_string(),
         charts: set.charts.len(),
         questions: set.len(),
-        questions_per_chart: per_chart.map_or_else(|| "all".to_owned(), |count| count.to_string()),
+        questions_per_chart,
         seed,
         limit: args.limit.unwrap_or(0),
-        hash: set.hash(),
+        hash: set.hash()?,
     };
     Ok((set, entry))
 }

@@ -1,7 +1,9 @@
 //! What the TOML files say, checked: a private wire type that refuses unknown keys becomes a validated public one, and
 //! every error names file, line and key.
 
+mod adapter;
 mod benchmark;
 pub mod names;
 
+pub use adapter::{AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, WeightsSource};
 pub use benchmark::{Benchmark, Format, Questions};

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
-use super::leaderboard::summary;
-use super::{Align, Cell, Column, Table};
-use crate::metric::{Convention, Metric, Scores};
+use super::leaderboard::score;
+use super::table::{Cell, Column, Table};
+use crate::metric::{Convention, Metric, Scores, Summary};
 use crate::record::{PredictionRecord, StoredRun};
 
 /// Compares every adapter that both runs hold.
@@ -16,7 +16,7 @@ use crate::record::{PredictionRecord, StoredRun};
 /// # Errors
 /// Runs on different questions, runs without a common adapter, or an adapter that has not answered every question
 /// in one of them.
-pub fn compare(before: &StoredRun, after: &StoredRun, convention: Convention) -> Result<Table> {
+pub fn compare(before: &StoredRun, after: &StoredRun, convention: &Convention) -> Result<Table> {
     let (a, b) = (&before.manifest, &after.manifest);
     ensure!(
         a.benchmark.hash == b.benchmark.hash,
@@ -45,7 +45,7 @@ pub fn compare(before: &StoredRun, after: &StoredRun, convention: Convention) ->
         names(before),
         names(after)
     );
-    Ok(Table { title: None, columns: columns(&a.name, &b.name), rows })
+    Ok(Table { title: String::new(), columns: columns(&a.name, &b.name), rows })
 }
 
 fn names(run: &StoredRun) -> String {
@@ -53,41 +53,45 @@ fn names(run: &StoredRun) -> String {
 }
 
 fn columns(before: &str, after: &str) -> Vec<Column> {
-    let names = ["adapter", "metric"].map(|name| (name, Align::Left));
-    // A run compared with itself, or one of the same name elsewhere: columns still need different names.
+    // Runs of one name, from different folders: columns still need different names.
     let (before, after) = if before == after {
         (format!("{before} (A)"), format!("{after} (B)"))
     } else {
         (before.to_owned(), after.to_owned())
     };
-    let numbers = [before.as_str(), &after, "difference", "fixed", "broken"].map(|name| (name, Align::Right));
-    names.into_iter().chain(numbers).map(|(name, align)| Column { name: name.to_owned(), align }).collect()
+    let words = ["adapter", "metric"].map(Column::left);
+    let numbers = [before.as_str(), &after, "difference", "fixed", "broken"].map(Column::right);
+    words.into_iter().chain(numbers).collect()
 }
 
 fn rows_of(
     adapter: &str,
     before: &[PredictionRecord],
     after: &[PredictionRecord],
-    convention: Convention,
+    convention: &Convention,
 ) -> Vec<Vec<Cell>> {
-    let means = [before, after].map(|records| summary(&records.iter().collect::<Vec<_>>(), convention));
-    let score = |record: &PredictionRecord| convention.score_or_zero(&record.gold, record.prediction.as_ref());
-    let by_id: HashMap<&str, Scores> = after.iter().map(|record| (record.id.as_str(), score(record))).collect();
-    let pairs: Vec<(Scores, &Scores)> =
-        before.iter().filter_map(|record| Some((score(record), by_id.get(record.id.as_str())?))).collect();
+    let of_id: HashMap<&str, Scores> =
+        after.iter().map(|record| (record.id.as_str(), score(record, convention))).collect();
+    let pairs: Vec<(Scores, Scores)> = before
+        .iter()
+        .filter_map(|record| Some((score(record, convention), *of_id.get(record.id.as_str())?)))
+        .collect();
+    let (Some(a), Some(b)) = (Summary::of(pairs.iter().map(|pair| pair.0)), Summary::of(pairs.iter().map(|pair| pair.1)))
+    else {
+        return Vec::new();
+    };
     let row = |metric: Metric| {
-        let [a, b] = [&means[0], &means[1]].map(|summary| summary.get(metric) * 100.0);
         let changed = |is: fn(&f64, &f64) -> bool| {
-            pairs.iter().filter(|(a, b)| is(&b.get(metric), &a.get(metric))).count() as i64
+            Cell::count(pairs.iter().filter(|(a, b)| is(&b.get(metric), &a.get(metric))).count())
         };
         vec![
-            Cell::Text(adapter.to_owned()),
-            Cell::Text(metric.name().to_owned()),
-            Cell::Decimal(a, 2),
-            Cell::Decimal(b, 2),
-            Cell::Decimal(b - a, 2),
-            Cell::Integer(changed(f64::gt)),
-            Cell::Integer(changed(f64::lt)),
+            Cell::text(adapter),
+            Cell::text(metric.name()),
+            Cell::Decimal(a.get(metric), 2),
+            Cell::Decimal(b.get(metric), 2),
+            Cell::Decimal(b.get(metric) - a.get(metric), 2),
+            changed(f64::gt),
+            changed(f64::lt),
         ]
     };
     Metric::ALL.into_iter().map(row).collect()

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Align, Cell, Column, Dimension, Table};
-use crate::metric::{Convention, Summary};
+use anyhow::Result;
+
+use super::Dimension;
+use super::table::{Cell, Column, Format, Table};
+use crate::metric::{Convention, Metric, Scores, Summary};
 use crate::record::{BenchmarkEntry, PredictionRecord, StoredRun};
 
 /// A leaderboard over any number of runs; runs on different questions stand in boards of their own.
 pub struct Leaderboard {
-    convention: Convention,
+    convention: &'static Convention,
     boards: Vec<Board>,
     speed: bool,
 }
@@ -17,7 +20,7 @@ pub struct Leaderboard {
 struct Board {
     benchmark: BenchmarkEntry,
     overall: Vec<Row>,
-    /// Per dimension that the data set knows, rows ordered by slice.
+    /// Per dimension that the data set knows.
     slices: Vec<(Dimension, Vec<Row>)>,
 }
 
@@ -35,9 +38,8 @@ struct Row {
 }
 
 impl Leaderboard {
-    /// Scores stored predictions under one convention. A failed question counts as an empty answer that is wrong
-    /// under every metric.
-    pub fn new(runs: &[StoredRun], convention: Convention) -> Self {
+    /// Scores stored predictions under one convention.
+    pub fn new(runs: &[StoredRun], convention: &'static Convention) -> Self {
         let mut boards: Vec<Board> = Vec::new();
         for run in runs {
             let entry = &run.manifest.benchmark;
@@ -47,9 +49,8 @@ impl Leaderboard {
                 boards.push(Board { benchmark: entry.clone(), overall: Vec::new(), slices });
                 boards.len() - 1
             });
-            let board = &mut boards[index];
             for (adapter, records) in &run.predictions {
-                board.add(&run.manifest.name, adapter, records, convention);
+                boards[index].add(&run.manifest.name, adapter, records, convention);
             }
         }
         for board in &mut boards {
@@ -68,104 +69,103 @@ impl Leaderboard {
         self
     }
 
-    /// Every table for the terminal.
-    pub fn to_terminal(&self) -> String {
-        let parts = self.boards.iter().map(|board| {
-            let tables: Vec<String> = board.tables(self.speed).iter().map(Table::to_terminal).collect();
-            format!("{}\n{}\n\n{}", board.benchmark.title, self.caption(board), tables.join("\n"))
+    /// The leaderboard in `format`: for people a table for each slicing under a heading for each question set, for
+    /// programs (CSV, JSON) all rows of all tables as one flat table.
+    ///
+    /// # Errors
+    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    pub fn render(&self, format: Format) -> Result<String> {
+        match format {
+            Format::Table => Ok(self.join("", Table::to_terminal)),
+            Format::Markdown => Ok(self.join("### ", Table::to_markdown)),
+            Format::Csv | Format::Json => self.flat().render(format),
+        }
+    }
+
+    fn join(&self, heading: &str, render: fn(&Table) -> String) -> String {
+        let boards = self.boards.iter().map(|board| {
+            let tables: Vec<String> = board.tables(self.speed).iter().map(render).collect();
+            format!("{heading}{}\n\n{}\n\n{}", board.benchmark.title, self.caption(board), tables.join("\n"))
         });
-        parts.collect::<Vec<_>>().join("\n")
-    }
-
-    /// Every table as Markdown, under a heading a question set.
-    pub fn to_markdown(&self) -> String {
-        let parts = self.boards.iter().map(|board| {
-            let tables: Vec<String> = board.tables(self.speed).iter().map(Table::to_markdown).collect();
-            format!("### {}\n\n{}\n\n{}", board.benchmark.title, self.caption(board), tables.join("\n"))
-        });
-        parts.collect::<Vec<_>>().join("\n")
-    }
-
-    /// All rows of all tables as one CSV.
-    pub fn to_csv(&self) -> String {
-        self.flat().to_csv()
-    }
-
-    /// All rows of all tables as one JSON array.
-    pub fn to_json(&self) -> String {
-        self.flat().to_json()
+        boards.collect::<Vec<_>>().join("\n")
     }
 
     fn caption(&self, board: &Board) -> String {
         let BenchmarkEntry { questions, charts, hash, .. } = &board.benchmark;
-        let short = hash.get(..12).unwrap_or(hash);
         format!(
-            "{questions} questions on {charts} charts (question set {short}). Metrics in %, convention \
-             `{}`; a failed question scores 0.",
-            self.convention
+            "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
+             question scores 0.",
+            hash.get(..12).unwrap_or(hash),
+            self.convention.name
         )
     }
 
     fn flat(&self) -> Table {
-        let left = |name: &str| Column { name: name.to_owned(), align: Align::Left };
-        let mut columns = vec![left("benchmark"), left("question_set"), left("convention"), left("slice"), left("value")];
-        columns.extend(columns_of(None, self.speed));
+        let own = ["benchmark", "question_set", "convention", "slice", "value"].map(Column::left);
         let rows = self.boards.iter().flat_map(|board| {
             let overall = board.overall.iter().map(|row| ("overall", row));
             let sliced = board.slices.iter().flat_map(|(slice, rows)| rows.iter().map(|row| (slice.name(), row)));
             overall.chain(sliced).map(|(slice, row)| {
-                let text = |text: &str| Cell::Text(text.to_owned());
-                let mut cells = vec![
-                    text(&board.benchmark.name),
-                    text(&board.benchmark.hash),
-                    text(&self.convention.to_string()),
-                    text(slice),
-                    row.slice.as_deref().map_or(Cell::Missing, text),
+                let own = [
+                    Cell::text(&board.benchmark.name),
+                    Cell::text(&board.benchmark.hash),
+                    Cell::text(self.convention.name),
+                    Cell::text(slice),
+                    row.slice.as_ref().map_or(Cell::Missing, Cell::text),
                 ];
-                cells.extend(row.cells(None, self.speed));
-                cells
+                own.into_iter().chain(row.cells(self.speed)).collect()
             })
         });
-        Table { title: None, rows: rows.collect(), columns }
+        let columns = own.into_iter().chain(columns(self.speed)).collect();
+        Table { title: String::new(), rows: rows.collect(), columns }
     }
 }
 
 impl Board {
-    fn add(&mut self, run: &str, adapter: &str, records: &[PredictionRecord], convention: Convention) {
+    fn add(&mut self, run: &str, adapter: &str, records: &[PredictionRecord], convention: &Convention) {
         let partial = records.len() < self.benchmark.questions;
-        let row = |slice: Option<&String>, records: &[&PredictionRecord]| Row {
-            slice: slice.cloned(),
-            run: run.to_owned(),
-            adapter: adapter.to_owned(),
-            partial,
-            failures: records.iter().filter(|record| record.error.is_some()).count(),
-            summary: summary(records, convention),
-            per_second: records.len() as f64 / records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>(),
+        let row = |slice: Option<&String>, records: &[&PredictionRecord]| {
+            Some(Row {
+                slice: slice.cloned(),
+                run: run.to_owned(),
+                adapter: adapter.to_owned(),
+                partial,
+                failures: records.iter().filter(|record| record.error.is_some()).count(),
+                summary: Summary::of(records.iter().map(|record| score(record, convention)))?,
+                per_second: records.len() as f64 / records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>(),
+            })
         };
-        self.overall.push(row(None, &records.iter().collect::<Vec<_>>()));
+        self.overall.extend(row(None, &records.iter().collect::<Vec<_>>()));
         for (dimension, rows) in &mut self.slices {
             let values: Vec<Option<String>> = records.iter().map(|record| dimension.value(record)).collect();
             for value in values.iter().flatten().collect::<BTreeSet<_>>() {
                 let of_value = records.iter().zip(&values).filter(|(_, other)| other.as_ref() == Some(value));
-                rows.push(row(Some(value), &of_value.map(|(record, _)| record).collect::<Vec<_>>()));
+                rows.extend(row(Some(value), &of_value.map(|(record, _)| record).collect::<Vec<_>>()));
             }
         }
     }
 
     fn tables(&self, speed: bool) -> Vec<Table> {
-        let table = |dimension: Option<Dimension>, rows: &[Row]| Table {
-            title: dimension.map(|dimension| format!("By {}", dimension.name())),
-            columns: columns_of(dimension, speed && dimension.is_none()),
-            rows: rows.iter().map(|row| row.cells(dimension, speed && dimension.is_none())).collect(),
+        let overall = Table {
+            title: String::new(),
+            columns: columns(speed).collect(),
+            rows: self.overall.iter().map(|row| row.cells(speed).collect()).collect(),
         };
-        let slices = self.slices.iter().map(|(dimension, rows)| table(Some(*dimension), rows));
-        std::iter::once(table(None, &self.overall)).chain(slices).collect()
+        let sliced = self.slices.iter().map(|(dimension, rows)| Table {
+            title: format!("By {}", dimension.name()),
+            columns: std::iter::once(Column::left(dimension.name())).chain(columns(false)).collect(),
+            rows: rows
+                .iter()
+                .map(|row| row.slice.iter().map(Cell::text).chain(row.cells(false)).collect())
+                .collect(),
+        });
+        std::iter::once(overall).chain(sliced).collect()
     }
 }
 
-/// Mean scores of some predictions.
-pub(super) fn summary(records: &[&PredictionRecord], convention: Convention) -> Summary {
-    records.iter().map(|record| convention.score_or_zero(&record.gold, record.prediction.as_ref())).collect()
+/// One prediction's scores; a failed question's are 0.
+pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
+    record.prediction.as_ref().map_or(Scores::FAILED, |prediction| convention.score(&record.gold, prediction))
 }
 
 /// By slice, then the best exact match first; names decide ties.
@@ -176,31 +176,23 @@ fn sort(rows: &mut [Row]) {
     });
 }
 
-fn columns_of(dimension: Option<Dimension>, speed: bool) -> Vec<Column> {
-    let column = |name: &str, align| Column { name: name.to_owned(), align };
-    let slice = dimension.map(|dimension| column(dimension.name(), Align::Left));
-    let names = ["run", "adapter"].map(|name| column(name, Align::Left));
-    let numbers = ["questions", "failures", "exact match", "relaxed accuracy", "ANLS"];
-    let speed = speed.then(|| column("questions/s", Align::Right));
-    let numbers = numbers.map(|name| column(name, Align::Right));
-    slice.into_iter().chain(names).chain(numbers).chain(speed).collect()
+fn columns(speed: bool) -> impl Iterator<Item = Column> {
+    let words = ["run", "adapter"].map(Column::left);
+    let numbers = ["questions", "failures"].into_iter().chain(Metric::ALL.map(Metric::name));
+    words.into_iter().chain(numbers.chain(speed.then_some("questions/s")).map(Column::right))
 }
 
 impl Row {
-    fn cells(&self, dimension: Option<Dimension>, speed: bool) -> Vec<Cell> {
-        let slice = dimension.and(self.slice.as_ref()).map(|value| Cell::Text(value.clone()));
+    fn cells(&self, speed: bool) -> impl Iterator<Item = Cell> {
         let partial = if self.partial { " (unfinished)" } else { "" };
-        let percent = |value: f64| Cell::Decimal(value * 100.0, 2);
-        let row = [
-            Cell::Text(self.run.clone()),
+        let counts = [
+            Cell::text(&self.run),
             Cell::Text(format!("{}{partial}", self.adapter)),
-            Cell::Integer(self.summary.count as i64),
-            Cell::Integer(self.failures as i64),
-            percent(self.summary.exact_match),
-            percent(self.summary.relaxed),
-            percent(self.summary.anls),
+            Cell::count(self.summary.count),
+            Cell::count(self.failures),
         ];
-        let speed = speed.then(|| Cell::Decimal(self.per_second, 2));
-        slice.into_iter().chain(row).chain(speed).collect()
+        let metrics = Metric::ALL.map(|metric| Cell::Decimal(self.summary.get(metric), 2));
+        let speed = speed.then_some(Cell::Decimal(self.per_second, 2));
+        counts.into_iter().chain(metrics).chain(speed)
     }
 }

@@ -4,10 +4,9 @@ mod compare;
 mod leaderboard;
 mod slice;
 mod splice;
-mod table;
+pub mod table;
 
 pub use compare::compare;
 pub use leaderboard::Leaderboard;
 pub use slice::Dimension;
 pub use splice::splice;
-pub use table::{Align, Cell, Column, Table};

@@ -1,0 +1,124 @@
+//! The parts of Python's `str` and `float` that decide scores and that Rust's own counterparts do otherwise.
+//!
+//! Lower and upper case are Rust's: both languages use Unicode's full mappings (a capital dotted I becomes two code
+//! points, a final sigma its own form). They differ only in letters added to Unicode after the Python in question.
+
+/// Python's `float(text)`, `None` where it raises `ValueError`.
+///
+/// Takes what Python takes and Rust's parse does not: white space around, `_` between digits, and the decimal digits
+/// of every script.
+pub fn float(text: &str) -> Option<f64> {
+    let text = text.chars().map(to_ascii).collect::<String>();
+    // Of ASCII, `float` strips what C calls white space: not U+001C..U+001F, unlike `str.strip`.
+    let text = text.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    if !text.contains('_') {
+        return text.parse().ok();
+    }
+    let bytes = text.as_bytes();
+    let is_digit = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_digit);
+    let between_digits = |(index, _)| index > 0 && is_digit(index - 1) && is_digit(index + 1);
+    if text.match_indices('_').all(between_digits) { text.replace('_', "").parse().ok() } else { None }
+}
+
+/// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does before it parses.
+fn to_ascii(c: char) -> char {
+    match c {
+        _ if c.is_ascii() => c,
+        _ if is_space(c) => ' ',
+        _ => decimal(c).map_or(c, |digit| char::from(b'0' + digit)),
+    }
+}
+
+/// Python's `str.isspace` of one character: Unicode's white space and the four information separators.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// Python's `" ".join(text.strip().split())`.
+pub fn fold_spaces(text: &str) -> String {
+    text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Python's `str.lower`.
+pub fn lower(text: &str) -> String {
+    text.to_lowercase()
+}
+
+/// Python's `len(text)`: code points.
+pub fn len(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Python's `unicodedata.decimal`.
+fn decimal(c: char) -> Option<u8> {
+    let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= u32::from(c))].last()?;
+    u8::try_from(u32::from(c) - zero).ok().filter(|digit| *digit < 10)
+}
+
+/// The zeros of Unicode 14 (Python 3.11), whose nine other digits follow each:
+/// `[c for c in range(0x110000) if unicodedata.decimal(chr(c), None) == 0]`.
+const ZEROS: [u32; 66] = [
+    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0,
+    0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620,
+    0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0,
+    0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60,
+    0x16ac0, 0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every line was printed by Python 3.11: `float(text)`, or `None` where it raised `ValueError`.
+    #[test]
+    fn float_takes_what_python_takes() {
+        let cases: [(&str, Option<f64>); 36] = [
+            ("5", Some(5.0)),
+            (" 5 ", Some(5.0)),
+            ("\u{b}5\r\n", Some(5.0)),
+            ("5\u{1c}", None),
+            ("\u{1c}\u{665}", None),
+            ("\u{a0}5\u{1c}", None),
+            ("5\u{85}", Some(5.0)),
+            ("\u{ff15}", Some(5.0)),
+            ("\u{665}_\u{665}", Some(55.0)),
+            ("\u{1d7d9}\u{1d7ec}", Some(10.0)),
+            ("5 \u{665}", None),
+            ("1_000", Some(1000.0)),
+            ("1__0", None),
+            ("_1", None),
+            ("1_", None),
+            ("1_.5", None),
+            ("1._5", None),
+            ("1e5_0", Some(1e50)),
+            ("1_e5", None),
+            ("+1", Some(1.0)),
+            ("++1", None),
+            ("1.", Some(1.0)),
+            (".5", Some(0.5)),
+            (".", None),
+            ("e5", None),
+            ("1e", None),
+            ("1E5", Some(1e5)),
+            ("1e999", Some(f64::INFINITY)),
+            ("-inf", Some(f64::NEG_INFINITY)),
+            ("iNfInItY", Some(f64::INFINITY)),
+            ("infin", None),
+            ("0x10", None),
+            ("1,000", None),
+            ("5\0", None),
+            ("", None),
+            ("\u{b2}", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(float(text), expected, "{text:?}");
+        }
+        assert!(float("-NaN").is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn spaces_fold_as_in_python() {
+        assert_eq!(fold_spaces("\u{1c} a\u{1f}\u{3000} b\n"), "a b");
+        assert_eq!(fold_spaces("\u{200b}a"), "\u{200b}a", "a zero-width space is none");
+    }
+}

@@ -1,0 +1,375 @@
+//! Finding and downloading weights, against a local HTTP server that answers as the Hugging Face hub does.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use chartbench::adapter::weights::{HubOptions, locate};
+use sha1::Digest;
+use tempfile::TempDir;
+use tiny_http::{Header, Method, Request, Response, Server};
+
+const REPO: &str = "someone/matcha";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// How the hub misbehaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// Every request of the API gets this status, with this `X-Error-Code`.
+    Api(u16, &'static str),
+    /// Every file gets this status.
+    Files(u16),
+    /// Weights come with a byte changed.
+    Changed,
+    /// Weights come only in part, then the connection closes.
+    Cut,
+    /// A small file comes with a byte changed.
+    SmallChanged,
+    /// Nothing without `Authorization: Bearer opensesame`.
+    Gated,
+}
+
+/// A hub with one repository.
+struct Hub {
+    endpoint: String,
+    /// Method and path of every request so far.
+    log: Arc<Mutex<Vec<String>>>,
+    server: Arc<Server>,
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.server.unblock();
+    }
+}
+
+fn weights() -> Vec<u8> {
+    (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+fn repository(names: &[&str]) -> BTreeMap<String, Vec<u8>> {
+    let content = |name: &str| if is_large(name) { weights() } else { format!("{{\"file\":\"{name}\"}}").into_bytes() };
+    names.iter().map(|name| ((*name).to_owned(), content(name))).collect()
+}
+
+/// Git LFS files: told by SHA-256, and delivered from another address.
+fn is_large(name: &str) -> bool {
+    name.ends_with(".safetensors") || name.ends_with(".bin")
+}
+
+const SMALL: [&str; 4] = ["config.json", "tokenizer.json", "preprocessor_config.json", "special_tokens_map.json"];
+
+impl Hub {
+    fn start(files: BTreeMap<String, Vec<u8>>, fault: Fault) -> Self {
+        let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
+        let endpoint = format!("http://{}", server.server_addr());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let hub = Self { endpoint: endpoint.clone(), log: Arc::clone(&log), server: Arc::clone(&server) };
+        let cut = cut_server();
+        std::thread::spawn(move || {
+            for request in server.incoming_requests() {
+                log.lock().unwrap().push(format!("{} {}", request.method(), request.url()));
+                answer(request, &endpoint, &cut, &files, fault);
+            }
+        });
+        hub
+    }
+
+    fn options(&self, cache: &TempDir) -> HubOptions {
+        HubOptions { offline: false, cache: cache.path().to_owned(), endpoint: self.endpoint.clone(), retries: 0 }
+    }
+
+    fn requests(&self) -> usize {
+        self.log.lock().unwrap().len()
+    }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header::from_bytes(name, value).unwrap()
+}
+
+fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, Vec<u8>>, fault: Fault) {
+    let url = request.url().to_owned();
+    let refuse = |request: Request, status: u16, code: &str| {
+        request.respond(Response::empty(status).with_header(header("X-Error-Code", code))).unwrap();
+    };
+    let authorized = request
+        .headers()
+        .iter()
+        .any(|header| header.field.equiv("Authorization") && header.value.as_str() == "Bearer opensesame");
+    if let Some(name) = url.strip_prefix("/cdn/") {
+        let mut content = files[name].clone();
+        if fault == Fault::Changed {
+            content[1000] ^= 1;
+        }
+        return request.respond(Response::from_data(content)).unwrap();
+    }
+    if fault == Fault::Gated && !authorized {
+        return refuse(request, 401, "GatedRepo");
+    }
+    if url.starts_with("/api/models/") {
+        return match fault {
+            Fault::Api(status, code) => refuse(request, status, code),
+            _ => request.respond(listing(files)).unwrap(),
+        };
+    }
+    let prefix = format!("/{REPO}/resolve/{COMMIT}/");
+    let Some((name, content)) = url.strip_prefix(&prefix).and_then(|name| files.get_key_value(name)) else {
+        return refuse(request, 404, "EntryNotFound");
+    };
+    if let Fault::Files(status) = fault {
+        return refuse(request, status, "");
+    }
+    if is_large(name) {
+        let target = if fault == Fault::Cut { cut.to_owned() } else { format!("{endpoint}/cdn/{name}") };
+        let response = Response::empty(302)
+            .with_header(header("Location", &target))
+            .with_header(header("X-Repo-Commit", COMMIT))
+            .with_header(header("X-Linked-Size", &content.len().to_string()))
+            .with_header(header("X-Linked-ETag", &format!("\"{}\"", hex(&sha2::Sha256::digest(content)))));
+        return request.respond(response).unwrap();
+    }
+    let tag = hex(&sha1::Sha1::new_with_prefix(format!("blob {}\0", content.len())).chain_update(content).finalize());
+    let mut content = content.clone();
+    if fault == Fault::SmallChanged && *request.method() == Method::Get {
+        content[3] ^= 1;
+    }
+    let response = Response::from_data(content)
+        .with_header(header("ETag", &format!("\"{tag}\"")))
+        .with_header(header("X-Repo-Commit", COMMIT));
+    request.respond(response).unwrap();
+}
+
+fn listing(files: &BTreeMap<String, Vec<u8>>) -> Response<std::io::Cursor<Vec<u8>>> {
+    let siblings = files.keys().map(|name| serde_json::json!({"rfilename": name})).collect::<Vec<_>>();
+    let info = serde_json::json!({"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": siblings});
+    Response::from_string(info.to_string()).with_header(header("Content-Type", "application/json"))
+}
+
+/// The address of a server that promises 1,200,000 bytes, sends 1000 and hangs up.
+fn cut_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1200000\r\n\r\n");
+            let _ = stream.write_all(&[7; 1000]);
+        }
+    });
+    format!("http://{address}/blob?signature=secret")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every file under a folder, by its path in it.
+fn tree(folder: &Path) -> Vec<String> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    walk(folder, &mut files);
+    let mut names =
+        files.iter().map(|file| file.strip_prefix(folder).unwrap().display().to_string()).collect::<Vec<_>>();
+    names.sort();
+    names
+}
+
+/// The names in a snapshot that `locate` finds.
+fn located(names: &[&str]) -> Vec<String> {
+    let (cache, hub) = (tempfile::tempdir().unwrap(), Hub::start(repository(names), Fault::None));
+    tree(&locate(REPO, "main", None, &hub.options(&cache)).unwrap())
+}
+
+/// The error of a download from a hub with this fault; nothing half-written may be left.
+fn refused(fault: Fault) -> String {
+    let (cache, hub) =
+        (tempfile::tempdir().unwrap(), Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), fault));
+    let error = locate(REPO, "main", None, &hub.options(&cache)).unwrap_err();
+    for name in tree(cache.path()) {
+        assert!(
+            !name.contains("refs") && !name.ends_with("model.safetensors") && !name.contains(".download"),
+            "{name}"
+        );
+        let small = std::fs::read(cache.path().join(&name)).unwrap();
+        assert!(small.starts_with(b"{\"file\":\""), "{name}");
+    }
+    let error = format!("{error:#}");
+    assert!(!error.contains("secret"), "{error}");
+    error.replace(&hub.endpoint, "HUB").replace(&cache.path().display().to_string(), "CACHE")
+}
+
+#[test]
+fn a_download_fills_the_cache_once() {
+    let others = ["README.md", "tf_model.bin", "pytorch_model.bin", "model.safetensors"];
+    let hub = Hub::start(repository(&[&SMALL[..], &others].concat()), Fault::None);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
+    assert_eq!(folder, cache.path().join("models--someone--matcha/snapshots").join(COMMIT));
+    let expected =
+        ["config.json", "model.safetensors", "preprocessor_config.json", "special_tokens_map.json", "tokenizer.json"];
+    assert_eq!(tree(&folder), expected);
+    assert_eq!(std::fs::read(folder.join("model.safetensors")).unwrap(), weights());
+    let blob = std::fs::canonicalize(folder.join("model.safetensors")).unwrap();
+    assert_eq!(blob.file_name().unwrap().to_str().unwrap(), hex(&sha2::Sha256::digest(weights())));
+    let note = std::fs::read_to_string(cache.path().join("models--someone--matcha/refs/main")).unwrap();
+    assert_eq!(note, COMMIT);
+
+    let before = hub.requests();
+    let offline = HubOptions { offline: true, ..hub.options(&cache) };
+    assert_eq!(locate(REPO, "main", None, &hub.options(&cache)).unwrap(), folder);
+    assert_eq!(locate(REPO, COMMIT, None, &offline).unwrap(), folder);
+    assert_eq!(hub.requests(), before, "a complete copy needs no request");
+
+    std::fs::remove_file(&blob).unwrap();
+    let error = format!("{:#}", locate(REPO, "main", None, &offline).unwrap_err());
+    assert!(error.contains("a copy without model.safetensors"), "{error}");
+    assert_eq!(locate(REPO, "main", None, &hub.options(&cache)).unwrap(), folder);
+    let files = |log: &[String]| log.iter().filter(|request| request.starts_with("GET /someone")).count();
+    assert_eq!(files(&hub.log.lock().unwrap()[before..]), 1, "only what is missing is fetched");
+}
+
+#[test]
+fn weights_are_chosen_in_order() {
+    let small = ["config.json", "tokenizer.json", "processor_config.json"];
+    let pickle = located(&[&small[..], &["pytorch_model.bin"]].concat());
+    assert_eq!(pickle, ["config.json", "processor_config.json", "pytorch_model.bin", "tokenizer.json"]);
+
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model-stray.safetensors"];
+    let mut files = repository(&[&small[..], &shards].concat());
+    let map = serde_json::json!({"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}});
+    files.insert("model.safetensors.index.json".to_owned(), map.to_string().into_bytes());
+    let (cache, hub) = (tempfile::tempdir().unwrap(), Hub::start(files, Fault::None));
+    let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
+    let expected = [
+        "config.json",
+        shards[0],
+        shards[1],
+        "model.safetensors.index.json",
+        "processor_config.json",
+        "tokenizer.json",
+    ];
+    assert_eq!(tree(&folder), expected);
+}
+
+#[test]
+fn misbehaving_hubs_give_one_line() {
+    let faults = [
+        Fault::Api(404, "RepoNotFound"),
+        Fault::Api(401, "RepoNotFound"),
+        Fault::Api(404, "RevisionNotFound"),
+        Fault::Api(401, "GatedRepo"),
+        Fault::Api(403, "GatedRepo"),
+        Fault::Api(429, ""),
+        Fault::Api(500, ""),
+        Fault::Files(403),
+        Fault::Files(404),
+        Fault::Files(503),
+        Fault::Changed,
+        Fault::SmallChanged,
+        Fault::Cut,
+        Fault::Gated,
+    ];
+    let errors = faults.map(refused).join("\n");
+    insta::with_settings!({
+        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => true,
+    }, {
+        insta::assert_snapshot!("misbehaving_hubs_give_one_line", errors);
+    });
+}
+
+#[test]
+fn repositories_that_cannot_be_had_give_one_line() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down =
+        HubOptions { offline: false, cache: cache.path().to_owned(), endpoint: format!("http://{closed}"), retries: 0 };
+    let offline = HubOptions { offline: true, ..down.clone() };
+    let nonsense = HubOptions { endpoint: "huggingface.co".to_owned(), ..down.clone() };
+    let (absent, empty) = (folder.path().join("absent"), folder.path());
+    let files = repository(&["config.json", "tokenizer.json", "model.safetensors"]);
+    let bare = Hub::start(files, Fault::None);
+    let errors = [
+        locate(REPO, "main", None, &offline),
+        locate(REPO, "main", None, &down),
+        locate(REPO, "main", None, &nonsense),
+        locate("no repository", "main", None, &down),
+        locate("../../etc", "main", None, &down),
+        locate(REPO, "../main", None, &down),
+        locate(REPO, "main", Some(&absent), &down),
+        locate(REPO, "main", Some(empty), &down),
+        locate(REPO, "main", None, &bare.options(&cache)),
+    ];
+    let errors = errors.map(|error| format!("{:#}", error.unwrap_err())).join("\n");
+    let errors = errors
+        .replace(&closed.to_string(), "ADDRESS")
+        .replace(" (os error 111)", "")
+        .replace(" (os error 61)", "")
+        .replace(&folder.path().display().to_string(), "FOLDER")
+        .replace(&cache.path().display().to_string(), "CACHE");
+    insta::with_settings!({
+        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => true,
+    }, {
+        insta::assert_snapshot!("repositories_that_cannot_be_had_give_one_line", errors);
+    });
+}
+
+#[test]
+fn a_folder_of_ones_own_goes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let offline = HubOptions { offline: true, ..HubOptions::from_env(true) };
+    assert_eq!(locate(REPO, "main", Some(folder.path()), &offline).unwrap(), folder.path());
+}
+
+#[test]
+fn the_environment_names_hub_cache_and_token() {
+    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Gated);
+    let home = tempfile::tempdir().unwrap();
+    let child = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "locate_as_the_environment_says", "--ignored", "--nocapture"]);
+        for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_TOKEN", "HF_HUB_OFFLINE"] {
+            command.env_remove(name);
+        }
+        command
+            .env("HF_HOME", home.path())
+            .env("HF_ENDPOINT", format!("{}/", hub.endpoint))
+            .env("NO_PROXY", "127.0.0.1");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let refused = child(&[]);
+    assert!(refused.contains("HF_TOKEN") && refused.contains("gated"), "{refused}");
+    let offline = child(&[("HF_HUB_OFFLINE", "1"), ("HF_TOKEN", "opensesame")]);
+    assert!(offline.contains("downloads are off") && !offline.contains("opensesame"), "{offline}");
+    let granted = child(&[("HF_TOKEN", "opensesame")]);
+    let folder = home.path().join("hub/models--someone--matcha/snapshots").join(COMMIT);
+    assert!(granted.contains(&format!("found {}", folder.display())), "{granted}");
+    for file in tree(home.path()) {
+        let content = std::fs::read(home.path().join(file)).unwrap();
+        assert!(!content.windows(10).any(|window| window == b"opensesame"));
+    }
+}
+
+#[test]
+#[ignore = "a child process of the_environment_names_hub_cache_and_token"]
+fn locate_as_the_environment_says() {
+    let options = HubOptions { retries: 0, ..HubOptions::from_env(false) };
+    match locate(REPO, "main", None, &options) {
+        Ok(folder) => println!("found {}", folder.display()),
+        Err(error) => println!("{error:#}"),
+    }
+}
