@@ -118,7 +118,11 @@ impl Session<'_> {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            std::os::unix::fs::symlink(Path::new("../../blobs").join(checksum), place)
+            match std::os::unix::fs::symlink(Path::new("../../blobs").join(checksum), place) {
+                // Another process fetched the same file meanwhile.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            }
         }
         #[cfg(not(unix))]
         {

@@ -59,6 +59,14 @@ impl Convention {
     /// let scores = Convention::named("pix2struct").unwrap().score(&Gold::from("100"), &Prediction("105".into()));
     /// assert_eq!((scores.exact_match, scores.relaxed), (0.0, 1.0));
     /// ```
+    ///
+    /// The two cannot be swapped:
+    ///
+    /// ```compile_fail,E0308
+    /// use chartbench::metric::CONVENTIONS;
+    /// use chartbench::sample::{Gold, Prediction};
+    /// CONVENTIONS[0].score(&Prediction("105".into()), &Gold::from("100"));
+    /// ```
     pub fn score(&self, gold: &Gold, prediction: &Prediction) -> Scores {
         (self.score)(&gold.text(), &prediction.0)
     }
