@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use chartbench::nn::Checkpoint;
 use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::preprocess::{HeaderFont, Processor, decode};
+use chartbench::preprocess::{Processor, decode};
 use serde::Deserialize;
 
 #[global_allocator]
@@ -35,20 +35,31 @@ fn main() -> Result<()> {
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
     let model = Model::load(&config, &Checkpoint::open(dir)?, &Device::Cpu)?;
-    let processor = Processor::read(dir)?.with_max_patches(max_patches.parse()?);
-    let font = HeaderFont::embedded()?;
+    let max_patches = max_patches.parse()?;
+    let mut settings: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;
+    let [vqa, plain] = [true, false].map(|is_vqa| {
+        settings["is_vqa"] = is_vqa.into();
+        Processor::from_json(settings.to_string().as_bytes(), "preprocessor_config.json")?.with_max_patches(max_patches)
+    });
+    let (vqa, plain) = (vqa?, plain?);
     let rows: Vec<Row> = serde_json::from_slice(&std::fs::read(rows)?).context("ROWS.json")?;
     for (index, row) in rows.iter().enumerate() {
         let image = decode(&std::fs::read(&row.image)?, &row.image)?;
-        let header = row.question.as_deref().map(|question| (&font, question));
-        let patches = processor.patches(&image, header)?;
+        let patches = match &row.question {
+            Some(question) => vqa.patches(&image, Some(question))?,
+            None => plain.patches(&image, None)?,
+        };
+        let count = patches.rows * patches.cols;
+        let width = patches.data.len() / count;
+        let patches = Tensor::from_vec(patches.data, (count, width), &Device::Cpu)?;
         let mut tensors = HashMap::new();
-        tensors.insert("patches", patches.to_tensor()?);
         if !row.decoder_ids.is_empty() {
             let encoded = model.encode(&patches)?;
-            tensors.insert("encoder", encoded.states()?);
-            tensors.insert("logits", model.logits(&encoded, &row.decoder_ids)?);
+            let logits = model.step(&mut [(&mut model.start(&encoded)?, &row.decoder_ids)])?;
+            tensors.insert("encoder", encoded);
+            tensors.insert("logits", logits);
         }
+        tensors.insert("patches", patches);
         candle_core::safetensors::save(&tensors, Path::new(out).join(format!("{index}.safetensors")))?;
     }
     Ok(())

@@ -15,25 +15,34 @@ use hf_hub::{HFClient, HFError, HFRepositorySync};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::weights::{Cached, HubOptions, INDEX, needed, shards};
+use super::weights::{Cached, HubOptions, INDEX, shards};
 
-/// Fetches what the cache lacks of `repo` at `revision`; the snapshot's folder.
+/// Which files are wanted of a repository that has some; else what it lacks.
+pub(super) type Choice<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
+
+/// Fetches what the cache lacks of the files that `choose` wants of `repo` at `revision`; the snapshot's folder.
 ///
 /// # Errors
 /// See [`super::weights::locate`].
-pub(super) fn download(repo: &str, revision: &str, cached: &Cached, options: &HubOptions) -> Result<PathBuf> {
+pub(super) fn download(
+    repo: &str,
+    revision: &str,
+    cached: &Cached,
+    options: &HubOptions,
+    choose: Choice<'_>,
+) -> Result<PathBuf> {
     let disk = |error| on_disk(error, &cached.folder);
     fs::create_dir_all(&cached.folder).map_err(disk)?;
     let staging = tempfile::Builder::new().prefix(".download-").tempdir_in(&cached.folder).map_err(disk)?;
     let session = Session { repo, revision, cached, options, hub: connect(repo, staging.path(), options)? };
     let (commit, names) = session.listing()?;
     let snapshot = cached.snapshot(&commit);
-    let files = needed(|name| names.iter().any(|listed| listed == name))
-        .map_err(|missing| anyhow!("{repo}@{revision} has no {missing}: it is no model this program can load"))?;
+    let files = choose(&|name| names.iter().any(|listed| listed == name))
+        .map_err(|missing| anyhow!("{repo}@{revision} has no {missing}"))?;
     for file in &files {
         session.fetch(file, &commit)?;
     }
-    if files.contains(&INDEX) {
+    if files.iter().any(|file| file == INDEX) {
         for shard in shards(&snapshot.join(INDEX))? {
             session.fetch(&shard, &commit)?;
         }

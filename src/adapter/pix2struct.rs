@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use candle_core::Device;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::{Adapter, Answer, HubOptions, Identity, Setup, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec, WeightsSource};
-use crate::nn::pix2struct::{Config, Encoded, Model};
-use crate::nn::{Checkpoint, Tokenizer, generation};
+use crate::nn::pix2struct::{Config, Model};
+use crate::nn::tokenizer::Tokenizer;
+use crate::nn::{Checkpoint, generation, weights_sha256};
 use crate::preprocess::{HeaderFont, Processor, decode};
 use crate::sample::{ChartQuestions, Prediction, Question};
 
@@ -25,9 +26,9 @@ const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
 pub struct Pix2Struct {
     identity: Identity,
     processor: Processor,
-    font: HeaderFont,
     tokenizer: Tokenizer,
     model: Model,
+    device: Device,
     max_new_tokens: usize,
 }
 
@@ -40,42 +41,44 @@ impl Pix2Struct {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
         let config = Config::read(dir)?;
-        let mut processor = Processor::read(dir)?;
+        let mut processor = processor(dir)?.with_font(header_font(setup, spec.header_font)?);
+        processor = processor.with_positions(config.vision_config.seq_len);
         if let Some(max_patches) = setup.overrides.max_patches.or(spec.max_patches) {
-            processor = processor.with_max_patches(max_patches);
+            processor = processor.with_max_patches(max_patches)?;
         }
-        let tokenizer = Tokenizer::read(dir, config.vocab_size())?;
-        let checkpoint = Checkpoint::open(dir)?;
-        let model = Model::load(&config, &checkpoint, setup.device)?;
-        let font = header_font(setup, spec.header_font)?;
+        let tokenizer = Tokenizer::open(dir)?;
+        tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
+        let model = Model::load(&config, &Checkpoint::open(dir)?, setup.device)?;
         let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
         let settings = [
             ("family", "pix2struct".to_owned()),
             ("weights", folder.origin),
-            ("weights_sha256", checkpoint.sha256()?),
+            ("weights_sha256", weights_sha256(dir)?),
             ("dtype", "f32".to_owned()),
             ("prompt", "the question as header text".to_owned()),
-            ("header_font", font.name().to_owned()),
-            ("header_font_sha256", font.sha256().to_owned()),
+            ("header_font", processor.font().name().to_owned()),
+            ("header_font_sha256", processor.font().sha256().to_owned()),
             ("max_patches", processor.max_patches().to_string()),
             ("decoding", "greedy".to_owned()),
             ("max_new_tokens", max_new_tokens.to_string()),
         ];
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let identity = Identity { id: setup.spec.id.clone(), settings };
-        Ok(Self { identity, processor, font, tokenizer, model, max_new_tokens })
+        Ok(Self { identity, processor, tokenizer, model, device: setup.device.clone(), max_new_tokens })
     }
 
     /// Encodes one chart under each of its questions; the image is decoded once.
-    fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Encoded>> {
+    fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Tensor>> {
         let image = entry.chart.image.bytes().and_then(|bytes| decode(&bytes, &entry.chart.id));
         let encode = |question: &Question| {
             let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let patches = self
                 .processor
-                .patches(image, Some((&self.font, &question.text)))
+                .patches(image, Some(&question.text))
                 .with_context(|| format!("chart {}", entry.chart.id))?;
-            self.model.encode(&patches.data)
+            let width = patches.data.len() / (patches.rows * patches.cols);
+            let shape = (patches.rows * patches.cols, width);
+            self.model.encode(&Tensor::from_vec(patches.data, shape, &self.device)?)
         };
         entry.questions.iter().map(encode).collect()
     }
@@ -91,11 +94,11 @@ impl Adapter for Pix2Struct {
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
-        let encoded: Vec<Vec<Result<Encoded>>> = work.iter().map(|entry| self.encode(entry)).collect();
-        let good: Vec<&Encoded> = encoded.iter().flatten().filter_map(|encoded| encoded.as_ref().ok()).collect();
+        let encoded: Vec<Vec<Result<Tensor>>> = work.iter().map(|entry| self.encode(entry)).collect();
+        let good: Vec<Tensor> = encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
         let generated = generation::greedy(&self.model, &good, self.max_new_tokens);
         let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
-        let mut answer = |encoded: Result<Encoded>| {
+        let mut answer = |encoded: Result<Tensor>| {
             encoded?;
             match &mut generated {
                 Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")?),
@@ -153,21 +156,34 @@ impl ModelFolder {
     }
 }
 
+/// The image processor of a checkpoint that reads its question above the chart.
+fn processor(dir: &Path) -> Result<Processor> {
+    // transformers 5 saves it inside processor_config.json, older versions in a file of its own.
+    let path = dir.join("preprocessor_config.json");
+    let processor = Processor::load(&path)?;
+    ensure!(
+        processor.is_vqa(),
+        "{}: is_vqa is false: this model does not read a question above the chart",
+        path.display()
+    );
+    Ok(processor)
+}
+
 /// The font named by flag, else the reference's hub file, else (with a note) the embedded one.
 fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
     if let Some(path) = &setup.overrides.header_font {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read the header font {}", path.display()))?;
         let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
-        return HeaderFont::new(bytes, &name).with_context(|| format!("header font {}", path.display()));
+        return HeaderFont::new(&name, bytes).with_context(|| format!("header font {}", path.display()));
     }
     if source == HeaderFontSource::Embedded {
-        return HeaderFont::embedded();
+        return Ok(HeaderFont::default());
     }
     let (repo, file) = REFERENCE_FONT;
     match weights::file(repo, file, setup.hub) {
         Ok(path) => {
             let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            HeaderFont::new(bytes, file).with_context(|| format!("header font {}", path.display()))
+            HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))
         }
         Err(error) => {
             eprintln!(
@@ -175,7 +191,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
                  ({error:#}); --header-font FILE names a font",
                 setup.name
             );
-            HeaderFont::embedded()
+            Ok(HeaderFont::default())
         }
     }
 }

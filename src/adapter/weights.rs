@@ -62,7 +62,7 @@ pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &Hub
     }
     ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
     ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
-    let cached = Cached { folder: options.cache.join(format!("models--{}", repo.replace('/', "--"))) };
+    let cached = Cached::of(repo, options);
     let snapshot = cached.commit(revision).map(|commit| cached.snapshot(&commit));
     let missing = match &snapshot {
         None => "no copy".to_owned(),
@@ -78,7 +78,31 @@ pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &Hub
             options.cache.display()
         );
     }
-    hub::download(repo, revision, &cached, options)
+    hub::download(repo, revision, &cached, options, &|has| {
+        let files = needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))?;
+        Ok(files.into_iter().map(str::to_owned).collect())
+    })
+}
+
+/// One file of a hub repository's `main` revision, from the cache or else downloaded.
+///
+/// # Errors
+/// As [`locate`].
+pub fn file(repo: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
+    let cached = Cached::of(repo, options);
+    let found = cached.commit("main").map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
+    if let Some(path) = found {
+        return Ok(path);
+    }
+    ensure!(!options.offline, "{name} of {repo} is not in the cache and downloads are off");
+    let wanted = |has: &dyn Fn(&str) -> bool| if has(name) { Ok(vec![name.to_owned()]) } else { Err(name.to_owned()) };
+    Ok(hub::download(repo, "main", &cached, options, &wanted)?.join(name))
+}
+
+/// Whether the cache holds everything [`locate`] needs of a model.
+pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
+    let cached = Cached::of(repo, options);
+    cached.commit(revision).is_some_and(|commit| missing(&cached.snapshot(&commit)).is_none())
 }
 
 /// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob, `refs/REVISION` = commit.
@@ -87,6 +111,10 @@ pub(super) struct Cached {
 }
 
 impl Cached {
+    fn of(repo: &str, options: &HubOptions) -> Self {
+        Self { folder: options.cache.join(format!("models--{}", repo.replace('/', "--"))) }
+    }
+
     /// The commit that `revision` was when it was last downloaded.
     fn commit(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
@@ -116,7 +144,7 @@ const REQUIRED: [&[&str]; 4] =
 ///
 /// # Errors
 /// Names the first file that is required and not there.
-pub(super) fn needed(has: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, String> {
+fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<&'static str>, String> {
     let mut files = Vec::new();
     for choices in REQUIRED {
         let found = choices.iter().find(|name| has(name));
@@ -129,7 +157,7 @@ pub(super) fn needed(has: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, St
 /// What a model folder lacks, if anything.
 fn missing(folder: &Path) -> Option<String> {
     let has = |name: &str| folder.join(name).is_file();
-    let files = match needed(has) {
+    let files = match needed(&has) {
         Ok(files) => files,
         Err(missing) => return Some(missing),
     };
