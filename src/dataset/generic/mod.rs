@@ -35,7 +35,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let named = || file.display().to_string();
     let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let rows = if is_csv { rows::csv(&content) } else { rows::jsonl(&content) }.with_context(named)?;
-    let mut gathered = Gathered { folder: file.parent().map(Path::to_owned).unwrap_or_default(), ..Default::default() };
+    let mut gathered = Gathered { folder: folder_of(&file), ..Default::default() };
     for (index, row) in rows.into_iter().enumerate() {
         let line = row.line;
         gathered.add(row, index + 1, split).with_context(|| format!("line {line}")).with_context(named)?;
@@ -43,6 +43,12 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let charts = gathered.groups.into_charts();
     images::require_any(&charts, &gathered.listings.values().collect::<Vec<_>>())?;
     Ok(charts)
+}
+
+/// Where a file lies; a bare name lies in the working directory.
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// The file itself, or the one in the folder.
@@ -124,5 +130,16 @@ impl Gathered {
             Entry::Vacant(entry) => entry.insert(Images::list(folder.to_owned())?),
         };
         Ok(images.find(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        assert_eq!(folder_of(Path::new("q.csv")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/q.csv")), Path::new("a"));
     }
 }

@@ -72,7 +72,7 @@ fn from_folder(qa: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
     in_order(chosen.into_par_iter().map(|(id, ())| {
         let path = qa.join(format!("{id}.json"));
         let json = text::read(&path)?;
-        let questions = record::questions(&id, &json, 1).with_context(|| path.display().to_string())?;
+        let questions = record::questions(&id, &json, || 1).with_context(|| path.display().to_string())?;
         Ok((id, questions))
     }))
 }
@@ -92,8 +92,8 @@ fn from_merged(path: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
     }
     let chosen = tests.choose(lists, split, path)?;
     in_order(chosen.into_par_iter().map(|(id, list)| {
-        let first_line = line_of(&json, list.get());
-        let questions = record::questions(&id, list.get(), first_line).with_context(|| format!("chart `{id}`"));
+        let list = list.get();
+        let questions = record::questions(&id, list, || line_of(&json, list)).with_context(|| format!("chart `{id}`"));
         Ok((id, questions.with_context(named)?))
     }))
 }

@@ -28,14 +28,16 @@ struct Record<'a> {
     chart: Option<String>,
 }
 
-/// The questions of `chart` from its JSON list, whose text begins on line `first_line` of its file.
+/// The questions of `chart` from its JSON list; `first_line` tells on which line of its file that begins, and is
+/// called for an error alone.
 ///
 /// A question's id is `CHART/QA_ID`: the data set's `qa_id` is only used chart by chart, as in its prediction files.
 ///
 /// # Errors
 /// Names the line, or the record by its index (from 0) and the key.
-pub(super) fn questions(chart: &str, json: &str, first_line: usize) -> Result<Vec<Question>> {
-    let records: Vec<Record<'_>> = serde_json::from_str(json).map_err(|error| text::json_fault(&error, first_line))?;
+pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> usize) -> Result<Vec<Question>> {
+    let records: Vec<Record<'_>> =
+        serde_json::from_str(json).map_err(|error| text::json_fault(&error, first_line()))?;
     let mut seen = HashMap::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
         if let Some(first) = seen.insert(record.qa_id.0.as_str(), index) {
