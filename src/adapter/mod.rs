@@ -8,6 +8,7 @@ mod pix2struct;
 pub mod weights;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
@@ -66,7 +67,7 @@ pub struct Setup<'a> {
     pub hub: &'a HubOptions,
     pub device: &'a Device,
     /// Loads the train split, for what learns from it; absent where there is no benchmark.
-    pub train: Option<&'a dyn Fn() -> Result<&'a QuestionSet>>,
+    pub train: Option<&'a dyn Fn() -> Result<Rc<QuestionSet>>>,
 }
 
 /// Makes the adapter that `setup` describes: finds and loads weights, learns priors.
@@ -76,8 +77,8 @@ pub struct Setup<'a> {
 pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let adapter: Box<dyn Adapter> = match &setup.spec.family {
         Family::Pix2Struct(spec) => Box::new(pix2struct::Pix2Struct::load(setup, spec)?),
-        Family::Majority => Box::new(blind::Prior::majority(&setup.spec.id, train(setup)?)?),
-        Family::QuestionPrior => Box::new(blind::Prior::by_template(&setup.spec.id, train(setup)?)?),
+        Family::Majority => Box::new(blind::Prior::majority(&setup.spec.id, &*train(setup)?)?),
+        Family::QuestionPrior => Box::new(blind::Prior::by_template(&setup.spec.id, &*train(setup)?)?),
     };
     match (setup.blank, &setup.spec.family) {
         (false, _) => Ok(adapter),
@@ -86,7 +87,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     }
 }
 
-fn train<'a>(setup: &Setup<'a>) -> Result<&'a QuestionSet> {
+fn train(setup: &Setup<'_>) -> Result<Rc<QuestionSet>> {
     let load = setup.train.context("needs a benchmark's train split to learn from")?;
     load().context("cannot learn from the train split")
 }

@@ -52,7 +52,7 @@ impl Pix2Struct {
         let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
         let settings = [
             ("family", "pix2struct".to_owned()),
-            ("weights", folder.origin),
+            ("weights", folder.origin.clone()),
             ("weights_sha256", weights_sha256(dir)?),
             ("dtype", "f32".to_owned()),
             ("prompt", "the question as header text".to_owned()),

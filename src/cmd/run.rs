@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Result, bail, ensure};
 
@@ -101,16 +102,16 @@ fn ask(
     requested: &Requested,
     threads: usize,
     benchmark: &Benchmark,
-    train: &OnceCell<QuestionSet>,
+    train: &OnceCell<Rc<QuestionSet>>,
     set: &QuestionSet,
     dir: &mut RunDir,
 ) -> Result<usize, Stop> {
-    let load_train = || -> Result<&QuestionSet> {
+    let load_train = || -> Result<Rc<QuestionSet>> {
         if let Some(train) = train.get() {
-            return Ok(train);
+            return Ok(Rc::clone(train));
         }
-        let loaded = dataset::load(benchmark, args.data.as_deref(), Split::Train)?;
-        Ok(train.get_or_init(|| loaded))
+        let loaded = Rc::new(dataset::load(benchmark, args.data.as_deref(), Split::Train)?);
+        Ok(Rc::clone(train.get_or_init(|| loaded)))
     };
     let mut adapter = load(args, requested, &load_train).map_err(Stop::Load)?;
     let execution = [
@@ -128,10 +129,10 @@ fn ask(
     record().map_err(Stop::Record)
 }
 
-fn load<'a>(
+fn load(
     args: &Args,
     requested: &Requested,
-    train: &dyn Fn() -> Result<&'a QuestionSet>,
+    train: &dyn Fn() -> Result<Rc<QuestionSet>>,
 ) -> Result<Box<dyn Adapter>> {
     adapter::build(&Setup {
         name: &requested.name,

@@ -37,7 +37,7 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
         Format::RealCqa => realcqa::load(required(benchmark, data)?, split)?,
         Format::ChartQa => chartqa::load(required(benchmark, data)?, split)?,
         Format::Generic => generic::load(required(benchmark, data)?, split)?,
-        Format::Synth { seed, train, test, questions_per_chart } => {
+        &Format::Synth { seed, train, test, questions_per_chart } => {
             synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
         }
     };

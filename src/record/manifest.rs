@@ -14,7 +14,7 @@ use crate::adapter::Identity;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The content of `run.toml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
@@ -49,7 +49,7 @@ pub struct BenchmarkEntry {
 }
 
 /// One adapter's part of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterEntry {
     pub id: String,

@@ -124,6 +124,7 @@ impl Planned {
             answer_type: Some(asked.template.answer_type),
             taxonomy: Some(asked.template.taxonomy()),
             template: Some(asked.template.qid.to_owned()),
+            source: None,
         };
         ChartQuestions { chart, questions: ids.into_iter().zip(self.asked).map(question).collect() }
     }
