@@ -53,9 +53,12 @@ pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
 fn parse(zip: &mut Zip, name: &str) -> Result<Object> {
     let mut reader = BufReader::new(zip.by_name(name)?);
     let mut stack = Stack::empty();
-    stack
-        .read_loop(&mut reader)
-        .map_err(|error| anyhow!("holds more than a state dict's tensors, or is damaged ({error}); refused"))?;
+    if let Err(error) = stack.read_loop(&mut reader) {
+        // candle appends a backtrace when one is asked for.
+        let error = error.to_string();
+        let reason = error.lines().next().unwrap_or_default();
+        bail!("holds more than a state dict's tensors, or is damaged ({reason}); refused");
+    }
     // What a pickle leaves under its result may be the trace of a call whose value it dropped.
     for object in stack.stack() {
         check_names(object)?;
