@@ -1,0 +1,49 @@
+//! The hash that says which weights a run used.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::WeightFiles;
+
+const BUFFER: usize = 1 << 18;
+
+/// SHA-256 over the weight files and `config.json` of `dir`, as lower-case hex: the hash of one line
+/// `<sha256>  <file name>\n` a file, in the order of their names. So `sha256sum config.json model.safetensors |
+/// sha256sum`, run in the folder, gives the same.
+///
+/// # Errors
+/// No weight files, or one of the files cannot be read.
+pub fn weights_sha256(dir: &Path) -> Result<String> {
+    let mut files = WeightFiles::find(dir)?.into_paths();
+    files.push(dir.join("config.json"));
+    files.sort();
+    let lines: Vec<String> = files.par_iter().map(|file| sum_line(file)).collect::<Result<_>>()?;
+    Ok(hex(&Sha256::digest(lines.concat())))
+}
+
+fn sum_line(file: &PathBuf) -> Result<String> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let sum = file_sha256(file).with_context(|| file.display().to_string())?;
+    Ok(format!("{sum}  {name}\n"))
+}
+
+fn file_sha256(path: &Path) -> Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,164 @@
+//! Weights of a Hugging Face folder.
+//!
+//! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the pickle inside a
+//! PyTorch zip); [`Checkpoint::tensor`] then reads one tensor at a time straight into its final buffer, so that no
+//! second copy of a model is ever in memory.
+
+mod hash;
+mod pytorch;
+mod safetensors;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+
+pub use hash::weights_sha256;
+
+const SAFETENSORS: &str = "model.safetensors";
+const SHARD_INDEX: &str = "model.safetensors.index.json";
+const PYTORCH: &str = "pytorch_model.bin";
+
+/// Bytes read at a time while a tensor is converted to f32.
+const CHUNK: usize = 1 << 20;
+
+/// Where one tensor lies: contiguous, little-endian, row-major bytes of a file.
+#[derive(Debug, Clone)]
+struct Entry {
+    file: PathBuf,
+    offset: u64,
+    bytes: u64,
+    shape: Vec<usize>,
+    dtype: DType,
+}
+
+/// The weights of one Hugging Face folder, by name; nothing but their places is held in memory.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Checkpoint {
+    /// Reads where the tensors of `dir` lie: `model.safetensors`, else the shards of `model.safetensors.index.json`,
+    /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code).
+    ///
+    /// # Errors
+    /// No weight file; a truncated or malformed one; a pickle that names anything but tensors. The message names
+    /// the file, and the tensor where one is concerned.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let entries = match WeightFiles::find(dir)? {
+            WeightFiles::Safetensors(files) => {
+                let mut entries = BTreeMap::new();
+                for file in &files {
+                    let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
+                    entries.extend(shard);
+                }
+                entries
+            }
+            WeightFiles::PyTorch(file) => pytorch::entries(&file).with_context(|| file.display().to_string())?,
+        };
+        ensure!(!entries.is_empty(), "{}: the weight files hold no tensors", dir.display());
+        Ok(Self { dir: dir.to_owned(), entries })
+    }
+
+    /// Whether the files hold a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Reads one tensor as f32 (stored f16, bf16 and f64 are converted) onto `device`.
+    ///
+    /// # Errors
+    /// The tensor is missing, has another shape than `shape` (the one the configuration asks for), or cannot be
+    /// read whole.
+    pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+        let Some(entry) = self.entries.get(name) else {
+            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
+        };
+        ensure!(
+            entry.shape == shape,
+            "{}: tensor {name} has shape {:?}, config.json asks for {shape:?}",
+            entry.file.display(),
+            entry.shape
+        );
+        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+        Ok(Tensor::from_vec(values, shape, device)?)
+    }
+}
+
+impl Entry {
+    fn new(file: &Path, offset: u64, shape: Vec<usize>, dtype: DType) -> Result<Self> {
+        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size_in_bytes() as u64));
+        let bytes = bytes.with_context(|| format!("shape {shape:?} is absurdly large"))?;
+        Ok(Self { file: file.to_owned(), offset, bytes, shape, dtype })
+    }
+
+    /// The first byte after the tensor.
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
+    }
+
+    /// The values as f32, read and converted in pieces.
+    fn read(&self) -> Result<Vec<f32>> {
+        let mut file = File::open(&self.file)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut left = self.bytes as usize;
+        let mut values = Vec::with_capacity(left / self.dtype.size_in_bytes());
+        let mut chunk = vec![0u8; CHUNK.min(left)];
+        while left > 0 {
+            let piece = &mut chunk[..CHUNK.min(left)];
+            file.read_exact(piece).context("the file ends inside it (truncated?)")?;
+            append_f32(piece, self.dtype, &mut values)?;
+            left -= piece.len();
+        }
+        Ok(values)
+    }
+}
+
+/// Converts little-endian `bytes` of `dtype` and appends them.
+fn append_f32(bytes: &[u8], dtype: DType, values: &mut Vec<f32>) -> Result<()> {
+    if dtype == DType::F32 {
+        let (words, _) = bytes.as_chunks::<4>();
+        values.extend(words.iter().map(|&word| f32::from_le_bytes(word)));
+    } else {
+        let count = bytes.len() / dtype.size_in_bytes();
+        let stored = Tensor::from_raw_buffer(bytes, dtype, &[count], &Device::Cpu)?;
+        values.extend(stored.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+    }
+    Ok(())
+}
+
+/// The files a folder's weights are in.
+enum WeightFiles {
+    Safetensors(Vec<PathBuf>),
+    PyTorch(PathBuf),
+}
+
+impl WeightFiles {
+    fn find(dir: &Path) -> Result<Self> {
+        let [whole, index, pytorch] = [SAFETENSORS, SHARD_INDEX, PYTORCH].map(|name| dir.join(name));
+        if whole.is_file() {
+            return Ok(Self::Safetensors(vec![whole]));
+        }
+        if index.is_file() {
+            let shards = safetensors::shards(&index).with_context(|| index.display().to_string())?;
+            return Ok(Self::Safetensors(shards));
+        }
+        if pytorch.is_file() {
+            return Ok(Self::PyTorch(pytorch));
+        }
+        bail!("{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH})", dir.display())
+    }
+
+    fn into_paths(self) -> Vec<PathBuf> {
+        match self {
+            Self::Safetensors(files) => files,
+            Self::PyTorch(file) => vec![file],
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The fused operations composed of candle's own: any device and dtype, gradients included.
+
+use candle_core::{D, DType, Result, Tensor};
+
+/// See [`super::linear`].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    x.matmul(&w.t()?)
+}
+
+/// See [`super::gated_gelu`].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
+    linear(x, w0)?.gelu()?.mul(&linear(x, w1)?)
+}
+
+/// See [`super::attention`] and [`super::row_attention`]. Softmax in f32.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias: Option<&Tensor>) -> Result<Tensor> {
+    let (queries, hidden) = q.dims2()?;
+    let split = |x: &Tensor| x.reshape((x.dim(0)?, heads, hidden / heads))?.transpose(0, 1)?.contiguous();
+    let mut scores = split(q)?.matmul(&split(k)?.transpose(1, 2)?.contiguous()?)?.to_dtype(DType::F32)?;
+    if let Some(table) = distance_bias {
+        scores = scores.add(&causal_bias(table, queries, k.dim(0)?)?)?;
+    }
+    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?;
+    weights.matmul(&split(v)?)?.transpose(0, 1)?.reshape((queries, hidden))
+}
+
+/// [heads, queries, keys] from a table [heads, distances]: the bias of each distance, the lowest f32 for later keys.
+fn causal_bias(table: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
+    let (heads, distances) = table.dims2()?;
+    let hidden_from = Tensor::full(f32::MIN, (heads, 1), table.device())?;
+    let table = Tensor::cat(&[&table.to_dtype(DType::F32)?, &hidden_from], 1)?;
+    let places = |query: usize| {
+        let position = keys - queries + query;
+        (0..keys).map(move |key| if key > position { distances } else { (position - key).min(distances - 1) } as u32)
+    };
+    let places: Vec<u32> = (0..queries).flat_map(places).collect();
+    let places = Tensor::from_vec(places, queries * keys, table.device())?;
+    table.index_select(&places, 1)?.reshape((heads, queries, keys))
+}

@@ -1,0 +1,69 @@
+//! Vector versions of the elementary functions softmax and GELU need.
+
+use pulp::Simd;
+
+/// exp on every lane, relative error below 2e-7; arguments are clamped to ±86, where f32 is still normal.
+///
+/// 2^n by exponent bits, n = round(x / ln 2), times a degree 6 Taylor polynomial on |x - n ln 2| ≤ ln 2 / 2.
+#[inline(always)]
+pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding 1.5 · 2^23 rounds to an integer and leaves it in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    const TAYLOR: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    let x = simd.min_f32s(simd.max_f32s(x, simd.splat_f32s(-86.0)), simd.splat_f32s(86.0));
+    let shifted = simd.mul_add_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E), simd.splat_f32s(ROUND));
+    let n = simd.sub_f32s(shifted, simd.splat_f32s(ROUND));
+    let rest = simd.mul_add_f32s(n, simd.splat_f32s(-LN_2_HIGH), x);
+    let rest = simd.mul_add_f32s(n, simd.splat_f32s(-LN_2_LOW), rest);
+    let mut power = simd.splat_f32s(TAYLOR[0]);
+    for coefficient in &TAYLOR[1..] {
+        power = simd.mul_add_f32s(power, rest, simd.splat_f32s(*coefficient));
+    }
+    let exponent = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), exponent))
+}
+
+/// GELU in its tanh form (`gelu_new`), written with exp: x / (1 + exp(-2u)), u = √(2/π) (x + 0.044715 x³).
+#[inline(always)]
+pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    let square = simd.mul_f32s(x, x);
+    let inner = simd.mul_add_f32s(square, simd.splat_f32s(0.044_715), simd.splat_f32s(1.0));
+    let argument = simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(-TWICE_SQRT_2_OVER_PI)), inner);
+    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, argument)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::{Arch, WithSimd};
+
+    struct Both<'a>(&'a [f32]);
+
+    impl WithSimd for Both<'_> {
+        type Output = Vec<(f32, f32)>;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+            let first =
+                |lanes: S::f32s| pulp::bytemuck::bytes_of(&lanes)[..4].try_into().map_or(f32::NAN, f32::from_ne_bytes);
+            let both = |&x: &f32| (first(exp(simd, simd.splat_f32s(x))), first(gelu(simd, simd.splat_f32s(x))));
+            self.0.iter().map(both).collect()
+        }
+    }
+
+    #[test]
+    fn close_to_double_precision() {
+        let inputs: Vec<f32> =
+            (-8600..=8600).map(|step| step as f32 / 100.0 + 0.003).map(|x| x.clamp(-86.0, 86.0)).collect();
+        for (&x, (exp, gelu)) in inputs.iter().zip(Arch::new().dispatch(Both(&inputs))) {
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp) - exact).abs() <= 3e-7 * exact, "exp({x}) = {exp}, not {exact}");
+            let x = f64::from(x);
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            let exact = 0.5 * x * (1.0 + u.tanh());
+            assert!((f64::from(gelu) - exact).abs() <= 2e-6 * exact.abs().max(0.1), "gelu({x}) = {gelu}, not {exact}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Products of many rows with a weight matrix, and the gated GELU fused into the pair of products in front of it.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
+use super::elementary::gelu;
+use super::matrix;
+
+/// Rows a task holds packed: they stay in the second-level cache while every weight panel passes by.
+const BLOCK_ROWS: usize = 96;
+
+/// See [`super::linear`].
+pub(super) struct Linear;
+
+/// See [`super::gated_gelu`].
+pub(super) struct GatedGelu;
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = matrix(x, xl)?;
+        let w = matrix(w, wl)?;
+        products(x, [w], self.name())
+    }
+}
+
+impl CustomOp3 for GatedGelu {
+    fn name(&self) -> &'static str {
+        "gated-gelu"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w0: &CpuStorage,
+        l0: &Layout,
+        w1: &CpuStorage,
+        l1: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = matrix(x, xl)?;
+        let weights = [matrix(w0, l0)?, matrix(w1, l1)?];
+        products(x, weights, self.name())
+    }
+}
+
+type Matrix<'a> = (&'a [f32], usize, usize);
+
+/// One weight: the product. Two: the gated GELU of both products.
+fn products<const W: usize>(x: Matrix, weights: [Matrix; W], name: &str) -> Result<(CpuStorage, Shape)> {
+    let (x, rows, inner) = x;
+    let columns = weights[0].1;
+    for (_, n, k) in weights {
+        if k != inner || n != columns || inner == 0 {
+            candle_core::bail!("{name}: weights {n}x{k} do not fit input {rows}x{inner}");
+        }
+    }
+    let mut out = vec![0f32; rows * columns];
+    if !out.is_empty() {
+        let shape = CellShape::get();
+        let panels = weights.map(|(w, _, _)| pack_panels(w, inner, shape.columns));
+        let panels: [&[f32]; W] = std::array::from_fn(|i| panels[i].as_slice());
+        let arch = Arch::new();
+        let blocks = out.par_chunks_mut(BLOCK_ROWS * columns).zip(x.par_chunks(BLOCK_ROWS * inner));
+        blocks.for_each(|(out, x)| arch.dispatch(Block { x, inner, panels, out, columns }));
+    }
+    Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
+}
+
+/// A weight matrix [out, in] as panels of `width` output columns, the last one filled up with zeros.
+fn pack_panels(w: &[f32], inner: usize, width: usize) -> Vec<f32> {
+    let panels = (w.len() / inner).div_ceil(width);
+    let mut packed = vec![0f32; panels * width * inner];
+    let pairs = packed.par_chunks_mut(width * inner).zip(w.par_chunks(width * inner));
+    pairs.for_each(|(panel, rows)| pack_group(rows.chunks_exact(inner), width, panel));
+    packed
+}
+
+/// Up to [`BLOCK_ROWS`] rows against all panels.
+struct Block<'a, const W: usize> {
+    x: &'a [f32],
+    inner: usize,
+    panels: [&'a [f32]; W],
+    out: &'a mut [f32],
+    columns: usize,
+}
+
+impl<const W: usize> WithSimd for Block<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if cell::wide::<S>() { self.run::<S, WIDE_ROWS>(simd) } else { self.run::<S, NARROW_ROWS>(simd) }
+    }
+}
+
+impl<const W: usize> Block<'_, W> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize>(self, simd: S) {
+        let Self { x, inner, panels, out, columns } = self;
+        let width = 2 * S::F32_LANES;
+        let rows = x.len() / inner;
+        let mut packed = vec![0f32; rows.div_ceil(R) * R * inner];
+        for (group, rows) in packed.chunks_exact_mut(R * inner).zip(x.chunks(R * inner)) {
+            pack_group(rows.chunks_exact(inner), R, group);
+        }
+        for panel in 0..columns.div_ceil(width) {
+            let right: [&[[S::f32s; 2]]; W] =
+                std::array::from_fn(|i| vectors::<S>(&panels[i][panel * width * inner..][..width * inner]));
+            let start = panel * width;
+            let taken = width.min(columns - start);
+            for (group, out) in packed.chunks_exact(R * inner).zip(out.chunks_mut(R * columns)) {
+                let left = group.as_chunks::<R>().0;
+                let mut cell = cell::product(simd, left, right[0]);
+                if W == 2 {
+                    gate(simd, &mut cell, cell::product(simd, left, right[1]));
+                }
+                for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
+                    let values: &[f32] = pulp::bytemuck::cast_slice(values);
+                    row[start..start + taken].copy_from_slice(&values[..taken]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn gate<S: Simd, const R: usize>(simd: S, cell: &mut cell::Cell<S, R>, other: cell::Cell<S, R>) {
+    for (row, other) in cell.iter_mut().zip(other) {
+        for (value, other) in row.iter_mut().zip(other) {
+            *value = simd.mul_f32s(gelu(simd, *value), other);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Attention of a few queries over the keys of their own question, as in one decoding step.
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::elementary::exp;
+use super::{Heads, matrix};
+
+/// Keys whose scores are summed side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// See [`super::row_attention`].
+pub(super) struct RowAttention {
+    pub(super) heads: usize,
+    pub(super) distance_bias: Option<Tensor>,
+}
+
+impl CustomOp3 for RowAttention {
+    fn name(&self) -> &'static str {
+        "row-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        ql: &Layout,
+        k: &CpuStorage,
+        kl: &Layout,
+        v: &CpuStorage,
+        vl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let input = Heads::new(self.heads, (q, ql), (k, kl), (v, vl))?;
+        let out = match &self.distance_bias {
+            None => attend(&input, None),
+            Some(table) => {
+                let (storage, layout) = table.storage_and_layout();
+                let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
+                let (bias, heads, distances) = matrix(storage, layout)?;
+                if heads != input.heads || distances == 0 || input.queries > input.keys {
+                    candle_core::bail!("a bias of {heads} heads does not fit the causal attention");
+                }
+                attend(&input, Some((bias, distances)))
+            }
+        };
+        Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
+    }
+}
+
+/// All queries and heads; `bias` is row-major [heads, distances] and makes the attention causal.
+fn attend(input: &Heads, bias: Option<(&[f32], usize)>) -> Vec<f32> {
+    let mut out = vec![0f32; input.queries * input.hidden];
+    let arch = Arch::new();
+    out.par_chunks_mut(input.width()).enumerate().for_each(|(task, out)| {
+        let (query, head) = (task / input.heads, task % input.heads);
+        let (keys, bias) = match bias {
+            None => (input.keys, None),
+            Some((bias, distances)) => {
+                (input.keys - input.queries + query + 1, Some(&bias[head * distances..][..distances]))
+            }
+        };
+        arch.dispatch(OneHead { input, query, head, keys, bias, out });
+    });
+    out
+}
+
+/// One query of one head against the first `keys` keys, the last of them at distance 0.
+struct OneHead<'a> {
+    input: &'a Heads<'a>,
+    query: usize,
+    head: usize,
+    keys: usize,
+    bias: Option<&'a [f32]>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for OneHead<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { input, query, head, keys, bias, out } = self;
+        let (hidden, width) = (input.hidden, input.width());
+        let part = head * width..(head + 1) * width;
+        let q = &input.q[query * hidden..][part.clone()];
+        let mut scores = vec![0f32; keys];
+        for (scores, rows) in scores.chunks_mut(SIDE_BY_SIDE).zip(input.k.chunks(SIDE_BY_SIDE * hidden)) {
+            if let Ok(scores) = <&mut [f32; SIDE_BY_SIDE]>::try_from(&mut *scores) {
+                *scores = dots(simd, q, std::array::from_fn(|key| &rows[key * hidden..][part.clone()]));
+            } else {
+                for (score, row) in scores.iter_mut().zip(rows.chunks_exact(hidden)) {
+                    [*score] = dots(simd, q, [&row[part.clone()]]);
+                }
+            }
+        }
+        if let Some(bias) = bias {
+            for (distance, score) in scores.iter_mut().rev().enumerate() {
+                *score += bias[distance.min(bias.len() - 1)];
+            }
+        }
+        let weight = softmax_weights(simd, &mut scores);
+        for (score, row) in scores.iter().zip(input.v.chunks_exact(hidden)) {
+            add_scaled(simd, out, *score, &row[part.clone()]);
+        }
+        out.iter_mut().for_each(|value| *value /= weight);
+    }
+}
+
+/// Dot products of `q` with K keys.
+#[inline(always)]
+fn dots<S: Simd, const K: usize>(simd: S, q: &[f32], keys: [&[f32]; K]) -> [f32; K] {
+    let mut sums = [simd.splat_f32s(0.0); K];
+    let (q, q_tail) = S::as_simd_f32s(q);
+    for (sum, key) in sums.iter_mut().zip(keys) {
+        let (key, tail) = S::as_simd_f32s(key);
+        for (q, key) in q.iter().zip(key) {
+            *sum = simd.mul_add_f32s(*q, *key, *sum);
+        }
+        if !tail.is_empty() {
+            *sum = simd.mul_add_f32s(simd.partial_load_f32s(q_tail), simd.partial_load_f32s(tail), *sum);
+        }
+    }
+    let mut out = [0.0; K];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = simd.reduce_sum_f32s(sum);
+    }
+    out
+}
+
+/// Replaces scores by `exp(score - largest)` and returns their sum.
+#[inline(always)]
+fn softmax_weights<S: Simd>(simd: S, scores: &mut [f32]) -> f32 {
+    let largest = simd.splat_f32s(scores.iter().fold(f32::NEG_INFINITY, |largest, &score| largest.max(score)));
+    let (vectors, tail) = S::as_mut_simd_f32s(scores);
+    let mut sum = simd.splat_f32s(0.0);
+    for score in vectors {
+        *score = exp(simd, simd.sub_f32s(*score, largest));
+        sum = simd.add_f32s(sum, *score);
+    }
+    let last = exp(simd, simd.sub_f32s(simd.partial_load_f32s(tail), largest));
+    simd.partial_store_f32s(tail, last);
+    simd.reduce_sum_f32s(sum) + tail.iter().sum::<f32>()
+}
+
+/// `out += factor · row`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, out: &mut [f32], factor: f32, row: &[f32]) {
+    let (out, out_tail) = S::as_mut_simd_f32s(out);
+    let (row, row_tail) = S::as_simd_f32s(row);
+    let factors = simd.splat_f32s(factor);
+    for (out, value) in out.iter_mut().zip(row) {
+        *out = simd.mul_add_f32s(factors, *value, *out);
+    }
+    for (out, value) in out_tail.iter_mut().zip(row_tail) {
+        *out += factor * value;
+    }
+}

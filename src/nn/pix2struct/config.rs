@@ -1,0 +1,228 @@
+//! `config.json` and `generation_config.json`, with the defaults of transformers' `Pix2StructConfig`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+const CONFIG: &str = "config.json";
+const GENERATION_CONFIG: &str = "generation_config.json";
+const MODEL_TYPE: &str = "pix2struct";
+
+/// A Pix2Struct checkpoint's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The decoder.
+    pub text_config: TextConfig,
+    /// The encoder.
+    pub vision_config: VisionConfig,
+    /// Whether the output matrix is the embedding matrix when the file stores none (no published checkpoint).
+    pub tie_word_embeddings: bool,
+    /// Where an answer starts and ends: `generation_config.json`, else the ids of `config.json`.
+    #[serde(skip)]
+    pub generation: Generation,
+}
+
+/// The decoder's configuration; keys and defaults of transformers' `Pix2StructTextConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are config.json's")]
+pub struct TextConfig {
+    pub vocab_size: usize,
+    pub hidden_size: usize,
+    pub d_kv: usize,
+    pub d_ff: usize,
+    pub num_layers: usize,
+    pub num_heads: usize,
+    pub relative_attention_num_buckets: usize,
+    pub relative_attention_max_distance: usize,
+    pub layer_norm_epsilon: f64,
+    pub dense_act_fn: String,
+    pub decoder_start_token_id: u32,
+    pub eos_token_id: u32,
+}
+
+/// The encoder's configuration; keys and defaults of transformers' `Pix2StructVisionConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are config.json's")]
+pub struct VisionConfig {
+    pub hidden_size: usize,
+    pub patch_embed_hidden_size: usize,
+    pub d_ff: usize,
+    pub d_kv: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub layer_norm_eps: f64,
+    pub dense_act_fn: String,
+    /// Rows of each of the two position tables.
+    pub seq_len: usize,
+}
+
+/// The token ids greedy decoding needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// The first decoder input.
+    pub start: u32,
+    /// Any of these ends an answer.
+    pub eos: Vec<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let (text_config, vision_config) = (TextConfig::default(), VisionConfig::default());
+        Self { text_config, vision_config, tie_word_embeddings: false, generation: Generation::default() }
+    }
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 50_244,
+            hidden_size: 768,
+            d_kv: 64,
+            d_ff: 2048,
+            num_layers: 12,
+            num_heads: 12,
+            relative_attention_num_buckets: 32,
+            relative_attention_max_distance: 128,
+            layer_norm_epsilon: 1e-6,
+            dense_act_fn: "gelu_new".to_owned(),
+            decoder_start_token_id: 0,
+            eos_token_id: 1,
+        }
+    }
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            patch_embed_hidden_size: 768,
+            d_ff: 2048,
+            d_kv: 64,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            layer_norm_eps: 1e-6,
+            dense_act_fn: "gelu_new".to_owned(),
+            seq_len: 4096,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored: old
+    /// versions of transformers wrote many.
+    ///
+    /// # Errors
+    /// No or a malformed file, another architecture, or sizes that contradict each other.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(CONFIG);
+        let read = || -> Result<Self> {
+            let json: Value = read_json(&path)?;
+            check_architecture(&json)?;
+            let mut config: Self = serde_json::from_value(json.clone())?;
+            config.check()?;
+            let ids = Ids::deserialize(&json)?;
+            config.generation = ids.over(&Ids::default(), &config.text_config);
+            let generation = dir.join(GENERATION_CONFIG);
+            if generation.is_file() {
+                let stored: Ids = read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?;
+                config.generation = stored.over(&ids, &config.text_config);
+            }
+            Ok(config)
+        };
+        read().with_context(|| path.display().to_string())
+    }
+
+    fn check(&self) -> Result<()> {
+        let (text, vision) = (&self.text_config, &self.vision_config);
+        for act in [&text.dense_act_fn, &vision.dense_act_fn] {
+            ensure!(act == "gelu_new", "dense_act_fn {act:?} is not supported (gelu_new is)");
+        }
+        ensure!(
+            text.hidden_size == vision.hidden_size,
+            "text_config.hidden_size {} and vision_config.hidden_size {} differ",
+            text.hidden_size,
+            vision.hidden_size
+        );
+        ensure!(
+            text.num_heads * text.d_kv == text.hidden_size,
+            "text_config: num_heads {} x d_kv {} is not hidden_size {}",
+            text.num_heads,
+            text.d_kv,
+            text.hidden_size
+        );
+        let sizes = [
+            text.vocab_size,
+            text.hidden_size,
+            text.d_ff,
+            vision.patch_embed_hidden_size,
+            vision.d_ff,
+            vision.d_kv,
+            vision.num_attention_heads,
+            vision.seq_len,
+        ];
+        ensure!(!sizes.contains(&0), "a size is 0");
+        ensure!(
+            text.relative_attention_num_buckets >= 2
+                && text.relative_attention_max_distance > text.relative_attention_num_buckets / 2,
+            "text_config: relative_attention_max_distance must exceed half the number of buckets"
+        );
+        Ok(())
+    }
+}
+
+/// Refuses the configuration of another architecture, naming it.
+fn check_architecture(json: &Value) -> Result<()> {
+    let model_type = json.get("model_type").and_then(Value::as_str);
+    if model_type == Some(MODEL_TYPE) {
+        return Ok(());
+    }
+    let class = json.pointer("/architectures/0").and_then(Value::as_str);
+    match (model_type, class) {
+        (None, None) => bail!("has no model_type; a {MODEL_TYPE} checkpoint is needed here"),
+        (kind, class) => bail!(
+            "is the configuration of another architecture: {}{}; a {MODEL_TYPE} checkpoint is needed here",
+            kind.unwrap_or("no model_type"),
+            class.map(|class| format!(" ({class})")).unwrap_or_default()
+        ),
+    }
+}
+
+/// The ids as either file stores them.
+#[derive(Default, Deserialize)]
+struct Ids {
+    decoder_start_token_id: Option<u32>,
+    eos_token_id: Option<OneOrMany>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl Ids {
+    /// These ids, else those of `other`, else the decoder configuration's.
+    fn over(&self, other: &Self, text: &TextConfig) -> Generation {
+        let start = self.decoder_start_token_id.or(other.decoder_start_token_id);
+        let eos = self.eos_token_id.clone().or_else(|| other.eos_token_id.clone());
+        Generation {
+            start: start.unwrap_or(text.decoder_start_token_id),
+            eos: match eos {
+                None => vec![text.eos_token_id],
+                Some(OneOrMany::One(id)) => vec![id],
+                Some(OneOrMany::Many(ids)) => ids,
+            },
+        }
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}

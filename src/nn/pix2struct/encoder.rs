@@ -1,0 +1,122 @@
+//! The vision encoder: patch and position embeddings, pre-norm attention and gated GELU layers.
+
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Tensor};
+
+use super::{VisionConfig, Weights};
+use crate::nn::ops;
+
+/// Columns of a patch row in front of its pixels: row id, column id.
+const POSITIONS: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Encoder {
+    projection: Tensor,
+    projection_bias: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    eps: f64,
+}
+
+impl Encoder {
+    pub(super) fn load(config: &VisionConfig, weights: &Weights) -> Result<Self> {
+        let (hidden, positions) = (config.hidden_size, config.seq_len);
+        let at = "encoder.embeddings";
+        Ok(Self {
+            projection: weights
+                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?,
+            projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
+            rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
+            columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
+            layers: (0..config.num_hidden_layers)
+                .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")))
+                .collect::<Result<_>>()?,
+            norm: weights.tensor("encoder.layernorm.weight", &[hidden])?,
+            eps: config.layer_norm_eps,
+        })
+    }
+
+    pub(super) fn forward(&self, patches: &Tensor) -> Result<Tensor> {
+        let mut states = self.embed(patches)?;
+        for layer in &self.layers {
+            states = layer.forward(&states, self.eps)?;
+        }
+        Ok(ops::rms_norm(&states, &self.norm, self.eps)?)
+    }
+
+    pub(super) fn embed(&self, patches: &Tensor) -> Result<Tensor> {
+        let (count, width) = patches.dims2()?;
+        let pixels = self.projection.dim(1)?;
+        ensure!(
+            count > 0 && width == POSITIONS + pixels,
+            "patches of shape {count}x{width} do not fit the model (two ids and {pixels} pixel values a row)"
+        );
+        let patches = patches.to_device(self.projection.device())?.to_dtype(self.projection.dtype())?;
+        let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
+        let mut states = ops::linear(&pixels, &self.projection)?.broadcast_add(&self.projection_bias)?;
+        for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
+            states = (states + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
+        }
+        Ok(states)
+    }
+}
+
+/// The ids in one column of the patches, checked against the rows of the table they point into.
+fn position_ids(patches: &Tensor, column: usize, rows: usize) -> Result<Tensor> {
+    let values: Vec<f32> = patches.narrow(1, column, 1)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+    let mut ids = Vec::with_capacity(values.len());
+    for value in values {
+        if !(value >= 0.0 && value < rows as f32) {
+            let kind = ["row", "column"][column];
+            bail!("patch {kind} id {value} is outside the model's table of {rows} positions");
+        }
+        ids.push(value as u32);
+    }
+    Ok(Tensor::new(ids, patches.device())?)
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    heads: usize,
+    mlp_norm: Tensor,
+    wi_0: Tensor,
+    wi_1: Tensor,
+    wo: Tensor,
+}
+
+impl Layer {
+    fn load(config: &VisionConfig, weights: &Weights, at: &str) -> Result<Self> {
+        let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
+        let inner = heads * config.d_kv;
+        let tensor = |name: &str, shape: &[usize]| weights.tensor(format!("{at}.{name}.weight"), shape);
+        Ok(Self {
+            attention_norm: tensor("pre_attention_layer_norm", &[hidden])?,
+            query: tensor("attention.query", &[inner, hidden])?,
+            key: tensor("attention.key", &[inner, hidden])?,
+            value: tensor("attention.value", &[inner, hidden])?,
+            output: tensor("attention.output", &[hidden, inner])?,
+            heads,
+            mlp_norm: tensor("pre_mlp_layer_norm", &[hidden])?,
+            wi_0: tensor("mlp.wi_0", &[ff, hidden])?,
+            wi_1: tensor("mlp.wi_1", &[ff, hidden])?,
+            wo: tensor("mlp.wo", &[hidden, ff])?,
+        })
+    }
+
+    fn forward(&self, states: &Tensor, eps: f64) -> Result<Tensor> {
+        let x = ops::rms_norm(states, &self.attention_norm, eps)?;
+        let [q, k, v] = [&self.query, &self.key, &self.value].map(|w| ops::linear(&x, w));
+        let attended = ops::attention(&q?, &k?, &v?, self.heads)?;
+        let states = (states + ops::linear(&attended, &self.output)?)?;
+        let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
+        let inner = ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?;
+        Ok((&states + ops::linear(&inner, &self.wo)?)?)
+    }
+}

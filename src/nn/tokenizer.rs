@@ -1,0 +1,115 @@
+//! Text to token ids and back, through a checkpoint's `tokenizer.json`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
+
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const SENTENCEPIECE: &str = "spiece.model";
+
+/// What transformers removes or joins when `clean_up_tokenization_spaces` is set, in this order.
+const CLEAN_UP: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
+/// A checkpoint's tokenizer.
+#[derive(Debug)]
+pub struct Tokenizer {
+    path: PathBuf,
+    inner: tokenizers::Tokenizer,
+    clean_up: bool,
+}
+
+impl Tokenizer {
+    /// Loads `tokenizer.json` of a checkpoint's folder.
+    ///
+    /// # Errors
+    /// No or a malformed file; a folder with `spiece.model` alone is told how to convert it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(TOKENIZER);
+        if !path.is_file() {
+            ensure!(
+                !dir.join(SENTENCEPIECE).is_file(),
+                "{0}: there is {SENTENCEPIECE} but no {TOKENIZER}; convert it with transformers: python -c \
+                 \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
+                dir.display()
+            );
+            bail!("{}: no {TOKENIZER} here", dir.display());
+        }
+        let inner = tokenizers::Tokenizer::from_file(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        let clean_up = clean_up(dir)?;
+        Ok(Self { path, inner, clean_up })
+    }
+
+    /// Refuses a tokenizer that can produce ids the model has no embedding for. Special added tokens beyond the embedding
+    /// (the 100 `<extra_id_*>` of the MatCha family) are harmless: no text or model yields them.
+    ///
+    /// # Errors
+    /// The line names both counts; `config` is the file the embedding's size comes from.
+    pub fn check_embedding(&self, rows: usize, config: &Path) -> Result<()> {
+        let added = self.inner.get_added_tokens_decoder();
+        let vocabulary = self.inner.get_vocab(true);
+        let beyond = |id: u32| id as usize >= rows && !added.get(&id).is_some_and(|token| token.special);
+        let ordinary = vocabulary.iter().filter(|(_, id)| beyond(**id));
+        if let Some((piece, id)) = ordinary.min_by_key(|(_, id)| **id) {
+            bail!(
+                "{}: the tokenizer has {} ids, but the embedding has {rows} rows ({}); the first piece without a row is \
+                 {piece:?}, id {id}: these files are of different models",
+                self.path.display(),
+                vocabulary.len(),
+                config.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The text of token ids without special tokens, equal to transformers' `decode(ids, skip_special_tokens=True)`.
+    ///
+    /// # Errors
+    /// The tokenizer's own decoder fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        let mut text = self.inner.decode(ids, true).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        if self.clean_up {
+            for (from, to) in CLEAN_UP {
+                text = text.replace(from, to);
+            }
+        }
+        Ok(text)
+    }
+
+    /// The token ids of a text, with the end token.
+    ///
+    /// # Errors
+    /// The tokenizer's own model fails.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode(text, true).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// Whether `tokenizer_config.json` asks for cleaned-up spaces; without the file or key it does not.
+fn clean_up(dir: &Path) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Stored {
+        #[serde(default)]
+        clean_up_tokenization_spaces: Option<bool>,
+    }
+    let path = dir.join(TOKENIZER_CONFIG);
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let read = || -> Result<Stored> { Ok(serde_json::from_slice(&std::fs::read(&path)?)?) };
+    let stored = read().with_context(|| path.display().to_string())?;
+    Ok(stored.clean_up_tokenization_spaces.unwrap_or(false))
+}
