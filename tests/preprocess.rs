@@ -132,6 +132,15 @@ fn patches_agree_with_the_reference() {
 }
 
 #[test]
+fn patch_size_and_normalisation_follow_the_settings() {
+    let json = br#"{"patch_size": {"height": 6, "width": 10}, "max_patches": 30, "do_normalize": false}"#;
+    let processor = Processor::from_json(json, "preprocessor_config.json").unwrap();
+    for_each("odd/", |name, shape, bytes| {
+        assert_patches(&processor, &format!("odd/{name}"), name, None, shape, bytes);
+    });
+}
+
+#[test]
 fn patches_under_a_header_agree_with_the_reference() {
     let (processor, texts) = (processor(true), expected().texts);
     for_each("vqa/", |key, shape, bytes| {

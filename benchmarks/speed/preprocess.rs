@@ -8,7 +8,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use image::{Rgb, RgbImage};
 
 const SHORT: &str = "What is the value of Japan in 2011?";
-const LONG: &str = "What is the difference between the highest and the lowest value of the median, in percent (2011-2019)?";
+const LONG: &str =
+    "What is the difference between the highest and the lowest value of the median, in percent (2011-2019)?";
 
 /// 850 x 600: bars, a grid and a gradient.
 fn chart() -> RgbImage {

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use anyhow::{Context, Result, bail};
 use freetype::Library;
 use freetype::face::LoadFlag;
-use image::{Rgb, RgbImage};
+use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use sha2::{Digest, Sha256};
 
 use super::shape::{Glyph, Scale, shape};
@@ -72,7 +73,7 @@ impl HeaderFont {
         let mut bounds = Bounds::default();
         let pitch = pen.bounds(&pen.shape("A"))?.bottom + SPACING;
         let mut shaped = Vec::with_capacity(lines.len());
-        for (line, top) in lines.iter().zip((0..).step_by(usize::try_from(pitch).unwrap_or(1).max(1))) {
+        for (line, top) in lines.iter().zip((0..).map(|index| index * pitch)) {
             let glyphs = pen.shape(line);
             let line_bounds = pen.bounds(&glyphs)?;
             bounds.right = bounds.right.max(line_bounds.right);
@@ -153,24 +154,29 @@ impl Pen<'_> {
 
     /// Draws a line whose top is `top` in black, over what is there.
     fn draw(&mut self, glyphs: &[Glyph], top: i64, canvas: &mut RgbImage) -> Result<()> {
-        // Glyphs of one line first cover a mask, then the mask covers the canvas: the roundings show.
-        let (width, height) = canvas.dimensions();
-        let mut mask = vec![0_u8; width as usize * height as usize];
-        let baseline = top + self.ascender;
+        // The glyphs of a line first cover a mask, then the mask covers the canvas: both steps round.
+        let (mut above, mut below) = (0, 0);
+        self.place(glyphs, |_, y, glyph, _| {
+            above = above.max(y);
+            below = below.min(y - i64::try_from(glyph.rows)?);
+            Ok(())
+        })?;
+        let first_row = top + self.ascender - above;
+        let mut mask = GrayImage::new(canvas.width(), u32::try_from(above - below)?);
         self.place(glyphs, |x, y, glyph, _| {
-            for (row, line) in (baseline - y..).zip(glyph.coverage.chunks_exact(glyph.width.max(1))) {
-                for (column, &coverage) in (PADDING + x..).zip(line) {
-                    let inside = (0..i64::from(width)).contains(&column) && (0..i64::from(height)).contains(&row);
-                    let at = usize::try_from(row * i64::from(width) + column).ok().filter(|_| inside);
-                    if let Some(under) = at.and_then(|at| mask.get_mut(at)).filter(|_| coverage > 0) {
+            for (row, line) in (above - y..).zip(glyph.coverage.chunks_exact(glyph.width.max(1))) {
+                for (column, &coverage) in (PADDING + x..).zip(line).filter(|(_, coverage)| **coverage > 0) {
+                    if let Some(Luma([under])) = inside(&mut mask, column, row) {
                         *under = coverage.saturating_add(muldiv255(*under, 255 - coverage));
                     }
                 }
             }
             Ok(())
         })?;
-        for (pixel, coverage) in canvas.pixels_mut().zip(mask).filter(|(_, coverage)| *coverage > 0) {
-            pixel.0 = pixel.0.map(|value| muldiv255(value, 255 - coverage));
+        for (x, y, Luma([coverage])) in mask.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > 0) {
+            if let Some(pixel) = inside(canvas, x.into(), first_row + i64::from(y)) {
+                pixel.0 = pixel.0.map(|value| muldiv255(value, 255 - coverage));
+            }
         }
         Ok(())
     }
@@ -191,8 +197,8 @@ impl Pen<'_> {
     /// The glyph hinted and drawn in 256 greys, from the cache or FreeType.
     fn glyph(&mut self, index: u32) -> Result<&Drawn> {
         match self.drawn.entry(index) {
-            std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
-            std::collections::hash_map::Entry::Vacant(slot) => {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(slot) => {
                 let drawn = rasterise(&self.face, index)
                     .with_context(|| format!("font {} cannot draw its glyph {index}", self.name))?;
                 Ok(slot.insert(drawn))
@@ -217,6 +223,11 @@ fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<Drawn> {
         }
     }
     Ok(Drawn { left: glyph.bitmap_left().into(), top: glyph.bitmap_top().into(), width, rows, coverage })
+}
+
+/// The pixel at (x, y), unless that is outside the image.
+fn inside<P: image::Pixel>(image: &mut ImageBuffer<P, Vec<P::Subpixel>>, x: i64, y: i64) -> Option<&mut P> {
+    image.get_pixel_mut_checked(u32::try_from(x).ok()?, u32::try_from(y).ok()?)
 }
 
 /// 26.6 pixels to the nearest whole pixel, halves up.

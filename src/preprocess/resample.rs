@@ -187,6 +187,8 @@ fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
+/// One half, so that the shift rounds. Sums of 8-bit values times normalised 22-bit weights stay within 32 bits; they
+/// wrap only so that no overflow check keeps the loops from being vectorised.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Pixels are widened to four integers so that one tap is one vector operation.
@@ -198,7 +200,7 @@ fn across_u8(source: &[u8], kernels: &Kernels<i32>, wide: &mut Vec<[i32; 4]>, ou
         let mut sums = [HALF; 4];
         for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum += value * weight;
+                *sum = sum.wrapping_add(value.wrapping_mul(weight));
             }
         }
         for (out, sum) in out.iter_mut().zip(sums) {
@@ -214,7 +216,7 @@ fn down_u8(source: &[u8], weights: &[i32], sums: &mut Vec<i32>, out: &mut [u8]) 
     sums.resize(out.len(), HALF);
     for (line, &weight) in source.chunks_exact(out.len().max(1)).zip(weights) {
         for (sum, &value) in sums.iter_mut().zip(line) {
-            *sum += i32::from(value) * weight;
+            *sum = sum.wrapping_add(i32::from(value).wrapping_mul(weight));
         }
     }
     for (out, &sum) in out.iter_mut().zip(sums.iter()) {

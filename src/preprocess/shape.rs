@@ -14,18 +14,29 @@ pub struct Glyph {
     pub x_advance: i64,
 }
 
-/// Font units to 26.6 pixels: 16.16 factor, rounded half up, as HarfBuzz scales.
+/// Font units to 26.6 pixels.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale(i64);
+pub struct Scale {
+    /// 16.16 factor as FreeType rounds it, for advances.
+    advance: i64,
+    /// 16.16 factor as HarfBuzz truncates it, for kerning and offsets.
+    delta: i64,
+}
 
 impl Scale {
     /// The scale of a font of `units_per_em` at `pixels` per em.
     pub fn new(pixels: u32, units_per_em: i32) -> Self {
-        Self((i64::from(pixels) * 64 << 16) / i64::from(units_per_em.max(1)))
+        let (size, units) = (i64::from(pixels) * 64, i64::from(units_per_em.max(1)));
+        Self { advance: ((size << 16) + units / 2) / units, delta: (size << 16) / units }
     }
 
-    fn apply(self, units: i64) -> i64 {
-        (units * self.0 + (1 << 15)) >> 16
+    /// An unhinted advance: through 16.16 pixels, rounded twice.
+    fn advance(self, units: i64) -> i64 {
+        ((units * self.advance + 32) / 64 + 512) >> 10
+    }
+
+    fn delta(self, units: i64) -> i64 {
+        (units * self.delta + (1 << 15)) >> 16
     }
 }
 
@@ -76,13 +87,12 @@ fn shape_run(
             .and_then(|id| face.glyph_hor_advance(rustybuzz::ttf_parser::GlyphId(id)))
             .map_or(0, i64::from);
         let advance = i64::from(position.x_advance);
-        // A mark's own width is zeroed, not kerned away: scaling the sum is exact there, and scaling the width and
-        // the kerning apart is what the reference does elsewhere.
-        let x_advance = if advance == 0 { 0 } else { scale.apply(units) + scale.apply(advance - units) };
+        // The advance and what kerning adds are rounded apart; a mark without width is zeroed, not kerned away.
+        let x_advance = if advance == 0 { 0 } else { scale.advance(units) + scale.delta(advance - units) };
         glyphs.push(Glyph {
             index: info.glyph_id,
-            x_offset: scale.apply(i64::from(position.x_offset)),
-            y_offset: scale.apply(i64::from(position.y_offset)),
+            x_offset: scale.delta(i64::from(position.x_offset)),
+            y_offset: scale.delta(i64::from(position.y_offset)),
             x_advance,
         });
     }

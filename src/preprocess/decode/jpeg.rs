@@ -14,7 +14,10 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     // libjpeg reports fatal errors by unwinding (no panic hook runs, nothing is printed).
     catch_unwind(AssertUnwindSafe(|| decompress(bytes))).unwrap_or_else(|cause| {
         let message = cause.downcast_ref::<String>().map_or("unknown error", String::as_str);
-        Err(anyhow!("damaged or truncated JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
+        match message.trim_start_matches("libjpeg fatal error: ") {
+            "Input file read error" => Err(anyhow!("truncated JPEG: the file ends early")),
+            message => Err(anyhow!("damaged JPEG: {message}")),
+        }
     })
 }
 
