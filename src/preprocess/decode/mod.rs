@@ -1,0 +1,62 @@
+//! Image files to RGB pixels, equal to Pillow's decoding followed by transformers' `convert_to_rgb`: transparency is
+//! composited on white, nothing else is changed (no ICC profile, no EXIF orientation, no gamma).
+
+mod jpeg;
+mod other;
+mod png;
+
+use anyhow::{Context, Result, bail};
+use image::{ImageFormat, RgbImage};
+
+/// Most pixels an image may have: where Pillow refuses a "decompression bomb".
+const MAX_PIXELS: u64 = 178_956_970;
+
+/// Decodes the first frame of a PNG, JPEG, GIF, BMP, TIFF or WebP file. The format is told by the content; `name`
+/// is only for errors.
+///
+/// # Errors
+/// When the bytes are none of these formats, are damaged or truncated, or hold more than 178,956,970 pixels.
+pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage> {
+    let image = match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => png::decode(bytes),
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes),
+        Ok(format) if matches!(format, ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff | ImageFormat::WebP) => {
+            other::decode(bytes, format)
+        }
+        _ if bytes.is_empty() => bail!("image {name}: the file is empty"),
+        _ => bail!("image {name}: not a PNG, JPEG, GIF, BMP, TIFF or WebP file"),
+    };
+    image.with_context(|| format!("image {name}"))
+}
+
+/// Refuses sizes that no chart has, before memory is taken for the pixels.
+fn check_size(width: u32, height: u32) -> Result<()> {
+    if width == 0 || height == 0 {
+        bail!("it has no pixels ({width} x {height})");
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        bail!("{width} x {height} pixels are more than the {MAX_PIXELS} allowed");
+    }
+    Ok(())
+}
+
+fn from_pixels(width: u32, height: u32, pixels: impl Iterator<Item = [u8; 3]>) -> Result<RgbImage> {
+    RgbImage::from_raw(width, height, pixels.flatten().collect()).context("fewer pixels than its size says")
+}
+
+/// A pixel over white, with Pillow's integer rounding.
+fn over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
+    [r, g, b].map(|value| {
+        let sum = u32::from(value) * u32::from(a) + 255 * (255 - u32::from(a)) + 128;
+        (((sum >> 8) + sum) >> 8) as u8
+    })
+}
+
+/// Naive CMYK to RGB, with Pillow's integer rounding.
+fn from_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    let light = u32::from(255 - k);
+    [c, m, y].map(|ink| {
+        let product = u32::from(ink) * light + 128;
+        light.saturating_sub(((product >> 8) + product) >> 8) as u8
+    })
+}
