@@ -50,8 +50,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn synth(args: &SynthArgs) -> Result<()> {
-    let synth =
-        Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
+    let synth = Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
     let started = Instant::now();
     let total = args.train + args.test;
     // Drawn on stderr, and only where that is a terminal.

@@ -213,8 +213,7 @@ fn boxes(svg: &mut Svg, canvas: &Canvas, index: usize, boxes: &[BoxPlot]) {
         let cap = half * canvas.base_length() * 0.5;
         error_bar(svg, canvas, middle, (at(one.upper), at(one.max)), cap);
         error_bar(svg, canvas, middle, (at(one.lower), at(one.min)), cap);
-        let Rect { x, y, width, height } =
-            area(canvas, (middle - half, at(one.lower)), (middle + half, at(one.upper)));
+        let Rect { x, y, width, height } = area(canvas, (middle - half, at(one.lower)), (middle + half, at(one.upper)));
         svg.rect(x, y, width, height, &fill(recipe, index), Some(Stroke::solid(INK, 1.0)));
         let dark = matches!(recipe.style.paint(index).fill, "#000000" | "#505050" | "#000080" | "#333333");
         let median = Stroke::solid(if dark { "#ffffff" } else { INK }, 2.0);
