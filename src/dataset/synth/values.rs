@@ -81,10 +81,11 @@ fn bars(dice: &mut Dice, room: &Room, slots: usize) -> Vec<i64> {
         })
         .collect();
     // An axis that goes below zero has something to show there.
-    if room.low < 0 && values.iter().all(|&value| value > 0) {
-        if let Some(first) = values.first_mut() {
-            *first = dice.int(room.low + 2, -1);
-        }
+    if room.low < 0
+        && values.iter().all(|&value| value > 0)
+        && let Some(first) = values.first_mut()
+    {
+        *first = dice.int(room.low + 2, -1);
     }
     values
 }
