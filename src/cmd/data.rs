@@ -51,8 +51,7 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 fn synth(args: &SynthArgs) -> Result<Status> {
-    let synth =
-        Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
+    let synth = Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
     let started = Instant::now();
     let total = args.train + args.test;
     // Drawn on stderr, and only where that is a terminal.

@@ -27,16 +27,8 @@ pub enum Family {
 
 impl Family {
     /// As often as each occurs.
-    pub const ALL: [Self; 8] = [
-        Self::Sans,
-        Self::Sans,
-        Self::Sans,
-        Self::SansBold,
-        Self::Serif,
-        Self::Serif,
-        Self::Carlito,
-        Self::DejaVu,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Sans, Self::Sans, Self::Sans, Self::SansBold, Self::Serif, Self::Serif, Self::Carlito, Self::DejaVu];
 
     /// SVG attributes that select it.
     pub fn attributes(self) -> &'static str {
@@ -66,7 +58,8 @@ impl Family {
     pub fn width(self, text: &str, size: f64) -> f64 {
         let Some(face) = self.face() else { return 0.0 };
         let em = f64::from(face.units_per_em());
-        let advance = |c| face.glyph_index(c).and_then(|glyph| face.glyph_hor_advance(glyph)).map_or(em / 2.0, f64::from);
+        let advance =
+            |c| face.glyph_index(c).and_then(|glyph| face.glyph_hor_advance(glyph)).map_or(em / 2.0, f64::from);
         text.chars().map(advance).sum::<f64>() / em * size
     }
 }

@@ -44,9 +44,8 @@ impl Layout {
         let style = &recipe.style;
         let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
         let family = style.family;
-        let measure = |labels: &[String]| {
-            labels.iter().map(|label| family.width(label, style.tick_size)).fold(0.0, f64::max)
-        };
+        let measure =
+            |labels: &[String]| labels.iter().map(|label| family.width(label, style.tick_size)).fold(0.0, f64::max);
         let (below, beside) = if recipe.horizontal() {
             (recipe.value_texts(), recipe.base_texts())
         } else {

@@ -170,7 +170,7 @@ fn bars(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
             end = scale.fraction((value as f64 + reach) / Scale::PER_TICK as f64);
             error_bar(svg, canvas, middle, (top, end), (width * canvas.base_length() * 0.2).min(5.0));
         }
-        if recipe.style.stars && (slot * 7 + index * 4 + recipe.width as usize) % 3 == 0 {
+        if recipe.style.stars && (slot * 7 + index * 4 + recipe.width as usize).is_multiple_of(3) {
             let (x, y) = canvas.point(middle, end);
             let (size, text) = (recipe.style.tick_size, if slot % 2 == 0 { "*" } else { "**" });
             svg.text(&Text { x, y: y + size * 0.1 - 1.0, anchor: Anchor::Middle, size, turn: 0.0, bold: false, text });
@@ -213,8 +213,7 @@ fn boxes(svg: &mut Svg, canvas: &Canvas, index: usize, boxes: &[BoxPlot]) {
         let cap = half * canvas.base_length() * 0.5;
         error_bar(svg, canvas, middle, (at(one.upper), at(one.max)), cap);
         error_bar(svg, canvas, middle, (at(one.lower), at(one.min)), cap);
-        let Rect { x, y, width, height } =
-            area(canvas, (middle - half, at(one.lower)), (middle + half, at(one.upper)));
+        let Rect { x, y, width, height } = area(canvas, (middle - half, at(one.lower)), (middle + half, at(one.upper)));
         svg.rect(x, y, width, height, &fill(recipe, index), Some(Stroke::solid(INK, 1.0)));
         let dark = matches!(recipe.style.paint(index).fill, "#000000" | "#505050" | "#000080" | "#333333");
         let median = Stroke::solid(if dark { "#ffffff" } else { INK }, 2.0);

@@ -14,8 +14,7 @@ pub enum ChartType {
 }
 
 impl ChartType {
-    pub const ALL: [Self; 5] =
-        [Self::Line, Self::Scatter, Self::VerticalBar, Self::HorizontalBar, Self::VerticalBox];
+    pub const ALL: [Self; 5] = [Self::Line, Self::Scatter, Self::VerticalBar, Self::HorizontalBar, Self::VerticalBox];
 
     /// As the annotations spell it.
     pub fn name(self) -> &'static str {

@@ -112,7 +112,11 @@ impl Svg {
             Anchor::End => "end",
         };
         let (x, y, size) = (text.x, text.y, text.size);
-        let turn = if text.turn == 0.0 { String::new() } else { format!(" transform=\"rotate({} {x:.1} {y:.1})\"", text.turn) };
+        let turn = if text.turn == 0.0 {
+            String::new()
+        } else {
+            format!(" transform=\"rotate({} {x:.1} {y:.1})\"", text.turn)
+        };
         let weight = if text.bold { " font-weight=\"bold\"" } else { "" };
         let content = text.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         self.raw(&format!(

@@ -81,10 +81,11 @@ fn bars(dice: &mut Dice, room: &Room, slots: usize) -> Vec<i64> {
         })
         .collect();
     // An axis that goes below zero has something to show there.
-    if room.low < 0 && values.iter().all(|&value| value > 0) {
-        if let Some(first) = values.first_mut() {
-            *first = dice.int(room.low + 2, -1);
-        }
+    if room.low < 0
+        && values.iter().all(|&value| value > 0)
+        && let Some(first) = values.first_mut()
+    {
+        *first = dice.int(room.low + 2, -1);
     }
     values
 }
@@ -148,7 +149,8 @@ fn cloud(dice: &mut Dice, recipe: &Recipe, room: &Room, index: usize) -> Vec<(f6
 fn box_plot(dice: &mut Dice, room: &Room) -> BoxPlot {
     let span = room.high - room.low;
     let median = dice.int(room.at(0.25), room.at(0.75));
-    let mut reach = |from: i64, to: i64, part: f64| from + ((to - from) as f64 * part * dice.real(0.3, 1.0)).round() as i64;
+    let mut reach =
+        |from: i64, to: i64, part: f64| from + ((to - from) as f64 * part * dice.real(0.3, 1.0)).round() as i64;
     let lower = reach(median, room.low, 0.5).min(median - 1);
     let upper = reach(median, room.high, 0.5).max(median + 1);
     let min = room.clamp(reach(lower, room.low, 0.6));
