@@ -57,6 +57,16 @@ pub struct Chart {
     pub chart_type: Option<String>,
 }
 
+impl Chart {
+    /// How errors name the image: its path, or the chart's id where the image is drawn.
+    pub fn image_name(&self) -> Cow<'_, str> {
+        match &self.image {
+            ImageRef::File(path) => path.to_string_lossy(),
+            ImageRef::Drawn(_) => Cow::Borrowed(&self.id),
+        }
+    }
+}
+
 /// RealCQA's five answer types; other data sets leave it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -136,8 +136,10 @@ fn a_pickle_that_wants_to_run_code_is_refused() {
     let mut archive = zip::ZipWriter::new(file);
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     archive.start_file("archive/data.pkl", options).unwrap();
-    let pickle = format!("\u{2}cposix\nsystem\n(S'touch {}'\ntR.", ran.display());
-    archive.write_all(&[&[0x80], pickle.as_bytes()].concat()).unwrap();
+    let command = format!("touch {}", ran.display());
+    let length = u32::try_from(command.len()).unwrap().to_le_bytes();
+    let pickle = [b"\x80\x02cposix\nsystem\nX", length.as_slice(), command.as_bytes(), b"\x85R."].concat();
+    archive.write_all(&pickle).unwrap();
     archive.finish().unwrap();
     let message = scratch.run_refused(&[]);
     assert!(message.contains("pytorch_model.bin") && message.contains("posix"), "{message}");

@@ -158,7 +158,7 @@ struct White(Chart);
 
 impl Draw for White {
     fn encoded(&self) -> Result<Vec<u8>> {
-        let (width, height) = preprocess::decode(&self.0.image.bytes()?, &self.0.id)?.dimensions();
+        let (width, height) = preprocess::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
         let mut png = Cursor::new(Vec::new());
         RgbImage::from_pixel(width, height, Rgb([255; 3]))
             .write_to(&mut png, image::ImageFormat::Png)

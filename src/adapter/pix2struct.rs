@@ -69,13 +69,13 @@ impl Pix2Struct {
 
     /// Encodes one chart under each of its questions; the image is decoded once.
     fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Tensor>> {
-        let image = entry.chart.image.bytes().and_then(|bytes| decode(&bytes, &entry.chart.id));
+        let image = entry.chart.image.bytes().and_then(|bytes| decode(&bytes, &entry.chart.image_name()));
         let encode = |question: &Question| {
             let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let patches = self
                 .processor
                 .patches(image, Some(&question.text))
-                .with_context(|| format!("chart {}", entry.chart.id))?;
+                .with_context(|| format!("image {}", entry.chart.image_name()))?;
             let width = patches.data.len() / (patches.rows * patches.cols);
             let shape = (patches.rows * patches.cols, width);
             self.model.encode(&Tensor::from_vec(patches.data, shape, &self.device)?)
