@@ -181,6 +181,15 @@ fn an_image_that_is_text_is_refused_by_ask_and_a_row_of_a_run() {
 }
 
 #[test]
+fn a_picture_one_pixel_high_is_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.at("thin.png");
+    image::RgbImage::new(300, 1).save(&path).unwrap();
+    let message = refused(&["ask", &path, "Chart type?"]);
+    assert!(message.contains("thin.png is 300 x 1 pixels"), "{message}");
+}
+
+#[test]
 fn question_files_that_are_cut_or_doubled_are_told() {
     let scratch = Scratch::new().with_data();
     let data = scratch.at("data");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
+use image::RgbImage;
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
@@ -15,7 +16,7 @@ use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Checkpoint, generation, weights_sha256};
 use crate::preprocess::{HeaderFont, Processor, decode};
-use crate::sample::{ChartQuestions, Prediction, Question};
+use crate::sample::{Chart, ChartQuestions, Prediction, Question};
 
 static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny");
 
@@ -69,7 +70,7 @@ impl Pix2Struct {
 
     /// Encodes one chart under each of its questions; the image is decoded once.
     fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Tensor>> {
-        let image = entry.chart.image.bytes().and_then(|bytes| decode(&bytes, &entry.chart.image_name()));
+        let image = chart_image(&entry.chart);
         let encode = |question: &Question| {
             let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let patches = self
@@ -154,6 +155,16 @@ impl ModelFolder {
             Location::Unpacked(dir) => dir.path(),
         }
     }
+}
+
+/// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the
+/// reference does; no chart looks like that, so it is told instead of answered.
+fn chart_image(chart: &Chart) -> Result<RgbImage> {
+    let name = chart.image_name();
+    let image = decode(&chart.image.bytes()?, &name)?;
+    let (width, height) = image.dimensions();
+    ensure!(width.min(height) >= 2, "image {name} is {width} x {height} pixels, too thin to be a chart: check the file");
+    Ok(image)
 }
 
 /// The image processor of a checkpoint that reads its question above the chart.
