@@ -126,7 +126,12 @@ impl<'a> Heads<'a> {
         let (q, queries, hidden) = matrix(q, q_layout)?;
         let (k, keys, k_hidden) = matrix(k, k_layout)?;
         let (v, v_keys, v_hidden) = matrix(v, v_layout)?;
-        if k_hidden != hidden || v_hidden != hidden || v_keys != keys || heads == 0 || hidden % heads != 0 || keys == 0
+        if k_hidden != hidden
+            || v_hidden != hidden
+            || v_keys != keys
+            || heads == 0
+            || !hidden.is_multiple_of(heads)
+            || keys == 0
         {
             candle_core::bail!(
                 "attention over {heads} heads does not fit q {queries}x{hidden}, k {keys}x{k_hidden}, \

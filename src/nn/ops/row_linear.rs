@@ -159,7 +159,7 @@ fn dot<S: Simd, const X: usize, const W: usize>(simd: S, x: &[f32], w: [&[f32]; 
             }
         }
     }
-    if inner % S::F32_LANES != 0 {
+    if !inner.is_multiple_of(S::F32_LANES) {
         for (sums, (_, x)) in sums.iter_mut().zip(&x) {
             for (sum, (_, w)) in sums.iter_mut().zip(&w) {
                 *sum = simd.mul_add_f32s(simd.partial_load_f32s(x), simd.partial_load_f32s(w), *sum);
