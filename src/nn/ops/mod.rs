@@ -91,6 +91,9 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     candle_nn::ops::rms_norm(x, w, eps as f32)
 }
 
+/// Multiplications of a decoding step's operation that are worth waking other threads for.
+const PARALLEL_FROM: usize = 1 << 19;
+
 fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
