@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -22,11 +22,11 @@ pub fn weights_sha256(dir: &Path) -> Result<String> {
     let mut files = WeightFiles::find(dir)?.into_paths();
     files.push(dir.join("config.json"));
     files.sort();
-    let lines: Vec<String> = files.par_iter().map(|file| sum_line(file)).collect::<Result<_>>()?;
+    let lines: Vec<String> = files.par_iter().map(|file| sum_line(file.as_path())).collect::<Result<_>>()?;
     Ok(hex(&Sha256::digest(lines.concat())))
 }
 
-fn sum_line(file: &PathBuf) -> Result<String> {
+fn sum_line(file: &Path) -> Result<String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let sum = file_sha256(file).with_context(|| file.display().to_string())?;
     Ok(format!("{sum}  {name}\n"))

@@ -61,20 +61,16 @@ struct PackedHead {
 impl PackedHead {
     fn new(input: &Heads, head: usize, rows: usize) -> Self {
         let width = input.width();
-        let part = |values: &'_ [f32]| -> Vec<f32> {
-            values.chunks_exact(input.hidden).flat_map(|row| &row[head * width..][..width]).copied().collect()
-        };
+        let part = head * width..(head + 1) * width;
         let mut k = vec![0f32; input.keys.div_ceil(rows) * rows * width];
-        let head_k = part(input.k);
-        for (group, keys) in k.chunks_exact_mut(rows * width).zip(head_k.chunks(rows * width)) {
-            pack_group(keys.chunks_exact(width), rows, group);
+        for (group, keys) in k.chunks_exact_mut(rows * width).zip(input.k.chunks(rows * input.hidden)) {
+            pack_group(keys.chunks_exact(input.hidden).map(|key| &key[part.clone()]), rows, group);
         }
         let mut v = vec![0f32; width.div_ceil(rows) * rows * input.keys];
-        let head_v = part(input.v);
         for (group, packed) in v.chunks_exact_mut(rows * input.keys).enumerate() {
-            for (packed, value) in packed.chunks_exact_mut(rows).zip(head_v.chunks_exact(width)) {
-                let value = &value[group * rows..width.min((group + 1) * rows)];
-                packed[..value.len()].copy_from_slice(value);
+            let part = part.start + group * rows..part.end.min(part.start + (group + 1) * rows);
+            for (packed, value) in packed.chunks_exact_mut(rows).zip(input.v.chunks_exact(input.hidden)) {
+                packed[..part.len()].copy_from_slice(&value[part.clone()]);
             }
         }
         Self { k, v }
@@ -119,7 +115,7 @@ impl QueryRows<'_> {
                 }
             }
             for (panel, out) in panels.iter().zip(self.out.chunks_mut(columns * hidden)) {
-                panel.write(simd, out.chunks_exact_mut(hidden).map(|row| &mut row[part.clone()]));
+                panel.write(out.chunks_exact_mut(hidden).map(|row| &mut row[part.clone()]));
             }
         }
     }
@@ -167,42 +163,43 @@ impl<S: Simd> Panel<S> {
             let cell = cell::product::<S, R>(simd, group.as_chunks().0, vectors::<S>(&self.q));
             for (score, row) in scores.iter_mut().zip(cell) {
                 *score = row;
-                largest = pairwise(largest, row, |a, b| simd.max_f32s(a, b));
+                for side in 0..2 {
+                    largest[side] = simd.max_f32s(largest[side], row[side]);
+                }
             }
         }
-        let shrink = pairwise(self.largest, largest, |old, new| exp(simd, simd.sub_f32s(old, new)));
+        let mut shrink = self.largest;
+        for side in 0..2 {
+            shrink[side] = exp(simd, simd.sub_f32s(self.largest[side], largest[side]));
+            self.weight[side] = simd.mul_f32s(self.weight[side], shrink[side]);
+        }
         self.largest = largest;
-        self.weight = pairwise(self.weight, shrink, |a, b| simd.mul_f32s(a, b));
         for score in scores.iter_mut() {
-            *score = pairwise(*score, largest, |score, largest| exp(simd, simd.sub_f32s(score, largest)));
-            self.weight = pairwise(self.weight, *score, |a, b| simd.add_f32s(a, b));
+            for side in 0..2 {
+                score[side] = exp(simd, simd.sub_f32s(score[side], largest[side]));
+                self.weight[side] = simd.add_f32s(self.weight[side], score[side]);
+            }
         }
         let groups = keys.v.chunks_exact(R * total);
         for (group, sum) in groups.zip(vectors_mut::<S>(&mut self.sum).chunks_exact_mut(R)) {
             let values = &group.as_chunks().0[block.clone()];
             let cell = cell::product::<S, R>(simd, values, scores);
             for (sum, row) in sum.iter_mut().zip(cell) {
-                let shrunk = pairwise(*sum, shrink, |a, b| simd.mul_f32s(a, b));
-                *sum = pairwise(shrunk, row, |a, b| simd.add_f32s(a, b));
+                for side in 0..2 {
+                    sum[side] = simd.mul_add_f32s(sum[side], shrink[side], row[side]);
+                }
             }
         }
     }
 
     /// The finished averages, one query a row.
-    #[inline(always)]
-    fn write<'a>(&self, simd: S, rows: impl Iterator<Item = &'a mut [f32]>) {
+    fn write<'a>(&self, rows: impl Iterator<Item = &'a mut [f32]>) {
         let columns = 2 * S::F32_LANES;
-        let inverse = self.weight.map(|weight| simd.div_f32s(simd.splat_f32s(1.0), weight));
-        let inverse: &[f32] = pulp::bytemuck::cast_slice(&inverse);
-        for (query, row) in rows.enumerate() {
+        let weights: &[f32] = pulp::bytemuck::cast_slice(&self.weight);
+        for ((row, query), weight) in rows.zip(0..columns).zip(weights) {
             for (value, sums) in row.iter_mut().zip(self.sum.chunks_exact(columns)) {
-                *value = sums[query] * inverse[query];
+                *value = sums[query] / weight;
             }
         }
     }
-}
-
-#[inline(always)]
-fn pairwise<T: Copy>(a: [T; 2], b: [T; 2], f: impl Fn(T, T) -> T) -> [T; 2] {
-    [f(a[0], b[0]), f(a[1], b[1])]
 }

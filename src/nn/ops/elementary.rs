@@ -28,7 +28,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// GELU in its tanh form (`gelu_new`), written with exp: x / (1 + exp(-2u)), u = √(2/π) (x + 0.044715 x³).
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
     let square = simd.mul_f32s(x, x);
     let inner = simd.mul_add_f32s(square, simd.splat_f32s(0.044_715), simd.splat_f32s(1.0));
     let argument = simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(-TWICE_SQRT_2_OVER_PI)), inner);

@@ -91,6 +91,9 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     candle_nn::ops::rms_norm(x, w, eps as f32)
 }
 
+/// Multiplications of a decoding step's operation that are worth waking other threads for.
+const PARALLEL_FROM: usize = 1 << 19;
+
 fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
@@ -126,7 +129,12 @@ impl<'a> Heads<'a> {
         let (q, queries, hidden) = matrix(q, q_layout)?;
         let (k, keys, k_hidden) = matrix(k, k_layout)?;
         let (v, v_keys, v_hidden) = matrix(v, v_layout)?;
-        if k_hidden != hidden || v_hidden != hidden || v_keys != keys || heads == 0 || hidden % heads != 0 || keys == 0
+        if k_hidden != hidden
+            || v_hidden != hidden
+            || v_keys != keys
+            || heads == 0
+            || !hidden.is_multiple_of(heads)
+            || keys == 0
         {
             candle_core::bail!(
                 "attention over {heads} heads does not fit q {queries}x{hidden}, k {keys}x{k_hidden}, \

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::elementary::exp;
-use super::{Heads, matrix};
+use super::{Heads, PARALLEL_FROM, matrix};
 
 /// Keys whose scores are summed side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -51,7 +51,7 @@ impl CustomOp3 for RowAttention {
 fn attend(input: &Heads, bias: Option<(&[f32], usize)>) -> Vec<f32> {
     let mut out = vec![0f32; input.queries * input.hidden];
     let arch = Arch::new();
-    out.par_chunks_mut(input.width()).enumerate().for_each(|(task, out)| {
+    let one_head = |(task, out): (usize, &mut [f32])| {
         let (query, head) = (task / input.heads, task % input.heads);
         let (keys, bias) = match bias {
             None => (input.keys, None),
@@ -60,7 +60,12 @@ fn attend(input: &Heads, bias: Option<(&[f32], usize)>) -> Vec<f32> {
             }
         };
         arch.dispatch(OneHead { input, query, head, keys, bias, out });
-    });
+    };
+    if input.queries * input.keys * input.hidden < PARALLEL_FROM {
+        out.chunks_mut(input.width()).enumerate().for_each(one_head);
+    } else {
+        out.par_chunks_mut(input.width()).enumerate().for_each(one_head);
+    }
     out
 }
 

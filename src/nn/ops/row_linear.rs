@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::elementary::gelu;
-use super::matrix;
+use super::{PARALLEL_FROM, matrix};
 
 /// Outputs a task computes.
 const TASK_OUTPUTS: usize = 64;
@@ -72,8 +72,12 @@ fn products(x: &[f32], w: &[f32], rows: usize, inner: usize, columns: usize) -> 
         return transposed;
     }
     let arch = Arch::new();
-    let tasks = transposed.par_chunks_mut(TASK_OUTPUTS * rows).zip(w.par_chunks(TASK_OUTPUTS * inner));
-    tasks.for_each(|(out, w)| arch.dispatch(Outputs { x, w, inner, out }));
+    let outputs = |(out, w): (&mut [f32], &[f32])| arch.dispatch(Outputs { x, w, inner, out });
+    if x.len() * columns < PARALLEL_FROM {
+        outputs((&mut transposed, w));
+    } else {
+        transposed.par_chunks_mut(TASK_OUTPUTS * rows).zip(w.par_chunks(TASK_OUTPUTS * inner)).for_each(outputs);
+    }
     if rows == 1 {
         return transposed;
     }
@@ -159,7 +163,7 @@ fn dot<S: Simd, const X: usize, const W: usize>(simd: S, x: &[f32], w: [&[f32]; 
             }
         }
     }
-    if inner % S::F32_LANES != 0 {
+    if !inner.is_multiple_of(S::F32_LANES) {
         for (sums, (_, x)) in sums.iter_mut().zip(&x) {
             for (sum, (_, w)) in sums.iter_mut().zip(&w) {
                 *sum = simd.mul_add_f32s(simd.partial_load_f32s(x), simd.partial_load_f32s(w), *sum);

@@ -11,6 +11,9 @@ const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
 const MODEL_TYPE: &str = "pix2struct";
 
+/// The decoder holds a bias for every distance up to its maximum.
+const MAX_DISTANCE: usize = 1 << 16;
+
 /// A Pix2Struct checkpoint's configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -167,6 +170,11 @@ impl Config {
             vision.seq_len,
         ];
         ensure!(!sizes.contains(&0), "a size is 0");
+        ensure!(
+            text.relative_attention_max_distance <= MAX_DISTANCE,
+            "text_config.relative_attention_max_distance {} is absurdly large",
+            text.relative_attention_max_distance
+        );
         ensure!(
             text.relative_attention_num_buckets >= 2
                 && text.relative_attention_max_distance > text.relative_attention_num_buckets / 2,

@@ -1,0 +1,94 @@
+//! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no block evenly.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use chartbench::nn::ops::{self, composed};
+
+fn random(rows: usize, columns: usize) -> Result<Tensor> {
+    Ok(Tensor::randn(0f32, 0.7, (rows, columns), &Device::Cpu)?)
+}
+
+#[track_caller]
+fn assert_close(fused: &Tensor, composed: &Tensor) {
+    assert_eq!(fused.dims(), composed.dims());
+    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
+    let difference = (fused - composed).and_then(|d| largest(&d)).unwrap() / largest(composed).unwrap();
+    assert!(difference < 1e-5, "relative difference {difference}");
+}
+
+fn bits(x: &Tensor) -> Result<Vec<u32>> {
+    Ok(x.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+}
+
+#[test]
+fn products_and_gates() -> Result<()> {
+    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (97, 50, 130), (200, 129, 64)] {
+        let x = random(rows, inner)?;
+        let (w0, w1) = (random(columns, inner)?, random(columns, inner)?);
+        let linear = composed::linear(&x, &w0)?;
+        assert_close(&ops::linear(&x, &w0)?, &linear);
+        assert_close(&ops::row_linear(&x, &w0)?, &linear);
+        let gated = composed::gated_gelu(&x, &w0, &w1)?;
+        assert_close(&ops::gated_gelu(&x, &w0, &w1)?, &gated);
+        assert_close(&ops::row_gated_gelu(&x, &w0, &w1)?, &gated);
+    }
+    Ok(())
+}
+
+#[test]
+fn attentions() -> Result<()> {
+    for (queries, keys, heads, width) in [(1, 1, 1, 1), (5, 3, 2, 7), (33, 257, 3, 12), (130, 600, 2, 64)] {
+        let hidden = heads * width;
+        let (q, k, v) = (random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?);
+        let golden = composed::attention(&q, &k, &v, heads, None)?;
+        assert_close(&ops::attention(&q, &k, &v, heads)?, &golden);
+        assert_close(&ops::row_attention(&q, &k, &v, heads, None)?, &golden);
+    }
+    Ok(())
+}
+
+/// Also as the last queries of a longer sequence, and with more distances than the table has.
+#[test]
+fn causal_attention_with_distance_bias() -> Result<()> {
+    for (queries, keys) in [(1, 1), (6, 6), (2, 9), (1, 40), (20, 70)] {
+        let (q, k, v) = (random(queries, 24)?, random(keys, 24)?, random(keys, 24)?);
+        let bias = random(3, 17)?;
+        let golden = composed::attention(&q, &k, &v, 3, Some(&bias))?;
+        assert_close(&ops::row_attention(&q, &k, &v, 3, Some(&bias))?, &golden);
+    }
+    Ok(())
+}
+
+/// Bit for bit: a row's result does not depend on the rows it is computed with.
+#[test]
+fn rows_do_not_influence_each_other() -> Result<()> {
+    let (x, w) = (random(110, 70)?, random(37, 70)?);
+    let (linear, gated) = (ops::linear(&x, &w)?, ops::gated_gelu(&x, &w, &w)?);
+    let (row_linear, row_gated) = (ops::row_linear(&x, &w)?, ops::row_gated_gelu(&x, &w, &w)?);
+    for rows in [1, 2, 3, 4, 5, 8, 31, 109] {
+        let first = 110 - rows;
+        let part = x.narrow(0, first, rows)?;
+        let same = |part: Tensor, whole: &Tensor| -> Result<bool> {
+            Ok(bits(&part)? == bits(&whole.narrow(0, first, rows)?)?)
+        };
+        assert!(same(ops::linear(&part, &w)?, &linear)?, "linear, {rows} rows");
+        assert!(same(ops::gated_gelu(&part, &w, &w)?, &gated)?, "gated gelu, {rows} rows");
+        assert!(same(ops::row_linear(&part, &w)?, &row_linear)?, "row linear, {rows} rows");
+        assert!(same(ops::row_gated_gelu(&part, &w, &w)?, &row_gated)?, "row gated gelu, {rows} rows");
+    }
+    Ok(())
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() -> Result<()> {
+    let (x, w) = (random(3, 8)?, random(4, 9)?);
+    assert!(ops::linear(&x, &w).is_err());
+    assert!(ops::row_linear(&x, &w).is_err());
+    assert!(ops::gated_gelu(&x, &w, &w).is_err());
+    assert!(ops::row_gated_gelu(&x, &w, &w).is_err());
+    assert!(ops::attention(&x, &w, &w, 2).is_err());
+    assert!(ops::attention(&x, &x, &x, 3).is_err());
+    assert!(ops::row_attention(&x, &x, &x, 0, None).is_err());
+    assert!(ops::row_attention(&x, &x, &x, 2, Some(&w)).is_err());
+    Ok(())
+}
