@@ -36,7 +36,8 @@ fn main() -> Result<()> {
     let config = Config::read(dir)?;
     let model = Model::load(&config, &Checkpoint::open(dir)?, &Device::Cpu)?;
     let max_patches = max_patches.parse()?;
-    let mut settings: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;
+    let mut settings: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;
     let [vqa, plain] = [true, false].map(|is_vqa| {
         settings["is_vqa"] = is_vqa.into();
         Processor::from_json(settings.to_string().as_bytes(), "preprocessor_config.json")?.with_max_patches(max_patches)

@@ -34,11 +34,8 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
 
 /// The top-level modules named by `crate::NAME` or `use crate::{A, B}` outside comments.
 fn named_modules(source: &str) -> BTreeSet<String> {
-    let code: String = source
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut named = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         // `$crate::` and `mycrate::` are other things.

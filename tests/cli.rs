@@ -250,7 +250,15 @@ fn one_failed_adapter_does_not_stop_the_others() {
     let scratch = Scratch::new();
     let results = scratch.at("results");
     let output = chartbench(&[
-        "run", "--adapters", "majority,matcha-base", "--weights", "no-such-folder", "--results", &results, "--limit", "5",
+        "run",
+        "--adapters",
+        "majority,matcha-base",
+        "--weights",
+        "no-such-folder",
+        "--results",
+        &results,
+        "--limit",
+        "5",
     ]);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -267,8 +275,17 @@ fn a_checkpoint_more_is_one_file_more() {
                 [preprocess]\nheader_font = \"embedded\"\n[generation]\nmax_new_tokens = 8\n";
     fs::write(scratch.path("adapters/mine.toml"), toml).unwrap();
     let output = chartbench(&[
-        "run", "--adapters", "mine", "--adapters-dir", &adapters, "--weights", &scratch.at("model"), "--results",
-        &scratch.at("results"), "--limit", "2",
+        "run",
+        "--adapters",
+        "mine",
+        "--adapters-dir",
+        &adapters,
+        "--weights",
+        &scratch.at("model"),
+        "--results",
+        &scratch.at("results"),
+        "--limit",
+        "2",
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("mine"));

@@ -56,13 +56,18 @@ fn killed_at_twenty_random_moments_a_run_ends_like_an_unbroken_one() {
     for _ in 0..KILLS {
         let mut child = start(killed.path());
         // A start costs the model's loading before it answers, so later kills must come later to get further.
-        std::thread::sleep(whole.mul_f64(random.random_range(0.02..0.4)) + Duration::from_millis(random.random_range(0..40)));
+        std::thread::sleep(
+            whole.mul_f64(random.random_range(0.02..0.4)) + Duration::from_millis(random.random_range(0..40)),
+        );
         child.kill().unwrap();
         child.wait().unwrap();
         seen.insert(lines_written(killed.path()));
     }
     let answered = 80 * ADAPTERS.split(',').count();
-    assert!(seen.iter().filter(|&&lines| lines > 0 && lines < answered).count() >= 2, "no kill fell into answering: {seen:?}");
+    assert!(
+        seen.iter().filter(|&&lines| lines > 0 && lines < answered).count() >= 2,
+        "no kill fell into answering: {seen:?}"
+    );
     assert!(start(killed.path()).wait().unwrap().success());
 
     assert_eq!(predictions(killed.path()), predictions(unbroken.path()));

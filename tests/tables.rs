@@ -68,11 +68,15 @@ fn record(
 }
 
 fn before() -> StoredRun {
-    run("before", "0123456789abcdef", &[
-        ("careful", &[Some("Line chart"), Some("yes"), Some("104"), Some("40"), Some("a, b")]),
-        ("constant", &[Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes")]),
-        ("broken|pipe", &[None, None, Some("100"), Some("-41"), Some("b, a")]),
-    ])
+    run(
+        "before",
+        "0123456789abcdef",
+        &[
+            ("careful", &[Some("Line chart"), Some("yes"), Some("104"), Some("40"), Some("a, b")]),
+            ("constant", &[Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes")]),
+            ("broken|pipe", &[None, None, Some("100"), Some("-41"), Some("b, a")]),
+        ],
+    )
 }
 
 fn snapshot(name: &str, text: &str) {
@@ -115,10 +119,14 @@ fn runs_on_other_questions_stand_apart_and_unfinished_ones_say_so() {
 
 #[test]
 fn comparison_of_two_runs() {
-    let after = run("after", "0123456789abcdef", &[
-        ("careful", &[Some("Line chart"), Some("Yes"), Some("104"), Some("-40"), Some("a")]),
-        ("broken|pipe", &[Some("Line chart"), None, Some("100"), Some("-41"), Some("a, b")]),
-    ]);
+    let after = run(
+        "after",
+        "0123456789abcdef",
+        &[
+            ("careful", &[Some("Line chart"), Some("Yes"), Some("104"), Some("-40"), Some("a")]),
+            ("broken|pipe", &[Some("Line chart"), None, Some("100"), Some("-41"), Some("a, b")]),
+        ],
+    );
     snapshot("comparison", &compare(&before(), &after, pix2struct()).unwrap().render(Format::Table).unwrap());
 }
 

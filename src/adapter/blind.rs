@@ -181,8 +181,7 @@ mod tests {
             template: template.map(str::to_owned),
             source: None,
         });
-        let chart =
-            Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None };
+        let chart = Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None };
         QuestionSet {
             benchmark: "test".to_owned(),
             charts: vec![ChartQuestions { chart, questions: questions.collect() }],

@@ -15,7 +15,7 @@ use hf_hub::{HFClient, HFError, HFRepositorySync};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::weights::{Cached, HubOptions, INDEX, shards};
+use super::cache::{Cached, HubOptions, INDEX, shards};
 
 /// Which files are wanted of a repository that has some; else what it lacks.
 pub(super) type Choice<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;

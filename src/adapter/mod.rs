@@ -3,6 +3,7 @@
 //! Adding an architecture is one file here, one in [`crate::nn`] and one match arm in [`build`].
 
 mod blind;
+mod cache;
 mod hub;
 mod pix2struct;
 pub mod weights;
@@ -56,6 +57,9 @@ pub struct Overrides {
     pub max_new_tokens: Option<usize>,
 }
 
+/// Loads the train split when it is first needed.
+pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Rc<QuestionSet>>;
+
 /// All that is needed to make an adapter.
 pub struct Setup<'a> {
     /// The row's name; differs from the spec's under `blank+`.
@@ -67,7 +71,7 @@ pub struct Setup<'a> {
     pub hub: &'a HubOptions,
     pub device: &'a Device,
     /// Loads the train split, for what learns from it; absent where there is no benchmark.
-    pub train: Option<&'a dyn Fn() -> Result<Rc<QuestionSet>>>,
+    pub train: Option<TrainSplit<'a>>,
 }
 
 /// Makes the adapter that `setup` describes: finds and loads weights, learns priors.

@@ -163,7 +163,10 @@ fn chart_image(chart: &Chart) -> Result<RgbImage> {
     let name = chart.image_name();
     let image = decode(&chart.image.bytes()?, &name)?;
     let (width, height) = image.dimensions();
-    ensure!(width.min(height) >= 2, "image {name} is {width} x {height} pixels, too thin to be a chart: check the file");
+    ensure!(
+        width.min(height) >= 2,
+        "image {name} is {width} x {height} pixels, too thin to be a chart: check the file"
+    );
     Ok(image)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::options::AdapterArgs;
 use super::{Status, print};
-use crate::adapter::{self, Answer, Setup};
+use crate::adapter::Answer;
 use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
 
 #[derive(clap::Args)]
@@ -29,15 +29,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let mut answers = Vec::new();
     for one in &requested {
         let answer = || -> Result<Answer> {
-            let mut adapter = adapter::build(&Setup {
-                name: &one.name,
-                spec: &one.spec,
-                blank: one.blank,
-                overrides: &one.overrides,
-                hub: &args.adapter.hub(),
-                device: &args.adapter.device()?,
-                train: None,
-            })?;
+            let mut adapter = one.build(&args.adapter, None)?;
             adapter.answer(&work).into_iter().flatten().next().context("no answer: a bug in the adapter")?
         };
         answers.push((one.name.as_str(), answer().with_context(|| one.name.clone())?));
@@ -47,11 +39,8 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 fn work(args: &Args) -> ChartQuestions {
-    let chart = Chart {
-        id: args.image.display().to_string(),
-        image: ImageRef::File(args.image.clone()),
-        chart_type: None,
-    };
+    let chart =
+        Chart { id: args.image.display().to_string(), image: ImageRef::File(args.image.clone()), chart_type: None };
     let question = Question {
         id: "asked".to_owned(),
         text: args.question.clone(),

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 
-use crate::adapter::Overrides;
 use crate::adapter::weights::HubOptions;
+use crate::adapter::{self, Adapter, Overrides, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX, Family};
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
@@ -68,6 +68,24 @@ pub struct Requested {
     pub overrides: Overrides,
 }
 
+impl Requested {
+    /// Makes the adapter; `train` loads the benchmark's train split where there is a benchmark.
+    ///
+    /// # Errors
+    /// As [`adapter::build`].
+    pub fn build(&self, args: &AdapterArgs, train: Option<TrainSplit<'_>>) -> Result<Box<dyn Adapter>> {
+        adapter::build(&Setup {
+            name: &self.name,
+            spec: &self.spec,
+            blank: self.blank,
+            overrides: &self.overrides,
+            hub: &HubOptions::from_env(args.offline),
+            device: &args.device()?,
+            train,
+        })
+    }
+}
+
 impl AdapterArgs {
     /// The adapters asked for, or `default`; unknown and doubled names are refused before any work.
     ///
@@ -124,7 +142,7 @@ impl AdapterArgs {
 
     /// # Errors
     /// A device this build or machine does not have.
-    pub fn device(&self) -> Result<Device> {
+    fn device(&self) -> Result<Device> {
         match self.device {
             DeviceName::Cpu => Ok(Device::Cpu),
             DeviceName::Cuda => Device::new_cuda(0).context(
@@ -134,11 +152,6 @@ impl AdapterArgs {
                 "--device metal: no usable Metal device (this needs a build with `--features metal` on a Mac)",
             ),
         }
-    }
-
-    /// How the hub is used; endpoint, cache and token come from the environment.
-    pub fn hub(&self) -> HubOptions {
-        HubOptions::from_env(self.offline)
     }
 
     /// Sizes the thread pools. Must come before any tensor work.

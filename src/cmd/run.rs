@@ -9,7 +9,6 @@ use anyhow::{Result, bail, ensure};
 use super::options::{AdapterArgs, Requested, positive};
 use super::progress::Progress;
 use super::{DEFAULT_CONVENTION, Status, one_line, print};
-use crate::adapter::{self, Adapter, Setup};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
@@ -113,7 +112,7 @@ fn ask(
         let loaded = Rc::new(dataset::load(benchmark, args.data.as_deref(), Split::Train)?);
         Ok(Rc::clone(train.get_or_init(|| loaded)))
     };
-    let mut adapter = load(args, requested, &load_train).map_err(Stop::Load)?;
+    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Load)?;
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
         ("threads".to_owned(), threads.to_string()),
@@ -127,22 +126,6 @@ fn ask(
         Ok(runner::answer_all(adapter.as_mut(), set, &mut log, args.batch, &mut observe)?.failed)
     };
     record().map_err(Stop::Record)
-}
-
-fn load(
-    args: &Args,
-    requested: &Requested,
-    train: &dyn Fn() -> Result<Rc<QuestionSet>>,
-) -> Result<Box<dyn Adapter>> {
-    adapter::build(&Setup {
-        name: &requested.name,
-        spec: &requested.spec,
-        blank: requested.blank,
-        overrides: &requested.overrides,
-        hub: &args.adapter.hub(),
-        device: &args.adapter.device()?,
-        train: Some(train),
-    })
 }
 
 /// Writes and prints the leaderboard, tells what failed, and picks the exit code.

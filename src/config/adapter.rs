@@ -87,8 +87,7 @@ impl AdapterSpec {
         let mut specs = Vec::new();
         if let Some(dir) = extra {
             for path in toml_files(dir)? {
-                let text =
-                    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 specs.push(Self::parse(stem(&path)?, &text).with_context(|| format!("{}", path.display()))?);
             }
         }
@@ -114,7 +113,8 @@ fn stem(path: &Path) -> Result<&str> {
 }
 
 fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read the adapters folder {}", dir.display()))?;
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("cannot read the adapters folder {}", dir.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused() {
-        let error = AdapterSpec::parse("x", "family = \"majority\"\ntitle = \"\"\nsource = \"\"\nbeams = 4\n").unwrap_err();
+        let error =
+            AdapterSpec::parse("x", "family = \"majority\"\ntitle = \"\"\nsource = \"\"\nbeams = 4\n").unwrap_err();
         assert!(format!("{error:#}").contains("unknown field `beams`"), "{error:#}");
     }
 

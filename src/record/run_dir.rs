@@ -93,9 +93,10 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     keys.sort();
     keys.dedup();
     let text = |value: Option<&toml::Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    let told = keys.into_iter().filter(|&key| stored.get(key) != now.get(key)).map(|key| {
-        format!("{key} was {}, is {}", text(stored.get(key)), text(now.get(key)))
-    });
+    let told = keys
+        .into_iter()
+        .filter(|&key| stored.get(key) != now.get(key))
+        .map(|key| format!("{key} was {}, is {}", text(stored.get(key)), text(now.get(key))));
     told.collect::<Vec<_>>().join("; ")
 }
 

@@ -33,7 +33,11 @@ pub fn compare(before: &StoredRun, after: &StoredRun, convention: &Convention) -
         let Some((_, others)) = after.predictions.iter().find(|(other, _)| other == adapter) else { continue };
         for (run, answered) in [(a, records.len()), (b, others.len())] {
             let asked = run.benchmark.questions;
-            ensure!(answered == asked, "{adapter} in {} answered {answered} of {asked}: finish that run first", run.name);
+            ensure!(
+                answered == asked,
+                "{adapter} in {} answered {answered} of {asked}: finish that run first",
+                run.name
+            );
         }
         rows.extend(rows_of(adapter, records, others, convention));
     }
@@ -72,11 +76,10 @@ fn rows_of(
 ) -> Vec<Vec<Cell>> {
     let of_id: HashMap<&str, Scores> =
         after.iter().map(|record| (record.id.as_str(), score(record, convention))).collect();
-    let pairs: Vec<(Scores, Scores)> = before
-        .iter()
-        .filter_map(|record| Some((score(record, convention), *of_id.get(record.id.as_str())?)))
-        .collect();
-    let (Some(a), Some(b)) = (Summary::of(pairs.iter().map(|pair| pair.0)), Summary::of(pairs.iter().map(|pair| pair.1)))
+    let pairs: Vec<(Scores, Scores)> =
+        before.iter().filter_map(|record| Some((score(record, convention), *of_id.get(record.id.as_str())?))).collect();
+    let (Some(a), Some(b)) =
+        (Summary::of(pairs.iter().map(|pair| pair.0)), Summary::of(pairs.iter().map(|pair| pair.1)))
     else {
         return Vec::new();
     };

@@ -154,10 +154,7 @@ impl Board {
         let sliced = self.slices.iter().map(|(dimension, rows)| Table {
             title: format!("By {}", dimension.name()),
             columns: std::iter::once(Column::left(dimension.name())).chain(columns(false)).collect(),
-            rows: rows
-                .iter()
-                .map(|row| row.slice.iter().map(Cell::text).chain(row.cells(false)).collect())
-                .collect(),
+            rows: rows.iter().map(|row| row.slice.iter().map(Cell::text).chain(row.cells(false)).collect()).collect(),
         });
         std::iter::once(overall).chain(sliced).collect()
     }

@@ -20,16 +20,15 @@ pub fn batches<'a>(
     let asked: HashMap<&str, &crate::sample::Question> =
         set.iter().map(|(_, question)| (question.id.as_str(), question)).collect();
     for record in answered {
-        let same = asked.get(record.id.as_str()).is_some_and(|question| {
-            question.text == record.question && question.gold == record.gold
-        });
+        let same = asked
+            .get(record.id.as_str())
+            .is_some_and(|question| question.text == record.question && question.gold == record.gold);
         ensure!(same, "the stored answer to `{}` is not to a question of this set: choose another --name", record.id);
     }
     let done: HashSet<String> = answered.iter().map(|record| record.id.clone()).collect();
     let batch = batch.max(1);
-    let mut cursor = set.charts.iter().flat_map(|entry| {
-        entry.questions.iter().map(move |question| (&entry.chart, question))
-    });
+    let mut cursor =
+        set.charts.iter().flat_map(|entry| entry.questions.iter().map(move |question| (&entry.chart, question)));
     Ok(std::iter::from_fn(move || {
         loop {
             let cut: Vec<_> = cursor.by_ref().take(batch).collect();
