@@ -5,6 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+/// How the name of a file begins that is still being written.
+pub(super) const UNFINISHED: &str = ".writing-";
+
 /// Writes a file through a temporary sibling and a rename: after a crash or on a full disk the old content, or no
 /// file, is left.
 ///
@@ -13,7 +16,7 @@ use anyhow::{Context, Result};
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(parent)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(parent)?;
         file.write_all(content)?;
         file.as_file().sync_data()?;
         file.persist(path).map_err(|error| error.error)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::files::UNFINISHED;
 use super::{AdapterEntry, Manifest, PredictionLog, PredictionRecord, read_predictions};
 
 const MANIFEST: &str = "run.toml";
@@ -24,8 +25,7 @@ impl RunDir {
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
         let file = path.join(MANIFEST);
         if !file.exists() {
-            let empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
-            ensure!(empty, "{} exists and is not a run directory: choose another --name", path.display());
+            ensure!(is_empty(path), "{} exists and is not a run directory: choose another --name", path.display());
             return Ok(Self { path: path.to_owned(), manifest });
         }
         let stored = Manifest::read(&file)?;
@@ -65,13 +65,17 @@ impl RunDir {
     /// Another fingerprint, or a directory or file that cannot be made.
     pub fn add_adapter(&mut self, entry: AdapterEntry, retry_failed: bool) -> Result<PredictionLog> {
         self.check_adapter(&entry)?;
+        let create =
+            |dir: &Path| std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()));
         let dir = self.path.join(&entry.id);
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         match self.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
             Some(stored) => *stored = entry,
             None => self.manifest.adapters.push(entry),
         }
+        // The manifest comes first: killed right after, the directory is a run all the same.
+        create(&self.path)?;
         self.manifest.write(&self.path.join(MANIFEST))?;
+        create(&dir)?;
         PredictionLog::open(&dir.join(PREDICTIONS), retry_failed)
     }
 
@@ -79,6 +83,12 @@ impl RunDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether nothing lies there but what a killed process was writing.
+fn is_empty(dir: &Path) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(dir) else { return true };
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)))
 }
 
 fn short(fingerprint: &str) -> &str {
@@ -118,8 +128,56 @@ impl StoredRun {
         let manifest = Manifest::read(&file)?;
         let predictions = manifest.adapters.iter().map(|adapter| {
             let log = path.join(&adapter.id).join(PREDICTIONS);
-            Ok((adapter.id.clone(), read_predictions(&log)?))
+            // An adapter that was killed before its first answer has no log yet.
+            let records = if log.exists() { read_predictions(&log)? } else { Vec::new() };
+            Ok((adapter.id.clone(), records))
         });
         Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BenchmarkEntry, FORMAT_VERSION};
+
+    fn manifest() -> Manifest {
+        let benchmark = BenchmarkEntry {
+            name: "b".to_owned(),
+            title: "B".to_owned(),
+            split: "test".to_owned(),
+            charts: 1,
+            questions: 1,
+            questions_per_chart: "all".to_owned(),
+            seed: 0,
+            limit: 0,
+            hash: "00".to_owned(),
+        };
+        Manifest { format: FORMAT_VERSION, name: "r".to_owned(), program: "0".to_owned(), benchmark, adapters: vec![] }
+    }
+
+    fn entry() -> AdapterEntry {
+        let identity = crate::adapter::Identity { id: "a".to_owned(), settings: Vec::new() };
+        AdapterEntry::new(&identity, &[])
+    }
+
+    #[test]
+    fn a_run_killed_before_its_first_answer_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(".writing-x"), "form").unwrap();
+        RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
+        std::fs::remove_dir_all(path.join("a")).unwrap();
+        assert_eq!(StoredRun::read(&path).unwrap().predictions, [("a".to_owned(), Vec::new())]);
+        RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
+    }
+
+    #[test]
+    fn a_directory_with_something_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        let error = RunDir::open(dir.path(), manifest()).err().unwrap();
+        assert!(error.to_string().contains("is not a run directory"), "{error:#}");
     }
 }
