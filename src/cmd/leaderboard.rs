@@ -24,6 +24,9 @@ pub struct Args {
     /// Leave out questions a second: the output then depends on the predictions alone
     #[arg(long)]
     no_speed: bool,
+    /// Leave out the tables by answer type, taxonomy, chart type and source
+    #[arg(long)]
+    no_slices: bool,
     /// Also write leaderboard.md, leaderboard.csv and leaderboard.json into DIR
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -36,6 +39,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
     let leaderboard = Leaderboard::new(&runs, Convention::named(&args.convention)?);
     let leaderboard = if args.no_speed { leaderboard.without_speed() } else { leaderboard };
+    let leaderboard = if args.no_slices { leaderboard.without_slices() } else { leaderboard };
     if let Some(dir) = &args.write {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         for (ending, format) in [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json)] {
@@ -62,5 +66,6 @@ fn command(args: &Args) -> String {
         format!(" --convention {}", args.convention)
     };
     let speed = if args.no_speed { " --no-speed" } else { "" };
-    format!("chartbench leaderboard {}{convention}{speed} --splice FILE", runs.join(" "))
+    let slices = if args.no_slices { " --no-slices" } else { "" };
+    format!("chartbench leaderboard {}{convention}{speed}{slices} --splice FILE", runs.join(" "))
 }

@@ -69,6 +69,13 @@ impl Leaderboard {
         self
     }
 
+    /// The overall tables alone.
+    #[must_use]
+    pub fn without_slices(mut self) -> Self {
+        self.boards.iter_mut().for_each(|board| board.slices.clear());
+        self
+    }
+
     /// The leaderboard in `format`: for people a table for each slicing under a heading for each question set, for
     /// programs (CSV, JSON) all rows of all tables as one flat table.
     ///

@@ -105,13 +105,15 @@ struct Planned {
     asked: Vec<Asked>,
 }
 
-impl Planned {
-    fn question_id(&self, number: usize) -> String {
-        format!("{}-q{number:02}", self.source.id())
-    }
+/// A question's id within its chart, RealCQA's `qa_id`.
+fn qa_id(number: usize) -> String {
+    format!("q{number:02}")
+}
 
+impl Planned {
     fn into_chart_questions(self) -> ChartQuestions {
-        let ids: Vec<String> = (0..self.asked.len()).map(|number| self.question_id(number)).collect();
+        let ids: Vec<String> =
+            (0..self.asked.len()).map(|number| format!("{}/{}", self.source.id(), qa_id(number))).collect();
         let chart = Chart {
             id: self.source.id(),
             image: ImageRef::Drawn(Arc::new(self.source)),

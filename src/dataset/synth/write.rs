@@ -101,7 +101,7 @@ fn records(chart: &Planned) -> Value {
             "question": asked.text,
             "answer": asked.gold,
             "answer_type": answer_type_name(asked.template.answer_type),
-            "qa_id": chart.question_id(number),
+            "qa_id": super::qa_id(number),
             "PMC_ID": chart.source.id(),
         })
     };
