@@ -240,7 +240,7 @@ fn a_full_disk_leaves_whole_lines_and_the_run_goes_on_later() {
     assert!(error.starts_with("error: cannot append to") && error.contains("predictions.jsonl"), "{stderr}");
     let log = scratch.path("results/mini/majority/predictions.jsonl");
     let cut = fs::read_to_string(&log).unwrap();
-    assert!(cut.ends_with('\n') && cut.lines().count() % 7 == 0, "a half-written batch is left");
+    assert!(cut.ends_with('\n') && cut.lines().count().is_multiple_of(7), "a half-written batch is left");
     assert_eq!(run("unlimited").status.code(), Some(0));
     assert!(fs::read_to_string(&log).unwrap().starts_with(&cut));
 }
