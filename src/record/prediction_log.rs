@@ -123,6 +123,13 @@ impl PredictionLog {
     }
 }
 
+impl Drop for PredictionLog {
+    /// Closing alone would leave the lock with a child process that was being started meanwhile.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 /// Reads a finished or running log; a torn last line is left out.
 ///
 /// # Errors
