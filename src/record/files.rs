@@ -16,7 +16,12 @@ pub(super) const UNFINISHED: &str = ".writing-";
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(parent)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED);
+        // A temporary file is private; the finished one is a file like any other.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(parent)?;
         file.write_all(content)?;
         file.as_file().sync_data()?;
         file.persist(path).map_err(|error| error.error)?;
