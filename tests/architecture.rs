@@ -12,11 +12,28 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nn", &[]),
     ("dataset", &["sample", "config"]),
     ("metric", &["sample", "config"]),
+    ("import", &["sample", "dataset"]),
+    ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "nn", "preprocess"]),
     ("record", &["sample", "adapter"]),
     ("runner", &["sample", "adapter", "record"]),
     ("report", &["sample", "record", "metric"]),
-    ("cmd", &["sample", "config", "dataset", "preprocess", "adapter", "record", "metric", "runner", "report"]),
+    (
+        "cmd",
+        &[
+            "sample",
+            "config",
+            "dataset",
+            "preprocess",
+            "import",
+            "adapter",
+            "record",
+            "metric",
+            "check",
+            "runner",
+            "report",
+        ],
+    ),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
