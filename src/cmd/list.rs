@@ -74,9 +74,9 @@ fn benchmarks() -> Result<Table> {
 }
 
 fn conventions() -> Table {
-    let metrics = Metric::ALL.map(Metric::name).join(", ");
-    let rows = CONVENTIONS
-        .iter()
-        .map(|convention| vec![convention.name.to_owned(), metrics.clone(), convention.about.to_owned()]);
+    let rows = CONVENTIONS.iter().map(|convention| {
+        let metrics = convention.metrics.iter().copied().map(Metric::name).collect::<Vec<_>>().join(", ");
+        vec![convention.name.to_owned(), metrics, convention.about.to_owned()]
+    });
     table("Conventions", &["convention", "metrics", "what it is"], rows)
 }

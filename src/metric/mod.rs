@@ -1,28 +1,88 @@
 //! How an answer is scored: pure functions of a gold answer and a raw prediction.
 //!
 //! A *convention* is one published way to score chart question answering, faithful to its original down to the order
-//! of the float operations, faults included: no convention is "official", each has a name. One file describes and
-//! implements one convention; [`CONVENTIONS`] lists them. Adding one is one file here and one line there.
+//! of the float operations, faults included: no convention is "official", each has a name. One module describes and
+//! implements one convention; [`CONVENTIONS`] lists them. Adding one is one module here and one line there.
+//! [`chartbench`] is our own and the default.
 //!
-//! [`Summary`] is the mean over questions, the same to the last bit in whatever order they come.
+//! [`Summary`] is the mean over questions, the same to the last bit in whatever order they come; [`Steps`] tells how a
+//! convention came to its scores.
 #![deny(clippy::disallowed_methods)]
 
+pub mod chartbench;
+pub mod chartqapro;
+mod edit;
+pub mod lm_eval;
+pub mod lmms_eval;
 pub mod pix2struct;
-mod python;
+pub mod python;
+pub mod realcqa;
+pub mod realcqa_corrected;
+mod scores;
 pub mod study;
 mod summary;
+mod trace;
+pub mod unichart;
+pub mod vlmevalkit;
+pub mod vlmevalkit_chartbench;
 
 use std::fmt;
 
 use anyhow::Result;
 
+pub use scores::{Metric, Score, Scores};
 pub use summary::Summary;
+pub use trace::{Silent, Step, Steps, Trace};
 
 use crate::config::names::unknown;
-use crate::sample::{Gold, Prediction};
+use crate::sample::{AnswerType, Gold, Prediction};
 
-/// Every convention there is, in alphabetical order.
-pub static CONVENTIONS: &[Convention] = &[pix2struct::CONVENTION, study::CONVENTION];
+/// Every convention there is, the default first, then in alphabetical order.
+pub static CONVENTIONS: &[Convention] = &[
+    Convention::of::<chartbench::Chartbench>(),
+    Convention::of::<chartqapro::ChartQaPro<false>>(),
+    Convention::of::<chartqapro::ChartQaPro<true>>(),
+    Convention::of::<lm_eval::LmEval>(),
+    Convention::of::<lmms_eval::LmmsEval>(),
+    Convention::of::<pix2struct::Pix2Struct>(),
+    Convention::of::<realcqa::RealCqa>(),
+    Convention::of::<realcqa_corrected::RealCqaCorrected>(),
+    Convention::of::<study::Study>(),
+    Convention::of::<unichart::UniChart>(),
+    Convention::of::<vlmevalkit::VlmEvalKit>(),
+    Convention::of::<vlmevalkit_chartbench::VlmEvalKitChartBench>(),
+];
+
+/// One answer with what it is scored against.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    pub gold: &'a Gold,
+    /// None where the question failed: every convention then gives 0.
+    pub prediction: Option<&'a Prediction>,
+    /// The question's text, for rules that depend on what is asked.
+    pub question: Option<&'a str>,
+    pub answer_type: Option<AnswerType>,
+}
+
+impl<'a> Pair<'a> {
+    /// An answer of which nothing else is known.
+    pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
+        Self { gold, prediction: Some(prediction), question: None, answer_type: None }
+    }
+}
+
+/// What a convention's module defines.
+trait Rules {
+    /// What users call it.
+    const NAME: &'static str;
+    /// One line on what it is and where it comes from.
+    const ABOUT: &'static str;
+    /// What it measures.
+    const METRICS: &'static [Metric];
+
+    /// Scores one prediction, telling each step.
+    fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores;
+}
 
 /// A named, published way to score one answer.
 #[derive(Clone, Copy)]
@@ -31,10 +91,23 @@ pub struct Convention {
     pub name: &'static str,
     /// One line on what it is and where it comes from.
     pub about: &'static str,
-    score: fn(&str, &str) -> Scores,
+    /// What it measures; leaderboards sort by the first.
+    pub metrics: &'static [Metric],
+    score: fn(&Pair<'_>, &str) -> Scores,
+    explain: fn(&Pair<'_>, &str, &mut Steps) -> Scores,
 }
 
 impl Convention {
+    const fn of<R: Rules>() -> Self {
+        Self {
+            name: R::NAME,
+            about: R::ABOUT,
+            metrics: R::METRICS,
+            score: |pair, prediction| R::score(pair, prediction, &mut Silent),
+            explain: |pair, prediction, steps| R::score(pair, prediction, steps),
+        }
+    }
+
     /// The convention called `name`.
     ///
     /// # Errors
@@ -51,24 +124,37 @@ impl Convention {
         known.ok_or_else(|| unknown("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
     }
 
-    /// Scores one prediction. A list answer is scored whole, as its [`Gold::text`].
+    /// Scores one answer. Conventions that know no lists take a list answer as its [`Gold::text`].
     ///
     /// ```
-    /// use chartbench::metric::Convention;
+    /// use chartbench::metric::{Convention, Metric, Pair, Score};
     /// use chartbench::sample::{Gold, Prediction};
-    /// let scores = Convention::named("pix2struct").unwrap().score(&Gold::from("100"), &Prediction("105".into()));
-    /// assert_eq!((scores.exact_match, scores.relaxed), (0.0, 1.0));
+    /// let (gold, prediction) = (Gold::from("100"), Prediction("105".into()));
+    /// let scores = Convention::named("pix2struct").unwrap().score(&Pair::new(&gold, &prediction));
+    /// assert_eq!(scores.get(Metric::ExactMatch), Score::Value(0.0));
+    /// assert_eq!(scores.get(Metric::RelaxedAccuracy), Score::Value(1.0));
     /// ```
     ///
     /// The two cannot be swapped:
     ///
     /// ```compile_fail,E0308
-    /// use chartbench::metric::CONVENTIONS;
+    /// use chartbench::metric::Pair;
     /// use chartbench::sample::{Gold, Prediction};
-    /// CONVENTIONS[0].score(&Prediction("105".into()), &Gold::from("100"));
+    /// Pair::new(&Prediction("105".into()), &Gold::from("100"));
     /// ```
-    pub fn score(&self, gold: &Gold, prediction: &Prediction) -> Scores {
-        (self.score)(&gold.text(), &prediction.0)
+    pub fn score(&self, pair: &Pair<'_>) -> Scores {
+        match pair.prediction {
+            Some(prediction) => (self.score)(pair, &prediction.0),
+            None => Scores::failed(self.metrics),
+        }
+    }
+
+    /// The same with every step told to `steps`.
+    pub fn explain(&self, pair: &Pair<'_>, steps: &mut Steps) -> Scores {
+        match pair.prediction {
+            Some(prediction) => (self.explain)(pair, &prediction.0, steps),
+            None => Scores::failed(self.metrics),
+        }
     }
 }
 
@@ -85,61 +171,3 @@ impl PartialEq for Convention {
 }
 
 impl Eq for Convention {}
-
-/// What one convention says of one answer, each value in 0..=1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scores {
-    pub exact_match: f64,
-    pub relaxed: f64,
-    /// Average normalised Levenshtein similarity (arXiv 1907.00490), of this one answer.
-    pub anls: f64,
-    /// Set where the original raises instead of returning a value. The metric it concerns is then 0 here: the
-    /// original would have ended its whole evaluation, this one counts the error and goes on.
-    pub raised: Option<Raised>,
-}
-
-impl Scores {
-    /// A question that failed, so that there is nothing to score: it counts, and counts 0.
-    pub const FAILED: Self = Self { exact_match: 0.0, relaxed: 0.0, anls: 0.0, raised: None };
-
-    /// One metric's value.
-    pub fn get(&self, metric: Metric) -> f64 {
-        match metric {
-            Metric::ExactMatch => self.exact_match,
-            Metric::RelaxedAccuracy => self.relaxed,
-            Metric::Anls => self.anls,
-        }
-    }
-}
-
-/// The metrics that every convention gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    ExactMatch,
-    RelaxedAccuracy,
-    Anls,
-}
-
-impl Metric {
-    /// In the order tables show them.
-    pub const ALL: [Self; 3] = [Self::ExactMatch, Self::RelaxedAccuracy, Self::Anls];
-
-    /// As tables name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ExactMatch => "exact match",
-            Self::RelaxedAccuracy => "relaxed accuracy",
-            Self::Anls => "ANLS",
-        }
-    }
-}
-
-/// An exception of a convention's original.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{metric}: the original raises {exception}")]
-pub struct Raised {
-    /// The field of [`Scores`] it stands for.
-    pub metric: &'static str,
-    /// The Python exception.
-    pub exception: &'static str,
-}

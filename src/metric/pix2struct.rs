@@ -14,41 +14,62 @@
 //!
 //! The original takes the best over several gold answers; chart benchmarks have one.
 
-use super::{Convention, Raised, Scores, python};
+use super::{Metric, Pair, Rules, Score, Scores, Trace, edit, python};
 
 /// See the module's page.
-pub const CONVENTION: Convention = Convention {
-    name: "pix2struct",
-    about: "Pix2Struct and MatCha: raw exact match, 5 % of the gold value with % as 1/100, ANLS on lower-cased texts",
-    score,
-};
+pub struct Pix2Struct;
 
-fn score(gold: &str, prediction: &str) -> Scores {
-    let anls = anls(&python::lower(gold), &python::lower(prediction));
-    Scores {
-        exact_match: f64::from(gold == prediction),
-        relaxed: f64::from(relaxed(gold, prediction)),
-        anls: anls.unwrap_or(0.0),
-        raised: anls.err(),
+impl Rules for Pix2Struct {
+    const NAME: &'static str = "pix2struct";
+    const ABOUT: &'static str =
+        "Pix2Struct and MatCha: raw exact match, 5 % of the gold value with % as 1/100, ANLS on lower-cased texts";
+    const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy, Metric::Anls];
+
+    fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
+        let gold = pair.gold.text();
+        let exact = *gold == *prediction;
+        trace.step(Metric::ExactMatch, "raw texts equal", || format!("{gold:?} and {prediction:?}: {exact}"));
+        let relaxed = relaxed(&gold, prediction, trace);
+        Scores::new(Self::METRICS, [exact.into(), relaxed.into(), anls(&gold, prediction, trace)])
     }
 }
 
-fn relaxed(gold: &str, prediction: &str) -> bool {
+/// Relaxed accuracy, also that of lmms-eval and VLMEvalKit.
+pub(super) fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     match (number(gold), number(prediction)) {
-        (Some(gold), Some(prediction)) if gold != 0.0 => (prediction - gold).abs() / gold.abs() <= 0.05,
-        _ => python::lower(gold) == python::lower(prediction),
+        (Some(gold), Some(prediction)) if gold != 0.0 => {
+            let error = (prediction - gold).abs() / gold.abs();
+            trace.step(Metric::RelaxedAccuracy, "numbers, % as 1/100: |p - t| / |t| <= 0.05", || {
+                format!("|{prediction} - {gold}| / |{gold}| = {error}")
+            });
+            error <= 0.05
+        }
+        (Some(_), Some(_)) => equal(gold, prediction, "gold is 0: texts equal but for case", trace),
+        _ => equal(gold, prediction, "not two numbers: texts equal but for case", trace),
     }
+}
+
+fn equal(gold: &str, prediction: &str, rule: &'static str, trace: &mut impl Trace) -> bool {
+    let equal = python::equal_lower(gold, prediction);
+    trace.step(Metric::RelaxedAccuracy, rule, || format!("{gold:?} and {prediction:?}: {equal}"));
+    equal
 }
 
 fn number(text: &str) -> Option<f64> {
     if text.ends_with('%') { Some(python::float(text.trim_end_matches('%'))? / 100.0) } else { python::float(text) }
 }
 
-fn anls(gold: &str, prediction: &str) -> Result<f64, Raised> {
-    let longer = python::len(gold).max(python::len(prediction));
+fn anls(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
+    let (gold, prediction) = (python::lower(gold), python::lower(prediction));
+    let longer = python::len(&gold).max(python::len(&prediction));
     if longer == 0 {
-        return Err(Raised { metric: "anls", exception: "ZeroDivisionError" });
+        trace.step(Metric::Anls, "two empty texts: division by zero", || "the original raises".to_owned());
+        return Score::Raises("ZeroDivisionError");
     }
-    let distance = strsim::levenshtein(gold, prediction) as f64 / longer as f64;
-    Ok(if distance < 0.5 { 1.0 - distance } else { 0.0 })
+    let edits = edit::distance(&gold, &prediction);
+    let distance = edits as f64 / longer as f64;
+    trace.step(Metric::Anls, "lower-cased texts; kept where NL < 0.5", || {
+        format!("NL = {edits} / {longer} = {distance}")
+    });
+    Score::Value(if distance < 0.5 { 1.0 - distance } else { 0.0 })
 }

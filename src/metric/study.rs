@@ -13,43 +13,65 @@
 //! accuracy. The study's own figures were also taken over gold answers cut at 20 tokens, which is no part of these
 //! functions.
 
-use super::{Convention, Scores, python};
+use super::{Metric, Pair, Rules, Score, Scores, Trace, edit, python};
 
 /// See the module's page.
-pub const CONVENTION: Convention = Convention {
-    name: "study",
-    about: "the RealCQA fine-tuning study: lower-cased exact match, 0.95 t <= p <= 1.05 t, ANLS of PyPI anls 0.0.2",
-    score,
-};
+pub struct Study;
 
 /// The study's `threshold`: both ends of the band are computed from it, as there.
 const TOLERANCE: f64 = 0.05;
 
-fn score(gold: &str, prediction: &str) -> Scores {
-    let (gold, prediction) = (python::lower(gold), python::lower(prediction));
-    Scores {
-        exact_match: f64::from(gold == prediction),
-        relaxed: f64::from(relaxed(&gold, &prediction)),
-        anls: anls(&gold, &prediction),
-        raised: None,
+impl Rules for Study {
+    const NAME: &'static str = "study";
+    const ABOUT: &'static str =
+        "the RealCQA fine-tuning study: lower-cased exact match, 0.95 t <= p <= 1.05 t, ANLS of PyPI anls 0.0.2";
+    const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy, Metric::Anls];
+
+    fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
+        let gold = pair.gold.text();
+        let (gold, prediction) = (python::lower(&gold), python::lower(prediction));
+        let exact = gold == prediction;
+        trace.step(Metric::ExactMatch, "lower-cased texts equal", || format!("{gold:?} and {prediction:?}: {exact}"));
+        let relaxed = relaxed(&gold, &prediction, trace);
+        let anls = pypi_anls(&gold, &prediction, Metric::Anls, trace);
+        Scores::new(Self::METRICS, [exact.into(), relaxed.into(), Score::Value(anls)])
     }
 }
 
-fn relaxed(gold: &str, prediction: &str) -> bool {
+fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     match (python::float(gold), python::float(prediction)) {
         (Some(gold), Some(prediction)) => {
-            gold * (1.0 - TOLERANCE) <= prediction && prediction <= gold * (1.0 + TOLERANCE)
+            let (low, high) = (gold * (1.0 - TOLERANCE), gold * (1.0 + TOLERANCE));
+            let rule = if gold < 0.0 {
+                "numbers, gold below 0: 0.95 t <= p <= 1.05 t is an empty band"
+            } else {
+                "numbers: 0.95 t <= p <= 1.05 t"
+            };
+            trace.step(Metric::RelaxedAccuracy, rule, || format!("{low} <= {prediction} <= {high}"));
+            low <= prediction && prediction <= high
         }
-        _ => gold == prediction,
+        _ => {
+            let equal = gold == prediction;
+            trace.step(Metric::RelaxedAccuracy, "not two numbers: lower-cased texts equal", || {
+                format!("{gold:?} and {prediction:?}: {equal}")
+            });
+            equal
+        }
     }
 }
 
-fn anls(gold: &str, prediction: &str) -> f64 {
+/// `anls_score` of PyPI's `anls` 0.0.2 with its threshold of 0.5, of texts that are lower-cased already.
+pub(super) fn pypi_anls(gold: &str, prediction: &str, metric: Metric, trace: &mut impl Trace) -> f64 {
     let (gold, prediction) = (python::fold_spaces(gold), python::fold_spaces(prediction));
-    let longer = python::len(&gold.to_uppercase()).max(python::len(&prediction.to_uppercase()));
+    let longer = python::upper_len(&gold).max(python::upper_len(&prediction));
     if longer == 0 {
+        trace.step(metric, "two empty texts: ANLS 1", String::new);
         return 1.0;
     }
-    let distance = strsim::levenshtein(&gold, &prediction) as f64 / longer as f64;
+    let edits = edit::distance(&gold, &prediction);
+    let distance = edits as f64 / longer as f64;
+    trace.step(metric, "white space folded; ANLS kept where NL < 0.5", || {
+        format!("NL = {edits} / {longer} = {distance}")
+    });
     if distance < 0.5 { 1.0 - distance } else { 0.0 }
 }

@@ -1,75 +1,99 @@
 //! Means over questions.
 
-use super::{Metric, Scores};
+use super::{Metric, Score, Scores};
 
 /// A convention's metrics over many questions: the mean of each, in percent.
 ///
-/// The same questions give the same bits in any order: values are added as integers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The same questions give the same bits in any order, and in any grouping: values are added as integers.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
+    metrics: &'static [Metric],
     /// How many questions.
     pub count: usize,
-    pub exact_match: f64,
-    pub relaxed: f64,
-    pub anls: f64,
     /// On how many questions the convention's original raises; what it raises on counts as 0 in the means.
     pub errors: usize,
+    sums: [Sum; Scores::MOST],
 }
 
 impl Summary {
-    /// The means over all `scores`; `None` when there is none.
+    /// Of no question yet, for a convention with these metrics.
+    pub fn new(metrics: &'static [Metric]) -> Self {
+        Self { metrics, count: 0, errors: 0, sums: [Sum::default(); Scores::MOST] }
+    }
+
+    /// The means over all `scores`, which are of one convention; `None` when there is none.
     ///
     /// ```
-    /// use chartbench::metric::{Scores, Summary};
-    /// let hit = Scores { exact_match: 1.0, relaxed: 1.0, anls: 1.0, raised: None };
-    /// let miss = Scores { exact_match: 0.0, relaxed: 0.0, anls: 0.75, raised: None };
-    /// let summary = Summary::of([hit, miss]).unwrap();
-    /// assert_eq!((summary.count, summary.exact_match, summary.anls), (2, 50.0, 87.5));
+    /// use chartbench::metric::{Convention, Metric, Pair, Summary};
+    /// use chartbench::sample::{Gold, Prediction};
+    /// let (convention, gold) = (Convention::named("study").unwrap(), Gold::from("100"));
+    /// let score = |text: &str| convention.score(&Pair::new(&gold, &Prediction(text.to_owned())));
+    /// let summary = Summary::of([score("100"), score("105")]).unwrap();
+    /// assert_eq!((summary.count, summary.mean(Metric::ExactMatch)), (2, Some(50.0)));
+    /// assert_eq!(summary.mean(Metric::RelaxedAccuracy), Some(100.0));
     /// assert!(Summary::of([]).is_none());
     /// ```
     pub fn of(scores: impl IntoIterator<Item = Scores>) -> Option<Self> {
-        let (mut count, mut errors) = (0, 0);
-        let (mut exact_match, mut relaxed, mut anls) = (Sum(0), Sum(0), Sum(0));
-        for scores in scores {
-            count += 1;
-            errors += usize::from(scores.raised.is_some());
-            exact_match.add(scores.exact_match);
-            relaxed.add(scores.relaxed);
-            anls.add(scores.anls);
+        let mut scores = scores.into_iter();
+        let first = scores.next()?;
+        let mut summary = Self::new(first.metrics());
+        summary.add(&first);
+        scores.for_each(|scores| summary.add(&scores));
+        Some(summary)
+    }
+
+    /// Counts one more question.
+    pub fn add(&mut self, scores: &Scores) {
+        let mut raised = false;
+        for ((_, score), sum) in scores.iter().zip(&mut self.sums) {
+            raised |= matches!(score, Score::Raises(_));
+            if let Some(value) = score.counted() {
+                sum.add(value);
+            }
         }
-        (count > 0).then(|| Self {
-            count,
-            exact_match: exact_match.percent(count),
-            relaxed: relaxed.percent(count),
-            anls: anls.percent(count),
-            errors,
-        })
+        self.count += 1;
+        self.errors += usize::from(raised);
+    }
+
+    /// Counts all questions of `other`, which is of the same convention.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.errors += other.errors;
+        for (sum, other) in self.sums.iter_mut().zip(&other.sums) {
+            sum.total += other.total;
+            sum.count += other.count;
+        }
+    }
+
+    /// One metric's mean over the questions it applies to, in percent.
+    pub fn mean(&self, metric: Metric) -> Option<f64> {
+        let place = self.metrics.iter().position(|known| *known == metric)?;
+        self.sums[place].percent()
+    }
+
+    /// Every metric's mean, in the convention's order.
+    pub fn means(&self) -> impl Iterator<Item = (Metric, Option<f64>)> + '_ {
+        self.metrics.iter().zip(&self.sums).map(|(metric, sum)| (*metric, sum.percent()))
     }
 }
 
-impl Summary {
-    /// One metric's mean, in percent.
-    pub fn get(&self, metric: Metric) -> f64 {
-        match metric {
-            Metric::ExactMatch => self.exact_match,
-            Metric::RelaxedAccuracy => self.relaxed,
-            Metric::Anls => self.anls,
-        }
-    }
+/// A sum of values from 0 up, in units of 2^-64: exact for 0, for every float from 2^-12 up, and so for every similarity
+/// a convention keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    total: u128,
+    count: usize,
 }
-
-/// A sum of values in 0..=1, in units of 2^-64: exact for 0, for every float from 2^-12 up, and so for every
-/// similarity a convention keeps.
-struct Sum(u128);
 
 impl Sum {
     const UNIT: f64 = (1_u128 << 64) as f64;
 
     fn add(&mut self, value: f64) {
-        self.0 += (value * Self::UNIT) as u128;
+        self.total += (value * Self::UNIT) as u128;
+        self.count += 1;
     }
 
-    fn percent(&self, count: usize) -> f64 {
-        100.0 * (self.0 as f64 / Self::UNIT) / count as f64
+    fn percent(&self) -> Option<f64> {
+        (self.count > 0).then(|| 100.0 * (self.total as f64 / Self::UNIT) / self.count as f64)
     }
 }

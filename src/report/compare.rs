@@ -85,17 +85,20 @@ fn rows_of(
     };
     let row = |metric: Metric| {
         let changed = |is: fn(&f64, &f64) -> bool| {
-            Cell::count(pairs.iter().filter(|(a, b)| is(&b.get(metric), &a.get(metric))).count())
+            let values = |(a, b): &(Scores, Scores)| Some((a.get(metric).counted()?, b.get(metric).counted()?));
+            Cell::count(pairs.iter().filter_map(values).filter(|(a, b)| is(b, a)).count())
         };
+        let (a, b) = (a.mean(metric), b.mean(metric));
+        let decimal = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Decimal(value, 2));
         vec![
             Cell::text(adapter),
             Cell::text(metric.name()),
-            Cell::Decimal(a.get(metric), 2),
-            Cell::Decimal(b.get(metric), 2),
-            Cell::Decimal(b.get(metric) - a.get(metric), 2),
+            decimal(a),
+            decimal(b),
+            decimal(a.zip(b).map(|(a, b)| b - a)),
             changed(f64::gt),
             changed(f64::lt),
         ]
     };
-    Metric::ALL.into_iter().map(row).collect()
+    convention.metrics.iter().copied().map(row).collect()
 }

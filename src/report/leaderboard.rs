@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Dimension;
 use super::table::{Cell, Column, Format, Table};
-use crate::metric::{Convention, Metric, Scores, Summary};
+use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::{BenchmarkEntry, PredictionRecord, StoredRun};
 
 /// A leaderboard over any number of runs; runs on different questions stand in boards of their own.
@@ -85,13 +85,13 @@ impl Leaderboard {
         match format {
             Format::Table => Ok(self.join("", Table::to_terminal)),
             Format::Markdown => Ok(self.join("### ", Table::to_markdown)),
-            Format::Csv | Format::Json => self.flat().render(format),
+            Format::Csv | Format::Json | Format::Jsonl => self.flat().render(format),
         }
     }
 
     fn join(&self, heading: &str, render: fn(&Table) -> String) -> String {
         let boards = self.boards.iter().map(|board| {
-            let tables: Vec<String> = board.tables(self.speed).iter().map(render).collect();
+            let tables: Vec<String> = board.tables(self.convention, self.speed).iter().map(render).collect();
             format!("{heading}{}\n\n{}\n\n{}", board.benchmark.title, self.caption(board), tables.join("\n"))
         });
         boards.collect::<Vec<_>>().join("\n")
@@ -123,7 +123,7 @@ impl Leaderboard {
                 own.into_iter().chain(row.cells(self.speed)).collect()
             })
         });
-        let columns = own.into_iter().chain(columns(self.speed)).collect();
+        let columns = own.into_iter().chain(columns(self.convention, self.speed)).collect();
         Table { title: String::new(), rows: rows.collect(), columns }
     }
 }
@@ -152,15 +152,15 @@ impl Board {
         }
     }
 
-    fn tables(&self, speed: bool) -> Vec<Table> {
+    fn tables(&self, convention: &Convention, speed: bool) -> Vec<Table> {
         let overall = Table {
             title: String::new(),
-            columns: columns(speed).collect(),
+            columns: columns(convention, speed).collect(),
             rows: self.overall.iter().map(|row| row.cells(speed).collect()).collect(),
         };
         let sliced = self.slices.iter().map(|(dimension, rows)| Table {
             title: format!("By {}", dimension.name()),
-            columns: std::iter::once(Column::left(dimension.name())).chain(columns(false)).collect(),
+            columns: std::iter::once(Column::left(dimension.name())).chain(columns(convention, false)).collect(),
             rows: rows.iter().map(|row| row.slice.iter().map(Cell::text).chain(row.cells(false)).collect()).collect(),
         });
         std::iter::once(overall).chain(sliced).collect()
@@ -169,20 +169,27 @@ impl Board {
 
 /// One prediction's scores; a failed question's are 0.
 pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
-    record.prediction.as_ref().map_or(Scores::FAILED, |prediction| convention.score(&record.gold, prediction))
+    convention.score(&Pair {
+        gold: &record.gold,
+        prediction: record.prediction.as_ref(),
+        question: Some(&record.question),
+        answer_type: record.answer_type,
+    })
 }
 
-/// By slice, then the best exact match first; names decide ties.
+/// By slice, then the best of the convention's first metric first; names decide ties.
 fn sort(rows: &mut [Row]) {
     rows.sort_by(|a, b| {
-        let by_score = b.summary.exact_match.total_cmp(&a.summary.exact_match);
+        let first = |row: &Row| row.summary.means().next().and_then(|(_, mean)| mean).unwrap_or(0.0);
+        let by_score = first(b).total_cmp(&first(a));
         a.slice.cmp(&b.slice).then(by_score).then_with(|| (&a.adapter, &a.run).cmp(&(&b.adapter, &b.run)))
     });
 }
 
-fn columns(speed: bool) -> impl Iterator<Item = Column> {
+fn columns(convention: &Convention, speed: bool) -> impl Iterator<Item = Column> {
     let words = ["run", "adapter"].map(Column::left);
-    let numbers = ["questions", "failures"].into_iter().chain(Metric::ALL.map(Metric::name));
+    let metrics = convention.metrics.iter().copied().map(Metric::name);
+    let numbers = ["questions", "failures"].into_iter().chain(metrics);
     words.into_iter().chain(numbers.chain(speed.then_some("questions/s")).map(Column::right))
 }
 
@@ -195,7 +202,7 @@ impl Row {
             Cell::count(self.summary.count),
             Cell::count(self.failures),
         ];
-        let metrics = Metric::ALL.map(|metric| Cell::Decimal(self.summary.get(metric), 2));
+        let metrics = self.summary.means().map(|(_, mean)| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 2)));
         let speed = speed.then_some(Cell::Decimal(self.per_second, 2));
         counts.into_iter().chain(metrics).chain(speed)
     }

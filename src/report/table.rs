@@ -1,5 +1,5 @@
-//! One table, four forms: for people (terminal, Markdown) numbers are rounded as the table asks, for programs (CSV,
-//! JSON) they are whole.
+//! One table, five forms: for people (terminal, Markdown) numbers are rounded as the table asks, for programs (CSV,
+//! JSON, JSON lines) they are whole.
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -16,6 +16,8 @@ pub enum Format {
     Json,
     Markdown,
     Csv,
+    /// JSON lines: one object a row.
+    Jsonl,
 }
 
 /// A titled table. A row shorter than the columns ends in [`Cell::Missing`] ones; column names are unique.
@@ -119,6 +121,7 @@ impl Table {
             Format::Json => self.to_json(),
             Format::Markdown => Ok(self.to_markdown()),
             Format::Csv => self.to_csv(),
+            Format::Jsonl => self.to_jsonl(),
         }
     }
 
@@ -177,12 +180,24 @@ impl Table {
     /// # Errors
     /// See [`Table::render`].
     pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(&self.json_rows())? + "\n")
+    }
+
+    /// The same, one object a line.
+    ///
+    /// # Errors
+    /// See [`Table::render`].
+    pub fn to_jsonl(&self) -> Result<String> {
+        self.json_rows().iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect()
+    }
+
+    /// One object a row, keyed by the column names in order.
+    pub(super) fn json_rows(&self) -> Vec<Value> {
         let object = |row: &Vec<Cell>| {
             let names = self.columns.iter().map(|column| column.name.clone());
             Value::Object(names.zip(self.cells(row).map(Cell::json_value)).collect::<Map<_, _>>())
         };
-        let rows = self.rows.iter().map(object).collect::<Vec<_>>();
-        Ok(serde_json::to_string_pretty(&rows)? + "\n")
+        self.rows.iter().map(object).collect()
     }
 
     /// A row's cells, exactly one a column.
@@ -200,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_table_in_four_forms() {
+    fn one_table_in_five_forms() {
         let table = Table {
             title: "Two files".to_owned(),
             columns: vec![Column::left("file"), Column::right("questions"), Column::right("EM")],
@@ -210,13 +225,13 @@ mod tests {
                 vec![Cell::text("short")],
             ],
         };
-        let forms = [Format::Table, Format::Markdown, Format::Csv, Format::Json];
+        let forms = [Format::Table, Format::Markdown, Format::Csv, Format::Json, Format::Jsonl];
         let text = forms.map(|format| format!("{format:?}\n{}", table.render(format).unwrap())).join("\n");
         insta::with_settings!({
             snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => true,
         }, {
-            insta::assert_snapshot!("one_table_in_four_forms", text);
+            insta::assert_snapshot!("one_table_in_five_forms", text);
         });
     }
 }

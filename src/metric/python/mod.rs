@@ -3,14 +3,24 @@
 //! Lower and upper case are Rust's: both languages use Unicode's full mappings (a capital dotted I becomes two code
 //! points, a final sigma its own form). They differ only in letters added to Unicode after the Python in question.
 
+pub mod literal;
+
+use std::borrow::Cow;
+
+/// Python's `string.punctuation`.
+pub fn is_punctuation(c: char) -> bool {
+    c.is_ascii_punctuation()
+}
+
 /// Python's `float(text)`, `None` where it raises `ValueError`.
 ///
 /// Takes what Python takes and Rust's parse does not: white space around, `_` between digits, and the decimal digits
 /// of every script.
 pub fn float(text: &str) -> Option<f64> {
-    let text = text.chars().map(to_ascii).collect::<String>();
+    let ascii: Cow<'_, str> =
+        if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(to_ascii).collect()) };
     // Of ASCII, `float` strips what C calls white space: not U+001C..U+001F, unlike `str.strip`.
-    let text = text.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let text = ascii.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     if !text.contains('_') {
         return text.parse().ok();
     }
@@ -21,7 +31,7 @@ pub fn float(text: &str) -> Option<f64> {
 }
 
 /// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does before it parses.
-fn to_ascii(c: char) -> char {
+pub fn to_ascii(c: char) -> char {
     match c {
         _ if c.is_ascii() => c,
         _ if is_space(c) => ' ',
@@ -30,18 +40,36 @@ fn to_ascii(c: char) -> char {
 }
 
 /// Python's `str.isspace` of one character: Unicode's white space and the four information separators.
-fn is_space(c: char) -> bool {
+pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
 }
 
+/// Python's `text.strip()`.
+pub fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
 /// Python's `" ".join(text.strip().split())`.
-pub fn fold_spaces(text: &str) -> String {
-    text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+pub fn fold_spaces(text: &str) -> Cow<'_, str> {
+    let single = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if single(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
 /// Python's `str.lower`.
-pub fn lower(text: &str) -> String {
-    text.to_lowercase()
+pub fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.to_lowercase())
+    }
+}
+
+/// Python's `a.lower() == b.lower()`.
+pub fn equal_lower(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { lower(a) == lower(b) }
 }
 
 /// Python's `len(text)`: code points.
@@ -49,11 +77,45 @@ pub fn len(text: &str) -> usize {
     text.chars().count()
 }
 
+/// Python's `len(text.upper())`.
+pub fn upper_len(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { len(&text.to_uppercase()) }
+}
+
+/// Python's `str.isdigit` of one character: decimal digits, and those in circles, raised or lowered.
+pub fn is_digit(c: char) -> bool {
+    decimal(c).is_some() || DIGITS.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(c)))
+}
+
 /// Python's `unicodedata.decimal`.
 fn decimal(c: char) -> Option<u8> {
     let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= u32::from(c))].last()?;
     u8::try_from(u32::from(c) - zero).ok().filter(|digit| *digit < 10)
 }
+
+/// The characters that `isdigit` and not `isdecimal`, of Unicode 14 (Python 3.11), as first and last of each run.
+const DIGITS: [(u32, u32); 20] = [
+    (0xb2, 0xb3),
+    (0xb9, 0xb9),
+    (0x1369, 0x1371),
+    (0x19da, 0x19da),
+    (0x2070, 0x2070),
+    (0x2074, 0x2079),
+    (0x2080, 0x2089),
+    (0x2460, 0x2468),
+    (0x2474, 0x247c),
+    (0x2488, 0x2490),
+    (0x24ea, 0x24ea),
+    (0x24f5, 0x24fd),
+    (0x24ff, 0x24ff),
+    (0x2776, 0x277e),
+    (0x2780, 0x2788),
+    (0x278a, 0x2792),
+    (0x10a40, 0x10a43),
+    (0x10e60, 0x10e68),
+    (0x11052, 0x1105a),
+    (0x1f100, 0x1f10a),
+];
 
 /// The zeros of Unicode 14 (Python 3.11), whose nine other digits follow each:
 /// `[c for c in range(0x110000) if unicodedata.decimal(chr(c), None) == 0]`.
@@ -120,5 +182,25 @@ mod tests {
     fn spaces_fold_as_in_python() {
         assert_eq!(fold_spaces("\u{1c} a\u{1f}\u{3000} b\n"), "a b");
         assert_eq!(fold_spaces("\u{200b}a"), "\u{200b}a", "a zero-width space is none");
+        assert_eq!(fold_spaces("a\tb "), "a b");
+        assert_eq!(strip("\u{1c} a b\u{3000}"), "a b");
+    }
+
+    #[test]
+    fn digits_are_those_of_python() {
+        for c in ['0', '9', '\u{665}', '\u{b2}', '\u{b9}', '\u{2460}', '\u{1f10a}'] {
+            assert!(is_digit(c), "{c:?}");
+        }
+        for c in ['a', '/', ':', '\u{bd}', '\u{4e09}', '\u{2469}', '\u{b4}'] {
+            assert!(!is_digit(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn case_is_that_of_python() {
+        assert!(equal_lower("STRASSE", "strasse") && !equal_lower("STRASSE", "stra\u{df}e"));
+        assert!(equal_lower("\u{130}", "i\u{307}") && !equal_lower("a", "b"));
+        assert_eq!((lower("Ab"), lower("\u{3a3}")), ("ab".into(), "\u{3c3}".into()));
+        assert_eq!((upper_len("\u{df}a"), upper_len("ab"), len("\u{df}a")), (3, 2, 2));
     }
 }

@@ -1,12 +1,14 @@
 //! `score`: scores predictions made elsewhere, under one or all metric conventions.
 
+pub mod verify;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Status, print};
-use crate::metric::{CONVENTIONS, Convention, Summary};
+use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::sample::{Gold, Prediction};
 
@@ -56,7 +58,7 @@ pub fn table(args: &Args) -> Result<Table> {
     for file in &args.files {
         let answers = read(file, args).with_context(|| file.display().to_string())?;
         for convention in &conventions {
-            let scores = answers.iter().map(|(gold, prediction)| convention.score(gold, prediction));
+            let scores = answers.iter().map(|(gold, prediction)| convention.score(&Pair::new(gold, prediction)));
             let summary = Summary::of(scores).with_context(|| format!("{}: no rows to score", file.display()))?;
             rows.push(row(file, convention, &summary));
         }
@@ -78,9 +80,9 @@ fn row(file: &Path, convention: &Convention, summary: &Summary) -> Vec<Cell> {
         Cell::text(file.display().to_string()),
         Cell::count(summary.count),
         Cell::text(convention.name),
-        Cell::Decimal(summary.exact_match, 3),
-        Cell::Decimal(summary.relaxed, 3),
-        Cell::Decimal(summary.anls, 3),
+        Cell::Decimal(summary.mean(Metric::ExactMatch).unwrap_or(f64::NAN), 3),
+        Cell::Decimal(summary.mean(Metric::RelaxedAccuracy).unwrap_or(f64::NAN), 3),
+        Cell::Decimal(summary.mean(Metric::Anls).unwrap_or(f64::NAN), 3),
         Cell::count(summary.errors),
     ]
 }

@@ -1,0 +1,145 @@
+//! `score --verify`: whether this program's scores are those a file records, e.g. of the original implementations.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::metric::{Convention, Metric, Pair, Score};
+use crate::report::table::{Cell, Column, Table};
+use crate::sample::{AnswerType, Gold, Prediction};
+
+/// One line of such a file.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(alias = "target")]
+    gold: Gold,
+    prediction: Prediction,
+    question: Option<String>,
+    answer_type: Option<AnswerType>,
+    scores: Map<String, Value>,
+}
+
+/// What a key of `scores` means; RealCQA's depend on the answer type.
+struct Key {
+    convention: &'static Convention,
+    metric: Metric,
+    answer_type: Option<AnswerType>,
+}
+
+/// Short keys, as files of the original implementations' scores have them, beside `CONVENTION.METRIC`.
+const SHORT: [(&str, &str, &str, Option<AnswerType>); 18] = [
+    ("p2s", "pix2struct", "relaxed", None),
+    ("lmms", "lmms-eval", "relaxed", None),
+    ("vlm", "vlmevalkit", "relaxed", None),
+    ("vlmCB(swapped as called)", "vlmevalkit-chartbench", "relaxed", None),
+    ("lm-eval", "lm-eval", "relaxed", None),
+    ("unichart", "unichart", "relaxed", None),
+    ("ChartQAPro", "chartqapro", "relaxed", None),
+    ("ChartQAPro(Y)", "chartqapro-year", "relaxed", None),
+    ("seed", "study", "relaxed", None),
+    ("RealCQA-num", "realcqa", "accuracy", Some(AnswerType::Numerical)),
+    ("RealCQA-str", "realcqa", "accuracy", Some(AnswerType::String)),
+    ("RealCQA-bin", "realcqa", "accuracy", Some(AnswerType::Binary)),
+    ("anls_pix2struct", "pix2struct", "anls", None),
+    ("anls_vlmevalkit", "vlmevalkit", "anls", None),
+    ("anls_lmms", "lmms-eval", "anls", None),
+    ("anls_pypi_0.0.2", "study", "anls", None),
+    ("em_seed", "study", "exact_match", None),
+    ("em_raw", "pix2struct", "exact_match", None),
+];
+
+impl Key {
+    fn read(key: &str) -> Result<Self> {
+        let short = SHORT.iter().find(|(short, ..)| *short == key);
+        let (convention, metric, answer_type) = match short {
+            Some((_, convention, metric, answer_type)) => (*convention, *metric, *answer_type),
+            None => {
+                let (convention, metric) =
+                    key.rsplit_once('.').with_context(|| format!("scores: `{key}` is not CONVENTION.METRIC"))?;
+                (convention, metric, None)
+            }
+        };
+        let convention = Convention::named(convention).with_context(|| format!("scores: `{key}`"))?;
+        let metric = convention.metrics.iter().copied().find(|known| known.key() == metric).with_context(|| {
+            let known: Vec<&str> = convention.metrics.iter().map(|metric| metric.key()).collect();
+            format!("scores: `{key}`: {} gives {}", convention.name, known.join(", "))
+        })?;
+        Ok(Self { convention, metric, answer_type })
+    }
+}
+
+/// How many scores were compared, and a row for each that differs.
+pub struct Verified {
+    pub pairs: usize,
+    pub scores: usize,
+    pub differences: Table,
+}
+
+/// Scores every line of a JSONL file anew and compares with its recorded `scores`: numbers within 0.00005, for files that
+/// keep four digits; a text that begins with `ERR` stands for an exception.
+///
+/// # Errors
+/// Names the file and the line that is no such object, or the key that names no score.
+pub fn verify(path: &Path) -> Result<Verified> {
+    let place = || path.display().to_string();
+    let text = std::fs::read_to_string(path).context("cannot read the file").with_context(place)?;
+    let mut rows = Vec::new();
+    let (mut pairs, mut scores) = (0, 0);
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let number = index + 1;
+        let at = || format!("{}: line {number}", path.display());
+        let line: Line = serde_json::from_str(line)
+            .context("not an object with gold (or target), prediction and scores")
+            .with_context(at)?;
+        pairs += 1;
+        for (name, recorded) in &line.scores {
+            let key = Key::read(name).with_context(at)?;
+            let answer_type = key.answer_type.or(line.answer_type);
+            let pair = Pair {
+                gold: &line.gold,
+                prediction: Some(&line.prediction),
+                question: line.question.as_deref(),
+                answer_type,
+            };
+            let score = key.convention.score(&pair).get(key.metric);
+            scores += 1;
+            if !same(score, recorded) {
+                rows.push(vec![
+                    Cell::count(number),
+                    Cell::text(name),
+                    Cell::text(line.gold.text()),
+                    Cell::text(&line.prediction.0),
+                    Cell::text(recorded.to_string()),
+                    Cell::text(shown(score)),
+                ]);
+            }
+        }
+    }
+    ensure!(scores > 0, "{}: no recorded scores", path.display());
+    let names = ["score", "gold", "prediction", "recorded", "here"].map(Column::left);
+    let columns = std::iter::once(Column::right("line")).chain(names).collect();
+    Ok(Verified { pairs, scores, differences: Table { title: String::new(), columns, rows } })
+}
+
+fn same(score: Score, recorded: &Value) -> bool {
+    match (score, recorded) {
+        (Score::Value(value), Value::Number(number)) => {
+            number.as_f64().is_some_and(|number| (number - value).abs() <= 0.5e-4 + 1e-12)
+        }
+        (Score::Raises(exception), Value::String(text)) => {
+            text.strip_prefix("ERR").is_some_and(|rest| rest.trim_start_matches(':').trim() == exception)
+        }
+        (Score::Inapplicable, Value::Null) => true,
+        _ => false,
+    }
+}
+
+fn shown(score: Score) -> String {
+    match score {
+        Score::Value(value) => value.to_string(),
+        Score::Raises(exception) => format!("ERR:{exception}"),
+        Score::Inapplicable => "null".to_owned(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Texts, normalised.
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::metric::python;
+
+/// Stripped from both ends of a text.
+const QUOTES_AND_BRACKETS: &str = "\"'`\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\u{ab}\u{bb}()[]{}*";
+/// Stripped from the end as well.
+const END: &str = ".,;:!?\u{3002}\u{ff0c}\u{3001}";
+
+/// The text in one spelling: Unicode's compatibility forms (NFKC) in lower case, white space folded, decimal digits in
+/// ASCII, every minus and short dash a `-`, outer quotes, brackets and end punctuation gone. A text that would lose
+/// everything keeps its punctuation.
+pub fn plain(text: &str) -> String {
+    let spelled = if text.is_ascii() {
+        python::fold_spaces(text).to_ascii_lowercase()
+    } else {
+        let folded: String = text.nfkc().collect::<String>().to_lowercase().nfkc().map(ascii).collect();
+        python::fold_spaces(&folded).into_owned()
+    };
+    let is_outer = |c: char| c == ' ' || QUOTES_AND_BRACKETS.contains(c);
+    let bare = spelled.trim_end_matches(|c| is_outer(c) || END.contains(c)).trim_start_matches(is_outer);
+    if bare.is_empty() { spelled } else { bare.to_owned() }
+}
+
+fn ascii(c: char) -> char {
+    match c {
+        '\u{2212}' | '\u{2013}' | '\u{2010}' | '\u{2011}' => '-',
+        '\u{66b}' => '.',
+        '\u{66c}' => ',',
+        '\u{2019}' => '\'',
+        _ => python::to_ascii(c),
+    }
+}
+
+/// Yes or no, of a normalised text.
+pub fn truth(text: &str) -> Option<bool> {
+    match text {
+        "yes" | "true" => Some(true),
+        "no" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notation_goes_and_content_stays() {
+        let cases = [
+            ("Line  Chart.", "line chart"),
+            (" 'Yes' ", "yes"),
+            ("\u{201c}Blue\u{201d}", "blue"),
+            ("U.S.", "u.s"),
+            ("Asia (Pacific)", "asia (pacific"),
+            (".5", ".5"),
+            ("-5.", "-5"),
+            ("\u{2212}\u{ff15}\u{66b}\u{665}", "-5.5"),
+            ("**42**", "42"),
+            ("\u{fb01}n", "fin"),
+            ("E\u{301}T\u{c9}", "\u{e9}t\u{e9}"),
+            ("...", "..."),
+            ("()", "()"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(plain(text), expected, "{text:?}");
+        }
+        assert_ne!(plain("."), plain("!"));
+    }
+}

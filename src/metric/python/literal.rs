@@ -1,0 +1,358 @@
+//! Python's `ast.literal_eval`, as scorers use it to tell a list in a text.
+//!
+//! Linear in the text's length and without recursion, because predictions are untrusted. Not known here, and so no
+//! literal: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
+
+use super::float;
+
+/// Brackets may lie this deep, as in Python's own parser.
+const DEPTH: usize = 200;
+
+/// The items of a text that is the literal of a list, a tuple, a set or a dict (its keys), or the characters of one that
+/// is the literal of a string, each as Python's `str` writes it; `None` for anything else.
+pub fn items(text: &str) -> Option<Vec<String>> {
+    match parse(text)? {
+        Value::Items(Kind::List | Kind::Tuple | Kind::Set | Kind::Dict, items) => Some(strings(items)),
+        Value::Text(text) => Some(text.chars().map(String::from).collect()),
+        Value::Items(Kind::Group, _) | Value::Other(_) => None,
+    }
+}
+
+/// The items of a text that is the literal of a list, as Python's `str` writes them; `None` for anything else.
+pub fn list(text: &str) -> Option<Vec<String>> {
+    match parse(text)? {
+        Value::Items(Kind::List, items) => Some(strings(items)),
+        _ => None,
+    }
+}
+
+fn strings(items: Vec<Value>) -> Vec<String> {
+    items.into_iter().map(|item| if let Value::Text(text) = item { text } else { item.repr() }).collect()
+}
+
+/// A literal.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(String),
+    /// A number, `True`, `False` or `None`, as Python writes it.
+    Other(String),
+    Items(Kind, Vec<Value>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    List,
+    Tuple,
+    Set,
+    /// The keys alone: nothing asks for the values.
+    Dict,
+    /// Round brackets that hold no comma: their content stands for itself.
+    Group,
+}
+
+impl Value {
+    /// Python's `repr`. Of a dict the keys.
+    fn repr(&self) -> String {
+        let all = |items: &[Self]| items.iter().map(Self::repr).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Other(text) => text.clone(),
+            Self::Items(Kind::List, items) => format!("[{}]", all(items)),
+            Self::Items(Kind::Tuple | Kind::Group, items) if items.len() == 1 => format!("({},)", all(items)),
+            Self::Items(Kind::Tuple | Kind::Group, items) => format!("({})", all(items)),
+            Self::Items(Kind::Set | Kind::Dict, items) => format!("{{{}}}", all(items)),
+        }
+    }
+}
+
+/// Python's `repr` of a text without characters that need an escape.
+pub fn quoted(text: &str) -> String {
+    if text.contains('\'') && !text.contains('"') {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+}
+
+/// A bracket that is still open, with what it holds so far.
+struct Open {
+    kind: Kind,
+    items: Vec<Value>,
+    /// An item stands there that no comma has followed yet.
+    filled: bool,
+    /// The current item is a dict's value.
+    key: bool,
+    /// A `:` was seen: this is a dict and no set.
+    pairs: bool,
+}
+
+fn parse(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches([' ', '\t']);
+    // Most texts are no literals: tell them at a glance.
+    if !text.starts_with(['[', '(', '{', '\'', '"']) {
+        return None;
+    }
+    let mut rest = text;
+    let mut open: Vec<Open> = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        let value = match rest.chars().next()? {
+            bracket @ ('[' | '(' | '{') => {
+                if open.len() == DEPTH || open.last().is_some_and(|outer| outer.filled) {
+                    return None;
+                }
+                let kind = match bracket {
+                    '[' => Kind::List,
+                    '(' => Kind::Group,
+                    _ => Kind::Dict,
+                };
+                open.push(Open { kind, items: Vec::new(), filled: false, key: false, pairs: false });
+                rest = &rest[1..];
+                continue;
+            }
+            close @ (']' | ')' | '}') => {
+                rest = &rest[1..];
+                open.pop()?.close(close)?
+            }
+            ',' => {
+                open.last_mut()?.comma()?;
+                rest = &rest[1..];
+                continue;
+            }
+            ':' => {
+                open.last_mut()?.colon()?;
+                rest = &rest[1..];
+                continue;
+            }
+            '\'' | '"' => string(&mut rest)?,
+            _ => word(&mut rest)?,
+        };
+        match open.last_mut() {
+            Some(outer) => outer.put(value)?,
+            None => return rest.trim_start().is_empty().then_some(value),
+        }
+    }
+}
+
+impl Open {
+    fn put(&mut self, value: Value) -> Option<()> {
+        match (self.filled, self.items.last_mut(), value) {
+            // Strings that stand side by side are one.
+            (true, Some(Value::Text(known)), Value::Text(more)) if !self.key => known.push_str(&more),
+            (true, ..) => return None,
+            // A dict's value is not kept.
+            (false, _, _) if self.key => {}
+            (false, _, value) => self.items.push(value),
+        }
+        self.filled = true;
+        Some(())
+    }
+
+    fn comma(&mut self) -> Option<()> {
+        match self.kind {
+            _ if !self.filled => return None,
+            Kind::Group => self.kind = Kind::Tuple,
+            Kind::Dict if !self.key && self.pairs => return None,
+            Kind::Dict if !self.key => self.kind = Kind::Set,
+            _ => {}
+        }
+        (self.filled, self.key) = (false, false);
+        Some(())
+    }
+
+    fn colon(&mut self) -> Option<()> {
+        let key = self.kind == Kind::Dict && self.filled && !self.key;
+        (self.filled, self.key, self.pairs) = (false, true, true);
+        key.then_some(())
+    }
+
+    fn close(mut self, bracket: char) -> Option<Value> {
+        let fits = match self.kind {
+            Kind::List => bracket == ']',
+            Kind::Tuple | Kind::Group => bracket == ')',
+            Kind::Set | Kind::Dict => bracket == '}' && (self.filled || !self.key),
+        };
+        match self.kind {
+            _ if !fits => None,
+            Kind::Group if self.filled => self.items.pop(),
+            Kind::Group => Some(Value::Items(Kind::Tuple, self.items)),
+            Kind::Dict if self.filled && !self.key && self.pairs => None,
+            Kind::Dict if self.filled && !self.key => Some(Value::Items(Kind::Set, self.items)),
+            kind => Some(Value::Items(kind, self.items)),
+        }
+    }
+}
+
+/// A string in single or triple quotes.
+fn string(rest: &mut &str) -> Option<Value> {
+    let quote = rest.get(..1)?;
+    let triple = rest.get(..3).filter(|start| start.chars().all(|c| quote.starts_with(c)));
+    let end = triple.unwrap_or(quote);
+    let mut text = String::new();
+    let mut left = &rest[end.len()..];
+    loop {
+        if let Some(after) = left.strip_prefix(end) {
+            *rest = after;
+            return Some(Value::Text(text));
+        }
+        let c = left.chars().next()?;
+        left = &left[c.len_utf8()..];
+        match c {
+            '\\' => escape(&mut left, &mut text)?,
+            '\n' if triple.is_none() => return None,
+            c => text.push(c),
+        }
+    }
+}
+
+/// What follows a backslash.
+fn escape(left: &mut &str, text: &mut String) -> Option<()> {
+    let c = left.chars().next()?;
+    let (code, length) = match c {
+        'x' => (u32::from_str_radix(left.get(1..3)?, 16).ok()?, 3),
+        'u' => (u32::from_str_radix(left.get(1..5)?, 16).ok()?, 5),
+        'U' => (u32::from_str_radix(left.get(1..9)?, 16).ok()?, 9),
+        '0'..='7' => {
+            let length = left.bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+            (u32::from_str_radix(left.get(..length)?, 8).ok()?, length)
+        }
+        _ => {
+            *left = &left[c.len_utf8()..];
+            match c {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                'a' => text.push('\u{7}'),
+                'b' => text.push('\u{8}'),
+                'f' => text.push('\u{c}'),
+                'v' => text.push('\u{b}'),
+                '\n' => {}
+                '\\' | '\'' | '"' => text.push(c),
+                'N' => return None,
+                _ => text.extend(['\\', c]),
+            }
+            return Some(());
+        }
+    };
+    text.push(char::from_u32(code)?);
+    *left = left.get(length..)?;
+    Some(())
+}
+
+/// A number or one of Python's three names, as `repr` writes it.
+fn word(rest: &mut &str) -> Option<Value> {
+    let length = rest.find(|c: char| c.is_whitespace() || ",:[](){}'\"".contains(c)).unwrap_or(rest.len());
+    let (word, after) = rest.split_at(length);
+    *rest = after;
+    if matches!(word, "True" | "False" | "None") {
+        return Some(Value::Other(word.to_owned()));
+    }
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+    // What `float` takes beyond a literal: names, white space, digits of other scripts.
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.is_ascii() {
+        return None;
+    }
+    let negative = word.starts_with('-');
+    let plain = digits.replace('_', "");
+    let value = float(digits)?;
+    let text = if plain.bytes().all(|byte| byte.is_ascii_digit()) {
+        let integer = plain.trim_start_matches('0');
+        // 007 is a syntax error, 000 is not.
+        if plain.starts_with('0') && !integer.is_empty() {
+            return None;
+        }
+        if integer.is_empty() { return Some(Value::Other("0".to_owned())) } else { integer.to_owned() }
+    } else {
+        float_repr(value)
+    };
+    Some(Value::Other(if negative { format!("-{text}") } else { text }))
+}
+
+/// Python's `repr` of a float.
+fn float_repr(number: f64) -> String {
+    let text = format!("{number:?}");
+    match text.split_once('e') {
+        // Rust writes 1e16 and 1e-5, Python 1e+16 and 1e-05.
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{exponent:0>2}"),
+        },
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
+    #[test]
+    fn items_are_those_of_python() {
+        let cases: [(&str, Option<&[&str]>); 44] = [
+            ("['a', 'b']", Some(&["a", "b"])),
+            (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
+            ("[-1, --1]", None),
+            ("[-1, +1, 1_0, 000, -0, -0.0]", Some(&["-1", "1", "10", "0", "0", "-0.0"])),
+            ("[True, False, None]", Some(&["True", "False", "None"])),
+            ("(1, 2)", Some(&["1", "2"])),
+            ("(1,)", Some(&["1"])),
+            ("()", Some(&[])),
+            ("(1)", None),
+            ("(['a'])", Some(&["a"])),
+            ("{'k': 1}", Some(&["k"])),
+            ("{'k': [1, 2], 'l': {}}", Some(&["k", "l"])),
+            ("{'k', 'l',}", Some(&["k", "l"])),
+            ("{'k'}", Some(&["k"])),
+            ("{}", Some(&[])),
+            ("{'k':}", None),
+            ("{'k': 1, 'l'}", None),
+            ("{:1}", None),
+            ("['k': 1]", None),
+            ("'abc'", Some(&["a", "b", "c"])),
+            ("'''a'b\nc'''", Some(&["a", "'", "b", "\n", "c"])),
+            ("''", Some(&[])),
+            ("[['x', 'y'], (1,), (), \"it's\"]", Some(&["['x', 'y']", "(1,)", "()", "it's"])),
+            ("[[\"it's\"], {1}]", Some(&["[\"it's\"]", "{1}"])),
+            ("['a' 'b', 'c']", Some(&["ab", "c"])),
+            ("['a' 1]", None),
+            ("[a, b]", None),
+            ("[1, 2", None),
+            ("[1, 2)", None),
+            ("[1 2]", None),
+            ("[[1] [2]]", None),
+            ("[,]", None),
+            ("[1,,2]", None),
+            ("[007]", None),
+            ("[1.5.2]", None),
+            ("[nan]", None),
+            ("5", None),
+            ("Line chart", None),
+            ("", None),
+            ("[]", Some(&[])),
+            ("[1,]\n", Some(&["1"])),
+            ("[1] x", None),
+            ("[\"a\\n\\x41\\u00e9\\101\\q\\\\\"]", Some(&["a\nA\u{e9}A\\q\\"])),
+            ("['a\nb']", None),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(items(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_lists_are_lists() {
+        assert_eq!(list("['a']"), Some(vec!["a".to_owned()]));
+        assert_eq!(list("(['a'])"), Some(vec!["a".to_owned()]), "brackets around a list change nothing");
+        assert_eq!(list("('a', 'b')"), None);
+        assert_eq!(list("'a'"), None);
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(list(&nested(200)).map(|items| items.len()), Some(1));
+        assert_eq!(list(&nested(201)), None);
+        assert_eq!(list(&nested(100_000)), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! The same answers under every convention: the values side by side, whether files change places, and which rule is
+//! behind every difference.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::table::{Cell, Column, Format, Table};
+use super::tally::{CHUNK, Entry, tally};
+use crate::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary};
+
+/// The matrix of some files' answers.
+pub struct Matrix {
+    /// A row for each convention's metric, a column for each file; values in percent.
+    values: Table,
+    /// A row for each two files that change places.
+    flips: Table,
+    /// A row for each file, metric and pair of rules that differ.
+    differences: Table,
+}
+
+/// Answers with the name of the file they are from.
+pub type File<'a> = (String, Vec<Entry<'a>>);
+
+impl Matrix {
+    /// Scores `files` under every convention; differences are told against `reference`, and places compared with those
+    /// under its relaxed accuracy.
+    pub fn new(files: &[File<'_>], reference: &'static Convention) -> Self {
+        let conventions: Vec<&'static Convention> = CONVENTIONS.iter().collect();
+        let summaries: Vec<Vec<Summary>> = files.iter().map(|(_, entries)| tally(entries, &conventions)).collect();
+        let mut rows = Vec::new();
+        for (index, convention) in conventions.iter().enumerate() {
+            rows.extend(convention.metrics.iter().map(|&metric| Row {
+                convention,
+                metric,
+                means: summaries.iter().map(|summaries| summaries[index].mean(metric)).collect(),
+            }));
+        }
+        Self {
+            values: values(files, &rows),
+            flips: flips(files, &rows, reference),
+            differences: differences(files, reference),
+        }
+    }
+
+    /// The matrix in `format`: for people three tables under each other, in JSON an object of three lists, in CSV and
+    /// JSON lines the values alone.
+    ///
+    /// # Errors
+    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    pub fn render(&self, format: Format) -> Result<String> {
+        let tables = [&self.values, &self.flips, &self.differences];
+        let join = |render: fn(&Table) -> String| tables.map(render).join("\n");
+        match format {
+            Format::Table => Ok(join(Table::to_terminal)),
+            Format::Markdown => Ok(join(Table::to_markdown)),
+            Format::Csv | Format::Jsonl => self.values.render(format),
+            Format::Json => {
+                let [values, flips, differences] = tables.map(Table::json_rows);
+                let object: Value = json!({"values": values, "flips": flips, "differences": differences});
+                Ok(format!("{}\n", serde_json::to_string_pretty(&object)?))
+            }
+        }
+    }
+}
+
+struct Row {
+    convention: &'static Convention,
+    metric: Metric,
+    means: Vec<Option<f64>>,
+}
+
+/// `CONVENTION.METRIC`.
+pub(super) fn key(convention: &Convention, metric: Metric) -> String {
+    format!("{}.{}", convention.name, metric.key())
+}
+
+fn values(files: &[File<'_>], rows: &[Row]) -> Table {
+    let names = files.iter().map(|(name, _)| Column::right(name.as_str()));
+    let cells = |row: &Row| {
+        let means = row.means.iter().map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 2)));
+        std::iter::once(Cell::text(key(row.convention, row.metric))).chain(means).collect()
+    };
+    Table {
+        title: "Scores in %".to_owned(),
+        columns: std::iter::once(Column::left("score")).chain(names).collect(),
+        rows: rows.iter().map(cells).collect(),
+    }
+}
+
+/// What of `reference` the metric of another convention is held against.
+fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
+    let same = reference.metrics.iter().copied().find(|known| *known == metric);
+    let kin = |metric: &Metric| !matches!(metric, Metric::ExactMatch | Metric::Anls);
+    same.or_else(|| reference.metrics.iter().copied().rev().find(|known| kin(known) && kin(&metric)))
+}
+
+fn flips(files: &[File<'_>], rows: &[Row], reference: &Convention) -> Table {
+    let mut flipped = Vec::new();
+    let base = rows
+        .iter()
+        .rev()
+        .find(|row| row.convention == reference && counterpart(reference, Metric::RelaxedAccuracy) == Some(row.metric));
+    for (a, (first, _)) in files.iter().enumerate() {
+        for (b, (second, _)) in files.iter().enumerate().skip(a + 1) {
+            let lead = |row: &Row| Some(row.means[a]? - row.means[b]?);
+            let Some(known) = base.and_then(lead).filter(|lead| *lead != 0.0) else { continue };
+            let (ahead, behind) = if known > 0.0 { (first, second) } else { (second, first) };
+            for row in rows {
+                if let Some(lead) = lead(row).filter(|lead| lead * known < 0.0) {
+                    flipped.push(vec![
+                        Cell::text(key(row.convention, row.metric)),
+                        Cell::text(behind),
+                        Cell::text(ahead),
+                        Cell::Decimal(lead.abs(), 2),
+                        Cell::Decimal(known.abs(), 2),
+                    ]);
+                }
+            }
+        }
+    }
+    let name = base.map_or_else(String::new, |row| key(row.convention, row.metric));
+    let title = match (files.len(), flipped.len()) {
+        (0 | 1, _) => "One file: no places to change".to_owned(),
+        (_, 0) => format!("No two files change places against {name}"),
+        (_, count) => format!("Places changed against {name}: {count}"),
+    };
+    let columns = vec![
+        Column::left("score"),
+        Column::left("leads"),
+        Column::left("over"),
+        Column::right("points"),
+        Column::right("trailed by"),
+    ];
+    Table { title, columns, rows: flipped }
+}
+
+/// What sets two scores apart: the metric, its deciding rule and the reference's, and which of the two is higher.
+type Cause = (usize, Metric, &'static str, &'static str, bool);
+
+/// The questions with one cause.
+#[derive(Clone, Copy)]
+struct Group {
+    count: usize,
+    sum: f64,
+    /// The index of its first question.
+    first: usize,
+}
+
+fn differences(files: &[File<'_>], reference: &'static Convention) -> Table {
+    let mut rows = Vec::new();
+    for (name, entries) in files {
+        for ((convention, metric, rule, other, _), group) in causes(entries, reference) {
+            let convention = &CONVENTIONS[convention];
+            let Some(against) = counterpart(reference, metric) else { continue };
+            let example = entries[group.first];
+            let prediction = example.pair.prediction.map_or("", |prediction| &prediction.0);
+            rows.push(vec![
+                Cell::text(name),
+                Cell::text(key(convention, metric)),
+                Cell::text(key(reference, against)),
+                Cell::count(group.count),
+                Cell::Decimal(100.0 * group.sum / entries.len() as f64, 2),
+                Cell::text(rule),
+                Cell::text(other),
+                Cell::text(format!(
+                    "{}: {:?} for {:?}",
+                    example.id,
+                    short(prediction),
+                    short(&example.pair.gold.text())
+                )),
+            ]);
+        }
+    }
+    let columns = vec![
+        Column::left("file"),
+        Column::left("score"),
+        Column::left("against"),
+        Column::right("questions"),
+        Column::right("points"),
+        Column::left("its rule"),
+        Column::left("the other's rule"),
+        Column::left("example: prediction for gold"),
+    ];
+    Table { title: format!("Every difference from {}, by the rules that decided", reference.name), columns, rows }
+}
+
+fn short(text: &str) -> String {
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(40).collect();
+    if chars.next().is_some() { start + "\u{2026}" } else { start }
+}
+
+fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> BTreeMap<Cause, Group> {
+    let chunks = entries.par_chunks(CHUNK).enumerate().map(|(chunk, entries)| {
+        let mut groups = BTreeMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            compare(entry, chunk * CHUNK + index, reference, &mut groups);
+        }
+        groups
+    });
+    // In the order of the chunks, so that sums come out the same on any number of cores.
+    chunks.collect::<Vec<_>>().into_iter().fold(BTreeMap::new(), |mut all, groups| {
+        for (cause, group) in groups {
+            all.entry(cause)
+                .and_modify(|known: &mut Group| {
+                    known.count += group.count;
+                    known.sum += group.sum;
+                })
+                .or_insert(group);
+        }
+        all
+    })
+}
+
+fn compare(entry: &Entry<'_>, index: usize, reference: &'static Convention, groups: &mut BTreeMap<Cause, Group>) {
+    let value = |scores: &Scores, metric| scores.get(metric).counted();
+    let base = reference.score(&entry.pair);
+    let mut base_steps: Option<Steps> = None;
+    for (place, convention) in CONVENTIONS.iter().enumerate().filter(|(_, convention)| *convention != reference) {
+        let scores = convention.score(&entry.pair);
+        let mut steps: Option<Steps> = None;
+        for &metric in convention.metrics {
+            let Some(against) = counterpart(reference, metric) else { continue };
+            let (Some(own), Some(other)) = (value(&scores, metric), value(&base, against)) else { continue };
+            if own == other {
+                continue;
+            }
+            let rule = |steps: &mut Option<Steps>, convention: &Convention, metric| {
+                let steps = steps.get_or_insert_with(|| {
+                    let mut steps = Steps::rules_only();
+                    convention.explain(&entry.pair, &mut steps);
+                    steps
+                });
+                steps.deciding(metric).map_or("", |step| step.rule)
+            };
+            let (own_rule, other_rule) =
+                (rule(&mut steps, convention, metric), rule(&mut base_steps, reference, against));
+            let cause = (place, metric, own_rule, other_rule, own > other);
+            let group = groups.entry(cause).or_insert(Group { count: 0, sum: 0.0, first: index });
+            group.count += 1;
+            group.sum += own - other;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Every question's scores under every convention.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::matrix::key;
+use super::table::{Cell, Column, Table};
+use super::tally::{CHUNK, Entry};
+use crate::metric::{Convention, Score, Steps};
+
+/// One row a question, one column a convention's metric: values in 0..=1, `ERR:` and the exception where the original
+/// raises.
+pub fn per_question(entries: &[Entry<'_>], conventions: &[&Convention]) -> Table {
+    let scores =
+        conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| key(convention, *metric)));
+    let columns = ["id", "gold", "prediction"].map(Column::left).into_iter().chain(scores.map(Column::right)).collect();
+    let row = |entry: &Entry<'_>| {
+        let scores = conventions.iter().flat_map(|convention| {
+            let scores = convention.score(&entry.pair);
+            scores.iter().map(|(_, score)| cell(score)).collect::<Vec<_>>()
+        });
+        let prediction = entry.pair.prediction.map_or(Cell::Missing, |prediction| Cell::text(&prediction.0));
+        [Cell::text(entry.id), Cell::text(entry.pair.gold.text()), prediction].into_iter().chain(scores).collect()
+    };
+    Table { title: String::new(), columns, rows: entries.par_iter().map(row).collect() }
+}
+
+fn cell(score: Score) -> Cell {
+    match score {
+        Score::Value(value) => Cell::Decimal(value, 4),
+        Score::Raises(exception) => Cell::text(format!("ERR:{exception}")),
+        Score::Inapplicable => Cell::Missing,
+    }
+}
+
+/// One JSON object a line and question: `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`. A score is a
+/// number, `"ERR:EXCEPTION"` where the original raises, `null` where the convention does not apply.
+///
+/// # Errors
+/// What `write` returns, and only that.
+pub fn per_question_jsonl(
+    entries: &[Entry<'_>],
+    conventions: &[&Convention],
+    mut write: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    // A few chunks at a time: what is written does not stay in memory.
+    for some in entries.chunks(16 * CHUNK) {
+        let lines: Vec<Vec<u8>> =
+            some.par_chunks(CHUNK).map(|chunk| lines(chunk, conventions)).collect::<Result<_>>()?;
+        lines.iter().try_for_each(|lines| write(lines))?;
+    }
+    Ok(())
+}
+
+fn lines(entries: &[Entry<'_>], conventions: &[&Convention]) -> Result<Vec<u8>> {
+    let keys: Vec<Vec<String>> = conventions
+        .iter()
+        .map(|convention| convention.metrics.iter().map(|metric| key(convention, *metric)).collect())
+        .collect();
+    let mut lines = Vec::new();
+    for entry in entries {
+        let mut scores = Map::new();
+        for (convention, keys) in conventions.iter().zip(&keys) {
+            for ((_, score), key) in convention.score(&entry.pair).iter().zip(keys) {
+                scores.insert(key.clone(), json_score(score));
+            }
+        }
+        let prediction = entry.pair.prediction.map(|prediction| &prediction.0);
+        let line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction, "scores": scores});
+        serde_json::to_writer(&mut lines, &line)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+fn json_score(score: Score) -> Value {
+    match score {
+        Score::Value(value) => Value::from(value),
+        Score::Raises(exception) => Value::from(format!("ERR:{exception}")),
+        Score::Inapplicable => Value::Null,
+    }
+}
+
+/// What each convention did to one answer, step by step, as text for people.
+pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
+    let Entry { id, pair } = entry;
+    let mut text = format!("{id}\n  gold        {:?}\n", pair.gold.text());
+    let prediction =
+        pair.prediction.map_or_else(|| "none: the question failed".to_owned(), |text| format!("{:?}", text.0));
+    let _ = writeln!(text, "  prediction  {prediction}");
+    if let Some(question) = pair.question {
+        let _ = writeln!(text, "  question    {question:?}");
+    }
+    if let Some(answer_type) = pair.answer_type {
+        let _ = writeln!(text, "  answer type {answer_type:?}");
+    }
+    for convention in conventions {
+        let mut steps = Steps::default();
+        let scores = convention.explain(pair, &mut steps);
+        for (metric, score) in scores.iter() {
+            let shown = match score {
+                Score::Value(value) => format!("{value}"),
+                Score::Raises(exception) => format!("the original raises {exception}: counts 0"),
+                Score::Inapplicable => "does not apply".to_owned(),
+            };
+            let _ = writeln!(text, "{} = {shown}", key(convention, metric));
+            for step in steps.of(metric) {
+                let _ = writeln!(
+                    text,
+                    "    {}{}{}",
+                    step.rule,
+                    if step.detail.is_empty() { "" } else { ": " },
+                    step.detail
+                );
+            }
+        }
+    }
+    text
+}
