@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod cmd;
 pub mod config;
 pub mod dataset;
+pub mod import;
 pub mod metric;
 pub mod nn;
 pub mod preprocess;

@@ -14,7 +14,7 @@ const DEPTH: usize = 8;
 ///
 /// # Errors
 /// `null`, an object, lists nested deeper than [`DEPTH`].
-pub(super) fn gold(raw: &RawValue) -> Result<Gold> {
+pub(crate) fn gold(raw: &RawValue) -> Result<Gold> {
     gold_at(raw, 0)
 }
 
@@ -36,7 +36,7 @@ fn gold_at(raw: &RawValue, depth: usize) -> Result<Gold> {
 }
 
 /// An answer type as RealCQA spells it (`Unranked List`) or as chartbench does (`unranked_list`).
-pub(super) fn answer_type(text: &str) -> Result<AnswerType> {
+pub(crate) fn answer_type(text: &str) -> Result<AnswerType> {
     let plain = text.trim().to_ascii_lowercase().replace('_', " ");
     Ok(match plain.as_str() {
         "string" => AnswerType::String,

@@ -5,7 +5,7 @@
 //! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
 
 mod chartqa;
-mod fields;
+pub(crate) mod fields;
 mod generic;
 mod group;
 mod images;
@@ -13,7 +13,7 @@ mod question_set;
 mod realcqa;
 mod split;
 pub mod synth;
-mod text;
+pub(crate) mod text;
 
 use std::path::Path;
 

@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// `folder` is not a directory or cannot be listed; a name in it is not UTF-8.
-pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -56,7 +56,7 @@ pub(super) fn require_folder(path: &Path) -> Result<()> {
 }
 
 /// What is wrong with a JSON text and where, `first_line` being the number of the line it begins on.
-pub(super) fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error {
+pub(crate) fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error {
     let full = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = full.strip_suffix(&place).unwrap_or(&full);
@@ -69,5 +69,29 @@ pub(super) fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow
         anyhow!("line {line}{column}: expected a JSON value (NaN and Infinity are none)")
     } else {
         anyhow!("line {line}{column}: {what}")
+    }
+}
+
+/// Counts the lines of a CSV text by its bytes: the `csv` reader's own count is behind after `\r\n` and empty lines.
+pub(crate) struct Lines<'a> {
+    content: &'a str,
+    byte: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(content: &'a str) -> Self {
+        Self { content, byte: 0, line: 1 }
+    }
+
+    /// The line of the record at `position`; positions must not go back.
+    pub(crate) fn at(&mut self, position: &csv::Position) -> usize {
+        let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
+        let before = (position.byte() as usize).saturating_sub(self.byte);
+        let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = before + ends;
+        self.line += rest.iter().take(passed).filter(|&&byte| byte == b'\n').count();
+        self.byte += passed;
+        self.line
     }
 }

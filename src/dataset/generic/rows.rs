@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dataset::fields::{self, Label};
-use crate::dataset::text;
+use crate::dataset::text::{self, Lines};
 use crate::sample::Gold;
 
 const FIELDS: [&str; 10] =
@@ -84,7 +84,7 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
         bail!("line 1: no column is called `{missing}`");
     }
     let mut rows = Vec::new();
-    let mut lines = Lines { content, byte: 0, line: 1 };
+    let mut lines = Lines::new(content);
     for record in reader.records() {
         let record = record.map_err(|error| csv_fault(error, &mut lines))?;
         let cell = |name: &str| columns.get(name).and_then(|&column| record.get(column)).map(str::to_owned);
@@ -112,25 +112,5 @@ fn csv_fault(error: csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {
             anyhow!("line {}: {len} fields where the first row has {expected_len}", lines.at(position))
         }
         _ => error.into(),
-    }
-}
-
-/// Counts lines by bytes: the reader's own count is behind after `\r\n` and empty lines.
-struct Lines<'a> {
-    content: &'a str,
-    byte: usize,
-    line: usize,
-}
-
-impl Lines<'_> {
-    /// The line of the record at `position`; positions must not go back.
-    fn at(&mut self, position: &csv::Position) -> usize {
-        let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
-        let before = (position.byte() as usize).saturating_sub(self.byte);
-        let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
-        let passed = before + ends;
-        self.line += rest.iter().take(passed).filter(|&&byte| byte == b'\n').count();
-        self.byte += passed;
-        self.line
     }
 }

@@ -1,0 +1,211 @@
+//! Which column, or key of a JSON object, holds what.
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::problem::OneLine;
+
+/// The names of columns (keys, in JSON), where the usual names do not tell.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnNames {
+    pub id: Option<String>,
+    pub prediction: Option<String>,
+    pub gold: Option<String>,
+    pub question: Option<String>,
+    pub answer_type: Option<String>,
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Predictions and their golds.
+    Both,
+    /// Predictions; the golds are elsewhere, and its own, if there are any, are compared with them.
+    Predictions,
+    /// Golds alone.
+    Golds,
+}
+
+/// What a file is read for, and how its columns are called.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) names: &'a ColumnNames,
+    pub(super) need: Need,
+}
+
+/// Where a file's answers stand: indices into its header.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Columns {
+    pub(super) id: Option<usize>,
+    pub(super) prediction: Option<usize>,
+    pub(super) gold: Option<usize>,
+    pub(super) question: Option<usize>,
+    pub(super) answer_type: Option<usize>,
+}
+
+/// The predictions of the samples that lmms-eval and lm-eval log; beside them, `target` is the gold.
+pub(super) const FILTERED_RESPONSES: &str = "filtered_resps";
+
+/// Names that tell a column of predictions, in lower case.
+const PREDICTION_NAMES: [&str; 8] =
+    ["prediction", "predictions", "predicted", "predicted_answer", "pred", "preds", "output", "response"];
+/// Names that tell a column of gold answers, in lower case.
+const GOLD_NAMES: [&str; 12] = [
+    "label",
+    "labels",
+    "gold",
+    "gold_answer",
+    "target",
+    "targets",
+    "reference",
+    "references",
+    "ground_truth",
+    "groundtruth",
+    "gt",
+    "expected",
+];
+/// Names that stand for the side the other columns leave open.
+const EITHER_NAMES: [&str; 2] = ["answer", "answers"];
+/// Names of ids; the first that is there counts.
+const ID_NAMES: [&str; 6] = ["id", "question_id", "questionid", "qa_id", "doc_id", "index"];
+/// Names of questions; the first that is there counts.
+const QUESTION_NAMES: [&str; 3] = ["question", "query", "question_text"];
+/// Names of answer types; the first that is there counts.
+const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
+
+impl Columns {
+    /// The columns of a file with this header.
+    ///
+    /// # Errors
+    /// Names the columns there are where one that is needed cannot be told or a named one is missing.
+    pub(super) fn find<S: AsRef<str>>(header: &[S], scope: Scope<'_>) -> Result<Self> {
+        let header = Header(header.iter().map(AsRef::as_ref).collect());
+        let names = scope.names;
+        let (prediction, gold) = match scope.need {
+            Need::Both => header.both(names)?,
+            Need::Predictions => header.predictions(names)?,
+            Need::Golds => (None, Some(header.golds(names)?)),
+        };
+        Ok(Self {
+            id: header.optional(names.id.as_deref(), &ID_NAMES, "--id-column")?,
+            prediction,
+            gold,
+            question: header.optional(names.question.as_deref(), &QUESTION_NAMES, "--question-column")?,
+            answer_type: header.optional(names.answer_type.as_deref(), &ANSWER_TYPE_NAMES, "--answer-type-column")?,
+        })
+    }
+}
+
+struct Header<'a>(Vec<&'a str>);
+
+impl Header<'_> {
+    fn both(&self, names: &ColumnNames) -> Result<(Option<usize>, Option<usize>)> {
+        let prediction = self.prediction(names)?;
+        let gold = match names.gold.as_deref() {
+            None if self.exact(FILTERED_RESPONSES).is_some() => self.exact("target"),
+            named => self.find(named, &GOLD_NAMES, "--gold-column")?,
+        };
+        let (prediction, gold) = match (prediction, gold) {
+            (Some(prediction), Some(gold)) => (prediction, gold),
+            (Some(prediction), None) => (prediction, self.either("gold answers", GOLD_ADVICE)?),
+            (None, Some(gold)) => (self.either("predictions", PREDICTION_ADVICE)?, gold),
+            (None, None) => bail!(
+                "cannot tell the columns of predictions and gold answers: columns are {} \
+                 (name them with --prediction-column and --gold-column)",
+                self.listed()
+            ),
+        };
+        ensure!(prediction != gold, "the predictions and the gold answers cannot be one column");
+        Ok((Some(prediction), Some(gold)))
+    }
+
+    /// `--gold-column` may be about the separate golds alone, so it need not be here.
+    fn predictions(&self, names: &ColumnNames) -> Result<(Option<usize>, Option<usize>)> {
+        let gold = match names.gold.as_deref() {
+            Some(named) => self.exact(named),
+            None => self.matching(&GOLD_NAMES).first().copied(),
+        };
+        Ok(match self.prediction(names)? {
+            Some(prediction) => {
+                let gold = gold.or_else(|| self.matching(&EITHER_NAMES).first().copied());
+                (Some(prediction), gold.filter(|gold| *gold != prediction))
+            }
+            None => (Some(self.either("predictions", PREDICTION_ADVICE)?), gold),
+        })
+    }
+
+    fn golds(&self, names: &ColumnNames) -> Result<usize> {
+        match self.find(names.gold.as_deref(), &GOLD_NAMES, "--gold-column")? {
+            Some(gold) => Ok(gold),
+            None => self.either("gold answers", "name it with --gold-column"),
+        }
+    }
+
+    fn prediction(&self, names: &ColumnNames) -> Result<Option<usize>> {
+        match (names.prediction.as_deref(), self.exact(FILTERED_RESPONSES)) {
+            (None, Some(responses)) => Ok(Some(responses)),
+            (named, _) => self.find(named, &PREDICTION_NAMES, "--prediction-column"),
+        }
+    }
+
+    /// The column the user named, or else the only one with a usual name.
+    fn find(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
+        let found = self.named(named, flag)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        match self.matching(usual).as_slice() {
+            [] => Ok(None),
+            [index] => Ok(Some(*index)),
+            [first, second, ..] => {
+                let name = |index: &usize| OneLine(self.0.get(*index).copied().unwrap_or_default());
+                let fault = format!("both `{}` and `{}` could be meant: name one", name(first), name(second));
+                bail!("{flag}: columns are {}: {fault}", self.listed())
+            }
+        }
+    }
+
+    /// The column the user named, or else the first of the usual names that is there.
+    fn optional(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
+        let found = self.named(named, flag)?;
+        Ok(found.or_else(|| usual.iter().find_map(|name| self.matching(&[*name]).first().copied())))
+    }
+
+    fn named(&self, named: Option<&str>, flag: &str) -> Result<Option<usize>> {
+        let Some(named) = named else { return Ok(None) };
+        let mut found = self.0.iter().enumerate().filter(|(_, name)| **name == named);
+        let index = match (found.next(), found.next()) {
+            (Some((index, _)), None) => Ok(Some(index)),
+            (Some(_), Some(_)) => Err(anyhow::anyhow!("two columns are called `{named}`")),
+            (None, _) => Err(anyhow::anyhow!("no column is called `{named}`")),
+        };
+        index.with_context(|| format!("{flag}: columns are {}", self.listed()))
+    }
+
+    fn exact(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|column| *column == name)
+    }
+
+    fn either(&self, what: &str, advice: &str) -> Result<usize> {
+        match self.matching(&EITHER_NAMES).as_slice() {
+            [index] => Ok(*index),
+            _ => bail!("cannot tell the column of {what}: columns are {} ({advice})", self.listed()),
+        }
+    }
+
+    /// The columns whose name, case and white space aside, is one of `usual`.
+    fn matching(&self, usual: &[&str]) -> Vec<usize> {
+        let is_usual = |name: &str| usual.contains(&name.trim().to_lowercase().as_str());
+        self.0.iter().enumerate().filter(|(_, name)| is_usual(name)).map(|(index, _)| index).collect()
+    }
+
+    fn listed(&self) -> String {
+        let shown: Vec<String> = self.0.iter().take(LISTED).map(|name| OneLine(name).to_string()).collect();
+        let more = self.0.len().saturating_sub(LISTED);
+        if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+    }
+}
+
+/// How many columns a message lists.
+const LISTED: usize = 20;
+const PREDICTION_ADVICE: &str = "name it with --prediction-column";
+const GOLD_ADVICE: &str = "name it with --gold-column, or give the golds by --golds";

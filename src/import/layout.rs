@@ -1,0 +1,51 @@
+//! Which format a file has.
+
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+
+/// The formats of files of predictions or golds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A header line, fields parted by commas.
+    Csv,
+    /// A header line, fields parted by tabs.
+    Tsv,
+    /// One object a line; the samples of lmms-eval and lm-eval are such files.
+    Jsonl,
+    /// A list of objects, an object of answers by id, or one of RealCQA's records by chart.
+    Json,
+    /// The first sheet of an Excel workbook.
+    Xlsx,
+}
+
+/// A zip archive's first bytes.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+impl Layout {
+    /// The format of a file, told by its content, and by its name where that leaves a choice.
+    pub fn of(path: &Path, content: &[u8]) -> Self {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
+        match (extension.as_str(), text.first()) {
+            _ if content.starts_with(ZIP) => Self::Xlsx,
+            ("xlsx" | "xlsm", _) => Self::Xlsx,
+            ("csv", _) => Self::Csv,
+            ("tsv", _) => Self::Tsv,
+            (_, Some(b'[')) => Self::Json,
+            ("jsonl" | "ndjson", _) => Self::Jsonl,
+            (_, Some(b'{')) if has_several_values(text) => Self::Jsonl,
+            (_, Some(b'{')) | ("json", _) => Self::Json,
+            _ if text.split(|byte| *byte == b'\n').next().unwrap_or_default().contains(&b'\t') => Self::Tsv,
+            _ => Self::Csv,
+        }
+    }
+}
+
+/// Whether one JSON value follows another, as in JSONL.
+fn has_several_values(text: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>();
+    let first = values.next();
+    let rest = text.get(values.byte_offset()..).unwrap_or_default();
+    matches!(first, Some(Ok(_))) && !rest.trim_ascii().is_empty()
+}

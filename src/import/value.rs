@@ -1,0 +1,130 @@
+//! JSON values as answers: what a file means by a string, a number, a list.
+
+use anyhow::{Context, Result, bail};
+use serde_json::value::RawValue;
+
+/// How deep lists may lie in a prediction.
+const DEPTH: usize = 8;
+
+/// A prediction: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), `true` and `false` become
+/// `True` and `False` (what Python prints), a list its text as a Python literal (`["A", 2]`), `null` none.
+///
+/// # Errors
+/// An object, a broken string, lists nested deeper than [`DEPTH`].
+pub(super) fn prediction(raw: &RawValue) -> Result<Option<String>> {
+    match raw.get().as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => string(raw).map(Some),
+        _ => {
+            let mut literal = String::new();
+            write_literal(raw, 0, &mut literal)?;
+            Ok(Some(literal))
+        }
+    }
+}
+
+fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        // Written anew, because Python reads `\/` otherwise.
+        Some(b'"') => out.push_str(&serde_json::to_string(&string(raw)?).context("not a proper string")?),
+        Some(b'[') if depth == DEPTH => bail!("lists nested deeper than {DEPTH}"),
+        Some(b'[') => {
+            out.push('[');
+            for (index, item) in items(raw)?.into_iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                write_literal(item, depth + 1, out)?;
+            }
+            out.push(']');
+        }
+        Some(b'{') => bail!("an object is no answer; it must be a string, a number, true, false, null or a list"),
+        Some(b'n') => out.push_str("None"),
+        Some(b't') => out.push_str("True"),
+        Some(b'f') => out.push_str("False"),
+        _ => out.push_str(text),
+    }
+    Ok(())
+}
+
+/// What an evaluation harness logs as a question's responses: a text, `[text]` or `[[text, ...]]`. The first text
+/// counts; the flag says whether there are others.
+///
+/// # Errors
+/// Anything else, such as the log-likelihoods of a multiple-choice task.
+pub(super) fn response(raw: &RawValue) -> Result<(Option<String>, bool)> {
+    let (mut raw, mut several) = (raw, false);
+    for _ in 0..DEPTH {
+        match raw.get().as_bytes().first() {
+            Some(b'[') => {
+                let list = items(raw)?;
+                several |= list.len() > 1;
+                raw = list.first().context("an empty list of responses")?;
+            }
+            Some(b'"') => return Ok((Some(string(raw)?), several)),
+            Some(b'n') => return Ok((None, several)),
+            _ => break,
+        }
+    }
+    bail!("neither a text nor a list of texts (the log-likelihoods of a multiple-choice task are no answers)")
+}
+
+/// An id, which some files write as a number.
+///
+/// # Errors
+/// Neither a string nor a number.
+pub(super) fn id(raw: &RawValue) -> Result<String> {
+    match raw.get().as_bytes().first() {
+        Some(b'"') => string(raw),
+        Some(b'-' | b'0'..=b'9') => Ok(raw.get().to_owned()),
+        _ => bail!("it must be a string or a number"),
+    }
+}
+
+/// The text of a string; nothing for any other value.
+pub(super) fn text(raw: &RawValue) -> Option<String> {
+    raw.get().starts_with('"').then(|| string(raw).ok()).flatten()
+}
+
+fn string(raw: &RawValue) -> Result<String> {
+    serde_json::from_str(raw.get()).context("not a proper string")
+}
+
+fn items(raw: &RawValue) -> Result<Vec<&RawValue>> {
+    serde_json::from_str(raw.get()).context("not a proper list")
+}
+
+/// Python's `json` writes `NaN`, `Infinity` and `-Infinity`, which are no JSON: a copy of `json` with their Python
+/// texts (`"nan"`, `"inf"`, `"-inf"`) in their places. Lines keep their numbers.
+pub(super) fn without_nan(json: &str) -> String {
+    const TEXTS: [(&str, &str); 3] = [("NaN", "\"nan\""), ("Infinity", "\"inf\""), ("-Infinity", "\"-inf\"")];
+    let mut plain = String::with_capacity(json.len() + json.len() / 8);
+    let (mut rest, mut quoted) = (json, false);
+    while let Some(at) = rest.find(['"', '\\', '\n', 'N', 'I', '-']) {
+        let (before, tail) = rest.split_at(at);
+        plain.push_str(before);
+        let replaced = TEXTS.iter().find(|(name, _)| !quoted && tail.starts_with(name));
+        let step = match (replaced, tail.as_bytes().first()) {
+            (Some((name, text)), _) => {
+                plain.push_str(text);
+                rest = tail.get(name.len()..).unwrap_or_default();
+                continue;
+            }
+            // The escaped character cannot end the string.
+            (None, Some(b'\\')) => 1 + tail.chars().nth(1).map_or(0, char::len_utf8),
+            (None, Some(b'"')) => {
+                quoted = !quoted;
+                1
+            }
+            // No string has a bare line end: whatever is wrong with a line stays in it.
+            (None, Some(b'\n')) => {
+                quoted = false;
+                1
+            }
+            _ => 1,
+        };
+        let (passed, after) = tail.split_at(step);
+        plain.push_str(passed);
+        rest = after;
+    }
+    plain + rest
+}

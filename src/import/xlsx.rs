@@ -1,0 +1,104 @@
+//! The first sheet of an Excel workbook, as VLMEvalKit writes its results.
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result, anyhow};
+use calamine::{DataRef, Reader, Xlsx, XlsxError};
+
+use super::columns::{Columns, Scope};
+use super::problem::Unit;
+use super::table::{Row, Table};
+use crate::sample::{Gold, Prediction};
+
+/// The rows below the first that holds anything, which is the header. Cells are read one after another: a sheet may
+/// name a cell at the far end of all rows and columns.
+///
+/// # Errors
+/// No workbook, columns that cannot be told, no rows.
+pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
+    let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| fault(&error))?;
+    let sheet = workbook.sheet_names().into_iter().next().context("the workbook has no sheet")?;
+    let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(|error| fault(&error))?;
+    let mut sheet = Sheet { scope, columns: None, table: Table::of(Unit::Row) };
+    let mut row: Vec<(u32, String)> = Vec::new();
+    let mut number = 0;
+    while let Some(cell) = cells.next_cell().map_err(|error| fault(&error))? {
+        let (at, column) = cell.get_position();
+        if at != number {
+            sheet.add(number, &row)?;
+            row.clear();
+            number = at;
+        }
+        if *cell.get_value() != DataRef::Empty {
+            row.push((column, shown(cell.get_value())));
+        }
+    }
+    sheet.add(number, &row)?;
+    sheet.table.finish("no rows below the header")
+}
+
+struct Sheet<'a> {
+    scope: Scope<'a>,
+    /// Where what stands, once the header was met, and the sheet's column of each header cell.
+    columns: Option<(Columns, Vec<u32>)>,
+    table: Table,
+}
+
+impl Sheet<'_> {
+    /// Adds the row with the index `at`, from 0.
+    fn add(&mut self, at: u32, row: &[(u32, String)]) -> Result<()> {
+        if row.is_empty() {
+            return Ok(());
+        }
+        let Some((columns, places)) = &self.columns else {
+            let header: Vec<&str> = row.iter().map(|(_, name)| name.as_str()).collect();
+            let columns = Columns::find(&header, self.scope)?;
+            self.columns = Some((columns, row.iter().map(|(column, _)| *column).collect()));
+            return Ok(());
+        };
+        // An empty cell is not stored.
+        let cell = |index: Option<usize>| {
+            let column = index.and_then(|index| places.get(index))?;
+            let found = row.iter().find(|(at, _)| at == column);
+            Some(found.map(|(_, text)| text.clone()).unwrap_or_default())
+        };
+        let number = at as usize + 1;
+        let filled = Row {
+            prediction: cell(columns.prediction).map(Prediction),
+            gold: cell(columns.gold).map(Gold::Text),
+            question: cell(columns.question),
+            answer_type: cell(columns.answer_type).and_then(|text| self.table.answer_type(number, &text)),
+            ..Row::default()
+        };
+        let id = cell(columns.id);
+        self.table.push(number, id, filled);
+        Ok(())
+    }
+}
+
+/// A cell as people see it: 5 for a whole number, though a workbook stores all numbers as floats.
+fn shown(cell: &DataRef<'_>) -> String {
+    match cell {
+        DataRef::Int(number) => number.to_string(),
+        // Beyond 1e15, where floats skip whole numbers, the shortest form that is the same number.
+        DataRef::Float(number) if number.abs() >= 1e15 => format!("{number:e}"),
+        DataRef::Float(number) => number.to_string(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
+        DataRef::SharedString(text) => (*text).to_owned(),
+        DataRef::Bool(true) => "True".to_owned(),
+        DataRef::Bool(false) => "False".to_owned(),
+        DataRef::DateTime(date) => {
+            let (year, month, day, hour, minute, second, _) = date.to_ymd_hms_milli();
+            match (hour, minute, second) {
+                (0, 0, 0) => format!("{year:04}-{month:02}-{day:02}"),
+                _ => format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"),
+            }
+        }
+        DataRef::Error(error) => error.to_string(),
+        DataRef::Empty => String::new(),
+    }
+}
+
+fn fault(error: &XlsxError) -> anyhow::Error {
+    anyhow!("cannot read the file as an Excel workbook (.xlsx): {error}")
+}
