@@ -1,109 +1,180 @@
-//! `score` on good and bad files.
+//! `chartbench score` as its users see it.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use chartbench::cmd::score::{Args, table};
-use chartbench::report::table::{Cell, Format};
-use clap::Parser;
+use serde_json::Value;
 
-#[derive(Parser)]
-struct Cli {
-    #[command(flatten)]
-    score: Args,
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn parse(args: &[&str]) -> Args {
-    Cli::parse_from([&["score"], args].concat()).score
+/// Runs `score` in `folder`.
+fn score(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
+    command.arg("score").args(args).current_dir(folder).output().unwrap()
 }
 
-/// A CSV file of these bytes, and its directory that must outlive it.
-fn csv(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("answers.csv");
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
 }
 
-/// The error of scoring a file of these bytes, from the file's name on.
-fn error(bytes: &[u8], flags: &[&str]) -> String {
-    let (folder, path) = csv(bytes);
-    let error = table(&parse(&[&[path.to_str().unwrap()], flags].concat())).unwrap_err();
-    format!("{error:#}").replace(&format!("{}/", folder.path().display()), "")
+fn snapshot(name: &str, content: &str) {
+    insta::with_settings!({snapshot_path => root("snapshots"), prepend_module_to_snapshot => true}, {
+        insta::assert_snapshot!(name, content);
+    });
 }
 
-/// A file's scores under the `study` convention, as (questions, EM, relaxed, ANLS).
-fn study(path: &Path, flags: &[&str]) -> (i64, [String; 3]) {
-    let args = [&[path.to_str().unwrap(), "--convention", "study"], flags].concat();
-    let table = table(&parse(&args)).unwrap();
-    let [_, Cell::Integer(count), _, metrics @ ..] = table.rows[0].as_slice() else { panic!("{table:?}") };
-    let shown = |cell: &Cell| match cell {
-        Cell::Decimal(value, digits) => format!("{value:.digits$}"),
-        other => panic!("{other:?}"),
-    };
-    (*count, [shown(&metrics[0]), shown(&metrics[1]), shown(&metrics[2])])
-}
+/// Answers that tell the conventions apart.
+const PAIRS: &str = "id,question,prediction,label\n\
+    year,In which year was it highest?,2008,2010\n\
+    percent,,50,50%\n\
+    negative,,-10,-10\n\
+    case,,line chart,Line chart\n\
+    zero,,0.0,0\n\
+    comma,,\"1,234\",1234\n\
+    half,,21,20\n\
+    empty,,,\n";
 
 #[test]
 fn the_studys_published_predictions_give_its_scores() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/seed-results/matcha-base-after.csv");
+    let path = root("../shared/data/seed-results/matcha-base-after.csv");
     if !path.exists() {
         println!("skipped: {} is not here", path.display());
         return;
     }
-    assert_eq!(study(&path, &[]), (4240, ["80.189", "80.259", "81.891"].map(String::from)));
-}
-
-#[test]
-fn scores_stand_in_a_row_for_each_convention() {
-    let (_folder, path) = csv(b"id,Label,Prediction\n1,100,105\n2,\"a, b\",\"A, b\"\n3,,\n4,Yes,No\n");
-    let mut table = table(&parse(&[path.to_str().unwrap()])).unwrap();
-    for row in &mut table.rows {
-        row[0] = Cell::text("answers.csv");
-    }
-    let text = format!("{}\n{}", table.render(Format::Table).unwrap(), table.render(Format::Json).unwrap());
-    let snapshots = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
-    insta::with_settings!({snapshot_path => snapshots, prepend_module_to_snapshot => true}, {
-        insta::assert_snapshot!("a_row_for_each_convention", text);
-    });
-}
-
-#[test]
-fn columns_are_told_by_name_or_flag() {
-    for header in ["\u{feff}predictions,labels", "answer,gold", " Pred ,answers", "predicted_answer,ground_truth"] {
-        let (_folder, path) = csv(format!("{header}\nyes,Yes\n-1,-1\n").as_bytes());
-        assert_eq!(study(&path, &[]).1, ["100.000", "50.000", "100.000"].map(String::from), "{header}");
-    }
-    let (_folder, path) = csv(b"prediction,mine,truth\nno,yes,yes\n");
-    let flags = ["--prediction-column", "mine", "--gold-column", "truth"];
-    assert_eq!(study(&path, &flags).1[0], "100.000");
-}
-
-#[test]
-fn bad_files_are_refused_in_one_line() {
-    let cases: [(&[u8], &[&str]); 13] = [
-        (b"", &[]),
-        (b"prediction,label\n", &[]),
-        (b"prediction,label\na,b\nc\n", &[]),
-        (b"prediction,label\na,b\nc,d,e\n", &[]),
-        (b"prediction,label\na,b\n\xff,d\n", &[]),
-        (b"prediction,\xfflabel\na,b\n", &[]),
-        (b"x,y\na,b\n", &[]),
-        (b"x,label\na,b\n", &[]),
-        (b"prediction,x\na,b\n", &[]),
-        (b"prediction,pred,label\na,b,c\n", &[]),
-        (b"prediction,label\na,b\n", &["--gold-column", "truth"]),
-        (b"prediction,label\na,b\n", &["--gold-column", "prediction"]),
-        (b"prediction,label\na,b\n", &["--convention", "studdy"]),
+    let output = score(Path::new("."), &[path.to_str().unwrap(), "--matrix", "--format", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let matrix: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let value = |name: &str| {
+        let row = matrix["values"].as_array().unwrap().iter().find(|row| row["score"] == name).unwrap();
+        format!("{:.2}", row[path.to_str().unwrap()].as_f64().unwrap())
+    };
+    let published = [
+        ("study.exact_match", "80.19"),
+        ("study.relaxed", "80.26"),
+        ("pix2struct.relaxed", "80.24"),
+        ("study.anls", "81.89"),
+        ("lmms-eval.anls", "82.39"),
     ];
-    let errors = cases.map(|(bytes, flags)| error(bytes, flags)).join("\n");
-    let snapshots = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
-    insta::with_settings!({snapshot_path => snapshots, prepend_module_to_snapshot => true}, {
-        insta::assert_snapshot!("bad_files_are_refused_in_one_line", errors);
-    });
+    for (name, expected) in published {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    // Every difference is explained to the last question: the points of the rules add up to it.
+    for (name, against) in [("study.relaxed", "pix2struct.relaxed"), ("lmms-eval.anls", "pix2struct.anls")] {
+        let full = |name: &str| {
+            let row = matrix["values"].as_array().unwrap().iter().find(|row| row["score"] == name).unwrap();
+            row[path.to_str().unwrap()].as_f64().unwrap()
+        };
+        let rows = matrix["differences"].as_array().unwrap().iter().filter(|row| row["score"] == name);
+        let points: f64 = rows.map(|row| row["points"].as_f64().unwrap()).sum();
+        assert!((points - (full(name) - full(against))).abs() < 1e-9, "{name}: {points}");
+    }
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    let error = format!("{:#}", table(&parse(&["nowhere.csv"])).unwrap_err());
-    assert!(error.starts_with("nowhere.csv: cannot open the file: "), "{error}");
+fn every_convention_has_a_row() {
+    let folder = folder(&[("a.csv", PAIRS)]);
+    let output = score(folder.path(), &["a.csv"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    snapshot("a_row_for_each_convention", &text(&output.stdout));
+}
+
+#[test]
+fn a_matrix_shows_flips_and_causes() {
+    let other = PAIRS.replace(",0.0,", ",0,").replace("\"1,234\",1234", "9,1234");
+    let folder = folder(&[("a.csv", PAIRS), ("b.csv", &other)]);
+    let output = score(folder.path(), &["a.csv", "b.csv", "--matrix"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    snapshot("matrix_of_two_files", &text(&output.stdout));
+}
+
+#[test]
+fn every_question_is_a_line_of_json() {
+    let folder = folder(&[("a.csv", PAIRS)]);
+    let output = score(folder.path(), &["a.csv", "--per-question", "--format", "jsonl"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let line: Value = serde_json::from_str(lines.lines().next_back().unwrap()).unwrap();
+    assert_eq!((&line["id"], &line["gold"], &line["prediction"]), (&"empty".into(), &"".into(), &"".into()));
+    assert_eq!(line["scores"]["pix2struct.anls"], "ERR:ZeroDivisionError");
+    assert_eq!(line["scores"]["realcqa.accuracy"], Value::Null);
+    assert_eq!(line["scores"]["chartbench.strict"], 1.0);
+    snapshot("per_question", &lines);
+    // What one command writes the other reads.
+    std::fs::write(folder.path().join("scores.jsonl"), &output.stdout).unwrap();
+    let verified = score(folder.path(), &["scores.jsonl", "--verify"]);
+    assert!(verified.status.code() == Some(1), "the year depends on a question that the lines do not hold");
+    assert_eq!(text(&verified.stderr), "scores.jsonl: 8 pairs, 168 recorded scores, 2 differ\n");
+}
+
+#[test]
+fn an_answer_is_explained_step_by_step() {
+    let folder = folder(&[("a.csv", PAIRS)]);
+    let output = score(folder.path(), &["a.csv", "--explain", "year", "--explain", "percent"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    snapshot("explanations", &text(&output.stdout));
+}
+
+#[test]
+fn golds_are_joined_by_id_and_what_does_not_fit_is_told() {
+    let golds = "id,gold\na,1\nb,2\nc,3\n";
+    let predictions = "{\"id\":\"a\",\"prediction\":\"1\"}\n{\"id\":\"b\",\"prediction\":\"2\"}\n{\"id\":\"b\",\"prediction\":\"9\"}\n\
+                       {\"id\":\"x\",\"prediction\":\"5\"}\n";
+    let folder = folder(&[("golds.csv", golds), ("p.jsonl", predictions)]);
+    let args = ["p.jsonl", "--golds", "golds.csv", "--convention", "chartbench", "--format", "csv"];
+    let output = score(folder.path(), &args);
+    assert_eq!(output.status.code(), Some(1), "finished, with problems");
+    snapshot("golds_by_id", &format!("{}{}", text(&output.stderr), text(&output.stdout)));
+}
+
+#[test]
+fn mistakes_are_told_in_one_line() {
+    let folder = folder(&[
+        ("a.csv", PAIRS),
+        ("pairs.jsonl", "{\"gold\":\"1\",\"prediction\":\"1\",\"scores\":{\"study.f1\":1}}\n"),
+    ]);
+    let cases: [&[&str]; 8] = [
+        &["a.csv", "--convention", "studdy"],
+        &["a.csv", "--explain", "nobody"],
+        &["nowhere.csv"],
+        &["a.csv", "--gold-column", "truth"],
+        &["a.csv", "--golds", "nowhere.csv"],
+        &["a.csv", "--benchmark", "chartqa"],
+        &["a.csv", "--verify"],
+        &["pairs.jsonl", "--verify"],
+    ];
+    let errors: Vec<String> = cases
+        .iter()
+        .map(|args| {
+            let output = score(folder.path(), args);
+            assert_eq!(output.status.code(), Some(2), "{args:?}");
+            assert!(output.stdout.is_empty(), "{args:?}");
+            text(&output.stderr)
+        })
+        .collect();
+    assert!(errors.iter().all(|error| error.lines().count() == 1));
+    snapshot("mistakes", &errors.concat());
+}
+
+#[test]
+fn recorded_scores_are_verified() {
+    let line = |x: f64| {
+        format!("{{\"target\":\"100\",\"prediction\":\"105\",\"scores\":{{\"p2s\":{x},\"study.anls\":0.6667}}}}\n")
+    };
+    let folder = folder(&[("good.jsonl", &line(1.0)), ("bad.jsonl", &line(0.0))]);
+    let good = score(folder.path(), &["good.jsonl", "--verify"]);
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    let bad = score(folder.path(), &["bad.jsonl", "--verify", "--format", "csv"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert_eq!(text(&bad.stdout), "line,score,gold,prediction,recorded,here\n1,p2s,100,105,0,1\n");
 }

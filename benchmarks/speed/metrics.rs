@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use chartbench::metric::{CONVENTIONS, Summary};
+use chartbench::metric::{CONVENTIONS, Pair, Summary};
 use chartbench::sample::{Gold, Prediction};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -24,7 +24,7 @@ fn score(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(answers.len() as u64));
     for convention in CONVENTIONS {
         group.bench_function(convention.name, |bencher| {
-            let scores = || answers.iter().map(|(gold, answer)| convention.score(gold, answer));
+            let scores = || answers.iter().map(|(gold, answer)| convention.score(&Pair::new(gold, answer)));
             bencher.iter(|| black_box(Summary::of(scores())));
         });
     }

@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 /// The convention of tables when `--convention` does not name one.
-const DEFAULT_CONVENTION: &str = "pix2struct";
+const DEFAULT_CONVENTION: &str = "chartbench";
 
 /// How a command that did not err ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ impl Rules for RealCqaCorrected {
                 Score::Value(ndcg(&golds(pair.gold), &items(prediction))),
             ),
         };
-        trace.step(Metric::Accuracy, rule, || format!("{:?} and {prediction:?}: {accuracy:?}", pair.gold.text()));
+        trace.step(Metric::Accuracy, rule, || format!("{:?} and {prediction:?}", pair.gold.text()));
         Scores::new(Self::METRICS, [accuracy])
     }
 }

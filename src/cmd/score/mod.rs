@@ -1,201 +1,303 @@
-//! `score`: scores predictions made elsewhere, under one or all metric conventions.
+//! `score`: scores predictions made elsewhere, or stored runs, under one or all metric conventions.
 
 pub mod verify;
 
-use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::verify::verify;
 use super::{Status, print};
-use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary};
+use crate::config::Benchmark;
+use crate::dataset::{self, Split};
+use crate::import::{self, Answered, ColumnNames, Golds, Options};
+use crate::metric::{CONVENTIONS, Convention, Metric, Pair};
+use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::table::{Cell, Column, Format, Table};
-use crate::sample::{Gold, Prediction};
+use crate::report::{Entry, Matrix, explain, per_question, per_question_jsonl, splice, tally};
 
-/// Scores the predictions of CSV files with a header line, one column of predictions and one of gold answers.
+/// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
+/// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
 ///
 /// Metrics are in percent. `errors` counts the questions on which the convention's original raises an exception
 /// instead of a score (pix2struct's ANLS of two empty texts divides by zero); they count as 0.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// CSV files with a prediction column and a gold answer column.
+    /// Files of predictions, RealCQA prediction folders, or run directories
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The metric convention, or `all`.
+    /// The metric convention, or `all`
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
-    /// The column of predictions, if its name does not tell.
+    /// All conventions side by side: values, files that change places, and the rules behind every difference from
+    /// --convention [default there: pix2struct]
+    #[arg(long, conflicts_with_all = ["per_question", "explain", "verify"])]
+    matrix: bool,
+    /// Every question's scores (with --format jsonl one object a line)
+    #[arg(long, conflicts_with_all = ["explain", "verify"])]
+    per_question: bool,
+    /// What each convention did to the answer with this id, step by step; may be given again
+    #[arg(long, value_name = "ID", conflicts_with = "verify")]
+    explain: Vec<String>,
+    /// Score the pairs of a JSON lines file anew and compare with the scores it records
+    #[arg(long)]
+    verify: bool,
+    /// Gold answers kept elsewhere: any file with ids and gold answers
+    #[arg(long, value_name = "FILE", conflicts_with = "benchmark")]
+    golds: Option<PathBuf>,
+    /// Gold answers of a benchmark's test questions
+    #[arg(long, value_name = "NAME")]
+    benchmark: Option<String>,
+    /// Where the benchmark's data set is
+    #[arg(long, value_name = "PATH", requires = "benchmark")]
+    data: Option<PathBuf>,
+    /// The column (or key) of ids, if its name does not tell
+    #[arg(long, value_name = "COLUMN")]
+    id_column: Option<String>,
+    /// The column of predictions
     #[arg(long, value_name = "COLUMN")]
     prediction_column: Option<String>,
-    /// The column of gold answers, if its name does not tell.
+    /// The column of gold answers
     #[arg(long, value_name = "COLUMN")]
     gold_column: Option<String>,
-    /// The form of the table.
+    /// The column of questions
+    #[arg(long, value_name = "COLUMN")]
+    question_column: Option<String>,
+    /// The column of answer types
+    #[arg(long, value_name = "COLUMN")]
+    answer_type_column: Option<String>,
+    /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Also put the output, as Markdown, between the markers of FILE
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "verify"])]
+    splice: Option<PathBuf>,
 }
 
-/// Prints the scores of every file.
+/// What a file gave: its answers under the name that tables show, and whether all of them are there.
+struct Source {
+    name: String,
+    answers: Vec<Answered>,
+    problems: Vec<String>,
+}
+
+/// Prints what is asked for.
 ///
 /// # Errors
-/// As [`table`], and when standard output cannot be written.
+/// A file that cannot be read, an unknown convention or id; a file that is to be spliced and has no markers.
 pub fn run(args: &Args) -> Result<Status> {
-    print(&table(args)?.render(args.format)?)?;
-    Ok(Status::Done)
+    if args.verify {
+        return run_verify(args);
+    }
+    let conventions = conventions(args)?;
+    let sources = read(args)?;
+    for source in &sources {
+        source.problems.iter().for_each(|problem| eprintln!("{}: {problem}", source.name));
+    }
+    if args.explain.is_empty() {
+        let streamed = args.per_question && args.format == Format::Jsonl && args.splice.is_none();
+        if streamed { stream(&sources, &conventions)? } else { show(args, &sources, &conventions)? }
+    } else {
+        print(&explanations(args, &sources, &conventions)?)?;
+    }
+    let whole = sources.iter().all(|source| source.problems.is_empty());
+    Ok(if whole { Status::Done } else { Status::Failures })
+}
+
+fn run_verify(args: &Args) -> Result<Status> {
+    let mut status = Status::Done;
+    for file in &args.files {
+        let verified = verify(file)?;
+        if !verified.differences.rows.is_empty() {
+            print(&verified.differences.render(args.format)?)?;
+            status = Status::Failures;
+        }
+        let differ = verified.differences.rows.len();
+        eprintln!("{}: {} pairs, {} recorded scores, {differ} differ", file.display(), verified.pairs, verified.scores);
+    }
+    Ok(status)
+}
+
+fn conventions(args: &Args) -> Result<Vec<&'static Convention>> {
+    Ok(match args.convention.as_str() {
+        "all" => CONVENTIONS.iter().collect(),
+        name => vec![Convention::named(name)?],
+    })
+}
+
+fn read(args: &Args) -> Result<Vec<Source>> {
+    let columns = ColumnNames {
+        id: args.id_column.clone(),
+        prediction: args.prediction_column.clone(),
+        gold: args.gold_column.clone(),
+        question: args.question_column.clone(),
+        answer_type: args.answer_type_column.clone(),
+    };
+    let golds = match (&args.golds, &args.benchmark) {
+        (Some(file), _) => Some(Golds::read(file, &columns, None)?),
+        (None, Some(name)) => {
+            let benchmark = Benchmark::find(name)?;
+            Some(Golds::of(&dataset::load(&benchmark, args.data.as_deref(), Split::Test)?))
+        }
+        (None, None) => None,
+    };
+    let options = Options { columns, layout: None, golds };
+    let mut sources = Vec::new();
+    for path in &args.files {
+        if path.join("run.toml").exists() {
+            sources.extend(stored(path)?);
+        } else {
+            let imported = import::read(path, &options)?;
+            let problems = imported.problems.iter().map(ToString::to_string).collect();
+            sources.push(Source { name: path.display().to_string(), answers: imported.answers, problems });
+        }
+    }
+    Ok(sources)
+}
+
+/// The adapters of a stored run, each as a source `RUN/ADAPTER`.
+fn stored(path: &Path) -> Result<Vec<Source>> {
+    let run = StoredRun::read(path)?;
+    let sources = run.predictions.into_iter().map(|(adapter, records)| {
+        let missing = run.manifest.benchmark.questions.saturating_sub(records.len());
+        let failed =
+            records.iter().filter_map(|record| Some(format!("{}: failed: {}", record.id, record.error.as_ref()?)));
+        let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
+        Source {
+            name: format!("{}/{adapter}", run.manifest.name),
+            problems: failed.chain(unasked).collect(),
+            answers: records.into_iter().map(answered).collect(),
+        }
+    });
+    Ok(sources.collect())
+}
+
+fn answered(record: PredictionRecord) -> Answered {
+    Answered {
+        id: record.id,
+        gold: record.gold,
+        prediction: record.prediction,
+        question: Some(record.question),
+        answer_type: record.answer_type,
+    }
+}
+
+fn entry(answered: &Answered) -> Entry<'_> {
+    let pair = Pair {
+        gold: &answered.gold,
+        prediction: answered.prediction.as_ref(),
+        question: answered.question.as_deref(),
+        answer_type: answered.answer_type,
+    };
+    Entry { id: &answered.id, pair }
+}
+
+fn entries(source: &Source) -> Vec<Entry<'_>> {
+    source.answers.iter().map(entry).collect()
+}
+
+/// Writes every question's scores to stdout as they come.
+fn stream(sources: &[Source], conventions: &[&Convention]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for source in sources {
+        per_question_jsonl(&entries(source), conventions, |lines| {
+            stdout.write_all(lines).context("cannot write to standard output")
+        })?;
+    }
+    stdout.flush().context("cannot write to standard output")
+}
+
+fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) -> Result<()> {
+    let render: Box<dyn Fn(Format) -> Result<String>> = if args.matrix {
+        let reference = match conventions {
+            [only] => only,
+            _ => Convention::named("pix2struct")?,
+        };
+        let files: Vec<_> = sources.iter().map(|source| (source.name.clone(), entries(source))).collect();
+        let matrix = Matrix::new(&files, reference);
+        Box::new(move |format| matrix.render(format))
+    } else {
+        let table = if args.per_question { questions(sources, conventions)? } else { summary(sources, conventions) };
+        Box::new(move |format| table.render(format))
+    };
+    if let Some(file) = &args.splice {
+        let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let spliced = splice(&document, &command(args), &render(Format::Markdown)?)
+            .with_context(|| format!("cannot splice into {}", file.display()))?;
+        write_atomically(file, spliced.as_bytes())?;
+    }
+    print(&render(args.format)?)
+}
+
+/// The command that makes the spliced text again.
+fn command(args: &Args) -> String {
+    let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let what = if args.matrix {
+        " --matrix"
+    } else if args.per_question {
+        " --per-question"
+    } else {
+        ""
+    };
+    let convention =
+        if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
+    format!("chartbench score {}{what}{convention} --splice FILE", files.join(" "))
+}
+
+/// Every question's scores; of several files their ids are `FILE: ID`.
+fn questions(sources: &[Source], conventions: &[&Convention]) -> Result<Table> {
+    let mut tables = sources.iter().map(|source| {
+        let mut table = per_question(&entries(source), conventions);
+        if sources.len() > 1 {
+            table.columns.insert(0, Column::left("file"));
+            table.rows.iter_mut().for_each(|row| row.insert(0, Cell::text(&source.name)));
+        }
+        table
+    });
+    let mut first = tables.next().context("no file to score")?;
+    tables.for_each(|table| first.rows.extend(table.rows));
+    Ok(first)
 }
 
 /// One row for each file and convention; metrics in percent.
-///
-/// # Errors
-/// Names the file, and the line in it where there is one, that cannot be read as CSV in UTF-8, has ragged rows or none
-/// at all, or whose columns cannot be told; names the known conventions when the one asked for is none of them.
-pub fn table(args: &Args) -> Result<Table> {
-    let conventions: Vec<&Convention> = match args.convention.as_str() {
-        "all" => CONVENTIONS.iter().collect(),
-        name => vec![Convention::named(name)?],
-    };
+fn summary(sources: &[Source], conventions: &[&Convention]) -> Table {
+    let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
+    metrics.sort_unstable();
+    metrics.dedup();
     let mut rows = Vec::new();
-    for file in &args.files {
-        let answers = read(file, args).with_context(|| file.display().to_string())?;
-        for convention in &conventions {
-            let scores = answers.iter().map(|(gold, prediction)| convention.score(&Pair::new(gold, prediction)));
-            let summary = Summary::of(scores).with_context(|| format!("{}: no rows to score", file.display()))?;
-            rows.push(row(file, convention, &summary));
+    for source in sources {
+        for (convention, summary) in conventions.iter().zip(tally(&entries(source), conventions)) {
+            let means = metrics.iter().map(|metric| summary.mean(*metric));
+            let means = means.map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 3)));
+            let own = [Cell::text(&source.name), Cell::count(summary.count), Cell::text(convention.name)];
+            rows.push(own.into_iter().chain(means).chain([Cell::count(summary.errors)]).collect());
         }
     }
-    let columns = vec![
-        Column::left("file"),
-        Column::right("questions"),
-        Column::left("convention"),
-        Column::right("EM"),
-        Column::right("relaxed"),
-        Column::right("ANLS"),
-        Column::right("errors"),
-    ];
-    Ok(Table { title: String::new(), columns, rows })
+    let own = [Column::left("file"), Column::right("questions"), Column::left("convention")];
+    let metrics = metrics.iter().map(|metric| Column::right(metric.name()));
+    let columns = own.into_iter().chain(metrics).chain([Column::right("errors")]).collect();
+    Table { title: String::new(), columns, rows }
 }
 
-fn row(file: &Path, convention: &Convention, summary: &Summary) -> Vec<Cell> {
-    vec![
-        Cell::text(file.display().to_string()),
-        Cell::count(summary.count),
-        Cell::text(convention.name),
-        Cell::Decimal(summary.mean(Metric::ExactMatch).unwrap_or(f64::NAN), 3),
-        Cell::Decimal(summary.mean(Metric::RelaxedAccuracy).unwrap_or(f64::NAN), 3),
-        Cell::Decimal(summary.mean(Metric::Anls).unwrap_or(f64::NAN), 3),
-        Cell::count(summary.errors),
-    ]
-}
-
-/// Every row's gold answer and prediction. Fields are taken as they stand, white space included.
-fn read(path: &Path, args: &Args) -> Result<Vec<(Gold, Prediction)>> {
-    let mut reader = csv::Reader::from_reader(File::open(path).context("cannot open the file")?);
-    let header = reader.headers().map_err(located)?.clone();
-    ensure!(!header.is_empty(), "the file is empty");
-    let columns = Columns::find(&header, args)?;
-    let mut answers = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(located)?;
-        let field = |index: usize| record.get(index).unwrap_or_default();
-        answers.push((Gold::from(field(columns.gold)), Prediction(field(columns.prediction).to_owned())));
-    }
-    ensure!(!answers.is_empty(), "no rows below the header line");
-    Ok(answers)
-}
-
-/// A CSV error with the line it is about.
-fn located(error: csv::Error) -> anyhow::Error {
-    let line = error.position().map_or(1, csv::Position::line);
-    match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => anyhow::anyhow!("line {line}: not UTF-8 text (convert the file to UTF-8)"),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            anyhow::anyhow!("line {line}: {len} fields where the header line has {expected_len}")
+fn explanations(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Result<String> {
+    let mut texts = Vec::new();
+    for id in &args.explain {
+        let before = texts.len();
+        for source in sources {
+            let found = source.answers.iter().filter(|answered| answered.id == *id);
+            texts.extend(found.map(|answered| format!("{}: {}", source.name, explain(&entry(answered), conventions))));
         }
-        _ => anyhow::Error::new(error).context("cannot read the file as CSV"),
-    }
-}
-
-/// Where a file's answers stand.
-struct Columns {
-    gold: usize,
-    prediction: usize,
-}
-
-/// Names that tell a column of predictions, in lower case.
-const PREDICTION_NAMES: [&str; 8] =
-    ["prediction", "predictions", "predicted", "predicted_answer", "pred", "preds", "output", "response"];
-/// Names that tell a column of gold answers, in lower case.
-const GOLD_NAMES: [&str; 12] = [
-    "label",
-    "labels",
-    "gold",
-    "gold_answer",
-    "target",
-    "targets",
-    "reference",
-    "references",
-    "ground_truth",
-    "groundtruth",
-    "gt",
-    "expected",
-];
-/// Names that stand for the side the other columns leave open.
-const EITHER_NAMES: [&str; 2] = ["answer", "answers"];
-
-impl Columns {
-    fn find(header: &csv::StringRecord, args: &Args) -> Result<Self> {
-        let listed = || header.iter().collect::<Vec<_>>().join(", ");
-        let prediction = find(header, args.prediction_column.as_deref(), &PREDICTION_NAMES)
-            .with_context(|| format!("--prediction-column: columns are {}", listed()))?;
-        let gold = find(header, args.gold_column.as_deref(), &GOLD_NAMES)
-            .with_context(|| format!("--gold-column: columns are {}", listed()))?;
-        let (prediction, gold) = match (prediction, gold) {
-            (Some(prediction), Some(gold)) => (prediction, gold),
-            (Some(prediction), None) => (prediction, either(header, "gold answers", "--gold-column")?),
-            (None, Some(gold)) => (either(header, "predictions", "--prediction-column")?, gold),
-            (None, None) => bail!(
-                "cannot tell the columns of predictions and gold answers: columns are {} \
-                 (name them with --prediction-column and --gold-column)",
-                listed()
-            ),
-        };
-        ensure!(prediction != gold, "the predictions and the gold answers cannot be one column");
-        Ok(Self { gold, prediction })
-    }
-}
-
-/// The column the user named, or else the only one with a usual name.
-fn find(header: &csv::StringRecord, named: Option<&str>, usual: &[&str]) -> Result<Option<usize>> {
-    if let Some(named) = named {
-        let mut found = header.iter().enumerate().filter(|(_, name)| *name == named);
-        return match (found.next(), found.next()) {
-            (Some((index, _)), None) => Ok(Some(index)),
-            (Some(_), Some(_)) => bail!("two columns are called `{named}`"),
-            (None, _) => bail!("no column is called `{named}`"),
-        };
-    }
-    let found = matching(header, usual);
-    match found.as_slice() {
-        [] => Ok(None),
-        [index] => Ok(Some(*index)),
-        [first, second, ..] => {
-            bail!("both `{}` and `{}` could be meant: name one", &header[*first], &header[*second])
+        if texts.len() == before {
+            let some: Vec<&str> = sources
+                .iter()
+                .flat_map(|source| &source.answers)
+                .take(3)
+                .map(|answered| answered.id.as_str())
+                .collect();
+            bail!("--explain: no answer has the id `{id}` (ids are like {})", some.join(", "));
         }
     }
-}
-
-fn either(header: &csv::StringRecord, what: &str, flag: &str) -> Result<usize> {
-    match matching(header, &EITHER_NAMES).as_slice() {
-        [index] => Ok(*index),
-        _ => bail!(
-            "cannot tell the column of {what}: columns are {} (name it with {flag})",
-            header.iter().collect::<Vec<_>>().join(", ")
-        ),
-    }
-}
-
-/// The columns whose name, case and white space aside, is one of `usual`.
-fn matching(header: &csv::StringRecord, usual: &[&str]) -> Vec<usize> {
-    let is_usual = |name: &str| usual.contains(&name.trim().to_lowercase().as_str());
-    header.iter().enumerate().filter(|(_, name)| is_usual(name)).map(|(index, _)| index).collect()
+    ensure!(!texts.is_empty(), "--explain: nothing to explain");
+    Ok(texts.join("\n"))
 }

@@ -44,114 +44,112 @@ impl Rules for Chartbench {
     const METRICS: &'static [Metric] = &[Metric::Strict, Metric::Lenient];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let correct = |metric, item: fn(&str, &str, &Question<'_>) -> Verdict, trace: &mut _| {
-            let verdict = whole(pair, prediction, item);
-            Trace::step(trace, metric, verdict.rule, || {
-                format!("gold {:?}, prediction {prediction:?}: {}", pair.gold.text(), verdict.correct)
-            });
-            verdict.correct
-        };
-        let strict = correct(Metric::Strict, strict, trace);
-        // What is right as written is right.
+        let strict = Judge { metric: Metric::Strict, pair, trace: &mut *trace }.whole(prediction);
         let lenient = if strict {
             trace.step(Metric::Lenient, "right as written", String::new);
             true
         } else {
-            correct(Metric::Lenient, lenient, trace)
+            Judge { metric: Metric::Lenient, pair, trace }.whole(prediction)
         };
         Scores::new(Self::METRICS, [strict.into(), lenient.into()])
     }
 }
 
-/// What is known of the question.
-struct Question<'a> {
-    text: Option<&'a str>,
-    answer_type: Option<AnswerType>,
+/// One metric's rules at work on one answer.
+struct Judge<'a, T> {
+    metric: Metric,
+    pair: &'a Pair<'a>,
+    trace: &'a mut T,
 }
 
-/// Right or wrong, and by which rule.
-struct Verdict {
-    correct: bool,
-    rule: &'static str,
-}
+impl<T: Trace> Judge<'_, T> {
+    /// A whole answer: the same text, a list item by item, or one item.
+    fn whole(&mut self, prediction: &str) -> bool {
+        let gold = self.pair.gold.text();
+        if python::strip(&gold) == python::strip(prediction) {
+            return self.texts("the same text", &gold, prediction, true);
+        }
+        let Some(golds) = list::of_gold(self.pair.gold) else { return self.item(&gold, prediction) };
+        let predicted = list::of_prediction(prediction);
+        if golds.len() != predicted.len() {
+            self.trace.step(self.metric, "list: another number of items", || {
+                format!("{} in the gold answer, {} predicted", golds.len(), predicted.len())
+            });
+            return false;
+        }
+        let ranked = self.pair.answer_type == Some(AnswerType::RankedList);
+        let (golds, predicted) =
+            if ranked { (golds, predicted) } else { (list::sorted(golds), list::sorted(predicted)) };
+        let right = golds.iter().zip(&predicted).take_while(|(gold, predicted)| self.item(gold, predicted)).count();
+        let rule = if ranked { "list: every item in its place" } else { "list: every item, in any order" };
+        self.trace.step(self.metric, rule, || format!("the first {right} of {}", golds.len()));
+        right == golds.len()
+    }
 
-impl Verdict {
-    fn new(correct: bool, rule: &'static str) -> Self {
-        Self { correct, rule }
+    fn item(&mut self, gold: &str, prediction: &str) -> bool {
+        if self.metric == Metric::Strict {
+            self.as_written(gold, prediction)
+        } else {
+            self.normalised(gold, prediction)
+        }
     }
-}
 
-/// A whole answer: the same text, a list item by item, or one item.
-fn whole(pair: &Pair<'_>, prediction: &str, item: fn(&str, &str, &Question<'_>) -> Verdict) -> Verdict {
-    let gold = pair.gold.text();
-    if python::strip(&gold) == python::strip(prediction) {
-        return Verdict::new(true, "the same text");
+    fn as_written(&mut self, gold: &str, prediction: &str) -> bool {
+        let (gold, prediction) = (python::strip(gold), python::strip(prediction));
+        if gold == prediction {
+            return self.texts("the same text", gold, prediction, true);
+        }
+        let number = |text: &str| python::float(text).filter(|value| value.is_finite());
+        let (t, p) = match (gold.strip_suffix('%'), prediction.strip_suffix('%')) {
+            (Some(gold), Some(prediction)) => (number(gold), number(prediction)),
+            (None, None) => (number(gold), number(prediction)),
+            _ => (None, None),
+        };
+        match (t, p) {
+            (Some(t), Some(p)) => self.numbers(t, p, gold.ends_with('%')),
+            _ => self.texts("not the same text, nor two plain numbers", gold, prediction, false),
+        }
     }
-    let question = Question { text: pair.question, answer_type: pair.answer_type };
-    let Some(golds) = list::of_gold(pair.gold) else { return item(&gold, prediction, &question) };
-    let predicted = list::of_prediction(prediction);
-    if golds.len() != predicted.len() {
-        return Verdict::new(false, "list: another number of items");
-    }
-    let ranked = pair.answer_type == Some(AnswerType::RankedList);
-    let (golds, predicted) = if ranked { (golds, predicted) } else { (list::sorted(golds), list::sorted(predicted)) };
-    let correct = golds.iter().zip(&predicted).all(|(gold, predicted)| item(gold, predicted, &question).correct);
-    Verdict::new(correct, if ranked { "list: every item in its place" } else { "list: every item, in any order" })
-}
 
-/// One item as written.
-fn strict(gold: &str, prediction: &str, question: &Question<'_>) -> Verdict {
-    let (gold, prediction) = (python::strip(gold), python::strip(prediction));
-    if gold == prediction {
-        return Verdict::new(true, "the same text");
+    fn normalised(&mut self, gold: &str, prediction: &str) -> bool {
+        let (gold, prediction) = (text::plain(gold), text::plain(prediction));
+        if gold == prediction {
+            return self.texts("the same text once normalised", &gold, &prediction, true);
+        }
+        if let Some(truth) = text::truth(&gold) {
+            let right = text::truth(&prediction) == Some(truth);
+            return self.texts("yes or no", &gold, &prediction, right);
+        }
+        let (Some(t), Some(p)) = (Number::read(&gold), Number::read(&prediction)) else {
+            return self.texts("not the same text once normalised, nor two numbers", &gold, &prediction, false);
+        };
+        if !t.comparable(&p) {
+            return self.texts("numbers with different units", &gold, &prediction, false);
+        }
+        let marked = t.marked() || p.marked();
+        self.numbers(t.value, p.value, marked)
+            // Where one side has the percent sign, the other may be meant as a fraction.
+            || (t.percent != p.percent && self.numbers(t.fraction(), p.fraction(), marked))
     }
-    let number = |text: &str| python::float(text).filter(|value| value.is_finite());
-    let (t, p) = match (gold.strip_suffix('%'), prediction.strip_suffix('%')) {
-        (Some(gold), Some(prediction)) => (number(gold), number(prediction)),
-        (None, None) => (number(gold), number(prediction)),
-        _ => (None, None),
-    };
-    match (t, p) {
-        (Some(t), Some(p)) => question.compare(t, p, gold.ends_with('%')),
-        _ => Verdict::new(false, "not the same text, nor two plain numbers"),
-    }
-}
 
-/// One item with its notation normalised.
-fn lenient(gold: &str, prediction: &str, question: &Question<'_>) -> Verdict {
-    let (gold, prediction) = (text::plain(gold), text::plain(prediction));
-    if gold == prediction {
-        return Verdict::new(true, "the same text once normalised");
-    }
-    if let Some(gold) = text::truth(&gold) {
-        return Verdict::new(text::truth(&prediction) == Some(gold), "yes or no");
-    }
-    let (Some(t), Some(p)) = (Number::read(&gold), Number::read(&prediction)) else {
-        return Verdict::new(false, "not the same text once normalised, nor two numbers");
-    };
-    if !t.comparable(&p) {
-        return Verdict::new(false, "numbers with different units");
-    }
-    let marked = t.marked() || p.marked();
-    let verdict = question.compare(t.value, p.value, marked);
-    match t.percent != p.percent {
-        // One side has the percent sign: the other may be meant as a fraction.
-        true if !verdict.correct => question.compare(t.fraction(), p.fraction(), marked),
-        _ => verdict,
-    }
-}
-
-impl Question<'_> {
     /// Compares two numbers; `marked` ones, with a unit or a `%`, are no years.
-    fn compare(&self, t: f64, p: f64, marked: bool) -> Verdict {
-        if matches!(self.answer_type, Some(AnswerType::String | AnswerType::Binary)) {
-            return Verdict::new(t == p, "numbers as labels: equal");
-        }
+    fn numbers(&mut self, t: f64, p: f64, marked: bool) -> bool {
         let within = (p - t).abs() <= 0.05 * (1.0 + 1e-9) * t.abs();
-        // The question is only read where its answer would make a difference.
-        if within && t != p && !marked && year::is_year(t) && self.text.is_some_and(year::is_asked_for) {
-            return Verdict::new(false, "a year: equal");
-        }
-        Verdict::new(within, if t == 0.0 { "gold is 0: only 0" } else { "numbers within 5 % of the gold one" })
+        // The question is only read where its answer makes a difference.
+        let year = || !marked && year::is_year(t) && self.pair.question.is_some_and(year::is_asked_for);
+        let (rule, right) = match self.pair.answer_type {
+            Some(AnswerType::String | AnswerType::Binary) => ("numbers as labels: equal", t == p),
+            _ if within && t != p && year() => ("a year: equal", false),
+            _ if t == 0.0 => ("gold is 0: only 0", within),
+            _ => ("numbers within 5 % of the gold one", within),
+        };
+        self.trace.step(self.metric, rule, || format!("gold {t}, prediction {p}: {right}"));
+        right
+    }
+
+    /// Tells a rule about two texts, and returns its verdict.
+    fn texts(&mut self, rule: &'static str, gold: &str, prediction: &str, right: bool) -> bool {
+        self.trace.step(self.metric, rule, || format!("gold {gold:?}, prediction {prediction:?}: {right}"));
+        right
     }
 }

@@ -155,12 +155,15 @@ fn word_off<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     ends.then(|| rest.trim_start())
 }
 
-/// Whether what is left can be a unit: a few words without digits. One attached to the number (`5kg`, not `2nd`) must not be
-/// the ending of an ordinal, nor may an operator of a larger expression come first.
+/// Whether what is left can be a unit: a few words without digits that no operator of a larger expression begins. One attached
+/// to the number (`5kg`) must not be the ending of an ordinal (`2nd`) nor a single letter: `1H` and `5m` are labels, or
+/// millions.
 fn is_unit(text: &str, attached: bool) -> bool {
+    let letter = attached && text.chars().count() == 1 && text.starts_with(char::is_alphabetic);
     let ordinal = attached && ["st", "nd", "rd", "th"].iter().any(|ending| word_off(text, ending).is_some());
     text.is_empty()
         || (!ordinal
+            && !letter
             && !text.starts_with(['-', '+', '/', ':', '*', '^', '=', '<', '>', ',', ';', '.', '\'', '~'])
             && text.split(' ').count() <= UNIT_WORDS
             && !text.chars().any(char::is_numeric))
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_with_their_marks() {
-        let cases: [(&str, Option<(f64, bool, &str, &str)>); 40] = [
+        let cases: [(&str, Option<(f64, bool, &str, &str)>); 42] = [
             ("5", Some((5.0, false, "", ""))),
             ("-5", Some((-5.0, false, "", ""))),
             ("+ 5", Some((5.0, false, "", ""))),
@@ -207,6 +210,8 @@ mod tests {
             ("5k", Some((5000.0, false, "", ""))),
             ("5 km", Some((5.0, false, "", "km"))),
             ("5kg", Some((5.0, false, "", "kg"))),
+            ("5 h", Some((5.0, false, "", "h"))),
+            ("1h", None),
             ("$5 bn", Some((5e9, false, "$", ""))),
             ("2nd", None),
             ("2 nd", Some((2.0, false, "", "nd"))),
