@@ -8,7 +8,7 @@
 //! sign, point, exponent; a `%` on both or on neither) with |p - t| <= 0.05 |t|, so that a gold 0 takes only 0.
 //!
 //! **Lenient**, beyond that:
-//! - texts ([`text`]) after Unicode's compatibility folding, in lower case, white space folded, without outer quotes,
+//! - texts ([`text`]) in one Unicode spelling, in lower case, white space folded, without outer quotes,
 //!   brackets and end punctuation; `true` and `false` for `yes` and `no`;
 //! - numbers ([`number`]) with thousands separators, currency, `%` or the word, `thousand` to `trillion` and a unit. A
 //!   unit or a currency may be missing on one side, two different ones do not match. A `%` may be missing on one side: the

@@ -9,14 +9,15 @@ const QUOTES_AND_BRACKETS: &str = "\"'`\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\
 /// Stripped from the end as well.
 const END: &str = ".,;:!?\u{3002}\u{ff0c}\u{3001}";
 
-/// The text in one spelling: Unicode's compatibility forms (NFKC) in lower case, white space folded, decimal digits in
-/// ASCII, every minus and short dash a `-`, outer quotes, brackets and end punctuation gone. A text that would lose
-/// everything keeps its punctuation.
+/// The text in one spelling: Unicode's composed form (NFC) in lower case, white space folded, full-width characters and
+/// the decimal digits of every script in ASCII, every minus and short dash a `-`, outer quotes, brackets and end
+/// punctuation gone. A text that would lose everything keeps its punctuation. (Not the compatibility form NFKC, which
+/// makes 52 of a five squared.)
 pub fn plain(text: &str) -> String {
     let spelled = if text.is_ascii() {
         python::fold_spaces(text).to_ascii_lowercase()
     } else {
-        let folded: String = text.nfkc().collect::<String>().to_lowercase().nfkc().map(ascii).collect();
+        let folded: String = text.nfc().map(ascii).collect::<String>().to_lowercase().nfc().collect();
         python::fold_spaces(&folded).into_owned()
     };
     let is_outer = |c: char| c == ' ' || QUOTES_AND_BRACKETS.contains(c);
@@ -30,6 +31,7 @@ fn ascii(c: char) -> char {
         '\u{66b}' => '.',
         '\u{66c}' => ',',
         '\u{2019}' => '\'',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         _ => python::to_ascii(c),
     }
 }
@@ -59,7 +61,8 @@ mod tests {
             ("-5.", "-5"),
             ("\u{2212}\u{ff15}\u{66b}\u{665}", "-5.5"),
             ("**42**", "42"),
-            ("\u{fb01}n", "fin"),
+            ("\u{ff21}\u{ff05}", "a%"),
+            ("5\u{b2}", "5\u{b2}"),
             ("E\u{301}T\u{c9}", "\u{e9}t\u{e9}"),
             ("...", "..."),
             ("()", "()"),

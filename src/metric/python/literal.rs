@@ -87,54 +87,65 @@ struct Open {
 }
 
 fn parse(text: &str) -> Option<Value> {
-    let text = text.trim_start_matches([' ', '\t']);
-    // Most texts are no literals: tell them at a glance.
-    if !text.starts_with(['[', '(', '{', '\'', '"']) {
+    let text = text.trim_start_matches([' ', '\t']).trim_end();
+    let first = text.chars().next()?;
+    // Most texts are no literals: tell them at a glance. Without brackets around, a line break ends the expression.
+    let bracket = matches!(first, '[' | '(' | '{');
+    let quote = matches!(first, '\'' | '"');
+    let number = matches!(first, '+' | '-' | '.' | '0'..='9' | 'T' | 'F' | 'N') && text.contains(',');
+    if !(bracket || quote || number) {
         return None;
     }
+    // The whole may be a tuple without its brackets.
+    let mut open = vec![Open::new(Kind::Group)];
     let mut rest = text;
-    let mut open: Vec<Open> = Vec::new();
-    loop {
-        rest = rest.trim_start();
-        let value = match rest.chars().next()? {
-            bracket @ ('[' | '(' | '{') => {
-                if open.len() == DEPTH || open.last().is_some_and(|outer| outer.filled) {
+    while let Some(next) = rest.trim_start().chars().next() {
+        let (gap, after) = rest.split_at(rest.len() - rest.trim_start().len());
+        if open.len() == 1 && gap.contains(['\n', '\r']) {
+            return None;
+        }
+        rest = after;
+        let value = match next {
+            '[' | '(' | '{' => {
+                if open.len() > DEPTH || open.last().is_none_or(|outer| outer.filled) {
                     return None;
                 }
-                let kind = match bracket {
+                open.push(Open::new(match next {
                     '[' => Kind::List,
                     '(' => Kind::Group,
                     _ => Kind::Dict,
-                };
-                open.push(Open { kind, items: Vec::new(), filled: false, key: false, pairs: false });
+                }));
                 rest = &rest[1..];
                 continue;
             }
-            close @ (']' | ')' | '}') => {
+            ']' | ')' | '}' => {
                 rest = &rest[1..];
-                open.pop()?.close(close)?
+                open.pop()?.close(next)?
             }
-            ',' => {
-                open.last_mut()?.comma()?;
-                rest = &rest[1..];
-                continue;
-            }
-            ':' => {
-                open.last_mut()?.colon()?;
+            ',' | ':' => {
+                let outer = open.last_mut()?;
+                if next == ',' {
+                    outer.comma()?
+                } else {
+                    outer.colon()?
+                }
                 rest = &rest[1..];
                 continue;
             }
             '\'' | '"' => string(&mut rest)?,
             _ => word(&mut rest)?,
         };
-        match open.last_mut() {
-            Some(outer) => outer.put(value)?,
-            None => return rest.trim_start().is_empty().then_some(value),
-        }
+        open.last_mut()?.put(value)?;
     }
+    let whole = open.pop()?;
+    open.is_empty().then(|| whole.close(')'))?
 }
 
 impl Open {
+    fn new(kind: Kind) -> Self {
+        Self { kind, items: Vec::new(), filled: false, key: false, pairs: false }
+    }
+
     fn put(&mut self, value: Value) -> Option<()> {
         match (self.filled, self.items.last_mut(), value) {
             // Strings that stand side by side are one.
@@ -288,7 +299,7 @@ mod tests {
     /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
     #[test]
     fn items_are_those_of_python() {
-        let cases: [(&str, Option<&[&str]>); 44] = [
+        let cases: [(&str, Option<&[&str]>); 52] = [
             ("['a', 'b']", Some(&["a", "b"])),
             (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
             ("[-1, --1]", None),
@@ -333,6 +344,14 @@ mod tests {
             ("[1] x", None),
             ("[\"a\\n\\x41\\u00e9\\101\\q\\\\\"]", Some(&["a\nA\u{e9}A\\q\\"])),
             ("['a\nb']", None),
+            ("1, 2, 'c'", Some(&["1", "2", "c"])),
+            ("1, (2)", Some(&["1", "2"])),
+            ("'a' 'b'", Some(&["a", "b"])),
+            ("1,\n2", None),
+            ("[1\n,2]", Some(&["1", "2"])),
+            ("1, 2)", None),
+            ("1, b", None),
+            (",", None),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -345,6 +364,7 @@ mod tests {
         assert_eq!(list("['a']"), Some(vec!["a".to_owned()]));
         assert_eq!(list("(['a'])"), Some(vec!["a".to_owned()]), "brackets around a list change nothing");
         assert_eq!(list("('a', 'b')"), None);
+        assert_eq!(list("'a', 'b'"), None);
         assert_eq!(list("'a'"), None);
     }
 
