@@ -110,7 +110,7 @@ impl Header<'_> {
             (None, Some(gold)) => (self.either("predictions", PREDICTION_ADVICE)?, gold),
             (None, None) => bail!(
                 "cannot tell the columns of predictions and gold answers: columns are {} \
-                 (name them with --prediction-column and --gold-column)",
+                 (name them with --prediction-column and --gold-column, or give the golds by --golds)",
                 self.listed()
             ),
         };

@@ -1,6 +1,7 @@
 //! JSON and JSONL files.
 
 use std::borrow::Cow;
+use std::io::BufRead;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::value::RawValue;
@@ -8,31 +9,42 @@ use serde_json::value::RawValue;
 use super::columns::{Need, Scope};
 use super::problem::{OneLine, Unit};
 use super::record::{self, Keys};
+use super::source::{BYTE_ORDER_MARK, not_utf8};
 use super::table::{Row, Table};
 use super::value;
 use crate::dataset::{fields, text};
 use crate::sample::Prediction;
 
-/// One object a line; empty lines are let be.
+/// One object a line; empty lines are let be. The text is never in memory as a whole.
 ///
 /// # Errors
 /// By line and key.
-pub(super) fn lines(json: &str, scope: Scope<'_>) -> Result<Table> {
+pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<Table> {
     let mut table = Table::of(Unit::Line);
     let mut keys = None;
-    for (index, line) in json.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = index + 1;
-        let keys = match &keys {
-            Some(keys) => keys,
-            None => {
-                serde_json::from_str::<&RawValue>(line).map_err(|error| text::json_fault(&error, number))?;
-                let found = Keys::find(line, scope).with_context(|| format!("line {number}"))?;
-                keys.insert(found)
-            }
-        };
-        keys.add(&mut table, number, None, line)?;
+    let (mut buffer, mut number) = (Vec::new(), 0);
+    while reader.read_until(b'\n', &mut buffer).context("cannot read the file")? > 0 {
+        number += 1;
+        let line = std::str::from_utf8(&buffer).map_err(|_| not_utf8(number))?;
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim();
+        if !line.is_empty() {
+            add_line(&mut table, &mut keys, number, line, scope)?;
+        }
+        buffer.clear();
     }
-    table.finish("no records")
+    table.finish("the file is empty")
+}
+
+fn add_line(table: &mut Table, keys: &mut Option<Keys>, number: usize, line: &str, scope: Scope<'_>) -> Result<()> {
+    let keys = match keys {
+        Some(keys) => keys,
+        None => {
+            let line = value::without_nan(line);
+            serde_json::from_str::<&RawValue>(&line).map_err(|error| text::json_fault(&error, number))?;
+            keys.insert(Keys::find(&line, scope).with_context(|| format!("line {number}"))?)
+        }
+    };
+    keys.add(table, number, None, line)
 }
 
 /// A list of objects; or an object, either of predictions (or golds) by id or of lists of RealCQA's records by chart.
@@ -72,6 +84,7 @@ fn is_list_of_objects(value: &RawValue) -> bool {
 }
 
 fn list(table: &mut Table, chart: Option<&str>, json: &str, scope: Scope<'_>) -> Result<()> {
+    ensure!(json.trim_start().starts_with('['), "neither a list nor an object of predictions");
     let records: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| text::json_fault(&error, 1))?;
     let Some(first) = records.first() else { return Ok(()) };
     let keys = Keys::find(first.get(), scope).context("record 1")?;

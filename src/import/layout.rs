@@ -23,7 +23,7 @@ pub enum Layout {
 const ZIP: &[u8] = b"PK\x03\x04";
 
 impl Layout {
-    /// The format of a file, told by its content, and by its name where that leaves a choice.
+    /// The format of a file, told by its content (its beginning is enough), and by its name where that leaves a choice.
     pub fn of(path: &Path, content: &[u8]) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();

@@ -1,6 +1,7 @@
 //! One JSON object to one row, without reading the values nobody asks for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::{Context, Result, anyhow};
@@ -50,7 +51,10 @@ impl Keys {
         let entries = entries(json).map_err(|_| {
             anyhow!("it must be an object with a prediction, such as {{\"id\": ..., \"prediction\": ...}}")
         })?;
-        let header: Vec<Cow<'_, str>> = entries.into_iter().map(|(key, _)| key).collect();
+        let mut seen = HashSet::new();
+        let keys = entries.into_iter().map(|(key, _)| key);
+        // A key that stands twice is refused where its value is read.
+        let header: Vec<Cow<'_, str>> = keys.filter(|key| seen.insert(key.clone())).collect();
         let columns = Columns::find(&header, scope)?;
         let named =
             |index: Option<usize>| index.and_then(|index| header.get(index)).map(|key| key.clone().into_owned());
@@ -81,11 +85,24 @@ impl Keys {
     /// # Errors
     /// By place and key.
     pub(super) fn add(&self, table: &mut Table, number: usize, chart: Option<&str>, json: &str) -> Result<()> {
-        let mut parser = serde_json::Deserializer::from_str(json);
-        let values = self.deserialize(&mut parser).and_then(|values| parser.end().map(|()| values));
+        let plain;
+        let values = match self.values(json) {
+            Err(error) if error.is_syntax() => {
+                plain = value::without_nan(json);
+                self.values(&plain)
+            }
+            values => values,
+        };
         let values = values.map_err(|error| fault(&error, table.unit, number))?;
-        let place = format_args!("{} {number}", table.unit).to_string();
-        self.add_values(table, number, chart, &values).context(place)
+        let unit = table.unit;
+        self.add_values(table, number, chart, &values).with_context(|| format!("{unit} {number}"))
+    }
+
+    fn values<'de>(&self, json: &'de str) -> serde_json::Result<Values<'de>> {
+        let mut parser = serde_json::Deserializer::from_str(json);
+        let values = self.deserialize(&mut parser)?;
+        parser.end()?;
+        Ok(values)
     }
 
     fn add_values(&self, table: &mut Table, number: usize, chart: Option<&str>, values: &Values<'_>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Files, and folders of them, to tables.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -11,6 +13,10 @@ use super::table::Table;
 use super::{delimited, json, value, xlsx};
 use crate::dataset::text;
 
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+/// How many bytes of a file tell its format.
+const HEAD: u64 = 1 << 20;
+
 /// The rows of the file or folder at `path`.
 ///
 /// # Errors
@@ -19,8 +25,15 @@ pub(super) fn read(path: &Path, layout: Option<Layout>, scope: Scope<'_>) -> Res
     if path.is_dir() {
         return folder(path, scope);
     }
-    let bytes = std::fs::read(path).context("cannot open the file")?;
-    parse(&bytes, layout.unwrap_or_else(|| Layout::of(path, &bytes)), scope)
+    let mut file = File::open(path).context("cannot open the file")?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(HEAD).read_to_end(&mut bytes).context("cannot read the file")?;
+    let layout = layout.unwrap_or_else(|| Layout::of(path, &bytes));
+    if layout == Layout::Jsonl {
+        return json::lines(bytes.chain(BufReader::new(file)), scope);
+    }
+    file.read_to_end(&mut bytes).context("cannot read the file")?;
+    parse(&bytes, layout, scope)
 }
 
 /// The rows of a file with this content.
@@ -33,8 +46,8 @@ pub(super) fn parse(bytes: &[u8], layout: Layout, scope: Scope<'_>) -> Result<Ta
         Layout::Xlsx => xlsx::read(bytes, scope),
         Layout::Csv => delimited::read(decoded(bytes)?, b',', scope),
         Layout::Tsv => delimited::read(decoded(bytes)?, b'\t', scope),
-        Layout::Jsonl => with_json(decoded(bytes)?, |json| json::lines(json, scope)),
-        Layout::Json => with_json(decoded(bytes)?, |json| json::whole(json, scope)),
+        Layout::Jsonl => json::lines(bytes, scope),
+        Layout::Json => json::whole(&value::without_nan(decoded(bytes)?), scope),
     }
 }
 
@@ -71,22 +84,20 @@ fn chart(table: &mut Table, folder: &Path, name: &str, scope: Scope<'_>) -> Resu
     let bytes = std::fs::read(folder.join(name)).context("cannot open the file")?;
     let text = decoded(&bytes)?;
     ensure!(text.trim_start().starts_with('['), "not a JSON list of records, as RealCQA has one a chart");
-    with_json(text, |json| json::chart_records(table, name.to_owned(), id, json, scope))
+    json::chart_records(table, name.to_owned(), id, &value::without_nan(text), scope)
 }
 
 /// A file's text without its byte order mark.
 fn decoded(bytes: &[u8]) -> Result<&str> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        anyhow!("line {line}: not UTF-8 text (convert the file to UTF-8)")
+        not_utf8(1 + before.iter().filter(|byte| **byte == b'\n').count())
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     ensure!(!text.trim_start().is_empty(), "the file is empty");
     Ok(text)
 }
 
-/// Reads JSON as Python writes it.
-fn with_json<T>(json: &str, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
-    if json.contains("NaN") || json.contains("Infinity") { read(&value::without_nan(json)) } else { read(json) }
+pub(super) fn not_utf8(line: usize) -> anyhow::Error {
+    anyhow!("line {line}: not UTF-8 text (convert the file to UTF-8)")
 }

@@ -1,6 +1,8 @@
 //! JSON values as answers: what a file means by a string, a number, a list.
 
-use anyhow::{Context, Result, bail};
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::value::RawValue;
 
 /// How deep lists may lie in a prediction.
@@ -86,16 +88,22 @@ pub(super) fn text(raw: &RawValue) -> Option<String> {
 }
 
 fn string(raw: &RawValue) -> Result<String> {
-    serde_json::from_str(raw.get()).context("not a proper string")
+    serde_json::from_str(raw.get()).map_err(|error| {
+        let full = error.to_string();
+        anyhow!("a broken string ({})", full.rsplit_once(" at line ").map_or(full.as_str(), |(what, _)| what))
+    })
 }
 
 fn items(raw: &RawValue) -> Result<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).context("not a proper list")
 }
 
-/// Python's `json` writes `NaN`, `Infinity` and `-Infinity`, which are no JSON: a copy of `json` with their Python
+/// Python's `json` writes `NaN`, `Infinity` and `-Infinity`, which are no JSON: `json` with their Python
 /// texts (`"nan"`, `"inf"`, `"-inf"`) in their places. Lines keep their numbers.
-pub(super) fn without_nan(json: &str) -> String {
+pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
+    if !json.contains("NaN") && !json.contains("Infinity") {
+        return Cow::Borrowed(json);
+    }
     const TEXTS: [(&str, &str); 3] = [("NaN", "\"nan\""), ("Infinity", "\"inf\""), ("-Infinity", "\"-inf\"")];
     let mut plain = String::with_capacity(json.len() + json.len() / 8);
     let (mut rest, mut quoted) = (json, false);
@@ -126,5 +134,5 @@ pub(super) fn without_nan(json: &str) -> String {
         plain.push_str(passed);
         rest = after;
     }
-    plain + rest
+    Cow::Owned(plain + rest)
 }
