@@ -82,6 +82,18 @@ fn the_studys_published_predictions_give_its_scores() {
 }
 
 #[test]
+fn scores_are_those_of_the_original_implementations() {
+    let path = root("../shared/data/metric-goldens/pairs.jsonl");
+    if !path.exists() {
+        println!("skipped: {} is not here (scores made by running the originals)", path.display());
+        return;
+    }
+    let output = score(Path::new("."), &[path.to_str().unwrap(), "--verify"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stderr).ends_with("70 pairs, 1260 recorded scores, 0 differ\n"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn every_convention_has_a_row() {
     let folder = folder(&[("a.csv", PAIRS)]);
     let output = score(folder.path(), &["a.csv"]);
