@@ -27,7 +27,11 @@ impl Golds {
     /// By file and place, as for predictions. An id that stands twice is no error: the first counts.
     pub fn read(path: &Path, columns: &ColumnNames, layout: Option<Layout>) -> Result<Self> {
         let scope = Scope { names: columns, need: Need::Golds };
-        let table = source::read(path, layout, scope).with_context(|| path.display().to_string())?;
+        let mut table = source::read(path, layout, scope).with_context(|| path.display().to_string())?;
+        if table.parts.is_empty() {
+            // So that its lines are not taken for the predictions'.
+            table.parts.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
         Ok(Self::from_table(table))
     }
 

@@ -47,7 +47,8 @@ fn add_line(table: &mut Table, keys: &mut Option<Keys>, number: usize, line: &st
     keys.add(table, number, None, line)
 }
 
-/// A list of objects; or an object, either of predictions (or golds) by id or of lists of RealCQA's records by chart.
+/// A list of objects; or an object: of predictions (or golds) by id, of lists of RealCQA's records by chart, or a single
+/// record.
 ///
 /// # Errors
 /// By line where it is no JSON, else by record and key.
@@ -60,6 +61,10 @@ pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<Table> {
                 let part = format!("chart `{}`", OneLine(&chart));
                 chart_records(&mut table, part.clone(), &chart, list.get(), scope).context(part)?;
             }
+        } else if scope.need == Need::Both
+            && let Ok(keys) = Keys::find(json, scope)
+        {
+            keys.add(&mut table, 1, None, json)?;
         } else {
             by_id(&mut table, entries, scope)?;
         }

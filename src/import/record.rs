@@ -134,12 +134,12 @@ impl Keys {
         Ok(())
     }
 
-    /// A file's own golds are needed only where there are no separate ones.
+    /// Beside separate golds a file's own are only compared with them: none is needed, and one of no use is as none.
     fn gold(&self, raw: Option<&RawValue>) -> Result<Option<Gold>> {
-        let raw = match self.need {
-            Need::Predictions => raw.filter(|raw| raw.get() != "null"),
-            Need::Both | Need::Golds => self.required(Slot::Gold, raw)?,
-        };
+        if self.need == Need::Predictions {
+            return Ok(raw.and_then(|raw| fields::gold(raw).ok()));
+        }
+        let raw = self.required(Slot::Gold, raw)?;
         raw.map(fields::gold).transpose().with_context(|| self.name(Slot::Gold))
     }
 

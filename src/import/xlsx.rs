@@ -1,6 +1,7 @@
 //! The first sheet of an Excel workbook, as VLMEvalKit writes its results.
 
 use std::io::Cursor;
+use std::panic::AssertUnwindSafe;
 
 use anyhow::{Context, Result, anyhow};
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
@@ -16,6 +17,12 @@ use crate::sample::{Gold, Prediction};
 /// # Errors
 /// No workbook, columns that cannot be told, no rows.
 pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
+    // `calamine` counts without a check where a cell reference is too long for its numbers.
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| first_sheet(bytes, scope)));
+    read.unwrap_or_else(|_| Err(anyhow!("cannot read the file as an Excel workbook (.xlsx): it is damaged")))
+}
+
+fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| fault(&error))?;
     let sheet = workbook.sheet_names().into_iter().next().context("the workbook has no sheet")?;
     let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(|error| fault(&error))?;
@@ -80,8 +87,8 @@ impl Sheet<'_> {
 fn shown(cell: &DataRef<'_>) -> String {
     match cell {
         DataRef::Int(number) => number.to_string(),
-        // Beyond 1e15, where floats skip whole numbers, the shortest form that is the same number.
-        DataRef::Float(number) if number.abs() >= 1e15 => format!("{number:e}"),
+        // From 2^53 on floats skip whole numbers, and the digits would be made up.
+        DataRef::Float(number) if number.abs() >= 9_007_199_254_740_992.0 => format!("{number:e}"),
         DataRef::Float(number) => number.to_string(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
         DataRef::SharedString(text) => (*text).to_owned(),

@@ -79,6 +79,7 @@ fn bad_files_are_refused_in_one_line() {
         ("a.xlsx", b"PK\x03\x04 and no more"),
         ("a.xlsx", &workbook("")),
         ("a.xlsx", &workbook(&header_row())),
+        ("a.xlsx", &workbook(&(header_row() + r#"<row r="3"><c r="A1é"><v>1</v></c></row>"#))),
         ("a.xlsx", &workbook(&format!("<row>{}</row>", text_cell("A1", "prediction")))),
     ];
     let mut faults: Vec<String> =

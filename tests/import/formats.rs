@@ -71,6 +71,13 @@ fn json_values_become_the_texts_python_would_print() {
 }
 
 #[test]
+fn a_single_object_is_a_record() {
+    let record = r#"{"id": "x", "gold": 1, "prediction": 2}"#;
+    assert_eq!(shown("a.json", record), ["x: 2 | 1"]);
+    assert_eq!(shown("a.jsonl", record), ["x: 2 | 1"]);
+}
+
+#[test]
 fn not_a_number_is_read_as_python_writes_it() {
     let json = r#"[{"gold": "NaN \" NaN", "prediction": NaN, "x": [-Infinity]},
                    {"gold": Infinity, "prediction": -Infinity}]"#;

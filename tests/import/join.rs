@@ -87,6 +87,20 @@ fn separate_golds_are_joined_by_id_and_win() {
 }
 
 #[test]
+fn places_of_golds_name_their_file() {
+    let files = folder(&[("golds.csv", "id,gold\na,1\nb,2\na,3\n"), ("p.csv", "id,prediction\na,x\n")]);
+    let golds = Golds::read(&files.path().join("golds.csv"), &ColumnNames::default(), None).unwrap();
+    let options = Options { golds: Some(golds), ..Options::default() };
+    let expected = [
+        "a: x | 1",
+        "b: NONE | 2",
+        "gold id `a` stands twice (golds.csv, line 2 and golds.csv, line 4): the first counts",
+        "gold `b` (golds.csv, line 3) has no prediction",
+    ];
+    assert_eq!(lines(&read(&files.path().join("p.csv"), &options).unwrap()), expected);
+}
+
+#[test]
 fn golds_that_differ_are_told_and_the_separate_ones_count() {
     let golds = Golds::parse(
         br#"[{"id": 1, "gold": ["a", "b"]}, {"id": 2, "gold": "x"}]"#,
