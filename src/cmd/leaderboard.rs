@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<Status> {
     }
     if let Some(file) = &args.splice {
         let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let spliced = splice(&document, &command(args), &leaderboard.render(Format::Markdown)?)
+        let spliced = splice(&document, "leaderboard", &command(args), &leaderboard.render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
         write_atomically(file, spliced.as_bytes())?;
     }

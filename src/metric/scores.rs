@@ -1,6 +1,9 @@
 //! What a convention says of one answer.
 
+use anyhow::Result;
 use serde::Serialize;
+
+use crate::config::names::unknown;
 
 /// What is measured. A convention gives some of these; under each name they are the field's terms, not one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -20,6 +23,18 @@ pub enum Metric {
 }
 
 impl Metric {
+    const ALL: [Self; 6] =
+        [Self::ExactMatch, Self::RelaxedAccuracy, Self::Anls, Self::Accuracy, Self::Strict, Self::Lenient];
+
+    /// The metric whose [`key`](Self::key) is `key`.
+    ///
+    /// # Errors
+    /// Names the nearest metrics when there is none of that key.
+    pub fn named(key: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|metric| metric.key() == key);
+        known.ok_or_else(|| unknown("metric", key, Self::ALL.into_iter().map(Self::key)))
+    }
+
     /// As tables name it.
     pub fn name(self) -> &'static str {
         match self {

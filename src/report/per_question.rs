@@ -9,28 +9,39 @@ use serde_json::{Map, Value, json};
 use super::matrix::key;
 use super::table::{Cell, Column, Table};
 use super::tally::{CHUNK, Entry};
-use crate::metric::{Convention, Score, Steps};
+use crate::metric::{Convention, Metric, Score, Scores, Steps};
 
-/// One row a question, one column a convention's metric: values in 0..=1, `ERR:` and the exception where the original
+/// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.
-pub fn per_question(entries: &[Entry<'_>], conventions: &[&Convention]) -> Table {
-    let scores =
-        conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| key(convention, *metric)));
-    let columns = ["id", "gold", "prediction"].map(Column::left).into_iter().chain(scores.map(Column::right)).collect();
+pub fn per_question(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Table {
+    let names = scores.iter().map(|(convention, metric)| Column::right(key(convention, *metric)));
+    let columns = ["id", "gold", "prediction"].map(Column::left).into_iter().chain(names).collect();
     let row = |entry: &Entry<'_>| {
-        let scores = conventions.iter().flat_map(|convention| {
-            let scores = convention.score(&entry.pair);
-            scores.iter().map(|(_, score)| cell(score)).collect::<Vec<_>>()
-        });
+        let scores = values(entry, scores).into_iter().map(cell);
         let prediction = entry.pair.prediction.map_or(Cell::Missing, |prediction| Cell::text(&prediction.0));
         [Cell::text(entry.id), Cell::text(entry.pair.gold.text()), prediction].into_iter().chain(scores).collect()
     };
     Table { title: String::new(), columns, rows: entries.par_iter().map(row).collect() }
 }
 
+/// The values of `scores`, in their order; each convention is asked once.
+fn values(entry: &Entry<'_>, scores: &[(&Convention, Metric)]) -> Vec<Score> {
+    let mut last: Option<(&str, Scores)> = None;
+    let value = |(convention, metric): &(&Convention, Metric)| {
+        let scores = match last {
+            Some((name, scores)) if name == convention.name => scores,
+            _ => convention.score(&entry.pair),
+        };
+        last = Some((convention.name, scores));
+        scores.get(*metric)
+    };
+    scores.iter().map(value).collect()
+}
+
 fn cell(score: Score) -> Cell {
     match score {
-        Score::Value(value) => Cell::Decimal(value, 4),
+        // Nearly all are right or wrong.
+        Score::Value(value) => Cell::Decimal(value, if value.fract() == 0.0 { 0 } else { 2 }),
         Score::Raises(exception) => Cell::text(format!("ERR:{exception}")),
         Score::Inapplicable => Cell::Missing,
     }
@@ -43,31 +54,23 @@ fn cell(score: Score) -> Cell {
 /// What `write` returns, and only that.
 pub fn per_question_jsonl(
     entries: &[Entry<'_>],
-    conventions: &[&Convention],
+    scores: &[(&Convention, Metric)],
     mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     // A few chunks at a time: what is written does not stay in memory.
     for some in entries.chunks(16 * CHUNK) {
-        let lines: Vec<Vec<u8>> =
-            some.par_chunks(CHUNK).map(|chunk| lines(chunk, conventions)).collect::<Result<_>>()?;
+        let lines: Vec<Vec<u8>> = some.par_chunks(CHUNK).map(|chunk| lines(chunk, scores)).collect::<Result<_>>()?;
         lines.iter().try_for_each(|lines| write(lines))?;
     }
     Ok(())
 }
 
-fn lines(entries: &[Entry<'_>], conventions: &[&Convention]) -> Result<Vec<u8>> {
-    let keys: Vec<Vec<String>> = conventions
-        .iter()
-        .map(|convention| convention.metrics.iter().map(|metric| key(convention, *metric)).collect())
-        .collect();
+fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<Vec<u8>> {
+    let keys: Vec<String> = scores.iter().map(|(convention, metric)| key(convention, *metric)).collect();
     let mut lines = Vec::new();
     for entry in entries {
-        let mut scores = Map::new();
-        for (convention, keys) in conventions.iter().zip(&keys) {
-            for ((_, score), key) in convention.score(&entry.pair).iter().zip(keys) {
-                scores.insert(key.clone(), json_score(score));
-            }
-        }
+        let scores: Map<String, Value> =
+            keys.iter().cloned().zip(values(entry, scores).into_iter().map(json_score)).collect();
         let prediction = entry.pair.prediction.map(|prediction| &prediction.0);
         let line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction, "scores": scores});
         serde_json::to_writer(&mut lines, &line)?;

@@ -4,6 +4,7 @@ pub mod verify;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -37,6 +38,9 @@ pub struct Args {
     /// Every question's scores (with --format jsonl one object a line)
     #[arg(long, conflicts_with_all = ["explain", "verify"])]
     per_question: bool,
+    /// With --per-question only these metrics, e.g. `relaxed,lenient` [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "per_question")]
+    metrics: Vec<String>,
     /// What each convention did to the answer with this id, step by step; may be given again
     #[arg(long, value_name = "ID", conflicts_with = "verify")]
     explain: Vec<String>,
@@ -82,6 +86,9 @@ struct Source {
     problems: Vec<String>,
 }
 
+/// From so many answers on, the time they took is told on stderr.
+const MANY: usize = 100_000;
+
 /// Prints what is asked for.
 ///
 /// # Errors
@@ -91,15 +98,22 @@ pub fn run(args: &Args) -> Result<Status> {
         return run_verify(args);
     }
     let conventions = conventions(args)?;
+    let started = Instant::now();
     let sources = read(args)?;
+    let read = started.elapsed();
     for source in &sources {
         source.problems.iter().for_each(|problem| eprintln!("{}: {problem}", source.name));
     }
     if args.explain.is_empty() {
         let streamed = args.per_question && args.format == Format::Jsonl && args.splice.is_none();
-        if streamed { stream(&sources, &conventions)? } else { show(args, &sources, &conventions)? }
+        if streamed { stream(&sources, &scores(args, &conventions)?)? } else { show(args, &sources, &conventions)? }
     } else {
         print(&explanations(args, &sources, &conventions)?)?;
+    }
+    let answers: usize = sources.iter().map(|source| source.answers.len()).sum();
+    if answers >= MANY {
+        let scored = (started.elapsed() - read).as_secs_f64();
+        eprintln!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
     }
     let whole = sources.iter().all(|source| source.problems.is_empty());
     Ok(if whole { Status::Done } else { Status::Failures })
@@ -124,6 +138,13 @@ fn conventions(args: &Args) -> Result<Vec<&'static Convention>> {
         "all" => CONVENTIONS.iter().collect(),
         name => vec![Convention::named(name)?],
     })
+}
+
+/// The conventions with the metrics that are asked for.
+fn scores(args: &Args, conventions: &[&'static Convention]) -> Result<Vec<(&'static Convention, Metric)>> {
+    let wanted = args.metrics.iter().map(|name| Metric::named(name)).collect::<Result<Vec<_>>>()?;
+    let all = conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| (*convention, *metric)));
+    Ok(all.filter(|(_, metric)| wanted.is_empty() || wanted.contains(metric)).collect())
 }
 
 fn read(args: &Args) -> Result<Vec<Source>> {
@@ -198,10 +219,10 @@ fn entries(source: &Source) -> Vec<Entry<'_>> {
 }
 
 /// Writes every question's scores to stdout as they come.
-fn stream(sources: &[Source], conventions: &[&Convention]) -> Result<()> {
+fn stream(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     for source in sources {
-        per_question_jsonl(&entries(source), conventions, |lines| {
+        per_question_jsonl(&entries(source), scores, |lines| {
             stdout.write_all(lines).context("cannot write to standard output")
         })?;
     }
@@ -218,12 +239,16 @@ fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) ->
         let matrix = Matrix::new(&files, reference);
         Box::new(move |format| matrix.render(format))
     } else {
-        let table = if args.per_question { questions(sources, conventions)? } else { summary(sources, conventions) };
+        let table = if args.per_question {
+            questions(sources, &scores(args, conventions)?)?
+        } else {
+            summary(sources, conventions)
+        };
         Box::new(move |format| table.render(format))
     };
     if let Some(file) = &args.splice {
         let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let spliced = splice(&document, &command(args), &render(Format::Markdown)?)
+        let spliced = splice(&document, "scores", &command(args), &render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
         write_atomically(file, spliced.as_bytes())?;
     }
@@ -240,15 +265,17 @@ fn command(args: &Args) -> String {
     } else {
         ""
     };
+    let metrics =
+        if args.metrics.is_empty() { String::new() } else { format!(" --metrics {}", args.metrics.join(",")) };
     let convention =
         if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
-    format!("chartbench score {}{what}{convention} --splice FILE", files.join(" "))
+    format!("chartbench score {}{what}{metrics}{convention} --splice FILE", files.join(" "))
 }
 
 /// Every question's scores; of several files their ids are `FILE: ID`.
-fn questions(sources: &[Source], conventions: &[&Convention]) -> Result<Table> {
+fn questions(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<Table> {
     let mut tables = sources.iter().map(|source| {
-        let mut table = per_question(&entries(source), conventions);
+        let mut table = per_question(&entries(source), scores);
         if sources.len() > 1 {
             table.columns.insert(0, Column::left("file"));
             table.rows.iter_mut().for_each(|row| row.insert(0, Cell::text(&source.name)));
