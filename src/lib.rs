@@ -1,7 +1,8 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
 //! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `runner`, `report` → `adapter`, `record`, `metric` → `nn`, `preprocess`, `dataset`, `config` → `sample`.
+//! `cmd` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`, `dataset`,
+//! `config` → `sample`.
 
 pub mod adapter;
 pub mod cmd;

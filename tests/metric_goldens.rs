@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chartbench::metric::{CONVENTIONS, Metric, Pair, Score};
+use chartbench::metric::{CONVENTIONS, Metric, Pair, Score, Steps};
 use chartbench::sample::{AnswerType, Gold, Prediction};
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,6 +68,102 @@ fn scores_are_those_of_python_to_the_last_bit() {
     let without: Vec<&str> =
         CONVENTIONS.iter().map(|convention| convention.name).filter(|name| !with_original(name)).collect();
     assert_eq!(without, ["chartbench", "realcqa-corrected"], "our own have no original");
+}
+
+/// The default's own rules, each with what would break it: question, answer type, gold, prediction, strict, lenient.
+#[test]
+fn the_default_is_right_where_the_others_err() {
+    let year = Some("In which year was it highest?");
+    let (label, yes_no) = (Some(AnswerType::String), Some(AnswerType::Binary));
+    let cases = [
+        (year, None, "2010", "2008", false, false),
+        (year, None, "2010", "2010.0", true, true),
+        (year, None, "2010", "in 2010", false, false),
+        (year, None, "2010%", "2008%", true, true),
+        (year, None, "2010 kg", "2008 kg", false, true),
+        (year, None, "2010", "2008 kg", false, true),
+        (year, None, "2010 kg", "2008", false, true),
+        (year, None, "2010.5", "2008.5", true, true),
+        (year, None, "500", "510", true, true),
+        (year, None, "3000", "3010", true, true),
+        (year, None, "[2010, 2012]", "[2012, 2010]", true, true),
+        (year, None, "[2010, 2012]", "[2012, 2011]", false, false),
+        (Some("How many years?"), None, "2010", "2008", true, true),
+        (None, None, "2010", "2008", true, true),
+        (year, None, "2010", "1500", false, false),
+        (None, label, "20", "21", false, false),
+        (None, label, "20", "20.0", true, true),
+        (None, label, "20", "20 %", false, true),
+        (None, yes_no, "20", "21", false, false),
+        (None, Some(AnswerType::Numerical), "20", "21", true, true),
+        (None, yes_no, "Yes", "true", false, true),
+        (None, yes_no, "No", "false", false, true),
+        (None, yes_no, "No", "true", false, false),
+        (None, yes_no, "Yes", "no", false, false),
+        (None, yes_no, "Yes", "maybe", false, false),
+        (None, None, "0", "0.0", true, true),
+        (None, None, "0", "0.0001", false, false),
+        (None, None, "0%", "0", false, true),
+        (None, None, "-40", "-41", true, true),
+        (None, None, "-40", "-43", false, false),
+        (None, None, "-40", "40", false, false),
+        (None, None, "50%", "50", false, true),
+        (None, None, "50", "50%", false, true),
+        (None, None, "0.5", "50%", false, true),
+        (None, None, "50%", "0.5", false, true),
+        (None, None, "50%", "0.5%", false, false),
+        (None, None, "50%", "5000", false, false),
+        (None, None, "50", "5000%", false, true),
+        (None, None, "50 kg", "50%", false, false),
+        (None, None, "5 kg", "5", false, true),
+        (None, None, "5 kg", "5 m", false, false),
+        (None, None, "$5", "5 euros", false, false),
+        (None, None, "$5 million", "5,000,000", false, true),
+        (None, None, "inf", "inf", true, true),
+        (None, None, "inf", "1e999", false, false),
+        (None, None, "1e999", "1e998", false, false),
+        (None, None, "a, b", "b, a", false, false),
+        (None, None, "['a', 'b']", "b, a", true, true),
+        (None, None, "['a', 'b']", "B; A.", false, true),
+        (None, None, "['a', 'b']", "a", false, false),
+        (None, None, "['a', 'b']", "a, b, b", false, false),
+        (None, Some(AnswerType::RankedList), "['a', 'b']", "b, a", false, false),
+        (None, Some(AnswerType::RankedList), "['a', 'b']", "a, b", true, true),
+    ];
+    for (question, answer_type, gold, prediction, strict, lenient) in cases {
+        let (gold, prediction) = (Gold::from(gold), Prediction(prediction.to_owned()));
+        let pair = Pair { gold: &gold, prediction: Some(&prediction), question, answer_type };
+        let scores = CONVENTIONS[0].score(&pair);
+        let right = [Metric::Strict, Metric::Lenient].map(|metric| scores.get(metric) == Score::Value(1.0));
+        assert_eq!(right, [strict, lenient], "{gold:?} {prediction:?} {question:?} {answer_type:?}");
+    }
+}
+
+/// What decided a score is told beside it.
+#[test]
+fn every_score_has_a_deciding_rule() {
+    for line in goldens() {
+        for convention in CONVENTIONS {
+            let (mut steps, mut rules) = (Steps::default(), Steps::rules_only());
+            assert_eq!(convention.explain(&line.pair(), &mut steps), convention.score(&line.pair()));
+            convention.explain(&line.pair(), &mut rules);
+            for metric in convention.metrics {
+                let empty_list = convention.name == "vlmevalkit" && line.gold == Gold::List(Vec::new());
+                let (full, rule) = (steps.deciding(*metric), rules.deciding(*metric));
+                assert!(full.is_some() || empty_list, "{} {:?} {:?}", convention.name, line.gold, line.prediction);
+                assert_eq!(full.map(|step| step.rule), rule.map(|step| step.rule));
+                assert!(rule.is_none_or(|step| step.detail.is_empty()));
+                assert_eq!(full, steps.of(*metric).last());
+            }
+        }
+    }
+    let mut steps = Steps::default();
+    let gold = Gold::from("100");
+    let failed = Pair { gold: &gold, prediction: None, question: None, answer_type: None };
+    for convention in CONVENTIONS {
+        assert!(convention.score(&failed).iter().all(|(_, score)| score == Score::Value(0.0)));
+        assert_eq!(convention.explain(&failed, &mut steps), convention.score(&failed));
+    }
 }
 
 /// One table a convention: pairs that tell it from the others.

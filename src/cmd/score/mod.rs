@@ -12,7 +12,7 @@ use self::verify::verify;
 use super::{Status, print};
 use crate::config::Benchmark;
 use crate::dataset::{self, Split};
-use crate::import::{self, Answered, ColumnNames, Golds, Options};
+use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
 use crate::metric::{CONVENTIONS, Convention, Metric, Pair};
 use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::table::{Cell, Column, Format, Table};
@@ -56,6 +56,9 @@ pub struct Args {
     /// Where the benchmark's data set is
     #[arg(long, value_name = "PATH", requires = "benchmark")]
     data: Option<PathBuf>,
+    /// The format of the files, if their content does not tell
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
     /// The column (or key) of ids, if its name does not tell
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
@@ -163,7 +166,7 @@ fn read(args: &Args) -> Result<Vec<Source>> {
         }
         (None, None) => None,
     };
-    let options = Options { columns, layout: None, golds };
+    let options = Options { columns, layout: args.layout, golds };
     let mut sources = Vec::new();
     for path in &args.files {
         if path.join("run.toml").exists() {
