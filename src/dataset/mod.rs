@@ -9,9 +9,11 @@ mod fields;
 mod generic;
 mod group;
 mod images;
+mod plotqa;
 mod question_set;
 mod realcqa;
 mod split;
+mod stream;
 pub mod synth;
 mod text;
 
@@ -36,6 +38,7 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
     let charts = match &benchmark.format {
         Format::RealCqa => realcqa::load(required(benchmark, data)?, split)?,
         Format::ChartQa => chartqa::load(required(benchmark, data)?, split)?,
+        Format::PlotQa => plotqa::load(required(benchmark, data)?, split)?,
         Format::Generic => generic::load(required(benchmark, data)?, split)?,
         &Format::Synth { seed, train, test, questions_per_chart } => {
             synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
@@ -76,6 +79,7 @@ fn required<'a>(benchmark: &Benchmark, data: Option<&'a Path>) -> Result<&'a Pat
         let (path, layout) = match benchmark.format {
             Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),
             Format::ChartQa => ("DIR, from https://github.com/vis-nlp/ChartQA, with", chartqa::LAYOUT),
+            Format::PlotQa => ("DIR, from https://github.com/NiteshMethani/PlotQA, with", plotqa::LAYOUT),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
         format!("benchmark `{}` needs --data {path} {layout}", benchmark.name)
