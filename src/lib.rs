@@ -4,6 +4,7 @@
 //! `cmd` → `runner`, `report` → `adapter`, `record`, `metric` → `nn`, `preprocess`, `dataset`, `config` → `sample`.
 
 pub mod adapter;
+pub mod check;
 pub mod cmd;
 pub mod config;
 pub mod dataset;

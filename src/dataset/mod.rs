@@ -5,6 +5,7 @@
 //! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
 
 mod chartqa;
+mod detect;
 mod fields;
 mod generic;
 mod group;
@@ -21,10 +22,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+pub use detect::detect;
 pub use split::Split;
 
 use crate::config::{Benchmark, Format, Questions};
 use crate::sample::QuestionSet;
+
+/// What [`load`] fails with where the data set has no such split at all, and nothing else is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoSplit(String);
 
 /// Loads one split of a benchmark. `data` is where the user keeps the data set.
 ///
@@ -32,7 +39,7 @@ use crate::sample::QuestionSet;
 ///
 /// # Errors
 /// A data set that is not given, missing, malformed or without questions in the split, or one whose question set is
-/// not the pinned one.
+/// not the pinned one. A split that the data set does not have is a [`NoSplit`].
 pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
     let name = &benchmark.name;
     let charts = match &benchmark.format {
@@ -48,7 +55,7 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
     set.charts.retain(|entry| !entry.questions.is_empty());
     if set.is_empty() {
         let place = data.map(|path| format!(" of {}", path.display())).unwrap_or_default();
-        bail!("no questions in the {split} split{place}");
+        bail!(NoSplit(format!("no questions in the {split} split{place}")));
     }
     if split == Split::Test {
         if let Questions::PerChart { count, seed } = benchmark.questions {

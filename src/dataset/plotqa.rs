@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use super::fields::{self, Label};
 use super::group::Groups;
 use super::images::{self, Images};
-use super::{Split, stream, text};
+use super::{NoSplit, Split, stream, text};
 use crate::sample::{Chart, ChartQuestions, Question};
 
 /// The layout in a line, for messages.
@@ -60,7 +60,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let places = Places::of(path)?;
     let missing = |part: &str| {
         let root = places.root.display();
-        format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}")
+        NoSplit(format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}"))
     };
     let mut groups = Groups::default();
     let mut listings = Vec::new();
@@ -80,6 +80,11 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let charts = groups.into_charts();
     images::require_any(&charts, &listings.iter().collect::<Vec<_>>())?;
     Ok(charts)
+}
+
+/// Whether `path` has the names of this layout's test split, or is one of its question files.
+pub(super) fn is_at(path: &Path) -> bool {
+    Places::of(path).is_ok_and(|places| !matches!(places.questions(&["test", ""]), Ok(None)))
 }
 
 /// Where the parts lie.
