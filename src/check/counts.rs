@@ -24,12 +24,14 @@ pub struct Count {
 /// By what is counted, in the order it is told.
 const GROUPS: [&str; 4] = ["all", "answer type", "taxonomy", "chart type"];
 
+/// The place of a group; a kind's place among its like, and its name.
+type Slot<'a> = (usize, Option<(u8, &'a str)>);
+
 /// Counts everything; kinds that are not there have no count.
 pub(super) fn count(entries: &[Entry<'_>]) -> Vec<Count> {
-    // The place of the group, the kind's place among its like and its name, the split's place.
-    let mut counts: BTreeMap<(usize, Option<(u8, &str)>, u8), Count> = BTreeMap::new();
+    let mut counts: BTreeMap<(Slot<'_>, u8), Count> = BTreeMap::new();
     for entry in entries {
-        let mut here: BTreeMap<(usize, Option<(u8, &str)>), usize> = BTreeMap::new();
+        let mut here: BTreeMap<Slot<'_>, usize> = BTreeMap::new();
         let chart_type = entry.chart.chart_type.as_deref().map(|name| (0, name));
         for question in entry.questions {
             let values = [None, question.answer_type.map(answer_type), question.taxonomy.map(taxonomy), chart_type];
@@ -38,7 +40,7 @@ pub(super) fn count(entries: &[Entry<'_>]) -> Vec<Count> {
             }
         }
         for ((group, value), questions) in here {
-            let count = counts.entry((group, value, u8::from(entry.split == Split::Test))).or_insert_with(|| Count {
+            let count = counts.entry(((group, value), u8::from(entry.split == Split::Test))).or_insert_with(|| Count {
                 group: GROUPS.get(group).copied().unwrap_or_default(),
                 value: value.map(|(_, name)| name.to_owned()),
                 split: entry.split,

@@ -159,6 +159,7 @@ fn last_word(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::testing::Asked;
 
     #[test]
     fn what_is_empty() {
@@ -211,5 +212,20 @@ mod tests {
         for text in whole {
             assert_eq!(cut_short(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_word_is_cut_only_where_it_is_no_word() {
+        let cut = |golds: &[&str], text: &str| {
+            let asked = Asked::of(golds, text);
+            check(&[asked.entry()]).len()
+        };
+        assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "How many?"), 1);
+        assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "Is it infec or not?"), 0, "a word elsewhere");
+        assert_eq!(cut(&["Niger", "Nigeria"], "Which?"), 0, "one word says too little");
+        assert_eq!(cut(&["South Niger", "South Nigeria"], "Is Niger first?"), 0);
+        assert_eq!(cut(&["the male", "the males"], "Which?"), 0, "a plural");
+        assert_eq!(cut(&["in 201", "in 2013"], "When?"), 0, "numbers");
+        assert_eq!(cut(&["new cases", "new cases a year"], "What?"), 0, "a whole word");
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::thumbnail::Thumbnail;
 use super::{Entry, Finding, Kind};
 use crate::preprocess;
+use crate::sample::Chart;
 
 /// A smaller side of fewer pixels is no chart's.
 const SMALLEST: u32 = 16;
@@ -29,30 +30,34 @@ pub(super) fn look(
     progress: &(dyn Fn() + Sync),
     findings: &mut Vec<Finding>,
 ) -> Vec<Option<Look>> {
-    let looks: Vec<Result<Look, Finding>> = entries
+    let looks: Vec<Result<Look, Fault>> = entries
         .par_iter()
         .map(|entry| {
-            let look = look_at(entry);
+            let look = look_at(entry.chart);
             progress();
             look
         })
         .collect();
-    looks.into_iter().map(|look| look.map_err(|finding| findings.push(finding)).ok()).collect()
+    let found = |(entry, look): (&Entry<'_>, Result<Look, Fault>)| match look {
+        Ok(look) => Some(look),
+        Err((kind, what)) => {
+            findings.push(Finding::of_chart(kind, entry, what));
+            None
+        }
+    };
+    entries.iter().zip(looks).map(found).collect()
 }
 
-fn look_at(entry: &Entry<'_>) -> Result<Look, Finding> {
-    let missing = |error: &anyhow::Error| {
-        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
-    };
-    let broken = |what: String| Finding::of_chart(Kind::BrokenImage, entry, what);
-    let bytes = entry.chart.image.bytes().map_err(|error| {
-        if missing(&error) {
-            Finding::of_chart(Kind::MissingImage, entry, "there is no such file")
-        } else {
-            broken(format!("{error:#}"))
-        }
+/// What is wrong with an image.
+type Fault = (Kind, String);
+
+fn look_at(chart: &Chart) -> Result<Look, Fault> {
+    let broken = |what: String| (Kind::BrokenImage, what);
+    let bytes = chart.image.bytes().map_err(|error| match error.downcast_ref::<std::io::Error>() {
+        Some(io) if io.kind() == ErrorKind::NotFound => (Kind::MissingImage, "there is no such file".to_owned()),
+        _ => broken(format!("{error:#}")),
     })?;
-    let name = entry.chart.image_name();
+    let name = chart.image_name();
     let image = preprocess::decode(&bytes, &name).map_err(|error| {
         let what = format!("{error:#}");
         broken(what.strip_prefix(&format!("image {name}: ")).unwrap_or(&what).to_owned())

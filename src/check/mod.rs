@@ -55,6 +55,8 @@ pub struct Report {
     pub format: u32,
     /// The data set, as it was named.
     pub path: String,
+    /// As what layout it was read.
+    pub layout: Option<&'static str>,
     /// Whether there is no finding of [`Severity::Error`].
     pub usable: bool,
     /// Whether the images were looked at.
@@ -114,6 +116,7 @@ impl DataSet {
         Report {
             format: FORMAT,
             path: self.path.display().to_string(),
+            layout: dataset::layout_name(&self.layout),
             usable: findings.iter().all(|finding| finding.severity != Severity::Error),
             images_checked: images.is_some(),
             counts: counts::count(&entries),
@@ -141,5 +144,34 @@ impl Report {
     /// None in practice: plain text and numbers always write as JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::sample::ImageRef;
+
+    /// A test chart about which one question is asked for each of some golds.
+    pub struct Asked(Chart, Vec<Question>);
+
+    impl Asked {
+        pub fn of(golds: &[&str], text: &str) -> Self {
+            let question = |(number, gold): (usize, &&str)| Question {
+                id: number.to_string(),
+                text: text.to_owned(),
+                gold: (*gold).into(),
+                answer_type: None,
+                taxonomy: None,
+                template: None,
+                source: None,
+            };
+            let chart = Chart { id: "c".to_owned(), image: ImageRef::File("c.png".into()), chart_type: None };
+            Self(chart, golds.iter().enumerate().map(question).collect())
+        }
+
+        pub fn entry(&self) -> Entry<'_> {
+            Entry { split: Split::Test, chart: &self.0, questions: &self.1 }
+        }
     }
 }

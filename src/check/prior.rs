@@ -189,3 +189,33 @@ fn finding(key: &Key<'_>, outcome: &Outcome<'_>, gold: &str, learned_on: Split) 
 fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::Asked;
+
+    #[test]
+    fn a_chart_does_not_give_itself_away() {
+        let alone = Asked::of(&["x"; 30], "Which?");
+        let (prior, findings) = check(&[alone.entry()]);
+        assert_eq!((prior.learned_on, prior.questions, prior.right, findings.len()), (Split::Test, 30, 0, 0));
+        let other = Asked::of(&["X", "y"], "which?");
+        let (prior, findings) = check(&[alone.entry(), other.entry()]);
+        assert_eq!((prior.kinds, prior.right, findings.len()), (1, 31, 1), "30 by a tie that sorts first, and `X`");
+    }
+
+    #[test]
+    fn twenty_questions_at_nine_in_ten_are_given_away() {
+        let given_away = |golds: &[&str]| {
+            let (train, test) = (Asked::of(&["x"], "Which?"), Asked::of(golds, "Which?"));
+            check(&[Entry { split: Split::Train, ..train.entry() }, test.entry()]).1.len()
+        };
+        let mut golds = vec!["x"; 18];
+        golds.extend(["y"; 2]);
+        assert_eq!(given_away(&golds), 1);
+        assert_eq!(given_away(&golds[1..]), 0, "nineteen are too few");
+        golds[0] = "y";
+        assert_eq!(given_away(&golds), 0, "17 of 20");
+    }
+}

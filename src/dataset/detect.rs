@@ -17,6 +17,11 @@ const KNOWN: [Known; 4] = [
     (Format::Generic, "generic", generic::is_at, generic::LAYOUT),
 ];
 
+/// What users call a layout, e.g. `realcqa`; a drawn set has none.
+pub fn layout_name(format: &Format) -> Option<&'static str> {
+    KNOWN.iter().find(|(known, ..)| known == format).map(|(_, name, ..)| *name)
+}
+
 /// The format of the data set at `path`, by the names of its files; none of them is opened.
 ///
 /// # Errors

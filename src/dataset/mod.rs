@@ -22,7 +22,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-pub use detect::detect;
+pub use detect::{detect, layout_name};
 pub use split::Split;
 
 use crate::config::{Benchmark, Format, Questions};

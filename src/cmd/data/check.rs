@@ -115,7 +115,7 @@ fn counts(report: &Report) -> Table {
     };
     let names = ["train charts", "train questions", "test charts", "test questions"];
     Table {
-        title: report.path.clone(),
+        title: report.layout.map_or(report.path.clone(), |layout| format!("{} (layout {layout})", report.path)),
         columns: [Column::left("by"), Column::left("kind")].into_iter().chain(names.map(Column::right)).collect(),
         rows: rows.into_iter().map(row).collect(),
     }
