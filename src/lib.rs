@@ -5,6 +5,7 @@
 //! `config` → `sample`.
 
 pub mod adapter;
+pub mod check;
 pub mod cmd;
 pub mod config;
 pub mod dataset;

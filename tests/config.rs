@@ -13,7 +13,7 @@ fn snapshot(name: &str, lines: &[(&str, String)]) {
 #[test]
 fn embedded_benchmarks_are_valid() {
     let names: Vec<_> = Benchmark::embedded_names().collect();
-    assert_eq!(names, ["chartqa", "custom", "mini", "realcqa"]);
+    assert_eq!(names, ["chartqa", "custom", "mini", "plotqa", "realcqa"]);
     for name in names {
         let benchmark = Benchmark::find(name).unwrap();
         assert_eq!(benchmark.name, name);
@@ -46,7 +46,7 @@ fn benchmark_faults() {
     let lines = [
         ("no toml", parse("format = \n")),
         ("no format", parse("")),
-        ("an unknown format", parse("format = \"plotqa\"\n")),
+        ("an unknown format", parse("format = \"dvqa\"\n")),
         ("an unknown key", parse("format = \"realcqa\"\ncolour = 3\n")),
         ("a wrong type", parse("format = \"realcqa\"\nlicense = 3\n")),
         ("a key twice", parse("format = \"realcqa\"\ntitle = \"x\"\n")),

@@ -49,7 +49,7 @@ enum Command {
     Ask(ask::Args),
     /// List adapters, benchmarks and metrics
     List(list::Args),
-    /// Make data sets
+    /// Check data sets, make synthetic ones
     Data(data::Args),
 }
 

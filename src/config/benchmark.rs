@@ -36,6 +36,7 @@ pub struct Benchmark {
 pub enum Format {
     RealCqa,
     ChartQa,
+    PlotQa,
     Generic,
     /// Drawn by the program itself.
     Synth {
@@ -139,6 +140,7 @@ struct Wire {
 enum WireFormat {
     RealCqa,
     ChartQa,
+    PlotQa,
     Generic,
     Synth,
 }
@@ -215,6 +217,7 @@ impl Wire {
         let format = match self.format {
             WireFormat::RealCqa => Format::RealCqa,
             WireFormat::ChartQa => Format::ChartQa,
+            WireFormat::PlotQa => Format::PlotQa,
             WireFormat::Generic => Format::Generic,
             WireFormat::Synth => {
                 return Ok(Format::Synth {

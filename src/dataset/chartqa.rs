@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::group::Groups;
 use super::images::{self, Images, stem};
-use super::{Split, text};
+use super::{NoSplit, Split, text};
 use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
 
 /// The two kinds of questions, in the order they are asked about a chart.
@@ -57,15 +57,20 @@ pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     Ok(charts)
 }
 
+/// Whether `folder` has the names of this layout's test split.
+pub(super) fn is_at(folder: &Path) -> bool {
+    folder.is_dir() && home(folder, "test").is_ok()
+}
+
 /// The folder in which a part's question files lie.
 fn home(folder: &Path, part: &str) -> Result<PathBuf> {
     let places = [folder.to_owned(), folder.join(part), folder.join("ChartQA Dataset").join(part)];
     let holds = |place: &PathBuf| SOURCES.iter().any(|source| place.join(format!("{part}_{source}.json")).exists());
     places.into_iter().find(holds).with_context(|| {
-        format!(
+        NoSplit(format!(
             "{}: neither {part}_human.json nor {part}_augmented.json is there; the layout is {LAYOUT}",
             folder.display()
-        )
+        ))
     })
 }
 

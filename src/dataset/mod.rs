@@ -5,13 +5,16 @@
 //! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
 
 mod chartqa;
+mod detect;
 pub(crate) mod fields;
 mod generic;
 mod group;
 mod images;
+mod plotqa;
 mod question_set;
 mod realcqa;
 mod split;
+mod stream;
 pub mod synth;
 pub(crate) mod text;
 
@@ -19,10 +22,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+pub use detect::{detect, layout_name};
 pub use split::Split;
 
 use crate::config::{Benchmark, Format, Questions};
 use crate::sample::QuestionSet;
+
+/// What [`load`] fails with where the data set has no such split at all, and nothing else is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoSplit(String);
 
 /// Loads one split of a benchmark. `data` is where the user keeps the data set.
 ///
@@ -30,12 +39,13 @@ use crate::sample::QuestionSet;
 ///
 /// # Errors
 /// A data set that is not given, missing, malformed or without questions in the split, or one whose question set is
-/// not the pinned one.
+/// not the pinned one. A split that the data set does not have is a [`NoSplit`].
 pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
     let name = &benchmark.name;
     let charts = match &benchmark.format {
         Format::RealCqa => realcqa::load(required(benchmark, data)?, split)?,
         Format::ChartQa => chartqa::load(required(benchmark, data)?, split)?,
+        Format::PlotQa => plotqa::load(required(benchmark, data)?, split)?,
         Format::Generic => generic::load(required(benchmark, data)?, split)?,
         &Format::Synth { seed, train, test, questions_per_chart } => {
             synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
@@ -45,7 +55,7 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
     set.charts.retain(|entry| !entry.questions.is_empty());
     if set.is_empty() {
         let place = data.map(|path| format!(" of {}", path.display())).unwrap_or_default();
-        bail!("no questions in the {split} split{place}");
+        bail!(NoSplit(format!("no questions in the {split} split{place}")));
     }
     if split == Split::Test {
         if let Questions::PerChart { count, seed } = benchmark.questions {
@@ -76,6 +86,7 @@ fn required<'a>(benchmark: &Benchmark, data: Option<&'a Path>) -> Result<&'a Pat
         let (path, layout) = match benchmark.format {
             Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),
             Format::ChartQa => ("DIR, from https://github.com/vis-nlp/ChartQA, with", chartqa::LAYOUT),
+            Format::PlotQa => ("DIR, from https://github.com/NiteshMethani/PlotQA, with", plotqa::LAYOUT),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
         format!("benchmark `{}` needs --data {path} {layout}", benchmark.name)

@@ -25,6 +25,9 @@ use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
 pub(super) const LAYOUT: &str = "a .jsonl or .csv file with image, question and answer, or a folder with such a \
                                  questions.jsonl or questions.csv; images relative to the file";
 
+/// The question files' names in a folder.
+const NAMES: [&str; 2] = ["questions.jsonl", "questions.csv"];
+
 /// Loads one split of the questions at `path`.
 ///
 /// # Errors
@@ -45,6 +48,11 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     Ok(charts)
 }
 
+/// Whether `path` has the names of this layout.
+pub(super) fn is_at(path: &Path) -> bool {
+    question_file(path).is_ok() || NAMES.iter().all(|name| path.join(name).exists())
+}
+
 /// Where a file lies; a bare name lies in the working directory.
 fn folder_of(file: &Path) -> PathBuf {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -55,7 +63,7 @@ fn folder_of(file: &Path) -> PathBuf {
 fn question_file(path: &Path) -> Result<PathBuf> {
     let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if meta.is_dir() {
-        let [jsonl, csv] = ["questions.jsonl", "questions.csv"].map(|name| path.join(name));
+        let [jsonl, csv] = NAMES.map(|name| path.join(name));
         return match (jsonl.exists(), csv.exists()) {
             (true, false) => Ok(jsonl),
             (false, true) => Ok(csv),

@@ -58,6 +58,11 @@ pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     Ok(charts)
 }
 
+/// Whether `folder` has the names of this layout.
+pub(super) fn is_at(folder: &Path) -> bool {
+    folder.join("qa").is_dir() || [MERGED, TEST_NAMES].iter().any(|name| folder.join(name).exists())
+}
+
 type Asked = Vec<(String, Vec<Question>)>;
 
 /// Collects in order and, unlike rayon's own way, always fails with the first error in that order.

@@ -1,5 +1,7 @@
 //! `chartbench data`: data sets themselves, before any model sees them.
 
+mod check;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Status;
 use crate::dataset::synth::Synth;
 
-/// Make a synthetic data set.
+/// Check a data set, or make a synthetic one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -18,6 +20,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Say whether a data set can be trusted: its images, its splits, its gold answers
+    Check(check::Args),
     /// Draw synthetic charts with questions, in RealCQA's layout
     Synth(SynthArgs),
 }
@@ -43,9 +47,10 @@ struct SynthArgs {
 /// Runs `chartbench data ...`.
 ///
 /// # Errors
-/// Whatever stops the data set from being written; then nothing of it is left.
+/// A data set that cannot be loaded; whatever stops one from being written, and then nothing of it is left.
 pub fn run(args: &Args) -> Result<Status> {
     match &args.command {
+        Command::Check(args) => check::run(args),
         Command::Synth(args) => synth(args),
     }
 }
@@ -54,12 +59,16 @@ fn synth(args: &SynthArgs) -> Result<Status> {
     let synth = Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
     let started = Instant::now();
     let total = args.train + args.test;
-    // Drawn on stderr, and only where that is a terminal.
-    let bar = ProgressBar::new(total as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} charts, {per_sec}, {eta} left")?);
+    let bar = bar(total, "charts")?;
     synth.write(&args.dir, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     eprintln!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
     Ok(Status::Done)
+}
+
+/// Drawn on stderr, and only where that is a terminal.
+fn bar(total: usize, of: &str) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {of}, {{per_sec}}, {{eta}} left"))?;
+    Ok(ProgressBar::new(total as u64).with_style(style))
 }

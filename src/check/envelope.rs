@@ -1,0 +1,73 @@
+//! Whether two grey images show the same: each pixel must lie within the values around its place in the other image.
+//!
+//! Copies of one chart that were encoded, scaled or framed anew differ everywhere by a little: by a fraction of a pixel
+//! and by a few grey levels. Charts of one style with other data are equal nearly everywhere and differ by much where
+//! the marks are. Comparing with a neighbourhood is blind to the first and sees the second.
+
+use image::GrayImage;
+
+/// How many pixels of `a` or of `b`, whichever are more, lie more than `tolerance` grey levels outside the values of the
+/// other image at the same place and the eight around it. The images must be of one size.
+pub fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
+    outside_after((1.0, 0.0), a, b, tolerance)
+}
+
+/// The same after brightness and contrast are evened out, within limits.
+pub fn outside_evened(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
+    outside_after(even(a, b), a, b, tolerance)
+}
+
+fn outside_after((gain, offset): (f32, f32), a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
+    let evened: Vec<f32> = a.as_raw().iter().map(|&value| f32::from(value) * gain + offset).collect();
+    let plain: Vec<f32> = b.as_raw().iter().map(|&value| f32::from(value)).collect();
+    let width = a.width() as usize;
+    strays(&evened, &plain, width, tolerance).max(strays(&plain, &evened, width, tolerance))
+}
+
+/// The gain and offset that give `a` the mean and the standard deviation of `b`.
+fn even(a: &GrayImage, b: &GrayImage) -> (f32, f32) {
+    let [(mean_a, deviation_a), (mean_b, deviation_b)] = [a, b].map(moments);
+    let gain = if deviation_a > 0.0 { (deviation_b / deviation_a).clamp(0.8, 1.25) } else { 1.0 };
+    (gain, (mean_b - gain * mean_a).clamp(-64.0, 64.0))
+}
+
+fn moments(image: &GrayImage) -> (f32, f32) {
+    let count = image.as_raw().len().max(1) as f64;
+    let (sum, squares) = image.as_raw().iter().fold((0_u64, 0_u64), |(sum, squares), &value| {
+        (sum + u64::from(value), squares + u64::from(value) * u64::from(value))
+    });
+    let mean = sum as f64 / count;
+    (mean as f32, (squares as f64 / count - mean * mean).max(0.0).sqrt() as f32)
+}
+
+/// The pixels of `of` outside the neighbourhoods of `around`, both of rows of `width` values.
+fn strays(of: &[f32], around: &[f32], width: usize, tolerance: f32) -> usize {
+    let low = extreme(around, width, f32::min);
+    let high = extreme(around, width, f32::max);
+    let bounds = low.iter().zip(&high);
+    of.iter()
+        .zip(bounds)
+        .filter(|(value, (low, high))| **value < *low - tolerance || **value > *high + tolerance)
+        .count()
+}
+
+/// The smallest or largest of each value and its eight neighbours.
+fn extreme(values: &[f32], width: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
+    let mut across = values.to_vec();
+    for (out, row) in across.chunks_mut(width).zip(values.chunks(width)) {
+        for (out, pair) in out.iter_mut().zip(row.iter().skip(1)) {
+            *out = pick(*out, *pair);
+        }
+        for (out, pair) in out.iter_mut().skip(1).zip(row) {
+            *out = pick(*out, *pair);
+        }
+    }
+    let mut all = across.clone();
+    for (out, below) in all.iter_mut().zip(across.iter().skip(width)) {
+        *out = pick(*out, *below);
+    }
+    for (out, above) in all.iter_mut().skip(width).zip(&across) {
+        *out = pick(*out, *above);
+    }
+    all
+}

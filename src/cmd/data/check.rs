@@ -1,0 +1,171 @@
+//! `chartbench data check`: whether a data set can be trusted.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+
+use super::bar;
+use crate::check::{Count, DataSet, Finding, Report, Severity};
+use crate::cmd::{Status, print};
+use crate::config::Format as DataFormat;
+use crate::dataset::Split;
+use crate::report::table::{Cell, Column, Table};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The data set: a folder in a known layout, or a question file
+    dir: PathBuf,
+    /// Its layout [default: told by its files]
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+    /// Leave the images out
+    #[arg(long)]
+    no_images: bool,
+    /// Findings shown of each kind, at most
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    show: usize,
+    /// The form of the report; JSON holds all findings
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Layout {
+    #[value(name = "realcqa")]
+    RealCqa,
+    #[value(name = "chartqa")]
+    ChartQa,
+    #[value(name = "plotqa")]
+    PlotQa,
+    Generic,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+impl From<Layout> for DataFormat {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::RealCqa => Self::RealCqa,
+            Layout::ChartQa => Self::ChartQa,
+            Layout::PlotQa => Self::PlotQa,
+            Layout::Generic => Self::Generic,
+        }
+    }
+}
+
+/// Checks a data set and says what is wrong with it.
+///
+/// # Errors
+/// A data set that cannot be loaded.
+pub fn run(args: &Args) -> Result<Status> {
+    let data = DataSet::load(&args.dir, args.layout.map(DataFormat::from))?;
+    let bar: ProgressBar = bar(data.charts(), "images")?;
+    let looked = || bar.inc(1);
+    let report = data.check((!args.no_images).then_some(&looked));
+    bar.finish_and_clear();
+    print(&match args.format {
+        Format::Table => told(&report, args.show),
+        Format::Json => report.to_json()?,
+    })?;
+    Ok(if report.usable { Status::Done } else { Status::Failures })
+}
+
+/// The report for people.
+fn told(report: &Report, show: usize) -> String {
+    let mut text = counts(report).to_terminal();
+    let prior = &report.prior;
+    let from = if prior.learned_on == Split::Train { "the train split" } else { "the other test charts" };
+    text += &format!(
+        "\nthe text alone, by the most frequent gold of {from}: {} of {} test questions are right ({:.1} %)\n",
+        prior.right, prior.questions, prior.accuracy
+    );
+    if !report.self_match.is_empty() {
+        text += &format!("\n{}", self_match(report).to_terminal());
+    }
+    for alike in report.findings.chunk_by(|a, b| a.kind == b.kind) {
+        text += &format!("\n{}", findings(alike, show));
+    }
+    text + &verdict(report)
+}
+
+fn counts(report: &Report) -> Table {
+    let mut rows: Vec<(&Count, [[Cell; 2]; 2])> = Vec::new();
+    for count in &report.counts {
+        let place = usize::from(count.split == Split::Test);
+        let same = |(row, _): &(&Count, _)| row.group == count.group && row.value == count.value;
+        if !rows.last().is_some_and(same) {
+            rows.push((count, std::array::from_fn(|_| [Cell::count(0), Cell::count(0)])));
+        }
+        if let Some(cells) = rows.last_mut().and_then(|(_, cells)| cells.get_mut(place)) {
+            *cells = [Cell::count(count.charts), Cell::count(count.questions)];
+        }
+    }
+    // A group of which the data set tells nothing says no more than all.
+    let known = |group: &str| report.counts.iter().any(|count| count.group == group && count.value.is_some());
+    rows.retain(|(count, _)| count.group == "all" || known(count.group));
+    let row = |(count, cells): (&Count, [[Cell; 2]; 2])| {
+        let value = if count.group == "all" { "" } else { count.value.as_deref().unwrap_or("not told") };
+        [Cell::text(count.group), Cell::text(value)].into_iter().chain(cells.into_iter().flatten()).collect()
+    };
+    let names = ["train charts", "train questions", "test charts", "test questions"];
+    Table {
+        title: report.layout.map_or(report.path.clone(), |layout| format!("{} (layout {layout})", report.path)),
+        columns: [Column::left("by"), Column::left("kind")].into_iter().chain(names.map(Column::right)).collect(),
+        rows: rows.into_iter().map(row).collect(),
+    }
+}
+
+fn self_match(report: &Report) -> Table {
+    let rows = report.self_match.iter().map(|one| {
+        let texts = [one.convention, one.metric].map(Cell::text);
+        texts.into_iter().chain([Cell::count(one.questions), Cell::text(one.example.as_str())]).collect()
+    });
+    Table {
+        title: "Golds that a convention scores below 1 against themselves".to_owned(),
+        columns: vec![
+            Column::left("convention"),
+            Column::left("metric"),
+            Column::right("questions"),
+            Column::left("the first"),
+        ],
+        rows: rows.collect(),
+    }
+}
+
+/// One kind's findings.
+fn findings(alike: &[Finding], show: usize) -> String {
+    let Some(first) = alike.first() else { return String::new() };
+    let severity = if first.severity == Severity::Error { "error" } else { "warning" };
+    let row = |finding: &Finding| {
+        let id = finding.question.as_ref().or(finding.chart.as_ref());
+        vec![
+            Cell::text(finding.split.name()),
+            id.map_or(Cell::Missing, Cell::text),
+            Cell::text(finding.message.as_str()),
+        ]
+    };
+    let table = Table {
+        title: format!("{severity}: {} ({})", first.kind.title(), alike.len()),
+        columns: ["split", "where", "what"].map(Column::left).into(),
+        rows: alike.iter().take(show).map(row).collect(),
+    };
+    let shown = if show == 0 { format!("{}\n", table.title) } else { table.to_terminal() };
+    match alike.len().saturating_sub(show) {
+        0 => shown,
+        more => format!("{shown}and {more} more (--show N shows N, --format json all)\n"),
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = report.findings.len() - errors;
+    let usable = if report.usable { "usable" } else { "not usable as it is" };
+    let images = if report.images_checked { "" } else { ", images not looked at" };
+    format!("\n{usable}: errors: {errors}, warnings: {warnings}{images}\n")
+}
