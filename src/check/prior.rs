@@ -79,7 +79,8 @@ impl<'a> Ranking<'a> {
     fn best_without(&self, own: Option<&Counts<'_>>) -> Option<&'a str> {
         let mut best: Option<(&str, usize)> = None;
         for &(gold, count) in &self.0 {
-            if best.is_some_and(|(_, most)| count < most) {
+            // Golds of one count come in order: nothing after this is better.
+            if best.is_some_and(|(first, most)| count < most || count == most && gold > first) {
                 break;
             }
             let left = count - own.and_then(|own| own.get(gold)).copied().unwrap_or(0).min(count);
