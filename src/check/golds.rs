@@ -17,21 +17,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use rayon::prelude::*;
+
 use super::text::{folded, leaves, shown};
 use super::{Entry, Finding, Kind};
 use crate::sample::{Gold, Question};
 
 pub(super) fn check(entries: &[Entry<'_>]) -> Vec<Finding> {
     let cut_words = CutWords::find(entries);
-    let mut findings = Vec::new();
-    for entry in entries {
-        for question in entry.questions {
-            if let Some((kind, message)) = fault(question, &cut_words) {
-                findings.push(Finding::of_question(kind, entry, question, message));
-            }
-        }
-    }
-    findings
+    let faults = entries.par_iter().flat_map_iter(|entry| {
+        entry.questions.iter().filter_map(|question| {
+            let (kind, message) = fault(question, &cut_words)?;
+            Some(Finding::of_question(kind, entry, question, message))
+        })
+    });
+    faults.collect()
 }
 
 fn fault(question: &Question, cut_words: &CutWords) -> Option<(Kind, String)> {
@@ -99,7 +99,7 @@ struct CutWords {
 
 impl CutWords {
     fn find(entries: &[Entry<'_>]) -> Self {
-        let mut wholes: BTreeMap<(String, String), String> = entries.iter().flat_map(continued).collect();
+        let mut wholes: BTreeMap<(String, String), String> = entries.par_iter().flat_map_iter(continued).collect();
         let cut: HashSet<&str> = wholes.keys().map(|(_, text)| text.as_str()).collect();
         let known = whole_words(entries, &cut);
         wholes.retain(|(_, text), _| !known.contains(last_word(text)));

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::text::{folded, folded_gold, shown};
@@ -59,28 +60,31 @@ impl<'a> Key<'a> {
     }
 }
 
-type Counts = HashMap<String, usize>;
+/// A question's kind and its folded gold.
+type Asked<'a> = (Key<'a>, String);
+
+type Counts<'a> = HashMap<&'a str, usize>;
 
 /// The golds of a kind, the most frequent first.
-#[derive(Default)]
-struct Ranking(Vec<(String, usize)>);
+struct Ranking<'a>(Vec<(&'a str, usize)>);
 
-impl Ranking {
-    fn of(counts: Counts) -> Self {
-        let mut ranked: Vec<(String, usize)> = counts.into_iter().collect();
+impl<'a> Ranking<'a> {
+    fn of(counts: Counts<'a>) -> Self {
+        let mut ranked: Vec<(&str, usize)> = counts.into_iter().collect();
         ranked.sort_unstable_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
         Self(ranked)
     }
 
     /// The most frequent gold when `own` are taken away.
-    fn best_without(&self, own: Option<&Counts>) -> Option<&str> {
+    fn best_without(&self, own: Option<&Counts<'_>>) -> Option<&'a str> {
         let mut best: Option<(&str, usize)> = None;
-        for (gold, count) in &self.0 {
-            if best.is_some_and(|(_, most)| *count < most) {
+        for &(gold, count) in &self.0 {
+            // Golds of one count come in order: nothing after this is better.
+            if best.is_some_and(|(first, most)| count < most || count == most && gold > first) {
                 break;
             }
-            let left = count - own.and_then(|own| own.get(gold)).copied().unwrap_or(0).min(*count);
-            let better = best.is_none_or(|(first, most)| left > most || left == most && gold.as_str() < first);
+            let left = count - own.and_then(|own| own.get(gold)).copied().unwrap_or(0).min(count);
+            let better = best.is_none_or(|(first, most)| left > most || left == most && gold < first);
             if left > 0 && better {
                 best = Some((gold, left));
             }
@@ -92,26 +96,15 @@ impl Ranking {
 /// The counts of golds by kind, and those of all.
 #[derive(Default)]
 struct Tally<'a> {
-    by_kind: HashMap<Key<'a>, Counts>,
-    all: Counts,
+    by_kind: HashMap<&'a Key<'a>, Counts<'a>>,
+    all: Counts<'a>,
 }
 
 impl<'a> Tally<'a> {
-    fn of(asked: &[(Key<'a>, String)]) -> Self {
-        let mut tally = Self::default();
-        asked.iter().for_each(|asked| tally.add(asked));
-        tally
-    }
-
-    fn add(&mut self, (key, gold): &(Key<'a>, String)) {
-        let counts = self.by_kind.entry(key.clone()).or_default();
-        for counts in [counts, &mut self.all] {
-            match counts.get_mut(gold) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(gold.clone(), 1);
-                }
-            }
+    fn add(&mut self, asked: &'a [Asked<'a>]) {
+        for (key, gold) in asked {
+            *self.by_kind.entry(key).or_default().entry(gold).or_default() += 1;
+            *self.all.entry(gold).or_default() += 1;
         }
     }
 }
@@ -125,20 +118,22 @@ struct Outcome<'a> {
 
 pub(super) fn check(entries: &[Entry<'_>]) -> (Prior, Vec<Finding>) {
     let learned_on = entries.first().map_or(Split::Test, |entry| entry.split);
+    let asked: Vec<Vec<Asked<'_>>> = entries.par_iter().map(asked).collect();
     let mut learned = Tally::default();
-    for entry in entries.iter().filter(|entry| entry.split == learned_on) {
-        asked(entry).iter().for_each(|asked| learned.add(asked));
-    }
+    let pairs = || entries.iter().zip(&asked);
+    pairs().filter(|(entry, _)| entry.split == learned_on).for_each(|(_, asked)| learned.add(asked));
     let all = Ranking::of(learned.all);
-    let rankings: HashMap<Key<'_>, Ranking> =
+    let rankings: HashMap<&Key<'_>, Ranking<'_>> =
         learned.by_kind.into_iter().map(|(key, counts)| (key, Ranking::of(counts))).collect();
     let mut prior = Prior { learned_on, kinds: 0, questions: 0, right: 0, accuracy: 0.0 };
-    let mut outcomes: HashMap<Key<'_>, Outcome<'_>> = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.split == Split::Test) {
-        let asked = asked(entry);
-        let own = if learned_on == Split::Test { Tally::of(&asked) } else { Tally::default() };
+    let mut outcomes: HashMap<&Key<'_>, Outcome<'_>> = HashMap::new();
+    for (entry, asked) in pairs().filter(|(entry, _)| entry.split == Split::Test) {
+        let mut own = Tally::default();
+        if learned_on == Split::Test {
+            own.add(asked);
+        }
         for (question, (key, gold)) in entry.questions.iter().zip(asked) {
-            let best = rankings.get(&key).and_then(|ranking| ranking.best_without(own.by_kind.get(&key)));
+            let best = rankings.get(key).and_then(|ranking| ranking.best_without(own.by_kind.get(key)));
             let answer = best.or_else(|| all.best_without(Some(&own.all)));
             prior.questions += 1;
             prior.right += usize::from(answer == Some(gold.as_str()));
@@ -154,17 +149,15 @@ pub(super) fn check(entries: &[Entry<'_>]) -> (Prior, Vec<Finding>) {
         .into_iter()
         .filter(|(_, outcome)| outcome.asked >= ASKED && 100 * outcome.right >= SHARE * outcome.asked)
         .collect();
-    given_away.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let findings = given_away.into_iter().map(|(key, outcome)| {
-        let gold = rankings.get(&key).and_then(|ranking| ranking.best_without(None)).unwrap_or_default();
-        finding(&key, &outcome, gold, learned_on)
-    });
-    let findings = findings.collect();
-    (prior, findings)
+    given_away.sort_unstable_by_key(|(key, _)| *key);
+    let found = |(key, outcome): (&Key<'_>, Outcome<'_>)| {
+        let gold = rankings.get(key).and_then(|ranking| ranking.best_without(None)).unwrap_or_default();
+        finding(key, &outcome, gold, learned_on)
+    };
+    (prior, given_away.into_iter().map(found).collect())
 }
 
-/// The kinds and the folded golds of a chart's questions.
-fn asked<'a>(entry: &Entry<'a>) -> Vec<(Key<'a>, String)> {
+fn asked<'a>(entry: &Entry<'a>) -> Vec<Asked<'a>> {
     let pair = |question: &'a Question| (Key::of(question), folded_gold(&question.gold, question.answer_type));
     entry.questions.iter().map(pair).collect()
 }

@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::text::{folded, folded_gold, shown};
 use super::{Entry, Finding, Kind};
 
 pub(super) fn check(entries: &[Entry<'_>]) -> Vec<Finding> {
-    entries.iter().flat_map(check_chart).collect()
+    entries.par_iter().flat_map_iter(check_chart).collect()
 }
 
 fn check_chart(entry: &Entry<'_>) -> Vec<Finding> {

@@ -8,11 +8,11 @@ const SHOWN: usize = 60;
 /// Lower case, each run of white space one blank, none at the ends.
 pub(super) fn folded(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    for word in text.to_lowercase().split_whitespace() {
         if !folded.is_empty() {
             folded.push(' ');
         }
-        folded.extend(word.chars().flat_map(char::to_lowercase));
+        folded.push_str(word);
     }
     folded
 }
