@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chartbench::metric::{CONVENTIONS, Metric, Pair, Score, Steps};
+use chartbench::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Steps, Summary};
 use chartbench::sample::{AnswerType, Gold, Prediction};
 use serde::Deserialize;
 use serde_json::Value;
@@ -148,9 +148,8 @@ fn every_score_has_a_deciding_rule() {
             assert_eq!(convention.explain(&line.pair(), &mut steps), convention.score(&line.pair()));
             convention.explain(&line.pair(), &mut rules);
             for metric in convention.metrics {
-                let empty_list = convention.name == "vlmevalkit" && line.gold == Gold::List(Vec::new());
                 let (full, rule) = (steps.deciding(*metric), rules.deciding(*metric));
-                assert!(full.is_some() || empty_list, "{} {:?} {:?}", convention.name, line.gold, line.prediction);
+                assert!(full.is_some(), "{} {:?} {:?}", convention.name, line.gold, line.prediction);
                 assert_eq!(full.map(|step| step.rule), rule.map(|step| step.rule));
                 assert!(rule.is_none_or(|step| step.detail.is_empty()));
                 assert_eq!(full, steps.of(*metric).last());
@@ -164,6 +163,75 @@ fn every_score_has_a_deciding_rule() {
         assert!(convention.score(&failed).iter().all(|(_, score)| score == Score::Value(0.0)));
         assert_eq!(convention.explain(&failed, &mut steps), convention.score(&failed));
     }
+}
+
+/// The corrected RealCQA convention: answer type, gold, prediction, accuracy.
+#[test]
+fn realcqas_faults_are_mended() {
+    let list = |items: &[&str]| Gold::List(items.iter().map(|item| Gold::from(*item)).collect());
+    let ndcg_of_swap = (1.0 + 2.0 / 3.0_f64.log2()) / (2.0 + 1.0 / 3.0_f64.log2());
+    let cases = [
+        (AnswerType::String, "Line chart".into(), " line CHART\n", 1.0),
+        (AnswerType::String, "Line chart".into(), "line", 0.0),
+        (AnswerType::Numerical, "-10".into(), "1000", 0.0),
+        (AnswerType::Numerical, "-10".into(), "-10.5", 1.0),
+        (AnswerType::Numerical, "100".into(), "106", 0.0),
+        (AnswerType::Numerical, "0".into(), "0.0", 1.0),
+        (AnswerType::Numerical, "0".into(), "0.1", 0.0),
+        (AnswerType::Numerical, "5".into(), "five", 0.0),
+        (AnswerType::Binary, "YES".into(), "true", 1.0),
+        (AnswerType::Binary, "no".into(), "False", 1.0),
+        (AnswerType::Binary, "no".into(), "yes", 0.0),
+        (AnswerType::Binary, "no".into(), "perhaps", 0.0),
+        (AnswerType::Binary, "perhaps".into(), "Perhaps", 1.0),
+        (AnswerType::Binary, "perhaps".into(), "no", 0.0),
+        (AnswerType::UnrankedList, list(&["a", "b"]), "B, a", 1.0),
+        (AnswerType::UnrankedList, list(&["a", "a"]), "['a', 'a']", 1.0),
+        (AnswerType::UnrankedList, list(&["a", "b"]), "['a', 'a']", 0.5),
+        (AnswerType::UnrankedList, list(&["a", "b"]), "a", 2.0 / 3.0),
+        (AnswerType::UnrankedList, list(&[]), " ", 1.0),
+        (AnswerType::UnrankedList, list(&[]), "a", 0.0),
+        (AnswerType::UnrankedList, "a, b".into(), "b, a", 1.0),
+        (AnswerType::RankedList, list(&["a", "b"]), "A, b", 1.0),
+        (AnswerType::RankedList, list(&["a", "b"]), "b, a", ndcg_of_swap),
+        (AnswerType::RankedList, list(&["a", "b"]), "b, b, a", ndcg_of_swap),
+        (AnswerType::RankedList, list(&["a", "b"]), "a, b, c", 1.0),
+        (AnswerType::RankedList, list(&["a"]), "b", 0.0),
+        (AnswerType::RankedList, list(&[]), "", 1.0),
+        (AnswerType::RankedList, list(&[]), "a", 0.0),
+    ];
+    let convention = Convention::named("realcqa-corrected").unwrap();
+    for (answer_type, gold, prediction, expected) in cases {
+        let prediction = Prediction(prediction.to_owned());
+        let pair = Pair { answer_type: Some(answer_type), ..Pair::new(&gold, &prediction) };
+        let Score::Value(value) = convention.score(&pair).get(Metric::Accuracy) else { panic!("{gold:?}") };
+        assert!((value - expected).abs() < 1e-12, "{answer_type:?} {gold:?} {prediction:?}: {value}, not {expected}");
+    }
+}
+
+#[test]
+fn summaries_count_errors_and_know_their_metrics() {
+    let empty = Gold::from("");
+    let (right, wrong) = (Prediction(String::new()), Prediction("a".to_owned()));
+    let score = |convention: &Convention, prediction| convention.score(&Pair::new(&empty, prediction));
+    let pix2struct = Convention::named("pix2struct").unwrap();
+    let summary = Summary::of([&right, &wrong, &right].map(|prediction| score(pix2struct, prediction))).unwrap();
+    assert_eq!((summary.count, summary.errors), (3, 2), "ANLS of two empty texts");
+    assert_eq!(summary.mean(Metric::Strict), None, "not one of its metrics");
+    let means: Vec<(Metric, Option<f64>)> = summary.means().collect();
+    assert_eq!(means, pix2struct.metrics.iter().map(|metric| (*metric, summary.mean(*metric))).collect::<Vec<_>>());
+    let untyped = Summary::of([score(Convention::named("realcqa").unwrap(), &right)]).unwrap();
+    assert_eq!((untyped.count, untyped.mean(Metric::Accuracy)), (1, None), "no rule without an answer type");
+    for convention in CONVENTIONS {
+        assert_eq!(Convention::named(convention.name).unwrap(), convention);
+        assert!(format!("{convention:?}").contains(convention.name));
+        for metric in convention.metrics {
+            assert_eq!(Metric::named(metric.key()).unwrap(), *metric);
+            assert!(metric.name().len() > 3);
+        }
+    }
+    assert_ne!(CONVENTIONS[0], CONVENTIONS[1]);
+    assert!(Metric::named("f1").is_err());
 }
 
 /// One table a convention: pairs that tell it from the others.

@@ -30,6 +30,9 @@ impl Rules for VlmEvalKit {
             Gold::List(items) => items.iter().map(Gold::text).collect::<Vec<_>>(),
         };
         if golds.is_empty() {
+            for metric in Self::METRICS {
+                trace.step(*metric, "no alternative: the best of none", || "the original raises".to_owned());
+            }
             return Scores::new(Self::METRICS, [Score::Raises("ValueError"); 3]);
         }
         let stripped = python::strip(prediction);

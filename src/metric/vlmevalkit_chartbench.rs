@@ -32,6 +32,10 @@ impl Rules for VlmEvalKitChartBench {
         let prediction = python::strip(prediction).trim_matches(|c| TOKEN.contains(c));
         let relaxed = match pair.gold {
             Gold::Text(gold) => relaxed(gold, prediction, trace),
+            Gold::List(golds) if golds.is_empty() => {
+                trace.step(Metric::RelaxedAccuracy, "no alternative: wrong", String::new);
+                false
+            }
             Gold::List(golds) => golds.iter().any(|gold| relaxed(&gold.text(), prediction, trace)),
         };
         Scores::new(Self::METRICS, [relaxed.into()])

@@ -75,9 +75,9 @@ pub fn sorted(mut items: Vec<String>) -> Vec<String> {
     items
 }
 
-/// A finite number's bits in the order of its value.
+/// A finite number's bits in the order of its value; both zeros are one.
 fn ordered(value: f64) -> i64 {
-    let bits = (value + 0.0).to_bits().cast_signed();
+    let bits = value.to_bits().cast_signed();
     if bits < 0 { i64::MIN - bits } else { bits }
 }
 

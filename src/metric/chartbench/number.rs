@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_with_their_marks() {
-        let cases: [(&str, Option<(f64, bool, &str, &str)>); 42] = [
+        let cases: [(&str, Option<(f64, bool, &str, &str)>); 43] = [
             ("5", Some((5.0, false, "", ""))),
             ("-5", Some((-5.0, false, "", ""))),
             ("+ 5", Some((5.0, false, "", ""))),
@@ -202,6 +202,7 @@ mod tests {
             ("5 usd", Some((5.0, false, "$", ""))),
             ("5 dollars", Some((5.0, false, "$", ""))),
             ("5\u{20ac}", Some((5.0, false, "\u{20ac}", ""))),
+            ("5euros", Some((5.0, false, "\u{20ac}", ""))),
             ("5%", Some((5.0, true, "", ""))),
             ("5 percent", Some((5.0, true, "", ""))),
             ("5 per cent of adults", Some((5.0, true, "", "of adults"))),

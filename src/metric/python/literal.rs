@@ -80,6 +80,8 @@ struct Open {
     items: Vec<Value>,
     /// An item stands there that no comma has followed yet.
     filled: bool,
+    /// That item is a string.
+    text: bool,
     /// The current item is a dict's value.
     key: bool,
     /// A `:` was seen: this is a dict and no set.
@@ -143,17 +145,20 @@ fn parse(text: &str) -> Option<Value> {
 
 impl Open {
     fn new(kind: Kind) -> Self {
-        Self { kind, items: Vec::new(), filled: false, key: false, pairs: false }
+        Self { kind, items: Vec::new(), filled: false, text: false, key: false, pairs: false }
     }
 
     fn put(&mut self, value: Value) -> Option<()> {
-        match (self.filled, self.items.last_mut(), value) {
-            // Strings that stand side by side are one.
-            (true, Some(Value::Text(known)), Value::Text(more)) if !self.key => known.push_str(&more),
-            (true, ..) => return None,
+        // Strings that stand side by side are one.
+        if self.filled && !(self.text && matches!(value, Value::Text(_))) {
+            return None;
+        }
+        self.text = matches!(value, Value::Text(_));
+        match (value, self.items.last_mut()) {
             // A dict's value is not kept.
-            (false, _, _) if self.key => {}
-            (false, _, value) => self.items.push(value),
+            _ if self.key => {}
+            (Value::Text(more), Some(Value::Text(known))) if self.filled => known.push_str(&more),
+            (value, _) => self.items.push(value),
         }
         self.filled = true;
         Some(())
@@ -299,7 +304,7 @@ mod tests {
     /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
     #[test]
     fn items_are_those_of_python() {
-        let cases: [(&str, Option<&[&str]>); 52] = [
+        let cases: [(&str, Option<&[&str]>); 54] = [
             ("['a', 'b']", Some(&["a", "b"])),
             (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
             ("[-1, --1]", None),
@@ -317,6 +322,8 @@ mod tests {
             ("{}", Some(&[])),
             ("{'k':}", None),
             ("{'k': 1, 'l'}", None),
+            ("{'k': 'a' 'b', 'l' 'm': 1}", Some(&["k", "lm"])),
+            ("{'k': 1 'b'}", None),
             ("{:1}", None),
             ("['k': 1]", None),
             ("'abc'", Some(&["a", "b", "c"])),
