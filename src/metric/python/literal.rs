@@ -12,7 +12,7 @@ const DEPTH: usize = 200;
 /// is the literal of a string, each as Python's `str` writes it; `None` for anything else.
 pub fn items(text: &str) -> Option<Vec<String>> {
     match parse(text)? {
-        Value::Items(Kind::List | Kind::Tuple | Kind::Set | Kind::Dict, items) => Some(strings(items)),
+        Value::Items(Kind::List | Kind::Tuple | Kind::Braces, items) => Some(strings(items)),
         Value::Text(text) => Some(text.chars().map(String::from).collect()),
         Value::Items(Kind::Group, _) | Value::Other(_) => None,
     }
@@ -43,9 +43,8 @@ enum Value {
 enum Kind {
     List,
     Tuple,
-    Set,
-    /// The keys alone: nothing asks for the values.
-    Dict,
+    /// A set, or a dict's keys: nothing asks for the values.
+    Braces,
     /// Round brackets that hold no comma: their content stands for itself.
     Group,
 }
@@ -60,7 +59,7 @@ impl Value {
             Self::Items(Kind::List, items) => format!("[{}]", all(items)),
             Self::Items(Kind::Tuple | Kind::Group, items) if items.len() == 1 => format!("({},)", all(items)),
             Self::Items(Kind::Tuple | Kind::Group, items) => format!("({})", all(items)),
-            Self::Items(Kind::Set | Kind::Dict, items) => format!("{{{}}}", all(items)),
+            Self::Items(Kind::Braces, items) => format!("{{{}}}", all(items)),
         }
     }
 }
@@ -84,7 +83,7 @@ struct Open {
     text: bool,
     /// The current item is a dict's value.
     key: bool,
-    /// A `:` was seen: this is a dict and no set.
+    /// A `:` was seen: the braces are a dict's and no set's.
     pairs: bool,
 }
 
@@ -115,7 +114,7 @@ fn parse(text: &str) -> Option<Value> {
                 open.push(Open::new(match next {
                     '[' => Kind::List,
                     '(' => Kind::Group,
-                    _ => Kind::Dict,
+                    _ => Kind::Braces,
                 }));
                 rest = &rest[1..];
                 continue;
@@ -168,8 +167,7 @@ impl Open {
         match self.kind {
             _ if !self.filled => return None,
             Kind::Group => self.kind = Kind::Tuple,
-            Kind::Dict if !self.key && self.pairs => return None,
-            Kind::Dict if !self.key => self.kind = Kind::Set,
+            Kind::Braces if self.pairs != self.key => return None,
             _ => {}
         }
         (self.filled, self.key) = (false, false);
@@ -177,7 +175,8 @@ impl Open {
     }
 
     fn colon(&mut self) -> Option<()> {
-        let key = self.kind == Kind::Dict && self.filled && !self.key;
+        let first = self.pairs || self.items.len() == 1;
+        let key = self.kind == Kind::Braces && self.filled && !self.key && first;
         (self.filled, self.key, self.pairs) = (false, true, true);
         key.then_some(())
     }
@@ -186,14 +185,13 @@ impl Open {
         let fits = match self.kind {
             Kind::List => bracket == ']',
             Kind::Tuple | Kind::Group => bracket == ')',
-            Kind::Set | Kind::Dict => bracket == '}' && (self.filled || !self.key),
+            // After a key comes its value, and in a dict every item has one.
+            Kind::Braces => bracket == '}' && (self.pairs == self.key || !self.filled) && (self.filled || !self.key),
         };
         match self.kind {
             _ if !fits => None,
             Kind::Group if self.filled => self.items.pop(),
             Kind::Group => Some(Value::Items(Kind::Tuple, self.items)),
-            Kind::Dict if self.filled && !self.key && self.pairs => None,
-            Kind::Dict if self.filled && !self.key => Some(Value::Items(Kind::Set, self.items)),
             kind => Some(Value::Items(kind, self.items)),
         }
     }
@@ -304,7 +302,7 @@ mod tests {
     /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
     #[test]
     fn items_are_those_of_python() {
-        let cases: [(&str, Option<&[&str]>); 54] = [
+        let cases: [(&str, Option<&[&str]>); 61] = [
             ("['a', 'b']", Some(&["a", "b"])),
             (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
             ("[-1, --1]", None),
@@ -351,6 +349,13 @@ mod tests {
             ("[1] x", None),
             ("[\"a\\n\\x41\\u00e9\\101\\q\\\\\"]", Some(&["a\nA\u{e9}A\\q\\"])),
             ("['a\nb']", None),
+            ("['\\t\\r\\a\\b\\f\\v\\\n\\'\\U0001f600\\0']", Some(&["\t\r\u{7}\u{8}\u{c}\u{b}'\u{1f600}\0"])),
+            ("['\\N{DEGREE SIGN}']", None),
+            ("['\\x4']", None),
+            ("['\\ud800']", None),
+            ("{'k': 1,}", Some(&["k"])),
+            ("{'k': 1, }, 2", Some(&["{'k'}", "2"])),
+            ("{'k', 'l': 1}", None),
             ("1, 2, 'c'", Some(&["1", "2", "c"])),
             ("1, (2)", Some(&["1", "2"])),
             ("'a' 'b'", Some(&["a", "b"])),
