@@ -173,9 +173,12 @@ fn is_unit(text: &str, attached: bool) -> bool {
 mod tests {
     use super::*;
 
+    /// Value, percent, currency and unit of what is a number.
+    type Read = Option<(f64, bool, &'static str, &'static str)>;
+
     #[test]
     fn numbers_are_read_with_their_marks() {
-        let cases: [(&str, Option<(f64, bool, &str, &str)>); 43] = [
+        let cases: [(&str, Read); 43] = [
             ("5", Some((5.0, false, "", ""))),
             ("-5", Some((-5.0, false, "", ""))),
             ("+ 5", Some((5.0, false, "", ""))),
