@@ -34,8 +34,8 @@ pub(super) fn distance(gold: &str, prediction: &str, trace: &mut impl Trace) -> 
         trace.step(Metric::Anls, "two empty texts: ANLS 1", String::new);
         return 0.0;
     }
-    let folded = |text| python::fold_spaces(text).to_lowercase();
-    let edits = edit::distance(&folded(gold), &folded(prediction));
+    let (gold, prediction) = (python::fold_spaces(gold), python::fold_spaces(prediction));
+    let edits = edit::distance(&python::lower(&gold), &python::lower(&prediction));
     let distance = edits as f64 / longer as f64;
     trace.step(Metric::Anls, "white space folded, length unfolded; kept where 1 - NL >= 0.5", || {
         format!("NL = {edits} / {longer} = {distance}")

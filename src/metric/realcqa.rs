@@ -48,8 +48,7 @@ impl Rules for RealCqa {
 }
 
 fn string(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
-    let plain = |text| python::lower(text).trim_matches('\n').to_owned();
-    let equal = plain(gold) == plain(prediction);
+    let equal = python::equal_lower(gold.trim_matches('\n'), prediction.trim_matches('\n'));
     trace.step(Metric::Accuracy, "string: lower-cased, line breaks stripped, equal", || {
         format!("{gold:?} and {prediction:?}: {equal}")
     });

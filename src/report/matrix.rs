@@ -29,7 +29,8 @@ impl Matrix {
     /// under its relaxed accuracy.
     pub fn new(files: &[File<'_>], reference: &'static Convention) -> Self {
         let conventions: Vec<&'static Convention> = CONVENTIONS.iter().collect();
-        let summaries: Vec<Vec<Summary>> = files.iter().map(|(_, entries)| tally(entries, &conventions)).collect();
+        let summaries: Vec<Vec<Summary>> =
+            files.iter().map(|(_, entries)| tally(entries, |entry| entry.pair, &conventions)).collect();
         let mut rows = Vec::new();
         for (index, convention) in conventions.iter().enumerate() {
             rows.extend(convention.metrics.iter().map(|&metric| Row {

@@ -14,13 +14,18 @@ pub struct Entry<'a> {
 /// Answers that one task scores.
 pub(super) const CHUNK: usize = 4096;
 
-/// Each convention's means over all `entries`, in the order of `conventions`. The same bits on any number of cores.
-pub fn tally(entries: &[Entry<'_>], conventions: &[&Convention]) -> Vec<Summary> {
+/// Each convention's means over all `answers`, in the order of `conventions`; `pair` is what of one is scored. The same
+/// bits on any number of cores.
+pub fn tally<'a, T: Sync>(
+    answers: &'a [T],
+    pair: impl Fn(&'a T) -> Pair<'a> + Sync,
+    conventions: &[&Convention],
+) -> Vec<Summary> {
     let none = || conventions.iter().map(|convention| Summary::new(convention.metrics)).collect::<Vec<_>>();
-    let chunks = entries.par_chunks(CHUNK).map(|chunk| {
+    let chunks = answers.par_chunks(CHUNK).map(|chunk| {
         let mut summaries = none();
         for (convention, summary) in conventions.iter().zip(&mut summaries) {
-            chunk.iter().for_each(|entry| summary.add(&convention.score(&entry.pair)));
+            chunk.iter().for_each(|answer| summary.add(&convention.score(&pair(answer))));
         }
         summaries
     });

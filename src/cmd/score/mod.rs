@@ -207,14 +207,17 @@ fn answered(record: PredictionRecord) -> Answered {
     }
 }
 
-fn entry(answered: &Answered) -> Entry<'_> {
-    let pair = Pair {
+fn pair(answered: &Answered) -> Pair<'_> {
+    Pair {
         gold: &answered.gold,
         prediction: answered.prediction.as_ref(),
         question: answered.question.as_deref(),
         answer_type: answered.answer_type,
-    };
-    Entry { id: &answered.id, pair }
+    }
+}
+
+fn entry(answered: &Answered) -> Entry<'_> {
+    Entry { id: &answered.id, pair: pair(answered) }
 }
 
 fn entries(source: &Source) -> Vec<Entry<'_>> {
@@ -297,7 +300,7 @@ fn summary(sources: &[Source], conventions: &[&Convention]) -> Table {
     metrics.dedup();
     let mut rows = Vec::new();
     for source in sources {
-        for (convention, summary) in conventions.iter().zip(tally(&entries(source), conventions)) {
+        for (convention, summary) in conventions.iter().zip(tally(&source.answers, pair, conventions)) {
             let means = metrics.iter().map(|metric| summary.mean(*metric));
             let means = means.map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 3)));
             let own = [Cell::text(&source.name), Cell::count(summary.count), Cell::text(convention.name)];

@@ -51,8 +51,12 @@ pub fn strip(text: &str) -> &str {
 
 /// Python's `" ".join(text.strip().split())`.
 pub fn fold_spaces(text: &str) -> Cow<'_, str> {
-    let single = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    if single(text) {
+    let bytes = text.as_bytes();
+    let folded = |(at, byte): (usize, &u8)| match byte {
+        b' ' => at > 0 && bytes.get(at + 1).is_some_and(|next| *next != b' '),
+        byte => byte.is_ascii_graphic(),
+    };
+    if bytes.iter().enumerate().all(folded) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
@@ -182,7 +186,10 @@ mod tests {
     fn spaces_fold_as_in_python() {
         assert_eq!(fold_spaces("\u{1c} a\u{1f}\u{3000} b\n"), "a b");
         assert_eq!(fold_spaces("\u{200b}a"), "\u{200b}a", "a zero-width space is none");
-        assert_eq!(fold_spaces("a\tb "), "a b");
+        for (text, folded) in [("a\tb ", "a b"), (" a", "a"), ("a ", "a"), ("a  b", "a b"), (" ", ""), ("", "")] {
+            assert_eq!(fold_spaces(text), folded);
+        }
+        assert!(matches!(fold_spaces("a b c"), Cow::Borrowed("a b c")));
         assert_eq!(strip("\u{1c} a b\u{3000}"), "a b");
     }
 
