@@ -302,7 +302,7 @@ mod tests {
     /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
     #[test]
     fn items_are_those_of_python() {
-        let cases: [(&str, Option<&[&str]>); 61] = [
+        let cases: [(&str, Option<&[&str]>); 62] = [
             ("['a', 'b']", Some(&["a", "b"])),
             (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
             ("[-1, --1]", None),
@@ -356,6 +356,7 @@ mod tests {
             ("{'k': 1,}", Some(&["k"])),
             ("{'k': 1, }, 2", Some(&["{'k'}", "2"])),
             ("{'k', 'l': 1}", None),
+            ("{'k': 1, 'l', 'm': 2}", None),
             ("1, 2, 'c'", Some(&["1", "2", "c"])),
             ("1, (2)", Some(&["1", "2"])),
             ("'a' 'b'", Some(&["a", "b"])),
