@@ -83,6 +83,8 @@ fn the_default_is_right_where_the_others_err() {
         (year, None, "2010 kg", "2008 kg", false, true),
         (year, None, "2010", "2008 kg", false, true),
         (year, None, "2010 kg", "2008", false, true),
+        (year, None, "$2010", "$2008", false, true),
+        (year, None, "2010 %", "2008 percent", false, true),
         (year, None, "2010.5", "2008.5", true, true),
         (year, None, "500", "510", true, true),
         (year, None, "3000", "3010", true, true),
