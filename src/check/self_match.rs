@@ -31,19 +31,13 @@ pub struct SelfMatch {
 
 /// The metrics that score `gold` below 1 however it says itself: as its text, and a list as a Python list too.
 fn failing(convention: &Convention, gold: &Gold, answer_type: Option<AnswerType>) -> Vec<&'static str> {
-    let texts = std::iter::once(gold.text().into_owned()).chain(literal(gold));
+    let listed = matches!(gold, Gold::List(_)).then(|| python::literal::of_gold(gold));
+    let texts = std::iter::once(gold.text().into_owned()).chain(listed);
     let scores: Vec<Scores> =
         texts.map(|text| convention.score(&Pair { answer_type, ..Pair::new(gold, &Prediction(text)) })).collect();
     let right =
         |metric: Metric| scores.iter().any(|scores| scores.get(metric).counted().is_none_or(|value| value >= 1.0));
     convention.metrics.iter().copied().filter(|metric| !right(*metric)).map(Metric::name).collect()
-}
-
-/// A list answer as Python writes it.
-fn literal(gold: &Gold) -> Option<String> {
-    let Gold::List(items) = gold else { return None };
-    let item = |item: &Gold| literal(item).unwrap_or_else(|| python::literal::quoted(&item.text()));
-    Some(format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", ")))
 }
 
 /// By place in [`CONVENTIONS`], the metrics that fail a gold.

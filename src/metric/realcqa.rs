@@ -109,19 +109,7 @@ fn unranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
 fn gold_items(gold: &Gold) -> Vec<String> {
     match gold {
         Gold::Text(text) => text.chars().map(String::from).collect(),
-        Gold::List(items) => items.iter().map(python_str).collect(),
-    }
-}
-
-/// Python's `str` of a list's item. Numbers in an inner list would stand without quotes: here all have them.
-fn python_str(gold: &Gold) -> String {
-    let repr = |item: &Gold| match item {
-        Gold::Text(text) => python::literal::quoted(text),
-        Gold::List(_) => python_str(item),
-    };
-    match gold {
-        Gold::Text(text) => text.clone(),
-        Gold::List(items) => format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", ")),
+        Gold::List(items) => items.iter().map(python::literal::of_gold).collect(),
     }
 }
 
@@ -133,7 +121,7 @@ fn ranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
             .iter()
             .map(|item| match item {
                 Gold::Text(text) => text.clone(),
-                Gold::List(inner) => inner.iter().map(python_str).collect(),
+                Gold::List(inner) => inner.iter().map(python::literal::of_gold).collect(),
             })
             .collect::<Vec<String>>(),
     };

@@ -1,5 +1,7 @@
 //! What a convention says of one answer.
 
+use std::fmt;
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -79,6 +81,17 @@ impl Score {
             Self::Value(value) => Some(value),
             Self::Raises(_) => Some(0.0),
             Self::Inapplicable => None,
+        }
+    }
+}
+
+/// As files of scores have it: the number, `ERR:` and the exception, `null` where the convention does not apply.
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Raises(exception) => write!(f, "ERR:{exception}"),
+            Self::Inapplicable => f.write_str("null"),
         }
     }
 }

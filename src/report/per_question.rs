@@ -42,7 +42,7 @@ fn cell(score: Score) -> Cell {
     match score {
         // Nearly all are right or wrong.
         Score::Value(value) => Cell::Decimal(value, if value.fract() == 0.0 { 0 } else { 2 }),
-        Score::Raises(exception) => Cell::text(format!("ERR:{exception}")),
+        Score::Raises(_) => Cell::text(score.to_string()),
         Score::Inapplicable => Cell::Missing,
     }
 }
@@ -82,7 +82,7 @@ fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<Vec<
 fn json_score(score: Score) -> Value {
     match score {
         Score::Value(value) => Value::from(value),
-        Score::Raises(exception) => Value::from(format!("ERR:{exception}")),
+        Score::Raises(_) => Value::from(score.to_string()),
         Score::Inapplicable => Value::Null,
     }
 }

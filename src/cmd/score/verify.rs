@@ -112,7 +112,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
                     Cell::text(line.gold.text()),
                     Cell::text(&line.prediction.0),
                     Cell::text(recorded.to_string()),
-                    Cell::text(shown(score)),
+                    Cell::text(score.to_string()),
                 ]);
             }
         }
@@ -133,13 +133,5 @@ fn same(score: Score, recorded: &Value) -> bool {
         }
         (Score::Inapplicable, Value::Null) => true,
         _ => false,
-    }
-}
-
-fn shown(score: Score) -> String {
-    match score {
-        Score::Value(value) => value.to_string(),
-        Score::Raises(exception) => format!("ERR:{exception}"),
-        Score::Inapplicable => "null".to_owned(),
     }
 }

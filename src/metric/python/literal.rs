@@ -4,6 +4,7 @@
 //! literal: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
 
 use super::float;
+use crate::sample::Gold;
 
 /// Brackets may lie this deep, as in Python's own parser.
 const DEPTH: usize = 200;
@@ -65,11 +66,23 @@ impl Value {
 }
 
 /// Python's `repr` of a text without characters that need an escape.
-pub fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     if text.contains('\'') && !text.contains('"') {
         format!("\"{text}\"")
     } else {
         format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+}
+
+/// Python's `str` of a gold answer. Numbers in a list would stand without quotes there: here all items have them.
+pub fn of_gold(gold: &Gold) -> String {
+    let repr = |item: &Gold| match item {
+        Gold::Text(text) => quoted(text),
+        Gold::List(_) => of_gold(item),
+    };
+    match gold {
+        Gold::Text(text) => text.clone(),
+        Gold::List(items) => format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", ")),
     }
 }
 
