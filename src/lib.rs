@@ -2,12 +2,13 @@
 //!
 //! Arrows between the modules point one way (a test checks them):
 //! `cmd` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`, `dataset`,
-//! `config` → `sample`.
+//! `config` → `sample` → `data_table`.
 
 pub mod adapter;
 pub mod check;
 pub mod cmd;
 pub mod config;
+pub mod data_table;
 pub mod dataset;
 pub mod import;
 pub mod metric;

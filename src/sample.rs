@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::data_table::DataTable;
+
 /// Something that produces an encoded image (PNG, JPEG, ...) when asked: a drawn chart, a blank one.
 pub trait Draw: Send + Sync {
     /// The encoded image file, as it would lie on disk.
@@ -47,6 +49,22 @@ impl fmt::Debug for ImageRef {
     }
 }
 
+/// Something that produces the gold data table of a chart when asked: an annotation file, the recipe of a drawn chart.
+pub trait TableSource: Send + Sync {
+    /// The table. Errors name the file that is missing or malformed.
+    fn table(&self) -> Result<DataTable>;
+}
+
+/// Where a chart's gold data table comes from. Nothing is read before [`TableSource::table`].
+#[derive(Clone)]
+pub struct TableRef(pub Arc<dyn TableSource>);
+
+impl fmt::Debug for TableRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TableRef")
+    }
+}
+
 /// One chart of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Chart {
@@ -55,6 +73,8 @@ pub struct Chart {
     pub image: ImageRef,
     /// As the data set spells it in lower case, e.g. `line`, `vertical bar`; absent where it is not annotated.
     pub chart_type: Option<String>,
+    /// The data behind the chart, where the data set has them.
+    pub table: Option<TableRef>,
 }
 
 impl Chart {
@@ -67,7 +87,7 @@ impl Chart {
     }
 }
 
-/// RealCQA's five answer types; other data sets leave it out.
+/// RealCQA's five answer types, and tables; other data sets leave it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerType {
@@ -76,6 +96,8 @@ pub enum AnswerType {
     Binary,
     RankedList,
     UnrankedList,
+    /// The whole data table behind the chart, as DePlot writes tables; not one of RealCQA's.
+    Table,
 }
 
 /// RealCQA's question taxonomy, told by the first digit of its `taxonomy id`.
@@ -115,7 +137,7 @@ impl From<&str> for Gold {
 }
 
 /// A model's answer, raw: as decoded, before any normalisation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Prediction(pub String);
 

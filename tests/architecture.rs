@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// Every module with the modules it may name.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("sample", &[]),
+    ("data_table", &[]),
+    ("sample", &["data_table"]),
     ("config", &["sample"]),
     ("preprocess", &["sample"]),
     ("nn", &[]),
-    ("dataset", &["sample", "config"]),
-    ("metric", &["sample", "config"]),
+    ("dataset", &["sample", "config", "data_table"]),
+    ("metric", &["sample", "config", "data_table"]),
     ("import", &["sample", "dataset"]),
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
-    ("adapter", &["sample", "config", "nn", "preprocess"]),
+    ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
     ("record", &["sample", "adapter"]),
     ("runner", &["sample", "adapter", "record"]),
     ("report", &["sample", "record", "metric"]),
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cmd",
         &[
             "sample",
+            "data_table",
             "config",
             "dataset",
             "preprocess",

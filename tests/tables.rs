@@ -62,6 +62,8 @@ fn record(
         source: None,
         prediction: answer.map(|answer| Prediction(answer.to_owned())),
         token_ids: Vec::new(),
+        completions: Vec::new(),
+        usage: None,
         error: answer.is_none().then(|| "cannot read the chart image".to_owned()),
         latency_ms: 250.0,
     }

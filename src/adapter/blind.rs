@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
-use super::{Adapter, Answer, Identity};
+use super::{Adapter, Answer, Failure, Identity};
 use crate::preprocess;
-use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Prediction, Question, QuestionSet};
+use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet};
 
 /// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
 ///
@@ -115,8 +115,8 @@ impl Adapter for Prior {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
-        let answer = |question| Answer { prediction: Prediction(self.predict(question).to_owned()), token_ids: vec![] };
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        let answer = |question| Answer::of(self.predict(question).to_owned());
         work.iter().map(|entry| entry.questions.iter().map(|question| Ok(answer(question))).collect()).collect()
     }
 }
@@ -141,11 +141,15 @@ impl Adapter for Blank {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let blank: Vec<ChartQuestions> = work
             .iter()
             .map(|entry| ChartQuestions {
-                chart: Chart { image: ImageRef::Drawn(Arc::new(White(entry.chart.clone()))), ..entry.chart.clone() },
+                chart: Chart {
+                    image: ImageRef::Drawn(Arc::new(White(entry.chart.clone()))),
+                    table: None,
+                    ..entry.chart.clone()
+                },
                 questions: entry.questions.clone(),
             })
             .collect();
@@ -181,7 +185,8 @@ mod tests {
             template: template.map(str::to_owned),
             source: None,
         });
-        let chart = Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None };
+        let chart =
+            Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None, table: None };
         QuestionSet {
             benchmark: "test".to_owned(),
             charts: vec![ChartQuestions { chart, questions: questions.collect() }],

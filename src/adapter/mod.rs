@@ -5,6 +5,8 @@
 mod blind;
 mod cache;
 mod hub;
+pub mod language_model;
+mod oracle;
 mod pix2struct;
 pub mod weights;
 
@@ -13,6 +15,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 
 use weights::HubOptions;
 
@@ -30,11 +33,51 @@ pub struct Identity {
 }
 
 /// One raw answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     pub prediction: Prediction,
     /// The generated token ids, end-of-sequence token included; empty where the adapter has no tokens.
     pub token_ids: Vec<u32>,
+    /// What a language model wrote, whole, where the prediction is only a part of it: one text a sample.
+    pub completions: Vec<String>,
+    /// What the answer took of a metered service.
+    pub usage: Option<Usage>,
+}
+
+impl Answer {
+    /// An answer that is its text and nothing else.
+    pub fn of(prediction: impl Into<String>) -> Self {
+        Self { prediction: Prediction(prediction.into()), ..Self::default() }
+    }
+}
+
+/// What an answer took of a metered service.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Tokens read, as the service counted them.
+    pub prompt_tokens: u64,
+    /// Tokens written, as the service counted them.
+    pub completion_tokens: u64,
+    /// In US dollars, from the adapter file's prices; absent where that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// This question failed: its row holds the error, the others stand.
+    Question(anyhow::Error),
+    /// The adapter cannot go on (a refused key, an endpoint that is gone). The question gets no row, so that a run
+    /// started again asks it.
+    Adapter(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Question(error)
+    }
 }
 
 /// One model, or one blind baseline, that answers questions about charts.
@@ -42,16 +85,27 @@ pub trait Adapter {
     /// Who it is. Constant over the adapter's life.
     fn identity(&self) -> &Identity;
 
+    /// How many questions it likes to get in a call when the user does not say.
+    fn batch(&self) -> usize {
+        4
+    }
+
     /// Answers every question of every chart in `work`: one inner vector a chart, one entry a question, in order.
     /// A question that fails (a broken image, say) is its own `Err`; the others still stand. Answers must not
     /// depend on how the questions are grouped into calls.
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>>;
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>>;
 }
 
-/// What flags put in the place of an adapter file's values.
+/// An adapter file, and the weights a flag puts in the place of its own.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub spec: AdapterSpec,
+    pub weights: Option<PathBuf>,
+}
+
+/// What flags put in the place of the adapter files' values.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    pub weights: Option<PathBuf>,
     pub header_font: Option<PathBuf>,
     pub max_patches: Option<usize>,
     pub max_new_tokens: Option<usize>,
@@ -62,9 +116,11 @@ pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Rc<QuestionSet>>;
 
 /// All that is needed to make an adapter.
 pub struct Setup<'a> {
-    /// The row's name; differs from the spec's under `blank+`.
+    /// The row's name: `MODEL`, `TABLES+READER`, or either behind `blank+`.
     pub name: &'a str,
-    pub spec: &'a AdapterSpec,
+    pub model: &'a Part,
+    /// The language model that answers from the tables `model` reads off the charts.
+    pub reader: Option<&'a Part>,
     /// Put a blank image in front.
     pub blank: bool,
     pub overrides: &'a Overrides,
@@ -77,17 +133,25 @@ pub struct Setup<'a> {
 /// Makes the adapter that `setup` describes: finds and loads weights, learns priors.
 ///
 /// # Errors
-/// Weights that cannot be found or loaded, or a train split that is needed and cannot be had.
+/// Weights that cannot be found or loaded, a train split that is needed and cannot be had, parts that do not go together.
 pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
-    let adapter: Box<dyn Adapter> = match &setup.spec.family {
-        Family::Pix2Struct(spec) => Box::new(pix2struct::Pix2Struct::load(setup, spec)?),
-        Family::Majority => Box::new(blind::Prior::majority(&setup.spec.id, &*train(setup)?)?),
-        Family::QuestionPrior => Box::new(blind::Prior::by_template(&setup.spec.id, &*train(setup)?)?),
+    let spec = &setup.model.spec;
+    let adapter: Box<dyn Adapter> = match &spec.family {
+        Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
+        Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
+        Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
+        Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),
     };
-    match (setup.blank, &setup.spec.family) {
-        (false, _) => Ok(adapter),
-        (true, Family::Pix2Struct(_)) => Ok(Box::new(blind::Blank::new(setup.name, adapter))),
-        (true, _) => bail!("{} looks at no image: `blank+` would change nothing", setup.spec.id),
+    let adapter = match (setup.blank, &spec.family) {
+        (false, _) => adapter,
+        (true, Family::Majority | Family::QuestionPrior | Family::Oracle) => {
+            bail!("{} looks at no image: `blank+` would change nothing", spec.id)
+        }
+        (true, _) => Box::new(blind::Blank::new(setup.name, adapter)),
+    };
+    match setup.reader {
+        None => Ok(adapter),
+        Some(reader) => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
     }
 }
 

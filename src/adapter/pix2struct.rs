@@ -4,19 +4,19 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
-use super::{Adapter, Answer, HubOptions, Identity, Setup, weights};
+use super::{Adapter, Answer, Failure, HubOptions, Identity, Setup, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec, WeightsSource};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Checkpoint, generation, weights_sha256};
 use crate::preprocess::{HeaderFont, Processor, decode};
-use crate::sample::{Chart, ChartQuestions, Prediction, Question};
+use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 
 static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny");
 
@@ -31,6 +31,7 @@ pub struct Pix2Struct {
     model: Model,
     device: Device,
     max_new_tokens: usize,
+    table_prompt: Option<String>,
 }
 
 impl Pix2Struct {
@@ -56,7 +57,7 @@ impl Pix2Struct {
             ("weights", folder.origin.clone()),
             ("weights_sha256", weights_sha256(dir)?),
             ("dtype", "f32".to_owned()),
-            ("prompt", "the question as header text".to_owned()),
+            ("prompt", spec.table_prompt.clone().unwrap_or_else(|| "the question".to_owned()) + " as header text"),
             ("header_font", processor.font().name().to_owned()),
             ("header_font_sha256", processor.font().sha256().to_owned()),
             ("max_patches", processor.max_patches().to_string()),
@@ -64,8 +65,9 @@ impl Pix2Struct {
             ("max_new_tokens", max_new_tokens.to_string()),
         ];
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let identity = Identity { id: setup.spec.id.clone(), settings };
-        Ok(Self { identity, processor, tokenizer, model, device: setup.device.clone(), max_new_tokens })
+        let identity = Identity { id: setup.model.spec.id.clone(), settings };
+        let (device, table_prompt) = (setup.device.clone(), spec.table_prompt.clone());
+        Ok(Self { identity, processor, tokenizer, model, device, max_new_tokens, table_prompt })
     }
 
     /// Encodes one chart under each of its questions; the image is decoded once.
@@ -75,7 +77,7 @@ impl Pix2Struct {
             let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let patches = self
                 .processor
-                .patches(image, Some(&question.text))
+                .patches(image, Some(self.header(question)?))
                 .with_context(|| format!("image {}", entry.chart.image_name()))?;
             let width = patches.data.len() / (patches.rows * patches.cols);
             let shape = (patches.rows * patches.cols, width);
@@ -84,8 +86,21 @@ impl Pix2Struct {
         entry.questions.iter().map(encode).collect()
     }
 
+    /// What is drawn above the chart: the question, or the request for its table.
+    fn header<'a>(&'a self, question: &'a Question) -> Result<&'a str> {
+        let id = &self.identity.id;
+        match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
+            (Some(prompt), true) => Ok(prompt),
+            (None, false) => Ok(&question.text),
+            (Some(_), false) => {
+                bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)")
+            }
+            (None, true) => bail!("{id} answers questions and writes no tables"),
+        }
+    }
+
     fn decode(&self, ids: Vec<u32>) -> Result<Answer> {
-        Ok(Answer { prediction: Prediction(self.tokenizer.decode(&ids)?), token_ids: ids })
+        Ok(Answer { token_ids: ids.clone(), ..Answer::of(self.tokenizer.decode(&ids)?) })
     }
 }
 
@@ -94,7 +109,7 @@ impl Adapter for Pix2Struct {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let encoded: Vec<Vec<Result<Tensor>>> = work.iter().map(|entry| self.encode(entry)).collect();
         let good: Vec<Tensor> = encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
         let generated = generation::greedy(&self.model, &good, self.max_new_tokens);
@@ -106,6 +121,7 @@ impl Adapter for Pix2Struct {
                 Err(error) => Err(anyhow::anyhow!("{error}")),
             }
         };
+        let mut answer = |encoded| answer(encoded).map_err(Failure::Question);
         encoded.into_iter().map(|chart| chart.into_iter().map(&mut answer).collect()).collect()
     }
 }
@@ -124,7 +140,7 @@ enum Location {
 
 impl ModelFolder {
     fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
-        let explicit = setup.overrides.weights.as_deref();
+        let explicit = setup.model.weights.as_deref();
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
             WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),

@@ -61,6 +61,7 @@ fn answer_type(answer_type: AnswerType) -> (u8, &'static str) {
         AnswerType::Binary => (2, "binary"),
         AnswerType::RankedList => (3, "ranked list"),
         AnswerType::UnrankedList => (4, "unranked list"),
+        AnswerType::Table => (5, "table"),
     }
 }
 

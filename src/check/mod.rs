@@ -166,7 +166,8 @@ mod testing {
                 template: None,
                 source: None,
             };
-            let chart = Chart { id: "c".to_owned(), image: ImageRef::File("c.png".into()), chart_type: None };
+            let chart =
+                Chart { id: "c".to_owned(), image: ImageRef::File("c.png".into()), chart_type: None, table: None };
             Self(chart, golds.iter().enumerate().map(question).collect())
         }
 

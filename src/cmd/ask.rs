@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::options::AdapterArgs;
 use super::{Status, print};
-use crate::adapter::Answer;
+use crate::adapter::{Answer, Failure};
 use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
 
 #[derive(clap::Args)]
@@ -30,7 +30,10 @@ pub fn run(args: &Args) -> Result<Status> {
     for one in &requested {
         let answer = || -> Result<Answer> {
             let mut adapter = one.build(&args.adapter, None)?;
-            adapter.answer(&work).into_iter().flatten().next().context("no answer: a bug in the adapter")?
+            let answer = adapter.answer(&work).into_iter().flatten().next();
+            answer.context("no answer: a bug in the adapter")?.map_err(|failure| match failure {
+                Failure::Question(error) | Failure::Adapter(error) => error,
+            })
         };
         answers.push((one.name.as_str(), answer().with_context(|| one.name.clone())?));
     }
@@ -39,8 +42,12 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 fn work(args: &Args) -> ChartQuestions {
-    let chart =
-        Chart { id: args.image.display().to_string(), image: ImageRef::File(args.image.clone()), chart_type: None };
+    let chart = Chart {
+        id: args.image.display().to_string(),
+        image: ImageRef::File(args.image.clone()),
+        chart_type: None,
+        table: None,
+    };
     let question = Question {
         id: "asked".to_owned(),
         text: args.question.clone(),

@@ -60,7 +60,7 @@ fn adapters(args: &Args) -> Result<Table> {
                 WeightsSource::Hub { repo, revision } if is_cached(repo, revision, &hub) => format!("{repo} (cached)"),
                 WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
             },
-            Family::Majority | Family::QuestionPrior => "none".to_owned(),
+            Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]
     });

@@ -7,13 +7,14 @@ use candle_core::Device;
 use clap::ValueEnum;
 
 use crate::adapter::weights::HubOptions;
-use crate::adapter::{self, Adapter, Overrides, Setup, TrainSplit};
-use crate::config::{AdapterSpec, BLANK_PREFIX, Family};
+use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
+use crate::config::{AdapterSpec, BLANK_PREFIX};
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(clap::Args)]
 pub struct AdapterArgs {
-    /// Adapters to ask, separated by commas; `blank+NAME` is NAME with a blank image instead of the chart
+    /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
+    /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub adapters: Vec<String>,
     /// Folder of more adapter files (*.toml)
@@ -63,7 +64,9 @@ pub fn positive(text: &str) -> Result<usize, String> {
 pub struct Requested {
     /// The row's name, `blank+` included.
     pub name: String,
-    pub spec: AdapterSpec,
+    pub model: Part,
+    /// The language model behind the `+` of `TABLES+READER`.
+    pub reader: Option<Part>,
     pub blank: bool,
     pub overrides: Overrides,
 }
@@ -76,7 +79,8 @@ impl Requested {
     pub fn build(&self, args: &AdapterArgs, train: Option<TrainSplit<'_>>) -> Result<Box<dyn Adapter>> {
         adapter::build(&Setup {
             name: &self.name,
-            spec: &self.spec,
+            model: &self.model,
+            reader: self.reader.as_ref(),
             blank: self.blank,
             overrides: &self.overrides,
             hub: &HubOptions::from_env(args.offline),
@@ -100,14 +104,19 @@ impl AdapterArgs {
         for name in names {
             ensure!(requested.iter().all(|other| other.name != name), "adapter `{name}` is named twice");
             let (base, blank) = name.strip_prefix(BLANK_PREFIX).map_or((name.as_str(), false), |base| (base, true));
-            let spec = AdapterSpec::find(base, self.adapters_dir.as_deref())?;
+            let part = |id: &str| -> Result<Part> {
+                Ok(Part { spec: AdapterSpec::find(id, self.adapters_dir.as_deref())?, weights: None })
+            };
+            let (model, reader) = match base.split_once('+') {
+                Some((tables, reader)) => (part(tables)?, Some(part(reader)?)),
+                None => (part(base)?, None),
+            };
             let overrides = Overrides {
-                weights: None,
                 header_font: self.header_font.clone(),
                 max_patches: self.max_patches,
                 max_new_tokens: self.max_new_tokens,
             };
-            requested.push(Requested { name, spec, blank, overrides });
+            requested.push(Requested { name, model, reader, blank, overrides });
         }
         self.give_weights(&mut requested)?;
         Ok(requested)
@@ -119,12 +128,14 @@ impl AdapterArgs {
                 Some((name, dir)) if !name.contains(['/', '.']) => (Some(name), dir),
                 _ => (None, flag.as_str()),
             };
-            let models = requested.iter_mut().filter(|adapter| matches!(adapter.spec.family, Family::Pix2Struct(_)));
-            let mut meant: Vec<&mut Requested> = match name {
-                Some(name) => models.filter(|adapter| adapter.spec.id == name).collect(),
+            let parts =
+                requested.iter_mut().flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
+            let models = parts.filter(|part| part.spec.family.takes_weights());
+            let mut meant: Vec<&mut Part> = match name {
+                Some(name) => models.filter(|part| part.spec.id == name).collect(),
                 None => models.collect(),
             };
-            let mut ids: Vec<&str> = meant.iter().map(|adapter| adapter.spec.id.as_str()).collect();
+            let mut ids: Vec<&str> = meant.iter().map(|part| part.spec.id.as_str()).collect();
             ids.sort_unstable();
             ids.dedup();
             match ids.as_slice() {
@@ -132,9 +143,9 @@ impl AdapterArgs {
                 [] => bail!("--weights {flag}: no such adapter among --adapters takes weights"),
                 ids => bail!("--weights {dir} could be for any of {}: write --weights NAME={dir}", ids.join(", ")),
             }
-            for adapter in &mut meant {
-                ensure!(adapter.overrides.weights.is_none(), "--weights is given twice for {}", adapter.spec.id);
-                adapter.overrides.weights = Some(PathBuf::from(dir));
+            for part in &mut meant {
+                ensure!(part.weights.is_none(), "--weights is given twice for {}", part.spec.id);
+                part.weights = Some(PathBuf::from(dir));
             }
         }
         Ok(())

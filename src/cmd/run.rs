@@ -15,7 +15,7 @@ use crate::metric::Convention;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
 use crate::report::Leaderboard;
 use crate::report::table::Format;
-use crate::runner;
+use crate::runner::{self, Outcome};
 use crate::sample::QuestionSet;
 
 /// What `run` without `--adapters` asks: the embedded model and every blind row.
@@ -46,9 +46,9 @@ pub struct Args {
     /// Seed of that draw [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
-    /// Questions an adapter gets at a time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
-    batch: usize,
+    /// Questions an adapter gets at a time [default: what suits it]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch: Option<usize>,
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<Status> {
     for adapter in &requested {
         match ask(args, adapter, threads, &benchmark, &train, &set, &mut dir) {
             Ok(failed) => failed_questions += failed,
-            Err(Stop::Load(error)) => failures.push((adapter.name.as_str(), error)),
+            Err(Stop::Adapter(error)) => failures.push((adapter.name.as_str(), error)),
             Err(Stop::Record(error)) => return Err(error),
         }
     }
@@ -89,8 +89,8 @@ pub fn run(args: &Args) -> Result<Status> {
 
 /// Why an adapter's part of a run stopped.
 enum Stop {
-    /// The adapter did not load: the others still answer.
-    Load(anyhow::Error),
+    /// The adapter did not load or could not go on: the others still answer.
+    Adapter(anyhow::Error),
     /// The answers cannot be stored: nothing further can be.
     Record(anyhow::Error),
 }
@@ -112,20 +112,25 @@ fn ask(
         let loaded = Rc::new(dataset::load(benchmark, args.data.as_deref(), Split::Train)?);
         Ok(Rc::clone(train.get_or_init(|| loaded)))
     };
-    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Load)?;
+    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Adapter)?;
+    let batch = args.batch.unwrap_or_else(|| adapter.batch());
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
         ("threads".to_owned(), threads.to_string()),
-        ("batch".to_owned(), args.batch.to_string()),
+        ("batch".to_owned(), batch.to_string()),
     ];
     let entry = AdapterEntry::new(adapter.identity(), &execution);
-    let record = || -> Result<usize> {
+    let record = || -> Result<Outcome> {
         let mut log = dir.add_adapter(entry, args.retry_failed)?;
         let mut progress = Progress::new();
         let mut observe = |event: runner::Event<'_>| progress.observe(event);
-        Ok(runner::answer_all(adapter.as_mut(), set, &mut log, args.batch, &mut observe)?.failed)
+        runner::answer_all(adapter.as_mut(), set, &mut log, batch, &mut observe)
     };
-    record().map_err(Stop::Record)
+    let outcome = record().map_err(Stop::Record)?;
+    match outcome.stopped {
+        None => Ok(outcome.failed),
+        Some(error) => Err(Stop::Adapter(anyhow::anyhow!("{error}"))),
+    }
 }
 
 /// Writes and prints the leaderboard, tells what failed, and picks the exit code.

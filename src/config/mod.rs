@@ -5,5 +5,7 @@ mod adapter;
 mod benchmark;
 pub mod names;
 
-pub use adapter::{AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, WeightsSource};
+pub use adapter::{
+    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, WeightsSource,
+};
 pub use benchmark::{Benchmark, Format, Questions};

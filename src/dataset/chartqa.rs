@@ -108,6 +108,6 @@ fn add(images: &Images, prefix: &str, source: &str, id: String, record: Record, 
         template: None,
         source: Some(source.to_owned()),
     };
-    groups.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None }, question);
+    groups.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None, table: None }, question);
     Ok(())
 }

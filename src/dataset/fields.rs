@@ -44,6 +44,7 @@ pub(crate) fn answer_type(text: &str) -> Result<AnswerType> {
         "binary" => AnswerType::Binary,
         "ranked list" => AnswerType::RankedList,
         "unranked list" => AnswerType::UnrankedList,
+        "table" => AnswerType::Table,
         _ => bail!("unknown answer type `{text}`; it must be String, Numerical, Binary, Ranked List or Unranked List"),
     })
 }

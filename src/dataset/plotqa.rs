@@ -214,7 +214,7 @@ impl Part<'_> {
             source: None,
         };
         let file = self.images.find(&format!("{image}.png"));
-        let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(told) };
+        let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(told), table: None };
         groups.add(&chart_id, chart, question);
         Ok(())
     }

@@ -33,8 +33,8 @@ impl Rules for RealCqa {
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold;
         let accuracy = match pair.answer_type {
-            None => {
-                trace.step(Metric::Accuracy, "no answer type: does not apply", String::new);
+            None | Some(AnswerType::Table) => {
+                trace.step(Metric::Accuracy, "no answer type of RealCQA: does not apply", String::new);
                 Score::Inapplicable
             }
             Some(AnswerType::String) => string(&gold.text(), prediction, trace),

@@ -28,7 +28,7 @@ impl Rules for RealCqaCorrected {
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let (rule, accuracy) = match pair.answer_type {
-            None => ("no answer type: does not apply", Score::Inapplicable),
+            None | Some(AnswerType::Table) => ("no answer type of RealCQA: does not apply", Score::Inapplicable),
             Some(AnswerType::String) => {
                 ("string: stripped, lower-cased, equal", (plain(&pair.gold.text()) == plain(prediction)).into())
             }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::Usage;
 use crate::sample::{AnswerType, Gold, Prediction, Taxonomy};
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
@@ -30,6 +31,12 @@ pub struct PredictionRecord {
     /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_ids: Vec<u32>,
+    /// What a language model wrote, whole, where the prediction is only a part of it; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completions: Vec<String>,
+    /// What the answer took of a metered service; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Why the question failed; `null` when it was answered.
     pub error: Option<String>,
     /// Wall time in milliseconds: the call's time divided by the questions answered in it.
@@ -170,6 +177,8 @@ mod tests {
             source: None,
             prediction: error.is_none().then(|| Prediction("4".to_owned())),
             token_ids: vec![1, 2],
+            completions: Vec::new(),
+            usage: None,
             error: error.map(str::to_owned),
             latency_ms: 1.5,
         }

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 pub use events::Event;
 use plan::batches;
 
-use crate::adapter::{Adapter, Answer};
+use crate::adapter::{Adapter, Answer, Failure};
 use crate::record::{PredictionLog, PredictionRecord};
 use crate::sample::{Chart, ChartQuestions, Question, QuestionSet};
 
@@ -22,6 +22,8 @@ pub struct Outcome {
     /// Questions whose row holds an error, and the first such error.
     pub failed: usize,
     pub first_error: Option<String>,
+    /// Why the adapter could not go on; the questions it left are not among `questions`.
+    pub stopped: Option<String>,
 }
 
 /// Asks `adapter` every question of `set` that `log` does not hold yet, at most `batch` at a time, and appends each
@@ -39,30 +41,36 @@ pub fn answer_all(
     let id = adapter.identity().id.clone();
     let work = batches(set, log.records(), batch)?;
     observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: log.records().len() });
+    let mut stopped = None;
     for charts in work {
         let started = Instant::now();
         let answers = adapter.answer(&charts);
         let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
-        let records = records(&charts, answers, latency_ms)?;
+        let records = records(&charts, answers, latency_ms, &mut stopped)?;
+        observe(Event::Answered { questions: records.len() });
         log.append(records)?;
-        observe(Event::Answered { questions: asked });
+        if stopped.is_some() {
+            break;
+        }
     }
     let errors: Vec<&String> = log.records().iter().filter_map(|record| record.error.as_ref()).collect();
     let outcome = Outcome {
         questions: log.records().len(),
         failed: errors.len(),
         first_error: errors.first().map(|&error| error.clone()),
+        stopped: stopped.map(|error| format!("{error:#}")),
     };
     observe(Event::AdapterFinished { id: &id, outcome: &outcome });
     Ok(outcome)
 }
 
-/// Pairs the charts of one call with its answers.
+/// Pairs the charts of one call with its answers; the first reason why the adapter cannot go on goes to `stopped`.
 fn records(
     charts: &[ChartQuestions],
-    answers: Vec<Vec<Result<Answer>>>,
+    answers: Vec<Vec<Result<Answer, Failure>>>,
     latency_ms: f64,
+    stopped: &mut Option<anyhow::Error>,
 ) -> Result<Vec<PredictionRecord>> {
     ensure!(
         answers.len() == charts.len()
@@ -72,14 +80,26 @@ fn records(
     let pairs = charts.iter().zip(answers).flat_map(|(entry, answers)| {
         entry.questions.iter().zip(answers).map(move |(question, answer)| (&entry.chart, question, answer))
     });
-    Ok(pairs.map(|(chart, question, answer)| record(chart, question, answer, latency_ms)).collect())
+    let mut records = Vec::new();
+    for (chart, question, answer) in pairs {
+        match answer {
+            Ok(answer) => records.push(record(chart, question, Ok(answer), latency_ms)),
+            Err(Failure::Question(error)) => records.push(record(chart, question, Err(error), latency_ms)),
+            Err(Failure::Adapter(error)) => {
+                stopped.get_or_insert(error);
+            }
+        }
+    }
+    Ok(records)
 }
 
 fn record(chart: &Chart, question: &Question, answer: Result<Answer>, latency_ms: f64) -> PredictionRecord {
-    let (prediction, token_ids, error) = match answer {
-        Ok(answer) => (Some(answer.prediction), answer.token_ids, None),
-        Err(error) => (None, Vec::new(), Some(format!("{error:#}"))),
+    let (answer, error) = match answer {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
     };
+    let prediction = answer.as_ref().map(|answer| answer.prediction.clone());
+    let Answer { token_ids, completions, usage, .. } = answer.unwrap_or_default();
     PredictionRecord {
         id: question.id.clone(),
         chart: chart.id.clone(),
@@ -91,6 +111,8 @@ fn record(chart: &Chart, question: &Question, answer: Result<Answer>, latency_ms
         source: question.source.clone(),
         prediction,
         token_ids,
+        completions,
+        usage,
         error,
         // Microseconds are as far as a wall clock can be believed.
         latency_ms: (latency_ms * 1e3).round() / 1e3,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::adapter::Identity;
+use crate::adapter::{Failure, Identity};
 use crate::sample::{ImageRef, Prediction};
 
 /// An adapter behind the real trait that answers with the question's text and notes how it was called.
@@ -19,11 +19,11 @@ impl Adapter for Echo {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer>>> {
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         self.calls.push(work.iter().flat_map(|entry| entry.questions.iter().map(|q| q.id.clone())).collect());
         let answer = |question: &Question| match question.text.as_str() {
-            "broken" => Err(anyhow::anyhow!("no such image")),
-            text => Ok(Answer { prediction: Prediction(text.to_owned()), token_ids: Vec::new() }),
+            "broken" => Err(Failure::Question(anyhow::anyhow!("no such image"))),
+            text => Ok(Answer::of(text.to_owned())),
         };
         work.iter().map(|entry| entry.questions.iter().map(answer).collect()).collect()
     }
@@ -32,7 +32,12 @@ impl Adapter for Echo {
 fn set(charts: &[&[&str]]) -> QuestionSet {
     let mut next = 0;
     let charts = charts.iter().enumerate().map(|(index, texts)| ChartQuestions {
-        chart: Chart { id: format!("c{index}"), image: ImageRef::File("none.png".into()), chart_type: None },
+        chart: Chart {
+            id: format!("c{index}"),
+            image: ImageRef::File("none.png".into()),
+            chart_type: None,
+            table: None,
+        },
         questions: texts
             .iter()
             .map(|text| {
@@ -63,7 +68,7 @@ fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Ve
 fn batches_cross_charts_and_keep_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let (outcome, calls) = run(&set(&[&["a", "b", "c"], &["d"], &["e"]]), &dir, 2);
-    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None });
+    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None, stopped: None });
     assert_eq!(calls, [vec!["q1", "q2"], vec!["q3", "q4"], vec!["q5"]]);
 }
 
@@ -71,7 +76,10 @@ fn batches_cross_charts_and_keep_the_order() {
 fn a_failure_is_a_row_and_the_rest_stands() {
     let dir = tempfile::tempdir().unwrap();
     let (outcome, _) = run(&set(&[&["a", "broken", "c"]]), &dir, 2);
-    assert_eq!(outcome, Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()) });
+    assert_eq!(
+        outcome,
+        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), stopped: None }
+    );
     let records = crate::record::read_predictions(&dir.path().join("p.jsonl")).unwrap();
     assert_eq!(records[1].prediction, None);
     assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));

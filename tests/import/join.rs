@@ -120,7 +120,7 @@ fn golds_that_differ_are_told_and_the_separate_ones_count() {
 /// A benchmark of two charts: `PMC1/a`, `PMC1/b`, `PMC2/a`.
 fn benchmark() -> QuestionSet {
     let chart = |id: &str, questions: &[&str]| ChartQuestions {
-        chart: Chart { id: id.to_owned(), image: ImageRef::File("none.png".into()), chart_type: None },
+        chart: Chart { id: id.to_owned(), image: ImageRef::File("none.png".into()), chart_type: None, table: None },
         questions: questions.iter().map(|question| benchmark_question(&format!("{id}/{question}"))).collect(),
     };
     QuestionSet { benchmark: "mine".to_owned(), charts: vec![chart("PMC1", &["a", "b"]), chart("PMC2", &["a"])] }

@@ -121,7 +121,7 @@ impl Gathered {
             let [known, new] = [&known.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or_default());
             bail!("chart_type: it is `{new}`, but `{known}` on an earlier line with the image `{}`", row.image);
         }
-        self.groups.add(&row.image, || Chart { id: row.image.clone(), image, chart_type }, question);
+        self.groups.add(&row.image, || Chart { id: row.image.clone(), image, chart_type, table: None }, question);
         Ok(())
     }
 

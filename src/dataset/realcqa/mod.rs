@@ -52,7 +52,7 @@ pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let charts = in_order(asked.into_par_iter().map(|(id, questions)| {
         let chart_type = annotation::chart_type(&annotations.join(format!("{id}.json")))?;
         let image = images.find(&format!("{id}.jpg"));
-        Ok(ChartQuestions { chart: Chart { id, image, chart_type }, questions })
+        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table: None }, questions })
     }))?;
     images::require_any(&charts, &[&images])?;
     Ok(charts)

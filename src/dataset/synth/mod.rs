@@ -118,6 +118,7 @@ impl Planned {
             id: self.source.id(),
             image: ImageRef::Drawn(Arc::new(self.source)),
             chart_type: Some(self.recipe.chart_type.name().to_owned()),
+            table: None,
         };
         let question = |(id, asked): (String, Asked)| Question {
             id,

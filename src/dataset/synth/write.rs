@@ -116,6 +116,7 @@ fn answer_type_name(answer_type: AnswerType) -> &'static str {
         AnswerType::Binary => "Binary",
         AnswerType::RankedList => "Ranked List",
         AnswerType::UnrankedList => "Unranked List",
+        AnswerType::Table => "Table",
     }
 }
 

@@ -1,10 +1,21 @@
 //! `adapters/*.toml`: one file per leaderboard row, embedded in the binary; `--adapters-dir` adds more.
+//!
+//! `family` says which of this module's files reads the rest.
+
+mod pix2struct;
+mod reader;
+mod weights;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
+pub use reader::{PromptStyle, ReaderSpec};
+pub use weights::WeightsSource;
 
 use super::names::unknown;
 
@@ -14,7 +25,7 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 pub const BLANK_PREFIX: &str = "blank+";
 
 /// One leaderboard row: which model, with which checkpoint, prompt, preprocessing and generation settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSpec {
     /// The row's name: the file's stem.
     pub id: String,
@@ -25,45 +36,23 @@ pub struct AdapterSpec {
 }
 
 /// Which implementation answers, with what it needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Family {
-    /// MatCha and every other Pix2Struct checkpoint whose question is rendered above the chart.
+    /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the chart.
     Pix2Struct(Pix2StructSpec),
+    /// The data set's own table instead of one read off the chart.
+    Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
     Majority,
     /// Blind: the train split's most frequent answer to the same question template.
     QuestionPrior,
 }
 
-/// `family = "pix2struct"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pix2StructSpec {
-    pub weights: WeightsSource,
-    pub header_font: HeaderFontSource,
-    /// Patch budget an image is scaled to fill; absent: what `preprocessor_config.json` says.
-    pub max_patches: Option<usize>,
-    /// Greedy decoding stops after this many tokens, or at the end-of-sequence token.
-    pub max_new_tokens: usize,
-}
-
-/// Where a checkpoint comes from when `--weights` does not say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WeightsSource {
-    /// A Hugging Face repository at a revision (branch, tag or commit).
-    Hub { repo: String, revision: String },
-    /// A folder under `fixtures/`, embedded in the binary.
-    Embedded(String),
-}
-
-/// The font in which the question is drawn above the chart when `--header-font` does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeaderFontSource {
-    /// `Arial.TTF` of the hub repository `ybelkada/fonts`, as the reference implementation; DejaVu Sans, with a
-    /// note, where that file cannot be had.
-    Reference,
-    /// The embedded DejaVu Sans.
-    Embedded,
+impl Family {
+    /// Whether it has a checkpoint, so that `--weights` can name another one.
+    pub fn takes_weights(&self) -> bool {
+        matches!(self, Self::Pix2Struct(_))
+    }
 }
 
 impl AdapterSpec {
@@ -104,7 +93,16 @@ impl AdapterSpec {
 
     fn parse(id: &str, text: &str) -> Result<Self> {
         ensure!(!id.contains(['+', ',', '=', '/']), "an adapter's name must not hold any of + , = /");
-        toml::from_str::<WireAdapter>(text)?.validate(id)
+        let mut table: toml::Table = text.parse()?;
+        let mut take = |key: &str| table.remove(key).with_context(|| format!("missing key `{key}`"));
+        let (family, title, source) = (take("family")?, take("title")?, take("source")?);
+        let family: WireFamily = family.try_into().context("`family`")?;
+        Ok(Self {
+            id: id.to_owned(),
+            title: title.try_into().context("`title`")?,
+            source: source.try_into().context("`source`")?,
+            family: family.read(table)?,
+        })
     }
 }
 
@@ -127,74 +125,31 @@ fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireAdapter {
-    family: WireFamily,
-    title: String,
-    source: String,
-    weights: Option<WireWeights>,
-    #[serde(default)]
-    preprocess: WirePreprocess,
-    #[serde(default)]
-    generation: WireGeneration,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum WireFamily {
     Pix2struct,
+    Oracle,
     Majority,
     QuestionPrior,
 }
 
+/// A family without keys of its own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireWeights {
-    repo: Option<String>,
-    revision: Option<String>,
-    embedded: Option<String>,
-}
+struct NoKeys {}
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WirePreprocess {
-    max_patches: Option<usize>,
-    header_font: Option<HeaderFontSource>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireGeneration {
-    max_new_tokens: Option<usize>,
-}
-
-impl WireAdapter {
-    fn validate(self, id: &str) -> Result<AdapterSpec> {
-        let family = match self.family {
-            WireFamily::Pix2struct => Family::Pix2Struct(Pix2StructSpec {
-                weights: self.weights.context("missing table `[weights]`")?.validate()?,
-                header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
-                max_patches: positive("preprocess.max_patches", self.preprocess.max_patches)?,
-                max_new_tokens: positive("generation.max_new_tokens", self.generation.max_new_tokens)?
-                    .context("missing key `generation.max_new_tokens`")?,
-            }),
-            WireFamily::Majority => Family::Majority,
-            WireFamily::QuestionPrior => Family::QuestionPrior,
-        };
-        Ok(AdapterSpec { id: id.to_owned(), title: self.title, source: self.source, family })
-    }
-}
-
-impl WireWeights {
-    fn validate(self) -> Result<WeightsSource> {
-        match self {
-            Self { repo: Some(repo), revision, embedded: None } => {
-                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{repo}`");
-                Ok(WeightsSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()) })
-            }
-            Self { repo: None, revision: None, embedded: Some(name) } => Ok(WeightsSource::Embedded(name)),
-            _ => bail!("`[weights]` needs either `repo` (with `revision`) or `embedded`"),
+impl WireFamily {
+    /// Reads the keys that are the family's own.
+    fn read(&self, keys: toml::Table) -> Result<Family> {
+        fn wire<T: DeserializeOwned>(keys: toml::Table) -> Result<T> {
+            Ok(keys.try_into()?)
         }
+        Ok(match self {
+            Self::Pix2struct => Family::Pix2Struct(wire::<pix2struct::Wire>(keys)?.validate()?),
+            Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
+            Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
+            Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,
+        })
     }
 }
 

@@ -1,0 +1,39 @@
+//! The seam between a table and whatever language model answers from it.
+
+use super::{Failure, Usage};
+
+/// How completions are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Completions a prompt.
+    pub samples: usize,
+    /// 0 is greedy decoding.
+    pub temperature: f64,
+    pub seed: u64,
+    /// Longest completion in tokens.
+    pub max_new_tokens: usize,
+    /// Texts at which a completion ends; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+/// What a language model wrote.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Completion {
+    pub text: String,
+    /// Empty where the service does not tell them.
+    pub token_ids: Vec<u32>,
+    pub usage: Option<Usage>,
+}
+
+/// A language model that completes prompts: in this process, or behind an endpoint.
+pub trait LanguageModel {
+    /// Everything that can change its completions, as ordered key-value pairs; goes into the adapter's fingerprint.
+    fn settings(&self) -> Vec<(String, String)>;
+
+    /// How many prompts it likes to get in a call.
+    fn batch(&self) -> usize;
+
+    /// Completes each prompt (one user message) `sampling.samples` times. Prompts of a call may share a long
+    /// beginning: a model in this process evaluates that once. A completion must not depend on the other prompts.
+    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>>;
+}

@@ -1,0 +1,42 @@
+//! The oracle row: the data set's own table in the place of one read off the chart, so that errors of reading and errors of
+//! reasoning can be told apart.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Adapter, Answer, Failure, Identity};
+use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
+
+/// Answers every request for a chart's table with the gold one.
+pub struct Oracle {
+    identity: Identity,
+}
+
+impl Oracle {
+    pub fn new(id: &str) -> Self {
+        let settings = vec![("table".to_owned(), "the data set's own".to_owned())];
+        Self { identity: Identity { id: id.to_owned(), settings } }
+    }
+}
+
+impl Adapter for Oracle {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        let answer = |chart: &Chart, question: &Question| Ok(Answer::of(table(chart, question)?));
+        work.iter()
+            .map(|entry| entry.questions.iter().map(|question| answer(&entry.chart, question)).collect())
+            .collect()
+    }
+}
+
+fn table(chart: &Chart, question: &Question) -> Result<String> {
+    ensure!(
+        question.answer_type == Some(AnswerType::Table),
+        "the oracle has tables, not answers: name a reader with it (oracle+READER)"
+    );
+    let source =
+        chart.table.as_ref().with_context(|| format!("{}: the data set has no table of this chart", chart.id))?;
+    Ok(source.0.table()?.linearized())
+}

@@ -1,0 +1,76 @@
+//! `family = "pix2struct"`: MatCha, DePlot and every other Pix2Struct checkpoint.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::positive;
+use super::weights::{WeightsSource, WireWeights};
+
+/// `family = "pix2struct"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pix2StructSpec {
+    pub weights: WeightsSource,
+    pub header_font: HeaderFontSource,
+    /// Patch budget an image is scaled to fill; absent: what `preprocessor_config.json` says.
+    pub max_patches: Option<usize>,
+    /// Greedy decoding stops after this many tokens, or at the end-of-sequence token.
+    pub max_new_tokens: usize,
+    /// The header under which the model writes the chart's data table; it then does nothing else.
+    pub table_prompt: Option<String>,
+}
+
+/// The font in which the question is drawn above the chart when `--header-font` does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeaderFontSource {
+    /// `Arial.TTF` of the hub repository `ybelkada/fonts`, as the reference implementation; DejaVu Sans, with a
+    /// note, where that file cannot be had.
+    Reference,
+    /// The embedded DejaVu Sans.
+    Embedded,
+}
+
+/// The family's own keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wire {
+    weights: Option<WireWeights>,
+    #[serde(default)]
+    preprocess: WirePreprocess,
+    #[serde(default)]
+    prompt: WirePrompt,
+    #[serde(default)]
+    generation: WireGeneration,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePreprocess {
+    max_patches: Option<usize>,
+    header_font: Option<HeaderFontSource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePrompt {
+    table: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireGeneration {
+    max_new_tokens: Option<usize>,
+}
+
+impl Wire {
+    pub(super) fn validate(self) -> Result<Pix2StructSpec> {
+        Ok(Pix2StructSpec {
+            weights: self.weights.context("missing table `[weights]`")?.validate()?,
+            header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
+            max_patches: positive("preprocess.max_patches", self.preprocess.max_patches)?,
+            max_new_tokens: positive("generation.max_new_tokens", self.generation.max_new_tokens)?
+                .context("missing key `generation.max_new_tokens`")?,
+            table_prompt: self.prompt.table,
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! `[weights]`: where a checkpoint comes from.
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+
+/// Where a checkpoint comes from when `--weights` does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightsSource {
+    /// A Hugging Face repository at a revision (branch, tag or commit).
+    Hub { repo: String, revision: String },
+    /// A folder under `fixtures/`, embedded in the binary.
+    Embedded(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireWeights {
+    repo: Option<String>,
+    revision: Option<String>,
+    embedded: Option<String>,
+}
+
+impl WireWeights {
+    pub(super) fn validate(self) -> Result<WeightsSource> {
+        match self {
+            Self { repo: Some(repo), revision, embedded: None } => {
+                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{repo}`");
+                Ok(WeightsSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()) })
+            }
+            Self { repo: None, revision: None, embedded: Some(name) } => Ok(WeightsSource::Embedded(name)),
+            _ => bail!("`[weights]` needs either `repo` (with `revision`) or `embedded`"),
+        }
+    }
+}
