@@ -47,6 +47,36 @@ fn attentions() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn attention_in_windows() -> Result<()> {
+    for (grid, side, shift, heads, width) in [
+        ((4, 4), 4, 0, 1, 5),
+        ((8, 12), 4, 2, 3, 8),
+        ((14, 7), 7, 3, 2, 32),
+        ((10, 20), 10, 5, 2, 33),
+        ((3, 2), 1, 0, 1, 1),
+    ] {
+        let (tokens, hidden) = (grid.0 * grid.1, heads * width);
+        let (q, k, v) = (random(tokens, hidden)?, random(tokens, hidden)?, random(tokens, hidden)?);
+        let bias = random(heads * side * side, side * side)?;
+        let windows = ops::Windows { grid, side, shift };
+        let golden = composed::window_attention(&q, &k, &v, heads, &bias, windows)?;
+        assert_close(&ops::window_attention(&q, &k, &v, heads, &bias, windows)?, &golden);
+    }
+    Ok(())
+}
+
+#[test]
+fn biases() -> Result<()> {
+    for (rows, columns) in [(1, 1), (3, 7), (65, 33), (700, 800)] {
+        let (x, b) = (random(rows, columns)?, random(1, columns)?.squeeze(0)?);
+        let sum = x.broadcast_add(&b)?;
+        assert_close(&ops::biased(&x, &b)?, &sum);
+        assert_close(&ops::biased_gelu(&x, &b)?, &sum.gelu_erf()?);
+    }
+    Ok(())
+}
+
 /// Also as the last queries of a longer sequence, and with more distances than the table has.
 #[test]
 fn causal_attention_with_distance_bias() -> Result<()> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
+use chartbench::nn::Checkpoint;
 use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::nn::{Checkpoint, generation};
 
 const QUESTIONS: usize = 4;
 /// Of the largest value.
@@ -84,8 +84,8 @@ fn greedy_tokens_from_every_file_format() -> Result<()> {
         let model = load(kind)?;
         let encoded: Vec<Tensor> =
             (0..QUESTIONS).map(|row| model.encode(&io[&format!("patches.{row}")])).collect::<Result<_>>()?;
-        assert_eq!(generation::greedy(&model, &encoded, 40)?, expected.greedy_40, "{kind}");
-        assert_eq!(generation::greedy(&model, &encoded, 20)?, expected.greedy_default_length, "{kind}");
+        assert_eq!(model.greedy(&encoded, 40)?, expected.greedy_40, "{kind}");
+        assert_eq!(model.greedy(&encoded, 20)?, expected.greedy_default_length, "{kind}");
     }
     Ok(())
 }

@@ -86,10 +86,10 @@ fn model(criterion: &mut Criterion) -> Result<()> {
     let batch = vec![encoded.clone(); 8];
     criterion.bench_function("encode 512 patches", |bencher| bencher.iter(|| model.encode(black_box(&patches))));
     criterion.bench_function("greedy, 20 tokens of 1 question", |bencher| {
-        bencher.iter(|| generation::greedy(&model, black_box(&batch[..1]), 20));
+        bencher.iter(|| model.greedy(black_box(&batch[..1]), 20));
     });
     criterion.bench_function("greedy, 20 tokens of 8 questions", |bencher| {
-        bencher.iter(|| generation::greedy(&model, black_box(&batch), 20));
+        bencher.iter(|| model.greedy(black_box(&batch), 20));
     });
     Ok(())
 }

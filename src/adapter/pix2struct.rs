@@ -14,7 +14,7 @@ use super::{Adapter, Answer, Failure, HubOptions, Identity, Setup, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec, WeightsSource};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
-use crate::nn::{Checkpoint, generation, weights_sha256};
+use crate::nn::{Checkpoint, weights_sha256};
 use crate::preprocess::{HeaderFont, Processor, decode};
 use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 
@@ -112,7 +112,7 @@ impl Adapter for Pix2Struct {
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let encoded: Vec<Vec<Result<Tensor>>> = work.iter().map(|entry| self.encode(entry)).collect();
         let good: Vec<Tensor> = encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
-        let generated = generation::greedy(&self.model, &good, self.max_new_tokens);
+        let generated = self.model.greedy(&good, self.max_new_tokens);
         let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
         let mut answer = |encoded: Result<Tensor>| {
             encoded?;

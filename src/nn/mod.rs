@@ -1,13 +1,16 @@
-//! Neural networks in candle: reading checkpoints, tokenizers, architectures, greedy decoding.
+//! Neural networks in candle: reading checkpoints, tokenizers, architectures, decoding.
 //!
 //! Nothing here knows of benchmarks, datasets or preprocessing: patches go in, token ids and text come out.
 //!
 //! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, whatever file format holds them.
 //! - [`tokenizer`]: `tokenizer.json`, decoding as transformers does.
 //! - [`pix2struct`]: the architecture of MatCha and DePlot.
-//! - [`generation`]: greedy decoding of several questions at once.
+//! - [`donut`]: the architecture of UniChart.
+//! - [`generation`]: greedy decoding and beam search of several questions at once.
 //! - [`ops`]: the fused CPU kernels under all of it, with composed versions for other devices.
 
+mod config_file;
+pub mod donut;
 pub mod generation;
 pub mod loading;
 pub mod ops;

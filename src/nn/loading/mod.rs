@@ -90,6 +90,20 @@ impl Checkpoint {
     }
 }
 
+/// A checkpoint and where its tensors go.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) device: &'a Device,
+}
+
+impl Weights<'_> {
+    /// See [`Checkpoint::tensor`].
+    pub(super) fn tensor(&self, name: impl AsRef<str>, shape: &[usize]) -> Result<Tensor> {
+        self.checkpoint.tensor(name.as_ref(), shape, self.device)
+    }
+}
+
 impl Entry {
     fn new(file: &Path, offset: u64, shape: Vec<usize>, dtype: DType) -> Result<Self> {
         let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));

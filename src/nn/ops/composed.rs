@@ -2,6 +2,8 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
+use super::window_attention::{APART, Windows};
+
 /// See [`super::linear`].
 ///
 /// # Errors
@@ -31,6 +33,47 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias
     }
     let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?;
     weights.matmul(&split(v)?)?.transpose(0, 1)?.reshape((queries, hidden))
+}
+
+/// See [`super::window_attention`]. Softmax in f32.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn window_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    bias: &Tensor,
+    windows: Windows,
+) -> Result<Tensor> {
+    let (all, hidden) = q.dims2()?;
+    windows.check(all)?;
+    let tokens = windows.side * windows.side;
+    let device = q.device();
+    let places: Vec<u32> = windows.places().into_iter().map(|place| place as u32).collect();
+    let mut back = vec![0u32; all];
+    for (at, &place) in places.iter().enumerate() {
+        back[place as usize] = at as u32;
+    }
+    let places = Tensor::new(places, device)?;
+    let cut = |x: &Tensor| {
+        let rows = x.index_select(&places, 0)?.reshape((all / tokens, tokens, heads, hidden / heads))?;
+        rows.transpose(1, 2)?.contiguous()
+    };
+    let mask = |regions: &[u8]| -> Vec<f32> {
+        let row =
+            |region: &u8| regions.iter().map(|other| if other == region { 0.0 } else { APART }).collect::<Vec<_>>();
+        regions.iter().flat_map(row).collect()
+    };
+    let mask: Vec<f32> = windows.regions().chunks(tokens).flat_map(mask).collect();
+    let mask = Tensor::from_vec(mask, (all / tokens, 1, tokens, tokens), device)?;
+    let bias = bias.reshape((1, heads, tokens, tokens))?.to_dtype(DType::F32)?;
+    let scores = cut(q)?.matmul(&cut(k)?.transpose(2, 3)?.contiguous()?)?.to_dtype(DType::F32)?;
+    let scores = scores.broadcast_add(&bias)?.broadcast_add(&mask)?;
+    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?;
+    let attended = weights.matmul(&cut(v)?)?.transpose(1, 2)?.reshape((all, hidden))?;
+    attended.index_select(&Tensor::new(back, device)?, 0)
 }
 
 /// [heads, queries, keys] from a table [heads, distances]: the bias of each distance, the lowest f32 for later keys.

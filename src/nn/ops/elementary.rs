@@ -35,21 +35,41 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, argument)))
 }
 
+/// GELU in its exact form, x Φ(x), absolute error below 5e-7 |x|: erfc by Abramowitz and Stegun 7.1.26.
+#[inline(always)]
+pub(super) fn gelu_erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const P: f32 = 0.327_591_1;
+    const A: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+    let zero = simd.splat_f32s(0.0);
+    let z = simd.mul_f32s(simd.abs_f32s(x), simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
+    let one = simd.splat_f32s(1.0);
+    let t = simd.div_f32s(one, simd.mul_add_f32s(z, simd.splat_f32s(P), one));
+    let mut polynomial = simd.splat_f32s(A[0]);
+    for coefficient in &A[1..] {
+        polynomial = simd.mul_add_f32s(polynomial, t, simd.splat_f32s(*coefficient));
+    }
+    let erfc = simd.mul_f32s(simd.mul_f32s(polynomial, t), exp(simd, simd.mul_f32s(simd.sub_f32s(zero, z), z)));
+    // x Φ(x) is max(x, 0) - |x| erfc(|x| / √2) / 2 on both sides of zero.
+    let tail = simd.mul_f32s(simd.mul_f32s(simd.abs_f32s(x), simd.splat_f32s(0.5)), erfc);
+    simd.sub_f32s(simd.max_f32s(x, zero), tail)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::{Device, Tensor};
     use pulp::{Arch, WithSimd};
 
-    struct Both<'a>(&'a [f32]);
+    struct All<'a>(&'a [f32]);
 
-    impl WithSimd for Both<'_> {
-        type Output = Vec<(f32, f32)>;
+    impl WithSimd for All<'_> {
+        type Output = Vec<[f32; 3]>;
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
             let first =
                 |lanes: S::f32s| pulp::bytemuck::bytes_of(&lanes)[..4].try_into().map_or(f32::NAN, f32::from_ne_bytes);
-            let both = |&x: &f32| (first(exp(simd, simd.splat_f32s(x))), first(gelu(simd, simd.splat_f32s(x))));
-            self.0.iter().map(both).collect()
+            let all = |&x: &f32| [exp, gelu, gelu_erf].map(|function| first(function(simd, simd.splat_f32s(x))));
+            self.0.iter().map(all).collect()
         }
     }
 
@@ -57,13 +77,16 @@ mod tests {
     fn close_to_double_precision() {
         let inputs: Vec<f32> =
             (-8600..=8600).map(|step| step as f32 / 100.0 + 0.003).map(|x| x.clamp(-86.0, 86.0)).collect();
-        for (&x, (exp, gelu)) in inputs.iter().zip(Arch::new().dispatch(Both(&inputs))) {
+        for (&x, [exp, gelu, gelu_erf]) in inputs.iter().zip(Arch::new().dispatch(All(&inputs))) {
             let exact = f64::from(x).exp();
             assert!((f64::from(exp) - exact).abs() <= 3e-7 * exact, "exp({x}) = {exp}, not {exact}");
             let x = f64::from(x);
             let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
             let exact = 0.5 * x * (1.0 + u.tanh());
             assert!((f64::from(gelu) - exact).abs() <= 2e-6 * exact.abs().max(0.1), "gelu({x}) = {gelu}, not {exact}");
+            let exact =
+                f64::from(Tensor::new(x, &Device::Cpu).unwrap().gelu_erf().unwrap().to_scalar::<f64>().unwrap());
+            assert!((f64::from(gelu_erf) - exact).abs() <= 5e-7 * x.abs().max(0.1), "erf {x}: {gelu_erf}, not {exact}");
         }
     }
 }

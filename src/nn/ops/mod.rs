@@ -8,19 +8,24 @@
 //! never depend, not by one bit, on the batch it is answered in.
 
 mod attention;
+mod bias;
 mod cell;
 pub mod composed;
 mod elementary;
 mod linear;
 mod row_attention;
 mod row_linear;
+mod window_attention;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
 use attention::Attention;
+use bias::Bias;
 use linear::{GatedGelu, Linear};
 use row_attention::RowAttention;
 use row_linear::{RowGatedGelu, RowLinear};
+use window_attention::WindowAttention;
+pub use window_attention::Windows;
 
 /// `x · wᵀ`: `x` [M, K], `w` [N, K] as stored by torch, result [M, N]; for many rows.
 ///
@@ -81,6 +86,51 @@ pub fn row_attention(
     } else {
         composed::attention(q, k, v, heads, distance_bias)
     }
+}
+
+/// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`, `k`, `v` and the result
+/// are [grid places, H], row-major over the grid; `bias` is [heads · side², side²]. A shifted cut keeps tokens of
+/// different regions apart by -100 in the score, as the reference does.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn window_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    bias: &Tensor,
+    windows: Windows,
+) -> Result<Tensor> {
+    if fused(q) {
+        q.apply_op3(k, v, WindowAttention { windows, heads, bias: bias.clone() })
+    } else {
+        composed::window_attention(q, k, v, heads, bias, windows)
+    }
+}
+
+/// `x + b`: `x` [M, N], `b` [N].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if fused(x) { x.apply_op2(b, Bias { gelu: false }) } else { x.broadcast_add(b) }
+}
+
+/// `gelu(x + b)` with the exact form of GELU: `x` [M, N], `b` [N].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn biased_gelu(x: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if fused(x) { x.apply_op2(b, Bias { gelu: true }) } else { x.broadcast_add(b)?.gelu_erf() }
+}
+
+/// `w ∘ (x - mean) / sqrt(variance + eps) + b` over the last dimension.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
+    candle_nn::ops::layer_norm(x, w, b, eps as f32)
 }
 
 /// `w ∘ x / sqrt(mean(x²) + eps)` over the last dimension.

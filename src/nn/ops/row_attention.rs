@@ -134,7 +134,7 @@ fn dots<S: Simd, const K: usize>(simd: S, q: &[f32], keys: [&[f32]; K]) -> [f32;
 
 /// Replaces scores by `exp(score - largest)` and returns their sum.
 #[inline(always)]
-fn softmax_weights<S: Simd>(simd: S, scores: &mut [f32]) -> f32 {
+pub(super) fn softmax_weights<S: Simd>(simd: S, scores: &mut [f32]) -> f32 {
     let largest = simd.splat_f32s(scores.iter().fold(f32::NEG_INFINITY, |largest, &score| largest.max(score)));
     let (vectors, tail) = S::as_mut_simd_f32s(scores);
     let mut sum = simd.splat_f32s(0.0);

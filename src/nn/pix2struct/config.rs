@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-const CONFIG: &str = "config.json";
-const GENERATION_CONFIG: &str = "generation_config.json";
+use crate::nn::config_file::{CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, read_json};
+
 const MODEL_TYPE: &str = "pix2struct";
 
 /// The decoder holds a bias for every distance up to its maximum.
@@ -126,7 +125,7 @@ impl Config {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {
             let json: Value = read_json(&path)?;
-            check_architecture(&json)?;
+            check_architecture(&json, MODEL_TYPE)?;
             let mut config: Self = serde_json::from_value(json.clone())?;
             config.check()?;
             let ids = Ids::deserialize(&json)?;
@@ -184,35 +183,11 @@ impl Config {
     }
 }
 
-/// Refuses the configuration of another architecture, naming it.
-fn check_architecture(json: &Value) -> Result<()> {
-    let model_type = json.get("model_type").and_then(Value::as_str);
-    if model_type == Some(MODEL_TYPE) {
-        return Ok(());
-    }
-    let class = json.pointer("/architectures/0").and_then(Value::as_str);
-    match (model_type, class) {
-        (None, None) => bail!("has no model_type; a {MODEL_TYPE} checkpoint is needed here"),
-        (kind, class) => bail!(
-            "is the configuration of another architecture: {}{}; a {MODEL_TYPE} checkpoint is needed here",
-            kind.unwrap_or("no model_type"),
-            class.map(|class| format!(" ({class})")).unwrap_or_default()
-        ),
-    }
-}
-
 /// The ids as either file stores them.
 #[derive(Default, Deserialize)]
 struct Ids {
     decoder_start_token_id: Option<u32>,
     eos_token_id: Option<OneOrMany>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
 }
 
 impl Ids {
@@ -224,13 +199,8 @@ impl Ids {
             start: start.unwrap_or(text.decoder_start_token_id),
             eos: match eos {
                 None => vec![text.eos_token_id],
-                Some(OneOrMany::One(id)) => vec![id],
-                Some(OneOrMany::Many(ids)) => ids,
+                Some(ids) => ids.into(),
             },
         }
     }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }

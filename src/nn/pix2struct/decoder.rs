@@ -4,7 +4,8 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use candle_nn::kv_cache::KvCache;
 
-use super::{TextConfig, Weights};
+use super::TextConfig;
+use crate::nn::loading::Weights;
 use crate::nn::ops;
 
 /// Positions a question's cache grows by.

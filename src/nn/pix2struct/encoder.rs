@@ -3,7 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 
-use super::{VisionConfig, Weights};
+use super::VisionConfig;
+use crate::nn::loading::Weights;
 use crate::nn::ops;
 
 /// Columns of a patch row in front of its pixels: row id, column id.

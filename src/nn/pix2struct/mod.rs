@@ -17,7 +17,8 @@ use candle_core::{Device, Tensor};
 pub use config::{Config, Generation, TextConfig, VisionConfig};
 pub use decoder::State;
 
-use super::loading::Checkpoint;
+use super::generation::{self, Limits, Prompt};
+use super::loading::{Checkpoint, Weights};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -78,20 +79,31 @@ impl Model {
         self.decoder.forward(batch)
     }
 
-    /// Where an answer starts and ends.
-    pub fn generation(&self) -> &Generation {
-        &self.generation
+    /// Answers a batch of encoded images greedily: the new token ids of each, the end token included where it was
+    /// reached, the start token not.
+    ///
+    /// # Errors
+    /// The states are not the encoder's.
+    pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+        let Generation { start, eos } = &self.generation;
+        let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });
+        let limits = Limits { eos: eos.clone(), max_new_tokens, ..Limits::default() };
+        generation::greedy(self, encoded.iter().map(prompt).collect::<Result<_>>()?, &limits)
     }
 }
 
-/// A checkpoint and where its tensors go.
-struct Weights<'a> {
-    checkpoint: &'a Checkpoint,
-    device: &'a Device,
-}
+impl generation::Decoder for Model {
+    type State = State;
 
-impl Weights<'_> {
-    fn tensor(&self, name: impl AsRef<str>, shape: &[usize]) -> Result<Tensor> {
-        self.checkpoint.tensor(name.as_ref(), shape, self.device)
+    fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
+        let mut end = 0;
+        let mut last = Vec::with_capacity(batch.len());
+        for (_, tokens) in batch.iter() {
+            ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
+            end += tokens.len();
+            last.push(end as u32 - 1);
+        }
+        let logits = Self::step(self, batch)?;
+        Ok(logits.index_select(&Tensor::new(last, logits.device())?, 0)?)
     }
 }

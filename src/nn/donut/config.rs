@@ -1,0 +1,226 @@
+//! `config.json` and `generation_config.json`, with the defaults of transformers' `DonutSwinConfig` and `MBartConfig`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::nn::config_file::{CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, read_json};
+use crate::nn::generation::{BeamSearch, EarlyStopping};
+
+const MODEL_TYPE: &str = "vision-encoder-decoder";
+/// Beyond any checkpoint: sizes above it are a broken file.
+const MOST: usize = 1 << 24;
+
+/// A Donut checkpoint's configuration.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// The Swin transformer.
+    pub encoder: EncoderConfig,
+    /// The mBART decoder.
+    pub decoder: DecoderConfig,
+    /// How the checkpoint asks to be decoded: `generation_config.json`, else what `config.json` says of it.
+    #[serde(skip)]
+    pub generation: Generation,
+}
+
+/// The encoder's configuration; keys and defaults of transformers' `DonutSwinConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are config.json's")]
+pub struct EncoderConfig {
+    pub model_type: String,
+    pub patch_size: usize,
+    pub num_channels: usize,
+    pub embed_dim: usize,
+    pub depths: Vec<usize>,
+    pub num_heads: Vec<usize>,
+    pub window_size: usize,
+    pub mlp_ratio: f64,
+    pub qkv_bias: bool,
+    pub hidden_act: String,
+    pub use_absolute_embeddings: bool,
+    pub layer_norm_eps: f64,
+}
+
+/// The decoder's configuration; keys and defaults of transformers' `MBartConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are config.json's")]
+pub struct DecoderConfig {
+    pub model_type: String,
+    pub vocab_size: usize,
+    pub max_position_embeddings: usize,
+    pub d_model: usize,
+    pub decoder_layers: usize,
+    pub decoder_attention_heads: usize,
+    pub decoder_ffn_dim: usize,
+    pub activation_function: String,
+    pub scale_embedding: bool,
+    pub eos_token_id: u32,
+    pub forced_eos_token_id: Option<u32>,
+}
+
+/// How a checkpoint asks to be decoded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Generation {
+    /// Any of these ends an answer.
+    pub eos: Vec<u32>,
+    /// The last token of an answer that reaches the greatest length.
+    pub forced_eos: Option<u32>,
+    /// Token sequences that must not be generated.
+    pub bad_words: Vec<Vec<u32>>,
+    /// Beam search, where more than one beam is asked for.
+    pub beams: Option<BeamSearch>,
+}
+
+impl Default for EncoderConfig {
+    fn default() -> Self {
+        Self {
+            model_type: ENCODER.to_owned(),
+            patch_size: 4,
+            num_channels: 3,
+            embed_dim: 96,
+            depths: vec![2, 2, 6, 2],
+            num_heads: vec![3, 6, 12, 24],
+            window_size: 7,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            hidden_act: GELU.to_owned(),
+            use_absolute_embeddings: false,
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl Default for DecoderConfig {
+    fn default() -> Self {
+        Self {
+            model_type: DECODER.to_owned(),
+            vocab_size: 50_265,
+            max_position_embeddings: 1024,
+            d_model: 1024,
+            decoder_layers: 12,
+            decoder_attention_heads: 16,
+            decoder_ffn_dim: 4096,
+            activation_function: GELU.to_owned(),
+            scale_embedding: false,
+            eos_token_id: 2,
+            forced_eos_token_id: Some(2),
+        }
+    }
+}
+
+const ENCODER: &str = "donut-swin";
+const DECODER: &str = "mbart";
+const GELU: &str = "gelu";
+
+impl EncoderConfig {
+    /// Width of the last stage.
+    pub fn hidden_size(&self) -> usize {
+        self.embed_dim << self.depths.len().saturating_sub(1)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.model_type == ENCODER, "encoder.model_type {:?} is not supported ({ENCODER} is)", self.model_type);
+        ensure!(self.hidden_act == GELU, "encoder.hidden_act {:?} is not supported ({GELU} is)", self.hidden_act);
+        ensure!(self.qkv_bias, "encoder.qkv_bias false is not supported");
+        ensure!(!self.use_absolute_embeddings, "encoder.use_absolute_embeddings is not supported");
+        let (depths, heads) = (self.depths.len(), self.num_heads.len());
+        ensure!(depths == heads, "encoder.depths has {depths} stages, encoder.num_heads {heads}");
+        ensure!((1..=8).contains(&depths), "encoder.depths has {depths} stages, 1 to 8 are supported");
+        let sizes = [self.patch_size, self.num_channels, self.embed_dim, self.window_size];
+        ensure!(sizes.iter().all(|size| (1..=4096).contains(size)), "encoder: a size is 0 or absurdly large");
+        ensure!(self.window_size <= 64, "encoder.window_size {} is absurdly large", self.window_size);
+        ensure!(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0, "encoder.mlp_ratio {} is absurd", self.mlp_ratio);
+        ensure!(self.depths.iter().all(|&depth| depth <= 1024), "encoder.depths is absurdly large");
+        for (stage, &heads) in self.num_heads.iter().enumerate() {
+            let width = self.embed_dim << stage;
+            ensure!(heads > 0 && width.is_multiple_of(heads), "encoder: {heads} heads do not divide {width}");
+        }
+        Ok(())
+    }
+}
+
+impl DecoderConfig {
+    fn check(&self) -> Result<()> {
+        ensure!(self.model_type == DECODER, "decoder.model_type {:?} is not supported ({DECODER} is)", self.model_type);
+        let act = &self.activation_function;
+        ensure!(act == GELU, "decoder.activation_function {act:?} is not supported ({GELU} is)");
+        let sizes = [
+            self.vocab_size,
+            self.max_position_embeddings,
+            self.d_model,
+            self.decoder_layers,
+            self.decoder_attention_heads,
+            self.decoder_ffn_dim,
+        ];
+        ensure!(sizes.iter().all(|size| (1..MOST).contains(size)), "decoder: a size is 0 or absurdly large");
+        let heads = self.decoder_attention_heads;
+        ensure!(
+            self.d_model.is_multiple_of(heads),
+            "decoder: decoder_attention_heads {heads} do not divide d_model {}",
+            self.d_model
+        );
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored.
+    ///
+    /// # Errors
+    /// No or a malformed file, another architecture, or sizes that contradict each other.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(CONFIG);
+        let read = || -> Result<Self> {
+            let json: Value = read_json(&path)?;
+            check_architecture(&json, MODEL_TYPE)?;
+            let mut config: Self = serde_json::from_value(json.clone())?;
+            config.encoder.check()?;
+            config.decoder.check()?;
+            let generation = dir.join(GENERATION_CONFIG);
+            let stored = match generation.is_file() {
+                true => read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?,
+                false => Stored::deserialize(json.get("decoder").unwrap_or(&Value::Null))?,
+            };
+            config.generation = stored.over(&config.decoder)?;
+            Ok(config)
+        };
+        read().with_context(|| path.display().to_string())
+    }
+}
+
+/// The keys of decoding as either file stores them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stored {
+    eos_token_id: Option<OneOrMany>,
+    forced_eos_token_id: Option<u32>,
+    bad_words_ids: Option<Vec<Vec<u32>>>,
+    num_beams: Option<usize>,
+    early_stopping: Option<Value>,
+    length_penalty: Option<f64>,
+}
+
+impl Stored {
+    fn over(self, decoder: &DecoderConfig) -> Result<Generation> {
+        let eos: Vec<u32> = self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into);
+        let bad_words = self.bad_words_ids.unwrap_or_default().into_iter();
+        let beams = self.num_beams.filter(|&beams| beams > 1);
+        let early_stopping = match self.early_stopping {
+            None | Some(Value::Null | Value::Bool(false)) => EarlyStopping::No,
+            Some(Value::Bool(true)) => EarlyStopping::Yes,
+            Some(Value::String(text)) if text == "never" => EarlyStopping::Never,
+            Some(other) => anyhow::bail!("early_stopping {other} is neither true, false nor \"never\""),
+        };
+        let length_penalty = self.length_penalty.unwrap_or(1.0);
+        Ok(Generation {
+            bad_words: bad_words.filter(|word| !eos.iter().any(|id| word.as_slice() == [*id])).collect(),
+            eos,
+            forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
+            beams: beams.map(|beams| BeamSearch { beams, early_stopping, length_penalty }),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! What encoder and decoder are built of: biased projections and layer normalisation.
+
+use anyhow::Result;
+use candle_core::Tensor;
+
+use crate::nn::loading::Weights;
+use crate::nn::ops;
+
+/// A weight [out, in] with its bias [out].
+#[derive(Debug)]
+pub(super) struct Projection {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Projection {
+    pub(super) fn load(weights: &Weights, at: &str, shape: [usize; 2]) -> Result<Self> {
+        let weight = weights.tensor(format!("{at}.weight"), &shape)?;
+        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])? })
+    }
+
+    /// With the factor of an attention's scores taken into the queries.
+    pub(super) fn scaled(self, factor: f64) -> Result<Self> {
+        Ok(Self { weight: (self.weight * factor)?, bias: (self.bias * factor)? })
+    }
+
+    /// Of many rows [M, in].
+    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::biased(&ops::linear(x, &self.weight)?, &self.bias)?)
+    }
+
+    /// The exact GELU of the projection of many rows.
+    pub(super) fn gelu_of(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::biased_gelu(&ops::linear(x, &self.weight)?, &self.bias)?)
+    }
+
+    /// Of the rows of a decoding step.
+    pub(super) fn of_few(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::biased(&ops::row_linear(x, &self.weight)?, &self.bias)?)
+    }
+
+    /// The exact GELU of the projection of a decoding step's rows.
+    pub(super) fn gelu_of_few(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::biased_gelu(&ops::row_linear(x, &self.weight)?, &self.bias)?)
+    }
+}
+
+/// Layer normalisation.
+#[derive(Debug)]
+pub(super) struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl Norm {
+    pub(super) fn load(weights: &Weights, at: &str, width: usize, eps: f64) -> Result<Self> {
+        let weight = weights.tensor(format!("{at}.weight"), &[width])?;
+        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &[width])?, eps })
+    }
+
+    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::layer_norm(x, &self.weight, &self.bias, self.eps)?)
+    }
+}

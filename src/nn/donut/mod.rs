@@ -1,0 +1,115 @@
+//! Donut, the architecture of UniChart: a Swin transformer that encodes the whole picture and an mBART decoder that is
+//! prompted with the question.
+//!
+//! Papers: <https://arxiv.org/abs/2111.15664> (Donut), <https://arxiv.org/abs/2305.14761> (UniChart). Weights:
+//! `ahmed-masry/unichart-*`. The forward pass equals `VisionEncoderDecoderModel` of transformers with a `donut-swin`
+//! encoder and an `mbart` decoder.
+//!
+//! An image is encoded once, whatever the number of questions about it.
+
+mod config;
+mod decoder;
+mod encoder;
+mod layers;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
+pub use decoder::{Image, State};
+
+use super::generation::{self, BeamSearch, Limits, Prompt};
+use super::loading::{Checkpoint, Weights};
+use decoder::Decoder;
+use encoder::Encoder;
+use layers::Projection;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Model {
+    encoder: Encoder,
+    /// From the encoder's width to the decoder's, where they differ.
+    projection: Option<Projection>,
+    decoder: Decoder,
+}
+
+impl Model {
+    /// Loads the weights as f32 onto `device`.
+    ///
+    /// # Errors
+    /// A tensor is missing, has another shape than `config` says, or cannot be read.
+    pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let weights = Weights { checkpoint, device };
+        let (from, to) = (config.encoder.hidden_size(), config.decoder.d_model);
+        let projection = (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
+        Ok(Self {
+            encoder: Encoder::load(&config.encoder, &weights)?,
+            projection: projection.transpose()?,
+            decoder: Decoder::load(&config.decoder, &weights)?,
+        })
+    }
+
+    /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns the final hidden
+    /// states [N, H], N places of the last stage's grid row by row.
+    ///
+    /// # Errors
+    /// An image smaller than a window, or of other channels.
+    pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.encoder.forward(pixels)
+    }
+
+    /// What the decoder needs of an encoded image ([N, H]): its states projected to keys and values, once for all questions.
+    ///
+    /// # Errors
+    /// The states are not the encoder's.
+    pub fn image(&self, encoded: &Tensor) -> Result<Image> {
+        match &self.projection {
+            None => self.decoder.image(encoded),
+            Some(projection) => self.decoder.image(&projection.of(encoded)?),
+        }
+        .context("start of decoding")
+    }
+
+    /// Feeds each question its next tokens and returns the logits [tokens of all questions, vocabulary], one question
+    /// after the other.
+    ///
+    /// # Errors
+    /// As of [`generation::Decoder::step`].
+    pub fn logits(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
+        self.decoder.logits(&self.decoder.states(batch)?)
+    }
+
+    /// Answers several questions about encoded images: each has its image and its prompt. With `beams` the best answer of
+    /// a beam search, else the greedy one: the new token ids, the end token included.
+    ///
+    /// # Errors
+    /// A token id outside the embedding or a prompt longer than the decoder's positions.
+    pub fn generate(
+        &self,
+        questions: &[(&Image, Vec<u32>)],
+        beams: Option<&BeamSearch>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<u32>>> {
+        let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
+        let prompts = questions.iter().map(prompt).collect();
+        match beams {
+            Some(settings) => generation::beam_search(self, prompts, settings, limits),
+            None => generation::greedy(self, prompts, limits),
+        }
+    }
+}
+
+impl generation::Decoder for Model {
+    type State = State;
+
+    fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
+        let mut end = 0;
+        let ends = batch.iter().map(|(_, tokens)| {
+            end += tokens.len() as u32;
+            end - 1
+        });
+        let last: Vec<u32> = ends.collect();
+        let states = self.decoder.states(batch)?;
+        self.decoder.logits(&states.index_select(&Tensor::new(last, states.device())?, 0)?)
+    }
+}

@@ -1,0 +1,74 @@
+//! Token by token: greedy decoding and beam search over several questions at once, whatever the architecture.
+
+mod beam;
+mod greedy;
+
+use anyhow::Result;
+use candle_core::Tensor;
+
+pub use beam::{BeamSearch, EarlyStopping, beam_search};
+pub use greedy::greedy;
+
+/// A text decoder with a cache.
+pub trait Decoder {
+    /// One question being answered: what the decoder knows of its image and its tokens so far.
+    type State;
+
+    /// Feeds each question of a batch its next tokens and returns the logits [batch, vocabulary] after the last one
+    /// of each. A row does not depend on the other rows.
+    ///
+    /// # Errors
+    /// A token id outside the embedding, a question without tokens, or too many tokens.
+    fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
+}
+
+/// A question about to be answered.
+#[derive(Debug)]
+pub struct Prompt<S> {
+    pub state: S,
+    /// The first decoder input: the start token, or a whole prompt.
+    pub tokens: Vec<u32>,
+}
+
+/// When answers end and what they may not hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Any of these ends an answer.
+    pub eos: Vec<u32>,
+    /// Longest answer in tokens.
+    pub max_new_tokens: usize,
+    /// Most tokens of prompt and answer together, where the decoder has a limit.
+    pub max_length: Option<usize>,
+    /// Token sequences that must not be generated (`bad_words_ids`).
+    pub bad_words: Vec<Vec<u32>>,
+    /// The token that an answer which reaches its greatest length ends in (`forced_eos_token_id`).
+    pub forced_eos: Option<u32>,
+}
+
+impl Limits {
+    /// The length of prompt and answer together at which an answer to a prompt of so many tokens is cut.
+    fn longest(&self, prompt: usize) -> usize {
+        let longest = prompt.saturating_add(self.max_new_tokens);
+        self.max_length.map_or(longest, |most| longest.min(most))
+    }
+
+    /// Takes from the scores of the next token what the limits forbid, in the order of the reference's processors. `tokens`
+    /// are the prompt and the answer so far.
+    fn apply(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
+        for word in &self.bad_words {
+            if let Some((last, before)) = word.split_last()
+                && tokens.ends_with(before)
+                && let Some(score) = scores.get_mut(*last as usize)
+            {
+                *score = f32::NEG_INFINITY;
+            }
+        }
+        if let Some(eos) = self.forced_eos
+            && tokens.len() + 1 == longest
+        {
+            for (id, score) in scores.iter_mut().enumerate() {
+                *score = if id == eos as usize { 0.0 } else { f32::NEG_INFINITY };
+            }
+        }
+    }
+}
