@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use chartbench::preprocess::{Filter, HeaderFont, Processor, decode, resize, wrap};
+use chartbench::preprocess::{DonutProcessor, Filter, HeaderFont, Processor, decode, resize, wrap};
 use image::RgbImage;
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -179,4 +179,44 @@ fn impossible_requests_are_refused() {
     let tall = RgbImage::from_pixel(1, 8000, image::Rgb([9; 3]));
     let error = processor(true).patches(&tall, Some("What is the median of the first group?")).unwrap_err().to_string();
     assert!(error.starts_with("1 x 8000 pixels under a question"), "{error}");
+}
+
+#[test]
+fn donut_pixels() {
+    for_each("donut/", |name, shape, expected| {
+        let [file, size, rule] = name.split('/').collect::<Vec<_>>()[..] else { panic!("{name}") };
+        let (height, width) = size.split_once('x').unwrap();
+        let settings = match rule {
+            "plain" => r#""image_mean": [0.5, 0.5, 0.5], "do_pad": true"#,
+            "bicubic" => r#""resample": 3, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.5, 0.3]"#,
+            _ => r#""do_align_long_axis": true, "rescale_factor": 0.00392156862745098"#,
+        };
+        let json = format!(r#"{{"size": {{"height": {height}, "width": {width}}}, {settings}}}"#);
+        let old = format!(r#"{{"size": [{width}, {height}], {settings}}}"#);
+        let processor = DonutProcessor::from_json(json.as_bytes(), "p.json").unwrap();
+        assert_eq!(processor, DonutProcessor::from_json(old.as_bytes(), "p.json").unwrap(), "size as a list");
+        let pixels = processor.pixels(&image(file).unwrap()).unwrap();
+        assert_eq!([3, pixels.height, pixels.width], shape, "{name}");
+        let expected = expected.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+        let worst = pixels.data.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-6, "{name}: {worst}");
+    });
+}
+
+#[test]
+fn donut_settings_that_cannot_be_met_are_errors() {
+    let parse = |json: &str| DonutProcessor::from_json(json.as_bytes(), "p.json");
+    let faults = [
+        (r#"{"size": 960}"#, "p.json: size = 960: must hold height and width"),
+        (r#"{"size": {"height": 960}}"#, "p.json: size.width is missing"),
+        (r#"{"resample": 0}"#, "p.json: resample: only 2 (bilinear) and 3 (bicubic) are supported"),
+        (r#"{"image_std": [1, 0, 1]}"#, "p.json: image_std holds a 0"),
+        (r#"{"do_resize": false}"#, "p.json: do_resize false is not supported"),
+        ("[]", "p.json: not a JSON object"),
+    ];
+    for (json, error) in faults {
+        assert!(format!("{:#}", parse(json).unwrap_err()).starts_with(error), "{json}");
+    }
+    let error = parse("{}").unwrap().pixels(&RgbImage::new(2, 4000)).unwrap_err();
+    assert_eq!(error.to_string(), "2 x 4000 pixels are too long to be a chart: crop the image");
 }

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::nn::{Checkpoint, generation, ops};
+use chartbench::nn::{Checkpoint, ops};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[global_allocator]

@@ -4,23 +4,27 @@
 
 mod blind;
 mod cache;
+mod folder;
 mod hub;
 pub mod language_model;
 mod oracle;
 mod pix2struct;
+mod unichart;
 pub mod weights;
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family};
-use crate::sample::{ChartQuestions, Prediction, QuestionSet};
+use crate::preprocess::decode;
+use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
 
 /// What an adapter is: everything that can change its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +142,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let spec = &setup.model.spec;
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
+        Family::UniChart(unichart) => Box::new(unichart::UniChart::load(setup, unichart)?),
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),
@@ -158,4 +163,17 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
 fn train(setup: &Setup<'_>) -> Result<Rc<QuestionSet>> {
     let load = setup.train.context("needs a benchmark's train split to learn from")?;
     load().context("cannot learn from the train split")
+}
+
+/// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the
+/// reference does; no chart looks like that, so it is told instead of answered.
+fn chart_image(chart: &Chart) -> Result<RgbImage> {
+    let name = chart.image_name();
+    let image = decode(&chart.image.bytes()?, &name)?;
+    let (width, height) = image.dimensions();
+    ensure!(
+        width.min(height) >= 2,
+        "image {name} is {width} x {height} pixels, too thin to be a chart: check the file"
+    );
+    Ok(image)
 }

@@ -2,23 +2,19 @@
 //! chart, the picture is cut into patches, and the answer is decoded greedily.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use image::RgbImage;
-use include_dir::{Dir, include_dir};
-use tempfile::TempDir;
 
-use super::{Adapter, Answer, Failure, HubOptions, Identity, Setup, weights};
-use crate::config::{HeaderFontSource, Pix2StructSpec, WeightsSource};
+use super::folder::ModelFolder;
+use super::{Adapter, Answer, Failure, Identity, Setup, chart_image, weights};
+use crate::config::{HeaderFontSource, Pix2StructSpec};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Checkpoint, weights_sha256};
-use crate::preprocess::{HeaderFont, Processor, decode};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
-
-static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny");
+use crate::preprocess::{HeaderFont, Processor};
+use crate::sample::{AnswerType, ChartQuestions, Question};
 
 /// The hub file in which the reference implementation draws its headers.
 const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
@@ -54,7 +50,7 @@ impl Pix2Struct {
         let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
         let settings = [
             ("family", "pix2struct".to_owned()),
-            ("weights", folder.origin.clone()),
+            ("weights", folder.origin().to_owned()),
             ("weights_sha256", weights_sha256(dir)?),
             ("dtype", "f32".to_owned()),
             ("prompt", spec.table_prompt.clone().unwrap_or_else(|| "the question".to_owned()) + " as header text"),
@@ -124,66 +120,6 @@ impl Adapter for Pix2Struct {
         let mut answer = |encoded| answer(encoded).map_err(Failure::Question);
         encoded.into_iter().map(|chart| chart.into_iter().map(&mut answer).collect()).collect()
     }
-}
-
-/// A checkpoint folder, and how the manifest names where it came from.
-struct ModelFolder {
-    location: Location,
-    origin: String,
-}
-
-enum Location {
-    OnDisk(PathBuf),
-    /// An embedded checkpoint, unpacked for as long as it is being loaded.
-    Unpacked(TempDir),
-}
-
-impl ModelFolder {
-    fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
-        let explicit = setup.model.weights.as_deref();
-        match source {
-            WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
-            WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),
-            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, setup.hub),
-        }
-    }
-
-    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, hub: &HubOptions) -> Result<Self> {
-        let path = weights::locate(repo, revision, explicit, hub)?;
-        // A path says nothing of what lies there, and differs from machine to machine: the hash tells it.
-        let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
-        Ok(Self { location: Location::OnDisk(path), origin })
-    }
-
-    fn unpack(name: &str) -> Result<Self> {
-        let unpack = || -> Result<TempDir> {
-            let dir = tempfile::tempdir()?;
-            FIXTURES.extract(dir.path())?;
-            Ok(dir)
-        };
-        let dir = unpack().with_context(|| format!("cannot unpack the embedded checkpoint {name}"))?;
-        Ok(Self { location: Location::Unpacked(dir), origin: format!("embedded {name}") })
-    }
-
-    fn path(&self) -> &Path {
-        match &self.location {
-            Location::OnDisk(path) => path,
-            Location::Unpacked(dir) => dir.path(),
-        }
-    }
-}
-
-/// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the
-/// reference does; no chart looks like that, so it is told instead of answered.
-fn chart_image(chart: &Chart) -> Result<RgbImage> {
-    let name = chart.image_name();
-    let image = decode(&chart.image.bytes()?, &name)?;
-    let (width, height) = image.dimensions();
-    ensure!(
-        width.min(height) >= 2,
-        "image {name} is {width} x {height} pixels, too thin to be a chart: check the file"
-    );
-    Ok(image)
 }
 
 /// The image processor of a checkpoint that reads its question above the chart.

@@ -55,16 +55,22 @@ fn adapters(args: &Args) -> Result<Table> {
     let hub = HubOptions::from_env(true);
     let rows = AdapterSpec::all(args.adapters_dir.as_deref())?.into_iter().map(|spec| {
         let weights = match &spec.family {
-            Family::Pix2Struct(model) => match &model.weights {
-                WeightsSource::Embedded(_) => "embedded".to_owned(),
-                WeightsSource::Hub { repo, revision } if is_cached(repo, revision, &hub) => format!("{repo} (cached)"),
-                WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
-            },
+            Family::Pix2Struct(model) => told(&model.weights, &hub),
+            Family::UniChart(model) => told(&model.weights, &hub),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]
     });
     Ok(table("Adapters", &["adapter", "weights", "what it is"], rows))
+}
+
+/// Where a checkpoint is, or would come from.
+fn told(weights: &WeightsSource, hub: &HubOptions) -> String {
+    match weights {
+        WeightsSource::Embedded(_) => "embedded".to_owned(),
+        WeightsSource::Hub { repo, revision } if is_cached(repo, revision, hub) => format!("{repo} (cached)"),
+        WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
+    }
 }
 
 fn benchmarks() -> Result<Table> {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const SENTENCEPIECE: &str = "spiece.model";
+/// The model of the slow tokenizers: of the MatCha family, of Donut.
+const SENTENCEPIECE: [&str; 2] = ["spiece.model", "sentencepiece.bpe.model"];
 
 /// What transformers removes or joins when `clean_up_tokenization_spaces` is set, in this order.
 const CLEAN_UP: [(&str, &str); 10] = [
@@ -39,12 +40,13 @@ impl Tokenizer {
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         if !path.is_file() {
-            ensure!(
-                !dir.join(SENTENCEPIECE).is_file(),
-                "{0}: there is {SENTENCEPIECE} but no {TOKENIZER}; convert it with transformers: python -c \
-                 \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
-                dir.display()
-            );
+            if let Some(slow) = SENTENCEPIECE.iter().find(|name| dir.join(name).is_file()) {
+                bail!(
+                    "{0}: there is {slow} but no {TOKENIZER}; convert it with transformers: python -c \
+                     \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
+                    dir.display()
+                );
+            }
             bail!("{}: no {TOKENIZER} here", dir.display());
         }
         let inner = tokenizers::Tokenizer::from_file(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
@@ -79,7 +81,20 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's own decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        let mut text = self.inner.decode(ids, true).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        self.decoded(ids, true)
+    }
+
+    /// The text of token ids, special tokens written out: transformers' `decode(ids)`.
+    ///
+    /// # Errors
+    /// The tokenizer's own decoder fails.
+    pub fn decode_with_special(&self, ids: &[u32]) -> Result<String> {
+        self.decoded(ids, false)
+    }
+
+    fn decoded(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        let text = self.inner.decode(ids, skip_special);
+        let mut text = text.map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
         if self.clean_up {
             for (from, to) in CLEAN_UP {
                 text = text.replace(from, to);
@@ -88,13 +103,21 @@ impl Tokenizer {
         Ok(text)
     }
 
-    /// The token ids of a text, with the end token.
+    /// The token ids of a prompt, no special tokens added; those written in it are recognised.
     ///
     /// # Errors
     /// The tokenizer's own model fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode(text, true).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        let encoding = self.inner.encode(text, false).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The id of one token, by its text.
+    ///
+    /// # Errors
+    /// No such token.
+    pub fn id(&self, token: &str) -> Result<u32> {
+        self.inner.token_to_id(token).with_context(|| format!("{}: has no token {token:?}", self.path.display()))
     }
 }
 

@@ -9,8 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use image::RgbImage;
 use rayon::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::config::Config;
 use super::header::HeaderFont;
 use super::resample::{Filter, interpolate, resize};
 
@@ -62,10 +63,8 @@ impl Processor {
     /// # Errors
     /// When the text is no JSON object or one of these keys has an invalid value.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        let config: Map<String, Value> =
-            serde_json::from_slice(json).with_context(|| format!("{name}: not a JSON object"))?;
-        let config = Config { values: &config, name };
-        let (patch_height, patch_width) = config.patch_size()?;
+        let config = Config::parse(json, name)?;
+        let (patch_height, patch_width) = patch_size(&config)?;
         Ok(Self {
             patch_height,
             patch_width,
@@ -214,49 +213,19 @@ fn normalised_levels(image: &RgbImage) -> [f32; 256] {
     std::array::from_fn(|value| (value as f32 - mean) / divisor)
 }
 
-/// The keys of a `preprocessor_config.json`; `name` is the file.
-struct Config<'a> {
-    values: &'a Map<String, Value>,
-    name: &'a str,
-}
-
-impl Config<'_> {
-    fn flag(&self, key: &str) -> Result<Option<bool>> {
-        match self.values.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => bail!("{}: {key} = {other}: must be true or false", self.name),
+/// Height and width: `{"height": h, "width": w}` or one number for both.
+fn patch_size(config: &Config) -> Result<(u32, u32)> {
+    const MOST: u64 = 256;
+    match config.get("patch_size") {
+        None => Ok((16, 16)),
+        Some(Value::Object(size)) => {
+            let side = |key: &str| {
+                let path = format!("patch_size.{key}");
+                let value = size.get(key).with_context(|| format!("{}: {path} is missing", config.name()))?;
+                config.whole(&path, value, MOST)
+            };
+            Ok((side("height")?, side("width")?))
         }
-    }
-
-    fn count(&self, key: &str, most: u64) -> Result<Option<u32>> {
-        match self.values.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => self.whole(key, value, most).map(Some),
-        }
-    }
-
-    fn whole(&self, key: &str, value: &Value, most: u64) -> Result<u32> {
-        let number = value.as_u64().filter(|number| (1..=most).contains(number));
-        number
-            .and_then(|number| u32::try_from(number).ok())
-            .with_context(|| format!("{}: {key} = {value}: must be a whole number from 1 to {most}", self.name))
-    }
-
-    /// Height and width: `{"height": h, "width": w}` or one number for both.
-    fn patch_size(&self) -> Result<(u32, u32)> {
-        const MOST: u64 = 256;
-        match self.values.get("patch_size") {
-            None | Some(Value::Null) => Ok((16, 16)),
-            Some(Value::Object(size)) => {
-                let side = |key: &str| {
-                    let path = format!("patch_size.{key}");
-                    let value = size.get(key).with_context(|| format!("{}: {path} is missing", self.name))?;
-                    self.whole(&path, value, MOST)
-                };
-                Ok((side("height")?, side("width")?))
-            }
-            Some(value) => self.whole("patch_size", value, MOST).map(|side| (side, side)),
-        }
+        Some(value) => config.whole("patch_size", value, MOST).map(|side| (side, side)),
     }
 }

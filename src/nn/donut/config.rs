@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::nn::config_file::{CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, read_json};
-use crate::nn::generation::{BeamSearch, EarlyStopping};
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
 /// Beyond any checkpoint: sizes above it are a broken file.
@@ -20,7 +19,7 @@ pub struct Config {
     pub encoder: EncoderConfig,
     /// The mBART decoder.
     pub decoder: DecoderConfig,
-    /// How the checkpoint asks to be decoded: `generation_config.json`, else what `config.json` says of it.
+    /// Where an answer ends: `generation_config.json`, else what `config.json` says of it.
     #[serde(skip)]
     pub generation: Generation,
 }
@@ -62,17 +61,13 @@ pub struct DecoderConfig {
     pub forced_eos_token_id: Option<u32>,
 }
 
-/// How a checkpoint asks to be decoded.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Where a checkpoint's answers end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Generation {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// The last token of an answer that reaches the greatest length.
     pub forced_eos: Option<u32>,
-    /// Token sequences that must not be generated.
-    pub bad_words: Vec<Vec<u32>>,
-    /// Beam search, where more than one beam is asked for.
-    pub beams: Option<BeamSearch>,
 }
 
 impl Default for EncoderConfig {
@@ -185,42 +180,26 @@ impl Config {
                 true => read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?,
                 false => Stored::deserialize(json.get("decoder").unwrap_or(&Value::Null))?,
             };
-            config.generation = stored.over(&config.decoder)?;
+            config.generation = stored.over(&config.decoder);
             Ok(config)
         };
         read().with_context(|| path.display().to_string())
     }
 }
 
-/// The keys of decoding as either file stores them.
+/// The ids as either file stores them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Stored {
     eos_token_id: Option<OneOrMany>,
     forced_eos_token_id: Option<u32>,
-    bad_words_ids: Option<Vec<Vec<u32>>>,
-    num_beams: Option<usize>,
-    early_stopping: Option<Value>,
-    length_penalty: Option<f64>,
 }
 
 impl Stored {
-    fn over(self, decoder: &DecoderConfig) -> Result<Generation> {
-        let eos: Vec<u32> = self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into);
-        let bad_words = self.bad_words_ids.unwrap_or_default().into_iter();
-        let beams = self.num_beams.filter(|&beams| beams > 1);
-        let early_stopping = match self.early_stopping {
-            None | Some(Value::Null | Value::Bool(false)) => EarlyStopping::No,
-            Some(Value::Bool(true)) => EarlyStopping::Yes,
-            Some(Value::String(text)) if text == "never" => EarlyStopping::Never,
-            Some(other) => anyhow::bail!("early_stopping {other} is neither true, false nor \"never\""),
-        };
-        let length_penalty = self.length_penalty.unwrap_or(1.0);
-        Ok(Generation {
-            bad_words: bad_words.filter(|word| !eos.iter().any(|id| word.as_slice() == [*id])).collect(),
-            eos,
+    fn over(self, decoder: &DecoderConfig) -> Generation {
+        Generation {
+            eos: self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into),
             forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
-            beams: beams.map(|beams| BeamSearch { beams, early_stopping, length_penalty }),
-        })
+        }
     }
 }

@@ -1,0 +1,70 @@
+//! A checkpoint's folder: on disk, or embedded in the program and unpacked for as long as it is being loaded.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use include_dir::{Dir, include_dir};
+use tempfile::TempDir;
+
+use super::{HubOptions, Setup, weights};
+use crate::config::WeightsSource;
+
+static EMBEDDED: [(&str, Dir<'_>); 1] = [("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny"))];
+
+/// A checkpoint folder, and how the manifest names where it came from.
+pub(super) struct ModelFolder {
+    location: Location,
+    origin: String,
+}
+
+enum Location {
+    OnDisk(PathBuf),
+    /// An embedded checkpoint, unpacked for as long as it is being loaded.
+    Unpacked(TempDir),
+}
+
+impl ModelFolder {
+    /// The folder named by `--weights`, else what the adapter file says.
+    ///
+    /// # Errors
+    /// As [`weights::locate`].
+    pub(super) fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
+        let explicit = setup.model.weights.as_deref();
+        match source {
+            WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
+            WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),
+            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, setup.hub),
+        }
+    }
+
+    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, hub: &HubOptions) -> Result<Self> {
+        let path = weights::locate(repo, revision, explicit, hub)?;
+        // A path says nothing of what lies there, and differs from machine to machine: the hash tells it.
+        let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
+        Ok(Self { location: Location::OnDisk(path), origin })
+    }
+
+    fn unpack(name: &str) -> Result<Self> {
+        let embedded = EMBEDDED.iter().find(|(known, _)| *known == name);
+        let (_, files) = embedded.with_context(|| format!("no checkpoint {name:?} is embedded in the program"))?;
+        let unpack = || -> Result<TempDir> {
+            let dir = tempfile::tempdir()?;
+            files.extract(dir.path())?;
+            Ok(dir)
+        };
+        let dir = unpack().with_context(|| format!("cannot unpack the embedded checkpoint {name}"))?;
+        Ok(Self { location: Location::Unpacked(dir), origin: format!("embedded {name}") })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match &self.location {
+            Location::OnDisk(path) => path,
+            Location::Unpacked(dir) => dir.path(),
+        }
+    }
+
+    /// Where it came from.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+}

@@ -1,0 +1,75 @@
+//! `family = "unichart"`: UniChart and every other Donut checkpoint.
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::positive;
+use super::weights::{WeightsSource, WireWeights};
+
+/// What stands for the question in a prompt.
+const QUESTION: &str = "{question}";
+
+/// `family = "unichart"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniChartSpec {
+    pub weights: WeightsSource,
+    /// The decoder's prompt, in two parts: in front of the question and behind it.
+    pub question_prompt: (String, String),
+    /// The decoder's prompt for the chart's data table, where the model was trained on one.
+    pub table_prompt: Option<String>,
+    /// The text behind which the answer begins.
+    pub answer_after: String,
+    /// Beams of the search; 1 is greedy decoding.
+    pub beams: usize,
+    /// Texts, each one token, that are never generated.
+    pub bad_words: Vec<String>,
+    /// Longest answer in tokens; absent: as long as the decoder's positions reach.
+    pub max_new_tokens: Option<usize>,
+}
+
+/// The family's own keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wire {
+    weights: WireWeights,
+    prompt: WirePrompt,
+    generation: WireGeneration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePrompt {
+    question: String,
+    table: Option<String>,
+    answer_after: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireGeneration {
+    beams: usize,
+    #[serde(default)]
+    bad_words: Vec<String>,
+    max_new_tokens: Option<usize>,
+}
+
+impl Wire {
+    pub(super) fn validate(self) -> Result<UniChartSpec> {
+        let Self { weights, prompt, generation } = self;
+        let (before, after) = prompt
+            .question
+            .split_once(QUESTION)
+            .with_context(|| format!("`prompt.question` must say where the question goes: {QUESTION}"))?;
+        ensure!(!prompt.answer_after.is_empty(), "`prompt.answer_after` is empty");
+        ensure!((1..=64).contains(&generation.beams), "`generation.beams` must be between 1 and 64");
+        Ok(UniChartSpec {
+            weights: weights.validate()?,
+            question_prompt: (before.to_owned(), after.to_owned()),
+            table_prompt: prompt.table,
+            answer_after: prompt.answer_after,
+            beams: generation.beams,
+            bad_words: generation.bad_words,
+            max_new_tokens: positive("generation.max_new_tokens", generation.max_new_tokens)?,
+        })
+    }
+}
