@@ -4,10 +4,12 @@
 
 mod blind;
 mod cache;
+pub mod chat;
 mod hub;
 pub mod language_model;
 mod oracle;
 mod pix2struct;
+mod process;
 pub mod weights;
 
 use std::path::PathBuf;
@@ -62,6 +64,18 @@ pub struct Usage {
     /// In US dollars, from the adapter file's prices; absent where that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+}
+
+impl Usage {
+    /// Both together; the cost is known where either's is.
+    pub fn plus(self, other: Self) -> Self {
+        let costs = self.cost_usd.into_iter().chain(other.cost_usd);
+        Self {
+            prompt_tokens: self.prompt_tokens + other.prompt_tokens,
+            completion_tokens: self.completion_tokens + other.completion_tokens,
+            cost_usd: costs.reduce(|a, b| a + b),
+        }
+    }
 }
 
 /// Why a question has no answer.
@@ -138,6 +152,8 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let spec = &setup.model.spec;
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
+        Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, setup.overrides)?),
+        Family::Process(process) => Box::new(process::Process::start(&spec.id, process)?),
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),

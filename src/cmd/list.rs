@@ -60,6 +60,8 @@ fn adapters(args: &Args) -> Result<Table> {
                 WeightsSource::Hub { repo, revision } if is_cached(repo, revision, &hub) => format!("{repo} (cached)"),
                 WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
             },
+            Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
+            Family::Process(process) => process.command.join(" "),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]

@@ -6,6 +6,7 @@ mod benchmark;
 pub mod names;
 
 pub use adapter::{
-    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, WeightsSource,
+    AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, HeaderFontSource, Limits,
+    Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, WeightsSource, base_url,
 };
 pub use benchmark::{Benchmark, Format, Questions};
