@@ -133,7 +133,7 @@ fn a_wrong_key_stops_at_the_first_answer_and_is_shown_nowhere() {
     let output = scratch.run(&[("TEST_KEY", KEY)]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let line = format!(
-        "error: served: {}: status 401: it refuses the key in TEST_KEY; start the run again to go on",
+        "error: served: {}: status 401: it refuses the key in TEST_KEY: check it; start the run again to go on",
         server.base_url()
     );
     assert_eq!(stderr(&output).lines().last(), Some(line.as_str()));

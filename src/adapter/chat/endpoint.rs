@@ -219,7 +219,7 @@ impl Endpoint {
     /// How errors name the key: by its variable.
     fn key_name(&self) -> String {
         match (&self.spec.key_env, &self.key) {
-            (Some(name), Some(_)) => format!("the key in {name}"),
+            (Some(name), Some(_)) => format!("the key in {name}: check it"),
             (Some(name), None) => format!("requests without a key: set {name}"),
             (None, _) => "requests without a key: name a variable with one as `endpoint.key_env`".to_owned(),
         }
