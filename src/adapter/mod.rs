@@ -71,8 +71,8 @@ impl Usage {
     pub fn plus(self, other: Self) -> Self {
         let costs = self.cost_usd.into_iter().chain(other.cost_usd);
         Self {
-            prompt_tokens: self.prompt_tokens + other.prompt_tokens,
-            completion_tokens: self.completion_tokens + other.completion_tokens,
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
             cost_usd: costs.reduce(|a, b| a + b),
         }
     }

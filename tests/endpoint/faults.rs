@@ -137,12 +137,17 @@ fn connections_that_fail_for_good_stop_the_adapter() {
 }
 
 #[test]
-fn five_questions_in_a_row_that_fail_mean_that_the_endpoint_does() {
+fn an_endpoint_that_answers_nothing_is_given_five_questions_and_then_fifty() {
     let (told, requests) = asked(8, |_, _| Act::Status(400, "X-A: b", "no such parameter".to_owned()));
     assert_eq!(requests, 5);
     assert_eq!(told[3], "question: URL: status 400: no such parameter");
-    let line = "adapter: URL: status 400: no such parameter";
-    assert!(told[4..].iter().all(|told| told.contains("5 questions in a row failed")), "{told:?} {line}");
+    let line = "adapter: too many questions in a row failed, the last with URL: status 400: no such parameter";
+    assert!(told[4..].iter().all(|told| told == line), "{told:?}");
+    let (told, requests) = asked(60, |index, _| match index {
+        0 => Act::Say("5".to_owned()),
+        _ => Act::Status(400, "X-A: b", "not this picture".to_owned()),
+    });
+    assert_eq!((requests, told.iter().filter(|told| told.starts_with("question: ")).count()), (51, 49));
 }
 
 #[test]

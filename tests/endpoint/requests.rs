@@ -134,6 +134,9 @@ fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
     {
         assert_eq!(settings(limits), base);
     }
+    let overrides = Overrides { max_new_tokens: Some(3), ..Overrides::default() };
+    let shorter = Chat::new("served", &chat_spec("http://host:1/v1", ""), &overrides).unwrap();
+    assert!(Adapter::identity(&shorter).settings.contains(&("max_tokens".to_owned(), "3".to_owned())));
     for more in [
         "extra = { top_p = 1.0 }\n",
         "without = [\"seed\"]\n",

@@ -20,8 +20,11 @@ use super::wire::{self, Choice, RequestKeys, WireReply};
 use crate::adapter::{Failure, Usage};
 use crate::config::{EndpointSpec, Limits, Price, base_url};
 
-/// So many questions in a row that fail for reasons of their own mean that the endpoint is at fault.
-const BARREN: usize = 5;
+/// So many questions in a row that fail, each for reasons of its own, mean that the endpoint is at fault. One picture that
+/// it does not take fails all questions about a chart, so that they are many,
+const BARREN: usize = 50;
+/// but fewer where it has not answered any question yet.
+const BARREN_AT_FIRST: usize = 5;
 /// A server that wants to be left alone for longer stops the run, which can be started again.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Longest reply that is read, in bytes.
@@ -45,7 +48,7 @@ pub(super) struct Endpoint {
     client: Client,
     pace: Pace,
     stop: Stop,
-    /// Questions that failed since the last that was answered.
+    /// Questions that failed since the last that was answered; begins as if some had.
     barren: AtomicUsize,
 }
 
@@ -79,7 +82,7 @@ impl Endpoint {
             client,
             pace: Pace::new(limits.requests_per_minute, limits.tokens_per_minute),
             stop: Stop::default(),
-            barren: AtomicUsize::new(0),
+            barren: AtomicUsize::new(BARREN - BARREN_AT_FIRST),
             spec: spec.clone(),
             limits: limits.clone(),
             price,
@@ -140,7 +143,7 @@ impl Endpoint {
         match blame {
             Blame::Endpoint => self.stop.raise(told),
             Blame::Question => match self.barren.fetch_add(1, Ordering::Relaxed) + 1 {
-                BARREN.. => self.stop.raise(format!("{BARREN} questions in a row failed, the last with: {told}")),
+                BARREN.. => self.stop.raise(format!("too many questions in a row failed, the last with {told}")),
                 _ => Failure::Question(anyhow::Error::msg(told)),
             },
         }
@@ -195,7 +198,7 @@ impl Endpoint {
         }
         let choices = reply.choices.ok_or_else(|| Fault::garbled(body, &"it has no `choices`"))?;
         let usage = reply.usage.map(|usage| {
-            self.pace.spent(usage.prompt_tokens + usage.completion_tokens);
+            self.pace.spent(usage.prompt_tokens.saturating_add(usage.completion_tokens));
             let dollars = |price: Price| {
                 (usage.prompt_tokens as f64 * price.prompt + usage.completion_tokens as f64 * price.completion) / 1e6
             };

@@ -132,7 +132,9 @@ fn pass_on(stderr: impl Read, prefix: &str) {
     let mut line = Vec::new();
     while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line);
-        eprintln!("{prefix}: {}", text.trim_end());
+        // Of a line that was drawn over and over, as progress bars are, the last state.
+        let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
+        eprintln!("{prefix}: {text}");
         line.clear();
     }
 }

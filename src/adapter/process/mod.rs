@@ -51,8 +51,8 @@ impl Process {
         let mut settings = vec![("family".to_owned(), "process".to_owned())];
         settings.push(("command".to_owned(), serde_json::to_string(&spec.command)?));
         for file in spec.command.iter().skip(1) {
-            if let Ok(bytes) = std::fs::read(spec.folder.join(file)) {
-                settings.push((format!("sha256 of {file}"), sha256(&bytes)));
+            if let Ok(sha256) = sha256(&spec.folder.join(file)) {
+                settings.push((format!("sha256 of {file}"), sha256));
             }
         }
         for (key, value) in hello.settings() {
@@ -96,8 +96,10 @@ fn waiting(open: &HashMap<String, usize>) -> String {
     format!("waiting for the answer to `{first}`{more}")
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256(file: &Path) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(file)?, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Adapter for Process {

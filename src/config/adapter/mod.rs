@@ -170,9 +170,13 @@ impl WireFamily {
     }
 }
 
+/// Longest time in seconds, some thirty years: no sum of such times is too large.
+const LONGEST: u64 = 1_000_000_000;
+
 /// A time in seconds, as adapter files have it.
 fn seconds(key: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value).ok().with_context(|| format!("`{key}` must be a number of seconds, not {value}"))
+    let time = Duration::try_from_secs_f64(value).ok().filter(|time| time.as_secs() <= LONGEST);
+    time.with_context(|| format!("`{key}` must be a number of seconds, not {value}"))
 }
 
 fn positive(key: &str, value: Option<usize>) -> Result<Option<usize>> {

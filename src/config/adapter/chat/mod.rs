@@ -170,6 +170,7 @@ mod tests {
             ("[limits]\nconcurrency = 0\n", "`limits.concurrency` must be at least 1"),
             ("[limits]\nanswer_timeout = 0\n", "`limits.answer_timeout` must be above 0 seconds"),
             ("[limits]\nfirst_delay = -1\n", "`limits.first_delay` must be a number of seconds"),
+            ("[limits]\nlongest_delay = 1e12\n", "`limits.longest_delay` must be a number of seconds"),
             ("[generation]\ntemperature = 3\n", "`generation.temperature` must be between 0 and 2"),
             ("[reader]\nsamples = 3\n", "`reader.samples` above 1 need a `reader.temperature` above 0"),
             ("[request]\nx = 1\n", "unknown field `request`"),
