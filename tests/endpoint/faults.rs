@@ -7,6 +7,8 @@ use serde_json::json;
 use super::server::{Act, Seen, Server, completion};
 use super::{chart, served, told};
 
+type Fault = fn() -> Act;
+
 /// What comes of `questions` questions asked one by one, and how many requests that took.
 fn asked(questions: usize, script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> (Vec<String>, usize) {
     let server = Server::start(script);
@@ -22,7 +24,7 @@ fn choice(message: serde_json::Value, finish: &str) -> Act {
 
 #[test]
 fn what_passes_is_asked_again() {
-    let faults: [(&str, fn() -> Act); 12] = [
+    let faults: [(&str, Fault); 12] = [
         ("408", || Act::Status(408, "X-A: b", String::new())),
         ("409", || Act::Status(409, "X-A: b", String::new())),
         ("429", || Act::Status(429, "X-A: b", "{\"error\":{\"message\":\"slow down\"}}".to_owned())),
@@ -63,7 +65,7 @@ fn an_hour_is_not_waited_for() {
 
 #[test]
 fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
-    let with_good_ones = |fault: fn() -> Act| {
+    let with_good_ones = |fault: Fault| {
         let script = move |_: usize, seen: &Seen| {
             if seen.prompt().0 == "Why 1?" { fault() } else { Act::Say("5".to_owned()) }
         };
@@ -72,7 +74,7 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         (told[1].clone(), told[2].clone(), requests)
     };
     // Each fails the question after so many requests, and the others stand.
-    let of_questions: [(fn() -> Act, usize, &str); 7] = [
+    let of_questions: [(Fault, usize, &str); 7] = [
         (|| Act::Status(500, "X-A: b", "boom".to_owned()), 3, "URL: status 500: boom"),
         (
             || Act::Status(400, "X-A: b", "{\"error\":{\"message\":\"too\\nlarge\"}}".to_owned()),
@@ -97,7 +99,7 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         assert_eq!(with_good_ones(fault), (format!("question: {line}"), "=5".to_owned(), requests + 2));
     }
     // Each stops the adapter after so many requests: the third question is not asked.
-    let of_endpoints: [(fn() -> Act, usize, &str); 6] = [
+    let of_endpoints: [(Fault, usize, &str); 6] = [
         (
             || Act::Status(404, "X-A: b", "{\"error\":{\"message\":\"no model m-1\"}}".to_owned()),
             1,
@@ -129,7 +131,7 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
 
 #[test]
 fn connections_that_fail_for_good_stop_the_adapter() {
-    for (fault, requests) in [((|| Act::Cut) as fn() -> Act, 3), (|| Act::HangUp, 3), (|| Act::Die, 1)] {
+    for (fault, requests) in [((|| Act::Cut) as Fault, 3), (|| Act::HangUp, 3), (|| Act::Die, 1)] {
         let (told, seen) = asked(2, move |index, _| if index == 0 { Act::Say("5".to_owned()) } else { fault() });
         assert_eq!((told[0].as_str(), seen), ("=5", requests + 1));
         assert!(told[1].starts_with("adapter: URL: the connection failed ("), "{told:?}");

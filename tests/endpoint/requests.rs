@@ -15,7 +15,7 @@ use super::{chart, picture, question, served, spec, told};
 
 fn chat_spec(base_url: &str, more: &str) -> ChatSpec {
     match spec(base_url, more).family {
-        Family::Chat(chat) => chat,
+        Family::Chat(chat) => *chat,
         other => panic!("{other:?}"),
     }
 }

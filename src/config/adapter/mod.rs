@@ -46,7 +46,7 @@ pub enum Family {
     /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the chart.
     Pix2Struct(Pix2StructSpec),
     /// A model behind an OpenAI-compatible endpoint.
-    Chat(ChatSpec),
+    Chat(Box<ChatSpec>),
     /// A program that answers in JSON lines.
     Process(ProcessSpec),
     /// The data set's own table instead of one read off the chart.
@@ -161,7 +161,7 @@ impl WireFamily {
         }
         Ok(match self {
             Self::Pix2struct => Family::Pix2Struct(wire::<pix2struct::Wire>(keys)?.validate()?),
-            Self::Chat => Family::Chat(wire::<chat::Wire>(keys)?.validate()?),
+            Self::Chat => Family::Chat(Box::new(wire::<chat::Wire>(keys)?.validate()?)),
             Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
