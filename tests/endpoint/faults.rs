@@ -11,10 +11,19 @@ type Fault = fn() -> Act;
 
 /// What comes of `questions` questions asked one by one, and how many requests that took.
 fn asked(questions: usize, script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> (Vec<String>, usize) {
+    asked_within("60", questions, script)
+}
+
+/// The same with so many seconds for an answer.
+fn asked_within(
+    seconds: &str,
+    questions: usize,
+    script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
+) -> (Vec<String>, usize) {
     let server = Server::start(script);
     let (_folder, work) = chart(questions);
-    let more = "[limits]\nconcurrency = 1\nanswer_timeout = 0.4\n";
-    let told = told(served(&server.base_url(), more).answer(&work));
+    let more = format!("[limits]\nconcurrency = 1\nanswer_timeout = {seconds}\n");
+    let told = told(served(&server.base_url(), &more).answer(&work));
     (told.into_iter().map(|line| line.replace(&server.base_url(), "URL")).collect(), server.seen().len())
 }
 
@@ -24,7 +33,7 @@ fn choice(message: serde_json::Value, finish: &str) -> Act {
 
 #[test]
 fn what_passes_is_asked_again() {
-    let faults: [(&str, Fault); 12] = [
+    let faults: [(&str, Fault); 11] = [
         ("408", || Act::Status(408, "X-A: b", String::new())),
         ("409", || Act::Status(409, "X-A: b", String::new())),
         ("429", || Act::Status(429, "X-A: b", "{\"error\":{\"message\":\"slow down\"}}".to_owned())),
@@ -32,7 +41,6 @@ fn what_passes_is_asked_again() {
         ("503", || Act::Status(503, "X-A: b", "<html>".to_owned())),
         ("cut body", || Act::Cut),
         ("hung up", || Act::HangUp),
-        ("late", || Act::Late(Duration::from_secs(1))),
         ("no JSON", || Act::Body("<html>hello</html>".to_owned())),
         ("cut JSON", || Act::Body("{\"choices\": [".to_owned())),
         ("other JSON", || Act::Body("{\"models\": []}".to_owned())),
@@ -45,6 +53,18 @@ fn what_passes_is_asked_again() {
 }
 
 #[test]
+fn a_slow_answer_is_asked_for_again_and_then_fails_its_question() {
+    let late = || Act::Late(Duration::from_secs(6));
+    let slow_once = asked_within("2", 1, move |index, _| if index == 0 { late() } else { Act::Say("5".to_owned()) });
+    assert_eq!(slow_once, (vec!["=5".to_owned()], 2));
+    let (told, requests) = asked_within("1", 2, move |_, seen| match seen.prompt().0.as_str() {
+        "Why 0?" => late(),
+        _ => Act::Say("5".to_owned()),
+    });
+    assert_eq!((told[0].as_str(), requests), ("question: URL: no whole reply within 1 s (`limits.answer_timeout`)", 4));
+}
+
+#[test]
 fn retry_after_is_waited_for() {
     let begun = Instant::now();
     let (told, requests) = asked(1, |index, _| match index {
@@ -52,8 +72,7 @@ fn retry_after_is_waited_for() {
         _ => Act::Say("5".to_owned()),
     });
     assert_eq!((told, requests), (vec!["=5".to_owned()], 2));
-    let spent = begun.elapsed().as_secs_f64();
-    assert!((1.0..3.0).contains(&spent), "{spent}");
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -74,14 +93,13 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         (told[1].clone(), told[2].clone(), requests)
     };
     // Each fails the question after so many requests, and the others stand.
-    let of_questions: [(Fault, usize, &str); 7] = [
+    let of_questions: [(Fault, usize, &str); 6] = [
         (|| Act::Status(500, "X-A: b", "boom".to_owned()), 3, "URL: status 500: boom"),
         (
             || Act::Status(400, "X-A: b", "{\"error\":{\"message\":\"too\\nlarge\"}}".to_owned()),
             1,
             "URL: status 400: too large",
         ),
-        (|| Act::Late(Duration::from_secs(1)), 3, "URL: no whole reply within 0.4 s (`limits.answer_timeout`)"),
         (|| Act::Body("{\"choices\": []}".to_owned()), 1, "the reply has no choices"),
         (|| choice(json!({"content": ""}), "content_filter"), 1, "the endpoint's content filter withheld the answer"),
         (
