@@ -141,6 +141,10 @@ impl Adapter for Blank {
         &self.identity
     }
 
+    fn batch(&self) -> usize {
+        self.inner.batch()
+    }
+
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let blank: Vec<ChartQuestions> = work
             .iter()

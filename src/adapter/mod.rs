@@ -4,11 +4,13 @@
 
 mod blind;
 mod cache;
+pub mod chat;
 mod folder;
 mod hub;
 pub mod language_model;
 mod oracle;
 mod pix2struct;
+mod process;
 mod unichart;
 pub mod weights;
 
@@ -66,6 +68,18 @@ pub struct Usage {
     /// In US dollars, from the adapter file's prices; absent where that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+}
+
+impl Usage {
+    /// Both together; the cost is known where either's is.
+    pub fn plus(self, other: Self) -> Self {
+        let costs = self.cost_usd.into_iter().chain(other.cost_usd);
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            cost_usd: costs.reduce(|a, b| a + b),
+        }
+    }
 }
 
 /// Why a question has no answer.
@@ -143,6 +157,8 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
         Family::UniChart(unichart) => Box::new(unichart::UniChart::load(setup, unichart)?),
+        Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, setup.overrides)?),
+        Family::Process(process) => Box::new(process::Process::start(&spec.id, process)?),
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),

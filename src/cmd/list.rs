@@ -57,6 +57,8 @@ fn adapters(args: &Args) -> Result<Table> {
         let weights = match &spec.family {
             Family::Pix2Struct(model) => told(&model.weights, &hub),
             Family::UniChart(model) => told(&model.weights, &hub),
+            Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
+            Family::Process(process) => process.command.join(" "),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]

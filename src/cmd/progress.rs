@@ -42,6 +42,11 @@ impl Progress {
                 let spent = self.line.take().map_or(Duration::ZERO, |line| line.started.elapsed());
                 let failed = if outcome.failed > 0 { format!(", {} failed", outcome.failed) } else { String::new() };
                 eprintln!("{id}: {} questions answered{failed} in {}", outcome.questions, HumanDuration(spent));
+                if let Some(usage) = &outcome.usage {
+                    let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
+                    let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
+                    eprintln!("{id}: {read} prompt and {written} completion tokens{cost}");
+                }
                 if let Some(error) = &outcome.first_error {
                     eprintln!("{id}: the first failure: {error}");
                 }

@@ -77,20 +77,27 @@ pub fn run(args: &Args) -> Result<Status> {
     let train = OnceCell::new();
     let mut failures = Vec::new();
     let mut failed_questions = 0;
+    let mut began = false;
     for adapter in &requested {
         match ask(args, adapter, threads, &benchmark, &train, &set, &mut dir) {
-            Ok(failed) => failed_questions += failed,
-            Err(Stop::Adapter(error)) => failures.push((adapter.name.as_str(), error)),
+            Ok(failed) => (began, failed_questions) = (true, failed_questions + failed),
+            Err(Stop::Loading(error)) => failures.push((adapter.name.as_str(), error)),
+            Err(Stop::Answering(error)) => {
+                began = true;
+                failures.push((adapter.name.as_str(), error));
+            }
             Err(Stop::Record(error)) => return Err(error),
         }
     }
-    conclude(convention, dir.path(), &requested, failures, failed_questions)
+    conclude(convention, dir.path(), began, failures, failed_questions)
 }
 
 /// Why an adapter's part of a run stopped.
 enum Stop {
-    /// The adapter did not load or could not go on: the others still answer.
-    Adapter(anyhow::Error),
+    /// The adapter did not load: the others still answer.
+    Loading(anyhow::Error),
+    /// The adapter could not go on: what it answered stands, and the others still answer.
+    Answering(anyhow::Error),
     /// The answers cannot be stored: nothing further can be.
     Record(anyhow::Error),
 }
@@ -112,7 +119,7 @@ fn ask(
         let loaded = Rc::new(dataset::load(benchmark, args.data.as_deref(), Split::Train)?);
         Ok(Rc::clone(train.get_or_init(|| loaded)))
     };
-    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Adapter)?;
+    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Loading)?;
     let batch = args.batch.unwrap_or_else(|| adapter.batch());
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
@@ -129,21 +136,20 @@ fn ask(
     let outcome = record().map_err(Stop::Record)?;
     match outcome.stopped {
         None => Ok(outcome.failed),
-        Some(error) => Err(Stop::Adapter(anyhow::anyhow!("{error}"))),
+        Some(error) => Err(Stop::Answering(anyhow::anyhow!("{error}; start the run again to go on"))),
     }
 }
 
-/// Writes and prints the leaderboard, tells what failed, and picks the exit code.
+/// Writes and prints the leaderboard, tells what failed, and picks the exit code: the user's mistake where no adapter
+/// began to answer.
 fn conclude(
     convention: &'static Convention,
     dir: &Path,
-    requested: &[Requested],
+    began: bool,
     failures: Vec<(&str, anyhow::Error)>,
     failed_questions: usize,
 ) -> Result<Status> {
-    if failures.len() == requested.len()
-        && let [(name, error), rest @ ..] = failures.as_slice()
-    {
+    if !began && let [(name, error), rest @ ..] = failures.as_slice() {
         for (name, error) in rest {
             eprintln!("error: {name}: {}", one_line(error));
         }

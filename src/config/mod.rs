@@ -6,7 +6,7 @@ mod benchmark;
 pub mod names;
 
 pub use adapter::{
-    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, UniChartSpec,
-    WeightsSource,
+    AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, HeaderFontSource, Limits,
+    Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec, WeightsSource, base_url,
 };
 pub use benchmark::{Benchmark, Format, Questions};

@@ -11,12 +11,12 @@ use anyhow::{Result, ensure};
 pub use events::Event;
 use plan::batches;
 
-use crate::adapter::{Adapter, Answer, Failure};
+use crate::adapter::{Adapter, Answer, Failure, Usage};
 use crate::record::{PredictionLog, PredictionRecord};
 use crate::sample::{Chart, ChartQuestions, Question, QuestionSet};
 
 /// How an adapter's part of a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub questions: usize,
     /// Questions whose row holds an error, and the first such error.
@@ -24,6 +24,8 @@ pub struct Outcome {
     pub first_error: Option<String>,
     /// Why the adapter could not go on; the questions it left are not among `questions`.
     pub stopped: Option<String>,
+    /// What all answers together took of a metered service.
+    pub usage: Option<Usage>,
 }
 
 /// Asks `adapter` every question of `set` that `log` does not hold yet, at most `batch` at a time, and appends each
@@ -60,6 +62,7 @@ pub fn answer_all(
         failed: errors.len(),
         first_error: errors.first().map(|&error| error.clone()),
         stopped: stopped.map(|error| format!("{error:#}")),
+        usage: log.records().iter().filter_map(|record| record.usage).reduce(Usage::plus),
     };
     observe(Event::AdapterFinished { id: &id, outcome: &outcome });
     Ok(outcome)

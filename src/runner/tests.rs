@@ -68,7 +68,7 @@ fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Ve
 fn batches_cross_charts_and_keep_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let (outcome, calls) = run(&set(&[&["a", "b", "c"], &["d"], &["e"]]), &dir, 2);
-    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None, stopped: None });
+    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None, stopped: None, usage: None });
     assert_eq!(calls, [vec!["q1", "q2"], vec!["q3", "q4"], vec!["q5"]]);
 }
 
@@ -78,7 +78,7 @@ fn a_failure_is_a_row_and_the_rest_stands() {
     let (outcome, _) = run(&set(&[&["a", "broken", "c"]]), &dir, 2);
     assert_eq!(
         outcome,
-        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), stopped: None }
+        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), stopped: None, usage: None }
     );
     let records = crate::record::read_predictions(&dir.path().join("p.jsonl")).unwrap();
     assert_eq!(records[1].prediction, None);

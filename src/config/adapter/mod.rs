@@ -2,19 +2,24 @@
 //!
 //! `family` says which of this module's files reads the rest.
 
+mod chat;
 mod pix2struct;
+mod process;
 mod reader;
 mod unichart;
 mod weights;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Limits, Price, base_url};
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
+pub use process::ProcessSpec;
 pub use reader::{PromptStyle, ReaderSpec};
 pub use unichart::UniChartSpec;
 pub use weights::WeightsSource;
@@ -44,6 +49,10 @@ pub enum Family {
     Pix2Struct(Pix2StructSpec),
     /// UniChart and every other Donut checkpoint that is prompted with the question.
     UniChart(UniChartSpec),
+    /// A model behind an OpenAI-compatible endpoint.
+    Chat(Box<ChatSpec>),
+    /// A program that answers in JSON lines.
+    Process(ProcessSpec),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -81,7 +90,11 @@ impl AdapterSpec {
         if let Some(dir) = extra {
             for path in toml_files(dir)? {
                 let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                specs.push(Self::parse(stem(&path)?, &text).with_context(|| format!("{}", path.display()))?);
+                let mut spec = Self::parse(stem(&path)?, &text).with_context(|| format!("{}", path.display()))?;
+                if let Family::Process(process) = &mut spec.family {
+                    process.folder = dir.join(&process.folder);
+                }
+                specs.push(spec);
             }
         }
         for file in EMBEDDED.files() {
@@ -133,6 +146,8 @@ fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 enum WireFamily {
     Pix2struct,
     Unichart,
+    Chat,
+    Process,
     Oracle,
     Majority,
     QuestionPrior,
@@ -152,11 +167,22 @@ impl WireFamily {
         Ok(match self {
             Self::Pix2struct => Family::Pix2Struct(wire::<pix2struct::Wire>(keys)?.validate()?),
             Self::Unichart => Family::UniChart(wire::<unichart::Wire>(keys)?.validate()?),
+            Self::Chat => Family::Chat(Box::new(wire::<chat::Wire>(keys)?.validate()?)),
+            Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,
         })
     }
+}
+
+/// Longest time in seconds, some thirty years: no sum of such times is too large.
+const LONGEST: u64 = 1_000_000_000;
+
+/// A time in seconds, as adapter files have it.
+fn seconds(key: &str, value: f64) -> Result<Duration> {
+    let time = Duration::try_from_secs_f64(value).ok().filter(|time| time.as_secs() <= LONGEST);
+    time.with_context(|| format!("`{key}` must be a number of seconds, not {value}"))
 }
 
 fn positive(key: &str, value: Option<usize>) -> Result<Option<usize>> {

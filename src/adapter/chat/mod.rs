@@ -1,0 +1,191 @@
+//! Models behind an OpenAI-compatible `/chat/completions`: vision models that answer about a chart's picture, and language
+//! models that answer from its table.
+//!
+//! Questions are asked by several threads ([`pool`]), at the pace that the adapter file allows ([`pace`]); what fails
+//! for a passing reason is asked again ([`endpoint`]), and what cannot be mended stops the adapter ([`fault`]).
+
+mod endpoint;
+mod fault;
+mod image;
+mod pace;
+mod pool;
+mod wire;
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::language_model::{Completion, LanguageModel, Sampling};
+use super::{Adapter, Answer, Failure, Identity, Overrides};
+use crate::config::ChatSpec;
+use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
+use endpoint::Endpoint;
+use wire::{Choice, RequestKeys};
+
+/// Calls of this many questions a thread keep the threads busy while a call's last answers come in.
+const QUESTIONS_A_THREAD: usize = 4;
+
+/// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of tables.
+#[derive(Debug)]
+pub struct Chat {
+    identity: Identity,
+    spec: ChatSpec,
+    max_tokens: usize,
+    endpoint: Endpoint,
+}
+
+impl Chat {
+    /// Takes address, model and key from `spec` and the environment variables it names. Nothing is sent.
+    ///
+    /// # Errors
+    /// A key that is needed and not set, or an address that cannot be one.
+    pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
+        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
+        let max_tokens = overrides.max_new_tokens.unwrap_or(spec.generation.max_tokens);
+        let mut settings = endpoint.settings();
+        let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
+        set("prompt", spec.prompt.question.clone());
+        set("table_prompt", spec.prompt.table.clone().unwrap_or_else(|| "none".to_owned()));
+        set("system_prompt", spec.prompt.system.clone().unwrap_or_else(|| "none".to_owned()));
+        set("image", image::HANDLING.to_owned());
+        set("image_detail", spec.image_detail.clone().unwrap_or_else(|| "not sent".to_owned()));
+        let sent = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
+        set("temperature", sent(spec.generation.temperature.map(|value| value.to_string())));
+        set("seed", sent(spec.generation.seed.map(|value| value.to_string())));
+        set(spec.endpoint.max_tokens_key.name(), max_tokens.to_string());
+        set(
+            "answer",
+            spec.answer_after.as_ref().map_or("the whole reply".to_owned(), |after| format!("after {after:?}")),
+        );
+        Ok(Self { identity: Identity { id: id.to_owned(), settings }, spec: spec.clone(), max_tokens, endpoint })
+    }
+
+    fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
+        let prompt = &self.spec.prompt;
+        let text = match question.answer_type {
+            Some(AnswerType::Table) => prompt
+                .table
+                .clone()
+                .with_context(|| format!("{} writes no tables: its file has no `prompt.table`", self.identity.id))?,
+            _ => prompt.about(&question.text),
+        };
+        let mut url = json!({"url": image});
+        if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
+            url.insert("detail".to_owned(), detail.as_str().into());
+        }
+        let content = json!([{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]);
+        let system = prompt.system.iter().map(|system| json!({"role": "system", "content": system}));
+        let messages = system.chain([json!({"role": "user", "content": content})]).collect();
+        let generation = &self.spec.generation;
+        let keys = RequestKeys {
+            temperature: generation.temperature,
+            seed: generation.seed,
+            max_tokens: Some(self.max_tokens),
+            ..RequestKeys::default()
+        };
+        let reply = self.endpoint.ask(messages, &keys)?;
+        let text = reply.choices.first().map(Choice::text).context("the reply has no choices")??;
+        Ok(Answer { usage: reply.usage, ..answer(text, self.spec.answer_after.as_deref()) })
+    }
+
+    fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
+        let mut completions: Vec<Completion> = Vec::with_capacity(sampling.samples);
+        // A server may give fewer choices than it was asked for: the rest is asked for again, with other seeds.
+        while completions.len() < sampling.samples {
+            let keys = RequestKeys {
+                temperature: Some(sampling.temperature),
+                seed: Some(sampling.seed.wrapping_add(completions.len() as u64)),
+                max_tokens: Some(sampling.max_new_tokens),
+                stop: &sampling.stop,
+                samples: sampling.samples - completions.len(),
+            };
+            let reply = self.endpoint.ask(vec![json!({"role": "user", "content": prompt})], &keys)?;
+            if reply.choices.is_empty() {
+                return Err(Failure::Question(anyhow::anyhow!("the reply has no choices")));
+            }
+            // The usage is that of all choices together: the first carries it.
+            let mut usage = reply.usage;
+            for choice in reply.choices.iter().take(keys.samples) {
+                let text = cut_at_stop(choice.text()?, &sampling.stop);
+                completions.push(Completion { text: text.to_owned(), token_ids: Vec::new(), usage: usage.take() });
+            }
+        }
+        Ok(completions)
+    }
+}
+
+/// The part of a reply that is the answer; the whole of it is kept where that is not all.
+fn answer(reply: &str, after: Option<&str>) -> Answer {
+    let part = after.and_then(|after| reply.rsplit_once(after)).map_or(reply, |(_, part)| part.trim());
+    let completions = if part == reply { Vec::new() } else { vec![reply.to_owned()] };
+    Answer { completions, ..Answer::of(part) }
+}
+
+/// Not every server knows `stop`: what it wrote past one is cut off here.
+fn cut_at_stop<'a>(text: &'a str, stop: &[String]) -> &'a str {
+    let end = stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+impl Adapter for Chat {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn batch(&self) -> usize {
+        self.spec.limits.concurrency * QUESTIONS_A_THREAD
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        // Each chart is read and encoded once, by the first thread that needs it.
+        let images: Vec<OnceLock<Result<String, String>>> = work.iter().map(|_| OnceLock::new()).collect();
+        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
+            let encoded = slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
+            encoded.clone().map_err(anyhow::Error::msg)
+        };
+        let jobs: Vec<_> = work
+            .iter()
+            .zip(&images)
+            .flat_map(|(entry, slot)| entry.questions.iter().map(move |question| (slot, &entry.chart, question)))
+            .collect();
+        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| self.about_chart(&image(slot, chart)?, question);
+        let mut answers = pool::each(&jobs, self.spec.limits.concurrency, self.endpoint.stop(), ask).into_iter();
+        work.iter().map(|entry| answers.by_ref().take(entry.questions.len()).collect()).collect()
+    }
+}
+
+impl LanguageModel for Chat {
+    fn settings(&self) -> Vec<(String, String)> {
+        self.endpoint.settings()
+    }
+
+    fn batch(&self) -> usize {
+        self.spec.limits.concurrency * QUESTIONS_A_THREAD
+    }
+
+    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
+        let ask = |prompt: &String| self.about_prompt(prompt, sampling);
+        pool::each(prompts, self.spec.limits.concurrency, self.endpoint.stop(), ask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_follows_the_last_marker() {
+        assert_eq!(answer("so 5\n", None), Answer::of("so 5\n"));
+        assert_eq!(answer("no such mark", Some("Answer:")), Answer::of("no such mark"));
+        let reply = "Answer: maybe 4. Answer: 5 \n";
+        assert_eq!(answer(reply, Some("Answer:")), Answer { completions: vec![reply.to_owned()], ..Answer::of("5") });
+    }
+
+    #[test]
+    fn a_completion_ends_at_the_first_stop() {
+        let stop = ["\n\n".to_owned(), "END".to_owned()];
+        assert_eq!(cut_at_stop("a END b\n\nc", &stop), "a ");
+        assert_eq!(cut_at_stop("a\n", &stop), "a\n");
+    }
+}

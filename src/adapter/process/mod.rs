@@ -1,0 +1,169 @@
+//! Models in a program of their own, in any language: JSON lines over its standard input and output.
+//!
+//! The program is started once. Its first line is `{"protocol":1,"settings":{...}}`, where the settings are all that can
+//! change its answers. Then it gets a line a question, `{"id","chart","image","question","answer_type"}`, and answers each
+//! with a line, `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is there where the
+//! data set has one. When its input ends, it ends. What it writes to standard error is passed on.
+
+mod child;
+mod wire;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::{Adapter, Answer, Failure, Identity};
+use crate::config::ProcessSpec;
+use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
+use child::Child;
+use wire::{Hello, Reply, Request};
+
+/// Calls of this many questions in flight keep the program busy.
+const CALL: usize = 4;
+
+/// A running program that answers.
+pub struct Process {
+    identity: Identity,
+    spec: ProcessSpec,
+    child: Child,
+    /// Why it cannot go on, once it cannot.
+    broken: Option<String>,
+}
+
+/// A question with its picture as a file.
+struct Job<'a> {
+    request: Request<'a>,
+    answer: Option<Result<Answer, Failure>>,
+}
+
+impl Process {
+    /// Starts the program and waits for its first line.
+    ///
+    /// # Errors
+    /// A program that cannot be started, ends, or begins with something else.
+    pub fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
+        let mut child = Child::start(id, spec)?;
+        let line = child.line(spec.start_timeout).context("waiting for its first line")?;
+        let hello = Hello::parse(&line)?;
+        let mut settings = vec![("family".to_owned(), "process".to_owned())];
+        settings.push(("command".to_owned(), serde_json::to_string(&spec.command)?));
+        for file in spec.command.iter().skip(1) {
+            if let Ok(sha256) = sha256(&spec.folder.join(file)) {
+                settings.push((format!("sha256 of {file}"), sha256));
+            }
+        }
+        for (key, value) in hello.settings() {
+            ensure!(settings.iter().all(|(ours, _)| *ours != key), "its settings must not name `{key}`");
+            settings.push((key, value));
+        }
+        let identity = Identity { id: id.to_owned(), settings };
+        Ok(Self { identity, spec: spec.clone(), child, broken: None })
+    }
+
+    /// Asks everything that has no answer yet, `in_flight` at a time.
+    fn converse(&mut self, jobs: &mut [Job<'_>]) -> Result<()> {
+        let mut open: HashMap<String, usize> = HashMap::new();
+        let mut next = 0;
+        loop {
+            while open.len() < self.spec.in_flight
+                && let Some(job) = jobs.get(next)
+            {
+                if job.answer.is_none() {
+                    self.child.send(serde_json::to_string(&job.request)?);
+                    open.insert(job.request.id.to_owned(), next);
+                }
+                next += 1;
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+            let line = self.child.line(self.spec.answer_timeout).with_context(|| waiting(&open))?;
+            let reply = Reply::parse(&line)?;
+            let Some(job) = open.remove(&reply.id).and_then(|at| jobs.get_mut(at)) else {
+                bail!("it answered `{}`, which it was not asked ({})", reply.id, waiting(&open));
+            };
+            job.answer = Some(reply.answer.map_err(|error| Failure::Question(anyhow!(error))));
+        }
+    }
+}
+
+fn waiting(open: &HashMap<String, usize>) -> String {
+    let first = open.iter().min_by_key(|(_, at)| **at).map_or("", |(id, _)| id);
+    let more = if open.len() > 1 { format!(" and {} more", open.len() - 1) } else { String::new() };
+    format!("waiting for the answer to `{first}`{more}")
+}
+
+fn sha256(file: &Path) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(file)?, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Adapter for Process {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn batch(&self) -> usize {
+        self.spec.in_flight * CALL
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        // Drawn pictures are files for as long as the call lasts.
+        let mut drawn = Vec::new();
+        let images: Vec<Result<String>> = work.iter().map(|entry| image_file(&entry.chart, &mut drawn)).collect();
+        let pairs = work.iter().zip(&images);
+        let pairs =
+            pairs.flat_map(|(entry, image)| entry.questions.iter().map(move |question| (entry, image, question)));
+        let mut jobs: Vec<Job<'_>> = pairs.map(|(entry, image, question)| job(&entry.chart, image, question)).collect();
+        if self.broken.is_none()
+            && let Err(error) = self.converse(&mut jobs)
+        {
+            self.broken = Some(format!("`{}`: {error:#}", self.spec.command.join(" ")));
+            self.child.end();
+        }
+        let broken = self.broken.as_deref().unwrap_or_default();
+        let mut answers =
+            jobs.into_iter().map(|job| job.answer.unwrap_or_else(|| Err(Failure::Adapter(anyhow!("{broken}")))));
+        work.iter().map(|entry| answers.by_ref().take(entry.questions.len()).collect()).collect()
+    }
+}
+
+fn job<'a>(chart: &'a Chart, image: &'a Result<String>, question: &'a Question) -> Job<'a> {
+    let (image, answer) = match image {
+        Ok(path) => (path.as_str(), None),
+        Err(error) => ("", Some(Err(Failure::Question(anyhow!("{error:#}"))))),
+    };
+    let (id, question_text, answer_type) = (&question.id, &question.text, question.answer_type);
+    Job { request: Request { id, chart: &chart.id, image, question: question_text, answer_type }, answer }
+}
+
+/// The absolute path of a chart's picture; a drawn one is written to a temporary file first.
+fn image_file(chart: &Chart, drawn: &mut Vec<NamedTempFile>) -> Result<String> {
+    let path = match &chart.image {
+        ImageRef::File(path) => std::path::absolute(path)?,
+        ImageRef::Drawn(source) => {
+            let bytes = source.encoded()?;
+            let extension = image::guess_format(&bytes).ok().and_then(|format| format.extensions_str().first());
+            let suffix = format!(".{}", extension.unwrap_or(&"img"));
+            let write = || -> std::io::Result<NamedTempFile> {
+                let file = tempfile::Builder::new().prefix("chartbench-").suffix(&suffix).tempfile()?;
+                std::fs::write(file.path(), &bytes)?;
+                Ok(file)
+            };
+            let file = write().with_context(|| format!("cannot write the picture of {} to a file", chart.id))?;
+            let path = file.path().to_owned();
+            drawn.push(file);
+            path
+        }
+    };
+    text(&path)
+}
+
+fn text(path: &Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("{}: unusable file name", path.display()))?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,163 @@
+//! `[endpoint]` and `[limits]`: where a chat model is served, and how hard it may be asked.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// `[endpoint]`: where the model is served and how it wants to be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSpec {
+    /// `/chat/completions` is added to it.
+    pub base_url: Url,
+    /// Environment variable that, where set, stands in for `base_url`.
+    pub base_url_env: Option<String>,
+    pub model: String,
+    /// Environment variable that, where set, stands in for `model`.
+    pub model_env: Option<String>,
+    /// Environment variable with the key; absent: the server wants none.
+    pub key_env: Option<String>,
+    /// Whether to go without the key where its variable is not set.
+    pub key_optional: bool,
+    pub max_tokens_key: MaxTokensKey,
+    /// Keys of the request that this server refuses and that are left out of it.
+    pub without: Vec<String>,
+    /// More keys for every request, as they are.
+    pub extra: Map<String, Value>,
+}
+
+/// How the server calls the longest reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensKey {
+    /// The older name, which most servers know.
+    #[default]
+    MaxTokens,
+    /// The name that OpenAI's newer models insist on.
+    MaxCompletionTokens,
+}
+
+impl MaxTokensKey {
+    /// As in the request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+/// `[limits]`: none of them changes an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Requests under way at the same time.
+    pub concurrency: usize,
+    pub requests_per_minute: Option<usize>,
+    pub tokens_per_minute: Option<usize>,
+    pub connect_timeout: Duration,
+    /// From a request's beginning to the reply's last byte.
+    pub answer_timeout: Duration,
+    /// How often a request that failed for a passing reason is sent again.
+    pub retries: usize,
+    /// The wait before the first of them, doubled for each one more, plus as much again at random.
+    pub first_delay: Duration,
+    pub longest_delay: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireEndpoint {
+    base_url: String,
+    base_url_env: Option<String>,
+    model: String,
+    model_env: Option<String>,
+    key_env: Option<String>,
+    #[serde(default)]
+    key_optional: bool,
+    #[serde(default)]
+    max_tokens_key: MaxTokensKey,
+    #[serde(default)]
+    without: Vec<String>,
+    #[serde(default)]
+    extra: Map<String, Value>,
+}
+
+impl WireEndpoint {
+    pub(super) fn validate(self) -> Result<EndpointSpec> {
+        Ok(EndpointSpec {
+            base_url: base_url(&self.base_url).context("`endpoint.base_url`")?,
+            base_url_env: self.base_url_env,
+            model: self.model,
+            model_env: self.model_env,
+            key_env: self.key_env,
+            key_optional: self.key_optional,
+            max_tokens_key: self.max_tokens_key,
+            without: self.without,
+            extra: self.extra,
+        })
+    }
+}
+
+/// Reads the address of a server.
+///
+/// # Errors
+/// No address, or one with a user, a password or a query, which would end up in manifests; none is repeated.
+pub fn base_url(text: &str) -> Result<Url> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.context("must be an http:// or https:// address")?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    ensure!(plain, "must not hold a user or password: keys come from the variable that `endpoint.key_env` names");
+    ensure!(url.query().is_none() && url.fragment().is_none(), "must not hold `?` or `#`");
+    Ok(url)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WireLimits {
+    concurrency: usize,
+    requests_per_minute: Option<usize>,
+    tokens_per_minute: Option<usize>,
+    connect_timeout: f64,
+    answer_timeout: f64,
+    retries: usize,
+    first_delay: f64,
+    longest_delay: f64,
+}
+
+impl Default for WireLimits {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            connect_timeout: 10.0,
+            answer_timeout: 120.0,
+            retries: 6,
+            first_delay: 1.0,
+            longest_delay: 60.0,
+        }
+    }
+}
+
+impl WireLimits {
+    pub(super) fn validate(self) -> Result<Limits> {
+        let positive = |key: &str, value: Option<usize>| super::positive(&format!("limits.{key}"), value);
+        let seconds = |key: &str, value: f64| super::super::seconds(&format!("limits.{key}"), value);
+        let above_zero = |key: &str, value: f64| -> Result<Duration> {
+            ensure!(value != 0.0, "`limits.{key}` must be above 0 seconds");
+            seconds(key, value)
+        };
+        Ok(Limits {
+            concurrency: positive("concurrency", Some(self.concurrency))?.unwrap_or(1),
+            requests_per_minute: positive("requests_per_minute", self.requests_per_minute)?,
+            tokens_per_minute: positive("tokens_per_minute", self.tokens_per_minute)?,
+            connect_timeout: above_zero("connect_timeout", self.connect_timeout)?,
+            answer_timeout: above_zero("answer_timeout", self.answer_timeout)?,
+            retries: self.retries,
+            first_delay: seconds("first_delay", self.first_delay)?,
+            longest_delay: seconds("longest_delay", self.longest_delay)?,
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! `family = "chat"`: a model behind an OpenAI-compatible `/chat/completions`, that looks at charts itself or reads the
+//! tables of another adapter.
+
+mod endpoint;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::positive;
+use super::reader::{ReaderSpec, WireReader};
+pub use endpoint::{EndpointSpec, Limits, base_url};
+use endpoint::{WireEndpoint, WireLimits};
+
+/// Where a question stands in a prompt.
+const PLACE: &str = "{question}";
+
+/// `family = "chat"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatSpec {
+    pub endpoint: EndpointSpec,
+    pub limits: Limits,
+    pub price: Option<Price>,
+    pub prompt: ChatPrompt,
+    pub image_detail: Option<String>,
+    pub generation: ChatGeneration,
+    /// The answer is what follows the last such text in a reply; absent: the whole reply.
+    pub answer_after: Option<String>,
+    /// How it answers from the tables of another adapter.
+    pub reader: ReaderSpec,
+}
+
+/// `[prompt]`: what stands beside the chart.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChatPrompt {
+    /// The system message, if any.
+    pub system: Option<String>,
+    /// `{question}` is the question's place.
+    pub question: String,
+    /// Asks for the chart's data table; absent: it writes none.
+    pub table: Option<String>,
+}
+
+impl Default for ChatPrompt {
+    fn default() -> Self {
+        Self { system: None, question: PLACE.to_owned(), table: None }
+    }
+}
+
+impl ChatPrompt {
+    /// The prompt of one question.
+    pub fn about(&self, question: &str) -> String {
+        self.question.replace(PLACE, question)
+    }
+}
+
+/// `[generation]`: how an answer about a chart is sampled; what is absent is not sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatGeneration {
+    pub temperature: Option<f64>,
+    pub seed: Option<u64>,
+    /// Longest reply in tokens.
+    pub max_tokens: usize,
+}
+
+/// `[price]`: US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    pub prompt: f64,
+    pub completion: f64,
+}
+
+/// The family's own keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wire {
+    endpoint: Option<WireEndpoint>,
+    #[serde(default)]
+    limits: WireLimits,
+    price: Option<Price>,
+    #[serde(default)]
+    prompt: ChatPrompt,
+    #[serde(default)]
+    image: WireImage,
+    #[serde(default)]
+    generation: WireGeneration,
+    #[serde(default)]
+    answer: WireAnswer,
+    #[serde(default)]
+    reader: WireReader,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireImage {
+    detail: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireGeneration {
+    temperature: Option<f64>,
+    seed: Option<u64>,
+    max_tokens: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireAnswer {
+    after: Option<String>,
+}
+
+impl Wire {
+    pub(super) fn validate(self) -> Result<ChatSpec> {
+        let WireGeneration { temperature, seed, max_tokens } = self.generation;
+        let max_tokens = positive("generation.max_tokens", max_tokens)?.unwrap_or(512);
+        ensure!(
+            temperature.is_none_or(|value| (0.0..=2.0).contains(&value)),
+            "`generation.temperature` must be between 0 and 2"
+        );
+        ensure!(self.prompt.question.contains(PLACE), "`prompt.question` must hold {PLACE}");
+        ensure!(self.answer.after.as_deref() != Some(""), "`answer.after` must not be empty");
+        if let Some(price) = self.price {
+            let fine = |value: f64| value.is_finite() && value >= 0.0;
+            ensure!(fine(price.prompt) && fine(price.completion), "prices must not be negative");
+        }
+        Ok(ChatSpec {
+            endpoint: self.endpoint.context("missing table `[endpoint]`")?.validate()?,
+            limits: self.limits.validate()?,
+            price: self.price,
+            prompt: self.prompt,
+            image_detail: self.image.detail,
+            generation: ChatGeneration { temperature, seed, max_tokens },
+            answer_after: self.answer.after,
+            reader: self.reader.validate()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ChatSpec> {
+        let table: toml::Table = text.parse()?;
+        table.try_into::<Wire>()?.validate()
+    }
+
+    #[track_caller]
+    fn refused(text: &str) -> String {
+        format!("{:#}", parse(text).unwrap_err())
+    }
+
+    const ENDPOINT: &str = "[endpoint]\nbase_url = \"http://localhost/v1\"\nmodel = \"m\"\n";
+
+    #[test]
+    fn an_endpoint_is_enough() {
+        let spec = parse(ENDPOINT).unwrap();
+        assert_eq!(spec.prompt.about("Why?"), "Why?");
+        assert_eq!(spec.endpoint.key_env, None);
+        assert_eq!(spec.reader.samples, 1);
+    }
+
+    #[test]
+    fn mistakes_are_told_by_key() {
+        assert_eq!(refused(""), "missing table `[endpoint]`");
+        for (more, told) in [
+            ("[prompt]\nquestion = \"What?\"\n", "`prompt.question` must hold {question}"),
+            ("[limits]\nconcurrency = 0\n", "`limits.concurrency` must be at least 1"),
+            ("[limits]\nanswer_timeout = 0\n", "`limits.answer_timeout` must be above 0 seconds"),
+            ("[limits]\nfirst_delay = -1\n", "`limits.first_delay` must be a number of seconds"),
+            ("[limits]\nlongest_delay = 1e12\n", "`limits.longest_delay` must be a number of seconds"),
+            ("[generation]\ntemperature = 3\n", "`generation.temperature` must be between 0 and 2"),
+            ("[reader]\nsamples = 3\n", "`reader.samples` above 1 need a `reader.temperature` above 0"),
+            ("[request]\nx = 1\n", "unknown field `request`"),
+        ] {
+            assert!(refused(&format!("{ENDPOINT}{more}")).contains(told), "{}", refused(&format!("{ENDPOINT}{more}")));
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_not_repeated() {
+        for address in ["http://me:hunter2@host/v1", "https://hunter2@host/v1", "https://host/v1?key=hunter2"] {
+            let told = refused(&ENDPOINT.replace("http://localhost/v1", address));
+            assert!(told.contains("`endpoint.base_url`") && !told.contains("hunter2"), "{told}");
+        }
+        for address in ["localhost:8000/v1", "no address", "ftp://host"] {
+            let told = refused(&ENDPOINT.replace("http://localhost/v1", address));
+            assert!(told.contains("must be an http:// or https:// address"), "{told}");
+        }
+    }
+}
