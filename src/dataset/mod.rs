@@ -5,6 +5,7 @@
 //! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
 
 mod chartqa;
+mod data_series;
 mod detect;
 pub(crate) mod fields;
 mod generic;
@@ -32,6 +33,12 @@ use crate::sample::QuestionSet;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoSplit(String);
+
+/// What a chart's [`TableSource`](crate::sample::TableSource) fails with where the data set has no table of the chart, and
+/// nothing else is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoTable(String);
 
 /// Loads one split of a benchmark. `data` is where the user keeps the data set.
 ///
