@@ -5,8 +5,8 @@ use std::path::Path;
 
 use chartbench::config::Benchmark;
 use chartbench::data_table::DataTable;
-use chartbench::dataset::{self, NoTable, Split};
-use chartbench::sample::QuestionSet;
+use chartbench::dataset::{self, NoSplit, NoTable, Split};
+use chartbench::sample::{AnswerType, QuestionSet};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -89,6 +89,36 @@ fn chartqas_tables_are_its_csv_files() {
     let tables = [0, 1, 2].map(|chart| table(&set, chart, dir.path()));
     let first = "TITLE |  <0x0A> Year | Sold, total <0x0A> 2019 | 12 <0x0A> 2020 | 13 | 14";
     assert_eq!(tables, [first, "error: DIR/test/tables/2.csv: the table is empty", "no source"]);
+}
+
+/// With `ask = "tables"` a chart's one question is its table; charts without one are not asked, broken ones are told.
+#[test]
+fn tables_are_asked_for() {
+    let dir = tree(&[
+        ("test_filenames.txt", "a\nb\nc\n"),
+        ("images/a.jpg", ""),
+        ("qa/a.json", QA),
+        ("qa/b.json", QA),
+        ("qa/c.json", QA),
+        ("json/a.json", TITLED),
+        ("json/b.json", r#"{"task6": null}"#),
+    ]);
+    let toml = "title = \"T\"\ndescription = \"D\"\nformat = \"realcqa\"\nask = \"tables\"\n";
+    let benchmark = Benchmark::parse(toml, "t.toml").unwrap();
+    let load = || dataset::load(&benchmark, Some(dir.path()), Split::Test);
+    let set = load().unwrap();
+    let [(chart, question)] = set.iter().collect::<Vec<_>>()[..] else { panic!("{} questions", set.len()) };
+    assert_eq!((chart.id.as_str(), question.id.as_str()), ("a", "a/table"));
+    assert_eq!(question.text, dataset::TABLE_REQUEST);
+    assert_eq!(question.answer_type, Some(AnswerType::Table));
+    assert_eq!(question.gold.text(), "TITLE | Growth by year <0x0A> x | A <0x0A> a/b | 1.5 <0x0A> 2 | 3");
+    fs::write(dir.path().join("json/c.json"), r#"{"task6": {"output": {"data series": 3}}}"#).unwrap();
+    let error = format!("{:#}", load().unwrap_err()).replace(dir.path().to_str().unwrap(), "DIR");
+    assert!(error.starts_with("the table of chart `c`: DIR/json/c.json: line 1 column "), "{error}");
+    fs::write(dir.path().join("json/a.json"), "{}").unwrap();
+    fs::remove_file(dir.path().join("json/c.json")).unwrap();
+    let error = load().unwrap_err();
+    assert!(error.downcast_ref::<NoSplit>().is_some() && error.to_string().contains("has a data table"), "{error}");
 }
 
 /// Real annotations, where they are at hand.

@@ -8,4 +8,4 @@ pub mod names;
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, WeightsSource,
 };
-pub use benchmark::{Benchmark, Format, Questions};
+pub use benchmark::{Ask, Benchmark, Format, Questions};
