@@ -1,6 +1,6 @@
 //! Benchmark files: the embedded ones, and every mistake in one with its one line.
 
-use chartbench::config::{Benchmark, Format, Questions, names};
+use chartbench::config::{Ask, Benchmark, Format, Questions, names};
 
 fn snapshot(name: &str, lines: &[(&str, String)]) {
     let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
@@ -13,7 +13,7 @@ fn snapshot(name: &str, lines: &[(&str, String)]) {
 #[test]
 fn embedded_benchmarks_are_valid() {
     let names: Vec<_> = Benchmark::embedded_names().collect();
-    assert_eq!(names, ["chartqa", "custom", "mini", "plotqa", "realcqa"]);
+    assert_eq!(names, ["chartqa", "custom", "mini", "mini-tables", "plotqa", "realcqa"]);
     for name in names {
         let benchmark = Benchmark::find(name).unwrap();
         assert_eq!(benchmark.name, name);
@@ -21,6 +21,8 @@ fn embedded_benchmarks_are_valid() {
     }
     let mini = Benchmark::find("mini").unwrap();
     assert_eq!(mini.format, Format::Synth { seed: 42, train: 2500, test: 120, questions_per_chart: 4 });
+    let tables = Benchmark::find("mini-tables").unwrap();
+    assert_eq!((&tables.format, mini.ask, tables.ask), (&mini.format, Ask::Questions, Ask::Tables));
 }
 
 #[test]
@@ -53,6 +55,7 @@ fn benchmark_faults() {
         ("questions: a word", parse("format = \"realcqa\"\nquestions = \"some\"\n")),
         ("questions: no seed", parse("format = \"realcqa\"\nquestions = { per_chart = 3 }\n")),
         ("questions: none", parse("format = \"realcqa\"\nquestions = { per_chart = 0, seed = 1 }\n")),
+        ("ask: another word", parse("format = \"realcqa\"\nask = \"summaries\"\n")),
         ("a short hash", parse("format = \"realcqa\"\nhash = \"abc\"\n")),
         ("synth without a key", parse(&synth.replace("test = 3\n", ""))),
         ("synth with no charts", parse(&synth.replace("test = 3", "test = 0"))),

@@ -26,7 +26,7 @@ pub use finding::{Finding, Kind, Severity};
 pub use prior::Prior;
 pub use self_match::SelfMatch;
 
-use crate::config::{Benchmark, Format, Questions};
+use crate::config::{Ask, Benchmark, Format, Questions};
 use crate::dataset::{self, NoSplit, Split};
 use crate::sample::{Chart, Question, QuestionSet};
 
@@ -83,6 +83,7 @@ impl DataSet {
             source: None,
             license: None,
             format: layout.clone(),
+            ask: Ask::Questions,
             questions: Questions::All,
             hash: None,
         };

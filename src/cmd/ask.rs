@@ -1,13 +1,13 @@
 //! `chartbench ask IMAGE QUESTION`: one question, one or more adapters.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::options::AdapterArgs;
+use super::options::{AdapterArgs, Requested};
 use super::{Status, print};
 use crate::adapter::{Answer, Failure};
-use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
+use crate::sample::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,34 +25,42 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     args.adapter.start_threads()?;
     let requested = args.adapter.requested(&["matcha-tiny"])?;
-    let work = [work(args)];
+    let work = [work(&args.image, &args.question, None)];
     let mut answers = Vec::new();
     for one in &requested {
-        let answer = || -> Result<Answer> {
-            let mut adapter = one.build(&args.adapter, None)?;
-            let answer = adapter.answer(&work).into_iter().flatten().next();
-            answer.context("no answer: a bug in the adapter")?.map_err(|failure| match failure {
-                Failure::Question(error) | Failure::Adapter(error) => error,
-            })
-        };
-        answers.push((one.name.as_str(), answer().with_context(|| one.name.clone())?));
+        answers.push((one.name.as_str(), answer(one, &args.adapter, &work)?));
     }
     print(&if args.json { json(&answers)? } else { text(&answers) })?;
     Ok(Status::Done)
 }
 
-fn work(args: &Args) -> ChartQuestions {
+/// Makes the adapter and asks it the one question of `work`.
+///
+/// # Errors
+/// Names the adapter that cannot be made or does not answer.
+pub(super) fn answer(requested: &Requested, args: &AdapterArgs, work: &[ChartQuestions]) -> Result<Answer> {
+    let answer = || {
+        let answer = requested.build(args, None)?.answer(work).into_iter().flatten().next();
+        answer.context("no answer: a bug in the adapter")?.map_err(|failure| match failure {
+            Failure::Question(error) | Failure::Adapter(error) => error,
+        })
+    };
+    answer().with_context(|| requested.name.clone())
+}
+
+/// One question about one image file.
+pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) -> ChartQuestions {
     let chart = Chart {
-        id: args.image.display().to_string(),
-        image: ImageRef::File(args.image.clone()),
+        id: image.display().to_string(),
+        image: ImageRef::File(image.to_owned()),
         chart_type: None,
         table: None,
     };
     let question = Question {
         id: "asked".to_owned(),
-        text: args.question.clone(),
+        text: text.to_owned(),
         gold: Gold::Text(String::new()),
-        answer_type: None,
+        answer_type,
         taxonomy: None,
         template: None,
         source: None,

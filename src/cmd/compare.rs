@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{DEFAULT_CONVENTION, Status, print};
-use crate::metric::Convention;
+use super::{Status, convention, print};
 use crate::record::StoredRun;
 use crate::report::compare;
 use crate::report::table::Format;
@@ -19,9 +18,9 @@ pub struct Args {
     /// Folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Scoring convention
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
-    convention: String,
+    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -32,7 +31,11 @@ pub fn run(args: &Args) -> Result<Status> {
         let named = args.results.join(run);
         StoredRun::read(if named.exists() { &named } else { run })
     };
-    let table = compare(&read(&args.before)?, &read(&args.after)?, Convention::named(&args.convention)?)?;
+    let runs = [read(&args.before)?, read(&args.after)?];
+    let records = runs.iter().flat_map(StoredRun::records);
+    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let [before, after] = &runs;
+    let table = compare(before, after, convention)?;
     print(&table.render(args.format)?)?;
     Ok(Status::Done)
 }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{DEFAULT_CONVENTION, Status, print};
-use crate::metric::Convention;
+use super::{Status, convention, print};
 use crate::record::{StoredRun, write_atomically};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, splice};
@@ -15,9 +14,9 @@ pub struct Args {
     /// Run directories
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Scoring convention
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
-    convention: String,
+    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -37,7 +36,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let leaderboard = Leaderboard::new(&runs, Convention::named(&args.convention)?);
+    let records = runs.iter().flat_map(StoredRun::records);
+    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let leaderboard = Leaderboard::new(&runs, convention);
     let leaderboard = if args.no_speed { leaderboard.without_speed() } else { leaderboard };
     let leaderboard = if args.no_slices { leaderboard.without_slices() } else { leaderboard };
     if let Some(dir) = &args.write {
@@ -60,11 +61,7 @@ pub fn run(args: &Args) -> Result<Status> {
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
     let runs: Vec<String> = args.runs.iter().map(|path| path.display().to_string()).collect();
-    let convention = if args.convention == DEFAULT_CONVENTION {
-        String::new()
-    } else {
-        format!(" --convention {}", args.convention)
-    };
+    let convention = args.convention.as_ref().map(|name| format!(" --convention {name}")).unwrap_or_default();
     let speed = if args.no_speed { " --no-speed" } else { "" };
     let slices = if args.no_slices { " --no-slices" } else { "" };
     format!("chartbench leaderboard {}{convention}{speed}{slices} --splice FILE", runs.join(" "))

@@ -10,6 +10,7 @@ mod options;
 mod progress;
 mod run;
 pub mod score;
+mod table;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,8 +18,19 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// The convention of tables when `--convention` does not name one.
-const DEFAULT_CONVENTION: &str = "chartbench";
+use crate::metric::Convention;
+use crate::sample::AnswerType;
+
+/// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
+/// nothing but data tables was `asked` for.
+///
+/// # Errors
+/// An unknown name.
+fn convention(named: Option<&str>, asked: impl IntoIterator<Item = Option<AnswerType>>) -> Result<&'static Convention> {
+    let mut asked = asked.into_iter().peekable();
+    let tables = asked.peek().is_some() && asked.all(|answer_type| answer_type == Some(AnswerType::Table));
+    Convention::named(named.unwrap_or(if tables { "deplot-corrected" } else { "chartbench" }))
+}
 
 /// How a command that did not err ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +59,8 @@ enum Command {
     Leaderboard(leaderboard::Args),
     /// Answer one question about one image
     Ask(ask::Args),
+    /// Read the data table off one image
+    Table(table::Args),
     /// List adapters, benchmarks and metrics
     List(list::Args),
     /// Check data sets, make synthetic ones
@@ -61,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
         Command::Ask(args) => ask::run(&args),
+        Command::Table(args) => table::run(&args),
         Command::List(args) => list::run(&args),
         Command::Data(args) => data::run(&args),
     };

@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::progress::Progress;
-use super::{DEFAULT_CONVENTION, Status, one_line, print};
+use super::{Status, convention, one_line, print};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
@@ -52,20 +52,22 @@ pub struct Args {
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
-    /// Scoring convention of the leaderboard that is printed and stored
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONVENTION)]
-    convention: String,
+    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench; deplot-corrected where only
+    /// tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
     let threads = args.adapter.start_threads()?;
-    let convention = Convention::named(&args.convention)?;
+    args.convention.as_deref().map(Convention::named).transpose()?;
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
     let mut benchmark = Benchmark::find(&args.benchmark)?;
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
     check_name(&name)?;
     choose_questions(args, &mut benchmark);
     let (set, entry) = questions(args, &benchmark)?;
+    let convention = convention(args.convention.as_deref(), set.iter().map(|(_, question)| question.answer_type))?;
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: name.clone(),

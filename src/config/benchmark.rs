@@ -25,6 +25,8 @@ pub struct Benchmark {
     /// The terms of the data set.
     pub license: Option<String>,
     pub format: Format,
+    /// What is asked about the charts.
+    pub ask: Ask,
     /// Which questions of the test split are asked.
     pub questions: Questions,
     /// SHA-256 of the asked test questions ([`crate::sample::QuestionSet::hash`]) in lower-case hex, where pinned.
@@ -47,6 +49,17 @@ pub enum Format {
         test: usize,
         questions_per_chart: usize,
     },
+}
+
+/// What is asked about the charts (`ask`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ask {
+    /// The data set's questions.
+    #[default]
+    Questions,
+    /// The data table of each chart that has one in the data set.
+    Tables,
 }
 
 /// Which questions are asked.
@@ -127,6 +140,8 @@ struct Wire {
     source: Option<String>,
     license: Option<String>,
     format: WireFormat,
+    #[serde(default)]
+    ask: Ask,
     questions: Option<Spanned<WireQuestions>>,
     hash: Option<Spanned<String>>,
     seed: Option<Spanned<u64>>,
@@ -202,6 +217,7 @@ impl Wire {
             source: self.source,
             license: self.license,
             format,
+            ask: self.ask,
             questions,
             hash: hash.map(|(_, hash)| hash),
         })

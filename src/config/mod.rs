@@ -9,4 +9,4 @@ pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, HeaderFontSource, Limits,
     Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec, WeightsSource, base_url,
 };
-pub use benchmark::{Benchmark, Format, Questions};
+pub use benchmark::{Ask, Benchmark, Format, Questions};

@@ -1,7 +1,15 @@
 //! The data behind a chart as a table: what DePlot and UniChart read off a picture, what data sets annotate.
+//!
+//! [`DataTable::linearized`] writes a table as DePlot does, [`DataTable::parse`] reads what models write, and
+//! [`DataTable::from_csv`] what data sets and spreadsheets have.
+
+mod csv;
+mod parse;
+
+use serde::Serialize;
 
 /// A titled table of text cells. Rows may be ragged: models write what they write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DataTable {
     /// Empty where there is none.
     pub title: String,
@@ -13,9 +21,21 @@ pub struct DataTable {
 
 impl DataTable {
     /// DePlot's text: `TITLE | title <0x0A> header cells <0x0A> a row of cells ...`, cells separated by ` | `.
+    ///
+    /// What would end a cell is written otherwise in it: a run of white space as one space, `|` as `/`.
     pub fn linearized(&self) -> String {
-        let title = format!("TITLE | {}", self.title);
-        let rows = std::iter::once(&self.header).chain(&self.rows).map(|row| row.join(" | "));
+        let row = |row: &Vec<String>| row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | ");
+        let title = format!("TITLE | {}", cell(&self.title));
+        let rows = std::iter::once(&self.header).chain(&self.rows).map(row);
         std::iter::once(title).chain(rows).collect::<Vec<_>>().join(" <0x0A> ")
     }
+
+    /// The cells of the widest row, the header among them.
+    pub fn width(&self) -> usize {
+        self.rows.iter().map(Vec::len).fold(self.header.len(), usize::max)
+    }
+}
+
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
 }

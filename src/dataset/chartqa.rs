@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! png/NAME.png                              the charts
+//! tables/NAME.csv                           their data tables; may be absent
 //! test_human.json, test_augmented.json      [{"imgname", "query", "label"}, ...]
 //! train_human.json, ..., val_human.json, ...  for the train split
 //! ```
@@ -11,7 +12,9 @@
 //! A test question's id is `human/0` or `augmented/12`: its file and its index there; in the train split `train/` or
 //! `val/` comes before it, and before the chart's id. Labels are kept as the text they are, `[2013, 2016]` too.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -19,7 +22,8 @@ use serde::Deserialize;
 use super::group::Groups;
 use super::images::{self, Images, stem};
 use super::{NoSplit, Split, text};
-use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question};
+use crate::data_table::DataTable;
+use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question, TableRef, TableSource};
 
 /// The two kinds of questions, in the order they are asked about a chart.
 const SOURCES: [&str; 2] = ["human", "augmented"];
@@ -77,6 +81,7 @@ fn home(folder: &Path, part: &str) -> Result<PathBuf> {
 /// Adds a part's questions, `prefix` before their ids and their charts', and tells where its images lie.
 fn part(home: &Path, part: &str, prefix: &str, groups: &mut Groups) -> Result<Images> {
     let images = Images::list(home.join("png"))?;
+    let tables = Tables::list(home.join("tables"))?;
     for source in SOURCES {
         let path = home.join(format!("{part}_{source}.json"));
         let json = text::read(&path)?;
@@ -84,13 +89,49 @@ fn part(home: &Path, part: &str, prefix: &str, groups: &mut Groups) -> Result<Im
         for (index, record) in records.with_context(|| path.display().to_string())?.into_iter().enumerate() {
             let place = || format!("{}: [{index}].imgname", path.display());
             let id = format!("{prefix}{source}/{index}");
-            add(&images, prefix, source, id, record, groups).with_context(place)?;
+            let table = tables.find(&record.imgname);
+            add(&images, table, prefix, source, id, record, groups).with_context(place)?;
         }
     }
     Ok(images)
 }
 
-fn add(images: &Images, prefix: &str, source: &str, id: String, record: Record, groups: &mut Groups) -> Result<()> {
+/// The data tables of a part, by one listing of their folder.
+struct Tables {
+    folder: PathBuf,
+    names: HashSet<String>,
+}
+
+impl Tables {
+    fn list(folder: PathBuf) -> Result<Self> {
+        let names = text::names(&folder)?.into_iter().collect();
+        Ok(Self { folder, names })
+    }
+
+    fn find(&self, image: &str) -> Option<TableRef> {
+        let name = format!("{}.csv", stem(image));
+        self.names.contains(&name).then(|| TableRef(Arc::new(CsvFile(self.folder.join(name)))))
+    }
+}
+
+/// A table on disk, without a title.
+struct CsvFile(PathBuf);
+
+impl TableSource for CsvFile {
+    fn table(&self) -> Result<DataTable> {
+        DataTable::from_csv(&text::read(&self.0)?).with_context(|| self.0.display().to_string())
+    }
+}
+
+fn add(
+    images: &Images,
+    table: Option<TableRef>,
+    prefix: &str,
+    source: &str,
+    id: String,
+    record: Record,
+    groups: &mut Groups,
+) -> Result<()> {
     let chart_id = format!("{prefix}{}", stem(&record.imgname));
     let image = images.find(&record.imgname);
     if let Some(known) = groups.get(&chart_id)
@@ -108,6 +149,6 @@ fn add(images: &Images, prefix: &str, source: &str, id: String, record: Record, 
         template: None,
         source: Some(source.to_owned()),
     };
-    groups.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None, table: None }, question);
+    groups.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None, table }, question);
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in [`load`].
 
 mod chartqa;
+mod data_series;
 mod detect;
 pub(crate) mod fields;
 mod generic;
@@ -16,6 +17,7 @@ mod realcqa;
 mod split;
 mod stream;
 pub mod synth;
+mod tables;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -24,14 +26,21 @@ use anyhow::{Context, Result, bail};
 
 pub use detect::{detect, layout_name};
 pub use split::Split;
+pub use tables::TABLE_REQUEST;
 
-use crate::config::{Benchmark, Format, Questions};
+use crate::config::{Ask, Benchmark, Format, Questions};
 use crate::sample::QuestionSet;
 
 /// What [`load`] fails with where the data set has no such split at all, and nothing else is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoSplit(String);
+
+/// What a chart's [`TableSource`](crate::sample::TableSource) fails with where the data set has no table of the chart, and
+/// nothing else is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoTable(String);
 
 /// Loads one split of a benchmark. `data` is where the user keeps the data set.
 ///
@@ -51,11 +60,18 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
             synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
         }
     };
+    let charts = match benchmark.ask {
+        Ask::Questions => charts,
+        Ask::Tables => tables::ask(charts)?,
+    };
     let mut set = QuestionSet { benchmark: name.clone(), charts };
     set.charts.retain(|entry| !entry.questions.is_empty());
     if set.is_empty() {
         let place = data.map(|path| format!(" of {}", path.display())).unwrap_or_default();
-        bail!(NoSplit(format!("no questions in the {split} split{place}")));
+        bail!(NoSplit(match benchmark.ask {
+            Ask::Questions => format!("no questions in the {split} split{place}"),
+            Ask::Tables => format!("no chart of the {split} split{place} has a data table"),
+        }));
     }
     if split == Split::Test {
         if let Questions::PerChart { count, seed } = benchmark.questions {

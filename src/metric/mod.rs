@@ -11,6 +11,8 @@
 
 pub mod chartbench;
 pub mod chartqapro;
+pub mod deplot;
+pub mod deplot_corrected;
 mod edit;
 pub mod lm_eval;
 pub mod lmms_eval;
@@ -21,6 +23,7 @@ pub mod realcqa_corrected;
 mod scores;
 pub mod study;
 mod summary;
+mod tables;
 mod trace;
 pub mod unichart;
 pub mod vlmevalkit;
@@ -32,6 +35,7 @@ use anyhow::Result;
 
 pub use scores::{Metric, Score, Scores};
 pub use summary::Summary;
+pub use tables::asks_for_table;
 pub use trace::{Silent, Step, Steps, Trace};
 
 use crate::config::names::unknown;
@@ -42,6 +46,8 @@ pub static CONVENTIONS: &[Convention] = &[
     Convention::of::<chartbench::Chartbench>(),
     Convention::of::<chartqapro::ChartQaPro<false>>(),
     Convention::of::<chartqapro::ChartQaPro<true>>(),
+    Convention::of::<deplot::DePlot>(),
+    Convention::of::<deplot_corrected::DePlotCorrected>(),
     Convention::of::<lm_eval::LmEval>(),
     Convention::of::<lmms_eval::LmmsEval>(),
     Convention::of::<pix2struct::Pix2Struct>(),
@@ -79,6 +85,8 @@ trait Rules {
     const ABOUT: &'static str;
     /// What it measures.
     const METRICS: &'static [Metric];
+    /// Whether it has rules for tables and for nothing else.
+    const TABLES_ONLY: bool = false;
 
     /// Scores one prediction, telling each step.
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores;
@@ -93,6 +101,8 @@ pub struct Convention {
     pub about: &'static str,
     /// What it measures; leaderboards sort by the first.
     pub metrics: &'static [Metric],
+    /// It applies to questions that ask for a table ([`asks_for_table`]) and to no others.
+    pub tables_only: bool,
     score: fn(&Pair<'_>, &str) -> Scores,
     explain: fn(&Pair<'_>, &str, &mut Steps) -> Scores,
 }
@@ -103,6 +113,7 @@ impl Convention {
             name: R::NAME,
             about: R::ABOUT,
             metrics: R::METRICS,
+            tables_only: R::TABLES_ONLY,
             score: |pair, prediction| R::score(pair, prediction, &mut Silent),
             explain: |pair, prediction, steps| R::score(pair, prediction, steps),
         }

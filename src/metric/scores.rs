@@ -22,11 +22,27 @@ pub enum Metric {
     Strict,
     /// `chartbench`: correct once notation is normalised.
     Lenient,
+    /// Relative mapping similarity of two tables (arXiv 2212.10505): F1 of the data points.
+    RmsF1,
+    RmsPrecision,
+    RmsRecall,
+    /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in 2212.10505).
+    Rnss,
 }
 
 impl Metric {
-    const ALL: [Self; 6] =
-        [Self::ExactMatch, Self::RelaxedAccuracy, Self::Anls, Self::Accuracy, Self::Strict, Self::Lenient];
+    const ALL: [Self; 10] = [
+        Self::ExactMatch,
+        Self::RelaxedAccuracy,
+        Self::Anls,
+        Self::Accuracy,
+        Self::Strict,
+        Self::Lenient,
+        Self::RmsF1,
+        Self::RmsPrecision,
+        Self::RmsRecall,
+        Self::Rnss,
+    ];
 
     /// The metric whose [`key`](Self::key) is `key`.
     ///
@@ -46,6 +62,10 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::Strict => "strict accuracy",
             Self::Lenient => "lenient accuracy",
+            Self::RmsF1 => "RMS F1",
+            Self::RmsPrecision => "RMS precision",
+            Self::RmsRecall => "RMS recall",
+            Self::Rnss => "RNSS",
         }
     }
 
@@ -58,6 +78,10 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::Strict => "strict",
             Self::Lenient => "lenient",
+            Self::RmsF1 => "rms_f1",
+            Self::RmsPrecision => "rms_precision",
+            Self::RmsRecall => "rms_recall",
+            Self::Rnss => "rnss",
         }
     }
 }
@@ -111,7 +135,7 @@ pub struct Scores {
 
 impl Scores {
     /// The most metrics a convention gives.
-    pub(super) const MOST: usize = 3;
+    pub(super) const MOST: usize = 4;
 
     /// `values` in the order of `metrics`.
     pub(super) fn new<const N: usize>(metrics: &'static [Metric], values: [Score; N]) -> Self {

@@ -134,6 +134,11 @@ impl StoredRun {
         });
         Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest })
     }
+
+    /// The answers of all adapters, one adapter after the other.
+    pub fn records(&self) -> impl Iterator<Item = &PredictionRecord> {
+        self.predictions.iter().flat_map(|(_, records)| records)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::table::{Cell, Column, Format, Table};
 use super::tally::{CHUNK, Entry, tally};
-use crate::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary};
+use crate::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary, asks_for_table};
 
 /// The matrix of some files' answers.
 pub struct Matrix {
@@ -25,10 +25,12 @@ pub struct Matrix {
 pub type File<'a> = (String, Vec<Entry<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention; differences are told against `reference`, and places compared with those
-    /// under its relaxed accuracy.
+    /// Scores `files` under every convention, those for tables where a table is asked for; differences are told against `reference`, and places compared with those
+    /// under its relaxed accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[File<'_>], reference: &'static Convention) -> Self {
-        let conventions: Vec<&'static Convention> = CONVENTIONS.iter().collect();
+        let tables = files.iter().flat_map(|(_, entries)| entries).any(|entry| asks_for_table(&entry.pair));
+        let conventions: Vec<&'static Convention> =
+            CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect();
         let summaries: Vec<Vec<Summary>> =
             files.iter().map(|(_, entries)| tally(entries, |entry| entry.pair, &conventions)).collect();
         let mut rows = Vec::new();
@@ -94,16 +96,16 @@ fn values(files: &[File<'_>], rows: &[Row]) -> Table {
 /// What of `reference` the metric of another convention is held against.
 fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
     let same = reference.metrics.iter().copied().find(|known| *known == metric);
-    let kin = |metric: &Metric| !matches!(metric, Metric::ExactMatch | Metric::Anls);
+    let kin = |metric: &Metric| {
+        matches!(metric, Metric::RelaxedAccuracy | Metric::Accuracy | Metric::Strict | Metric::Lenient)
+    };
     same.or_else(|| reference.metrics.iter().copied().rev().find(|known| kin(known) && kin(&metric)))
 }
 
 fn flips(files: &[File<'_>], rows: &[Row], reference: &Convention) -> Table {
     let mut flipped = Vec::new();
-    let base = rows
-        .iter()
-        .rev()
-        .find(|row| row.convention == reference && counterpart(reference, Metric::RelaxedAccuracy) == Some(row.metric));
+    let known = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
+    let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == known);
     for (a, (first, _)) in files.iter().enumerate() {
         for (b, (second, _)) in files.iter().enumerate().skip(a + 1) {
             let lead = |row: &Row| Some(row.means[a]? - row.means[b]?);

@@ -13,7 +13,7 @@ use super::{Status, print};
 use crate::config::Benchmark;
 use crate::dataset::{self, Split};
 use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
-use crate::metric::{CONVENTIONS, Convention, Metric, Pair};
+use crate::metric::{CONVENTIONS, Convention, Metric, Pair, asks_for_table};
 use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, explain, per_question, per_question_jsonl, splice, tally};
@@ -28,7 +28,7 @@ pub struct Args {
     /// Files of predictions, RealCQA prediction folders, or run directories
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The metric convention, or `all`
+    /// The metric convention, or `all`: those for tables only where the answers are tables
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
     /// All conventions side by side: values, files that change places, and the rules behind every difference from
@@ -100,9 +100,10 @@ pub fn run(args: &Args) -> Result<Status> {
     if args.verify {
         return run_verify(args);
     }
-    let conventions = conventions(args)?;
+    let named = named(args)?;
     let started = Instant::now();
     let sources = read(args)?;
+    let conventions = named.map_or_else(|| all(&sources), |convention| vec![convention]);
     let read = started.elapsed();
     for source in &sources {
         source.problems.iter().for_each(|problem| eprintln!("{}: {problem}", source.name));
@@ -136,11 +137,18 @@ fn run_verify(args: &Args) -> Result<Status> {
     Ok(status)
 }
 
-fn conventions(args: &Args) -> Result<Vec<&'static Convention>> {
+/// The convention asked for, none for all.
+fn named(args: &Args) -> Result<Option<&'static Convention>> {
     Ok(match args.convention.as_str() {
-        "all" => CONVENTIONS.iter().collect(),
-        name => vec![Convention::named(name)?],
+        "all" => None,
+        name => Some(Convention::named(name)?),
     })
+}
+
+/// All conventions; those for tables only where a table is asked for.
+fn all(sources: &[Source]) -> Vec<&'static Convention> {
+    let tables = sources.iter().flat_map(|source| &source.answers).any(|answered| asks_for_table(&pair(answered)));
+    CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect()
 }
 
 /// The conventions with the metrics that are asked for.

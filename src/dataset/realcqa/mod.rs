@@ -4,16 +4,18 @@
 //! images/CHART.jpg     the charts
 //! qa/CHART.json        a list of question records a chart; or else
 //! merged_qa.json       {"CHART": [records], ...}
-//! json/CHART.json      the CHART-Info annotation, for the chart type; may be absent
+//! json/CHART.json      the CHART-Info annotation, for chart type and data table; may be absent
 //! test_filenames.txt   the test charts, one name a line; all others are for training
 //! ```
 //! Charts are ordered by id, whichever of the two forms the questions come in.
 
 mod annotation;
 mod record;
+mod table;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
@@ -22,14 +24,14 @@ use serde_json::value::RawValue;
 
 use super::images::{self, Images, stem};
 use super::{Split, text};
-use crate::sample::{Chart, ChartQuestions, Question};
+use crate::sample::{Chart, ChartQuestions, Question, TableRef};
 
 const TEST_NAMES: &str = "test_filenames.txt";
 const MERGED: &str = "merged_qa.json";
 
 /// The layout in a line, for messages.
 pub(super) const LAYOUT: &str =
-    "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for the chart types";
+    "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
 
 /// Loads one split of the data set in `folder`.
 ///
@@ -50,9 +52,11 @@ pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     let images = Images::list(folder.join("images"))?;
     let annotations = folder.join("json");
     let charts = in_order(asked.into_par_iter().map(|(id, questions)| {
-        let chart_type = annotation::chart_type(&annotations.join(format!("{id}.json")))?;
+        let annotation = annotations.join(format!("{id}.json"));
+        let chart_type = annotation::chart_type(&annotation)?;
         let image = images.find(&format!("{id}.jpg"));
-        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table: None }, questions })
+        let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
+        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
     }))?;
     images::require_any(&charts, &[&images])?;
     Ok(charts)

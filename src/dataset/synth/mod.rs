@@ -16,6 +16,7 @@ mod plan;
 mod questions;
 mod recipe;
 mod scale;
+mod series;
 mod style;
 mod svg;
 mod values;
@@ -29,8 +30,10 @@ use anyhow::{Context, Result};
 use self::dice::{Dice, Purpose};
 use self::questions::Asked;
 use self::recipe::Recipe;
+use super::data_series;
 use super::split::Split;
-use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet};
+use crate::data_table::DataTable;
+use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet, TableRef, TableSource};
 
 /// A synthetic data set, by its four numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +101,14 @@ impl Draw for Source {
     }
 }
 
+impl TableSource for Source {
+    /// As the annotation in the written data set has it: without a title.
+    fn table(&self) -> Result<DataTable> {
+        let recipe = self.recipe();
+        Ok(data_series::table(String::new(), Some(recipe.chart_type.name()), &series::of(&recipe)))
+    }
+}
+
 /// A chart with its questions.
 struct Planned {
     source: Source,
@@ -118,7 +129,7 @@ impl Planned {
             id: self.source.id(),
             image: ImageRef::Drawn(Arc::new(self.source)),
             chart_type: Some(self.recipe.chart_type.name().to_owned()),
-            table: None,
+            table: Some(TableRef(Arc::new(self.source))),
         };
         let question = |(id, asked): (String, Asked)| Question {
             id,

@@ -131,13 +131,13 @@ fn layouts_leave_room_for_the_data() {
 fn written_data_say_what_the_question_set_says() {
     let dir = tempfile::tempdir().expect("a directory");
     let target = dir.path().join("new/data");
-    let synth = Synth { train: 3, test: 2, ..MINI };
+    let synth = Synth { train: 12, test: 2, ..MINI };
     let charts = std::sync::atomic::AtomicUsize::new(0);
     let count = || {
         charts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     };
     synth.write(&target, &count).expect("writes");
-    assert_eq!(charts.into_inner(), 5);
+    assert_eq!(charts.into_inner(), 14);
     let read = |path: String| std::fs::read_to_string(target.join(path)).expect("written");
     let test = synth.question_set(Split::Test);
     let names: Vec<String> = test.charts.iter().map(|entry| entry.chart.id.clone()).collect();
@@ -162,6 +162,16 @@ fn written_data_say_what_the_question_set_says() {
             annotation["task1"]["output"]["chart_type"],
             *entry.chart.chart_type.as_deref().expect("has a type")
         );
+    }
+    for split in [Split::Test, Split::Train] {
+        let read_back = crate::dataset::realcqa::load(&target, split).expect("loads");
+        for (entry, read_back) in synth.question_set(split).charts.iter().zip(&read_back) {
+            let tables = [entry, read_back].map(|entry| entry.chart.table.as_ref().expect("a table").0.table());
+            let [drawn, written] = tables.map(|table| table.expect("reads"));
+            assert_eq!(drawn, written);
+            assert!(drawn.title.is_empty() && !drawn.rows.is_empty() && drawn.header.len() > 1);
+            assert!(drawn.rows.iter().all(|row| row.len() == drawn.header.len()));
+        }
     }
     assert!(read("README.txt".into()).starts_with("SYNTHETIC"));
     // Not over anything that is there, and nothing half-written beside it.

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::recipe::{Data, Recipe, Series};
-use super::{Planned, Source, Synth};
+use super::recipe::Recipe;
+use super::{Planned, Source, Synth, series};
 use crate::dataset::split::Split;
 use crate::sample::AnswerType;
 
@@ -122,8 +122,6 @@ fn answer_type_name(answer_type: AnswerType) -> &'static str {
 
 /// What CHART-Info's annotation says of a chart: its type and its data series.
 fn annotation(recipe: &Recipe) -> Value {
-    let series: Vec<Value> =
-        recipe.series.iter().map(|series| json!({"data": data(recipe, series), "name": series.name})).collect();
     json!({
         "task1": {
             "name": "Chart Classification",
@@ -131,33 +129,7 @@ fn annotation(recipe: &Recipe) -> Value {
         },
         "task6": {
             "name": "Data Extraction",
-            "output": {"data series": series},
+            "output": {"data series": series::of(recipe)},
         },
     })
-}
-
-fn data(recipe: &Recipe, series: &Series) -> Vec<Value> {
-    let number = |quanta: i64| recipe.value.value(quanta).parse::<f64>().unwrap_or(0.0);
-    let labels = recipe.base.labels();
-    match &series.data {
-        Data::Values(values) => {
-            labels.iter().zip(values).map(|(x, &value)| json!({"x": x, "y": number(value)})).collect()
-        }
-        Data::Points(points) => {
-            let x = |x: f64| match &recipe.base {
-                super::recipe::Base::Numbers(scale) => scale.number(x),
-                super::recipe::Base::Categories(_) => x,
-            };
-            points.iter().map(|&(px, py)| json!({"x": x(px), "y": recipe.value.number(py)})).collect()
-        }
-        Data::Boxes(boxes) => {
-            let one = |(x, one): (&String, &super::recipe::BoxPlot)| {
-                json!({
-                    "x": x, "min": number(one.min), "first_quartile": number(one.lower), "median": number(one.median),
-                    "third_quartile": number(one.upper), "max": number(one.max),
-                })
-            };
-            labels.iter().zip(boxes).map(one).collect()
-        }
-    }
 }

@@ -62,6 +62,23 @@ pub fn fold_spaces(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
+/// Python's `text.splitlines()`.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.find(is_line_break).unwrap_or(text.len());
+        let (line, after) = text.split_at(end);
+        let length = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(0, char::len_utf8) };
+        rest = after.get(length..).filter(|text| !text.is_empty());
+        Some(line)
+    })
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\x0b' | '\x0c' | '\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// Python's `str.lower`.
 pub fn lower(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
@@ -191,6 +208,22 @@ mod tests {
         }
         assert!(matches!(fold_spaces("a b c"), Cow::Borrowed("a b c")));
         assert_eq!(strip("\u{1c} a b\u{3000}"), "a b");
+    }
+
+    /// Each line was printed by Python 3.11: `text.splitlines()`.
+    #[test]
+    fn lines_are_those_of_python() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("", &[]),
+            ("a\n", &["a"]),
+            ("\na\n\n", &["", "a", ""]),
+            ("a\r\nb\rc\x0bd\x0ce\x1cf", &["a", "b", "c", "d", "e", "f"]),
+            ("a\u{85}b\u{2028}c\u{2029}d\x1f", &["a", "b", "c", "d\x1f"]),
+            ("\r\r\n", &["", ""]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(lines(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
     }
 
     #[test]
