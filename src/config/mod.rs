@@ -6,6 +6,7 @@ mod benchmark;
 pub mod names;
 
 pub use adapter::{
-    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, WeightsSource,
+    AdapterSpec, BLANK_PREFIX, Family, GgufSource, GgufSpec, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec,
+    WeightsSource,
 };
 pub use benchmark::{Benchmark, Format, Questions};

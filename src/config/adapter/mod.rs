@@ -2,6 +2,7 @@
 //!
 //! `family` says which of this module's files reads the rest.
 
+mod gguf;
 mod pix2struct;
 mod reader;
 mod weights;
@@ -13,6 +14,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use gguf::{GgufSource, GgufSpec};
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
 pub use reader::{PromptStyle, ReaderSpec};
 pub use weights::WeightsSource;
@@ -40,6 +42,8 @@ pub struct AdapterSpec {
 pub enum Family {
     /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the chart.
     Pix2Struct(Pix2StructSpec),
+    /// A quantised language model in this process, which answers from tables.
+    Gguf(GgufSpec),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -51,7 +55,7 @@ pub enum Family {
 impl Family {
     /// Whether it has a checkpoint, so that `--weights` can name another one.
     pub fn takes_weights(&self) -> bool {
-        matches!(self, Self::Pix2Struct(_))
+        matches!(self, Self::Pix2Struct(_) | Self::Gguf(_))
     }
 }
 
@@ -128,6 +132,7 @@ fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 #[serde(rename_all = "kebab-case")]
 enum WireFamily {
     Pix2struct,
+    Gguf,
     Oracle,
     Majority,
     QuestionPrior,
@@ -146,6 +151,7 @@ impl WireFamily {
         }
         Ok(match self {
             Self::Pix2struct => Family::Pix2Struct(wire::<pix2struct::Wire>(keys)?.validate()?),
+            Self::Gguf => Family::Gguf(wire::<gguf::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,
