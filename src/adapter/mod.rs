@@ -6,12 +6,14 @@ mod blind;
 mod cache;
 pub mod chat;
 mod folder;
+pub mod gguf;
 mod hub;
 pub mod language_model;
 mod oracle;
 mod pix2struct;
 mod process;
 mod unichart;
+pub mod table_qa;
 pub mod weights;
 
 use std::path::PathBuf;
@@ -22,9 +24,11 @@ use candle_core::Device;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use language_model::LanguageModel;
+use table_qa::{TableCache, TableQa};
 use weights::HubOptions;
 
-use crate::config::{AdapterSpec, Family};
+use crate::config::{AdapterSpec, Family, ReaderSpec};
 use crate::preprocess::decode;
 use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
 
@@ -154,11 +158,18 @@ pub struct Setup<'a> {
 /// Weights that cannot be found or loaded, a train split that is needed and cannot be had, parts that do not go together.
 pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let spec = &setup.model.spec;
+    // The longest answer is the reader's where there is one: a table is as long as it is.
+    let tables = Overrides { max_new_tokens: None, ..setup.overrides.clone() };
+    let overrides = if setup.reader.is_some() { &tables } else { setup.overrides };
+    let model = &Setup { overrides, ..*setup };
     let adapter: Box<dyn Adapter> = match &spec.family {
-        Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
-        Family::UniChart(unichart) => Box::new(unichart::UniChart::load(setup, unichart)?),
-        Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, setup.overrides)?),
+        Family::UniChart(unichart) => Box::new(unichart::UniChart::load(model, unichart)?),
+        Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, model.overrides)?),
         Family::Process(process) => Box::new(process::Process::start(&spec.id, process)?),
+        Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?),
+        Family::Gguf(_) => {
+            bail!("{0} reads tables and sees no charts: name what reads them with it (TABLES+{0})", spec.id)
+        }
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),
@@ -172,8 +183,25 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     };
     match setup.reader {
         None => Ok(adapter),
-        Some(reader) => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
+        Some(reader) => with_reader(setup, adapter, reader),
     }
+}
+
+/// Lets a language model answer from the tables that `tables` reads.
+fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Result<Box<dyn Adapter>> {
+    let (model, mut spec): (Box<dyn LanguageModel>, ReaderSpec) = match &reader.spec.family {
+        Family::Gguf(gguf) => (Box::new(gguf::Gguf::find(setup, reader, gguf)?), gguf.reader.clone()),
+        Family::Chat(chat) => {
+            (Box::new(chat::Chat::new(&reader.spec.id, chat, setup.overrides)?), chat.reader.clone())
+        }
+        _ => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
+    };
+    spec.max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+    let cache = match setup.model.spec.family {
+        Family::Oracle => None,
+        _ => Some(TableCache::open(&TableCache::folder()?, tables.identity())?),
+    };
+    Ok(Box::new(TableQa::new(setup.name, tables, cache, model, &spec)))
 }
 
 fn train(setup: &Setup<'_>) -> Result<Rc<QuestionSet>> {

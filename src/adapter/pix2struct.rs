@@ -146,7 +146,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
         return Ok(HeaderFont::default());
     }
     let (repo, file) = REFERENCE_FONT;
-    match weights::file(repo, file, setup.hub) {
+    match weights::file(repo, "main", file, setup.hub) {
         Ok(path) => {
             let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))

@@ -52,19 +52,21 @@ pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &Hub
     })
 }
 
-/// One file of a hub repository's `main` revision, from the cache or else downloaded.
+/// One file of a hub repository at `revision`, from the cache or else downloaded.
 ///
 /// # Errors
 /// As [`locate`].
-pub fn file(repo: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
+pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
+    ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
+    ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
     let cached = Cached::of(repo, options);
-    let found = cached.commit("main").map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
+    let found = cached.commit(revision).map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
     if let Some(path) = found {
         return Ok(path);
     }
     ensure!(!options.offline, "{name} of {repo} is not in the cache and downloads are off");
     let wanted = |has: &dyn Fn(&str) -> bool| if has(name) { Ok(vec![name.to_owned()]) } else { Err(name.to_owned()) };
-    Ok(hub::download(repo, "main", &cached, options, &wanted)?.join(name))
+    Ok(hub::download(repo, revision, &cached, options, &wanted)?.join(name))
 }
 
 /// Whether the cache holds everything [`locate`] needs of a model.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Status, print};
 use crate::adapter::weights::{HubOptions, is_cached};
-use crate::config::{AdapterSpec, Benchmark, Family, WeightsSource};
+use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::metric::{CONVENTIONS, Metric};
 use crate::report::table::{Cell, Column, Format, Table};
 
@@ -59,6 +59,10 @@ fn adapters(args: &Args) -> Result<Table> {
             Family::UniChart(model) => told(&model.weights, &hub),
             Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
             Family::Process(process) => process.command.join(" "),
+            Family::Gguf(model) => match &model.source {
+                GgufSource::PythonPackage { module, .. } => format!("Python package {}", module.replace('_', "-")),
+                GgufSource::Hub { repo, .. } => repo.clone(),
+            },
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]

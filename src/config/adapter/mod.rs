@@ -3,6 +3,7 @@
 //! `family` says which of this module's files reads the rest.
 
 mod chat;
+mod gguf;
 mod pix2struct;
 mod process;
 mod reader;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Limits, Price, base_url};
+pub use gguf::{GgufSource, GgufSpec};
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
 pub use process::ProcessSpec;
 pub use reader::{PromptStyle, ReaderSpec};
@@ -53,6 +55,8 @@ pub enum Family {
     Chat(Box<ChatSpec>),
     /// A program that answers in JSON lines.
     Process(ProcessSpec),
+    /// A quantised language model in this process, which answers from tables.
+    Gguf(GgufSpec),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -64,7 +68,7 @@ pub enum Family {
 impl Family {
     /// Whether it has a checkpoint, so that `--weights` can name another one.
     pub fn takes_weights(&self) -> bool {
-        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_))
+        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Gguf(_))
     }
 }
 
@@ -148,6 +152,7 @@ enum WireFamily {
     Unichart,
     Chat,
     Process,
+    Gguf,
     Oracle,
     Majority,
     QuestionPrior,
@@ -169,6 +174,7 @@ impl WireFamily {
             Self::Unichart => Family::UniChart(wire::<unichart::Wire>(keys)?.validate()?),
             Self::Chat => Family::Chat(Box::new(wire::<chat::Wire>(keys)?.validate()?)),
             Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
+            Self::Gguf => Family::Gguf(wire::<gguf::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,

@@ -32,7 +32,8 @@ fn sum_line(file: &Path) -> Result<String> {
     Ok(format!("{sum}  {name}\n"))
 }
 
-fn file_sha256(path: &Path) -> Result<String> {
+/// SHA-256 of a file, in hexadecimal.
+pub fn file_sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];

@@ -1,0 +1,65 @@
+//! A model's own chat template: one user message becomes the text the model was trained to answer.
+//!
+//! Rendered as `transformers.PreTrainedTokenizer.apply_chat_template` does with `add_generation_prompt`: Jinja with
+//! trimmed blocks, the methods of Python's strings and dictionaries, and the functions templates are promised.
+
+use anyhow::{Context, Result};
+use minijinja::{Environment, Error, ErrorKind, context};
+
+const NAME: &str = "chat_template";
+
+/// A compiled template with the special tokens it may name.
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    bos_token: String,
+    eos_token: String,
+}
+
+impl ChatTemplate {
+    /// # Errors
+    /// A template that does not parse.
+    pub fn new(source: String, bos_token: &str, eos_token: &str) -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_function("strftime_now", |format: String| fixed_date(&format));
+        environment.add_template_owned(NAME, source).map_err(one_line).context("its chat template does not parse")?;
+        Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
+    }
+
+    /// The text after which the model writes its answer to `message`. Models that can think aloud first are told not to:
+    /// the prompts ask for the reasoning they want.
+    ///
+    /// # Errors
+    /// A template that refuses the message or calls what there is not.
+    pub fn render(&self, message: &str) -> Result<String> {
+        let template = self.environment.get_template(NAME).map_err(one_line)?;
+        let rendered = template.render(context! {
+            messages => [context! { role => "user", content => message }],
+            add_generation_prompt => true,
+            enable_thinking => false,
+            bos_token => self.bos_token,
+            eos_token => self.eos_token,
+        });
+        rendered.map_err(one_line).context("its chat template cannot be rendered")
+    }
+}
+
+/// An answer must not depend on the day it is given: templates that ask for the date get the one that Llama 3.1's
+/// template falls back on, 26 July 2024.
+fn fixed_date(format: &str) -> String {
+    [("%d", "26"), ("%B", "July"), ("%b", "Jul"), ("%m", "07"), ("%Y", "2024"), ("%y", "24"), ("%A", "Friday")]
+        .iter()
+        .fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
+}
+
+/// minijinja's errors print their source lines below the message; the message alone is one line.
+fn one_line(error: Error) -> anyhow::Error {
+    let line = error.line().map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    anyhow::anyhow!("{}{line}", detail.split_whitespace().collect::<Vec<_>>().join(" "))
+}

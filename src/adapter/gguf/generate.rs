@@ -1,0 +1,71 @@
+//! Writing a completion, token by token.
+
+use anyhow::{Context, Result, anyhow};
+use candle_core::Tensor;
+use candle_transformers::generation::{LogitsProcessor, Sampling as Choice};
+use sha2::{Digest, Sha256};
+use tokenizers::Tokenizer;
+
+use super::model::Model;
+use crate::adapter::language_model::{Completion, Sampling};
+
+/// What is the same for every completion of a prompt.
+pub struct Decoder<'a> {
+    pub tokenizer: &'a Tokenizer,
+    /// Tokens after which a completion is over.
+    pub ends: &'a [u32],
+    pub sampling: &'a Sampling,
+    /// How many tokens the model's context has left behind the prompt.
+    pub room: usize,
+}
+
+impl Decoder<'_> {
+    /// The `sample`-th completion of a prompt of `length` tokens, from the state behind it and the logits that follow it.
+    ///
+    /// # Errors
+    /// Weights that do not fit each other, tokens that are not in the vocabulary.
+    pub fn complete(
+        &self,
+        mut state: Model,
+        logits: &Tensor,
+        length: usize,
+        prompt: &str,
+        sample: usize,
+    ) -> Result<Completion> {
+        let mut choose = self.choice(prompt, sample);
+        let mut logits = logits.clone();
+        let mut token_ids: Vec<u32> = Vec::new();
+        let mut text = String::new();
+        for position in (length..).take(self.sampling.max_new_tokens.min(self.room)) {
+            let token = choose.sample(&logits)?;
+            token_ids.push(token);
+            if self.ends.contains(&token) {
+                break;
+            }
+            text = self.tokenizer.decode(&token_ids, true).map_err(|error| anyhow!("cannot decode: {error}"))?;
+            if let Some(at) = self.stop(&text) {
+                text.truncate(at);
+                break;
+            }
+            logits = state.forward(&[token], position).context("cannot go on from the last token")?;
+        }
+        Ok(Completion { text, token_ids, usage: None })
+    }
+
+    /// Where the first stop text begins.
+    fn stop(&self, text: &str) -> Option<usize> {
+        self.sampling.stop.iter().filter_map(|stop| text.find(stop.as_str())).min()
+    }
+
+    /// Chances that depend on the prompt and the sample's number alone, not on what was asked before.
+    fn choice(&self, prompt: &str, sample: usize) -> LogitsProcessor {
+        let temperature = self.sampling.temperature;
+        let choice = if temperature > 0.0 { Choice::All { temperature } } else { Choice::ArgMax };
+        let mut hasher = Sha256::new();
+        hasher.update(self.sampling.seed.to_le_bytes());
+        hasher.update((sample as u64).to_le_bytes());
+        hasher.update(prompt);
+        let seed = hasher.finalize().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        LogitsProcessor::from_sampling(seed, choice)
+    }
+}

@@ -1,0 +1,176 @@
+//! Quantised language models in this process: GGUF files through candle-transformers.
+//!
+//! Everything but the weights comes from the file too: the tokenizer, the chat template, the tokens that end an answer.
+
+mod chat_template;
+mod file;
+mod generate;
+mod model;
+mod prefix;
+mod tokenizer;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use candle_core::Device;
+use candle_core::quantized::gguf_file::Content;
+use tokenizers::Tokenizer;
+
+pub use chat_template::ChatTemplate;
+
+use super::language_model::{Completion, LanguageModel, Sampling};
+use super::{Failure, Part, Setup};
+use crate::config::GgufSpec;
+use crate::nn::file_sha256;
+use generate::Decoder;
+use model::Model;
+use prefix::PrefixStates;
+
+/// Prompts a call: one after the other, so this is only how often what was answered is written down.
+const BATCH: usize = 4;
+
+/// Control tokens that end a turn in one template or another, whatever the metadata names besides.
+const TURN_ENDS: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>"];
+
+/// A loaded GGUF model.
+pub struct Gguf {
+    settings: Vec<(String, String)>,
+    template: Option<ChatTemplate>,
+    tokenizer: Tokenizer,
+    ends: Vec<u32>,
+    states: PrefixStates,
+    context: usize,
+}
+
+impl Gguf {
+    /// Finds and loads the model of `part`.
+    ///
+    /// # Errors
+    /// A file that cannot be found, or is none this program can run.
+    pub fn find(setup: &Setup<'_>, part: &Part, spec: &GgufSpec) -> Result<Self> {
+        let located = file::locate(&spec.source, part.weights.as_deref(), setup.hub)?;
+        Self::open(&located.path, &located.origin, setup.device)
+    }
+
+    /// Loads the model of a file; `origin` says in the settings where that is from.
+    ///
+    /// # Errors
+    /// Names the file when it is none this program can run.
+    pub fn open(path: &Path, origin: &str, device: &Device) -> Result<Self> {
+        Self::load(path, origin, device).with_context(|| format!("{}", path.display()))
+    }
+
+    fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
+        let mut file = BufReader::new(File::open(path).context("cannot read it")?);
+        let mut content = Content::read(&mut file).map_err(|error| anyhow!("no GGUF file: {}", first_line(&error)))?;
+        let architecture = model::architecture(&content)?;
+        let tokenizer = tokenizer::read(&mut content)?;
+        let tokens = tokenizer::tokens(&content)?;
+        let template = template(&content, &tokens)?;
+        let ends = ends(&content, &tokens);
+        let (model, limits) = Model::load(content, &mut file, device).map_err(|error| match error.downcast() {
+            Ok(error) => anyhow!("{}", first_line::<candle_core::Error>(&error)),
+            Err(error) => error,
+        })?;
+        let settings = [
+            ("family", "gguf".to_owned()),
+            ("weights", origin.to_owned()),
+            ("weights_sha256", file_sha256(path)?),
+            ("architecture", architecture),
+            ("context", limits.context.to_string()),
+            ("chat_template", if template.is_some() { "the file's" } else { "none" }.to_owned()),
+        ];
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let states = PrefixStates::new(model, limits.in_blocks);
+        Ok(Self { settings, template, tokenizer, ends, states, context: limits.context })
+    }
+
+    /// A prompt's tokens: in the chat template where there is one, else as it stands behind what begins a text.
+    ///
+    /// # Errors
+    /// A template that refuses it, a prompt that leaves no room for an answer.
+    pub fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
+        let encoding = match &self.template {
+            Some(template) => self.tokenizer.encode(template.render(prompt)?, false),
+            None => self.tokenizer.encode(prompt, true),
+        };
+        let ids = encoding.map_err(|error| anyhow!("cannot tokenise the prompt: {error}"))?.get_ids().to_vec();
+        ensure!(
+            ids.len() < self.context,
+            "the prompt is {} tokens long, the model reads at most {}: the table is too large for it",
+            ids.len(),
+            self.context
+        );
+        Ok(ids)
+    }
+
+    fn answer(
+        &mut self,
+        text: &str,
+        ids: &[u32],
+        next: Option<&[u32]>,
+        sampling: &Sampling,
+    ) -> Result<Vec<Completion>> {
+        let (state, logits) = self.states.evaluate(ids, next)?;
+        let room = self.context - ids.len();
+        let decoder = Decoder { tokenizer: &self.tokenizer, ends: &self.ends, sampling, room };
+        // Greedy completions of a prompt are all the same.
+        let distinct = if sampling.temperature > 0.0 { sampling.samples } else { sampling.samples.min(1) };
+        let complete = |sample: usize| decoder.complete(state.clone(), &logits, ids.len(), text, sample);
+        let completions = (0..distinct).map(complete).collect::<Result<Vec<_>>>()?;
+        Ok(completions.into_iter().cycle().take(sampling.samples).collect())
+    }
+}
+
+impl LanguageModel for Gguf {
+    fn settings(&self) -> Vec<(String, String)> {
+        self.settings.clone()
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
+        let encoded: Vec<Result<Vec<u32>>> = prompts.iter().map(|prompt| self.encode(prompt)).collect();
+        let mut completed = Vec::new();
+        for (at, (prompt, ids)) in prompts.iter().zip(&encoded).enumerate() {
+            let next = encoded.get(at + 1).and_then(|next| next.as_deref().ok());
+            let answer = match ids {
+                Ok(ids) => self.answer(prompt, ids, next, sampling),
+                Err(error) => Err(anyhow!("{error:#}")),
+            };
+            completed.push(answer.map_err(Failure::Question));
+        }
+        completed
+    }
+}
+
+fn template(content: &Content, tokens: &[String]) -> Result<Option<ChatTemplate>> {
+    let Some(source) = content.metadata.get("tokenizer.chat_template") else { return Ok(None) };
+    let source = source.to_string().map_err(|_| anyhow!("`tokenizer.chat_template` is no text"))?;
+    let token = |key: &str| {
+        let id = model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok();
+        id.and_then(|id| tokens.get(id)).map_or("", String::as_str)
+    };
+    ChatTemplate::new(source.clone(), token("bos"), token("eos")).map(Some)
+}
+
+/// The tokens after which a completion is over.
+fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
+    let named = ["eos", "eot", "eom"]
+        .into_iter()
+        .filter_map(|key| u32::try_from(model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok()?).ok());
+    let known = tokens.iter().zip(0..).filter(|(token, _)| TURN_ENDS.contains(&token.as_str())).map(|(_, id)| id);
+    let mut ends: Vec<u32> = named.chain(known).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends
+}
+
+/// candle's errors carry a backtrace below their first line.
+fn first_line<E: std::fmt::Display>(error: &E) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,131 @@
+//! candle-transformers' decoders of GGUF files behind one type, and how far each is right.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::{Device, Tensor};
+use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3};
+
+/// A decoder with its key-value state. Clones share the weights.
+///
+/// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two clones, only one may go on
+/// at a time, and the other must start over from the common tokens. [`super::prefix`] keeps to that.
+#[derive(Clone)]
+pub struct Model {
+    weights: Weights,
+    device: Device,
+}
+
+#[derive(Clone)]
+enum Weights {
+    Llama(quantized_llama::ModelWeights),
+    Qwen3(quantized_qwen3::ModelWeights),
+    Gemma3(quantized_gemma3::ModelWeights),
+    Phi3(quantized_phi3::ModelWeights),
+}
+
+/// How far an architecture's implementation can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest sequence, prompt and completion together.
+    pub context: usize,
+    /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before the last one.
+    pub in_blocks: bool,
+}
+
+/// The architecture named in a file's metadata.
+///
+/// # Errors
+/// None there, or one that this program cannot run.
+pub fn architecture(content: &Content) -> Result<String> {
+    let name = content.metadata.get("general.architecture").context("no `general.architecture` in it")?.to_string()?;
+    ensure!(
+        ["llama", "qwen3", "gemma3", "phi3"].contains(&name.as_str()),
+        "architecture `{name}` is none of llama, qwen3, gemma3, phi3"
+    );
+    Ok(name.clone())
+}
+
+impl Model {
+    /// Reads the weights, all of them, into memory.
+    ///
+    /// # Errors
+    /// Metadata or tensors that are missing or do not fit; rotary frequencies that candle would get wrong.
+    pub fn load(mut content: Content, file: &mut BufReader<File>, device: &Device) -> Result<(Self, Limits)> {
+        let name = architecture(&content)?;
+        let limits = limits(&content, &name)?;
+        check_heads(&content, &name)?;
+        check_rotary(&content, &name)?;
+        // candle's Qwen 3 would compute its rotary angles in half precision, which is off by radians a thousand tokens in.
+        content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
+        // Its Phi-3 allocates its state for the whole context at once.
+        content.metadata.insert(format!("{name}.context_length"), Value::U32(u32::try_from(limits.context)?));
+        let weights = match name.as_str() {
+            "llama" => Weights::Llama(quantized_llama::ModelWeights::from_gguf(content, file, device)?),
+            "qwen3" => Weights::Qwen3(quantized_qwen3::ModelWeights::from_gguf(content, file, device)?),
+            "gemma3" => Weights::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, file, device)?),
+            _ => Weights::Phi3(quantized_phi3::ModelWeights::from_gguf(false, content, file, device)?),
+        };
+        Ok((Self { weights, device: device.clone() }, limits))
+    }
+
+    /// Evaluates `tokens`, which stand at `position` of the sequence, behind what this state has seen; the logits that
+    /// follow the last of them, `[vocabulary]`.
+    ///
+    /// # Errors
+    /// Weights that do not fit each other.
+    pub fn forward(&mut self, tokens: &[u32], position: usize) -> Result<Tensor> {
+        let tokens = Tensor::new(tokens, &self.device)?.unsqueeze(0)?;
+        let logits = match &mut self.weights {
+            Weights::Llama(model) => model.forward(&tokens, position),
+            Weights::Qwen3(model) => model.forward(&tokens, position),
+            Weights::Gemma3(model) => model.forward(&tokens, position),
+            Weights::Phi3(model) => model.forward(&tokens, position),
+        };
+        Ok(logits?.squeeze(0)?)
+    }
+}
+
+fn limits(content: &Content, name: &str) -> Result<Limits> {
+    let context = number(content, &format!("{name}.context_length"))?;
+    // Windows of attention are not applied beyond the prompt: up to their length there is no difference.
+    let window = number(content, &format!("{name}.attention.sliding_window")).unwrap_or(usize::MAX);
+    let context = match name {
+        "llama" => context.min(quantized_llama::MAX_SEQ_LEN),
+        "gemma3" => context.min(quantized_gemma3::MAX_SEQ_LEN).min(window),
+        "phi3" => context.min(window),
+        _ => context,
+    };
+    ensure!(context > 0, "`{name}.context_length` is 0");
+    Ok(Limits { context: context.min(1 << 20), in_blocks: name != "gemma3" })
+}
+
+/// The counts that candle divides by.
+fn check_heads(content: &Content, name: &str) -> Result<()> {
+    let heads = number(content, &format!("{name}.attention.head_count"))?;
+    let kv_heads = number(content, &format!("{name}.attention.head_count_kv"))?;
+    let width = number(content, &format!("{name}.embedding_length"))?;
+    let fit = heads > 0 && kv_heads > 0 && heads.is_multiple_of(kv_heads) && width >= heads;
+    ensure!(fit, "{heads} heads, {kv_heads} key-value heads and an embedding of {width} do not fit");
+    Ok(())
+}
+
+/// Scaled rotary frequencies (Llama 3.1 and later, long-context Phi-3) are not applied by candle's models.
+fn check_rotary(content: &Content, name: &str) -> Result<()> {
+    let scaled = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+    let scaling = content.metadata.get(&format!("{name}.rope.scaling.type")).and_then(|value| value.to_string().ok());
+    let is_scaled = scaling.is_some_and(|scaling| scaling != "none") && name != "gemma3";
+    if is_scaled || scaled.iter().any(|tensor| content.tensor_infos.contains_key(*tensor)) {
+        bail!("its rotary frequencies are scaled, which this program cannot do: choose another model");
+    }
+    Ok(())
+}
+
+/// An unsigned number of the metadata.
+pub fn number(content: &Content, key: &str) -> Result<usize> {
+    let value = content.metadata.get(key).with_context(|| format!("no `{key}` in it"))?;
+    let value = value.to_u64().with_context(|| format!("`{key}` is no number"))?;
+    Ok(usize::try_from(value)?)
+}

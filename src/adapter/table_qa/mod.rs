@@ -1,0 +1,126 @@
+//! Tables plus a reader: one adapter reads a chart's table, a language model answers every question from it
+//! (DePlot, arXiv:2212.10505).
+//!
+//! A table is read once a chart: kept in memory for the charts to come back, and on disk for the next run, under the
+//! fingerprint of what read it and the image's hash. The prompts, the cut of the answer out of what the model writes and
+//! the vote over several samples are the published ones.
+
+mod cache;
+mod extract;
+mod program;
+mod prompt;
+mod tables;
+
+use anyhow::{Context, Result, anyhow};
+
+pub use cache::TableCache;
+pub use extract::{answer, majority};
+pub use prompt::{STOP, prompt};
+
+use super::language_model::{Completion, LanguageModel, Sampling};
+use super::{Adapter, Answer, Failure, Identity, Usage};
+use crate::config::{PromptStyle, ReaderSpec};
+use crate::sample::ChartQuestions;
+use tables::Tables;
+
+/// An adapter that reads tables, and a language model that answers from them.
+pub struct TableQa {
+    identity: Identity,
+    tables: Tables,
+    model: Box<dyn LanguageModel>,
+    style: PromptStyle,
+    sampling: Sampling,
+}
+
+impl TableQa {
+    /// The row `id`: `tables` reads the charts, `model` answers as `reader` says. Tables are kept in `cache` where there
+    /// is one.
+    pub fn new(
+        id: &str,
+        tables: Box<dyn Adapter>,
+        cache: Option<TableCache>,
+        model: Box<dyn LanguageModel>,
+        reader: &ReaderSpec,
+    ) -> Self {
+        let sampling = Sampling {
+            samples: reader.samples,
+            temperature: reader.temperature,
+            seed: reader.seed,
+            max_new_tokens: reader.max_new_tokens,
+            stop: STOP.iter().map(|&stop| stop.to_owned()).collect(),
+        };
+        let tables_settings = tables.identity().settings.iter();
+        let mut settings: Vec<(String, String)> =
+            tables_settings.map(|(key, value)| (format!("table_{key}"), value.clone())).collect();
+        settings.extend(model.settings());
+        let style = match reader.style {
+            PromptStyle::ChainOfThought => "DePlot's one-shot chain of thought",
+            PromptStyle::ProgramOfThought => "DePlot's one-shot program of thought",
+        };
+        let own = [
+            ("prompt", style.to_owned()),
+            ("samples", sampling.samples.to_string()),
+            ("temperature", sampling.temperature.to_string()),
+            ("seed", sampling.seed.to_string()),
+            ("max_new_tokens", sampling.max_new_tokens.to_string()),
+            ("stop", format!("{:?}", sampling.stop)),
+        ];
+        settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        let identity = Identity { id: id.to_owned(), settings };
+        Self { identity, tables: Tables::new(tables, cache), model, style: reader.style, sampling }
+    }
+}
+
+impl Adapter for TableQa {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn batch(&self) -> usize {
+        self.model.batch()
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        let tables = self.tables.of(work);
+        let asked = work.iter().zip(&tables).filter_map(|(entry, table)| Some((entry, table.as_ref().ok()?)));
+        let prompts: Vec<String> = asked
+            .flat_map(|(entry, table)| entry.questions.iter().map(|question| prompt(self.style, table, &question.text)))
+            .collect();
+        let completed = if prompts.is_empty() { Vec::new() } else { self.model.complete(&prompts, &self.sampling) };
+        let mut completed = completed.into_iter();
+        let mut answer = |table: &Result<_, Failure>| match table {
+            Err(failure) => Err(again(failure)),
+            Ok(_) => match completed.next().context("the language model left out a prompt: a bug in it")? {
+                Ok(completions) => Ok(voted(completions)),
+                Err(failure) => Err(failure),
+            },
+        };
+        let answers =
+            work.iter().zip(&tables).map(|(entry, table)| entry.questions.iter().map(|_| answer(table)).collect());
+        answers.collect()
+    }
+}
+
+/// The majority of what the completions say.
+fn voted(completions: Vec<Completion>) -> Answer {
+    let answers: Vec<String> = completions.iter().map(|completion| extract::answer(&completion.text)).collect();
+    let usage = completions.iter().filter_map(|completion| completion.usage).reduce(|sum, usage| Usage {
+        prompt_tokens: sum.prompt_tokens + usage.prompt_tokens,
+        completion_tokens: sum.completion_tokens + usage.completion_tokens,
+        cost_usd: sum.cost_usd.zip(usage.cost_usd).map(|(sum, cost)| sum + cost),
+    });
+    let token_ids = match completions.as_slice() {
+        [only] => only.token_ids.clone(),
+        _ => Vec::new(),
+    };
+    let completions = completions.into_iter().map(|completion| completion.text).collect();
+    Answer { token_ids, completions, usage, ..Answer::of(majority(&answers)) }
+}
+
+/// The same failure for another question of the chart.
+fn again(failure: &Failure) -> Failure {
+    match failure {
+        Failure::Question(error) => Failure::Question(anyhow!("{error:#}")),
+        Failure::Adapter(error) => Failure::Adapter(anyhow!("{error:#}")),
+    }
+}
