@@ -79,8 +79,9 @@ impl Gguf {
             ("weights", origin.to_owned()),
             ("weights_sha256", file_sha256(path)?),
             ("architecture", architecture),
+            ("arithmetic", if limits.single_precision { "f32" } else { "quantised, activations in 8 bits" }.to_owned()),
             ("context", limits.context.to_string()),
-            ("chat_template", if template.is_some() { "the file's" } else { "none" }.to_owned()),
+            ("chat_template", template.as_ref().map_or("none", |_| "the file's, thinking off").to_owned()),
         ];
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let states = PrefixStates::new(model, limits.in_blocks);

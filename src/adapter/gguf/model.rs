@@ -1,10 +1,10 @@
 //! candle-transformers' decoders of GGUF files behind one type, and how far each is right.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::io::{Cursor, Read, Seek};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::{self, Content, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3};
 
@@ -33,6 +33,9 @@ pub struct Limits {
     pub context: usize,
     /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before the last one.
     pub in_blocks: bool,
+    /// Whether it is computed in single precision, from dequantised weights; else in the weights' precision, with
+    /// activations in 8 bits.
+    pub single_precision: bool,
 }
 
 /// The architecture named in a file's metadata.
@@ -53,7 +56,7 @@ impl Model {
     ///
     /// # Errors
     /// Metadata or tensors that are missing or do not fit; rotary frequencies that candle would get wrong.
-    pub fn load(mut content: Content, file: &mut BufReader<File>, device: &Device) -> Result<(Self, Limits)> {
+    pub fn load(mut content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<(Self, Limits)> {
         let name = architecture(&content)?;
         let limits = limits(&content, &name)?;
         check_heads(&content, &name)?;
@@ -62,11 +65,11 @@ impl Model {
         content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
         // Its Phi-3 allocates its state for the whole context at once.
         content.metadata.insert(format!("{name}.context_length"), Value::U32(u32::try_from(limits.context)?));
-        let weights = match name.as_str() {
-            "llama" => Weights::Llama(quantized_llama::ModelWeights::from_gguf(content, file, device)?),
-            "qwen3" => Weights::Qwen3(quantized_qwen3::ModelWeights::from_gguf(content, file, device)?),
-            "gemma3" => Weights::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, file, device)?),
-            _ => Weights::Phi3(quantized_phi3::ModelWeights::from_gguf(false, content, file, device)?),
+        let weights = if limits.single_precision {
+            let mut file = dequantised(&mut content, file)?;
+            Weights::read(&name, content, &mut file, device)?
+        } else {
+            Weights::read(&name, content, file, device)?
         };
         Ok((Self { weights, device: device.clone() }, limits))
     }
@@ -88,6 +91,33 @@ impl Model {
     }
 }
 
+impl Weights {
+    fn read(name: &str, content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<Self> {
+        Ok(match name {
+            "llama" => Self::Llama(quantized_llama::ModelWeights::from_gguf(content, file, device)?),
+            "qwen3" => Self::Qwen3(quantized_qwen3::ModelWeights::from_gguf(content, file, device)?),
+            "gemma3" => Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, file, device)?),
+            _ => Self::Phi3(quantized_phi3::ModelWeights::from_gguf(false, content, file, device)?),
+        })
+    }
+}
+
+/// The file again, with weights in single precision; `content` is made to describe it.
+fn dequantised(content: &mut Content, file: &mut (impl Read + Seek)) -> Result<Cursor<Vec<u8>>> {
+    let mut tensors = Vec::new();
+    for name in content.tensor_infos.keys() {
+        let tensor = content.tensor(file, name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+        tensors.push((name.as_str(), QTensor::quantize(&tensor, GgmlDType::F32)?));
+    }
+    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let mut file = Cursor::new(Vec::new());
+    gguf_file::write(&mut file, &[], &tensors)?;
+    file.set_position(0);
+    let metadata = std::mem::take(&mut content.metadata);
+    *content = Content { metadata, ..Content::read(&mut file)? };
+    Ok(file)
+}
+
 fn limits(content: &Content, name: &str) -> Result<Limits> {
     let context = number(content, &format!("{name}.context_length"))?;
     // Windows of attention are not applied beyond the prompt: up to their length there is no difference.
@@ -99,7 +129,10 @@ fn limits(content: &Content, name: &str) -> Result<Limits> {
         _ => context,
     };
     ensure!(context > 0, "`{name}.context_length` is 0");
-    Ok(Limits { context: context.min(1 << 20), in_blocks: name != "gemma3" })
+    // candle multiplies by these one scalar after the other, slower by far than in single precision.
+    let slow = [GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1, GgmlDType::Q8_1];
+    let single_precision = content.tensor_infos.values().any(|tensor| slow.contains(&tensor.ggml_dtype));
+    Ok(Limits { context: context.min(1 << 20), in_blocks: name != "gemma3", single_precision })
 }
 
 /// The counts that candle divides by.

@@ -6,14 +6,21 @@ use super::program;
 ///
 /// Of the text before the first blank line: a program (it starts with `#Python`, in whatever case) gives what it leaves
 /// in `ans`; else it is what follows the last `answer is`, white space and full stops at the end taken off. Empty where
-/// there is none.
+/// there is none. What chat models put around an answer is taken off first: the prompt's cue, a fence around code.
 pub fn answer(completion: &str) -> String {
-    let text = completion.split("\n\n").next().unwrap_or_default();
+    let text = bare(completion).split("\n\n").next().unwrap_or_default();
     if text.to_lowercase().starts_with("#python") {
         return program::run(text).unwrap_or_default();
     }
     let last = text.rsplit("answer is").next().unwrap_or_default();
     last.trim().trim_end_matches('.').trim().to_owned()
+}
+
+/// The completion without a leading `A:`, and without the fence around the code it begins with.
+fn bare(completion: &str) -> &str {
+    let text = completion.trim_start().strip_prefix("A:").map_or(completion, str::trim_start);
+    let fenced = text.strip_prefix("```").and_then(|fenced| fenced.split_once('\n'));
+    fenced.map_or(text, |(_, code)| code.split("```").next().unwrap_or(code))
 }
 
 /// The most frequent non-empty answer, the first seen of several; empty when all are.
@@ -38,6 +45,8 @@ mod tests {
             ("  The answer is Republicans . ", "Republicans"),
             ("The answer is 5.\n\nQ: another one?\nThe answer is 6.", "5"),
             ("\n\nThe answer is 6.", ""),
+            ("A: Let's see. The answer is 5.", "5"),
+            ("A: 7", "7"),
             ("The answer is", ""),
             ("The Answer is 3", "The Answer is 3"),
             ("", ""),
@@ -54,6 +63,8 @@ mod tests {
             ("#python\nans = \"Republicans\"", "Republicans"),
             ("#PYTHON\nans = 3 > 2", "Yes"),
             ("#Python\nans = [1, 2.5, 'a']", "1, 2.5, a"),
+            ("```python\n#Python\nans = 5 - 2\n```\nThe answer is 4.", "3"),
+            ("A: #Python\nans = 2", "2"),
             ("#Python\nprint(3)", ""),
             ("#Python\n\nans = 3", ""),
             (" #Python\nans = 3", "#Python\nans = 3"),

@@ -3,8 +3,9 @@
 
 use crate::config::PromptStyle;
 
-/// Where a completion ends, as published.
-pub const STOP: [&str; 4] = ["Q:", "A:", "Summary:", "\n\n"];
+/// Where a completion ends. Of the published four, `A:` is left out: chat models begin by repeating the prompt's cue, and
+/// would end there; behind an answer, `Q:` comes first.
+pub const STOP: [&str; 3] = ["Q:", "Summary:", "\n\n"];
 
 /// The table of both prompts' example.
 const TABLE: &str = "\

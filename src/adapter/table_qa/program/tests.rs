@@ -115,7 +115,7 @@ fn no_program_grows_or_hangs() {
         format!("ans = {}1", "-".repeat(8000)),
         format!("ans = {}1", "not ".repeat(2000)),
         format!("ans = {}1", "2 ** ".repeat(1600)),
-        format!("ans = {}1", "1 if 1 else ".repeat(650)),
+        format!("ans = {}1", "1 if 0 else ".repeat(650)),
         format!("ans = {}1", "a = ".repeat(2000)),
         format!("ans = {}1", "1 + ".repeat(2000)),
         format!("ans = {}", "[".repeat(8000)),
