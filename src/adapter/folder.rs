@@ -9,7 +9,11 @@ use tempfile::TempDir;
 use super::{HubOptions, Setup, weights};
 use crate::config::WeightsSource;
 
-static EMBEDDED: [(&str, Dir<'_>); 1] = [("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny"))];
+static EMBEDDED: [(&str, Dir<'_>); 3] = [
+    ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
+    ("unichart-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/unichart-tiny")),
+    ("deplot-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/deplot-tiny")),
+];
 
 /// A checkpoint folder, and how the manifest names where it came from.
 pub(super) struct ModelFolder {

@@ -12,8 +12,8 @@ pub mod language_model;
 mod oracle;
 mod pix2struct;
 mod process;
-mod unichart;
 pub mod table_qa;
+mod unichart;
 pub mod weights;
 
 use std::path::PathBuf;
@@ -191,9 +191,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
 fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Result<Box<dyn Adapter>> {
     let (model, mut spec): (Box<dyn LanguageModel>, ReaderSpec) = match &reader.spec.family {
         Family::Gguf(gguf) => (Box::new(gguf::Gguf::find(setup, reader, gguf)?), gguf.reader.clone()),
-        Family::Chat(chat) => {
-            (Box::new(chat::Chat::new(&reader.spec.id, chat, setup.overrides)?), chat.reader.clone())
-        }
+        Family::Chat(chat) => (Box::new(chat::Chat::new(&reader.spec.id, chat, setup.overrides)?), chat.reader.clone()),
         _ => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
     };
     spec.max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
