@@ -59,12 +59,11 @@ where
         }
         let logits = decoder.step(&mut batch).context("decoding step")?;
         let mut logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
-        let mut work: Vec<(&mut Search<D::State>, Vec<Vec<f32>>)> = Vec::new();
-        for search in open {
-            let rows = logits.by_ref().take(search.running.len()).collect();
-            work.push((search, rows));
+        let mut rows: Vec<Vec<Vec<f32>>> = Vec::new();
+        for search in &open {
+            rows.push(logits.by_ref().take(search.running.len()).collect());
         }
-        work.into_par_iter().for_each(|(search, rows)| search.advance(rows));
+        open.into_par_iter().zip(rows).for_each(|(search, rows)| search.advance(rows));
     }
     Ok(searches.into_iter().map(Search::answer).collect())
 }
