@@ -5,7 +5,7 @@
 //!   two such `&` that has no `|` was no row but a part of a name (`Research & Development | 5`): it belongs to the
 //!   piece behind it, or, at the end of the text, to the one before it. Rows without any text are none.
 //! - **Cells** are separated by `|`, with or without blanks around. Of Markdown tables (told by a rule of dashes under
-//!   the header) the rule and the bars around each row are left out.
+//!   the header) the rule, the bars around each row and lines without bars (words before and after) are left out.
 //! - **The title** is a first row that begins with the cell `title` in any case, as DePlot's always does. A table
 //!   without one whose first column is called `title` loses its header to this rule.
 //! - The first row after it is **the header**.
@@ -33,6 +33,7 @@ impl DataTable {
         let mut rows: Vec<Vec<String>> = pieces(text).iter().map(|row| cells(row)).collect();
         if let Some(rule) = rows.iter().position(|row| is_rule(row)) {
             rows.remove(rule);
+            rows.retain(|row| row.len() > 1);
             rows.iter_mut().for_each(strip_bars);
         }
         let titled = rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.eq_ignore_ascii_case("title"));
@@ -138,6 +139,7 @@ mod tests {
             ("a & b | c\n1 | 2", ": a & b;c / 1;2"),
             ("| Year | A |\n| :-- | --: |\n| 2019 | 1 |", ": Year;A / 2019;1"),
             ("| Year | A |\n|---|---|\n| 2019 | |", ": Year;A / 2019;"),
+            ("The table:\n```\n| Year | A |\n|---|---|\n| 2019 | 1 |\n```\nDone.", ": Year;A / 2019;1"),
             ("Year | A", ": Year;A"),
             ("", "not a table: there is no row of cells"),
             (" \n<0x0A>", "not a table: there is no row of cells"),
