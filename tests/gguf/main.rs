@@ -57,12 +57,13 @@ fn reuse_of_prefixes_changes_no_completion() {
         let file = written(&Tiny::new(architecture));
         let sampling = sampling(2, 1.0);
         let alone: Vec<_> =
-            prompts().iter().map(|p| done(open(&file.path).complete(&[p.clone()], &sampling))).collect();
+            prompts().iter().map(|p| done(open(&file.path).complete(std::slice::from_ref(p), &sampling))).collect();
         let alone = alone.concat();
         let together = done(open(&file.path).complete(&prompts(), &sampling));
         assert_eq!(together, alone, "{architecture}: one call");
         let mut model = open(&file.path);
-        let one_by_one: Vec<_> = prompts().iter().map(|p| done(model.complete(&[p.clone()], &sampling))).collect();
+        let one_by_one: Vec<_> =
+            prompts().iter().map(|p| done(model.complete(std::slice::from_ref(p), &sampling))).collect();
         assert_eq!(one_by_one.concat(), alone, "{architecture}: many calls");
         let backwards: Vec<String> = prompts().into_iter().rev().collect();
         let mut backwards = done(model.complete(&backwards, &sampling));
