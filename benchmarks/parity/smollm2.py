@@ -6,8 +6,8 @@
     cargo build --example complete
     python benchmarks/parity/smollm2.py target/debug/examples/complete
 
-All three continue the same prompt ids, those chartbench makes; llama.cpp's own tokenisation of the prompts is compared
-with them too. Where token sequences part, the script prints how far apart the two tokens' logits are in transformers: a
+All three continue the same prompt ids, those chartbench makes; llama.cpp's own rendering and tokenisation of the prompts
+is compared with them too. Where token sequences part, the script prints how far apart the two tokens' logits are in transformers: a
 difference far below the noise of 8-bit activations is a tie that rounding decides.
 """
 
@@ -17,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 TOKENS = 64
 TABLE = "Header: Year | Apples | Pears\nRow 1: 2019 | 12.5 | 30\nRow 2: 2020 | 14.0 | 28\nRow 3: 2021 | 9.75 | 31\n"
@@ -80,14 +81,22 @@ def llama_cpp(path, prompts):
     params.n_ctx = 2048
     params.n_parallel = 1
     params.warmup = False
-    server = xllamacpp.Server(params)
-    found = []
-    for ids in prompts:
-        request = {"prompt": ids, "n_predict": TOKENS, "temperature": 0, "top_k": 1, "return_tokens": True, "cache_prompt": False}
-        reply = server.handle_completions(request)
-        reply = json.loads(reply) if isinstance(reply, str) else reply
-        found.append(reply.get("tokens") or reply["choices"][0].get("tokens"))
-    return found
+    server = xllamacpp.Server(params)  # listens on this machine alone
+
+    def ask(path, body):
+        request = urllib.request.Request(server.listening_address + path, json.dumps(body).encode())
+        return json.load(urllib.request.urlopen(request))
+
+    tokenised = 0
+    for prompt, ids in zip(PROMPTS, prompts):
+        text = ask("/apply-template", {"messages": [{"role": "user", "content": prompt}]})["prompt"]
+        theirs = ask("/tokenize", {"content": text, "parse_special": True})["tokens"]
+        tokenised += theirs == ids
+        if theirs != ids:
+            print(f"  prompt tokenised {ids} against {theirs}")
+    print(f"llama.cpp, chat template and tokenizer: {tokenised} of {len(prompts)} prompts equal")
+    asked = {"n_predict": TOKENS, "temperature": 0, "top_k": 1, "return_tokens": True, "cache_prompt": False}
+    return [ask("/completion", {"prompt": ids, **asked})["tokens"] for ids in prompts]
 
 
 def without_end(ids):

@@ -168,7 +168,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
         Family::Process(process) => Box::new(process::Process::start(&spec.id, process)?),
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?),
         Family::Gguf(_) => {
-            bail!("{0} reads tables and sees no charts: name what reads them with it (TABLES+{0})", spec.id)
+            bail!("it reads tables and sees no charts: name what reads them with it (TABLES+{})", spec.id)
         }
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),

@@ -40,6 +40,8 @@ pub struct Gguf {
     template: Option<ChatTemplate>,
     tokenizer: Tokenizer,
     ends: Vec<u32>,
+    /// What begins a text where there is no chat template.
+    begin: Option<u32>,
     states: PrefixStates,
     context: usize,
 }
@@ -59,21 +61,18 @@ impl Gguf {
     /// # Errors
     /// Names the file when it is none this program can run.
     pub fn open(path: &Path, origin: &str, device: &Device) -> Result<Self> {
-        Self::load(path, origin, device).with_context(|| format!("{}", path.display()))
+        Self::load(path, origin, device).map_err(one_line).with_context(|| format!("{}", path.display()))
     }
 
     fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).context("cannot read it")?);
-        let mut content = Content::read(&mut file).map_err(|error| anyhow!("no GGUF file: {}", first_line(&error)))?;
+        let mut content = Content::read(&mut file).context("no GGUF file")?;
         let architecture = model::architecture(&content)?;
         let tokenizer = tokenizer::read(&mut content)?;
         let tokens = tokenizer::tokens(&content)?;
         let template = template(&content, &tokens)?;
-        let ends = ends(&content, &tokens);
-        let (model, limits) = Model::load(content, &mut file, device).map_err(|error| match error.downcast() {
-            Ok(error) => anyhow!("{}", first_line::<candle_core::Error>(&error)),
-            Err(error) => error,
-        })?;
+        let (begin, ends) = (begin(&content), ends(&content, &tokens));
+        let (model, limits) = Model::load(content, &mut file, device)?;
         let settings = [
             ("family", "gguf".to_owned()),
             ("weights", origin.to_owned()),
@@ -85,7 +84,7 @@ impl Gguf {
         ];
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let states = PrefixStates::new(model, limits.in_blocks);
-        Ok(Self { settings, template, tokenizer, ends, states, context: limits.context })
+        Ok(Self { settings, template, tokenizer, ends, begin, states, context: limits.context })
     }
 
     /// A prompt's tokens: in the chat template where there is one, else as it stands behind what begins a text.
@@ -93,11 +92,13 @@ impl Gguf {
     /// # Errors
     /// A template that refuses it, a prompt that leaves no room for an answer.
     pub fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
-        let encoding = match &self.template {
-            Some(template) => self.tokenizer.encode(template.render(prompt)?, false),
-            None => self.tokenizer.encode(prompt, true),
+        let (text, begin) = match &self.template {
+            Some(template) => (template.render(prompt)?, None),
+            None => (prompt.to_owned(), self.begin),
         };
-        let ids = encoding.map_err(|error| anyhow!("cannot tokenise the prompt: {error}"))?.get_ids().to_vec();
+        let encoding = self.tokenizer.encode(text, false);
+        let encoding = encoding.map_err(|error| anyhow!("cannot tokenise the prompt: {error}"))?;
+        let ids: Vec<u32> = begin.into_iter().chain(encoding.get_ids().iter().copied()).collect();
         ensure!(
             ids.len() < self.context,
             "the prompt is {} tokens long, the model reads at most {}: the table is too large for it",
@@ -105,6 +106,11 @@ impl Gguf {
             self.context
         );
         Ok(ids)
+    }
+
+    /// How many tokens of prompts were evaluated so far, those that were reused not counted.
+    pub fn evaluated_tokens(&self) -> usize {
+        self.states.evaluated()
     }
 
     fn answer(
@@ -159,6 +165,15 @@ fn template(content: &Content, tokens: &[String]) -> Result<Option<ChatTemplate>
     ChatTemplate::new(source.clone(), token("bos"), token("eos")).map(Some)
 }
 
+/// The token that begins a text, where the file says that one does; SentencePiece models do unless it says otherwise.
+fn begin(content: &Content) -> Option<u32> {
+    let kind = content.metadata.get("tokenizer.ggml.model").and_then(|kind| kind.to_string().ok());
+    let said = content.metadata.get("tokenizer.ggml.add_bos_token").and_then(|add| add.to_bool().ok());
+    let begins = said.unwrap_or(kind.is_some_and(|kind| kind == "llama"));
+    let id = model::number(content, "tokenizer.ggml.bos_token_id").ok().filter(|_| begins)?;
+    u32::try_from(id).ok()
+}
+
 /// The tokens after which a completion is over.
 fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
     let named = ["eos", "eot", "eom"]
@@ -171,7 +186,8 @@ fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
     ends
 }
 
-/// candle's errors carry a backtrace below their first line.
-fn first_line<E: std::fmt::Display>(error: &E) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// candle's errors carry backtraces and more below their first lines.
+fn one_line(error: anyhow::Error) -> anyhow::Error {
+    let first = error.chain().map(|cause| cause.to_string().lines().next().unwrap_or_default().to_owned());
+    anyhow!(first.collect::<Vec<_>>().join(": "))
 }

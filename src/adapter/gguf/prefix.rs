@@ -19,6 +19,7 @@ pub struct PrefixStates {
     /// Each continues the one before.
     kept: Vec<State>,
     last_prompt: Vec<u32>,
+    evaluated: usize,
 }
 
 struct State {
@@ -30,7 +31,12 @@ impl PrefixStates {
     /// `in_blocks` false evaluates every prompt whole.
     pub fn new(model: Model, in_blocks: bool) -> Self {
         let block = if in_blocks { BLOCK } else { usize::MAX };
-        Self { fresh: model, block, kept: Vec::new(), last_prompt: Vec::new() }
+        Self { fresh: model, block, kept: Vec::new(), last_prompt: Vec::new(), evaluated: 0 }
+    }
+
+    /// How many tokens of prompts have been evaluated.
+    pub fn evaluated(&self) -> usize {
+        self.evaluated
     }
 
     /// Evaluates a prompt: its state, and the logits that follow it. What it shares with the prompt before it and with
@@ -48,9 +54,11 @@ impl PrefixStates {
         if shared > self.kept.last().map_or(0, |state| state.tokens.len()) {
             let (tokens, mut model) = self.top();
             advance(&mut model, prompt.get(..shared).unwrap_or(prompt), tokens, self.block)?;
+            self.evaluated += shared - tokens;
             self.kept.push(State { tokens: prompt.get(..shared).unwrap_or(prompt).to_vec(), model });
         }
         let (tokens, mut model) = self.top();
+        self.evaluated += prompt.len() - tokens;
         let logits = advance(&mut model, prompt, tokens, self.block)?.context("a prompt without a last token")?;
         Ok((model, logits))
     }
