@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
@@ -32,7 +32,10 @@ impl ModelFolder {
         let explicit = setup.model.weights.as_deref();
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
-            WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),
+            WeightsSource::Given if explicit.is_none() => {
+                bail!("{}: no weights come with it: name a folder with --weights", setup.model.spec.id)
+            }
+            WeightsSource::Embedded(_) | WeightsSource::Given => Self::on_disk("", "", explicit, setup.hub),
             WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, setup.hub),
         }
     }

@@ -7,8 +7,11 @@ mod cache;
 mod folder;
 mod hub;
 pub mod language_model;
+pub mod onnx;
 mod oracle;
 mod pix2struct;
+#[cfg(feature = "onnx")]
+mod python_package;
 mod unichart;
 pub mod weights;
 
@@ -34,6 +37,16 @@ pub struct Identity {
     /// Everything that decides the answers (weights hash, prompt, preprocessing, generation), as ordered
     /// key-value pairs: written to the manifest, hashed into the fingerprint.
     pub settings: Vec<(String, String)>,
+}
+
+/// [`Identity::settings`] in the making.
+type Settings = Vec<(&'static str, String)>;
+
+impl Identity {
+    fn of(setup: &Setup<'_>, settings: Settings) -> Self {
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Self { id: setup.model.spec.id.clone(), settings }
+    }
 }
 
 /// One raw answer.
@@ -113,6 +126,8 @@ pub struct Overrides {
     pub header_font: Option<PathBuf>,
     pub max_patches: Option<usize>,
     pub max_new_tokens: Option<usize>,
+    /// ONNX Runtime's library.
+    pub onnxruntime: Option<PathBuf>,
 }
 
 /// Loads the train split when it is first needed.
@@ -143,6 +158,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(setup, pix2struct)?),
         Family::UniChart(unichart) => Box::new(unichart::UniChart::load(setup, unichart)?),
+        Family::Onnx(onnx) => onnx::build(setup, onnx)?,
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),

@@ -6,7 +6,7 @@ mod benchmark;
 pub mod names;
 
 pub use adapter::{
-    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, Pix2StructSpec, PromptStyle, ReaderSpec, UniChartSpec,
-    WeightsSource,
+    AdapterSpec, BLANK_PREFIX, Family, HeaderFontSource, OnnxSpec, Pix2StructSpec, PromptStyle, ReaderSpec,
+    UniChartSpec, WeightsSource,
 };
 pub use benchmark::{Benchmark, Format, Questions};

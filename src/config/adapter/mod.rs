@@ -2,6 +2,7 @@
 //!
 //! `family` says which of this module's files reads the rest.
 
+mod onnx;
 mod pix2struct;
 mod reader;
 mod unichart;
@@ -14,6 +15,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use onnx::OnnxSpec;
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
 pub use reader::{PromptStyle, ReaderSpec};
 pub use unichart::UniChartSpec;
@@ -44,6 +46,8 @@ pub enum Family {
     Pix2Struct(Pix2StructSpec),
     /// UniChart and every other Donut checkpoint that is prompted with the question.
     UniChart(UniChartSpec),
+    /// Either of the two as an ONNX export, run by ONNX Runtime.
+    Onnx(OnnxSpec),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -55,7 +59,7 @@ pub enum Family {
 impl Family {
     /// Whether it has a checkpoint, so that `--weights` can name another one.
     pub fn takes_weights(&self) -> bool {
-        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_))
+        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Onnx(_))
     }
 }
 
@@ -133,6 +137,7 @@ fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 enum WireFamily {
     Pix2struct,
     Unichart,
+    Onnx,
     Oracle,
     Majority,
     QuestionPrior,
@@ -152,6 +157,7 @@ impl WireFamily {
         Ok(match self {
             Self::Pix2struct => Family::Pix2Struct(wire::<pix2struct::Wire>(keys)?.validate()?),
             Self::Unichart => Family::UniChart(wire::<unichart::Wire>(keys)?.validate()?),
+            Self::Onnx => Family::Onnx(wire::<onnx::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,
