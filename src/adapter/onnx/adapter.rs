@@ -18,7 +18,7 @@ use crate::preprocess::{Patches, Pixels};
 /// # Errors
 /// Weights or an ONNX Runtime that cannot be found, or files that are not an export of a Pix2Struct or Donut.
 pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
-    let folder = ModelFolder::locate(setup, &spec.weights)?;
+    let folder = ModelFolder::locate_export(setup, &spec.weights, spec.quantized)?;
     let dir = folder.path();
     let open = || {
         let export = Export::open(dir, spec.quantized, setup.overrides.onnxruntime.as_deref())?;

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::adapter::cache::beside_weights;
 use crate::nn::files_sha256;
 
 const QUANTIZED: &str = "_quantized";
 /// Where exports lie in a repository: at its top, or beside other formats.
 const FOLDERS: [&str; 2] = ["", "onnx/"];
+
+/// What a graph's name is followed by in that of the file with its weights.
+const DATA: [&str; 2] = ["_data", ".data"];
 
 /// The decoder's graphs: `F` is a file's name, or what was made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,27 +39,24 @@ impl Graphs {
     /// # Errors
     /// Names what is missing.
     pub fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
-        let precisions: &[&str] = if quantized { &[QUANTIZED] } else { &["", QUANTIZED] };
-        for precision in precisions {
-            for folder in FOLDERS {
-                let found = |stem: &str| {
-                    let name = format!("{folder}{stem}{precision}.onnx");
-                    has(&name).then_some(name)
-                };
-                let pair = || Some((found("decoder_model")?, found("decoder_with_past_model")));
-                let decoders = found("decoder_model_merged").map(Decoders::Merged).or_else(|| {
-                    pair().map(|(first, next)| match next {
-                        Some(next) => Decoders::Pair { first, next },
-                        None => Decoders::Whole(first),
-                    })
-                });
-                if let (Some(encoder), Some(decoders)) = (found("encoder_model"), decoders) {
-                    return Ok(Self { encoder, decoders, quantized: !precision.is_empty() });
-                }
-            }
-        }
-        let ending = if quantized { QUANTIZED } else { "" };
-        Err(format!("encoder_model{ending}.onnx with decoder_model_merged{ending}.onnx or decoder_model{ending}.onnx"))
+        let plain = if quantized { None } else { Self::of(has, "") };
+        plain.or_else(|| Self::of(has, QUANTIZED)).ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
+    }
+
+    fn of(has: &dyn Fn(&str) -> bool, precision: &str) -> Option<Self> {
+        FOLDERS.iter().find_map(|folder| {
+            let found = |stem: &str| {
+                let name = format!("{folder}{stem}{precision}.onnx");
+                has(&name).then_some(name)
+            };
+            let apart = |first| match found("decoder_with_past_model") {
+                Some(next) => Decoders::Pair { first, next },
+                None => Decoders::Whole(first),
+            };
+            let merged = found("decoder_model_merged").map(Decoders::Merged);
+            let decoders = merged.or_else(|| found("decoder_model").map(apart))?;
+            Some(Self { encoder: found("encoder_model")?, decoders, quantized: !precision.is_empty() })
+        })
     }
 
     /// As [`Self::choose`], of a folder.
@@ -92,13 +93,34 @@ impl Graphs {
         for entry in std::fs::read_dir(&folder).with_context(unreadable)? {
             let path = entry.with_context(unreadable)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.contains(".onnx_data") || name.contains(".onnx.data") {
+            if DATA.iter().any(|ending| name.contains(&format!(".onnx{ending}"))) {
                 files.push(path);
             }
         }
         files.push(dir.join("config.json"));
         files_sha256(files)
     }
+}
+
+fn lacks(precision: &str) -> String {
+    format!("encoder_model{precision}.onnx with decoder_model_merged{precision}.onnx or decoder_model{precision}.onnx")
+}
+
+/// The files of an export in a repository that `has` them. Plain or quantized is not left to what there is: it would depend
+/// on what of a repository was downloaded before.
+///
+/// # Errors
+/// Names what is required and not there.
+pub(in crate::adapter) fn needed(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Vec<String>, String> {
+    let mut files = beside_weights(has)?;
+    let precision = if quantized { QUANTIZED } else { "" };
+    let graphs = Graphs::of(has, precision).ok_or_else(|| lacks(precision))?;
+    for graph in graphs.names() {
+        // The weights first: a graph tells that the others are there.
+        files.extend(DATA.iter().map(|ending| format!("{graph}{ending}")).filter(|name| has(name)));
+        files.push(graph.to_owned());
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(super) use adapter::build;
 pub use decoder::{Encoded, State};
 #[cfg(feature = "onnx")]
 pub use export::Export;
+#[cfg(feature = "onnx")]
+pub(super) use files::needed;
 
 /// What there is without the feature.
 ///

@@ -197,4 +197,23 @@ mod tests {
         let error = AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"b\"\n")).unwrap_err();
         assert_eq!(format!("{error:#}"), "`weights.repo` must be OWNER/NAME, not `b`");
     }
+
+    #[test]
+    fn an_export_is_asked_in_the_keys_of_its_architecture() {
+        let head = "family = \"onnx\"\ntitle = \"\"\nsource = \"\"\n";
+        let keys = "[pix2struct.generation]\nmax_new_tokens = 8\n";
+        let spec = AdapterSpec::parse("x", &format!("{head}quantized = true\n[weights]\nrepo = \"a/b\"\n{keys}"));
+        let Family::Onnx(spec) = spec.unwrap().family else { panic!("another family") };
+        assert_eq!((spec.quantized, &spec.weights), (true, &spec.pix2struct.as_ref().unwrap().weights));
+        let message = |keys: &str| format!("{:#}", AdapterSpec::parse("x", &format!("{head}{keys}")).unwrap_err());
+        assert_eq!(message(""), "missing table `[pix2struct]` or `[unichart]`");
+        assert_eq!(
+            message(&format!("{keys}[pix2struct.weights]\nrepo = \"a/b\"\n")),
+            "`[pix2struct]`: unexpected table `weights`"
+        );
+        assert_eq!(
+            message(&format!("{keys}[weights]\nembedded = \"a\"\n")),
+            "`weights.embedded`: no export is embedded"
+        );
+    }
 }
