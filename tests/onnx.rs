@@ -269,6 +269,9 @@ fn a_missing_or_broken_library_is_told_in_one_line() -> Result<()> {
     let file = dir.path().join("config.json");
     let line = refused(start(&["--onnxruntime", file.to_str().unwrap()]));
     assert!(line.contains("cannot load ONNX Runtime: ") && line.contains("config.json"), "{line}");
+    let mut nothing = Command::new(env!("CARGO_BIN_EXE_chartbench"));
+    nothing.args(["run", "--adapters", "onnx", "--results"]).arg(dir.path().join("results"));
+    assert_eq!(refused(nothing), "error: onnx: no weights come with it: name a folder with --weights");
     let line = refused(start(&["--max-patches", "30"]));
     assert!(line.ends_with("this export takes 24 patches, not 30: use --max-patches 24"), "{line}");
     fs::write(dir.path().join("decoder_model_merged.onnx"), "no graph")?;

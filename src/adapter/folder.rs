@@ -51,7 +51,7 @@ impl ModelFolder {
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
             WeightsSource::Given if explicit.is_none() => {
-                bail!("{}: no weights come with it: name a folder with --weights", setup.model.spec.id)
+                bail!("no weights come with it: name a folder with --weights")
             }
             WeightsSource::Embedded(_) | WeightsSource::Given => Self::on_disk("", "", explicit, locate),
             WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, locate),

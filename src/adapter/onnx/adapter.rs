@@ -18,6 +18,7 @@ use crate::preprocess::{Patches, Pixels};
 /// # Errors
 /// Weights or an ONNX Runtime that cannot be found, or files that are not an export of a Pix2Struct or Donut.
 pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
+    ensure!(setup.device.is_cpu(), "ONNX exports run on the CPU: leave out --device");
     let folder = ModelFolder::locate_export(setup, &spec.weights, spec.quantized)?;
     let dir = folder.path();
     let open = || {
@@ -30,8 +31,7 @@ pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Bo
         ];
         Ok((export, settings))
     };
-    let lacks =
-        |table: &str| format!("{}: an export of this architecture needs the table `[{table}]`", setup.model.spec.id);
+    let lacks = |table: &str| format!("an export of this architecture needs the table `[{table}]`");
     match model_type(dir)?.as_str() {
         "pix2struct" => {
             let keys = spec.pix2struct.as_ref().with_context(|| lacks("pix2struct"))?;

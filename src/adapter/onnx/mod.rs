@@ -33,6 +33,6 @@ pub(super) use files::needed;
 /// # Errors
 /// Always.
 #[cfg(not(feature = "onnx"))]
-pub(super) fn build(setup: &super::Setup<'_>, _: &crate::config::OnnxSpec) -> anyhow::Result<Box<dyn super::Adapter>> {
-    anyhow::bail!("{}: this build has no ONNX Runtime support: build with --features onnx", setup.model.spec.id)
+pub(super) fn build(_: &super::Setup<'_>, _: &crate::config::OnnxSpec) -> anyhow::Result<Box<dyn super::Adapter>> {
+    anyhow::bail!("this build has no ONNX Runtime support: build with --features onnx")
 }
