@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+#[cfg(feature = "onnx")]
+use chartbench::adapter::weights::locate_export;
 use chartbench::adapter::weights::{HubOptions, locate};
 use sha1::Digest;
 use tempfile::TempDir;
@@ -372,4 +374,30 @@ fn locate_as_the_environment_says() {
         Ok(folder) => println!("found {}", folder.display()),
         Err(error) => println!("{error:#}"),
     }
+}
+
+/// Graphs in a folder of their own, with the weights that lie beside one of them; the others stay where they are.
+#[cfg(feature = "onnx")]
+#[test]
+fn exports_are_downloaded_with_their_graphs() {
+    let graphs = [
+        "onnx/decoder_model.onnx",
+        "onnx/decoder_model_merged.onnx",
+        "onnx/decoder_model_merged.onnx_data",
+        "onnx/encoder_model.onnx",
+        "onnx/encoder_model_quantized.onnx",
+    ];
+    let (cache, hub) =
+        (tempfile::tempdir().unwrap(), Hub::start(repository(&[&SMALL[..], &graphs].concat()), Fault::None));
+    let snapshot = locate_export(REPO, "main", None, &hub.options(&cache), false).unwrap();
+    let mut names = SMALL.map(str::to_owned).to_vec();
+    names.extend([graphs[1], graphs[2], graphs[3]].map(str::to_owned));
+    names.sort();
+    assert_eq!(tree(&snapshot), names);
+    assert_eq!(std::fs::read(snapshot.join(graphs[2])).unwrap(), repository(&graphs)[graphs[2]]);
+    let requests = hub.requests();
+    assert_eq!(locate_export(REPO, "main", None, &hub.options(&cache), false).unwrap(), snapshot);
+    assert_eq!(hub.requests(), requests);
+    let error = locate_export(REPO, "main", None, &hub.options(&cache), true).unwrap_err();
+    assert!(format!("{error:#}").contains("has no encoder_model_quantized.onnx with "), "{error:#}");
 }

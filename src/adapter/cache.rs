@@ -69,32 +69,46 @@ pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// Files read when they are there.
 const OPTIONAL: [&str; 4] =
     ["added_tokens.json", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"];
-/// Files that must be there, any one of each line; the first there is taken.
-const REQUIRED: [&[&str]; 4] =
-    [&["config.json"], &["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"], &WEIGHTS];
+/// Files that must be there beside the weights, any one of each line; the first there is taken.
+const REQUIRED: [&[&str]; 3] =
+    [&["config.json"], &["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"]];
+
+/// Which files are needed of a repository that has some; else what it lacks.
+pub(super) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
 
 /// The files of a model that `has` them, shards of the weights aside.
 ///
 /// # Errors
 /// Names the first file that is required and not there.
-pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<&'static str>, String> {
-    let mut files = Vec::new();
-    for choices in REQUIRED {
-        let found = choices.iter().find(|name| has(name));
-        files.push(*found.ok_or_else(|| choices.join(" or "))?);
-    }
-    files.extend(OPTIONAL.iter().filter(|name| has(name)));
+pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+    let mut files = beside_weights(has)?;
+    let weights = WEIGHTS.iter().find(|name| has(name));
+    files.push((*weights.ok_or_else(|| WEIGHTS.join(" or "))?).to_owned());
     Ok(files)
 }
 
-/// What a model folder lacks, if anything.
-pub(super) fn missing(folder: &Path) -> Option<String> {
+/// The files of a model but its weights.
+///
+/// # Errors
+/// As [`needed`].
+pub(super) fn beside_weights(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+    let mut files = Vec::new();
+    for choices in REQUIRED {
+        let found = choices.iter().find(|name| has(name));
+        files.push((*found.ok_or_else(|| choices.join(" or "))?).to_owned());
+    }
+    files.extend(OPTIONAL.iter().filter(|name| has(name)).map(|&name| name.to_owned()));
+    Ok(files)
+}
+
+/// What a model folder lacks of what is needed, if anything.
+pub(super) fn missing(folder: &Path, needed: Needed<'_>) -> Option<String> {
     let has = |name: &str| folder.join(name).is_file();
     let files = match needed(&has) {
         Ok(files) => files,
         Err(missing) => return Some(missing),
     };
-    if !files.contains(&INDEX) {
+    if !files.iter().any(|name| name == INDEX) {
         return None;
     }
     match shards(&folder.join(INDEX)) {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
-use super::{HubOptions, Setup, weights};
+use super::{Setup, weights};
 use crate::config::WeightsSource;
 
 static EMBEDDED: [(&str, Dir<'_>); 3] = [
@@ -21,6 +21,9 @@ pub(super) struct ModelFolder {
     origin: String,
 }
 
+/// Finds the folder of a repository at a revision, or the explicit one.
+type Locate<'a> = &'a dyn Fn(&str, &str, Option<&Path>) -> Result<PathBuf>;
+
 enum Location {
     OnDisk(PathBuf),
     /// An embedded checkpoint, unpacked for as long as it is being loaded.
@@ -33,16 +36,34 @@ impl ModelFolder {
     /// # Errors
     /// As [`weights::locate`].
     pub(super) fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
+        Self::find(setup, source, &|repo, revision, explicit| weights::locate(repo, revision, explicit, setup.hub))
+    }
+
+    /// As [`Self::locate`], of an ONNX export.
+    ///
+    /// # Errors
+    /// As [`weights::locate_export`].
+    #[cfg(feature = "onnx")]
+    pub(super) fn locate_export(setup: &Setup<'_>, source: &WeightsSource, quantized: bool) -> Result<Self> {
+        Self::find(setup, source, &|repo, revision, explicit| {
+            weights::locate_export(repo, revision, explicit, setup.hub, quantized)
+        })
+    }
+
+    fn find(setup: &Setup<'_>, source: &WeightsSource, locate: Locate<'_>) -> Result<Self> {
         let explicit = setup.model.weights.as_deref();
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
-            WeightsSource::Embedded(_) => Self::on_disk("", "", explicit, setup.hub),
-            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, setup.hub),
+            WeightsSource::Given if explicit.is_none() => {
+                bail!("no weights come with it: name a folder with --weights")
+            }
+            WeightsSource::Embedded(_) | WeightsSource::Given => Self::on_disk("", "", explicit, locate),
+            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, locate),
         }
     }
 
-    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, hub: &HubOptions) -> Result<Self> {
-        let path = weights::locate(repo, revision, explicit, hub)?;
+    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, locate: Locate<'_>) -> Result<Self> {
+        let path = locate(repo, revision, explicit)?;
         // A path says nothing of what lies there, and differs from machine to machine: the hash tells it.
         let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
         Ok(Self { location: Location::OnDisk(path), origin })

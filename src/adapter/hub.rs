@@ -15,10 +15,7 @@ use hf_hub::{HFClient, HFError, HFRepositorySync};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::cache::{Cached, HubOptions, INDEX, shards};
-
-/// Which files are wanted of a repository that has some; else what it lacks.
-pub(super) type Choice<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
+use super::cache::{Cached, HubOptions, INDEX, Needed, shards};
 
 /// Fetches what the cache lacks of the files that `choose` wants of `repo` at `revision`; the snapshot's folder.
 ///
@@ -29,7 +26,7 @@ pub(super) fn download(
     revision: &str,
     cached: &Cached,
     options: &HubOptions,
-    choose: Choice<'_>,
+    choose: Needed<'_>,
 ) -> Result<PathBuf> {
     let disk = |error| on_disk(error, &cached.folder);
     fs::create_dir_all(&cached.folder).map_err(disk)?;
@@ -127,7 +124,9 @@ impl Session<'_> {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            match std::os::unix::fs::symlink(Path::new("../../blobs").join(checksum), place) {
+            let depth = place.strip_prefix(&self.cached.folder).map_or(0, |inside| inside.components().count());
+            let up = Path::new("..").components().cycle().take(depth.saturating_sub(1)).collect::<PathBuf>();
+            match std::os::unix::fs::symlink(up.join("blobs").join(checksum), place) {
                 // Another process fetched the same file meanwhile.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
                 linked => linked,

@@ -9,9 +9,12 @@ mod folder;
 pub mod gguf;
 mod hub;
 pub mod language_model;
+pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
+#[cfg(feature = "onnx")]
+mod python_package;
 pub mod table_qa;
 mod unichart;
 pub mod weights;
@@ -40,6 +43,16 @@ pub struct Identity {
     /// Everything that decides the answers (weights hash, prompt, preprocessing, generation), as ordered
     /// key-value pairs: written to the manifest, hashed into the fingerprint.
     pub settings: Vec<(String, String)>,
+}
+
+/// [`Identity::settings`] in the making.
+type Settings = Vec<(&'static str, String)>;
+
+impl Identity {
+    fn of(setup: &Setup<'_>, settings: Settings) -> Self {
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Self { id: setup.model.spec.id.clone(), settings }
+    }
 }
 
 /// One raw answer.
@@ -131,6 +144,8 @@ pub struct Overrides {
     pub header_font: Option<PathBuf>,
     pub max_patches: Option<usize>,
     pub max_new_tokens: Option<usize>,
+    /// ONNX Runtime's library.
+    pub onnxruntime: Option<PathBuf>,
 }
 
 /// Loads the train split when it is first needed.
@@ -170,6 +185,7 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
         Family::Gguf(_) => {
             bail!("it reads tables and sees no charts: name what reads them with it (TABLES+{})", spec.id)
         }
+        Family::Onnx(onnx) => onnx::build(model, onnx)?,
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
         Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
         Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),

@@ -8,36 +8,92 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
 use super::folder::ModelFolder;
-use super::{Adapter, Answer, Failure, Identity, Setup, chart_image, weights};
+use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Checkpoint, weights_sha256};
-use crate::preprocess::{HeaderFont, Processor};
+use crate::preprocess::{HeaderFont, Patches, Processor};
 use crate::sample::{AnswerType, ChartQuestions, Question};
 
 /// The hub file in which the reference implementation draws its headers.
 const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
 
+/// What computes: the model, or an export of it.
+pub(super) trait Network {
+    /// A chart under its question, encoded.
+    type Encoded: Clone;
+
+    /// Encodes the patches of one image.
+    fn encode(&self, patches: Patches) -> Result<Self::Encoded>;
+
+    /// Answers greedily: the new token ids of each image, the end token included where it was reached.
+    fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Vec<u32>>>;
+}
+
+/// The model in candle.
+pub(super) struct Candle {
+    model: Model,
+    device: Device,
+}
+
+impl Network for Candle {
+    type Encoded = Tensor;
+
+    fn encode(&self, patches: Patches) -> Result<Tensor> {
+        let rows = patches.rows * patches.cols;
+        let width = patches.data.len() / rows;
+        self.model.encode(&Tensor::from_vec(patches.data, (rows, width), &self.device)?)
+    }
+
+    fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+        self.model.greedy(encoded, max_new_tokens)
+    }
+}
+
 /// A loaded Pix2Struct with its processor and tokenizer.
-pub struct Pix2Struct {
+pub(super) struct Pix2Struct<N> {
     identity: Identity,
     processor: Processor,
     tokenizer: Tokenizer,
-    model: Model,
-    device: Device,
+    network: N,
     max_new_tokens: usize,
     table_prompt: Option<String>,
 }
 
-impl Pix2Struct {
+impl Pix2Struct<Candle> {
     /// Finds and loads the checkpoint.
     ///
     /// # Errors
     /// Weights that cannot be found, or files that are not those of a Pix2Struct.
-    pub fn load(setup: &Setup<'_>, spec: &Pix2StructSpec) -> Result<Self> {
+    pub(super) fn load(setup: &Setup<'_>, spec: &Pix2StructSpec) -> Result<Self> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
+        Self::assemble(setup, spec, dir, |config, _| {
+            let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
+            let settings = vec![
+                ("family", "pix2struct".to_owned()),
+                ("weights", folder.origin().to_owned()),
+                ("weights_sha256", weights_sha256(dir)?),
+                ("dtype", "f32".to_owned()),
+            ];
+            Ok((Candle { model, device: setup.device.clone() }, settings))
+        })
+    }
+}
+
+impl<N: Network> Pix2Struct<N> {
+    /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
+    /// the checkpoint in `dir`.
+    ///
+    /// # Errors
+    /// Files that are not those of a Pix2Struct, and what `load` refuses.
+    pub(super) fn assemble(
+        setup: &Setup<'_>,
+        spec: &Pix2StructSpec,
+        dir: &Path,
+        load: impl FnOnce(&Config, &Processor) -> Result<(N, Settings)>,
+    ) -> Result<Self> {
         let config = Config::read(dir)?;
         let mut processor = processor(dir)?.with_font(header_font(setup, spec.header_font)?);
         processor = processor.with_positions(config.vision_config.seq_len);
@@ -46,28 +102,23 @@ impl Pix2Struct {
         }
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
-        let model = Model::load(&config, &Checkpoint::open(dir)?, setup.device)?;
+        let (network, mut settings) = load(&config, &processor)?;
         let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
-        let settings = [
-            ("family", "pix2struct".to_owned()),
-            ("weights", folder.origin().to_owned()),
-            ("weights_sha256", weights_sha256(dir)?),
-            ("dtype", "f32".to_owned()),
+        settings.extend([
             ("prompt", spec.table_prompt.clone().unwrap_or_else(|| "the question".to_owned()) + " as header text"),
             ("header_font", processor.font().name().to_owned()),
             ("header_font_sha256", processor.font().sha256().to_owned()),
             ("max_patches", processor.max_patches().to_string()),
             ("decoding", "greedy".to_owned()),
             ("max_new_tokens", max_new_tokens.to_string()),
-        ];
-        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let identity = Identity { id: setup.model.spec.id.clone(), settings };
-        let (device, table_prompt) = (setup.device.clone(), spec.table_prompt.clone());
-        Ok(Self { identity, processor, tokenizer, model, device, max_new_tokens, table_prompt })
+        ]);
+        let identity = Identity::of(setup, settings);
+        let table_prompt = spec.table_prompt.clone();
+        Ok(Self { identity, processor, tokenizer, network, max_new_tokens, table_prompt })
     }
 
     /// Encodes one chart under each of its questions; the image is decoded once.
-    fn encode(&self, entry: &ChartQuestions) -> Vec<Result<Tensor>> {
+    fn encode(&self, entry: &ChartQuestions) -> Vec<Result<N::Encoded>> {
         let image = chart_image(&entry.chart);
         let encode = |question: &Question| {
             let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
@@ -75,9 +126,7 @@ impl Pix2Struct {
                 .processor
                 .patches(image, Some(self.header(question)?))
                 .with_context(|| format!("image {}", entry.chart.image_name()))?;
-            let width = patches.data.len() / (patches.rows * patches.cols);
-            let shape = (patches.rows * patches.cols, width);
-            self.model.encode(&Tensor::from_vec(patches.data, shape, &self.device)?)
+            self.network.encode(patches)
         };
         entry.questions.iter().map(encode).collect()
     }
@@ -100,17 +149,18 @@ impl Pix2Struct {
     }
 }
 
-impl Adapter for Pix2Struct {
+impl<N: Network> Adapter for Pix2Struct<N> {
     fn identity(&self) -> &Identity {
         &self.identity
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let encoded: Vec<Vec<Result<Tensor>>> = work.iter().map(|entry| self.encode(entry)).collect();
-        let good: Vec<Tensor> = encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
-        let generated = self.model.greedy(&good, self.max_new_tokens);
+        let encoded: Vec<Vec<Result<N::Encoded>>> = work.iter().map(|entry| self.encode(entry)).collect();
+        let good: Vec<N::Encoded> =
+            encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
+        let generated = self.network.greedy(&good, self.max_new_tokens);
         let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
-        let mut answer = |encoded: Result<Tensor>| {
+        let mut answer = |encoded: Result<N::Encoded>| {
             encoded?;
             match &mut generated {
                 Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")?),

@@ -1,50 +1,116 @@
 //! UniChart and every other Donut checkpoint (arXiv:2305.14761): the chart is encoded once, its questions are the decoder's
 //! prompts, and the answer is what the best beam wrote behind the prompt.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
 use super::folder::ModelFolder;
-use super::{Adapter, Answer, Failure, Identity, Setup, chart_image};
+use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
 use crate::nn::donut::{Config, Image, Model};
 use crate::nn::generation::{BeamSearch, EarlyStopping, Limits};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Checkpoint, weights_sha256};
-use crate::preprocess::DonutProcessor;
+use crate::preprocess::{DonutProcessor, Pixels};
 use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 
 /// What the reference takes out of a decoded sequence before it cuts the answer.
 const REMOVED: [&str; 2] = ["</s>", "<pad>"];
 
+/// What computes: the model, or an export of it.
+pub(super) trait Network {
+    /// A chart, encoded.
+    type Image: Clone;
+
+    /// Encodes the pixels of one image.
+    fn image(&self, pixels: Pixels) -> Result<Self::Image>;
+
+    /// The new token ids of each question, prompted by its tokens: those of the best of `beams`, else the greedy ones.
+    fn generate(
+        &self,
+        questions: &[(&Self::Image, Vec<u32>)],
+        beams: Option<&BeamSearch>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<u32>>>;
+}
+
+/// The model in candle.
+pub(super) struct Candle {
+    model: Model,
+    device: Device,
+}
+
+impl Network for Candle {
+    type Image = Image;
+
+    fn image(&self, pixels: Pixels) -> Result<Image> {
+        let pixels = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
+        self.model.image(&self.model.encode(&pixels)?)
+    }
+
+    fn generate(
+        &self,
+        questions: &[(&Image, Vec<u32>)],
+        beams: Option<&BeamSearch>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<u32>>> {
+        self.model.generate(questions, beams, limits)
+    }
+}
+
 /// A loaded Donut with its processor and tokenizer.
-pub struct UniChart {
+pub(super) struct UniChart<N: Network> {
     identity: Identity,
     spec: UniChartSpec,
     processor: DonutProcessor,
     tokenizer: Tokenizer,
-    model: Model,
-    device: Device,
+    network: N,
     limits: Limits,
     /// The chart encoded last, by its id: calls may cut a chart's questions apart.
-    last: Option<(String, Image)>,
+    last: Option<(String, N::Image)>,
 }
 
-impl UniChart {
+impl UniChart<Candle> {
     /// Finds and loads the checkpoint.
     ///
     /// # Errors
     /// Weights that cannot be found, or files that are not those of a Donut.
-    pub fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Self> {
+    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Self> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
+        Self::assemble(setup, spec, dir, |config| {
+            let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
+            let settings = vec![
+                ("family", "unichart".to_owned()),
+                ("weights", folder.origin().to_owned()),
+                ("weights_sha256", weights_sha256(dir)?),
+                ("dtype", "f32".to_owned()),
+            ];
+            Ok((Candle { model, device: setup.device.clone() }, settings))
+        })
+    }
+}
+
+impl<N: Network> UniChart<N> {
+    /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
+    /// the checkpoint in `dir`.
+    ///
+    /// # Errors
+    /// Files that are not those of a Donut, and what `load` refuses.
+    pub(super) fn assemble(
+        setup: &Setup<'_>,
+        spec: &UniChartSpec,
+        dir: &Path,
+        load: impl FnOnce(&Config) -> Result<(N, Settings)>,
+    ) -> Result<Self> {
         let config = Config::read(dir)?;
         let processor = DonutProcessor::load(&dir.join("preprocessor_config.json"))?;
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
-        let model = Model::load(&config, &Checkpoint::open(dir)?, setup.device)?;
+        let (network, mut settings) = load(&config)?;
         let bad_words = spec.bad_words.iter().map(|word| Ok(vec![tokenizer.id(word)?]));
         let limits = Limits {
             eos: config.generation.eos.clone(),
@@ -53,13 +119,13 @@ impl UniChart {
             bad_words: bad_words.collect::<Result<_>>()?,
             forced_eos: config.generation.forced_eos,
         };
-        let identity = identity(setup, spec, &folder, &processor, &limits)?;
-        let (spec, device) = (spec.clone(), setup.device.clone());
-        Ok(Self { identity, spec, processor, tokenizer, model, device, limits, last: None })
+        settings.extend(self::settings(spec, &processor, &limits));
+        let (identity, spec) = (Identity::of(setup, settings), spec.clone());
+        Ok(Self { identity, spec, processor, tokenizer, network, limits, last: None })
     }
 
     /// The chart as the decoder sees it.
-    fn image(&mut self, chart: &Chart) -> Result<Image> {
+    fn image(&mut self, chart: &Chart) -> Result<N::Image> {
         if let Some((id, image)) = &self.last
             && *id == chart.id
         {
@@ -67,8 +133,7 @@ impl UniChart {
         }
         let pixels = self.processor.pixels(&chart_image(chart)?);
         let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
-        let pixels = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
-        let image = self.model.image(&self.model.encode(&pixels)?)?;
+        let image = self.network.image(pixels)?;
         self.last = Some((chart.id.clone(), image.clone()));
         Ok(image)
     }
@@ -93,11 +158,11 @@ impl UniChart {
         Ok(tokens)
     }
 
-    fn generate(&self, prompts: &[(Image, Vec<u32>)]) -> Result<Vec<Vec<u32>>> {
+    fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Vec<u32>>> {
         let search = BeamSearch { beams: self.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
-        let questions: Vec<(&Image, Vec<u32>)> =
+        let questions: Vec<(&N::Image, Vec<u32>)> =
             prompts.iter().map(|(image, tokens)| (image, tokens.clone())).collect();
-        self.model.generate(&questions, (search.beams > 1).then_some(&search), &self.limits)
+        self.network.generate(&questions, (search.beams > 1).then_some(&search), &self.limits)
     }
 
     /// What stands behind the marker in the whole sequence, prompt and answer, as the reference cuts it.
@@ -111,7 +176,7 @@ impl UniChart {
     }
 }
 
-impl Adapter for UniChart {
+impl<N: Network> Adapter for UniChart<N> {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -122,7 +187,7 @@ impl Adapter for UniChart {
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let mut prompts: Vec<(Image, Vec<u32>)> = Vec::new();
+        let mut prompts: Vec<(N::Image, Vec<u32>)> = Vec::new();
         let mut places: Vec<Vec<Result<usize, Arc<anyhow::Error>>>> = Vec::new();
         for entry in work {
             let image = self.image(&entry.chart).map_err(Arc::new);
@@ -145,13 +210,8 @@ impl Adapter for UniChart {
     }
 }
 
-fn identity(
-    setup: &Setup<'_>,
-    spec: &UniChartSpec,
-    folder: &ModelFolder,
-    processor: &DonutProcessor,
-    limits: &Limits,
-) -> Result<Identity> {
+/// The part of the identity that is the same whatever computes.
+fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &Limits) -> Settings {
     let (before, after) = &spec.question_prompt;
     let (height, width) = processor.size();
     let decoding = match spec.beams {
@@ -162,11 +222,7 @@ fn identity(
         usize::MAX => "as many as the decoder has positions".to_owned(),
         tokens => tokens.to_string(),
     };
-    let settings = [
-        ("family", "unichart".to_owned()),
-        ("weights", folder.origin().to_owned()),
-        ("weights_sha256", weights_sha256(folder.path())?),
-        ("dtype", "f32".to_owned()),
+    vec![
         ("prompt", format!("{before}{{question}}{after}")),
         ("table_prompt", spec.table_prompt.clone().unwrap_or_default()),
         ("answer_after", spec.answer_after.clone()),
@@ -174,7 +230,5 @@ fn identity(
         ("decoding", decoding),
         ("bad_words", spec.bad_words.join(" ")),
         ("max_new_tokens", longest),
-    ];
-    let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    Ok(Identity { id: setup.model.spec.id.clone(), settings })
+    ]
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 pub use super::cache::HubOptions;
-use super::cache::{Cached, is_relative, is_repo, missing, needed};
+use super::cache::{Cached, Needed, is_relative, is_repo, missing, needed};
 use super::hub;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
@@ -19,6 +19,31 @@ use super::hub;
 /// unknown or gated repository, one without the needed files, a hub that is down, a broken or changed download, a full
 /// disk. A failed download leaves the files that came whole and nothing half-written.
 pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &HubOptions) -> Result<PathBuf> {
+    locate_files(repo, revision, explicit, options, &needed)
+}
+
+/// As [`locate`], the graphs of an ONNX export in the place of the weights: plain ones, or `quantized` ones.
+///
+/// # Errors
+/// As [`locate`].
+#[cfg(feature = "onnx")]
+pub fn locate_export(
+    repo: &str,
+    revision: &str,
+    explicit: Option<&Path>,
+    options: &HubOptions,
+    quantized: bool,
+) -> Result<PathBuf> {
+    locate_files(repo, revision, explicit, options, &|has| super::onnx::needed(has, quantized))
+}
+
+fn locate_files(
+    repo: &str,
+    revision: &str,
+    explicit: Option<&Path>,
+    options: &HubOptions,
+    needed: Needed<'_>,
+) -> Result<PathBuf> {
     if let Some(folder) = explicit {
         ensure!(folder.is_dir(), "--weights {}: no such folder", folder.display());
         ensure!(
@@ -34,7 +59,7 @@ pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &Hub
     let snapshot = cached.commit(revision).map(|commit| cached.snapshot(&commit));
     let missing = match &snapshot {
         None => "no copy".to_owned(),
-        Some(snapshot) => match missing(snapshot) {
+        Some(snapshot) => match missing(snapshot, needed) {
             None => return Ok(snapshot.clone()),
             Some(missing) => format!("a copy without {missing}"),
         },
@@ -47,8 +72,7 @@ pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &Hub
         );
     }
     hub::download(repo, revision, &cached, options, &|has| {
-        let files = needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))?;
-        Ok(files.into_iter().map(str::to_owned).collect())
+        needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))
     })
 }
 
@@ -72,5 +96,5 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
 /// Whether the cache holds everything [`locate`] needs of a model.
 pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
     let cached = Cached::of(repo, options);
-    cached.commit(revision).is_some_and(|commit| missing(&cached.snapshot(&commit)).is_none())
+    cached.commit(revision).is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
 }

@@ -63,6 +63,7 @@ fn adapters(args: &Args) -> Result<Table> {
                 GgufSource::PythonPackage { module, .. } => format!("Python package {}", module.replace('_', "-")),
                 GgufSource::Hub { repo, .. } => repo.clone(),
             },
+            Family::Onnx(model) => told(&model.weights, &hub),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]
@@ -73,6 +74,7 @@ fn adapters(args: &Args) -> Result<Table> {
 /// Where a checkpoint is, or would come from.
 fn told(weights: &WeightsSource, hub: &HubOptions) -> String {
     match weights {
+        WeightsSource::Given => "named by --weights".to_owned(),
         WeightsSource::Embedded(_) => "embedded".to_owned(),
         WeightsSource::Hub { repo, revision } if is_cached(repo, revision, hub) => format!("{repo} (cached)"),
         WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),

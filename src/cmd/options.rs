@@ -32,6 +32,9 @@ pub struct AdapterArgs {
     /// Longest answer in tokens
     #[arg(long, value_name = "N", value_parser = positive)]
     pub max_new_tokens: Option<usize>,
+    /// ONNX Runtime's library, for ONNX exports [default: ORT_DYLIB_PATH, else the Python package onnxruntime's]
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
     /// Threads to compute with [default: all cores]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -115,6 +118,7 @@ impl AdapterArgs {
                 header_font: self.header_font.clone(),
                 max_patches: self.max_patches,
                 max_new_tokens: self.max_new_tokens,
+                onnxruntime: self.onnxruntime.clone(),
             };
             requested.push(Requested { name, model, reader, blank, overrides });
         }

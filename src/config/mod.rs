@@ -7,7 +7,7 @@ pub mod names;
 
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, GgufSource, GgufSpec,
-    HeaderFontSource, Limits, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec, WeightsSource,
-    base_url,
+    HeaderFontSource, Limits, OnnxSpec, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec,
+    WeightsSource, base_url,
 };
 pub use benchmark::{Ask, Benchmark, Format, Questions};

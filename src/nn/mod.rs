@@ -17,4 +17,4 @@ pub mod ops;
 pub mod pix2struct;
 pub mod tokenizer;
 
-pub use loading::{Checkpoint, file_sha256, weights_sha256};
+pub use loading::{Checkpoint, file_sha256, files_sha256, weights_sha256};

@@ -4,6 +4,7 @@
 
 mod chat;
 mod gguf;
+mod onnx;
 mod pix2struct;
 mod process;
 mod reader;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Limits, Price, base_url};
 pub use gguf::{GgufSource, GgufSpec};
+pub use onnx::OnnxSpec;
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
 pub use process::ProcessSpec;
 pub use reader::{PromptStyle, ReaderSpec};
@@ -57,6 +59,8 @@ pub enum Family {
     Process(ProcessSpec),
     /// A quantised language model in this process, which answers from tables.
     Gguf(GgufSpec),
+    /// Either of the two as an ONNX export, run by ONNX Runtime.
+    Onnx(OnnxSpec),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -68,7 +72,7 @@ pub enum Family {
 impl Family {
     /// Whether it has a checkpoint, so that `--weights` can name another one.
     pub fn takes_weights(&self) -> bool {
-        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Gguf(_))
+        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Onnx(_) | Self::Gguf(_))
     }
 }
 
@@ -153,6 +157,7 @@ enum WireFamily {
     Chat,
     Process,
     Gguf,
+    Onnx,
     Oracle,
     Majority,
     QuestionPrior,
@@ -175,6 +180,7 @@ impl WireFamily {
             Self::Chat => Family::Chat(Box::new(wire::<chat::Wire>(keys)?.validate()?)),
             Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
             Self::Gguf => Family::Gguf(wire::<gguf::Wire>(keys)?.validate()?),
+            Self::Onnx => Family::Onnx(wire::<onnx::Wire>(keys)?.validate()?),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,
@@ -222,5 +228,24 @@ mod tests {
         assert_eq!(format!("{error:#}"), "missing key `generation.max_new_tokens`");
         let error = AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"b\"\n")).unwrap_err();
         assert_eq!(format!("{error:#}"), "`weights.repo` must be OWNER/NAME, not `b`");
+    }
+
+    #[test]
+    fn an_export_is_asked_in_the_keys_of_its_architecture() {
+        let head = "family = \"onnx\"\ntitle = \"\"\nsource = \"\"\n";
+        let keys = "[pix2struct.generation]\nmax_new_tokens = 8\n";
+        let spec = AdapterSpec::parse("x", &format!("{head}quantized = true\n[weights]\nrepo = \"a/b\"\n{keys}"));
+        let Family::Onnx(spec) = spec.unwrap().family else { panic!("another family") };
+        assert_eq!((spec.quantized, &spec.weights), (true, &spec.pix2struct.as_ref().unwrap().weights));
+        let message = |keys: &str| format!("{:#}", AdapterSpec::parse("x", &format!("{head}{keys}")).unwrap_err());
+        assert_eq!(message(""), "missing table `[pix2struct]` or `[unichart]`");
+        assert_eq!(
+            message(&format!("{keys}[pix2struct.weights]\nrepo = \"a/b\"\n")),
+            "`[pix2struct]`: unexpected table `weights`"
+        );
+        assert_eq!(
+            message(&format!("{keys}[weights]\nembedded = \"a\"\n")),
+            "`weights.embedded`: no export is embedded"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `family = "pix2struct"`: MatCha, DePlot and every other Pix2Struct checkpoint.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::positive;
@@ -63,9 +63,16 @@ struct WireGeneration {
 }
 
 impl Wire {
-    pub(super) fn validate(self) -> Result<Pix2StructSpec> {
+    pub(super) fn validate(mut self) -> Result<Pix2StructSpec> {
+        let weights = self.weights.take().context("missing table `[weights]`")?.validate()?;
+        self.with_weights(weights)
+    }
+
+    /// The keys without `[weights]`, which stands elsewhere.
+    pub(super) fn with_weights(self, weights: WeightsSource) -> Result<Pix2StructSpec> {
+        ensure!(self.weights.is_none(), "unexpected table `weights`");
         Ok(Pix2StructSpec {
-            weights: self.weights.context("missing table `[weights]`")?.validate()?,
+            weights,
             header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
             max_patches: positive("preprocess.max_patches", self.preprocess.max_patches)?,
             max_new_tokens: positive("generation.max_new_tokens", self.generation.max_new_tokens)?

@@ -31,7 +31,7 @@ pub struct UniChartSpec {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wire {
-    weights: WireWeights,
+    weights: Option<WireWeights>,
     prompt: WirePrompt,
     generation: WireGeneration,
 }
@@ -54,8 +54,15 @@ struct WireGeneration {
 }
 
 impl Wire {
-    pub(super) fn validate(self) -> Result<UniChartSpec> {
+    pub(super) fn validate(mut self) -> Result<UniChartSpec> {
+        let weights = self.weights.take().context("missing table `[weights]`")?.validate()?;
+        self.with_weights(weights)
+    }
+
+    /// The keys without `[weights]`, which stands elsewhere.
+    pub(super) fn with_weights(self, source: WeightsSource) -> Result<UniChartSpec> {
         let Self { weights, prompt, generation } = self;
+        ensure!(weights.is_none(), "unexpected table `weights`");
         let (before, after) = prompt
             .question
             .split_once(QUESTION)
@@ -63,7 +70,7 @@ impl Wire {
         ensure!(!prompt.answer_after.is_empty(), "`prompt.answer_after` is empty");
         ensure!((1..=64).contains(&generation.beams), "`generation.beams` must be between 1 and 64");
         Ok(UniChartSpec {
-            weights: weights.validate()?,
+            weights: source,
             question_prompt: (before.to_owned(), after.to_owned()),
             table_prompt: prompt.table,
             answer_after: prompt.answer_after,

@@ -10,6 +10,8 @@ pub enum WeightsSource {
     Hub { repo: String, revision: String },
     /// A folder under `fixtures/`, embedded in the binary.
     Embedded(String),
+    /// Nowhere: `--weights` must say.
+    Given,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -21,6 +21,14 @@ const BUFFER: usize = 1 << 18;
 pub fn weights_sha256(dir: &Path) -> Result<String> {
     let mut files = WeightFiles::find(dir)?.into_paths();
     files.push(dir.join("config.json"));
+    files_sha256(files)
+}
+
+/// The same hash over any files.
+///
+/// # Errors
+/// One of the files cannot be read.
+pub fn files_sha256(mut files: Vec<PathBuf>) -> Result<String> {
     files.sort();
     let lines: Vec<String> = files.par_iter().map(|file| sum_line(file.as_path())).collect::<Result<_>>()?;
     Ok(hex(&Sha256::digest(lines.concat())))

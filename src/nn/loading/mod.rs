@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-pub use hash::{file_sha256, weights_sha256};
+pub use hash::{file_sha256, files_sha256, weights_sha256};
 
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";

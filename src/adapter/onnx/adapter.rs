@@ -1,0 +1,114 @@
+//! Exports as adapters: the networks of the families `pix2struct` and `unichart`, exchanged.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::decoder::Encoded;
+use super::export::Export;
+use crate::adapter::folder::ModelFolder;
+use crate::adapter::{Adapter, Setup, pix2struct, unichart};
+use crate::config::OnnxSpec;
+use crate::nn::generation::{self, BeamSearch, Limits, Prompt};
+use crate::preprocess::{Patches, Pixels};
+
+/// Finds and loads an export.
+///
+/// # Errors
+/// Weights or an ONNX Runtime that cannot be found, or files that are not an export of a Pix2Struct or Donut.
+pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
+    ensure!(setup.device.is_cpu(), "ONNX exports run on the CPU: leave out --device");
+    let folder = ModelFolder::locate_export(setup, &spec.weights, spec.quantized)?;
+    let dir = folder.path();
+    let open = || {
+        let export = Export::open(dir, spec.quantized, setup.overrides.onnxruntime.as_deref())?;
+        let settings = vec![
+            ("family", "onnx".to_owned()),
+            ("weights", folder.origin().to_owned()),
+            ("weights_sha256", export.sha256()?),
+            ("dtype", export.precision().to_owned()),
+        ];
+        Ok((export, settings))
+    };
+    let lacks = |table: &str| format!("an export of this architecture needs the table `[{table}]`");
+    match model_type(dir)?.as_str() {
+        "pix2struct" => {
+            let keys = spec.pix2struct.as_ref().with_context(|| lacks("pix2struct"))?;
+            Ok(Box::new(pix2struct::Pix2Struct::assemble(setup, keys, dir, |config, processor| {
+                let (export, settings) = open()?;
+                if let Some(patches) = export.patches() {
+                    let asked = processor.max_patches();
+                    ensure!(
+                        asked <= patches,
+                        "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
+                    );
+                }
+                let limits = Limits { eos: config.generation.eos.clone(), ..Limits::default() };
+                Ok((Pix2Struct { export, start: config.generation.start, limits }, settings))
+            })?))
+        }
+        "vision-encoder-decoder" => {
+            let keys = spec.unichart.as_ref().with_context(|| lacks("unichart"))?;
+            Ok(Box::new(unichart::UniChart::assemble(setup, keys, dir, |_| open())?))
+        }
+        other => bail!(
+            "{}: model_type {other:?} is not supported (pix2struct and vision-encoder-decoder are)",
+            dir.join("config.json").display()
+        ),
+    }
+}
+
+/// Which architecture an export is of.
+fn model_type(dir: &Path) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Config {
+        model_type: String,
+    }
+    let path = dir.join("config.json");
+    let read = || -> Result<String> { Ok(serde_json::from_slice::<Config>(&std::fs::read(&path)?)?.model_type) };
+    read().with_context(|| path.display().to_string())
+}
+
+/// An export of a Pix2Struct.
+struct Pix2Struct {
+    export: Export,
+    start: u32,
+    limits: Limits,
+}
+
+impl pix2struct::Network for Pix2Struct {
+    type Encoded = Encoded;
+
+    fn encode(&self, patches: Patches) -> Result<Encoded> {
+        self.export.encode_patches(patches)
+    }
+
+    fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+        let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![self.start] };
+        let limits = Limits { max_new_tokens, ..self.limits.clone() };
+        generation::greedy(&self.export, encoded.iter().map(prompt).collect(), &limits)
+    }
+}
+
+impl unichart::Network for Export {
+    type Image = Encoded;
+
+    fn image(&self, pixels: Pixels) -> Result<Encoded> {
+        self.encode_pixels(pixels)
+    }
+
+    fn generate(
+        &self,
+        questions: &[(&Encoded, Vec<u32>)],
+        beams: Option<&BeamSearch>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<u32>>> {
+        let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
+        let prompts = questions.iter().map(prompt).collect();
+        match beams {
+            Some(settings) => generation::beam_search(self, prompts, settings, limits),
+            None => generation::greedy(self, prompts, limits),
+        }
+    }
+}
