@@ -119,14 +119,16 @@ impl AdapterSpec {
     fn parse(id: &str, text: &str) -> Result<Self> {
         ensure!(!id.contains(['+', ',', '=', '/']), "an adapter's name must not hold any of + , = /");
         let mut table: toml::Table = text.parse()?;
-        let mut take = |key: &str| table.remove(key).with_context(|| format!("missing key `{key}`"));
-        let (family, title, source) = (take("family")?, take("title")?, take("source")?);
+        let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;
+        let (title, source) = (table.remove("title"), table.remove("source"));
+        // First the family's keys: a misspelt key is told by its name, not by what is then missing.
+        let family = family.read(table)?;
         Ok(Self {
             id: id.to_owned(),
-            title: title.try_into().context("`title`")?,
-            source: source.try_into().context("`source`")?,
-            family: family.read(table)?,
+            title: title.context("missing key `title`")?.try_into().context("`title`")?,
+            source: source.context("missing key `source`")?.try_into().context("`source`")?,
+            family,
         })
     }
 }
