@@ -1,5 +1,7 @@
 //! The Donut model against what transformers computed with the same weights (`fixtures/donut/make.py`).
 
+mod closeness;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -8,12 +10,11 @@ use candle_core::{DType, Device, Tensor};
 use chartbench::nn::Checkpoint;
 use chartbench::nn::donut::{Config, Image, Model};
 use chartbench::nn::generation::{BeamSearch, EarlyStopping, Limits};
+use closeness::assert_close;
 
 const IMAGES: usize = 2;
 const PROMPTS: [&[u32]; 4] = [&[7], &[5, 9, 30], &[41, 6, 13, 22, 8], &[50, 51]];
 const POSITIONS: usize = 32;
-/// Of the largest value.
-const TOLERANCE: f32 = 1e-4;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/donut").join(name)
@@ -31,15 +32,6 @@ fn goldens() -> Result<HashMap<String, Tensor>> {
 fn images(model: &Model) -> Result<Vec<Image>> {
     let io = goldens()?;
     (0..IMAGES).map(|image| model.image(&model.encode(&io[&format!("pixels.{image}")])?)).collect()
-}
-
-#[track_caller]
-fn assert_close(ours: &Tensor, golden: &Tensor) {
-    assert_eq!(ours.dims(), golden.dims());
-    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
-    let difference = (ours - golden).and_then(|d| largest(&d)).unwrap();
-    let size = largest(golden).unwrap().max(1.0);
-    assert!(difference <= TOLERANCE * size, "differs by {difference}, the largest value is {size}");
 }
 
 /// Also of an image whose grids are odd and padded to whole windows, and token by token through the cache.

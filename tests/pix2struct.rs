@@ -1,5 +1,7 @@
 //! The Pix2Struct model against what transformers computed with the same weights (`fixtures/pix2struct/make.py`).
 
+mod closeness;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -7,10 +9,9 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use chartbench::nn::Checkpoint;
 use chartbench::nn::pix2struct::{Config, Model};
+use closeness::assert_close;
 
 const QUESTIONS: usize = 4;
-/// Of the largest value.
-const TOLERANCE: f32 = 1e-4;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pix2struct").join(name)
@@ -27,15 +28,6 @@ fn goldens() -> Result<HashMap<String, Tensor>> {
 
 fn ids(tensor: &Tensor) -> Result<Vec<u32>> {
     Ok(tensor.to_dtype(DType::U32)?.to_vec1()?)
-}
-
-#[track_caller]
-fn assert_close(ours: &Tensor, golden: &Tensor) {
-    assert_eq!(ours.dims(), golden.dims());
-    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
-    let difference = (ours - golden).and_then(|d| largest(&d)).unwrap();
-    let size = largest(golden).unwrap().max(1.0);
-    assert!(difference <= TOLERANCE * size, "differs by {difference}, the largest value is {size}");
 }
 
 #[test]

@@ -13,7 +13,6 @@ pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
-#[cfg(feature = "onnx")]
 mod python_package;
 pub mod table_qa;
 mod unichart;
@@ -26,6 +25,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use language_model::LanguageModel;
 use table_qa::{TableCache, TableQa};
@@ -53,6 +53,17 @@ impl Identity {
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Self { id: setup.model.spec.id.clone(), settings }
     }
+}
+
+/// SHA-256 over key-value pairs in order, in lower-case hex.
+pub fn settings_sha256<'a>(settings: impl IntoIterator<Item = &'a (String, String)>) -> String {
+    let mut hasher = Sha256::new();
+    for text in settings.into_iter().flat_map(|(key, value)| [key, value]) {
+        // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
+    format!("{:x}", hasher.finalize())
 }
 
 /// One raw answer.

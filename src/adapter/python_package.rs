@@ -4,31 +4,46 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use thiserror::Error;
 
 /// Prints the folder of the package named by its argument; nothing where there is no such package.
 const FIND: &str = "import importlib.util, sys
 spec = importlib.util.find_spec(sys.argv[1])
 print(*(spec and spec.submodule_search_locations or [])[:1], end='')";
 
+/// Why a package was not found: what the first interpreter said.
+#[derive(Debug, Error)]
+pub(super) enum Absent {
+    #[error("there is no Python to find its package {module} with")]
+    NoPython { module: String },
+    #[error("{python} has no Python package {module}")]
+    Lacking { python: String, module: String },
+    #[error("{python} cannot be asked for the Python package {module}: {said}")]
+    Failing { python: String, module: String, said: String },
+}
+
 /// The folder of the package `module`, of the first interpreter that has it.
 ///
 /// # Errors
 /// No Python, or none that has the package.
-pub(super) fn package_folder(module: &str) -> Result<PathBuf> {
-    let mut asked = Vec::new();
+pub(super) fn package_folder(module: &str) -> Result<PathBuf, Absent> {
+    let mut first = None;
     for python in pythons() {
         let Ok(output) = Command::new(&python).args(["-c", FIND, module]).output() else { continue };
-        if output.status.success() && !output.stdout.is_empty() {
-            let folder = String::from_utf8(output.stdout).context("the path of a Python package is not UTF-8")?;
-            return Ok(PathBuf::from(folder));
-        }
-        asked.push(python.to_string_lossy().into_owned());
+        let python = python.to_string_lossy().into_owned();
+        let absent = match String::from_utf8(output.stdout) {
+            Ok(folder) if output.status.success() && !folder.is_empty() => return Ok(PathBuf::from(folder)),
+            Ok(_) if output.status.success() => Absent::Lacking { python, module: module.to_owned() },
+            Ok(_) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.lines().last().unwrap_or("it failed without a word").to_owned();
+                Absent::Failing { python, module: module.to_owned(), said }
+            }
+            Err(_) => Absent::Failing { python, module: module.to_owned(), said: "the path is not UTF-8".to_owned() },
+        };
+        first.get_or_insert(absent);
     }
-    match asked.as_slice() {
-        [] => bail!("there is no Python to find its package {module} with"),
-        pythons => bail!("{} has no Python package {module}", pythons.join(" or ")),
-    }
+    Err(first.unwrap_or(Absent::NoPython { module: module.to_owned() }))
 }
 
 /// The active virtual environment's interpreter, then those of the search path.

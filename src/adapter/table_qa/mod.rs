@@ -104,11 +104,7 @@ impl Adapter for TableQa {
 /// The majority of what the completions say.
 fn voted(completions: Vec<Completion>) -> Answer {
     let answers: Vec<String> = completions.iter().map(|completion| extract::answer(&completion.text)).collect();
-    let usage = completions.iter().filter_map(|completion| completion.usage).reduce(|sum, usage| Usage {
-        prompt_tokens: sum.prompt_tokens + usage.prompt_tokens,
-        completion_tokens: sum.completion_tokens + usage.completion_tokens,
-        cost_usd: sum.cost_usd.zip(usage.cost_usd).map(|(sum, cost)| sum + cost),
-    });
+    let usage = completions.iter().filter_map(|completion| completion.usage).reduce(Usage::plus);
     let token_ids = match completions.as_slice() {
         [only] => only.token_ids.clone(),
         _ => Vec::new(),

@@ -27,20 +27,23 @@ impl Tables {
 
     /// The table of each chart, in order: from memory, from the cache, or read now.
     pub fn of(&mut self, work: &[ChartQuestions]) -> Vec<Table> {
-        let known: Vec<Option<Table>> = work.iter().map(|entry| self.known(&entry.chart)).collect();
-        let missing: Vec<ChartQuestions> = work
+        let known: Vec<Known> = work.iter().map(|entry| self.known(&entry.chart)).collect();
+        let missing: Vec<(ChartQuestions, Option<String>)> = work
             .iter()
             .zip(&known)
-            .filter(|(_, known)| known.is_none())
-            .map(|(entry, _)| request(&entry.chart))
+            .filter_map(|(entry, known)| match known {
+                Known::Not { image } => Some((request(&entry.chart), image.clone())),
+                Known::Table(_) => None,
+            })
             .collect();
+        let (missing, images): (Vec<ChartQuestions>, Vec<Option<String>>) = missing.into_iter().unzip();
         let batch = self.reader.batch().max(1);
         let mut read: Vec<Table> = Vec::new();
-        for charts in missing.chunks(batch) {
+        for (charts, images) in missing.chunks(batch).zip(images.chunks(batch)) {
             let answers = self.reader.answer(charts).into_iter().flatten();
             let answers: Vec<_> = answers.map(|answer| answer.map(|answer| answer.prediction.0.into())).collect();
-            for (entry, table) in charts.iter().zip(answers) {
-                read.push(table.and_then(|table: Rc<str>| self.keep(&entry.chart, table)));
+            for ((entry, image), table) in charts.iter().zip(images).zip(answers) {
+                read.push(table.and_then(|table: Rc<str>| self.keep(&entry.chart, image.clone(), table)));
             }
         }
         let mut read = read.into_iter();
@@ -48,32 +51,44 @@ impl Tables {
             let left_out = || Err(Failure::Question(anyhow!("the reader of tables left out a chart: a bug in it")));
             read.next().unwrap_or_else(left_out)
         };
-        known.into_iter().map(|known| known.unwrap_or_else(&mut next)).collect()
+        let table = |known| match known {
+            Known::Table(table) => table,
+            Known::Not { .. } => next(),
+        };
+        known.into_iter().map(table).collect()
     }
 
-    fn known(&mut self, chart: &Chart) -> Option<Table> {
+    fn known(&mut self, chart: &Chart) -> Known {
         if let Some(table) = self.read.get(&chart.id) {
-            return Some(Ok(table.clone()));
+            return Known::Table(Ok(table.clone()));
         }
-        let cache = self.cache.as_ref()?;
-        match chart.image.bytes() {
-            Ok(image) => {
-                let table: Rc<str> = cache.get(&image_sha256(&image))?.into();
-                self.read.insert(chart.id.clone(), table.clone());
-                Some(Ok(table))
-            }
-            Err(error) => Some(Err(Failure::Question(error))),
-        }
+        let Some(cache) = &self.cache else { return Known::Not { image: None } };
+        let image = match chart.image.bytes() {
+            Ok(image) => image_sha256(&image),
+            Err(error) => return Known::Table(Err(Failure::Question(error))),
+        };
+        let Some(table) = cache.get(&image) else { return Known::Not { image: Some(image) } };
+        let table: Rc<str> = table.into();
+        self.read.insert(chart.id.clone(), table.clone());
+        Known::Table(Ok(table))
     }
 
-    fn keep(&mut self, chart: &Chart, table: Rc<str>) -> Table {
-        if let Some(cache) = &mut self.cache {
-            let image = chart.image.bytes()?;
-            cache.put(image_sha256(&image), &table).context("cannot keep the table of a chart")?;
+    /// Keeps a table that was read; `image` is the hash under which the cache keeps it.
+    fn keep(&mut self, chart: &Chart, image: Option<String>, table: Rc<str>) -> Table {
+        if let Some((cache, image)) = self.cache.as_mut().zip(image) {
+            cache.put(image, &table).context("cannot keep the table of a chart")?;
         }
         self.read.insert(chart.id.clone(), table.clone());
         Ok(table)
     }
+}
+
+/// What is known of a chart's table.
+enum Known {
+    /// It was read before, or cannot be.
+    Table(Table),
+    /// It is to be read; `image` is the hash of the chart's image where there is a cache.
+    Not { image: Option<String> },
 }
 
 /// The question that is a request for the chart's table.

@@ -91,11 +91,7 @@ impl Model {
         limits: &Limits,
     ) -> Result<Vec<Vec<u32>>> {
         let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
-        let prompts = questions.iter().map(prompt).collect();
-        match beams {
-            Some(settings) => generation::beam_search(self, prompts, settings, limits),
-            None => generation::greedy(self, prompts, limits),
-        }
+        generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }
 }
 
@@ -103,13 +99,7 @@ impl generation::Decoder for Model {
     type State = State;
 
     fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        let mut end = 0;
-        let ends = batch.iter().map(|(_, tokens)| {
-            end += tokens.len() as u32;
-            end - 1
-        });
-        let last: Vec<u32> = ends.collect();
         let states = self.decoder.states(batch)?;
-        self.decoder.logits(&states.index_select(&Tensor::new(last, states.device())?, 0)?)
+        self.decoder.logits(&generation::last_rows(&states, batch)?)
     }
 }

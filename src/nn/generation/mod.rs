@@ -22,6 +22,38 @@ pub trait Decoder {
     fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
 }
 
+/// Answers the questions of a batch: with `beams` by the best answer of a beam search, else greedily. Returns the new token
+/// ids of each, the end token included where it was reached.
+///
+/// # Errors
+/// What [`Decoder::step`] refuses.
+pub fn generate<D: Decoder>(
+    decoder: &D,
+    prompts: Vec<Prompt<D::State>>,
+    beams: Option<&BeamSearch>,
+    limits: &Limits,
+) -> Result<Vec<Vec<u32>>>
+where
+    D::State: Clone + Send,
+{
+    match beams {
+        Some(settings) => beam_search(decoder, prompts, settings, limits),
+        None => greedy(decoder, prompts, limits),
+    }
+}
+
+/// The last row of each question among the rows of all its tokens, one question after the other: [tokens, N] to
+/// [batch, N].
+pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<Tensor> {
+    let mut end = 0;
+    let ends = batch.iter().map(|(_, tokens)| {
+        end += tokens.len() as u32;
+        end - 1
+    });
+    let last: Vec<u32> = ends.collect();
+    Ok(rows.index_select(&Tensor::new(last, rows.device())?, 0)?)
+}
+
 /// A question about to be answered.
 #[derive(Debug)]
 pub struct Prompt<S> {

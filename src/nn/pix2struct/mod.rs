@@ -96,14 +96,8 @@ impl generation::Decoder for Model {
     type State = State;
 
     fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        let mut end = 0;
-        let mut last = Vec::with_capacity(batch.len());
-        for (_, tokens) in batch.iter() {
-            ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
-            end += tokens.len();
-            last.push(end as u32 - 1);
-        }
+        ensure!(batch.iter().all(|(_, tokens)| !tokens.is_empty()), "a decoding step needs tokens of every question");
         let logits = Self::step(self, batch)?;
-        Ok(logits.index_select(&Tensor::new(last, logits.device())?, 0)?)
+        generation::last_rows(&logits, batch)
     }
 }
