@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from transformers.modeling_outputs import BaseModelOutput
 
 import reference_unichart as reference
 
@@ -67,13 +68,15 @@ def main():
             image = image if image.exists() else image.with_name(image.name + ".png")
             pixels, ids = reference.pixels(processor, image), reference.prompt(tokenizer, record["question"])
             with torch.no_grad():
-                encoded = model.encoder(pixels)
-            answers = [reference.generate(model, tokenizer, ids, args.max_new_tokens, beams, encoder_outputs=encoded) for beams in BEAMS]
+                states = model.encoder(pixels).last_hidden_state
+            # A fresh one each time: generate() expands it in place, one copy a beam.
+            encoded = lambda: BaseModelOutput(last_hidden_state=states)
+            answers = [reference.generate(model, tokenizer, ids, args.max_new_tokens, beams, encoder_outputs=encoded()) for beams in BEAMS]
             decoder_ids = torch.cat([ids, torch.tensor([answers[0]])], 1)
             with torch.no_grad():
-                logits = model(encoder_outputs=encoded, decoder_input_ids=decoder_ids).logits[0]
+                logits = model(encoder_outputs=encoded(), decoder_input_ids=decoder_ids).logits[0]
             rows.append({"image": str(image.resolve()), "decoder_ids": decoder_ids[0].tolist()})
-            expected.append((pixels[0], encoded.last_hidden_state[0], logits, answers))
+            expected.append((pixels[0], states[0], logits, answers))
         (scratch / "rows.json").write_text(json.dumps(rows))
         chartbench(["--example", "donut_stages", "--", str(args.weights.resolve()), str(scratch / "rows.json"), str(scratch)])
         print(f"{'question':<14} {'pixels':>9} {'encoder':>9} {'logits':>9}  greedy     4 beams")
