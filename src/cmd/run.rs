@@ -18,8 +18,9 @@ use crate::report::table::Format;
 use crate::runner::{self, Outcome};
 use crate::sample::QuestionSet;
 
-/// What `run` without `--adapters` asks: the embedded model and every blind row.
-const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "blank+matcha-tiny", "question-prior", "majority"];
+/// What `run` without `--adapters` asks: the embedded models that answer questions, and every blind row.
+const DEFAULT_ADAPTERS: &[&str] =
+    &["matcha-tiny", "unichart-tiny", "blank+matcha-tiny", "blank+unichart-tiny", "question-prior", "majority"];
 
 #[derive(clap::Args)]
 pub struct Args {

