@@ -25,8 +25,9 @@ pub struct Matrix {
 pub type File<'a> = (String, Vec<Entry<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention, those for tables where a table is asked for; differences are told against `reference`, and places compared with those
-    /// under its relaxed accuracy (of a convention for tables: its first metric).
+    /// Scores `files` under every convention, those for tables where a table is asked for; differences are told against
+    /// `reference`, and places compared with those under its relaxed accuracy (of a convention for tables: its first
+    /// metric).
     pub fn new(files: &[File<'_>], reference: &'static Convention) -> Self {
         let tables = files.iter().flat_map(|(_, entries)| entries).any(|entry| asks_for_table(&entry.pair));
         let conventions: Vec<&'static Convention> =
