@@ -60,8 +60,8 @@ fn attention_in_windows() -> Result<()> {
         let (q, k, v) = (random(tokens, hidden)?, random(tokens, hidden)?, random(tokens, hidden)?);
         let bias = random(heads * side * side, side * side)?;
         let windows = ops::Windows { grid, side, shift };
-        let golden = composed::window_attention(&q, &k, &v, heads, &bias, windows)?;
-        assert_close(&ops::window_attention(&q, &k, &v, heads, &bias, windows)?, &golden);
+        let golden = composed::window_attention(&q, &k, &v, heads, &bias, windows, None)?;
+        assert_close(&ops::window_attention(&q, &k, &v, heads, &bias, windows, None)?, &golden);
     }
     Ok(())
 }

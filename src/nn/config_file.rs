@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -46,4 +46,12 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
             class.map(|class| format!(" ({class})")).unwrap_or_default()
         ),
     }
+}
+
+/// Refuses probabilities of dropout, given with their keys, that leave nothing.
+pub(super) fn check_probabilities(keys: &[(&str, f64)]) -> Result<()> {
+    for (key, p) in keys {
+        ensure!((0.0..1.0).contains(p), "{key} {p} is no probability below 1");
+    }
+    Ok(())
 }

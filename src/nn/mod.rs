@@ -7,6 +7,7 @@
 //! - [`pix2struct`]: the architecture of MatCha and DePlot.
 //! - [`donut`]: the architecture of UniChart.
 //! - [`generation`]: greedy decoding and beam search of several questions at once.
+//! - [`training`]: variables, losses inside candle's graph, dropout, fresh weights.
 //! - [`ops`]: the fused CPU kernels under all of it, with composed versions for other devices.
 
 mod config_file;
@@ -16,5 +17,6 @@ pub mod loading;
 pub mod ops;
 pub mod pix2struct;
 pub mod tokenizer;
+pub mod training;
 
-pub use loading::{Checkpoint, file_sha256, files_sha256, weights_sha256};
+pub use loading::{Checkpoint, OnDevice, Source, file_sha256, files_sha256, weights_sha256};

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::nn::config_file::{CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, read_json};
+use crate::nn::config_file::{
+    CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
+};
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
 /// Beyond any checkpoint: sizes above it are a broken file.
@@ -41,6 +43,10 @@ pub struct EncoderConfig {
     pub hidden_act: String,
     pub use_absolute_embeddings: bool,
     pub layer_norm_eps: f64,
+    pub hidden_dropout_prob: f64,
+    pub attention_probs_dropout_prob: f64,
+    pub drop_path_rate: f64,
+    pub initializer_range: f64,
 }
 
 /// The decoder's configuration; keys and defaults of transformers' `MBartConfig`.
@@ -57,6 +63,11 @@ pub struct DecoderConfig {
     pub decoder_ffn_dim: usize,
     pub activation_function: String,
     pub scale_embedding: bool,
+    pub dropout: f64,
+    pub attention_dropout: f64,
+    pub activation_dropout: f64,
+    pub init_std: f64,
+    pub pad_token_id: u32,
     pub eos_token_id: u32,
     pub forced_eos_token_id: Option<u32>,
 }
@@ -85,6 +96,10 @@ impl Default for EncoderConfig {
             hidden_act: GELU.to_owned(),
             use_absolute_embeddings: false,
             layer_norm_eps: 1e-5,
+            hidden_dropout_prob: 0.0,
+            attention_probs_dropout_prob: 0.0,
+            drop_path_rate: 0.1,
+            initializer_range: 0.02,
         }
     }
 }
@@ -101,6 +116,11 @@ impl Default for DecoderConfig {
             decoder_ffn_dim: 4096,
             activation_function: GELU.to_owned(),
             scale_embedding: false,
+            dropout: 0.1,
+            attention_dropout: 0.0,
+            activation_dropout: 0.0,
+            init_std: 0.02,
+            pad_token_id: 1,
             eos_token_id: 2,
             forced_eos_token_id: Some(2),
         }
@@ -117,6 +137,13 @@ impl EncoderConfig {
         self.embed_dim << self.depths.len().saturating_sub(1)
     }
 
+    /// How often a block's attention is passed round in training: growing evenly from none at the first block to
+    /// `drop_path_rate` at the last.
+    pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
+        let (at, all) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
+        self.drop_path_rate * at as f64 / all.saturating_sub(1).max(1) as f64
+    }
+
     fn check(&self) -> Result<()> {
         ensure!(self.model_type == ENCODER, "encoder.model_type {:?} is not supported ({ENCODER} is)", self.model_type);
         ensure!(self.hidden_act == GELU, "encoder.hidden_act {:?} is not supported ({GELU} is)", self.hidden_act);
@@ -130,6 +157,11 @@ impl EncoderConfig {
         ensure!(self.window_size <= 64, "encoder.window_size {} is absurdly large", self.window_size);
         ensure!(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0, "encoder.mlp_ratio {} is absurd", self.mlp_ratio);
         ensure!(self.depths.iter().all(|&depth| depth <= 1024), "encoder.depths is absurdly large");
+        check_probabilities(&[
+            ("encoder.hidden_dropout_prob", self.hidden_dropout_prob),
+            ("encoder.attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("encoder.drop_path_rate", self.drop_path_rate),
+        ])?;
         for (stage, &heads) in self.num_heads.iter().enumerate() {
             let width = self.embed_dim << stage;
             ensure!(heads > 0 && width.is_multiple_of(heads), "encoder: {heads} heads do not divide {width}");
@@ -152,6 +184,11 @@ impl DecoderConfig {
             self.decoder_ffn_dim,
         ];
         ensure!(sizes.iter().all(|size| (1..MOST).contains(size)), "decoder: a size is 0 or absurdly large");
+        check_probabilities(&[
+            ("decoder.dropout", self.dropout),
+            ("decoder.attention_dropout", self.attention_dropout),
+            ("decoder.activation_dropout", self.activation_dropout),
+        ])?;
         let heads = self.decoder_attention_heads;
         ensure!(
             self.d_model.is_multiple_of(heads),

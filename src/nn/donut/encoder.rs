@@ -7,6 +7,7 @@ use super::EncoderConfig;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Windows};
+use crate::nn::training::Dropping;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -16,6 +17,7 @@ pub(super) struct Encoder {
     embedding_bias: Tensor,
     embedding_norm: Norm,
     stages: Vec<Stage>,
+    dropout: f64,
 }
 
 impl Encoder {
@@ -31,13 +33,15 @@ impl Encoder {
             embedding_bias: weights.tensor(format!("{at}.patch_embeddings.projection.bias"), &[width])?,
             embedding_norm: Norm::load(weights, &format!("{at}.norm"), width, config.layer_norm_eps)?,
             stages: (0..config.depths.len()).map(|stage| Stage::load(config, stage, weights)).collect::<Result<_>>()?,
+            dropout: config.hidden_dropout_prob,
         })
     }
 
-    pub(super) fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (mut states, mut grid) = self.embed(pixels)?;
+    pub(super) fn forward(&self, pixels: &Tensor, dropping: &mut Dropping) -> Result<Tensor> {
+        let (states, mut grid) = self.embed(pixels)?;
+        let mut states = dropping.of(states, self.dropout)?;
         for stage in &self.stages {
-            (states, grid) = stage.forward(states, grid)?;
+            (states, grid) = stage.forward(states, grid, dropping)?;
         }
         Ok(states)
     }
@@ -85,13 +89,13 @@ impl Stage {
         Ok(Self {
             window: config.window_size,
             blocks: (0..config.depths[stage])
-                .map(|block| Block::load(config, stage, weights, &format!("{at}.blocks.{block}")))
+                .map(|block| Block::load(config, (stage, block), weights, &format!("{at}.blocks.{block}")))
                 .collect::<Result<_>>()?,
             merging: (!last).then(|| Merging::load(config, stage, weights, &format!("{at}.downsample"))).transpose()?,
         })
     }
 
-    fn forward(&self, mut states: Tensor, grid: Grid) -> Result<(Tensor, Grid)> {
+    fn forward(&self, mut states: Tensor, grid: Grid, dropping: &mut Dropping) -> Result<(Tensor, Grid)> {
         let (window, shortest) = (self.window, grid.height.min(grid.width));
         ensure!(
             shortest >= window,
@@ -102,7 +106,7 @@ impl Stage {
         for (index, block) in self.blocks.iter().enumerate() {
             // A grid that is one window high or wide is not shifted, the reference's rule.
             let shift = if index % 2 == 0 || shortest == window { 0 } else { window / 2 };
-            states = block.forward(&states, grid, window, shift)?;
+            states = block.forward(&states, grid, window, shift, dropping)?;
         }
         match &self.merging {
             None => Ok((states, grid)),
@@ -124,10 +128,14 @@ struct Block {
     norm_after: Norm,
     inner: Projection,
     outer: Projection,
+    dropout: f64,
+    attention_dropout: f64,
+    /// How often an image goes round the attention altogether.
+    path: f64,
 }
 
 impl Block {
-    fn load(config: &EncoderConfig, stage: usize, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &EncoderConfig, (stage, block): (usize, usize), weights: &Weights, at: &str) -> Result<Self> {
         let (width, heads, eps) = (config.embed_dim << stage, config.num_heads[stage], config.layer_norm_eps);
         let inner = (config.mlp_ratio * width as f64) as usize;
         let square = |name: &str| Projection::load(weights, &format!("{at}.attention.{name}"), [width, width]);
@@ -145,20 +153,49 @@ impl Block {
             norm_after: Norm::load(weights, &format!("{at}.layernorm_after"), width, eps)?,
             inner: Projection::load(weights, &format!("{at}.intermediate.dense"), [inner, width])?,
             outer: Projection::load(weights, &format!("{at}.output.dense"), [width, inner])?,
+            dropout: config.hidden_dropout_prob,
+            attention_dropout: config.attention_probs_dropout_prob,
+            path: config.drop_path(stage, block),
         })
     }
 
-    fn forward(&self, states: &Tensor, grid: Grid, window: usize, shift: usize) -> Result<Tensor> {
+    fn forward(
+        &self,
+        states: &Tensor,
+        grid: Grid,
+        window: usize,
+        shift: usize,
+        dropping: &mut Dropping,
+    ) -> Result<Tensor> {
+        let attended = self.attend(states, grid, window, shift, dropping)?;
+        let states = match dropping.whole(attended, self.path)? {
+            None => states.clone(),
+            Some(attended) => (states + attended)?,
+        };
+        let inner = self.inner.gelu_of(&self.norm_after.of(&states)?)?;
+        Ok((&states + dropping.of(self.outer.of(&inner)?, self.dropout)?)?)
+    }
+
+    fn attend(
+        &self,
+        states: &Tensor,
+        grid: Grid,
+        window: usize,
+        shift: usize,
+        dropping: &mut Dropping,
+    ) -> Result<Tensor> {
         let width = states.dim(1)?;
         let padded = Grid { height: grid.height.next_multiple_of(window), width: grid.width.next_multiple_of(window) };
         // Padding comes after the norm and takes part as keys, as in the reference.
         let x = resized(&self.norm_before.of(states)?, grid, padded, width)?;
         let windows = Windows { grid: (padded.height, padded.width), side: window, shift };
         let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.of(&x));
-        let attended = ops::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows)?;
-        let states = (states + resized(&self.output.of(&attended)?, padded, grid, width)?)?;
-        let inner = self.inner.gelu_of(&self.norm_after.of(&states)?)?;
-        Ok((&states + self.outer.of(&inner)?)?)
+        let scores = padded.height * padded.width * window * window * self.heads;
+        let choice = dropping.choice(self.attention_dropout, scores);
+        let attended = ops::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, choice)?;
+        // The reference drops the attention's output with its probabilities' rate.
+        let attended = dropping.of(self.output.of(&attended)?, self.attention_dropout)?;
+        resized(&attended, padded, grid, width)
     }
 }
 

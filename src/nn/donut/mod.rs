@@ -10,6 +10,7 @@
 mod config;
 mod decoder;
 mod encoder;
+mod initial;
 mod layers;
 
 use anyhow::{Context, Result};
@@ -19,7 +20,8 @@ pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
 pub use decoder::{Image, State};
 
 use super::generation::{self, BeamSearch, Limits, Prompt};
-use super::loading::{Checkpoint, Weights};
+use super::loading::{Checkpoint, OnDevice, Source, Weights};
+use super::training::{Dropping, Example, Loss, Noise, Rows};
 use decoder::Decoder;
 use encoder::Encoder;
 use layers::Projection;
@@ -39,7 +41,15 @@ impl Model {
     /// # Errors
     /// A tensor is missing, has another shape than `config` says, or cannot be read.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        let weights = Weights { checkpoint, device };
+        Self::from_source(config, &OnDevice { checkpoint, device })
+    }
+
+    /// Loads the weights from anything that has them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
+        let weights = Weights(source);
         let (from, to) = (config.encoder.hidden_size(), config.decoder.d_model);
         let projection = (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
         Ok(Self {
@@ -55,7 +65,30 @@ impl Model {
     /// # Errors
     /// An image smaller than a window, or of other channels.
     pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(pixels)
+        self.encoder.forward(pixels, &mut Dropping(None))
+    }
+
+    /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text: its tokens but the last as
+    /// inputs, its tokens but the first as labels, those of the prompt without one. With `noise` values are dropped where
+    /// the reference drops them in training; `smoothing` is the share of a label spread over all tokens.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, a text longer than the
+    /// decoder's positions, no label at all.
+    pub fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
+        let mut dropping = Dropping(noise);
+        let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
+        let mut encoded = Vec::with_capacity(rows.images.len());
+        for image in &rows.images {
+            encoded.push(self.encoder.forward(image, &mut dropping)?);
+        }
+        let places: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
+        let encoded = Tensor::cat(&encoded, 0)?;
+        let encoded = match &self.projection {
+            None => encoded,
+            Some(projection) => projection.of(&encoded)?,
+        };
+        self.decoder.loss(&rows, &encoded, &places, &mut dropping, smoothing)
     }
 
     /// What the decoder needs of an encoded image ([N, H]): its states projected to keys and values, once for all questions.

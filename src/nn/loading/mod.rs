@@ -7,6 +7,7 @@
 mod hash;
 mod pytorch;
 mod safetensors;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,6 +18,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
 pub use hash::{file_sha256, files_sha256, weights_sha256};
+pub use source::{OnDevice, Source};
+
+pub(super) use source::Weights;
 
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
@@ -87,20 +91,6 @@ impl Checkpoint {
         );
         let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
         Ok(Tensor::from_vec(values, shape, device)?)
-    }
-}
-
-/// A checkpoint and where its tensors go.
-#[derive(Clone, Copy)]
-pub(super) struct Weights<'a> {
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) device: &'a Device,
-}
-
-impl Weights<'_> {
-    /// See [`Checkpoint::tensor`].
-    pub(super) fn tensor(&self, name: impl AsRef<str>, shape: &[usize]) -> Result<Tensor> {
-        self.checkpoint.tensor(name.as_ref(), shape, self.device)
     }
 }
 

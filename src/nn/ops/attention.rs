@@ -4,13 +4,14 @@
 //! vector holds many queries: maximum, exponential and sum of the softmax are then plain vector operations, and
 //! the scores already lie as the panel the product with the values needs.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Heads;
 use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_group, vectors, vectors_mut};
 use super::elementary::exp;
+use super::parts::{Gradients, Part, Scores, places};
 
 /// Query panels of a task: each block of keys, once in the cache, serves them all.
 const QUERY_PANELS: usize = 3;
@@ -20,6 +21,7 @@ const BLOCK_KEYS: usize = 256;
 /// See [`super::attention`].
 pub(super) struct Attention {
     pub(super) heads: usize,
+    pub(super) parts: Vec<Part>,
 }
 
 impl CustomOp3 for Attention {
@@ -37,17 +39,36 @@ impl CustomOp3 for Attention {
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let input = Heads::new(self.heads, (q, ql), (k, kl), (v, vl))?;
-        let shape = CellShape::get();
-        let keys: Vec<PackedHead> =
-            (0..self.heads).into_par_iter().map(|head| PackedHead::new(&input, head, shape.rows)).collect();
         let mut out = vec![0f32; input.queries * input.hidden];
-        let rows = QUERY_PANELS * shape.columns;
-        let arch = Arch::new();
-        out.par_chunks_mut(rows * input.hidden).enumerate().for_each(|(task, out)| {
-            arch.dispatch(QueryRows { input: &input, keys: &keys, first: task * rows, out });
-        });
+        for place in places(&self.parts, &input, false)? {
+            let rows = place.query * input.hidden..(place.query + place.part.queries) * input.hidden;
+            attend(&input.part(place), &mut out[rows]);
+        }
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
     }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dq, dk, dv, _) = Gradients::of(self.heads, [q, k, v], grad, &self.parts, Scores::default())?;
+        Ok((Some(dq), Some(dk), Some(dv)))
+    }
+}
+
+fn attend(input: &Heads, out: &mut [f32]) {
+    let shape = CellShape::get();
+    let keys: Vec<PackedHead> =
+        (0..input.heads).into_par_iter().map(|head| PackedHead::new(input, head, shape.rows)).collect();
+    let rows = QUERY_PANELS * shape.columns;
+    let arch = Arch::new();
+    out.par_chunks_mut(rows * input.hidden).enumerate().for_each(|(task, out)| {
+        arch.dispatch(QueryRows { input, keys: &keys, first: task * rows, out });
+    });
 }
 
 /// Keys and values of one head, packed as left operands of cells.

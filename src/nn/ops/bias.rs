@@ -1,10 +1,11 @@
 //! What follows a product with a biased weight: the bias added, and the exact GELU of the sum.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::elementary::gelu_erf;
+use super::elementary::{gelu_erf, gelu_erf_slope};
+use super::gradient::{column_sums, plain, values};
 use super::{PARALLEL_FROM, matrix};
 
 /// Rows of a task.
@@ -36,6 +37,54 @@ impl CustomOp2 for Bias {
             some((&mut out, x));
         }
         Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
+    }
+
+    fn bwd(&self, x: &Tensor, b: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let columns = x.dim(1)?;
+        let grad = plain(grad)?;
+        let dx = if self.gelu { sloped(&plain(x)?, &plain(b)?, &grad)? } else { grad };
+        let sums = column_sums(values(&dx.storage_and_layout())?, columns);
+        let db = Tensor::from_vec(sums, columns, dx.device())?;
+        Ok((x.track_op().then_some(dx), Some(db)))
+    }
+}
+
+/// `grad` times the slope of the GELU of `x + b`.
+fn sloped(x: &Tensor, b: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let held = [x, b, grad].map(Tensor::storage_and_layout);
+    let (values_of_x, bias, grads) = (values(&held[0])?, values(&held[1])?, values(&held[2])?);
+    let mut out = grads.to_vec();
+    let arch = Arch::new();
+    let task = TASK_ROWS * bias.len().max(1);
+    let tasks = out.par_chunks_mut(task).zip(values_of_x.par_chunks(task));
+    tasks.for_each(|(out, x)| arch.dispatch(Slopes { x, bias, out }));
+    Tensor::from_vec(out, x.shape(), x.device())
+}
+
+/// Multiplies gradients by slopes.
+struct Slopes<'a> {
+    x: &'a [f32],
+    bias: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Slopes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (bias, bias_tail) = S::as_simd_f32s(self.bias);
+        let columns = self.bias.len();
+        let slope = |x: S::f32s, bias: S::f32s| gelu_erf_slope(simd, simd.add_f32s(x, bias));
+        for (out, x) in self.out.chunks_exact_mut(columns).zip(self.x.chunks_exact(columns)) {
+            let ((out, out_tail), (x, x_tail)) = (S::as_mut_simd_f32s(out), S::as_simd_f32s(x));
+            for ((out, x), bias) in out.iter_mut().zip(x).zip(bias) {
+                *out = simd.mul_f32s(*out, slope(*x, *bias));
+            }
+            let last = slope(simd.partial_load_f32s(x_tail), simd.partial_load_f32s(bias_tail));
+            let last = simd.mul_f32s(simd.partial_load_f32s(out_tail), last);
+            simd.partial_store_f32s(out_tail, last);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
+use super::dropout::{self, Dropout};
+use super::parts::Part;
 use super::window_attention::{APART, Windows};
 
 /// See [`super::linear`].
@@ -25,14 +27,61 @@ pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// The shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias: Option<&Tensor>) -> Result<Tensor> {
+    let bias = distance_bias.map(|table| causal_bias(table, q.dim(0)?, k.dim(0)?)).transpose()?;
+    biased_attention(q, k, v, heads, bias.as_ref(), None)
+}
+
+/// See [`super::causal_attention`] (with a table and hidden keys) and [`super::attention_in_parts`] (without).
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn attention_in_parts(
+    [q, k, v]: [&Tensor; 3],
+    heads: usize,
+    parts: &[Part],
+    distance_bias: Option<&Tensor>,
+    hidden: &[bool],
+    dropout: Option<&Dropout>,
+) -> Result<Tensor> {
+    let (mut query, mut key, mut scores) = (0, 0, 0);
+    let mut attended = Vec::with_capacity(parts.len());
+    for part in parts {
+        let [k, v] = [k, v].map(|rows| rows.narrow(0, key, part.keys));
+        let mut bias = distance_bias.map(|table| causal_bias(table, part.queries, part.keys)).transpose()?;
+        if let (Some(bias), Some(hidden)) = (&mut bias, hidden.get(key..key + part.keys)) {
+            let hidden: Vec<f32> = hidden.iter().map(|hidden| if *hidden { f32::MIN / 2.0 } else { 0.0 }).collect();
+            *bias = (bias.maximum(f32::MIN / 2.0)?).broadcast_add(&Tensor::new(hidden, q.device())?)?;
+        }
+        let dropout = dropout.map(|dropout| dropout.from(scores));
+        let q = q.narrow(0, query, part.queries)?;
+        attended.push(biased_attention(&q, &k?, &v?, heads, bias.as_ref(), dropout.as_ref())?);
+        query += part.queries;
+        key += part.keys;
+        scores += part.queries * part.keys * heads;
+    }
+    Tensor::cat(&attended, 0)
+}
+
+/// `bias` is added to the scores [heads, queries, keys].
+fn biased_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    bias: Option<&Tensor>,
+    dropout: Option<&Dropout>,
+) -> Result<Tensor> {
     let (queries, hidden) = q.dims2()?;
     let split = |x: &Tensor| x.reshape((x.dim(0)?, heads, hidden / heads))?.transpose(0, 1)?.contiguous();
     let mut scores = split(q)?.matmul(&split(k)?.transpose(1, 2)?.contiguous()?)?.to_dtype(DType::F32)?;
-    if let Some(table) = distance_bias {
-        scores = scores.add(&causal_bias(table, queries, k.dim(0)?)?)?;
+    if let Some(bias) = bias {
+        scores = scores.add(bias)?;
     }
-    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?;
-    weights.matmul(&split(v)?)?.transpose(0, 1)?.reshape((queries, hidden))
+    let mut weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
+    if let Some(dropout) = dropout {
+        weights = dropout::composed(&weights, dropout)?;
+    }
+    weights.to_dtype(v.dtype())?.matmul(&split(v)?)?.transpose(0, 1)?.reshape((queries, hidden))
 }
 
 /// See [`super::window_attention`]. Softmax in f32.
@@ -46,6 +95,7 @@ pub fn window_attention(
     heads: usize,
     bias: &Tensor,
     windows: Windows,
+    dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
     let (all, hidden) = q.dims2()?;
     windows.check(all)?;
@@ -71,8 +121,11 @@ pub fn window_attention(
     let bias = bias.reshape((1, heads, tokens, tokens))?.to_dtype(DType::F32)?;
     let scores = cut(q)?.matmul(&cut(k)?.transpose(2, 3)?.contiguous()?)?.to_dtype(DType::F32)?;
     let scores = scores.broadcast_add(&bias)?.broadcast_add(&mask)?;
-    let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?;
-    let attended = weights.matmul(&cut(v)?)?.transpose(1, 2)?.reshape((all, hidden))?;
+    let mut weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
+    if let Some(dropout) = dropout {
+        weights = dropout::composed(&weights, dropout)?;
+    }
+    let attended = weights.to_dtype(v.dtype())?.matmul(&cut(v)?)?.transpose(1, 2)?.reshape((all, hidden))?;
     attended.index_select(&Tensor::new(back, device)?, 0)
 }
 
@@ -88,4 +141,35 @@ fn causal_bias(table: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
     let places: Vec<u32> = (0..queries).flat_map(places).collect();
     let places = Tensor::from_vec(places, queries * keys, table.device())?;
     table.index_select(&places, 1)?.reshape((heads, queries, keys))
+}
+
+/// See [`super::rms_norm`]. Statistics in f32.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
+    candle_nn::ops::rms_norm_slow(&x.contiguous()?, w, eps as f32)
+}
+
+/// See [`super::layer_norm`]. Statistics in f32.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
+    candle_nn::ops::layer_norm_slow(&x.contiguous()?, w, b, eps as f32)
+}
+
+/// See [`super::cross_entropy`]. In f32.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
+    let log = candle_nn::ops::log_softmax(&logits.to_dtype(DType::F32)?, D::Minus1)?;
+    let labels = Tensor::new(labels, logits.device())?.unsqueeze(1)?;
+    let right = log.gather(&labels, 1)?.sum_all()?;
+    if smoothing == 0.0 {
+        return right.neg();
+    }
+    let any = (log.sum_all()? / logits.dim(1)? as f64)?;
+    (right * (smoothing - 1.0))? - (any * smoothing)?
 }

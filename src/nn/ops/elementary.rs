@@ -35,9 +35,37 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, argument)))
 }
 
-/// GELU in its exact form, x Φ(x), absolute error below 5e-7 |x|: erfc by Abramowitz and Stegun 7.1.26.
+/// The tanh form of GELU and its slope: x s and s + x s (1 - s) 2u', s = 1 / (1 + exp(-2u)) as in [`gelu`].
 #[inline(always)]
-pub(super) fn gelu_erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(super) fn gelu_and_slope<S: Simd>(simd: S, x: S::f32s) -> [S::f32s; 2] {
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
+    let one = simd.splat_f32s(1.0);
+    let square = simd.mul_f32s(x, x);
+    let factor = simd.splat_f32s(TWICE_SQRT_2_OVER_PI);
+    let inner = simd.mul_add_f32s(square, simd.splat_f32s(0.044_715), one);
+    let argument = simd.mul_f32s(simd.mul_f32s(x, factor), inner);
+    let s = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(argument))));
+    let steepness = simd.mul_f32s(factor, simd.mul_add_f32s(square, simd.splat_f32s(3.0 * 0.044_715), one));
+    let value = simd.mul_f32s(x, s);
+    let rest = simd.mul_f32s(simd.sub_f32s(one, s), steepness);
+    [value, simd.mul_add_f32s(value, rest, s)]
+}
+
+/// The slope of [`gelu_erf`], Φ(x) + x φ(x).
+#[inline(always)]
+pub(super) fn gelu_erf_slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const ONE_OVER_SQRT_2_PI: f32 = 0.398_942_3;
+    let half = simd.splat_f32s(0.5);
+    let erfc = erfc_of_size(simd, x);
+    let sign = simd.div_f32s(x, simd.max_f32s(simd.abs_f32s(x), simd.splat_f32s(f32::MIN_POSITIVE)));
+    let normal = simd.mul_add_f32s(sign, simd.mul_f32s(half, simd.sub_f32s(simd.splat_f32s(1.0), erfc)), half);
+    let density = exp(simd, simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5)));
+    simd.mul_add_f32s(simd.mul_f32s(x, simd.splat_f32s(ONE_OVER_SQRT_2_PI)), density, normal)
+}
+
+/// erfc(|x| / √2) by Abramowitz and Stegun 7.1.26.
+#[inline(always)]
+fn erfc_of_size<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const P: f32 = 0.327_591_1;
     const A: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
     let zero = simd.splat_f32s(0.0);
@@ -48,10 +76,16 @@ pub(super) fn gelu_erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     for coefficient in &A[1..] {
         polynomial = simd.mul_add_f32s(polynomial, t, simd.splat_f32s(*coefficient));
     }
-    let erfc = simd.mul_f32s(simd.mul_f32s(polynomial, t), exp(simd, simd.mul_f32s(simd.sub_f32s(zero, z), z)));
+    simd.mul_f32s(simd.mul_f32s(polynomial, t), exp(simd, simd.mul_f32s(simd.sub_f32s(zero, z), z)))
+}
+
+/// GELU in its exact form, x Φ(x), absolute error below 5e-7 |x|.
+#[inline(always)]
+pub(super) fn gelu_erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let erfc = erfc_of_size(simd, x);
     // x Φ(x) is max(x, 0) - |x| erfc(|x| / √2) / 2 on both sides of zero.
     let tail = simd.mul_f32s(simd.mul_f32s(simd.abs_f32s(x), simd.splat_f32s(0.5)), erfc);
-    simd.sub_f32s(simd.max_f32s(x, zero), tail)
+    simd.sub_f32s(simd.max_f32s(x, simd.splat_f32s(0.0)), tail)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Products of many rows with a weight matrix, and the gated GELU fused into the pair of products in front of it.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
 use super::elementary::gelu;
-use super::matrix;
+use super::gradient::of_product;
+use super::{gated, matrix};
 
 /// Rows a task holds packed: they stay in the second-level cache while every weight panel passes by.
 const BLOCK_ROWS: usize = 96;
@@ -27,6 +28,10 @@ impl CustomOp2 for Linear {
         let w = matrix(w, wl)?;
         products(x, [w], self.name())
     }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        of_product(x, w, grad)
+    }
 }
 
 impl CustomOp3 for GatedGelu {
@@ -46,6 +51,17 @@ impl CustomOp3 for GatedGelu {
         let x = matrix(x, xl)?;
         let weights = [matrix(w0, l0)?, matrix(w1, l1)?];
         products(x, weights, self.name())
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w0: &Tensor,
+        w1: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        gated::gradients(x, w0, w1, grad)
     }
 }
 

@@ -6,26 +6,44 @@
 //! Kernels for many rows (the encoder) and for few rows (one decoding step) differ in how they read memory. In
 //! both, an output value is accumulated in one order whatever the number of rows, so a question's numbers
 //! never depend, not by one bit, on the batch it is answered in.
+//!
+//! Every kernel has a backward pass of its own, so that a graph holds one node an operation and keeps its arguments alone:
+//! scores of attentions and both halves of a gated GELU are computed once more. Sums have a fixed order: a gradient is the
+//! same bit for bit, whatever the threads do.
 
 mod attention;
+mod attention_gradient;
 mod bias;
 mod cell;
 pub mod composed;
+mod cross_entropy;
+mod dropout;
 mod elementary;
+mod gated;
+mod gradient;
 mod linear;
+mod norm;
+mod parts;
 mod row_attention;
 mod row_linear;
 mod window_attention;
+mod window_gradient;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
 use attention::Attention;
 use bias::Bias;
+use cross_entropy::CrossEntropy;
+pub use dropout::Dropout;
 use linear::{GatedGelu, Linear};
-use row_attention::RowAttention;
+use norm::{LayerNorm, RmsNorm};
+pub use parts::Part;
+use parts::Place;
+use row_attention::{CausalAttention, RowAttention};
 use row_linear::{RowGatedGelu, RowLinear};
 use window_attention::WindowAttention;
 pub use window_attention::Windows;
+use window_gradient::TrainedWindows;
 
 /// `x · wᵀ`: `x` [M, K], `w` [N, K] as stored by torch, result [M, N]; for many rows.
 ///
@@ -65,7 +83,36 @@ pub fn row_gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// The shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
-    if fused(q) { q.apply_op3(k, v, Attention { heads }) } else { composed::attention(q, k, v, heads, None) }
+    if fused(q) {
+        let parts = vec![Part { queries: q.dim(0)?, keys: k.dim(0)? }];
+        q.apply_op3(k, v, Attention { heads, parts })
+    } else {
+        composed::attention(q, k, v, heads, None)
+    }
+}
+
+/// [`attention`] of several examples at once: the rows of `q`, and those of `k` and `v`, lie example after example as
+/// `parts` says, and each example's queries see its own keys. With `dropout` of the probabilities, drawn example after
+/// example in the order [heads, queries, keys].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn attention_in_parts(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    parts: &[Part],
+    dropout: Option<Dropout>,
+) -> Result<Tensor> {
+    if !fused(q) {
+        return composed::attention_in_parts([q, k, v], heads, parts, None, &[], dropout.as_ref());
+    }
+    let parts = parts.to_vec();
+    match dropout {
+        None => q.apply_op3(k, v, Attention { heads, parts }),
+        Some(_) => q.apply_op3(k, v, RowAttention { heads, parts, distance_bias: None, dropout }),
+    }
 }
 
 /// [`attention`] for the few queries of a decoding step. With `distance_bias` [heads, D] it is causal: query i of T stands
@@ -81,16 +128,48 @@ pub fn row_attention(
     heads: usize,
     distance_bias: Option<&Tensor>,
 ) -> Result<Tensor> {
-    if fused(q) {
-        q.apply_op3(k, v, RowAttention { heads, distance_bias: distance_bias.cloned() })
-    } else {
-        composed::attention(q, k, v, heads, distance_bias)
+    let parts = || candle_core::Result::Ok(vec![Part { queries: q.dim(0)?, keys: k.dim(0)? }]);
+    match distance_bias {
+        _ if !fused(q) => composed::attention(q, k, v, heads, distance_bias),
+        Some(table) if [q, k, v, table].iter().any(|x| x.track_op()) => {
+            causal_attention([q, k, v], heads, table, &parts()?, Vec::new(), None)
+        }
+        _ => {
+            let attention =
+                RowAttention { heads, parts: parts()?, distance_bias: distance_bias.cloned(), dropout: None };
+            q.apply_op3(k, v, attention)
+        }
     }
+}
+
+/// [`row_attention`] with distance bias of several examples at once, as [`attention_in_parts`], with a gradient for the
+/// table too. Keys with a true `hidden` (one for each row of `k`, or none at all) are seen by no query; each query must
+/// see one.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn causal_attention(
+    [q, k, v]: [&Tensor; 3],
+    heads: usize,
+    distance_bias: &Tensor,
+    parts: &[Part],
+    hidden: Vec<bool>,
+    dropout: Option<Dropout>,
+) -> Result<Tensor> {
+    if !hidden.is_empty() && hidden.len() != k.dim(0)? {
+        candle_core::bail!("{} marks of hidden keys for {} keys", hidden.len(), k.dim(0)?);
+    }
+    if !fused(q) {
+        return composed::attention_in_parts([q, k, v], heads, parts, Some(distance_bias), &hidden, dropout.as_ref());
+    }
+    let below = Tensor::cat(&[k, v], 0)?;
+    q.apply_op3(&below, distance_bias, CausalAttention { heads, parts: parts.to_vec(), hidden, dropout })
 }
 
 /// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`, `k`, `v` and the result
 /// are [grid places, H], row-major over the grid; `bias` is [heads · side², side²]. A shifted cut keeps tokens of
-/// different regions apart by -100 in the score, as the reference does.
+/// different regions apart by -100 in the score, as the reference does. With `dropout` of the probabilities, drawn in the
+/// order [windows, heads, queries, keys].
 ///
 /// # Errors
 /// The shapes do not fit.
@@ -101,11 +180,14 @@ pub fn window_attention(
     heads: usize,
     bias: &Tensor,
     windows: Windows,
+    dropout: Option<Dropout>,
 ) -> Result<Tensor> {
-    if fused(q) {
+    if !fused(q) {
+        composed::window_attention(q, k, v, heads, bias, windows, dropout.as_ref())
+    } else if dropout.is_none() && ![q, k, v, bias].iter().any(|x| x.track_op()) {
         q.apply_op3(k, v, WindowAttention { windows, heads, bias: bias.clone() })
     } else {
-        composed::window_attention(q, k, v, heads, bias, windows)
+        q.apply_op3(&Tensor::cat(&[k, v], 0)?, bias, TrainedWindows { windows, heads, dropout })
     }
 }
 
@@ -130,7 +212,11 @@ pub fn biased_gelu(x: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// The shapes do not fit.
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
-    candle_nn::ops::layer_norm(x, w, b, eps as f32)
+    if fused(x) {
+        return x.apply_op3(w, b, LayerNorm { eps: eps as f32 });
+    }
+    let tracked = [x, w, b].iter().any(|x| x.track_op());
+    if tracked { composed::layer_norm(x, w, b, eps) } else { candle_nn::ops::layer_norm(x, w, b, eps as f32) }
 }
 
 /// `w ∘ x / sqrt(mean(x²) + eps)` over the last dimension.
@@ -138,7 +224,32 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor
 /// # Errors
 /// The shapes do not fit.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
-    candle_nn::ops::rms_norm(x, w, eps as f32)
+    if fused(x) {
+        return x.apply_op2(w, RmsNorm { eps: eps as f32 });
+    }
+    let tracked = x.track_op() || w.track_op();
+    if tracked { composed::rms_norm(x, w, eps) } else { candle_nn::ops::rms_norm(x, w, eps as f32) }
+}
+
+/// Values dropped, and the others enlarged, as `dropout` says.
+///
+/// # Errors
+/// The values are not contiguous.
+pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
+    if fused(x) { x.apply_op1(dropout) } else { dropout::composed(x, &dropout) }
+}
+
+/// The cross-entropy of each row of `logits` [M, N] with its label, summed over the rows to a scalar f32. With `smoothing`
+/// a share of each label is spread evenly over all N, as PyTorch's `label_smoothing`.
+///
+/// # Errors
+/// A label is missing or N or more.
+pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
+    if fused(logits) {
+        logits.apply_op1(CrossEntropy { labels: labels.to_vec(), smoothing: smoothing as f32 })
+    } else {
+        composed::cross_entropy(logits, labels, smoothing)
+    }
 }
 
 /// Multiplications of a decoding step's operation that are worth waking other threads for.
@@ -192,6 +303,19 @@ impl<'a> Heads<'a> {
             );
         }
         Ok(Self { q, k, v, queries, keys, hidden, heads })
+    }
+
+    /// One part of several examples' rows.
+    fn part(&self, Place { part, query, key, .. }: Place) -> Heads<'a> {
+        let rows = |values: &'a [f32], first: usize, count: usize| &values[first * self.hidden..][..count * self.hidden];
+        Heads {
+            q: rows(self.q, query, part.queries),
+            k: rows(self.k, key, part.keys),
+            v: rows(self.v, key, part.keys),
+            queries: part.queries,
+            keys: part.keys,
+            ..*self
+        }
     }
 
     /// Width of one head.

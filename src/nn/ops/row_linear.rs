@@ -3,12 +3,13 @@
 //! Weights are read in place, once, as torch stores them ([out, in]); each output is a dot product accumulated in one
 //! vector, the same way whichever rows share the pass.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::elementary::gelu;
-use super::{PARALLEL_FROM, matrix};
+use super::gradient::of_product;
+use super::{PARALLEL_FROM, gated, matrix};
 
 /// Outputs a task computes.
 const TASK_OUTPUTS: usize = 64;
@@ -36,6 +37,10 @@ impl CustomOp2 for RowLinear {
         }
         Ok((CpuStorage::F32(products(x, w, rows, inner, columns)), Shape::from((rows, columns))))
     }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        of_product(x, w, grad)
+    }
 }
 
 impl CustomOp3 for RowGatedGelu {
@@ -62,6 +67,17 @@ impl CustomOp3 for RowGatedGelu {
         let linear = products(x, w1, rows, inner, columns);
         Arch::new().dispatch(Gate { gate: &mut gate, linear: &linear });
         Ok((CpuStorage::F32(gate), Shape::from((rows, columns))))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w0: &Tensor,
+        w1: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        gated::gradients(x, w0, w1, grad)
     }
 }
 

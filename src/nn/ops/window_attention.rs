@@ -6,6 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cell::{self, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
+use super::dropout::Dropout;
 use super::row_attention::softmax_weights;
 use super::{Heads, matrix};
 
@@ -79,35 +80,48 @@ impl CustomOp3 for WindowAttention {
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let input = Heads::new(self.heads, (q, ql), (k, kl), (v, vl))?;
-        self.windows.check(input.queries)?;
-        let tokens = self.windows.side * self.windows.side;
         let (storage, layout) = self.bias.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
-        let (bias, rows, columns) = matrix(storage, layout)?;
-        if (rows, columns) != (self.heads * tokens, tokens) || input.keys != input.queries {
-            candle_core::bail!("a bias {rows}x{columns} does not fit {} heads in windows of {tokens}", self.heads);
-        }
-        let (places, regions) = (self.windows.places(), self.windows.regions());
-        let mut windowed = vec![0f32; input.queries * input.hidden];
-        let arch = Arch::new();
-        let tasks = windowed.par_chunks_mut(tokens * input.hidden);
-        tasks.zip(places.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(|((out, places), regions)| {
-            arch.dispatch(OneWindow { input: &input, bias, places, regions, out });
-        });
-        let mut out = vec![0f32; windowed.len()];
-        for (row, &place) in windowed.chunks_exact(input.hidden).zip(&places) {
-            out[place * input.hidden..][..input.hidden].copy_from_slice(row);
-        }
+        let out = attend(&input, self.windows, matrix(storage, layout)?, None)?;
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
     }
+}
+
+/// All windows; `bias` with its rows and columns.
+pub(super) fn attend(
+    input: &Heads,
+    windows: Windows,
+    (bias, rows, columns): (&[f32], usize, usize),
+    dropout: Option<&Dropout>,
+) -> Result<Vec<f32>> {
+    windows.check(input.queries)?;
+    let tokens = windows.side * windows.side;
+    if (rows, columns) != (input.heads * tokens, tokens) || input.keys != input.queries {
+        candle_core::bail!("a bias {rows}x{columns} does not fit {} heads in windows of {tokens}", input.heads);
+    }
+    let (places, regions) = (windows.places(), windows.regions());
+    let mut windowed = vec![0f32; input.queries * input.hidden];
+    let arch = Arch::new();
+    let tasks = windowed.par_chunks_mut(tokens * input.hidden).enumerate();
+    tasks.zip(places.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(|(((index, out), places), regions)| {
+        arch.dispatch(OneWindow { input, bias, index, places, regions, dropout, out });
+    });
+    let mut out = vec![0f32; windowed.len()];
+    for (row, &place) in windowed.chunks_exact(input.hidden).zip(&places) {
+        out[place * input.hidden..][..input.hidden].copy_from_slice(row);
+    }
+    Ok(out)
 }
 
 /// All heads of one window.
 struct OneWindow<'a> {
     input: &'a Heads<'a>,
     bias: &'a [f32],
+    /// Which window it is.
+    index: usize,
     places: &'a [usize],
     regions: &'a [u8],
+    dropout: Option<&'a Dropout>,
     out: &'a mut [f32],
 }
 
@@ -182,6 +196,9 @@ impl OneWindow<'_> {
                 *score += bias + if *other == region { 0.0 } else { APART };
             }
             let sum = softmax_weights(simd, scores);
+            if let Some(dropout) = self.dropout {
+                dropout.apply(((self.index * self.input.heads + index) * tokens + query) * tokens, scores);
+            }
             for (weights, score) in head.weights.chunks_exact_mut(R).zip(&*scores) {
                 weights[row] = score / sum;
             }

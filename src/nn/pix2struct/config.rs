@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::nn::config_file::{CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, read_json};
+use crate::nn::config_file::{
+    CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
+};
 
 const MODEL_TYPE: &str = "pix2struct";
 
@@ -23,6 +25,8 @@ pub struct Config {
     pub vision_config: VisionConfig,
     /// Whether the output matrix is the embedding matrix when the file stores none (no published checkpoint).
     pub tie_word_embeddings: bool,
+    /// Deviation of fresh weights that no other rule is for.
+    pub initializer_range: f64,
     /// Where an answer starts and ends: `generation_config.json`, else the ids of `config.json`.
     #[serde(skip)]
     pub generation: Generation,
@@ -44,7 +48,10 @@ pub struct TextConfig {
     pub layer_norm_epsilon: f64,
     pub dense_act_fn: String,
     pub decoder_start_token_id: u32,
+    pub pad_token_id: u32,
     pub eos_token_id: u32,
+    pub dropout_rate: f64,
+    pub initializer_factor: f64,
 }
 
 /// The encoder's configuration; keys and defaults of transformers' `Pix2StructVisionConfig`.
@@ -60,6 +67,9 @@ pub struct VisionConfig {
     pub num_attention_heads: usize,
     pub layer_norm_eps: f64,
     pub dense_act_fn: String,
+    pub dropout_rate: f64,
+    pub attention_dropout: f64,
+    pub initializer_factor: f64,
     /// Rows of each of the two position tables.
     pub seq_len: usize,
 }
@@ -76,7 +86,13 @@ pub struct Generation {
 impl Default for Config {
     fn default() -> Self {
         let (text_config, vision_config) = (TextConfig::default(), VisionConfig::default());
-        Self { text_config, vision_config, tie_word_embeddings: false, generation: Generation::default() }
+        Self {
+            text_config,
+            vision_config,
+            tie_word_embeddings: false,
+            initializer_range: 0.02,
+            generation: Generation::default(),
+        }
     }
 }
 
@@ -94,7 +110,10 @@ impl Default for TextConfig {
             layer_norm_epsilon: 1e-6,
             dense_act_fn: "gelu_new".to_owned(),
             decoder_start_token_id: 0,
+            pad_token_id: 0,
             eos_token_id: 1,
+            dropout_rate: 0.1,
+            initializer_factor: 1.0,
         }
     }
 }
@@ -110,6 +129,9 @@ impl Default for VisionConfig {
             num_attention_heads: 12,
             layer_norm_eps: 1e-6,
             dense_act_fn: "gelu_new".to_owned(),
+            dropout_rate: 0.0,
+            attention_dropout: 0.0,
+            initializer_factor: 1.0,
             seq_len: 4096,
         }
     }
@@ -138,6 +160,15 @@ impl Config {
             Ok(config)
         };
         read().with_context(|| path.display().to_string())
+    }
+
+    /// What the decoder reads to say `labels`: the start token, then the labels one place later, padding for those that do
+    /// not count.
+    pub fn inputs(&self, labels: &[Option<u32>]) -> Vec<u32> {
+        let text = &self.text_config;
+        let before = labels.split_last().map_or(&[][..], |(_, before)| before);
+        let shifted = before.iter().map(|label| label.unwrap_or(text.pad_token_id));
+        std::iter::once(text.decoder_start_token_id).chain(shifted).take(labels.len()).collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -169,6 +200,11 @@ impl Config {
             vision.seq_len,
         ];
         ensure!(!sizes.contains(&0), "a size is 0");
+        check_probabilities(&[
+            ("text_config.dropout_rate", text.dropout_rate),
+            ("vision_config.dropout_rate", vision.dropout_rate),
+            ("vision_config.attention_dropout", vision.attention_dropout),
+        ])?;
         ensure!(
             text.relative_attention_max_distance <= MAX_DISTANCE,
             "text_config.relative_attention_max_distance {} is absurdly large",

@@ -5,7 +5,8 @@ use candle_core::{DType, Tensor};
 
 use super::VisionConfig;
 use crate::nn::loading::Weights;
-use crate::nn::ops;
+use crate::nn::ops::{self, Part};
+use crate::nn::training::{Dropping, Rows};
 
 /// Columns of a patch row in front of its pixels: row id, column id.
 const POSITIONS: usize = 2;
@@ -19,6 +20,7 @@ pub(super) struct Encoder {
     layers: Vec<Layer>,
     norm: Tensor,
     eps: f64,
+    dropout: f64,
 }
 
 impl Encoder {
@@ -36,13 +38,15 @@ impl Encoder {
                 .collect::<Result<_>>()?,
             norm: weights.tensor("encoder.layernorm.weight", &[hidden])?,
             eps: config.layer_norm_eps,
+            dropout: config.dropout_rate,
         })
     }
 
-    pub(super) fn forward(&self, patches: &Tensor) -> Result<Tensor> {
-        let mut states = self.embed(patches)?;
+    /// The rows of several images, `parts` says how many each, attend within their image.
+    pub(super) fn forward(&self, patches: &Tensor, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
+        let mut states = dropping.of(self.embed(patches)?, self.dropout)?;
         for layer in &self.layers {
-            states = layer.forward(&states, self.eps)?;
+            states = layer.forward(&states, self.eps, parts, dropping)?;
         }
         Ok(ops::rms_norm(&states, &self.norm, self.eps)?)
     }
@@ -56,7 +60,7 @@ impl Encoder {
         );
         let patches = patches.to_device(self.projection.device())?.to_dtype(self.projection.dtype())?;
         let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
-        let mut states = ops::linear(&pixels, &self.projection)?.broadcast_add(&self.projection_bias)?;
+        let mut states = ops::biased(&ops::linear(&pixels, &self.projection)?, &self.projection_bias)?;
         for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
             states = (states + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
         }
@@ -90,6 +94,8 @@ struct Layer {
     wi_0: Tensor,
     wi_1: Tensor,
     wo: Tensor,
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl Layer {
@@ -108,16 +114,19 @@ impl Layer {
             wi_0: tensor("mlp.wi_0", &[ff, hidden])?,
             wi_1: tensor("mlp.wi_1", &[ff, hidden])?,
             wo: tensor("mlp.wo", &[hidden, ff])?,
+            dropout: config.dropout_rate,
+            attention_dropout: config.attention_dropout,
         })
     }
 
-    fn forward(&self, states: &Tensor, eps: f64) -> Result<Tensor> {
+    fn forward(&self, states: &Tensor, eps: f64, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
         let x = ops::rms_norm(states, &self.attention_norm, eps)?;
         let [q, k, v] = [&self.query, &self.key, &self.value].map(|w| ops::linear(&x, w));
-        let attended = ops::attention(&q?, &k?, &v?, self.heads)?;
+        let choice = dropping.choice(self.attention_dropout, Rows::scores(parts, self.heads));
+        let attended = ops::attention_in_parts(&q?, &k?, &v?, self.heads, parts, choice)?;
         let states = (states + ops::linear(&attended, &self.output)?)?;
         let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
-        let inner = ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?;
+        let inner = dropping.of(ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
         Ok((&states + ops::linear(&inner, &self.wo)?)?)
     }
 }

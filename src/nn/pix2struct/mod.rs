@@ -10,6 +10,7 @@
 mod config;
 mod decoder;
 mod encoder;
+mod initial;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -18,7 +19,9 @@ pub use config::{Config, Generation, TextConfig, VisionConfig};
 pub use decoder::State;
 
 use super::generation::{self, Limits, Prompt};
-use super::loading::{Checkpoint, Weights};
+use super::loading::{Checkpoint, OnDevice, Source, Weights};
+use super::ops::Part;
+use super::training::{Dropping, Example, Loss, Noise, Rows};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -36,7 +39,15 @@ impl Model {
     /// # Errors
     /// A tensor is missing, has another shape than `config` says, or cannot be read.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        let weights = Weights { checkpoint, device };
+        Self::from_source(config, &OnDevice { checkpoint, device })
+    }
+
+    /// Loads the weights from anything that has them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
+        let weights = Weights(source);
         Ok(Self {
             encoder: Encoder::load(&config.vision_config, &weights)?,
             decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
@@ -50,7 +61,23 @@ impl Model {
     /// # Errors
     /// The patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(patches)
+        let places = patches.dim(0)?;
+        self.encoder.forward(patches, &Part::square(&[places]), &mut Dropping(None))
+    }
+
+    /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text. Images may differ in their
+    /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels. With `noise` values are
+    /// dropped where the reference drops them in training; `smoothing` is the share of a label spread over all tokens.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, no label at all.
+    pub fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
+        let mut dropping = Dropping(noise);
+        let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
+        let places: Vec<usize> = rows.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
+        let patches = Tensor::cat(&rows.images, 0)?;
+        let encoded = self.encoder.forward(&patches, &Part::square(&places), &mut dropping)?;
+        self.decoder.loss(&rows, &encoded, &places, &mut dropping, smoothing)
     }
 
     /// The patch embeddings [N, H] the first encoder layer reads; arguments as of [`Self::encode`].

@@ -1,5 +1,7 @@
 //! The text decoder: T5-like layers with relative position bias, and a cache of keys and values for each question.
 
+mod training;
+
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use candle_nn::kv_cache::KvCache;
@@ -34,13 +36,16 @@ pub(super) struct Decoder {
     norm: Tensor,
     output: Tensor,
     eps: f64,
+    /// Tokens that stand for nothing are not seen in training.
+    pad: u32,
+    dropout: f64,
 }
 
 impl Decoder {
     pub(super) fn load(config: &TextConfig, tied: bool, weights: &Weights) -> Result<Self> {
         let vocabulary = [config.vocab_size, config.hidden_size];
         let embedding = weights.tensor("decoder.embed_tokens.weight", &vocabulary)?;
-        let output = if tied && !weights.checkpoint.contains("decoder.lm_head.weight") {
+        let output = if tied && !weights.contains("decoder.lm_head.weight") {
             embedding.clone()
         } else {
             weights.tensor("decoder.lm_head.weight", &vocabulary)?
@@ -59,7 +64,14 @@ impl Decoder {
             norm: weights.tensor("decoder.final_layer_norm.weight", &[config.hidden_size])?,
             output,
             eps: config.layer_norm_epsilon,
+            pad: config.pad_token_id,
+            dropout: config.dropout_rate,
         })
+    }
+
+    /// Rows of the embedding.
+    pub(super) fn vocabulary(&self) -> Result<usize> {
+        Ok(self.embedding.dim(0)?)
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {

@@ -1,5 +1,7 @@
 //! The text decoder: mBART's pre-norm layers with learned positions, and a cache of keys and values for each question.
 
+mod training;
+
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -51,6 +53,10 @@ pub(super) struct Decoder {
     causal: Tensor,
     norm: Norm,
     output: Tensor,
+    pad: u32,
+    dropout: f64,
+    attention_dropout: f64,
+    activation_dropout: f64,
 }
 
 impl Decoder {
@@ -58,7 +64,7 @@ impl Decoder {
         let (vocabulary, width) = (config.vocab_size, config.d_model);
         let at = "decoder.model.decoder";
         let embedding = weights.tensor(format!("{at}.embed_tokens.weight"), &[vocabulary, width])?;
-        let output = match weights.checkpoint.contains("decoder.lm_head.weight") {
+        let output = match weights.contains("decoder.lm_head.weight") {
             true => weights.tensor("decoder.lm_head.weight", &[vocabulary, width])?,
             false => embedding.clone(),
         };
@@ -72,9 +78,13 @@ impl Decoder {
                 .map(|layer| Layer::load(config, weights, &format!("{at}.layers.{layer}")))
                 .collect::<Result<_>>()?,
             heads: config.decoder_attention_heads,
-            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device)?,
+            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.0.device())?,
             norm: Norm::load(weights, &format!("{at}.layer_norm"), width, EPS)?,
             output,
+            pad: config.pad_token_id,
+            dropout: config.dropout,
+            attention_dropout: config.attention_dropout,
+            activation_dropout: config.activation_dropout,
         })
     }
 

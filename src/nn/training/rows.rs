@@ -1,0 +1,71 @@
+//! A batch as the decoder sees it: the tokens of all examples in rows one after the other.
+
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+
+use super::{Example, Loss};
+use crate::nn::ops::{self, Part};
+
+/// The rows of a batch, no padding among them. What stands behind an example's last label changes no loss and is left
+/// out, and so is an example without labels.
+#[derive(Debug)]
+pub(in crate::nn) struct Rows<'a> {
+    pub(in crate::nn) images: Vec<&'a Tensor>,
+    /// Tokens of each image's text.
+    pub(in crate::nn) lengths: Vec<usize>,
+    pub(in crate::nn) inputs: Vec<u32>,
+    /// Rows with a label.
+    counted: Vec<u32>,
+    /// Their labels.
+    labels: Vec<u32>,
+}
+
+impl<'a> Rows<'a> {
+    pub(in crate::nn) fn new(batch: &'a [Example], vocabulary: usize) -> Result<Self> {
+        let (mut images, mut lengths, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut counted, mut labels) = (Vec::new(), Vec::new());
+        for (at, example) in batch.iter().enumerate() {
+            let (given, wanted) = (example.inputs.len(), example.labels.len());
+            ensure!(given == wanted, "example {at} has {given} decoder inputs and {wanted} labels");
+            let length = example.labels.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            if length == 0 {
+                continue;
+            }
+            let ids = example.inputs[..length].iter().chain(example.labels.iter().flatten());
+            if let Some(id) = ids.into_iter().find(|&&id| id as usize >= vocabulary) {
+                anyhow::bail!("example {at}: token id {id} is outside the vocabulary of {vocabulary}");
+            }
+            for (row, label) in example.labels[..length].iter().enumerate() {
+                if let Some(label) = label {
+                    counted.push((inputs.len() + row) as u32);
+                    labels.push(*label);
+                }
+            }
+            images.push(&example.image);
+            lengths.push(length);
+            inputs.extend_from_slice(&example.inputs[..length]);
+        }
+        ensure!(!labels.is_empty(), "no label of the batch counts: there is nothing to learn from it");
+        Ok(Self { images, lengths, inputs, counted, labels })
+    }
+
+    /// Each text's rows with those of its image, of so many places each.
+    pub(in crate::nn) fn across(&self, places: &[usize]) -> Vec<Part> {
+        self.lengths.iter().zip(places).map(|(&queries, &keys)| Part { queries, keys }).collect()
+    }
+
+    /// Draws of dropout over the probabilities of so many heads in `parts`.
+    pub(in crate::nn) fn scores(parts: &[Part], heads: usize) -> usize {
+        parts.iter().map(|part| part.queries * part.keys * heads).sum()
+    }
+
+    /// The loss of the final states [rows, H] with the output matrix [V, H]: logits are formed for rows with a label alone.
+    pub(in crate::nn) fn loss(&self, states: &Tensor, output: &Tensor, smoothing: f64) -> Result<Loss> {
+        let rows = match self.counted.len() == self.inputs.len() {
+            true => states.clone(),
+            false => states.index_select(&Tensor::new(self.counted.as_slice(), states.device())?, 0)?,
+        };
+        let logits = ops::linear(&rows, output)?;
+        Ok(Loss { sum: ops::cross_entropy(&logits, &self.labels, smoothing)?, labels: self.labels.len() })
+    }
+}
