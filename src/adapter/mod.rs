@@ -15,6 +15,7 @@ mod pix2struct;
 mod process;
 mod python_package;
 pub mod table_qa;
+pub mod training;
 mod unichart;
 pub mod weights;
 

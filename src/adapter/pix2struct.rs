@@ -37,6 +37,12 @@ pub(super) struct Candle {
     device: Device,
 }
 
+impl Candle {
+    pub(super) fn new(model: Model, device: Device) -> Self {
+        Self { model, device }
+    }
+}
+
 impl Network for Candle {
     type Encoded = Tensor;
 
@@ -53,9 +59,9 @@ impl Network for Candle {
 
 /// A loaded Pix2Struct with its processor and tokenizer.
 pub(super) struct Pix2Struct<N> {
-    identity: Identity,
-    processor: Processor,
-    tokenizer: Tokenizer,
+    pub(super) identity: Identity,
+    pub(super) processor: Processor,
+    pub(super) tokenizer: Tokenizer,
     network: N,
     max_new_tokens: usize,
     table_prompt: Option<String>,
@@ -77,12 +83,12 @@ impl Pix2Struct<Candle> {
                 ("weights_sha256", weights_sha256(dir)?),
                 ("dtype", "f32".to_owned()),
             ];
-            Ok((Candle { model, device: setup.device.clone() }, settings))
+            Ok((Candle::new(model, setup.device.clone()), settings))
         })
     }
 }
 
-impl<N: Network> Pix2Struct<N> {
+impl<N> Pix2Struct<N> {
     /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
     /// the checkpoint in `dir`.
     ///
@@ -117,6 +123,33 @@ impl<N: Network> Pix2Struct<N> {
         Ok(Self { identity, processor, tokenizer, network, max_new_tokens, table_prompt })
     }
 
+    /// The same with another network.
+    pub(super) fn with_network<M>(&self, network: M) -> Pix2Struct<M> {
+        Pix2Struct {
+            identity: self.identity.clone(),
+            processor: self.processor.clone(),
+            tokenizer: self.tokenizer.clone(),
+            network,
+            max_new_tokens: self.max_new_tokens,
+            table_prompt: self.table_prompt.clone(),
+        }
+    }
+
+    /// What is drawn above the chart: the question, or the request for its table.
+    pub(super) fn header<'a>(&'a self, question: &'a Question) -> Result<&'a str> {
+        let id = &self.identity.id;
+        match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
+            (Some(prompt), true) => Ok(prompt),
+            (None, false) => Ok(&question.text),
+            (Some(_), false) => {
+                bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)")
+            }
+            (None, true) => bail!("{id} answers questions and writes no tables"),
+        }
+    }
+}
+
+impl<N: Network> Pix2Struct<N> {
     /// Encodes one chart under each of its questions; the image is decoded once.
     fn encode(&self, entry: &ChartQuestions) -> Vec<Result<N::Encoded>> {
         let image = chart_image(&entry.chart);
@@ -129,19 +162,6 @@ impl<N: Network> Pix2Struct<N> {
             self.network.encode(patches)
         };
         entry.questions.iter().map(encode).collect()
-    }
-
-    /// What is drawn above the chart: the question, or the request for its table.
-    fn header<'a>(&'a self, question: &'a Question) -> Result<&'a str> {
-        let id = &self.identity.id;
-        match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
-            (Some(prompt), true) => Ok(prompt),
-            (None, false) => Ok(&question.text),
-            (Some(_), false) => {
-                bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)")
-            }
-            (None, true) => bail!("{id} answers questions and writes no tables"),
-        }
     }
 
     fn decode(&self, ids: Vec<u32>) -> Result<Answer> {

@@ -43,6 +43,12 @@ pub(super) struct Candle {
     device: Device,
 }
 
+impl Candle {
+    pub(super) fn new(model: Model, device: Device) -> Self {
+        Self { model, device }
+    }
+}
+
 impl Network for Candle {
     type Image = Image;
 
@@ -62,13 +68,18 @@ impl Network for Candle {
 }
 
 /// A loaded Donut with its processor and tokenizer.
-pub(super) struct UniChart<N: Network> {
-    identity: Identity,
+pub(super) struct UniChart<N> {
+    pub(super) identity: Identity,
     spec: UniChartSpec,
-    processor: DonutProcessor,
-    tokenizer: Tokenizer,
+    pub(super) processor: DonutProcessor,
+    pub(super) tokenizer: Tokenizer,
     network: N,
     limits: Limits,
+}
+
+/// A [`UniChart`] that answers.
+pub(super) struct Answering<N: Network> {
+    unichart: UniChart<N>,
     /// The chart encoded last, by its id: calls may cut a chart's questions apart.
     last: Option<(String, N::Image)>,
 }
@@ -78,10 +89,10 @@ impl UniChart<Candle> {
     ///
     /// # Errors
     /// Weights that cannot be found, or files that are not those of a Donut.
-    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Self> {
+    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Answering<Candle>> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
-        Self::assemble(setup, spec, dir, |config| {
+        let unichart = Self::assemble(setup, spec, dir, |config| {
             let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
             let settings = vec![
                 ("family", "unichart".to_owned()),
@@ -89,12 +100,13 @@ impl UniChart<Candle> {
                 ("weights_sha256", weights_sha256(dir)?),
                 ("dtype", "f32".to_owned()),
             ];
-            Ok((Candle { model, device: setup.device.clone() }, settings))
-        })
+            Ok((Candle::new(model, setup.device.clone()), settings))
+        })?;
+        Ok(Answering::new(unichart))
     }
 }
 
-impl<N: Network> UniChart<N> {
+impl<N> UniChart<N> {
     /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
     /// the checkpoint in `dir`.
     ///
@@ -121,25 +133,23 @@ impl<N: Network> UniChart<N> {
         };
         settings.extend(self::settings(spec, &processor, &limits));
         let (identity, spec) = (Identity::of(setup, settings), spec.clone());
-        Ok(Self { identity, spec, processor, tokenizer, network, limits, last: None })
+        Ok(Self { identity, spec, processor, tokenizer, network, limits })
     }
 
-    /// The chart as the decoder sees it.
-    fn image(&mut self, chart: &Chart) -> Result<N::Image> {
-        if let Some((id, image)) = &self.last
-            && *id == chart.id
-        {
-            return Ok(image.clone());
+    /// The same with another network.
+    pub(super) fn with_network<M>(&self, network: M) -> UniChart<M> {
+        UniChart {
+            identity: self.identity.clone(),
+            spec: self.spec.clone(),
+            processor: self.processor.clone(),
+            tokenizer: self.tokenizer.clone(),
+            network,
+            limits: self.limits.clone(),
         }
-        let pixels = self.processor.pixels(&chart_image(chart)?);
-        let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
-        let image = self.network.image(pixels)?;
-        self.last = Some((chart.id.clone(), image.clone()));
-        Ok(image)
     }
 
     /// The decoder's input for a question, or for the chart's table.
-    fn prompt(&self, question: &Question) -> Result<Vec<u32>> {
+    pub(super) fn prompt(&self, question: &Question) -> Result<Vec<u32>> {
         let text = match (question.answer_type, &self.spec.table_prompt) {
             (Some(AnswerType::Table), Some(prompt)) => prompt.clone(),
             (Some(AnswerType::Table), None) => anyhow::bail!("{} writes no tables", self.identity.id),
@@ -158,13 +168,6 @@ impl<N: Network> UniChart<N> {
         Ok(tokens)
     }
 
-    fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Vec<u32>>> {
-        let search = BeamSearch { beams: self.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
-        let questions: Vec<(&N::Image, Vec<u32>)> =
-            prompts.iter().map(|(image, tokens)| (image, tokens.clone())).collect();
-        self.network.generate(&questions, (search.beams > 1).then_some(&search), &self.limits)
-    }
-
     /// What stands behind the marker in the whole sequence, prompt and answer, as the reference cuts it.
     fn answer_text(&self, prompt: &[u32], answer: &[u32]) -> Result<String> {
         let mut text = self.tokenizer.decode_with_special(&[prompt, answer].concat())?;
@@ -176,9 +179,37 @@ impl<N: Network> UniChart<N> {
     }
 }
 
-impl<N: Network> Adapter for UniChart<N> {
+impl<N: Network> Answering<N> {
+    pub(super) fn new(unichart: UniChart<N>) -> Self {
+        Self { unichart, last: None }
+    }
+
+    /// The chart as the decoder sees it.
+    fn image(&mut self, chart: &Chart) -> Result<N::Image> {
+        if let Some((id, image)) = &self.last
+            && *id == chart.id
+        {
+            return Ok(image.clone());
+        }
+        let pixels = self.unichart.processor.pixels(&chart_image(chart)?);
+        let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
+        let image = self.unichart.network.image(pixels)?;
+        self.last = Some((chart.id.clone(), image.clone()));
+        Ok(image)
+    }
+
+    fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Vec<u32>>> {
+        let unichart = &self.unichart;
+        let search = BeamSearch { beams: unichart.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
+        let questions: Vec<(&N::Image, Vec<u32>)> =
+            prompts.iter().map(|(image, tokens)| (image, tokens.clone())).collect();
+        unichart.network.generate(&questions, (search.beams > 1).then_some(&search), &unichart.limits)
+    }
+}
+
+impl<N: Network> Adapter for Answering<N> {
     fn identity(&self) -> &Identity {
-        &self.identity
+        &self.unichart.identity
     }
 
     /// The decoder's weights are read once a step for all of them.
@@ -193,7 +224,7 @@ impl<N: Network> Adapter for UniChart<N> {
             let image = self.image(&entry.chart).map_err(Arc::new);
             let mut prepare = |question: &Question| {
                 let image = image.clone()?;
-                prompts.push((image, self.prompt(question).map_err(Arc::new)?));
+                prompts.push((image, self.unichart.prompt(question).map_err(Arc::new)?));
                 Ok(prompts.len() - 1)
             };
             places.push(entry.questions.iter().map(&mut prepare).collect());
@@ -202,7 +233,7 @@ impl<N: Network> Adapter for UniChart<N> {
         let answer = |place: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
             let place = place?;
             let (ids, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[place], &prompts[place]);
-            let text = self.answer_text(prompt, ids).map_err(Arc::new)?;
+            let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
             Ok(Answer { token_ids: ids.clone(), ..Answer::of(text) })
         };
         let answer = |place| answer(place).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")));

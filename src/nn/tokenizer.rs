@@ -25,7 +25,7 @@ const CLEAN_UP: [(&str, &str); 10] = [
 ];
 
 /// A checkpoint's tokenizer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
     path: PathBuf,
     inner: tokenizers::Tokenizer,

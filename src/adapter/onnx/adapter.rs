@@ -50,7 +50,8 @@ pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Bo
         }
         "vision-encoder-decoder" => {
             let keys = spec.unichart.as_ref().with_context(|| lacks("unichart"))?;
-            Ok(Box::new(unichart::UniChart::assemble(setup, keys, dir, |_| open())?))
+            let unichart = unichart::UniChart::assemble(setup, keys, dir, |_| open())?;
+            Ok(Box::new(unichart::Answering::new(unichart)))
         }
         other => bail!(
             "{}: model_type {other:?} is not supported (pix2struct and vision-encoder-decoder are)",

@@ -28,7 +28,7 @@ use candle_core::Tensor;
 
 pub use initial::{Initial, Start};
 pub use noise::{Noise, NoiseState};
-pub use variables::Variables;
+pub use variables::{Fixed, Variables};
 
 pub(super) use noise::Dropping;
 pub(super) use rows::Rows;

@@ -47,6 +47,11 @@ impl Variables {
         self.all().filter(|(name, _)| !self.frozen.contains(*name))
     }
 
+    /// A source of the same values that no graph sees, for answering while a model is trained.
+    pub fn fixed(&self) -> Fixed<'_> {
+        Fixed(self)
+    }
+
     pub fn get(&self, name: &str) -> Option<&Var> {
         self.variables.get(name)
     }
@@ -68,6 +73,23 @@ impl Source for Variables {
 
     fn device(&self) -> &Device {
         &self.device
+    }
+}
+
+/// See [`Variables::fixed`].
+pub struct Fixed<'a>(&'a Variables);
+
+impl Source for Fixed<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.0.tensor(name, shape)?.detach())
+    }
+
+    fn device(&self) -> &Device {
+        self.0.device()
     }
 }
 

@@ -1,0 +1,123 @@
+//! What fine-tuning needs of a family of models: its weights as variables, questions as examples, a loss, and a folder that
+//! holds the result.
+
+mod folder;
+mod labels;
+mod pix2struct;
+mod unichart;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::folder::ModelFolder;
+use super::{Adapter, Settings, Setup};
+use crate::config::Family;
+use crate::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
+use crate::nn::{Checkpoint, OnDevice, Source, weights_sha256};
+use crate::sample::{Chart, Question};
+
+/// How the text a model is taught to write becomes labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelRule {
+    /// Longest label in tokens, end of sequence included; what is longer is cut.
+    pub max_tokens: usize,
+    /// Whether labels end with their text. Otherwise they are filled up with padding to `max_tokens`, and the padding
+    /// counts like any token, as in the RealCQA fine-tuning study.
+    pub mask_padding: bool,
+}
+
+/// Where the weights begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// The adapter's checkpoint.
+    Checkpoint,
+    /// Weights drawn as the reference draws those of a new model, by this seed; the checkpoint gives its configuration and
+    /// tokenizer alone.
+    Scratch(u64),
+}
+
+/// An example, and whether its label was cut.
+pub struct Prepared {
+    pub example: Example,
+    pub cut: bool,
+}
+
+/// A model that can be fine-tuned.
+pub trait Trainable: Send + Sync {
+    /// Everything about the model that decides what training makes of it: weights, prompt, preprocessing.
+    fn settings(&self) -> &[(String, String)];
+
+    /// The weights; those that are not frozen are trained.
+    fn variables(&self) -> &Variables;
+
+    /// Takes every variable that `frozen` names out of training.
+    fn freeze(&mut self, frozen: &dyn Fn(&str) -> bool);
+
+    /// A question with its gold answer as something to learn from. Called from a thread of its own while the model learns.
+    ///
+    /// # Errors
+    /// An image that cannot be read, an empty answer, a prompt that leaves no room for one.
+    fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared>;
+
+    /// The loss of a batch, in the graph of the variables. Values are dropped with `noise`; `smoothing` is the share of a
+    /// label spread over all tokens.
+    ///
+    /// # Errors
+    /// Examples that are not this model's.
+    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss>;
+
+    /// f32 values that one example keeps in memory from the forward to the backward pass, roughly.
+    fn activations(&self, example: &Example) -> usize;
+
+    /// The adapter that answers with the weights as they now are.
+    ///
+    /// # Errors
+    /// None that loading the model did not have.
+    fn adapter(&self) -> Result<Box<dyn Adapter>>;
+
+    /// Writes the folder of a checkpoint as transformers reads it: weights in f32, configuration, processor, tokenizer.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn write(&self, folder: &Path) -> Result<()>;
+}
+
+/// Loads the model of `setup` for training.
+///
+/// # Errors
+/// As [`super::build`]; an adapter that cannot be trained.
+pub fn load(setup: &Setup<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
+    let id = &setup.model.spec.id;
+    if setup.reader.is_some() || setup.blank {
+        bail!("{} is made of parts: fine-tune `{id}` and name the folder with --weights", setup.name);
+    }
+    match &setup.model.spec.family {
+        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Training::load(setup, spec, start)?)),
+        Family::UniChart(spec) => Ok(Box::new(unichart::Training::load(setup, spec, start)?)),
+        _ => bail!("{id} has no weights that this program can train: name a Pix2Struct or UniChart checkpoint"),
+    }
+}
+
+/// The variables of the model that `model` loads, from the folder's weights or as `rule` draws them, and the settings that
+/// say so.
+fn variables<M>(
+    (setup, folder): (&Setup<'_>, &ModelFolder),
+    start: StartFrom,
+    rule: &dyn Fn(&str) -> Start,
+    model: impl FnOnce(&dyn Source) -> Result<M>,
+) -> Result<(Variables, Settings)> {
+    let (variables, origin) = match start {
+        StartFrom::Checkpoint => {
+            let checkpoint = Checkpoint::open(folder.path())?;
+            let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
+            let sha256 = weights_sha256(folder.path())?;
+            (Variables::of(&source, model)?, vec![("weights", folder.origin().to_owned()), ("weights_sha256", sha256)])
+        }
+        StartFrom::Scratch(seed) => {
+            let source = Initial::new(rule, seed, setup.device);
+            (Variables::of(&source, model)?, vec![("weights", format!("drawn by seed {seed}"))])
+        }
+    };
+    Ok((variables, origin.into_iter().chain([("dtype", "f32".to_owned())]).collect()))
+}

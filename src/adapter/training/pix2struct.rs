@@ -1,0 +1,94 @@
+//! Fine-tuning a Pix2Struct: MatCha answers the question above the chart, DePlot writes its table.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+use super::folder::Files;
+use super::labels::{Labels, end_of_sequence};
+use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
+use crate::adapter::folder::ModelFolder;
+use crate::adapter::pix2struct::{Candle, Pix2Struct};
+use crate::adapter::{Adapter, Setup, chart_image};
+use crate::config::Pix2StructSpec;
+use crate::nn::pix2struct::{Config, Model};
+use crate::nn::Source;
+use crate::nn::training::{Example, Loss, Noise, Variables};
+use crate::sample::{Chart, Question};
+
+pub(super) struct Training {
+    config: Config,
+    /// Processor, tokenizer and prompt; what computes is [`Self::variables`].
+    parts: Pix2Struct<()>,
+    variables: Variables,
+    files: Files,
+    device: Device,
+    eos: u32,
+}
+
+impl Training {
+    pub(super) fn load(setup: &Setup<'_>, spec: &Pix2StructSpec, start: StartFrom) -> Result<Self> {
+        let folder = ModelFolder::locate(setup, &spec.weights)?;
+        let dir = folder.path();
+        let config = Config::read(dir)?;
+        let device = setup.device.clone();
+        let rule = |name: &str| config.start_of(name);
+        let model = |source: &dyn Source| Model::from_source(&config, source);
+        let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
+        let family = ("family", "pix2struct".to_owned());
+        let parts = Pix2Struct::assemble(setup, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let eos = end_of_sequence(&config.generation.eos)?;
+        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
+    }
+}
+
+impl Trainable for Training {
+    fn settings(&self) -> &[(String, String)] {
+        &self.parts.identity.settings
+    }
+
+    fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    fn freeze(&mut self, frozen: &dyn Fn(&str) -> bool) {
+        self.variables.freeze(frozen);
+    }
+
+    fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {
+        let labels = Labels::new(&self.parts.tokenizer, &question.gold.text(), self.eos, rule)?;
+        let header = self.parts.header(question)?;
+        let patches = self.parts.processor.patches(&chart_image(chart)?, Some(header));
+        let patches = patches.with_context(|| format!("image {}", chart.image_name()))?;
+        let rows = patches.rows * patches.cols;
+        let width = patches.data.len() / rows;
+        let image = Tensor::from_vec(patches.data, (rows, width), &self.device)?;
+        let cut = labels.cut;
+        let labels = labels.padded(self.config.text_config.pad_token_id, rule);
+        Ok(Prepared { example: Example { image, inputs: self.config.inputs(&labels), labels }, cut })
+    }
+
+    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
+        Model::from_source(&self.config, &self.variables)?.loss(batch, noise, smoothing)
+    }
+
+    /// Of each layer its norms, projections and products, of the encoder for each patch, of the decoder for each token.
+    fn activations(&self, example: &Example) -> usize {
+        let (vision, text) = (&self.config.vision_config, &self.config.text_config);
+        let patches = example.image.dim(0).unwrap_or(0);
+        let encoder = vision.num_hidden_layers * (8 * vision.hidden_size + vision.d_ff);
+        let projected = 2 * text.num_layers * text.hidden_size;
+        let decoder = text.num_layers * (14 * text.hidden_size + text.d_ff) + 2 * text.vocab_size;
+        patches * (encoder + projected + vision.patch_embed_hidden_size) + example.labels.len() * decoder
+    }
+
+    fn adapter(&self) -> Result<Box<dyn Adapter>> {
+        let model = Model::from_source(&self.config, &self.variables.fixed())?;
+        Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        self.files.write(folder, &self.variables)
+    }
+}

@@ -1,0 +1,108 @@
+//! Fine-tuning a UniChart or another Donut: prompt and answer are one text, of which the answer alone is learned.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+use super::folder::Files;
+use super::labels::{Labels, end_of_sequence};
+use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
+use crate::adapter::folder::ModelFolder;
+use crate::adapter::unichart::{Answering, Candle, UniChart};
+use crate::adapter::{Adapter, Setup, chart_image};
+use crate::config::UniChartSpec;
+use crate::nn::donut::{Config, Model};
+use crate::nn::Source;
+use crate::nn::training::{Example, Loss, Noise, Variables};
+use crate::sample::{Chart, Question};
+
+pub(super) struct Training {
+    config: Config,
+    /// Processor, tokenizer and prompts; what computes is [`Self::variables`].
+    parts: UniChart<()>,
+    variables: Variables,
+    files: Files,
+    device: Device,
+    eos: u32,
+}
+
+impl Training {
+    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec, start: StartFrom) -> Result<Self> {
+        let folder = ModelFolder::locate(setup, &spec.weights)?;
+        let dir = folder.path();
+        let config = Config::read(dir)?;
+        let device = setup.device.clone();
+        let rule = |name: &str| config.start_of(name);
+        let model = |source: &dyn Source| Model::from_source(&config, source);
+        let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
+        let family = ("family", "unichart".to_owned());
+        let parts = UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let eos = end_of_sequence(&config.generation.eos)?;
+        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
+    }
+}
+
+impl Trainable for Training {
+    fn settings(&self) -> &[(String, String)] {
+        &self.parts.identity.settings
+    }
+
+    fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    fn freeze(&mut self, frozen: &dyn Fn(&str) -> bool) {
+        self.variables.freeze(frozen);
+    }
+
+    fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {
+        let prompt = self.parts.prompt(question)?;
+        let labels = Labels::new(&self.parts.tokenizer, &format!(" {}", question.gold.text()), self.eos, rule)?;
+        let pixels = self.parts.processor.pixels(&chart_image(chart)?);
+        let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
+        let image = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
+        let cut = labels.cut;
+        let answer = labels.padded(self.config.decoder.pad_token_id, rule);
+        let length = prompt.len() + answer.len() - 1;
+        let most = self.config.decoder.max_position_embeddings;
+        anyhow::ensure!(length <= most, "prompt and answer of {length} tokens exceed the decoder's {most} positions");
+        // All tokens but the last are read, all but the first are written, those of the prompt without a label.
+        let read = prompt.iter().copied().chain(answer.iter().flatten().copied());
+        let inputs = read.take(length).collect();
+        let labels = std::iter::repeat_n(None, prompt.len() - 1).chain(answer).collect();
+        Ok(Prepared { example: Example { image, inputs, labels }, cut })
+    }
+
+    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
+        Model::from_source(&self.config, &self.variables)?.loss(batch, noise, smoothing)
+    }
+
+    /// Of each block its norms, projections and products, by the places its stage has.
+    fn activations(&self, example: &Example) -> usize {
+        let (encoder, decoder) = (&self.config.encoder, &self.config.decoder);
+        let pixels = example.image.elem_count() / encoder.num_channels.max(1);
+        let mut places = pixels / (encoder.patch_size * encoder.patch_size).max(1);
+        let mut width = encoder.embed_dim;
+        let mut sum = 0;
+        for depth in &encoder.depths {
+            let inner = (encoder.mlp_ratio * width as f64) as usize;
+            sum += places * depth * (9 * width + 2 * inner);
+            (places, width) = (places.div_ceil(4), 2 * width);
+        }
+        let layers = decoder.decoder_layers;
+        let projected = 8 * places * layers * decoder.d_model;
+        let tokens = layers * (16 * decoder.d_model + 2 * decoder.decoder_ffn_dim) + 2 * decoder.vocab_size;
+        sum + projected + example.labels.len() * tokens
+    }
+
+    fn adapter(&self) -> Result<Box<dyn Adapter>> {
+        let model = Model::from_source(&self.config, &self.variables.fixed())?;
+        let network = Candle::new(model, self.device.clone());
+        Ok(Box::new(Answering::new(self.parts.with_network(network))))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        self.files.write(folder, &self.variables)
+    }
+}
