@@ -1,8 +1,8 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
 //! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`, `dataset`,
-//! `config` → `sample` → `data_table`.
+//! `cmd` → `runner`, `train`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
+//! `dataset`, `config` → `sample` → `data_table`.
 
 pub mod adapter;
 pub mod check;
@@ -18,3 +18,4 @@ pub mod record;
 pub mod report;
 pub mod runner;
 pub mod sample;
+pub mod train;

@@ -1,6 +1,8 @@
 //! Benchmark files: the embedded ones, and every mistake in one with its one line.
 
-use chartbench::config::{Ask, Benchmark, Format, Questions, names};
+use chartbench::config::{
+    Ask, Benchmark, Format, OptimizerSpec, Preset, Protocol, ProtocolOverrides, Questions, ValidateOn, names,
+};
 
 fn snapshot(name: &str, lines: &[(&str, String)]) {
     let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
@@ -76,4 +78,118 @@ fn nearest_names_come_first() {
         error,
         "unknown adapter `MatCha-bas`; nearest: matcha-base, matcha-chartqa, matcha-tiny; `chartbench list` shows all"
     );
+}
+
+const HEAD: &str = "title = \"T\"\ndescription = \"D\"\nformat = \"chartqa\"\n";
+
+fn training(keys: &str, flags: &ProtocolOverrides) -> anyhow::Result<Protocol> {
+    Benchmark::parse(&format!("{HEAD}[finetune]\n{keys}"), "benchmarks/x.toml")?.protocol(flags)
+}
+
+/// The protocol of the RealCQA fine-tuning study is what its files say.
+#[test]
+fn realcqa_is_trained_as_in_the_study() {
+    let protocol = Benchmark::find("realcqa").unwrap().protocol(&ProtocolOverrides::default()).unwrap();
+    assert_eq!(protocol, Preset::Study.protocol());
+    assert!(protocol.selects_on_test());
+    let pairs: Vec<_> = protocol.settings().iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    snapshot("study_protocol", &[("settings", pairs.join("\n    "))]);
+}
+
+#[test]
+fn without_a_table_the_default_is_trained_by() {
+    let mini = Benchmark::parse(HEAD, "benchmarks/x.toml").unwrap();
+    let protocol = mini.protocol(&ProtocolOverrides::default()).unwrap();
+    assert_eq!(protocol, Preset::Chartbench.protocol());
+    assert!(!protocol.selects_on_test() && protocol.mask_padding);
+}
+
+#[test]
+fn flags_go_over_the_file_and_the_file_over_the_preset() {
+    let file = "protocol = \"study\"\nlr = 3e-4\nclip_norm = 1\nbatch = 8\naccumulate = 2\nweights = { numeric = 3 }\n";
+    let flags = ProtocolOverrides { lr: Some(5e-5), clip_norm: Some(0.0), ..ProtocolOverrides::default() };
+    let protocol = training(file, &flags).unwrap();
+    assert_eq!((protocol.lr, protocol.batch, protocol.micro_batch(), protocol.clip_norm), (5e-5, 8, 4, None));
+    assert_eq!((protocol.steps, protocol.weights.len()), (600, 1));
+    // Another protocol sets the file's keys aside: they were chosen for the one it names.
+    let flags = ProtocolOverrides { protocol: Some(Preset::Chartbench), ..ProtocolOverrides::default() };
+    assert_eq!(training(file, &flags).unwrap(), Preset::Chartbench.protocol());
+    let same = ProtocolOverrides { protocol: Some(Preset::Study), ..ProtocolOverrides::default() };
+    assert_eq!(training(file, &same).unwrap().lr, 3e-4);
+    let held_out = training("protocol = \"study\"\nvalidate_on = \"train\"\n", &ProtocolOverrides::default()).unwrap();
+    assert_eq!((held_out.validation.on, held_out.validation.share), (ValidateOn::Train, 0.05));
+}
+
+#[test]
+fn every_choice_is_a_key_and_a_flag() {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: ProtocolOverrides,
+    }
+    let line = "finetune --protocol study --optimizer adafactor --weight-decay 0.1 --adafactor-scale-parameter true \
+        --adafactor-clip-threshold 2 --adafactor-decay-rate -0.7 --lr 0.002 --schedule linear --warmup-steps 3 --steps 50 \
+        --batch 6 --accumulate 3 --max-label-tokens 30 --seed 7 --validate-every 10 --validate-on train \
+        --validation-share 0.2 --validation-questions 90 --validation-questions-per-chart 2 --clip-norm 2 \
+        --mask-padding true --label-smoothing 0.1 --dropout off --patience 3 --keep anls --questions-per-epoch all \
+        --question-weights numeric=3,binary=0.5 --freeze encoder,decoder.layer.0 --lora-rank 4 --lora-alpha 9 \
+        --lora-targets query,wi_0 --num-cycles 1.5";
+    let flags = <Command as clap::Parser>::parse_from(line.split_whitespace()).flags;
+    let file = "protocol = \"study\"\noptimizer = \"adafactor\"\nweight_decay = 0.1\nlr = 0.002\nschedule = \"linear\"\n\
+        warmup_steps = 3\nsteps = 50\nbatch = 6\naccumulate = 3\nmax_label_tokens = 30\nseed = 7\nvalidate_every = 10\n\
+        validate_on = \"train\"\nvalidation_share = 0.2\nvalidation_questions = 90\nvalidation_questions_per_chart = 2\n\
+        clip_norm = 2\nmask_padding = true\nlabel_smoothing = 0.1\ndropout = \"off\"\npatience = 3\nkeep = \"anls\"\n\
+        questions_per_epoch = \"all\"\nfreeze = [\"encoder\", \"decoder.layer.0\"]\nnum_cycles = 1.5\n\
+        [finetune.adafactor]\nscale_parameter = true\nclip_threshold = 2\ndecay_rate = -0.7\n\
+        [finetune.weights]\nnumeric = 3\nbinary = 0.5\n\
+        [finetune.lora]\nrank = 4\nalpha = 9\ntargets = [\"query\", \"wi_0\"]\n";
+    let by_file = training(file, &ProtocolOverrides::default()).unwrap();
+    assert_eq!(by_file, training("protocol = \"study\"\n", &flags).unwrap());
+    let study = Preset::Study.protocol().settings();
+    let unchanged: Vec<_> =
+        by_file.settings().into_iter().filter(|pair| study.contains(pair)).map(|pair| pair.0).collect();
+    // All else is named in both.
+    assert_eq!(unchanged, ["protocol", "max_patches"]);
+    assert!(matches!(by_file.optimizer, OptimizerSpec::Adafactor(spec) if spec.clip_threshold == 2.0));
+}
+
+#[test]
+fn training_faults() {
+    let line = |result: anyhow::Result<Protocol>| {
+        let line = format!("{:#}", result.unwrap_err());
+        assert!(!line.contains('\n'), "{line}");
+        line
+    };
+    let file = |keys: &str| line(training(keys, &ProtocolOverrides::default()));
+    let flags = ProtocolOverrides { lr: Some(f64::NAN), ..ProtocolOverrides::default() };
+    let short = ProtocolOverrides { steps: Some(50), ..ProtocolOverrides::default() };
+    let lines = [
+        ("an unknown key", file("learning_rate = 1\n")),
+        ("an unknown protocol", file("protocol = \"theirs\"\n")),
+        ("a wrong type", file("seed = 42\nlr = \"high\"\n")),
+        ("lr 0", file("seed = 42\nlr = 0\n")),
+        ("lr nan", file("lr = nan\n")),
+        ("lr too high", file("lr = 10\n")),
+        ("a long warm-up", file("steps = 50\nwarmup_steps = 60\n")),
+        ("a warm-up of the preset", file("steps = 50\n")),
+        ("no batch", file("batch = 0\n")),
+        ("a batch that does not divide", file("batch = 4\naccumulate = 3\n")),
+        ("nothing to hold out", file("validation_share = 0\n")),
+        ("held out beside test", file("validate_on = \"test\"\nvalidation_share = 0.1\n")),
+        ("a beta of 1", file("betas = [0.9, 1.0]\n")),
+        ("three betas", file("betas = [0.9, 0.99, 0.999]\n")),
+        ("betas of the other optimiser", file("optimizer = \"adafactor\"\nbetas = [0.9, 0.99]\n")),
+        ("a key of the other optimiser", file("[finetune.adafactor]\ndecay_rate = -0.5\n")),
+        ("two rates", file("optimizer = \"adafactor\"\nlr = 0.1\nadafactor = { relative_step = true }\n")),
+        ("a negative norm", file("clip_norm = -1\n")),
+        ("smoothing 1", file("label_smoothing = 1\n")),
+        ("an unknown answer type", file("[finetune.weights]\nnumber = 3\n")),
+        ("an endless weight", file("[finetune.weights]\nnumeric = inf\n")),
+        ("LoRA without rank", file("[finetune.lora]\nalpha = 8\n")),
+        ("an unknown key of LoRA", file("[finetune.lora]\nrank = 8\nbeta = 8\n")),
+        ("freezing everything", file("freeze = [\"\"]\n")),
+        ("a flag", line(training("", &flags))),
+        ("a flag against the preset", line(training("", &short))),
+    ];
+    snapshot("training_faults", &lines);
 }

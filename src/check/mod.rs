@@ -86,6 +86,7 @@ impl DataSet {
             ask: Ask::Questions,
             questions: Questions::All,
             hash: None,
+            finetune: crate::config::ProtocolOverrides::default(),
         };
         let test = dataset::load(&benchmark, Some(path), Split::Test)?;
         let train = match dataset::load(&benchmark, Some(path), Split::Train) {

@@ -6,13 +6,15 @@ use anyhow::{Context, Result, anyhow};
 use include_dir::{Dir, File, include_dir};
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::names;
+use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
 /// A validated benchmark file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Benchmark {
     /// The file's name without `.toml`.
     pub name: String,
@@ -31,6 +33,8 @@ pub struct Benchmark {
     pub questions: Questions,
     /// SHA-256 of the asked test questions ([`crate::sample::QuestionSet::hash`]) in lower-case hex, where pinned.
     pub hash: Option<String>,
+    /// The keys of `[finetune]`, for [`Benchmark::protocol`].
+    pub finetune: ProtocolOverrides,
 }
 
 /// Where the questions come from.
@@ -112,10 +116,19 @@ impl Benchmark {
         })?;
         let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str());
         let name = stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;
-        wire.validate(name).map_err(|fault| match fault.at {
+        let checked = wire.finetune.protocol().map_err(|fault| Fault::of_training(text, fault));
+        checked.and_then(|_| wire.validate(name)).map_err(|fault| match fault.at {
             Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
             None => anyhow!("{file_name}: {}", fault.what),
         })
+    }
+
+    /// How models are fine-tuned on it, with `flags` over what its file says ([`ProtocolOverrides::resolve`]).
+    ///
+    /// # Errors
+    /// Names the flags with a value out of its range, or that does not go with the others.
+    pub fn protocol(&self, flags: &ProtocolOverrides) -> Result<Protocol> {
+        self.finetune.resolve(flags).map_err(|fault| anyhow!("{} (benchmark {})", fault.of_flags(), self.name))
     }
 }
 
@@ -148,6 +161,8 @@ struct Wire {
     train: Option<Spanned<usize>>,
     test: Option<Spanned<usize>>,
     questions_per_chart: Option<Spanned<usize>>,
+    #[serde(default)]
+    finetune: ProtocolOverrides,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -190,6 +205,30 @@ impl Fault {
     fn new(at: Option<usize>, what: impl Into<String>) -> Self {
         Self { at, what: what.into() }
     }
+
+    /// At the first of the fault's keys that the file has.
+    fn of_training(text: &str, fault: ProtocolFault) -> Self {
+        match fault.keys.iter().find_map(|key| key_start(text, &format!("finetune.{key}"))) {
+            Some(at) => Self::new(Some(at), fault.what),
+            None => Self::new(None, format!("finetune.{}: {}", fault.keys.join(" or "), fault.what)),
+        }
+    }
+}
+
+/// Where a dotted key stands in a well-formed text.
+fn key_start(text: &str, dotted: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut at = None;
+    for part in dotted.split('.') {
+        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == part)?;
+        at = Some(key.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => return at.filter(|_| dotted.ends_with(part)),
+        }
+    }
+    at
 }
 
 impl Wire {
@@ -220,6 +259,7 @@ impl Wire {
             ask: self.ask,
             questions,
             hash: hash.map(|(_, hash)| hash),
+            finetune: self.finetune,
         })
     }
 

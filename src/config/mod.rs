@@ -4,6 +4,7 @@
 mod adapter;
 mod benchmark;
 pub mod names;
+mod protocol;
 
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, GgufSource, GgufSpec,
@@ -11,3 +12,8 @@ pub use adapter::{
     WeightsSource, base_url,
 };
 pub use benchmark::{Ask, Benchmark, Format, Questions};
+pub use protocol::{
+    AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
+    OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
+    ValidateOn, Validation, Weights,
+};

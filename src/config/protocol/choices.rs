@@ -1,0 +1,189 @@
+//! The words and lists that keys of a protocol take, in TOML and as flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use crate::sample::AnswerType;
+
+/// Where a protocol's values come from that nobody names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The RealCQA fine-tuning study's, as it was: padding counted, the step chosen on test charts
+    Study,
+    /// The study's with these corrected
+    #[default]
+    Chartbench,
+}
+
+/// `optimizer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// As PyTorch's
+    #[value(name = "adamw")]
+    AdamW,
+    /// As transformers': a fraction of AdamW's memory
+    Adafactor,
+}
+
+/// `schedule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    Cosine,
+    Linear,
+    Constant,
+}
+
+/// Whose charts validation asks about (`validate_on`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ValidateOn {
+    /// Charts of the train split that are held out of training
+    Train,
+    /// Charts of the test split, as the study did: a kept step's test score is then too good
+    Test,
+}
+
+/// Which step's weights are kept (`keep`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Keep {
+    /// The one with the most exact matches
+    ExactMatch,
+    /// The one with the best relaxed accuracy
+    Relaxed,
+    /// The one with the best ANLS
+    Anls,
+    /// The one with the lowest validation loss
+    Loss,
+    /// The last
+    Last,
+}
+
+/// `questions_per_epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum QuestionsPerEpoch {
+    /// Each chart with one of its questions, drawn anew each epoch
+    OnePerChart,
+    /// Each question
+    All,
+}
+
+/// `dropout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dropout {
+    /// As the checkpoint's config.json says
+    Config,
+    Off,
+}
+
+/// Prints a choice as TOML spells it.
+macro_rules! spelled {
+    ($($kind:ty),*) => {
+        $(impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.to_possible_value() {
+                    Some(value) => f.write_str(value.get_name()),
+                    None => Ok(()),
+                }
+            }
+        })*
+    };
+}
+
+spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout);
+
+/// `betas`: `[0.9, 0.999]` in TOML, `0.9,0.999` as a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<f64>")]
+pub struct Betas(pub [f64; 2]);
+
+impl TryFrom<Vec<f64>> for Betas {
+    type Error = String;
+
+    fn try_from(numbers: Vec<f64>) -> Result<Self, String> {
+        numbers.try_into().map(Self).map_err(|_| "must be two numbers, e.g. 0.9 and 0.999".to_owned())
+    }
+}
+
+impl FromStr for Betas {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        numbers.unwrap_or_default().try_into()
+    }
+}
+
+/// `weights`: a table in TOML, `numeric=3,binary=0.5` as a flag. Keys are answer types; `numeric` is `numerical`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, f64>")]
+pub struct Weights(pub BTreeMap<AnswerType, f64>);
+
+impl TryFrom<BTreeMap<String, f64>> for Weights {
+    type Error = String;
+
+    fn try_from(table: BTreeMap<String, f64>) -> Result<Self, String> {
+        let mut weights = BTreeMap::new();
+        for (name, weight) in table {
+            if weights.insert(answer_type(&name)?, weight).is_some() {
+                return Err(format!("the answer type `{name}` is weighted twice"));
+            }
+        }
+        Ok(Self(weights))
+    }
+}
+
+impl FromStr for Weights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut table = BTreeMap::new();
+        for part in text.split(',') {
+            let (name, weight) = part.split_once('=').ok_or("must be TYPE=WEIGHT, e.g. numeric=3")?;
+            let weight = weight.trim().parse().map_err(|_| format!("`{weight}` is no number"))?;
+            if table.insert(name.trim().to_owned(), weight).is_some() {
+                return Err(format!("the answer type `{}` is weighted twice", name.trim()));
+            }
+        }
+        table.try_into()
+    }
+}
+
+fn answer_type(name: &str) -> Result<AnswerType, String> {
+    Ok(match name {
+        "string" => AnswerType::String,
+        "numerical" | "numeric" => AnswerType::Numerical,
+        "binary" => AnswerType::Binary,
+        "ranked_list" => AnswerType::RankedList,
+        "unranked_list" => AnswerType::UnrankedList,
+        "table" => AnswerType::Table,
+        _ => {
+            return Err(format!(
+                "unknown answer type `{name}`: must be string, numeric, binary, ranked_list, unranked_list or table"
+            ));
+        }
+    })
+}
+
+/// An answer type as a key of `weights`.
+pub(super) fn answer_type_name(kind: AnswerType) -> &'static str {
+    match kind {
+        AnswerType::String => "string",
+        AnswerType::Numerical => "numerical",
+        AnswerType::Binary => "binary",
+        AnswerType::RankedList => "ranked_list",
+        AnswerType::UnrankedList => "unranked_list",
+        AnswerType::Table => "table",
+    }
+}

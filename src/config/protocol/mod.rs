@@ -1,0 +1,156 @@
+//! How a model is fine-tuned on a benchmark: a named preset, the keys of the benchmark's `[finetune]` table and flags,
+//! merged in that order and checked.
+
+mod choices;
+mod merge;
+mod overrides;
+mod preset;
+mod settings;
+
+use std::collections::BTreeMap;
+
+pub use choices::{Betas, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights};
+pub use merge::ProtocolFault;
+pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};
+
+use crate::sample::AnswerType;
+
+/// A checked fine-tuning protocol: every choice that decides the trained weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protocol {
+    /// What the other values began as.
+    pub preset: Preset,
+    pub optimizer: OptimizerSpec,
+    /// The highest learning rate of the schedule.
+    pub lr: f64,
+    pub schedule: ScheduleSpec,
+    /// Steps of the optimiser; the schedule ends with them.
+    pub steps: usize,
+    /// Questions a step.
+    pub batch: usize,
+    /// Parts of equal size a batch is computed in, one after the other, their gradients added up: less memory, same step.
+    pub accumulate: usize,
+    /// Patch budget of an image, for families with patches; `None` is the adapter's own.
+    pub max_patches: Option<usize>,
+    /// Longest label in tokens, end of sequence included; longer ones are cut in training, never in evaluation.
+    pub max_label_tokens: usize,
+    /// Seed of the data's order, the held-out charts and the dropout.
+    pub seed: u64,
+    pub validation: Validation,
+    /// Largest common norm of the gradients; `None` leaves them.
+    pub clip_norm: Option<f64>,
+    /// Whether padding in labels is left out of the loss. The study counted it.
+    pub mask_padding: bool,
+    /// Part of the target's probability that is spread over all tokens; 0 is none.
+    pub label_smoothing: f64,
+    pub dropout: Dropout,
+    pub questions_per_epoch: QuestionsPerEpoch,
+    /// How often a question of an answer type is seen for each time others are; 1 where it is not named.
+    pub weights: BTreeMap<AnswerType, f64>,
+    /// What is not trained: `encoder`, `embeddings`, or beginnings of names of weights.
+    pub freeze: Vec<String>,
+    /// Small trained matrices beside frozen ones; `None` trains the weights themselves.
+    pub lora: Option<Lora>,
+}
+
+impl Protocol {
+    /// Questions computed at a time: [`Protocol::batch`] over [`Protocol::accumulate`].
+    pub fn micro_batch(&self) -> usize {
+        self.batch / self.accumulate
+    }
+
+    /// Whether the step that is kept is chosen by questions of the test split, as the study did: its score is then no
+    /// estimate of what other charts would give, and whoever shows it must say so.
+    pub fn selects_on_test(&self) -> bool {
+        self.validation.on == ValidateOn::Test && self.validation.keep != Keep::Last
+    }
+}
+
+/// The rule that turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OptimizerSpec {
+    AdamW(AdamWSpec),
+    Adafactor(AdafactorSpec),
+}
+
+/// `torch.optim.AdamW`'s settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWSpec {
+    /// What the first and second moment keep of themselves a step.
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWSpec {
+    /// PyTorch's.
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+/// `transformers.Adafactor`'s settings, without a first moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdafactorSpec {
+    /// The step's size follows from the number of steps, and the learning rate does not count.
+    pub relative_step: bool,
+    /// Steps are measured by each variable's own size.
+    pub scale_parameter: bool,
+    /// With `relative_step`: small steps at first.
+    pub warmup_init: bool,
+    /// Largest root mean square of an update.
+    pub clip_threshold: f64,
+    /// Negative: how fast the second moment forgets.
+    pub decay_rate: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for AdafactorSpec {
+    /// With the learning rate as given: what transformers' documentation advises for fine-tuning.
+    fn default() -> Self {
+        Self {
+            relative_step: false,
+            scale_parameter: false,
+            warmup_init: false,
+            clip_threshold: 1.0,
+            decay_rate: -0.8,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// How the learning rate rises and falls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScheduleSpec {
+    pub kind: ScheduleKind,
+    /// Steps in which it rises from 0 to the highest.
+    pub warmup_steps: usize,
+    /// Waves of the cosine from there to the end: 0.5 falls once to 0.
+    pub num_cycles: f64,
+}
+
+/// How a training is watched, and which step is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validation {
+    /// Steps from one validation to the next.
+    pub every: usize,
+    pub on: ValidateOn,
+    /// Part of the train split's charts that is held out for it, with [`ValidateOn::Train`].
+    pub share: f64,
+    /// At most so many questions; `None` asks all.
+    pub questions: Option<usize>,
+    /// At most so many questions a chart; `None` asks all.
+    pub questions_per_chart: Option<usize>,
+    pub keep: Keep,
+    /// Validations without a better one after which training ends; `None` never ends early.
+    pub patience: Option<usize>,
+}
+
+/// Low-rank adapters: `W + alpha / rank · B A`. Hu et al., arXiv 2106.09685.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lora {
+    pub rank: usize,
+    pub alpha: f64,
+    /// Parts of the names of the weights that get one, e.g. `query`.
+    pub targets: Vec<String>,
+}

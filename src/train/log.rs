@@ -1,0 +1,154 @@
+//! `training.jsonl`: one line a step and one a validation, appended as they happen. FORMAT.md describes it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    Step(StepEntry),
+    Validation(ValidationEntry),
+}
+
+/// What a step of the optimiser did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// Finished steps, this one included.
+    pub step: u64,
+    /// Mean over the batch's label tokens, before the step; `null` in the file, NaN here, when it is no number.
+    #[serde(deserialize_with = "number")]
+    pub loss: f64,
+    pub lr: f64,
+    /// Common norm of the gradients before clipping.
+    #[serde(deserialize_with = "number")]
+    pub gradient_norm: f64,
+    /// Label tokens that counted in the loss.
+    pub tokens: u64,
+    /// Wall time of the step.
+    pub seconds: f64,
+}
+
+/// What a validation found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValidationEntry {
+    /// Finished steps.
+    pub step: u64,
+    pub questions: u64,
+    /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1.
+    pub metrics: BTreeMap<String, f64>,
+    /// Wall time of the validation.
+    pub seconds: f64,
+}
+
+/// JSON has no NaN; it is written as `null`.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+impl Entry {
+    /// Finished steps when it was written.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Step(entry) => entry.step,
+            Self::Validation(entry) => entry.step,
+        }
+    }
+}
+
+/// An open log. It holds a lock: two processes cannot train into the same one.
+pub struct TrainingLog {
+    path: PathBuf,
+    file: File,
+    /// Length in bytes up to which every line is whole.
+    end: u64,
+}
+
+impl TrainingLog {
+    /// Opens or creates the log of a training that goes on after `done` finished steps (0: from the start). A torn last
+    /// line and the lines of later steps, which will be made again, are cut off.
+    ///
+    /// # Errors
+    /// A broken line that is not the last, another process at work on the log, or a file that cannot be written.
+    pub fn open(path: &Path, done: u64) -> Result<Self> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("{} is in use by another chartbench training", path.display()),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+        let lines = read_lines(path)?;
+        let end = lines.iter().take_while(|(entry, _)| entry.step() <= done).last().map_or(0, |&(_, end)| end);
+        let mut log = Self { path: path.to_owned(), file, end };
+        log.cut()?;
+        Ok(log)
+    }
+
+    /// Appends one line in one write, so that it survives a kill right after.
+    ///
+    /// # Errors
+    /// A failed write (a full disk): the log is cut back to its last whole line first.
+    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+        let mut line = serde_json::to_vec(entry).context("cannot encode a line of the training log")?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.flush()) {
+            self.cut()?;
+            return Err(error).with_context(|| format!("cannot append to {}", self.path.display()));
+        }
+        self.end += line.len() as u64;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<()> {
+        self.file
+            .set_len(self.end)
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
+            .with_context(|| format!("cannot cut {} to its last whole line", self.path.display()))?;
+        Ok(())
+    }
+}
+
+impl Drop for TrainingLog {
+    /// Closing alone would leave the lock with a child process that was being started meanwhile.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
+/// Reads a finished or running log; a torn last line is left out.
+///
+/// # Errors
+/// A file that cannot be read, or a broken line that is not the last.
+pub fn read_log(path: &Path) -> Result<Vec<Entry>> {
+    Ok(read_lines(path)?.into_iter().map(|(entry, _)| entry).collect())
+}
+
+/// The whole lines, each with the place of its end in the file.
+fn read_lines(path: &Path) -> Result<Vec<(Entry, u64)>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut lines = Vec::new();
+    let mut end = 0;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        // Only a newline at the end proves that a line was written whole.
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        end += line.len() as u64;
+        let place = || format!("{}, line {}: not a line of a training log", path.display(), lines.len() + 1);
+        lines.push((serde_json::from_slice(line).with_context(place)?, end));
+    }
+    Ok(lines)
+}

@@ -1,0 +1,95 @@
+//! The steps composed of candle operations, for devices other than the CPU.
+
+use anyhow::{Result, bail};
+use candle_core::{D, Tensor, Var};
+
+use super::adafactor::{self, SQUARE_GUARD};
+use super::adamw;
+use super::slot::Slot;
+
+/// One step of AdamW.
+pub(super) fn adamw(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors: adamw::Factors) -> Result<()> {
+    let [mean, square] = slot.moments.as_mut_slice() else { bail!("not the moments of AdamW") };
+    let [new, new_square] = factors.new.map(f64::from);
+    let gradient = (gradient.detach() * f64::from(factors.scale))?;
+    *mean = (&*mean + ((&gradient - &*mean)? * new)?)?;
+    *square = ((&*square * f64::from(factors.beta2))? + (gradient.sqr()? * new_square)?)?;
+    let divisor = ((square.sqrt()? / f64::from(factors.root))? + f64::from(factors.eps))?;
+    let update = ((&*mean / divisor)? * f64::from(factors.step_size))?;
+    variable.set(&((variable.as_detached_tensor() * f64::from(factors.kept))? - update)?)?;
+    Ok(())
+}
+
+/// One step of Adafactor.
+pub(super) fn adafactor(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors: adafactor::Factors) -> Result<()> {
+    let gradient = (gradient.detach() * f64::from(factors.scale))?;
+    let squares = (gradient.sqr()? + f64::from(SQUARE_GUARD))?;
+    let mix = |old: &Tensor, new: &Tensor| -> Result<Tensor> {
+        Ok(((old * f64::from(factors.old))? + (new * f64::from(factors.new))?)?)
+    };
+    let update = match slot.moments.as_mut_slice() {
+        [rows, columns] => {
+            *rows = mix(rows, &squares.mean(D::Minus1)?)?;
+            *columns = mix(columns, &squares.mean(D::Minus2)?)?;
+            let down = rows.broadcast_div(&rows.mean_keepdim(D::Minus1)?)?.sqrt()?.recip()?.unsqueeze(D::Minus1)?;
+            let across = columns.sqrt()?.recip()?.unsqueeze(D::Minus2)?;
+            (down.broadcast_mul(&across)? * gradient)?
+        }
+        [square] => {
+            *square = mix(square, &squares)?;
+            (gradient / square.sqrt()?)?
+        }
+        _ => bail!("not the moments of Adafactor"),
+    };
+    let mean = f64::from(update.sqr()?.mean_all()?.to_scalar::<f32>()?);
+    let update = ((update / f64::from(factors.divisor(mean.sqrt())))? * factors.lr)?;
+    variable.set(&((variable.as_detached_tensor() * f64::from(factors.kept()))? - update)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::config::{AdafactorSpec, AdamWSpec};
+    use crate::train::Variables;
+    use crate::train::optimizer::{Adafactor, AdamW, Optimizer};
+
+    /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same values.
+    fn agree(shape: &[usize], fused: &mut dyn Optimizer, mut composed: impl FnMut(&Var, u32, &Tensor)) {
+        let start = Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+        let variables = Variables::from([("a".to_owned(), Var::from_tensor(&start).unwrap())]);
+        let other = Var::from_tensor(&start).unwrap();
+        for step in 1..=5 {
+            let gradient = Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+            let mut gradients = variables["a"].sum_all().unwrap().backward().unwrap();
+            gradients.insert(&variables["a"], gradient.clone());
+            fused.step(&variables, &gradients, 1e-2, 0.5).unwrap();
+            composed(&other, step, &gradient);
+        }
+        let apart = (variables["a"].as_detached_tensor() - other.as_detached_tensor()).unwrap();
+        let apart = apart.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(apart < 1e-5, "{shape:?}: {apart}");
+    }
+
+    #[test]
+    fn both_ways_of_a_step_agree() {
+        for shape in [vec![40], vec![300, 70], vec![2, 30, 20]] {
+            let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+            let spec = AdamWSpec::default();
+            let mut slot = Slot { step: 0, moments: vec![zeros(&shape), zeros(&shape)] };
+            agree(&shape, &mut AdamW::new(spec), |variable, step, gradient| {
+                let factors = adamw::factors(&spec, step, 1e-2, 0.5);
+                adamw(variable, &mut slot, gradient, factors).unwrap();
+            });
+            let spec = AdafactorSpec { weight_decay: 0.1, ..AdafactorSpec::default() };
+            let moments = adafactor::kinds(&shape).iter().map(|(_, shape)| zeros(shape)).collect();
+            let mut slot = Slot { step: 0, moments };
+            agree(&shape, &mut Adafactor::new(spec), |variable, step, gradient| {
+                let factors = adafactor::factors(&spec, step, 1e-2, 0.5, 0.0);
+                adafactor(variable, &mut slot, gradient, factors).unwrap();
+            });
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The folder of a training's saved states: a sub-folder a state, the newest few of them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use super::{TrainingState, sealed};
+
+/// How the name of a folder begins that is still being written.
+const UNFINISHED: &str = ".writing-";
+/// How that of one begins that is being replaced.
+const REPLACED: &str = ".replaced-";
+/// The optimiser's tensors.
+const TENSORS: &str = "optimizer.safetensors";
+
+/// Where a training saves its states.
+#[derive(Clone, Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+    kept: usize,
+}
+
+/// A saved state that was found whole.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    pub state: TrainingState,
+    /// The folder with all its files.
+    pub path: PathBuf,
+    /// Newer ones that were passed over, each with what is wrong with it.
+    pub passed_over: Vec<String>,
+}
+
+impl StateFolder {
+    /// Keeps the newest `kept` states, at least one.
+    pub fn new(path: &Path, kept: usize) -> Self {
+        Self { path: path.to_owned(), kept: kept.max(1) }
+    }
+
+    /// Saves a state: the optimiser's `tensors`, and whatever files `more` writes into the folder it is given (weights,
+    /// say, none in sub-folders). They appear together or, after a kill or on a full disk, not at all; the former states stay until then.
+    ///
+    /// # Errors
+    /// A file that cannot be written; what `more` says.
+    pub fn save(
+        &self,
+        state: &TrainingState,
+        tensors: &[(String, Tensor)],
+        more: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let failed = || format!("cannot save the training at step {} in {}", state.step, self.path.display());
+        self.write(state, tensors, more).with_context(failed)
+    }
+
+    fn write(
+        &self,
+        state: &TrainingState,
+        tensors: &[(String, Tensor)],
+        more: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        std::fs::create_dir_all(&self.path)?;
+        self.clear_unfinished()?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED);
+        // A temporary folder is private; the finished one is a folder like any other.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        // Dropped, and so removed, on every error.
+        let folder = builder.tempdir_in(&self.path)?;
+        let named = tensors.iter().map(|(name, tensor)| (name, tensor));
+        safetensors::serialize_to_file(named, None, &folder.path().join(TENSORS))
+            .with_context(|| format!("cannot write {TENSORS}"))?;
+        more(folder.path())?;
+        sealed::seal(folder.path(), state)?;
+        let target = self.path.join(format!("step-{:09}", state.step));
+        if target.exists() {
+            // Two renames: between them the old one is still found, under the name it has then.
+            let aside = self.path.join(format!("{REPLACED}{:09}", state.step));
+            std::fs::rename(&target, aside)?;
+        }
+        std::fs::rename(folder.path(), &target)?;
+        sealed::sync_folder(&self.path)?;
+        self.clear_old(&target)?;
+        Ok(target)
+    }
+
+    /// The newest state that is whole; `None` where none was ever saved.
+    ///
+    /// # Errors
+    /// States that are all broken; one of another format; a folder that cannot be read.
+    pub fn latest(&self) -> Result<Option<Saved>> {
+        let mut passed_over = Vec::new();
+        for (_, path) in self.finished()? {
+            match sealed::open(&path) {
+                Ok(state) => return Ok(Some(Saved { state, path, passed_over })),
+                Err(error) => passed_over.push(format!("{error:#}")),
+            }
+        }
+        if passed_over.is_empty() {
+            return Ok(None);
+        }
+        bail!("no saved state is whole ({}): remove {} to start anew", passed_over.join("; "), self.path.display())
+    }
+
+    /// The folders that were finished once, the newest first.
+    fn finished(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let mut found = Vec::new();
+        for (name, path) in self.entries()? {
+            let rest = name.strip_prefix("step-").or_else(|| name.strip_prefix(REPLACED));
+            if let Some(step) = rest.and_then(|step| step.parse::<u64>().ok()) {
+                found.push((step, name.starts_with(REPLACED), path));
+            }
+        }
+        // Of the same step, the one that replaces the other comes first.
+        found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
+    }
+
+    fn entries(&self) -> Result<Vec<(String, PathBuf)>> {
+        let failed = || format!("cannot read {}", self.path.display());
+        let entries = match std::fs::read_dir(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(failed)?,
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let entry = entry.with_context(failed)?;
+            if let Some(name) = entry.file_name().to_str() {
+                all.push((name.to_owned(), entry.path()));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes what killed trainings left half written.
+    fn clear_unfinished(&self) -> Result<()> {
+        for (name, path) in self.entries()? {
+            if name.starts_with(UNFINISHED) {
+                std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all but the newest states, `newest` being the one just saved: states of later steps are of a training that
+    /// went back and will make them again.
+    fn clear_old(&self, newest: &Path) -> Result<()> {
+        let finished = self.finished()?;
+        let at = finished.iter().find(|(_, path)| path == newest).map_or(u64::MAX, |&(at, _)| at);
+        let is_current = |(step, path): &&(u64, PathBuf)| *step <= at && !is_replaced(path);
+        let kept: Vec<&PathBuf> = finished.iter().filter(is_current).take(self.kept).map(|(_, path)| path).collect();
+        for (_, path) in finished.iter().filter(|(_, path)| !kept.contains(&path)) {
+            std::fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_replaced(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(REPLACED))
+}
+
+impl Saved {
+    /// The optimiser's tensors, read one after the other.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no safetensors file; a device without memory.
+    pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
+        let path = self.path.join(TENSORS);
+        read_tensors(&path, device).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+fn read_tensors(path: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
+    const LENGTH: usize = 8;
+    let mut file = BufReader::new(File::open(path)?);
+    let mut length = [0; LENGTH];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    ensure!(length <= file.get_ref().metadata()?.len(), "its header is longer than the file");
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header)?;
+    let metadata: Metadata = serde_json::from_slice(&header).context("its header is not valid")?;
+    let mut tensors = HashMap::new();
+    for (name, info) in metadata.tensors() {
+        let dtype = match info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::U32 => DType::U32,
+            other => bail!("`{name}` is of {other:?}, which no optimiser keeps"),
+        };
+        let (start, end) = info.data_offsets;
+        let mut bytes = vec![0; end.saturating_sub(start)];
+        file.seek(SeekFrom::Start((LENGTH + header.len() + start) as u64))?;
+        file.read_exact(&mut bytes)?;
+        tensors.insert(name, Tensor::from_raw_buffer(&bytes, dtype, &info.shape, device)?);
+    }
+    Ok(tensors)
+}
