@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
+use super::training::Provenance;
 use super::{Setup, weights};
 use crate::config::WeightsSource;
 
@@ -86,6 +87,14 @@ impl ModelFolder {
             Location::OnDisk(path) => path,
             Location::Unpacked(dir) => dir.path(),
         }
+    }
+
+    /// How its weights were trained, as settings, where this program did.
+    ///
+    /// # Errors
+    /// As [`Provenance::read`].
+    pub(super) fn training(&self) -> Result<Vec<(String, String)>> {
+        Ok(Provenance::read(self.path())?.map_or_else(Vec::new, Provenance::into_settings))
     }
 
     /// Where it came from.

@@ -75,7 +75,7 @@ impl Pix2Struct<Candle> {
     pub(super) fn load(setup: &Setup<'_>, spec: &Pix2StructSpec) -> Result<Self> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
-        Self::assemble(setup, spec, dir, |config, _| {
+        let mut adapter = Self::assemble(setup, spec, dir, |config, _| {
             let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
             let settings = vec![
                 ("family", "pix2struct".to_owned()),
@@ -84,7 +84,9 @@ impl Pix2Struct<Candle> {
                 ("dtype", "f32".to_owned()),
             ];
             Ok((Candle::new(model, setup.device.clone()), settings))
-        })
+        })?;
+        adapter.identity.settings.extend(folder.training()?);
+        Ok(adapter)
     }
 }
 

@@ -92,7 +92,7 @@ impl UniChart<Candle> {
     pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Answering<Candle>> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
-        let unichart = Self::assemble(setup, spec, dir, |config| {
+        let mut unichart = Self::assemble(setup, spec, dir, |config| {
             let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
             let settings = vec![
                 ("family", "unichart".to_owned()),
@@ -102,6 +102,7 @@ impl UniChart<Candle> {
             ];
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
+        unichart.identity.settings.extend(folder.training()?);
         Ok(Answering::new(unichart))
     }
 }

@@ -4,6 +4,7 @@
 mod ask;
 mod compare;
 mod data;
+mod finetune;
 mod leaderboard;
 mod list;
 mod options;
@@ -51,6 +52,8 @@ struct Cli {
 enum Command {
     /// Answer a benchmark with each adapter; started again, a run resumes where it stopped
     Run(run::Args),
+    /// Train each adapter on the benchmark's train split, then answer its test questions; a killed training resumes
+    Finetune(Box<finetune::Args>),
     /// Score predictions made elsewhere
     Score(score::Args),
     /// Compare two runs: both values, the difference, questions fixed and broken
@@ -71,6 +74,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),

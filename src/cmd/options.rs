@@ -6,12 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 
+use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct AdapterArgs {
     /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
     /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart
@@ -64,6 +65,7 @@ pub fn positive(text: &str) -> Result<usize, String> {
 }
 
 /// An adapter that was asked for.
+#[derive(Clone)]
 pub struct Requested {
     /// The row's name, `blank+` included.
     pub name: String,
@@ -80,16 +82,28 @@ impl Requested {
     /// # Errors
     /// As [`adapter::build`].
     pub fn build(&self, args: &AdapterArgs, train: Option<TrainSplit<'_>>) -> Result<Box<dyn Adapter>> {
-        adapter::build(&Setup {
+        adapter::build(&self.setup(&HubOptions::from_env(args.offline), &args.device()?, train))
+    }
+
+    /// Loads it to be trained.
+    ///
+    /// # Errors
+    /// As [`training::load`].
+    pub fn trainable(&self, args: &AdapterArgs, start: StartFrom) -> Result<Box<dyn Trainable>> {
+        training::load(&self.setup(&HubOptions::from_env(args.offline), &args.device()?, None), start)
+    }
+
+    fn setup<'a>(&'a self, hub: &'a HubOptions, device: &'a Device, train: Option<TrainSplit<'a>>) -> Setup<'a> {
+        Setup {
             name: &self.name,
             model: &self.model,
             reader: self.reader.as_ref(),
             blank: self.blank,
             overrides: &self.overrides,
-            hub: &HubOptions::from_env(args.offline),
-            device: &args.device()?,
+            hub,
+            device,
             train,
-        })
+        }
     }
 }
 

@@ -59,8 +59,40 @@ pub struct Args {
     convention: Option<String>,
 }
 
+impl Args {
+    /// The questions asked of what was just trained: adapters with their weights, benchmark and data, the run's name and
+    /// the folder it is under.
+    pub(super) fn after_training(
+        adapter: AdapterArgs,
+        benchmark: &str,
+        data: Option<PathBuf>,
+        (name, results): (&str, PathBuf),
+        limit: Option<usize>,
+        convention: Option<String>,
+    ) -> Self {
+        Self {
+            adapter,
+            benchmark: benchmark.to_owned(),
+            data,
+            name: Some(name.to_owned()),
+            results,
+            questions_per_chart: None,
+            limit,
+            seed: None,
+            batch: None,
+            retry_failed: false,
+            convention,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<Status> {
     let threads = args.adapter.start_threads()?;
+    answer(args, threads)
+}
+
+/// [`run`] on `threads` that have been started.
+pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
     args.convention.as_deref().map(Convention::named).transpose()?;
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
     let mut benchmark = Benchmark::find(&args.benchmark)?;
@@ -210,7 +242,7 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, Benchma
 }
 
 /// A run's name becomes a folder.
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     ensure!(plain, "--name {name:?} must be a plain folder name");
     Ok(())

@@ -1,8 +1,13 @@
-//! The half of training that knows no model: named variables, the steps of an optimiser, learning rates, the order of the
-//! data, the state beside a checkpoint, and what a training tells of itself.
+//! Fine-tuning: the loop over a model that can be trained, the steps of an optimiser, learning rates, the order of the data,
+//! the state beside a checkpoint, and what a training tells of itself.
 
 pub mod curves;
+mod card;
+mod estimate;
+mod feed;
+mod gradients;
 mod holdout;
+mod kept;
 pub mod log;
 mod lot;
 pub mod optimizer;
@@ -10,6 +15,8 @@ mod order;
 mod schedule;
 pub mod state;
 pub mod tensorboard;
+mod trainer;
+mod validation;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +24,11 @@ use candle_core::Var;
 
 pub use holdout::{HeldOut, hold_out, validation_questions};
 pub use order::{Batches, Item, Order};
+pub use card::Card;
+pub use estimate::{MemoryEstimate, size, step_time};
+pub use feed::Skipped;
 pub use schedule::Schedule;
+pub use trainer::{Event, Finished, LOG, Training};
 
 /// The weights that are trained, by their names in the checkpoint. Their order is that of every sum over them.
 pub type Variables = BTreeMap<String, Var>;

@@ -4,11 +4,14 @@
 mod folder;
 mod labels;
 mod pix2struct;
+mod provenance;
 mod unichart;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
+
+pub use provenance::Provenance;
 
 use super::folder::ModelFolder;
 use super::{Adapter, Settings, Setup};

@@ -1,0 +1,261 @@
+//! `chartbench finetune`: trains each adapter on the benchmark's train split, keeps the best step by validation, and asks it
+//! the test questions, into `results/<name>/`.
+
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::options::{AdapterArgs, Requested, positive};
+use super::{Status, one_line, run};
+use crate::adapter::training::{LabelRule, StartFrom, Trainable};
+use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
+use crate::dataset::{self, Split};
+use crate::record::write_atomically;
+use crate::sample::QuestionSet;
+use crate::train::curves::Curves;
+use crate::train::log::read_log;
+use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
+use progress::TrainingProgress;
+
+/// What is trained without `--adapters`: the embedded models that answer questions.
+const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "unichart-tiny"];
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Benchmark: a name (see `chartbench list`) or a TOML file
+    #[arg(long, default_value = "mini")]
+    benchmark: String,
+    /// The data set's folder or file
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Name of the run, a folder under --results
+    #[arg(long, default_value = "finetuned")]
+    name: String,
+    /// Folder the run is written under
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// After training, ask only the first N test questions
+    #[arg(long, value_name = "N", value_parser = positive)]
+    limit: Option<usize>,
+    /// Scoring convention of the leaderboard [default: as of `run`]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
+    /// Begin with random weights: pre-training, with the checkpoint's configuration and tokenizer
+    #[arg(long)]
+    from_scratch: bool,
+    /// Self-test of a set-up: learn one question by heart and check that it is answered
+    #[arg(long)]
+    overfit_one: bool,
+    /// Train even where the estimate says that memory will not do
+    #[arg(long)]
+    no_memory_check: bool,
+    #[command(flatten)]
+    protocol: ProtocolOverrides,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    let threads = args.adapter.start_threads()?;
+    let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
+    run::check_name(&args.name)?;
+    let benchmark = Benchmark::find(&args.benchmark)?;
+    let mut protocol = benchmark.protocol(&args.overrides())?;
+    if args.overfit_one {
+        protocol = by_heart(protocol);
+    }
+    let data = data(args, &benchmark, &protocol)?;
+    let folder = args.results.join(&args.name);
+    let mut failures = Vec::new();
+    let mut trained = Vec::new();
+    for one in &requested {
+        match train_one(args, one, &protocol, &data, &folder.join(&one.name)) {
+            Ok(finished) => trained.push((one, finished)),
+            Err(error) => failures.push((one.name.as_str(), error)),
+        }
+    }
+    for (name, error) in &failures {
+        eprintln!("error: {name}: {}", one_line(error));
+    }
+    let failed = !failures.is_empty();
+    if args.overfit_one {
+        return Ok(if failed { Status::Failures } else { Status::Done });
+    }
+    ensure!(!trained.is_empty(), "nothing was trained");
+    let status = evaluate(args, threads, (&benchmark, &protocol), &trained, &folder)?;
+    Ok(if failed { Status::Failures } else { status })
+}
+
+impl Args {
+    /// The flags that say how to train.
+    fn overrides(&self) -> ProtocolOverrides {
+        ProtocolOverrides { max_patches: self.adapter.max_patches, ..self.protocol.clone() }
+    }
+}
+
+/// What a training reads.
+struct Data {
+    sets: HeldOut,
+    settings: Vec<(String, String)>,
+}
+
+fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data> {
+    let set = dataset::load(benchmark, args.data.as_deref(), Split::Train)?;
+    let settings = vec![("benchmark".to_owned(), benchmark.name.clone()), ("train_hash".to_owned(), set.hash()?)];
+    let sets = if args.overfit_one {
+        let one = set.limit(1);
+        HeldOut { train: one.clone(), validation: one }
+    } else {
+        let validation = &protocol.validation;
+        let mut sets = match validation.on {
+            ValidateOn::Train => train::hold_out(set, validation.share, protocol.seed)?,
+            ValidateOn::Test => {
+                let test = dataset::load(benchmark, args.data.as_deref(), Split::Test)?;
+                HeldOut { train: set, validation: test }
+            }
+        };
+        sets.validation = train::validation_questions(sets.validation, validation, protocol.seed);
+        sets
+    };
+    Ok(Data { sets, settings })
+}
+
+/// The protocol of `--overfit-one`: one question, over and over, nothing in its way.
+fn by_heart(protocol: Protocol) -> Protocol {
+    let mut protocol = protocol;
+    protocol.steps = protocol.steps.min(150);
+    protocol.schedule.warmup_steps = 0;
+    (protocol.batch, protocol.accumulate) = (1, 1);
+    protocol.dropout = Dropout::Off;
+    protocol.label_smoothing = 0.0;
+    protocol.validation.every = protocol.steps;
+    protocol.validation.patience = None;
+    protocol.validation.keep = Keep::Last;
+    protocol
+}
+
+/// Trains one adapter, or finds that it was.
+fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, folder: &Path) -> Result<Finished> {
+    let start = if args.from_scratch { StartFrom::Scratch(protocol.seed) } else { StartFrom::Checkpoint };
+    let mut one = one.clone();
+    one.overrides.max_patches = protocol.max_patches.or(one.overrides.max_patches);
+    let mut model = one.trainable(&args.adapter, start)?;
+    freeze(model.as_mut(), protocol)?;
+    let scratch;
+    let folder = if args.overfit_one {
+        scratch = tempfile::tempdir()?;
+        scratch.path()
+    } else {
+        folder
+    };
+    let settings = [model.settings(), &data.settings, &protocol.settings()].concat();
+    let training = Training {
+        model: model.as_ref(),
+        protocol,
+        train: &data.sets.train,
+        validation: &data.sets.validation,
+        folder,
+        settings,
+    };
+    estimate(args, &one.name, &training)?;
+    let mut progress = TrainingProgress::new(&one.name);
+    let finished = training.run(&mut |event| progress.observe(&event))?;
+    progress.finish();
+    if args.overfit_one {
+        return learned_by_heart(&one.name, finished);
+    }
+    let curves = Curves::new(&read_log(&folder.join(LOG))?);
+    write_atomically(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
+    eprint!("{}", curves.text());
+    eprintln!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
+    Ok(finished)
+}
+
+/// Takes out of training what the protocol freezes.
+fn freeze(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
+    ensure!(protocol.lora.is_none(), "LoRA is not there yet: leave out lora.rank");
+    for part in &protocol.freeze {
+        let known = model.variables().all().any(|(name, _)| is_part(name, part));
+        ensure!(known, "--freeze {part}: no weight's name is that or begins so");
+    }
+    model.freeze(&|name| protocol.freeze.iter().any(|part| is_part(name, part)));
+    Ok(())
+}
+
+fn is_part(name: &str, part: &str) -> bool {
+    match part {
+        "encoder" => name.starts_with("encoder."),
+        "embeddings" => name.contains("embed_tokens") || name.contains("embed_positions"),
+        beginning => name.starts_with(beginning),
+    }
+}
+
+/// Tells what training will take, and refuses what does not fit.
+fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
+    let (model, protocol) = (training.model, training.protocol);
+    let rule = LabelRule { max_tokens: protocol.max_label_tokens, mask_padding: protocol.mask_padding };
+    let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, rule));
+    let examples = questions.filter_map(Result::ok).map(|prepared| prepared.example);
+    let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
+    let first = part.first().context("no question of the train split can be trained on; try `chartbench data check`")?;
+    let memory = MemoryEstimate::new(model, protocol, first);
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let available = system.cgroup_limits().map_or(system.available_memory(), |limits| limits.free_memory);
+    if !args.no_memory_check {
+        memory.check(available)?;
+    }
+    let step = train::step_time(model, protocol, &part)?;
+    let hours = step.as_secs_f64() * protocol.steps as f64 / 3600.0;
+    eprintln!(
+        "{name}: about {} of memory ({} free), {:.2} s a step, {hours:.2} h for {} steps without validation",
+        train::size(memory.total()),
+        train::size(available),
+        step.as_secs_f64(),
+        protocol.steps
+    );
+    Ok(())
+}
+
+/// The verdict of `--overfit-one`.
+fn learned_by_heart(name: &str, finished: Finished) -> Result<Finished> {
+    /// Mean loss of a label that is known by heart.
+    const KNOWN: f64 = 0.1;
+    let metric = |key: &str| finished.metrics.iter().find(|(name, _)| name == key).map(|&(_, value)| value);
+    let (loss, right) = (metric("loss").unwrap_or(f64::NAN), metric("exact_match").unwrap_or(0.0));
+    ensure!(
+        loss < KNOWN && right == 1.0,
+        "one question could not be learned by heart (loss {loss:.3}, answered {}): check the learning rate, whether the label \
+         survives the tokenizer, and what is frozen",
+        if right == 1.0 { "right" } else { "wrong" }
+    );
+    eprintln!("{name}: one question was learned by heart (loss {loss:.4}) and is answered right");
+    Ok(finished)
+}
+
+/// Asks the fine-tuned checkpoints the test questions and puts their scores into their cards.
+fn evaluate(
+    args: &Args,
+    threads: usize,
+    (benchmark, protocol): (&Benchmark, &Protocol),
+    trained: &[(&Requested, Finished)],
+    folder: &Path,
+) -> Result<Status> {
+    let mut adapter = args.adapter.clone();
+    adapter.adapters = trained.iter().map(|(one, _)| one.name.clone()).collect();
+    adapter.weights = trained.iter().map(|(one, done)| format!("{}={}", one.name, done.checkpoint.display())).collect();
+    adapter.max_patches = protocol.max_patches.or(adapter.max_patches);
+    let run = (args.name.as_str(), args.results.clone());
+    let (data, convention) = (args.data.clone(), args.convention.clone());
+    let asked = run::Args::after_training(adapter, &args.benchmark, data, run, args.limit, convention);
+    let status = run::answer(&asked, threads)?;
+    let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
+    for (one, finished) in trained {
+        let card = Card { adapter: &one.name, benchmark: &benchmark.title, finished, scores: &scores };
+        let text = card.text(protocol, &protocol.settings());
+        write_atomically(&finished.checkpoint.join("README.md"), text.as_bytes())?;
+    }
+    Ok(status)
+}

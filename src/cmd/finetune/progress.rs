@@ -1,0 +1,119 @@
+//! A training's events on stderr: a bar with loss, learning rate, rate, time left and memory on a terminal, a line now and
+//! then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::train::log::{StepEntry, ValidationEntry};
+use crate::train::{Event, size};
+
+/// How often a line is written when stderr is not a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Of questions that are left out, so many are named.
+const NAMED: usize = 5;
+
+/// Draws one adapter's training.
+pub(super) struct TrainingProgress {
+    id: String,
+    bar: Option<ProgressBar>,
+    steps: u64,
+    began: (u64, Instant),
+    told: Instant,
+    skipped: usize,
+    cut: usize,
+}
+
+impl TrainingProgress {
+    pub(super) fn new(id: &str) -> Self {
+        let now = Instant::now();
+        Self { id: id.to_owned(), bar: None, steps: 0, began: (0, now), told: now, skipped: 0, cut: 0 }
+    }
+
+    /// Takes in one event.
+    pub(super) fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { done, steps } => self.start(*done, *steps),
+            Event::Step(entry) => self.step(entry),
+            Event::Skipped(skipped) => {
+                self.skipped += 1;
+                if self.skipped <= NAMED {
+                    self.say(&format!("left out {}: {}", skipped.question, skipped.error));
+                }
+            }
+            Event::Cut(labels) => self.cut += labels,
+            Event::Validated(entry) => self.validated(entry),
+            Event::Collapsed { step } => self.say(&format!(
+                "warning: at step {step} every validation question gets the same answer: the model does not look at the \
+                 charts (try a lower --lr, or more steps)"
+            )),
+            Event::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
+        }
+    }
+
+    /// The last word.
+    pub(super) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if self.skipped > NAMED {
+            eprintln!("{}: {} questions were left out of training", self.id, self.skipped);
+        }
+        if self.cut > 0 {
+            eprintln!("{}: {} labels were cut to the longest allowed (--max-label-tokens)", self.id, self.cut);
+        }
+    }
+
+    fn start(&mut self, done: u64, steps: u64) {
+        if done > 0 {
+            eprintln!("{}: going on after step {done} of {steps}", self.id);
+        }
+        (self.steps, self.began) = (steps, (done, Instant::now()));
+        if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {per_sec} ETA {eta}");
+            let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let bar = bar.with_prefix(self.id.clone());
+            bar.set_position(done);
+            bar.reset_eta();
+            bar.enable_steady_tick(Duration::from_millis(500));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, entry: &StepEntry) {
+        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| size(stats.physical_mem as u64));
+        let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
+        if let Some(bar) = &self.bar {
+            bar.set_position(entry.step);
+            bar.set_message(now);
+        } else if self.told.elapsed() >= LINE_EVERY {
+            self.told = Instant::now();
+            let (before, started) = self.began;
+            let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
+            let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
+            eprintln!("{}: step {}/{}, {now}, {rate:.2}/s, ETA {}", self.id, entry.step, self.steps, HumanDuration(left));
+        }
+    }
+
+    fn validated(&self, entry: &ValidationEntry) {
+        let percent = |name: &str| entry.metrics.get(name).map_or(f64::NAN, |value| 100.0 * value);
+        let loss = entry.metrics.get("loss").map_or(f64::NAN, |&loss| loss);
+        self.say(&format!(
+            "step {}: validation exact match {:.2}, relaxed accuracy {:.2}, ANLS {:.2}, loss {loss:.4} ({} questions)",
+            entry.step,
+            percent("exact_match"),
+            percent("relaxed"),
+            percent("anls"),
+            entry.questions
+        ));
+    }
+
+    fn say(&self, line: &str) {
+        let line = format!("{}: {line}", self.id);
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The model card of a fine-tuned checkpoint: a README.md in Hugging Face's form.
+
+use std::fmt::Write;
+
+use super::Finished;
+use crate::config::Protocol;
+
+/// What a card tells beside the protocol.
+pub struct Card<'a> {
+    /// The adapter's row.
+    pub adapter: &'a str,
+    pub benchmark: &'a str,
+    pub finished: &'a Finished,
+    /// Scores on the test split: a table in Markdown.
+    pub scores: &'a str,
+}
+
+impl Card<'_> {
+    /// The card's text.
+    pub fn text(&self, protocol: &Protocol, settings: &[(String, String)]) -> String {
+        let Self { adapter, benchmark, finished, scores } = self;
+        let mut text = format!(
+            "---\nlibrary_name: transformers\ntags:\n- chart-question-answering\n---\n\n# {adapter}, fine-tuned on {benchmark}\n\n\
+             Trained by chartbench {}. The weights are those of step {} of {}.\n",
+            env!("CARGO_PKG_VERSION"),
+            finished.step,
+            protocol.steps
+        );
+        if protocol.selects_on_test() {
+            text.push_str("The step was chosen on test charts, as the protocol says: its test score is too good.\n");
+        }
+        let _ = write!(text, "\n## Scores on the test split\n\n{}\n", scores.trim());
+        text.push_str("\n## Protocol\n\n| key | value |\n| --- | --- |\n");
+        for (key, value) in settings {
+            let _ = writeln!(text, "| {key} | {} |", value.replace('|', "\\|").replace('\n', " "));
+        }
+        text
+    }
+}

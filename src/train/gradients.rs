@@ -1,0 +1,56 @@
+//! The gradients of a batch, added up over the parts it is computed in.
+
+use anyhow::Result;
+use candle_core::backprop::GradStore;
+
+use super::Variables;
+use crate::adapter::training::Trainable;
+use crate::nn::training::{Example, Noise};
+
+/// The summed loss of a batch and its gradients.
+pub(super) struct Gradients {
+    /// Sum of the cross-entropies of all labels.
+    pub(super) loss: f64,
+    pub(super) labels: usize,
+    pub(super) store: GradStore,
+}
+
+impl Gradients {
+    /// Computes `batch` in parts of `size` examples; none for an empty batch.
+    ///
+    /// # Errors
+    /// Examples that are not the model's.
+    pub(super) fn of(
+        model: &dyn Trainable,
+        variables: &Variables,
+        batch: &[Example],
+        size: usize,
+        noise: &mut Option<Noise>,
+        smoothing: f64,
+    ) -> Result<Option<Self>> {
+        let mut all: Option<Self> = None;
+        for part in batch.chunks(size.max(1)) {
+            let loss = model.loss(part, noise.as_mut(), smoothing)?;
+            let store = loss.sum.backward()?;
+            let part = Self { loss: f64::from(loss.sum.to_scalar::<f32>()?), labels: loss.labels, store };
+            all = Some(match all {
+                None => part,
+                Some(all) => all.plus(part, variables)?,
+            });
+        }
+        Ok(all)
+    }
+
+    fn plus(mut self, mut other: Self, variables: &Variables) -> Result<Self> {
+        for variable in variables.values() {
+            if let Some(theirs) = other.store.remove(variable) {
+                let sum = match self.store.remove(variable) {
+                    Some(ours) => (ours + theirs)?,
+                    None => theirs,
+                };
+                self.store.insert(variable, sum);
+            }
+        }
+        Ok(Self { loss: self.loss + other.loss, labels: self.labels + other.labels, store: self.store })
+    }
+}

@@ -1,0 +1,260 @@
+//! The loop: step after step until the protocol's last, validated and saved on the way.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::feed::{Fed, Feeder, Skipped};
+use super::gradients::Gradients;
+use super::kept::Kept;
+use super::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
+use super::optimizer::{self, Optimizer, clip_scale, global_norm};
+use super::state::{History, Saved, StateFolder, TrainingState, ValidationPoint};
+use super::tensorboard::EventFile;
+use super::validation::validate;
+use super::{Order, Schedule, Variables};
+use crate::adapter::training::{LabelRule, Provenance, Trainable};
+use crate::config::{Dropout, Protocol};
+use crate::nn::training::{Noise, NoiseState};
+use crate::nn::{Checkpoint, OnDevice, Source};
+use crate::sample::QuestionSet;
+
+/// Batches made ahead.
+const AHEAD: usize = 2;
+/// The log's name in a training's folder.
+pub const LOG: &str = "training.jsonl";
+
+/// A training to be done, or to go on with.
+pub struct Training<'a> {
+    pub model: &'a dyn Trainable,
+    pub protocol: &'a Protocol,
+    pub train: &'a QuestionSet,
+    pub validation: &'a QuestionSet,
+    /// Where its log, states and checkpoint are.
+    pub folder: &'a Path,
+    /// Model, data and protocol: a training only goes on under the same.
+    pub settings: Vec<(String, String)>,
+}
+
+/// What happens in a training.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// It begins, or goes on after so many steps.
+    Started { done: u64, steps: u64 },
+    Step(&'a StepEntry),
+    /// A question is left out.
+    Skipped(&'a Skipped),
+    /// So many labels of a step were cut.
+    Cut(usize),
+    Validated(&'a ValidationEntry),
+    /// All questions got one answer.
+    Collapsed { step: u64 },
+    /// No better validation for as long as the protocol waits.
+    EndedEarly { step: u64 },
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// The checkpoint's folder.
+    pub checkpoint: PathBuf,
+    /// The step whose weights it holds.
+    pub step: u64,
+    /// What the validation after that step found; nothing where training had ended before.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Training<'_> {
+    /// Trains to the end. Started again after a kill it goes on from the last saved state, to the same weights bit for bit.
+    ///
+    /// # Errors
+    /// Other settings than the training was begun with; a loss or gradient that is no number (the weights kept so far
+    /// stay); a file that cannot be written.
+    pub fn run(&self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Finished> {
+        let kept = Kept::new(self.folder);
+        if let Some(checkpoint) = kept.finished() {
+            return self.finished_before(checkpoint);
+        }
+        std::fs::create_dir_all(self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
+        let mut course = Course::begin(self, kept)?;
+        let (done, steps) = (course.state.step, self.protocol.steps as u64);
+        observe(Event::Started { done, steps });
+        let order = Order::new(self.train, self.protocol)?;
+        let feeder = Feeder { model: self.model, set: self.train, rule: self.rule() };
+        std::thread::scope(|scope| {
+            let (send, receive) = sync_channel(AHEAD);
+            scope.spawn(move || feeder.send(&order, done, steps, &send));
+            course.go(&receive, observe)
+        })?;
+        course.finish()
+    }
+
+    fn rule(&self) -> LabelRule {
+        LabelRule { max_tokens: self.protocol.max_label_tokens, mask_padding: self.protocol.mask_padding }
+    }
+
+    fn finished_before(&self, checkpoint: PathBuf) -> Result<Finished> {
+        let provenance = Provenance::read(&checkpoint)?;
+        let provenance = provenance.with_context(|| format!("{}: not of a training", checkpoint.display()))?;
+        let state = TrainingState { settings: provenance.settings, ..TrainingState::default() };
+        state.check_settings(&self.settings)?;
+        Ok(Finished { checkpoint, step: provenance.step, metrics: Vec::new() })
+    }
+}
+
+/// A training under way.
+struct Course<'a> {
+    training: &'a Training<'a>,
+    variables: Variables,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    noise: Option<Noise>,
+    state: TrainingState,
+    states: StateFolder,
+    kept: Kept,
+    log: TrainingLog,
+    board: EventFile,
+}
+
+impl<'a> Course<'a> {
+    fn begin(training: &'a Training<'a>, kept: Kept) -> Result<Self> {
+        let protocol = training.protocol;
+        let trained = training.model.variables().trained();
+        let variables: Variables = trained.map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
+        ensure!(!variables.is_empty(), "everything is frozen: there is nothing to train");
+        let states = StateFolder::new(&training.folder.join("state"), 1);
+        let mut optimizer = optimizer::build(&protocol.optimizer);
+        let mut noise = (protocol.dropout == Dropout::Config).then(|| Noise::new(protocol.seed));
+        let mut state = TrainingState { settings: training.settings.clone(), ..TrainingState::default() };
+        if let Some(saved) = states.latest()? {
+            saved.state.check_settings(&training.settings)?;
+            restore(training.model, &saved)?;
+            let device = training.model.variables().device().clone();
+            optimizer.restore(saved.tensors(&device)?, &variables)?;
+            noise = noise.map(|noise| Noise::at(&NoiseState { word: saved.state.generator, ..noise.state() }));
+            state = saved.state;
+        }
+        let path = training.folder.join(LOG);
+        let log = TrainingLog::open(&path, state.step)?;
+        let board = EventFile::open(training.folder, &read_log(&path)?)?;
+        let schedule = Schedule::new(protocol);
+        Ok(Self { training, variables, optimizer, schedule, noise, state, states, kept, log, board })
+    }
+
+    /// All steps that are left.
+    fn go(&mut self, fed: &Receiver<Fed>, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let protocol = self.training.protocol;
+        if self.state.history.0.is_empty() {
+            self.validate(observe)?;
+        }
+        while self.state.step < protocol.steps as u64 {
+            if let Some(patience) = protocol.validation.patience
+                && self.state.history.since_best(protocol.validation.keep) >= patience
+            {
+                observe(Event::EndedEarly { step: self.state.step });
+                break;
+            }
+            let fed = fed.recv().context("the thread that reads examples has ended: a bug in it")?;
+            self.step(&fed, observe)?;
+            let last = self.state.step == protocol.steps as u64;
+            if last || self.state.step.is_multiple_of(protocol.validation.every as u64) {
+                self.validate(observe)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, fed: &Fed, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let (started, protocol) = (Instant::now(), self.training.protocol);
+        for skipped in &fed.skipped {
+            observe(Event::Skipped(skipped));
+        }
+        if fed.cut > 0 {
+            observe(Event::Cut(fed.cut));
+        }
+        let (size, smoothing) = (protocol.micro_batch(), protocol.label_smoothing);
+        let model = self.training.model;
+        let gradients = Gradients::of(model, &self.variables, &fed.examples, size, &mut self.noise, smoothing)?;
+        let step = self.state.step + 1;
+        let gradients = gradients.with_context(|| {
+            format!("step {step}: none of its questions can be trained on; `chartbench data check` tells what is wrong")
+        })?;
+        let tokens = gradients.labels as f64;
+        let (loss, lr) = (gradients.loss / tokens, self.schedule.lr(self.state.step as usize));
+        let gradient_norm = global_norm(&self.variables, &gradients.store)? / tokens;
+        self.check(step, loss, gradient_norm, lr)?;
+        let scale = protocol.clip_norm.map_or(1.0, |max| clip_scale(gradient_norm, max)) / gradients.labels as f32;
+        self.optimizer.step(&self.variables, &gradients.store, lr, scale)?;
+        self.state.step = step;
+        let seconds = started.elapsed().as_secs_f64();
+        let entry = StepEntry { step, loss, lr, gradient_norm, tokens: gradients.labels as u64, seconds };
+        observe(Event::Step(&entry));
+        self.write(Entry::Step(entry))
+    }
+
+    /// Stops a training whose numbers have run away.
+    fn check(&self, step: u64, loss: f64, gradient_norm: f64, lr: f64) -> Result<()> {
+        if loss.is_finite() && gradient_norm.is_finite() {
+            return Ok(());
+        }
+        let what = if loss.is_finite() { "the gradient" } else { "the loss" };
+        let keep = self.training.protocol.validation.keep;
+        let kept = self.state.history.best(keep).map(|point| self.kept.of_step(point.step));
+        let kept = kept.map_or_else(String::new, |path| format!("; the best weights so far are in {}", path.display()));
+        bail!("{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --lr, or --clip-norm 1{kept}")
+    }
+
+    fn validate(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let training = self.training;
+        let step = self.state.step;
+        let (entry, collapsed) =
+            validate(training.model, training.validation, training.protocol, training.rule(), step)?;
+        self.state.history.0.push(ValidationPoint { step, metrics: entry.metrics.clone() });
+        observe(Event::Validated(&entry));
+        if collapsed && step > 0 {
+            observe(Event::Collapsed { step });
+        }
+        self.write(Entry::Validation(entry))?;
+        if self.best()?.step == step {
+            let provenance = Provenance::new(step, training.settings.clone());
+            self.kept.keep(step, training.model, &provenance)?;
+        }
+        self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
+        let tensors = self.optimizer.state()?;
+        self.states.save(&self.state, &tensors, |folder| training.model.write(folder))?;
+        Ok(())
+    }
+
+    fn best(&self) -> Result<&ValidationPoint> {
+        let History(points) = &self.state.history;
+        let best = self.state.history.best(self.training.protocol.validation.keep).or(points.first());
+        best.context("no validation was made")
+    }
+
+    fn write(&mut self, entry: Entry) -> Result<()> {
+        self.log.append(&entry)?;
+        self.board.append(&entry)
+    }
+
+    fn finish(self) -> Result<Finished> {
+        let best = self.best()?;
+        let (step, metrics) = (best.step, best.metrics.clone().into_iter().collect());
+        let checkpoint = self.kept.finish(step)?;
+        let states = self.training.folder.join("state");
+        std::fs::remove_dir_all(&states).with_context(|| format!("cannot remove {}", states.display()))?;
+        Ok(Finished { checkpoint, step, metrics })
+    }
+}
+
+/// Gives the model the weights of a saved state.
+fn restore(model: &dyn Trainable, saved: &Saved) -> Result<()> {
+    let checkpoint = Checkpoint::open(&saved.path)?;
+    let variables = model.variables();
+    let source = OnDevice { checkpoint: &checkpoint, device: variables.device() };
+    for (name, variable) in variables.all() {
+        variable.set(&source.tensor(name, variable.dims())?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What a validation asks and how it is scored.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::feed::Feeder;
+use super::log::ValidationEntry;
+use crate::adapter::Adapter;
+use crate::adapter::training::{LabelRule, Trainable};
+use crate::config::{Preset, Protocol};
+use crate::metric::{Convention, Metric, Pair, Summary};
+use crate::sample::{ChartQuestions, Prediction, QuestionSet};
+
+/// Metrics by the names of [`ValidationEntry`].
+const METRICS: [(&str, Metric); 3] =
+    [("exact_match", Metric::ExactMatch), ("relaxed", Metric::RelaxedAccuracy), ("anls", Metric::Anls)];
+
+/// Asks the questions of `set` with the weights as they are, `done` steps finished.
+///
+/// # Errors
+/// An adapter that cannot go on, examples that are not the model's.
+pub(super) fn validate(
+    model: &dyn Trainable,
+    set: &QuestionSet,
+    protocol: &Protocol,
+    rule: LabelRule,
+    done: u64,
+) -> Result<(ValidationEntry, bool)> {
+    let started = Instant::now();
+    let convention = match protocol.preset {
+        Preset::Study => "study",
+        Preset::Chartbench => "pix2struct",
+    };
+    let answers = answers(model.adapter()?.as_mut(), set);
+    let convention = Convention::named(convention)?;
+    let pairs = set.iter().zip(&answers).map(|((_, question), prediction)| {
+        let (gold, text) = (&question.gold, Some(question.text.as_str()));
+        Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type }
+    });
+    let summary = Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")?;
+    let scores = METRICS.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)?)));
+    let mut metrics: BTreeMap<String, f64> = scores.collect();
+    if let Some(loss) = loss(Feeder { model, set, rule }, protocol)? {
+        metrics.insert("loss".to_owned(), loss);
+    }
+    let distinct: HashSet<&Prediction> = answers.iter().flatten().collect();
+    let collapsed = collapsed(set, distinct.len());
+    metrics.insert("distinct_answers".to_owned(), distinct.len() as f64 / answers.len() as f64);
+    let seconds = started.elapsed().as_secs_f64();
+    Ok((ValidationEntry { step: done, questions: set.len() as u64, metrics, seconds }, collapsed))
+}
+
+/// One answer to everything, where the golds are many.
+fn collapsed(set: &QuestionSet, distinct: usize) -> bool {
+    /// Fewer questions may well have one answer.
+    const ENOUGH: usize = 8;
+    let golds: HashSet<_> = set.iter().map(|(_, question)| &question.gold).collect();
+    set.len() >= ENOUGH && golds.len() > 2 && distinct <= 1
+}
+
+/// The answers in the set's order; a question that fails has none.
+fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Vec<Option<Prediction>> {
+    let (mut answers, mut call) = (Vec::new(), Vec::<ChartQuestions>::new());
+    let batch = adapter.batch();
+    let mut ask = |call: &mut Vec<ChartQuestions>| {
+        let answered = adapter.answer(call);
+        call.clear();
+        answers.extend(answered.into_iter().flatten().map(|answer| answer.ok().map(|answer| answer.prediction)));
+    };
+    for entry in &set.charts {
+        call.push(entry.clone());
+        if call.iter().map(|entry| entry.questions.len()).sum::<usize>() >= batch {
+            ask(&mut call);
+        }
+    }
+    ask(&mut call);
+    answers
+}
+
+/// The mean loss over the labels of the set's questions; none where none of them can be read.
+fn loss(feeder: Feeder<'_>, protocol: &Protocol) -> Result<Option<f64>> {
+    let (mut sum, mut labels) = (0.0, 0);
+    for entry in feeder.set.charts.chunks(protocol.micro_batch().max(1)) {
+        let set = QuestionSet { benchmark: feeder.set.benchmark.clone(), charts: entry.to_vec() };
+        let examples = Feeder { set: &set, ..feeder }.all().examples;
+        for batch in examples.chunks(protocol.micro_batch().max(1)) {
+            let loss = feeder.model.loss(batch, None, 0.0)?;
+            sum += f64::from(loss.sum.to_scalar::<f32>()?);
+            labels += loss.labels;
+        }
+    }
+    Ok((labels > 0).then(|| sum / labels as f64))
+}
