@@ -70,7 +70,7 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
 
 #[test]
 fn of_products_and_gates() -> Result<()> {
-    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130)] {
+    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130), (205, 41, 215)] {
         let x = random(rows, inner)?;
         let inputs = [x, random(columns, inner)?, random(columns, inner)?];
         check(&inputs[..2], |t| ops::linear(&t[0], &t[1]), |t| composed::linear(&t[0], &t[1]));
@@ -108,14 +108,9 @@ fn of_attention_in_parts() -> Result<()> {
     hidden[50] = true;
     let inputs = [random(queries, 24)?, random(keys, 24)?, random(keys, 24)?, random(3, 17)?];
     for choice in [None, Some(dropout())] {
-        let golden = |t: &[Tensor]| {
-            composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref())
-        };
-        check(
-            &inputs[..3],
-            |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, choice.clone()),
-            golden,
-        );
+        let golden =
+            |t: &[Tensor]| composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref());
+        check(&inputs[..3], |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, choice.clone()), golden);
         for hidden in [Vec::new(), hidden.clone()] {
             let golden = |t: &[Tensor]| {
                 let rows = [&t[0], &t[1], &t[2]];
@@ -237,7 +232,6 @@ impl Golden {
             let found = store.get(variable).unwrap_or_else(|| panic!("{name} has no gradient"));
             // The biases of keys have none but rounding errors: they move all scores of a query alike.
             let difference = largest(&(found - golden)?)? / largest(golden)?.max(FLOOR);
-            if difference > 3e-5 { eprintln!("{name}: {difference} {}", largest(golden)?); }
             worst = worst.max(difference);
         }
         assert!(worst <= 1e-4, "relative difference {worst}");

@@ -4,11 +4,11 @@ use candle_core::{Result, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::Heads;
 use super::attention_gradient::{HeadGradients, HeadRows, PanelLayout, Panels, gradients};
 use super::cell::CellShape;
 use super::dropout::Dropout;
 use super::gradient::{plain, values};
-use super::Heads;
 
 /// One example's rows among those of all: so many queries, then so many keys (and values), in the examples' order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
