@@ -70,7 +70,7 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
 
 #[test]
 fn of_products_and_gates() -> Result<()> {
-    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130)] {
+    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130), (205, 41, 215)] {
         let x = random(rows, inner)?;
         let inputs = [x, random(columns, inner)?, random(columns, inner)?];
         check(&inputs[..2], |t| ops::linear(&t[0], &t[1]), |t| composed::linear(&t[0], &t[1]));
@@ -108,14 +108,9 @@ fn of_attention_in_parts() -> Result<()> {
     hidden[50] = true;
     let inputs = [random(queries, 24)?, random(keys, 24)?, random(keys, 24)?, random(3, 17)?];
     for choice in [None, Some(dropout())] {
-        let golden = |t: &[Tensor]| {
-            composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref())
-        };
-        check(
-            &inputs[..3],
-            |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, choice.clone()),
-            golden,
-        );
+        let golden =
+            |t: &[Tensor]| composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref());
+        check(&inputs[..3], |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, choice.clone()), golden);
         for hidden in [Vec::new(), hidden.clone()] {
             let golden = |t: &[Tensor]| {
                 let rows = [&t[0], &t[1], &t[2]];
@@ -159,7 +154,7 @@ fn of_attention_in_windows() -> Result<()> {
 
 #[test]
 fn of_biases_and_norms() -> Result<()> {
-    for (rows, columns) in [(1, 1), (3, 7), (65, 33), (700, 80)] {
+    for (rows, columns) in [(1, 5), (3, 7), (65, 33), (700, 80)] {
         let inputs = [random(rows, columns)?, vector(columns)?];
         check(&inputs, |t| ops::biased(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1]));
         check(&inputs, |t| ops::biased_gelu(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1])?.gelu_erf());
@@ -181,8 +176,9 @@ fn of_the_cross_entropy() -> Result<()> {
     let labels = [0, 10, 3, 3, 7];
     for smoothing in [0.0, 0.2] {
         let golden = |t: &[Tensor]| composed::cross_entropy(&t[0], &labels, smoothing);
-        check(&[logits.clone()], |t| ops::cross_entropy(&t[0], &labels, smoothing), golden);
-        let (fused, golden) = (ops::cross_entropy(&logits, &labels, smoothing)?, golden(&[logits.clone()])?);
+        check(std::slice::from_ref(&logits), |t| ops::cross_entropy(&t[0], &labels, smoothing), golden);
+        let (fused, golden) =
+            (ops::cross_entropy(&logits, &labels, smoothing)?, golden(std::slice::from_ref(&logits))?);
         assert!((fused.to_scalar::<f32>()? - golden.to_scalar::<f32>()?).abs() < 1e-5);
     }
     assert!(ops::cross_entropy(&logits, &[0, 1, 2, 3, 11], 0.0).is_err());
@@ -237,7 +233,6 @@ impl Golden {
             let found = store.get(variable).unwrap_or_else(|| panic!("{name} has no gradient"));
             // The biases of keys have none but rounding errors: they move all scores of a query alike.
             let difference = largest(&(found - golden)?)? / largest(golden)?.max(FLOOR);
-            if difference > 3e-5 { eprintln!("{name}: {difference} {}", largest(golden)?); }
             worst = worst.max(difference);
         }
         assert!(worst <= 1e-4, "relative difference {worst}");

@@ -297,9 +297,7 @@ impl Sums {
 
     #[inline(always)]
     fn add<S: Simd, const R: usize>(&mut self, simd: S, weights: &[f32], slopes: &[f32], panel: &Panel) {
-        for (sums, left, right) in
-            [(&mut self.v, weights, &panel.grad_rows), (&mut self.k, slopes, &panel.q_rows)]
-        {
+        for (sums, left, right) in [(&mut self.v, weights, &panel.grad_rows), (&mut self.k, slopes, &panel.q_rows)] {
             let panels = sums.chunks_exact_mut(self.keys * self.columns);
             for (sums, right) in panels.zip(right.chunks_exact(self.columns * self.columns)) {
                 let right = vectors::<S>(right);

@@ -3,6 +3,8 @@
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor};
 use rayon::prelude::*;
 
+use super::linear::plain_product;
+
 /// Rows whose sum is one task's.
 const TASK_ROWS: usize = 256;
 
@@ -35,18 +37,58 @@ pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     if columns == 0 {
         return Vec::new();
     }
-    let parts: Vec<Vec<f32>> = matrix
-        .par_chunks(TASK_ROWS * columns)
-        .map(|rows| sum_rows(rows.chunks_exact(columns), columns))
-        .collect();
+    let parts: Vec<Vec<f32>> =
+        matrix.par_chunks(TASK_ROWS * columns).map(|rows| sum_rows(rows.chunks_exact(columns), columns)).collect();
     sum_rows(parts.iter().map(Vec::as_slice), columns)
 }
+
+/// Rows from which on the kernel for many rows is faster than candle's product.
+const MANY_ROWS: usize = 192;
+/// Side of the squares a matrix is transposed in.
+const SQUARE: usize = 32;
 
 /// The gradients of `x · wᵀ`: of `x`, then of `w`; none of what is no part of the graph.
 pub(super) fn of_product(x: &Tensor, w: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
     let (of_x, of_w) = (x.track_op(), w.track_op());
     let (x, w, grad) = (plain(x)?, plain(w)?, plain(grad)?);
-    let dx = of_x.then(|| grad.matmul(&w)).transpose()?;
-    let dw = of_w.then(|| grad.t()?.matmul(&x)).transpose()?;
+    let dx = of_x.then(|| product(&grad, &w)).transpose()?;
+    let dw = of_w.then(|| transposed_product(&grad, &x)).transpose()?;
     Ok((dx, dw))
+}
+
+/// `a · b`.
+fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((rows, inner), columns) = (a.dims2()?, b.dim(1)?);
+    if rows < MANY_ROWS {
+        return a.matmul(b);
+    }
+    let held = [a, b].map(Tensor::storage_and_layout);
+    let out = plain_product(values(&held[0])?, values(&held[1])?, inner, columns);
+    Tensor::from_vec(out, (rows, columns), a.device())
+}
+
+/// `aᵀ · b`.
+fn transposed_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((inner, rows), columns) = (a.dims2()?, b.dim(1)?);
+    if inner < MANY_ROWS || rows < MANY_ROWS {
+        return a.t()?.matmul(b);
+    }
+    let held = [a, b].map(Tensor::storage_and_layout);
+    let out = plain_product(&transposed(values(&held[0])?, rows), values(&held[1])?, inner, columns);
+    Tensor::from_vec(out, (rows, columns), a.device())
+}
+
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let rows = matrix.len() / columns;
+    let mut out = vec![0f32; matrix.len()];
+    out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(strip, out)| {
+        for first in (0..rows).step_by(SQUARE) {
+            for (at, out) in out.chunks_exact_mut(rows).enumerate() {
+                for row in first..rows.min(first + SQUARE) {
+                    out[row] = matrix[row * columns + strip * SQUARE + at];
+                }
+            }
+        }
+    });
+    out
 }

@@ -82,10 +82,39 @@ fn products<const W: usize>(x: Matrix, weights: [Matrix; W], name: &str) -> Resu
         let panels = weights.map(|(w, _, _)| pack_panels(w, inner, shape.columns));
         let panels: [&[f32]; W] = std::array::from_fn(|i| panels[i].as_slice());
         let arch = Arch::new();
-        let blocks = out.par_chunks_mut(BLOCK_ROWS * columns).zip(x.par_chunks(BLOCK_ROWS * inner));
+        let block = block_rows(rows, shape.rows);
+        let blocks = out.par_chunks_mut(block * columns).zip(x.par_chunks(block * inner));
         blocks.for_each(|(out, x)| arch.dispatch(Block { x, inner, panels, out, columns }));
     }
     Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
+}
+
+/// Rows of a task: few rows are shared out among the threads.
+fn block_rows(rows: usize, group: usize) -> usize {
+    BLOCK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(group))
+}
+
+/// `x · w` of row-major matrices, `x` [M, `inner`] and `w` [`inner`, `columns`].
+pub(super) fn plain_product(x: &[f32], w: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+    let rows = x.len() / inner.max(1);
+    let mut out = vec![0f32; rows * columns];
+    if !out.is_empty() {
+        let shape = CellShape::get();
+        let mut packed = vec![0f32; columns.next_multiple_of(shape.columns) * inner];
+        packed.par_chunks_exact_mut(shape.columns * inner).enumerate().for_each(|(panel, packed)| {
+            let first = panel * shape.columns;
+            let taken = shape.columns.min(columns - first);
+            for (packed, row) in packed.chunks_exact_mut(shape.columns).zip(w.chunks_exact(columns)) {
+                packed[..taken].copy_from_slice(&row[first..first + taken]);
+            }
+        });
+        let panels = [packed.as_slice()];
+        let arch = Arch::new();
+        let block = block_rows(rows, shape.rows);
+        let blocks = out.par_chunks_mut(block * columns).zip(x.par_chunks(block * inner));
+        blocks.for_each(|(out, x)| arch.dispatch(Block { x, inner, panels, out, columns }));
+    }
+    out
 }
 
 /// A weight matrix [out, in] as panels of `width` output columns, the last one filled up with zeros.

@@ -307,7 +307,8 @@ impl<'a> Heads<'a> {
 
     /// One part of several examples' rows.
     fn part(&self, Place { part, query, key, .. }: Place) -> Heads<'a> {
-        let rows = |values: &'a [f32], first: usize, count: usize| &values[first * self.hidden..][..count * self.hidden];
+        let rows =
+            |values: &'a [f32], first: usize, count: usize| &values[first * self.hidden..][..count * self.hidden];
         Heads {
             q: rows(self.q, query, part.queries),
             k: rows(self.k, key, part.keys),

@@ -4,11 +4,11 @@ use candle_core::{Result, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::Heads;
 use super::attention_gradient::{HeadGradients, HeadRows, PanelLayout, Panels, gradients};
 use super::cell::CellShape;
 use super::dropout::Dropout;
 use super::gradient::{plain, values};
-use super::Heads;
 
 /// One example's rows among those of all: so many queries, then so many keys (and values), in the examples' order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,18 +158,21 @@ fn one_head(
     let of_bias = scores.bias.map(|_| of_scores.as_mut_slice());
     let panels = Panels { bias: bias.as_deref(), factors: factors.as_deref(), of_bias };
     let gradients = gradients(arch, &rows, panels);
-    let mut sums = Vec::new();
-    if let Some((_, distances)) = scores.bias {
-        sums.resize(distances, 0f32);
-        for query in 0..queries {
-            for key in 0..keys {
-                if let Some(distance) = distance(layout, query, key) {
-                    sums[distance.min(distances - 1)] += of_scores[layout.place(query, key)];
-                }
+    let sums = scores.bias.map(|(_, distances)| by_distance(layout, &of_scores, distances));
+    (gradients, sums.unwrap_or_default())
+}
+
+/// The gradients of scores summed over those of the same distance.
+fn by_distance(layout: PanelLayout, of_scores: &[f32], distances: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; distances];
+    for query in 0..layout.queries {
+        for key in 0..layout.keys {
+            if let Some(distance) = distance(layout, query, key) {
+                sums[distance.min(distances - 1)] += of_scores[layout.place(query, key)];
             }
         }
     }
-    (gradients, sums)
+    sums
 }
 
 /// How far a key lies before a query when the last query stands at the last key; none if it lies behind.

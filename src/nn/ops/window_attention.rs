@@ -103,9 +103,11 @@ pub(super) fn attend(
     let mut windowed = vec![0f32; input.queries * input.hidden];
     let arch = Arch::new();
     let tasks = windowed.par_chunks_mut(tokens * input.hidden).enumerate();
-    tasks.zip(places.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(|(((index, out), places), regions)| {
-        arch.dispatch(OneWindow { input, bias, index, places, regions, dropout, out });
-    });
+    tasks.zip(places.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(
+        |(((index, out), places), regions)| {
+            arch.dispatch(OneWindow { input, bias, index, places, regions, dropout, out });
+        },
+    );
     let mut out = vec![0f32; windowed.len()];
     for (row, &place) in windowed.chunks_exact(input.hidden).zip(&places) {
         out[place * input.hidden..][..input.hidden].copy_from_slice(row);

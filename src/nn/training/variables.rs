@@ -25,11 +25,7 @@ impl Variables {
     pub fn of<M>(source: &dyn Source, load: impl FnOnce(&dyn Source) -> Result<M>) -> Result<Self> {
         let asked = Asked { source, variables: RefCell::default() };
         load(&asked)?;
-        Ok(Self {
-            variables: asked.variables.into_inner(),
-            frozen: BTreeSet::new(),
-            device: source.device().clone(),
-        })
+        Ok(Self { variables: asked.variables.into_inner(), frozen: BTreeSet::new(), device: source.device().clone() })
     }
 
     /// Takes every variable whose name `frozen` says so out of training: nothing is computed for its gradient.

@@ -66,8 +66,7 @@ impl Decoder {
         let x = attention.norm.of(states)?;
         let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.of(&x));
         let choice = dropping.choice(self.attention_dropout, Rows::scores(texts, self.heads));
-        let attended =
-            ops::causal_attention([&q?, &k?, &v?], self.heads, &self.causal, texts, Vec::new(), choice)?;
+        let attended = ops::causal_attention([&q?, &k?, &v?], self.heads, &self.causal, texts, Vec::new(), choice)?;
         attention.output.of(&attended)
     }
 
