@@ -195,7 +195,8 @@ fn what_does_not_fit_is_named() {
     let mut optimizer = optimizer::build(&spec);
     optimizer.step(&variables, &gradients(&goldens, &variables, 6, false), 1e-3, 1.0).unwrap();
     let state: HashMap<String, Tensor> = optimizer.state().unwrap().into_iter().collect();
-    let faults: [(&str, &str, fn(&mut HashMap<String, Tensor>)); 3] = [
+    type Spoil = fn(&mut HashMap<String, Tensor>);
+    let faults: [(&str, &str, Spoil); 3] = [
         ("missing", "`exp_avg.row` is missing", |state| {
             state.remove("exp_avg.row");
         }),

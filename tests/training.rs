@@ -403,7 +403,6 @@ fn curves_are_drawn() {
         insta::assert_snapshot!("curves", curves.text());
     });
     let svg = curves.svg("matcha-tiny <on> mini").unwrap();
-    std::fs::write("/tmp/optim-curves.svg", &svg).unwrap();
     for part in ["matcha-tiny &lt;on&gt; mini", "exact_match", "anls", "mean of 20 steps", "<polyline", "</svg>"] {
         assert!(svg.contains(part), "{part} is missing");
     }

@@ -61,23 +61,25 @@ impl Curves {
             .map(|((name, line), colour)| Drawn { name, line, colour, dots: true })
             .collect();
         if scores.is_empty() {
-            panel(&area, "loss", &losses, steps, highest)?;
+            panel(&area, "loss", &losses, steps, highest, SeriesLabelPosition::UpperRight)?;
         } else {
             let (above, below) = area.split_vertically((area.dim_in_pixel().1 / 2) as i32);
-            panel(&above, "loss", &losses, steps, highest)?;
-            panel(&below, "validation score", &scores, steps, 1.0)?;
+            panel(&above, "loss", &losses, steps, highest, SeriesLabelPosition::UpperRight)?;
+            panel(&below, "validation score", &scores, steps, 1.0, SeriesLabelPosition::LowerRight)?;
         }
         area.present()?;
         Ok(())
     }
 }
 
+/// `names` is the corner that the lines leave free: losses fall, scores rise.
 fn panel(
     area: &Area<'_>,
     label: &str,
     lines: &[Drawn<'_>],
     (first, last): (u64, u64),
     highest: f64,
+    names: SeriesLabelPosition,
 ) -> Result<(), Box<dyn std::error::Error>> {
     // An axis without extent cannot be drawn.
     let top = if highest > 0.0 { highest * 1.02 } else { 1.0 };
@@ -107,7 +109,7 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(names)
         .background_style(WHITE.mix(0.8))
         .border_style(PALE)
         .label_font((FONT, 14))

@@ -6,7 +6,7 @@ use super::{Curves, Line};
 
 /// Dots across and down; a character has two by four.
 const WIDTH: u32 = 120;
-const HEIGHT: u32 = 40;
+const HEIGHT: u32 = 24;
 
 impl Curves {
     /// The training loss and each validation score, one under the other; empty where there is nothing to draw.
@@ -29,5 +29,7 @@ fn plot(name: &str, line: &Line) -> Option<String> {
     let chart = chart.lineplot(&shape);
     chart.axis();
     chart.figures();
-    Some(format!("{name}: {value:.4} at step {last}\n{chart}\n"))
+    let values = line.iter().map(|&(_, value)| value);
+    let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(value), most.max(value)));
+    Some(format!("{name}: {least:.4} to {most:.4}, {value:.4} at step {last}\n{chart}\n"))
 }

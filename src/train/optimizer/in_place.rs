@@ -7,6 +7,9 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 /// What is done with the borrowed values, in the order of the tensors.
 type Body<'a> = &'a mut dyn FnMut(&mut [&mut [f32]]) -> Result<()>;
 
+/// The values borrowed so far, and what they are for.
+type Held<'a> = (Vec<&'a mut [f32]>, Body<'a>);
+
 /// Calls `body` with the values of all `tensors`, which must be contiguous f32 on the CPU and share no memory.
 ///
 /// # Errors
@@ -29,7 +32,8 @@ fn borrow(tensors: &[&Tensor], borrowed: Vec<&mut [f32]>, body: Body<'_>) -> Res
 /// values for writing to such operations alone, one tensor each.
 struct Borrow<'a> {
     rest: &'a [&'a Tensor],
-    state: RefCell<Option<(Vec<&'a mut [f32]>, Body<'a>)>>,
+    /// Taken when the operation is made.
+    state: RefCell<Option<Held<'a>>>,
 }
 
 impl InplaceOp1 for Borrow<'_> {

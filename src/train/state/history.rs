@@ -39,7 +39,7 @@ impl History {
     /// Where the validation stands whose step is kept: of equals the first, and a metric that is no number is never
     /// the best. With [`Keep::Last`] the last.
     pub fn best(&self, keep: Keep) -> Option<&ValidationPoint> {
-        Some(self.0.get(self.best_index(keep)?)?)
+        self.0.get(self.best_index(keep)?)
     }
 
     /// Validations since the best one; what an early stop waits for.

@@ -32,8 +32,7 @@ impl TrainingState {
         let find = |all: &[(String, String)], key: &str| {
             all.iter().find(|(other, _)| other == key).map_or("nothing".to_owned(), |(_, value)| format!("`{value}`"))
         };
-        let mut keys: Vec<&str> = self.settings.iter().chain(now).map(|(key, _)| key.as_str()).collect();
-        keys.dedup();
+        let keys = self.settings.iter().chain(now).map(|(key, _)| key.as_str());
         let mut differences: Vec<String> = Vec::new();
         for key in keys {
             let (then, now) = (find(&self.settings, key), find(now, key));
