@@ -65,6 +65,7 @@ pub(super) struct Pix2Struct<N> {
     network: N,
     max_new_tokens: usize,
     table_prompt: Option<String>,
+    answers_questions: bool,
 }
 
 impl Pix2Struct<Candle> {
@@ -112,8 +113,10 @@ impl<N> Pix2Struct<N> {
         tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
         let (network, mut settings) = load(&config, &processor)?;
         let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+        let question = spec.answers_questions.then(|| "the question".to_owned());
+        let prompts: Vec<String> = question.into_iter().chain(spec.table_prompt.clone()).collect();
         settings.extend([
-            ("prompt", spec.table_prompt.clone().unwrap_or_else(|| "the question".to_owned()) + " as header text"),
+            ("prompt", prompts.join(" or ") + " as header text"),
             ("header_font", processor.font().name().to_owned()),
             ("header_font_sha256", processor.font().sha256().to_owned()),
             ("max_patches", processor.max_patches().to_string()),
@@ -121,8 +124,8 @@ impl<N> Pix2Struct<N> {
             ("max_new_tokens", max_new_tokens.to_string()),
         ]);
         let identity = Identity::of(setup, settings);
-        let table_prompt = spec.table_prompt.clone();
-        Ok(Self { identity, processor, tokenizer, network, max_new_tokens, table_prompt })
+        let (table_prompt, answers_questions) = (spec.table_prompt.clone(), spec.answers_questions);
+        Ok(Self { identity, processor, tokenizer, network, max_new_tokens, table_prompt, answers_questions })
     }
 
     /// The same with another network.
@@ -134,6 +137,7 @@ impl<N> Pix2Struct<N> {
             network,
             max_new_tokens: self.max_new_tokens,
             table_prompt: self.table_prompt.clone(),
+            answers_questions: self.answers_questions,
         }
     }
 
@@ -142,11 +146,9 @@ impl<N> Pix2Struct<N> {
         let id = &self.identity.id;
         match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
             (Some(prompt), true) => Ok(prompt),
-            (None, false) => Ok(&question.text),
-            (Some(_), false) => {
-                bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)")
-            }
             (None, true) => bail!("{id} answers questions and writes no tables"),
+            (_, false) if self.answers_questions => Ok(&question.text),
+            (_, false) => bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)"),
         }
     }
 }

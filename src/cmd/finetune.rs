@@ -9,11 +9,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::{Status, one_line, run};
-use crate::adapter::training::{LabelRule, StartFrom, Trainable};
+use crate::adapter::training::{LabelRule, Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
 use crate::record::write_atomically;
-use crate::sample::QuestionSet;
 use crate::train::curves::Curves;
 use crate::train::log::read_log;
 use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
@@ -50,6 +49,9 @@ pub struct Args {
     /// Self-test of a set-up: learn one question by heart and check that it is answered
     #[arg(long)]
     overfit_one: bool,
+    /// Store the checkpoint's weights in half precision (f16); training itself is in f32
+    #[arg(long)]
+    half: bool,
     /// Train even where the estimate says that memory will not do
     #[arg(long)]
     no_memory_check: bool,
@@ -157,6 +159,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
         train: &data.sets.train,
         validation: &data.sets.validation,
         folder,
+        precision: if args.half { Precision::F16 } else { Precision::F32 },
         settings,
     };
     estimate(args, &one.name, &training)?;
@@ -199,7 +202,8 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, rule));
     let examples = questions.filter_map(Result::ok).map(|prepared| prepared.example);
     let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
-    let first = part.first().context("no question of the train split can be trained on; try `chartbench data check`")?;
+    let first =
+        part.first().context("no question of the train split can be trained on; try `chartbench data check`")?;
     let memory = MemoryEstimate::new(model, protocol, first);
     let mut system = sysinfo::System::new();
     system.refresh_memory();

@@ -47,7 +47,8 @@ impl Feeder<'_> {
     /// The examples of every question of the set.
     pub(super) fn all(self) -> Fed {
         let charts = self.set.charts.iter().enumerate();
-        let items = charts.flat_map(|(chart, entry)| (0..entry.questions.len()).map(move |question| Item { chart, question }));
+        let items =
+            charts.flat_map(|(chart, entry)| (0..entry.questions.len()).map(move |question| Item { chart, question }));
         self.fed(&items.collect::<Vec<_>>(), &mut HashSet::new())
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::adapter::training::{Provenance, Trainable};
+use crate::adapter::training::{Precision, Provenance, Trainable};
 
 /// The folder's name when training has ended.
 const FINISHED: &str = "checkpoint";
@@ -32,7 +32,12 @@ impl Kept {
     ///
     /// # Errors
     /// A file that cannot be written; what was kept before then stays.
-    pub(super) fn keep(&self, step: u64, model: &dyn Trainable, provenance: &Provenance) -> Result<PathBuf> {
+    pub(super) fn keep(
+        &self,
+        step: u64,
+        model: (&dyn Trainable, Precision),
+        provenance: &Provenance,
+    ) -> Result<PathBuf> {
         let target = self.of_step(step);
         let failed = || format!("cannot keep the weights of step {step} in {}", target.display());
         self.write(&target, model, provenance).with_context(failed)?;
@@ -46,14 +51,19 @@ impl Kept {
         Ok(target)
     }
 
-    fn write(&self, target: &Path, model: &dyn Trainable, provenance: &Provenance) -> Result<()> {
+    fn write(
+        &self,
+        target: &Path,
+        (model, precision): (&dyn Trainable, Precision),
+        provenance: &Provenance,
+    ) -> Result<()> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".writing-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         // Dropped, and so removed, on every error.
         let folder = builder.tempdir_in(&self.parent)?;
-        model.write(folder.path())?;
+        model.write(folder.path(), precision)?;
         provenance.write(folder.path())?;
         for entry in fs::read_dir(folder.path())? {
             File::open(entry?.path())?.sync_all()?;

@@ -1,8 +1,8 @@
 //! Fine-tuning: the loop over a model that can be trained, the steps of an optimiser, learning rates, the order of the data,
 //! the state beside a checkpoint, and what a training tells of itself.
 
-pub mod curves;
 mod card;
+pub mod curves;
 mod estimate;
 mod feed;
 mod gradients;
@@ -22,11 +22,11 @@ use std::collections::BTreeMap;
 
 use candle_core::Var;
 
-pub use holdout::{HeldOut, hold_out, validation_questions};
-pub use order::{Batches, Item, Order};
 pub use card::Card;
 pub use estimate::{MemoryEstimate, size, step_time};
 pub use feed::Skipped;
+pub use holdout::{HeldOut, hold_out, validation_questions};
+pub use order::{Batches, Item, Order};
 pub use schedule::Schedule;
 pub use trainer::{Event, Finished, LOG, Training};
 

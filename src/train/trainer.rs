@@ -15,7 +15,7 @@ use super::state::{History, Saved, StateFolder, TrainingState, ValidationPoint};
 use super::tensorboard::EventFile;
 use super::validation::validate;
 use super::{Order, Schedule, Variables};
-use crate::adapter::training::{LabelRule, Provenance, Trainable};
+use crate::adapter::training::{LabelRule, Precision, Provenance, Trainable};
 use crate::config::{Dropout, Protocol};
 use crate::nn::training::{Noise, NoiseState};
 use crate::nn::{Checkpoint, OnDevice, Source};
@@ -34,6 +34,8 @@ pub struct Training<'a> {
     pub validation: &'a QuestionSet,
     /// Where its log, states and checkpoint are.
     pub folder: &'a Path,
+    /// How the kept checkpoint stores its weights.
+    pub precision: Precision,
     /// Model, data and protocol: a training only goes on under the same.
     pub settings: Vec<(String, String)>,
 }
@@ -42,7 +44,10 @@ pub struct Training<'a> {
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// It begins, or goes on after so many steps.
-    Started { done: u64, steps: u64 },
+    Started {
+        done: u64,
+        steps: u64,
+    },
     Step(&'a StepEntry),
     /// A question is left out.
     Skipped(&'a Skipped),
@@ -50,9 +55,13 @@ pub enum Event<'a> {
     Cut(usize),
     Validated(&'a ValidationEntry),
     /// All questions got one answer.
-    Collapsed { step: u64 },
+    Collapsed {
+        step: u64,
+    },
     /// No better validation for as long as the protocol waits.
-    EndedEarly { step: u64 },
+    EndedEarly {
+        step: u64,
+    },
 }
 
 /// How a training ended.
@@ -219,11 +228,11 @@ impl<'a> Course<'a> {
         self.write(Entry::Validation(entry))?;
         if self.best()?.step == step {
             let provenance = Provenance::new(step, training.settings.clone());
-            self.kept.keep(step, training.model, &provenance)?;
+            self.kept.keep(step, (training.model, training.precision), &provenance)?;
         }
         self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
         let tensors = self.optimizer.state()?;
-        self.states.save(&self.state, &tensors, |folder| training.model.write(folder))?;
+        self.states.save(&self.state, &tensors, |folder| training.model.write(folder, Precision::F32))?;
         Ok(())
     }
 

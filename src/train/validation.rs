@@ -40,7 +40,7 @@ pub(super) fn validate(
         Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type }
     });
     let summary = Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")?;
-    let scores = METRICS.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)?)));
+    let scores = METRICS.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
     let mut metrics: BTreeMap<String, f64> = scores.collect();
     if let Some(loss) = loss(Feeder { model, set, rule }, protocol)? {
         metrics.insert("loss".to_owned(), loss);

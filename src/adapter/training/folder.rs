@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use candle_core::Var;
 use serde_json::Value;
 
+use super::Precision;
 use crate::nn::training::Variables;
 
 const WEIGHTS: &str = "model.safetensors";
@@ -47,23 +49,25 @@ impl Files {
         Ok(Self { config, rest })
     }
 
-    /// Writes them, and `variables` in f32 as the weights.
+    /// Writes them, and `variables` as the weights, in `precision`.
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub(super) fn write(&self, folder: &Path, variables: &Variables) -> Result<()> {
+    pub(super) fn write(&self, folder: &Path, variables: &Variables, precision: Precision) -> Result<()> {
         let write = |name: &str, content: &[u8]| {
             let path = folder.join(name);
             fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
         };
         let mut config = self.config.clone();
-        in_f32(&mut config);
+        say(&mut config, precision.name());
         write(CONFIG, format!("{config:#}\n").as_bytes())?;
         for (name, content) in &self.rest {
             write(name, content)?;
         }
         let path = folder.join(WEIGHTS);
-        let tensors = variables.all().map(|(name, variable)| (name, variable.as_tensor()));
+        let stored = |variable: &Var| variable.as_tensor().to_dtype(precision.dtype());
+        let tensors: Vec<_> =
+            variables.all().map(|(name, variable)| Ok((name, stored(variable)?))).collect::<Result<_>>()?;
         // transformers refuses files that do not say which framework wrote them.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         safetensors::serialize_to_file(tensors, Some(metadata), &path)
@@ -71,13 +75,13 @@ impl Files {
     }
 }
 
-/// Makes a configuration say that the weights are f32, wherever it says what they are.
-fn in_f32(config: &mut Value) {
+/// Makes a configuration say that the weights are `dtype`, wherever it says what they are.
+fn say(config: &mut Value, dtype: &str) {
     let Value::Object(keys) = config else { return };
     for (key, value) in keys {
         match key.as_str() {
-            "dtype" | "torch_dtype" if value.is_string() => *value = "float32".into(),
-            _ => in_f32(value),
+            "dtype" | "torch_dtype" if value.is_string() => *value = dtype.into(),
+            _ => say(value, dtype),
         }
     }
 }

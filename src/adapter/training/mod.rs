@@ -10,6 +10,7 @@ mod unichart;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use candle_core::DType;
 
 pub use provenance::Provenance;
 
@@ -38,6 +39,31 @@ pub enum StartFrom {
     /// Weights drawn as the reference draws those of a new model, by this seed; the checkpoint gives its configuration and
     /// tokenizer alone.
     Scratch(u64),
+}
+
+/// How a checkpoint stores its weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    #[default]
+    F32,
+    F16,
+}
+
+impl Precision {
+    /// As config.json spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+        }
+    }
+
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+        }
+    }
 }
 
 /// An example, and whether its label was cut.
@@ -79,11 +105,11 @@ pub trait Trainable: Send + Sync {
     /// None that loading the model did not have.
     fn adapter(&self) -> Result<Box<dyn Adapter>>;
 
-    /// Writes the folder of a checkpoint as transformers reads it: weights in f32, configuration, processor, tokenizer.
+    /// Writes the folder of a checkpoint as transformers reads it: weights, configuration, processor, tokenizer.
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn write(&self, folder: &Path) -> Result<()>;
+    fn write(&self, folder: &Path, precision: Precision) -> Result<()>;
 }
 
 /// Loads the model of `setup` for training.

@@ -7,13 +7,13 @@ use candle_core::{Device, Tensor};
 
 use super::folder::Files;
 use super::labels::{Labels, end_of_sequence};
-use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
+use super::{LabelRule, Precision, Prepared, StartFrom, Trainable, variables};
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::pix2struct::{Candle, Pix2Struct};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::Pix2StructSpec;
-use crate::nn::pix2struct::{Config, Model};
 use crate::nn::Source;
+use crate::nn::pix2struct::{Config, Model};
 use crate::nn::training::{Example, Loss, Noise, Variables};
 use crate::sample::{Chart, Question};
 
@@ -37,7 +37,8 @@ impl Training {
         let model = |source: &dyn Source| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
         let family = ("family", "pix2struct".to_owned());
-        let parts = Pix2Struct::assemble(setup, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let parts =
+            Pix2Struct::assemble(setup, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
         let eos = end_of_sequence(&config.generation.eos)?;
         Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
     }
@@ -88,7 +89,7 @@ impl Trainable for Training {
         Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
-        self.files.write(folder, &self.variables)
+    fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
+        self.files.write(folder, &self.variables, precision)
     }
 }

@@ -7,13 +7,13 @@ use candle_core::{Device, Tensor};
 
 use super::folder::Files;
 use super::labels::{Labels, end_of_sequence};
-use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
+use super::{LabelRule, Precision, Prepared, StartFrom, Trainable, variables};
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::unichart::{Answering, Candle, UniChart};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::UniChartSpec;
-use crate::nn::donut::{Config, Model};
 use crate::nn::Source;
+use crate::nn::donut::{Config, Model};
 use crate::nn::training::{Example, Loss, Noise, Variables};
 use crate::sample::{Chart, Question};
 
@@ -37,7 +37,8 @@ impl Training {
         let model = |source: &dyn Source| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
         let family = ("family", "unichart".to_owned());
-        let parts = UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let parts =
+            UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
         let eos = end_of_sequence(&config.generation.eos)?;
         Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
     }
@@ -102,7 +103,7 @@ impl Trainable for Training {
         Ok(Box::new(Answering::new(self.parts.with_network(network))))
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
-        self.files.write(folder, &self.variables)
+    fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
+        self.files.write(folder, &self.variables, precision)
     }
 }

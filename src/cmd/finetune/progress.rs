@@ -92,7 +92,13 @@ impl TrainingProgress {
             let (before, started) = self.began;
             let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
-            eprintln!("{}: step {}/{}, {now}, {rate:.2}/s, ETA {}", self.id, entry.step, self.steps, HumanDuration(left));
+            eprintln!(
+                "{}: step {}/{}, {now}, {rate:.2}/s, ETA {}",
+                self.id,
+                entry.step,
+                self.steps,
+                HumanDuration(left)
+            );
         }
     }
 

@@ -15,8 +15,10 @@ pub struct Pix2StructSpec {
     pub max_patches: Option<usize>,
     /// Greedy decoding stops after this many tokens, or at the end-of-sequence token.
     pub max_new_tokens: usize,
-    /// The header under which the model writes the chart's data table; it then does nothing else.
+    /// The header under which the model writes the chart's data table.
     pub table_prompt: Option<String>,
+    /// Whether it answers questions, drawn as the header; what reads tables does only where its file says so.
+    pub answers_questions: bool,
 }
 
 /// The font in which the question is drawn above the chart when `--header-font` does not say.
@@ -54,6 +56,7 @@ struct WirePreprocess {
 #[serde(deny_unknown_fields)]
 struct WirePrompt {
     table: Option<String>,
+    questions: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,8 +74,14 @@ impl Wire {
     /// The keys without `[weights]`, which stands elsewhere.
     pub(super) fn with_weights(self, weights: WeightsSource) -> Result<Pix2StructSpec> {
         ensure!(self.weights.is_none(), "unexpected table `weights`");
+        let answers_questions = self.prompt.questions.unwrap_or(self.prompt.table.is_none());
+        ensure!(
+            answers_questions || self.prompt.table.is_some(),
+            "prompt.questions = false needs prompt.table: it would do nothing"
+        );
         Ok(Pix2StructSpec {
             weights,
+            answers_questions,
             header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
             max_patches: positive("preprocess.max_patches", self.preprocess.max_patches)?,
             max_new_tokens: positive("generation.max_new_tokens", self.generation.max_new_tokens)?
