@@ -144,7 +144,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     let mut one = one.clone();
     one.overrides.max_patches = protocol.max_patches.or(one.overrides.max_patches);
     let mut model = one.trainable(&args.adapter, start)?;
-    freeze(model.as_mut(), protocol)?;
+    choose(model.as_mut(), protocol)?;
     let scratch;
     let folder = if args.overfit_one {
         scratch = tempfile::tempdir()?;
@@ -176,14 +176,17 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     Ok(finished)
 }
 
-/// Takes out of training what the protocol freezes.
-fn freeze(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
-    ensure!(protocol.lora.is_none(), "LoRA is not there yet: leave out lora.rank");
+/// Leaves what the protocol says to be trained.
+fn choose(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
     for part in &protocol.freeze {
         let known = model.variables().all().any(|(name, _)| is_part(name, part));
         ensure!(known, "--freeze {part}: no weight's name is that or begins so");
     }
-    model.freeze(&|name| protocol.freeze.iter().any(|part| is_part(name, part)));
+    let variables = model.variables_mut();
+    if let Some(lora) = &protocol.lora {
+        return variables.adapt(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
+    }
+    variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
     Ok(())
 }
 

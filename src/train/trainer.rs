@@ -1,28 +1,32 @@
 //! The loop: step after step until the protocol's last, validated and saved on the way.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Tensor, Var};
 
 use super::feed::{Fed, Feeder, Skipped};
 use super::gradients::Gradients;
 use super::kept::Kept;
 use super::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
 use super::optimizer::{self, Optimizer, clip_scale, global_norm};
-use super::state::{History, Saved, StateFolder, TrainingState, ValidationPoint};
+use super::state::{History, StateFolder, TrainingState, ValidationPoint};
 use super::tensorboard::EventFile;
 use super::validation::validate;
 use super::{Order, Schedule, Variables};
 use crate::adapter::training::{LabelRule, Precision, Provenance, Trainable};
 use crate::config::{Dropout, Protocol};
+use crate::nn::Source;
 use crate::nn::training::{Noise, NoiseState};
-use crate::nn::{Checkpoint, OnDevice, Source};
 use crate::sample::QuestionSet;
 
 /// Batches made ahead.
 const AHEAD: usize = 2;
+/// How the names of trained weights begin in a saved state.
+const WEIGHT: &str = "weight.";
 /// The log's name in a training's folder.
 pub const LOG: &str = "training.jsonl";
 
@@ -139,9 +143,9 @@ impl<'a> Course<'a> {
         let mut state = TrainingState { settings: training.settings.clone(), ..TrainingState::default() };
         if let Some(saved) = states.latest()? {
             saved.state.check_settings(&training.settings)?;
-            restore(training.model, &saved)?;
-            let device = training.model.variables().device().clone();
-            optimizer.restore(saved.tensors(&device)?, &variables)?;
+            let mut tensors = saved.tensors(training.model.variables().device())?;
+            restore(&variables, &mut tensors)?;
+            optimizer.restore(tensors, &variables)?;
             noise = noise.map(|noise| Noise::at(&NoiseState { word: saved.state.generator, ..noise.state() }));
             state = saved.state;
         }
@@ -231,8 +235,10 @@ impl<'a> Course<'a> {
             self.kept.keep(step, (training.model, training.precision), &provenance)?;
         }
         self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
-        let tensors = self.optimizer.state()?;
-        self.states.save(&self.state, &tensors, |folder| training.model.write(folder, Precision::F32))?;
+        let mut tensors = self.optimizer.state()?;
+        let weight = |(name, variable): (&String, &Var)| (format!("{WEIGHT}{name}"), variable.as_tensor().clone());
+        tensors.extend(self.variables.iter().map(weight));
+        self.states.save(&self.state, &tensors, |_| Ok(()))?;
         Ok(())
     }
 
@@ -257,13 +263,11 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Gives the model the weights of a saved state.
-fn restore(model: &dyn Trainable, saved: &Saved) -> Result<()> {
-    let checkpoint = Checkpoint::open(&saved.path)?;
-    let variables = model.variables();
-    let source = OnDevice { checkpoint: &checkpoint, device: variables.device() };
-    for (name, variable) in variables.all() {
-        variable.set(&source.tensor(name, variable.dims())?)?;
+/// Takes the trained weights out of a saved state's tensors and gives them to the variables.
+fn restore(variables: &Variables, tensors: &mut HashMap<String, Tensor>) -> Result<()> {
+    for (name, variable) in variables {
+        let saved = tensors.remove(&format!("{WEIGHT}{name}"));
+        variable.set(&saved.with_context(|| format!("the saved state has no weight {name}"))?)?;
     }
     Ok(())
 }

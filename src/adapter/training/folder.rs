@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candle_core::Var;
 use serde_json::Value;
 
 use super::Precision;
@@ -65,9 +64,11 @@ impl Files {
             write(name, content)?;
         }
         let path = folder.join(WEIGHTS);
-        let stored = |variable: &Var| variable.as_tensor().to_dtype(precision.dtype());
-        let tensors: Vec<_> =
-            variables.all().map(|(name, variable)| Ok((name, stored(variable)?))).collect::<Result<_>>()?;
+        let stored = variables.merged().map(|weight| {
+            let (name, tensor) = weight?;
+            Ok((name, tensor.to_dtype(precision.dtype())?))
+        });
+        let tensors: Vec<_> = stored.collect::<Result<_>>()?;
         // transformers refuses files that do not say which framework wrote them.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         safetensors::serialize_to_file(tensors, Some(metadata), &path)

@@ -80,8 +80,8 @@ pub trait Trainable: Send + Sync {
     /// The weights; those that are not frozen are trained.
     fn variables(&self) -> &Variables;
 
-    /// Takes every variable that `frozen` names out of training.
-    fn freeze(&mut self, frozen: &dyn Fn(&str) -> bool);
+    /// The same, to choose which are trained.
+    fn variables_mut(&mut self) -> &mut Variables;
 
     /// A question with its gold answer as something to learn from. Called from a thread of its own while the model learns.
     ///

@@ -53,8 +53,8 @@ impl Trainable for Training {
         &self.variables
     }
 
-    fn freeze(&mut self, frozen: &dyn Fn(&str) -> bool) {
-        self.variables.freeze(frozen);
+    fn variables_mut(&mut self) -> &mut Variables {
+        &mut self.variables
     }
 
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {

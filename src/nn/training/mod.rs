@@ -20,6 +20,7 @@
 //! What decoding keeps from one token to the next (caches written in place, which no graph sees) is not used here.
 
 mod initial;
+mod lora;
 mod noise;
 mod rows;
 mod variables;

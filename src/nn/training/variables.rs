@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor, Var};
 
+use super::lora::LowRank;
 use crate::nn::loading::Source;
 
 /// The weights of a model as variables, under their names in a checkpoint. Models loaded from it share their values, and
@@ -14,6 +15,7 @@ use crate::nn::loading::Source;
 pub struct Variables {
     variables: BTreeMap<String, Var>,
     frozen: BTreeSet<String>,
+    low_rank: Option<LowRank>,
     device: Device,
 }
 
@@ -25,7 +27,8 @@ impl Variables {
     pub fn of<M>(source: &dyn Source, load: impl FnOnce(&dyn Source) -> Result<M>) -> Result<Self> {
         let asked = Asked { source, variables: RefCell::default() };
         load(&asked)?;
-        Ok(Self { variables: asked.variables.into_inner(), frozen: BTreeSet::new(), device: source.device().clone() })
+        let (variables, device) = (asked.variables.into_inner(), source.device().clone());
+        Ok(Self { variables, frozen: BTreeSet::new(), low_rank: None, device })
     }
 
     /// Takes every variable whose name `frozen` says so out of training: nothing is computed for its gradient.
@@ -33,14 +36,34 @@ impl Variables {
         self.frozen = self.variables.keys().filter(|name| frozen(name)).cloned().collect();
     }
 
-    /// All of them, in the order of their names.
+    /// Trains low-rank matrices of `rank` beside every matrix whose name has one of `targets` in it, and nothing else.
+    /// Their product counts `alpha` / `rank` times; `seed` draws what they begin as.
+    ///
+    /// # Errors
+    /// No such matrix.
+    pub fn adapt(&mut self, rank: usize, alpha: f64, targets: &[String], seed: u64) -> Result<()> {
+        self.low_rank = Some(LowRank::new(&self.variables, (rank, alpha), targets, seed, &self.device)?);
+        self.freeze(|_| true);
+        Ok(())
+    }
+
+    /// The weights as the model computes with them, in the order of their names.
+    ///
+    /// # Errors
+    /// None on the CPU; elsewhere what the device says.
+    pub fn merged(&self) -> impl Iterator<Item = Result<(&str, Tensor)>> {
+        self.all().map(|(name, variable)| Ok((name, self.fixed().tensor(name, variable.dims())?)))
+    }
+
+    /// The weights of the checkpoint, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 
-    /// Those that are not frozen, in the order of their names.
+    /// What is trained: those that are not frozen, then what stands beside frozen ones, each in the order of the names.
     pub fn trained(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.all().filter(|(name, _)| !self.frozen.contains(*name))
+        let weights = self.all().filter(|(name, _)| !self.frozen.contains(*name));
+        weights.chain(self.low_rank.iter().flat_map(LowRank::factors))
     }
 
     /// A source of the same values that no graph sees, for answering while a model is trained.
@@ -64,7 +87,9 @@ impl Source for Variables {
         };
         let found = variable.dims();
         ensure!(found == shape, "variable {name} has shape {found:?}, the configuration asks for {shape:?}");
-        Ok(if self.frozen.contains(name) { variable.as_detached_tensor() } else { variable.as_tensor().clone() })
+        let frozen = self.frozen.contains(name);
+        let weight = if frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() };
+        self.low_rank.as_ref().map_or(Ok(weight.clone()), |low_rank| low_rank.adapted(name, weight))
     }
 
     fn device(&self) -> &Device {

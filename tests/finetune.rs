@@ -1,0 +1,261 @@
+//! `chartbench finetune`, on the embedded tiny models: resumed bit for bit, refusing what cannot be trained, and leaving
+//! folders that answer.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+const KILLS: usize = 10;
+/// A very short training on the mini benchmark.
+const SHORT: &[&str] = &[
+    "--steps",
+    "12",
+    "--warmup-steps",
+    "2",
+    "--batch",
+    "4",
+    "--accumulate",
+    "2",
+    "--validate-every",
+    "3",
+    "--validation-questions",
+    "4",
+    "--limit",
+    "4",
+];
+
+fn finetune(results: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
+    command.arg("finetune").args(arguments).arg("--results").arg(results);
+    command
+}
+
+fn short(results: &Path, arguments: &[&str]) -> Result<Output> {
+    Ok(finetune(results, &[SHORT, arguments].concat()).output()?)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Every file of a finished training that must not differ, by name.
+fn outcome(results: &Path, adapter: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let folder = results.join("finetuned").join(adapter);
+    let names = ["checkpoint/model.safetensors", "checkpoint/config.json", "checkpoint/finetune.json"];
+    names.iter().map(|name| Ok(((*name).to_owned(), std::fs::read(folder.join(name))?))).collect()
+}
+
+/// The log without wall times.
+fn log(results: &Path, adapter: &str) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(results.join("finetuned").join(adapter).join("training.jsonl"))?;
+    let line = |line: &str| -> Result<Value> {
+        let mut value: Value = serde_json::from_str(line)?;
+        value.as_object_mut().context("a line is an object")?.remove("seconds");
+        Ok(value)
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn killed_at_ten_random_moments_a_training_ends_with_the_same_bytes() -> Result<()> {
+    // UniChart's checkpoint is fresh here, so that dropout and every part of the state matter.
+    let start = |results: &Path| -> Result<Child> {
+        let arguments = [SHORT, &["--adapters", "matcha-tiny", "--from-scratch"]].concat();
+        Ok(finetune(results, &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    };
+    let unbroken = tempfile::tempdir()?;
+    let begun = Instant::now();
+    assert!(start(unbroken.path())?.wait()?.success());
+    let whole = begun.elapsed();
+
+    let killed = tempfile::tempdir()?;
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut cut_short = 0;
+    for _ in 0..KILLS {
+        let mut child = start(killed.path())?;
+        let wait = whole.mul_f64(random.random_range(0.1..0.7)) + Duration::from_millis(random.random_range(0..40));
+        std::thread::sleep(wait);
+        cut_short += usize::from(child.try_wait()?.is_none());
+        child.kill()?;
+        child.wait()?;
+    }
+    assert!(cut_short > 0, "no training was cut short");
+    assert!(start(killed.path())?.wait()?.success());
+    for (a, b) in outcome(unbroken.path(), "matcha-tiny")?.iter().zip(&outcome(killed.path(), "matcha-tiny")?) {
+        assert!(a == b, "{} differs", a.0);
+    }
+    assert_eq!(log(unbroken.path(), "matcha-tiny")?, log(killed.path(), "matcha-tiny")?);
+    Ok(())
+}
+
+#[test]
+fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let output = short(results.path(), &["--adapters", "unichart-tiny", "--optimizer", "adafactor", "--half"])?;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let folder = results.path().join("finetuned/unichart-tiny");
+    for name in ["training.jsonl", "training.svg", "events.out.tfevents.chartbench", "checkpoint/README.md"] {
+        assert!(folder.join(name).is_file(), "{name}");
+    }
+    assert!(!folder.join("state").exists());
+    let manifest = std::fs::read_to_string(results.path().join("finetuned/run.toml"))?;
+    for line in ["\"finetune.optimizer\" = \"adafactor\"", "\"finetune.steps\" = \"12\""] {
+        assert!(manifest.contains(line), "{manifest}");
+    }
+    let config = std::fs::read_to_string(folder.join("checkpoint/config.json"))?;
+    assert!(config.contains("\"dtype\": \"float16\""), "{config}");
+    // Started again, it finds everything done; under other settings it says so.
+    let again = short(results.path(), &["--adapters", "unichart-tiny", "--optimizer", "adafactor", "--half"])?;
+    assert!(again.status.success() && !stderr(&again).contains("step 3"), "{}", stderr(&again));
+    let other = short(results.path(), &["--adapters", "unichart-tiny", "--lr", "5e-5"])?;
+    assert!(!other.status.success() && stderr(&other).contains("other settings"), "{}", stderr(&other));
+    Ok(())
+}
+
+#[test]
+fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let flags: [&[&str]; 2] = [&["--lora-rank", "2", "--lora-targets", "query"], &["--freeze", "encoder"]];
+    for (flags, moved) in flags.into_iter().zip(["query", "decoder."]) {
+        let name = format!("m-{moved}");
+        let output = short(
+            results.path(),
+            &[&["--adapters", "matcha-tiny", "--name", &name, "--keep", "last"], flags].concat(),
+        )?;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let device = &candle_core::Device::Cpu;
+        let trained = results.path().join(&name).join("matcha-tiny/checkpoint/model.safetensors");
+        let trained = candle_core::safetensors::load(trained, device)?;
+        let before = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matcha-tiny/model.safetensors");
+        let before = candle_core::safetensors::load(before, device)?;
+        let mut changed = 0;
+        for (name, weight) in &trained {
+            let then = before[name].to_dtype(candle_core::DType::F32)?;
+            let apart = (weight - then)?.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+            assert!(apart == 0.0 || name.contains(moved), "{name} moved by {apart}");
+            changed += usize::from(apart > 0.0);
+        }
+        assert!(changed > 0, "{moved}");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_question_is_learned_by_heart() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let output = finetune(results.path(), &["--adapters", "matcha-tiny", "--overfit-one"]).output()?;
+    assert!(output.status.success() && stderr(&output).contains("learned by heart"), "{}", stderr(&output));
+    let output = finetune(results.path(), &["--adapters", "matcha-tiny", "--overfit-one", "--lr", "1e-12"]).output()?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("could not be learned by heart"), "{}", stderr(&output));
+    Ok(())
+}
+
+/// A data set of one's own: a good chart, one whose image is broken, and an empty answer.
+fn own_data(folder: &Path, good: bool) -> Result<std::path::PathBuf> {
+    let image = image::RgbImage::from_fn(200, 150, |x, y| image::Rgb([(x % 256) as u8, (y % 256) as u8, 90]));
+    image.save(folder.join("good.png"))?;
+    std::fs::write(folder.join("broken.png"), b"no image")?;
+    let mut rows = vec![
+        r#"{"image": "broken.png", "question": "Which?", "answer": "a", "split": "train"}"#,
+        r#"{"image": "good.png", "question": "What is it?", "answer": "a chart", "split": "test"}"#,
+    ];
+    if good {
+        rows.push(r#"{"image": "good.png", "question": "How many bars are drawn?", "answer": "12", "split": "train"}"#);
+        rows.push(r#"{"image": "good2.png", "question": "What is drawn?", "answer": "a line that is long", "split": "train"}"#);
+        std::fs::copy(folder.join("good.png"), folder.join("good2.png"))?;
+    }
+    let path = folder.join("data.jsonl");
+    std::fs::write(&path, rows.join("\n"))?;
+    Ok(path)
+}
+
+#[test]
+fn what_cannot_be_trained_on_is_left_out_by_name() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let data = own_data(results.path(), true)?;
+    let data = data.to_str().context("a path that is text")?;
+    let own = ["--benchmark", "custom", "--data", data, "--adapters", "matcha-tiny", "--max-label-tokens", "4"];
+    let output = short(results.path(), &own)?;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains("broken.png") && told.contains("labels were cut"), "{told}");
+
+    let results = tempfile::tempdir()?;
+    let data = own_data(results.path(), false)?;
+    let data = data.to_str().context("a path that is text")?;
+    let output = short(results.path(), &["--benchmark", "custom", "--data", data, "--adapters", "matcha-tiny"])?;
+    assert!(!output.status.success(), "{}", stderr(&output));
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/unichart-tiny");
+    let other = format!("matcha-tiny={}", other.display());
+    let cases: [(&[&str], &str); 7] = [
+        (&["--lr", "0"], "--lr"),
+        (&["--batch", "3"], "--accumulate"),
+        (&["--freeze", "nothing.like.it"], "--freeze nothing.like.it"),
+        (&["--lora-rank", "2", "--lora-targets", "nowhere"], "nowhere"),
+        (&["--adapters", "majority"], "no weights that this program can train"),
+        (&["--weights", &other], "model_type"),
+        (&["--optimizer", "adafactor", "--betas", "0.9,0.99"], "--betas"),
+    ];
+    for (arguments, expected) in cases {
+        let adapter: &[&str] = if arguments.contains(&"--adapters") { &[] } else { &["--adapters", "matcha-tiny"] };
+        let output = short(results.path(), &[arguments, adapter].concat())?;
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    Ok(())
+}
+
+/// A learning rate that throws the weights away: it stops, says where, and what was kept still answers.
+#[test]
+fn a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_weights() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let mad = ["--adapters", "matcha-tiny", "--lr", "1e30", "--clip-norm", "0", "--warmup-steps", "1"];
+    let output = short(results.path(), &mad)?;
+    assert!(!output.status.success());
+    let told = stderr(&output);
+    assert!(told.contains("is no number at step") && told.contains("checkpoint-step-"), "{told}");
+    let kept = results.path().join("finetuned/matcha-tiny/checkpoint-step-0");
+    let run = Command::new(env!("CARGO_BIN_EXE_chartbench"))
+        .args(["run", "--adapters", "matcha-tiny", "--limit", "4", "--weights"])
+        .arg(&kept)
+        .arg("--results")
+        .arg(results.path())
+        .output()?;
+    assert!(run.status.success(), "{}", stderr(&run));
+    Ok(())
+}
+
+/// A limit on file sizes takes the place of a full disk: the checkpoint that was there before stays loadable.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_at_a_checkpoint_leaves_the_last_good_one() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let binary = env!("CARGO_BIN_EXE_chartbench");
+    let folder = results.path().join("finetuned/matcha-tiny");
+    let arguments = [SHORT, &["--adapters", "matcha-tiny", "--keep", "last"]].concat().join(" ");
+    // 4 MiB is enough for the weights in half precision, but not for the optimiser's moments.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8192; exec '{binary}' finetune {arguments} --half --results '{}'",
+        results.path().display()
+    );
+    let output = Command::new("sh").arg("-c").arg(script).output()?;
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("cannot"), "{}", stderr(&output));
+    let left: Vec<_> = std::fs::read_dir(&folder)?.collect::<Result<_, _>>()?;
+    let kept = left.iter().find(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-step-"));
+    let kept = kept.context("the checkpoint written before is there")?.path();
+    candle_core::safetensors::load(kept.join("model.safetensors"), &candle_core::Device::Cpu)?;
+    assert!(!left.iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".writing-")));
+    Ok(())
+}
