@@ -62,13 +62,15 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     let threads = args.adapter.start_threads()?;
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
-    run::check_name(&args.name)?;
     let benchmark = Benchmark::find(&args.benchmark)?;
     let mut protocol = benchmark.protocol(&args.overrides())?;
     if args.overfit_one {
         protocol = by_heart(protocol);
     }
     let data = data(args, &benchmark, &protocol)?;
+    if !args.overfit_one {
+        run::check(&args.evaluation(&protocol, &[]))?;
+    }
     let folder = args.results.join(&args.name);
     let mut failures = Vec::new();
     let mut trained = Vec::new();
@@ -91,6 +93,18 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
+    /// The run that asks the test questions of what was trained.
+    fn evaluation(&self, protocol: &Protocol, trained: &[(&Requested, Finished)]) -> run::Args {
+        let mut adapter = self.adapter.clone();
+        adapter.adapters = trained.iter().map(|(one, _)| one.name.clone()).collect();
+        adapter.weights =
+            trained.iter().map(|(one, done)| format!("{}={}", one.name, done.checkpoint.display())).collect();
+        adapter.max_patches = protocol.max_patches.or(adapter.max_patches);
+        let run = (self.name.as_str(), self.results.clone());
+        let (data, convention) = (self.data.clone(), self.convention.clone());
+        run::Args::after_training(adapter, &self.benchmark, data, run, self.limit, convention)
+    }
+
     /// The flags that say how to train.
     fn overrides(&self) -> ProtocolOverrides {
         ProtocolOverrides { max_patches: self.adapter.max_patches, ..self.protocol.clone() }
@@ -250,14 +264,7 @@ fn evaluate(
     trained: &[(&Requested, Finished)],
     folder: &Path,
 ) -> Result<Status> {
-    let mut adapter = args.adapter.clone();
-    adapter.adapters = trained.iter().map(|(one, _)| one.name.clone()).collect();
-    adapter.weights = trained.iter().map(|(one, done)| format!("{}={}", one.name, done.checkpoint.display())).collect();
-    adapter.max_patches = protocol.max_patches.or(adapter.max_patches);
-    let run = (args.name.as_str(), args.results.clone());
-    let (data, convention) = (args.data.clone(), args.convention.clone());
-    let asked = run::Args::after_training(adapter, &args.benchmark, data, run, args.limit, convention);
-    let status = run::answer(&asked, threads)?;
+    let status = run::answer(&args.evaluation(protocol, trained), threads)?;
     let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
     for (one, finished) in trained {
         let card = Card { adapter: &one.name, benchmark: &benchmark.title, finished, scores: &scores };

@@ -91,10 +91,20 @@ pub fn run(args: &Args) -> Result<Status> {
     answer(args, threads)
 }
 
-/// [`run`] on `threads` that have been started.
-pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
+/// A run whose folder is there, with nothing asked yet.
+struct Begun {
+    benchmark: Benchmark,
+    set: QuestionSet,
+    convention: &'static Convention,
+    dir: RunDir,
+}
+
+/// Opens the run's folder, or goes on with it.
+///
+/// # Errors
+/// A benchmark that cannot be loaded; a folder that is none of this run.
+fn begin(args: &Args) -> Result<Begun> {
     args.convention.as_deref().map(Convention::named).transpose()?;
-    let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
     let mut benchmark = Benchmark::find(&args.benchmark)?;
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
     check_name(&name)?;
@@ -108,7 +118,25 @@ pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
         benchmark: entry,
         adapters: Vec::new(),
     };
-    let mut dir = RunDir::open(&args.results.join(&name), manifest)?;
+    let dir = RunDir::open(&args.results.join(&name), manifest)?;
+    Ok(Begun { benchmark, set, convention, dir })
+}
+
+/// Makes sure that the run can be begun, before what comes first is worked for.
+///
+/// # Errors
+/// As of a run.
+pub(super) fn check(args: &Args) -> Result<()> {
+    begin(args).map(|_| ())
+}
+
+/// [`run`] on `threads` that have been started.
+///
+/// # Errors
+/// As of a run.
+pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
+    let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
+    let Begun { benchmark, set, convention, mut dir } = begin(args)?;
     let train = OnceCell::new();
     let mut failures = Vec::new();
     let mut failed_questions = 0;
@@ -242,7 +270,7 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, Benchma
 }
 
 /// A run's name becomes a folder.
-pub(super) fn check_name(name: &str) -> Result<()> {
+fn check_name(name: &str) -> Result<()> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     ensure!(plain, "--name {name:?} must be a plain folder name");
     Ok(())

@@ -57,7 +57,8 @@ impl WithSimd for Split<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let parts = |gate: S::f32s, linear: S::f32s, grad: S::f32s| {
+        let parts = #[inline(always)]
+        |gate: S::f32s, linear: S::f32s, grad: S::f32s| {
             let [value, slope] = gelu_and_slope(simd, gate);
             (simd.mul_f32s(simd.mul_f32s(grad, linear), slope), simd.mul_f32s(grad, value))
         };
