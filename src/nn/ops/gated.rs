@@ -57,22 +57,24 @@ impl WithSimd for Split<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let parts = #[inline(always)]
-        |gate: S::f32s, linear: S::f32s, grad: S::f32s| {
-            let [value, slope] = gelu_and_slope(simd, gate);
-            (simd.mul_f32s(simd.mul_f32s(grad, linear), slope), simd.mul_f32s(grad, value))
-        };
         let [(gates, gate), (linears, linear), (grads, grad)] =
             [self.gate, self.linear, self.grad].map(|values| S::as_simd_f32s(values));
         let [(of_gates, of_gate), (of_linears, of_linear)] =
             [self.of_gate, self.of_linear].map(|values| S::as_mut_simd_f32s(values));
         let inputs = gates.iter().zip(linears).zip(grads);
         for ((of_gate, of_linear), ((gate, linear), grad)) in of_gates.iter_mut().zip(of_linears).zip(inputs) {
-            (*of_gate, *of_linear) = parts(*gate, *linear, *grad);
+            (*of_gate, *of_linear) = parts(simd, *gate, *linear, *grad);
         }
         let [gate, linear, grad] = [gate, linear, grad].map(|tail| simd.partial_load_f32s(tail));
-        let last = parts(gate, linear, grad);
+        let last = parts(simd, gate, linear, grad);
         simd.partial_store_f32s(of_gate, last.0);
         simd.partial_store_f32s(of_linear, last.1);
     }
+}
+
+/// The gradients of the gate's product and of the linear one.
+#[inline(always)]
+fn parts<S: Simd>(simd: S, gate: S::f32s, linear: S::f32s, grad: S::f32s) -> (S::f32s, S::f32s) {
+    let [value, slope] = gelu_and_slope(simd, gate);
+    (simd.mul_f32s(simd.mul_f32s(grad, linear), slope), simd.mul_f32s(grad, value))
 }
