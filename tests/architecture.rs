@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "metric",
             "check",
             "runner",
+            "train",
             "report",
         ],
     ),

@@ -5,7 +5,7 @@ mod progress;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::{Status, one_line, run};
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<Status> {
     }
     let data = data(args, &benchmark, &protocol)?;
     if !args.overfit_one {
-        run::check(&args.evaluation(&protocol, &[]))?;
+        run::create(&args.evaluation(&protocol, &[]))?;
     }
     let folder = args.results.join(&args.name);
     let mut failures = Vec::new();
@@ -80,14 +80,18 @@ pub fn run(args: &Args) -> Result<Status> {
             Err(error) => failures.push((one.name.as_str(), error)),
         }
     }
-    for (name, error) in &failures {
-        eprintln!("error: {name}: {}", one_line(error));
+    if trained.is_empty()
+        && !args.overfit_one
+        && let Some((name, error)) = failures.pop()
+    {
+        tell(&failures);
+        bail!("{name}: {}", one_line(&error));
     }
+    tell(&failures);
     let failed = !failures.is_empty();
     if args.overfit_one {
         return Ok(if failed { Status::Failures } else { Status::Done });
     }
-    ensure!(!trained.is_empty(), "nothing was trained");
     let status = evaluate(args, threads, (&benchmark, &protocol), &trained, &folder)?;
     Ok(if failed { Status::Failures } else { status })
 }
@@ -108,6 +112,12 @@ impl Args {
     /// The flags that say how to train.
     fn overrides(&self) -> ProtocolOverrides {
         ProtocolOverrides { max_patches: self.adapter.max_patches, ..self.protocol.clone() }
+    }
+}
+
+fn tell(failures: &[(&str, anyhow::Error)]) {
+    for (name, error) in failures {
+        eprintln!("error: {name}: {}", one_line(error));
     }
 }
 

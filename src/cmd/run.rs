@@ -122,12 +122,12 @@ fn begin(args: &Args) -> Result<Begun> {
     Ok(Begun { benchmark, set, convention, dir })
 }
 
-/// Makes sure that the run can be begun, before what comes first is worked for.
+/// Makes the run's folder, for what comes before the first answer.
 ///
 /// # Errors
 /// As of a run.
-pub(super) fn check(args: &Args) -> Result<()> {
-    begin(args).map(|_| ())
+pub(super) fn create(args: &Args) -> Result<()> {
+    begin(args)?.dir.create()
 }
 
 /// [`run`] on `threads` that have been started.

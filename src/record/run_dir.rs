@@ -79,6 +79,15 @@ impl RunDir {
         PredictionLog::open(&dir.join(PREDICTIONS), retry_failed)
     }
 
+    /// Makes it a run directory before its first adapter is added.
+    ///
+    /// # Errors
+    /// A directory or file that cannot be made.
+    pub fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
+        self.manifest.write(&self.path.join(MANIFEST))
+    }
+
     /// Where the run lies.
     pub fn path(&self) -> &Path {
         &self.path
