@@ -67,6 +67,12 @@ pub fn run(args: &Args) -> Result<Status> {
     if args.overfit_one {
         protocol = by_heart(protocol);
     }
+    if protocol.selects_on_test() && !args.overfit_one {
+        eprintln!(
+            "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
+             --protocol chartbench chooses on train charts held out"
+        );
+    }
     let data = data(args, &benchmark, &protocol)?;
     if !args.overfit_one {
         run::create(&args.evaluation(&protocol, &[]))?;
