@@ -1,7 +1,7 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
 //! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `runner`, `train`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
+//! `cmd` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
 //! `dataset`, `config` → `sample` → `data_table`.
 
 pub mod adapter;

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
     ("record", &["sample", "adapter"]),
-    ("train", &["sample", "config", "record", "adapter", "nn", "metric"]),
+    ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner"]),
     ("runner", &["sample", "adapter", "record"]),
     ("report", &["sample", "record", "metric"]),
     (

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::{Status, one_line, run};
-use crate::adapter::training::{LabelRule, Precision, StartFrom, Trainable};
+use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
 use crate::record::write_atomically;
@@ -192,7 +192,9 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
         precision: if args.half { Precision::F16 } else { Precision::F32 },
         settings,
     };
-    estimate(args, &one.name, &training)?;
+    if !training.is_finished() {
+        estimate(args, &one.name, &training)?;
+    }
     let mut progress = TrainingProgress::new(&one.name);
     let finished = training.run(&mut |event| progress.observe(&event))?;
     progress.finish();
@@ -231,8 +233,7 @@ fn is_part(name: &str, part: &str) -> bool {
 /// Tells what training will take, and refuses what does not fit.
 fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     let (model, protocol) = (training.model, training.protocol);
-    let rule = LabelRule { max_tokens: protocol.max_label_tokens, mask_padding: protocol.mask_padding };
-    let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, rule));
+    let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, training.rule()));
     let examples = questions.filter_map(Result::ok).map(|prepared| prepared.example);
     let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
     let first =

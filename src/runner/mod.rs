@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 pub use events::Event;
-use plan::batches;
+pub use plan::batches;
 
 use crate::adapter::{Adapter, Answer, Failure, Usage};
 use crate::record::{PredictionLog, PredictionRecord};

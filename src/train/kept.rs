@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::unfinished::{UNFINISHED, unfinished_in};
 use crate::adapter::training::{Precision, Provenance, Trainable};
 
 /// The folder's name when training has ended.
@@ -44,7 +45,8 @@ impl Kept {
         for entry in fs::read_dir(&self.parent).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with(SO_FAR) && path != target {
+            // What killed trainings left half written goes too.
+            if (name.starts_with(SO_FAR) || name.starts_with(UNFINISHED)) && path != target {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
@@ -57,12 +59,7 @@ impl Kept {
         (model, precision): (&dyn Trainable, Precision),
         provenance: &Provenance,
     ) -> Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        // Dropped, and so removed, on every error.
-        let folder = builder.tempdir_in(&self.parent)?;
+        let folder = unfinished_in(&self.parent)?;
         model.write(folder.path(), precision)?;
         provenance.write(folder.path())?;
         for entry in fs::read_dir(folder.path())? {

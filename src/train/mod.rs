@@ -16,6 +16,7 @@ mod schedule;
 pub mod state;
 pub mod tensorboard;
 mod trainer;
+mod unfinished;
 mod validation;
 
 use std::collections::BTreeMap;

@@ -104,7 +104,13 @@ impl Training<'_> {
         course.finish()
     }
 
-    fn rule(&self) -> LabelRule {
+    /// Whether it has ended before, so that [`Self::run`] only looks up how.
+    pub fn is_finished(&self) -> bool {
+        Kept::new(self.folder).finished().is_some()
+    }
+
+    /// How it makes labels.
+    pub fn rule(&self) -> LabelRule {
         LabelRule { max_tokens: self.protocol.max_label_tokens, mask_padding: self.protocol.mask_padding }
     }
 

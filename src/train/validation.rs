@@ -11,7 +11,8 @@ use crate::adapter::Adapter;
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::config::{Preset, Protocol};
 use crate::metric::{Convention, Metric, Pair, Summary};
-use crate::sample::{ChartQuestions, Prediction, QuestionSet};
+use crate::runner::batches;
+use crate::sample::{Prediction, QuestionSet};
 
 /// Metrics by the names of [`ValidationEntry`].
 const METRICS: [(&str, Metric); 3] =
@@ -33,7 +34,7 @@ pub(super) fn validate(
         Preset::Study => "study",
         Preset::Chartbench => "pix2struct",
     };
-    let answers = answers(model.adapter()?.as_mut(), set);
+    let answers = answers(model.adapter()?.as_mut(), set)?;
     let convention = Convention::named(convention)?;
     let pairs = set.iter().zip(&answers).map(|((_, question), prediction)| {
         let (gold, text) = (&question.gold, Some(question.text.as_str()));
@@ -61,22 +62,10 @@ fn collapsed(set: &QuestionSet, distinct: usize) -> bool {
 }
 
 /// The answers in the set's order; a question that fails has none.
-fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Vec<Option<Prediction>> {
-    let (mut answers, mut call) = (Vec::new(), Vec::<ChartQuestions>::new());
-    let batch = adapter.batch();
-    let mut ask = |call: &mut Vec<ChartQuestions>| {
-        let answered = adapter.answer(call);
-        call.clear();
-        answers.extend(answered.into_iter().flatten().map(|answer| answer.ok().map(|answer| answer.prediction)));
-    };
-    for entry in &set.charts {
-        call.push(entry.clone());
-        if call.iter().map(|entry| entry.questions.len()).sum::<usize>() >= batch {
-            ask(&mut call);
-        }
-    }
-    ask(&mut call);
-    answers
+fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Option<Prediction>>> {
+    let calls = batches(set, &[], adapter.batch())?;
+    let answered = calls.flat_map(|call| adapter.answer(&call)).flatten();
+    Ok(answered.map(|answer| answer.ok().map(|answer| answer.prediction)).collect())
 }
 
 /// The mean loss over the labels of the set's questions; none where none of them can be read.

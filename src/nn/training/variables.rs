@@ -89,7 +89,10 @@ impl Source for Variables {
         ensure!(found == shape, "variable {name} has shape {found:?}, the configuration asks for {shape:?}");
         let frozen = self.frozen.contains(name);
         let weight = if frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() };
-        self.low_rank.as_ref().map_or(Ok(weight.clone()), |low_rank| low_rank.adapted(name, weight))
+        match &self.low_rank {
+            None => Ok(weight),
+            Some(low_rank) => low_rank.adapted(name, weight),
+        }
     }
 
     fn device(&self) -> &Device {

@@ -11,9 +11,8 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::{TrainingState, sealed};
+use crate::train::unfinished::{UNFINISHED, unfinished_in};
 
-/// How the name of a folder begins that is still being written.
-const UNFINISHED: &str = ".writing-";
 /// How that of one begins that is being replaced.
 const REPLACED: &str = ".replaced-";
 /// The optimiser's tensors.
@@ -65,13 +64,7 @@ impl StateFolder {
     ) -> Result<PathBuf> {
         std::fs::create_dir_all(&self.path)?;
         self.clear_unfinished()?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED);
-        // A temporary folder is private; the finished one is a folder like any other.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        // Dropped, and so removed, on every error.
-        let folder = builder.tempdir_in(&self.path)?;
+        let folder = unfinished_in(&self.path)?;
         let named = tensors.iter().map(|(name, tensor)| (name, tensor));
         safetensors::serialize_to_file(named, None, &folder.path().join(TENSORS))
             .with_context(|| format!("cannot write {TENSORS}"))?;
