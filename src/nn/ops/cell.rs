@@ -45,7 +45,17 @@ pub(super) type Cell<S, const R: usize> = [[<S as Simd>::f32s; 2]; R];
 /// `left` (`[inner][R]`) times `right` (`[inner]` pairs of vectors).
 #[inline(always)]
 pub(super) fn product<S: Simd, const R: usize>(simd: S, left: &[[f32; R]], right: &[[S::f32s; 2]]) -> Cell<S, R> {
-    let mut cell = [[simd.splat_f32s(0.0); 2]; R];
+    product_onto(simd, [[simd.splat_f32s(0.0); 2]; R], left, right)
+}
+
+/// [`product`], added to `cell`.
+#[inline(always)]
+pub(super) fn product_onto<S: Simd, const R: usize>(
+    simd: S,
+    mut cell: Cell<S, R>,
+    left: &[[f32; R]],
+    right: &[[S::f32s; 2]],
+) -> Cell<S, R> {
     for (values, vectors) in left.iter().zip(right) {
         for (row, &value) in cell.iter_mut().zip(values) {
             let value = simd.splat_f32s(value);

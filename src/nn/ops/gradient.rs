@@ -3,7 +3,7 @@
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor};
 use rayon::prelude::*;
 
-use super::linear::plain_product;
+use super::linear;
 
 /// Rows whose sum is one task's.
 const TASK_ROWS: usize = 256;
@@ -44,8 +44,6 @@ pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
 
 /// Rows from which on the kernel for many rows is faster than candle's product.
 const MANY_ROWS: usize = 192;
-/// Side of the squares a matrix is transposed in.
-const SQUARE: usize = 32;
 
 /// The gradients of `x · wᵀ`: of `x`, then of `w`; none of what is no part of the graph.
 pub(super) fn of_product(x: &Tensor, w: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -63,7 +61,7 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return a.matmul(b);
     }
     let held = [a, b].map(Tensor::storage_and_layout);
-    let out = plain_product(values(&held[0])?, values(&held[1])?, inner, columns);
+    let out = linear::plain_product(values(&held[0])?, values(&held[1])?, inner, columns);
     Tensor::from_vec(out, (rows, columns), a.device())
 }
 
@@ -74,21 +72,6 @@ fn transposed_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return a.t()?.matmul(b);
     }
     let held = [a, b].map(Tensor::storage_and_layout);
-    let out = plain_product(&transposed(values(&held[0])?, rows), values(&held[1])?, inner, columns);
+    let out = linear::transposed_product(values(&held[0])?, values(&held[1])?, inner, [rows, columns]);
     Tensor::from_vec(out, (rows, columns), a.device())
-}
-
-fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
-    let rows = matrix.len() / columns;
-    let mut out = vec![0f32; matrix.len()];
-    out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(strip, out)| {
-        for first in (0..rows).step_by(SQUARE) {
-            for (at, out) in out.chunks_exact_mut(rows).enumerate() {
-                for row in first..rows.min(first + SQUARE) {
-                    out[row] = matrix[row * columns + strip * SQUARE + at];
-                }
-            }
-        }
-    });
-    out
 }

@@ -1,5 +1,7 @@
 //! Products of many rows with a weight matrix, and the gated GELU fused into the pair of products in front of it.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -11,6 +13,8 @@ use super::{gated, matrix};
 
 /// Rows a task holds packed: they stay in the second-level cache while every weight panel passes by.
 const BLOCK_ROWS: usize = 96;
+/// Inner values a task holds packed of each row, where the sums so far can stand in the result meanwhile.
+const BLOCK_INNER: usize = 512;
 
 /// See [`super::linear`].
 pub(super) struct Linear;
@@ -84,7 +88,7 @@ fn products<const W: usize>(x: Matrix, weights: [Matrix; W], name: &str) -> Resu
         let arch = Arch::new();
         let block = block_rows(rows, shape.rows);
         let blocks = out.par_chunks_mut(block * columns).zip(x.par_chunks(block * inner));
-        blocks.for_each(|(out, x)| arch.dispatch(Block { x, inner, panels, out, columns }));
+        blocks.for_each(|(out, x)| arch.dispatch(Block { left: Left::Rows(x), inner, panels, out, columns }));
     }
     Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
 }
@@ -97,6 +101,22 @@ fn block_rows(rows: usize, group: usize) -> usize {
 /// `x · w` of row-major matrices, `x` [M, `inner`] and `w` [`inner`, `columns`].
 pub(super) fn plain_product(x: &[f32], w: &[f32], inner: usize, columns: usize) -> Vec<f32> {
     let rows = x.len() / inner.max(1);
+    product_of(rows, w, inner, columns, |first, count| Left::Rows(&x[first * inner..(first + count) * inner]))
+}
+
+/// `xᵀ · w` of row-major matrices, `x` [`inner`, `rows`] and `w` [`inner`, `columns`].
+pub(super) fn transposed_product(x: &[f32], w: &[f32], inner: usize, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    product_of(rows, w, inner, columns, |first, count| Left::Columns { matrix: x, width: rows, first, count })
+}
+
+/// The product with `w` [`inner`, `columns`] of so many rows, of which `left` gives some.
+fn product_of<'a>(
+    rows: usize,
+    w: &[f32],
+    inner: usize,
+    columns: usize,
+    left: impl Fn(usize, usize) -> Left<'a> + Sync,
+) -> Vec<f32> {
     let mut out = vec![0f32; rows * columns];
     if !out.is_empty() {
         let shape = CellShape::get();
@@ -111,8 +131,10 @@ pub(super) fn plain_product(x: &[f32], w: &[f32], inner: usize, columns: usize) 
         let panels = [packed.as_slice()];
         let arch = Arch::new();
         let block = block_rows(rows, shape.rows);
-        let blocks = out.par_chunks_mut(block * columns).zip(x.par_chunks(block * inner));
-        blocks.for_each(|(out, x)| arch.dispatch(Block { x, inner, panels, out, columns }));
+        out.par_chunks_mut(block * columns).enumerate().for_each(|(at, out)| {
+            let left = left(at * block, out.len() / columns);
+            arch.dispatch(Block { left, inner, panels, out, columns });
+        });
     }
     out
 }
@@ -126,9 +148,50 @@ fn pack_panels(w: &[f32], inner: usize, width: usize) -> Vec<f32> {
     packed
 }
 
+/// The rows a task multiplies.
+#[derive(Clone, Copy)]
+enum Left<'a> {
+    /// Row-major.
+    Rows(&'a [f32]),
+    /// The columns from `first` on of a row-major matrix, `width` values a row.
+    Columns { matrix: &'a [f32], width: usize, first: usize, count: usize },
+}
+
+impl Left<'_> {
+    fn rows(&self, inner: usize) -> usize {
+        match *self {
+            Self::Rows(x) => x.len() / inner,
+            Self::Columns { count, .. } => count,
+        }
+    }
+
+    /// Packs the inner values from `start` up to `end` of all rows as `[rows / group][inner][group]`; what is missing of the
+    /// last group stays as it was (zero).
+    #[inline(always)]
+    fn pack(&self, inner: usize, [start, end]: [usize; 2], group: usize, packed: &mut [f32]) {
+        let size = group * (end - start);
+        match *self {
+            Self::Rows(x) => {
+                for (packed, rows) in packed.chunks_exact_mut(size).zip(x.chunks(group * inner)) {
+                    pack_group(rows.chunks_exact(inner).map(|row| &row[start..end]), group, packed);
+                }
+            }
+            Self::Columns { matrix, width, first, count } => {
+                for (at, packed) in packed.chunks_exact_mut(size).enumerate() {
+                    let taken = group.min(count - at * group);
+                    let rows = matrix[start * width..end * width].chunks_exact(width);
+                    for (packed, row) in packed.chunks_exact_mut(group).zip(rows) {
+                        packed[..taken].copy_from_slice(&row[first + at * group..][..taken]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Up to [`BLOCK_ROWS`] rows against all panels.
 struct Block<'a, const W: usize> {
-    x: &'a [f32],
+    left: Left<'a>,
     inner: usize,
     panels: [&'a [f32]; W],
     out: &'a mut [f32],
@@ -147,31 +210,51 @@ impl<const W: usize> WithSimd for Block<'_, W> {
 impl<const W: usize> Block<'_, W> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(self, simd: S) {
-        let Self { x, inner, panels, out, columns } = self;
+        let Self { left, inner, panels, out, columns } = self;
         let width = 2 * S::F32_LANES;
-        let rows = x.len() / inner;
-        let mut packed = vec![0f32; rows.div_ceil(R) * R * inner];
-        for (group, rows) in packed.chunks_exact_mut(R * inner).zip(x.chunks(R * inner)) {
-            pack_group(rows.chunks_exact(inner), R, group);
-        }
-        for panel in 0..columns.div_ceil(width) {
-            let right: [&[[S::f32s; 2]]; W] =
-                std::array::from_fn(|i| vectors::<S>(&panels[i][panel * width * inner..][..width * inner]));
-            let start = panel * width;
-            let taken = width.min(columns - start);
-            for (group, out) in packed.chunks_exact(R * inner).zip(out.chunks_mut(R * columns)) {
-                let left = group.as_chunks::<R>().0;
-                let mut cell = cell::product(simd, left, right[0]);
-                if W == 2 {
-                    gate(simd, &mut cell, cell::product(simd, left, right[1]));
-                }
-                for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
-                    let values: &[f32] = pulp::bytemuck::cast_slice(values);
-                    row[start..start + taken].copy_from_slice(&values[..taken]);
+        let rows = left.rows(inner);
+        // A gate needs both of its products whole.
+        let step = if W == 1 { BLOCK_INNER.min(inner) } else { inner };
+        let mut packed = vec![0f32; rows.next_multiple_of(R) * step];
+        for start in (0..inner).step_by(step) {
+            let end = inner.min(start + step);
+            let packed = &mut packed[..rows.next_multiple_of(R) * (end - start)];
+            left.pack(inner, [start, end], R, packed);
+            for panel in 0..columns.div_ceil(width) {
+                let right: [&[[S::f32s; 2]]; W] = std::array::from_fn(|i| {
+                    vectors::<S>(&panels[i][(panel * inner + start) * width..(panel * inner + end) * width])
+                });
+                let place = panel * width;
+                let taken = width.min(columns - place);
+                for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
+                    let left = group.as_chunks::<R>().0;
+                    let mut cell = if start == 0 {
+                        cell::product(simd, left, right[0])
+                    } else {
+                        cell::product_onto(simd, stored(simd, out, columns, place..place + taken), left, right[0])
+                    };
+                    if W == 2 {
+                        gate(simd, &mut cell, cell::product(simd, left, right[1]));
+                    }
+                    for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
+                        let values: &[f32] = pulp::bytemuck::cast_slice(values);
+                        row[place..place + taken].copy_from_slice(&values[..taken]);
+                    }
                 }
             }
         }
     }
+}
+
+/// The sums so far.
+#[inline(always)]
+fn stored<S: Simd, const R: usize>(simd: S, out: &[f32], columns: usize, range: Range<usize>) -> cell::Cell<S, R> {
+    let mut cell = [[simd.splat_f32s(0.0); 2]; R];
+    for (values, row) in cell.iter_mut().zip(out.chunks_exact(columns)) {
+        let values: &mut [f32] = pulp::bytemuck::cast_slice_mut(values);
+        values[..range.len()].copy_from_slice(&row[range.clone()]);
+    }
+    cell
 }
 
 #[inline(always)]
