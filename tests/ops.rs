@@ -22,7 +22,7 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
 
 #[test]
 fn products_and_gates() -> Result<()> {
-    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (97, 50, 130), (200, 129, 64)] {
+    for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (97, 50, 130), (200, 129, 64), (101, 1300, 70)] {
         let x = random(rows, inner)?;
         let (w0, w1) = (random(columns, inner)?, random(columns, inner)?);
         let linear = composed::linear(&x, &w0)?;
