@@ -1,8 +1,9 @@
-//! Training steps of a Pix2Struct checkpoint over patches of no meaning: seconds of forward and backward pass, peak memory.
+//! Training steps of a Pix2Struct checkpoint over patches of no meaning: seconds of forward pass, backward pass and optimiser, peak memory.
 //!
-//!     cargo run --release --example training_step -- CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--dump FILE]
+//!     cargo run --release --example training_step -- CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--adamw] [--dump FILE]
 //!
-//! Each example has PATCHES patches and LABELS labels. With `--dropout` values are dropped at the checkpoint's rates. With
+//! Each example has PATCHES patches and LABELS labels. With `--dropout` values are dropped at the checkpoint's rates, with
+//! `--adamw` the weights take a step of AdamW. With
 //! `--dump` the first step's batch (`image.N`, `labels.N`), `loss` (summed over the labels) and `gradient.NAME` go to a
 //! safetensors file that `benchmarks/parity/training.py` compares with PyTorch's.
 
@@ -13,9 +14,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
+use chartbench::config::AdamWSpec;
 use chartbench::nn::pix2struct::{Config, Model};
 use chartbench::nn::training::{Example, Loss, Noise, Variables};
 use chartbench::nn::{Checkpoint, OnDevice};
+use chartbench::train::optimizer::{AdamW, Optimizer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -27,6 +30,7 @@ const SEED: u64 = 42;
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let dropout = take_flag(&mut arguments, "--dropout").is_some();
+    let mut adamw = take_flag(&mut arguments, "--adamw").map(|_| AdamW::new(AdamWSpec::default()));
     let dump = match take_flag(&mut arguments, "--dump") {
         Some(at) if at < arguments.len() => Some(PathBuf::from(arguments.remove(at))),
         Some(_) => bail!("--dump needs a file"),
@@ -44,6 +48,7 @@ fn main() -> Result<()> {
     let batch: Vec<Example> =
         (0..*count).map(|_| example(&config, &mut generator, *patches, *labels)).collect::<Result<_>>()?;
     let mut noise = Noise::new(SEED);
+    let trained = variables.trained().map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
     for step in 0..*steps {
         let start = Instant::now();
         let noise = dropout.then_some(&mut noise);
@@ -52,7 +57,12 @@ fn main() -> Result<()> {
         let forward = start.elapsed().as_secs_f64();
         let gradients = loss.sum.backward()?;
         let backward = start.elapsed().as_secs_f64() - forward;
-        println!("step {step}: loss {mean:.6}, forward {forward:.2} s, backward {backward:.2} s, {}", peak());
+        if let Some(adamw) = &mut adamw {
+            adamw.step(&trained, &gradients, 1e-4, 1.0 / loss.labels as f32)?;
+        }
+        let optimizer = start.elapsed().as_secs_f64() - forward - backward;
+        let seconds = format!("forward {forward:.2} s, backward {backward:.2} s, optimizer {optimizer:.2} s");
+        println!("step {step}: loss {mean:.6}, {seconds}, {}", peak());
         if let Some(file) = dump.as_ref().filter(|_| step == 0) {
             write(file, &batch, &loss, &gradients, &variables)?;
         }
@@ -60,7 +70,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-const USAGE: &str = "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--dump FILE]";
+const USAGE: &str = "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--adamw] [--dump FILE]";
 
 /// Removes a flag and says where it stood.
 fn take_flag(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {
