@@ -277,6 +277,30 @@ fn donut_as_pytorch() -> Result<()> {
     golden.check(&loss, &variables)
 }
 
+/// Questions that share an image's tensor have it encoded once, with the loss and gradients of encoding it for each.
+#[test]
+fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
+    let (config, variables) = donut_fixture()?;
+    let examples = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
+    let [first, second, ..] = examples.as_slice() else { panic!("two examples") };
+    let about = |image: &Tensor, other: &Example| Example { image: image.clone(), ..other.clone() };
+    let shared = [first.clone(), about(&first.image, second), second.clone()];
+    let apart = [first.clone(), about(&first.image.copy()?, second), second.clone()];
+    let computed = |batch: &[Example]| -> Result<(f32, Vec<Tensor>)> {
+        let loss = donut::Model::from_source(&config, &variables)?.loss(batch, None, 0.0)?;
+        let store = loss.sum.backward()?;
+        let gradients = variables.all().filter_map(|(_, variable)| store.get(variable).cloned());
+        Ok((loss.sum.to_scalar()?, gradients.collect()))
+    };
+    let (found, golden) = (computed(&shared)?, computed(&apart)?);
+    assert!((found.0 - golden.0).abs() < 1e-5 * golden.0, "{} {}", found.0, golden.0);
+    assert!(!golden.1.is_empty());
+    for (found, golden) in found.1.iter().zip(&golden.1) {
+        assert!(largest(&(found - golden)?)? <= 1e-4 * largest(golden)?.max(FLOOR));
+    }
+    Ok(())
+}
+
 /// The loss does not depend on how examples are cut into batches, and a changed variable changes the next model.
 #[test]
 fn losses_add_up_and_follow_the_variables() -> Result<()> {

@@ -71,6 +71,19 @@ proptest! {
     }
 
     #[test]
+    fn by_chart_an_epoch_is_all_questions_with_each_charts_in_a_row(
+        counts in prop::collection::vec(1usize..6, 1..40), seed: u64, epoch in 0u64..1000,
+    ) {
+        let set = set(&counts);
+        let questions_per_epoch = QuestionsPerEpoch::AllByChart;
+        let protocol = Protocol { questions_per_epoch, ..protocol(4, seed, true, &[]) };
+        let items = Order::new(&set, &protocol).unwrap().epoch(epoch);
+        prop_assert_eq!(items.iter().collect::<BTreeSet<_>>().len(), set.len());
+        prop_assert_eq!(items.len(), set.len());
+        prop_assert_eq!(items.chunk_by(|a, b| a.chart == b.chart).count(), counts.len());
+    }
+
+    #[test]
     fn a_resumed_order_goes_on_as_the_first_would_have(
         counts in prop::collection::vec(1usize..6, 1..20), seed: u64, all: bool, batch in 1usize..9, done in 0usize..60,
         weight in 0.1f64..4.0,

@@ -1,7 +1,7 @@
 //! Which questions each step trains on: a function of the seed and the step's number alone, so that nothing has to be kept
 //! for a training to go on where it stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, ensure};
 use rand::Rng;
@@ -25,6 +25,8 @@ pub struct Order {
     seed: u64,
     batch: usize,
     plan: Plan,
+    /// Whether the questions about a chart follow one another.
+    by_chart: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -60,9 +62,10 @@ impl Order {
         });
         let plan = match protocol.questions_per_epoch {
             QuestionsPerEpoch::OnePerChart => Plan::OnePerChart(weighted.filter(|items| !items.is_empty()).collect()),
-            QuestionsPerEpoch::All => Plan::All(groups(weighted.flatten())),
+            QuestionsPerEpoch::All | QuestionsPerEpoch::AllByChart => Plan::All(groups(weighted.flatten())),
         };
-        let order = Self { seed: protocol.seed, batch: protocol.batch, plan };
+        let by_chart = protocol.questions_per_epoch == QuestionsPerEpoch::AllByChart;
+        let order = Self { seed: protocol.seed, batch: protocol.batch, plan, by_chart };
         ensure!(
             order.epoch_len() > 0,
             "there is no question to train on: the train split is empty or all weights are 0"
@@ -86,6 +89,13 @@ impl Order {
             Plan::All(groups) => groups.iter().flat_map(|group| group.epoch(&mut random)).collect(),
         };
         items.shuffle(&mut random);
+        if self.by_chart {
+            let mut first = HashMap::new();
+            for (place, item) in items.iter().enumerate() {
+                first.entry(item.chart).or_insert(place);
+            }
+            items.sort_by_key(|item| first.get(&item.chart).copied());
+        }
         items
     }
 

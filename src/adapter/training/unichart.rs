@@ -1,6 +1,7 @@
 //! Fine-tuning a UniChart or another Donut: prompt and answer are one text, of which the answer alone is learned.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
@@ -25,6 +26,8 @@ pub(super) struct Training {
     files: Files,
     device: Device,
     eos: u32,
+    /// The chart prepared last: questions about it that follow share its pixels.
+    last: Mutex<Option<(String, Tensor)>>,
 }
 
 impl Training {
@@ -40,7 +43,21 @@ impl Training {
         let parts =
             UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
         let eos = end_of_sequence(&config.generation.eos)?;
-        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
+        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos, last: Mutex::default() })
+    }
+
+    fn image(&self, chart: &Chart) -> Result<Tensor> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((id, image)) = &*last
+            && *id == chart.id
+        {
+            return Ok(image.clone());
+        }
+        let pixels = self.parts.processor.pixels(&chart_image(chart)?);
+        let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
+        let image = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
+        *last = Some((chart.id.clone(), image.clone()));
+        Ok(image)
     }
 }
 
@@ -60,9 +77,7 @@ impl Trainable for Training {
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {
         let prompt = self.parts.prompt(question)?;
         let labels = Labels::new(&self.parts.tokenizer, &format!(" {}", question.gold.text()), self.eos, rule)?;
-        let pixels = self.parts.processor.pixels(&chart_image(chart)?);
-        let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
-        let image = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
+        let image = self.image(chart)?;
         let cut = labels.cut;
         let answer = labels.padded(self.config.decoder.pad_token_id, rule);
         let length = prompt.len() + answer.len() - 1;

@@ -76,6 +76,8 @@ pub enum QuestionsPerEpoch {
     OnePerChart,
     /// Each question
     All,
+    /// Each question, those about one chart one after the other: UniChart encodes it once for them
+    AllByChart,
 }
 
 /// `dropout`.

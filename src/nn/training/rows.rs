@@ -10,8 +10,11 @@ use crate::nn::ops::{self, Part};
 /// out, and so is an example without labels.
 #[derive(Debug)]
 pub(in crate::nn) struct Rows<'a> {
+    /// An image once for all examples in a row that have the same tensor.
     pub(in crate::nn) images: Vec<&'a Tensor>,
-    /// Tokens of each image's text.
+    /// Tokens of each image's texts.
+    asked: Vec<usize>,
+    /// Tokens of each text.
     pub(in crate::nn) lengths: Vec<usize>,
     pub(in crate::nn) inputs: Vec<u32>,
     /// Rows with a label.
@@ -22,7 +25,8 @@ pub(in crate::nn) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(in crate::nn) fn new(batch: &'a [Example], vocabulary: usize) -> Result<Self> {
-        let (mut images, mut lengths, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut images, mut asked) = (Vec::<&Tensor>::new(), Vec::new());
+        let (mut lengths, mut inputs) = (Vec::new(), Vec::new());
         let (mut counted, mut labels) = (Vec::new(), Vec::new());
         for (at, example) in batch.iter().enumerate() {
             let (given, wanted) = (example.inputs.len(), example.labels.len());
@@ -41,17 +45,23 @@ impl<'a> Rows<'a> {
                     labels.push(*label);
                 }
             }
-            images.push(&example.image);
+            match (images.last(), asked.last_mut()) {
+                (Some(image), Some(tokens)) if image.id() == example.image.id() => *tokens += length,
+                _ => {
+                    images.push(&example.image);
+                    asked.push(length);
+                }
+            }
             lengths.push(length);
             inputs.extend_from_slice(&example.inputs[..length]);
         }
         ensure!(!labels.is_empty(), "no label of the batch counts: there is nothing to learn from it");
-        Ok(Self { images, lengths, inputs, counted, labels })
+        Ok(Self { images, asked, lengths, inputs, counted, labels })
     }
 
-    /// Each text's rows with those of its image, of so many places each.
+    /// The rows of each image's texts with those of the image, of so many places each.
     pub(in crate::nn) fn across(&self, places: &[usize]) -> Vec<Part> {
-        self.lengths.iter().zip(places).map(|(&queries, &keys)| Part { queries, keys }).collect()
+        self.asked.iter().zip(places).map(|(&queries, &keys)| Part { queries, keys }).collect()
     }
 
     /// Draws of dropout over the probabilities of so many heads in `parts`.
