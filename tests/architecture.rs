@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
     ("record", &["sample", "adapter"]),
     ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner"]),
+    ("quantize", &["sample", "config", "record", "adapter", "nn", "metric", "report", "train"]),
     ("runner", &["sample", "adapter", "record"]),
     ("report", &["sample", "record", "metric"]),
     (
@@ -36,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runner",
             "train",
             "report",
+            "nn",
+            "quantize",
         ],
     ),
 ];

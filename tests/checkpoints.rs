@@ -77,7 +77,8 @@ fn no_weights() -> Result<()> {
     fs::remove_file(dir.path().join("model.safetensors"))?;
     assert_eq!(
         failure(dir.path()),
-        "DIR: no weights here (looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin)"
+        "DIR: no weights here (looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, \
+         model.gguf)"
     );
     Ok(())
 }

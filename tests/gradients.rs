@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candle_core::{D, DType, Device, Tensor, Var};
-use chartbench::nn::ops::{self, Dropout, Part, Windows, composed};
+use chartbench::nn::ops::{self, Dropout, Part, Weight, Windows, composed};
 use chartbench::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
 use chartbench::nn::{Checkpoint, OnDevice, donut, pix2struct};
 use rand::SeedableRng;
@@ -73,11 +73,11 @@ fn of_products_and_gates() -> Result<()> {
     for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130), (1100, 41, 215)] {
         let x = random(rows, inner)?;
         let inputs = [x, random(columns, inner)?, random(columns, inner)?];
-        check(&inputs[..2], |t| ops::linear(&t[0], &t[1]), |t| composed::linear(&t[0], &t[1]));
-        check(&inputs[..2], |t| ops::row_linear(&t[0], &t[1]), |t| composed::linear(&t[0], &t[1]));
+        check(&inputs[..2], |t| ops::linear(&t[0], &Weight::from(&t[1])), |t| composed::linear(&t[0], &t[1]));
+        check(&inputs[..2], |t| ops::row_linear(&t[0], &Weight::from(&t[1])), |t| composed::linear(&t[0], &t[1]));
         let golden = |t: &[Tensor]| composed::gated_gelu(&t[0], &t[1], &t[2]);
-        check(&inputs, |t| ops::gated_gelu(&t[0], &t[1], &t[2]), golden);
-        check(&inputs, |t| ops::row_gated_gelu(&t[0], &t[1], &t[2]), golden);
+        check(&inputs, |t| ops::gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
+        check(&inputs, |t| ops::row_gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
     }
     Ok(())
 }

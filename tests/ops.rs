@@ -1,8 +1,9 @@
 //! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no block evenly.
 
 use anyhow::Result;
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use chartbench::nn::ops::{self, composed};
+use chartbench::nn::ops::{self, Weight, composed};
 
 fn random(rows: usize, columns: usize) -> Result<Tensor> {
     Ok(Tensor::randn(0f32, 0.7, (rows, columns), &Device::Cpu)?)
@@ -26,11 +27,11 @@ fn products_and_gates() -> Result<()> {
         let x = random(rows, inner)?;
         let (w0, w1) = (random(columns, inner)?, random(columns, inner)?);
         let linear = composed::linear(&x, &w0)?;
-        assert_close(&ops::linear(&x, &w0)?, &linear);
-        assert_close(&ops::row_linear(&x, &w0)?, &linear);
+        assert_close(&ops::linear(&x, &Weight::from(&w0))?, &linear);
+        assert_close(&ops::row_linear(&x, &Weight::from(&w0))?, &linear);
         let gated = composed::gated_gelu(&x, &w0, &w1)?;
-        assert_close(&ops::gated_gelu(&x, &w0, &w1)?, &gated);
-        assert_close(&ops::row_gated_gelu(&x, &w0, &w1)?, &gated);
+        assert_close(&ops::gated_gelu(&x, &Weight::from(&w0), &Weight::from(&w1))?, &gated);
+        assert_close(&ops::row_gated_gelu(&x, &Weight::from(&w0), &Weight::from(&w1))?, &gated);
     }
     Ok(())
 }
@@ -89,36 +90,88 @@ fn causal_attention_with_distance_bias() -> Result<()> {
     Ok(())
 }
 
+/// A weight [columns, inner] in blocks of `kind`, or in full.
+fn weight(columns: usize, inner: usize, kind: Option<GgmlDType>) -> Result<Weight> {
+    let full = random(columns, inner)?;
+    Ok(match kind {
+        None => full.into(),
+        Some(kind) => Weight::Quantized(QTensor::quantize(&full, kind)?.into()),
+    })
+}
+
+/// Sizes that fill candle's tiles of 16 columns and 256 inner values, and sizes that do not.
+const QUANTIZED: [(usize, usize, GgmlDType); 5] = [
+    (37, 96, GgmlDType::Q8_0),
+    (48, 512, GgmlDType::Q8_0),
+    (1, 32, GgmlDType::Q8_0),
+    (48, 256, GgmlDType::Q4K),
+    (35, 512, GgmlDType::Q4K),
+];
+
 /// Bit for bit: a row's result does not depend on the rows it is computed with.
 #[test]
 fn rows_do_not_influence_each_other() -> Result<()> {
-    let (x, w) = (random(110, 70)?, random(37, 70)?);
-    let (linear, gated) = (ops::linear(&x, &w)?, ops::gated_gelu(&x, &w, &w)?);
-    let (row_linear, row_gated) = (ops::row_linear(&x, &w)?, ops::row_gated_gelu(&x, &w, &w)?);
-    for rows in [1, 2, 3, 4, 5, 8, 31, 109] {
-        let first = 110 - rows;
-        let part = x.narrow(0, first, rows)?;
-        let same = |part: Tensor, whole: &Tensor| -> Result<bool> {
-            Ok(bits(&part)? == bits(&whole.narrow(0, first, rows)?)?)
-        };
-        assert!(same(ops::linear(&part, &w)?, &linear)?, "linear, {rows} rows");
-        assert!(same(ops::gated_gelu(&part, &w, &w)?, &gated)?, "gated gelu, {rows} rows");
-        assert!(same(ops::row_linear(&part, &w)?, &row_linear)?, "row linear, {rows} rows");
-        assert!(same(ops::row_gated_gelu(&part, &w, &w)?, &row_gated)?, "row gated gelu, {rows} rows");
+    let full = (37, 70, None);
+    for (columns, inner, kind) in
+        QUANTIZED.map(|(columns, inner, kind)| (columns, inner, Some(kind))).into_iter().chain([full])
+    {
+        let (x, w) = (random(110, inner)?, weight(columns, inner, kind)?);
+        let (linear, gated) = (ops::linear(&x, &w)?, ops::gated_gelu(&x, &w, &w)?);
+        let (row_linear, row_gated) = (ops::row_linear(&x, &w)?, ops::row_gated_gelu(&x, &w, &w)?);
+        for rows in [1, 2, 3, 4, 5, 8, 31, 32, 109] {
+            let first = 110 - rows;
+            let part = x.narrow(0, first, rows)?;
+            let same = |part: Tensor, whole: &Tensor| -> Result<bool> {
+                Ok(bits(&part)? == bits(&whole.narrow(0, first, rows)?)?)
+            };
+            assert!(same(ops::linear(&part, &w)?, &linear)?, "linear {kind:?}, {rows} rows");
+            assert!(same(ops::gated_gelu(&part, &w, &w)?, &gated)?, "gated gelu {kind:?}, {rows} rows");
+            assert!(same(ops::row_linear(&part, &w)?, &row_linear)?, "row linear {kind:?}, {rows} rows");
+            assert!(same(ops::row_gated_gelu(&part, &w, &w)?, &row_gated)?, "row gated gelu {kind:?}, {rows} rows");
+        }
+    }
+    Ok(())
+}
+
+/// Against the same values in full. Rows are rounded to 127 steps of the largest of 32 or 256 values, some 3 deviations: each
+/// value is off by up to half a step, 3 / 127 / sqrt(12) = 0.7 % of a deviation in the mean, and so are sums of products.
+#[test]
+fn quantized_products_are_close_to_those_of_the_dequantized_weights() -> Result<()> {
+    let root = |x: &Tensor| -> Result<f32> { Ok(x.sqr()?.mean_all()?.to_scalar::<f32>()?.sqrt()) };
+    for (columns, inner, kind) in QUANTIZED {
+        let x = random(70, inner)?;
+        let (w0, w1) = (weight(columns, inner, Some(kind))?, weight(columns, inner, Some(kind))?);
+        let linear = composed::linear(&x, &w0.full()?)?;
+        let gated = composed::gated_gelu(&x, &w0.full()?, &w1.full()?)?;
+        // Both factors of a gated value are off, and the slope of GELU is up to 1.13.
+        for (quantized, full, most) in [
+            (ops::linear(&x, &w0)?, &linear, 0.01),
+            (ops::row_linear(&x, &w0)?, &linear, 0.01),
+            (ops::gated_gelu(&x, &w0, &w1)?, &gated, 0.02),
+            (ops::row_gated_gelu(&x, &w0, &w1)?, &gated, 0.02),
+        ] {
+            assert_eq!(quantized.dims(), full.dims());
+            let apart = root(&(&quantized - full)?)? / root(full)?;
+            assert!(apart < most, "{kind:?} {columns}x{inner}: {apart}");
+        }
     }
     Ok(())
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() -> Result<()> {
-    let (x, w) = (random(3, 8)?, random(4, 9)?);
+    let (x, wide) = (random(3, 8)?, random(4, 9)?);
+    let w = Weight::from(&wide);
     assert!(ops::linear(&x, &w).is_err());
     assert!(ops::row_linear(&x, &w).is_err());
     assert!(ops::gated_gelu(&x, &w, &w).is_err());
     assert!(ops::row_gated_gelu(&x, &w, &w).is_err());
-    assert!(ops::attention(&x, &w, &w, 2).is_err());
+    let quantized = weight(4, 64, Some(GgmlDType::Q8_0))?;
+    assert!(ops::linear(&x, &quantized).is_err());
+    assert!(ops::row_gated_gelu(&x, &quantized, &w).is_err());
+    assert!(ops::attention(&x, &wide, &wide, 2).is_err());
     assert!(ops::attention(&x, &x, &x, 3).is_err());
     assert!(ops::row_attention(&x, &x, &x, 0, None).is_err());
-    assert!(ops::row_attention(&x, &x, &x, 2, Some(&w)).is_err());
+    assert!(ops::row_attention(&x, &x, &x, 2, Some(&wide)).is_err());
     Ok(())
 }

@@ -98,7 +98,7 @@ fn model(criterion: &mut Criterion) -> Result<()> {
 fn kernels(criterion: &mut Criterion) -> Result<()> {
     let random = |rows: usize, columns: usize| Tensor::randn(0f32, 0.1, (rows, columns), &Device::Cpu);
     let (x, wide) = (random(2048, 768)?, random(2048, 2048)?);
-    let (square, up, down) = (random(768, 768)?, random(2048, 768)?, random(768, 2048)?);
+    let (square, up, down) = (random(768, 768)?.into(), random(2048, 768)?.into(), random(768, 2048)?.into());
     let norm = Tensor::ones(768, candle_core::DType::F32, &Device::Cpu)?;
     let mut group = criterion.benchmark_group("2048 patches");
     group.sample_size(10);

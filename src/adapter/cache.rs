@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::nn::loading::GGUF;
+
 /// Where weights may come from.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
@@ -63,7 +65,7 @@ impl Cached {
 }
 
 /// The weights a folder can have, the preferred first.
-const WEIGHTS: [&str; 3] = ["model.safetensors", INDEX, "pytorch_model.bin"];
+const WEIGHTS: [&str; 4] = ["model.safetensors", INDEX, "pytorch_model.bin", GGUF];
 /// The list of the shards of weights that are too large for one file.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// Files read when they are there.

@@ -7,8 +7,9 @@ use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::training::Provenance;
-use super::{Setup, weights};
+use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
+use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
 
 static EMBEDDED: [(&str, Dir<'_>); 3] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
@@ -87,6 +88,48 @@ impl ModelFolder {
             Location::OnDisk(path) => path,
             Location::Unpacked(dir) => dir.path(),
         }
+    }
+
+    /// Loads a model of `family` in the precision that its files have, or that the row's name asks for, with the settings
+    /// that say which weights these are.
+    ///
+    /// # Errors
+    /// What `model` refuses; weights that are stored in another precision than the one asked for.
+    pub(super) fn load<M>(
+        &self,
+        setup: &Setup<'_>,
+        family: &str,
+        model: impl FnOnce(&dyn Source) -> Result<M>,
+    ) -> Result<(M, Settings)> {
+        let dir = self.path();
+        let checkpoint = Checkpoint::open(dir)?;
+        let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
+        let (model, precision) = match (checkpoint.quantized(), setup.model.precision) {
+            (None, None) => (model(&source)?, None),
+            (None, Some(to)) => {
+                let quantized = Quantized::new(&source, to);
+                (model(&quantized)?, Some(quantized.quantized_as()))
+            }
+            (Some(stored), asked) => {
+                let QuantizedAs { to, .. } = stored;
+                if let Some(asked) = asked.filter(|asked| asked != to) {
+                    bail!("{}: the weights are {to}, not {asked}: full ones could be made {asked}", dir.display());
+                }
+                (model(&source)?, Some(stored.clone()))
+            }
+        };
+        let mut settings = vec![
+            ("family", family.to_owned()),
+            ("weights", self.origin.clone()),
+            ("weights_sha256", weights_sha256(dir)?),
+        ];
+        match precision {
+            None => settings.push(("dtype", "f32".to_owned())),
+            Some(QuantizedAs { to, kept }) => {
+                settings.extend([("dtype", to.to_string()), ("kept_full", kept.join(" "))]);
+            }
+        }
+        Ok((model, settings))
     }
 
     /// How its weights were trained, as settings, where this program did.

@@ -33,6 +33,7 @@ use table_qa::{TableCache, TableQa};
 use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
+use crate::nn::Quantization;
 use crate::preprocess::decode;
 use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
 
@@ -143,11 +144,13 @@ pub trait Adapter {
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>>;
 }
 
-/// An adapter file, and the weights a flag puts in the place of its own.
+/// An adapter file, the weights a flag puts in the place of its own, and the precision the row's name asks for.
 #[derive(Clone, Debug)]
 pub struct Part {
     pub spec: AdapterSpec,
     pub weights: Option<PathBuf>,
+    /// Of `NAME@PRECISION`: what its weights must be, or become while they are loaded.
+    pub precision: Option<Quantization>,
 }
 
 /// What flags put in the place of the adapter files' values.
@@ -165,7 +168,7 @@ pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Rc<QuestionSet>>;
 
 /// All that is needed to make an adapter.
 pub struct Setup<'a> {
-    /// The row's name: `MODEL`, `TABLES+READER`, or either behind `blank+`.
+    /// The row's name: `MODEL`, `MODEL@PRECISION`, `TABLES+READER`, or any behind `blank+`.
     pub name: &'a str,
     pub model: &'a Part,
     /// The language model that answers from the tables `model` reads off the charts.

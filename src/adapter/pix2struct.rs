@@ -10,9 +10,9 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
+use crate::nn::Source;
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
-use crate::nn::{Checkpoint, weights_sha256};
 use crate::preprocess::{HeaderFont, Patches, Processor};
 use crate::sample::{AnswerType, ChartQuestions, Question};
 
@@ -77,13 +77,8 @@ impl Pix2Struct<Candle> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
         let mut adapter = Self::assemble(setup, spec, dir, |config, _| {
-            let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
-            let settings = vec![
-                ("family", "pix2struct".to_owned()),
-                ("weights", folder.origin().to_owned()),
-                ("weights_sha256", weights_sha256(dir)?),
-                ("dtype", "f32".to_owned()),
-            ];
+            let model = |source: &dyn Source| Model::from_source(config, source);
+            let (model, settings) = folder.load(setup, "pix2struct", model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
         adapter.identity.settings.extend(folder.training()?);

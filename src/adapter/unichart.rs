@@ -10,10 +10,10 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
+use crate::nn::Source;
 use crate::nn::donut::{Config, Image, Model};
 use crate::nn::generation::{BeamSearch, EarlyStopping, Limits};
 use crate::nn::tokenizer::Tokenizer;
-use crate::nn::{Checkpoint, weights_sha256};
 use crate::preprocess::{DonutProcessor, Pixels};
 use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 
@@ -93,13 +93,8 @@ impl UniChart<Candle> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
         let mut unichart = Self::assemble(setup, spec, dir, |config| {
-            let model = Model::load(config, &Checkpoint::open(dir)?, setup.device)?;
-            let settings = vec![
-                ("family", "unichart".to_owned()),
-                ("weights", folder.origin().to_owned()),
-                ("weights_sha256", weights_sha256(dir)?),
-                ("dtype", "f32".to_owned()),
-            ];
+            let model = |source: &dyn Source| Model::from_source(config, source);
+            let (model, settings) = folder.load(setup, "unichart", model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
         unichart.identity.settings.extend(folder.training()?);

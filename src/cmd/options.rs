@@ -1,5 +1,6 @@
 //! Flags that several commands share, and what they turn into.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,12 +11,14 @@ use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
+use crate::nn::Quantization;
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(Clone, clap::Args)]
 pub struct AdapterArgs {
     /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
-    /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart
+    /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart,
+    /// `NAME@q8` and `NAME@q4` are NAME with its matrices in 8 or 4 bits
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub adapters: Vec<String>,
     /// Folder of more adapter files (*.toml)
@@ -121,9 +124,7 @@ impl AdapterArgs {
         for name in names {
             ensure!(requested.iter().all(|other| other.name != name), "adapter `{name}` is named twice");
             let (base, blank) = name.strip_prefix(BLANK_PREFIX).map_or((name.as_str(), false), |base| (base, true));
-            let part = |id: &str| -> Result<Part> {
-                Ok(Part { spec: AdapterSpec::find(id, self.adapters_dir.as_deref())?, weights: None })
-            };
+            let part = |id: &str| self.part(id);
             let (model, reader) = match base.split_once('+') {
                 Some((tables, reader)) => (part(tables)?, Some(part(reader)?)),
                 None => (part(base)?, None),
@@ -140,28 +141,58 @@ impl AdapterArgs {
         Ok(requested)
     }
 
+    /// One part of a row's name: `NAME` or `NAME@PRECISION`.
+    fn part(&self, id: &str) -> Result<Part> {
+        let (name, precision) = match id.split_once('@') {
+            None => (id, None),
+            Some((name, precision)) => (name, Some(precision)),
+        };
+        let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
+        let precision = precision.map(Quantization::named).transpose().with_context(|| format!("adapter `{id}`"))?;
+        ensure!(
+            precision.is_none() || spec.family.takes_precision(),
+            "adapter `{id}`: {name} has no weights that this program can quantize (Pix2Struct and UniChart checkpoints do)"
+        );
+        spec.id = id.to_owned();
+        Ok(Part { spec, weights: None, precision })
+    }
+
+    /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
     fn give_weights(&self, requested: &mut [Requested]) -> Result<()> {
-        for flag in &self.weights {
-            let (name, dir) = match flag.split_once('=') {
-                Some((name, dir)) if !name.contains(['/', '.']) => (Some(name), dir),
-                _ => (None, flag.as_str()),
-            };
+        let flags = self.weights.iter().map(|flag| match flag.split_once('=') {
+            Some((name, dir)) if !name.contains(['/', '.']) => (Some(name), dir),
+            _ => (None, flag.as_str()),
+        });
+        let (of_rows, others): (Vec<_>, Vec<_>) =
+            flags.partition(|(name, _)| name.is_some_and(|name| name.contains('@')));
+        let mut own: BTreeSet<String> = BTreeSet::new();
+        for (name, dir) in of_rows.into_iter().chain(others) {
             let parts =
                 requested.iter_mut().flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
             let models = parts.filter(|part| part.spec.family.takes_weights());
             let mut meant: Vec<&mut Part> = match name {
-                Some(name) => models.filter(|part| part.spec.id == name).collect(),
+                Some(name) if name.contains('@') => models.filter(|part| part.spec.id == name).collect(),
+                Some(name) => models.filter(|part| part.spec.file() == name).collect(),
                 None => models.collect(),
             };
-            let mut ids: Vec<&str> = meant.iter().map(|part| part.spec.id.as_str()).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            match ids.as_slice() {
+            let mut files: Vec<&str> = meant.iter().map(|part| part.spec.file()).collect();
+            files.sort_unstable();
+            files.dedup();
+            match files.as_slice() {
                 [_] => {}
-                [] => bail!("--weights {flag}: no such adapter among --adapters takes weights"),
-                ids => bail!("--weights {dir} could be for any of {}: write --weights NAME={dir}", ids.join(", ")),
+                [] => {
+                    let flag = name.map_or_else(|| dir.to_owned(), |name| format!("{name}={dir}"));
+                    bail!("--weights {flag}: no such adapter among --adapters takes weights")
+                }
+                files => bail!("--weights {dir} could be for any of {}: write --weights NAME={dir}", files.join(", ")),
             }
+            let of_a_row = name.is_some_and(|name| name.contains('@'));
             for part in &mut meant {
+                if of_a_row {
+                    own.insert(part.spec.id.clone());
+                } else if own.contains(&part.spec.id) {
+                    continue;
+                }
                 ensure!(part.weights.is_none(), "--weights is given twice for {}", part.spec.id);
                 part.weights = Some(PathBuf::from(dir));
             }

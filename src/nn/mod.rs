@@ -19,4 +19,7 @@ pub mod pix2struct;
 pub mod tokenizer;
 pub mod training;
 
-pub use loading::{Checkpoint, OnDevice, Source, file_sha256, files_sha256, weights_sha256};
+pub use loading::{
+    Checkpoint, OnDevice, Quantization, Quantized, QuantizedAs, Source, file_sha256, files_sha256, layer,
+    weights_sha256,
+};

@@ -38,7 +38,7 @@ fn spec(base_url: &str, more: &str) -> AdapterSpec {
 fn served(base_url: &str, more: &str) -> Box<dyn Adapter> {
     adapter::build(&Setup {
         name: "served",
-        model: &Part { spec: spec(base_url, more), weights: None },
+        model: &Part { spec: spec(base_url, more), weights: None, precision: None },
         reader: None,
         blank: false,
         overrides: &Overrides::default(),

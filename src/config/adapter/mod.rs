@@ -38,7 +38,7 @@ pub const BLANK_PREFIX: &str = "blank+";
 /// One leaderboard row: which model, with which checkpoint, prompt, preprocessing and generation settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSpec {
-    /// The row's name: the file's stem.
+    /// The row's name: the file's stem, with what stands behind an `@` where a precision is asked for.
     pub id: String,
     pub title: String,
     /// Paper or page that describes the model.
@@ -74,9 +74,19 @@ impl Family {
     pub fn takes_weights(&self) -> bool {
         matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Onnx(_) | Self::Gguf(_))
     }
+
+    /// Whether its checkpoint can be quantized: `NAME@q8`.
+    pub fn takes_precision(&self) -> bool {
+        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_))
+    }
 }
 
 impl AdapterSpec {
+    /// The adapter file's name: the row's without a precision.
+    pub fn file(&self) -> &str {
+        self.id.split('@').next().unwrap_or_default()
+    }
+
     /// Finds an adapter by name, in `extra` (`--adapters-dir`) before the embedded ones.
     ///
     /// # Errors
@@ -117,7 +127,7 @@ impl AdapterSpec {
     }
 
     fn parse(id: &str, text: &str) -> Result<Self> {
-        ensure!(!id.contains(['+', ',', '=', '/']), "an adapter's name must not hold any of + , = /");
+        ensure!(!id.contains(['+', ',', '=', '/', '@']), "an adapter's name must not hold any of + , = / @");
         let mut table: toml::Table = text.parse()?;
         let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;

@@ -6,14 +6,14 @@ use candle_core::{D, Device, Tensor};
 use super::EncoderConfig;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
-use crate::nn::ops::{self, Windows};
+use crate::nn::ops::{self, Weight, Windows};
 use crate::nn::training::Dropping;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
     patch: usize,
-    /// [E, channels · patch²] with its bias.
-    embedding: Tensor,
+    /// [E, channels · patch²] with its bias; never quantized: it is small, and stored in four dimensions.
+    embedding: Weight,
     embedding_bias: Tensor,
     embedding_norm: Norm,
     stages: Vec<Stage>,
@@ -29,7 +29,7 @@ impl Encoder {
             .reshape((width, channels * patch * patch))?;
         Ok(Self {
             patch,
-            embedding,
+            embedding: embedding.into(),
             embedding_bias: weights.tensor(format!("{at}.patch_embeddings.projection.bias"), &[width])?,
             embedding_norm: Norm::load(weights, &format!("{at}.norm"), width, config.layer_norm_eps)?,
             stages: (0..config.depths.len()).map(|stage| Stage::load(config, stage, weights)).collect::<Result<_>>()?,
@@ -49,12 +49,12 @@ impl Encoder {
     /// The patch embeddings [places, E] and their grid.
     fn embed(&self, pixels: &Tensor) -> Result<(Tensor, Grid)> {
         let (channels, height, width) = pixels.dims3()?;
-        let (patch, inner) = (self.patch, self.embedding.dim(1)?);
+        let (patch, (_, inner)) = (self.patch, self.embedding.dims()?);
         ensure!(
             channels * patch * patch == inner && height > 0 && width > 0,
             "an image of shape {channels}x{height}x{width} does not fit the model's patches of {inner} values"
         );
-        let pixels = pixels.to_device(self.embedding.device())?.to_dtype(self.embedding.dtype())?;
+        let pixels = pixels.to_device(self.embedding_bias.device())?.to_dtype(self.embedding_bias.dtype())?;
         let grid = Grid { height: height.div_ceil(patch), width: width.div_ceil(patch) };
         let pixels = pixels.pad_with_zeros(1, 0, grid.height * patch - height)?;
         let pixels = pixels.pad_with_zeros(2, 0, grid.width * patch - width)?;
@@ -229,7 +229,7 @@ fn pair_bias(table: &Tensor, window: usize) -> Result<Tensor> {
 #[derive(Debug)]
 struct Merging {
     norm: Norm,
-    reduction: Tensor,
+    reduction: Weight,
 }
 
 impl Merging {
@@ -237,7 +237,7 @@ impl Merging {
         let width = config.embed_dim << stage;
         Ok(Self {
             norm: Norm::load(weights, &format!("{at}.norm"), 4 * width, config.layer_norm_eps)?,
-            reduction: weights.tensor(format!("{at}.reduction.weight"), &[2 * width, 4 * width])?,
+            reduction: weights.weight(format!("{at}.reduction.weight"), [2 * width, 4 * width])?,
         })
     }
 

@@ -4,44 +4,57 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use crate::nn::loading::Weights;
-use crate::nn::ops;
+use crate::nn::ops::{self, Weight};
 
 /// A weight [out, in] with its bias [out].
 #[derive(Debug)]
 pub(super) struct Projection {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
+    /// Of the product, where it could not be taken into the weight.
+    factor: Option<f64>,
 }
 
 impl Projection {
     pub(super) fn load(weights: &Weights, at: &str, shape: [usize; 2]) -> Result<Self> {
-        let weight = weights.tensor(format!("{at}.weight"), &shape)?;
-        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])? })
+        let weight = weights.weight(format!("{at}.weight"), shape)?;
+        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])?, factor: None })
     }
 
     /// With the factor of an attention's scores taken into the queries.
     pub(super) fn scaled(self, factor: f64) -> Result<Self> {
-        Ok(Self { weight: (self.weight * factor)?, bias: (self.bias * factor)? })
+        let bias = (self.bias * factor)?;
+        Ok(match self.weight {
+            Weight::Full(weight) => Self { weight: (weight * factor)?.into(), bias, factor: None },
+            weight => Self { weight, bias, factor: Some(factor) },
+        })
+    }
+
+    fn factored(&self, product: Tensor) -> Result<Tensor> {
+        Ok(match self.factor {
+            None => product,
+            Some(factor) => (product * factor)?,
+        })
     }
 
     /// Of many rows [M, in].
     pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased(&ops::linear(x, &self.weight)?, &self.bias)?)
+        Ok(ops::biased(&self.factored(ops::linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// The exact GELU of the projection of many rows.
     pub(super) fn gelu_of(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased_gelu(&ops::linear(x, &self.weight)?, &self.bias)?)
+        Ok(ops::biased_gelu(&self.factored(ops::linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// Of the rows of a decoding step.
     pub(super) fn of_few(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased(&ops::row_linear(x, &self.weight)?, &self.bias)?)
+        Ok(ops::biased(&self.factored(ops::row_linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// The exact GELU of the projection of a decoding step's rows.
     pub(super) fn gelu_of_few(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased_gelu(&ops::row_linear(x, &self.weight)?, &self.bias)?)
+        Ok(ops::biased_gelu(&self.factored(ops::row_linear(x, &self.weight)?)?, &self.bias)?)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Weights of a Hugging Face folder.
 //!
 //! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the pickle inside a
-//! PyTorch zip); [`Checkpoint::tensor`] then reads one tensor at a time straight into its final buffer, so that no
+//! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its final buffer, so that no
 //! second copy of a model is ever in memory.
 
+mod gguf;
 mod hash;
 mod pytorch;
+mod quantized;
 mod safetensors;
 mod source;
 
@@ -15,9 +17,14 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
+use super::ops::Weight;
+
+pub use gguf::{gguf_bytes, write_gguf};
 pub use hash::{file_sha256, files_sha256, weights_sha256};
+pub use quantized::{Quantization, Quantized, QuantizedAs, layer};
 pub use source::{OnDevice, Source};
 
 pub(super) use source::Weights;
@@ -25,6 +32,8 @@ pub(super) use source::Weights;
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
 const PYTORCH: &str = "pytorch_model.bin";
+/// Looked for last: where full weights lie beside it, it is they that are meant.
+pub const GGUF: &str = "model.gguf";
 
 /// Bytes read at a time while a tensor is converted to f32.
 const CHUNK: usize = 1 << 20;
@@ -36,7 +45,31 @@ struct Entry {
     offset: u64,
     bytes: u64,
     shape: Vec<usize>,
-    dtype: DType,
+    encoding: Encoding,
+}
+
+/// How a tensor's values are stored.
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Plain(DType),
+    /// Blocks of quantized values; whole ones in each row.
+    Blocks(GgmlDType),
+}
+
+impl From<DType> for Encoding {
+    fn from(dtype: DType) -> Self {
+        Self::Plain(dtype)
+    }
+}
+
+impl Encoding {
+    /// Values stored together, and the bytes they take.
+    fn unit(self) -> (usize, usize) {
+        match self {
+            Self::Plain(dtype) => (1, dtype.size_in_bytes()),
+            Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
+        }
+    }
 }
 
 /// The weights of one Hugging Face folder, by name; nothing but their places is held in memory.
@@ -44,16 +77,19 @@ struct Entry {
 pub struct Checkpoint {
     dir: PathBuf,
     entries: BTreeMap<String, Entry>,
+    quantized: Option<QuantizedAs>,
 }
 
 impl Checkpoint {
     /// Reads where the tensors of `dir` lie: `model.safetensors`, else the shards of `model.safetensors.index.json`,
-    /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code).
+    /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code), else
+    /// `model.gguf` as `chartbench quantize` writes it.
     ///
     /// # Errors
     /// No weight file; a truncated or malformed one; a pickle that names anything but tensors. The message names
     /// the file, and the tensor where one is concerned.
     pub fn open(dir: &Path) -> Result<Self> {
+        let mut quantized = None;
         let entries = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
                 let mut entries = BTreeMap::new();
@@ -64,9 +100,19 @@ impl Checkpoint {
                 entries
             }
             WeightFiles::PyTorch(file) => pytorch::entries(&file).with_context(|| file.display().to_string())?,
+            WeightFiles::Gguf(file) => {
+                let (entries, said) = gguf::entries(&file).with_context(|| file.display().to_string())?;
+                quantized = Some(said);
+                entries
+            }
         };
         ensure!(!entries.is_empty(), "{}: the weight files hold no tensors", dir.display());
-        Ok(Self { dir: dir.to_owned(), entries })
+        Ok(Self { dir: dir.to_owned(), entries, quantized })
+    }
+
+    /// How its matrices are quantized, where they are.
+    pub fn quantized(&self) -> Option<&QuantizedAs> {
+        self.quantized.as_ref()
     }
 
     /// Whether the files hold a tensor of this name.
@@ -74,12 +120,34 @@ impl Checkpoint {
         self.entries.contains_key(name)
     }
 
-    /// Reads one tensor as f32 (stored f16, bf16 and f64 are converted) onto `device`.
+    /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
     ///
     /// # Errors
     /// The tensor is missing, has another shape than `shape` (the one the configuration asks for), or cannot be
     /// read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+        let entry = self.entry(name, shape)?;
+        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+        Ok(Tensor::from_vec(values, shape, device)?)
+    }
+
+    /// Reads one matrix onto `device`: as it is stored where it is quantized, else as [`Self::tensor`].
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
+        let entry = self.entry(name, &shape)?;
+        match entry.encoding {
+            Encoding::Plain(_) => Ok(self.tensor(name, &shape, device)?.into()),
+            Encoding::Blocks(kind) => {
+                let blocks = entry.read_blocks(kind, device);
+                let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+                Ok(Weight::Quantized(blocks.into()))
+            }
+        }
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
             bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
         };
@@ -89,17 +157,18 @@ impl Checkpoint {
             entry.file.display(),
             entry.shape
         );
-        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
-        Ok(Tensor::from_vec(values, shape, device)?)
+        Ok(entry)
     }
 }
 
 impl Entry {
-    fn new(file: &Path, offset: u64, shape: Vec<usize>, dtype: DType) -> Result<Self> {
+    fn new(file: &Path, offset: u64, shape: Vec<usize>, encoding: impl Into<Encoding>) -> Result<Self> {
+        let encoding = encoding.into();
+        let (values, size) = encoding.unit();
         let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
-        let bytes = elements.and_then(|elements| elements.checked_mul(dtype.size_in_bytes() as u64));
+        let bytes = elements.and_then(|elements| (elements / values as u64).checked_mul(size as u64));
         let bytes = bytes.with_context(|| format!("shape {shape:?} is absurdly large"))?;
-        Ok(Self { file: file.to_owned(), offset, bytes, shape, dtype })
+        Ok(Self { file: file.to_owned(), offset, bytes, shape, encoding })
     }
 
     /// The first byte after the tensor.
@@ -107,17 +176,32 @@ impl Entry {
         self.offset.saturating_add(self.bytes)
     }
 
+    fn read_blocks(&self, kind: GgmlDType, device: &Device) -> Result<QTensor> {
+        let mut file = File::open(&self.file)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut bytes = vec![0; self.bytes as usize];
+        file.read_exact(&mut bytes).context("the file ends inside it (truncated?)")?;
+        Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
+    }
+
     /// The values as f32, read and converted in pieces.
     fn read(&self) -> Result<Vec<f32>> {
+        let dtype = match self.encoding {
+            Encoding::Plain(dtype) => dtype,
+            Encoding::Blocks(kind) => {
+                let blocks = self.read_blocks(kind, &Device::Cpu)?;
+                return Ok(blocks.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
+            }
+        };
         let mut file = File::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut left = self.bytes as usize;
-        let mut values = Vec::with_capacity(left / self.dtype.size_in_bytes());
+        let mut values = Vec::with_capacity(left / dtype.size_in_bytes());
         let mut chunk = vec![0u8; CHUNK.min(left)];
         while left > 0 {
             let piece = &mut chunk[..CHUNK.min(left)];
             file.read_exact(piece).context("the file ends inside it (truncated?)")?;
-            append_f32(piece, self.dtype, &mut values)?;
+            append_f32(piece, dtype, &mut values)?;
             left -= piece.len();
         }
         Ok(values)
@@ -141,11 +225,21 @@ fn append_f32(bytes: &[u8], dtype: DType, values: &mut Vec<f32>) -> Result<()> {
 enum WeightFiles {
     Safetensors(Vec<PathBuf>),
     PyTorch(PathBuf),
+    Gguf(PathBuf),
+}
+
+/// The bytes of the weight files of `dir`.
+///
+/// # Errors
+/// As of [`Checkpoint::open`], of files that are not there.
+pub fn weights_bytes(dir: &Path) -> Result<u64> {
+    let size = |file: PathBuf| Ok(std::fs::metadata(file)?.len());
+    WeightFiles::find(dir)?.into_paths().into_iter().map(size).sum()
 }
 
 impl WeightFiles {
     fn find(dir: &Path) -> Result<Self> {
-        let [whole, index, pytorch] = [SAFETENSORS, SHARD_INDEX, PYTORCH].map(|name| dir.join(name));
+        let [whole, index, pytorch, gguf] = [SAFETENSORS, SHARD_INDEX, PYTORCH, GGUF].map(|name| dir.join(name));
         if whole.is_file() {
             return Ok(Self::Safetensors(vec![whole]));
         }
@@ -156,13 +250,16 @@ impl WeightFiles {
         if pytorch.is_file() {
             return Ok(Self::PyTorch(pytorch));
         }
-        bail!("{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH})", dir.display())
+        if gguf.is_file() {
+            return Ok(Self::Gguf(gguf));
+        }
+        bail!("{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH}, {GGUF})", dir.display())
     }
 
     fn into_paths(self) -> Vec<PathBuf> {
         match self {
             Self::Safetensors(files) => files,
-            Self::PyTorch(file) => vec![file],
+            Self::PyTorch(file) | Self::Gguf(file) => vec![file],
         }
     }
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 
 use super::Checkpoint;
+use crate::nn::ops::Weight;
 
 /// Something that has a model's weights by name.
 pub trait Source {
@@ -15,6 +16,14 @@ pub trait Source {
     /// # Errors
     /// There is none, it has another shape than `shape` (the one the configuration asks for), or it cannot be read.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor>;
+
+    /// The matrix [out, in] of this name that a linear layer multiplies with, in full precision or quantized.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        Ok(self.tensor(name, &shape)?.into())
+    }
 
     fn device(&self) -> &Device;
 }
@@ -35,6 +44,10 @@ impl Source for OnDevice<'_> {
         self.checkpoint.tensor(name, shape, self.device)
     }
 
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        self.checkpoint.weight(name, shape, self.device)
+    }
+
     fn device(&self) -> &Device {
         self.device
     }
@@ -53,5 +66,25 @@ impl Weights<'_> {
     /// See [`Source::tensor`].
     pub(in crate::nn) fn tensor(&self, name: impl AsRef<str>, shape: &[usize]) -> Result<Tensor> {
         self.0.tensor(name.as_ref(), shape)
+    }
+
+    /// See [`Source::weight`].
+    pub(in crate::nn) fn weight(&self, name: impl AsRef<str>, shape: [usize; 2]) -> Result<Weight> {
+        self.0.weight(name.as_ref(), shape)
+    }
+
+    /// The table of a vocabulary's embeddings and the output matrix of the names. Where they are `tied`, one of both uses,
+    /// with the values of the output matrix.
+    pub(in crate::nn) fn embedding(
+        &self,
+        (table, output): (&str, &str),
+        shape: [usize; 2],
+        tied: bool,
+    ) -> Result<(Tensor, Weight)> {
+        if tied {
+            let both = self.weight(table, shape)?;
+            return Ok((both.full()?, both));
+        }
+        Ok((self.tensor(table, &shape)?, self.weight(output, shape)?))
     }
 }

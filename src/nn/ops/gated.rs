@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::elementary::gelu_and_slope;
 use super::gradient::{of_product, plain, values};
-use super::linear;
+use super::linear::full_product;
 
 /// Values of a task.
 const TASK: usize = 1 << 15;
@@ -20,7 +20,7 @@ pub(super) fn gradients(
 ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
     let (gate, linear) = {
         let (x, w0, w1) = (plain(x)?, plain(w0)?, plain(w1)?);
-        split(&linear(&x, &w0)?, &linear(&x, &w1)?, &plain(grad)?)?
+        split(&full_product(&x, &w0)?, &full_product(&x, &w1)?, &plain(grad)?)?
     };
     let (through_gate, dw0) = of_product(x, w0, &gate)?;
     drop(gate);

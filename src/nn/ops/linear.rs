@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
 use super::elementary::gelu;
 use super::gradient::of_product;
-use super::{gated, matrix};
+use super::{composed, fused, gated, matrix};
 
 /// Rows a task holds packed: they stay in the second-level cache while every weight panel passes by.
 const BLOCK_ROWS: usize = 96;
@@ -17,7 +17,7 @@ const BLOCK_ROWS: usize = 96;
 const BLOCK_INNER: usize = 512;
 
 /// See [`super::linear`].
-pub(super) struct Linear;
+struct Linear;
 
 /// See [`super::gated_gelu`].
 pub(super) struct GatedGelu;
@@ -67,6 +67,11 @@ impl CustomOp3 for GatedGelu {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         gated::gradients(x, w0, w1, grad)
     }
+}
+
+/// `x · wᵀ` in full precision.
+pub(super) fn full_product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    if fused(x) { x.apply_op2(w, Linear) } else { composed::linear(x, w) }
 }
 
 type Matrix<'a> = (&'a [f32], usize, usize);

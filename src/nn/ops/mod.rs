@@ -26,6 +26,7 @@ mod norm;
 mod parts;
 mod row_attention;
 mod row_linear;
+mod weight;
 mod window_attention;
 mod window_gradient;
 
@@ -35,12 +36,13 @@ use attention::Attention;
 use bias::Bias;
 use cross_entropy::CrossEntropy;
 pub use dropout::Dropout;
-use linear::{GatedGelu, Linear};
+use linear::GatedGelu;
 use norm::{LayerNorm, RmsNorm};
 pub use parts::Part;
 use parts::Place;
 use row_attention::{CausalAttention, RowAttention};
 use row_linear::{RowGatedGelu, RowLinear};
+pub use weight::Weight;
 use window_attention::WindowAttention;
 pub use window_attention::Windows;
 use window_gradient::TrainedWindows;
@@ -49,32 +51,47 @@ use window_gradient::TrainedWindows;
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op2(w, Linear) } else { composed::linear(x, w) }
+pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
+    match w {
+        Weight::Full(w) => linear::full_product(x, w),
+        Weight::Quantized(w) => weight::product(x, w),
+    }
 }
 
 /// `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` with the tanh form of GELU (`gelu_new`), for many rows: [M, K] to [M, N].
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op3(w0, w1, GatedGelu) } else { composed::gated_gelu(x, w0, w1) }
+pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
+    match (w0, w1) {
+        (Weight::Full(w0), Weight::Full(w1)) if fused(x) => x.apply_op3(w0, w1, GatedGelu),
+        (Weight::Full(w0), Weight::Full(w1)) => composed::gated_gelu(x, w0, w1),
+        _ => weight::gated(&linear(x, w0)?, &linear(x, w1)?),
+    }
 }
 
 /// [`linear`] for the few rows of a decoding step: reads each weight once, in place.
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn row_linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op2(w, RowLinear) } else { composed::linear(x, w) }
+pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
+    match w {
+        Weight::Full(w) if fused(x) => x.apply_op2(w, RowLinear),
+        Weight::Full(w) => composed::linear(x, w),
+        Weight::Quantized(w) => weight::row_product(x, w),
+    }
 }
 
 /// [`gated_gelu`] for the few rows of a decoding step.
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn row_gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op3(w0, w1, RowGatedGelu) } else { composed::gated_gelu(x, w0, w1) }
+pub fn row_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
+    match (w0, w1) {
+        (Weight::Full(w0), Weight::Full(w1)) if fused(x) => x.apply_op3(w0, w1, RowGatedGelu),
+        (Weight::Full(w0), Weight::Full(w1)) => composed::gated_gelu(x, w0, w1),
+        _ => weight::gated(&row_linear(x, w0)?, &row_linear(x, w1)?),
+    }
 }
 
 /// `softmax(q kᵀ) v` of each head, unscaled and unmasked, for many queries. `q` [M, H], `k` and `v` [N, H], heads side

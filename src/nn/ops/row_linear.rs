@@ -7,8 +7,8 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::elementary::gelu;
 use super::gradient::of_product;
+use super::weight::Gate;
 use super::{PARALLEL_FROM, gated, matrix};
 
 /// Outputs a task computes.
@@ -193,25 +193,4 @@ fn dot<S: Simd, const X: usize, const W: usize>(simd: S, x: &[f32], w: [&[f32]; 
         }
     }
     out
-}
-
-/// `gate = gelu(gate) ∘ linear`.
-struct Gate<'a> {
-    gate: &'a mut [f32],
-    linear: &'a [f32],
-}
-
-impl WithSimd for Gate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (gates, gate_tail) = S::as_mut_simd_f32s(self.gate);
-        let (linears, linear_tail) = S::as_simd_f32s(self.linear);
-        for (gate, linear) in gates.iter_mut().zip(linears) {
-            *gate = simd.mul_f32s(gelu(simd, *gate), *linear);
-        }
-        let last = simd.mul_f32s(gelu(simd, simd.partial_load_f32s(gate_tail)), simd.partial_load_f32s(linear_tail));
-        simd.partial_store_f32s(gate_tail, last);
-    }
 }

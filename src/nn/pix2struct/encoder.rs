@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 
 use super::VisionConfig;
 use crate::nn::loading::Weights;
-use crate::nn::ops::{self, Part};
+use crate::nn::ops::{self, Part, Weight};
 use crate::nn::training::{Dropping, Rows};
 
 /// Columns of a patch row in front of its pixels: row id, column id.
@@ -13,7 +13,7 @@ const POSITIONS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
-    projection: Tensor,
+    projection: Weight,
     projection_bias: Tensor,
     rows: Tensor,
     columns: Tensor,
@@ -29,7 +29,7 @@ impl Encoder {
         let at = "encoder.embeddings";
         Ok(Self {
             projection: weights
-                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?,
+                .weight(format!("{at}.patch_projection.weight"), [hidden, config.patch_embed_hidden_size])?,
             projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
             rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
             columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
@@ -53,12 +53,12 @@ impl Encoder {
 
     pub(super) fn embed(&self, patches: &Tensor) -> Result<Tensor> {
         let (count, width) = patches.dims2()?;
-        let pixels = self.projection.dim(1)?;
+        let (_, pixels) = self.projection.dims()?;
         ensure!(
             count > 0 && width == POSITIONS + pixels,
             "patches of shape {count}x{width} do not fit the model (two ids and {pixels} pixel values a row)"
         );
-        let patches = patches.to_device(self.projection.device())?.to_dtype(self.projection.dtype())?;
+        let patches = patches.to_device(self.projection_bias.device())?.to_dtype(self.projection_bias.dtype())?;
         let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
         let mut states = ops::biased(&ops::linear(&pixels, &self.projection)?, &self.projection_bias)?;
         for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
@@ -85,15 +85,15 @@ fn position_ids(patches: &Tensor, column: usize, rows: usize) -> Result<Tensor> 
 #[derive(Debug)]
 struct Layer {
     attention_norm: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    output: Tensor,
+    query: Weight,
+    key: Weight,
+    value: Weight,
+    output: Weight,
     heads: usize,
     mlp_norm: Tensor,
-    wi_0: Tensor,
-    wi_1: Tensor,
-    wo: Tensor,
+    wi_0: Weight,
+    wi_1: Weight,
+    wo: Weight,
     dropout: f64,
     attention_dropout: f64,
 }
@@ -102,18 +102,19 @@ impl Layer {
     fn load(config: &VisionConfig, weights: &Weights, at: &str) -> Result<Self> {
         let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
         let inner = heads * config.d_kv;
-        let tensor = |name: &str, shape: &[usize]| weights.tensor(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
         Ok(Self {
-            attention_norm: tensor("pre_attention_layer_norm", &[hidden])?,
-            query: tensor("attention.query", &[inner, hidden])?,
-            key: tensor("attention.key", &[inner, hidden])?,
-            value: tensor("attention.value", &[inner, hidden])?,
-            output: tensor("attention.output", &[hidden, inner])?,
+            attention_norm: norm("pre_attention_layer_norm")?,
+            query: weight("attention.query", [inner, hidden])?,
+            key: weight("attention.key", [inner, hidden])?,
+            value: weight("attention.value", [inner, hidden])?,
+            output: weight("attention.output", [hidden, inner])?,
             heads,
-            mlp_norm: tensor("pre_mlp_layer_norm", &[hidden])?,
-            wi_0: tensor("mlp.wi_0", &[ff, hidden])?,
-            wi_1: tensor("mlp.wi_1", &[ff, hidden])?,
-            wo: tensor("mlp.wo", &[hidden, ff])?,
+            mlp_norm: norm("pre_mlp_layer_norm")?,
+            wi_0: weight("mlp.wi_0", [ff, hidden])?,
+            wi_1: weight("mlp.wi_1", [ff, hidden])?,
+            wo: weight("mlp.wo", [hidden, ff])?,
             dropout: config.dropout_rate,
             attention_dropout: config.attention_dropout,
         })

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
 use super::{Example, Loss};
-use crate::nn::ops::{self, Part};
+use crate::nn::ops::{self, Part, Weight};
 
 /// The rows of a batch, no padding among them. What stands behind an example's last label changes no loss and is left
 /// out, and so is an example without labels.
@@ -70,7 +70,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The loss of the final states [rows, H] with the output matrix [V, H]: logits are formed for rows with a label alone.
-    pub(in crate::nn) fn loss(&self, states: &Tensor, output: &Tensor, smoothing: f64) -> Result<Loss> {
+    pub(in crate::nn) fn loss(&self, states: &Tensor, output: &Weight, smoothing: f64) -> Result<Loss> {
         let rows = match self.counted.len() == self.inputs.len() {
             true => states.clone(),
             false => states.index_select(&Tensor::new(self.counted.as_slice(), states.device())?, 0)?,

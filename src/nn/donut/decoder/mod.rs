@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use super::DecoderConfig;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
-use crate::nn::ops;
+use crate::nn::ops::{self, Weight};
 
 /// Rows of the position table in front of position 0.
 const POSITION_OFFSET: usize = 2;
@@ -52,7 +52,7 @@ pub(super) struct Decoder {
     /// [heads, 1] of zeros: what makes an attention causal and adds nothing.
     causal: Tensor,
     norm: Norm,
-    output: Tensor,
+    output: Weight,
     pad: u32,
     dropout: f64,
     attention_dropout: f64,
@@ -63,11 +63,8 @@ impl Decoder {
     pub(super) fn load(config: &DecoderConfig, weights: &Weights) -> Result<Self> {
         let (vocabulary, width) = (config.vocab_size, config.d_model);
         let at = "decoder.model.decoder";
-        let embedding = weights.tensor(format!("{at}.embed_tokens.weight"), &[vocabulary, width])?;
-        let output = match weights.contains("decoder.lm_head.weight") {
-            true => weights.tensor("decoder.lm_head.weight", &[vocabulary, width])?,
-            false => embedding.clone(),
-        };
+        let (table, head) = (format!("{at}.embed_tokens.weight"), "decoder.lm_head.weight");
+        let (embedding, output) = weights.embedding((&table, head), [vocabulary, width], !weights.contains(head))?;
         let rows = config.max_position_embeddings + POSITION_OFFSET;
         Ok(Self {
             embedding,

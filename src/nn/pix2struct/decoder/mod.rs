@@ -8,7 +8,7 @@ use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
 use crate::nn::loading::Weights;
-use crate::nn::ops;
+use crate::nn::ops::{self, Weight};
 
 /// Positions a question's cache grows by.
 const CACHE_GROWTH: usize = 32;
@@ -34,7 +34,7 @@ pub(super) struct Decoder {
     distance_bias: Tensor,
     heads: usize,
     norm: Tensor,
-    output: Tensor,
+    output: Weight,
     eps: f64,
     /// Tokens that stand for nothing are not seen in training.
     pad: u32,
@@ -44,12 +44,9 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn load(config: &TextConfig, tied: bool, weights: &Weights) -> Result<Self> {
         let vocabulary = [config.vocab_size, config.hidden_size];
-        let embedding = weights.tensor("decoder.embed_tokens.weight", &vocabulary)?;
-        let output = if tied && !weights.contains("decoder.lm_head.weight") {
-            embedding.clone()
-        } else {
-            weights.tensor("decoder.lm_head.weight", &vocabulary)?
-        };
+        let names = ("decoder.embed_tokens.weight", "decoder.lm_head.weight");
+        let tied = tied && !weights.contains(names.1);
+        let (embedding, output) = weights.embedding(names, vocabulary, tied)?;
         let buckets = weights.tensor(
             "decoder.layer.0.self_attention.attention.relative_attention_bias.weight",
             &[config.relative_attention_num_buckets, config.num_heads],
@@ -152,28 +149,29 @@ struct Layer {
     tokens: Attention,
     image: Attention,
     mlp_norm: Tensor,
-    wi_0: Tensor,
-    wi_1: Tensor,
-    wo: Tensor,
+    wi_0: Weight,
+    wi_1: Weight,
+    wo: Weight,
 }
 
 #[derive(Debug)]
 struct Attention {
     norm: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    output: Tensor,
+    query: Weight,
+    key: Weight,
+    value: Weight,
+    output: Weight,
 }
 
 impl Layer {
     fn load(config: &TextConfig, weights: &Weights, at: &str) -> Result<Self> {
         let (hidden, ff) = (config.hidden_size, config.d_ff);
-        let tensor = |name: &str, shape: &[usize]| weights.tensor(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
         let attention = |name: &str| -> Result<Attention> {
-            let projection = |part: &str| tensor(&format!("{name}.attention.{part}"), &[hidden, hidden]);
+            let projection = |part: &str| weight(&format!("{name}.attention.{part}"), [hidden, hidden]);
             Ok(Attention {
-                norm: tensor(&format!("{name}.layer_norm"), &[hidden])?,
+                norm: norm(&format!("{name}.layer_norm"))?,
                 query: projection("query")?,
                 key: projection("key")?,
                 value: projection("value")?,
@@ -183,10 +181,10 @@ impl Layer {
         Ok(Self {
             tokens: attention("self_attention")?,
             image: attention("encoder_decoder_attention")?,
-            mlp_norm: tensor("mlp.layer_norm", &[hidden])?,
-            wi_0: tensor("mlp.DenseReluDense.wi_0", &[ff, hidden])?,
-            wi_1: tensor("mlp.DenseReluDense.wi_1", &[ff, hidden])?,
-            wo: tensor("mlp.DenseReluDense.wo", &[hidden, ff])?,
+            mlp_norm: norm("mlp.layer_norm")?,
+            wi_0: weight("mlp.DenseReluDense.wi_0", [ff, hidden])?,
+            wi_1: weight("mlp.DenseReluDense.wi_1", [ff, hidden])?,
+            wo: weight("mlp.DenseReluDense.wo", [hidden, ff])?,
         })
     }
 }

@@ -1,0 +1,128 @@
+//! What a linear layer multiplies with: a matrix in full precision, or one in blocks of 8 or 4 bits.
+
+use std::sync::Arc;
+
+use candle_core::quantized::QTensor;
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::elementary::gelu;
+use super::{PARALLEL_FROM, fused, matrix};
+
+/// The weight [out, in] of a linear layer.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    Full(Tensor),
+    /// In GGML's blocks. What is multiplied with it is rounded to 8 bits a row by itself, and products are of integers; no
+    /// gradient passes through.
+    Quantized(Arc<QTensor>),
+}
+
+impl From<Tensor> for Weight {
+    fn from(tensor: Tensor) -> Self {
+        Self::Full(tensor)
+    }
+}
+
+impl From<&Tensor> for Weight {
+    fn from(tensor: &Tensor) -> Self {
+        Self::Full(tensor.clone())
+    }
+}
+
+impl Weight {
+    /// Its values as f32 [out, in].
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn full(&self) -> Result<Tensor> {
+        match self {
+            Self::Full(tensor) => Ok(tensor.clone()),
+            Self::Quantized(blocks) => blocks.dequantize(&blocks.device()),
+        }
+    }
+
+    /// Outputs and inputs.
+    ///
+    /// # Errors
+    /// It is no matrix.
+    pub fn dims(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Full(tensor) => tensor.dims2(),
+            Self::Quantized(blocks) => blocks.shape().dims2(),
+        }
+    }
+
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Full(tensor) => tensor.device().clone(),
+            Self::Quantized(blocks) => blocks.device(),
+        }
+    }
+}
+
+/// `x · wᵀ` for many rows.
+pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1_no_bwd(w)
+}
+
+/// [`product`] for the rows of a decoding step, whose number changes with the batch.
+pub(super) fn row_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
+    /// From 32 rows on candle adds up in another order on processors with AMX.
+    const ROWS: usize = 31;
+    let rows = x.dim(0)?;
+    if rows <= ROWS {
+        return product(x, w);
+    }
+    let parts = (0..rows).step_by(ROWS).map(|first| product(&x.narrow(0, first, ROWS.min(rows - first))?, w));
+    Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
+}
+
+/// `gelu(gate) ∘ linear`, the tanh form of GELU. No gradient passes through.
+pub(super) fn gated(gate: &Tensor, linear: &Tensor) -> Result<Tensor> {
+    if fused(gate) { gate.apply_op2_no_bwd(linear, &Gating) } else { gate.gelu()?.mul(linear) }
+}
+
+struct Gating;
+
+impl CustomOp2 for Gating {
+    fn name(&self) -> &'static str {
+        "gating"
+    }
+
+    fn cpu_fwd(&self, gate: &CpuStorage, gl: &Layout, linear: &CpuStorage, ll: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (gate, rows, columns) = matrix(gate, gl)?;
+        let (linear, ..) = matrix(linear, ll)?;
+        if gate.len() != linear.len() {
+            candle_core::bail!("{}: {} values do not fit {rows}x{columns}", self.name(), linear.len());
+        }
+        let mut out = gate.to_vec();
+        let arch = Arch::new();
+        out.par_chunks_mut(PARALLEL_FROM / 16)
+            .zip(linear.par_chunks(PARALLEL_FROM / 16))
+            .for_each(|(gate, linear)| arch.dispatch(Gate { gate, linear }));
+        Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
+    }
+}
+
+/// `gate = gelu(gate) ∘ linear`.
+pub(super) struct Gate<'a> {
+    pub(super) gate: &'a mut [f32],
+    pub(super) linear: &'a [f32],
+}
+
+impl WithSimd for Gate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (gates, gate_tail) = S::as_mut_simd_f32s(self.gate);
+        let (linears, linear_tail) = S::as_simd_f32s(self.linear);
+        for (gate, linear) in gates.iter_mut().zip(linears) {
+            *gate = simd.mul_f32s(gelu(simd, *gate), *linear);
+        }
+        let last = simd.mul_f32s(gelu(simd, simd.partial_load_f32s(gate_tail)), simd.partial_load_f32s(linear_tail));
+        simd.partial_store_f32s(gate_tail, last);
+    }
+}
