@@ -1,7 +1,7 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
 //! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
+//! `cmd` → `quantize` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
 //! `dataset`, `config` → `sample` → `data_table`.
 
 pub mod adapter;
@@ -14,6 +14,7 @@ pub mod import;
 pub mod metric;
 pub mod nn;
 pub mod preprocess;
+pub mod quantize;
 pub mod record;
 pub mod report;
 pub mod runner;

@@ -9,6 +9,7 @@ mod leaderboard;
 mod list;
 mod options;
 mod progress;
+mod quantize;
 mod run;
 pub mod score;
 mod table;
@@ -54,6 +55,8 @@ enum Command {
     Run(run::Args),
     /// Train each adapter on the benchmark's train split, then answer its test questions; a killed training resumes
     Finetune(Box<finetune::Args>),
+    /// Turn checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too much
+    Quantize(quantize::Args),
     /// Score predictions made elsewhere
     Score(score::Args),
     /// Compare two runs: both values, the difference, questions fixed and broken
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Finetune(args) => finetune::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),

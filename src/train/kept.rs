@@ -1,11 +1,11 @@
 //! The checkpoint that is kept: the best step's so far, whole at every moment.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::unfinished::{UNFINISHED, unfinished_in};
+use super::unfinished::{UNFINISHED, write_whole};
 use crate::adapter::training::{Precision, Provenance, Trainable};
 
 /// The folder's name when training has ended.
@@ -36,12 +36,16 @@ impl Kept {
     pub(super) fn keep(
         &self,
         step: u64,
-        model: (&dyn Trainable, Precision),
+        (model, precision): (&dyn Trainable, Precision),
         provenance: &Provenance,
     ) -> Result<PathBuf> {
         let target = self.of_step(step);
         let failed = || format!("cannot keep the weights of step {step} in {}", target.display());
-        self.write(&target, model, provenance).with_context(failed)?;
+        let write = |folder: &Path| {
+            model.write(folder, precision)?;
+            provenance.write(folder)
+        };
+        write_whole(&target, write).with_context(failed)?;
         for entry in fs::read_dir(&self.parent).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -51,25 +55,6 @@ impl Kept {
             }
         }
         Ok(target)
-    }
-
-    fn write(
-        &self,
-        target: &Path,
-        (model, precision): (&dyn Trainable, Precision),
-        provenance: &Provenance,
-    ) -> Result<()> {
-        let folder = unfinished_in(&self.parent)?;
-        model.write(folder.path(), precision)?;
-        provenance.write(folder.path())?;
-        for entry in fs::read_dir(folder.path())? {
-            File::open(entry?.path())?.sync_all()?;
-        }
-        if target.exists() {
-            fs::remove_dir_all(target)?;
-        }
-        fs::rename(folder.path(), target)?;
-        Ok(())
     }
 
     /// Gives the weights of `step` their final name.

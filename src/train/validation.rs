@@ -11,6 +11,7 @@ use crate::adapter::Adapter;
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::config::{Preset, Protocol};
 use crate::metric::{Convention, Metric, Pair, Summary};
+use crate::nn::Source;
 use crate::runner::batches;
 use crate::sample::{Prediction, QuestionSet};
 
@@ -35,15 +36,10 @@ pub(super) fn validate(
         Preset::Chartbench => "pix2struct",
     };
     let answers = answers(model.adapter()?.as_mut(), set)?;
-    let convention = Convention::named(convention)?;
-    let pairs = set.iter().zip(&answers).map(|((_, question), prediction)| {
-        let (gold, text) = (&question.gold, Some(question.text.as_str()));
-        Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type }
-    });
-    let summary = Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")?;
+    let summary = summary(Convention::named(convention)?, set, &answers)?;
     let scores = METRICS.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
     let mut metrics: BTreeMap<String, f64> = scores.collect();
-    if let Some(loss) = loss(Feeder { model, set, rule }, protocol)? {
+    if let Some(loss) = mean_loss((model, model.variables()), set, rule, protocol.micro_batch())? {
         metrics.insert("loss".to_owned(), loss);
     }
     let distinct: HashSet<&Prediction> = answers.iter().flatten().collect();
@@ -62,20 +58,44 @@ fn collapsed(set: &QuestionSet, distinct: usize) -> bool {
 }
 
 /// The answers in the set's order; a question that fails has none.
-fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Option<Prediction>>> {
+///
+/// # Errors
+/// A call that cannot be made.
+pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Option<Prediction>>> {
     let calls = batches(set, &[], adapter.batch())?;
     let answered = calls.flat_map(|call| adapter.answer(&call)).flatten();
     Ok(answered.map(|answer| answer.ok().map(|answer| answer.prediction)).collect())
 }
 
-/// The mean loss over the labels of the set's questions; none where none of them can be read.
-fn loss(feeder: Feeder<'_>, protocol: &Protocol) -> Result<Option<f64>> {
+/// The scores of the set's answers under a convention.
+///
+/// # Errors
+/// A set without questions.
+pub fn summary(convention: &Convention, set: &QuestionSet, answers: &[Option<Prediction>]) -> Result<Summary> {
+    let pairs = set.iter().zip(answers).map(|((_, question), prediction)| {
+        let (gold, text) = (&question.gold, Some(question.text.as_str()));
+        Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type }
+    });
+    Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
+}
+
+/// The mean loss over the labels of the set's questions with the weights of a source, so many questions at a time; none
+/// where none of them can be read.
+///
+/// # Errors
+/// Examples that are not the model's.
+pub fn mean_loss(
+    (model, weights): (&dyn Trainable, &dyn Source),
+    set: &QuestionSet,
+    rule: LabelRule,
+    micro_batch: usize,
+) -> Result<Option<f64>> {
     let (mut sum, mut labels) = (0.0, 0);
-    for entry in feeder.set.charts.chunks(protocol.micro_batch().max(1)) {
-        let set = QuestionSet { benchmark: feeder.set.benchmark.clone(), charts: entry.to_vec() };
-        let examples = Feeder { set: &set, ..feeder }.all().examples;
-        for batch in examples.chunks(protocol.micro_batch().max(1)) {
-            let loss = feeder.model.loss(batch, None, 0.0)?;
+    for entry in set.charts.chunks(micro_batch.max(1)) {
+        let set = &QuestionSet { benchmark: set.benchmark.clone(), charts: entry.to_vec() };
+        let examples = Feeder { model, set, rule }.all().examples;
+        for batch in examples.chunks(micro_batch.max(1)) {
+            let loss = model.loss_over(weights, batch, None, 0.0)?;
             sum += f64::from(loss.sum.to_scalar::<f32>()?);
             labels += loss.labels;
         }

@@ -1,13 +1,17 @@
-//! The folder of a fine-tuned checkpoint: the files of the one it began as, with other weights.
+//! The folder of a fine-tuned or quantized checkpoint: the files of the one it began as, with other weights.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use candle_core::Tensor;
 use serde_json::Value;
 
-use super::Precision;
+use super::{Precision, Provenance};
+use crate::nn::Quantized;
+use crate::nn::loading::{GGUF, weights_bytes, write_gguf};
 use crate::nn::training::Variables;
 
 const WEIGHTS: &str = "model.safetensors";
@@ -26,9 +30,11 @@ const KEPT: [&str; 9] = [
 ];
 
 /// The small files of a checkpoint, held in memory: its folder may be gone when they are written.
-pub(super) struct Files {
+pub struct Files {
     config: Value,
     rest: Vec<(&'static str, Vec<u8>)>,
+    provenance: Option<Provenance>,
+    bytes: Option<u64>,
 }
 
 impl Files {
@@ -45,7 +51,13 @@ impl Files {
                 rest.push((name, fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
             }
         }
-        Ok(Self { config, rest })
+        let provenance = Provenance::read(folder)?;
+        Ok(Self { config, rest, provenance, bytes: weights_bytes(folder).ok() })
+    }
+
+    /// Of the checkpoint's weights as they were found, where there were any.
+    pub fn weights_bytes(&self) -> Option<u64> {
+        self.bytes
     }
 
     /// Writes them, and `variables` as the weights, in `precision`.
@@ -53,16 +65,9 @@ impl Files {
     /// # Errors
     /// Names the file that cannot be written.
     pub(super) fn write(&self, folder: &Path, variables: &Variables, precision: Precision) -> Result<()> {
-        let write = |name: &str, content: &[u8]| {
-            let path = folder.join(name);
-            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-        };
         let mut config = self.config.clone();
         say(&mut config, precision.name());
-        write(CONFIG, format!("{config:#}\n").as_bytes())?;
-        for (name, content) in &self.rest {
-            write(name, content)?;
-        }
+        self.write_beside(folder, &config)?;
         let path = folder.join(WEIGHTS);
         let stored = variables.merged().map(|weight| {
             let (name, tensor) = weight?;
@@ -74,6 +79,44 @@ impl Files {
         safetensors::serialize_to_file(tensors, Some(metadata), &path)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+
+    /// Writes them, and `variables` as `quantized` has them; also how they were trained.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub(super) fn write_quantized(
+        &self,
+        folder: &Path,
+        architecture: &str,
+        variables: &Variables,
+        quantized: &Quantized<'_>,
+    ) -> Result<()> {
+        self.write_beside(folder, &self.config)?;
+        if let Some(provenance) = &self.provenance {
+            provenance.write(folder)?;
+        }
+        let path = folder.join(GGUF);
+        let write = || -> Result<()> {
+            let mut file = BufWriter::new(File::create(&path)?);
+            write_gguf(&mut file, architecture, &weights(variables)?, quantized)?;
+            Ok(file.into_inner()?.sync_all()?)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn write_beside(&self, folder: &Path, config: &Value) -> Result<()> {
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.join(name);
+            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write(CONFIG, format!("{config:#}\n").as_bytes())?;
+        self.rest.iter().try_for_each(|(name, content)| write(name, content))
+    }
+}
+
+/// The weights as the model computes with them, by name.
+pub(super) fn weights(variables: &Variables) -> Result<Vec<(String, Tensor)>> {
+    variables.merged().map(|weight| weight.map(|(name, tensor)| (name.to_owned(), tensor))).collect()
 }
 
 /// Makes a configuration say that the weights are `dtype`, wherever it says what they are.

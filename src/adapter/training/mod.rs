@@ -12,13 +12,15 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use candle_core::DType;
 
+pub use folder::Files;
 pub use provenance::Provenance;
 
 use super::folder::ModelFolder;
 use super::{Adapter, Settings, Setup};
 use crate::config::Family;
+use crate::nn::loading::gguf_bytes;
 use crate::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
-use crate::nn::{Checkpoint, OnDevice, Source, weights_sha256};
+use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
 use crate::sample::{Chart, Question};
 
 /// How the text a model is taught to write becomes labels.
@@ -94,7 +96,21 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// Examples that are not this model's.
-    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss>;
+    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
+        self.loss_over(self.variables(), batch, noise, smoothing)
+    }
+
+    /// [`Self::loss`] with the weights of `source` in the place of the variables.
+    ///
+    /// # Errors
+    /// As [`Self::loss`]; a source without some of the weights.
+    fn loss_over(
+        &self,
+        source: &dyn Source,
+        batch: &[Example],
+        noise: Option<&mut Noise>,
+        smoothing: f64,
+    ) -> Result<Loss>;
 
     /// f32 values that one example keeps in memory from the forward to the backward pass, roughly.
     fn activations(&self, example: &Example) -> usize;
@@ -103,13 +119,45 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// None that loading the model did not have.
-    fn adapter(&self) -> Result<Box<dyn Adapter>>;
+    fn adapter(&self) -> Result<Box<dyn Adapter>> {
+        self.adapter_over(&self.variables().fixed())
+    }
+
+    /// [`Self::adapter`] with the weights of `source` in the place of the variables.
+    ///
+    /// # Errors
+    /// A source without some of the weights.
+    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>>;
+
+    /// The architecture, as a GGUF file names it.
+    fn architecture(&self) -> &'static str;
+
+    /// The checkpoint's files.
+    fn files(&self) -> &Files;
 
     /// Writes the folder of a checkpoint as transformers reads it: weights, configuration, processor, tokenizer.
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn write(&self, folder: &Path, precision: Precision) -> Result<()>;
+    fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
+        self.files().write(folder, self.variables(), precision)
+    }
+
+    /// Writes such a folder with the weights of `quantized`, which is over the variables and was asked for all of them.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn write_quantized(&self, folder: &Path, quantized: &Quantized<'_>) -> Result<()> {
+        self.files().write_quantized(folder, self.architecture(), self.variables(), quantized)
+    }
+
+    /// The bytes of the weights that [`Self::write_quantized`] would write.
+    ///
+    /// # Errors
+    /// None on the CPU; elsewhere what the device says.
+    fn quantized_bytes(&self, quantized: &Quantized<'_>) -> Result<u64> {
+        gguf_bytes(self.architecture(), &folder::weights(self.variables())?, quantized)
+    }
 }
 
 /// Loads the model of `setup` for training.
@@ -120,6 +168,9 @@ pub fn load(setup: &Setup<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
     let id = &setup.model.spec.id;
     if setup.reader.is_some() || setup.blank {
         bail!("{} is made of parts: fine-tune `{id}` and name the folder with --weights", setup.name);
+    }
+    if setup.model.precision.is_some() {
+        bail!("{id} is quantized: it is {} that can be trained", setup.model.spec.file());
     }
     match &setup.model.spec.family {
         Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Training::load(setup, spec, start)?)),
@@ -139,6 +190,9 @@ fn variables<M>(
     let (variables, origin) = match start {
         StartFrom::Checkpoint => {
             let checkpoint = Checkpoint::open(folder.path())?;
+            if let Some(QuantizedAs { to, .. }) = checkpoint.quantized() {
+                bail!("{}: the weights are {to}: it takes full ones to train or quantize", folder.path().display());
+            }
             let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
             let sha256 = weights_sha256(folder.path())?;
             (Variables::of(&source, model)?, vec![("weights", folder.origin().to_owned()), ("weights_sha256", sha256)])

@@ -1,13 +1,11 @@
 //! Fine-tuning a Pix2Struct: MatCha answers the question above the chart, DePlot writes its table.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
 use super::folder::Files;
 use super::labels::{Labels, end_of_sequence};
-use super::{LabelRule, Precision, Prepared, StartFrom, Trainable, variables};
+use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::pix2struct::{Candle, Pix2Struct};
 use crate::adapter::{Adapter, Setup, chart_image};
@@ -70,8 +68,14 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs: self.config.inputs(&labels), labels }, cut })
     }
 
-    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
-        Model::from_source(&self.config, &self.variables)?.loss(batch, noise, smoothing)
+    fn loss_over(
+        &self,
+        source: &dyn Source,
+        batch: &[Example],
+        noise: Option<&mut Noise>,
+        smoothing: f64,
+    ) -> Result<Loss> {
+        Model::from_source(&self.config, source)?.loss(batch, noise, smoothing)
     }
 
     /// Of each layer its norms, projections and products, of the encoder for each patch, of the decoder for each token.
@@ -84,12 +88,16 @@ impl Trainable for Training {
         patches * (encoder + projected + vision.patch_embed_hidden_size) + example.labels.len() * decoder
     }
 
-    fn adapter(&self) -> Result<Box<dyn Adapter>> {
-        let model = Model::from_source(&self.config, &self.variables.fixed())?;
+    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {
+        let model = Model::from_source(&self.config, source)?;
         Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
     }
 
-    fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
-        self.files.write(folder, &self.variables, precision)
+    fn architecture(&self) -> &'static str {
+        "pix2struct"
+    }
+
+    fn files(&self) -> &Files {
+        &self.files
     }
 }

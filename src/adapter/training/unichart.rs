@@ -1,6 +1,5 @@
 //! Fine-tuning a UniChart or another Donut: prompt and answer are one text, of which the answer alone is learned.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -8,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::folder::Files;
 use super::labels::{Labels, end_of_sequence};
-use super::{LabelRule, Precision, Prepared, StartFrom, Trainable, variables};
+use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::unichart::{Answering, Candle, UniChart};
 use crate::adapter::{Adapter, Setup, chart_image};
@@ -90,8 +89,14 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs, labels }, cut })
     }
 
-    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
-        Model::from_source(&self.config, &self.variables)?.loss(batch, noise, smoothing)
+    fn loss_over(
+        &self,
+        source: &dyn Source,
+        batch: &[Example],
+        noise: Option<&mut Noise>,
+        smoothing: f64,
+    ) -> Result<Loss> {
+        Model::from_source(&self.config, source)?.loss(batch, noise, smoothing)
     }
 
     /// Of each block its norms, projections and products, by the places its stage has.
@@ -112,13 +117,17 @@ impl Trainable for Training {
         sum + projected + example.labels.len() * tokens
     }
 
-    fn adapter(&self) -> Result<Box<dyn Adapter>> {
-        let model = Model::from_source(&self.config, &self.variables.fixed())?;
+    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {
+        let model = Model::from_source(&self.config, source)?;
         let network = Candle::new(model, self.device.clone());
         Ok(Box::new(Answering::new(self.parts.with_network(network))))
     }
 
-    fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
-        self.files.write(folder, &self.variables, precision)
+    fn architecture(&self) -> &'static str {
+        "donut"
+    }
+
+    fn files(&self) -> &Files {
+        &self.files
     }
 }
