@@ -60,8 +60,8 @@ fn main() -> Result<()> {
     let questions = questions.parse().with_context(|| format!("`{questions}` is no number of questions"))?;
     let set = dataset::load(&Benchmark::find("mini")?, None, Split::Test)?.limit(questions);
     let cache = tempfile::tempdir()?;
-    let tables = Part { spec: AdapterSpec::find(tables, None)?, weights };
-    let reader = Part { spec: AdapterSpec::find("smollm2", None)?, weights: None };
+    let tables = Part { spec: AdapterSpec::find(tables, None)?, weights, precision: None };
+    let reader = Part { spec: AdapterSpec::find("smollm2", None)?, weights: None, precision: None };
     for pass in ["tables read", "tables cached"] {
         let spent = Rc::default();
         let mut adapter = load(&tables, &reader, cache.path().into(), Rc::clone(&spent))?;

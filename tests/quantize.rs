@@ -181,7 +181,11 @@ fn tensors_that_do_not_fit_are_refused_in_one_line() -> Result<()> {
 
 fn chartbench(arguments: &[&str], results: &Path) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
-    Ok(command.args(arguments).arg("--results").arg(results).output()?)
+    let (flag, folder) = match arguments.first() {
+        Some(&"quantize") => ("--out", results.join("quantized")),
+        _ => ("--results", results.to_owned()),
+    };
+    Ok(command.args(arguments).arg(flag).arg(folder).output()?)
 }
 
 fn stderr(output: &Output) -> String {
@@ -255,9 +259,10 @@ fn a_quantized_checkpoint_is_chosen_written_and_asked() -> Result<()> {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("the weights are q8, not q4"), "{}", stderr(&output));
 
-    let output = chartbench(&[&arguments[..], &["--tolerance=-101", "--name", "none"]].concat(), results.path())?;
+    let output = chartbench(&[&arguments[..], &["--tolerance=-101"]].concat(), &results.path().join("none"))?;
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let written: Vec<_> = fs::read_dir(results.path().join("none"))?.map(|entry| entry.unwrap().file_name()).collect();
+    let written: Vec<_> =
+        fs::read_dir(results.path().join("none/quantized"))?.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(written, ["quantize.md"]);
     Ok(())
 }
