@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
+from transformers.modeling_outputs import BaseModelOutput
 
 import reference
 import reference_unichart
@@ -38,10 +39,10 @@ def donut(folder, settings):
         if image not in encoded:
             encoded.clear()
             with torch.no_grad():
-                encoded[image] = model.encoder(reference_unichart.pixels(processor, image))
+                encoded[image] = model.encoder(reference_unichart.pixels(processor, image)).last_hidden_state
         ids = reference_unichart.prompt(tokenizer, question)
         most = model.config.decoder.max_position_embeddings - ids.shape[1]
-        return reference_unichart.generate(model, tokenizer, ids, most, 4, encoder_outputs=encoded[image])
+        return reference_unichart.generate(model, tokenizer, ids, most, 4, encoder_outputs=BaseModelOutput(encoded[image]))
 
     return answer
 

@@ -11,10 +11,11 @@ use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
 use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
 
-static EMBEDDED: [(&str, Dir<'_>); 3] = [
+static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
+    ("matcha-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny-mini")),
     ("unichart-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/unichart-tiny")),
-    ("deplot-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/deplot-tiny")),
+    ("unichart-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/fixtures/unichart-tiny-mini")),
 ];
 
 /// A checkpoint folder, and how the manifest names where it came from.

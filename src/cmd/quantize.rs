@@ -1,5 +1,4 @@
-//! `chartbench quantize`: checkpoints in 8 or 4 bits, with the layers in full precision that would lose too much, into
-//! `results/<name>/`.
+//! `chartbench quantize`: checkpoints in 8 or 4 bits, with the layers in full precision that would lose too much.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +17,7 @@ use crate::sample::QuestionSet;
 use crate::train;
 
 /// What is quantized without `--adapters`: the embedded models that answer questions.
-const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "unichart-tiny"];
+const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,12 +32,9 @@ pub struct Args {
     /// The data set's folder or file
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Name of the folder under --results
-    #[arg(long, default_value = "quantized")]
-    name: String,
-    /// Folder it is written under
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
+    /// Folder it is written to
+    #[arg(long, value_name = "DIR", default_value = "quantized")]
+    out: PathBuf,
     /// Points of exact match that may be lost
     #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
     tolerance: f64,
@@ -72,10 +68,10 @@ pub fn run(args: &Args) -> Result<Status> {
     let set = dataset::load(&benchmark, args.data.as_deref(), Split::Train)?;
     let sets = train::hold_out(set, protocol.validation.share, protocol.seed)?;
     let questions = train::validation_questions(sets.validation, &protocol.validation, protocol.seed);
-    let folder = args.results.join(&args.name);
+    let folder = args.out.as_path();
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for one in &requested {
-        match study(args, one, &protocol, &questions, &folder) {
+        match study(args, one, &protocol, &questions, folder) {
             Ok(one) => found.push(one),
             Err(error) => failures.push((&one.name, error)),
         }
@@ -91,11 +87,11 @@ pub fn run(args: &Args) -> Result<Status> {
     let table =
         quantize::choices(found.iter().map(|one| (one.requested.name.as_str(), &one.baseline, one.studies.as_slice())));
     let damages = quantize::damages(found.iter().map(|one| (one.requested.name.as_str(), one.studies.as_slice())));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let text = format!("{}\n{}", table.to_markdown(), damages.to_markdown());
     write_atomically(&folder.join("quantize.md"), text.as_bytes())?;
     print(&table.render(Format::Table)?)?;
-    let all = tell(args, &found, &folder);
+    let all = tell(args, &found, folder);
     Ok(if all && failures.is_empty() { Status::Done } else { Status::Failures })
 }
 

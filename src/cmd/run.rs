@@ -18,9 +18,17 @@ use crate::report::table::Format;
 use crate::runner::{self, Outcome};
 use crate::sample::QuestionSet;
 
-/// What `run` without `--adapters` asks: the embedded models that answer questions, and every blind row.
-const DEFAULT_ADAPTERS: &[&str] =
-    &["matcha-tiny", "unichart-tiny", "blank+matcha-tiny", "blank+unichart-tiny", "question-prior", "majority"];
+/// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
+const DEFAULT_ADAPTERS: &[&str] = &[
+    "matcha-tiny",
+    "matcha-tiny-mini",
+    "unichart-tiny",
+    "unichart-tiny-mini",
+    "blank+matcha-tiny-mini",
+    "blank+unichart-tiny-mini",
+    "question-prior",
+    "majority",
+];
 
 #[derive(clap::Args)]
 pub struct Args {
