@@ -1,8 +1,8 @@
 //! Weights of a Hugging Face folder.
 //!
 //! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the pickle inside a
-//! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its final buffer, so that no
-//! second copy of a model is ever in memory.
+//! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its
+//! final buffer, so that no second copy of a model is ever in memory.
 
 mod gguf;
 mod hash;
