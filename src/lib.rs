@@ -19,4 +19,5 @@ pub mod record;
 pub mod report;
 pub mod runner;
 pub mod sample;
+pub mod stats;
 pub mod train;

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nn", &[]),
     ("dataset", &["sample", "config", "data_table"]),
     ("metric", &["sample", "config", "data_table"]),
+    ("stats", &[]),
     ("import", &["sample", "dataset"]),
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner"]),
     ("quantize", &["sample", "config", "record", "adapter", "nn", "metric", "report", "train"]),
     ("runner", &["sample", "adapter", "record"]),
-    ("report", &["sample", "record", "metric"]),
+    ("report", &["sample", "record", "metric", "stats"]),
     (
         "cmd",
         &[

@@ -57,13 +57,15 @@ pub enum Format {
 
 /// What is asked about the charts (`ask`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Ask {
     /// The data set's questions.
     #[default]
     Questions,
     /// The data table of each chart that has one in the data set.
     Tables,
+    /// All of a chart's questions with their answers as one text.
+    QuestionsAndAnswers,
 }
 
 /// Which questions are asked.

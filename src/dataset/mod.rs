@@ -14,6 +14,7 @@ mod images;
 mod plotqa;
 mod question_set;
 mod realcqa;
+mod recital;
 mod split;
 mod stream;
 pub mod synth;
@@ -63,13 +64,14 @@ pub fn load(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<
     let charts = match benchmark.ask {
         Ask::Questions => charts,
         Ask::Tables => tables::ask(charts)?,
+        Ask::QuestionsAndAnswers => recital::ask(charts),
     };
     let mut set = QuestionSet { benchmark: name.clone(), charts };
     set.charts.retain(|entry| !entry.questions.is_empty());
     if set.is_empty() {
         let place = data.map(|path| format!(" of {}", path.display())).unwrap_or_default();
         bail!(NoSplit(match benchmark.ask {
-            Ask::Questions => format!("no questions in the {split} split{place}"),
+            Ask::Questions | Ask::QuestionsAndAnswers => format!("no questions in the {split} split{place}"),
             Ask::Tables => format!("no chart of the {split} split{place} has a data table"),
         }));
     }

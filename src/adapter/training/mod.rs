@@ -19,7 +19,7 @@ use super::folder::ModelFolder;
 use super::{Adapter, Settings, Setup};
 use crate::config::Family;
 use crate::nn::loading::gguf_bytes;
-use crate::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
+use crate::nn::training::{Example, Initial, Loss, Noise, Rule, Variables};
 use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
 use crate::sample::{Chart, Question};
 
@@ -184,7 +184,7 @@ pub fn load(setup: &Setup<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
 fn variables<M>(
     (setup, folder): (&Setup<'_>, &ModelFolder),
     start: StartFrom,
-    rule: &dyn Fn(&str) -> Start,
+    rule: &Rule<'_>,
     model: impl FnOnce(&dyn Source) -> Result<M>,
 ) -> Result<(Variables, Settings)> {
     let (variables, origin) = match start {

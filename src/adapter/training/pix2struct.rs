@@ -31,7 +31,7 @@ impl Training {
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = setup.device.clone();
-        let rule = |name: &str| config.start_of(name);
+        let rule = |name: &str, _: &[usize]| config.start_of(name);
         let model = |source: &dyn Source| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
         let family = ("family", "pix2struct".to_owned());

@@ -35,7 +35,7 @@ impl Training {
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = setup.device.clone();
-        let rule = |name: &str| config.start_of(name);
+        let rule = |name: &str, shape: &[usize]| config.start_of(name, shape);
         let model = |source: &dyn Source| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
         let family = ("family", "unichart".to_owned());

@@ -46,7 +46,6 @@ pub struct EncoderConfig {
     pub hidden_dropout_prob: f64,
     pub attention_probs_dropout_prob: f64,
     pub drop_path_rate: f64,
-    pub initializer_range: f64,
 }
 
 /// The decoder's configuration; keys and defaults of transformers' `MBartConfig`.
@@ -66,7 +65,6 @@ pub struct DecoderConfig {
     pub dropout: f64,
     pub attention_dropout: f64,
     pub activation_dropout: f64,
-    pub init_std: f64,
     pub pad_token_id: u32,
     pub eos_token_id: u32,
     pub forced_eos_token_id: Option<u32>,
@@ -99,7 +97,6 @@ impl Default for EncoderConfig {
             hidden_dropout_prob: 0.0,
             attention_probs_dropout_prob: 0.0,
             drop_path_rate: 0.1,
-            initializer_range: 0.02,
         }
     }
 }
@@ -119,7 +116,6 @@ impl Default for DecoderConfig {
             dropout: 0.1,
             attention_dropout: 0.0,
             activation_dropout: 0.0,
-            init_std: 0.02,
             pad_token_id: 1,
             eos_token_id: 2,
             forced_eos_token_id: Some(2),

@@ -21,17 +21,20 @@ pub enum Start {
     NormalButRow(f64, usize),
 }
 
+/// How the tensor of a name and shape begins.
+pub type Rule<'a> = dyn Fn(&str, &[usize]) -> Start + 'a;
+
 /// A source of weights as an architecture's rule begins them, drawn from a seeded generator in the order they are asked
 /// for.
 pub struct Initial<'a> {
-    rule: &'a dyn Fn(&str) -> Start,
+    rule: &'a Rule<'a>,
     generator: RefCell<ChaCha8Rng>,
     device: Device,
 }
 
 impl<'a> Initial<'a> {
-    /// `rule` says how the tensor of a name begins.
-    pub fn new(rule: &'a dyn Fn(&str) -> Start, seed: u64, device: &Device) -> Self {
+    /// Nothing is drawn yet.
+    pub fn new(rule: &'a Rule<'a>, seed: u64, device: &Device) -> Self {
         Self { rule, generator: RefCell::new(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
     }
 }
@@ -52,7 +55,7 @@ impl Source for Initial<'_> {
             };
             (0..count).map(draw).collect()
         };
-        let values = match (self.rule)(name) {
+        let values = match (self.rule)(name, shape) {
             Start::Constant(value) => vec![value as f32; count],
             Start::Normal(deviation) => normal(deviation),
             Start::NormalButRow(deviation, row) => {

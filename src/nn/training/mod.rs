@@ -27,7 +27,7 @@ mod variables;
 
 use candle_core::Tensor;
 
-pub use initial::{Initial, Start};
+pub use initial::{Initial, Rule, Start};
 pub use noise::{Noise, NoiseState};
 pub use variables::{Fixed, Variables};
 

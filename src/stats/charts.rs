@@ -1,0 +1,47 @@
+//! What the questions of each chart add up to.
+
+/// Sums and counts of several statistics over the questions of each chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charts {
+    statistics: usize,
+    /// For each chart the sums of its questions' values, then their counts: `2 * statistics` numbers.
+    values: Vec<f64>,
+}
+
+impl Charts {
+    /// `charts` without a question yet, with `statistics` numbers a question.
+    pub fn new(charts: usize, statistics: usize) -> Self {
+        Self { statistics, values: vec![0.0; charts * 2 * statistics] }
+    }
+
+    /// One more question of `chart`, whose value of `statistic` is `value`.
+    ///
+    /// # Panics
+    /// On a chart or statistic beyond those it was made for.
+    pub fn add(&mut self, chart: usize, statistic: usize, value: f64) {
+        assert!(statistic < self.statistics, "there are {} statistics", self.statistics);
+        let row = chart * 2 * self.statistics;
+        self.values[row + statistic] += value;
+        self.values[row + self.statistics + statistic] += 1.0;
+    }
+
+    /// How many charts there are.
+    pub fn len(&self) -> usize {
+        self.values.len().checked_div(2 * self.statistics).unwrap_or(0)
+    }
+
+    /// Whether there is no chart.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// How many numbers a question has.
+    pub fn statistics(&self) -> usize {
+        self.statistics
+    }
+
+    /// Each chart's sums and counts, `2 * statistics` numbers.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks_exact((2 * self.statistics).max(1))
+    }
+}
