@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
-use super::leaderboard::score;
+use super::scored::score;
 use super::table::{Cell, Column, Table};
 use crate::metric::{Convention, Metric, Scores, Summary};
 use crate::record::{PredictionRecord, StoredRun};

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::Dimension;
+use super::scored::score;
 use super::table::{Cell, Column, Format, Table};
-use crate::metric::{Convention, Metric, Pair, Scores, Summary};
+use crate::metric::{Convention, Metric, Summary};
 use crate::record::{BenchmarkEntry, PredictionRecord, StoredRun};
 
 /// A leaderboard over any number of runs; runs on different questions stand in boards of their own.
@@ -165,16 +166,6 @@ impl Board {
         });
         std::iter::once(overall).chain(sliced).collect()
     }
-}
-
-/// One prediction's scores; a failed question's are 0.
-pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
-    convention.score(&Pair {
-        gold: &record.gold,
-        prediction: record.prediction.as_ref(),
-        question: Some(&record.question),
-        answer_type: record.answer_type,
-    })
 }
 
 /// By slice, then the best of the convention's first metric first; names decide ties.

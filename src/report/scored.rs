@@ -1,0 +1,104 @@
+//! One adapter's answers with their scores: what tables, comparisons and the page are made of.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::metric::{Convention, Metric, Pair, Scores, Summary};
+use crate::record::PredictionRecord;
+use crate::stats::{Bootstrap, Charts, Interval};
+
+/// The confidence of every interval in tables and on the page.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// Answers of one adapter in one run, scored under one convention.
+#[derive(Clone)]
+pub struct Scored<'a> {
+    pub run: &'a str,
+    pub adapter: &'a str,
+    pub convention: &'static Convention,
+    pub records: Vec<&'a PredictionRecord>,
+    /// Of the records, in their order; a failed question's are 0.
+    pub scores: Vec<Scores>,
+}
+
+impl<'a> Scored<'a> {
+    /// Scores all of `records`.
+    pub fn new(
+        run: &'a str,
+        adapter: &'a str,
+        records: &'a [PredictionRecord],
+        convention: &'static Convention,
+    ) -> Self {
+        let scores = records.par_iter().map(|record| score(record, convention)).collect();
+        Self { run, adapter, convention, records: records.iter().collect(), scores }
+    }
+
+    /// The answers to the questions that `keep` says yes to.
+    #[must_use]
+    pub fn part(&self, keep: impl Fn(&PredictionRecord) -> bool) -> Self {
+        let kept = self.records.iter().zip(&self.scores).filter(|(record, _)| keep(record));
+        let (records, scores) = kept.map(|(record, scores)| (*record, *scores)).unzip();
+        Self { records, scores, ..*self }
+    }
+
+    /// The means; `None` without an answer.
+    pub fn summary(&self) -> Option<Summary> {
+        Summary::of(self.scores.iter().copied())
+    }
+
+    /// How many charts the questions are on.
+    pub fn charts(&self) -> usize {
+        numbered(self.records.iter().map(|record| record.chart.as_str())).len()
+    }
+
+    /// For each of the convention's metrics the interval of its mean, in percent, from charts drawn anew. The same for
+    /// the same answers in any order.
+    pub fn intervals(&self, bootstrap: &Bootstrap) -> Vec<Option<Interval>> {
+        let numbers = numbered(self.records.iter().map(|record| record.chart.as_str()));
+        let metrics = self.convention.metrics;
+        let mut charts = Charts::new(numbers.len(), metrics.len());
+        for (record, scores) in self.records.iter().zip(&self.scores) {
+            for (statistic, &metric) in metrics.iter().enumerate() {
+                if let Some(value) = scores.get(metric).counted() {
+                    charts.add(numbers[record.chart.as_str()], statistic, 100.0 * value);
+                }
+            }
+        }
+        bootstrap.means(&charts).iter().map(|draws| draws.interval(CONFIDENCE)).collect()
+    }
+
+    /// How many different texts the answers are, by the number of answers; failed questions aside. `None` without an
+    /// answer.
+    pub fn distinct_rate(&self) -> Option<f64> {
+        let texts = self.records.iter().filter_map(|record| Some(record.prediction.as_ref()?.0.as_str()));
+        let (mut count, mut distinct) = (0, std::collections::HashSet::new());
+        for text in texts {
+            count += 1;
+            distinct.insert(text);
+        }
+        (count > 0).then(|| distinct.len() as f64 / f64::from(count))
+    }
+
+    /// Scores of question `index` under `metric`, as it counts in the mean.
+    pub fn value(&self, index: usize, metric: Metric) -> Option<f64> {
+        self.scores[index].get(metric).counted()
+    }
+}
+
+/// The names in alphabetical order, each with its number.
+pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut numbers: BTreeMap<&str, usize> = names.map(|name| (name, 0)).collect();
+    numbers.values_mut().enumerate().for_each(|(number, value)| *value = number);
+    numbers
+}
+
+/// One prediction's scores; a failed question's are 0.
+pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
+    convention.score(&Pair {
+        gold: &record.gold,
+        prediction: record.prediction.as_ref(),
+        question: Some(&record.question),
+        answer_type: record.answer_type,
+    })
+}
