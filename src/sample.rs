@@ -1,6 +1,7 @@
 //! The plain data every other module shares: charts, questions, gold answers and predictions.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,6 +88,17 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// What its data tell of it for slices, by name: `series` (how many) and `negative values`. Nothing where there are no
+    /// data, or where they cannot be read: a chart is asked about all the same.
+    pub fn slices(&self) -> BTreeMap<String, String> {
+        let Some(Ok(table)) = self.table.as_ref().map(|source| source.0.table()) else { return BTreeMap::new() };
+        let series = table.series().map(|count| ("series".to_owned(), count.to_string()));
+        let negative = if table.has_negative() { "yes" } else { "no" };
+        series.into_iter().chain([("negative values".to_owned(), negative.to_owned())]).collect()
+    }
+}
+
 /// RealCQA's five answer types, and tables; other data sets leave it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +166,8 @@ pub struct Question {
     pub template: Option<String>,
     /// Which part of the data set it is from, where that has parts (ChartQA: `human`, `augmented`).
     pub source: Option<String>,
+    /// What else is known of it, by name: the columns that a user's own data have for slices.
+    pub slices: BTreeMap<String, String>,
 }
 
 /// A chart with the questions asked about it: the unit in which work reaches an adapter, because a chart

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner"]),
     ("quantize", &["sample", "config", "record", "adapter", "nn", "metric", "report", "train"]),
     ("runner", &["sample", "adapter", "record"]),
-    ("report", &["sample", "record", "metric", "stats"]),
+    ("report", &["sample", "config", "record", "metric", "stats"]),
     (
         "cmd",
         &[
@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runner",
             "train",
             "report",
+            "stats",
             "nn",
             "quantize",
         ],

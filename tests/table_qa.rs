@@ -33,6 +33,7 @@ fn chart(id: &str, image: &str, questions: usize) -> ChartQuestions {
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     };
     let image = ImageRef::Drawn(Arc::new(Image(image.to_owned())));
     let chart = Chart { id: id.to_owned(), image, chart_type: None, table: None };

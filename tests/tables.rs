@@ -1,9 +1,11 @@
 //! Whole tables as people see them: the leaderboard and the comparison of two small runs made by hand.
 
+use chartbench::adapter::Identity;
+use chartbench::config::Published;
 use chartbench::metric::Convention;
 use chartbench::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench::report::table::Format;
-use chartbench::report::{Leaderboard, compare};
+use chartbench::report::{CompareOptions, Comparison, Leaderboard, Options};
 use chartbench::sample::{AnswerType, Gold, Prediction, Taxonomy};
 
 /// Gold, answer type, taxonomy and chart type of five questions.
@@ -60,6 +62,8 @@ fn record(
         taxonomy: Some(taxonomy),
         chart_type: Some(chart_type.to_owned()),
         source: None,
+        template: None,
+        slices: Default::default(),
         prediction: answer.map(|answer| Prediction(answer.to_owned())),
         token_ids: Vec::new(),
         completions: Vec::new(),
@@ -92,49 +96,137 @@ fn pix2struct() -> &'static Convention {
     Convention::named("pix2struct").unwrap()
 }
 
+fn leaderboard(runs: &[StoredRun], convention: &str, options: Options) -> Leaderboard {
+    Leaderboard::new(runs, Convention::named(convention).unwrap(), options)
+}
+
 #[test]
 fn leaderboard_for_the_terminal() {
-    snapshot("leaderboard_terminal", &Leaderboard::new(&[before()], pix2struct()).render(Format::Table).unwrap());
+    let leaderboard = leaderboard(&[before()], "pix2struct", Options::default());
+    snapshot("leaderboard_terminal", &leaderboard.render(Format::Table).unwrap());
 }
 
 #[test]
 fn leaderboard_as_markdown_under_another_convention() {
-    let study = Convention::named("study").unwrap();
-    let leaderboard = Leaderboard::new(&[before()], study).without_speed();
+    let leaderboard = leaderboard(&[before()], "study", Options { speed: false, ..Options::default() });
     snapshot("leaderboard_markdown", &leaderboard.render(Format::Markdown).unwrap());
 }
 
 #[test]
-fn leaderboard_as_csv() {
-    snapshot("leaderboard_csv", &Leaderboard::new(&[before()], pix2struct()).render(Format::Csv).unwrap());
+fn leaderboard_for_programs() {
+    let leaderboard = leaderboard(&[before()], "pix2struct", Options::default());
+    snapshot("leaderboard_csv", &leaderboard.render(Format::Csv).unwrap());
+    let json: serde_json::Value = serde_json::from_str(&leaderboard.render(Format::Json).unwrap()).unwrap();
+    assert_eq!((json["format"].as_u64(), json["rows"].as_array().unwrap().len()), (Some(1), 33));
+    assert_eq!(json["rows"][0]["relaxed accuracy high"].as_f64(), Some(100.0));
 }
 
 #[test]
 fn runs_on_other_questions_stand_apart_and_unfinished_ones_say_so() {
     let mut partial = run("partial", "fedcba9876543210", &[("careful", &[Some("Line chart"), Some("No")])]);
     partial.manifest.benchmark.title = "Other questions".to_owned();
-    let text = Leaderboard::new(&[before(), partial], pix2struct()).render(Format::Markdown).unwrap();
+    let text = leaderboard(&[before(), partial], "pix2struct", Options::default()).render(Format::Markdown).unwrap();
     assert_eq!(text.matches("### ").count(), 2);
     let row = text.lines().find(|line| line.contains("| partial |")).unwrap();
     assert!(row.starts_with("| partial | careful (unfinished) | 2 | 0 | 50.00 |"), "{row}");
 }
 
+/// A run of one adapter that was trained from `seed`.
+fn trained(seed: &str, answers: &[Option<&str>]) -> StoredRun {
+    let mut run = run(&format!("seed{seed}"), "0123456789abcdef", &[("careful", answers)]);
+    let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let settings = [
+        ("prompt", "What, exactly? <b>"),
+        ("decoding", "greedy"),
+        ("finetune.seed", seed),
+        ("finetune.lr", "0.001"),
+        ("weights_sha256", seed),
+    ];
+    let identity = Identity { id: "careful".to_owned(), settings: settings.map(setting).into() };
+    run.manifest.adapters = vec![AdapterEntry::new(&identity, &[])];
+    run
+}
+
+#[test]
+fn training_seeds_published_results_and_settings_stand_below() {
+    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
+    let runs = [trained("1", &right), trained("2", &[&right[..3], &[None, None]].concat())];
+    let published = |system: &str, adapter: Option<&str>, part: Option<&str>| Published {
+        system: system.to_owned(),
+        adapter: adapter.map(str::to_owned),
+        part: part.map(str::to_owned),
+        convention: "pix2struct".to_owned(),
+        metric: "relaxed".to_owned(),
+        value: 75.0,
+        source: "arXiv:0000.00000".to_owned(),
+        note: None,
+    };
+    let results = vec![
+        published("Careful, as published", Some("careful"), Some("answer type = numerical")),
+        published("Someone else's", None, None),
+    ];
+    let options = Options {
+        slices: vec!["label length".parse().unwrap()],
+        speed: false,
+        settings: true,
+        published: vec![("five".to_owned(), results)],
+        ..Options::default()
+    };
+    snapshot("leaderboard_below", &leaderboard(&runs, "study", options).render(Format::Markdown).unwrap());
+}
+
+/// A run on 40 charts with three questions each: `right` says whether it answers one right.
+fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
+    let mut run = run(name, "0123456789abcdef", &[]);
+    let records = (0..40).flat_map(|chart| (0..3).map(move |question| (chart, question))).map(|(chart, question)| {
+        let answer = if right(chart, question) { "Yes" } else { "No" };
+        let slices = [("series".to_owned(), if chart < 5 { "12" } else { "3" }.to_owned())];
+        PredictionRecord {
+            id: format!("c{chart}/q{question}"),
+            chart: format!("c{chart}"),
+            template: Some(question.to_string()),
+            slices: slices.into(),
+            ..record(0, ("Yes".into(), AnswerType::Binary, Taxonomy::Root, "line"), Some(answer))
+        }
+    });
+    run.manifest.benchmark.questions = 120;
+    run.manifest.benchmark.charts = 40;
+    run.predictions = vec![("careful".to_owned(), records.collect())];
+    run
+}
+
+fn comparison(before: &StoredRun, after: &StoredRun, by: &[&str]) -> anyhow::Result<Comparison> {
+    let slices = by.iter().map(|name| name.parse().unwrap()).collect();
+    let options = CompareOptions { slices, questions: !by.is_empty(), ..CompareOptions::default() };
+    Comparison::new(before, after, pix2struct(), &options)
+}
+
 #[test]
 fn comparison_of_two_runs() {
-    let after = run(
-        "after",
-        "0123456789abcdef",
-        &[
-            ("careful", &[Some("Line chart"), Some("Yes"), Some("104"), Some("-40"), Some("a")]),
-            ("broken|pipe", &[Some("Line chart"), None, Some("100"), Some("-41"), Some("a, b")]),
-        ],
-    );
-    snapshot("comparison", &compare(&before(), &after, pix2struct()).unwrap().render(Format::Table).unwrap());
+    let before = many("before", |chart, question| (chart + question) % 4 == 0);
+    let after = many("after", |chart, question| (chart + question) % 4 == 0 || chart % 5 == question);
+    let same = many("same", |chart, question| (chart + question) % 4 == 1 + chart % 2);
+    let text = |other: &StoredRun| comparison(&before, other, &[]).unwrap().render(Format::Table).unwrap();
+    snapshot("comparison", &format!("{}\n{}\n{}", text(&after), text(&same), text(&before)));
+    let sliced = comparison(&before, &after, &["series", "template"]).unwrap();
+    snapshot("comparison_slices", &sliced.render(Format::Markdown).unwrap());
+    let json: serde_json::Value = serde_json::from_str(&sliced.render(Format::Json).unwrap()).unwrap();
+    assert_eq!((json["format"].as_u64(), json["slices"].as_array().unwrap().len()), (Some(1), 2));
+    assert_eq!(json["questions"].as_array().unwrap().len(), 18);
+}
+
+#[test]
+fn two_adapters_of_one_run_can_be_compared() {
+    let side = |adapter: &str| before().only(adapter).unwrap();
+    let text = comparison(&side("constant"), &side("careful"), &[]).unwrap().render(Format::Table).unwrap();
+    assert!(text.contains("constant -> careful"), "{text}");
+    assert!(text.contains("on too few questions to conclude anything (5 on 2 charts)"), "{text}");
+    assert!(before().only("missing").is_err());
 }
 
 #[test]
 fn runs_that_cannot_be_compared_are_refused() {
-    let told = |after: &StoredRun| compare(&before(), after, pix2struct()).unwrap_err().to_string();
+    let told = |after: &StoredRun| comparison(&before(), after, &[]).err().unwrap().to_string();
     let other = run("after", "fedcba9876543210", &[("careful", &[None; 5])]);
     assert!(told(&other).contains("were asked different questions"), "{}", told(&other));
     let stranger = run("after", "0123456789abcdef", &[("stranger", &[None; 5])]);

@@ -32,6 +32,7 @@ fn set(counts: &[usize]) -> QuestionSet {
                 taxonomy: None,
                 template: None,
                 source: None,
+                slices: Default::default(),
             })
             .collect(),
     };

@@ -188,6 +188,7 @@ mod tests {
             taxonomy: None,
             template: template.map(str::to_owned),
             source: None,
+            slices: Default::default(),
         });
         let chart =
             Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None, table: None };

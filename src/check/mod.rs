@@ -87,6 +87,7 @@ impl DataSet {
             questions: Questions::All,
             hash: None,
             finetune: crate::config::ProtocolOverrides::default(),
+            published: Vec::new(),
         };
         let test = dataset::load(&benchmark, Some(path), Split::Test)?;
         let train = match dataset::load(&benchmark, Some(path), Split::Train) {
@@ -167,6 +168,7 @@ mod testing {
                 taxonomy: None,
                 template: None,
                 source: None,
+                slices: Default::default(),
             };
             let chart =
                 Chart { id: "c".to_owned(), image: ImageRef::File("c.png".into()), chart_type: None, table: None };

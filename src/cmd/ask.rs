@@ -64,6 +64,7 @@ pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) ->
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     };
     ChartQuestions { chart, questions: vec![question] }
 }

@@ -1,17 +1,18 @@
-//! `chartbench compare A B`: what changed between two runs.
+//! `chartbench compare A B`: what changed between two runs, and whether it is more than chance.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Status, convention, print};
 use crate::record::StoredRun;
-use crate::report::compare;
 use crate::report::table::Format;
+use crate::report::{CompareOptions, Comparison, Dimension, check_known};
+use crate::stats::Bootstrap;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The first run: a name under --results, or a path
+    /// The first run: a name under --results, or a path; RUN/ADAPTER for one of its adapters, to compare it with another
     before: PathBuf,
     /// The second run
     after: PathBuf,
@@ -21,21 +22,44 @@ pub struct Args {
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
+    /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`,
+    /// `negative values`, or a column of the data
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    by: Vec<Dimension>,
+    /// Also list the questions that were fixed or broken
+    #[arg(long)]
+    questions: bool,
+    /// Draws of charts behind an interval and a p-value
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+    draws: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let read = |run: &Path| {
-        let named = args.results.join(run);
-        StoredRun::read(if named.exists() { &named } else { run })
-    };
-    let runs = [read(&args.before)?, read(&args.after)?];
+    let runs = [&args.before, &args.after].map(|run| read(&args.results, run));
+    let [before, after] = runs;
+    let runs = [before?, after?];
     let records = runs.iter().flat_map(StoredRun::records);
+    check_known(&args.by, records.clone())?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
-    let table = compare(before, after, convention)?;
-    print(&table.render(args.format)?)?;
+    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
+    let options = CompareOptions { slices: args.by.clone(), questions: args.questions, bootstrap };
+    print(&Comparison::new(before, after, convention, &options)?.render(args.format)?)?;
     Ok(Status::Done)
+}
+
+/// A run by its name or path; the part of it that one adapter answered, where its folder is named.
+fn read(results: &Path, run: &Path) -> Result<StoredRun> {
+    let named = results.join(run);
+    let path = if named.exists() { named } else { run.to_owned() };
+    let (parent, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
+    match (parent, name) {
+        (Some(parent), Some(adapter)) if StoredRun::is_at(parent) && !StoredRun::is_at(&path) => {
+            StoredRun::read(parent)?.only(adapter).with_context(|| run.display().to_string())
+        }
+        _ => StoredRun::read(&path),
+    }
 }

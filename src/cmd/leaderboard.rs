@@ -5,9 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::{Status, convention, print};
+use crate::config::Benchmark;
+use crate::metric::{Convention, Metric};
 use crate::record::{StoredRun, write_atomically};
 use crate::report::table::Format;
-use crate::report::{Leaderboard, splice};
+use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
+use crate::stats::Bootstrap;
+
+/// What `--write` writes: `leaderboard.` and the ending.
+const FILES: [(&str, Format); 4] =
+    [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json), ("tex", Format::Latex)];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -23,10 +30,17 @@ pub struct Args {
     /// Leave out questions a second: the output then depends on the predictions alone
     #[arg(long)]
     no_speed: bool,
-    /// Leave out the tables by answer type, taxonomy, chart type and source
+    /// Leave out the tables by slice
     #[arg(long)]
     no_slices: bool,
-    /// Also write leaderboard.md, leaderboard.csv and leaderboard.json into DIR
+    /// Slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
+    /// or a column of the data [default: the first four]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
+    by: Vec<Dimension>,
+    /// Draws of charts behind an interval
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..))]
+    draws: u32,
+    /// Also write leaderboard.md, .csv, .json and .tex into DIR
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
     /// Also put the Markdown between the markers of FILE
@@ -37,13 +51,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
     let records = runs.iter().flat_map(StoredRun::records);
+    check_known(&args.by, records.clone())?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let leaderboard = Leaderboard::new(&runs, convention);
-    let leaderboard = if args.no_speed { leaderboard.without_speed() } else { leaderboard };
-    let leaderboard = if args.no_slices { leaderboard.without_slices() } else { leaderboard };
+    let leaderboard = Leaderboard::new(&runs, convention, options(args, &runs)?);
     if let Some(dir) = &args.write {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        for (ending, format) in [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json)] {
+        for (ending, format) in FILES {
             let text = leaderboard.render(format)?;
             write_atomically(&dir.join("leaderboard").with_extension(ending), text.as_bytes())?;
         }
@@ -58,11 +71,39 @@ pub fn run(args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
+/// What the flags ask for, with the results that were published for the runs' benchmarks.
+fn options(args: &Args, runs: &[StoredRun]) -> Result<Options> {
+    let mut published = Vec::new();
+    for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
+        // A user's own benchmark is not known by its name.
+        let Ok(benchmark) = Benchmark::find(name) else { continue };
+        for result in &benchmark.published {
+            let known = Convention::named(&result.convention).and(Metric::named(&result.metric));
+            known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;
+        }
+        published.push((name.clone(), benchmark.published));
+    }
+    let slices = match (args.no_slices, args.by.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => Dimension::USUAL.into(),
+        (false, false) => args.by.clone(),
+    };
+    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
+    Ok(Options { slices, speed: !args.no_speed, settings: true, bootstrap, published })
+}
+
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
     let runs: Vec<String> = args.runs.iter().map(|path| path.display().to_string()).collect();
     let convention = args.convention.as_ref().map(|name| format!(" --convention {name}")).unwrap_or_default();
     let speed = if args.no_speed { " --no-speed" } else { "" };
-    let slices = if args.no_slices { " --no-slices" } else { "" };
-    format!("chartbench leaderboard {}{convention}{speed}{slices} --splice FILE", runs.join(" "))
+    let slices = match (args.no_slices, args.by.is_empty()) {
+        (true, _) => " --no-slices".to_owned(),
+        (false, true) => String::new(),
+        (false, false) => {
+            format!(" --by '{}'", args.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
+    };
+    let draws = if args.draws == 1000 { String::new() } else { format!(" --draws {}", args.draws) };
+    format!("chartbench leaderboard {}{convention}{speed}{slices}{draws} --splice FILE", runs.join(" "))
 }

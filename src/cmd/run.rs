@@ -13,8 +13,8 @@ use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
-use crate::report::Leaderboard;
 use crate::report::table::Format;
+use crate::report::{Leaderboard, Options};
 use crate::runner::{self, Outcome};
 use crate::sample::QuestionSet;
 
@@ -227,7 +227,7 @@ fn conclude(
         bail!("{name}: {}", one_line(error));
     }
     let run = StoredRun::read(dir)?;
-    let leaderboard = Leaderboard::new(&[run], convention);
+    let leaderboard = Leaderboard::new(&[run], convention, Options::default());
     print(&leaderboard.render(Format::Table)?)?;
     let stored = leaderboard.without_speed().render(Format::Markdown)?;
     write_atomically(&dir.join("leaderboard.md"), stored.as_bytes())?;

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::names;
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
+use super::published::Published;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -35,6 +36,8 @@ pub struct Benchmark {
     pub hash: Option<String>,
     /// The keys of `[finetune]`, for [`Benchmark::protocol`].
     pub finetune: ProtocolOverrides,
+    /// What others published for it.
+    pub published: Vec<Published>,
 }
 
 /// Where the questions come from.
@@ -165,6 +168,8 @@ struct Wire {
     questions_per_chart: Option<Spanned<usize>>,
     #[serde(default)]
     finetune: ProtocolOverrides,
+    #[serde(default)]
+    published: Vec<Published>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -262,6 +267,7 @@ impl Wire {
             questions,
             hash: hash.map(|(_, hash)| hash),
             finetune: self.finetune,
+            published: self.published,
         })
     }
 

@@ -5,6 +5,7 @@ mod adapter;
 mod benchmark;
 pub mod names;
 mod protocol;
+mod published;
 
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, GgufSource, GgufSpec,
@@ -17,3 +18,4 @@ pub use protocol::{
     OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
     ValidateOn, Validation, Weights,
 };
+pub use published::Published;

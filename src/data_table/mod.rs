@@ -34,6 +34,25 @@ impl DataTable {
     pub fn width(&self) -> usize {
         self.rows.iter().map(Vec::len).fold(self.header.len(), usize::max)
     }
+
+    /// How many data series there are: a column each behind the row keys, or the different names in a table of points
+    /// (`series | x | y`). `None` for the boxes of a box plot, whose rows do not tell.
+    pub fn series(&self) -> Option<usize> {
+        let names: Vec<&str> = self.header.iter().map(String::as_str).collect();
+        match names.as_slice() {
+            ["series", "x", "y"] => {
+                Some(self.rows.iter().filter_map(|row| row.first()).collect::<std::collections::HashSet<_>>().len())
+            }
+            [_, "min", "first quartile", "median", "third quartile", "max"] => None,
+            _ => Some(self.width().saturating_sub(1)),
+        }
+    }
+
+    /// Whether a value behind the row keys is a negative number.
+    pub fn has_negative(&self) -> bool {
+        let mut values = self.rows.iter().flat_map(|row| row.iter().skip(1));
+        values.any(|value| value.trim_end_matches('%').trim().parse::<f64>().is_ok_and(|number| number < 0.0))
+    }
 }
 
 fn cell(text: &str) -> String {

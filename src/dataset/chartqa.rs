@@ -148,6 +148,7 @@ fn add(
         taxonomy: None,
         template: None,
         source: Some(source.to_owned()),
+        slices: Default::default(),
     };
     groups.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None, table }, question);
     Ok(())

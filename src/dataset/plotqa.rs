@@ -212,6 +212,7 @@ impl Part<'_> {
             taxonomy: None,
             template: record.template.map(|template| template.0),
             source: None,
+            slices: Default::default(),
         };
         let file = self.images.find(&format!("{image}.png"));
         let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(told), table: None };

@@ -36,8 +36,8 @@ impl QuestionSet {
     }
 
     /// SHA-256, in hex, over everything about the questions that can change an answer, its score or its slice: chart
-    /// id and type, question id, text, gold, answer type, taxonomy, template and source, one JSON array a line, in
-    /// order. The images' content is not in it.
+    /// id and type, question id, text, gold, answer type, taxonomy, template and source (and its slices, where it has any), one JSON array a
+    /// line, in order. The images' content is not in it.
     ///
     /// # Errors
     /// None in practice: plain text always writes as JSON.
@@ -45,10 +45,14 @@ impl QuestionSet {
         let mut hasher = Sha256::new();
         let mut line = Vec::new();
         for (chart, question) in self.iter() {
-            let Question { id, text, gold, answer_type, taxonomy, template, source } = question;
+            let Question { id, text, gold, answer_type, taxonomy, template, source, slices } = question;
             line.clear();
             let fields = (&chart.id, &chart.chart_type, id, text, gold, answer_type, taxonomy, template, source);
             serde_json::to_writer(&mut line, &fields).with_context(|| format!("cannot hash the question `{id}`"))?;
+            // Where there are none the hash is what it was before there could be any.
+            if !slices.is_empty() {
+                serde_json::to_writer(&mut line, slices).with_context(|| format!("cannot hash the question `{id}`"))?;
+            }
             line.push(b'\n');
             hasher.update(&line);
         }

@@ -20,6 +20,7 @@ pub(super) fn ask(mut charts: Vec<ChartQuestions>) -> Vec<ChartQuestions> {
             taxonomy: None,
             template: None,
             source: None,
+            slices: Default::default(),
         }];
     }
     charts

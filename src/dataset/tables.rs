@@ -34,6 +34,7 @@ fn ask_one(mut entry: ChartQuestions) -> Result<ChartQuestions> {
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     });
     Ok(entry)
 }

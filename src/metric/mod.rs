@@ -21,6 +21,7 @@ pub mod python;
 pub mod realcqa;
 pub mod realcqa_corrected;
 mod scores;
+mod sensitivity;
 pub mod study;
 mod summary;
 mod tables;
@@ -34,6 +35,7 @@ use std::fmt;
 use anyhow::Result;
 
 pub use scores::{Metric, Score, Scores};
+pub use sensitivity::{Mistake, Notation, is_right, mistake};
 pub use summary::Summary;
 pub use tables::asks_for_table;
 pub use trace::{Silent, Step, Steps, Trace};

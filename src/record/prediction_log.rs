@@ -1,6 +1,6 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,12 @@ pub struct PredictionRecord {
     pub chart_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The question's template, where the data set has templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// What else is known of the chart and the question, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slices: BTreeMap<String, String>,
     /// As decoded, before any normalisation; `null` when the question failed.
     pub prediction: Option<Prediction>,
     /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
@@ -175,6 +181,8 @@ mod tests {
             taxonomy: None,
             chart_type: None,
             source: None,
+            template: None,
+            slices: Default::default(),
             prediction: error.is_none().then(|| Prediction("4".to_owned())),
             token_ids: vec![1, 2],
             completions: Vec::new(),

@@ -127,6 +127,11 @@ pub struct StoredRun {
 }
 
 impl StoredRun {
+    /// Whether `path` is a run directory.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(MANIFEST).exists()
+    }
+
     /// Reads a run directory.
     ///
     /// # Errors
@@ -144,8 +149,20 @@ impl StoredRun {
         Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest })
     }
 
+    /// The run with one of its adapters.
+    ///
+    /// # Errors
+    /// A run that does not have it.
+    pub fn only(mut self, adapter: &str) -> Result<Self> {
+        self.predictions.retain(|(name, _)| name == adapter);
+        let known: Vec<&str> = self.manifest.adapters.iter().map(|entry| entry.id.as_str()).collect();
+        ensure!(!self.predictions.is_empty(), "{} has no {adapter}: it has {}", self.manifest.name, known.join(", "));
+        self.manifest.adapters.retain(|entry| entry.id == adapter);
+        Ok(self)
+    }
+
     /// The answers of all adapters, one adapter after the other.
-    pub fn records(&self) -> impl Iterator<Item = &PredictionRecord> {
+    pub fn records(&self) -> impl Iterator<Item = &PredictionRecord> + Clone {
         self.predictions.iter().flat_map(|(_, records)| records)
     }
 }

@@ -60,6 +60,7 @@ impl Matrix {
         match format {
             Format::Table => Ok(join(Table::to_terminal)),
             Format::Markdown => Ok(join(Table::to_markdown)),
+            Format::Latex => Ok(join(Table::to_latex)),
             Format::Csv | Format::Jsonl => self.values.render(format),
             Format::Json => {
                 let [values, flips, differences] = tables.map(Table::json_rows);

@@ -1,21 +1,24 @@
-//! Results as tables, for the terminal, Markdown, CSV and JSON: stored runs (the leaderboard, the comparison) and any
+//! Results as tables, for the terminal, Markdown, LaTeX, CSV and JSON: stored runs (the leaderboard, the comparison) and any
 //! answers under every convention (the matrix, every question's scores).
 
 mod compare;
+mod escape;
 mod leaderboard;
 mod matrix;
 mod per_question;
 mod scored;
+mod sensitivity;
 mod slice;
 mod splice;
 pub mod table;
 mod tally;
 
-pub use compare::compare;
-pub use leaderboard::Leaderboard;
+pub use compare::{CompareOptions, Comparison};
+pub use leaderboard::{Leaderboard, Options};
 pub use matrix::{File, Matrix};
 pub use per_question::{explain, per_question, per_question_jsonl};
 pub use scored::{CONFIDENCE, Scored};
-pub use slice::Dimension;
+pub use sensitivity::Sensitivity;
+pub use slice::{Dimension, Key, check_known, too_few};
 pub use splice::splice;
 pub use tally::{Entry, tally};

@@ -34,11 +34,17 @@ impl<'a> Scored<'a> {
         Self { run, adapter, convention, records: records.iter().collect(), scores }
     }
 
-    /// The answers to the questions that `keep` says yes to.
+    /// The same answers under another convention.
     #[must_use]
-    pub fn part(&self, keep: impl Fn(&PredictionRecord) -> bool) -> Self {
-        let kept = self.records.iter().zip(&self.scores).filter(|(record, _)| keep(record));
-        let (records, scores) = kept.map(|(record, scores)| (*record, *scores)).unzip();
+    pub fn under(&self, convention: &'static Convention) -> Self {
+        let scores = self.records.par_iter().map(|record| score(record, convention)).collect();
+        Self { convention, records: self.records.clone(), scores, ..*self }
+    }
+
+    /// Those of the answers at `places`.
+    #[must_use]
+    pub(super) fn at(&self, places: &[usize]) -> Self {
+        let (records, scores) = places.iter().map(|&place| (self.records[place], self.scores[place])).unzip();
         Self { records, scores, ..*self }
     }
 

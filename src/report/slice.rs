@@ -1,38 +1,148 @@
-//! The dimensions a leaderboard is cut along.
+//! The dimensions that results are cut along.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use super::Scored;
 use crate::record::PredictionRecord;
 
+/// Under so many charts or questions a slice says too little: tables mark it.
+const FEWEST: (usize, usize) = (10, 30);
+
 /// A property of a question by which results are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dimension {
     AnswerType,
     Taxonomy,
     ChartType,
     /// The part of the data set a question is from: ChartQA's human and augmented questions.
     Source,
+    Template,
+    /// How many characters the gold answer has.
+    LabelLength,
+    /// What a run recorded under this name: `series`, `negative values`, a column of the user's own data.
+    Named(String),
 }
 
 impl Dimension {
-    pub const ALL: [Self; 4] = [Self::AnswerType, Self::Taxonomy, Self::ChartType, Self::Source];
-
-    /// As headings and columns name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AnswerType => "answer type",
-            Self::Taxonomy => "taxonomy",
-            Self::ChartType => "chart type",
-            Self::Source => "source",
-        }
-    }
+    /// The dimensions of a leaderboard where none is asked for.
+    pub const USUAL: [Self; 4] = [Self::AnswerType, Self::Taxonomy, Self::ChartType, Self::Source];
 
     /// The question's value, if the data set tells it.
-    pub fn value(self, record: &PredictionRecord) -> Option<String> {
+    pub fn value(&self, record: &PredictionRecord) -> Option<String> {
         match self {
             Self::AnswerType => record.answer_type.map(|value| words(&value)),
             Self::Taxonomy => record.taxonomy.map(|value| words(&value)),
             Self::ChartType => record.chart_type.clone(),
             Self::Source => record.source.clone(),
+            Self::Template => record.template.clone(),
+            Self::LabelLength => Some(length(record.gold.text().chars().count()).to_owned()),
+            Self::Named(name) => record.slices.get(name).cloned(),
         }
+    }
+
+    /// The parts of some answers by value, in the values' order; answers without one are in none.
+    pub fn parts<'a>(&self, scored: &Scored<'a>) -> BTreeMap<Key, Scored<'a>> {
+        let mut places: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+        for (place, record) in scored.records.iter().enumerate() {
+            if let Some(value) = self.value(record) {
+                places.entry(Key::new(value)).or_default().push(place);
+            }
+        }
+        places.into_iter().map(|(key, places)| (key, scored.at(&places))).collect()
+    }
+}
+
+/// Refuses dimensions that no question has a value of.
+///
+/// # Errors
+/// Names the first such dimension, and those that there are.
+pub fn check_known<'a>(
+    dimensions: &[Dimension],
+    records: impl Iterator<Item = &'a PredictionRecord> + Clone,
+) -> Result<()> {
+    let has = |dimension: &Dimension| records.clone().any(|record| dimension.value(record).is_some());
+    let Some(unknown) = dimensions.iter().find(|dimension| !has(dimension)) else { return Ok(()) };
+    let named: BTreeSet<&String> = records.clone().flat_map(|record| record.slices.keys()).collect();
+    let named = named.into_iter().map(|name| Dimension::Named(name.clone()));
+    let fixed = Dimension::USUAL.into_iter().chain([Dimension::Template, Dimension::LabelLength]).filter(has);
+    let known: Vec<String> = fixed.chain(named).map(|dimension| dimension.to_string()).collect();
+    bail!("--by: no question has a `{unknown}`; the runs have {}", known.join(", "));
+}
+
+/// Whether these answers are too few to say anything.
+pub fn too_few(scored: &Scored<'_>) -> bool {
+    scored.charts() < FEWEST.0 || scored.records.len() < FEWEST.1
+}
+
+/// As headings and columns name it, and as it is asked for.
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AnswerType => "answer type",
+            Self::Taxonomy => "taxonomy",
+            Self::ChartType => "chart type",
+            Self::Source => "source",
+            Self::Template => "template",
+            Self::LabelLength => "label length",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+impl FromStr for Dimension {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
+        let known = Self::USUAL.into_iter().chain([Self::Template, Self::LabelLength]);
+        Ok(known.into_iter().find(|known| known.to_string() == name).unwrap_or_else(|| Self::Named(name.to_owned())))
+    }
+}
+
+/// A slice's value; numbers come in the order of their size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    number: Option<f64>,
+    text: String,
+}
+
+impl Key {
+    fn new(text: String) -> Self {
+        let digits = text.split(['-', ' ']).next().unwrap_or_default();
+        Self { number: digits.parse().ok().filter(|number: &f64| number.is_finite()), text }
+    }
+
+    /// The value as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let number = |key: &Self| key.number.unwrap_or(f64::INFINITY);
+        number(self).total_cmp(&number(other)).then_with(|| self.text.cmp(&other.text))
+    }
+}
+
+fn length(characters: usize) -> &'static str {
+    match characters {
+        0..=4 => "0-4 characters",
+        5..=9 => "5-9 characters",
+        10..=19 => "10-19 characters",
+        20..=39 => "20-39 characters",
+        _ => "40 characters and more",
     }
 }
 
@@ -40,4 +150,29 @@ impl Dimension {
 fn words<T: serde::Serialize>(value: &T) -> String {
     let name = serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned));
     name.unwrap_or_default().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dimensions_are_asked_for_as_they_are_called() {
+        for name in ["answer type", "template", "label length", "series", "journal"] {
+            assert_eq!(name.parse::<Dimension>().unwrap().to_string(), name);
+        }
+        assert_eq!("chart type".parse(), Ok(Dimension::ChartType));
+        assert_eq!("series".parse(), Ok(Dimension::Named("series".to_owned())));
+    }
+
+    #[test]
+    fn numbers_come_by_size() {
+        let mut keys: Vec<Key> =
+            ["line", "10", "9", length(25), length(7), "bar"].map(|key| Key::new(key.to_owned())).into();
+        keys.sort();
+        assert_eq!(
+            keys.iter().map(Key::as_str).collect::<Vec<_>>(),
+            ["5-9 characters", "9", "10", "20-39 characters", "bar", "line"]
+        );
+    }
 }

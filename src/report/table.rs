@@ -1,4 +1,4 @@
-//! One table, five forms: for people (terminal, Markdown) numbers are rounded as the table asks, for programs (CSV,
+//! One table, six forms: for people (terminal, Markdown, LaTeX) numbers are rounded as the table asks, for programs (CSV,
 //! JSON, JSON lines) they are whole.
 
 use anyhow::{Context, Result};
@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
+
+use super::escape;
+use crate::stats::Interval;
 
 /// The forms a table can be printed in: the `--format` of every command with a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +18,8 @@ pub enum Format {
     Table,
     Json,
     Markdown,
+    /// A `tabular` with the rules of the package booktabs.
+    Latex,
     Csv,
     /// JSON lines: one object a row.
     Jsonl,
@@ -29,22 +34,35 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// A column's heading and side.
+/// A column's heading, side and kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
     pub align: Align,
+    /// Of [`Cell::Estimate`]s: programs get two more columns, `NAME low` and `NAME high`.
+    estimates: bool,
 }
 
 impl Column {
     /// A column of words.
     pub fn left(name: impl Into<String>) -> Self {
-        Self { name: name.into(), align: Align::Left }
+        Self { name: name.into(), align: Align::Left, estimates: false }
     }
 
     /// A column of numbers.
     pub fn right(name: impl Into<String>) -> Self {
-        Self { name: name.into(), align: Align::Right }
+        Self { name: name.into(), align: Align::Right, estimates: false }
+    }
+
+    /// A column of numbers with intervals.
+    pub fn estimates(name: impl Into<String>) -> Self {
+        Self { name: name.into(), align: Align::Right, estimates: true }
+    }
+
+    /// The columns that programs get for it.
+    fn program_names(&self) -> impl Iterator<Item = String> {
+        let ends = self.estimates.then(|| ["low", "high"].map(|end| format!("{} {end}", self.name)));
+        std::iter::once(self.name.clone()).chain(ends.into_iter().flatten())
     }
 }
 
@@ -62,6 +80,10 @@ pub enum Cell {
     Integer(i64),
     /// A value, and the digits after the point that people see of it. One that is not finite shows as missing.
     Decimal(f64, usize),
+    /// A value with its interval where it has one, and the digits after the point that people see of the three.
+    Estimate(f64, Option<Interval>, usize),
+    /// A probability: four digits after the point, and none under 0.0001.
+    Probability(f64),
     /// No value here: `-`, an empty CSV field, JSON's null.
     Missing,
 }
@@ -77,22 +99,39 @@ impl Cell {
         i64::try_from(count).map_or(Self::Missing, Self::Integer)
     }
 
-    /// As people read it, control characters escaped so that no text breaks the table.
+    /// As people read it, with what would break or disguise a table made visible.
     fn shown(&self) -> String {
         match self {
-            Self::Text(text) => text.chars().map(escaped).collect(),
+            Self::Text(text) => escape::visible(text),
             Self::Integer(number) => number.to_string(),
             Self::Decimal(number, digits) if number.is_finite() => format!("{number:.digits$}"),
-            Self::Decimal(..) | Self::Missing => "-".to_owned(),
+            Self::Estimate(number, Some(Interval { low, high }), digits) if number.is_finite() => {
+                format!("{number:.digits$} ({low:.digits$} to {high:.digits$})")
+            }
+            Self::Estimate(number, None, digits) if number.is_finite() => format!("{number:.digits$}"),
+            Self::Probability(p) if *p < 0.0001 => "<0.0001".to_owned(),
+            Self::Probability(p) if p.is_finite() => format!("{p:.4}"),
+            Self::Decimal(..) | Self::Estimate(..) | Self::Probability(_) | Self::Missing => "-".to_owned(),
+        }
+    }
+
+    /// As programs read it: the value, and of an estimate the ends of its interval.
+    fn parts(&self) -> [Self; 3] {
+        let plain = |number: f64| Self::Decimal(number, 0);
+        match self {
+            Self::Estimate(number, None, _) => [plain(*number), Self::Missing, Self::Missing],
+            Self::Estimate(number, Some(interval), _) => [*number, interval.low, interval.high].map(plain),
+            Self::Probability(p) => [plain(*p), Self::Missing, Self::Missing],
+            other => [other.clone(), Self::Missing, Self::Missing],
         }
     }
 
     fn csv_field(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Text(text) => escape::csv(text),
             Self::Integer(number) => number.to_string(),
             Self::Decimal(number, _) if number.is_finite() => number.to_string(),
-            Self::Decimal(..) | Self::Missing => String::new(),
+            _ => String::new(),
         }
     }
 
@@ -101,13 +140,9 @@ impl Cell {
             Self::Text(text) => Value::from(text.as_str()),
             Self::Integer(number) => Value::from(*number),
             Self::Decimal(number, _) => Value::from(*number),
-            Self::Missing => Value::Null,
+            _ => Value::Null,
         }
     }
-}
-
-fn escaped(c: char) -> String {
-    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
 }
 
 impl Table {
@@ -120,6 +155,7 @@ impl Table {
             Format::Table => Ok(self.to_terminal()),
             Format::Json => self.to_json(),
             Format::Markdown => Ok(self.to_markdown()),
+            Format::Latex => Ok(self.to_latex()),
             Format::Csv => self.to_csv(),
             Format::Jsonl => self.to_jsonl(),
         }
@@ -147,18 +183,32 @@ impl Table {
     /// A GitHub-flavoured Markdown table, its title a paragraph above.
     pub fn to_markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let escape = |text: String| text.replace('\\', "\\\\").replace('|', "\\|");
         let rule = |column: &Column| match column.align {
             Align::Left => ":--".to_owned(),
             Align::Right => "--:".to_owned(),
         };
-        let mut text = self.title_line("\n\n");
-        text += &line(self.columns.iter().map(|column| escape(column.name.clone())).collect());
+        let mut text = escape::markdown(&self.title_line("\n\n"));
+        text += &line(self.columns.iter().map(|column| escape::markdown(&column.name)).collect());
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
-            text += &line(self.cells(row).map(|cell| escape(cell.shown())).collect());
+            text += &line(self.cells(row).map(|cell| escape::markdown(&cell.shown())).collect());
         }
         text
+    }
+
+    /// A LaTeX `tabular` for the package booktabs, its title a comment above.
+    pub fn to_latex(&self) -> String {
+        let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
+        let sides: String =
+            self.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
+        let title = if self.title.is_empty() { String::new() } else { format!("% {}\n", escape::visible(&self.title)) };
+        let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
+        text += &line(self.columns.iter().map(|column| escape::latex(&column.name)).collect());
+        text += "\\midrule\n";
+        for row in &self.rows {
+            text += &line(self.cells(row).map(|cell| escape::latex(&cell.shown())).collect());
+        }
+        text + "\\bottomrule\n\\end{tabular}\n"
     }
 
     /// Comma-separated values under a line of column names, without the title.
@@ -167,9 +217,9 @@ impl Table {
     /// See [`Table::render`].
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().map(|column| column.name.as_str()))?;
+        writer.write_record(self.columns.iter().flat_map(Column::program_names))?;
         for row in &self.rows {
-            writer.write_record(self.cells(row).map(Cell::csv_field))?;
+            writer.write_record(self.program_cells(row).map(|(_, cell)| cell.csv_field()))?;
         }
         let bytes = writer.into_inner().context("cannot finish the CSV table")?;
         Ok(String::from_utf8(bytes)?)
@@ -194,8 +244,8 @@ impl Table {
     /// One object a row, keyed by the column names in order.
     pub(super) fn json_rows(&self) -> Vec<Value> {
         let object = |row: &Vec<Cell>| {
-            let names = self.columns.iter().map(|column| column.name.clone());
-            Value::Object(names.zip(self.cells(row).map(Cell::json_value)).collect::<Map<_, _>>())
+            let fields = self.program_cells(row).map(|(name, cell)| (name, cell.json_value()));
+            Value::Object(fields.collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()
     }
@@ -203,6 +253,11 @@ impl Table {
     /// A row's cells, exactly one a column.
     fn cells<'a>(&self, row: &'a [Cell]) -> impl Iterator<Item = &'a Cell> {
         row.iter().chain(std::iter::repeat(&Cell::Missing)).take(self.columns.len())
+    }
+
+    /// A row's fields as programs get them, each under its name.
+    fn program_cells(&self, row: &[Cell]) -> impl Iterator<Item = (String, Cell)> {
+        self.columns.iter().zip(self.cells(row)).flat_map(|(column, cell)| column.program_names().zip(cell.parts()))
     }
 
     fn title_line(&self, end: &str) -> String {
@@ -215,23 +270,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_table_in_five_forms() {
+    fn one_table_in_six_forms() {
         let table = Table {
             title: "Two files".to_owned(),
-            columns: vec![Column::left("file"), Column::right("questions"), Column::right("EM")],
+            columns: vec![
+                Column::left("file"),
+                Column::right("questions"),
+                Column::right("EM"),
+                Column::estimates("gain"),
+                Column::right("p"),
+            ],
             rows: vec![
-                vec![Cell::text("a|b, \"c\".csv"), Cell::count(4240), Cell::Decimal(100.0 * 2.0 / 3.0, 3)],
+                vec![
+                    Cell::text("a|b, \"c\".csv"),
+                    Cell::count(4240),
+                    Cell::Decimal(100.0 * 2.0 / 3.0, 3),
+                    Cell::Estimate(-1.25, Some(Interval { low: -2.0, high: 0.5 }), 1),
+                    Cell::Probability(1e-9),
+                ],
+                vec![
+                    Cell::text("=1+1"),
+                    Cell::count(0),
+                    Cell::Missing,
+                    Cell::Estimate(0.5, None, 1),
+                    Cell::Probability(0.25),
+                ],
                 vec![Cell::text("two\nlines\u{1b}[31m 図表"), Cell::Missing, Cell::Decimal(f64::NAN, 3)],
                 vec![Cell::text("short")],
             ],
         };
-        let forms = [Format::Table, Format::Markdown, Format::Csv, Format::Json, Format::Jsonl];
+        let forms = [Format::Table, Format::Markdown, Format::Latex, Format::Csv, Format::Json, Format::Jsonl];
         let text = forms.map(|format| format!("{format:?}\n{}", table.render(format).unwrap())).join("\n");
         insta::with_settings!({
             snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => true,
         }, {
-            insta::assert_snapshot!("one_table_in_five_forms", text);
+            insta::assert_snapshot!("one_table_in_six_forms", text);
         });
     }
 }

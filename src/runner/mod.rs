@@ -4,6 +4,7 @@
 mod events;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -43,13 +44,13 @@ pub fn answer_all(
     let id = adapter.identity().id.clone();
     let work = batches(set, log.records(), batch)?;
     observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: log.records().len() });
-    let mut stopped = None;
+    let (mut known, mut stopped) = (Known::default(), None);
     for charts in work {
         let started = Instant::now();
         let answers = adapter.answer(&charts);
         let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
-        let records = records(&charts, answers, latency_ms, &mut stopped)?;
+        let records = records(&charts, answers, latency_ms, &mut known, &mut stopped)?;
         observe(Event::Answered { questions: records.len() });
         log.append(records)?;
         if stopped.is_some() {
@@ -73,6 +74,7 @@ fn records(
     charts: &[ChartQuestions],
     answers: Vec<Vec<Result<Answer, Failure>>>,
     latency_ms: f64,
+    known: &mut Known,
     stopped: &mut Option<anyhow::Error>,
 ) -> Result<Vec<PredictionRecord>> {
     ensure!(
@@ -86,8 +88,10 @@ fn records(
     let mut records = Vec::new();
     for (chart, question, answer) in pairs {
         match answer {
-            Ok(answer) => records.push(record(chart, question, Ok(answer), latency_ms)),
-            Err(Failure::Question(error)) => records.push(record(chart, question, Err(error), latency_ms)),
+            Ok(answer) => records.push(record((chart, known.slices(chart)), question, Ok(answer), latency_ms)),
+            Err(Failure::Question(error)) => {
+                records.push(record((chart, known.slices(chart)), question, Err(error), latency_ms))
+            }
             Err(Failure::Adapter(error)) => {
                 stopped.get_or_insert(error);
             }
@@ -96,7 +100,23 @@ fn records(
     Ok(records)
 }
 
-fn record(chart: &Chart, question: &Question, answer: Result<Answer>, latency_ms: f64) -> PredictionRecord {
+/// What the data of the chart last answered about tell of it: read once for all its questions.
+#[derive(Default)]
+struct Known(Option<(String, BTreeMap<String, String>)>);
+
+impl Known {
+    fn slices(&mut self, chart: &Chart) -> &BTreeMap<String, String> {
+        let last = self.0.take().filter(|(id, _)| *id == chart.id);
+        &self.0.insert(last.unwrap_or_else(|| (chart.id.clone(), chart.slices()))).1
+    }
+}
+
+fn record(
+    (chart, slices): (&Chart, &BTreeMap<String, String>),
+    question: &Question,
+    answer: Result<Answer>,
+    latency_ms: f64,
+) -> PredictionRecord {
     let (answer, error) = match answer {
         Ok(answer) => (Some(answer), None),
         Err(error) => (None, Some(format!("{error:#}"))),
@@ -112,6 +132,8 @@ fn record(chart: &Chart, question: &Question, answer: Result<Answer>, latency_ms
         taxonomy: question.taxonomy,
         chart_type: chart.chart_type.clone(),
         source: question.source.clone(),
+        template: question.template.clone(),
+        slices: slices.clone().into_iter().chain(question.slices.clone()).collect(),
         prediction,
         token_ids,
         completions,

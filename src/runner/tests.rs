@@ -50,6 +50,7 @@ fn set(charts: &[&[&str]]) -> QuestionSet {
                     taxonomy: None,
                     template: None,
                     source: None,
+                    slices: Default::default(),
                 }
             })
             .collect(),

@@ -58,6 +58,7 @@ fn question(id: &str, text: &str, answer_type: Option<AnswerType>) -> Question {
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     }
 }
 

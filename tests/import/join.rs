@@ -135,6 +135,7 @@ fn benchmark_question(id: &str) -> Question {
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     }
 }
 

@@ -101,6 +101,7 @@ fn request(chart: &Chart) -> ChartQuestions {
         taxonomy: None,
         template: None,
         source: None,
+        slices: Default::default(),
     };
     ChartQuestions { chart: chart.clone(), questions: vec![question] }
 }

@@ -2,7 +2,7 @@
 //!
 //! Fields: `image` (a path, relative to the file), `question`, `answer`; and where wanted `id` (else the number of the
 //! record, from 1), `answer_type`, `chart_type`, `taxonomy`, `template`, `source`, and `split` (`train` or `test`; else
-//! `test`). A CSV has them in its first row, and an empty cell of the latter ones is an absent one. Answers are text;
+//! `test`). More columns to cut results along are fields of an object `slices`, in a CSV columns `slices.NAME`. A CSV has them in its first row, and an empty cell of the latter ones is an absent one. Answers are text;
 //! in JSONL they may also be numbers, `true`, `false` or lists. Other fields are refused: they would be misspelt ones.
 //! The chart's id is its `image` as written.
 
@@ -110,6 +110,7 @@ impl Gathered {
             taxonomy: row.taxonomy.as_deref().map(fields::taxonomy).transpose().context("taxonomy")?,
             template: row.template,
             source: row.source,
+            slices: row.slices,
         };
         let image = self.image(&row.image)?;
         if row_split != split {

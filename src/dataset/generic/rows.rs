@@ -1,6 +1,6 @@
 //! The records of a question file, from JSONL or CSV to one [`Row`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -26,6 +26,7 @@ pub(super) struct Row {
     pub(super) template: Option<String>,
     pub(super) source: Option<String>,
     pub(super) split: Option<String>,
+    pub(super) slices: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +43,8 @@ struct JsonRow<'a> {
     template: Option<Label>,
     source: Option<String>,
     split: Option<String>,
+    #[serde(default)]
+    slices: BTreeMap<String, Label>,
 }
 
 /// One JSON object a line; empty lines are let be.
@@ -64,6 +67,7 @@ fn json_row(line: usize, text: &str) -> Result<Row> {
         template: row.template.map(|id| id.0),
         source: row.source,
         split: row.split,
+        slices: row.slices.into_iter().map(|(name, value)| (name, value.0)).collect(),
     })
 }
 
@@ -73,8 +77,8 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
     let header = reader.headers()?.clone();
     let mut columns: HashMap<&str, usize> = HashMap::new();
     for (column, name) in header.iter().enumerate() {
-        if !FIELDS.contains(&name) {
-            bail!("line 1: unknown field `{name}`; the fields are {}", FIELDS.join(", "));
+        if !FIELDS.contains(&name) && slice_name(name).is_none() {
+            bail!("line 1: unknown field `{name}`; the fields are {}, and `slices.NAME`", FIELDS.join(", "));
         }
         if columns.insert(name, column).is_some() {
             bail!("line 1: two columns are called `{name}`");
@@ -101,9 +105,18 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
             template: optional("template"),
             source: optional("source"),
             split: optional("split"),
+            slices: columns
+                .keys()
+                .filter_map(|column| Some((slice_name(column)?.to_owned(), optional(column)?)))
+                .collect(),
         });
     }
     Ok(rows)
+}
+
+/// NAME of a column `slices.NAME`.
+fn slice_name(column: &str) -> Option<&str> {
+    column.strip_prefix("slices.").filter(|name| !name.is_empty())
 }
 
 fn csv_fault(error: csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {

@@ -62,5 +62,6 @@ fn question(chart: &str, index: usize, record: Record<'_>) -> Result<Question> {
         taxonomy: taxonomy.with_context(|| format!("[{index}].taxonomy id"))?,
         template: record.template.map(|id| id.0),
         source: None,
+        slices: Default::default(),
     })
 }

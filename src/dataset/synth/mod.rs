@@ -139,6 +139,7 @@ impl Planned {
             taxonomy: Some(asked.template.taxonomy()),
             template: Some(asked.template.qid.to_owned()),
             source: None,
+            slices: Default::default(),
         };
         ChartQuestions { chart, questions: ids.into_iter().zip(self.asked).map(question).collect() }
     }

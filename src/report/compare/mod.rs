@@ -1,0 +1,250 @@
+//! Two runs side by side: what changed, and whether it is more than chance.
+
+mod conclusion;
+mod pair;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use self::pair::Pair;
+use super::table::{Cell, Column, Format, Table};
+use super::{Dimension, Scored, too_few};
+use crate::metric::{Convention, Metric};
+use crate::record::StoredRun;
+use crate::stats::{Bootstrap, holm};
+
+/// The version of the JSON form.
+const FORMAT_VERSION: u32 = 1;
+
+/// What of two runs is compared.
+#[derive(Clone, Debug)]
+pub struct CompareOptions {
+    /// A table along each.
+    pub slices: Vec<Dimension>,
+    /// Whether the questions that changed are listed.
+    pub questions: bool,
+    /// Of the differences.
+    pub bootstrap: Bootstrap,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        Self { slices: Vec::new(), questions: false, bootstrap: Bootstrap { draws: 10_000, seed: 0 } }
+    }
+}
+
+/// The comparison of two runs: every adapter that both hold, or the one that was named for each.
+pub struct Comparison {
+    overall: Table,
+    conclusions: Vec<String>,
+    slices: Vec<Table>,
+    questions: Option<Table>,
+}
+
+impl Comparison {
+    /// Compares `before` with `after`. A run that holds one adapter, cut down to it ([`StoredRun::only`]), is compared with
+    /// another such run whatever the two are called.
+    ///
+    /// *Fixed* counts the questions that score higher in the second run, *broken* those that score lower.
+    ///
+    /// # Errors
+    /// Runs on different questions, runs without a common adapter, or an adapter that has not answered every question
+    /// in one of them.
+    pub fn new(
+        before: &StoredRun,
+        after: &StoredRun,
+        convention: &'static Convention,
+        options: &CompareOptions,
+    ) -> Result<Self> {
+        let (a, b) = (&before.manifest, &after.manifest);
+        ensure!(
+            a.benchmark.hash == b.benchmark.hash,
+            "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
+            a.name,
+            b.name,
+            a.benchmark.questions,
+            a.benchmark.name,
+            b.benchmark.questions,
+            b.benchmark.name
+        );
+        let pairs = pairs(before, after, convention)?;
+        let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.bootstrap)).collect();
+        let p: Vec<f64> = tested.iter().map(|one| one.p).collect();
+        let corrected = holm(&p);
+        let names = column_names(&a.name, &b.name);
+        let rows = tested.iter().zip(&corrected).map(|(one, holm)| one.cells(*holm));
+        let first = convention.metrics.first();
+        let told = tested.iter().zip(&corrected).filter(|(one, _)| Some(&one.metric) == first);
+        let conclusions = told.map(|(one, holm)| conclusion::of(one, *holm, tested.len(), &names)).collect();
+        let sliced = options.slices.iter().map(|slice| slice_table(slice, &pairs, &names, &options.bootstrap));
+        let overall = Table { title: String::new(), columns: columns(&names, true), rows: rows.collect() };
+        let slices = sliced.filter(|table| !table.rows.is_empty()).collect();
+        Ok(Self { overall, conclusions, slices, questions: options.questions.then(|| changed(&pairs, &names)) })
+    }
+
+    /// The comparison in `format`: for people the tables with their conclusions, in JSON an object of all of them, in CSV
+    /// and JSON lines the overall table alone.
+    ///
+    /// # Errors
+    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    pub fn render(&self, format: Format) -> Result<String> {
+        match format {
+            Format::Table => Ok(self.join(Table::to_terminal, "")),
+            Format::Markdown => Ok(self.join(Table::to_markdown, "- ")),
+            Format::Latex => Ok(self.join(Table::to_latex, "% ")),
+            Format::Csv | Format::Jsonl => self.overall.render(format),
+            Format::Json => {
+                let slices: Vec<_> =
+                    self.slices.iter().map(|table| json!({"title": table.title, "rows": table.json_rows()})).collect();
+                let object = json!({
+                    "format": FORMAT_VERSION,
+                    "rows": self.overall.json_rows(),
+                    "conclusions": self.conclusions,
+                    "slices": slices,
+                    "questions": self.questions.as_ref().map(Table::json_rows),
+                });
+                Ok(serde_json::to_string_pretty(&object)? + "\n")
+            }
+        }
+    }
+
+    fn join(&self, render: fn(&Table) -> String, bullet: &str) -> String {
+        let conclusions: String = self.conclusions.iter().map(|line| format!("{bullet}{line}\n")).collect();
+        let tables = self.slices.iter().chain(&self.questions).map(render);
+        [render(&self.overall), conclusions].into_iter().chain(tables).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The answers of every adapter that both runs hold, question by question.
+fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static Convention) -> Result<Vec<Pair<'a>>> {
+    let alone = before.predictions.len() == 1 && after.predictions.len() == 1;
+    let mut pairs = Vec::new();
+    for (adapter, records) in &before.predictions {
+        let other = after.predictions.iter().find(|(other, _)| alone || other == adapter);
+        let Some((other, others)) = other else { continue };
+        for (run, name, answered) in [(before, adapter, records.len()), (after, other, others.len())] {
+            let asked = run.manifest.benchmark.questions;
+            let run = &run.manifest.name;
+            ensure!(answered == asked, "{name} in {run} answered {answered} of {asked}: finish that run first");
+        }
+        let scored = |run: &'a StoredRun, adapter: &'a str, records| {
+            Scored::new(&run.manifest.name, adapter, records, convention)
+        };
+        pairs.push(Pair::new(&scored(before, adapter, records), &scored(after, other, others)));
+    }
+    ensure!(
+        !pairs.is_empty(),
+        "{} and {} have no adapter in common ({}; {}): name one of each, as RUN/ADAPTER",
+        before.manifest.name,
+        after.manifest.name,
+        names(before),
+        names(after)
+    );
+    Ok(pairs)
+}
+
+fn names(run: &StoredRun) -> String {
+    run.predictions.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What the columns of the two runs are called. Runs of one name, from different folders, still need different ones.
+fn column_names(before: &str, after: &str) -> [String; 2] {
+    if before == after {
+        [format!("{before} (A)"), format!("{after} (B)")]
+    } else {
+        [before.to_owned(), after.to_owned()]
+    }
+}
+
+/// One metric of one adapter, with its tests.
+struct Tested<'a> {
+    pair: &'a Pair<'a>,
+    metric: Metric,
+    change: pair::Change,
+    /// Of the bootstrap over charts.
+    p: f64,
+}
+
+fn tested<'a>(pair: &'a Pair<'a>, bootstrap: &Bootstrap) -> Vec<Tested<'a>> {
+    let changes = pair.changes(bootstrap);
+    changes.into_iter().map(|(metric, change)| Tested { pair, metric, p: change.p, change }).collect()
+}
+
+impl Tested<'_> {
+    fn cells(&self, holm: f64) -> Vec<Cell> {
+        let p = [
+            Cell::Probability(self.p),
+            Cell::Probability(holm),
+            self.change.mcnemar.map_or(Cell::Missing, Cell::Probability),
+            self.change.detectable.map_or(Cell::Missing, |points| Cell::Decimal(points, 2)),
+        ];
+        cells(self.pair, self.metric, &self.change).into_iter().chain(p).collect()
+    }
+}
+
+fn columns([before, after]: &[String; 2], tests: bool) -> Vec<Column> {
+    let words = ["adapter", "metric"].map(Column::left);
+    let values = [Column::right(before), Column::right(after), Column::estimates("difference")];
+    let counts = ["fixed", "broken"].map(Column::right);
+    let tests = tests.then(|| ["p", "p (Holm)", "p (McNemar)", "detectable"].map(Column::right));
+    words.into_iter().chain(values).chain(counts).chain(tests.into_iter().flatten()).collect()
+}
+
+fn cells(pair: &Pair<'_>, metric: Metric, change: &pair::Change) -> Vec<Cell> {
+    let decimal = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Decimal(value, 2));
+    vec![
+        Cell::text(&pair.adapter),
+        Cell::text(metric.name()),
+        decimal(change.before),
+        decimal(change.after),
+        change.difference().map_or(Cell::Missing, |value| Cell::Estimate(value, change.interval, 2)),
+        Cell::count(change.fixed),
+        Cell::count(change.broken),
+    ]
+}
+
+/// A row for each value of the dimension and each adapter: the convention's first metric.
+fn slice_table(slice: &Dimension, pairs: &[Pair<'_>], names: &[String; 2], bootstrap: &Bootstrap) -> Table {
+    let mut rows = Vec::new();
+    for pair in pairs {
+        for (key, part) in pair.parts(slice) {
+            let few = if too_few(&part.before) { " (few)" } else { "" };
+            let value = Cell::Text(format!("{}{few}", key.as_str()));
+            let questions = Cell::count(part.before.records.len());
+            let changes = part.changes(bootstrap).into_iter().take(1);
+            rows.extend(changes.map(|(metric, change)| {
+                [value.clone(), questions.clone()].into_iter().chain(cells(&part, metric, &change)).collect()
+            }));
+        }
+    }
+    let own = [Column::left(slice.to_string()), Column::right("questions")];
+    Table { title: format!("By {slice}"), columns: own.into_iter().chain(columns(names, false)).collect(), rows }
+}
+
+/// The questions whose score by the convention's first metric changed, fixed ones first.
+fn changed(pairs: &[Pair<'_>], [before, after]: &[String; 2]) -> Table {
+    let mut rows = Vec::new();
+    for pair in pairs {
+        let Some(&metric) = pair.before.convention.metrics.first() else { continue };
+        for (word, higher) in [("fixed", true), ("broken", false)] {
+            let places = pair.changed(metric).filter(|(_, rose)| *rose == higher).map(|(place, _)| place);
+            rows.extend(places.map(|place| {
+                let (old, new) = (pair.before.records[place], pair.after.records[place]);
+                let answer = |record: &crate::record::PredictionRecord| {
+                    record.prediction.as_ref().map_or(Cell::Missing, |prediction| Cell::text(&prediction.0))
+                };
+                vec![
+                    Cell::text(&pair.adapter),
+                    Cell::text(word),
+                    Cell::text(&old.id),
+                    Cell::text(&old.question),
+                    Cell::text(old.gold.text()),
+                    answer(old),
+                    answer(new),
+                ]
+            }));
+        }
+    }
+    let columns = ["adapter", "change", "question", "text", "gold", before, after].map(Column::left).into();
+    Table { title: "Questions that changed".to_owned(), columns, rows }
+}

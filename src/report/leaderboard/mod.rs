@@ -1,0 +1,242 @@
+//! The leaderboard: one board a question set, a row an adapter, overall and along each [`Dimension`].
+
+mod published;
+mod row;
+mod seeds;
+mod settings;
+
+use anyhow::Result;
+use serde_json::json;
+
+use self::row::{Row, columns};
+use super::table::{Cell, Column, Format, Table};
+use super::{CONFIDENCE, Dimension, Scored, escape};
+use crate::config::Published;
+use crate::metric::Convention;
+use crate::record::{BenchmarkEntry, StoredRun};
+use crate::stats::Bootstrap;
+
+/// The version of the JSON form.
+const FORMAT_VERSION: u32 = 1;
+
+/// What of the runs a leaderboard shows.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A table along each; none for the overall tables alone.
+    pub slices: Vec<Dimension>,
+    /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
+    /// is byte for byte that of an unbroken one.
+    pub speed: bool,
+    /// What each adapter answered with, below the overall table.
+    pub settings: bool,
+    /// Of the intervals.
+    pub bootstrap: Bootstrap,
+    /// What others published, by benchmark.
+    pub published: Vec<(String, Vec<Published>)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            slices: Dimension::USUAL.into(),
+            speed: true,
+            settings: false,
+            bootstrap: Bootstrap { draws: 1000, seed: 0 },
+            published: Vec::new(),
+        }
+    }
+}
+
+/// A leaderboard over any number of runs; runs on different questions stand in boards of their own.
+pub struct Leaderboard {
+    convention: &'static Convention,
+    boards: Vec<Board>,
+    options: Options,
+}
+
+/// The rows that answered one question set.
+struct Board {
+    benchmark: BenchmarkEntry,
+    overall: Vec<Row>,
+    /// Per dimension that the data set knows.
+    slices: Vec<(Dimension, Vec<Row>)>,
+    /// What stands below the overall table: adapters over several seeds, published results.
+    more: Vec<Table>,
+    settings: Vec<String>,
+}
+
+impl Leaderboard {
+    /// Scores stored predictions under one convention.
+    pub fn new(runs: &[StoredRun], convention: &'static Convention, options: Options) -> Self {
+        let mut sets: Vec<Vec<&StoredRun>> = Vec::new();
+        for run in runs {
+            let hash = |run: &StoredRun| run.manifest.benchmark.hash.clone();
+            match sets.iter_mut().find(|set| hash(set[0]) == hash(run)) {
+                Some(set) => set.push(run),
+                None => sets.push(vec![run]),
+            }
+        }
+        let boards = sets.iter().map(|runs| Board::new(runs, convention, &options)).collect();
+        Self { convention, boards, options }
+    }
+
+    /// The same without the speed column ([`Options::speed`]).
+    #[must_use]
+    pub fn without_speed(mut self) -> Self {
+        self.options.speed = false;
+        self
+    }
+
+    /// The leaderboard in `format`: for people a table for each slicing under a heading for each question set, for
+    /// programs (CSV, JSON) all rows of all tables as one flat table.
+    ///
+    /// # Errors
+    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    pub fn render(&self, format: Format) -> Result<String> {
+        let visible = |text: &str| escape::visible(text);
+        let markdown = |text: &str| escape::markdown(&escape::visible(text));
+        match format {
+            Format::Table => Ok(self.join(["", "  "], visible, Table::to_terminal)),
+            Format::Markdown => Ok(self.join(["### ", "- "], markdown, Table::to_markdown)),
+            Format::Latex => Ok(self.join(["% ", "% "], visible, Table::to_latex)),
+            Format::Csv | Format::Jsonl => self.flat().render(format),
+            Format::Json => {
+                let object = json!({"format": FORMAT_VERSION, "rows": self.flat().json_rows()});
+                Ok(serde_json::to_string_pretty(&object)? + "\n")
+            }
+        }
+    }
+
+    /// Each board with its heading, text and tables. `[heading, line]` is what such a line of text begins with.
+    fn join(&self, [heading, line]: [&str; 2], text: fn(&str) -> String, table: fn(&Table) -> String) -> String {
+        let boards = self.boards.iter().map(|board| {
+            let mut parts = vec![table(&board.overall_table(self.convention, self.options.speed))];
+            parts.extend(board.more.iter().map(table));
+            if self.options.settings && !board.settings.is_empty() {
+                parts.push(board.settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
+            }
+            parts.extend(board.slice_tables(self.convention).iter().map(table));
+            // Of LaTeX a comment, of the others a paragraph.
+            let before = if heading == line { line } else { "" };
+            format!(
+                "{heading}{}\n\n{before}{}\n\n{}",
+                text(&board.benchmark.title),
+                self.caption(board),
+                parts.join("\n")
+            )
+        });
+        boards.collect::<Vec<_>>().join("\n")
+    }
+
+    fn caption(&self, board: &Board) -> String {
+        let BenchmarkEntry { questions, charts, hash, .. } = &board.benchmark;
+        let Bootstrap { draws, seed } = self.options.bootstrap;
+        format!(
+            "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
+             question scores 0. In parentheses {:.0} % intervals, from {draws} draws of charts (seed {seed}); distinct is the \
+             part of the answers that are different texts, in %.",
+            hash.get(..12).unwrap_or(hash),
+            self.convention.name,
+            100.0 * CONFIDENCE,
+        )
+    }
+
+    fn flat(&self) -> Table {
+        let own = ["benchmark", "question_set", "convention", "slice", "value"].map(Column::left);
+        let (convention, speed) = (self.convention, self.options.speed);
+        let rows = self.boards.iter().flat_map(|board| {
+            let overall = board.overall.iter().map(|row| ("overall".to_owned(), row));
+            let sliced = board.slices.iter().flat_map(|(slice, rows)| rows.iter().map(|row| (slice.to_string(), row)));
+            overall.chain(sliced).map(|(slice, row)| {
+                let own = [
+                    Cell::text(&board.benchmark.name),
+                    Cell::text(&board.benchmark.hash),
+                    Cell::text(convention.name),
+                    Cell::text(slice),
+                    row.slice.as_ref().map_or(Cell::Missing, Cell::text),
+                ];
+                own.into_iter().chain(row.cells(true, speed)).collect()
+            })
+        });
+        let columns = own.into_iter().chain(columns(convention, true, speed)).collect();
+        Table { title: String::new(), rows: rows.collect(), columns }
+    }
+}
+
+impl Board {
+    fn new(runs: &[&StoredRun], convention: &'static Convention, options: &Options) -> Self {
+        let benchmark = runs[0].manifest.benchmark.clone();
+        let mut overall = Vec::new();
+        let mut slices: Vec<(Dimension, Vec<Row>)> =
+            options.slices.iter().map(|slice| (slice.clone(), Vec::new())).collect();
+        let mut answers = Vec::new();
+        for run in runs {
+            for (adapter, records) in &run.predictions {
+                let scored = Scored::new(&run.manifest.name, adapter, records, convention);
+                let partial = records.len() < benchmark.questions;
+                overall.extend(Row::new(None, &scored, partial, &options.bootstrap));
+                for (dimension, rows) in &mut slices {
+                    for (key, part) in dimension.parts(&scored) {
+                        rows.extend(Row::new(Some(key.as_str().to_owned()), &part, partial, &options.bootstrap));
+                    }
+                }
+                answers.push(scored);
+            }
+        }
+        sort(&mut overall);
+        slices.retain(|(_, rows)| !rows.is_empty());
+        slices.iter_mut().for_each(|(_, rows)| by_slice(rows));
+        let published = options.published.iter().find(|(name, _)| *name == benchmark.name);
+        let more = [
+            seeds::table(runs, &answers, convention),
+            published.and_then(|(_, results)| published::table(results, &answers)),
+        ];
+        let settings = settings::lines(runs);
+        Self { benchmark, overall, slices, more: more.into_iter().flatten().collect(), settings }
+    }
+
+    fn overall_table(&self, convention: &Convention, speed: bool) -> Table {
+        Table {
+            title: String::new(),
+            columns: columns(convention, true, speed).collect(),
+            rows: self.overall.iter().map(|row| row.cells(true, speed).collect()).collect(),
+        }
+    }
+
+    fn slice_tables(&self, convention: &Convention) -> Vec<Table> {
+        let table = |(dimension, rows): &(Dimension, Vec<Row>)| Table {
+            title: format!("By {dimension}"),
+            columns: std::iter::once(Column::left(dimension.to_string()))
+                .chain(columns(convention, false, false))
+                .collect(),
+            rows: rows.iter().map(|row| std::iter::once(slice(row)).chain(row.cells(false, false)).collect()).collect(),
+        };
+        self.slices.iter().map(table).collect()
+    }
+}
+
+/// A slice's value as people see it.
+fn slice(row: &Row) -> Cell {
+    let few = if row.few { " (few)" } else { "" };
+    row.slice.as_ref().map_or(Cell::Missing, |value| Cell::Text(format!("{value}{few}")))
+}
+
+/// The best of the convention's first metric first; names decide ties.
+fn sort(rows: &mut [Row]) {
+    rows.sort_by(|a, b| {
+        let first = |row: &Row| row.summary.means().next().and_then(|(_, mean)| mean).unwrap_or(0.0);
+        first(b).total_cmp(&first(a)).then_with(|| (&a.adapter, &a.run).cmp(&(&b.adapter, &b.run)))
+    });
+}
+
+/// The rows of each slice together, the slices in the order in which they first stand; within one as [`sort`] has them.
+fn by_slice(rows: &mut Vec<Row>) {
+    let mut slices: Vec<Option<String>> = Vec::new();
+    for row in rows.iter() {
+        if !slices.contains(&row.slice) {
+            slices.push(row.slice.clone());
+        }
+    }
+    sort(rows);
+    rows.sort_by_key(|row| slices.iter().position(|slice| *slice == row.slice));
+}

@@ -1,0 +1,78 @@
+//! One adapter's row.
+
+use crate::metric::{Convention, Metric, Summary};
+use crate::report::table::{Cell, Column};
+use crate::report::{Scored, too_few};
+use crate::stats::{Bootstrap, Interval};
+
+/// What a table says of one adapter's answers, or of a part of them.
+pub(super) struct Row {
+    /// The slice's value; none in the overall table.
+    pub(super) slice: Option<String>,
+    /// A slice of too few questions or charts to say anything.
+    pub(super) few: bool,
+    pub(super) run: String,
+    pub(super) adapter: String,
+    /// Not every question of the set is answered yet.
+    partial: bool,
+    failures: usize,
+    pub(super) summary: Summary,
+    /// Of the metrics, in their order.
+    intervals: Vec<Option<Interval>>,
+    /// Different answers by answers.
+    distinct: Option<f64>,
+    /// Questions over the sum of their latencies.
+    per_second: f64,
+}
+
+impl Row {
+    /// `None` without an answer.
+    pub(super) fn new(
+        slice: Option<String>,
+        scored: &Scored<'_>,
+        partial: bool,
+        bootstrap: &Bootstrap,
+    ) -> Option<Self> {
+        let records = &scored.records;
+        Some(Self {
+            few: slice.is_some() && too_few(scored),
+            slice,
+            run: scored.run.to_owned(),
+            adapter: scored.adapter.to_owned(),
+            partial,
+            failures: records.iter().filter(|record| record.error.is_some()).count(),
+            summary: scored.summary()?,
+            intervals: scored.intervals(bootstrap),
+            distinct: scored.distinct_rate(),
+            per_second: records.len() as f64 / records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>(),
+        })
+    }
+
+    /// The cells under [`columns`].
+    pub(super) fn cells(&self, distinct: bool, speed: bool) -> impl Iterator<Item = Cell> {
+        let partial = if self.partial { " (unfinished)" } else { "" };
+        let counts = [
+            Cell::text(&self.run),
+            Cell::Text(format!("{}{partial}", self.adapter)),
+            Cell::count(self.summary.count),
+            Cell::count(self.failures),
+        ];
+        let metrics = self
+            .summary
+            .means()
+            .zip(&self.intervals)
+            .map(|((_, mean), interval)| mean.map_or(Cell::Missing, |mean| Cell::Estimate(mean, *interval, 2)));
+        let distinct = distinct.then(|| self.distinct.map_or(Cell::Missing, |rate| Cell::Decimal(100.0 * rate, 1)));
+        let speed = speed.then_some(Cell::Decimal(self.per_second, 2));
+        counts.into_iter().chain(metrics).chain(distinct).chain(speed)
+    }
+}
+
+/// The columns of [`Row::cells`].
+pub(super) fn columns(convention: &Convention, distinct: bool, speed: bool) -> impl Iterator<Item = Column> {
+    let words = ["run", "adapter"].map(Column::left);
+    let counts = ["questions", "failures"].map(Column::right);
+    let metrics = convention.metrics.iter().copied().map(Metric::name).map(Column::estimates);
+    let more = distinct.then_some("distinct").into_iter().chain(speed.then_some("questions/s"));
+    words.into_iter().chain(counts).chain(metrics).chain(more.map(Column::right))
+}

@@ -1,0 +1,126 @@
+//! What the scores of some answers hang on: notation, tolerance, and near misses of numbers.
+
+use anyhow::Result;
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::matrix::File;
+use super::table::{Cell, Column, Format, Table};
+use super::tally::Entry;
+use crate::metric::{Mistake, Notation, is_right, mistake};
+
+/// The part of the gold value by which an answer may differ, where nothing else is said.
+const TOLERANCE: f64 = 0.05;
+/// The points of the tolerance curve.
+const TOLERANCES: [f64; 9] = [0.0, 0.01, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
+const MISTAKES: [(Mistake, &str); 5] = [
+    (Mistake::Sign, "wrong sign"),
+    (Mistake::FactorOfTen, "wrong by a power of ten"),
+    (Mistake::Unit, "wrong unit"),
+    (Mistake::Value, "another number"),
+    (Mistake::NotANumber, "no number"),
+];
+
+/// Three tables with a column for each file.
+pub struct Sensitivity {
+    /// Right answers in % as written, with each notation evened out alone, and with all.
+    notations: Table,
+    /// Right answers in % at each tolerance, notation evened out.
+    tolerances: Table,
+    /// Counts of how answers to numeric questions miss.
+    mistakes: Table,
+    curves: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+impl Sensitivity {
+    /// Reads every answer of `files` under the plain rule of [`is_right`], whatever convention they are scored by.
+    pub fn new(files: &[File<'_>]) -> Self {
+        let part = |entries: &[Entry<'_>], notations: &[Notation], tolerance: f64| {
+            let right = |entry: &Entry<'_>| {
+                let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
+                entry.pair.prediction.is_some() && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
+            };
+            let count = entries.par_iter().filter(|entry| right(entry)).count();
+            100.0 * count as f64 / entries.len().max(1) as f64
+        };
+        let row = |name: String, value: &dyn Fn(&[Entry<'_>]) -> Cell| {
+            std::iter::once(Cell::Text(name)).chain(files.iter().map(|(_, entries)| value(entries))).collect()
+        };
+        let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
+        sets.extend(Notation::ALL.map(|one| (format!("{} evened out", one.name()), vec![one])));
+        sets.push(("all evened out".to_owned(), Notation::ALL.into()));
+        let notations =
+            sets.iter().map(|(name, set)| row(name.clone(), &|entries| Cell::Decimal(part(entries, set, TOLERANCE), 2)));
+        let curves: Vec<(String, Vec<(f64, f64)>)> = files
+            .iter()
+            .map(|(name, entries)| {
+                let points = TOLERANCES.map(|tolerance| (100.0 * tolerance, part(entries, &Notation::ALL, tolerance)));
+                (name.clone(), points.into())
+            })
+            .collect();
+        let tolerances = TOLERANCES.iter().enumerate().map(|(place, tolerance)| {
+            let values = curves.iter().map(|(_, points)| Cell::Decimal(points[place].1, 2));
+            std::iter::once(Cell::Text(format!("{} %", 100.0 * tolerance))).chain(values).collect()
+        });
+        let missed: Vec<Vec<Option<Mistake>>> = files.iter().map(|(_, entries)| misses(entries)).collect();
+        let counted = |name: &str, is: &dyn Fn(&Option<Mistake>) -> bool| {
+            let counts = missed.iter().map(|missed| Cell::count(missed.iter().filter(|one| is(one)).count()));
+            std::iter::once(Cell::text(name)).chain(counts).collect::<Vec<_>>()
+        };
+        let mistakes = [counted("numeric questions", &|_| true), counted("right", &Option::is_none)]
+            .into_iter()
+            .chain(MISTAKES.map(|(mistake, name)| counted(name, &move |one| *one == Some(mistake))));
+        let table = |title: &str, first: &str, rows: Vec<Vec<Cell>>| Table {
+            title: title.to_owned(),
+            columns: std::iter::once(Column::left(first))
+                .chain(files.iter().map(|(name, _)| Column::right(name)))
+                .collect(),
+            rows,
+        };
+        Self {
+            notations: table("Right in % at 5 %, by what of the notation is evened out", "notation", notations.collect()),
+            tolerances: table("Right in % by tolerance, notation evened out", "tolerance", tolerances.collect()),
+            mistakes: table("Answers to questions with a number for an answer", "answers", mistakes.collect()),
+            curves,
+        }
+    }
+
+    /// The tables, in the order in which they are shown.
+    pub fn tables(&self) -> [&Table; 3] {
+        [&self.notations, &self.tolerances, &self.mistakes]
+    }
+
+    /// For each file the points of its tolerance curve: tolerance and right answers, both in %.
+    pub fn curves(&self) -> &[(String, Vec<(f64, f64)>)] {
+        &self.curves
+    }
+
+    /// The tables in `format`: for people under each other, in JSON an object of three lists, in CSV and JSON lines the
+    /// notations alone.
+    ///
+    /// # Errors
+    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    pub fn render(&self, format: Format) -> Result<String> {
+        let join = |render: fn(&Table) -> String| self.tables().map(render).join("\n");
+        match format {
+            Format::Table => Ok(join(Table::to_terminal)),
+            Format::Markdown => Ok(join(Table::to_markdown)),
+            Format::Latex => Ok(join(Table::to_latex)),
+            Format::Csv | Format::Jsonl => self.notations.render(format),
+            Format::Json => {
+                let [notations, tolerances, mistakes] = self.tables().map(Table::json_rows);
+                let object = json!({"notations": notations, "tolerances": tolerances, "mistakes": mistakes});
+                Ok(serde_json::to_string_pretty(&object)? + "\n")
+            }
+        }
+    }
+}
+
+/// For each question whose gold answer is a number, how its answer misses.
+fn misses(entries: &[Entry<'_>]) -> Vec<Option<Mistake>> {
+    let miss = |entry: &Entry<'_>| {
+        let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
+        mistake(&entry.pair.gold.text(), prediction, TOLERANCE)
+    };
+    entries.par_iter().filter_map(miss).collect()
+}
