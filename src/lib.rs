@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod import;
 pub mod metric;
 pub mod nn;
+pub mod plot;
 pub mod preprocess;
 pub mod quantize;
 pub mod record;

@@ -14,14 +14,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dataset", &["sample", "config", "data_table"]),
     ("metric", &["sample", "config", "data_table"]),
     ("stats", &[]),
+    ("plot", &[]),
     ("import", &["sample", "dataset"]),
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
     ("record", &["sample", "adapter"]),
-    ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner"]),
+    ("train", &["sample", "config", "record", "adapter", "nn", "metric", "runner", "plot"]),
     ("quantize", &["sample", "config", "record", "adapter", "nn", "metric", "report", "train"]),
     ("runner", &["sample", "adapter", "record"]),
-    ("report", &["sample", "config", "record", "metric", "stats"]),
+    ("report", &["sample", "config", "record", "metric", "stats", "plot"]),
     (
         "cmd",
         &[

@@ -2,10 +2,10 @@
 
 use chartbench::adapter::Identity;
 use chartbench::config::Published;
-use chartbench::metric::Convention;
+use chartbench::metric::{Convention, Pair};
 use chartbench::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench::report::table::Format;
-use chartbench::report::{CompareOptions, Comparison, Leaderboard, Options};
+use chartbench::report::{CompareOptions, Comparison, Entry, Leaderboard, Options, Sensitivity};
 use chartbench::sample::{AnswerType, Gold, Prediction, Taxonomy};
 
 /// Gold, answer type, taxonomy and chart type of five questions.
@@ -233,4 +233,68 @@ fn runs_that_cannot_be_compared_are_refused() {
     assert!(told(&stranger).contains("no adapter in common"), "{}", told(&stranger));
     let partial = run("after", "0123456789abcdef", &[("careful", &[None; 2])]);
     assert!(told(&partial).contains("answered 2 of 5"), "{}", told(&partial));
+}
+
+#[test]
+fn near_misses_are_counted_exactly() {
+    // Planted: 3 wrong signs, 2 powers of ten, 1 unit; 1 other number, 1 text, 1 failed question; the rest is right.
+    let answers = [
+        ("40", Some("-40")),
+        ("-7.5", Some("7.6")),
+        ("1,250", Some("-1250")),
+        ("0.3", Some("30")),
+        ("12", Some("1.2")),
+        ("5 kg", Some("5 m")),
+        ("40", Some("50")),
+        ("40", Some("about forty")),
+        ("40", None),
+        ("40", Some("41")),
+        ("50%", Some("0.5")),
+        ("Line chart", Some("line chart.")),
+    ];
+    let golds: Vec<Gold> = answers.iter().map(|(gold, _)| Gold::from(*gold)).collect();
+    let predictions: Vec<Option<Prediction>> =
+        answers.iter().map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned()))).collect();
+    let entries = golds.iter().zip(&predictions).map(|(gold, prediction)| Entry {
+        id: "q",
+        pair: Pair { gold, prediction: prediction.as_ref(), question: None, answer_type: None },
+    });
+    let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);
+    snapshot("sensitivity", &sensitivity.render(Format::Table).unwrap());
+}
+
+/// What a model or a data set may write to harm a reader.
+const HOSTILE: &str = "<script>alert(1)</script>|\"'\u{202e}\u{1b}[2J\r\n=cmd()&\\input{x}$`[a](javascript:b)";
+
+#[test]
+fn hostile_text_stays_text_in_every_form() {
+    let mut evil = run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])]);
+    evil.manifest.benchmark.title = HOSTILE.to_owned();
+    evil.predictions[0].1.iter_mut().for_each(|record| record.chart_type = Some(format!("={HOSTILE}")));
+    let long = "\u{0}".repeat(100_000);
+    evil.predictions[0].1[0].prediction = Some(Prediction(long));
+    let mut other = run("after", "0123456789abcdef", &[(HOSTILE, &[Some("Yes"); 5])]);
+    other.manifest.benchmark.title = HOSTILE.to_owned();
+    let options = || Options { settings: true, ..Options::default() };
+    let changed = comparison(&evil, &other, &["chart type"]).unwrap();
+    let forms = |format: Format| {
+        let board =
+            leaderboard(&[run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])])], "study", options());
+        format!("{}{}", board.render(format).unwrap(), changed.render(format).unwrap())
+    };
+    for format in [Format::Table, Format::Markdown, Format::Latex] {
+        let text = forms(format);
+        let hidden = text.chars().find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
+        assert_eq!(hidden, None, "{format:?}");
+    }
+    let markdown = forms(Format::Markdown);
+    assert!(!markdown.contains("<script>") && markdown.contains("&lt;script&gt;"));
+    assert!(!markdown.contains("[a]("));
+    let latex = forms(Format::Latex);
+    let commands = latex.lines().filter(|line| !line.starts_with('%')).any(|line| line.contains("\\input"));
+    assert!(!commands && latex.contains("\\textbackslash{}input"));
+    for record in csv::Reader::from_reader(forms(Format::Csv).as_bytes()).into_records().take(3) {
+        let formula = record.unwrap().iter().any(|field| field.starts_with(['=', '+', '@', '\t', '\r']));
+        assert!(!formula);
+    }
 }

@@ -4,6 +4,8 @@
 mod ask;
 mod compare;
 mod data;
+mod export;
+mod figures;
 mod finetune;
 mod leaderboard;
 mod list;
@@ -21,6 +23,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::metric::Convention;
+use crate::report::visible;
 use crate::sample::AnswerType;
 
 /// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
@@ -59,10 +62,14 @@ enum Command {
     Quantize(quantize::Args),
     /// Score predictions made elsewhere
     Score(score::Args),
-    /// Compare two runs: both values, the difference, questions fixed and broken
+    /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
+    /// Draw stored runs: scores with intervals, the tolerance curve, training curves
+    Figures(figures::Args),
+    /// Write stored runs in the formats of others
+    Export(export::Args),
     /// Answer one question about one image
     Ask(ask::Args),
     /// Read the data table off one image
@@ -82,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Figures(args) => figures::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Table(args) => table::run(&args),
         Command::List(args) => list::run(&args),
@@ -98,9 +107,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes, in order, on one line.
+/// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let line =
+        format!("{error:#}").split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    visible(&line)
 }
 
 /// Whether the reader of our stdout went away (`| head`): not an error of ours.

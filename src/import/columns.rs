@@ -12,6 +12,7 @@ pub struct ColumnNames {
     pub gold: Option<String>,
     pub question: Option<String>,
     pub answer_type: Option<String>,
+    pub chart: Option<String>,
 }
 
 /// What a file is read for.
@@ -40,6 +41,7 @@ pub(super) struct Columns {
     pub(super) gold: Option<usize>,
     pub(super) question: Option<usize>,
     pub(super) answer_type: Option<usize>,
+    pub(super) chart: Option<usize>,
 }
 
 /// The predictions of the samples that lmms-eval and lm-eval log; beside them, `target` is the gold.
@@ -71,6 +73,9 @@ const ID_NAMES: [&str; 6] = ["id", "question_id", "questionid", "qa_id", "doc_id
 const QUESTION_NAMES: [&str; 3] = ["question", "query", "question_text"];
 /// Names of answer types; the first that is there counts.
 const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
+/// Names of what tells a question's chart; the first that is there counts.
+const CHART_NAMES: [&str; 8] =
+    ["chart", "chart_id", "image", "image_id", "imgname", "image_path", "image_name", "filename"];
 
 impl Columns {
     /// The columns of a file with this header.
@@ -91,6 +96,7 @@ impl Columns {
             gold,
             question: header.optional(names.question.as_deref(), &QUESTION_NAMES, "--question-column")?,
             answer_type: header.optional(names.answer_type.as_deref(), &ANSWER_TYPE_NAMES, "--answer-type-column")?,
+            chart: header.optional(names.chart.as_deref(), &CHART_NAMES, "--chart-column")?,
         })
     }
 }

@@ -44,6 +44,7 @@ fn add(table: &mut Table, line: usize, record: &StringRecord, columns: &Columns)
         gold: field(columns.gold).map(Gold::from),
         question: field(columns.question).map(str::to_owned),
         answer_type,
+        chart: field(columns.chart).map(str::to_owned),
         ..Row::default()
     };
     table.push(line, field(columns.id).map(str::to_owned), row);

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::problem::Unit;
 use super::source;
 use super::table::{Row, Table};
-use crate::sample::{Question, QuestionSet};
+use crate::sample::{Chart, Question, QuestionSet};
 
 /// Gold answers by id, read once for any number of files of predictions.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Golds {
 
     /// The golds of a benchmark.
     pub fn of(set: &QuestionSet) -> Self {
-        let rows = set.iter().map(|(_, question)| row(question)).collect();
+        let rows = set.iter().map(|(chart, question)| row(chart, question)).collect();
         let mut table = Table::of(Unit::Record);
         table.rows = rows;
         Self { table, from_file: false }
@@ -73,12 +73,13 @@ impl Golds {
     }
 }
 
-fn row(question: &Question) -> Row {
+fn row(chart: &Chart, question: &Question) -> Row {
     Row {
         id: question.id.clone(),
         gold: Some(question.gold.clone()),
         question: Some(question.text.clone()),
         answer_type: question.answer_type,
+        chart: Some(chart.id.clone()),
         ..Row::default()
     }
 }

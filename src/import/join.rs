@@ -17,8 +17,8 @@ use crate::sample::Gold;
 pub(super) fn own(mut table: Table) -> Result<Imported> {
     table.drop_doubled("id");
     let answered = |row: Row| {
-        let Row { id, prediction, gold, question, answer_type, .. } = row;
-        Ok(Answered { id, gold: gold.context("a row without gold")?, prediction, question, answer_type })
+        let Row { id, prediction, gold, question, answer_type, chart, .. } = row;
+        Ok(Answered { id, gold: gold.context("a row without gold")?, prediction, question, answer_type, chart })
     };
     let answers = table.rows.into_iter().map(answered).collect::<Result<_>>()?;
     Ok(Imported { answers, problems: table.problems })
@@ -57,6 +57,7 @@ pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
             prediction: row.prediction,
             question: gold.question.clone().or(row.question),
             answer_type: gold.answer_type.or(row.answer_type),
+            chart: gold.chart.clone().or(row.chart),
         });
     }
     Ok(Imported { answers, problems })

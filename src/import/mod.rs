@@ -48,6 +48,8 @@ pub struct Answered {
     pub prediction: Option<Prediction>,
     pub question: Option<String>,
     pub answer_type: Option<AnswerType>,
+    /// What tells the chart that the question is about.
+    pub chart: Option<String>,
 }
 
 /// What a file of predictions holds.

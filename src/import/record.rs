@@ -32,6 +32,7 @@ enum Slot {
     Gold,
     Question,
     AnswerType,
+    Chart,
     /// Why there is no prediction (chartbench's own files).
     Error,
     /// lm-eval: which filter made the responses.
@@ -67,6 +68,7 @@ impl Keys {
             // Not every object need have these.
             (Slot::Question, named(columns.question).or(Some("question".to_owned()))),
             (Slot::AnswerType, named(columns.answer_type).or(Some("answer_type".to_owned()))),
+            (Slot::Chart, named(columns.chart)),
             (Slot::Error, Some("error".to_owned())),
             (Slot::Filter, samples.then(|| "filter".to_owned())),
             (Slot::Doc, samples.then(|| "doc".to_owned())),
@@ -124,6 +126,7 @@ impl Keys {
             question: value(Slot::Question).and_then(value::text).or_else(|| value(Slot::Doc).and_then(question)),
             answer_type: answer_type.and_then(|text| table.answer_type(number, &text)),
             prediction: prediction.map(Prediction),
+            chart: value(Slot::Chart).and_then(value::text).or_else(|| chart.map(str::to_owned)),
             ..Row::default()
         };
         let failed = self.need != Need::Golds && row.prediction.is_none();

@@ -17,6 +17,7 @@ pub(super) struct Row {
     pub(super) gold: Option<Gold>,
     pub(super) question: Option<String>,
     pub(super) answer_type: Option<AnswerType>,
+    pub(super) chart: Option<String>,
     /// Index into [`Table::parts`], where there are parts.
     pub(super) part: u32,
     /// The row's line, record or row number, from 1.

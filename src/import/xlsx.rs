@@ -75,6 +75,7 @@ impl Sheet<'_> {
             gold: cell(columns.gold).map(Gold::Text),
             question: cell(columns.question),
             answer_type: cell(columns.answer_type).and_then(|text| self.table.answer_type(number, &text)),
+            chart: cell(columns.chart),
             ..Row::default()
         };
         let id = cell(columns.id);

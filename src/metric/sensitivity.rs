@@ -64,8 +64,7 @@ pub fn is_right(gold: &str, prediction: &str, notations: &[Notation], tolerance:
     };
     let (gold, prediction) = (even(gold), even(prediction));
     let number = |text: &str| python::float(text).filter(|value| value.is_finite());
-    gold == prediction
-        || number(&gold).zip(number(&prediction)).is_some_and(|(t, p)| within(t, p, tolerance))
+    gold == prediction || number(&gold).zip(number(&prediction)).is_some_and(|(t, p)| within(t, p, tolerance))
 }
 
 /// A hair on top of the tolerance, as in the convention `chartbench`: binary fractions do not push an answer over it.

@@ -3,6 +3,8 @@
 
 mod compare;
 mod escape;
+mod export;
+mod figures;
 mod leaderboard;
 mod matrix;
 mod per_question;
@@ -14,6 +16,9 @@ pub mod table;
 mod tally;
 
 pub use compare::{CompareOptions, Comparison};
+pub use escape::visible;
+pub use export::{lm_eval_results, lm_eval_samples, model_index};
+pub use figures::{score_bars, tolerance_curve};
 pub use leaderboard::{Leaderboard, Options};
 pub use matrix::{File, Matrix};
 pub use per_question::{explain, per_question, per_question_jsonl};
@@ -21,4 +26,4 @@ pub use scored::{CONFIDENCE, Scored};
 pub use sensitivity::Sensitivity;
 pub use slice::{Dimension, Key, check_known, too_few};
 pub use splice::splice;
-pub use tally::{Entry, tally};
+pub use tally::{Entry, intervals, tally};

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::PredictionRecord;
-use crate::stats::{Bootstrap, Charts, Interval};
+use crate::stats::{Bootstrap, Charts, Draws, Interval};
 
 /// The confidence of every interval in tables and on the page.
 pub const CONFIDENCE: f64 = 0.95;
@@ -61,6 +61,15 @@ impl<'a> Scored<'a> {
     /// For each of the convention's metrics the interval of its mean, in percent, from charts drawn anew. The same for
     /// the same answers in any order.
     pub fn intervals(&self, bootstrap: &Bootstrap) -> Vec<Option<Interval>> {
+        self.draws(bootstrap).iter().map(|draws| draws.interval(CONFIDENCE)).collect()
+    }
+
+    /// Likewise the standard errors.
+    pub fn standard_errors(&self, bootstrap: &Bootstrap) -> Vec<Option<f64>> {
+        self.draws(bootstrap).iter().map(Draws::standard_error).collect()
+    }
+
+    fn draws(&self, bootstrap: &Bootstrap) -> Vec<Draws> {
         let numbers = numbered(self.records.iter().map(|record| record.chart.as_str()));
         let metrics = self.convention.metrics;
         let mut charts = Charts::new(numbers.len(), metrics.len());
@@ -71,7 +80,7 @@ impl<'a> Scored<'a> {
                 }
             }
         }
-        bootstrap.means(&charts).iter().map(|draws| draws.interval(CONFIDENCE)).collect()
+        bootstrap.means(&charts)
     }
 
     /// How many different texts the answers are, by the number of answers; failed questions aside. `None` without an

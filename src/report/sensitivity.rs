@@ -49,8 +49,9 @@ impl Sensitivity {
         let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
         sets.extend(Notation::ALL.map(|one| (format!("{} evened out", one.name()), vec![one])));
         sets.push(("all evened out".to_owned(), Notation::ALL.into()));
-        let notations =
-            sets.iter().map(|(name, set)| row(name.clone(), &|entries| Cell::Decimal(part(entries, set, TOLERANCE), 2)));
+        let notations = sets
+            .iter()
+            .map(|(name, set)| row(name.clone(), &|entries| Cell::Decimal(part(entries, set, TOLERANCE), 2)));
         let curves: Vec<(String, Vec<(f64, f64)>)> = files
             .iter()
             .map(|(name, entries)| {
@@ -78,7 +79,11 @@ impl Sensitivity {
             rows,
         };
         Self {
-            notations: table("Right in % at 5 %, by what of the notation is evened out", "notation", notations.collect()),
+            notations: table(
+                "Right in % at 5 %, by what of the notation is evened out",
+                "notation",
+                notations.collect(),
+            ),
             tolerances: table("Right in % by tolerance, notation evened out", "tolerance", tolerances.collect()),
             mistakes: table("Answers to questions with a number for an answer", "answers", mistakes.collect()),
             curves,

@@ -56,14 +56,22 @@ impl Draws {
         (2.0 * rarer as f64 / (self.values.len() + 1) as f64).min(1.0)
     }
 
+    /// The standard deviation of the draws, which is the statistic's standard error; `None` under two draws or charts.
+    pub fn standard_error(&self) -> Option<f64> {
+        if self.charts < 2 || self.values.len() < 2 {
+            return None;
+        }
+        let count = self.values.len() as f64;
+        let mean = self.values.iter().sum::<f64>() / count;
+        Some((self.values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt())
+    }
+
     /// The smallest true difference that a two-sided test at `1 - confidence` finds in 80 % of such samples; `None`
     /// where the draws do not differ.
     pub fn detectable(&self, confidence: f64) -> Option<f64> {
-        let count = self.values.len() as f64;
-        let mean = self.values.iter().sum::<f64>() / count;
-        let deviation = (self.values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
         let normal = Normal::standard();
-        let detectable = (normal.inverse_cdf((1.0 + confidence) / 2.0) + normal.inverse_cdf(POWER)) * deviation;
+        let errors = normal.inverse_cdf((1.0 + confidence) / 2.0) + normal.inverse_cdf(POWER);
+        let detectable = errors * self.standard_error()?;
         (detectable > 0.0).then_some(detectable)
     }
 }

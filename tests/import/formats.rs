@@ -137,6 +137,7 @@ fn columns_can_be_named() {
         prediction: named("mine"),
         gold: named("truth"),
         question: named("asked"),
+        chart: None,
         answer_type: named("kind"),
     };
     let options = Options { columns, ..Options::default() };

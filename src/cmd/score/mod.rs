@@ -3,6 +3,7 @@
 pub mod verify;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +17,8 @@ use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
 use crate::metric::{CONVENTIONS, Convention, Metric, Pair, asks_for_table};
 use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::table::{Cell, Column, Format, Table};
-use crate::report::{Entry, Matrix, explain, per_question, per_question_jsonl, splice, tally};
+use crate::report::{Entry, Matrix, Sensitivity, explain, intervals, per_question, per_question_jsonl, splice, tally};
+use crate::stats::Bootstrap;
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -35,6 +37,12 @@ pub struct Args {
     /// --convention [default there: pix2struct]
     #[arg(long, conflicts_with_all = ["per_question", "explain", "verify"])]
     matrix: bool,
+    /// What the scores hang on: notation, tolerance, and near misses of numbers
+    #[arg(long, conflicts_with_all = ["matrix", "per_question", "explain", "verify"])]
+    sensitivity: bool,
+    /// Intervals from N draws of charts beside the scores; without charts in the file each question is drawn for itself
+    #[arg(long, value_name = "N", conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
+    draws: Option<NonZeroUsize>,
     /// Every question's scores (with --format jsonl one object a line)
     #[arg(long, conflicts_with_all = ["explain", "verify"])]
     per_question: bool,
@@ -74,6 +82,9 @@ pub struct Args {
     /// The column of answer types
     #[arg(long, value_name = "COLUMN")]
     answer_type_column: Option<String>,
+    /// The column that tells a question's chart
+    #[arg(long, value_name = "COLUMN")]
+    chart_column: Option<String>,
     /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -165,6 +176,7 @@ fn read(args: &Args) -> Result<Vec<Source>> {
         gold: args.gold_column.clone(),
         question: args.question_column.clone(),
         answer_type: args.answer_type_column.clone(),
+        chart: args.chart_column.clone(),
     };
     let golds = match (&args.golds, &args.benchmark) {
         (Some(file), _) => Some(Golds::read(file, &columns, None)?),
@@ -212,6 +224,7 @@ fn answered(record: PredictionRecord) -> Answered {
         prediction: record.prediction,
         question: Some(record.question),
         answer_type: record.answer_type,
+        chart: Some(record.chart),
     }
 }
 
@@ -222,6 +235,11 @@ fn pair(answered: &Answered) -> Pair<'_> {
         question: answered.question.as_deref(),
         answer_type: answered.answer_type,
     }
+}
+
+/// What tells the chart; where nothing does, a question is one for itself.
+fn chart(answered: &Answered) -> &str {
+    answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
 fn entry(answered: &Answered) -> Entry<'_> {
@@ -252,11 +270,15 @@ fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) ->
         let files: Vec<_> = sources.iter().map(|source| (source.name.clone(), entries(source))).collect();
         let matrix = Matrix::new(&files, reference);
         Box::new(move |format| matrix.render(format))
+    } else if args.sensitivity {
+        let files: Vec<_> = sources.iter().map(|source| (source.name.clone(), entries(source))).collect();
+        let sensitivity = Sensitivity::new(&files);
+        Box::new(move |format| sensitivity.render(format))
     } else {
         let table = if args.per_question {
             questions(sources, &scores(args, conventions)?)?
         } else {
-            summary(sources, conventions)
+            summary(args, sources, conventions)
         };
         Box::new(move |format| table.render(format))
     };
@@ -274,6 +296,8 @@ fn command(args: &Args) -> String {
     let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
     let what = if args.matrix {
         " --matrix"
+    } else if args.sensitivity {
+        " --sensitivity"
     } else if args.per_question {
         " --per-question"
     } else {
@@ -283,7 +307,8 @@ fn command(args: &Args) -> String {
         if args.metrics.is_empty() { String::new() } else { format!(" --metrics {}", args.metrics.join(",")) };
     let convention =
         if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
-    format!("chartbench score {}{what}{metrics}{convention} --splice FILE", files.join(" "))
+    let draws = args.draws.map(|draws| format!(" --draws {draws}")).unwrap_or_default();
+    format!("chartbench score {}{what}{metrics}{convention}{draws} --splice FILE", files.join(" "))
 }
 
 /// Every question's scores; of several files their ids are `FILE: ID`.
@@ -302,21 +327,31 @@ fn questions(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<Tab
 }
 
 /// One row for each file and convention; metrics in percent.
-fn summary(sources: &[Source], conventions: &[&Convention]) -> Table {
+fn summary(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Table {
+    let bootstrap = args.draws.map(|draws| Bootstrap { draws: draws.get(), seed: 0 });
     let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
     metrics.sort_unstable();
     metrics.dedup();
     let mut rows = Vec::new();
     for source in sources {
-        for (convention, summary) in conventions.iter().zip(tally(&source.answers, pair, conventions)) {
-            let means = metrics.iter().map(|metric| summary.mean(*metric));
-            let means = means.map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 3)));
+        let intervals = bootstrap.map(|bootstrap| intervals(&source.answers, pair, chart, conventions, &bootstrap));
+        let summaries = tally(&source.answers, pair, conventions);
+        for (place, (convention, summary)) in conventions.iter().zip(summaries).enumerate() {
+            let means = metrics.iter().map(|metric| {
+                let at = convention.metrics.iter().position(|known| known == metric);
+                let interval = intervals.as_ref().zip(at).and_then(|(intervals, at)| intervals[place][at]);
+                summary.mean(*metric).map_or(Cell::Missing, |mean| Cell::Estimate(mean, interval, 3))
+            });
             let own = [Cell::text(&source.name), Cell::count(summary.count), Cell::text(convention.name)];
             rows.push(own.into_iter().chain(means).chain([Cell::count(summary.errors)]).collect());
         }
     }
     let own = [Column::left("file"), Column::right("questions"), Column::left("convention")];
-    let metrics = metrics.iter().map(|metric| Column::right(metric.name()));
+    let column = |metric: &Metric| match bootstrap {
+        Some(_) => Column::estimates(metric.name()),
+        None => Column::right(metric.name()),
+    };
+    let metrics = metrics.iter().map(column);
     let columns = own.into_iter().chain(metrics).chain([Column::right("errors")]).collect();
     Table { title: String::new(), columns, rows }
 }

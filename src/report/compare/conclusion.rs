@@ -32,7 +32,7 @@ pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[S
     let detectable = change.detectable.map_or_else(
         || format!("The {questions} answers score the same."),
         |points| {
-            format!("On these {questions} questions a true difference under about {points:.1} points would mostly go unseen.")
+            format!("A true difference under about {points:.1} points shows in fewer than four of five comparisons of this size.")
         },
     );
     format!("{adapter}: no difference in {metric} between {before} and {after} can be concluded, {told}. {detectable}")

@@ -5,6 +5,8 @@ mod text;
 
 use std::collections::BTreeMap;
 
+pub use svg::overlaid;
+
 use super::log::Entry;
 
 /// One line: step and value, in the order of the steps; finite values only.
@@ -46,13 +48,6 @@ impl Curves {
         }
         curves.smooth_loss = running_mean(&curves.loss, Self::SMOOTHED);
         curves
-    }
-
-    /// The range of steps of all lines; `None` where there is nothing to draw.
-    fn steps(&self) -> Option<(u64, u64)> {
-        let lines = [&self.loss, &self.validation_loss].into_iter().chain(self.scores.values());
-        let steps: Vec<u64> = lines.flatten().map(|&(step, _)| step).collect();
-        Some((*steps.iter().min()?, *steps.iter().max()?))
     }
 }
 

@@ -1,0 +1,67 @@
+//! `chartbench export RUN`: stored runs in the formats of others.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{Status, convention};
+use crate::record::{StoredRun, write_atomically};
+use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
+use crate::stats::Bootstrap;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run directories
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The format
+    #[arg(long, value_enum)]
+    to: Target,
+    /// Folder to write RUN/ADAPTER/ with the files into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
+}
+
+/// `--to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Target {
+    /// lm-evaluation-harness: results.json and samples.jsonl
+    LmEval,
+    /// Hugging Face model card: README.md with the results as `model-index`
+    ModelIndex,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    let records = runs.iter().flat_map(StoredRun::records);
+    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let bootstrap = Bootstrap { draws: 1000, seed: 0 };
+    for run in &runs {
+        let (name, benchmark) = (&run.manifest.name, &run.manifest.benchmark);
+        for (adapter, records) in &run.predictions {
+            let scored = Scored::new(name, adapter, records, convention);
+            let files = match args.to {
+                Target::LmEval => vec![
+                    ("results.json", lm_eval_results(&scored, benchmark, &bootstrap)?),
+                    ("samples.jsonl", lm_eval_samples(&scored)?),
+                ],
+                Target::ModelIndex => vec![("README.md", model_index(&scored, benchmark)?)],
+            };
+            write(&args.out.join(name).join(adapter), files)?;
+        }
+    }
+    Ok(Status::Done)
+}
+
+fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        write_atomically(&path, text.as_bytes())?;
+        eprintln!("{}", path.display());
+    }
+    Ok(())
+}

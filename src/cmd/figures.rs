@@ -1,0 +1,91 @@
+//! `chartbench figures RUN...`: stored runs as SVG pictures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Status, convention};
+use crate::metric::Pair;
+use crate::record::{PredictionRecord, StoredRun, write_atomically};
+use crate::report::{Entry, Scored, Sensitivity, score_bars, tolerance_curve};
+use crate::stats::Bootstrap;
+use crate::train::curves::{Curves, overlaid};
+use crate::train::log::read_log;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run directories that were asked the same questions
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Folder to write scores.svg, tolerance.svg and (where a run trained something) training.svg into
+    #[arg(long, value_name = "DIR", default_value = "figures")]
+    out: PathBuf,
+    /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
+    /// Draws of charts behind an interval
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..))]
+    draws: u32,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    let [first, rest @ ..] = runs.as_slice() else { return Ok(Status::Done) };
+    let benchmark = &first.manifest.benchmark;
+    for run in rest {
+        let (same, name) = (run.manifest.benchmark.hash == benchmark.hash, &run.manifest.name);
+        ensure!(same, "{name} and {} were asked different questions: draw them apart", first.manifest.name);
+    }
+    let records = runs.iter().flat_map(StoredRun::records);
+    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let answers: Vec<Scored<'_>> = runs
+        .iter()
+        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (&run.manifest.name, adapter, records)))
+        .map(|(run, adapter, records)| Scored::new(run, adapter, records, convention))
+        .collect();
+    let files: Vec<_> = answers.iter().map(|one| (format!("{}/{}", one.run, one.adapter), entries(one))).collect();
+    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
+    let mut pictures = Vec::new();
+    if let Some(&metric) = convention.metrics.first() {
+        pictures.push(("scores", score_bars(&benchmark.title, &answers, metric, &bootstrap)?));
+    }
+    pictures.push(("tolerance", tolerance_curve(&benchmark.title, &Sensitivity::new(&files))?));
+    let trainings = trainings(args, &runs)?;
+    if !trainings.is_empty() {
+        pictures.push(("training", overlaid(&format!("Training on {}", benchmark.title), &trainings)?));
+    }
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    for (name, svg) in pictures {
+        let path = args.out.join(name).with_extension("svg");
+        write_atomically(&path, svg.as_bytes())?;
+        eprintln!("{}", path.display());
+    }
+    Ok(Status::Done)
+}
+
+fn entries<'a>(scored: &Scored<'a>) -> Vec<Entry<'a>> {
+    let entry = |record: &'a PredictionRecord| Entry {
+        id: &record.id,
+        pair: Pair {
+            gold: &record.gold,
+            prediction: record.prediction.as_ref(),
+            question: Some(&record.question),
+            answer_type: record.answer_type,
+        },
+    };
+    scored.records.iter().map(|record| entry(record)).collect()
+}
+
+/// The curves of every adapter that a run trained.
+fn trainings(args: &Args, runs: &[StoredRun]) -> Result<Vec<(String, Curves)>> {
+    let mut trainings = Vec::new();
+    for (path, run) in args.runs.iter().zip(runs) {
+        for (adapter, _) in &run.predictions {
+            let log = path.join(adapter).join("training.jsonl");
+            if log.exists() {
+                trainings.push((format!("{}/{adapter}", run.manifest.name), Curves::new(&read_log(&log)?)));
+            }
+        }
+    }
+    Ok(trainings)
+}

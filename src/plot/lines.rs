@@ -1,0 +1,105 @@
+//! Lines over a number, in panels below each other.
+
+use anyhow::{Context, Result};
+use plotters::prelude::*;
+
+use super::{Area, COLOURS, Drawn, FONT, PALE, svg};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+    /// Few points far apart are marked.
+    pub dots: bool,
+    /// In the background: what another line is the mean of.
+    pub faint: bool,
+}
+
+/// The corner that the lines leave free for their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corner {
+    UpperRight,
+    LowerRight,
+}
+
+/// Lines with common axes. Those of one place in several panels have one colour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    pub x: String,
+    pub y: String,
+    pub lines: Vec<Line>,
+    /// The end of the y-axis, which begins at 0; where the highest point is by default.
+    pub top: Option<f64>,
+    pub corner: Corner,
+}
+
+const WIDTH: u32 = 900;
+/// Of one panel.
+const HEIGHT: u32 = 330;
+const TITLE: u32 = 60;
+
+/// The panels below each other, in one range of x. Panels without a point are left out.
+///
+/// # Errors
+/// No point at all.
+pub fn panels(title: &str, panels: &[Panel]) -> Result<String> {
+    let panels: Vec<&Panel> = panels.iter().filter(|panel| panel.points().next().is_some()).collect();
+    let all = || panels.iter().flat_map(|panel| panel.points()).map(|(x, _)| x);
+    let (first, last) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let count = u32::try_from(panels.len()).ok().filter(|count| *count > 0).context("there is nothing to draw")?;
+    svg((WIDTH, TITLE + HEIGHT * count), title, |area| {
+        let areas = area.split_evenly((panels.len(), 1));
+        panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, (first, last)))
+    })
+}
+
+impl Panel {
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.lines.iter().flat_map(|line| line.points.iter().copied())
+    }
+
+    fn draw(&self, area: &Area<'_>, (first, last): (f64, f64)) -> Drawn {
+        let highest = self.points().map(|(_, y)| y).fold(0.0, f64::max);
+        // An axis without extent cannot be drawn.
+        let top = self.top.unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
+        let last = if last > first { last } else { first + 1.0 };
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(first..last, 0.0..top)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .label_style((FONT, 14))
+            .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .draw()?;
+        let strong = self.lines.iter().filter(|line| !line.faint).zip(COLOURS.into_iter().cycle());
+        let faint = self.lines.iter().filter(|line| line.faint).map(|line| (line, PALE));
+        for (line, colour) in faint.chain(strong).filter(|(line, _)| !line.points.is_empty()) {
+            let (points, style) = (line.points.iter().copied(), colour.stroke_width(2));
+            chart
+                .draw_series(LineSeries::new(points.clone(), style))?
+                .label(&line.name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+            if line.dots {
+                chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
+            }
+        }
+        let position = match self.corner {
+            Corner::UpperRight => SeriesLabelPosition::UpperRight,
+            Corner::LowerRight => SeriesLabelPosition::LowerRight,
+        };
+        chart
+            .configure_series_labels()
+            .position(position)
+            .background_style(WHITE.mix(0.8))
+            .border_style(PALE)
+            .label_font((FONT, 14))
+            .draw()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Figures as SVG: lines over a number, and bars with intervals. Numbers in, text out; nothing here knows what is drawn.
+
+mod bars;
+mod lines;
+
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+pub use bars::{Bar, bars};
+pub use lines::{Corner, Line, Panel, panels};
+
+const FONT: &str = "sans-serif";
+/// Told apart by those who see no red or green, too (Okabe and Ito).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+const PALE: RGBColor = RGBColor(200, 215, 230);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// The SVG of `size` that `draw` fills, under a title.
+fn svg(size: (u32, u32), title: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
+    let mut text = String::new();
+    let drawn = || -> Drawn {
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        area.fill(&WHITE)?;
+        let area = area.titled(title, (FONT, 22))?;
+        draw(&area)?;
+        area.present()?;
+        Ok(())
+    };
+    drawn().map_err(|error| anyhow!("cannot draw {title}: {error}"))?;
+    Ok(text)
+}

@@ -1,0 +1,49 @@
+//! Scores as figures: bars with intervals, and the tolerance curve.
+
+use anyhow::Result;
+
+use super::{Scored, Sensitivity};
+use crate::metric::Metric;
+use crate::plot::{Bar, Corner, Line, Panel, bars, panels};
+use crate::stats::Bootstrap;
+
+/// A bar for each of `answers`, with its interval: the mean of `metric` in percent. Bars of one run have one colour.
+///
+/// # Errors
+/// No answers.
+pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric, bootstrap: &Bootstrap) -> Result<String> {
+    let mut runs: Vec<&str> = Vec::new();
+    let mut drawn = Vec::new();
+    for scored in answers {
+        if !runs.contains(&scored.run) {
+            runs.push(scored.run);
+        }
+        let place = scored.convention.metrics.iter().position(|known| *known == metric);
+        let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else { continue };
+        drawn.push(Bar {
+            name: format!("{}/{}", scored.run, scored.adapter),
+            group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
+            value: mean,
+            interval: place
+                .and_then(|place| scored.intervals(bootstrap)[place])
+                .map(|interval| (interval.low, interval.high)),
+        });
+    }
+    bars(title, &format!("{}, % (95 % interval)", metric.name()), 100.0, &drawn)
+}
+
+/// Right answers by tolerance, a line for each file.
+///
+/// # Errors
+/// No answers.
+pub fn tolerance_curve(title: &str, sensitivity: &Sensitivity) -> Result<String> {
+    let line = |(name, points): &(String, Vec<(f64, f64)>)| Line {
+        name: name.clone(),
+        points: points.clone(),
+        dots: true,
+        faint: false,
+    };
+    let lines = sensitivity.curves().iter().map(line).collect();
+    let (x, y) = ("tolerance, % of the gold value".to_owned(), "right, %".to_owned());
+    panels(title, &[Panel { x, y, lines, top: Some(100.0), corner: Corner::LowerRight }])
+}
