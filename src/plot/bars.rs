@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{COLOURS, Drawn, FONT, svg};
+use super::{COLOURS, Drawn, FONT, short, svg};
 
 /// One bar, from 0 to its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,10 +37,19 @@ pub fn bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
         let count = bars.len() as f64;
         let mut chart = ChartBuilder::on(area)
             .margin(12)
+            .margin_right(28)
             .x_label_area_size(40)
             .y_label_area_size((longest * LETTER + 16) as u32)
             .build_cartesian_2d(0.0..top, 0.0..count)?;
-        chart.configure_mesh().disable_y_mesh().disable_y_axis().x_desc(axis).label_style((FONT, 14)).draw()?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .light_line_style(TRANSPARENT)
+            .x_desc(axis)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .label_style((FONT, 14))
+            .draw()?;
         for (place, bar) in bars.iter().enumerate() {
             let middle = count - place as f64 - 0.5;
             let colour = COLOURS[bar.group % COLOURS.len()];
@@ -52,7 +61,7 @@ pub fn bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
                 let across = PathElement::new([(low, middle), (high, middle)], BLACK);
                 chart.draw_series([across, whisker(low), whisker(high)])?;
             }
-            let shown: String = bar.name.chars().take(MOST_LETTERS).collect();
+            let shown = short(&bar.name, MOST_LETTERS);
             let style = (FONT, 14).into_text_style(area).pos(Pos::new(HPos::Right, VPos::Center));
             chart.draw_series([EmptyElement::at((0.0, middle)) + Text::new(shown, (-8, 0), style)])?;
         }

@@ -1,9 +1,10 @@
 //! Lines over a number, in panels below each other.
 
 use anyhow::{Context, Result};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Area, COLOURS, Drawn, FONT, PALE, svg};
+use super::{Area, COLOURS, Drawn, FONT, PALE, short, svg};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,13 +17,6 @@ pub struct Line {
     pub faint: bool,
 }
 
-/// The corner that the lines leave free for their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Corner {
-    UpperRight,
-    LowerRight,
-}
-
 /// Lines with common axes. Those of one place in several panels have one colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
@@ -31,13 +25,15 @@ pub struct Panel {
     pub lines: Vec<Line>,
     /// The end of the y-axis, which begins at 0; where the highest point is by default.
     pub top: Option<f64>,
-    pub corner: Corner,
 }
 
 const WIDTH: u32 = 900;
 /// Of one panel.
 const HEIGHT: u32 = 330;
 const TITLE: u32 = 60;
+/// Where the lines' names begin, at the right of the axes.
+const NAMES: i32 = 670;
+const MOST_LETTERS: usize = 28;
 
 /// The panels below each other, in one range of x. Panels without a point are left out.
 ///
@@ -64,7 +60,8 @@ impl Panel {
         // An axis without extent cannot be drawn.
         let top = self.top.unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
         let last = if last > first { last } else { first + 1.0 };
-        let mut chart = ChartBuilder::on(area)
+        let (area, names) = area.split_horizontally(NAMES);
+        let mut chart = ChartBuilder::on(&area)
             .margin(12)
             .x_label_area_size(36)
             .y_label_area_size(56)
@@ -77,29 +74,26 @@ impl Panel {
             .light_line_style(TRANSPARENT)
             .x_label_formatter(&|x| format!("{x:.0}"))
             .draw()?;
-        let strong = self.lines.iter().filter(|line| !line.faint).zip(COLOURS.into_iter().cycle());
-        let faint = self.lines.iter().filter(|line| line.faint).map(|line| (line, PALE));
-        for (line, colour) in faint.chain(strong).filter(|(line, _)| !line.points.is_empty()) {
+        let strong = self.lines.iter().filter(|line| !line.faint).enumerate();
+        let strong = strong.map(|(place, line)| (line, COLOURS[place % COLOURS.len()], place >= COLOURS.len()));
+        let faint = self.lines.iter().filter(|line| line.faint).map(|line| (line, PALE, false));
+        let drawn = faint.chain(strong).filter(|(line, ..)| !line.points.is_empty());
+        for (place, (line, colour, dashed)) in drawn.enumerate() {
             let (points, style) = (line.points.iter().copied(), colour.stroke_width(2));
-            chart
-                .draw_series(LineSeries::new(points.clone(), style))?
-                .label(&line.name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+            let height = 24 + 20 * place as i32;
+            let sample = vec![(4, height), (26, height)];
+            if dashed {
+                chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, style))?;
+                names.draw(&DashedPathElement::new(sample, 6, 4, style))?;
+            } else {
+                chart.draw_series(LineSeries::new(points.clone(), style))?;
+                names.draw(&PathElement::new(sample, style))?;
+            }
             if line.dots {
                 chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
             }
+            names.draw(&Text::new(short(&line.name, MOST_LETTERS), (32, height - 7), (FONT, 14)))?;
         }
-        let position = match self.corner {
-            Corner::UpperRight => SeriesLabelPosition::UpperRight,
-            Corner::LowerRight => SeriesLabelPosition::LowerRight,
-        };
-        chart
-            .configure_series_labels()
-            .position(position)
-            .background_style(WHITE.mix(0.8))
-            .border_style(PALE)
-            .label_font((FONT, 14))
-            .draw()?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 pub use bars::{Bar, bars};
-pub use lines::{Corner, Line, Panel, panels};
+pub use lines::{Line, Panel, panels};
 
 const FONT: &str = "sans-serif";
 /// Told apart by those who see no red or green, too (Okabe and Ito).
@@ -25,6 +25,13 @@ const PALE: RGBColor = RGBColor(200, 215, 230);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// At most so many letters of a name.
+fn short(name: &str, most: usize) -> String {
+    let mut letters = name.chars();
+    let start: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() { start + "\u{2026}" } else { start }
+}
 
 /// The SVG of `size` that `draw` fills, under a title.
 fn svg(size: (u32, u32), title: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Scored, Sensitivity};
 use crate::metric::Metric;
-use crate::plot::{Bar, Corner, Line, Panel, bars, panels};
+use crate::plot::{Bar, Line, Panel, bars, panels};
 use crate::stats::Bootstrap;
 
 /// A bar for each of `answers`, with its interval: the mean of `metric` in percent. Bars of one run have one colour.
@@ -45,5 +45,5 @@ pub fn tolerance_curve(title: &str, sensitivity: &Sensitivity) -> Result<String>
     };
     let lines = sensitivity.curves().iter().map(line).collect();
     let (x, y) = ("tolerance, % of the gold value".to_owned(), "right, %".to_owned());
-    panels(title, &[Panel { x, y, lines, top: Some(100.0), corner: Corner::LowerRight }])
+    panels(title, &[Panel { x, y, lines, top: Some(100.0) }])
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 
 use super::{Curves, Line as Points};
-use crate::plot::{Corner, Line, Panel, panels};
+use crate::plot::{Line, Panel, panels};
 
 impl Curves {
     /// The picture of this training, for people and for `report`: losses above, validation scores below. `title` stands
@@ -52,9 +52,9 @@ fn line(name: &str, points: &Points, dots: bool) -> Line {
 }
 
 fn losses_panel(label: &str, lines: Vec<Line>) -> Panel {
-    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: None, corner: Corner::UpperRight }
+    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: None }
 }
 
 fn scores_panel(label: &str, lines: Vec<Line>) -> Panel {
-    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: Some(1.0), corner: Corner::LowerRight }
+    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: Some(1.0) }
 }
