@@ -2,7 +2,7 @@
 //!
 //! Arrows between the modules point one way (a test checks them):
 //! `cmd` → `quantize` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
-//! `dataset`, `config` → `sample` → `data_table`.
+//! `dataset`, `config` → `sample` → `data_table`; and `report`, `train` → `stats`, `plot`.
 
 pub mod adapter;
 pub mod check;

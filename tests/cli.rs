@@ -322,3 +322,65 @@ fn an_export_needs_a_build_with_onnx_runtime() {
         "onnx: this build has no ONNX Runtime support: build with --features onnx"
     );
 }
+
+#[test]
+fn stored_runs_are_published_checked_drawn_and_exported() {
+    let scratch = Scratch::new();
+    let (results, run) = (scratch.at("results"), scratch.at("results/r"));
+    let asked = ["run", "--adapters", "majority,question-prior", "--limit", "20", "--name", "r", "--results", &results];
+    assert_eq!(chartbench(&asked).status.code(), Some(0));
+    // A leaderboard in files is up to date until something changes it.
+    let out = scratch.at("out");
+    let write = ["leaderboard", &run, "--no-speed", "--by", "template,series", "--write", &out];
+    assert_eq!(chartbench(&write).status.code(), Some(0));
+    let check = || chartbench(&[&write[..], &["--check"]].concat());
+    assert_eq!((check().status.code(), text(&check().stdout)), (Some(0), String::new()));
+    let markdown = scratch.path("out/leaderboard.md");
+    let text_before = fs::read_to_string(&markdown).unwrap();
+    fs::write(&markdown, text_before.replace("By series", "By heart")).unwrap();
+    let stale = check();
+    assert_eq!(stale.status.code(), Some(1));
+    assert!(text(&stale.stderr).contains("leaderboard.md: stale from line"), "{}", text(&stale.stderr));
+    for file in ["leaderboard.csv", "leaderboard.json", "leaderboard.tex"] {
+        assert!(scratch.path("out").join(file).exists());
+    }
+    // Two adapters of one run.
+    let compared = chartbench(&["compare", "r/majority", "r/question-prior", "--results", &results]);
+    assert_eq!(compared.status.code(), Some(0), "{}", text(&compared.stderr));
+    assert!(text(&compared.stdout).contains("majority -> question-prior"));
+    // Pictures; nothing was trained.
+    assert_eq!(chartbench(&["figures", &run, "--out", &out]).status.code(), Some(0));
+    for file in ["scores.svg", "tolerance.svg"] {
+        let svg = fs::read_to_string(scratch.path("out").join(file)).unwrap();
+        assert!(svg.contains("r/question-prior") && svg.ends_with("</svg>\n"), "{file}");
+    }
+    assert!(!scratch.path("out/training.svg").exists());
+    // Exported samples score as the run does.
+    for format in ["lm-eval", "model-index"] {
+        assert_eq!(chartbench(&["export", &run, "--to", format, "--out", &out]).status.code(), Some(0));
+    }
+    let scores = |file: &str| {
+        let output = chartbench(&["score", file, "--convention", "realcqa", "--draws", "100", "--format", "jsonl"]);
+        let line: serde_json::Value =
+            serde_json::from_slice(output.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+        ["questions", "accuracy", "accuracy low", "accuracy high"].map(|key| line[key].clone())
+    };
+    assert_eq!(scores(&run), scores(&scratch.at("out/r/majority/samples.jsonl")));
+    let card = fs::read_to_string(scratch.path("out/r/majority/README.md")).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_str(card.trim_matches(['-', '\n']).strip_prefix("model-index: ").unwrap()).unwrap();
+    assert_eq!(index[0]["results"][0]["dataset"]["name"], "Mini (synthetic)");
+}
+
+#[test]
+fn what_no_question_has_cannot_be_asked_for() {
+    let scratch = Scratch::new();
+    let (results, run) = (scratch.at("results"), scratch.at("results/r"));
+    let asked = ["run", "--adapters", "majority", "--limit", "4", "--name", "r", "--results", &results];
+    assert_eq!(chartbench(&asked).status.code(), Some(0));
+    let line = refused(&["leaderboard", &run, "--by", "journal"]);
+    assert!(line.contains("no question has a `journal`; the runs have answer type, "), "{line}");
+    let line = refused(&["compare", "r/oracle", "r/majority", "--results", &results]);
+    assert!(line.contains("r has no oracle: it has majority"), "{line}");
+    assert!(refused(&["leaderboard", &run, "--check"]).contains("nothing to check"));
+}

@@ -1,8 +1,10 @@
 //! Benchmark files: the embedded ones, and every mistake in one with its one line.
 
 use chartbench::config::{
-    Ask, Benchmark, Format, OptimizerSpec, Preset, Protocol, ProtocolOverrides, Questions, ValidateOn, names,
+    AdapterSpec, Ask, Benchmark, Format, OptimizerSpec, Preset, Protocol, ProtocolOverrides, Questions, ValidateOn,
+    names,
 };
+use chartbench::metric::{Convention, Metric};
 
 fn snapshot(name: &str, lines: &[(&str, String)]) {
     let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
@@ -192,4 +194,25 @@ fn training_faults() {
         ("a flag against the preset", line(training("", &short))),
     ];
     snapshot("training_faults", &lines);
+}
+
+/// What was published is about conventions, metrics and adapters that there are.
+#[test]
+fn published_results_can_be_held_against_runs() {
+    let mut count = 0;
+    for name in Benchmark::embedded_names() {
+        for result in Benchmark::find(name).unwrap().published {
+            let convention = Convention::named(&result.convention).unwrap();
+            let metric = Metric::named(&result.metric).unwrap();
+            assert!(convention.metrics.contains(&metric), "{name}: {}", result.system);
+            assert!((0.0..=100.0).contains(&result.value), "{name}: {}", result.system);
+            if let Some(adapter) = &result.adapter {
+                AdapterSpec::find(adapter, None).unwrap();
+            }
+            let known = ["answer type = ", "source = "];
+            assert!(result.part.is_none_or(|part| known.iter().any(|start| part.starts_with(start))), "{name}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 5 * 6 + 3 * 3 + 2 + 3);
 }

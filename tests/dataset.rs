@@ -300,6 +300,40 @@ fn generic_loads_csv_and_jsonl() {
 }
 
 #[test]
+fn more_columns_are_for_slices_and_part_of_the_hash() {
+    let load = |name: &str, content: &str| {
+        let tree = Tree::new(&[(name, content), ("a.png", "")]);
+        dataset::load(&Benchmark::find("custom").unwrap(), Some(&tree.path().join(name)), Split::Test).unwrap()
+    };
+    let csv = load("q.csv", "image,question,answer,slices.journal,slices.year\na.png,Q?,1,PLOS ONE,\n");
+    let jsonl = r#"{"image": "a.png", "question": "Q?", "answer": "1", "slices": {"journal": "PLOS ONE"}}"#;
+    let jsonl = load("q.jsonl", jsonl);
+    let plain = load("q.csv", "image,question,answer\na.png,Q?,1\n");
+    let slices = |set: &QuestionSet| set.charts[0].questions[0].slices.clone().into_iter().collect::<Vec<_>>();
+    assert_eq!(slices(&csv), [("journal".to_owned(), "PLOS ONE".to_owned())]);
+    assert_eq!((slices(&jsonl), jsonl.hash().unwrap()), (slices(&csv), csv.hash().unwrap()));
+    assert_ne!(plain.hash().unwrap(), csv.hash().unwrap());
+}
+
+#[test]
+fn questions_can_be_asked_for_with_their_answers() {
+    let text = "title = \"T\"\ndescription = \"D\"\nformat = \"synth\"\nseed = 7\ntrain = 2\ntest = 3\n\
+                questions_per_chart = 2\n";
+    let asked = Benchmark::parse(text, "plain.toml").unwrap();
+    let told = Benchmark::parse(&format!("{text}ask = \"questions-and-answers\"\n"), "told.toml").unwrap();
+    let load = |benchmark: &Benchmark| dataset::load(benchmark, None, Split::Test).unwrap();
+    for (plain, told) in load(&asked).charts.iter().zip(&load(&told).charts) {
+        let [first, second] = plain.questions.as_slice() else { panic!("two questions were asked for") };
+        let [all] = told.questions.as_slice() else { panic!("one text a chart") };
+        let expected = format!("{} {} | {} {}", first.text, first.gold.text(), second.text, second.gold.text());
+        assert_eq!(all.gold, Gold::Text(expected));
+        // The data behind a chart tell its slices.
+        let slices = plain.chart.slices();
+        assert!(["yes", "no"].contains(&slices["negative values"].as_str()), "{slices:?}");
+    }
+}
+
+#[test]
 fn generic_faults() {
     let load = |name: &str, content: &str| {
         let tree = Tree::new(&[(name, content), ("a.png", "")]);

@@ -402,7 +402,7 @@ fn dropout_keeps_the_expected_value() -> Result<()> {
 fn fresh_weights() -> Result<()> {
     let (config, stored) = pix2struct_fixture()?;
     let fresh = |seed: u64| {
-        let rule = |name: &str| config.start_of(name);
+        let rule = |name: &str, _: &[usize]| config.start_of(name);
         let source = Initial::new(&rule, seed, &Device::Cpu);
         Variables::of(&source, |source| pix2struct::Model::from_source(&config, source))
     };
@@ -414,13 +414,20 @@ fn fresh_weights() -> Result<()> {
     assert_ne!(values(&variables)?, values(&fresh(4)?)?);
     assert_eq!(config.start_of("decoder.layer.1.self_attention.attention.query.weight"), Start::Normal(1.0 / 16.0));
     let (config, stored) = donut_fixture()?;
-    let rule = |name: &str| config.start_of(name);
+    let rule = |name: &str, shape: &[usize]| config.start_of(name, shape);
     let source = Initial::new(&rule, 3, &Device::Cpu);
     let variables = Variables::of(&source, |source| donut::Model::from_source(&config, source))?;
     assert!(variables.all().map(|(name, _)| name).eq(stored.all().map(|(name, _)| name)));
     let embedding = variables.get("decoder.model.decoder.embed_tokens.weight").unwrap();
     assert_eq!(largest(&embedding.narrow(0, 1, 1)?)?, 0.0);
-    let deviation = embedding.sqr()?.mean_all()?.sqrt()?.to_scalar::<f32>()?;
-    assert!((deviation - 0.02).abs() < 0.002, "{deviation}");
+    let deviation = embedding.sqr()?.mean_all()?.sqrt()?.to_scalar::<f32>()? as f64;
+    let width = embedding.dim(1)? as f64;
+    assert!((deviation * width.sqrt() - 1.0).abs() < 0.1, "{deviation}");
+    // A convolution's inputs are its channels and places; what is added to the residual begins at half.
+    assert_eq!(
+        config.start_of("encoder.embeddings.patch_embeddings.projection.weight", &[8, 3, 2, 2]),
+        Start::Normal(12_f64.powf(-0.5))
+    );
+    assert_eq!(config.start_of("decoder.model.decoder.layers.0.fc2.weight", &[4, 16]), Start::Normal(0.125));
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use chartbench::config::{Keep, Preset, Protocol, QuestionsPerEpoch};
 use chartbench::sample::{AnswerType, Chart, ChartQuestions, ImageRef, Question, QuestionSet};
-use chartbench::train::curves::Curves;
+use chartbench::train::curves::{Curves, overlaid};
 use chartbench::train::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
 use chartbench::train::state::{History, StateFolder, TrainingState, ValidationPoint};
 use chartbench::train::{Item, Order, hold_out, validation_questions};
@@ -404,6 +404,27 @@ fn a_log_is_written_by_one_and_read_with_care() {
     std::fs::write(&path, "{}\n").unwrap();
     let error = format!("{:#}", read_log(&path).unwrap_err());
     assert!(error.contains("training.jsonl, line 1: not a line of a training log"), "{error}");
+}
+
+#[test]
+fn the_studys_curves_are_drawn_in_one_figure() {
+    let names = ["matcha-base", "matcha-chartqa", "matcha-plotqa"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/study-curves");
+    let read = |name: &str| {
+        let entries = read_log(&folder.join(name).with_extension("jsonl")).unwrap();
+        (format!("{name} <b>"), Curves::new(&entries))
+    };
+    let svg = overlaid("The RealCQA fine-tuning study", &names.map(read)).unwrap();
+    // No training loss is known: four panels, in each the lines of those that have such a value.
+    let panels = ["validation loss", "validation anls", "validation exact_match", "validation relaxed"];
+    assert!(panels.iter().all(|panel| svg.contains(panel)) && !svg.contains("training loss"));
+    assert_eq!(svg.matches("matcha-base &lt;b&gt;").count(), 2);
+    assert_eq!(svg.matches("matcha-plotqa &lt;b&gt;").count(), 3);
+    assert_eq!(svg.matches("<circle").count(), 6 + 6 + 2 * 3);
+    assert!(!svg.contains("<b>"));
+    let drawn = resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
+    assert_eq!((drawn.size().width(), drawn.size().height()), (900.0, 60.0 + 4.0 * 330.0));
+    assert!(overlaid("nothing", &[]).is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Status, convention, print};
 use crate::record::StoredRun;
@@ -53,13 +53,15 @@ pub fn run(args: &Args) -> Result<Status> {
 
 /// A run by its name or path; the part of it that one adapter answered, where its folder is named.
 fn read(results: &Path, run: &Path) -> Result<StoredRun> {
-    let named = results.join(run);
-    let path = if named.exists() { named } else { run.to_owned() };
-    let (parent, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
-    match (parent, name) {
-        (Some(parent), Some(adapter)) if StoredRun::is_at(parent) && !StoredRun::is_at(&path) => {
-            StoredRun::read(parent)?.only(adapter).with_context(|| run.display().to_string())
+    for path in [results.join(run), run.to_owned()] {
+        if StoredRun::is_at(&path) {
+            return StoredRun::read(&path);
         }
-        _ => StoredRun::read(&path),
+        if let (Some(parent), Some(adapter)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+            && StoredRun::is_at(parent)
+        {
+            return StoredRun::read(parent)?.only(adapter);
+        }
     }
+    StoredRun::read(run)
 }

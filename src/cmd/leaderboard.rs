@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{Status, convention, print};
 use crate::config::Benchmark;
@@ -46,6 +46,9 @@ pub struct Args {
     /// Also put the Markdown between the markers of FILE
     #[arg(long, value_name = "FILE")]
     splice: Option<PathBuf>,
+    /// Write nothing: fail where the files of --write and --splice are not what would be written
+    #[arg(long)]
+    check: bool,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
@@ -54,21 +57,44 @@ pub fn run(args: &Args) -> Result<Status> {
     check_known(&args.by, records.clone())?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let leaderboard = Leaderboard::new(&runs, convention, options(args, &runs)?);
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &args.write {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         for (ending, format) in FILES {
-            let text = leaderboard.render(format)?;
-            write_atomically(&dir.join("leaderboard").with_extension(ending), text.as_bytes())?;
+            files.push((dir.join("leaderboard").with_extension(ending), leaderboard.render(format)?));
         }
     }
     if let Some(file) = &args.splice {
         let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let spliced = splice(&document, "leaderboard", &command(args), &leaderboard.render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
-        write_atomically(file, spliced.as_bytes())?;
+        files.push((file.clone(), spliced));
+    }
+    if args.check {
+        return check(&files);
+    }
+    if let Some(dir) = &args.write {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    for (path, text) in &files {
+        write_atomically(path, text.as_bytes())?;
     }
     print(&leaderboard.render(args.format)?)?;
     Ok(Status::Done)
+}
+
+/// Names each file that is not what it would be.
+fn check(files: &[(PathBuf, String)]) -> Result<Status> {
+    ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --write or --splice");
+    let mut status = Status::Done;
+    for (path, text) in files {
+        let there = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if there != *text {
+            let line = 1 + there.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+            eprintln!("{}: stale from line {line} on: run the same without --check", path.display());
+            status = Status::Failures;
+        }
+    }
+    Ok(status)
 }
 
 /// What the flags ask for, with the results that were published for the runs' benchmarks.

@@ -63,8 +63,9 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
         let answer = record.prediction.as_ref().map(|prediction| &prediction.0);
         let mut sample = json!({
             "doc_id": record.id,
-            "doc": {"question": record.question, "answer": record.gold, "image": record.chart,
-                    "answer_type": record.answer_type},
+            "doc": {"question": record.question, "answer": record.gold, "image": record.chart},
+            "chart": record.chart,
+            "answer_type": record.answer_type,
             "target": record.gold.text(),
             "resps": [[answer]],
             "filtered_resps": [answer],
