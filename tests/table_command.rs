@@ -30,7 +30,10 @@ fn the_oracle_reads_every_table() {
     let board = fs::read_to_string(folder.path().join("mini-tables/leaderboard.md")).unwrap();
     assert!(board.contains("120 questions on 120 charts") && board.contains("convention deplot-corrected"), "{board}");
     let row = board.lines().find(|line| line.contains("| oracle |")).unwrap();
-    assert_eq!(row, "| mini-tables | oracle | 120 | 0 | 100.00 | 100.00 | 100.00 | 100.00 |");
+    assert_eq!(
+        row,
+        "| mini-tables | oracle | 120 | 0 | 100.00 (100.00 to 100.00) | 100.00 (100.00 to 100.00) | 100.00 (100.00 to 100.00) | 100.00 (100.00 to 100.00) | 100.0 |"
+    );
     // The same by default where runs are read back, and another convention where one is named.
     let run = folder.path().join("mini-tables");
     let run = run.to_str().unwrap();

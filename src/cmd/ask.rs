@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::options::{AdapterArgs, Requested};
 use super::{Status, print};
 use crate::adapter::{Answer, Failure};
+use crate::report::visible;
 use crate::sample::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question};
 
 #[derive(clap::Args)]
@@ -69,10 +70,12 @@ pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) ->
     ChartQuestions { chart, questions: vec![question] }
 }
 
+/// For people: nothing in an answer reaches the terminal as a command.
 fn text(answers: &[(&str, Answer)]) -> String {
+    let shown = |answer: &Answer| answer.prediction.0.lines().map(visible).collect::<Vec<_>>().join("\n");
     match answers {
-        [(_, answer)] => format!("{}\n", answer.prediction.0),
-        several => several.iter().map(|(name, answer)| format!("{name}: {}\n", answer.prediction.0)).collect(),
+        [(_, answer)] => format!("{}\n", shown(answer)),
+        several => several.iter().map(|(name, answer)| format!("{name}: {}\n", shown(answer))).collect(),
     }
 }
 

@@ -59,6 +59,10 @@ impl Column {
         Self { name: name.into(), align: Align::Right, estimates: true }
     }
 
+    fn shown(&self) -> String {
+        escape::visible(&self.name)
+    }
+
     /// The columns that programs get for it.
     fn program_names(&self) -> impl Iterator<Item = String> {
         let ends = self.estimates.then(|| ["low", "high"].map(|end| format!("{} {end}", self.name)));
@@ -164,7 +168,7 @@ impl Table {
     /// A ruled table, its title above.
     pub fn to_terminal(&self) -> String {
         let mut builder = Builder::default();
-        builder.push_record(self.columns.iter().map(|column| column.name.as_str()));
+        builder.push_record(self.columns.iter().map(Column::shown));
         for row in &self.rows {
             builder.push_record(self.cells(row).map(Cell::shown));
         }
@@ -188,7 +192,7 @@ impl Table {
             Align::Right => "--:".to_owned(),
         };
         let mut text = escape::markdown(&self.title_line("\n\n"));
-        text += &line(self.columns.iter().map(|column| escape::markdown(&column.name)).collect());
+        text += &line(self.columns.iter().map(|column| escape::markdown(&column.shown())).collect());
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
             text += &line(self.cells(row).map(|cell| escape::markdown(&cell.shown())).collect());
@@ -203,7 +207,7 @@ impl Table {
             self.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
         let title = if self.title.is_empty() { String::new() } else { format!("% {}\n", escape::visible(&self.title)) };
         let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
-        text += &line(self.columns.iter().map(|column| escape::latex(&column.name)).collect());
+        text += &line(self.columns.iter().map(|column| escape::latex(&column.shown())).collect());
         text += "\\midrule\n";
         for row in &self.rows {
             text += &line(self.cells(row).map(|cell| escape::latex(&cell.shown())).collect());
@@ -261,7 +265,7 @@ impl Table {
     }
 
     fn title_line(&self, end: &str) -> String {
-        if self.title.is_empty() { String::new() } else { format!("{}{end}", self.title) }
+        if self.title.is_empty() { String::new() } else { format!("{}{end}", escape::visible(&self.title)) }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use self::pair::Pair;
 use super::table::{Cell, Column, Format, Table};
-use super::{Dimension, Scored, too_few};
+use super::{Dimension, Scored, escape, too_few};
 use crate::metric::{Convention, Metric};
 use crate::record::StoredRun;
 use crate::stats::{Bootstrap, holm};
@@ -89,9 +89,11 @@ impl Comparison {
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
-            Format::Table => Ok(self.join(Table::to_terminal, "")),
-            Format::Markdown => Ok(self.join(Table::to_markdown, "- ")),
-            Format::Latex => Ok(self.join(Table::to_latex, "% ")),
+            Format::Table => Ok(self.join(Table::to_terminal, "", escape::visible)),
+            Format::Markdown => {
+                Ok(self.join(Table::to_markdown, "- ", |text| escape::markdown(&escape::visible(text))))
+            }
+            Format::Latex => Ok(self.join(Table::to_latex, "% ", escape::visible)),
             Format::Csv | Format::Jsonl => self.overall.render(format),
             Format::Json => {
                 let slices: Vec<_> =
@@ -108,8 +110,8 @@ impl Comparison {
         }
     }
 
-    fn join(&self, render: fn(&Table) -> String, bullet: &str) -> String {
-        let conclusions: String = self.conclusions.iter().map(|line| format!("{bullet}{line}\n")).collect();
+    fn join(&self, render: fn(&Table) -> String, bullet: &str, text: fn(&str) -> String) -> String {
+        let conclusions: String = self.conclusions.iter().map(|line| format!("{bullet}{}\n", text(line))).collect();
         let tables = self.slices.iter().chain(&self.questions).map(render);
         [render(&self.overall), conclusions].into_iter().chain(tables).collect::<Vec<_>>().join("\n")
     }
