@@ -10,6 +10,7 @@ mod list;
 mod options;
 mod progress;
 mod quantize;
+mod report;
 mod run;
 pub mod score;
 mod table;
@@ -63,6 +64,8 @@ enum Command {
     Compare(compare::Args),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
+    /// One self-contained HTML page over many runs: leaderboard, plots, slices, every answer with its chart
+    Report(report::Args),
     /// Answer one question about one image
     Ask(ask::Args),
     /// Read the data table off one image
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Leaderboard(args) => leaderboard::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Table(args) => table::run(&args),
         Command::List(args) => list::run(&args),

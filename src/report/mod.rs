@@ -4,6 +4,7 @@
 mod compare;
 mod leaderboard;
 mod matrix;
+pub mod page;
 mod per_question;
 mod scored;
 mod slice;
