@@ -9,7 +9,7 @@ use super::{Status, convention, one_line};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::record::{BenchmarkEntry, StoredRun, write_atomically};
-use crate::report::page::{Curves, Folder, Page, Pictures};
+use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
 use crate::train::LOG;
 use crate::train::curves::Curves as Training;
 use crate::train::log::read_log;
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let pictures = pictures(args, &runs)?;
+    let pictures = pictures(args, &same_questions(&runs)?.manifest.benchmark)?;
     let curves = curves(&args.runs, &runs)?;
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
         .render()?;
@@ -71,9 +71,8 @@ fn curves(paths: &[PathBuf], runs: &[StoredRun]) -> Result<Vec<Curves>> {
 }
 
 /// The charts' pictures. Where nobody asked for them (`--benchmark`, `--data`), not having them is no error.
-fn pictures(args: &Args, runs: &[StoredRun]) -> Result<Pictures> {
-    let Some(run) = runs.first() else { return Ok(Pictures::default()) };
-    match find_pictures(args, &run.manifest.benchmark) {
+fn pictures(args: &Args, asked: &BenchmarkEntry) -> Result<Pictures> {
+    match find_pictures(args, asked) {
         Ok(pictures) => Ok(pictures),
         Err(error) if args.benchmark.is_none() && args.data.is_none() => {
             eprintln!("the page has no pictures of the charts: {}", one_line(&error));

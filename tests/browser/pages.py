@@ -112,7 +112,7 @@ def hostile(folder):
     for name in ["ok.png", "a b#1?.png"]:
         (data / name).write_bytes(png(30, 20))
     lines = [
-        {"id": f"q{index}", "image": IMAGES[index % len(IMAGES)], "question": text, "answer": text, "chart_type": text[:40], "source": "a\nb"}
+        {"id": f"q{index}", "image": IMAGES[index % len(IMAGES)], "question": text, "answer": text, "chart_type": HOSTILE[index % len(IMAGES)][:40], "source": "a\nb"}
         for index, text in enumerate(HOSTILE)
     ]
     lines.append({"id": "t", "image": "ok.png", "question": "?", "answer": "a", "split": "train"})
@@ -120,7 +120,7 @@ def hostile(folder):
     chartbench("run", "--adapters", "majority", "--benchmark", "custom", "--data", data, "--name", "asked", "--results", folder)
     asked = (folder / "asked/run.toml").read_text()
     question_hash = next(line for line in asked.splitlines() if line.startswith("hash")).split('"')[1]
-    stored = [json.loads(line) for line in (folder / "asked/majority/predictions.jsonl").read_text().splitlines()]
+    stored = [json.loads(line) for line in (folder / "asked/majority/predictions.jsonl").read_text().strip().split("\n")]
     answers = [dict(line, prediction=text, error=None) for line, text in zip(stored, HOSTILE)]
     errors = [dict(line, prediction=None, error=text) for line, text in zip(stored, HOSTILE)]
     adapters = [("<img src=x onerror=alert(8)>", answers), ("\u202e'\"><script>alert(9)<", errors)]

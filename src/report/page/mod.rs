@@ -99,6 +99,28 @@ struct CurvesView {
     address: String,
 }
 
+/// The first of `runs`, all of which must be on the same questions.
+///
+/// # Errors
+/// Names two that are not.
+pub fn same_questions(runs: &[StoredRun]) -> Result<&StoredRun> {
+    let first = runs.first().context("a report needs a run")?;
+    for other in runs {
+        let (a, b) = (&first.manifest, &other.manifest);
+        ensure!(
+            a.benchmark.hash == b.benchmark.hash,
+            "{} and {} were asked different questions ({} of {}, {} of {}): write a page for each",
+            a.name,
+            b.name,
+            a.benchmark.questions,
+            a.benchmark.name,
+            b.benchmark.questions,
+            b.benchmark.name
+        );
+    }
+    Ok(first)
+}
+
 impl Page<'_> {
     /// The page's HTML: the same bytes for the same input.
     ///
@@ -109,20 +131,7 @@ impl Page<'_> {
     }
 
     fn model(&self) -> Result<Model> {
-        let first = self.runs.first().context("a report needs a run")?;
-        for other in self.runs {
-            let (a, b) = (&first.manifest, &other.manifest);
-            ensure!(
-                a.benchmark.hash == b.benchmark.hash,
-                "{} and {} were asked different questions ({} of {}, {} of {}): write a page for each",
-                a.name,
-                b.name,
-                a.benchmark.questions,
-                a.benchmark.name,
-                b.benchmark.questions,
-                b.benchmark.name
-            );
-        }
+        let first = same_questions(self.runs)?;
         let rows = Row::all(self.runs, self.convention);
         ensure!(!rows.is_empty(), "no answers in {}: finish the run first", first.manifest.name);
         let gallery = Gallery::new(&rows, self.pictures);

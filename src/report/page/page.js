@@ -4,7 +4,7 @@
 (() => {
   const PER_PAGE = 50;
   /* Characters of an answer that are shown before all of them are asked for. */
-  const LONG = 400;
+  const LONG = 200;
 
   const element = (id) => document.getElementById(id);
 
@@ -288,6 +288,7 @@
     });
     /* A click beside the dialog is one on the dialog itself. */
     opened.addEventListener("click", (event) => { if (event.target === opened) opened.close(); });
+    element("needs-script").hidden = true;
     element("gallery").hidden = false;
     draw();
   };

@@ -66,20 +66,21 @@ impl Pictures {
 
     fn picture(&self, chart: &str, inside: bool) -> Picture {
         let Some(image) = self.images.get(chart) else { return words(&format!("no picture of {chart} at hand")) };
-        let part = match image {
-            ImageRef::File(path) => match self.folder.as_ref().and_then(|folder| folder.inside(path)) {
-                Some(part) => Some(part),
-                None => return words(&format!("not shown: {}", self.told(path))),
-            },
-            ImageRef::Drawn(_) => None,
-        };
+        let mut link = None;
+        if let ImageRef::File(path) = image {
+            let inside = self.folder.as_ref().and_then(|folder| Some((folder, folder.inside(path)?)));
+            let Some((folder, parts)) = inside else { return words(&format!("not shown: {}", self.told(path))) };
+            if !path.is_file() {
+                return words(&format!("not there: {}", self.told(path)));
+            }
+            link = folder.link(&parts);
+        }
         if inside {
             match image.bytes().and_then(|bytes| embedded(&bytes)) {
                 Ok(address) => return Picture::Data(address),
                 Err(_) => return words(&format!("the picture of {chart} cannot be read")),
             }
         }
-        let link = self.folder.as_ref().zip(part).and_then(|(folder, part)| folder.link(&part));
         link.map_or_else(|| words("this picture is not in the page (--images)"), Picture::Link)
     }
 
@@ -159,33 +160,34 @@ fn smaller(bytes: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn folder() -> Folder {
+        Folder { path: "data".into(), from_page: Some("../my data".into()) }
+    }
+
     fn of(image: &str, most: usize) -> Picture {
-        let folder = Folder { path: "data".into(), from_page: Some("../my data".into()) };
         let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image)))]);
-        Pictures { images, folder: Some(folder), most }.of(&["c"], &[0]).swap_remove(0)
+        Pictures { images, folder: Some(folder()), most }.of(&["c"], &[0]).swap_remove(0)
     }
 
     #[test]
     fn links_are_relative_and_encoded() {
-        assert_eq!(of("png/a b#1?.png", 0), Picture::Link("./../my%20data/png/a%20b%231%3F.png".to_owned()));
-        assert_eq!(of("\"><script>.png", 0), Picture::Link("./../my%20data/%22%3E%3Cscript%3E.png".to_owned()));
+        let link = |path: &str| folder().link(&folder().inside(&Path::new("data").join(path)).unwrap()).unwrap();
+        assert_eq!(link("png/a b#1?.png"), "./../my%20data/png/a%20b%231%3F.png");
+        assert_eq!(link("\"><script>.png"), "./../my%20data/%22%3E%3Cscript%3E.png");
     }
 
     #[test]
     fn what_leaves_the_data_set_or_reads_as_an_address_is_words() {
         for path in ["../secret.png", "png/../../secret.png", "javascript:alert(1)", "C:\\x.png", "/etc/passwd"] {
-            for most in [0, 1] {
-                let picture = of(path, most);
-                assert!(matches!(&picture, Picture::Text(_)), "{path}: {picture:?}");
-            }
+            assert_eq!(folder().inside(&Path::new("data").join(path)), None, "{path}");
         }
         assert_eq!(of("../secret.png", 1), words("not shown: ../secret.png"));
     }
 
     #[test]
-    fn a_file_that_is_no_image_is_words() {
+    fn a_file_that_is_missing_or_no_image_is_words() {
+        assert_eq!([of("missing.png", 0), of("missing.png", 1)], ["not there: missing.png"; 2].map(words));
         assert!(embedded(b"<svg onload=alert(1)>").is_err());
-        assert_eq!(of("missing.png", 1), words("the picture of c cannot be read"));
     }
 
     #[test]
