@@ -142,7 +142,7 @@
   };
 
   const goldOf = (question) =>
-    make("p", { className: "gold" }, make("span", { className: "who", textContent: "gold" }), ...textOf(question.gold));
+    make("p", { className: "gold" }, make("span", { className: "who", textContent: "gold" }), make("span", { className: "what" }, ...textOf(question.gold)));
 
   const factsOf = (data, question) => {
     const facts = [["question", question.id], ["chart", data.charts[question.chart].id]];

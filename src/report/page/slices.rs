@@ -1,6 +1,6 @@
 //! The rows' scores along each dimension that the data set knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -72,12 +72,10 @@ impl Slice {
 
 /// The answers by value; those without one are in none.
 fn parts<'a>(dimension: Dimension, scored: &Scored<'a>) -> BTreeMap<String, Scored<'a>> {
-    let mut parts = BTreeMap::new();
-    for value in scored.records.iter().filter_map(|record| dimension.value(record)) {
-        if !parts.contains_key(&value) {
-            let part = scored.part(|record| dimension.value(record).as_ref() == Some(&value));
-            parts.insert(value, part);
-        }
-    }
-    parts
+    let values: BTreeSet<String> = scored.records.iter().filter_map(|record| dimension.value(record)).collect();
+    let part = |value: String| {
+        let part = scored.part(|record| dimension.value(record).as_ref() == Some(&value));
+        (value, part)
+    };
+    values.into_iter().map(part).collect()
 }
