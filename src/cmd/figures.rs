@@ -9,6 +9,7 @@ use crate::metric::Pair;
 use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::{Entry, Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::stats::Bootstrap;
+use crate::train::LOG;
 use crate::train::curves::{Curves, overlaid};
 use crate::train::log::read_log;
 
@@ -81,7 +82,7 @@ fn trainings(args: &Args, runs: &[StoredRun]) -> Result<Vec<(String, Curves)>> {
     let mut trainings = Vec::new();
     for (path, run) in args.runs.iter().zip(runs) {
         for (adapter, _) in &run.predictions {
-            let log = path.join(adapter).join("training.jsonl");
+            let log = path.join(adapter).join(LOG);
             if log.exists() {
                 trainings.push((format!("{}/{adapter}", run.manifest.name), Curves::new(&read_log(&log)?)));
             }

@@ -12,6 +12,7 @@ mod list;
 mod options;
 mod progress;
 mod quantize;
+mod report;
 mod run;
 pub mod score;
 mod table;
@@ -70,6 +71,8 @@ enum Command {
     Figures(figures::Args),
     /// Write stored runs in the formats of others
     Export(export::Args),
+    /// One self-contained HTML page over many runs: leaderboard, plots, slices, every answer with its chart
+    Report(report::Args),
     /// Answer one question about one image
     Ask(ask::Args),
     /// Read the data table off one image
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Leaderboard(args) => leaderboard::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Table(args) => table::run(&args),
         Command::List(args) => list::run(&args),

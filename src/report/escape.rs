@@ -8,10 +8,11 @@ pub fn visible(text: &str) -> String {
 }
 
 /// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and the
-/// characters of no width that make two texts look the same.
-pub fn is_hidden(c: char) -> bool {
+/// characters of no width that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
+        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// In a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or digits needs no escape.

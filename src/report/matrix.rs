@@ -49,13 +49,18 @@ impl Matrix {
         }
     }
 
+    /// Values, places changed, and differences.
+    pub(super) fn tables(&self) -> [&Table; 3] {
+        [&self.values, &self.flips, &self.differences]
+    }
+
     /// The matrix in `format`: for people three tables under each other, in JSON an object of three lists, in CSV and
     /// JSON lines the values alone.
     ///
     /// # Errors
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
-        let tables = [&self.values, &self.flips, &self.differences];
+        let tables = self.tables();
         let join = |render: fn(&Table) -> String| tables.map(render).join("\n");
         match format {
             Format::Table => Ok(join(Table::to_terminal)),

@@ -7,6 +7,7 @@ mod export;
 mod figures;
 mod leaderboard;
 mod matrix;
+pub mod page;
 mod per_question;
 mod scored;
 mod sensitivity;

@@ -44,12 +44,23 @@ impl Dimension {
         }
     }
 
+    /// The usual dimensions, and those that a run recorded for its questions.
+    pub fn recorded<'a>(records: impl Iterator<Item = &'a PredictionRecord>) -> Vec<Self> {
+        let names: BTreeSet<&String> = records.flat_map(|record| record.slices.keys()).collect();
+        Self::USUAL.into_iter().chain(names.into_iter().map(|name| Self::Named(name.clone()))).collect()
+    }
+
+    /// The question's value, as slices are ordered by it.
+    pub fn key(&self, record: &PredictionRecord) -> Option<Key> {
+        self.value(record).map(Key::new)
+    }
+
     /// The parts of some answers by value, in the values' order; answers without one are in none.
     pub fn parts<'a>(&self, scored: &Scored<'a>) -> BTreeMap<Key, Scored<'a>> {
         let mut places: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
         for (place, record) in scored.records.iter().enumerate() {
-            if let Some(value) = self.value(record) {
-                places.entry(Key::new(value)).or_default().push(place);
+            if let Some(key) = self.key(record) {
+                places.entry(key).or_default().push(place);
             }
         }
         places.into_iter().map(|(key, places)| (key, scored.at(&places))).collect()
@@ -66,10 +77,9 @@ pub fn check_known<'a>(
 ) -> Result<()> {
     let has = |dimension: &Dimension| records.clone().any(|record| dimension.value(record).is_some());
     let Some(unknown) = dimensions.iter().find(|dimension| !has(dimension)) else { return Ok(()) };
-    let named: BTreeSet<&String> = records.clone().flat_map(|record| record.slices.keys()).collect();
-    let named = named.into_iter().map(|name| Dimension::Named(name.clone()));
-    let fixed = Dimension::USUAL.into_iter().chain([Dimension::Template, Dimension::LabelLength]).filter(has);
-    let known: Vec<String> = fixed.chain(named).map(|dimension| dimension.to_string()).collect();
+    let more = [Dimension::Template, Dimension::LabelLength];
+    let all = Dimension::recorded(records.clone()).into_iter().chain(more).filter(has);
+    let known: Vec<String> = all.map(|dimension| dimension.to_string()).collect();
     bail!("--by: no question has a `{unknown}`; the runs have {}", known.join(", "));
 }
 

@@ -1,0 +1,161 @@
+//! The matrix of the page: the same answers under every convention.
+
+use serde::Serialize;
+
+use super::rows::Row;
+use crate::metric::{Convention, Pair};
+use crate::report::Sensitivity;
+use crate::report::matrix::{Matrix, key};
+use crate::report::table::{Align, Cell, Table};
+use crate::report::tally::Entry;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Conventions {
+    columns: Vec<String>,
+    rows: Vec<ConventionRow>,
+    flips: TableView,
+    /// A table a row of the page.
+    differences: Vec<Differences>,
+    /// What of the scores is notation, and what tolerance; how numbers miss.
+    sensitivity: Vec<TableView>,
+}
+
+/// One convention's metric of every row.
+#[derive(Debug, Serialize)]
+struct ConventionRow {
+    score: String,
+    /// Of the page's own convention.
+    own: bool,
+    cells: Vec<Placed>,
+}
+
+/// A score with its place among the row's.
+#[derive(Debug, Serialize)]
+struct Placed {
+    value: Option<f64>,
+    text: String,
+    place: Option<usize>,
+    /// The place is not that of the leaderboard.
+    moved: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Differences {
+    label: String,
+    questions: i64,
+    table: TableView,
+}
+
+/// A table as the template draws it.
+#[derive(Debug, Serialize)]
+struct TableView {
+    title: String,
+    columns: Vec<ColumnView>,
+    rows: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnView {
+    name: String,
+    number: bool,
+}
+
+impl Conventions {
+    /// Against `reference`, the page's own convention.
+    pub(super) fn new(rows: &[Row<'_>], reference: &'static Convention) -> Self {
+        let files: Vec<_> = rows.iter().map(|row| (row.label.clone(), entries(row))).collect();
+        let matrix = Matrix::new(&files, reference);
+        let [values, flips, differences] = matrix.tables();
+        let leaderboard = reference.metrics.first().map(|&metric| key(reference, metric));
+        let base = values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| shown(&row[0]) == *name));
+        let base = base.map(|row| places(&row[1..])).unwrap_or_default();
+        let of_reference = format!("{}.", reference.name);
+        let row = |row: &Vec<Cell>| ConventionRow {
+            score: shown(&row[0]),
+            own: shown(&row[0]).starts_with(&of_reference),
+            cells: placed(&row[1..], &base),
+        };
+        Self {
+            columns: values.columns.iter().skip(1).map(|column| column.name.clone()).collect(),
+            rows: values.rows.iter().map(row).collect(),
+            flips: TableView::new(flips, 0, |_| true),
+            differences: rows.iter().filter_map(|row| Differences::new(&row.label, differences)).collect(),
+            sensitivity: Sensitivity::new(&files).tables().map(|table| TableView::new(table, 0, |_| true)).into(),
+        }
+    }
+}
+
+impl Differences {
+    /// Those of one row of the page, the most questions first.
+    fn new(label: &str, differences: &Table) -> Option<Self> {
+        let count = |row: &Vec<Cell>| if let Cell::Integer(count) = row[3] { count } else { 0 };
+        let own = |row: &Vec<Cell>| matches!(&row[0], Cell::Text(name) if name == label);
+        let mut sorted = differences.clone();
+        sorted.rows.sort_by_key(|row| std::cmp::Reverse(count(row)));
+        // The name is in the heading.
+        let table = TableView::new(&sorted, 1, own);
+        let questions = differences.rows.iter().filter(|row| own(row)).map(count).sum();
+        (!table.rows.is_empty()).then(|| Self { label: label.to_owned(), questions, table })
+    }
+}
+
+impl TableView {
+    /// `table` without its first columns, and with the rows that `keep` says yes to.
+    fn new(table: &Table, skip: usize, keep: impl Fn(&Vec<Cell>) -> bool) -> Self {
+        let columns = table.columns.iter().skip(skip);
+        Self {
+            title: table.title.clone(),
+            columns: columns
+                .map(|column| ColumnView { name: column.name.clone(), number: column.align == Align::Right })
+                .collect(),
+            rows: table
+                .rows
+                .iter()
+                .filter(|row| keep(row))
+                .map(|row| row[skip..].iter().map(shown).collect())
+                .collect(),
+        }
+    }
+}
+
+fn entries<'a>(row: &Row<'a>) -> Vec<Entry<'a>> {
+    let entry = |record: &&'a crate::record::PredictionRecord| Entry {
+        id: &record.id,
+        pair: Pair {
+            gold: &record.gold,
+            prediction: record.prediction.as_ref(),
+            question: Some(&record.question),
+            answer_type: record.answer_type,
+        },
+    };
+    row.scored.records.iter().map(entry).collect()
+}
+
+fn shown(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => text.clone(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Decimal(number, digits) if number.is_finite() => format!("{number:.digits$}"),
+        _ => "-".to_owned(),
+    }
+}
+
+fn value(cell: &Cell) -> Option<f64> {
+    if let Cell::Decimal(value, _) = cell { Some(*value).filter(|value| value.is_finite()) } else { None }
+}
+
+/// Each cell's place, 1 the highest; equal values share theirs.
+fn places(cells: &[Cell]) -> Vec<Option<usize>> {
+    let values: Vec<Option<f64>> = cells.iter().map(value).collect();
+    let place = |own: f64| 1 + values.iter().flatten().filter(|other| **other > own).count();
+    values.iter().map(|own| own.map(place)).collect()
+}
+
+fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
+    let places = places(cells);
+    let one = |(index, cell): (usize, &Cell)| {
+        let moved = places[index].zip(base.get(index).copied().flatten()).is_some_and(|(own, base)| own != base);
+        Placed { value: value(cell), text: shown(cell), place: places[index], moved }
+    };
+    cells.iter().enumerate().map(one).collect()
+}

@@ -1,0 +1,228 @@
+//! The gallery's data: every question with its chart and each row's answer, as the page's script reads it.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::pictures::{Picture, Pictures};
+use super::rows::{Kind, Row};
+use super::text::Shown;
+use crate::metric::Metric;
+use crate::record::PredictionRecord;
+use crate::report::{Dimension, Key, Scored};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Gallery {
+    metrics: Vec<&'static str>,
+    rows: Vec<GalleryRow>,
+    slices: Vec<GallerySlice>,
+    charts: Vec<GalleryChart>,
+    questions: Vec<GalleryQuestion>,
+}
+
+#[derive(Debug, Serialize)]
+struct GalleryRow {
+    label: Shown,
+    kind: Kind,
+}
+
+/// A dimension and its values; questions name them by place.
+#[derive(Debug, Serialize)]
+struct GallerySlice {
+    name: Shown,
+    values: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
+struct GalleryChart {
+    id: Shown,
+    picture: Picture,
+}
+
+#[derive(Debug, Serialize)]
+struct GalleryQuestion {
+    id: Shown,
+    chart: usize,
+    question: Shown,
+    gold: Shown,
+    slices: Vec<Option<usize>>,
+    /// One a row; none where that row has not answered yet.
+    answers: Vec<Option<GalleryAnswer>>,
+}
+
+#[derive(Debug, Serialize)]
+struct GalleryAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Shown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Shown>,
+    /// Of each of the convention's metrics.
+    scores: Vec<Option<f64>>,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
+}
+
+/// What the convention's first metric says of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Right,
+    Partly,
+    Wrong,
+    /// There is no answer.
+    Failed,
+    /// The convention has no rule for the question.
+    Unscored,
+}
+
+/// How the first metric differs from that of the same adapter in the run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Change {
+    Fixed,
+    Broken,
+}
+
+/// The places of each row's answers by question.
+type Places<'a> = Vec<HashMap<&'a str, usize>>;
+
+impl Gallery {
+    pub(super) fn new(rows: &[Row<'_>], pictures: &Pictures) -> Self {
+        let places: Places<'_> = rows.iter().map(|row| by_question(&row.scored)).collect();
+        let records = every_question(rows);
+        let slices = Slices::new(&records);
+        let mut charts: Vec<&str> = Vec::new();
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut questions = Vec::with_capacity(records.len());
+        for record in records {
+            let chart = *known.entry(&record.chart).or_insert(charts.len());
+            if chart == charts.len() {
+                charts.push(&record.chart);
+            }
+            questions.push(GalleryQuestion {
+                id: Shown::new(&record.id),
+                chart,
+                question: Shown::new(&record.question),
+                gold: Shown::new(&record.gold.text()),
+                slices: slices.of(record),
+                answers: answers(rows, &places, &record.id),
+            });
+        }
+        let pictures = pictures.of(&charts, &most_telling(rows, &questions, charts.len()));
+        let chart = |(id, picture): (&str, Picture)| GalleryChart { id: Shown::new(id), picture };
+        let metrics = rows.first().map_or(&[][..], |row| row.scored.convention.metrics);
+        Self {
+            metrics: metrics.iter().map(|metric| metric.name()).collect(),
+            rows: rows.iter().map(|row| GalleryRow { label: Shown::new(&row.label), kind: row.kind }).collect(),
+            slices: slices.into_gallery(),
+            charts: charts.into_iter().zip(pictures).map(chart).collect(),
+            questions,
+        }
+    }
+
+    /// How many charts there are, and how many pictures are in the page.
+    pub(super) fn pictures(&self) -> (usize, usize) {
+        let inside = self.charts.iter().filter(|chart| matches!(chart.picture, Picture::Data(_)));
+        (self.charts.len(), inside.count())
+    }
+}
+
+fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
+    scored.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect()
+}
+
+/// Every question that some row has answered, in the order of the row with the most answers; then the others.
+fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
+    let mut longest: Vec<&Row<'a>> = rows.iter().collect();
+    longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));
+    let mut known = std::collections::HashSet::new();
+    let records = longest.into_iter().flat_map(|row| row.scored.records.iter().copied());
+    records.filter(|record| known.insert(record.id.as_str())).collect()
+}
+
+fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<GalleryAnswer>> {
+    let first = |row: usize| {
+        let scored = &rows[row].scored;
+        scored.value(*places[row].get(id)?, *scored.convention.metrics.first()?)
+    };
+    let answer = |row: usize| {
+        let (scored, place) = (&rows[row].scored, *places[row].get(id)?);
+        let record = scored.records[place];
+        let own = first(row);
+        let change =
+            earlier(rows, row).and_then(|earlier| Some((first(earlier)?, own?))).and_then(|(before, after)| {
+                (before != after).then_some(if after > before { Change::Fixed } else { Change::Broken })
+            });
+        // Four digits are more than people read; all of them would be half of the page.
+        let score = |&metric: &Metric| scored.value(place, metric).map(|value| (value * 1e4).round() / 1e4);
+        Some(GalleryAnswer {
+            text: record.prediction.as_ref().map(|prediction| Shown::new(&prediction.0)),
+            error: record.error.as_deref().map(Shown::new),
+            scores: scored.convention.metrics.iter().map(score).collect(),
+            verdict: verdict(record, own),
+            change,
+        })
+    };
+    (0..rows.len()).map(answer).collect()
+}
+
+/// The row of the same adapter in the last run before this row's.
+fn earlier(rows: &[Row<'_>], row: usize) -> Option<usize> {
+    let own = &rows[row];
+    let same = |other: &Row<'_>| other.scored.adapter == own.scored.adapter && other.run < own.run;
+    (0..rows.len()).filter(|&other| same(&rows[other])).max_by_key(|&other| rows[other].run)
+}
+
+fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {
+    match score {
+        _ if record.prediction.is_none() => Verdict::Failed,
+        None => Verdict::Unscored,
+        Some(score) if score >= 1.0 => Verdict::Right,
+        Some(score) if score > 0.0 => Verdict::Partly,
+        Some(_) => Verdict::Wrong,
+    }
+}
+
+/// The charts with the most questions on which models disagree or changed first; their places.
+fn most_telling(rows: &[Row<'_>], questions: &[GalleryQuestion], charts: usize) -> Vec<usize> {
+    let mut telling = vec![0_usize; charts];
+    for question in questions {
+        let models = rows.iter().zip(&question.answers).filter(|(row, _)| row.kind == Kind::Model);
+        let mut verdicts = models.filter_map(|(_, answer)| Some(answer.as_ref()?.verdict));
+        let disagree = verdicts.next().is_some_and(|first| verdicts.any(|other| other != first));
+        let changed = question.answers.iter().flatten().any(|answer| answer.change.is_some());
+        telling[question.chart] += usize::from(disagree || changed);
+    }
+    let mut places: Vec<usize> = (0..charts).collect();
+    places.sort_by_key(|&chart| std::cmp::Reverse(telling[chart]));
+    places
+}
+
+/// The dimensions that some question has a value of, with their values.
+struct Slices(Vec<(Dimension, Vec<Key>)>);
+
+impl Slices {
+    fn new(records: &[&PredictionRecord]) -> Self {
+        let slices = Dimension::recorded(records.iter().copied()).into_iter().map(|dimension| {
+            let values: std::collections::BTreeSet<Key> =
+                records.iter().filter_map(|record| dimension.key(record)).collect();
+            (dimension, values.into_iter().collect::<Vec<_>>())
+        });
+        Self(slices.filter(|(_, values)| !values.is_empty()).collect())
+    }
+
+    /// The places of a question's values.
+    fn of(&self, record: &PredictionRecord) -> Vec<Option<usize>> {
+        let place = |(dimension, values): &(Dimension, Vec<Key>)| values.binary_search(&dimension.key(record)?).ok();
+        self.0.iter().map(place).collect()
+    }
+
+    fn into_gallery(self) -> Vec<GallerySlice> {
+        let slice = |(dimension, values): (Dimension, Vec<Key>)| GallerySlice {
+            name: Shown::new(&dimension.to_string()),
+            values: values.iter().map(|value| Shown::new(value.as_str())).collect(),
+        };
+        self.0.into_iter().map(slice).collect()
+    }
+}

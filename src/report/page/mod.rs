@@ -1,0 +1,171 @@
+//! The report: one HTML file with everything in it, no server and no network.
+//!
+//! Tables, plots and slices are plain HTML and SVG, made here from a template; the gallery is data that the page's
+//! script draws. What models and data sets say is text, never markup: the template escapes it, the script sets it as
+//! text, and the page's policy runs nothing but the page's own script.
+
+mod board;
+mod conventions;
+mod gallery;
+mod html;
+mod pictures;
+mod rows;
+mod settings;
+mod slices;
+mod text;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use self::board::Board;
+use self::conventions::Conventions;
+use self::gallery::Gallery;
+pub use self::pictures::{Folder, Pictures};
+use self::rows::Row;
+use self::settings::{RowSettings, RunSettings};
+use self::slices::Slicing;
+use super::CONFIDENCE;
+use crate::metric::Convention;
+use crate::record::{BenchmarkEntry, StoredRun};
+use crate::stats::Bootstrap;
+
+/// Of every interval in the page.
+const BOOTSTRAP: Bootstrap = Bootstrap { draws: 1000, seed: 0 };
+
+/// What the page is made of.
+pub struct Page<'a> {
+    /// Above it; the benchmark's own title where there is none.
+    pub title: Option<&'a str>,
+    /// All on the same questions. Of two runs with one adapter the first is the earlier.
+    pub runs: &'a [StoredRun],
+    pub convention: &'static Convention,
+    pub pictures: &'a Pictures,
+    pub curves: &'a [Curves],
+}
+
+/// A training's curves.
+pub struct Curves {
+    pub run: String,
+    pub adapter: String,
+    /// The picture, an SVG file.
+    pub svg: String,
+}
+
+/// All that stands in the page: what the template fills in, and what the script reads.
+#[derive(Debug, Serialize)]
+struct Model {
+    view: View,
+    gallery: Gallery,
+}
+
+#[derive(Debug, Serialize)]
+struct View {
+    title: String,
+    version: &'static str,
+    benchmark: BenchmarkEntry,
+    convention: ConventionView,
+    confidence: u32,
+    bootstrap: BootstrapView,
+    /// The rows come from several runs.
+    several_runs: bool,
+    board: Board,
+    curves: Vec<CurvesView>,
+    slicings: Vec<Slicing>,
+    conventions: Conventions,
+    charts: usize,
+    pictures: usize,
+    runs: Vec<RunSettings>,
+    settings: Vec<RowSettings>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConventionView {
+    name: &'static str,
+    about: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct BootstrapView {
+    draws: usize,
+    seed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CurvesView {
+    name: String,
+    /// A `data:` address: a picture cannot run anything.
+    address: String,
+}
+
+/// The first of `runs`, all of which must be on the same questions.
+///
+/// # Errors
+/// Names two that are not.
+pub fn same_questions(runs: &[StoredRun]) -> Result<&StoredRun> {
+    let first = runs.first().context("a report needs a run")?;
+    for other in runs {
+        let (a, b) = (&first.manifest, &other.manifest);
+        ensure!(
+            a.benchmark.hash == b.benchmark.hash,
+            "{} and {} were asked different questions ({} of {}, {} of {}): write a page for each",
+            a.name,
+            b.name,
+            a.benchmark.questions,
+            a.benchmark.name,
+            b.benchmark.questions,
+            b.benchmark.name
+        );
+    }
+    Ok(first)
+}
+
+impl Page<'_> {
+    /// The page's HTML: the same bytes for the same input.
+    ///
+    /// # Errors
+    /// Runs on different questions, or without any answer.
+    pub fn render(&self) -> Result<String> {
+        html::render(&self.model()?)
+    }
+
+    fn model(&self) -> Result<Model> {
+        let first = same_questions(self.runs)?;
+        let rows = Row::all(self.runs, self.convention);
+        ensure!(!rows.is_empty(), "no answers in {}: finish the run first", first.manifest.name);
+        let gallery = Gallery::new(&rows, self.pictures);
+        let (charts, pictures) = gallery.pictures();
+        let benchmark = first.manifest.benchmark.clone();
+        let view = View {
+            title: self.title.map_or_else(|| benchmark.title.clone(), str::to_owned),
+            version: env!("CARGO_PKG_VERSION"),
+            benchmark,
+            convention: ConventionView { name: self.convention.name, about: self.convention.about },
+            confidence: (100.0 * CONFIDENCE).round() as u32,
+            bootstrap: BootstrapView { draws: BOOTSTRAP.draws, seed: BOOTSTRAP.seed },
+            several_runs: self.runs.len() > 1,
+            board: Board::new(&rows, &BOOTSTRAP),
+            curves: self.curves.iter().map(CurvesView::new).collect(),
+            slicings: Slicing::all(&rows, &BOOTSTRAP),
+            conventions: Conventions::new(&rows, self.convention),
+            charts,
+            pictures,
+            runs: self.runs.iter().map(RunSettings::new).collect(),
+            settings: rows.iter().filter_map(RowSettings::new).collect(),
+        };
+        Ok(Model { view, gallery })
+    }
+}
+
+impl CurvesView {
+    fn new(curves: &Curves) -> Self {
+        Self {
+            name: format!("{} ({})", curves.adapter, curves.run),
+            address: format!("data:image/svg+xml;base64,{}", STANDARD.encode(&curves.svg)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The rows of the page: each adapter of each run, in the leaderboard's order.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use crate::metric::Convention;
+use crate::record::{AdapterEntry, StoredRun};
+use crate::report::Scored;
+
+/// What a row's scores say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Model,
+    /// It answers without seeing the chart: what a model scores above it, it has read.
+    Blind,
+    /// It answers from the data set's own tables.
+    Oracle,
+}
+
+/// One adapter in one run.
+pub(super) struct Row<'a> {
+    /// The adapter's name, with the run's where there are several runs; unique.
+    pub(super) label: String,
+    pub(super) kind: Kind,
+    /// The run's place in the command: of two runs with one adapter the first is the earlier.
+    pub(super) run: usize,
+    pub(super) entry: Option<&'a AdapterEntry>,
+    pub(super) scored: Scored<'a>,
+    /// Not every question of the set is answered yet.
+    pub(super) unfinished: bool,
+}
+
+impl<'a> Row<'a> {
+    /// The rows of `runs` that have answers: the best of the convention's first metric first; names decide ties.
+    pub(super) fn all(runs: &'a [StoredRun], convention: &'static Convention) -> Vec<Self> {
+        let mut rows = Vec::new();
+        for (run, stored) in runs.iter().enumerate() {
+            let name = stored.manifest.name.as_str();
+            for (adapter, records) in stored.predictions.iter().filter(|(_, records)| !records.is_empty()) {
+                let entry = stored.manifest.adapters.iter().find(|entry| entry.id == *adapter);
+                rows.push(Self {
+                    label: if runs.len() > 1 { format!("{adapter} ({name})") } else { adapter.clone() },
+                    kind: kind(adapter, entry),
+                    run,
+                    entry,
+                    scored: Scored::new(name, adapter, records, convention),
+                    unfinished: records.len() < stored.manifest.benchmark.questions,
+                });
+            }
+        }
+        rows.sort_by(|a, b| {
+            let names = |row: &Self| (row.scored.adapter, row.scored.run, row.run);
+            b.first().total_cmp(&a.first()).then_with(|| names(a).cmp(&names(b)))
+        });
+        number_doubles(&mut rows);
+        rows
+    }
+
+    /// The mean of the convention's first metric, by which rows are ordered.
+    fn first(&self) -> f64 {
+        self.scored.summary().and_then(|summary| summary.means().next()?.1).unwrap_or(0.0)
+    }
+}
+
+fn kind(adapter: &str, entry: Option<&AdapterEntry>) -> Kind {
+    let family = entry.and_then(|entry| entry.settings.get("family")).and_then(toml::Value::as_str).unwrap_or(adapter);
+    if adapter.starts_with("blank+") || matches!(family, "majority" | "question-prior") {
+        Kind::Blind
+    } else if adapter.starts_with("oracle+") || family == "oracle" {
+        Kind::Oracle
+    } else {
+        Kind::Model
+    }
+}
+
+/// Runs of one name, from different folders: their rows still need different labels.
+fn number_doubles(rows: &mut [Row<'_>]) {
+    let mut known = HashSet::new();
+    for row in rows {
+        let label = row.label.clone();
+        let mut number = 1;
+        while !known.insert(row.label.clone()) {
+            number += 1;
+            row.label = format!("{label} [{number}]");
+        }
+    }
+}
