@@ -42,10 +42,11 @@ impl Matrix {
                 means: summaries.iter().map(|summaries| summaries[index].mean(metric)).collect(),
             }));
         }
+        let causes: Vec<Causes> = files.iter().map(|(_, entries)| causes(entries, reference)).collect();
         Self {
             values: values(files, &rows),
-            flips: flips(files, &rows, reference),
-            differences: differences(files, reference),
+            flips: flips(files, &rows, &causes, reference),
+            differences: differences(files, &causes, reference),
         }
     }
 
@@ -109,23 +110,29 @@ fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
     same.or_else(|| reference.metrics.iter().copied().rev().find(|known| kin(known) && kin(&metric)))
 }
 
-fn flips(files: &[File<'_>], rows: &[Row], reference: &Convention) -> Table {
+fn flips(files: &[File<'_>], rows: &[Row], causes: &[Causes], reference: &Convention) -> Table {
     let mut flipped = Vec::new();
     let known = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
     let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == known);
-    for (a, (first, _)) in files.iter().enumerate() {
-        for (b, (second, _)) in files.iter().enumerate().skip(a + 1) {
+    for a in 0..files.len() {
+        for b in a + 1..files.len() {
             let lead = |row: &Row| Some(row.means[a]? - row.means[b]?);
             let Some(known) = base.and_then(lead).filter(|lead| *lead != 0.0) else { continue };
-            let (ahead, behind) = if known > 0.0 { (first, second) } else { (second, first) };
+            let (ahead, behind) = if known > 0.0 { (a, b) } else { (b, a) };
+            let share = |file: usize, group: &Group| group.sum / files[file].1.len() as f64;
             for row in rows {
                 if let Some(lead) = lead(row).filter(|lead| lead * known < 0.0) {
                     flipped.push(vec![
                         Cell::text(key(row.convention, row.metric)),
-                        Cell::text(behind),
-                        Cell::text(ahead),
+                        Cell::text(&files[behind].0),
+                        Cell::text(&files[ahead].0),
                         Cell::Decimal(lead.abs(), 2),
                         Cell::Decimal(known.abs(), 2),
+                        deciding(row, [&causes[behind], &causes[ahead]], |side, group| {
+                            share([behind, ahead][side], group)
+                        })
+                        .filter(|_| counterpart(reference, row.metric) == base.map(|base| base.metric))
+                        .map_or(Cell::text("another metric"), Cell::Text),
                     ]);
                 }
             }
@@ -143,8 +150,26 @@ fn flips(files: &[File<'_>], rows: &[Row], reference: &Convention) -> Table {
         Column::left("over"),
         Column::right("points"),
         Column::right("trailed by"),
+        Column::left("most by the rules"),
     ];
     Table { title, columns, rows: flipped }
+}
+
+/// The rules of a score and of the reference that help the first of two files most against the second, `share` being
+/// what a group adds to a file's mean.
+fn deciding(row: &Row, sides: [&Causes; 2], share: impl Fn(usize, &Group) -> f64) -> Option<String> {
+    let place = CONVENTIONS.iter().position(|convention| convention == row.convention)?;
+    let mut help: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for (side, causes) in sides.into_iter().enumerate() {
+        let sign = if side == 0 { 1.0 } else { -1.0 };
+        let of_score =
+            causes.iter().filter(|((convention, metric, ..), _)| (*convention, *metric) == (place, row.metric));
+        for ((_, _, rule, other, _), group) in of_score {
+            *help.entry((*rule, *other)).or_default() += sign * share(side, group);
+        }
+    }
+    let most = help.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    Some(format!("{} / {}", most.0.0, most.0.1))
 }
 
 /// What sets two scores apart: the metric, its deciding rule and the reference's, and which of the two is higher.
@@ -159,10 +184,10 @@ struct Group {
     first: usize,
 }
 
-fn differences(files: &[File<'_>], reference: &'static Convention) -> Table {
+fn differences(files: &[File<'_>], causes: &[Causes], reference: &'static Convention) -> Table {
     let mut rows = Vec::new();
-    for (name, entries) in files {
-        for ((convention, metric, rule, other, _), group) in causes(entries, reference) {
+    for ((name, entries), causes) in files.iter().zip(causes) {
+        for (&(convention, metric, rule, other, _), group) in causes {
             let convention = &CONVENTIONS[convention];
             let Some(against) = counterpart(reference, metric) else { continue };
             let example = entries[group.first];
@@ -203,7 +228,9 @@ fn short(text: &str) -> String {
     if chars.next().is_some() { start + "\u{2026}" } else { start }
 }
 
-fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> BTreeMap<Cause, Group> {
+type Causes = BTreeMap<Cause, Group>;
+
+fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> Causes {
     let chunks = entries.par_chunks(CHUNK).enumerate().map(|(chunk, entries)| {
         let mut groups = BTreeMap::new();
         for (index, entry) in entries.iter().enumerate() {
