@@ -17,7 +17,10 @@ fn snapshot(name: &str, lines: &[(&str, String)]) {
 #[test]
 fn embedded_benchmarks_are_valid() {
     let names: Vec<_> = Benchmark::embedded_names().collect();
-    assert_eq!(names, ["chartqa", "custom", "mini", "mini-tables", "plotqa", "pretraining", "realcqa"]);
+    assert_eq!(
+        names,
+        ["chartqa", "custom", "mini", "mini-tables", "plotqa", "pretraining", "pretraining-answers", "realcqa"]
+    );
     for name in names {
         let benchmark = Benchmark::find(name).unwrap();
         assert_eq!(benchmark.name, name);

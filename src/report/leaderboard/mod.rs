@@ -40,7 +40,7 @@ impl Default for Options {
         Self {
             slices: Dimension::USUAL.into(),
             speed: true,
-            settings: false,
+            settings: true,
             bootstrap: Bootstrap { draws: 1000, seed: 0 },
             published: Vec::new(),
         }
