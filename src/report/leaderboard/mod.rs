@@ -230,7 +230,7 @@ fn sort(rows: &mut [Row]) {
 }
 
 /// The rows of each slice together, the slices in the order in which they first stand; within one as [`sort`] has them.
-fn by_slice(rows: &mut Vec<Row>) {
+fn by_slice(rows: &mut [Row]) {
     let mut slices: Vec<Option<String>> = Vec::new();
     for row in rows.iter() {
         if !slices.contains(&row.slice) {
