@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{Status, convention};
-use crate::metric::Pair;
-use crate::record::{PredictionRecord, StoredRun, write_atomically};
-use crate::report::{Entry, Scored, Sensitivity, score_bars, tolerance_curve};
+use crate::record::{StoredRun, write_atomically};
+use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::stats::Bootstrap;
 use crate::train::LOG;
 use crate::train::curves::{Curves, overlaid};
@@ -31,12 +30,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let [first, rest @ ..] = runs.as_slice() else { return Ok(Status::Done) };
+    let Some(first) = runs.first() else { return Ok(Status::Done) };
+    runs.iter().try_for_each(|run| first.same_questions(run))?;
     let benchmark = &first.manifest.benchmark;
-    for run in rest {
-        let (same, name) = (run.manifest.benchmark.hash == benchmark.hash, &run.manifest.name);
-        ensure!(same, "{name} and {} were asked different questions: draw them apart", first.manifest.name);
-    }
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let answers: Vec<Scored<'_>> = runs
@@ -44,7 +40,7 @@ pub fn run(args: &Args) -> Result<Status> {
         .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (&run.manifest.name, adapter, records)))
         .map(|(run, adapter, records)| Scored::new(run, adapter, records, convention))
         .collect();
-    let files: Vec<_> = answers.iter().map(|one| (format!("{}/{}", one.run, one.adapter), entries(one))).collect();
+    let files: Vec<_> = answers.iter().map(|one| (format!("{}/{}", one.run, one.adapter), one.entries())).collect();
     let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
@@ -62,19 +58,6 @@ pub fn run(args: &Args) -> Result<Status> {
         eprintln!("{}", path.display());
     }
     Ok(Status::Done)
-}
-
-fn entries<'a>(scored: &Scored<'a>) -> Vec<Entry<'a>> {
-    let entry = |record: &'a PredictionRecord| Entry {
-        id: &record.id,
-        pair: Pair {
-            gold: &record.gold,
-            prediction: record.prediction.as_ref(),
-            question: Some(&record.question),
-            answer_type: record.answer_type,
-        },
-    };
-    scored.records.iter().map(|record| entry(record)).collect()
 }
 
 /// The curves of every adapter that a run trained.

@@ -161,6 +161,25 @@ impl StoredRun {
         Ok(self)
     }
 
+    /// Refuses another run that was asked other questions.
+    ///
+    /// # Errors
+    /// Names both runs with their questions.
+    pub fn same_questions(&self, other: &Self) -> Result<()> {
+        let (a, b) = (&self.manifest, &other.manifest);
+        ensure!(
+            a.benchmark.hash == b.benchmark.hash,
+            "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
+            a.name,
+            b.name,
+            a.benchmark.questions,
+            a.benchmark.name,
+            b.benchmark.questions,
+            b.benchmark.name
+        );
+        Ok(())
+    }
+
     /// The answers of all adapters, one adapter after the other.
     pub fn records(&self) -> impl Iterator<Item = &PredictionRecord> + Clone {
         self.predictions.iter().flat_map(|(_, records)| records)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::Entry;
 use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::PredictionRecord;
 use crate::stats::{Bootstrap, Charts, Draws, Interval};
@@ -95,6 +96,11 @@ impl<'a> Scored<'a> {
         (count > 0).then(|| distinct.len() as f64 / f64::from(count))
     }
 
+    /// The answers as the matrix and the sensitivity take them.
+    pub fn entries(&self) -> Vec<Entry<'a>> {
+        self.records.iter().map(|record| Entry { id: &record.id, pair: pair(record) }).collect()
+    }
+
     /// Scores of question `index` under `metric`, as it counts in the mean.
     pub fn value(&self, index: usize, metric: Metric) -> Option<f64> {
         self.scores[index].get(metric).counted()
@@ -109,11 +115,16 @@ pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a
 }
 
 /// One prediction's scores; a failed question's are 0.
-pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
-    convention.score(&Pair {
+fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
+    convention.score(&pair(record))
+}
+
+/// What of a prediction is scored.
+fn pair(record: &PredictionRecord) -> Pair<'_> {
+    Pair {
         gold: &record.gold,
         prediction: record.prediction.as_ref(),
         question: Some(&record.question),
         answer_type: record.answer_type,
-    })
+    }
 }

@@ -57,16 +57,7 @@ impl Comparison {
         options: &CompareOptions,
     ) -> Result<Self> {
         let (a, b) = (&before.manifest, &after.manifest);
-        ensure!(
-            a.benchmark.hash == b.benchmark.hash,
-            "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
-            a.name,
-            b.name,
-            a.benchmark.questions,
-            a.benchmark.name,
-            b.benchmark.questions,
-            b.benchmark.name
-        );
+        before.same_questions(after)?;
         let pairs = pairs(before, after, convention)?;
         let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.bootstrap)).collect();
         let p: Vec<f64> = tested.iter().map(|one| one.p).collect();

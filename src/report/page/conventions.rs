@@ -3,11 +3,10 @@
 use serde::Serialize;
 
 use super::rows::Row;
-use crate::metric::{Convention, Pair};
+use crate::metric::Convention;
 use crate::report::Sensitivity;
 use crate::report::matrix::{Matrix, key};
 use crate::report::table::{Align, Cell, Table};
-use crate::report::tally::Entry;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Conventions {
@@ -63,7 +62,7 @@ struct ColumnView {
 impl Conventions {
     /// Against `reference`, the page's own convention.
     pub(super) fn new(rows: &[Row<'_>], reference: &'static Convention) -> Self {
-        let files: Vec<_> = rows.iter().map(|row| (row.label.clone(), entries(row))).collect();
+        let files: Vec<_> = rows.iter().map(|row| (row.label.clone(), row.scored.entries())).collect();
         let matrix = Matrix::new(&files, reference);
         let [values, flips, differences] = matrix.tables();
         let leaderboard = reference.metrics.first().map(|&metric| key(reference, metric));
@@ -116,19 +115,6 @@ impl TableView {
                 .collect(),
         }
     }
-}
-
-fn entries<'a>(row: &Row<'a>) -> Vec<Entry<'a>> {
-    let entry = |record: &&'a crate::record::PredictionRecord| Entry {
-        id: &record.id,
-        pair: Pair {
-            gold: &record.gold,
-            prediction: record.prediction.as_ref(),
-            question: Some(&record.question),
-            answer_type: record.answer_type,
-        },
-    };
-    row.scored.records.iter().map(entry).collect()
 }
 
 fn shown(cell: &Cell) -> String {

@@ -105,19 +105,7 @@ struct CurvesView {
 /// Names two that are not.
 pub fn same_questions(runs: &[StoredRun]) -> Result<&StoredRun> {
     let first = runs.first().context("a report needs a run")?;
-    for other in runs {
-        let (a, b) = (&first.manifest, &other.manifest);
-        ensure!(
-            a.benchmark.hash == b.benchmark.hash,
-            "{} and {} were asked different questions ({} of {}, {} of {}): write a page for each",
-            a.name,
-            b.name,
-            a.benchmark.questions,
-            a.benchmark.name,
-            b.benchmark.questions,
-            b.benchmark.name
-        );
-    }
+    runs.iter().try_for_each(|other| first.same_questions(other))?;
     Ok(first)
 }
 

@@ -109,6 +109,6 @@ fn runs_on_different_questions_are_refused() {
     let error = page(&runs, &Pictures::default(), &[]).render().unwrap_err().to_string();
     assert_eq!(
         error,
-        "before and other were asked different questions (3 of three, 3 of three): write a page for each"
+        "before and other were asked different questions (3 of three, 3 of three): run both on the same benchmark, seed and limit"
     );
 }
