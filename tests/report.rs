@@ -172,7 +172,10 @@ fn mistakes_are_told_in_a_line_and_write_nothing() {
         stderr(&output)
     };
     let message = refused(&[&run, &other.at("results/r")]);
-    assert!(message.contains("were asked different questions") && message.contains("a page for each"), "{message}");
+    assert!(
+        message.contains("were asked different questions") && message.contains("run both on the same benchmark"),
+        "{message}"
+    );
     let message = refused(&[&run, "--data", &other.at("data")]);
     assert!(message.contains("has other questions than the runs") && message.contains("--data"), "{message}");
     let message = refused(&[&scratch.at("data")]);
