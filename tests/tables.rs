@@ -168,7 +168,6 @@ fn training_seeds_published_results_and_settings_stand_below() {
     let options = Options {
         slices: vec!["label length".parse().unwrap()],
         speed: false,
-        settings: true,
         published: vec![("five".to_owned(), results)],
         ..Options::default()
     };
@@ -275,11 +274,13 @@ fn hostile_text_stays_text_in_every_form() {
     evil.predictions[0].1[0].prediction = Some(Prediction(long));
     let mut other = run("after", "0123456789abcdef", &[(HOSTILE, &[Some("Yes"); 5])]);
     other.manifest.benchmark.title = HOSTILE.to_owned();
-    let options = || Options { settings: true, ..Options::default() };
     let changed = comparison(&evil, &other, &["chart type"]).unwrap();
     let forms = |format: Format| {
-        let board =
-            leaderboard(&[run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])])], "study", options());
+        let board = leaderboard(
+            &[run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])])],
+            "study",
+            Options::default(),
+        );
         format!("{}{}", board.render(format).unwrap(), changed.render(format).unwrap())
     };
     for format in [Format::Table, Format::Markdown, Format::Latex] {
@@ -293,6 +294,9 @@ fn hostile_text_stays_text_in_every_form() {
     let latex = forms(Format::Latex);
     let commands = latex.lines().filter(|line| !line.starts_with('%')).any(|line| line.contains("\\input"));
     assert!(!commands && latex.contains("\\textbackslash{}input"));
+    let evil_name = run("=cmd()", "0123456789abcdef", &[("a", &[Some("x"); 5])]);
+    let header = comparison(&evil_name, &run("b", "0123456789abcdef", &[("a", &[Some("x"); 5])]), &[]).unwrap();
+    assert!(header.render(Format::Csv).unwrap().starts_with("adapter,metric,'=cmd(),b,"));
     for record in csv::Reader::from_reader(forms(Format::Csv).as_bytes()).into_records().take(3) {
         let formula = record.unwrap().iter().any(|field| field.starts_with(['=', '+', '@', '\t', '\r']));
         assert!(!formula);

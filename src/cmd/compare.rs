@@ -38,14 +38,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let runs = [&args.before, &args.after].map(|run| read(&args.results, run));
-    let [before, after] = runs;
-    let runs = [before?, after?];
+    let runs = [read(&args.results, &args.before)?, read(&args.results, &args.after)?];
     let records = runs.iter().flat_map(StoredRun::records);
     check_known(&args.by, records.clone())?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
-    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
+    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
     let options = CompareOptions { slices: args.by.clone(), questions: args.questions, bootstrap };
     print(&Comparison::new(before, after, convention, &options)?.render(args.format)?)?;
     Ok(Status::Done)

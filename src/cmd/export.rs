@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let bootstrap = Bootstrap { draws: 1000, seed: 0 };
+    let bootstrap = Bootstrap::default();
     for run in &runs {
         let (name, benchmark) = (&run.manifest.name, &run.manifest.benchmark);
         for (adapter, records) in &run.predictions {

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::trainings::{Training, trainings};
 use super::{Status, convention};
 use crate::record::{StoredRun, write_atomically};
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::stats::Bootstrap;
-use crate::train::LOG;
 use crate::train::curves::{Curves, overlaid};
-use crate::train::log::read_log;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,13 +40,14 @@ pub fn run(args: &Args) -> Result<Status> {
         .map(|(run, adapter, records)| Scored::new(run, adapter, records, convention))
         .collect();
     let files: Vec<_> = answers.iter().map(|one| (format!("{}/{}", one.run, one.adapter), one.entries())).collect();
-    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
+    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
         pictures.push(("scores", score_bars(&benchmark.title, &answers, metric, &bootstrap)?));
     }
     pictures.push(("tolerance", tolerance_curve(&benchmark.title, &Sensitivity::new(&files))?));
-    let trainings = trainings(args, &runs)?;
+    let named = |one: Training| (format!("{}/{}", one.run, one.adapter), one.curves);
+    let trainings: Vec<(String, Curves)> = trainings(&args.runs, &runs)?.into_iter().map(named).collect();
     if !trainings.is_empty() {
         pictures.push(("training", overlaid(&format!("Training on {}", benchmark.title), &trainings)?));
     }
@@ -58,18 +58,4 @@ pub fn run(args: &Args) -> Result<Status> {
         eprintln!("{}", path.display());
     }
     Ok(Status::Done)
-}
-
-/// The curves of every adapter that a run trained.
-fn trainings(args: &Args, runs: &[StoredRun]) -> Result<Vec<(String, Curves)>> {
-    let mut trainings = Vec::new();
-    for (path, run) in args.runs.iter().zip(runs) {
-        for (adapter, _) in &run.predictions {
-            let log = path.join(adapter).join(LOG);
-            if log.exists() {
-                trainings.push((format!("{}/{adapter}", run.manifest.name), Curves::new(&read_log(&log)?)));
-            }
-        }
-    }
-    Ok(trainings)
 }

@@ -114,8 +114,8 @@ fn options(args: &Args, runs: &[StoredRun]) -> Result<Options> {
         (false, true) => Dimension::USUAL.into(),
         (false, false) => args.by.clone(),
     };
-    let bootstrap = Bootstrap { draws: args.draws as usize, seed: 0 };
-    Ok(Options { slices, speed: !args.no_speed, settings: true, bootstrap, published })
+    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
+    Ok(Options { slices, speed: !args.no_speed, bootstrap, published })
 }
 
 /// The command that makes the spliced text again.

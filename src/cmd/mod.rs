@@ -16,6 +16,7 @@ mod report;
 mod run;
 pub mod score;
 mod table;
+mod trainings;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::trainings::{Training, trainings};
 use super::{Status, convention, one_line};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::record::{BenchmarkEntry, StoredRun, write_atomically};
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
-use crate::train::LOG;
-use crate::train::curves::Curves as Training;
-use crate::train::log::read_log;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -44,30 +42,17 @@ pub fn run(args: &Args) -> Result<Status> {
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let pictures = pictures(args, &same_questions(&runs)?.manifest.benchmark)?;
-    let curves = curves(&args.runs, &runs)?;
+    // A log without a step is of a training that has only begun.
+    let drawn = |one: Training<'_>| {
+        let svg = one.curves.svg(one.adapter).ok()?;
+        Some(Curves { run: one.run.to_owned(), adapter: one.adapter.to_owned(), svg })
+    };
+    let curves: Vec<Curves> = trainings(&args.runs, &runs)?.into_iter().filter_map(drawn).collect();
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
         .render()?;
     write_atomically(&args.out, page.as_bytes())?;
     eprintln!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
     Ok(Status::Done)
-}
-
-/// The curves of the trainings whose logs lie in the runs.
-fn curves(paths: &[PathBuf], runs: &[StoredRun]) -> Result<Vec<Curves>> {
-    let mut all = Vec::new();
-    for (path, run) in paths.iter().zip(runs) {
-        for (adapter, _) in &run.predictions {
-            let log = path.join(adapter).join(LOG);
-            if !log.exists() {
-                continue;
-            }
-            // A log without a step is of a training that has only begun.
-            if let Ok(svg) = Training::new(&read_log(&log)?).svg(adapter) {
-                all.push(Curves { run: run.manifest.name.clone(), adapter: adapter.clone(), svg });
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// The charts' pictures. Where nobody asked for them (`--benchmark`, `--data`), not having them is no error.

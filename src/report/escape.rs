@@ -4,12 +4,21 @@
 /// For people: control characters and those that turn the direction of writing as escapes (`\u{202e}`), everything else
 /// as it is.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    visible_but(text, &[])
+}
+
+/// The same, with the characters of `kept` as they are.
+pub(super) fn visible_but(text: &str, kept: &[char]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) && !kept.contains(&c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and the
 /// characters of no width that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
-pub(super) fn is_hidden(c: char) -> bool {
+fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')

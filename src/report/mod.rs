@@ -27,4 +27,4 @@ pub use scored::{CONFIDENCE, Scored};
 pub use sensitivity::Sensitivity;
 pub use slice::{Dimension, Key, check_known, too_few};
 pub use splice::splice;
-pub use tally::{Entry, intervals, tally};
+pub use tally::{Entry, estimates, tally};

@@ -54,6 +54,16 @@ impl<'a> Scored<'a> {
         Summary::of(self.scores.iter().copied())
     }
 
+    /// How many questions failed.
+    pub fn failures(&self) -> usize {
+        self.records.iter().filter(|record| record.error.is_some()).count()
+    }
+
+    /// Questions over the sum of their latencies.
+    pub fn per_second(&self) -> f64 {
+        self.records.len() as f64 / self.records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>()
+    }
+
     /// How many charts the questions are on.
     pub fn charts(&self) -> usize {
         numbered(self.records.iter().map(|record| record.chart.as_str())).len()
@@ -72,14 +82,9 @@ impl<'a> Scored<'a> {
 
     fn draws(&self, bootstrap: &Bootstrap) -> Vec<Draws> {
         let numbers = numbered(self.records.iter().map(|record| record.chart.as_str()));
-        let metrics = self.convention.metrics;
-        let mut charts = Charts::new(numbers.len(), metrics.len());
+        let mut charts = Charts::new(numbers.len(), self.convention.metrics.len());
         for (record, scores) in self.records.iter().zip(&self.scores) {
-            for (statistic, &metric) in metrics.iter().enumerate() {
-                if let Some(value) = scores.get(metric).counted() {
-                    charts.add(numbers[record.chart.as_str()], statistic, 100.0 * value);
-                }
-            }
+            add(&mut charts, numbers[record.chart.as_str()], 0, scores);
         }
         bootstrap.means(&charts)
     }
@@ -104,6 +109,15 @@ impl<'a> Scored<'a> {
     /// Scores of question `index` under `metric`, as it counts in the mean.
     pub fn value(&self, index: usize, metric: Metric) -> Option<f64> {
         self.scores[index].get(metric).counted()
+    }
+}
+
+/// Counts one more question of `chart`, its scores in percent from the statistic `first` on.
+pub(super) fn add(charts: &mut Charts, chart: usize, first: usize, scores: &Scores) {
+    for (statistic, (_, score)) in scores.iter().enumerate() {
+        if let Some(value) = score.counted() {
+            charts.add(chart, first + statistic, 100.0 * value);
+        }
     }
 }
 

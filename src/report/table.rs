@@ -104,7 +104,7 @@ impl Cell {
     }
 
     /// As people read it, with what would break or disguise a table made visible.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Self::Text(text) => escape::visible(text),
             Self::Integer(number) => number.to_string(),
@@ -221,7 +221,7 @@ impl Table {
     /// See [`Table::render`].
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().flat_map(Column::program_names))?;
+        writer.write_record(self.columns.iter().flat_map(Column::program_names).map(|name| escape::csv(&name)))?;
         for row in &self.rows {
             writer.write_record(self.program_cells(row).map(|(_, cell)| cell.csv_field()))?;
         }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::scored::{CONFIDENCE, numbered};
+use super::scored::{CONFIDENCE, add, numbered};
 use crate::metric::{Convention, Pair, Scores, Summary};
 use crate::stats::{Bootstrap, Charts, Interval};
 
@@ -13,40 +13,37 @@ pub struct Entry<'a> {
     pub pair: Pair<'a>,
 }
 
-/// For each convention the intervals of its metrics' means, in percent, from charts drawn anew; `chart` tells an answer's.
-/// The same bits on any number of cores.
-pub fn intervals<'a, T: Sync>(
+/// For each convention its means over all `answers` and the intervals of these, in percent, from charts drawn anew;
+/// `chart` tells an answer's. The same bits on any number of cores.
+pub fn estimates<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
     chart: impl Fn(&'a T) -> &'a str,
     conventions: &[&Convention],
     bootstrap: &Bootstrap,
-) -> Vec<Vec<Option<Interval>>> {
+) -> Vec<(Summary, Vec<Option<Interval>>)> {
     let numbers = numbered(answers.iter().map(&chart));
     let places: Vec<usize> = answers.iter().map(|answer| numbers[chart(answer)]).collect();
-    let first = conventions.iter().scan(0, |next, convention| {
-        let first = *next;
-        *next += convention.metrics.len();
-        Some(first)
-    });
-    let firsts: Vec<usize> = first.collect();
-    let mut charts = Charts::new(numbers.len(), conventions.iter().map(|convention| convention.metrics.len()).sum());
-    for (convention, first) in conventions.iter().zip(&firsts) {
+    let statistics = conventions.iter().map(|convention| convention.metrics.len()).sum();
+    let mut charts = Charts::new(numbers.len(), statistics);
+    let (mut first, mut summaries) = (0, Vec::new());
+    for convention in conventions {
         // One convention's scores at a time: all of them would be the most of what is in memory.
         let scores: Vec<Scores> = answers.par_iter().map(|answer| convention.score(&pair(answer))).collect();
+        let mut summary = Summary::new(convention.metrics);
         for (scores, &place) in scores.iter().zip(&places) {
-            for (statistic, (_, score)) in scores.iter().enumerate() {
-                if let Some(value) = score.counted() {
-                    charts.add(place, first + statistic, 100.0 * value);
-                }
-            }
+            summary.add(scores);
+            add(&mut charts, place, first, scores);
         }
+        first += convention.metrics.len();
+        summaries.push(summary);
     }
-    let draws = bootstrap.means(&charts);
-    let of = |(convention, first): (&&Convention, &usize)| {
-        draws[*first..first + convention.metrics.len()].iter().map(|draws| draws.interval(CONFIDENCE)).collect()
+    let mut draws = bootstrap.means(&charts).into_iter();
+    let with_intervals = |(summary, convention): (Summary, &&Convention)| {
+        let own = draws.by_ref().take(convention.metrics.len());
+        (summary, own.map(|draws| draws.interval(CONFIDENCE)).collect())
     };
-    conventions.iter().zip(&firsts).map(of).collect()
+    summaries.into_iter().zip(conventions).map(with_intervals).collect()
 }
 
 /// Answers that one task scores.

@@ -16,6 +16,13 @@ pub struct Bootstrap {
     pub seed: u64,
 }
 
+/// A thousand draws from seed 0.
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { draws: 1000, seed: 0 }
+    }
+}
+
 impl Bootstrap {
     /// For each statistic its mean over the questions of as many charts as there are, drawn with replacement, `draws`
     /// times. The same bits on any number of cores.

@@ -14,11 +14,11 @@ use super::{Status, print};
 use crate::config::Benchmark;
 use crate::dataset::{self, Split};
 use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
-use crate::metric::{CONVENTIONS, Convention, Metric, Pair, asks_for_table};
+use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use crate::record::{PredictionRecord, StoredRun, write_atomically};
 use crate::report::table::{Cell, Column, Format, Table};
-use crate::report::{Entry, Matrix, Sensitivity, explain, intervals, per_question, per_question_jsonl, splice, tally};
-use crate::stats::Bootstrap;
+use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
+use crate::stats::{Bootstrap, Interval};
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -328,18 +328,20 @@ fn questions(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<Tab
 
 /// One row for each file and convention; metrics in percent.
 fn summary(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Table {
-    let bootstrap = args.draws.map(|draws| Bootstrap { draws: draws.get(), seed: 0 });
+    let bootstrap = args.draws.map(|draws| Bootstrap { draws: draws.get(), ..Bootstrap::default() });
     let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
     metrics.sort_unstable();
     metrics.dedup();
     let mut rows = Vec::new();
     for source in sources {
-        let intervals = bootstrap.map(|bootstrap| intervals(&source.answers, pair, chart, conventions, &bootstrap));
-        let summaries = tally(&source.answers, pair, conventions);
-        for (place, (convention, summary)) in conventions.iter().zip(summaries).enumerate() {
+        let scored: Vec<(Summary, Vec<Option<Interval>>)> = match &bootstrap {
+            Some(bootstrap) => estimates(&source.answers, pair, chart, conventions, bootstrap),
+            None => tally(&source.answers, pair, conventions).into_iter().map(|one| (one, Vec::new())).collect(),
+        };
+        for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
             let means = metrics.iter().map(|metric| {
                 let at = convention.metrics.iter().position(|known| known == metric);
-                let interval = intervals.as_ref().zip(at).and_then(|(intervals, at)| intervals[place][at]);
+                let interval = at.and_then(|at| *intervals.get(at)?);
                 summary.mean(*metric).map_or(Cell::Missing, |mean| Cell::Estimate(mean, interval, 3))
             });
             let own = [Cell::text(&source.name), Cell::count(summary.count), Cell::text(convention.name)];

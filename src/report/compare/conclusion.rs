@@ -17,7 +17,7 @@ pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[S
         100.0 * CONFIDENCE,
         interval.low,
         interval.high,
-        probability(one.p),
+        probability(change.p),
         probability(holm),
     );
     if too_few(&pair.before) {

@@ -60,7 +60,7 @@ impl Comparison {
         before.same_questions(after)?;
         let pairs = pairs(before, after, convention)?;
         let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.bootstrap)).collect();
-        let p: Vec<f64> = tested.iter().map(|one| one.p).collect();
+        let p: Vec<f64> = tested.iter().map(|one| one.change.p).collect();
         let corrected = holm(&p);
         let names = column_names(&a.name, &b.name);
         let rows = tested.iter().zip(&corrected).map(|(one, holm)| one.cells(*holm));
@@ -154,19 +154,17 @@ struct Tested<'a> {
     pair: &'a Pair<'a>,
     metric: Metric,
     change: pair::Change,
-    /// Of the bootstrap over charts.
-    p: f64,
 }
 
 fn tested<'a>(pair: &'a Pair<'a>, bootstrap: &Bootstrap) -> Vec<Tested<'a>> {
     let changes = pair.changes(bootstrap);
-    changes.into_iter().map(|(metric, change)| Tested { pair, metric, p: change.p, change }).collect()
+    changes.into_iter().map(|(metric, change)| Tested { pair, metric, change }).collect()
 }
 
 impl Tested<'_> {
     fn cells(&self, holm: f64) -> Vec<Cell> {
         let p = [
-            Cell::Probability(self.p),
+            Cell::Probability(self.change.p),
             Cell::Probability(holm),
             self.change.mcnemar.map_or(Cell::Missing, Cell::Probability),
             self.change.detectable.map_or(Cell::Missing, |points| Cell::Decimal(points, 2)),

@@ -27,8 +27,6 @@ pub struct Options {
     /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
     /// is byte for byte that of an unbroken one.
     pub speed: bool,
-    /// What each adapter answered with, below the overall table.
-    pub settings: bool,
     /// Of the intervals.
     pub bootstrap: Bootstrap,
     /// What others published, by benchmark.
@@ -37,13 +35,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            slices: Dimension::USUAL.into(),
-            speed: true,
-            settings: true,
-            bootstrap: Bootstrap { draws: 1000, seed: 0 },
-            published: Vec::new(),
-        }
+        Self { slices: Dimension::USUAL.into(), speed: true, bootstrap: Bootstrap::default(), published: Vec::new() }
     }
 }
 
@@ -96,9 +88,9 @@ impl Leaderboard {
         let visible = |text: &str| escape::visible(text);
         let markdown = |text: &str| escape::markdown(&escape::visible(text));
         match format {
-            Format::Table => Ok(self.join(["", "  "], visible, Table::to_terminal)),
-            Format::Markdown => Ok(self.join(["### ", "- "], markdown, Table::to_markdown)),
-            Format::Latex => Ok(self.join(["% ", "% "], visible, Table::to_latex)),
+            Format::Table => Ok(self.join(["", "", "  "], visible, Table::to_terminal)),
+            Format::Markdown => Ok(self.join(["### ", "", "- "], markdown, Table::to_markdown)),
+            Format::Latex => Ok(self.join(["% "; 3], visible, Table::to_latex)),
             Format::Csv | Format::Jsonl => self.flat().render(format),
             Format::Json => {
                 let object = json!({"format": FORMAT_VERSION, "rows": self.flat().json_rows()});
@@ -107,19 +99,23 @@ impl Leaderboard {
         }
     }
 
-    /// Each board with its heading, text and tables. `[heading, line]` is what such a line of text begins with.
-    fn join(&self, [heading, line]: [&str; 2], text: fn(&str) -> String, table: fn(&Table) -> String) -> String {
+    /// Each board with its heading, caption, tables and settings. The first argument is what a heading, a caption and a line
+    /// of settings begin with.
+    fn join(
+        &self,
+        [heading, caption, line]: [&str; 3],
+        text: fn(&str) -> String,
+        table: fn(&Table) -> String,
+    ) -> String {
         let boards = self.boards.iter().map(|board| {
             let mut parts = vec![table(&board.overall_table(self.convention, self.options.speed))];
             parts.extend(board.more.iter().map(table));
-            if self.options.settings && !board.settings.is_empty() {
+            if !board.settings.is_empty() {
                 parts.push(board.settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
             }
             parts.extend(board.slice_tables(self.convention).iter().map(table));
-            // Of LaTeX a comment, of the others a paragraph.
-            let before = if heading == line { line } else { "" };
             format!(
-                "{heading}{}\n\n{before}{}\n\n{}",
+                "{heading}{}\n\n{caption}{}\n\n{}",
                 text(&board.benchmark.title),
                 self.caption(board),
                 parts.join("\n")

@@ -33,18 +33,17 @@ impl Row {
         partial: bool,
         bootstrap: &Bootstrap,
     ) -> Option<Self> {
-        let records = &scored.records;
         Some(Self {
             few: slice.is_some() && too_few(scored),
             slice,
             run: scored.run.to_owned(),
             adapter: scored.adapter.to_owned(),
             partial,
-            failures: records.iter().filter(|record| record.error.is_some()).count(),
+            failures: scored.failures(),
             summary: scored.summary()?,
             intervals: scored.intervals(bootstrap),
             distinct: scored.distinct_rate(),
-            per_second: records.len() as f64 / records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>(),
+            per_second: scored.per_second(),
         })
     }
 

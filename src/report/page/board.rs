@@ -102,7 +102,6 @@ impl Board {
 fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardRow {
     let Row { scored, kind, .. } = row;
     let distinct = scored.distinct_rate();
-    let seconds: f64 = scored.records.iter().map(|record| record.latency_ms / 1e3).sum();
     BoardRow {
         label: row.label.clone(),
         run: scored.run.to_owned(),
@@ -111,10 +110,10 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
         unfinished: row.unfinished,
         collapsed: *kind != Kind::Blind && distinct.zip(golds).is_some_and(|(own, golds)| own < COLLAPSED * golds),
         questions: scored.records.len(),
-        failures: scored.records.iter().filter(|record| record.error.is_some()).count(),
+        failures: scored.failures(),
         scores: Estimate::all(scored, bootstrap),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
-        per_second: Number::new(Some(scored.records.len() as f64 / seconds), 2),
+        per_second: Number::new(Some(scored.per_second()), 2),
     }
 }
 

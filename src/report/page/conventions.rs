@@ -66,12 +66,12 @@ impl Conventions {
         let matrix = Matrix::new(&files, reference);
         let [values, flips, differences] = matrix.tables();
         let leaderboard = reference.metrics.first().map(|&metric| key(reference, metric));
-        let base = values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| shown(&row[0]) == *name));
+        let base = values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| row[0].shown() == *name));
         let base = base.map(|row| places(&row[1..])).unwrap_or_default();
         let of_reference = format!("{}.", reference.name);
         let row = |row: &Vec<Cell>| ConventionRow {
-            score: shown(&row[0]),
-            own: shown(&row[0]).starts_with(&of_reference),
+            score: row[0].shown(),
+            own: row[0].shown().starts_with(&of_reference),
             cells: placed(&row[1..], &base),
         };
         Self {
@@ -111,18 +111,9 @@ impl TableView {
                 .rows
                 .iter()
                 .filter(|row| keep(row))
-                .map(|row| row[skip..].iter().map(shown).collect())
+                .map(|row| row[skip..].iter().map(Cell::shown).collect())
                 .collect(),
         }
-    }
-}
-
-fn shown(cell: &Cell) -> String {
-    match cell {
-        Cell::Text(text) => text.clone(),
-        Cell::Integer(number) => number.to_string(),
-        Cell::Decimal(number, digits) if number.is_finite() => format!("{number:.digits$}"),
-        _ => "-".to_owned(),
     }
 }
 
@@ -141,7 +132,7 @@ fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
     let places = places(cells);
     let one = |(index, cell): (usize, &Cell)| {
         let moved = places[index].zip(base.get(index).copied().flatten()).is_some_and(|(own, base)| own != base);
-        Placed { value: value(cell), text: shown(cell), place: places[index], moved }
+        Placed { value: value(cell), text: cell.shown(), place: places[index], moved }
     };
     cells.iter().enumerate().map(one).collect()
 }

@@ -31,9 +31,6 @@ use crate::metric::Convention;
 use crate::record::{BenchmarkEntry, StoredRun};
 use crate::stats::Bootstrap;
 
-/// Of every interval in the page.
-const BOOTSTRAP: Bootstrap = Bootstrap { draws: 1000, seed: 0 };
-
 /// What the page is made of.
 pub struct Page<'a> {
     /// Above it; the benchmark's own title where there is none.
@@ -121,6 +118,7 @@ impl Page<'_> {
     fn model(&self) -> Result<Model> {
         let first = same_questions(self.runs)?;
         let rows = Row::all(self.runs, self.convention);
+        let bootstrap = Bootstrap::default();
         ensure!(!rows.is_empty(), "no answers in {}: finish the run first", first.manifest.name);
         let gallery = Gallery::new(&rows, self.pictures);
         let (charts, pictures) = gallery.pictures();
@@ -131,11 +129,11 @@ impl Page<'_> {
             benchmark,
             convention: ConventionView { name: self.convention.name, about: self.convention.about },
             confidence: (100.0 * CONFIDENCE).round() as u32,
-            bootstrap: BootstrapView { draws: BOOTSTRAP.draws, seed: BOOTSTRAP.seed },
+            bootstrap: BootstrapView { draws: bootstrap.draws, seed: bootstrap.seed },
             several_runs: self.runs.len() > 1,
-            board: Board::new(&rows, &BOOTSTRAP),
+            board: Board::new(&rows, &bootstrap),
             curves: self.curves.iter().map(CurvesView::new).collect(),
-            slicings: Slicing::all(&rows, &BOOTSTRAP),
+            slicings: Slicing::all(&rows, &bootstrap),
             conventions: Conventions::new(&rows, self.convention),
             charts,
             pictures,

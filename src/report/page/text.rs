@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::report::escape::is_hidden;
+use crate::report::escape::visible_but;
 
 /// Text in which nothing is hidden: what the page's script puts into the document, by `textContent` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,11 +19,7 @@ impl Shown {
 /// Control characters, marks that turn the direction of writing and characters without width as escapes
 /// (`\u{202e}`); line breaks, tabs and everything else as they are.
 pub(super) fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) && !matches!(c, '\n' | '\t') { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
+    visible_but(text, &['\n', '\t'])
 }
 
 /// JSON that can stand in a `script` element: nothing in it ends the element, begins another or is a line's end to a

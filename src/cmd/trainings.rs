@@ -1,0 +1,34 @@
+//! The trainings whose logs lie in stored runs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::record::StoredRun;
+use crate::train::LOG;
+use crate::train::curves::Curves;
+use crate::train::log::read_log;
+
+/// How one adapter was trained in a run.
+pub(super) struct Training<'a> {
+    pub(super) run: &'a str,
+    pub(super) adapter: &'a str,
+    pub(super) curves: Curves,
+}
+
+/// Every adapter of `runs` that was trained there; `paths` are the runs' directories.
+///
+/// # Errors
+/// A log that cannot be read.
+pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<Vec<Training<'a>>> {
+    let mut trainings = Vec::new();
+    for (path, run) in paths.iter().zip(runs) {
+        for (adapter, _) in &run.predictions {
+            let log = path.join(adapter).join(LOG);
+            if log.exists() {
+                trainings.push(Training { run: &run.manifest.name, adapter, curves: Curves::new(&read_log(&log)?) });
+            }
+        }
+    }
+    Ok(trainings)
+}
