@@ -51,7 +51,7 @@ impl Bootstrap {
         for (chart, row) in charts.rows().enumerate() {
             for (sums, times) in sums.iter_mut().zip(&times) {
                 let times = f64::from(times[chart]);
-                if times > 0.0 {
+                if times != 0.0 {
                     sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += times * value);
                 }
             }

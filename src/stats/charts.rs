@@ -45,3 +45,14 @@ impl Charts {
         self.values.chunks_exact((2 * self.statistics).max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn charts_are_counted_not_their_numbers() {
+        assert_eq!([Charts::new(3, 2).len(), Charts::new(0, 2).len(), Charts::new(3, 0).len()], [3, 0, 0]);
+        assert!(Charts::new(0, 2).is_empty() && !Charts::new(3, 2).is_empty());
+    }
+}

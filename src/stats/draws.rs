@@ -97,6 +97,14 @@ mod tests {
         assert!((few.low - 0.008_550_639).abs() < 1e-9, "{few:?}");
         assert_eq!(Draws::new(values(), 1).interval(0.95), None);
         assert_eq!(Draws::new(vec![f64::NAN], 5).interval(0.95), None);
+        assert!(Draws::new(values(), 2).interval(0.95).is_some());
+    }
+
+    #[test]
+    fn two_charts_and_two_draws_have_a_standard_error() {
+        let of = |draws: &[f64], charts| Draws::new(draws.to_vec(), charts).standard_error();
+        assert_eq!(of(&[1.0, 3.0], 2), Some(2f64.sqrt()));
+        assert_eq!([of(&[1.0, 3.0], 1), of(&[1.0], 2), of(&[], 2)], [None; 3]);
     }
 
     #[test]

@@ -59,7 +59,9 @@ mod tests {
         let goldens: Goldens = serde_json::from_str(include_str!("../../fixtures/statistics/goldens.json")).unwrap();
         goldens.mcnemar.iter().for_each(|one| agree(mcnemar(one.fixed, one.broken), one.p));
         for Corrected { p, corrected } in goldens.holm {
-            holm(&p).into_iter().zip(corrected).for_each(|(ours, theirs)| agree(ours, theirs));
+            let ours = holm(&p);
+            assert_eq!(ours.len(), corrected.len());
+            ours.into_iter().zip(corrected).for_each(|(ours, theirs)| agree(ours, theirs));
         }
         goldens.tail.iter().for_each(|one| agree(draws::tail(one.charts, one.confidence).unwrap(), one.tail));
     }

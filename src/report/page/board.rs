@@ -108,7 +108,7 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
         adapter: scored.adapter.to_owned(),
         kind: *kind,
         unfinished: row.unfinished,
-        collapsed: *kind != Kind::Blind && distinct.zip(golds).is_some_and(|(own, golds)| own < COLLAPSED * golds),
+        collapsed: collapsed(*kind, distinct, golds),
         questions: scored.records.len(),
         failures: scored.failures(),
         scores: Estimate::all(scored, bootstrap),
@@ -117,9 +117,26 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
     }
 }
 
+/// Whether a model gives hardly any different answers. A blind row knows no better.
+fn collapsed(kind: Kind, distinct: Option<f64>, golds: Option<f64>) -> bool {
+    kind != Kind::Blind && distinct.zip(golds).is_some_and(|(own, golds)| own < COLLAPSED * golds)
+}
+
 /// How many different texts the gold answers are, by the number of questions.
 fn gold_distinct_rate(rows: &[Row<'_>]) -> Option<f64> {
     let records = &rows.iter().max_by_key(|row| row.scored.records.len())?.scored.records;
     let distinct: HashSet<_> = records.iter().map(|record| record.gold.text()).collect();
     Some(distinct.len() as f64 / records.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_with_a_tenth_of_the_golds_variety_has_collapsed() {
+        let of = |kind, distinct| collapsed(kind, Some(distinct), Some(0.5));
+        assert!(of(Kind::Model, 0.049) && !of(Kind::Model, 0.05) && !of(Kind::Blind, 0.0));
+        assert!(!collapsed(Kind::Model, None, Some(0.5)) && !collapsed(Kind::Model, Some(0.0), None));
+    }
 }
