@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candle_core::{D, DType, Device, Tensor, Var};
-use chartbench::nn::ops::{self, Dropout, Part, Weight, Windows, composed};
+use chartbench::nn::ops::{self, Dropout, Part, Precision, Weight, Windows, composed};
 use chartbench::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
 use chartbench::nn::{Checkpoint, OnDevice, donut, pix2struct};
 use rand::SeedableRng;
@@ -88,7 +88,7 @@ fn of_attentions() -> Result<()> {
         let hidden = heads * width;
         let inputs = [random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?];
         let golden = |t: &[Tensor]| composed::attention(&t[0], &t[1], &t[2], heads, None);
-        check(&inputs, |t| ops::attention(&t[0], &t[1], &t[2], heads), golden);
+        check(&inputs, |t| ops::attention(&t[0], &t[1], &t[2], heads, Precision::F32), golden);
         check(&inputs, |t| ops::row_attention(&t[0], &t[1], &t[2], heads, None), golden);
     }
     Ok(())
@@ -110,7 +110,11 @@ fn of_attention_in_parts() -> Result<()> {
     for choice in [None, Some(dropout())] {
         let golden =
             |t: &[Tensor]| composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref());
-        check(&inputs[..3], |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, choice.clone()), golden);
+        check(
+            &inputs[..3],
+            |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, Precision::F32, choice.clone()),
+            golden,
+        );
         for hidden in [Vec::new(), hidden.clone()] {
             let golden = |t: &[Tensor]| {
                 let rows = [&t[0], &t[1], &t[2]];

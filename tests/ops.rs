@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
-use chartbench::nn::ops::{self, Weight, composed};
+use candle_core::{DType, Device, Tensor};
+use chartbench::nn::ops::{self, Panels, Precision, Weight, composed};
 
 fn random(rows: usize, columns: usize) -> Result<Tensor> {
     Ok(Tensor::randn(0f32, 0.7, (rows, columns), &Device::Cpu)?)
@@ -11,10 +11,15 @@ fn random(rows: usize, columns: usize) -> Result<Tensor> {
 
 #[track_caller]
 fn assert_close(fused: &Tensor, composed: &Tensor) {
+    assert_within(fused, composed, 1e-5);
+}
+
+#[track_caller]
+fn assert_within(fused: &Tensor, composed: &Tensor, tolerance: f32) {
     assert_eq!(fused.dims(), composed.dims());
     let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
     let difference = (fused - composed).and_then(|d| largest(&d)).unwrap() / largest(composed).unwrap();
-    assert!(difference < 1e-5, "relative difference {difference}");
+    assert!(difference < tolerance, "relative difference {difference}");
 }
 
 fn bits(x: &Tensor) -> Result<Vec<u32>> {
@@ -42,9 +47,60 @@ fn attentions() -> Result<()> {
         let hidden = heads * width;
         let (q, k, v) = (random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?);
         let golden = composed::attention(&q, &k, &v, heads, None)?;
-        assert_close(&ops::attention(&q, &k, &v, heads)?, &golden);
+        assert_close(&ops::attention(&q, &k, &v, heads, Precision::F32)?, &golden);
         assert_close(&ops::row_attention(&q, &k, &v, heads, None)?, &golden);
     }
+    Ok(())
+}
+
+fn rounded(x: &Tensor) -> Result<Tensor> {
+    Ok(x.to_dtype(DType::BF16)?.to_dtype(DType::F32)?)
+}
+
+fn packed(w: &Tensor) -> Result<Weight> {
+    Ok(Weight::Packed(Panels::new(w, Precision::Bf16)?.into()))
+}
+
+/// Products of bf16 are exact in f32: what they differ by from those of rounded operands is the order of the sums.
+#[test]
+fn products_and_gates_in_bf16() -> Result<()> {
+    for (rows, inner, columns) in
+        [(1, 1, 1), (3, 7, 5), (13, 64, 33), (97, 50, 130), (200, 129, 64), (6, 2051, 150), (101, 1301, 70)]
+    {
+        let (x, w0, w1) = (random(rows, inner)?, random(columns, inner)?, random(columns, inner)?);
+        let (p0, p1) = (packed(&w0)?, packed(&w1)?);
+        assert_eq!(bits(&p0.full()?)?, bits(&rounded(&w0)?)?);
+        let [golden_x, golden_0, golden_1] = [rounded(&x)?, rounded(&w0)?, rounded(&w1)?];
+        let linear = composed::linear(&golden_x, &golden_0)?;
+        assert_close(&ops::linear(&x, &p0)?, &linear);
+        assert_close(&ops::row_linear(&x, &p0)?, &linear);
+        assert_eq!(bits(&ops::linear(&x, &Weight::Rounded(w0))?)?, bits(&ops::linear(&x, &p0)?)?);
+        let gated = composed::gated_gelu(&golden_x, &golden_0, &golden_1)?;
+        assert_close(&ops::gated_gelu(&x, &p0, &p1)?, &gated);
+        assert_close(&ops::row_gated_gelu(&x, &p0, &p1)?, &gated);
+    }
+    Ok(())
+}
+
+/// Against rounded operands; probabilities are rounded too.
+#[test]
+fn attentions_in_bf16() -> Result<()> {
+    for (queries, keys, heads, width) in
+        [(1, 1, 1, 1), (5, 3, 2, 7), (33, 257, 3, 12), (70, 513, 1, 9), (130, 600, 2, 64)]
+    {
+        let hidden = heads * width;
+        let [q, k, v] = [random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?];
+        let golden = composed::attention(&rounded(&q)?, &rounded(&k)?, &rounded(&v)?, heads, None)?;
+        assert_within(&ops::attention(&q, &k, &v, heads, Precision::Bf16)?, &golden, 4e-3);
+    }
+    Ok(())
+}
+
+#[test]
+fn values_that_are_no_numbers_stay_so_in_bf16() -> Result<()> {
+    let w = Tensor::new(&[[f32::NAN, 1.0], [f32::INFINITY, 1.0], [3.4e38, 0.0]], &Device::Cpu)?;
+    let full = packed(&w)?.full()?.flatten_all()?.to_vec1::<f32>()?;
+    assert!(full[0].is_nan() && full[2] == f32::INFINITY && full[4] == f32::INFINITY, "{full:?}");
     Ok(())
 }
 
@@ -111,11 +167,12 @@ const QUANTIZED: [(usize, usize, GgmlDType); 5] = [
 /// Bit for bit: a row's result does not depend on the rows it is computed with.
 #[test]
 fn rows_do_not_influence_each_other() -> Result<()> {
-    let full = (37, 70, None);
-    for (columns, inner, kind) in
-        QUANTIZED.map(|(columns, inner, kind)| (columns, inner, Some(kind))).into_iter().chain([full])
-    {
-        let (x, w) = (random(110, inner)?, weight(columns, inner, kind)?);
+    let mut weights = vec![(weight(37, 70, None)?, 70), (packed(&random(150, 71)?)?, 71)];
+    for (columns, inner, kind) in QUANTIZED {
+        weights.push((weight(columns, inner, Some(kind))?, inner));
+    }
+    for (w, inner) in weights {
+        let (x, kind) = (random(110, inner)?, &w);
         let (linear, gated) = (ops::linear(&x, &w)?, ops::gated_gelu(&x, &w, &w)?);
         let (row_linear, row_gated) = (ops::row_linear(&x, &w)?, ops::row_gated_gelu(&x, &w, &w)?);
         for rows in [1, 2, 3, 4, 5, 8, 31, 32, 109] {
@@ -169,8 +226,8 @@ fn shapes_that_do_not_fit_are_errors() -> Result<()> {
     let quantized = weight(4, 64, Some(GgmlDType::Q8_0))?;
     assert!(ops::linear(&x, &quantized).is_err());
     assert!(ops::row_gated_gelu(&x, &quantized, &w).is_err());
-    assert!(ops::attention(&x, &wide, &wide, 2).is_err());
-    assert!(ops::attention(&x, &x, &x, 3).is_err());
+    assert!(ops::attention(&x, &wide, &wide, 2, Precision::F32).is_err());
+    assert!(ops::attention(&x, &x, &x, 3, Precision::F32).is_err());
     assert!(ops::row_attention(&x, &x, &x, 0, None).is_err());
     assert!(ops::row_attention(&x, &x, &x, 2, Some(&wide)).is_err());
     Ok(())

@@ -204,10 +204,10 @@ fn names_with_a_precision_are_rows_of_their_own() -> Result<()> {
         assert!(manifest.contains(line), "{line}: {manifest}");
     }
     for (names, line) in [
-        ("matcha-tiny@q5", "error: adapter `matcha-tiny@q5`: no precision `q5`: there are q8 and q4"),
+        ("matcha-tiny@q5", "error: adapter `matcha-tiny@q5`: no precision `q5`: there are bf16, q8 and q4"),
         (
             "majority@q8",
-            "error: adapter `majority@q8`: majority has no weights that this program can quantize (Pix2Struct and UniChart \
+            "error: adapter `majority@q8`: majority has no weights that this program can round (Pix2Struct and UniChart \
              checkpoints do)",
         ),
     ] {

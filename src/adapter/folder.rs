@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::training::Provenance;
 use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
-use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
+use crate::nn::{Checkpoint, InBf16, OnDevice, Quantized, QuantizedAs, Reduced, Source, weights_sha256};
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
@@ -105,31 +105,27 @@ impl ModelFolder {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
         let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
-        let (model, precision) = match (checkpoint.quantized(), setup.model.precision) {
-            (None, None) => (model(&source)?, None),
-            (None, Some(to)) => {
+        let (model, dtype, kept) = match (checkpoint.quantized(), setup.model.precision) {
+            (None, None) => (model(&source)?, "f32".to_owned(), None),
+            (None, Some(Reduced::Bf16)) => (model(&InBf16(&source))?, Reduced::Bf16.to_string(), None),
+            (None, Some(Reduced::Quantized(to))) => {
                 let quantized = Quantized::new(&source, to);
-                (model(&quantized)?, Some(quantized.quantized_as()))
+                (model(&quantized)?, to.to_string(), Some(quantized.quantized_as().kept))
             }
-            (Some(stored), asked) => {
-                let QuantizedAs { to, .. } = stored;
-                if let Some(asked) = asked.filter(|asked| asked != to) {
+            (Some(QuantizedAs { to, kept }), asked) => {
+                if let Some(asked) = asked.filter(|asked| *asked != Reduced::Quantized(*to)) {
                     bail!("{}: the weights are {to}, not {asked}: full ones could be made {asked}", dir.display());
                 }
-                (model(&source)?, Some(stored.clone()))
+                (model(&source)?, to.to_string(), Some(kept.clone()))
             }
         };
         let mut settings = vec![
             ("family", family.to_owned()),
             ("weights", self.origin.clone()),
             ("weights_sha256", weights_sha256(dir)?),
+            ("dtype", dtype),
         ];
-        match precision {
-            None => settings.push(("dtype", "f32".to_owned())),
-            Some(QuantizedAs { to, kept }) => {
-                settings.extend([("dtype", to.to_string()), ("kept_full", kept.join(" "))]);
-            }
-        }
+        settings.extend(kept.map(|kept| ("kept_full", kept.join(" "))));
         Ok((model, settings))
     }
 

@@ -33,7 +33,7 @@ use table_qa::{TableCache, TableQa};
 use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
-use crate::nn::Quantization;
+use crate::nn::Reduced;
 use crate::preprocess::decode;
 use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
 
@@ -150,7 +150,7 @@ pub struct Part {
     pub spec: AdapterSpec,
     pub weights: Option<PathBuf>,
     /// Of `NAME@PRECISION`: what its weights must be, or become while they are loaded.
-    pub precision: Option<Quantization>,
+    pub precision: Option<Reduced>,
 }
 
 /// What flags put in the place of the adapter files' values.

@@ -11,14 +11,14 @@ use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
-use crate::nn::Quantization;
+use crate::nn::Reduced;
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(Clone, clap::Args)]
 pub struct AdapterArgs {
     /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
     /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart,
-    /// `NAME@q8` and `NAME@q4` are NAME with its matrices in 8 or 4 bits
+    /// `NAME@bf16`, `NAME@q8` and `NAME@q4` are NAME with its matrices in bf16, 8 or 4 bits
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub adapters: Vec<String>,
     /// Folder of more adapter files (*.toml)
@@ -148,10 +148,10 @@ impl AdapterArgs {
             Some((name, precision)) => (name, Some(precision)),
         };
         let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
-        let precision = precision.map(Quantization::named).transpose().with_context(|| format!("adapter `{id}`"))?;
+        let precision = precision.map(Reduced::named).transpose().with_context(|| format!("adapter `{id}`"))?;
         ensure!(
             precision.is_none() || spec.family.takes_precision(),
-            "adapter `{id}`: {name} has no weights that this program can quantize (Pix2Struct and UniChart checkpoints do)"
+            "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"
         );
         spec.id = id.to_owned();
         Ok(Part { spec, weights: None, precision })

@@ -4,7 +4,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use crate::nn::loading::Weights;
-use crate::nn::ops::{self, Weight};
+use crate::nn::ops::{self, Precision, Weight};
 
 /// A weight [out, in] with its bias [out].
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Projection {
         let bias = (self.bias * factor)?;
         Ok(match self.weight {
             Weight::Full(weight) => Self { weight: (weight * factor)?.into(), bias, factor: None },
+            Weight::Rounded(weight) => Self { weight: Weight::Rounded((weight * factor)?), bias, factor: None },
             weight => Self { weight, bias, factor: Some(factor) },
         })
     }
@@ -40,6 +41,11 @@ impl Projection {
     /// Of many rows [M, in].
     pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
         Ok(ops::biased(&self.factored(ops::linear(x, &self.weight)?)?, &self.bias)?)
+    }
+
+    /// See [`Weight::precision`].
+    pub(super) fn precision(&self) -> Precision {
+        self.weight.precision()
     }
 
     /// The exact GELU of the projection of many rows.

@@ -4,10 +4,12 @@
 //! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its
 //! final buffer, so that no second copy of a model is ever in memory.
 
+mod bf16;
 mod gguf;
 mod hash;
 mod pytorch;
 mod quantized;
+mod reduced;
 mod safetensors;
 mod source;
 
@@ -22,9 +24,11 @@ use candle_core::{DType, Device, Tensor};
 
 use super::ops::Weight;
 
+pub use bf16::InBf16;
 pub use gguf::{gguf_bytes, write_gguf};
 pub use hash::{file_sha256, files_sha256, weights_sha256};
 pub use quantized::{Quantization, Quantized, QuantizedAs, layer};
+pub use reduced::Reduced;
 pub use source::{OnDevice, Source};
 
 pub(super) use source::Weights;

@@ -5,11 +5,12 @@
 //! the scores already lie as the panel the product with the values needs.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::Heads;
-use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_group, vectors, vectors_mut};
+use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_columns, pack_group, vectors, vectors_mut};
+use super::dots::{self, Dots, F, Precision, WithDots};
 use super::elementary::exp;
 use super::parts::{Gradients, Part, Scores, places};
 
@@ -22,6 +23,7 @@ const BLOCK_KEYS: usize = 256;
 pub(super) struct Attention {
     pub(super) heads: usize,
     pub(super) parts: Vec<Part>,
+    pub(super) precision: Precision,
 }
 
 impl CustomOp3 for Attention {
@@ -42,7 +44,7 @@ impl CustomOp3 for Attention {
         let mut out = vec![0f32; input.queries * input.hidden];
         for place in places(&self.parts, &input, false)? {
             let rows = place.query * input.hidden..(place.query + place.part.queries) * input.hidden;
-            attend(&input.part(place), &mut out[rows]);
+            attend(&input.part(place), self.precision, &mut out[rows]);
         }
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
     }
@@ -60,39 +62,40 @@ impl CustomOp3 for Attention {
     }
 }
 
-fn attend(input: &Heads, out: &mut [f32]) {
+fn attend(input: &Heads, precision: Precision, out: &mut [f32]) {
     let shape = CellShape::get();
-    let keys: Vec<PackedHead> =
-        (0..input.heads).into_par_iter().map(|head| PackedHead::new(input, head, shape.rows)).collect();
+    let keys: Vec<PackedHead> = (0..input.heads)
+        .into_par_iter()
+        .map(|head| PackedHead::new(input, head, shape.rows, precision.values()))
+        .collect();
     let rows = QUERY_PANELS * shape.columns;
-    let arch = Arch::new();
     out.par_chunks_mut(rows * input.hidden).enumerate().for_each(|(task, out)| {
-        arch.dispatch(QueryRows { input, keys: &keys, first: task * rows, out });
+        dots::dispatch(precision, QueryRows { input, keys: &keys, first: task * rows, out });
     });
 }
 
-/// Keys and values of one head, packed as left operands of cells.
+/// Keys and values of one head, packed as words, the left operands of cells.
 struct PackedHead {
-    /// `[keys / R][width][R]`, the last group filled up with zeros.
+    /// `[keys / R][width / values][R]`, the last group filled up with zeros.
     k: Vec<f32>,
-    /// `[width / R][keys][R]`, likewise.
+    /// `[width / R][keys / values][R]`, likewise.
     v: Vec<f32>,
 }
 
 impl PackedHead {
-    fn new(input: &Heads, head: usize, rows: usize) -> Self {
+    fn new(input: &Heads, head: usize, rows: usize, values: usize) -> Self {
         let width = input.width();
         let part = head * width..(head + 1) * width;
-        let mut k = vec![0f32; input.keys.div_ceil(rows) * rows * width];
-        for (group, keys) in k.chunks_exact_mut(rows * width).zip(input.k.chunks(rows * input.hidden)) {
-            pack_group(keys.chunks_exact(input.hidden).map(|key| &key[part.clone()]), rows, group);
+        let words = width.div_ceil(values);
+        let mut k = vec![0f32; input.keys.next_multiple_of(rows) * words];
+        for (group, keys) in k.chunks_exact_mut(rows * words).zip(input.k.chunks(rows * input.hidden)) {
+            pack_group(keys.chunks_exact(input.hidden).map(|key| &key[part.clone()]), rows, values, group);
         }
-        let mut v = vec![0f32; width.div_ceil(rows) * rows * input.keys];
-        for (group, packed) in v.chunks_exact_mut(rows * input.keys).enumerate() {
+        let words = input.keys.div_ceil(values);
+        let mut v = vec![0f32; width.next_multiple_of(rows) * words];
+        for (group, packed) in v.chunks_exact_mut(rows * words).enumerate() {
             let part = part.start + group * rows..part.end.min(part.start + (group + 1) * rows);
-            for (packed, value) in packed.chunks_exact_mut(rows).zip(input.v.chunks_exact(input.hidden)) {
-                packed[..part.len()].copy_from_slice(&value[part.clone()]);
-            }
+            pack_columns(input.v.chunks_exact(input.hidden), part, rows, values, packed);
         }
         Self { k, v }
     }
@@ -106,33 +109,33 @@ struct QueryRows<'a> {
     out: &'a mut [f32],
 }
 
-impl WithSimd for QueryRows<'_> {
+impl WithDots for QueryRows<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if cell::wide::<S>() { self.run::<S, WIDE_ROWS>(simd) } else { self.run::<S, NARROW_ROWS>(simd) }
+    fn with_dots<D: Dots>(self, dots: D) {
+        if cell::wide::<D::S>() { self.run::<D, WIDE_ROWS>(dots) } else { self.run::<D, NARROW_ROWS>(dots) }
     }
 }
 
 impl QueryRows<'_> {
     #[inline(always)]
-    fn run<S: Simd, const R: usize>(self, simd: S) {
-        let (width, columns) = (self.input.width(), 2 * S::F32_LANES);
+    fn run<D: Dots, const R: usize>(self, dots: D) {
+        let (width, columns) = (self.input.width(), 2 * <D::S as Simd>::F32_LANES);
         let hidden = self.input.hidden;
         let rows = self.out.len() / hidden;
         let mut scores = vec![0f32; BLOCK_KEYS * columns];
         for (head, keys) in self.keys.iter().enumerate() {
             let part = head * width..(head + 1) * width;
             let queries = &self.input.q[self.first * hidden..][..rows * hidden];
-            let mut panels: Vec<Panel<S>> = queries
+            let mut panels: Vec<Panel<D>> = queries
                 .chunks(columns * hidden)
-                .map(|rows| Panel::new(simd, rows.chunks_exact(hidden).map(|row| &row[part.clone()]), width, R))
+                .map(|rows| Panel::new(dots, rows.chunks_exact(hidden).map(|row| &row[part.clone()]), width, R))
                 .collect();
             for first in (0..self.input.keys).step_by(BLOCK_KEYS) {
                 let block = first..self.input.keys.min(first + BLOCK_KEYS);
                 for panel in &mut panels {
-                    panel.attend::<R>(simd, keys, block.clone(), width, self.input.keys, &mut scores);
+                    panel.attend::<R>(dots, keys, block.clone(), width, self.input.keys, &mut scores);
                 }
             }
             for (panel, out) in panels.iter().zip(self.out.chunks_mut(columns * hidden)) {
@@ -143,24 +146,24 @@ impl QueryRows<'_> {
 }
 
 /// The running softmax of one panel of queries: what they have seen so far of the keys.
-struct Panel<S: Simd> {
-    /// `[width]` pairs of vectors: the queries, transposed.
+struct Panel<D: Dots> {
+    /// `[width / values]` pairs of vectors of words: the queries, transposed.
     q: Vec<f32>,
     /// `[width]` pairs of vectors: values summed with weights `exp(score - largest)`.
     sum: Vec<f32>,
-    largest: [S::f32s; 2],
-    weight: [S::f32s; 2],
+    largest: [F<D>; 2],
+    weight: [F<D>; 2],
 }
 
-impl<S: Simd> Panel<S> {
+impl<D: Dots> Panel<D> {
     #[inline(always)]
-    fn new<'a>(simd: S, queries: impl Iterator<Item = &'a [f32]>, width: usize, rows: usize) -> Self {
-        let columns = 2 * S::F32_LANES;
-        let mut q = vec![0f32; width * columns];
-        pack_group(queries, columns, &mut q);
+    fn new<'a>(dots: D, queries: impl Iterator<Item = &'a [f32]>, width: usize, rows: usize) -> Self {
+        let (simd, columns) = (dots.simd(), 2 * <D::S as Simd>::F32_LANES);
+        let mut q = vec![0f32; width.div_ceil(D::VALUES) * columns];
+        pack_group(queries, columns, D::VALUES, &mut q);
         Self {
             q,
-            sum: vec![0f32; width.div_ceil(rows) * rows * columns],
+            sum: vec![0f32; width.next_multiple_of(rows) * columns],
             largest: [simd.splat_f32s(f32::NEG_INFINITY); 2],
             weight: [simd.splat_f32s(0.0); 2],
         }
@@ -170,18 +173,20 @@ impl<S: Simd> Panel<S> {
     #[inline(always)]
     fn attend<const R: usize>(
         &mut self,
-        simd: S,
+        dots: D,
         keys: &PackedHead,
         block: std::ops::Range<usize>,
         width: usize,
         total: usize,
         scores: &mut [f32],
     ) {
-        let scores = &mut vectors_mut::<S>(scores)[..block.len()];
+        let simd = dots.simd();
+        let scores = &mut vectors_mut::<D::S>(scores)[..block.len()];
         let mut largest = self.largest;
-        let groups = keys.k[block.start * width..].chunks_exact(R * width);
+        let words = width.div_ceil(D::VALUES);
+        let groups = keys.k[block.start * words..].chunks_exact(R * words);
         for (group, scores) in groups.zip(scores.chunks_mut(R)) {
-            let cell = cell::product::<S, R>(simd, group.as_chunks().0, vectors::<S>(&self.q));
+            let cell = cell::product::<D, R>(dots, group.as_chunks().0, vectors::<D::S>(&self.q));
             for (score, row) in scores.iter_mut().zip(cell) {
                 *score = row;
                 for side in 0..2 {
@@ -195,16 +200,21 @@ impl<S: Simd> Panel<S> {
             self.weight[side] = simd.mul_f32s(self.weight[side], shrink[side]);
         }
         self.largest = largest;
-        for score in scores.iter_mut() {
+        for at in 0..block.len().div_ceil(D::VALUES) {
             for side in 0..2 {
-                score[side] = exp(simd, simd.sub_f32s(score[side], largest[side]));
-                self.weight[side] = simd.add_f32s(self.weight[side], score[side]);
+                let mut values = [simd.splat_f32s(0.0); 2];
+                for (value, score) in values.iter_mut().zip(&scores[at * D::VALUES..]).take(D::VALUES) {
+                    *value = exp(simd, simd.sub_f32s(score[side], largest[side]));
+                    self.weight[side] = simd.add_f32s(self.weight[side], *value);
+                }
+                scores[at][side] = dots.words(values);
             }
         }
-        let groups = keys.v.chunks_exact(R * total);
-        for (group, sum) in groups.zip(vectors_mut::<S>(&mut self.sum).chunks_exact_mut(R)) {
-            let values = &group.as_chunks().0[block.clone()];
-            let cell = cell::product::<S, R>(simd, values, scores);
+        let words = block.start / D::VALUES..block.end.div_ceil(D::VALUES);
+        let groups = keys.v.chunks_exact(R * total.div_ceil(D::VALUES));
+        for (group, sum) in groups.zip(vectors_mut::<D::S>(&mut self.sum).chunks_exact_mut(R)) {
+            let values = &group.as_chunks().0[words.clone()];
+            let cell = cell::product::<D, R>(dots, values, scores);
             for (sum, row) in sum.iter_mut().zip(cell) {
                 for side in 0..2 {
                     sum[side] = simd.mul_add_f32s(sum[side], shrink[side], row[side]);
@@ -215,7 +225,7 @@ impl<S: Simd> Panel<S> {
 
     /// The finished averages, one query a row.
     fn write<'a>(&self, rows: impl Iterator<Item = &'a mut [f32]>) {
-        let columns = 2 * S::F32_LANES;
+        let columns = 2 * <D::S as Simd>::F32_LANES;
         let weights: &[f32] = pulp::bytemuck::cast_slice(&self.weight);
         for ((row, query), weight) in rows.zip(0..columns).zip(weights) {
             for (value, sums) in row.iter_mut().zip(self.sum.chunks_exact(columns)) {

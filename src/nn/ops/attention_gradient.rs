@@ -7,6 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::cell::{self, Cell, NARROW_ROWS, WIDE_ROWS, pack_group, vectors, vectors_mut};
+use super::dots::FullDots;
 use super::elementary::exp;
 
 /// One head's rows of queries, keys and values and the gradients of its output, `width` values a row.
@@ -129,7 +130,7 @@ impl Keys {
         let along = |values: &[f32]| {
             let mut packed = vec![0f32; keys.next_multiple_of(group) * width];
             for (packed, rows) in packed.chunks_exact_mut(group * width).zip(values.chunks(group * width)) {
-                pack_group(rows.chunks_exact(width), group, packed);
+                pack_group(rows.chunks_exact(width), group, 1, packed);
             }
             packed
         };
@@ -173,8 +174,8 @@ impl Panel {
                 values.fill(0.0);
             }
         }
-        pack_group(q.chunks_exact(width), columns, &mut self.q);
-        pack_group(grad.chunks_exact(width), columns, &mut self.grad);
+        pack_group(q.chunks_exact(width), columns, 1, &mut self.q);
+        pack_group(grad.chunks_exact(width), columns, 1, &mut self.grad);
         split_columns(q, width, columns, columns, &mut self.q_rows);
         split_columns(grad, width, columns, columns, &mut self.grad_rows);
     }
@@ -185,7 +186,7 @@ impl Panel {
 fn products<S: Simd, const R: usize>(simd: S, left: &[f32], width: usize, panel: &[f32], out: &mut [f32]) {
     let groups = left.chunks_exact(R * width).zip(vectors_mut::<S>(out).chunks_exact_mut(R));
     for (group, out) in groups {
-        let cell: Cell<S, R> = cell::product(simd, group.as_chunks().0, vectors::<S>(panel));
+        let cell: Cell<S, R> = cell::product(FullDots(simd), group.as_chunks().0, vectors::<S>(panel));
         out.copy_from_slice(&cell);
     }
 }
@@ -269,7 +270,7 @@ fn through_softmax<S: Simd>(
 fn write_queries<S: Simd, const R: usize>(simd: S, across: &[f32], slopes: &[f32], width: usize, out: &mut [f32]) {
     let (slopes, columns) = (vectors::<S>(slopes), 2 * S::F32_LANES);
     for (group, keys) in across.chunks_exact(R * slopes.len()).enumerate() {
-        let cell: Cell<S, R> = cell::product(simd, keys.as_chunks().0, slopes);
+        let cell: Cell<S, R> = cell::product(FullDots(simd), keys.as_chunks().0, slopes);
         for (row, values) in cell.iter().enumerate().take(width - (group * R).min(width)) {
             let values: &[f32] = pulp::bytemuck::cast_slice(values);
             for (out, value) in out.chunks_exact_mut(width).zip(&values[..columns]) {

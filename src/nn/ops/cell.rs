@@ -4,8 +4,12 @@
 //! is packed as groups of R rows (`[inner][R]`, one value broadcast to a vector), its right one as panels of two
 //! vectors (`[inner][2 · lanes]`, loaded). Each value of a cell is one chain of multiply-adds over the inner
 //! dimension, from first to last: the order never depends on the cell's place or neighbours.
+//!
+//! *inner* counts words here, of one value or two (see [`super::dots`]).
 
 use pulp::{Arch, Simd, WithSimd};
+
+use super::dots::{Dots, F, pair};
 
 /// Rows of a cell and columns of a panel on this processor.
 #[derive(Debug, Clone, Copy)]
@@ -44,23 +48,23 @@ pub(super) type Cell<S, const R: usize> = [[<S as Simd>::f32s; 2]; R];
 
 /// `left` (`[inner][R]`) times `right` (`[inner]` pairs of vectors).
 #[inline(always)]
-pub(super) fn product<S: Simd, const R: usize>(simd: S, left: &[[f32; R]], right: &[[S::f32s; 2]]) -> Cell<S, R> {
-    product_onto(simd, [[simd.splat_f32s(0.0); 2]; R], left, right)
+pub(super) fn product<D: Dots, const R: usize>(dots: D, left: &[[f32; R]], right: &[[F<D>; 2]]) -> Cell<D::S, R> {
+    product_onto(dots, [[dots.simd().splat_f32s(0.0); 2]; R], left, right)
 }
 
 /// [`product`], added to `cell`.
 #[inline(always)]
-pub(super) fn product_onto<S: Simd, const R: usize>(
-    simd: S,
-    mut cell: Cell<S, R>,
+pub(super) fn product_onto<D: Dots, const R: usize>(
+    dots: D,
+    mut cell: Cell<D::S, R>,
     left: &[[f32; R]],
-    right: &[[S::f32s; 2]],
-) -> Cell<S, R> {
-    for (values, vectors) in left.iter().zip(right) {
-        for (row, &value) in cell.iter_mut().zip(values) {
-            let value = simd.splat_f32s(value);
-            row[0] = simd.mul_add_f32s(value, vectors[0], row[0]);
-            row[1] = simd.mul_add_f32s(value, vectors[1], row[1]);
+    right: &[[F<D>; 2]],
+) -> Cell<D::S, R> {
+    for (words, vectors) in left.iter().zip(right) {
+        for (row, &word) in cell.iter_mut().zip(words) {
+            let word = dots.simd().splat_f32s(word);
+            row[0] = dots.dot(word, vectors[0], row[0]);
+            row[1] = dots.dot(word, vectors[1], row[1]);
         }
     }
     cell
@@ -78,20 +82,56 @@ pub(super) fn vectors_mut<S: Simd>(panel: &mut [f32]) -> &mut [[S::f32s; 2]] {
     S::as_mut_simd_f32s(panel).0.as_chunks_mut().0
 }
 
-/// Packs up to `group` rows of a row-major matrix as `[columns][group]`; what is missing of a group stays as it was
-/// (zero). `rows` yields the rows, all of the same length.
-pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize, packed: &mut [f32]) {
+/// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; what is missing of a group stays
+/// as it was (zero). `rows` yields the rows, all of the same length. A word holds so many `values` of a row.
+pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize, values: usize, packed: &mut [f32]) {
     /// Columns moved at a time: one cache line of a row.
     const STRIP: usize = 16;
     let rows: Vec<&[f32]> = rows.collect();
     let columns = rows.first().map_or(0, |row| row.len());
-    for start in (0..columns).step_by(STRIP) {
+    for (start, strip) in (0..columns).step_by(STRIP).zip(packed.chunks_mut(STRIP / values * group)) {
         let end = columns.min(start + STRIP);
-        let strip = &mut packed[start * group..end * group];
         for (place, row) in rows.iter().enumerate() {
-            for (target, value) in strip[place..].iter_mut().step_by(group).zip(&row[start..end]) {
-                *target = *value;
+            let targets = strip[place..].iter_mut().step_by(group);
+            if values == 1 {
+                targets.zip(&row[start..end]).for_each(|(target, value)| *target = *value);
+            } else {
+                targets.zip(row[start..end].chunks(2)).for_each(|(target, values)| *target = word(values));
             }
+        }
+    }
+}
+
+/// A word of one bf16 or two.
+#[inline(always)]
+fn word(values: &[f32]) -> f32 {
+    pair(values[0], values.get(1).copied().unwrap_or(0.0))
+}
+
+/// Packs rows of a row-major matrix, of which `columns` are taken, as words `[rows / values][group]`: a word holds so
+/// many `values` of a column.
+pub(super) fn pack_columns<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    columns: std::ops::Range<usize>,
+    group: usize,
+    values: usize,
+    packed: &mut [f32],
+) {
+    let taken = columns.len();
+    let mut rows = rows.map(|row| &row[columns.clone()]);
+    for packed in packed.chunks_exact_mut(group) {
+        let Some(first) = rows.next() else { break };
+        if values == 1 {
+            packed[..taken].copy_from_slice(first);
+            continue;
+        }
+        match rows.next() {
+            Some(second) => {
+                for ((word, first), second) in packed.iter_mut().zip(first).zip(second) {
+                    *word = pair(*first, *second);
+                }
+            }
+            None => packed.iter_mut().zip(first).for_each(|(word, first)| *word = pair(*first, 0.0)),
         }
     }
 }

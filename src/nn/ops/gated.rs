@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dots::Precision;
 use super::elementary::gelu_and_slope;
 use super::gradient::{of_product, plain, values};
 use super::linear::full_product;
@@ -17,14 +18,15 @@ pub(super) fn gradients(
     w0: &Tensor,
     w1: &Tensor,
     grad: &Tensor,
+    precision: Precision,
 ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
     let (gate, linear) = {
         let (x, w0, w1) = (plain(x)?, plain(w0)?, plain(w1)?);
-        split(&full_product(&x, &w0)?, &full_product(&x, &w1)?, &plain(grad)?)?
+        split(&full_product(&x, &w0, precision)?, &full_product(&x, &w1, precision)?, &plain(grad)?)?
     };
-    let (through_gate, dw0) = of_product(x, w0, &gate)?;
+    let (through_gate, dw0) = of_product(x, w0, &gate, precision)?;
     drop(gate);
-    let (through_linear, dw1) = of_product(x, w1, &linear)?;
+    let (through_linear, dw1) = of_product(x, w1, &linear, precision)?;
     let dx = through_gate.zip(through_linear).map(|(gate, linear)| gate + linear).transpose()?;
     Ok((dx, dw0, dw1))
 }

@@ -3,6 +3,7 @@
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor};
 use rayon::prelude::*;
 
+use super::dots::Precision;
 use super::linear;
 
 /// Rows whose sum is one task's.
@@ -45,33 +46,38 @@ pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
 /// Rows from which on the kernel for many rows is faster than candle's product.
 const MANY_ROWS: usize = 192;
 
-/// The gradients of `x · wᵀ`: of `x`, then of `w`; none of what is no part of the graph.
-pub(super) fn of_product(x: &Tensor, w: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+/// The gradients of `x · wᵀ`, products of many rows in `precision`: of `x`, then of `w`; none of what is no part of the graph.
+pub(super) fn of_product(
+    x: &Tensor,
+    w: &Tensor,
+    grad: &Tensor,
+    precision: Precision,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
     let (of_x, of_w) = (x.track_op(), w.track_op());
     let (x, w, grad) = (plain(x)?, plain(w)?, plain(grad)?);
-    let dx = of_x.then(|| product(&grad, &w)).transpose()?;
-    let dw = of_w.then(|| transposed_product(&grad, &x)).transpose()?;
+    let dx = of_x.then(|| product(&grad, &w, precision)).transpose()?;
+    let dw = of_w.then(|| transposed_product(&grad, &x, precision)).transpose()?;
     Ok((dx, dw))
 }
 
 /// `a · b`.
-fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+fn product(a: &Tensor, b: &Tensor, precision: Precision) -> Result<Tensor> {
     let ((rows, inner), columns) = (a.dims2()?, b.dim(1)?);
     if rows < MANY_ROWS {
         return a.matmul(b);
     }
     let held = [a, b].map(Tensor::storage_and_layout);
-    let out = linear::plain_product(values(&held[0])?, values(&held[1])?, inner, columns);
+    let out = linear::plain_product(values(&held[0])?, values(&held[1])?, inner, columns, precision);
     Tensor::from_vec(out, (rows, columns), a.device())
 }
 
 /// `aᵀ · b`.
-fn transposed_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+fn transposed_product(a: &Tensor, b: &Tensor, precision: Precision) -> Result<Tensor> {
     let ((inner, rows), columns) = (a.dims2()?, b.dim(1)?);
     if inner < MANY_ROWS || rows < MANY_ROWS {
         return a.t()?.matmul(b);
     }
     let held = [a, b].map(Tensor::storage_and_layout);
-    let out = linear::transposed_product(values(&held[0])?, values(&held[1])?, inner, [rows, columns]);
+    let out = linear::transposed_product(values(&held[0])?, values(&held[1])?, inner, [rows, columns], precision);
     Tensor::from_vec(out, (rows, columns), a.device())
 }

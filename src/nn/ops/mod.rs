@@ -17,15 +17,18 @@ mod bias;
 mod cell;
 pub mod composed;
 mod cross_entropy;
+mod dots;
 mod dropout;
 mod elementary;
 mod gated;
 mod gradient;
 mod linear;
 mod norm;
+mod panels;
 mod parts;
 mod row_attention;
 mod row_linear;
+mod row_panels;
 mod weight;
 mod window_attention;
 mod window_gradient;
@@ -35,13 +38,16 @@ use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 use attention::Attention;
 use bias::Bias;
 use cross_entropy::CrossEntropy;
+pub use dots::Precision;
 pub use dropout::Dropout;
-use linear::GatedGelu;
+use linear::{GatedGelu, Packed};
 use norm::{LayerNorm, RmsNorm};
+pub use panels::Panels;
 pub use parts::Part;
 use parts::Place;
 use row_attention::{CausalAttention, RowAttention};
 use row_linear::{RowGatedGelu, RowLinear};
+use row_panels::PackedRows;
 pub use weight::Weight;
 use window_attention::WindowAttention;
 pub use window_attention::Windows;
@@ -53,7 +59,8 @@ use window_gradient::TrainedWindows;
 /// The shapes do not fit.
 pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
-        Weight::Full(w) => linear::full_product(x, w),
+        Weight::Full(tensor) | Weight::Rounded(tensor) => linear::full_product(x, tensor, w.precision()),
+        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**panels])),
         Weight::Quantized(w) => weight::product(x, w),
     }
 }
@@ -64,7 +71,10 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Full(w0), Weight::Full(w1)) if fused(x) => x.apply_op3(w0, w1, GatedGelu),
+        (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**w0, &**w1])),
+        (Weight::Full(gate), Weight::Full(linear)) | (Weight::Rounded(gate), Weight::Rounded(linear)) if fused(x) => {
+            x.apply_op3(gate, linear, GatedGelu { precision: w0.precision() })
+        }
         (Weight::Full(w0), Weight::Full(w1)) => composed::gated_gelu(x, w0, w1),
         _ => weight::gated(&linear(x, w0)?, &linear(x, w1)?),
     }
@@ -76,8 +86,9 @@ pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
-        Weight::Full(w) if fused(x) => x.apply_op2(w, RowLinear),
-        Weight::Full(w) => composed::linear(x, w),
+        Weight::Full(w) | Weight::Rounded(w) if fused(x) => x.apply_op2(w, RowLinear),
+        Weight::Full(w) | Weight::Rounded(w) => composed::linear(x, w),
+        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**panels])),
         Weight::Quantized(w) => weight::row_product(x, w),
     }
 }
@@ -88,21 +99,27 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn row_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Full(w0), Weight::Full(w1)) if fused(x) => x.apply_op3(w0, w1, RowGatedGelu),
-        (Weight::Full(w0), Weight::Full(w1)) => composed::gated_gelu(x, w0, w1),
+        (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**w0, &**w1])),
+        (Weight::Full(w0) | Weight::Rounded(w0), Weight::Full(w1) | Weight::Rounded(w1)) => {
+            if fused(x) {
+                x.apply_op3(w0, w1, RowGatedGelu)
+            } else {
+                composed::gated_gelu(x, w0, w1)
+            }
+        }
         _ => weight::gated(&row_linear(x, w0)?, &row_linear(x, w1)?),
     }
 }
 
 /// `softmax(q kᵀ) v` of each head, unscaled and unmasked, for many queries. `q` [M, H], `k` and `v` [N, H], heads side
-/// by side in H; result [M, H]. No matrix of M × N scores is ever formed.
+/// by side in H; result [M, H]. No matrix of M × N scores is ever formed. Both products are of operands in `precision`.
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, precision: Precision) -> Result<Tensor> {
     if fused(q) {
         let parts = vec![Part { queries: q.dim(0)?, keys: k.dim(0)? }];
-        q.apply_op3(k, v, Attention { heads, parts })
+        q.apply_op3(k, v, Attention { heads, parts, precision })
     } else {
         composed::attention(q, k, v, heads, None)
     }
@@ -110,7 +127,8 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Ten
 
 /// [`attention`] of several examples at once: the rows of `q`, and those of `k` and `v`, lie example after example as
 /// `parts` says, and each example's queries see its own keys. With `dropout` of the probabilities, drawn example after
-/// example in the order [heads, queries, keys].
+/// example in the order [heads, queries, keys]. Both products are of operands in `precision`; with dropout, and in gradients,
+/// of f32.
 ///
 /// # Errors
 /// The shapes do not fit.
@@ -120,6 +138,7 @@ pub fn attention_in_parts(
     v: &Tensor,
     heads: usize,
     parts: &[Part],
+    precision: Precision,
     dropout: Option<Dropout>,
 ) -> Result<Tensor> {
     if !fused(q) {
@@ -127,7 +146,7 @@ pub fn attention_in_parts(
     }
     let parts = parts.to_vec();
     match dropout {
-        None => q.apply_op3(k, v, Attention { heads, parts }),
+        None => q.apply_op3(k, v, Attention { heads, parts, precision }),
         Some(_) => q.apply_op3(k, v, RowAttention { heads, parts, distance_bias: None, dropout }),
     }
 }

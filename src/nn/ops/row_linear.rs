@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dots::Precision;
 use super::gradient::of_product;
 use super::weight::Gate;
 use super::{PARALLEL_FROM, gated, matrix};
@@ -39,7 +40,7 @@ impl CustomOp2 for RowLinear {
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        of_product(x, w, grad)
+        of_product(x, w, grad, Precision::F32)
     }
 }
 
@@ -77,7 +78,7 @@ impl CustomOp3 for RowGatedGelu {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        gated::gradients(x, w0, w1, grad)
+        gated::gradients(x, w0, w1, grad, Precision::F32)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a linear layer multiplies with: a matrix in full precision, or one in blocks of 8 or 4 bits.
+//! What a linear layer multiplies with: a matrix in full precision, in bf16, or in blocks of 8 or 4 bits.
 
 use std::sync::Arc;
 
@@ -7,13 +7,19 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dots::Precision;
 use super::elementary::gelu;
+use super::panels::Panels;
 use super::{PARALLEL_FROM, fused, matrix};
 
 /// The weight [out, in] of a linear layer.
 #[derive(Clone, Debug)]
 pub enum Weight {
     Full(Tensor),
+    /// In full precision, as training needs it, but multiplied in bf16: rounded anew for each product.
+    Rounded(Tensor),
+    /// Rounded once, on the CPU; no gradient passes through.
+    Packed(Arc<Panels>),
     /// In GGML's blocks. What is multiplied with it is rounded to 8 bits a row by itself, and products are of integers; no
     /// gradient passes through.
     Quantized(Arc<QTensor>),
@@ -38,7 +44,8 @@ impl Weight {
     /// What the device says.
     pub fn full(&self) -> Result<Tensor> {
         match self {
-            Self::Full(tensor) => Ok(tensor.clone()),
+            Self::Full(tensor) | Self::Rounded(tensor) => Ok(tensor.clone()),
+            Self::Packed(panels) => panels.full(),
             Self::Quantized(blocks) => blocks.dequantize(&blocks.device()),
         }
     }
@@ -49,14 +56,26 @@ impl Weight {
     /// It is no matrix.
     pub fn dims(&self) -> Result<(usize, usize)> {
         match self {
-            Self::Full(tensor) => tensor.dims2(),
+            Self::Full(tensor) | Self::Rounded(tensor) => tensor.dims2(),
+            Self::Packed(panels) => Ok(panels.dims()),
             Self::Quantized(blocks) => blocks.shape().dims2(),
+        }
+    }
+
+    /// What operands of the products around it, which no weight takes part in, are rounded to.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Full(_) => Precision::F32,
+            Self::Rounded(_) => Precision::Bf16,
+            Self::Quantized(_) => Precision::quick(),
+            Self::Packed(panels) => panels.precision,
         }
     }
 
     pub fn device(&self) -> Device {
         match self {
-            Self::Full(tensor) => tensor.device().clone(),
+            Self::Full(tensor) | Self::Rounded(tensor) => tensor.device().clone(),
+            Self::Packed(_) => Device::Cpu,
             Self::Quantized(blocks) => blocks.device(),
         }
     }

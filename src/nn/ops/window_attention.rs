@@ -6,6 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cell::{self, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
+use super::dots::FullDots;
 use super::dropout::Dropout;
 use super::row_attention::softmax_weights;
 use super::{Heads, matrix};
@@ -167,7 +168,7 @@ impl OneWindow<'_> {
     fn pack(&self, values: &[f32], first: usize, group: usize, packed: &mut [f32]) {
         let (hidden, width) = (self.input.hidden, self.input.width());
         for (packed, places) in packed.chunks_exact_mut(group * width).zip(self.places.chunks(group)) {
-            pack_group(places.iter().map(|place| &values[place * hidden + first..][..width]), group, packed);
+            pack_group(places.iter().map(|place| &values[place * hidden + first..][..width]), group, 1, packed);
         }
     }
 
@@ -214,7 +215,7 @@ impl OneWindow<'_> {
         let columns = 2 * S::F32_LANES;
         for (panel, values) in head.v.chunks_exact(columns * tokens).enumerate() {
             let taken = columns.min(width - panel * columns);
-            let cell = cell::product::<S, R>(simd, head.weights.as_chunks().0, vectors::<S>(values));
+            let cell = cell::product::<_, R>(FullDots(simd), head.weights.as_chunks().0, vectors::<S>(values));
             let rows = self.out[group * R * hidden..].chunks_exact_mut(hidden);
             for (row, values) in rows.zip(&cell) {
                 let values: &[f32] = pulp::bytemuck::cast_slice(values);
@@ -248,7 +249,7 @@ impl Head {
         let padded = self.scores.len() / R;
         let left = self.q[group * R * width..][..R * width].as_chunks::<R>().0;
         for (panel, keys) in self.k.chunks_exact(columns * width).enumerate() {
-            let cell = cell::product::<S, R>(simd, left, vectors::<S>(keys));
+            let cell = cell::product::<_, R>(FullDots(simd), left, vectors::<S>(keys));
             for (row, values) in self.scores.chunks_exact_mut(padded).zip(&cell) {
                 row[panel * columns..][..columns].copy_from_slice(pulp::bytemuck::cast_slice(values));
             }

@@ -124,7 +124,7 @@ impl Layer {
         let x = ops::rms_norm(states, &self.attention_norm, eps)?;
         let [q, k, v] = [&self.query, &self.key, &self.value].map(|w| ops::linear(&x, w));
         let choice = dropping.choice(self.attention_dropout, Rows::scores(parts, self.heads));
-        let attended = ops::attention_in_parts(&q?, &k?, &v?, self.heads, parts, choice)?;
+        let attended = ops::attention_in_parts(&q?, &k?, &v?, self.heads, parts, self.query.precision(), choice)?;
         let states = (states + ops::linear(&attended, &self.output)?)?;
         let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
         let inner = dropping.of(ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;

@@ -166,14 +166,14 @@ impl Decoder {
         x: &Tensor,
         batch: &[(&mut State, &[u32])],
     ) -> Result<Tensor> {
-        let q = layer.image.query.of_few(x)?;
+        let (q, precision) = (layer.image.query.of_few(x)?, layer.image.query.precision());
         let mut first = 0;
         let mut attended = Vec::new();
         for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers)) {
             let Some((state, _)) = group.first() else { continue };
             let (keys, values) = &state.image.layers[index];
             let tokens = group.iter().map(|(_, tokens)| tokens.len()).sum();
-            attended.push(ops::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads)?);
+            attended.push(ops::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads, precision)?);
             first += tokens;
         }
         layer.image.output.of_few(&Tensor::cat(&attended, 0)?)

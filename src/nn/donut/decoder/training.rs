@@ -82,7 +82,7 @@ impl Decoder {
         let q = attention.query.of(&attention.norm.of(states)?)?;
         let [k, v] = [&attention.key, &attention.value].map(|projection| projection.of(encoded));
         let choice = dropping.choice(self.attention_dropout, Rows::scores(across, self.heads));
-        let attended = ops::attention_in_parts(&q, &k?, &v?, self.heads, across, choice)?;
+        let attended = ops::attention_in_parts(&q, &k?, &v?, self.heads, across, attention.query.precision(), choice)?;
         attention.output.of(&attended)
     }
 }

@@ -76,7 +76,7 @@ impl Decoder {
         let q = ops::linear(&x, &attention.query)?;
         let [k, v] = [&attention.key, &attention.value].map(|w| ops::linear(encoded, w));
         let choice = dropping.choice(self.dropout, Rows::scores(across, self.heads));
-        let attended = ops::attention_in_parts(&q, &k?, &v?, self.heads, across, choice)?;
+        let attended = ops::attention_in_parts(&q, &k?, &v?, self.heads, across, attention.query.precision(), choice)?;
         Ok(ops::linear(&attended, &attention.output)?)
     }
 }

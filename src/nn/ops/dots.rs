@@ -1,0 +1,281 @@
+//! How a kernel multiplies: f32 by f32, or pairs of bf16 whose products are added up in f32.
+//!
+//! Kernels are written once, over words of 32 bits: one f32, or two bf16 that follow each other in the inner dimension, the
+//! first in the low half. Words are moved as f32 whatever they hold.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// What operands of a product are rounded to. Sums are of f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
+impl Precision {
+    /// The one that this processor multiplies fastest.
+    pub(super) fn quick() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if native::available() {
+            return Self::Bf16;
+        }
+        Self::F32
+    }
+
+    /// Values a word holds.
+    pub(super) fn values(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// A vector type and a way to multiply its words.
+pub(super) trait Dots: Copy {
+    type S: Simd;
+    /// Values a word holds: 1 or 2.
+    const VALUES: usize;
+
+    fn simd(self) -> Self::S;
+
+    /// `sum + a · b`, lane by lane; of two values first one product, then the other is added.
+    fn dot(self, a: F<Self>, b: F<Self>, sum: F<Self>) -> F<Self>;
+
+    /// The words of values that follow each other in the inner dimension; where a word holds one, of the first alone.
+    fn words(self, values: [F<Self>; 2]) -> F<Self>;
+}
+
+/// The vector of f32.
+pub(super) type F<D> = <<D as Dots>::S as Simd>::f32s;
+
+/// A kernel over any kind of product.
+pub(super) trait WithDots {
+    type Output;
+
+    fn with_dots<D: Dots>(self, dots: D) -> Self::Output;
+}
+
+/// Runs a kernel with the best this processor has.
+pub(super) fn dispatch<K: WithDots>(precision: Precision, kernel: K) -> K::Output {
+    match precision {
+        Precision::F32 => Arch::new().dispatch(Full(kernel)),
+        #[cfg(target_arch = "x86_64")]
+        Precision::Bf16 if native::available() => native::run(kernel),
+        Precision::Bf16 => Arch::new().dispatch(Widened(kernel)),
+    }
+}
+
+/// One word of up to two values; NaN stays NaN, ties go to even.
+#[inline(always)]
+pub(super) fn pair(first: f32, second: f32) -> f32 {
+    let high = |value: f32| {
+        let bits = value.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        if value.is_nan() { 0x7fc0_0000 } else { rounded & 0xffff_0000 }
+    };
+    f32::from_bits(high(first) >> 16 | high(second))
+}
+
+struct Full<K>(K);
+
+impl<K: WithDots> WithSimd for Full<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
+        self.0.with_dots(FullDots(simd))
+    }
+}
+
+/// f32.
+#[derive(Clone, Copy)]
+pub(super) struct FullDots<S>(pub(super) S);
+
+impl<S: Simd> Dots for FullDots<S> {
+    type S = S;
+    const VALUES: usize = 1;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn dot(self, a: F<Self>, b: F<Self>, sum: F<Self>) -> F<Self> {
+        self.0.mul_add_f32s(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn words(self, [value, _]: [F<Self>; 2]) -> F<Self> {
+        value
+    }
+}
+
+struct Widened<K>(K);
+
+impl<K: WithDots> WithSimd for Widened<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
+        self.0.with_dots(WidenedDots(simd))
+    }
+}
+
+/// Pairs of bf16 on a processor that cannot multiply them: widened to f32.
+#[derive(Clone, Copy)]
+struct WidenedDots<S>(S);
+
+impl<S: Simd> WidenedDots<S> {
+    /// Rounded to bf16, in the high half.
+    #[inline(always)]
+    fn rounded(self, value: S::f32s) -> S::u32s {
+        let simd = self.0;
+        let bits = simd.transmute_u32s_f32s(value);
+        let odd = simd.and_u32s(simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16)), simd.splat_u32s(1));
+        let rounded = simd.add_u32s(bits, simd.add_u32s(odd, simd.splat_u32s(0x7fff)));
+        simd.and_u32s(rounded, simd.splat_u32s(0xffff_0000))
+    }
+}
+
+impl<S: Simd> Dots for WidenedDots<S> {
+    type S = S;
+    const VALUES: usize = 2;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn dot(self, a: F<Self>, b: F<Self>, sum: F<Self>) -> F<Self> {
+        let simd = self.0;
+        let low = |words| {
+            let bits = simd.transmute_u32s_f32s(words);
+            simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(16)))
+        };
+        let high = |words| {
+            let bits = simd.transmute_u32s_f32s(words);
+            simd.transmute_f32s_u32s(simd.and_u32s(bits, simd.splat_u32s(0xffff_0000)))
+        };
+        simd.mul_add_f32s(high(a), high(b), simd.mul_add_f32s(low(a), low(b), sum))
+    }
+
+    #[inline(always)]
+    fn words(self, [first, second]: [F<Self>; 2]) -> F<Self> {
+        let simd = self.0;
+        let first = simd.wrapping_dyn_shr_u32s(self.rounded(first), simd.splat_u32s(16));
+        simd.transmute_f32s_u32s(simd.or_u32s(first, self.rounded(second)))
+    }
+}
+
+/// The AVX-512 instructions for bf16.
+#[cfg(target_arch = "x86_64")]
+mod native {
+    use std::arch::x86_64::{
+        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16,
+    };
+    use std::mem::transmute;
+
+    use pulp::f32x16;
+    use pulp::x86::V4;
+
+    use super::{Dots, WithDots};
+
+    pulp::simd_type!({
+        /// V4, and products of bf16.
+        struct Features {
+            sse: f!("sse"),
+            sse2: f!("sse2"),
+            fxsr: f!("fxsr"),
+            sse3: f!("sse3"),
+            ssse3: f!("ssse3"),
+            sse4_1: f!("sse4.1"),
+            sse4_2: f!("sse4.2"),
+            popcnt: f!("popcnt"),
+            avx: f!("avx"),
+            avx2: f!("avx2"),
+            bmi1: f!("bmi1"),
+            bmi2: f!("bmi2"),
+            fma: f!("fma"),
+            lzcnt: f!("lzcnt"),
+            avx512f: f!("avx512f"),
+            avx512bw: f!("avx512bw"),
+            avx512cd: f!("avx512cd"),
+            avx512dq: f!("avx512dq"),
+            avx512vl: f!("avx512vl"),
+            avx512bf16: f!("avx512bf16"),
+        }
+    });
+
+    pub(super) fn available() -> bool {
+        Features::is_available()
+    }
+
+    pub(super) fn run<K: WithDots>(kernel: K) -> K::Output {
+        match (Features::try_new(), V4::try_new()) {
+            (Some(features), Some(v4)) => features.vectorize(Kernel { kernel, dots: NativeDots(features, v4) }),
+            _ => unreachable!("asked for before"),
+        }
+    }
+
+    struct Kernel<K> {
+        kernel: K,
+        dots: NativeDots,
+    }
+
+    impl<K: WithDots> pulp::NullaryFnOnce for Kernel<K> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn call(self) -> K::Output {
+            self.kernel.with_dots(self.dots)
+        }
+    }
+
+    /// Word n: value n of the first half, value n of the second.
+    const PLACES: [u32; 16] = {
+        let mut places = [0; 16];
+        let mut word = 0;
+        while word < 16 {
+            places[word as usize] = word | (16 + word) << 16;
+            word += 1;
+        }
+        places
+    };
+
+    #[derive(Clone, Copy)]
+    struct NativeDots(Features, V4);
+
+    impl Dots for NativeDots {
+        type S = V4;
+        const VALUES: usize = 2;
+
+        #[inline(always)]
+        fn simd(self) -> V4 {
+            self.1
+        }
+
+        #[inline(always)]
+        fn dot(self, a: f32x16, b: f32x16, sum: f32x16) -> f32x16 {
+            // SAFETY: `Features` exists only where the processor has these instructions; all types are 64 plain bytes.
+            unsafe {
+                let [a, b] = [transmute::<f32x16, __m512bh>(a), transmute::<f32x16, __m512bh>(b)];
+                transmute::<__m512, f32x16>(_mm512_dpbf16_ps(transmute::<f32x16, __m512>(sum), a, b))
+            }
+        }
+
+        #[inline(always)]
+        fn words(self, [first, second]: [f32x16; 2]) -> f32x16 {
+            // SAFETY: as above.
+            unsafe {
+                let [first, second] = [transmute::<f32x16, __m512>(first), transmute::<f32x16, __m512>(second)];
+                let halves = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+                let places = transmute::<[u32; 16], __m512i>(PLACES);
+                transmute::<__m512i, f32x16>(_mm512_permutexvar_epi16(places, halves))
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A weight matrix as the kernels read it, packed once: in bf16 it takes half the room of f32.
+
+use candle_core::{Device, Result, Storage, Tensor};
+use rayon::prelude::*;
+
+use super::cell::{CellShape, pack_group};
+use super::dots::Precision;
+
+/// The weight [out, in] of a linear layer as panels of output columns, `[out / width][in / values][width]` words, the last
+/// panel and the last word filled up with zeros. It lives on the CPU; no gradient passes through.
+pub struct Panels {
+    pub(super) words: Vec<f32>,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+    pub(super) precision: Precision,
+    /// Output columns of a panel.
+    pub(super) width: usize,
+}
+
+impl std::fmt::Debug for Panels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Panels({}x{} in {:?})", self.columns, self.inner, self.precision)
+    }
+}
+
+impl Panels {
+    /// Of a row-major matrix [out, `inner`].
+    pub(super) fn pack(w: &[f32], inner: usize, precision: Precision) -> Self {
+        let (width, values) = (CellShape::get().columns, precision.values());
+        let columns = w.len() / inner.max(1);
+        let mut words = vec![0f32; columns.div_ceil(width) * width * inner.div_ceil(values)];
+        let pairs =
+            words.par_chunks_mut((width * inner.div_ceil(values)).max(1)).zip(w.par_chunks((width * inner).max(1)));
+        pairs.for_each(|(panel, rows)| pack_group(rows.chunks_exact(inner), width, values, panel));
+        Self { words, inner, columns, precision, width }
+    }
+
+    /// Of an f32 matrix [out, in] on the CPU.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn new(w: &Tensor, precision: Precision) -> Result<Self> {
+        let (_, inner) = w.dims2()?;
+        let w = w.contiguous()?;
+        let (storage, layout) = w.storage_and_layout();
+        match (&*storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(storage), Some((start, end))) => {
+                Ok(Self::pack(&storage.as_slice::<f32>()?[start..end], inner, precision))
+            }
+            _ => candle_core::bail!("weights are packed on the CPU alone"),
+        }
+    }
+
+    /// The values as f32 [out, in].
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub fn full(&self) -> Result<Tensor> {
+        let values = self.precision.values();
+        let words = self.inner.div_ceil(values);
+        let mut full = vec![0f32; self.columns * self.inner];
+        if !full.is_empty() {
+            full.par_chunks_mut(self.inner).enumerate().for_each(|(column, full)| {
+                let panel = &self.words[column / self.width * self.width * words..][..self.width * words];
+                for (full, word) in
+                    full.chunks_mut(values).zip(panel.iter().skip(column % self.width).step_by(self.width))
+                {
+                    let bits = word.to_bits();
+                    match (self.precision, full) {
+                        (Precision::F32, full) => full.fill(*word),
+                        (Precision::Bf16, [first]) => *first = f32::from_bits(bits << 16),
+                        (Precision::Bf16, full) => {
+                            full.copy_from_slice(&[f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]);
+                        }
+                    }
+                }
+            });
+        }
+        Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
+    }
+
+    /// Outputs and inputs.
+    pub fn dims(&self) -> (usize, usize) {
+        (self.columns, self.inner)
+    }
+}
