@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use chartbench::nn::ops::{self, Panels, Precision, Weight, composed};
+use chartbench::nn::ops::{self, Memory, Panels, Precision, Weight, composed};
 
 fn random(rows: usize, columns: usize) -> Result<Tensor> {
     Ok(Tensor::randn(0f32, 0.7, (rows, columns), &Device::Cpu)?)
@@ -49,6 +49,7 @@ fn attentions() -> Result<()> {
         let golden = composed::attention(&q, &k, &v, heads, None)?;
         assert_close(&ops::attention(&q, &k, &v, heads, Precision::F32)?, &golden);
         assert_close(&ops::row_attention(&q, &k, &v, heads, None)?, &golden);
+        assert_close(&Memory::new(&k, &v, heads, Precision::F32)?.attention(&q)?, &golden);
     }
     Ok(())
 }
@@ -92,6 +93,7 @@ fn attentions_in_bf16() -> Result<()> {
         let [q, k, v] = [random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?];
         let golden = composed::attention(&rounded(&q)?, &rounded(&k)?, &rounded(&v)?, heads, None)?;
         assert_within(&ops::attention(&q, &k, &v, heads, Precision::Bf16)?, &golden, 4e-3);
+        assert_within(&Memory::new(&k, &v, heads, Precision::Bf16)?.attention(&q)?, &golden, 4e-3);
     }
     Ok(())
 }

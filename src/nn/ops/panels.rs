@@ -1,9 +1,11 @@
 //! A weight matrix as the kernels read it, packed once: in bf16 it takes half the room of f32.
 
+use std::ops::Range;
+
 use candle_core::{Device, Result, Storage, Tensor};
 use rayon::prelude::*;
 
-use super::cell::{CellShape, pack_group};
+use super::cell::{CellShape, pack_columns, pack_group};
 use super::dots::Precision;
 
 /// The weight [out, in] of a linear layer as panels of output columns, `[out / width][in / values][width]` words, the last
@@ -33,6 +35,30 @@ impl Panels {
             words.par_chunks_mut((width * inner.div_ceil(values)).max(1)).zip(w.par_chunks((width * inner).max(1)));
         pairs.for_each(|(panel, rows)| pack_group(rows.chunks_exact(inner), width, values, panel));
         Self { words, inner, columns, precision, width }
+    }
+
+    /// Of some columns of a row-major matrix [out, `hidden`].
+    pub(super) fn of_rows(matrix: &[f32], hidden: usize, part: Range<usize>, precision: Precision) -> Self {
+        let (width, values, inner) = (CellShape::get().columns, precision.values(), part.len());
+        let columns = matrix.len() / hidden;
+        let size = width * inner.div_ceil(values);
+        let mut words = vec![0f32; columns.div_ceil(width) * size];
+        for (panel, rows) in words.chunks_exact_mut(size).zip(matrix.chunks(width * hidden)) {
+            pack_group(rows.chunks_exact(hidden).map(|row| &row[part.clone()]), width, values, panel);
+        }
+        Self { words, inner, columns, precision, width }
+    }
+
+    /// The same, transposed: of some columns of a row-major matrix [in, `hidden`], which are the outputs.
+    pub(super) fn of_columns(matrix: &[f32], hidden: usize, part: Range<usize>, precision: Precision) -> Self {
+        let (width, values, inner) = (CellShape::get().columns, precision.values(), matrix.len() / hidden);
+        let size = width * inner.div_ceil(values);
+        let mut words = vec![0f32; part.len().div_ceil(width) * size];
+        for (at, panel) in words.chunks_exact_mut(size).enumerate() {
+            let taken = part.start + at * width..part.end.min(part.start + (at + 1) * width);
+            pack_columns(matrix.chunks_exact(hidden), taken, width, values, panel);
+        }
+        Self { words, inner, columns: part.len(), precision, width }
     }
 
     /// Of an f32 matrix [out, in] on the CPU.

@@ -42,7 +42,7 @@ impl<const W: usize> CustomOp1 for PackedRows<'_, W> {
 }
 
 /// `x · wᵀ`, row-major [rows, columns].
-fn products(x: &[f32], rows: usize, weight: &Panels) -> Vec<f32> {
+pub(super) fn products(x: &[f32], rows: usize, weight: &Panels) -> Vec<f32> {
     let Panels { inner, columns, precision, width, .. } = *weight;
     let words = inner.div_ceil(precision.values());
     let mut out = vec![0f32; rows * columns];

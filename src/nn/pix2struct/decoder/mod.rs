@@ -8,7 +8,7 @@ use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
 use crate::nn::loading::Weights;
-use crate::nn::ops::{self, Weight};
+use crate::nn::ops::{self, Memory, Weight};
 
 /// Positions a question's cache grows by.
 const CACHE_GROWTH: usize = 32;
@@ -22,8 +22,8 @@ pub struct State {
 #[derive(Debug)]
 struct LayerState {
     tokens: KvCache,
-    /// Keys and values of the image, [N, H] each.
-    image: (Tensor, Tensor),
+    /// Keys and values of the image.
+    image: Memory,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl Decoder {
         let layer = |layer: &Layer| -> Result<LayerState> {
             let keys = ops::linear(encoded, &layer.image.key)?;
             let values = ops::linear(encoded, &layer.image.value)?;
-            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image: (keys, values) })
+            let image = Memory::new(&keys, &values, self.heads, layer.image.key.precision())?;
+            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image })
         };
         Ok(State { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
     }
@@ -136,8 +137,7 @@ impl Decoder {
         let mut first = 0;
         let mut attended = Vec::with_capacity(batch.len());
         for (state, tokens) in batch.iter().filter(|(_, tokens)| !tokens.is_empty()) {
-            let (keys, values) = &state.layers[index].image;
-            attended.push(ops::row_attention(&q.narrow(0, first, tokens.len())?, keys, values, self.heads, None)?);
+            attended.push(state.layers[index].image.attention(&q.narrow(0, first, tokens.len())?)?);
             first += tokens.len();
         }
         Ok(ops::row_linear(&Tensor::cat(&attended, 0)?, &layer.image.output)?)
