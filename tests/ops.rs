@@ -153,7 +153,7 @@ fn weight(columns: usize, inner: usize, kind: Option<GgmlDType>) -> Result<Weigh
     let full = random(columns, inner)?;
     Ok(match kind {
         None => full.into(),
-        Some(kind) => Weight::Quantized(QTensor::quantize(&full, kind)?.into()),
+        Some(kind) => Weight::quantized(QTensor::quantize(&full, kind)?.into())?,
     })
 }
 

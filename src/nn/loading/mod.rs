@@ -146,7 +146,7 @@ impl Checkpoint {
             Encoding::Blocks(kind) => {
                 let blocks = entry.read_blocks(kind, device);
                 let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
-                Ok(Weight::Quantized(blocks.into()))
+                Ok(Weight::quantized(blocks.into())?)
             }
         }
     }

@@ -160,7 +160,7 @@ impl Source for Quantized<'_> {
             self.matrices.borrow_mut().insert(name.to_owned(), blocks);
         }
         match self.stored(name) {
-            Some(blocks) => Ok(Weight::Quantized(blocks)),
+            Some(blocks) => Ok(Weight::quantized(blocks)?),
             None => self.source.weight(name, shape),
         }
     }

@@ -14,6 +14,7 @@
 mod attention;
 mod attention_gradient;
 mod bias;
+mod blocks;
 mod cell;
 pub mod composed;
 mod cross_entropy;
@@ -38,6 +39,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
 use attention::Attention;
 use bias::Bias;
+use blocks::BlockLinear;
 use cross_entropy::CrossEntropy;
 pub use dots::Precision;
 pub use dropout::Dropout;
@@ -63,6 +65,7 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
         Weight::Full(tensor) | Weight::Rounded(tensor) => linear::full_product(x, tensor, w.precision()),
         Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**panels])),
+        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w])),
         Weight::Quantized(w) => weight::product(x, w),
     }
 }
@@ -73,6 +76,7 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
+        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w0, &**w1])),
         (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**w0, &**w1])),
         (Weight::Full(gate), Weight::Full(linear)) | (Weight::Rounded(gate), Weight::Rounded(linear)) if fused(x) => {
             x.apply_op3(gate, linear, GatedGelu { precision: w0.precision() })
@@ -91,6 +95,7 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
         Weight::Full(w) | Weight::Rounded(w) if fused(x) => x.apply_op2(w, RowLinear),
         Weight::Full(w) | Weight::Rounded(w) => composed::linear(x, w),
         Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**panels])),
+        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w])),
         Weight::Quantized(w) => weight::row_product(x, w),
     }
 }
@@ -101,6 +106,7 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn row_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
+        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w0, &**w1])),
         (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**w0, &**w1])),
         (Weight::Full(w0) | Weight::Rounded(w0), Weight::Full(w1) | Weight::Rounded(w1)) => {
             if fused(x) {

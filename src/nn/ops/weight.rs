@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::blocks::Blocks;
 use super::dots::Precision;
 use super::elementary::gelu;
 use super::panels::Panels;
@@ -23,6 +24,8 @@ pub enum Weight {
     /// In GGML's blocks. What is multiplied with it is rounded to 8 bits a row by itself, and products are of integers; no
     /// gradient passes through.
     Quantized(Arc<QTensor>),
+    /// The same in 8 bits, packed for a processor that multiplies bytes.
+    Blocks(Arc<Blocks>),
 }
 
 impl From<Tensor> for Weight {
@@ -38,6 +41,17 @@ impl From<&Tensor> for Weight {
 }
 
 impl Weight {
+    /// A quantized weight, packed where this processor has a kernel for it.
+    ///
+    /// # Errors
+    /// Its bytes cannot be read.
+    pub fn quantized(weight: Arc<QTensor>) -> Result<Self> {
+        Ok(match Blocks::new(&weight)? {
+            Some(blocks) => Self::Blocks(blocks.into()),
+            None => Self::Quantized(weight),
+        })
+    }
+
     /// Its values as f32 [out, in].
     ///
     /// # Errors
@@ -47,6 +61,7 @@ impl Weight {
             Self::Full(tensor) | Self::Rounded(tensor) => Ok(tensor.clone()),
             Self::Packed(panels) => panels.full(),
             Self::Quantized(blocks) => blocks.dequantize(&blocks.device()),
+            Self::Blocks(blocks) => blocks.full(),
         }
     }
 
@@ -59,6 +74,7 @@ impl Weight {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor.dims2(),
             Self::Packed(panels) => Ok(panels.dims()),
             Self::Quantized(blocks) => blocks.shape().dims2(),
+            Self::Blocks(blocks) => Ok(blocks.dims()),
         }
     }
 
@@ -67,7 +83,7 @@ impl Weight {
         match self {
             Self::Full(_) => Precision::F32,
             Self::Rounded(_) => Precision::Bf16,
-            Self::Quantized(_) => Precision::quick(),
+            Self::Quantized(_) | Self::Blocks(_) => Precision::quick(),
             Self::Packed(panels) => panels.precision,
         }
     }
@@ -75,7 +91,7 @@ impl Weight {
     pub fn device(&self) -> Device {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor.device().clone(),
-            Self::Packed(_) => Device::Cpu,
+            Self::Packed(_) | Self::Blocks(_) => Device::Cpu,
             Self::Quantized(blocks) => blocks.device(),
         }
     }
