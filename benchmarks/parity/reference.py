@@ -33,16 +33,21 @@ def patches(processor, path, question, max_patches):
     return processor(image, **options)
 
 
-@torch.no_grad()
 def generate(model, inputs, max_new_tokens):
     """Greedy token ids after the start token, end-of-sequence token included."""
-    ids = model.generate(
+    return generate_batch(model, inputs, max_new_tokens)[0]
+
+
+@torch.no_grad()
+def generate_batch(model, inputs, max_new_tokens):
+    """The same for each question of a batch."""
+    answers = model.generate(
         flattened_patches=inputs["flattened_patches"],
         attention_mask=inputs["attention_mask"],
         max_new_tokens=max_new_tokens,
         do_sample=False,
         num_beams=1,
         use_cache=True,
-    )[0].tolist()[1:]
+    ).tolist()
     eos = model.config.text_config.eos_token_id
-    return ids[: ids.index(eos) + 1] if eos in ids else ids
+    return [ids[1 : ids.index(eos, 1) + 1] if eos in ids[1:] else ids[1:] for ids in answers]
