@@ -217,6 +217,51 @@ fn quantized_products_are_close_to_those_of_the_dequantized_weights() -> Result<
     Ok(())
 }
 
+/// Several weights in one pass are the same bit for bit, and a product added to something is their sum.
+#[test]
+fn products_in_one_pass_and_onto_something() -> Result<()> {
+    for rows in [1, 3, 63, 64, 200] {
+        let (x, onto) = (random(rows, 96)?, random(rows, 70)?);
+        let of = |kind: usize| -> Result<Weight> {
+            let full = random(70, 96)?;
+            Ok(match kind {
+                0 => full.into(),
+                1 => Weight::Packed(Panels::new(&full, Precision::F32)?.into()),
+                2 => packed(&full)?,
+                _ => Weight::quantized(QTensor::quantize(&full, GgmlDType::Q8_0)?.into())?,
+            })
+        };
+        for kind in 0..4 {
+            let weights = [of(kind)?, of(kind)?, of(kind)?];
+            let products = ops::linears(&x, [&weights[0], &weights[1], &weights[2]])?;
+            for (product, weight) in products.iter().zip(&weights) {
+                assert_eq!(bits(product)?, bits(&ops::linear(&x, weight)?)?);
+            }
+            assert_close(&ops::linear_onto(&x, &weights[0], &onto)?, &(&onto + &products[0])?);
+        }
+        let [one, other] = [of(2)?, of(0)?];
+        assert_eq!(bits(&ops::linears(&x, [&one, &other])?[1])?, bits(&ops::linear(&x, &other)?)?);
+    }
+    Ok(())
+}
+
+/// Candle rounds the scales of rows to f16: 2^-11 of a value at most, as often up as down.
+#[test]
+fn packed_blocks_are_candles() -> Result<()> {
+    for (rows, columns, inner) in [(5, 40, 32), (7, 33, 96), (70, 48, 512), (9, 150, 2048)] {
+        let (x, full) = (random(rows, inner)?, random(columns, inner)?);
+        let quantized = std::sync::Arc::new(QTensor::quantize(&full, GgmlDType::Q8_0)?);
+        let (plain, packed) = (Weight::Quantized(quantized.clone()), Weight::quantized(quantized)?);
+        assert_eq!(bits(&plain.full()?)?, bits(&packed.full()?)?);
+        assert_within(&ops::linear(&x, &packed)?, &ops::linear(&x, &plain)?, 3e-3);
+    }
+    let x = Tensor::new(&[[f32::NAN; 32], [f32::INFINITY; 32]], &Device::Cpu)?;
+    let w = Weight::quantized(QTensor::quantize(&random(3, 32)?, GgmlDType::Q8_0)?.into())?;
+    let out = ops::linear(&x, &w)?.flatten_all()?.to_vec1::<f32>()?;
+    assert!(out.iter().all(|value| !value.is_finite()), "{out:?}");
+    Ok(())
+}
+
 #[test]
 fn shapes_that_do_not_fit_are_errors() -> Result<()> {
     let (x, wide) = (random(3, 8)?, random(4, 9)?);

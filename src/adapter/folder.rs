@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::training::Provenance;
 use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
-use crate::nn::{Checkpoint, InBf16, OnDevice, Quantized, QuantizedAs, Reduced, Source, weights_sha256};
+use crate::nn::ops::Precision;
+use crate::nn::{Checkpoint, InPanels, OnDevice, Quantized, QuantizedAs, Reduced, Source, weights_sha256};
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
@@ -104,10 +105,12 @@ impl ModelFolder {
     ) -> Result<(M, Settings)> {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
-        let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
+        let full = OnDevice { checkpoint: &checkpoint, device: setup.device };
+        let packed = |precision| InPanels { source: &full, precision };
+        let source = packed(Precision::F32);
         let (model, dtype, kept) = match (checkpoint.quantized(), setup.model.precision) {
             (None, None) => (model(&source)?, "f32".to_owned(), None),
-            (None, Some(Reduced::Bf16)) => (model(&InBf16(&source))?, Reduced::Bf16.to_string(), None),
+            (None, Some(Reduced::Bf16)) => (model(&packed(Precision::Bf16))?, Reduced::Bf16.to_string(), None),
             (None, Some(Reduced::Quantized(to))) => {
                 let quantized = Quantized::new(&source, to);
                 (model(&quantized)?, to.to_string(), Some(quantized.quantized_as().kept))

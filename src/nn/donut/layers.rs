@@ -27,6 +27,9 @@ impl Projection {
         Ok(match self.weight {
             Weight::Full(weight) => Self { weight: (weight * factor)?.into(), bias, factor: None },
             Weight::Rounded(weight) => Self { weight: Weight::Rounded((weight * factor)?), bias, factor: None },
+            Weight::Packed(panels) if panels.precision() == Precision::F32 => {
+                Self { weight: Weight::Packed(panels.scaled(factor).into()), bias, factor: None }
+            }
             weight => Self { weight, bias, factor: Some(factor) },
         })
     }

@@ -20,7 +20,8 @@ pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
 pub use decoder::{Image, State};
 
 use super::generation::{self, BeamSearch, Limits, Prompt};
-use super::loading::{Checkpoint, OnDevice, Source, Weights};
+use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
+use super::ops::Precision;
 use super::training::{Dropping, Example, Loss, Noise, Rows};
 use decoder::Decoder;
 use encoder::Encoder;
@@ -41,7 +42,8 @@ impl Model {
     /// # Errors
     /// A tensor is missing, has another shape than `config` says, or cannot be read.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::from_source(config, &OnDevice { checkpoint, device })
+        let source = &OnDevice { checkpoint, device };
+        Self::from_source(config, &InPanels { source, precision: Precision::F32 })
     }
 
     /// Loads the weights from anything that has them.

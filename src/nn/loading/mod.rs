@@ -4,9 +4,9 @@
 //! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its
 //! final buffer, so that no second copy of a model is ever in memory.
 
-mod bf16;
 mod gguf;
 mod hash;
+mod packed;
 mod pytorch;
 mod quantized;
 mod reduced;
@@ -24,9 +24,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::ops::Weight;
 
-pub use bf16::InBf16;
 pub use gguf::{gguf_bytes, write_gguf};
 pub use hash::{file_sha256, files_sha256, weights_sha256};
+pub use packed::InPanels;
 pub use quantized::{Quantization, Quantized, QuantizedAs, layer};
 pub use reduced::Reduced;
 pub use source::{OnDevice, Source};

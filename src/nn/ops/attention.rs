@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Heads;
 use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_columns, pack_group, vectors, vectors_mut};
 use super::dots::{self, Dots, F, Precision, WithDots};
-use super::elementary::exp;
+use super::elementary::{exp, rough_exp};
 use super::parts::{Gradients, Part, Scores, places};
 
 /// Query panels of a task: each block of keys, once in the cache, serves them all.
@@ -204,7 +204,8 @@ impl<D: Dots> Panel<D> {
             for side in 0..2 {
                 let mut values = [simd.splat_f32s(0.0); 2];
                 for (value, score) in values.iter_mut().zip(&scores[at * D::VALUES..]).take(D::VALUES) {
-                    *value = exp(simd, simd.sub_f32s(score[side], largest[side]));
+                    let distance = simd.sub_f32s(score[side], largest[side]);
+                    *value = if D::VALUES == 1 { exp(simd, distance) } else { rough_exp(simd, distance) };
                     self.weight[side] = simd.add_f32s(self.weight[side], *value);
                 }
                 scores[at][side] = dots.words(values);

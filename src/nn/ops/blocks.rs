@@ -8,9 +8,10 @@
 use missing as native;
 
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::linear::in_blocks;
 use super::{PARALLEL_FROM, matrix};
 
 /// Values of a block.
@@ -102,8 +103,9 @@ impl Blocks {
     }
 }
 
-/// One weight: the product. Two: the gated GELU of both products.
-pub(super) struct BlockLinear<'a, const W: usize>(pub(super) [&'a Blocks; W]);
+/// The products of the same rows with weights of one shape, one below the other. Each is a single weight, or the two of a
+/// gated GELU.
+pub(super) struct BlockLinear<'a, const W: usize>(pub(super) &'a [[&'a Blocks; W]]);
 
 impl<const W: usize> CustomOp1 for BlockLinear<'_, W> {
     fn name(&self) -> &'static str {
@@ -111,50 +113,94 @@ impl<const W: usize> CustomOp1 for BlockLinear<'_, W> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, rows, inner) = matrix(x, xl)?;
-        let columns = self.0[0].columns;
-        if let Some(weight) = self.0.iter().find(|weight| weight.inner != inner || weight.columns != columns) {
-            candle_core::bail!("{}: weight {weight:?} does not fit input {rows}x{inner}", self.name());
-        }
-        Ok((
-            CpuStorage::F32(products(x, rows, inner, columns, self.0.map(|w| &*w.words))),
-            Shape::from((rows, columns)),
-        ))
+        products(matrix(x, xl)?, self.0, None, self.name())
     }
 }
 
-fn products<const W: usize>(x: &[f32], rows: usize, inner: usize, columns: usize, weights: [&[u32]; W]) -> Vec<f32> {
-    let mut out = vec![0f32; rows * columns];
-    if out.is_empty() || inner == 0 {
-        return out;
+/// The product with a weight, added to the second argument.
+pub(super) struct BlockOnto<'a>(pub(super) &'a Blocks);
+
+impl CustomOp2 for BlockOnto<'_> {
+    fn name(&self) -> &'static str {
+        "block-linear-onto"
     }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, onto: &CpuStorage, ol: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (onto, ..) = matrix(onto, ol)?;
+        products(matrix(x, xl)?, &[[self.0]], Some(onto), self.name())
+    }
+}
+
+fn products<const W: usize>(
+    (x, rows, inner): (&[f32], usize, usize),
+    weights: &[[&Blocks; W]],
+    onto: Option<&[f32]>,
+    name: &str,
+) -> Result<(CpuStorage, Shape)> {
+    let Some(columns) = weights.first().map(|weight| weight[0].columns) else {
+        candle_core::bail!("{name}: no weight")
+    };
+    if let Some(weight) = weights.iter().flatten().find(|weight| weight.inner != inner || weight.columns != columns) {
+        candle_core::bail!("{name}: weight {weight:?} does not fit input {rows}x{inner}");
+    }
+    let mut out = match onto {
+        None => vec![0f32; weights.len() * rows * columns],
+        Some(onto) if onto.len() == rows * columns => onto.to_vec(),
+        Some(onto) => candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len()),
+    };
+    if !out.is_empty() && inner > 0 {
+        let weights: Vec<[&[u32]; W]> = weights.iter().map(|weight| weight.map(|one| &*one.words)).collect();
+        if rows >= MANY_ROWS {
+            many_rows((x, rows, inner), &weights, columns, onto.is_some(), &mut out);
+        } else {
+            let left = Left::new(x, inner);
+            for (weights, out) in weights.iter().zip(out.chunks_exact_mut(rows * columns)) {
+                few_rows((&left, rows, inner), *weights, columns, onto.is_some(), out);
+            }
+        }
+    }
+    Ok((CpuStorage::F32(out), Shape::from((weights.len() * rows, columns))))
+}
+
+/// Tasks of some rows, which take all columns.
+fn many_rows<const W: usize>(
+    (x, rows, inner): (&[f32], usize, usize),
+    weights: &[[&[u32]; W]],
+    columns: usize,
+    onto: bool,
+    out: &mut [f32],
+) {
     let of_panel = inner / BLOCK * PANEL_BLOCK;
-    if rows >= MANY_ROWS {
-        let task = TASK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(GROUP));
-        out.par_chunks_mut(task * columns).zip(x.par_chunks(task * inner)).for_each(|(out, x)| {
-            native::run(Task {
-                left: &Left::new(x, inner),
-                weights,
-                of_panel,
-                out,
-                row: columns,
-                panel: WIDTH,
-                columns,
-            });
-        });
-        return out;
-    }
-    let left = Left::new(x, inner);
+    let task = TASK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(GROUP));
+    let tasks = in_blocks(out, rows * columns, task * columns).into_par_iter().zip(x.par_chunks(task * inner));
+    tasks.for_each(|(outs, x)| {
+        let left = Left::new(x, inner);
+        for (weights, out) in weights.iter().zip(outs) {
+            let weights = *weights;
+            native::run(Task { left: &left, weights, of_panel, out, row: columns, panel: WIDTH, columns, onto });
+        }
+    });
+}
+
+/// Tasks of some columns, which take all rows.
+fn few_rows<const W: usize>(
+    (left, rows, inner): (&Left, usize, usize),
+    weights: [&[u32]; W],
+    columns: usize,
+    onto: bool,
+    out: &mut [f32],
+) {
+    let of_panel = inner / BLOCK * PANEL_BLOCK;
     // [panels][rows][16]: a task's outputs lie together.
     let mut by_panel = vec![0f32; columns.div_ceil(WIDTH) * rows * WIDTH];
     let task = |(at, out): (usize, &mut [f32])| {
         let first = at * TASK_PANELS * of_panel;
         let weights = weights.map(|words| &words[first..words.len().min(first + TASK_PANELS * of_panel)]);
         let columns = out.len() / rows;
-        native::run(Task { left: &left, weights, of_panel, out, row: WIDTH, panel: rows * WIDTH, columns });
+        native::run(Task { left, weights, of_panel, out, row: WIDTH, panel: rows * WIDTH, columns, onto: false });
     };
     let of_task = TASK_PANELS * rows * WIDTH;
-    if x.len() * columns < PARALLEL_FROM {
+    if rows * inner * columns < PARALLEL_FROM {
         by_panel.chunks_mut(of_task).enumerate().for_each(task);
     } else {
         by_panel.par_chunks_mut(of_task).enumerate().for_each(task);
@@ -162,10 +208,11 @@ fn products<const W: usize>(x: &[f32], rows: usize, inner: usize, columns: usize
     for (panel, of_panel) in by_panel.chunks_exact(rows * WIDTH).enumerate() {
         for (out, row) in out.chunks_exact_mut(columns).zip(of_panel.chunks_exact(WIDTH)) {
             let place = panel * WIDTH..columns.min((panel + 1) * WIDTH);
-            out[place.clone()].copy_from_slice(&row[..place.len()]);
+            for (out, value) in out[place].iter_mut().zip(row) {
+                *out = if onto { *out + value } else { *value };
+            }
         }
     }
-    out
 }
 
 /// Rows in 8 bits, in groups of so many as share a pass.
@@ -200,6 +247,8 @@ struct Task<'a, const W: usize> {
     row: usize,
     panel: usize,
     columns: usize,
+    /// Whether something stands there already, which the product is added to.
+    onto: bool,
 }
 
 /// Rounds a row's values to bytes, block by block; see [`Group::words`].
@@ -320,7 +369,7 @@ mod native {
 
         #[inline(always)]
         fn call(self) {
-            let Self { task: Task { left, weights, of_panel, out, row, panel, columns }, features, simd } = self;
+            let Self { task: Task { left, weights, of_panel, out, row, panel, columns, onto }, features, simd } = self;
             for at in 0..columns.div_ceil(WIDTH) {
                 let weights = weights.map(|words| &words[at * of_panel..][..of_panel]);
                 let taken = WIDTH.min(columns - at * WIDTH);
@@ -328,9 +377,9 @@ mod native {
                 for group in &left.groups {
                     let out = &mut out[at * panel + first * row..];
                     if group.rows == GROUP {
-                        write(cells::<W, GROUP>(features, simd, &group.words, weights), out, row, taken);
+                        write(cells::<W, GROUP>(features, simd, &group.words, weights), out, row, taken, onto);
                     } else {
-                        write(cells::<W, 1>(features, simd, &group.words, weights), out, row, taken);
+                        write(cells::<W, 1>(features, simd, &group.words, weights), out, row, taken, onto);
                     }
                     first += group.rows;
                 }
@@ -339,9 +388,14 @@ mod native {
     }
 
     #[inline(always)]
-    fn write<const R: usize>(cell: [f32x16; R], out: &mut [f32], row: usize, taken: usize) {
+    fn write<const R: usize>(cell: [f32x16; R], out: &mut [f32], row: usize, taken: usize, onto: bool) {
         for (values, out) in cell.iter().zip(out.chunks_mut(row)) {
-            out[..taken].copy_from_slice(&cast_slice(std::slice::from_ref(values))[..taken]);
+            let values: &[f32] = &cast_slice(std::slice::from_ref(values))[..taken];
+            if onto {
+                out[..taken].iter_mut().zip(values).for_each(|(out, value)| *out += value);
+            } else {
+                out[..taken].copy_from_slice(values);
+            }
         }
     }
 

@@ -84,28 +84,32 @@ pub(super) fn vectors_mut<S: Simd>(panel: &mut [f32]) -> &mut [[S::f32s; 2]] {
 
 /// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; what is missing of a group stays
 /// as it was (zero). `rows` yields the rows, all of the same length. A word holds so many `values` of a row.
+#[inline(always)]
 pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize, values: usize, packed: &mut [f32]) {
     /// Columns moved at a time: one cache line of a row.
     const STRIP: usize = 16;
     let rows: Vec<&[f32]> = rows.collect();
     let columns = rows.first().map_or(0, |row| row.len());
     for (start, strip) in (0..columns).step_by(STRIP).zip(packed.chunks_mut(STRIP / values * group)) {
-        let end = columns.min(start + STRIP);
         for (place, row) in rows.iter().enumerate() {
-            let targets = strip[place..].iter_mut().step_by(group);
+            let mut taken = [0f32; STRIP];
+            match row[start..].first_chunk() {
+                Some(whole) => taken = *whole,
+                None => taken[..columns - start].copy_from_slice(&row[start..]),
+            }
             if values == 1 {
-                targets.zip(&row[start..end]).for_each(|(target, value)| *target = *value);
+                for (words, value) in strip.chunks_exact_mut(group).zip(taken) {
+                    words[place] = value;
+                }
             } else {
-                targets.zip(row[start..end].chunks(2)).for_each(|(target, values)| *target = word(values));
+                let (twos, _) = taken.as_chunks::<2>();
+                let of_two: [f32; STRIP / 2] = std::array::from_fn(|at| pair(twos[at][0], twos[at][1]));
+                for (words, word) in strip.chunks_exact_mut(group).zip(of_two) {
+                    words[place] = word;
+                }
             }
         }
     }
-}
-
-/// A word of one bf16 or two.
-#[inline(always)]
-fn word(values: &[f32]) -> f32 {
-    pair(values[0], values.get(1).copied().unwrap_or(0.0))
 }
 
 /// Packs rows of a row-major matrix, of which `columns` are taken, as words `[rows / values][group]`: a word holds so

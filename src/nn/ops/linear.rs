@@ -36,7 +36,7 @@ impl CustomOp2 for Linear {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = matrix(x, xl)?;
         let w = packed(matrix(w, wl)?, self.precision);
-        products(x, [&w], self.name())
+        products(x, &[[&w]], None, self.name())
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -60,7 +60,7 @@ impl CustomOp3 for GatedGelu {
     ) -> Result<(CpuStorage, Shape)> {
         let x = matrix(x, xl)?;
         let [w0, w1] = [packed(matrix(w0, l0)?, self.precision), packed(matrix(w1, l1)?, self.precision)];
-        products(x, [&w0, &w1], self.name())
+        products(x, &[[&w0, &w1]], None, self.name())
     }
 
     fn bwd(
@@ -79,8 +79,9 @@ fn packed((w, _, inner): Matrix, precision: Precision) -> Panels {
     Panels::pack(w, inner, precision)
 }
 
-/// The products with weights that are packed already: one, or the two of a gated GELU.
-pub(super) struct Packed<'a, const W: usize>(pub(super) [&'a Panels; W]);
+/// The products of the same rows with weights of one shape that are packed already, one below the other. Each is a single
+/// weight, or the two of a gated GELU.
+pub(super) struct Packed<'a, const W: usize>(pub(super) &'a [[&'a Panels; W]]);
 
 impl<const W: usize> CustomOp1 for Packed<'_, W> {
     fn name(&self) -> &'static str {
@@ -88,7 +89,21 @@ impl<const W: usize> CustomOp1 for Packed<'_, W> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        products(matrix(x, xl)?, self.0, self.name())
+        products(matrix(x, xl)?, self.0, None, self.name())
+    }
+}
+
+/// The product with a weight that is packed already, added to the second argument.
+pub(super) struct PackedOnto<'a>(pub(super) &'a Panels);
+
+impl CustomOp2 for PackedOnto<'_> {
+    fn name(&self) -> &'static str {
+        "packed-linear-onto"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, onto: &CpuStorage, ol: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (onto, ..) = matrix(onto, ol)?;
+        products(matrix(x, xl)?, &[[self.0]], Some(onto), self.name())
     }
 }
 
@@ -99,25 +114,47 @@ pub(super) fn full_product(x: &Tensor, w: &Tensor, precision: Precision) -> Resu
 
 type Matrix<'a> = (&'a [f32], usize, usize);
 
-/// One weight: the product. Two: the gated GELU of both products.
-fn products<const W: usize>(x: Matrix, weights: [&Panels; W], name: &str) -> Result<(CpuStorage, Shape)> {
-    let (x, rows, inner) = x;
-    let Panels { columns, precision, .. } = *weights[0];
-    for weight in weights {
+/// One weight: the product. Two: the gated GELU of both products. `onto` is what a single product is added to.
+fn products<const W: usize>(
+    (x, rows, inner): Matrix,
+    weights: &[[&Panels; W]],
+    onto: Option<&[f32]>,
+    name: &str,
+) -> Result<(CpuStorage, Shape)> {
+    let Some(Panels { columns, precision, .. }) = weights.first().map(|weight| weight[0]) else {
+        candle_core::bail!("{name}: no weight");
+    };
+    let (columns, precision) = (*columns, *precision);
+    for weight in weights.iter().flatten() {
         if weight.inner != inner || weight.columns != columns || weight.precision != precision || inner == 0 {
             candle_core::bail!("{name}: weight {weight:?} does not fit input {rows}x{inner}");
         }
     }
-    let mut out = vec![0f32; rows * columns];
+    let mut out = match onto {
+        None => vec![0f32; weights.len() * rows * columns],
+        Some(onto) if onto.len() == rows * columns => onto.to_vec(),
+        Some(onto) => candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len()),
+    };
     if !out.is_empty() {
-        let panels = weights.map(|weight| weight.words.as_slice());
+        let panels: Vec<[&[f32]; W]> = weights.iter().map(|weight| weight.map(|one| one.words.as_slice())).collect();
         let block = block_rows(rows);
-        let blocks = out.par_chunks_mut(block * columns).zip(x.par_chunks(block * inner));
-        blocks.for_each(|(out, x)| {
-            dots::dispatch(precision, Block { left: Left::Rows(x), inner, panels, out, columns });
+        let tasks =
+            in_blocks(&mut out, rows * columns, block * columns).into_par_iter().zip(x.par_chunks(block * inner));
+        tasks.for_each(|(outs, x)| {
+            let onto = onto.is_some();
+            dots::dispatch(precision, Block { left: Left::Rows(x), inner, panels: &panels, outs, columns, onto });
         });
     }
-    Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
+    Ok((CpuStorage::F32(out), Shape::from((weights.len() * rows, columns))))
+}
+
+/// Matrices of `size` values, one below the other, cut into blocks: of each block its place in every matrix.
+pub(super) fn in_blocks(out: &mut [f32], size: usize, block: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut blocks: Vec<Vec<&mut [f32]>> = (0..size.div_ceil(block)).map(|_| Vec::new()).collect();
+    for matrix in out.chunks_exact_mut(size) {
+        blocks.iter_mut().zip(matrix.chunks_mut(block)).for_each(|(block, part)| block.push(part));
+    }
+    blocks
 }
 
 /// Rows of a task: few rows are shared out among the threads.
@@ -162,11 +199,12 @@ fn product_of<'a>(
             let taken = panel * width..columns.min((panel + 1) * width);
             pack_columns(w.chunks_exact(columns), taken, width, values, packed);
         });
-        let panels = [packed.as_slice()];
+        let panels = [[packed.as_slice()]];
         let block = block_rows(rows);
         out.par_chunks_mut(block * columns).enumerate().for_each(|(at, out)| {
             let left = left(at * block, out.len() / columns);
-            dots::dispatch(precision, Block { left, inner, panels, out, columns });
+            let outs = vec![out];
+            dots::dispatch(precision, Block { left, inner, panels: &panels, outs, columns, onto: false });
         });
     }
     out
@@ -210,13 +248,16 @@ impl Left<'_> {
     }
 }
 
-/// Up to [`BLOCK_ROWS`] rows against all panels.
+/// Up to [`BLOCK_ROWS`] rows against all panels of some weights.
 struct Block<'a, const W: usize> {
     left: Left<'a>,
     inner: usize,
-    panels: [&'a [f32]; W],
-    out: &'a mut [f32],
+    panels: &'a [[&'a [f32]; W]],
+    /// Of each weight the rows' place in its product.
+    outs: Vec<&'a mut [f32]>,
     columns: usize,
+    /// Whether something stands there already.
+    onto: bool,
 }
 
 impl<const W: usize> WithDots for Block<'_, W> {
@@ -231,7 +272,7 @@ impl<const W: usize> WithDots for Block<'_, W> {
 impl<const W: usize> Block<'_, W> {
     #[inline(always)]
     fn run<D: Dots, const R: usize>(self, dots: D) {
-        let Self { left, inner, panels, out, columns } = self;
+        let Self { left, inner, panels, mut outs, columns, onto } = self;
         let (simd, width) = (dots.simd(), 2 * <D::S as Simd>::F32_LANES);
         let rows = left.rows(inner);
         let words = inner.div_ceil(D::VALUES);
@@ -242,25 +283,27 @@ impl<const W: usize> Block<'_, W> {
             let end = words.min(start + step);
             let packed = &mut packed[..rows.next_multiple_of(R) * (end - start)];
             left.pack(inner, [start * D::VALUES, inner.min(end * D::VALUES)], R, D::VALUES, packed);
-            for panel in 0..columns.div_ceil(width) {
-                let right: [&[[F<D>; 2]]; W] = std::array::from_fn(|i| {
-                    vectors::<D::S>(&panels[i][(panel * words + start) * width..(panel * words + end) * width])
-                });
-                let place = panel * width;
-                let taken = width.min(columns - place);
-                for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
-                    let left = group.as_chunks::<R>().0;
-                    let mut cell = if start == 0 {
-                        cell::product(dots, left, right[0])
-                    } else {
-                        cell::product_onto(dots, stored(simd, out, columns, place..place + taken), left, right[0])
-                    };
-                    if W == 2 {
-                        gate(simd, &mut cell, cell::product(dots, left, right[1]));
-                    }
-                    for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
-                        let values: &[f32] = pulp::bytemuck::cast_slice(values);
-                        row[place..place + taken].copy_from_slice(&values[..taken]);
+            for (panels, out) in panels.iter().zip(&mut outs) {
+                for panel in 0..columns.div_ceil(width) {
+                    let right: [&[[F<D>; 2]]; W] = std::array::from_fn(|i| {
+                        vectors::<D::S>(&panels[i][(panel * words + start) * width..(panel * words + end) * width])
+                    });
+                    let place = panel * width;
+                    let taken = width.min(columns - place);
+                    for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
+                        let left = group.as_chunks::<R>().0;
+                        let mut cell = if start == 0 && !onto {
+                            cell::product(dots, left, right[0])
+                        } else {
+                            cell::product_onto(dots, stored(simd, out, columns, place..place + taken), left, right[0])
+                        };
+                        if W == 2 {
+                            gate(simd, &mut cell, cell::product(dots, left, right[1]));
+                        }
+                        for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
+                            let values: &[f32] = pulp::bytemuck::cast_slice(values);
+                            row[place..place + taken].copy_from_slice(&values[..taken]);
+                        }
                     }
                 }
             }

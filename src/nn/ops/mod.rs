@@ -39,11 +39,11 @@ use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
 
 use attention::Attention;
 use bias::Bias;
-use blocks::BlockLinear;
+use blocks::{BlockLinear, BlockOnto, Blocks};
 use cross_entropy::CrossEntropy;
 pub use dots::Precision;
 pub use dropout::Dropout;
-use linear::{GatedGelu, Packed};
+use linear::{GatedGelu, Packed, PackedOnto};
 pub use memory::Memory;
 use norm::{LayerNorm, RmsNorm};
 pub use panels::Panels;
@@ -64,9 +64,40 @@ use window_gradient::TrainedWindows;
 pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
         Weight::Full(tensor) | Weight::Rounded(tensor) => linear::full_product(x, tensor, w.precision()),
-        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**panels])),
-        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w])),
+        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&Packed(&[[&**panels]])),
+        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w]])),
         Weight::Quantized(w) => weight::product(x, w),
+    }
+}
+
+/// [`linear`] with several weights of one shape, for which the rows are read once.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Tensor; N]> {
+    let packed: Vec<[&Panels; 1]> = weights.iter().filter_map(|weight| weight.packed()).map(|one| [one]).collect();
+    let blocks: Vec<[&Blocks; 1]> = weights.iter().filter_map(|weight| weight.blocks()).map(|one| [one]).collect();
+    let rows = x.dim(0)?;
+    let all = if packed.len() == N {
+        x.contiguous()?.apply_op1_no_bwd(&Packed(&packed))?
+    } else if blocks.len() == N {
+        x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&blocks))?
+    } else {
+        Tensor::cat(&weights.iter().map(|weight| linear(x, weight)).collect::<Result<Vec<_>>>()?, 0)?
+    };
+    let products = (0..N).map(|at| all.narrow(0, at * rows, rows)).collect::<Result<Vec<_>>>()?;
+    products.try_into().map_err(|_| candle_core::Error::Msg("as many products as weights".to_owned()))
+}
+
+/// [`linear`], added to `onto` [M, N].
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn linear_onto(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
+    match w {
+        Weight::Packed(panels) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &PackedOnto(panels)),
+        Weight::Blocks(blocks) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &BlockOnto(blocks)),
+        _ => onto + linear(x, w)?,
     }
 }
 
@@ -76,8 +107,8 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w0, &**w1])),
-        (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&Packed([&**w0, &**w1])),
+        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w0, &**w1]])),
+        (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&Packed(&[[&**w0, &**w1]])),
         (Weight::Full(gate), Weight::Full(linear)) | (Weight::Rounded(gate), Weight::Rounded(linear)) if fused(x) => {
             x.apply_op3(gate, linear, GatedGelu { precision: w0.precision() })
         }
@@ -95,7 +126,7 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
         Weight::Full(w) | Weight::Rounded(w) if fused(x) => x.apply_op2(w, RowLinear),
         Weight::Full(w) | Weight::Rounded(w) => composed::linear(x, w),
         Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**panels])),
-        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w])),
+        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w]])),
         Weight::Quantized(w) => weight::row_product(x, w),
     }
 }
@@ -106,7 +137,7 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn row_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear([&**w0, &**w1])),
+        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w0, &**w1]])),
         (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**w0, &**w1])),
         (Weight::Full(w0) | Weight::Rounded(w0), Weight::Full(w1) | Weight::Rounded(w1)) => {
             if fused(x) {

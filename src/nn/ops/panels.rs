@@ -105,6 +105,16 @@ impl Panels {
         Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
     }
 
+    /// The f32 weight times a factor.
+    pub fn scaled(&self, factor: f64) -> Self {
+        let words = self.words.iter().map(|word| word * factor as f32).collect();
+        Self { words, ..*self }
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Outputs and inputs.
     pub fn dims(&self) -> (usize, usize) {
         (self.columns, self.inner)

@@ -88,6 +88,14 @@ impl Weight {
         }
     }
 
+    pub(super) fn packed(&self) -> Option<&Panels> {
+        if let Self::Packed(panels) = self { Some(panels) } else { None }
+    }
+
+    pub(super) fn blocks(&self) -> Option<&Blocks> {
+        if let Self::Blocks(blocks) = self { Some(blocks) } else { None }
+    }
+
     pub fn device(&self) -> Device {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor.device().clone(),

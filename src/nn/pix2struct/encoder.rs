@@ -122,12 +122,12 @@ impl Layer {
 
     fn forward(&self, states: &Tensor, eps: f64, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
         let x = ops::rms_norm(states, &self.attention_norm, eps)?;
-        let [q, k, v] = [&self.query, &self.key, &self.value].map(|w| ops::linear(&x, w));
+        let [q, k, v] = ops::linears(&x, [&self.query, &self.key, &self.value])?;
         let choice = dropping.choice(self.attention_dropout, Rows::scores(parts, self.heads));
-        let attended = ops::attention_in_parts(&q?, &k?, &v?, self.heads, parts, self.query.precision(), choice)?;
-        let states = (states + ops::linear(&attended, &self.output)?)?;
+        let attended = ops::attention_in_parts(&q, &k, &v, self.heads, parts, self.query.precision(), choice)?;
+        let states = ops::linear_onto(&attended, &self.output, states)?;
         let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
         let inner = dropping.of(ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
-        Ok((&states + ops::linear(&inner, &self.wo)?)?)
+        Ok(ops::linear_onto(&inner, &self.wo, &states)?)
     }
 }

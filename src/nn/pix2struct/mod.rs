@@ -19,8 +19,8 @@ pub use config::{Config, Generation, TextConfig, VisionConfig};
 pub use decoder::State;
 
 use super::generation::{self, Limits, Prompt};
-use super::loading::{Checkpoint, OnDevice, Source, Weights};
-use super::ops::Part;
+use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
+use super::ops::{Part, Precision};
 use super::training::{Dropping, Example, Loss, Noise, Rows};
 use decoder::Decoder;
 use encoder::Encoder;
@@ -39,7 +39,8 @@ impl Model {
     /// # Errors
     /// A tensor is missing, has another shape than `config` says, or cannot be read.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::from_source(config, &OnDevice { checkpoint, device })
+        let source = &OnDevice { checkpoint, device };
+        Self::from_source(config, &InPanels { source, precision: Precision::F32 })
     }
 
     /// Loads the weights from anything that has them.

@@ -73,8 +73,7 @@ impl Decoder {
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
         let layer = |layer: &Layer| -> Result<LayerState> {
-            let keys = ops::linear(encoded, &layer.image.key)?;
-            let values = ops::linear(encoded, &layer.image.value)?;
+            let [keys, values] = ops::linears(encoded, [&layer.image.key, &layer.image.value])?;
             let image = Memory::new(&keys, &values, self.heads, layer.image.key.precision())?;
             Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image })
         };

@@ -1,0 +1,42 @@
+//! Matrices packed for the CPU's kernels, made of those of another source.
+
+use anyhow::{Result, ensure};
+use candle_core::{Device, Tensor};
+
+use super::Source;
+use crate::nn::ops::{Panels, Precision, Weight};
+
+/// A source whose matrices are those of another, packed once, rounded or not; everything else is the other's. No gradient
+/// passes through them. On other devices f32 stays as it is.
+pub struct InPanels<'a> {
+    pub source: &'a dyn Source,
+    pub precision: Precision,
+}
+
+impl Source for InPanels<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.source.contains(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.source.tensor(name, shape)
+    }
+
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        if !self.device().is_cpu() {
+            ensure!(
+                self.precision == Precision::F32,
+                "weights in bf16 are multiplied on the CPU alone: leave out --device"
+            );
+            return self.source.weight(name, shape);
+        }
+        match self.source.weight(name, shape)? {
+            Weight::Full(matrix) => Ok(Weight::Packed(Panels::new(&matrix, self.precision)?.into())),
+            other => Ok(other),
+        }
+    }
+
+    fn device(&self) -> &Device {
+        self.source.device()
+    }
+}
