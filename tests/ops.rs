@@ -245,15 +245,28 @@ fn products_in_one_pass_and_onto_something() -> Result<()> {
     Ok(())
 }
 
-/// Candle rounds the scales of rows to f16: 2^-11 of a value at most, as often up as down.
+/// Rounded to 127 steps of the largest of 32 values.
+fn in_steps(x: &Tensor) -> Result<Tensor> {
+    let mut values = x.flatten_all()?.to_vec1::<f32>()?;
+    for block in values.chunks_exact_mut(32) {
+        let scale = block.iter().fold(0f32, |largest, value| largest.max(value.abs())) / 127.0;
+        block.iter_mut().for_each(|value| *value = (*value * (1.0 / scale)).round_ties_even() * scale);
+    }
+    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
+}
+
+/// Sums of whole numbers are exact: what is left is the order of the blocks. Where this processor has no such kernel, it is
+/// candle that multiplies, which rounds scales and ties in another way.
 #[test]
-fn packed_blocks_are_candles() -> Result<()> {
-    for (rows, columns, inner) in [(5, 40, 32), (7, 33, 96), (70, 48, 512), (9, 150, 2048)] {
+fn products_of_blocks_are_those_of_the_rounded_values() -> Result<()> {
+    for (rows, columns, inner) in [(1, 1, 32), (7, 33, 96), (70, 48, 512), (9, 150, 2048)] {
         let (x, full) = (random(rows, inner)?, random(columns, inner)?);
         let quantized = std::sync::Arc::new(QTensor::quantize(&full, GgmlDType::Q8_0)?);
         let (plain, packed) = (Weight::Quantized(quantized.clone()), Weight::quantized(quantized)?);
         assert_eq!(bits(&plain.full()?)?, bits(&packed.full()?)?);
-        assert_within(&ops::linear(&x, &packed)?, &ops::linear(&x, &plain)?, 3e-3);
+        let golden = composed::linear(&in_steps(&x)?, &packed.full()?)?;
+        let tolerance = if matches!(packed, Weight::Blocks(_)) { 1e-5 } else { 0.03 };
+        assert_within(&ops::linear(&x, &packed)?, &golden, tolerance);
     }
     let x = Tensor::new(&[[f32::NAN; 32], [f32::INFINITY; 32]], &Device::Cpu)?;
     let w = Weight::quantized(QTensor::quantize(&random(3, 32)?, GgmlDType::Q8_0)?.into())?;

@@ -64,7 +64,7 @@ fn patches() -> Result<Tensor> {
 #[test]
 fn a_pix2struct_is_read_back_as_it_was_measured() -> Result<()> {
     let config = pix2struct::Config::read(&fixture("pix2struct/safetensors"))?;
-    let model = |source: &dyn Source| pix2struct::Model::from_source(&config, source);
+    let model = |source: &dyn Source| pix2struct::Model::answering(&config, source);
     let kept = ["encoder.encoder.layer.1.attention"];
     let what = (Quantization::Q8, kept.as_slice());
     let (dir, before, kinds_stored) = stored("pix2struct/safetensors", "pix2struct", what, &model)?;
@@ -85,7 +85,7 @@ fn a_pix2struct_is_read_back_as_it_was_measured() -> Result<()> {
 #[test]
 fn a_donut_is_read_back_as_it_was_measured() -> Result<()> {
     let config = donut::Config::read(&fixture("donut/safetensors"))?;
-    let model = |source: &dyn Source| donut::Model::from_source(&config, source);
+    let model = |source: &dyn Source| donut::Model::answering(&config, source);
     for to in Quantization::ALL {
         let (dir, before, stored) = stored("donut/safetensors", "donut", (to, &[]), &model)?;
         // No row has 256 values: q4 is Q8_0 where that fits.
@@ -105,7 +105,7 @@ fn a_donut_is_read_back_as_it_was_measured() -> Result<()> {
 /// A folder whose `model.gguf` `damage` has changed: the line said about it, with the folder's path left out.
 fn failure(damage: impl FnOnce(&mut Vec<u8>)) -> Result<String> {
     let config = pix2struct::Config::read(&fixture("pix2struct/safetensors"))?;
-    let model = |source: &dyn Source| pix2struct::Model::from_source(&config, source);
+    let model = |source: &dyn Source| pix2struct::Model::answering(&config, source);
     let (dir, ..) = stored("pix2struct/safetensors", "pix2struct", (Quantization::Q8, &[]), &model)?;
     let path = dir.path().join("model.gguf");
     let mut bytes = fs::read(&path)?;

@@ -10,7 +10,7 @@ use super::training::Provenance;
 use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
 use crate::nn::ops::Precision;
-use crate::nn::{Checkpoint, InPanels, OnDevice, Quantized, QuantizedAs, Reduced, Source, weights_sha256};
+use crate::nn::{Checkpoint, InPanels, OnDevice, QuantizedAs, QuantizedOnce, Reduced, Source, weights_sha256};
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
@@ -112,8 +112,7 @@ impl ModelFolder {
             (None, None) => (model(&source)?, "f32".to_owned(), None),
             (None, Some(Reduced::Bf16)) => (model(&packed(Precision::Bf16))?, Reduced::Bf16.to_string(), None),
             (None, Some(Reduced::Quantized(to))) => {
-                let quantized = Quantized::new(&source, to);
-                (model(&quantized)?, to.to_string(), Some(quantized.quantized_as().kept))
+                (model(&QuantizedOnce { source: &source, to })?, to.to_string(), Some(Vec::new()))
             }
             (Some(QuantizedAs { to, kept }), asked) => {
                 if let Some(asked) = asked.filter(|asked| *asked != Reduced::Quantized(*to)) {

@@ -14,7 +14,7 @@ pub use adapter::{
 };
 pub use benchmark::{Ask, Benchmark, Format, Questions};
 pub use protocol::{
-    AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
+    AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Compute, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
     OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
     ValidateOn, Validation, Weights,
 };

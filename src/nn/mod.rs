@@ -20,6 +20,6 @@ pub mod tokenizer;
 pub mod training;
 
 pub use loading::{
-    Checkpoint, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, Reduced, Source, file_sha256, files_sha256,
-    layer, weights_sha256,
+    Checkpoint, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding, Source,
+    file_sha256, files_sha256, layer, weights_sha256,
 };

@@ -85,6 +85,6 @@ pub fn size(bytes: u64) -> String {
 /// Examples that are not the model's.
 pub fn step_time(model: &dyn Trainable, protocol: &Protocol, part: &[Example]) -> Result<Duration> {
     let started = Instant::now();
-    Gradients::of(model, &Variables::new(), part, part.len(), &mut None, protocol.label_smoothing)?;
+    Gradients::of(model, &Variables::new(), part, part.len(), &mut None, protocol)?;
     Ok(started.elapsed() * u32::try_from(protocol.accumulate).unwrap_or(u32::MAX))
 }

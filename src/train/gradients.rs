@@ -5,6 +5,8 @@ use candle_core::backprop::GradStore;
 
 use super::Variables;
 use crate::adapter::training::Trainable;
+use crate::config::{Compute, Protocol};
+use crate::nn::ops::Precision;
 use crate::nn::training::{Example, Noise};
 
 /// The summed loss of a batch and its gradients.
@@ -26,11 +28,15 @@ impl Gradients {
         batch: &[Example],
         size: usize,
         noise: &mut Option<Noise>,
-        smoothing: f64,
+        protocol: &Protocol,
     ) -> Result<Option<Self>> {
+        let compute = match protocol.compute {
+            Compute::F32 => Precision::F32,
+            Compute::Bf16 => Precision::Bf16,
+        };
         let mut all: Option<Self> = None;
         for part in batch.chunks(size.max(1)) {
-            let loss = model.loss(part, noise.as_mut(), smoothing)?;
+            let loss = model.loss(part, noise.as_mut(), protocol.label_smoothing, compute)?;
             let store = loss.sum.backward()?;
             let part = Self { loss: f64::from(loss.sum.to_scalar::<f32>()?), labels: loss.labels, store };
             all = Some(match all {

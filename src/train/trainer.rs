@@ -193,9 +193,9 @@ impl<'a> Course<'a> {
         if fed.cut > 0 {
             observe(Event::Cut(fed.cut));
         }
-        let (size, smoothing) = (protocol.micro_batch(), protocol.label_smoothing);
+        let size = protocol.micro_batch();
         let model = self.training.model;
-        let gradients = Gradients::of(model, &self.variables, &fed.examples, size, &mut self.noise, smoothing)?;
+        let gradients = Gradients::of(model, &self.variables, &fed.examples, size, &mut self.noise, protocol)?;
         let step = self.state.step + 1;
         let gradients = gradients.with_context(|| {
             format!("step {step}: none of its questions can be trained on; `chartbench data check` tells what is wrong")

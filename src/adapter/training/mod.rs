@@ -20,7 +20,7 @@ use super::{Adapter, Settings, Setup};
 use crate::config::Family;
 use crate::nn::loading::gguf_bytes;
 use crate::nn::training::{Example, Initial, Loss, Noise, Rule, Variables};
-use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Source, weights_sha256};
+use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
 use crate::sample::{Chart, Question};
 
 /// How the text a model is taught to write becomes labels.
@@ -92,12 +92,21 @@ pub trait Trainable: Send + Sync {
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared>;
 
     /// The loss of a batch, in the graph of the variables. Values are dropped with `noise`; `smoothing` is the share of a
-    /// label spread over all tokens.
+    /// label spread over all tokens. Operands of large products are rounded to `compute`, there and in the gradients.
     ///
     /// # Errors
     /// Examples that are not this model's.
-    fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
-        self.loss_over(self.variables(), batch, noise, smoothing)
+    fn loss(
+        &self,
+        batch: &[Example],
+        noise: Option<&mut Noise>,
+        smoothing: f64,
+        compute: ops::Precision,
+    ) -> Result<Loss> {
+        match compute {
+            ops::Precision::F32 => self.loss_over(self.variables(), batch, noise, smoothing),
+            ops::Precision::Bf16 => self.loss_over(&Rounding(self.variables()), batch, noise, smoothing),
+        }
     }
 
     /// [`Self::loss`] with the weights of `source` in the place of the variables.

@@ -89,7 +89,7 @@ impl Trainable for Training {
     }
 
     fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {
-        let model = Model::from_source(&self.config, source)?;
+        let model = Model::answering(&self.config, source)?;
         Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
     }
 

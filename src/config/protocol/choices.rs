@@ -103,7 +103,17 @@ macro_rules! spelled {
     };
 }
 
-spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout);
+/// What the operands of training's large products are rounded to. Weights, sums and everything else are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Compute {
+    #[default]
+    F32,
+    /// On the CPU.
+    Bf16,
+}
+
+spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout, Compute);
 
 /// `betas`: `[0.9, 0.999]` in TOML, `0.9,0.999` as a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

@@ -65,6 +65,7 @@ impl ProtocolOverrides {
             mask_padding: self.mask_padding.unwrap_or(base.mask_padding),
             label_smoothing: self.label_smoothing.unwrap_or(base.label_smoothing),
             dropout: self.dropout.unwrap_or(base.dropout),
+            compute: self.compute.unwrap_or(base.compute),
             questions_per_epoch: self.questions_per_epoch.unwrap_or(base.questions_per_epoch),
             weights: self.weights.clone().map_or(base.weights, |weights| weights.0),
             freeze: self.freeze.clone().unwrap_or(base.freeze),

@@ -9,7 +9,9 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-pub use choices::{Betas, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights};
+pub use choices::{
+    Betas, Compute, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights,
+};
 pub use merge::ProtocolFault;
 pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};
 
@@ -44,6 +46,7 @@ pub struct Protocol {
     /// Part of the target's probability that is spread over all tokens; 0 is none.
     pub label_smoothing: f64,
     pub dropout: Dropout,
+    pub compute: Compute,
     pub questions_per_epoch: QuestionsPerEpoch,
     /// How often a question of an answer type is seen for each time others are; 1 where it is not named.
     pub weights: BTreeMap<AnswerType, f64>,

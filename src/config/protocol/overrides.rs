@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::choices::{
-    Betas, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights,
+    Betas, Compute, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights,
 };
 
 /// What a benchmark's file or a command line says about training, unchecked.
@@ -88,6 +88,9 @@ pub struct ProtocolOverrides {
     /// Dropout in training
     #[arg(long, value_enum, value_name = "WHICH")]
     pub dropout: Option<Dropout>,
+    /// What the operands of training's large products are rounded to; weights stay f32
+    #[arg(long, value_enum, value_name = "DTYPE")]
+    pub compute: Option<Compute>,
     /// Validations without a better one after which training ends; 0 never ends early
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
@@ -169,7 +172,7 @@ impl ProtocolOverrides {
             protocol, optimizer, lr, betas, eps, weight_decay, schedule, num_cycles, warmup_steps, steps, batch,
             accumulate, max_patches, max_label_tokens, seed, validate_every, validate_on, validation_share,
             validation_questions, validation_questions_per_chart, clip_norm, mask_padding, label_smoothing, dropout,
-            patience, keep, questions_per_epoch, weights, freeze,
+            compute, patience, keep, questions_per_epoch, weights, freeze,
         }, { adafactor, lora })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AdamWSpec, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
+    AdamWSpec, Compute, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
     ValidateOn, Validation,
 };
 
@@ -44,6 +44,7 @@ fn study() -> Protocol {
         mask_padding: false,
         label_smoothing: 0.0,
         dropout: Dropout::Config,
+        compute: Compute::F32,
         questions_per_epoch: QuestionsPerEpoch::OnePerChart,
         weights: BTreeMap::new(),
         freeze: Vec::new(),

@@ -1,7 +1,7 @@
 //! A protocol as keys and values, for manifests and model cards.
 
 use super::choices::answer_type_name;
-use super::{OptimizerKind, OptimizerSpec, Protocol};
+use super::{Compute, OptimizerKind, OptimizerSpec, Protocol};
 
 impl Protocol {
     /// Every choice, in a fixed order, as `[finetune]` spells it: two protocols that train differently differ here.
@@ -25,6 +25,9 @@ impl Protocol {
         push("mask_padding", self.mask_padding.to_string());
         push("label_smoothing", self.label_smoothing.to_string());
         push("dropout", self.dropout.to_string());
+        if self.compute != Compute::F32 {
+            push("compute", self.compute.to_string());
+        }
         push("questions_per_epoch", self.questions_per_epoch.to_string());
         for (&kind, weight) in &self.weights {
             push(&format!("weights.{}", answer_type_name(kind)), weight.to_string());

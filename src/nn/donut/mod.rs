@@ -42,7 +42,14 @@ impl Model {
     /// # Errors
     /// A tensor is missing, has another shape than `config` says, or cannot be read.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        let source = &OnDevice { checkpoint, device };
+        Self::answering(config, &OnDevice { checkpoint, device })
+    }
+
+    /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn answering(config: &Config, source: &dyn Source) -> Result<Self> {
         Self::from_source(config, &InPanels { source, precision: Precision::F32 })
     }
 

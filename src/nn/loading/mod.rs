@@ -26,8 +26,8 @@ use super::ops::Weight;
 
 pub use gguf::{gguf_bytes, write_gguf};
 pub use hash::{file_sha256, files_sha256, weights_sha256};
-pub use packed::InPanels;
-pub use quantized::{Quantization, Quantized, QuantizedAs, layer};
+pub use packed::{InPanels, Rounding};
+pub use quantized::{Quantization, Quantized, QuantizedAs, QuantizedOnce, layer};
 pub use reduced::Reduced;
 pub use source::{OnDevice, Source};
 

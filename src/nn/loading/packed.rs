@@ -1,7 +1,7 @@
-//! Matrices packed for the CPU's kernels, made of those of another source.
+//! Matrices as the CPU's kernels multiply them, made of those of another source.
 
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::Source;
 use crate::nn::ops::{Panels, Precision, Weight};
@@ -36,7 +36,34 @@ impl Source for InPanels<'_> {
         }
     }
 
+    fn table(&self, name: &str, shape: [usize; 2]) -> Result<Tensor> {
+        let table = self.source.table(name, shape)?;
+        Ok(if self.precision == Precision::Bf16 { table.to_dtype(DType::BF16)? } else { table })
+    }
+
     fn device(&self) -> &Device {
         self.source.device()
+    }
+}
+
+/// A source whose matrices are those of another, variables too, multiplied in bf16: they are rounded for each product anew.
+pub struct Rounding<'a>(pub &'a dyn Source);
+
+impl Source for Rounding<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.0.tensor(name, shape)
+    }
+
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        ensure!(self.device().is_cpu(), "training computes in bf16 on the CPU alone: leave out --device or `compute`");
+        Ok(Weight::Rounded(self.0.tensor(name, &shape)?))
+    }
+
+    fn device(&self) -> &Device {
+        self.0.device()
     }
 }

@@ -91,8 +91,34 @@ pub fn layer(name: &str) -> String {
     parts.join(".")
 }
 
-/// A source whose matrices are those of another, quantized; everything else is the other's. Each matrix is quantized
-/// once, when it is first asked for.
+/// A source whose matrices are those of another, quantized as they are asked for; everything else is the other's.
+pub struct QuantizedOnce<'a> {
+    pub source: &'a dyn Source,
+    pub to: Quantization,
+}
+
+impl Source for QuantizedOnce<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.source.contains(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.source.tensor(name, shape)
+    }
+
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        match self.to.blocks(shape[1]) {
+            None => self.source.weight(name, shape),
+            Some(kind) => Ok(Weight::quantized(QTensor::quantize(&self.source.tensor(name, &shape)?, kind)?.into())?),
+        }
+    }
+
+    fn device(&self) -> &Device {
+        self.source.device()
+    }
+}
+
+/// The same, where layers can be kept full. Each matrix is quantized once, when it is first asked for.
 pub struct Quantized<'a> {
     source: &'a dyn Source,
     to: Quantization,

@@ -25,6 +25,14 @@ pub trait Source {
         Ok(self.tensor(name, &shape)?.into())
     }
 
+    /// The table of this name, of which rows are taken: as [`Self::tensor`], maybe rounded to bf16.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    fn table(&self, name: &str, shape: [usize; 2]) -> Result<Tensor> {
+        self.tensor(name, &shape)
+    }
+
     fn device(&self) -> &Device;
 }
 
@@ -85,6 +93,6 @@ impl Weights<'_> {
             let both = self.weight(table, shape)?;
             return Ok((both.full()?, both));
         }
-        Ok((self.tensor(table, &shape)?, self.weight(output, shape)?))
+        Ok((self.0.table(table, shape)?, self.weight(output, shape)?))
     }
 }

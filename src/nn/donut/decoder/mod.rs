@@ -5,7 +5,7 @@ mod training;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::DecoderConfig;
 use super::layers::{Norm, Projection};
@@ -127,7 +127,8 @@ impl Decoder {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
         }
         let device: &Device = self.embedding.device();
-        let tokens = (self.embedding.index_select(&Tensor::new(ids, device)?, 0)? * self.scale)?;
+        let tokens = self.embedding.index_select(&Tensor::new(ids, device)?, 0)?.to_dtype(DType::F32)?;
+        let tokens = (tokens * self.scale)?;
         let places = self.positions.index_select(&Tensor::new(places, device)?, 0)?;
         self.embedding_norm.of(&(tokens + places)?)
     }

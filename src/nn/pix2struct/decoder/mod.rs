@@ -3,7 +3,7 @@
 mod training;
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
@@ -87,7 +87,7 @@ impl Decoder {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
         }
         let ids = Tensor::new(ids, self.embedding.device())?;
-        let mut states = self.embedding.index_select(&ids, 0)?;
+        let mut states = self.embedding.index_select(&ids, 0)?.to_dtype(DType::F32)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let x = ops::rms_norm(&states, &layer.tokens.norm, self.eps)?;
             states = (&states + self.self_attention(layer, index, &x, batch)?)?;
