@@ -115,6 +115,25 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
     Ok(())
 }
 
+/// The losses differ from those of f32 by the rounding, and by little.
+#[test]
+fn a_training_in_bf16_is_one_in_f32_but_for_rounding() -> Result<()> {
+    let losses = |compute: &str| -> Result<Vec<f64>> {
+        let results = tempfile::tempdir()?;
+        let output = short(results.path(), &["--adapters", "matcha-tiny", "--compute", compute])?;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let settings = std::fs::read_to_string(results.path().join("finetuned/matcha-tiny/checkpoint/finetune.json"))?;
+        assert_eq!(settings.contains("bf16"), compute == "bf16", "{settings}");
+        Ok(log(results.path(), "matcha-tiny")?.iter().filter_map(|line| line["loss"].as_f64()).collect())
+    };
+    let (full, rounded) = (losses("f32")?, losses("bf16")?);
+    assert!(full.len() >= 12 && full.len() == rounded.len() && full != rounded);
+    for (full, rounded) in full.iter().zip(&rounded) {
+        assert!((full - rounded).abs() < 0.02 * full, "{full} and {rounded}");
+    }
+    Ok(())
+}
+
 #[test]
 fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
     let results = tempfile::tempdir()?;

@@ -195,12 +195,19 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn names_with_a_precision_are_rows_of_their_own() -> Result<()> {
     let results = tempfile::tempdir()?;
-    let names = "matcha-tiny@q8,blank+unichart-tiny@q4,deplot-tiny@q8";
+    let names = "matcha-tiny@q8,matcha-tiny@bf16,blank+unichart-tiny@q4,unichart-tiny@bf16,deplot-tiny@q8";
     let output = chartbench(&["run", "--adapters", names, "--limit", "2"], results.path())?;
     // DePlot reads tables and answers no questions: failures of its own, not of its name.
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let manifest = fs::read_to_string(results.path().join("mini/run.toml"))?;
-    for line in ["id = \"matcha-tiny@q8\"", "id = \"blank+unichart-tiny@q4\"", "dtype = \"q8\"", "dtype = \"q4\""] {
+    for line in [
+        "id = \"matcha-tiny@q8\"",
+        "id = \"matcha-tiny@bf16\"",
+        "id = \"blank+unichart-tiny@q4\"",
+        "dtype = \"q8\"",
+        "dtype = \"q4\"",
+        "dtype = \"bf16\"",
+    ] {
         assert!(manifest.contains(line), "{line}: {manifest}");
     }
     for (names, line) in [

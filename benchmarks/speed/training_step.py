@@ -1,10 +1,11 @@
-"""Times a full-size training step in chartbench and in transformers with PyTorch, interleaved, in one run.
+"""Times a full-size training step in chartbench, in f32 and computing in bf16, and in transformers with PyTorch in f32,
+interleaved, in one run.
 
     pip install torch transformers pillow safetensors
     python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR CHECKPOINT
     python benchmarks/speed/training_step.py CHECKPOINT [--rounds 3] [--batch 4] [--patches 768] [--labels 20]
 
-Each round starts one process of each kind, which takes three AdamW steps in f32 with dropout on; the first warms it up and is
+Each round starts one process of each kind, which takes three AdamW steps with dropout on, weights in f32; the first warms it up and is
 left out. Memory is the process's peak resident set. Figures are medians with their range over rounds; machines drift, so
 quote the ratio. `benchmarks/parity/training.py` compares the loss and every gradient of the same step.
 """
@@ -24,7 +25,9 @@ STEPS = 3
 
 def measured(command):
     """Runs a command; returns the seconds of each step's parts after the first and the peak resident set in GiB."""
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # As chartbench itself sets it for its allocator (src/main.rs).
+    environment = os.environ | {"MIMALLOC_PURGE_DELAY": "-1"}
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -52,23 +55,23 @@ def main():
     subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "training_step"], cwd=ROOT, check=True)
     ours = [ROOT / "target/release/examples/training_step", checkpoint, *sizes, "--dropout", "--adamw"]
     theirs = [sys.executable, ROOT / "benchmarks/parity/training.py", checkpoint, "--time", *sizes]
-    times, memory, ratios = ([], []), ([], []), []
+    sides = {"chartbench f32": ours, "chartbench bf16": [*ours, "--bf16"], "PyTorch f32": theirs}
+    times, memory, medians = ({side: [] for side in sides} for _ in range(3))
     for number in range(arguments.rounds):
-        medians = []
-        for side, command in enumerate((ours, theirs)):
+        for side, command in sides.items():
             seconds, peak = measured(command)
             times[side].extend(seconds)
             memory[side].append(peak)
-            medians.append(statistics.median(map(sum, seconds)))
-        ratios.append(medians[0] / medians[1])
-        print(f"round {number}: {medians[0]:.2f} s against {medians[1]:.2f} s", file=sys.stderr)
-    print("| | chartbench | transformers | ratio |\n| --- | --- | --- | --- |")
-    for index, part in enumerate(PARTS):
-        print(f"| {part}, s | {told([step[index] for step in times[0]])} | {told([step[index] for step in times[1]])} | |")
-    whole = [told([sum(step) for step in side]) for side in times]
-    print(f"| whole step, s | {whole[0]} | {whole[1]} | {told(ratios)} |")
-    peaks = [told(side) for side in memory]
-    print(f"| peak memory, GiB | {peaks[0]} | {peaks[1]} | {statistics.median(memory[0]) / statistics.median(memory[1]):.2f} |")
+            medians[side].append(statistics.median(map(sum, seconds)))
+        print(f"round {number}: {', '.join(f'{side} {values[-1]:.2f} s' for side, values in medians.items())}", file=sys.stderr)
+    print("| | forward, s | backward, s | optimizer, s | whole step, s | times as fast as PyTorch | peak memory, GiB | of PyTorch's |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    theirs = statistics.median(memory["PyTorch f32"])
+    for side, steps in times.items():
+        cells = [told([step[part] for step in steps]) for part in range(len(PARTS))] + [told([sum(step) for step in steps])]
+        cells.append(told([other / own for other, own in zip(medians["PyTorch f32"], medians[side])]))
+        cells += [told(memory[side]), f"{statistics.median(memory[side]) / theirs:.2f}"]
+        print(f"| {side} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

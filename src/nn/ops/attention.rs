@@ -95,7 +95,7 @@ impl PackedHead {
         let mut v = vec![0f32; width.next_multiple_of(rows) * words];
         for (group, packed) in v.chunks_exact_mut(rows * words).enumerate() {
             let part = part.start + group * rows..part.end.min(part.start + (group + 1) * rows);
-            pack_columns(input.v.chunks_exact(input.hidden), part, rows, values, packed);
+            pack_columns(input.v, input.hidden, part, rows, values, packed);
         }
         Self { k, v }
     }

@@ -112,30 +112,32 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
     }
 }
 
-/// Packs rows of a row-major matrix, of which `columns` are taken, as words `[rows / values][group]`: a word holds so
-/// many `values` of a column.
-pub(super) fn pack_columns<'a>(
-    rows: impl ExactSizeIterator<Item = &'a [f32]>,
+/// Packs the rows of a row-major matrix [rows, `width`], of which `columns` are taken, as words `[rows / values][group]`: a
+/// word holds so many `values` of a column.
+#[multiversion::multiversion(targets = "simd")]
+pub(super) fn pack_columns(
+    matrix: &[f32],
+    width: usize,
     columns: std::ops::Range<usize>,
     group: usize,
     values: usize,
     packed: &mut [f32],
 ) {
     let taken = columns.len();
-    let mut rows = rows.map(|row| &row[columns.clone()]);
-    for packed in packed.chunks_exact_mut(group) {
-        let Some(first) = rows.next() else { break };
-        if values == 1 {
-            packed[..taken].copy_from_slice(first);
-            continue;
+    if values == 1 {
+        for (words, row) in packed.chunks_exact_mut(group).zip(matrix.chunks_exact(width)) {
+            words[..taken].copy_from_slice(&row[columns.clone()]);
         }
-        match rows.next() {
-            Some(second) => {
-                for ((word, first), second) in packed.iter_mut().zip(first).zip(second) {
-                    *word = pair(*first, *second);
-                }
-            }
-            None => packed.iter_mut().zip(first).for_each(|(word, first)| *word = pair(*first, 0.0)),
+        return;
+    }
+    for (words, rows) in packed.chunks_exact_mut(group).zip(matrix.chunks(2 * width)) {
+        let (first, second) = rows.split_at(width);
+        let first = &first[columns.clone()];
+        if second.is_empty() {
+            words.iter_mut().zip(first).for_each(|(word, first)| *word = pair(*first, 0.0));
+        } else {
+            let pairs = first.iter().zip(&second[columns.clone()]);
+            words.iter_mut().zip(pairs).for_each(|(word, (first, second))| *word = pair(*first, *second));
         }
     }
 }

@@ -197,7 +197,7 @@ fn product_of<'a>(
         let mut packed = vec![0f32; columns.next_multiple_of(width) * words];
         packed.par_chunks_exact_mut(width * words).enumerate().for_each(|(panel, packed)| {
             let taken = panel * width..columns.min((panel + 1) * width);
-            pack_columns(w.chunks_exact(columns), taken, width, values, packed);
+            pack_columns(w, columns, taken, width, values, packed);
         });
         let panels = [[packed.as_slice()]];
         let block = block_rows(rows);
@@ -241,7 +241,7 @@ impl Left<'_> {
             Self::Columns { matrix, width, first, count } => {
                 for (at, packed) in packed.chunks_exact_mut(size).enumerate() {
                     let taken = first + at * group..first + count.min((at + 1) * group);
-                    pack_columns(matrix[start * width..end * width].chunks_exact(width), taken, group, values, packed);
+                    pack_columns(&matrix[start * width..end * width], width, taken, group, values, packed);
                 }
             }
         }

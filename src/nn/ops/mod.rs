@@ -77,15 +77,19 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Tensor; N]> {
     let packed: Vec<[&Panels; 1]> = weights.iter().filter_map(|weight| weight.packed()).map(|one| [one]).collect();
     let blocks: Vec<[&Blocks; 1]> = weights.iter().filter_map(|weight| weight.blocks()).map(|one| [one]).collect();
-    let rows = x.dim(0)?;
-    let all = if packed.len() == N {
-        x.contiguous()?.apply_op1_no_bwd(&Packed(&packed))?
+    let together = if packed.len() == N {
+        Some(x.contiguous()?.apply_op1_no_bwd(&Packed(&packed))?)
     } else if blocks.len() == N {
-        x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&blocks))?
+        Some(x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&blocks))?)
     } else {
-        Tensor::cat(&weights.iter().map(|weight| linear(x, weight)).collect::<Result<Vec<_>>>()?, 0)?
+        None
     };
-    let products = (0..N).map(|at| all.narrow(0, at * rows, rows)).collect::<Result<Vec<_>>>()?;
+    let rows = x.dim(0)?;
+    let products = weights.iter().enumerate().map(|(at, weight)| match &together {
+        Some(together) => together.narrow(0, at * rows, rows),
+        None => linear(x, weight),
+    });
+    let products = products.collect::<Result<Vec<_>>>()?;
     products.try_into().map_err(|_| candle_core::Error::Msg("as many products as weights".to_owned()))
 }
 

@@ -56,7 +56,7 @@ impl Panels {
         let mut words = vec![0f32; part.len().div_ceil(width) * size];
         for (at, panel) in words.chunks_exact_mut(size).enumerate() {
             let taken = part.start + at * width..part.end.min(part.start + (at + 1) * width);
-            pack_columns(matrix.chunks_exact(hidden), taken, width, values, panel);
+            pack_columns(matrix, hidden, taken, width, values, panel);
         }
         Self { words, inner, columns: part.len(), precision, width }
     }
