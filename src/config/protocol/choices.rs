@@ -89,6 +89,15 @@ pub enum Dropout {
     Off,
 }
 
+/// `compute`: what the operands of training's large products are rounded to. Weights, sums and everything else are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Compute {
+    F32,
+    /// On the CPU.
+    Bf16,
+}
+
 /// Prints a choice as TOML spells it.
 macro_rules! spelled {
     ($($kind:ty),*) => {
@@ -101,16 +110,6 @@ macro_rules! spelled {
             }
         })*
     };
-}
-
-/// What the operands of training's large products are rounded to. Weights, sums and everything else are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Compute {
-    #[default]
-    F32,
-    /// On the CPU.
-    Bf16,
 }
 
 spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout, Compute);

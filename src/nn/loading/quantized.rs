@@ -50,6 +50,12 @@ impl Quantization {
         };
         kinds.iter().copied().find(|kind| row > 0 && row.is_multiple_of(kind.block_size()))
     }
+
+    /// The matrix of this name, quantized; none where no blocks fill its rows.
+    fn matrix(self, source: &dyn Source, name: &str, shape: [usize; 2]) -> Result<Option<Arc<QTensor>>> {
+        let Some(kind) = self.blocks(shape[1]) else { return Ok(None) };
+        Ok(Some(QTensor::quantize(&source.tensor(name, &shape)?, kind)?.into()))
+    }
 }
 
 impl fmt::Display for Quantization {
@@ -107,9 +113,9 @@ impl Source for QuantizedOnce<'_> {
     }
 
     fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
-        match self.to.blocks(shape[1]) {
+        match self.to.matrix(self.source, name, shape)? {
             None => self.source.weight(name, shape),
-            Some(kind) => Ok(Weight::quantized(QTensor::quantize(&self.source.tensor(name, &shape)?, kind)?.into())?),
+            Some(blocks) => Ok(Weight::quantized(blocks)?),
         }
     }
 
@@ -179,10 +185,7 @@ impl Source for Quantized<'_> {
 
     fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
         if !self.matrices.borrow().contains_key(name) {
-            let blocks = match self.to.blocks(shape[1]) {
-                None => None,
-                Some(kind) => Some(Arc::new(QTensor::quantize(&self.source.tensor(name, &shape)?, kind)?)),
-            };
+            let blocks = self.to.matrix(self.source, name, shape)?;
             self.matrices.borrow_mut().insert(name.to_owned(), blocks);
         }
         match self.stored(name) {

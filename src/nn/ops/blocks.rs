@@ -290,43 +290,18 @@ mod native {
     use pulp::{Simd, f32x16, u32x16};
 
     use super::{BLOCK, GROUP, PANEL_BLOCK, Task, VALUES, WIDTH, round_rows};
+    use crate::nn::ops::avx512::Vnni;
     use crate::nn::ops::elementary::gelu;
 
     /// Words of four bytes in a block.
     const WORDS: usize = BLOCK / 4;
 
-    pulp::simd_type!({
-        /// V4, and sums of products of bytes.
-        struct Features {
-            sse: f!("sse"),
-            sse2: f!("sse2"),
-            fxsr: f!("fxsr"),
-            sse3: f!("sse3"),
-            ssse3: f!("ssse3"),
-            sse4_1: f!("sse4.1"),
-            sse4_2: f!("sse4.2"),
-            popcnt: f!("popcnt"),
-            avx: f!("avx"),
-            avx2: f!("avx2"),
-            bmi1: f!("bmi1"),
-            bmi2: f!("bmi2"),
-            fma: f!("fma"),
-            lzcnt: f!("lzcnt"),
-            avx512f: f!("avx512f"),
-            avx512bw: f!("avx512bw"),
-            avx512cd: f!("avx512cd"),
-            avx512dq: f!("avx512dq"),
-            avx512vl: f!("avx512vl"),
-            avx512vnni: f!("avx512vnni"),
-        }
-    });
-
     pub(super) fn available() -> bool {
-        Features::is_available()
+        Vnni::is_available()
     }
 
-    fn features() -> (Features, V4) {
-        match (Features::try_new(), V4::try_new()) {
+    fn features() -> (Vnni, V4) {
+        match (Vnni::try_new(), V4::try_new()) {
             (Some(features), Some(v4)) => (features, v4),
             _ => unreachable!("weights are blocks only where the processor has the instructions"),
         }
@@ -360,7 +335,7 @@ mod native {
 
     struct Kernel<'a, const W: usize> {
         task: Task<'a, W>,
-        features: Features,
+        features: Vnni,
         simd: V4,
     }
 
@@ -402,7 +377,7 @@ mod native {
     /// The product, or the gated GELU of both.
     #[inline(always)]
     fn cells<const W: usize, const R: usize>(
-        features: Features,
+        features: Vnni,
         simd: V4,
         left: &[u32],
         weights: [&[u32]; W],
@@ -419,7 +394,7 @@ mod native {
 
     /// R rows against one panel.
     #[inline(always)]
-    fn cell<const R: usize>(_: Features, simd: V4, left: &[u32], panel: &[u32]) -> [f32x16; R] {
+    fn cell<const R: usize>(_: Vnni, simd: V4, left: &[u32], panel: &[u32]) -> [f32x16; R] {
         let mut sums = [simd.splat_f32s(0.0); R];
         for (left, block) in left.chunks_exact((WORDS + 2) * R).zip(panel.as_chunks::<PANEL_BLOCK>().0) {
             let (rows, tails) = left.as_chunks::<R>().0.split_at(WORDS);
@@ -441,7 +416,7 @@ mod native {
     /// `sum` and the products of four bytes of each lane, those of `a` unsigned.
     #[inline(always)]
     fn add_products(sum: u32x16, a: u32x16, b: u32x16) -> u32x16 {
-        // SAFETY: only `Kernel` calls it, which holds `Features`; all types are 64 plain bytes.
+        // SAFETY: only `Kernel` calls it, which holds `Vnni`; all types are 64 plain bytes.
         unsafe {
             let [sum, a, b] = [sum, a, b].map(|words| transmute::<u32x16, __m512i>(words));
             transmute::<__m512i, u32x16>(_mm512_dpbusd_epi32(sum, a, b))

@@ -6,9 +6,8 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// What operands of a product are rounded to. Sums are of f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    #[default]
     F32,
     Bf16,
 }
@@ -183,39 +182,14 @@ mod native {
     use pulp::x86::V4;
 
     use super::{Dots, WithDots};
-
-    pulp::simd_type!({
-        /// V4, and products of bf16.
-        struct Features {
-            sse: f!("sse"),
-            sse2: f!("sse2"),
-            fxsr: f!("fxsr"),
-            sse3: f!("sse3"),
-            ssse3: f!("ssse3"),
-            sse4_1: f!("sse4.1"),
-            sse4_2: f!("sse4.2"),
-            popcnt: f!("popcnt"),
-            avx: f!("avx"),
-            avx2: f!("avx2"),
-            bmi1: f!("bmi1"),
-            bmi2: f!("bmi2"),
-            fma: f!("fma"),
-            lzcnt: f!("lzcnt"),
-            avx512f: f!("avx512f"),
-            avx512bw: f!("avx512bw"),
-            avx512cd: f!("avx512cd"),
-            avx512dq: f!("avx512dq"),
-            avx512vl: f!("avx512vl"),
-            avx512bf16: f!("avx512bf16"),
-        }
-    });
+    use crate::nn::ops::avx512::Bf16;
 
     pub(super) fn available() -> bool {
-        Features::is_available()
+        Bf16::is_available()
     }
 
     pub(super) fn run<K: WithDots>(kernel: K) -> K::Output {
-        match (Features::try_new(), V4::try_new()) {
+        match (Bf16::try_new(), V4::try_new()) {
             (Some(features), Some(v4)) => features.vectorize(Kernel { kernel, dots: NativeDots(features, v4) }),
             _ => unreachable!("asked for before"),
         }
@@ -247,7 +221,7 @@ mod native {
     };
 
     #[derive(Clone, Copy)]
-    struct NativeDots(Features, V4);
+    struct NativeDots(Bf16, V4);
 
     impl Dots for NativeDots {
         type S = V4;
@@ -260,7 +234,7 @@ mod native {
 
         #[inline(always)]
         fn dot(self, a: f32x16, b: f32x16, sum: f32x16) -> f32x16 {
-            // SAFETY: `Features` exists only where the processor has these instructions; all types are 64 plain bytes.
+            // SAFETY: `Bf16` exists only where the processor has these instructions; all types are 64 plain bytes.
             unsafe {
                 let [a, b] = [transmute::<f32x16, __m512bh>(a), transmute::<f32x16, __m512bh>(b)];
                 transmute::<__m512, f32x16>(_mm512_dpbf16_ps(transmute::<f32x16, __m512>(sum), a, b))

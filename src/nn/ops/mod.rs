@@ -13,6 +13,8 @@
 
 mod attention;
 mod attention_gradient;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod bias;
 mod blocks;
 mod cell;
@@ -29,7 +31,6 @@ mod norm;
 mod panels;
 mod parts;
 mod row_attention;
-mod row_linear;
 mod row_panels;
 mod weight;
 mod window_attention;
@@ -50,7 +51,6 @@ pub use panels::Panels;
 pub use parts::Part;
 use parts::Place;
 use row_attention::{CausalAttention, RowAttention};
-use row_linear::{RowGatedGelu, RowLinear};
 use row_panels::PackedRows;
 pub use weight::Weight;
 use window_attention::WindowAttention;
@@ -121,17 +121,15 @@ pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     }
 }
 
-/// [`linear`] for the few rows of a decoding step: reads each weight once, in place.
+/// [`linear`] for the few rows of a decoding step: reads a packed weight once, with all threads.
 ///
 /// # Errors
 /// The shapes do not fit.
 pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
-        Weight::Full(w) | Weight::Rounded(w) if fused(x) => x.apply_op2(w, RowLinear),
-        Weight::Full(w) | Weight::Rounded(w) => composed::linear(x, w),
         Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**panels])),
-        Weight::Blocks(w) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w]])),
         Weight::Quantized(w) => weight::row_product(x, w),
+        Weight::Full(_) | Weight::Rounded(_) | Weight::Blocks(_) => linear(x, w),
     }
 }
 
@@ -141,15 +139,10 @@ pub fn row_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// The shapes do not fit.
 pub fn row_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Blocks(w0), Weight::Blocks(w1)) => x.contiguous()?.apply_op1_no_bwd(&BlockLinear(&[[&**w0, &**w1]])),
         (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&PackedRows([&**w0, &**w1])),
-        (Weight::Full(w0) | Weight::Rounded(w0), Weight::Full(w1) | Weight::Rounded(w1)) => {
-            if fused(x) {
-                x.apply_op3(w0, w1, RowGatedGelu)
-            } else {
-                composed::gated_gelu(x, w0, w1)
-            }
-        }
+        (Weight::Full(_), Weight::Full(_))
+        | (Weight::Rounded(_), Weight::Rounded(_))
+        | (Weight::Blocks(_), Weight::Blocks(_)) => gated_gelu(x, w0, w1),
         _ => weight::gated(&row_linear(x, w0)?, &row_linear(x, w1)?),
     }
 }

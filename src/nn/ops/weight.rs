@@ -19,7 +19,7 @@ pub enum Weight {
     Full(Tensor),
     /// In full precision, as training needs it, but multiplied in bf16: rounded anew for each product.
     Rounded(Tensor),
-    /// Rounded once, on the CPU; no gradient passes through.
+    /// Packed for the CPU's kernels, rounded to bf16 or not; no gradient passes through.
     Packed(Arc<Panels>),
     /// In GGML's blocks. What is multiplied with it is rounded to 8 bits a row by itself, and products are of integers; no
     /// gradient passes through.
