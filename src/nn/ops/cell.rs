@@ -70,6 +70,31 @@ pub(super) fn product_onto<D: Dots, const R: usize>(
     cell
 }
 
+/// Words whose products are one chain in [`product_in_parts`].
+pub(super) const PART: usize = 64;
+
+/// [`product`] as a sum of the sums of [`PART`] words each: less rounding than in one long chain.
+#[inline(always)]
+pub(super) fn product_in_parts<D: Dots, const R: usize>(
+    dots: D,
+    left: &[[f32; R]],
+    right: &[[F<D>; 2]],
+) -> Cell<D::S, R> {
+    let mut sum = [[dots.simd().splat_f32s(0.0); 2]; R];
+    for (left, right) in left.chunks(PART).zip(right.chunks(PART)) {
+        add(dots.simd(), &mut sum, &product(dots, left, right));
+    }
+    sum
+}
+
+/// `sum + other`, value by value.
+#[inline(always)]
+pub(super) fn add<S: Simd, const R: usize>(simd: S, sum: &mut Cell<S, R>, other: &Cell<S, R>) {
+    for (sum, other) in sum.as_flattened_mut().iter_mut().zip(other.as_flattened()) {
+        *sum = simd.add_f32s(*sum, *other);
+    }
+}
+
 /// A panel's values as pairs of vectors.
 #[inline(always)]
 pub(super) fn vectors<S: Simd>(panel: &[f32]) -> &[[S::f32s; 2]] {

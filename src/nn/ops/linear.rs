@@ -292,10 +292,15 @@ impl<const W: usize> Block<'_, W> {
                     let taken = width.min(columns - place);
                     for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
                         let left = group.as_chunks::<R>().0;
-                        let mut cell = if start == 0 && !onto {
+                        let stands = || stored(simd, out, columns, place..place + taken);
+                        let mut cell = if onto {
+                            let mut sum = stands();
+                            cell::add(simd, &mut sum, &cell::product(dots, left, right[0]));
+                            sum
+                        } else if start == 0 {
                             cell::product(dots, left, right[0])
                         } else {
-                            cell::product_onto(dots, stored(simd, out, columns, place..place + taken), left, right[0])
+                            cell::product_onto(dots, stands(), left, right[0])
                         };
                         if W == 2 {
                             gate(simd, &mut cell, cell::product(dots, left, right[1]));

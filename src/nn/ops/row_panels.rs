@@ -1,13 +1,12 @@
 //! Products of a few rows with a packed weight, as in one decoding step: bound by reading the weight.
 //!
-//! An output is accumulated as the kernel for many rows does it, one chain from first to last, so that both give the same
-//! numbers, whichever rows share the pass.
+//! An output is the sum of sums of a few products each, in one order whichever rows share the pass.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
-use super::cell::{self, pack_group, vectors};
+use super::cell::{self, PART, pack_group, vectors};
 use super::dots::{self, Dots, WithDots};
 use super::panels::Panels;
 use super::weight::Gate;
@@ -111,10 +110,10 @@ impl WithDots for FewRows<'_> {
             for (panel, out) in panels.chunks_exact(size).zip(out.chunks_exact_mut(rows * width)) {
                 let (panel, out) = (vectors::<D::S>(panel), &mut out[first * width..][..taken * width]);
                 if taken == 1 {
-                    let cell = cell::product::<D, 1>(dots, packed.as_chunks().0, panel);
+                    let cell = cell::product_in_parts::<D, 1>(dots, packed.as_chunks().0, panel);
                     out.copy_from_slice(pulp::bytemuck::cast_slice(&cell[0]));
                 } else {
-                    let cell = cell::product::<D, SHARING>(dots, packed.as_chunks().0, panel);
+                    let cell = cell::product_in_parts::<D, SHARING>(dots, packed.as_chunks().0, panel);
                     for (out, row) in out.chunks_exact_mut(width).zip(&cell) {
                         out.copy_from_slice(pulp::bytemuck::cast_slice(row));
                     }
@@ -129,14 +128,19 @@ impl WithDots for FewRows<'_> {
 fn side_by_side<D: Dots>(dots: D, row: &[f32], panels: &[f32], size: usize) -> cell::Cell<D::S, SIDE_BY_SIDE> {
     let panels: [_; SIDE_BY_SIDE] =
         std::array::from_fn(|panel| &vectors::<D::S>(&panels[panel * size..][..size])[..row.len()]);
-    let mut sums = [[dots.simd().splat_f32s(0.0); 2]; SIDE_BY_SIDE];
-    for (at, &word) in row.iter().enumerate() {
-        let word = dots.simd().splat_f32s(word);
-        for (sums, panel) in sums.iter_mut().zip(&panels) {
-            for side in 0..2 {
-                sums[side] = dots.dot(word, panel[at][side], sums[side]);
+    let zero = [[dots.simd().splat_f32s(0.0); 2]; SIDE_BY_SIDE];
+    let mut sums = zero;
+    for first in (0..row.len()).step_by(PART) {
+        let mut part = zero;
+        for at in first..row.len().min(first + PART) {
+            let word = dots.simd().splat_f32s(row[at]);
+            for (sums, panel) in part.iter_mut().zip(&panels) {
+                for side in 0..2 {
+                    sums[side] = dots.dot(word, panel[at][side], sums[side]);
+                }
             }
         }
+        cell::add(dots.simd(), &mut sums, &part);
     }
     sums
 }
