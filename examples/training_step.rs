@@ -1,9 +1,10 @@
 //! Training steps of a Pix2Struct checkpoint over patches of no meaning: seconds of forward pass, backward pass and optimiser, peak memory.
 //!
-//!     cargo run --release --example training_step -- CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--dump FILE]
+//!     cargo run --release --example training_step -- CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--checkpointing] [--dump FILE]
 //!
 //! Each example has PATCHES patches and LABELS labels. With `--dropout` values are dropped at the checkpoint's rates, with
-//! `--bf16` operands of large products are rounded to it, with `--adamw` the weights take a step of AdamW. With
+//! `--bf16` operands of large products are rounded to it, with `--adamw` the weights take a step of AdamW, with
+//! `--checkpointing` the encoder's layers are computed again in the backward pass. With
 //! `--dump` the first step's batch (`image.N`, `labels.N`), `loss` (summed over the labels) and `gradient.NAME` go to a
 //! safetensors file that `benchmarks/parity/training.py` compares with PyTorch's.
 
@@ -16,7 +17,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use chartbench::config::AdamWSpec;
 use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::nn::training::{Example, Loss, Noise, Variables};
+use chartbench::nn::training::{Example, Loss, Noise, Pass, Variables};
 use chartbench::nn::{Checkpoint, OnDevice, Rounding, Source};
 use chartbench::train::optimizer::{AdamW, Optimizer};
 use rand::{Rng, SeedableRng};
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let dropout = take_flag(&mut arguments, "--dropout").is_some();
     let bf16 = take_flag(&mut arguments, "--bf16").is_some();
+    let checkpointing = take_flag(&mut arguments, "--checkpointing").is_some();
     let mut adamw = take_flag(&mut arguments, "--adamw").map(|_| AdamW::new(AdamWSpec::default()));
     let dump = match take_flag(&mut arguments, "--dump") {
         Some(at) if at < arguments.len() => Some(PathBuf::from(arguments.remove(at))),
@@ -54,10 +56,10 @@ fn main() -> Result<()> {
         let start = Instant::now();
         let noise = dropout.then_some(&mut noise);
         let source: &dyn Source = if bf16 { &Rounding(&variables) } else { &variables };
-        let loss = Model::from_source(&config, source)?.loss(&batch, noise, 0.0)?;
+        let loss = Model::from_source(&config, source)?.loss(&batch, Pass { noise, checkpointing, ..Pass::default() })?;
         let mean = loss.sum.to_scalar::<f32>()? / loss.labels as f32;
         let forward = start.elapsed().as_secs_f64();
-        let gradients = loss.sum.backward()?;
+        let gradients = loss.backward()?;
         let backward = start.elapsed().as_secs_f64() - forward;
         if let Some(adamw) = &mut adamw {
             adamw.step(&trained, &gradients, 1e-4, 1.0 / loss.labels as f32)?;
@@ -73,7 +75,7 @@ fn main() -> Result<()> {
 }
 
 const USAGE: &str =
-    "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--dump FILE]";
+    "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--checkpointing] [--dump FILE]";
 
 /// Removes a flag and says where it stood.
 fn take_flag(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {

@@ -134,14 +134,14 @@ fn every_choice_is_a_key_and_a_flag() {
     }
     let line = "finetune --protocol study --optimizer adafactor --weight-decay 0.1 --adafactor-scale-parameter true \
         --adafactor-clip-threshold 2 --adafactor-decay-rate -0.7 --lr 0.002 --schedule linear --warmup-steps 3 --steps 50 \
-        --batch 6 --accumulate 3 --max-label-tokens 30 --seed 7 --validate-every 10 --validate-on train \
+        --batch 6 --accumulate 3 --activation-checkpointing true --max-label-tokens 30 --seed 7 --validate-every 10 --validate-on train \
         --validation-share 0.2 --validation-questions 90 --validation-questions-per-chart 2 --clip-norm 2 \
         --mask-padding true --label-smoothing 0.1 --dropout off --compute bf16 --patience 3 --keep anls --questions-per-epoch all \
         --question-weights numeric=3,binary=0.5 --freeze encoder,decoder.layer.0 --lora-rank 4 --lora-alpha 9 \
         --lora-targets query,wi_0 --num-cycles 1.5";
     let flags = <Command as clap::Parser>::parse_from(line.split_whitespace()).flags;
     let file = "protocol = \"study\"\noptimizer = \"adafactor\"\nweight_decay = 0.1\nlr = 0.002\nschedule = \"linear\"\n\
-        warmup_steps = 3\nsteps = 50\nbatch = 6\naccumulate = 3\nmax_label_tokens = 30\nseed = 7\nvalidate_every = 10\n\
+        warmup_steps = 3\nsteps = 50\nbatch = 6\naccumulate = 3\nactivation_checkpointing = true\nmax_label_tokens = 30\nseed = 7\nvalidate_every = 10\n\
         validate_on = \"train\"\nvalidation_share = 0.2\nvalidation_questions = 90\nvalidation_questions_per_chart = 2\n\
         clip_norm = 2\nmask_padding = true\nlabel_smoothing = 0.1\ndropout = \"off\"\ncompute = \"bf16\"\npatience = 3\nkeep = \"anls\"\n\
         questions_per_epoch = \"all\"\nfreeze = [\"encoder\", \"decoder.layer.0\"]\nnum_cycles = 1.5\n\

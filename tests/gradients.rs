@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use candle_core::{D, DType, Device, Tensor, Var};
 use chartbench::nn::ops::{self, Dropout, Part, Precision, Weight, Windows, composed};
-use chartbench::nn::training::{Example, Initial, Loss, Noise, Start, Variables};
+use chartbench::nn::training::{Example, Initial, Loss, Noise, Pass, Start, Variables};
 use chartbench::nn::{Checkpoint, OnDevice, donut, pix2struct};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -244,7 +244,7 @@ impl Golden {
     fn check(&self, loss: &Loss, variables: &Variables) -> Result<()> {
         let (found, golden) = (loss.sum.to_scalar::<f32>()?, self.0["loss"].to_scalar::<f32>()?);
         assert!((found - golden).abs() <= 1e-5 * golden, "loss {found}, not {golden}");
-        let store = loss.sum.backward()?;
+        let store = loss.backward()?;
         assert_eq!(
             variables.all().map(|(name, _)| name.to_owned()).collect::<Vec<_>>(),
             {
@@ -290,7 +290,7 @@ fn pix2struct_as_pytorch() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let golden = Golden::read("pix2struct.safetensors")?;
     let batch = golden.batch(|labels| config.inputs(labels))?;
-    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, None, 0.0)?;
+    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
     assert_eq!(loss.labels, 12);
     golden.check(&loss, &variables)
 }
@@ -300,7 +300,7 @@ fn donut_as_pytorch() -> Result<()> {
     let (config, variables) = donut_fixture()?;
     let golden = Golden::read("donut.safetensors")?;
     let batch = golden.batch(|_| Vec::new())?;
-    let loss = donut::Model::from_source(&config, &variables)?.loss(&batch, None, 0.0)?;
+    let loss = donut::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
     golden.check(&loss, &variables)
 }
 
@@ -314,8 +314,8 @@ fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
     let shared = [first.clone(), about(&first.image, second), second.clone()];
     let apart = [first.clone(), about(&first.image.copy()?, second), second.clone()];
     let computed = |batch: &[Example]| -> Result<(f32, Vec<Tensor>)> {
-        let loss = donut::Model::from_source(&config, &variables)?.loss(batch, None, 0.0)?;
-        let store = loss.sum.backward()?;
+        let loss = donut::Model::from_source(&config, &variables)?.loss(batch, Pass::default())?;
+        let store = loss.backward()?;
         let gradients = variables.all().filter_map(|(_, variable)| store.get(variable).cloned());
         Ok((loss.sum.to_scalar()?, gradients.collect()))
     };
@@ -334,7 +334,7 @@ fn losses_add_up_and_follow_the_variables() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let loss = |batch: &[Example]| -> Result<(f32, usize)> {
-        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(batch, None, 0.0)?;
+        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(batch, Pass::default())?;
         Ok((loss.sum.to_scalar()?, loss.labels))
     };
     let (whole, labels) = loss(&batch)?;
@@ -353,13 +353,60 @@ fn frozen_variables_get_no_gradient() -> Result<()> {
     let (config, mut variables) = pix2struct_fixture()?;
     variables.freeze(|name| name.starts_with("encoder."));
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
-    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, None, 0.0)?;
-    let store = loss.sum.backward()?;
+    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
+    let store = loss.backward()?;
     for (name, variable) in variables.all() {
         assert_eq!(store.get(variable).is_some(), name.starts_with("decoder."), "{name}");
     }
     assert!(variables.trained().all(|(name, _)| name.starts_with("decoder.")));
     Ok(())
+}
+
+/// Layers computed again give the gradients that layers kept give: with dropout, with all variables, with the encoder's lower
+/// half frozen, with all of it frozen. Bit for bit where a weight takes part once; UniChart's takes part once an image, and
+/// what is derived from it (the bias of pairs) is then summed in another order.
+#[test]
+fn activation_checkpointing_changes_no_gradient() -> Result<()> {
+    fn compare(
+        variables: &mut Variables,
+        tolerance: f32,
+        loss: impl Fn(&Variables, Pass<'_>) -> Result<Loss>,
+    ) -> Result<()> {
+        let computed = |variables: &Variables, checkpointing: bool| -> Result<(f32, Vec<(String, Tensor)>)> {
+            let mut noise = Noise::new(7);
+            let loss = loss(variables, Pass { noise: Some(&mut noise), smoothing: 0.1, checkpointing })?;
+            let store = loss.backward()?;
+            let found = variables.all().filter_map(|(name, variable)| Some((name, store.get(variable)?)));
+            let gradients = found.map(|(name, gradient)| (name.to_owned(), gradient.clone())).collect();
+            Ok((loss.sum.to_scalar()?, gradients))
+        };
+        let lower = |name: &str| name.starts_with("encoder.") && !name.contains(".1.");
+        let frozen: [&dyn Fn(&str) -> bool; 3] = [&|_| false, &lower, &|name| name.starts_with("encoder.")];
+        let mut counts = Vec::new();
+        for frozen in frozen {
+            variables.freeze(frozen);
+            let (kept, again) = (computed(variables, false)?, computed(variables, true)?);
+            assert_eq!(again.0, kept.0);
+            assert_eq!(kept.1.len(), variables.trained().count());
+            assert_eq!(again.1.len(), kept.1.len());
+            for ((name, kept), (same, again)) in kept.1.iter().zip(&again.1) {
+                assert_eq!(name, same);
+                let difference = largest(&(again - kept)?)?;
+                assert!(difference <= tolerance * largest(kept)?.max(FLOOR), "{name} is off by {difference}");
+            }
+            counts.push(kept.1.len());
+        }
+        assert!(counts.is_sorted_by(|more, fewer| more > fewer), "{counts:?}");
+        Ok(())
+    }
+    let (config, mut variables) = pix2struct_fixture()?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let loss = |variables: &Variables, pass: Pass<'_>| pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass);
+    compare(&mut variables, 0.0, loss)?;
+    let (config, mut variables) = donut_fixture()?;
+    let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
+    let loss = |variables: &Variables, pass: Pass<'_>| donut::Model::from_source(&config, variables)?.loss(&batch, pass);
+    compare(&mut variables, 1e-5, loss)
 }
 
 #[test]
@@ -369,7 +416,7 @@ fn batches_that_make_no_sense_are_errors() -> Result<()> {
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let message = |labels: Vec<Option<u32>>, inputs: Vec<u32>| {
         let example = Example { image: batch[0].image.clone(), inputs, labels };
-        format!("{:#}", model.loss(&[example], None, 0.0).unwrap_err())
+        format!("{:#}", model.loss(&[example], Pass::default()).unwrap_err())
     };
     assert_eq!(message(vec![Some(3)], vec![]), "example 0 has 0 decoder inputs and 1 labels");
     assert_eq!(message(vec![None], vec![0]), "no label of the batch counts: there is nothing to learn from it");
@@ -383,8 +430,8 @@ fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let loss = |noise: Option<&mut Noise>| -> Result<(f32, Vec<u32>)> {
-        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, noise, 0.0)?;
-        let store = loss.sum.backward()?;
+        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?;
+        let store = loss.backward()?;
         let table = "decoder.layer.0.self_attention.attention.relative_attention_bias.weight";
         Ok((loss.sum.to_scalar()?, bits(store.get(variables.get(table).unwrap()).unwrap())?))
     };
@@ -400,7 +447,7 @@ fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = donut_fixture()?;
     let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
     let loss = |noise: Option<&mut Noise>| -> Result<f32> {
-        Ok(donut::Model::from_source(&config, &variables)?.loss(&batch, noise, 0.0)?.sum.to_scalar()?)
+        Ok(donut::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?.sum.to_scalar()?)
     };
     assert_eq!(loss(Some(&mut Noise::new(7)))?, loss(Some(&mut Noise::new(7)))?);
     assert_ne!(loss(Some(&mut Noise::new(7)))?, loss(None)?);

@@ -38,7 +38,7 @@ impl MemoryEstimate {
             }
             (OptimizerSpec::Adafactor(_), dims) => dims.iter().product(),
         };
-        let kept = protocol.micro_batch().max(1) * model.activations(example);
+        let kept = protocol.micro_batch().max(1) * model.activations(example, protocol.activation_checkpointing);
         Self {
             weights: bytes(variables.all().map(|(_, variable)| variable.elem_count()).sum()),
             gradients: bytes(variables.trained().map(|(_, variable)| variable.elem_count()).sum()),
@@ -61,8 +61,8 @@ impl MemoryEstimate {
         }
         bail!(
             "training needs about {} of memory (weights {}, gradients {}, optimiser {}, activations {}) and {} is free: raise \
-             --accumulate, lower --batch or --max-patches, or use --optimizer adafactor, --freeze encoder or --lora-rank 8; \
-             --no-memory-check trains all the same",
+             --accumulate, lower --batch or --max-patches, or use --activation-checkpointing true, --optimizer adafactor, \
+             --freeze encoder or --lora-rank 8; --no-memory-check trains all the same",
             size(self.total()),
             size(self.weights),
             size(self.gradients),

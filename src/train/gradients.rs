@@ -7,7 +7,7 @@ use super::Variables;
 use crate::adapter::training::Trainable;
 use crate::config::{Compute, Protocol};
 use crate::nn::ops::Precision;
-use crate::nn::training::{Example, Noise};
+use crate::nn::training::{Example, Noise, Pass};
 
 /// The summed loss of a batch and its gradients.
 pub(super) struct Gradients {
@@ -36,8 +36,13 @@ impl Gradients {
         };
         let mut all: Option<Self> = None;
         for part in batch.chunks(size.max(1)) {
-            let loss = model.loss(part, noise.as_mut(), protocol.label_smoothing, compute)?;
-            let store = loss.sum.backward()?;
+            let pass = Pass {
+                noise: noise.as_mut(),
+                smoothing: protocol.label_smoothing,
+                checkpointing: protocol.activation_checkpointing,
+            };
+            let loss = model.loss(part, pass, compute)?;
+            let store = loss.backward()?;
             let part = Self { loss: f64::from(loss.sum.to_scalar::<f32>()?), labels: loss.labels, store };
             all = Some(match all {
                 None => part,

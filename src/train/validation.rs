@@ -12,6 +12,7 @@ use crate::adapter::training::{LabelRule, Trainable};
 use crate::config::{Preset, Protocol};
 use crate::metric::{Convention, Metric, Pair, Summary};
 use crate::nn::Source;
+use crate::nn::training::Pass;
 use crate::runner::batches;
 use crate::sample::{Prediction, QuestionSet};
 
@@ -95,7 +96,7 @@ pub fn mean_loss(
         let set = &QuestionSet { benchmark: set.benchmark.clone(), charts: entry.to_vec() };
         let examples = Feeder { model, set, rule }.all().examples;
         for batch in examples.chunks(micro_batch.max(1)) {
-            let loss = model.loss_over(weights, batch, None, 0.0)?;
+            let loss = model.loss_over(weights, batch, Pass::default())?;
             sum += f64::from(loss.sum.to_scalar::<f32>()?);
             labels += loss.labels;
         }

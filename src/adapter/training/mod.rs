@@ -19,7 +19,7 @@ use super::folder::ModelFolder;
 use super::{Adapter, Settings, Setup};
 use crate::config::Family;
 use crate::nn::loading::gguf_bytes;
-use crate::nn::training::{Example, Initial, Loss, Noise, Rule, Variables};
+use crate::nn::training::{Example, Initial, Loss, Pass, Rule, Variables};
 use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
 use crate::sample::{Chart, Question};
 
@@ -91,21 +91,15 @@ pub trait Trainable: Send + Sync {
     /// An image that cannot be read, an empty answer, a prompt that leaves no room for one.
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared>;
 
-    /// The loss of a batch, in the graph of the variables. Values are dropped with `noise`; `smoothing` is the share of a
-    /// label spread over all tokens. Operands of large products are rounded to `compute`, there and in the gradients.
+    /// The loss of a batch, in the graph of the variables. Operands of large products are rounded to `compute`, there and in
+    /// the gradients.
     ///
     /// # Errors
     /// Examples that are not this model's.
-    fn loss(
-        &self,
-        batch: &[Example],
-        noise: Option<&mut Noise>,
-        smoothing: f64,
-        compute: ops::Precision,
-    ) -> Result<Loss> {
+    fn loss(&self, batch: &[Example], pass: Pass<'_>, compute: ops::Precision) -> Result<Loss> {
         match compute {
-            ops::Precision::F32 => self.loss_over(self.variables(), batch, noise, smoothing),
-            ops::Precision::Bf16 => self.loss_over(&Rounding(self.variables()), batch, noise, smoothing),
+            ops::Precision::F32 => self.loss_over(self.variables(), batch, pass),
+            ops::Precision::Bf16 => self.loss_over(&Rounding(self.variables()), batch, pass),
         }
     }
 
@@ -113,16 +107,11 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::loss`]; a source without some of the weights.
-    fn loss_over(
-        &self,
-        source: &dyn Source,
-        batch: &[Example],
-        noise: Option<&mut Noise>,
-        smoothing: f64,
-    ) -> Result<Loss>;
+    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss>;
 
-    /// f32 values that one example keeps in memory from the forward to the backward pass, roughly.
-    fn activations(&self, example: &Example) -> usize;
+    /// f32 values that one example keeps in memory from the forward to the backward pass, roughly, with
+    /// [`Pass::checkpointing`] or without.
+    fn activations(&self, example: &Example, checkpointing: bool) -> usize;
 
     /// The adapter that answers with the weights as they now are.
     ///

@@ -12,7 +12,7 @@ use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::Pix2StructSpec;
 use crate::nn::Source;
 use crate::nn::pix2struct::{Config, Model};
-use crate::nn::training::{Example, Loss, Noise, Variables};
+use crate::nn::training::{Example, Loss, Pass, Variables};
 use crate::sample::{Chart, Question};
 
 pub(super) struct Training {
@@ -68,21 +68,16 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs: self.config.inputs(&labels), labels }, cut })
     }
 
-    fn loss_over(
-        &self,
-        source: &dyn Source,
-        batch: &[Example],
-        noise: Option<&mut Noise>,
-        smoothing: f64,
-    ) -> Result<Loss> {
-        Model::from_source(&self.config, source)?.loss(batch, noise, smoothing)
+    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+        Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
     /// Of each layer its norms, projections and products, of the encoder for each patch, of the decoder for each token.
-    fn activations(&self, example: &Example) -> usize {
+    fn activations(&self, example: &Example, checkpointing: bool) -> usize {
         let (vision, text) = (&self.config.vision_config, &self.config.text_config);
         let patches = example.image.dim(0).unwrap_or(0);
-        let encoder = vision.num_hidden_layers * (8 * vision.hidden_size + vision.d_ff);
+        let (layers, layer) = (vision.num_hidden_layers, 8 * vision.hidden_size + vision.d_ff);
+        let encoder = if checkpointing { layers * vision.hidden_size + layer } else { layers * layer };
         let projected = 2 * text.num_layers * text.hidden_size;
         let decoder = text.num_layers * (14 * text.hidden_size + text.d_ff) + 2 * text.vocab_size;
         patches * (encoder + projected + vision.patch_embed_hidden_size) + example.labels.len() * decoder

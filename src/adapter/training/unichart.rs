@@ -14,7 +14,7 @@ use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::UniChartSpec;
 use crate::nn::Source;
 use crate::nn::donut::{Config, Model};
-use crate::nn::training::{Example, Loss, Noise, Variables};
+use crate::nn::training::{Example, Loss, Pass, Variables};
 use crate::sample::{Chart, Question};
 
 pub(super) struct Training {
@@ -89,32 +89,29 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs, labels }, cut })
     }
 
-    fn loss_over(
-        &self,
-        source: &dyn Source,
-        batch: &[Example],
-        noise: Option<&mut Noise>,
-        smoothing: f64,
-    ) -> Result<Loss> {
-        Model::from_source(&self.config, source)?.loss(batch, noise, smoothing)
+    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+        Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
     /// Of each block its norms, projections and products, by the places its stage has.
-    fn activations(&self, example: &Example) -> usize {
+    fn activations(&self, example: &Example, checkpointing: bool) -> usize {
         let (encoder, decoder) = (&self.config.encoder, &self.config.decoder);
         let pixels = example.image.elem_count() / encoder.num_channels.max(1);
         let mut places = pixels / (encoder.patch_size * encoder.patch_size).max(1);
         let mut width = encoder.embed_dim;
-        let mut sum = 0;
+        let (mut sum, mut largest) = (0, 0);
         for depth in &encoder.depths {
             let inner = (encoder.mlp_ratio * width as f64) as usize;
-            sum += places * depth * (9 * width + 2 * inner);
+            let block = 9 * width + 2 * inner;
+            sum += places * if checkpointing { depth * width } else { depth * block };
+            largest = largest.max(places * block);
             (places, width) = (places.div_ceil(4), 2 * width);
         }
         let layers = decoder.decoder_layers;
         let projected = 8 * places * layers * decoder.d_model;
         let tokens = layers * (16 * decoder.d_model + 2 * decoder.decoder_ffn_dim) + 2 * decoder.vocab_size;
-        sum + projected + example.labels.len() * tokens
+        let again = if checkpointing { largest } else { 0 };
+        sum + again + projected + example.labels.len() * tokens
     }
 
     fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {

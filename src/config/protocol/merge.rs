@@ -57,6 +57,7 @@ impl ProtocolOverrides {
             steps: self.steps.unwrap_or(base.steps),
             batch: self.batch.unwrap_or(base.batch),
             accumulate: self.accumulate.unwrap_or(base.accumulate),
+            activation_checkpointing: self.activation_checkpointing.unwrap_or(base.activation_checkpointing),
             max_patches: self.max_patches.or(base.max_patches),
             max_label_tokens: self.max_label_tokens.unwrap_or(base.max_label_tokens),
             seed: self.seed.unwrap_or(base.seed),

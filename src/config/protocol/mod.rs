@@ -32,6 +32,9 @@ pub struct Protocol {
     pub batch: usize,
     /// Parts of equal size a batch is computed in, one after the other, their gradients added up: less memory, same step.
     pub accumulate: usize,
+    /// Of each layer of the encoder its input alone is kept for the backward pass: less memory, the same step in more
+    /// time.
+    pub activation_checkpointing: bool,
     /// Patch budget of an image, for families with patches; `None` is the adapter's own.
     pub max_patches: Option<usize>,
     /// Longest label in tokens, end of sequence included; longer ones are cut in training, never in evaluation.

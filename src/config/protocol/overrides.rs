@@ -51,6 +51,9 @@ pub struct ProtocolOverrides {
     /// Parts a batch is computed in, one after the other: less memory, same step
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,
+    /// Keep of each encoder layer its input alone for the backward pass: less memory, same step, more time
+    #[arg(long, value_name = "true|false")]
+    pub activation_checkpointing: Option<bool>,
     /// Patch budget of an image in training
     // The flag is one of the adapters'.
     #[arg(skip)]
@@ -170,7 +173,7 @@ impl ProtocolOverrides {
     pub fn under(&self, over: &Self) -> Self {
         layered!(self, over, {
             protocol, optimizer, lr, betas, eps, weight_decay, schedule, num_cycles, warmup_steps, steps, batch,
-            accumulate, max_patches, max_label_tokens, seed, validate_every, validate_on, validation_share,
+            accumulate, activation_checkpointing, max_patches, max_label_tokens, seed, validate_every, validate_on, validation_share,
             validation_questions, validation_questions_per_chart, clip_norm, mask_padding, label_smoothing, dropout,
             compute, patience, keep, questions_per_epoch, weights, freeze,
         }, { adafactor, lora })

@@ -28,6 +28,7 @@ fn study() -> Protocol {
         steps: 600,
         batch: 4,
         accumulate: 1,
+        activation_checkpointing: false,
         max_patches: Some(768),
         max_label_tokens: 20,
         seed: 42,

@@ -17,6 +17,9 @@ impl Protocol {
         push("steps", self.steps.to_string());
         push("batch", self.batch.to_string());
         push("accumulate", self.accumulate.to_string());
+        if self.activation_checkpointing {
+            push("activation_checkpointing", true.to_string());
+        }
         push("max_patches", self.max_patches.map_or_else(|| "adapter's".to_owned(), |patches| patches.to_string()));
         push("max_label_tokens", self.max_label_tokens.to_string());
         push("seed", self.seed.to_string());

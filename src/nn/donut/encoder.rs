@@ -1,5 +1,7 @@
 //! The picture encoder: a Swin transformer (arXiv:2103.14030), `DonutSwinModel` of transformers.
 
+use std::rc::Rc;
+
 use anyhow::{Result, ensure};
 use candle_core::{D, Device, Tensor};
 
@@ -7,7 +9,7 @@ use super::EncoderConfig;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Weight, Windows};
-use crate::nn::training::Dropping;
+use crate::nn::training::{Dropping, Segments};
 
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -37,11 +39,16 @@ impl Encoder {
         })
     }
 
-    pub(super) fn forward(&self, pixels: &Tensor, dropping: &mut Dropping) -> Result<Tensor> {
+    pub(super) fn forward(
+        &self,
+        pixels: &Tensor,
+        dropping: &mut Dropping,
+        segments: &mut Segments,
+    ) -> Result<Tensor> {
         let (states, mut grid) = self.embed(pixels)?;
         let mut states = dropping.of(states, self.dropout)?;
         for stage in &self.stages {
-            (states, grid) = stage.forward(states, grid, dropping)?;
+            (states, grid) = stage.forward(states, grid, dropping, segments)?;
         }
         Ok(states)
     }
@@ -78,7 +85,7 @@ struct Grid {
 #[derive(Debug)]
 struct Stage {
     window: usize,
-    blocks: Vec<Block>,
+    blocks: Vec<Rc<Block>>,
     merging: Option<Merging>,
 }
 
@@ -89,13 +96,19 @@ impl Stage {
         Ok(Self {
             window: config.window_size,
             blocks: (0..config.depths[stage])
-                .map(|block| Block::load(config, (stage, block), weights, &format!("{at}.blocks.{block}")))
+                .map(|block| Block::load(config, (stage, block), weights, &format!("{at}.blocks.{block}")).map(Rc::new))
                 .collect::<Result<_>>()?,
             merging: (!last).then(|| Merging::load(config, stage, weights, &format!("{at}.downsample"))).transpose()?,
         })
     }
 
-    fn forward(&self, mut states: Tensor, grid: Grid, dropping: &mut Dropping) -> Result<(Tensor, Grid)> {
+    fn forward(
+        &self,
+        mut states: Tensor,
+        grid: Grid,
+        dropping: &mut Dropping,
+        segments: &mut Segments,
+    ) -> Result<(Tensor, Grid)> {
         let (window, shortest) = (self.window, grid.height.min(grid.width));
         ensure!(
             shortest >= window,
@@ -106,7 +119,10 @@ impl Stage {
         for (index, block) in self.blocks.iter().enumerate() {
             // A grid that is one window high or wide is not shifted, the reference's rule.
             let shift = if index % 2 == 0 || shortest == window { 0 } else { window / 2 };
-            states = block.forward(&states, grid, window, shift, dropping)?;
+            let block = Rc::clone(block);
+            states = segments.layer(states, dropping, move |states, dropping| {
+                block.forward(states, grid, window, shift, dropping)
+            })?;
         }
         match &self.merging {
             None => Ok((states, grid)),

@@ -22,7 +22,7 @@ pub use decoder::{Image, State};
 use super::generation::{self, BeamSearch, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::Precision;
-use super::training::{Dropping, Example, Loss, Noise, Rows};
+use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
 use decoder::Decoder;
 use encoder::Encoder;
 use layers::Projection;
@@ -74,22 +74,22 @@ impl Model {
     /// # Errors
     /// An image smaller than a window, or of other channels.
     pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(pixels, &mut Dropping(None))
+        self.encoder.forward(pixels, &mut Dropping(None), &mut Segments::none())
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text: its tokens but the last as
-    /// inputs, its tokens but the first as labels, those of the prompt without one. With `noise` values are dropped where
-    /// the reference drops them in training; `smoothing` is the share of a label spread over all tokens.
+    /// inputs, its tokens but the first as labels, those of the prompt without one.
     ///
     /// # Errors
     /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, a text longer than the
     /// decoder's positions, no label at all.
-    pub fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
-        let mut dropping = Dropping(noise);
+    pub fn loss(&self, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+        let mut dropping = Dropping(pass.noise);
+        let mut segments = Segments::noted(pass.checkpointing);
         let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
         let mut encoded = Vec::with_capacity(rows.images.len());
         for image in &rows.images {
-            encoded.push(self.encoder.forward(image, &mut dropping)?);
+            encoded.push(self.encoder.forward(image, &mut dropping, &mut segments)?);
         }
         let places: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
         let encoded = Tensor::cat(&encoded, 0)?;
@@ -97,7 +97,7 @@ impl Model {
             None => encoded,
             Some(projection) => projection.of(&encoded)?,
         };
-        self.decoder.loss(&rows, &encoded, &places, &mut dropping, smoothing)
+        Ok(self.decoder.loss(&rows, &encoded, &places, &mut dropping, pass.smoothing)?.with(segments))
     }
 
     /// What the decoder needs of an encoded image ([N, H]): its states projected to keys and values, once for all questions.

@@ -1,12 +1,14 @@
 //! The vision encoder: patch and position embeddings, pre-norm attention and gated GELU layers.
 
+use std::rc::Rc;
+
 use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 
 use super::VisionConfig;
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Part, Weight};
-use crate::nn::training::{Dropping, Rows};
+use crate::nn::training::{Dropping, Rows, Segments};
 
 /// Columns of a patch row in front of its pixels: row id, column id.
 const POSITIONS: usize = 2;
@@ -17,7 +19,7 @@ pub(super) struct Encoder {
     projection_bias: Tensor,
     rows: Tensor,
     columns: Tensor,
-    layers: Vec<Layer>,
+    layers: Vec<Rc<Layer>>,
     norm: Tensor,
     eps: f64,
     dropout: f64,
@@ -34,7 +36,7 @@ impl Encoder {
             rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
             columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
             layers: (0..config.num_hidden_layers)
-                .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")))
+                .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")).map(Rc::new))
                 .collect::<Result<_>>()?,
             norm: weights.tensor("encoder.layernorm.weight", &[hidden])?,
             eps: config.layer_norm_eps,
@@ -43,10 +45,18 @@ impl Encoder {
     }
 
     /// The rows of several images, `parts` says how many each, attend within their image.
-    pub(super) fn forward(&self, patches: &Tensor, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
+    pub(super) fn forward(
+        &self,
+        patches: &Tensor,
+        parts: &[Part],
+        dropping: &mut Dropping,
+        segments: &mut Segments,
+    ) -> Result<Tensor> {
         let mut states = dropping.of(self.embed(patches)?, self.dropout)?;
         for layer in &self.layers {
-            states = layer.forward(&states, self.eps, parts, dropping)?;
+            let (layer, parts, eps) = (Rc::clone(layer), parts.to_vec(), self.eps);
+            states = segments
+                .layer(states, dropping, move |states, dropping| layer.forward(states, eps, &parts, dropping))?;
         }
         Ok(ops::rms_norm(&states, &self.norm, self.eps)?)
     }

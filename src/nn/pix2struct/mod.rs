@@ -21,7 +21,7 @@ pub use decoder::State;
 use super::generation::{self, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::{Part, Precision};
-use super::training::{Dropping, Example, Loss, Noise, Rows};
+use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -70,22 +70,22 @@ impl Model {
     /// The patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
         let places = patches.dim(0)?;
-        self.encoder.forward(patches, &Part::square(&[places]), &mut Dropping(None))
+        self.encoder.forward(patches, &Part::square(&[places]), &mut Dropping(None), &mut Segments::none())
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text. Images may differ in their
-    /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels. With `noise` values are
-    /// dropped where the reference drops them in training; `smoothing` is the share of a label spread over all tokens.
+    /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels.
     ///
     /// # Errors
     /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, no label at all.
-    pub fn loss(&self, batch: &[Example], noise: Option<&mut Noise>, smoothing: f64) -> Result<Loss> {
-        let mut dropping = Dropping(noise);
+    pub fn loss(&self, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+        let mut dropping = Dropping(pass.noise);
+        let mut segments = Segments::noted(pass.checkpointing);
         let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
         let places: Vec<usize> = rows.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
         let patches = Tensor::cat(&rows.images, 0)?;
-        let encoded = self.encoder.forward(&patches, &Part::square(&places), &mut dropping)?;
-        self.decoder.loss(&rows, &encoded, &places, &mut dropping, smoothing)
+        let encoded = self.encoder.forward(&patches, &Part::square(&places), &mut dropping, &mut segments)?;
+        Ok(self.decoder.loss(&rows, &encoded, &places, &mut dropping, pass.smoothing)?.with(segments))
     }
 
     /// The patch embeddings [N, H] the first encoder layer reads; arguments as of [`Self::encode`].
