@@ -184,7 +184,7 @@ fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
             id: format!("c{chart}/q{question}"),
             chart: format!("c{chart}"),
             template: Some(question.to_string()),
-            slices: slices.into(),
+            slices: slices.into_iter().collect(),
             ..record(0, ("Yes".into(), AnswerType::Binary, Taxonomy::Root, "line"), Some(answer))
         }
     });

@@ -160,6 +160,8 @@ pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
             Err(Stop::Record(error)) => return Err(error),
         }
     }
+    // The leaderboard is made of what is stored: nothing is held twice.
+    drop((set, train));
     conclude(convention, dir.path(), began, failures, failed_questions)
 }
 

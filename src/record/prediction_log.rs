@@ -1,11 +1,13 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use litemap::LiteMap;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::Usage;
@@ -30,8 +32,8 @@ pub struct PredictionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// What else is known of the chart and the question, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub slices: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub slices: LiteMap<String, String>,
     /// As decoded, before any normalisation; `null` when the question failed.
     pub prediction: Option<Prediction>,
     /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
@@ -49,13 +51,18 @@ pub struct PredictionRecord {
     pub latency_ms: f64,
 }
 
+/// Bytes of a log read at a time.
+const CHUNK: u64 = 8 << 20;
+/// Records that one task encodes.
+const ENCODED_TOGETHER: usize = 64;
+
 /// An open prediction log. It holds a lock: two processes cannot add to the same one.
 pub struct PredictionLog {
     path: PathBuf,
     file: File,
     /// Length in bytes up to which every line is whole.
     end: u64,
-    records: Vec<PredictionRecord>,
+    found: Vec<PredictionRecord>,
 }
 
 impl PredictionLog {
@@ -81,31 +88,29 @@ impl PredictionLog {
             }
         }
         let (mut records, end) = read_whole_lines(path)?;
-        let mut log = Self { path: path.to_owned(), file, end, records: Vec::new() };
+        let mut log = Self { path: path.to_owned(), file, end, found: Vec::new() };
         log.cut()?;
         if drop_failed && records.iter().any(|record| record.error.is_some()) {
             records.retain(|record| record.error.is_none());
             log.rewrite(&records)?;
         }
-        log.records = records;
+        log.found = records;
         Ok(log)
     }
 
-    /// What the log holds, in the order it was answered.
-    pub fn records(&self) -> &[PredictionRecord] {
-        &self.records
+    /// What the log held when it was opened, in the order it was answered: handed over once. What is appended goes to the
+    /// file alone.
+    pub fn take_found(&mut self) -> Vec<PredictionRecord> {
+        std::mem::take(&mut self.found)
     }
 
     /// Appends answers in one write, so that they survive a kill right after.
     ///
     /// # Errors
     /// A failed write (a full disk): the log is cut back to its last whole line first.
-    pub fn append(&mut self, records: Vec<PredictionRecord>) -> Result<()> {
-        let mut lines = Vec::new();
-        for record in &records {
-            serde_json::to_writer(&mut lines, record).context("cannot encode a prediction")?;
-            lines.push(b'\n');
-        }
+    pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
+        let lines: Vec<Vec<u8>> = records.par_chunks(ENCODED_TOGETHER).map(encode).collect::<Result<_>>()?;
+        let lines = lines.concat();
         if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.flush()) {
             self.cut()?;
             return Err(error).with_context(|| {
@@ -113,7 +118,6 @@ impl PredictionLog {
             });
         }
         self.end += lines.len() as u64;
-        self.records.extend(records);
         Ok(())
     }
 
@@ -130,10 +134,18 @@ impl PredictionLog {
     fn rewrite(&mut self, records: &[PredictionRecord]) -> Result<()> {
         self.end = 0;
         self.cut()?;
-        self.append(records.to_vec())?;
-        self.records.clear();
-        Ok(())
+        self.append(records)
     }
+}
+
+/// One line each.
+fn encode(records: &[PredictionRecord]) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut lines, record).context("cannot encode a prediction")?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 impl Drop for PredictionLog {
@@ -152,19 +164,33 @@ pub fn read_predictions(path: &Path) -> Result<Vec<PredictionRecord>> {
 }
 
 fn read_whole_lines(path: &Path) -> Result<(Vec<PredictionRecord>, u64)> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // Only a newline at the end proves that a line was written whole.
-    let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    let mut records: Vec<PredictionRecord> = Vec::new();
-    let mut seen = HashSet::new();
-    for (index, line) in bytes[..end].split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let place = || format!("{}, line {}", path.display(), index + 1);
-        let record: PredictionRecord = serde_json::from_slice(line)
-            .with_context(|| format!("{} is not a prediction: restore or remove the file", place()))?;
-        ensure!(seen.insert(record.id.clone()), "{}: question `{}` is answered twice", place(), record.id);
-        records.push(record);
+    let cannot_read = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(cannot_read)?;
+    let place = |index: usize| format!("{}, line {}", path.display(), index + 1);
+    let (mut records, mut end, mut bytes) = (Vec::new(), 0, Vec::new());
+    loop {
+        let read = Read::by_ref(&mut file).take(CHUNK).read_to_end(&mut bytes).with_context(cannot_read)?;
+        // Only a newline at the end proves that a line was written whole.
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let lines: Vec<&[u8]> = bytes[..whole].split_inclusive(|&byte| byte == b'\n').collect();
+        let parsed: Vec<serde_json::Result<PredictionRecord>> =
+            lines.par_iter().map(|line| serde_json::from_slice(line)).collect();
+        for record in parsed {
+            let fault = || format!("{} is not a prediction: restore or remove the file", place(records.len()));
+            let record = record.with_context(fault)?;
+            records.push(record);
+        }
+        bytes.drain(..whole);
+        end += whole as u64;
+        if read == 0 {
+            break;
+        }
     }
-    Ok((records, end as u64))
+    let mut seen = HashSet::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        ensure!(seen.insert(&record.id), "{}: question `{}` is answered twice", place(index), record.id);
+    }
+    Ok((records, end))
 }
 
 #[cfg(test)]
@@ -201,7 +227,7 @@ mod tests {
     fn what_is_appended_is_read_back() {
         with_log(|path| {
             let mut log = PredictionLog::open(path, false).unwrap();
-            log.append(vec![record("a", None), record("b", Some("broken"))]).unwrap();
+            log.append(&[record("a", None), record("b", Some("broken"))]).unwrap();
             drop(log);
             assert_eq!(read_predictions(path).unwrap(), [record("a", None), record("b", Some("broken"))]);
         });
@@ -210,13 +236,14 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_cut_off_and_written_anew() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(vec![record("a", None), record("b", None)]).unwrap();
+            PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("b", None)]).unwrap();
             let whole = std::fs::read(path).unwrap();
             for length in 0..whole.len() {
                 std::fs::write(path, &whole[..length]).unwrap();
                 let mut log = PredictionLog::open(path, false).unwrap();
-                let missing = ["a", "b"].into_iter().skip(log.records().len()).map(|id| record(id, None)).collect();
-                log.append(missing).unwrap();
+                let found = log.take_found().len();
+                let missing: Vec<_> = ["a", "b"].into_iter().skip(found).map(|id| record(id, None)).collect();
+                log.append(&missing).unwrap();
                 assert_eq!(std::fs::read(path).unwrap(), whole, "cut at {length}");
             }
         });
@@ -234,7 +261,7 @@ mod tests {
     #[test]
     fn a_doubled_id_is_an_error() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(vec![record("a", None), record("a", None)]).unwrap();
+            PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("a", None)]).unwrap();
             let error = read_predictions(path).unwrap_err();
             assert!(error.to_string().ends_with("line 2: question `a` is answered twice"), "{error:#}");
         });
@@ -252,9 +279,9 @@ mod tests {
     #[test]
     fn failed_rows_are_dropped_on_request() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(vec![record("a", Some("x")), record("b", None)]).unwrap();
-            assert_eq!(PredictionLog::open(path, false).unwrap().records().len(), 2);
-            assert_eq!(PredictionLog::open(path, true).unwrap().records(), [record("b", None)]);
+            PredictionLog::open(path, false).unwrap().append(&[record("a", Some("x")), record("b", None)]).unwrap();
+            assert_eq!(PredictionLog::open(path, false).unwrap().take_found().len(), 2);
+            assert_eq!(PredictionLog::open(path, true).unwrap().take_found(), [record("b", None)]);
             assert_eq!(read_predictions(path).unwrap(), [record("b", None)]);
         });
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use rayon::prelude::*;
 
 pub use events::Event;
 pub use plan::batches;
@@ -17,7 +18,7 @@ use crate::record::{PredictionLog, PredictionRecord};
 use crate::sample::{Chart, ChartQuestions, Question, QuestionSet};
 
 /// How an adapter's part of a run ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub questions: usize,
     /// Questions whose row holds an error, and the first such error.
@@ -27,6 +28,17 @@ pub struct Outcome {
     pub stopped: Option<String>,
     /// What all answers together took of a metered service.
     pub usage: Option<Usage>,
+}
+
+impl Outcome {
+    fn count(&mut self, record: &PredictionRecord) {
+        self.questions += 1;
+        if let Some(error) = &record.error {
+            self.failed += 1;
+            self.first_error.get_or_insert_with(|| error.clone());
+        }
+        self.usage = self.usage.into_iter().chain(record.usage).reduce(Usage::plus);
+    }
 }
 
 /// Asks `adapter` every question of `set` that `log` does not hold yet, at most `batch` at a time, and appends each
@@ -42,8 +54,12 @@ pub fn answer_all(
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let id = adapter.identity().id.clone();
-    let work = batches(set, log.records(), batch)?;
-    observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: log.records().len() });
+    let answered = log.take_found();
+    let work = batches(set, &answered, batch)?;
+    observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: answered.len() });
+    let mut outcome = Outcome::default();
+    answered.iter().for_each(|record| outcome.count(record));
+    drop(answered);
     let (mut known, mut stopped) = (Known::default(), None);
     for charts in work {
         let started = Instant::now();
@@ -52,19 +68,13 @@ pub fn answer_all(
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
         let records = records(&charts, answers, latency_ms, &mut known, &mut stopped)?;
         observe(Event::Answered { questions: records.len() });
-        log.append(records)?;
+        log.append(&records)?;
+        records.iter().for_each(|record| outcome.count(record));
         if stopped.is_some() {
             break;
         }
     }
-    let errors: Vec<&String> = log.records().iter().filter_map(|record| record.error.as_ref()).collect();
-    let outcome = Outcome {
-        questions: log.records().len(),
-        failed: errors.len(),
-        first_error: errors.first().map(|&error| error.clone()),
-        stopped: stopped.map(|error| format!("{error:#}")),
-        usage: log.records().iter().filter_map(|record| record.usage).reduce(Usage::plus),
-    };
+    outcome.stopped = stopped.map(|error| format!("{error:#}"));
     observe(Event::AdapterFinished { id: &id, outcome: &outcome });
     Ok(outcome)
 }
@@ -82,32 +92,38 @@ fn records(
             && charts.iter().zip(&answers).all(|(entry, answers)| entry.questions.len() == answers.len()),
         "the adapter did not answer every question of a call: a bug in the adapter"
     );
-    let pairs = charts.iter().zip(answers).flat_map(|(entry, answers)| {
-        entry.questions.iter().zip(answers).map(move |(question, answer)| (&entry.chart, question, answer))
-    });
     let mut records = Vec::new();
-    for (chart, question, answer) in pairs {
-        match answer {
-            Ok(answer) => records.push(record((chart, known.slices(chart)), question, Ok(answer), latency_ms)),
-            Err(Failure::Question(error)) => {
-                records.push(record((chart, known.slices(chart)), question, Err(error), latency_ms))
-            }
-            Err(Failure::Adapter(error)) => {
-                stopped.get_or_insert(error);
-            }
+    for ((entry, answers), slices) in charts.iter().zip(answers).zip(known.slices(charts)) {
+        for (question, answer) in entry.questions.iter().zip(answers) {
+            let answer = match answer {
+                Ok(answer) => Ok(answer),
+                Err(Failure::Question(error)) => Err(error),
+                Err(Failure::Adapter(error)) => {
+                    stopped.get_or_insert(error);
+                    continue;
+                }
+            };
+            records.push(record((&entry.chart, &slices), question, answer, latency_ms));
         }
     }
     Ok(records)
 }
 
-/// What the data of the chart last answered about tell of it: read once for all its questions.
+/// What the data of the chart last answered about tell of it: read once for all its questions, though calls cut them apart.
 #[derive(Default)]
 struct Known(Option<(String, BTreeMap<String, String>)>);
 
 impl Known {
-    fn slices(&mut self, chart: &Chart) -> &BTreeMap<String, String> {
-        let last = self.0.take().filter(|(id, _)| *id == chart.id);
-        &self.0.insert(last.unwrap_or_else(|| (chart.id.clone(), chart.slices()))).1
+    /// Of each chart of a call.
+    fn slices(&mut self, charts: &[ChartQuestions]) -> Vec<BTreeMap<String, String>> {
+        let last = self.0.take();
+        let of = |entry: &ChartQuestions| match &last {
+            Some((id, slices)) if *id == entry.chart.id => slices.clone(),
+            _ => entry.chart.slices(),
+        };
+        let slices: Vec<_> = charts.par_iter().map(of).collect();
+        self.0 = charts.last().zip(slices.last()).map(|(entry, slices)| (entry.chart.id.clone(), slices.clone()));
+        slices
     }
 }
 
