@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Heads;
 use super::cell::{self, CellShape, NARROW_ROWS, WIDE_ROWS, pack_columns, pack_group, vectors, vectors_mut};
 use super::dots::{self, Dots, F, Precision, WithDots};
-use super::elementary::{exp, rough_exp};
+use super::elementary::exp;
 use super::parts::{Gradients, Part, Scores, places};
 
 /// Query panels of a task: each block of keys, once in the cache, serves them all.
@@ -194,23 +194,23 @@ impl<D: Dots> Panel<D> {
                 }
             }
         }
-        let mut shrink = self.largest;
+        let (mut shrink, mut weight) = (self.largest, self.weight);
         for side in 0..2 {
             shrink[side] = exp(simd, simd.sub_f32s(self.largest[side], largest[side]));
-            self.weight[side] = simd.mul_f32s(self.weight[side], shrink[side]);
+            weight[side] = simd.mul_f32s(weight[side], shrink[side]);
         }
-        self.largest = largest;
         for at in 0..block.len().div_ceil(D::VALUES) {
             for side in 0..2 {
                 let mut values = [simd.splat_f32s(0.0); 2];
                 for (value, score) in values.iter_mut().zip(&scores[at * D::VALUES..]).take(D::VALUES) {
                     let distance = simd.sub_f32s(score[side], largest[side]);
-                    *value = if D::VALUES == 1 { exp(simd, distance) } else { rough_exp(simd, distance) };
-                    self.weight[side] = simd.add_f32s(self.weight[side], *value);
+                    *value = dots.exp(distance);
+                    weight[side] = simd.add_f32s(weight[side], *value);
                 }
                 scores[at][side] = dots.words(values);
             }
         }
+        (self.largest, self.weight) = (largest, weight);
         let words = block.start / D::VALUES..block.end.div_ceil(D::VALUES);
         let groups = keys.v.chunks_exact(R * total.div_ceil(D::VALUES));
         for (group, sum) in groups.zip(vectors_mut::<D::S>(&mut self.sum).chunks_exact_mut(R)) {

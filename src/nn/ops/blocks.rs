@@ -256,25 +256,24 @@ struct Task<'a, const W: usize> {
 fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
     /// Adding 1.5 · 2^23 rounds to a whole number, ties to even, and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    const SIZE: u32 = 0x7fff_ffff;
+    const INFINITE: u32 = 0x7f80_0000;
     let inner = x.len() / rows;
     let size = (BLOCK / 4 + 2) * rows;
     for (row, x) in x.chunks_exact(inner).enumerate() {
         for (values, words) in x.as_chunks::<BLOCK>().0.iter().zip(words.chunks_exact_mut(size)) {
-            let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-            let scale = largest / 127.0;
-            let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            let mut bytes = [0u8; BLOCK];
-            let mut sum = 0i32;
-            for (byte, value) in bytes.iter_mut().zip(values) {
-                *byte = (value * steps + ROUND).to_bits() as u8;
-                sum += i32::from(*byte as i8);
-            }
-            for (at, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
+            // Sizes order as their bits do, and whatever is no number has larger ones than any number.
+            let largest = values.iter().fold(0, |largest, value| largest.max(value.to_bits() & SIZE));
+            let scale = f32::from_bits(largest) / 127.0;
+            let steps = if largest > 0 { 1.0 / scale } else { 0.0 };
+            let whole = values.map(|value| (value * steps + ROUND).to_bits());
+            let sum: i32 = whole.iter().map(|whole| i32::from(*whole as i8)).sum();
+            for (at, four) in whole.map(|whole| whole as u8).as_chunks::<4>().0.iter().enumerate() {
                 words[at * rows + row] = u32::from_le_bytes(*four);
             }
             words[BLOCK / 4 * rows + row] = (-128 * sum) as u32;
             // What is no number in the values is none in the sums.
-            let scale = if values.iter().all(|value| value.is_finite()) { scale } else { f32::NAN };
+            let scale = if largest < INFINITE { scale } else { f32::NAN };
             words[(BLOCK / 4 + 1) * rows + row] = scale.to_bits();
         }
     }
@@ -365,6 +364,10 @@ mod native {
     #[inline(always)]
     fn write<const R: usize>(cell: [f32x16; R], out: &mut [f32], row: usize, taken: usize, onto: bool) {
         for (values, out) in cell.iter().zip(out.chunks_mut(row)) {
+            if let ([whole], false) = (V4::as_mut_simd_f32s(&mut out[..taken]).0, onto) {
+                *whole = *values;
+                continue;
+            }
             let values: &[f32] = &cast_slice(std::slice::from_ref(values))[..taken];
             if onto {
                 out[..taken].iter_mut().zip(values).for_each(|(out, value)| *out += value);

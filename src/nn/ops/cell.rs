@@ -107,6 +107,27 @@ pub(super) fn vectors_mut<S: Simd>(panel: &mut [f32]) -> &mut [[S::f32s; 2]] {
     S::as_mut_simd_f32s(panel).0.as_chunks_mut().0
 }
 
+/// A cell's row from values that stand there: as many as there are, zeros behind them.
+#[inline(always)]
+pub(super) fn load<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
+    if let [whole] = vectors::<S>(values) {
+        return *whole;
+    }
+    let mut row = [simd.splat_f32s(0.0); 2];
+    pulp::bytemuck::cast_slice_mut(&mut row)[..values.len()].copy_from_slice(values);
+    row
+}
+
+/// Writes the first values of a cell's row: as many as there is room for.
+#[inline(always)]
+pub(super) fn store<S: Simd>(row: &[S::f32s; 2], values: &mut [f32]) {
+    if let [whole] = vectors_mut::<S>(values) {
+        *whole = *row;
+        return;
+    }
+    values.copy_from_slice(&pulp::bytemuck::cast_slice(row)[..values.len()]);
+}
+
 /// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; what is missing of a group stays
 /// as it was (zero). `rows` yields the rows, all of the same length. A word holds so many `values` of a row.
 #[inline(always)]
@@ -127,10 +148,8 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
                     words[place] = value;
                 }
             } else {
-                let (twos, _) = taken.as_chunks::<2>();
-                let of_two: [f32; STRIP / 2] = std::array::from_fn(|at| pair(twos[at][0], twos[at][1]));
-                for (words, word) in strip.chunks_exact_mut(group).zip(of_two) {
-                    words[place] = word;
+                for (words, [first, second]) in strip.chunks_exact_mut(group).zip(taken.as_chunks().0) {
+                    words[place] = pair(*first, *second);
                 }
             }
         }

@@ -292,22 +292,17 @@ impl<const W: usize> Block<'_, W> {
                     let taken = width.min(columns - place);
                     for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
                         let left = group.as_chunks::<R>().0;
-                        let stands = || stored(simd, out, columns, place..place + taken);
-                        let mut cell = if onto {
-                            let mut sum = stands();
-                            cell::add(simd, &mut sum, &cell::product(dots, left, right[0]));
-                            sum
-                        } else if start == 0 {
+                        let mut cell = if !onto && start == 0 {
                             cell::product(dots, left, right[0])
                         } else {
-                            cell::product_onto(dots, stands(), left, right[0])
+                            let sum = stored(simd, out, columns, place..place + taken);
+                            cell::product_onto(dots, sum, left, right[0])
                         };
                         if W == 2 {
                             gate(simd, &mut cell, cell::product(dots, left, right[1]));
                         }
                         for (row, values) in out.chunks_exact_mut(columns).zip(&cell) {
-                            let values: &[f32] = pulp::bytemuck::cast_slice(values);
-                            row[place..place + taken].copy_from_slice(&values[..taken]);
+                            cell::store::<D::S>(values, &mut row[place..place + taken]);
                         }
                     }
                 }
@@ -321,8 +316,7 @@ impl<const W: usize> Block<'_, W> {
 fn stored<S: Simd, const R: usize>(simd: S, out: &[f32], columns: usize, range: Range<usize>) -> cell::Cell<S, R> {
     let mut cell = [[simd.splat_f32s(0.0); 2]; R];
     for (values, row) in cell.iter_mut().zip(out.chunks_exact(columns)) {
-        let values: &mut [f32] = pulp::bytemuck::cast_slice_mut(values);
-        values[..range.len()].copy_from_slice(&row[range.clone()]);
+        *values = cell::load(simd, &row[range.clone()]);
     }
     cell
 }
