@@ -1,7 +1,7 @@
 //! Runs a Pix2Struct checkpoint on charts and writes what each stage computes, for comparison with another
-//! implementation (`benchmarks/parity/compare.py` calls it).
+//! implementation (`benchmarks/parity/compare.py` and `precision.py` call it).
 //!
-//!     cargo run --release --example pix2struct_stages -- CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES
+//!     cargo run --release --example pix2struct_stages -- CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES [bf16|q8|q4]
 //!
 //! ROWS.json is a list of `{"image": path, "question": text or null, "decoder_ids": [..]?}`. For row `i`,
 //! `OUT_DIR/i.safetensors` gets `patches` [N, 2 + P] and, with decoder ids, `encoder` [N, H] and `logits` [T, V].
@@ -11,8 +11,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use chartbench::nn::Checkpoint;
+use chartbench::nn::ops::Precision;
 use chartbench::nn::pix2struct::{Config, Model};
+use chartbench::nn::{Checkpoint, InPanels, OnDevice, QuantizedOnce, Reduced};
 use chartbench::preprocess::{Processor, decode};
 use serde::Deserialize;
 
@@ -29,12 +30,21 @@ struct Row {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [checkpoint, rows, out, max_patches] = arguments.as_slice() else {
-        bail!("usage: pix2struct_stages CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES");
+    let [checkpoint, rows, out, max_patches, precision @ ..] = arguments.as_slice() else {
+        bail!("usage: pix2struct_stages CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES [bf16|q8|q4]");
     };
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
-    let model = Model::load(&config, &Checkpoint::open(dir)?, &Device::Cpu)?;
+    let checkpoint = Checkpoint::open(dir)?;
+    let stored = OnDevice { checkpoint: &checkpoint, device: &Device::Cpu };
+    let packed = |precision| InPanels { source: &stored, precision };
+    let model = match precision.first().map(|name| Reduced::named(name)).transpose()? {
+        None => Model::answering(&config, &stored)?,
+        Some(Reduced::Bf16) => Model::from_source(&config, &packed(Precision::Bf16))?,
+        Some(Reduced::Quantized(to)) => {
+            Model::from_source(&config, &QuantizedOnce { source: &packed(Precision::F32), to })?
+        }
+    };
     let max_patches = max_patches.parse()?;
     let mut settings: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;

@@ -41,7 +41,33 @@ fn gradients(
     Ok(variables.iter().map(|variable| store.get(variable).expect("no gradient").clone()).collect())
 }
 
-/// Gradients of the fused operation are those of the composed one, and the same bits when computed again.
+/// How fast the weighted sum of `of(inputs)` grows along `directions`, by differences over a `step` both ways.
+fn slope(
+    inputs: &[Tensor],
+    directions: &[Tensor],
+    weights: &Tensor,
+    step: f64,
+    of: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+) -> Result<f64> {
+    let at = |step: f64| -> Result<f64> {
+        let moved = inputs.iter().zip(directions).map(|(input, direction)| input + (direction * step)?);
+        let out = of(&moved.collect::<candle_core::Result<Vec<_>>>()?)?;
+        Ok(out.to_dtype(DType::F64)?.broadcast_mul(&weights.to_dtype(DType::F64)?)?.sum_all()?.to_scalar()?)
+    };
+    Ok((at(step)? - at(-step)?) / (2.0 * step))
+}
+
+/// The sum of all products of values at the same place, in f64.
+fn dot(a: &[Tensor], b: &[Tensor]) -> Result<f64> {
+    let products = a.iter().zip(b).map(|(a, b)| {
+        let product = a.to_dtype(DType::F64)?.mul(&b.to_dtype(DType::F64)?)?;
+        product.sum_all()?.to_scalar::<f64>()
+    });
+    Ok(products.sum::<candle_core::Result<f64>>()?)
+}
+
+/// Gradients of the fused operation are those of the composed one, agree with finite differences, and are the same bits when
+/// computed again.
 #[track_caller]
 fn check(
     inputs: &[Tensor],
@@ -69,6 +95,13 @@ fn check_within(
             assert!(difference < tolerance, "argument {at}: relative difference {difference}");
             assert_eq!(bits(found)?, bits(again)?, "argument {at}");
         }
+        let directions = inputs.iter().map(|input| input.randn_like(0.0, 1.0)).collect::<candle_core::Result<Vec<_>>>()?;
+        // What rounds to bf16 climbs in steps, which a longer way evens out.
+        let (step, most) = if tolerance < 1e-3 { (0.004, 1e-2) } else { (0.05, 0.25) };
+        let (grown, told) = (slope(inputs, &directions, &weights, step, &fused)?, dot(&found, &directions)?);
+        // Along a random direction the slope is about as large as the gradient is long.
+        let off = (grown - told).abs() / dot(&found, &found)?.sqrt().max(1e-3);
+        assert!(off < most, "{off} off finite differences");
         Ok(())
     };
     compare().unwrap();

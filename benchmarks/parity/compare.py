@@ -39,12 +39,12 @@ def relative(ours, theirs):
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-def stages(rows, directory, max_patches):
-    """What the example program computes for each row: a list of tensor dictionaries."""
+def stages(rows, directory, max_patches, *precision):
+    """What the example program computes for each row, in f32 or another precision: a list of tensor dictionaries."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = Path(scratch) / "rows.json"
         asked.write_text(json.dumps(rows))
-        run_chartbench(["--example", "pix2struct_stages", "--", str(directory), str(asked), scratch, str(max_patches)])
+        run_chartbench(["--example", "pix2struct_stages", "--", str(directory), str(asked), scratch, str(max_patches), *precision])
         return [load_file(f"{scratch}/{index}.safetensors") for index in range(len(rows))]
 
 

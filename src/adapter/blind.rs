@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
 use super::{Adapter, Answer, Failure, Identity};
+use crate::nn::Footprint;
 use crate::preprocess;
 use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet};
 
@@ -148,6 +149,10 @@ impl Adapter for Blank {
 
     fn batch(&self) -> usize {
         self.inner.batch()
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        self.inner.footprint()
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {

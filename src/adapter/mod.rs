@@ -33,7 +33,7 @@ use table_qa::{TableCache, TableQa};
 use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
-use crate::nn::Reduced;
+use crate::nn::{Footprint, Reduced};
 use crate::preprocess::decode;
 use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
 
@@ -136,6 +136,11 @@ pub trait Adapter {
     /// How many questions it likes to get in a call when the user does not say.
     fn batch(&self) -> usize {
         4
+    }
+
+    /// What its calls take of memory; `None` where it cannot tell.
+    fn footprint(&self) -> Option<Footprint> {
+        None
     }
 
     /// Answers every question of every chart in `work`: one inner vector a chart, one entry a question, in order.

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
-use crate::nn::Source;
+use crate::nn::{Footprint, Source};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::preprocess::{HeaderFont, Patches, Processor};
@@ -29,6 +29,11 @@ pub(super) trait Network {
 
     /// Answers greedily: the new token ids of each image, the end token included where it was reached.
     fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Vec<u32>>>;
+
+    /// See [`Adapter::footprint`]: for images of so many patches and answers of so many tokens.
+    fn footprint(&self, _patches: usize, _tokens: usize) -> Option<Footprint> {
+        None
+    }
 }
 
 /// The model in candle.
@@ -54,6 +59,10 @@ impl Network for Candle {
 
     fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
         self.model.greedy(encoded, max_new_tokens)
+    }
+
+    fn footprint(&self, patches: usize, tokens: usize) -> Option<Footprint> {
+        Some(self.model.footprint(patches, tokens))
     }
 }
 
@@ -171,6 +180,11 @@ impl<N: Network> Pix2Struct<N> {
 impl<N: Network> Adapter for Pix2Struct<N> {
     fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Every image is scaled to fill the patches it may have.
+    fn footprint(&self) -> Option<Footprint> {
+        self.network.footprint(self.processor.max_patches(), self.max_new_tokens)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {

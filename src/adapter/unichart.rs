@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
-use crate::nn::Source;
+use crate::nn::{Footprint, Source};
 use crate::nn::donut::{Config, Image, Model};
 use crate::nn::generation::{BeamSearch, EarlyStopping, Limits};
 use crate::nn::tokenizer::Tokenizer;
@@ -19,6 +19,9 @@ use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 
 /// What the reference takes out of a decoded sequence before it cuts the answer.
 const REMOVED: [&str; 2] = ["</s>", "<pad>"];
+
+/// Tokens that a prompt and its answer rarely exceed.
+const USUAL_TOKENS: usize = 128;
 
 /// What computes: the model, or an export of it.
 pub(super) trait Network {
@@ -35,6 +38,11 @@ pub(super) trait Network {
         beams: Option<&BeamSearch>,
         limits: &Limits,
     ) -> Result<Vec<Vec<u32>>>;
+
+    /// See [`Adapter::footprint`]: for images of so many pixels and texts of so many tokens with so many beams.
+    fn footprint(&self, _pixels: usize, _tokens: usize, _beams: usize) -> Option<Footprint> {
+        None
+    }
 }
 
 /// The model in candle.
@@ -64,6 +72,10 @@ impl Network for Candle {
         limits: &Limits,
     ) -> Result<Vec<Vec<u32>>> {
         self.model.generate(questions, beams, limits)
+    }
+
+    fn footprint(&self, pixels: usize, tokens: usize, beams: usize) -> Option<Footprint> {
+        Some(self.model.footprint(pixels, tokens, beams))
     }
 }
 
@@ -211,6 +223,14 @@ impl<N: Network> Adapter for Answering<N> {
     /// The decoder's weights are read once a step for all of them.
     fn batch(&self) -> usize {
         32
+    }
+
+    /// For questions each about a chart of its own, with texts of [`USUAL_TOKENS`]: longer ones are rare, and take more.
+    fn footprint(&self) -> Option<Footprint> {
+        let UniChart { network, processor, spec, limits, .. } = &self.unichart;
+        let (height, width) = processor.size();
+        let tokens = USUAL_TOKENS.min(limits.max_length.unwrap_or(usize::MAX));
+        network.footprint(height as usize * width as usize, tokens, spec.beams)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {

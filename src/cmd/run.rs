@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Result, bail, ensure};
+use bytesize::ByteSize;
 
 use super::options::{AdapterArgs, Requested, positive};
 use super::progress::Progress;
 use super::{Status, convention, one_line, print};
+use crate::adapter::Adapter;
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
+use crate::nn::Footprint;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
@@ -29,6 +32,11 @@ const DEFAULT_ADAPTERS: &[&str] = &[
     "question-prior",
     "majority",
 ];
+
+/// Questions at a time beyond which decoding gains nothing.
+const MOST_TOGETHER: usize = 32;
+/// Bytes of the program itself, the question set and one picture on its way.
+const BESIDES: u64 = 160 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -58,6 +66,9 @@ pub struct Args {
     /// Questions an adapter gets at a time [default: what suits it]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch: Option<usize>,
+    /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is enough for, 32 at most
+    #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
+    memory: Option<ByteSize>,
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
@@ -88,6 +99,7 @@ impl Args {
             limit,
             seed: None,
             batch: None,
+            memory: None,
             retry_failed: false,
             convention,
         }
@@ -193,7 +205,10 @@ fn ask(
         Ok(Rc::clone(train.get_or_init(|| loaded)))
     };
     let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Loading)?;
-    let batch = args.batch.unwrap_or_else(|| adapter.batch());
+    let batch = match args.memory {
+        Some(memory) => batch_within(memory, &requested.name, adapter.as_ref()).map_err(Stop::Loading)?,
+        None => args.batch.unwrap_or_else(|| adapter.batch()),
+    };
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
         ("threads".to_owned(), threads.to_string()),
@@ -211,6 +226,25 @@ fn ask(
         None => Ok(outcome.failed),
         Some(error) => Err(Stop::Answering(anyhow::anyhow!("{error}; start the run again to go on"))),
     }
+}
+
+/// The most questions at a time, up to [`MOST_TOGETHER`], with which `adapter` stays within `memory`.
+///
+/// # Errors
+/// It is too little for one question.
+fn batch_within(memory: ByteSize, name: &str, adapter: &dyn Adapter) -> Result<usize> {
+    let Some(footprint) = adapter.footprint() else {
+        eprintln!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
+        return Ok(adapter.batch());
+    };
+    let footprint = Footprint { fixed: footprint.fixed + BESIDES, ..footprint };
+    let questions = footprint.questions(memory.as_u64());
+    ensure!(
+        questions > 0,
+        "--memory {memory} is too little: {name} takes {} to answer one question",
+        ByteSize(footprint.of(1))
+    );
+    Ok(questions.min(MOST_TOGETHER))
 }
 
 /// Writes and prints the leaderboard, tells what failed, and picks the exit code: the user's mistake where no adapter

@@ -12,6 +12,7 @@
 
 mod config_file;
 pub mod donut;
+mod footprint;
 pub mod generation;
 pub mod loading;
 pub mod ops;
@@ -19,6 +20,7 @@ pub mod pix2struct;
 pub mod tokenizer;
 pub mod training;
 
+pub use footprint::Footprint;
 pub use loading::{
     Checkpoint, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding, Source,
     file_sha256, files_sha256, layer, weights_sha256,

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::{D, Device, Tensor};
 
 use super::EncoderConfig;
+use crate::nn::footprint::Footprint;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Weight, Windows};
@@ -37,6 +38,22 @@ impl Encoder {
             stages: (0..config.depths.len()).map(|stage| Stage::load(config, stage, weights)).collect::<Result<_>>()?,
             dropout: config.hidden_dropout_prob,
         })
+    }
+
+    /// See [`super::Model::footprint`]; with the places of the last stage.
+    pub(super) fn footprint(&self, pixels: usize) -> (Footprint, usize) {
+        let (mut places, mut width) = (pixels / (self.patch * self.patch), self.embedding_bias.elem_count());
+        let (mut largest, mut last) = (0, 0);
+        for stage in &self.stages {
+            // States, norms, queries, keys and values with what is packed of them; what is inside, four times as wide.
+            largest = largest.max(places * 16 * width);
+            last = places;
+            (places, width) = (places.div_ceil(4), 2 * width);
+            if stage.merging.is_none() {
+                break;
+            }
+        }
+        (Footprint::of_f32(2 * 3 * pixels + largest, 0), last)
     }
 
     pub(super) fn forward(

@@ -19,6 +19,7 @@ use candle_core::{Device, Tensor};
 pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
 pub use decoder::{Image, State};
 
+use super::footprint::Footprint;
 use super::generation::{self, BeamSearch, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::Precision;
@@ -34,6 +35,7 @@ pub struct Model {
     /// From the encoder's width to the decoder's, where they differ.
     projection: Option<Projection>,
     decoder: Decoder,
+    weights_bytes: u64,
 }
 
 impl Model {
@@ -58,14 +60,23 @@ impl Model {
     /// # Errors
     /// As [`Self::load`].
     pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
-        let weights = Weights(source);
+        let weights = Weights::new(source);
         let (from, to) = (config.encoder.hidden_size(), config.decoder.d_model);
         let projection = (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
         Ok(Self {
             encoder: Encoder::load(&config.encoder, &weights)?,
             projection: projection.transpose()?,
             decoder: Decoder::load(&config.decoder, &weights)?,
+            weights_bytes: weights.bytes(),
         })
+    }
+
+    /// What answering takes of memory, for images of so many pixels, each of its own question, and texts of so many tokens
+    /// with so many beams.
+    pub fn footprint(&self, pixels: usize, tokens: usize, beams: usize) -> Footprint {
+        let weights = Footprint { fixed: self.weights_bytes, each: 0 };
+        let (encoder, places) = self.encoder.footprint(pixels);
+        weights.plus(encoder).plus(self.decoder.footprint(places, tokens, beams))
     }
 
     /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns the final hidden

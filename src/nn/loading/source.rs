@@ -1,10 +1,12 @@
 //! Where a model's weights come from.
 
+use std::cell::Cell;
+
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 
 use super::Checkpoint;
-use crate::nn::ops::Weight;
+use crate::nn::ops::{self, Weight};
 
 /// Something that has a model's weights by name.
 pub trait Source {
@@ -62,23 +64,47 @@ impl Source for OnDevice<'_> {
 }
 
 /// A source as the architectures ask it.
-#[derive(Clone, Copy)]
-pub(in crate::nn) struct Weights<'a>(pub(in crate::nn) &'a dyn Source);
+pub(in crate::nn) struct Weights<'a> {
+    source: &'a dyn Source,
+    bytes: Cell<u64>,
+}
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
+    pub(in crate::nn) fn new(source: &'a dyn Source) -> Self {
+        Self { source, bytes: Cell::new(0) }
+    }
+
+    /// What all that was handed out takes in memory.
+    pub(in crate::nn) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    fn counted(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
+    }
+
+    /// See [`Source::device`].
+    pub(in crate::nn) fn device(&self) -> &Device {
+        self.source.device()
+    }
+
     /// See [`Source::contains`].
     pub(in crate::nn) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.source.contains(name)
     }
 
     /// See [`Source::tensor`].
     pub(in crate::nn) fn tensor(&self, name: impl AsRef<str>, shape: &[usize]) -> Result<Tensor> {
-        self.0.tensor(name.as_ref(), shape)
+        let tensor = self.source.tensor(name.as_ref(), shape)?;
+        self.counted(ops::tensor_bytes(&tensor));
+        Ok(tensor)
     }
 
     /// See [`Source::weight`].
     pub(in crate::nn) fn weight(&self, name: impl AsRef<str>, shape: [usize; 2]) -> Result<Weight> {
-        self.0.weight(name.as_ref(), shape)
+        let weight = self.source.weight(name.as_ref(), shape)?;
+        self.counted(weight.bytes());
+        Ok(weight)
     }
 
     /// The table of a vocabulary's embeddings and the output matrix of the names. Where they are `tied`, one of both uses,
@@ -90,9 +116,15 @@ impl Weights<'_> {
         tied: bool,
     ) -> Result<(Tensor, Weight)> {
         if tied {
-            let both = self.weight(table, shape)?;
-            return Ok((both.full()?, both));
+            let output = self.weight(table, shape)?;
+            let table = output.full()?;
+            if !matches!(output, Weight::Full(_) | Weight::Rounded(_)) {
+                self.counted(ops::tensor_bytes(&table));
+            }
+            return Ok((table, output));
         }
-        Ok((self.0.table(table, shape)?, self.weight(output, shape)?))
+        let table = self.source.table(table, shape)?;
+        self.counted(ops::tensor_bytes(&table));
+        Ok((table, self.weight(output, shape)?))
     }
 }

@@ -97,6 +97,11 @@ impl Blocks {
         Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
     }
 
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
     /// Outputs and inputs.
     pub(super) fn dims(&self) -> (usize, usize) {
         (self.columns, self.inner)

@@ -24,8 +24,8 @@ impl Precision {
         Self::F32
     }
 
-    /// Values a word holds.
-    pub(super) fn values(self) -> usize {
+    /// Values a word of 32 bits holds.
+    pub(in crate::nn) fn values(self) -> usize {
         match self {
             Self::F32 => 1,
             Self::Bf16 => 2,
@@ -313,6 +313,43 @@ mod tests {
             };
             self.0.iter().map(one).collect()
         }
+    }
+
+    /// Two values of each operand, joined to words and multiplied.
+    struct Products<'a>(&'a [[f32; 4]]);
+
+    impl WithDots for Products<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_dots<D: Dots>(self, dots: D) -> Vec<f32> {
+            let simd = dots.simd();
+            let one = |values: &[f32; 4]| {
+                let [a, b, c, d] = values.map(|value| simd.splat_f32s(value));
+                let all = dots.dot(dots.words([a, b]), dots.words([c, d]), simd.splat_f32s(1.0));
+                pulp::bytemuck::cast_slice::<_, f32>(std::slice::from_ref(&all))[0]
+            };
+            self.0.iter().map(one).collect()
+        }
+    }
+
+    /// On every processor both kinds are run: the one it has instructions for and the one for all others.
+    #[test]
+    fn words_of_two_multiply_alike_native_and_widened() {
+        let value = |at: usize| ((at * 2_654_435_761) % 10_007) as f32 / 2_500.0 - 2.0;
+        let inputs: Vec<[f32; 4]> = (0..2_000).map(|row| std::array::from_fn(|at| value(4 * row + at))).collect();
+        let rounded = |value: f32| f64::from(half::bf16::from_f32(value).to_f32());
+        let native = dispatch(Precision::Bf16, Products(&inputs));
+        let widened = Arch::new().dispatch(Widened(Products(&inputs)));
+        for (values, found) in inputs.iter().zip(native.iter().zip(&widened)) {
+            let [a, b, c, d] = values.map(rounded);
+            let exact = 1.0 + a * c + b * d;
+            for found in [found.0, found.1] {
+                assert!((f64::from(*found) - exact).abs() < 2e-6, "{values:?}: {found}, not {exact}");
+            }
+        }
+        let nan = Arch::new().dispatch(Widened(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
+        assert_eq!(nan, [f32::INFINITY]);
     }
 
     #[test]

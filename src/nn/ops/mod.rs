@@ -52,7 +52,7 @@ pub use parts::Part;
 use parts::Place;
 use row_attention::{CausalAttention, RowAttention};
 use row_panels::PackedRows;
-pub use weight::Weight;
+pub use weight::{Weight, tensor_bytes};
 use window_attention::WindowAttention;
 pub use window_attention::Windows;
 use window_gradient::TrainedWindows;

@@ -88,6 +88,16 @@ impl Weight {
         }
     }
 
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Full(tensor) | Self::Rounded(tensor) => tensor_bytes(tensor),
+            Self::Packed(panels) => size_of_val(panels.words.as_slice()),
+            Self::Quantized(blocks) => blocks.storage_size_in_bytes(),
+            Self::Blocks(blocks) => blocks.bytes(),
+        }
+    }
+
     pub(super) fn packed(&self) -> Option<&Panels> {
         if let Self::Packed(panels) = self { Some(panels) } else { None }
     }
@@ -103,6 +113,11 @@ impl Weight {
             Self::Quantized(blocks) => blocks.device(),
         }
     }
+}
+
+/// What a tensor takes in memory.
+pub fn tensor_bytes(tensor: &Tensor) -> usize {
+    tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
 /// `x · wᵀ` for many rows.

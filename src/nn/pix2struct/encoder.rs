@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 
 use super::VisionConfig;
+use crate::nn::footprint::Footprint;
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Part, Weight};
 use crate::nn::training::{Dropping, Rows, Segments};
@@ -42,6 +43,15 @@ impl Encoder {
             eps: config.layer_norm_eps,
             dropout: config.dropout_rate,
         })
+    }
+
+    /// See [`super::Model::footprint`].
+    pub(super) fn footprint(&self, patches: usize) -> Footprint {
+        let hidden = self.norm.elem_count();
+        let pixels = self.projection.dims().map_or(0, |(_, pixels)| pixels);
+        let inner = self.layers.first().and_then(|layer| layer.wi_0.dims().ok()).map_or(0, |(inner, _)| inner);
+        // The patches twice; states, norms, queries, keys and values with what is packed of them; the gate.
+        Footprint::of_f32(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
     }
 
     /// The rows of several images, `parts` says how many each, attend within their image.

@@ -18,6 +18,7 @@ use candle_core::{Device, Tensor};
 pub use config::{Config, Generation, TextConfig, VisionConfig};
 pub use decoder::State;
 
+use super::footprint::Footprint;
 use super::generation::{self, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::{Part, Precision};
@@ -31,6 +32,7 @@ pub struct Model {
     encoder: Encoder,
     decoder: Decoder,
     generation: Generation,
+    weights_bytes: u64,
 }
 
 impl Model {
@@ -55,12 +57,19 @@ impl Model {
     /// # Errors
     /// As [`Self::load`].
     pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
-        let weights = Weights(source);
+        let weights = Weights::new(source);
         Ok(Self {
             encoder: Encoder::load(&config.vision_config, &weights)?,
             decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
             generation: config.generation.clone(),
+            weights_bytes: weights.bytes(),
         })
+    }
+
+    /// What answering takes of memory, for images of so many patches and answers of so many tokens.
+    pub fn footprint(&self, patches: usize, tokens: usize) -> Footprint {
+        let weights = Footprint { fixed: self.weights_bytes, each: 0 };
+        weights.plus(self.encoder.footprint(patches)).plus(self.decoder.footprint(patches, tokens))
     }
 
     /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no

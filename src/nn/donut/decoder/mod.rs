@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
 use super::DecoderConfig;
+use crate::nn::footprint::Footprint;
 use super::layers::{Norm, Projection};
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Weight};
@@ -75,7 +76,7 @@ impl Decoder {
                 .map(|layer| Layer::load(config, weights, &format!("{at}.layers.{layer}")))
                 .collect::<Result<_>>()?,
             heads: config.decoder_attention_heads,
-            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.0.device())?,
+            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device())?,
             norm: Norm::load(weights, &format!("{at}.layer_norm"), width, EPS)?,
             output,
             pad: config.pad_token_id,
@@ -83,6 +84,16 @@ impl Decoder {
             attention_dropout: config.attention_dropout,
             activation_dropout: config.activation_dropout,
         })
+    }
+
+    /// See [`super::Model::footprint`].
+    pub(super) fn footprint(&self, places: usize, tokens: usize, beams: usize) -> Footprint {
+        let (layers, width) = (self.layers.len(), self.positions.dim(1).unwrap_or(0));
+        let vocabulary = self.embedding.dim(0).unwrap_or(0);
+        let image = 2 * layers * places * width;
+        let said = 2 * layers * tokens * width;
+        // A beam's cache is copied as it grows; logits are copied twice.
+        Footprint::of_f32(2 * places * width, image + beams * (2 * said + 3 * vocabulary))
     }
 
     pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
+use crate::nn::footprint::Footprint;
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Memory, Weight};
 
@@ -69,6 +70,16 @@ impl Decoder {
     /// Rows of the embedding.
     pub(super) fn vocabulary(&self) -> Result<usize> {
         Ok(self.embedding.dim(0)?)
+    }
+
+    /// See [`super::Model::footprint`].
+    pub(super) fn footprint(&self, patches: usize, tokens: usize) -> Footprint {
+        let hidden = self.norm.elem_count();
+        let vocabulary = self.embedding.dim(0).unwrap_or(0);
+        let image: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
+        let said = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
+        // Keys and values of a layer are whole for a moment before they are packed; logits are copied twice.
+        Footprint::of_f32(4 * patches * hidden, image + said + 3 * vocabulary)
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
@@ -160,6 +171,14 @@ struct Attention {
     key: Weight,
     value: Weight,
     output: Weight,
+}
+
+impl Attention {
+    /// f32 words that the key and the value of a place take.
+    fn key_words(&self) -> usize {
+        let width = self.key.dims().map_or(0, |(width, _)| width);
+        2 * width / self.key.precision().values()
+    }
 }
 
 impl Layer {
