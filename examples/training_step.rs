@@ -56,7 +56,8 @@ fn main() -> Result<()> {
         let start = Instant::now();
         let noise = dropout.then_some(&mut noise);
         let source: &dyn Source = if bf16 { &Rounding(&variables) } else { &variables };
-        let loss = Model::from_source(&config, source)?.loss(&batch, Pass { noise, checkpointing, ..Pass::default() })?;
+        let loss =
+            Model::from_source(&config, source)?.loss(&batch, Pass { noise, checkpointing, ..Pass::default() })?;
         let mean = loss.sum.to_scalar::<f32>()? / loss.labels as f32;
         let forward = start.elapsed().as_secs_f64();
         let gradients = loss.backward()?;
@@ -74,8 +75,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-const USAGE: &str =
-    "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--checkpointing] [--dump FILE]";
+const USAGE: &str = "usage: training_step CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--checkpointing] [--dump FILE]";
 
 /// Removes a flag and says where it stood.
 fn take_flag(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {

@@ -95,7 +95,8 @@ fn check_within(
             assert!(difference < tolerance, "argument {at}: relative difference {difference}");
             assert_eq!(bits(found)?, bits(again)?, "argument {at}");
         }
-        let directions = inputs.iter().map(|input| input.randn_like(0.0, 1.0)).collect::<candle_core::Result<Vec<_>>>()?;
+        let directions =
+            inputs.iter().map(|input| input.randn_like(0.0, 1.0)).collect::<candle_core::Result<Vec<_>>>()?;
         // What rounds to bf16 climbs in steps, which a longer way evens out.
         let (step, most) = if tolerance < 1e-3 { (0.004, 1e-2) } else { (0.05, 0.25) };
         let (grown, told) = (slope(inputs, &directions, &weights, step, &fused)?, dot(&found, &directions)?);
@@ -434,11 +435,13 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
     }
     let (config, mut variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
-    let loss = |variables: &Variables, pass: Pass<'_>| pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass);
+    let loss =
+        |variables: &Variables, pass: Pass<'_>| pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass);
     compare(&mut variables, 0.0, loss)?;
     let (config, mut variables) = donut_fixture()?;
     let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
-    let loss = |variables: &Variables, pass: Pass<'_>| donut::Model::from_source(&config, variables)?.loss(&batch, pass);
+    let loss =
+        |variables: &Variables, pass: Pass<'_>| donut::Model::from_source(&config, variables)?.loss(&batch, pass);
     compare(&mut variables, 1e-5, loss)
 }
 
@@ -463,7 +466,8 @@ fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let loss = |noise: Option<&mut Noise>| -> Result<(f32, Vec<u32>)> {
-        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?;
+        let loss =
+            pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?;
         let store = loss.backward()?;
         let table = "decoder.layer.0.self_attention.attention.relative_attention_bias.weight";
         Ok((loss.sum.to_scalar()?, bits(store.get(variables.get(table).unwrap()).unwrap())?))
@@ -480,7 +484,10 @@ fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = donut_fixture()?;
     let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
     let loss = |noise: Option<&mut Noise>| -> Result<f32> {
-        Ok(donut::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?.sum.to_scalar()?)
+        Ok(donut::Model::from_source(&config, &variables)?
+            .loss(&batch, Pass { noise, ..Pass::default() })?
+            .sum
+            .to_scalar()?)
     };
     assert_eq!(loss(Some(&mut Noise::new(7)))?, loss(Some(&mut Noise::new(7)))?);
     assert_ne!(loss(Some(&mut Noise::new(7)))?, loss(None)?);

@@ -1,6 +1,6 @@
 """Compares chartbench with transformers on one Pix2Struct checkpoint, stage by stage.
 
-    pip install torch transformers pillow safetensors
+    pip install -r benchmarks/requirements.txt
     python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR DIR     # a full-size checkpoint with random weights
     python benchmarks/parity/compare.py DIR CHARTQA_DIR [--limit 8] [--deplot] [--images FILE...]
 

@@ -1,6 +1,6 @@
 """Compares chartbench with transformers on one UniChart checkpoint, stage by stage.
 
-    pip install torch transformers pillow safetensors     # and no torchvision: its resampling gives other pixels
+    pip install -r benchmarks/requirements.txt     # and no torchvision: its resampling gives other pixels
     python benchmarks/parity/make_unichart.py TOKENIZER_DIR DIR       # a full-size checkpoint with random weights
     python benchmarks/parity/compare_unichart.py DIR CHARTQA_DIR [--limit 8]
 

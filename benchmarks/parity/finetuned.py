@@ -1,6 +1,6 @@
 """Loads a fine-tuned checkpoint of the mini benchmark in transformers and asks it every question of its run again.
 
-    pip install torch transformers pillow safetensors sentencepiece
+    pip install -r benchmarks/requirements.txt
     chartbench finetune --name after
     chartbench data synth CHARTS --train 1
     python benchmarks/parity/finetuned.py results/after/matcha-tiny CHARTS

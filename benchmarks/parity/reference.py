@@ -1,6 +1,6 @@
 """The reference implementation, transformers on PyTorch, behind three small functions.
 
-Shared by compare.py and ../speed/side_by_side.py. Needs `pip install torch transformers pillow`.
+Shared by compare.py and ../speed/side_by_side.py. Needs `pip install -r benchmarks/requirements.txt`.
 """
 
 import types

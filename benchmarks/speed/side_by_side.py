@@ -1,6 +1,6 @@
 """Times MatCha-size questions in chartbench and in transformers, interleaved, in one run.
 
-    pip install torch transformers pillow
+    pip install -r benchmarks/requirements.txt
     python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR DIR
     python benchmarks/speed/side_by_side.py DIR CHARTQA_DIR [--rounds 5] [--questions 3] [--batch 1]
 

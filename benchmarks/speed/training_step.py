@@ -1,7 +1,7 @@
 """Times a full-size training step in chartbench, in f32 and computing in bf16, and in transformers with PyTorch in f32,
 interleaved, in one run.
 
-    pip install torch transformers pillow safetensors
+    pip install -r benchmarks/requirements.txt
     python benchmarks/parity/make_checkpoint.py TOKENIZER_DIR CHECKPOINT
     python benchmarks/speed/training_step.py CHECKPOINT [--rounds 3] [--batch 4] [--patches 768] [--labels 20]
 

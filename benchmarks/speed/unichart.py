@@ -1,6 +1,6 @@
 """Times 30 questions on one chart with UniChart at full size, in chartbench and in transformers, interleaved, in one run.
 
-    pip install torch transformers pillow
+    pip install -r benchmarks/requirements.txt
     python benchmarks/parity/make_unichart.py TOKENIZER_DIR DIR
     cargo build --release
     python benchmarks/speed/unichart.py DIR IMAGE [--rounds 3] [--questions 30] [--tokens 20]

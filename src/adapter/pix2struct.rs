@@ -10,9 +10,9 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
-use crate::nn::{Footprint, Source};
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
+use crate::nn::{Footprint, Source};
 use crate::preprocess::{HeaderFont, Patches, Processor};
 use crate::sample::{AnswerType, ChartQuestions, Question};
 

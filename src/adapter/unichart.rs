@@ -10,10 +10,10 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
-use crate::nn::{Footprint, Source};
 use crate::nn::donut::{Config, Image, Model};
 use crate::nn::generation::{BeamSearch, EarlyStopping, Limits};
 use crate::nn::tokenizer::Tokenizer;
+use crate::nn::{Footprint, Source};
 use crate::preprocess::{DonutProcessor, Pixels};
 use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use candle_core::{D, Device, Tensor};
 
 use super::EncoderConfig;
-use crate::nn::footprint::Footprint;
 use super::layers::{Norm, Projection};
+use crate::nn::footprint::Footprint;
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Weight, Windows};
 use crate::nn::training::{Dropping, Segments};
@@ -56,12 +56,7 @@ impl Encoder {
         (Footprint::of_f32(2 * 3 * pixels + largest, 0), last)
     }
 
-    pub(super) fn forward(
-        &self,
-        pixels: &Tensor,
-        dropping: &mut Dropping,
-        segments: &mut Segments,
-    ) -> Result<Tensor> {
+    pub(super) fn forward(&self, pixels: &Tensor, dropping: &mut Dropping, segments: &mut Segments) -> Result<Tensor> {
         let (states, mut grid) = self.embed(pixels)?;
         let mut states = dropping.of(states, self.dropout)?;
         for stage in &self.stages {

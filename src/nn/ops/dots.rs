@@ -189,13 +189,13 @@ impl<S: Simd> Dots for WidenedDots<S> {
 #[cfg(target_arch = "x86_64")]
 mod native {
     use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16,
-        _mm512_reduce_ps, _mm512_scalef_ps,
+        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16, _mm512_reduce_ps,
+        _mm512_scalef_ps,
     };
     use std::mem::transmute;
 
-    use pulp::{Simd, f32x16};
     use pulp::x86::V4;
+    use pulp::{Simd, f32x16};
 
     use super::{Dots, WithDots};
     use crate::nn::ops::avx512::Bf16;
@@ -279,9 +279,8 @@ mod native {
             let simd = self.1;
             let y = simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E));
             // SAFETY: `V4` exists only where the processor has these instructions; all types are 64 plain bytes.
-            let above = unsafe {
-                transmute::<__m512, f32x16>(_mm512_reduce_ps::<DOWN>(transmute::<f32x16, __m512>(y)))
-            };
+            let above =
+                unsafe { transmute::<__m512, f32x16>(_mm512_reduce_ps::<DOWN>(transmute::<f32x16, __m512>(y))) };
             let mut power = simd.splat_f32s(CUBIC[0]);
             for coefficient in &CUBIC[1..] {
                 power = simd.mul_add_f32s(power, above, simd.splat_f32s(*coefficient));

@@ -16,6 +16,7 @@ const POSITIONS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
+    /// Never reduced: it is small, and everything stands on what it makes.
     projection: Weight,
     projection_bias: Tensor,
     rows: Tensor,
@@ -32,7 +33,8 @@ impl Encoder {
         let at = "encoder.embeddings";
         Ok(Self {
             projection: weights
-                .weight(format!("{at}.patch_projection.weight"), [hidden, config.patch_embed_hidden_size])?,
+                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
+                .into(),
             projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
             rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
             columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,

@@ -76,6 +76,10 @@ impl<'a> Rows<'a> {
             false => states.index_select(&Tensor::new(self.counted.as_slice(), states.device())?, 0)?,
         };
         let logits = ops::linear(&rows, output)?;
-        Ok(Loss { sum: ops::cross_entropy(&logits, &self.labels, smoothing)?, labels: self.labels.len(), segments: Vec::new() })
+        Ok(Loss {
+            sum: ops::cross_entropy(&logits, &self.labels, smoothing)?,
+            labels: self.labels.len(),
+            segments: Vec::new(),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Activation checkpointing (arXiv:1604.06174): of a layer its input alone is kept, and what is inside is computed again
-//! when the backward pass comes by. Gradients stay the same, but for
-//! the order in which those of a weight that takes part more than once are summed; a step takes one forward pass of them more.
+//! when the backward pass comes by. Gradients stay the same, but for the order in which those of a weight that takes part
+//! more than once are summed; a step takes one forward pass of those layers more.
 
 use std::fmt;
 

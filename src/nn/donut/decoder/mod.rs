@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
 use super::DecoderConfig;
-use crate::nn::footprint::Footprint;
 use super::layers::{Norm, Projection};
+use crate::nn::footprint::Footprint;
 use crate::nn::loading::Weights;
 use crate::nn::ops::{self, Weight};
 
