@@ -50,6 +50,9 @@ impl Segments {
     }
 }
 
+/// A layer as a function of its input.
+type Layer = dyn Fn(&Tensor, &mut Dropping) -> Result<Tensor>;
+
 /// A layer cut out of the graph.
 pub(in crate::nn) struct Segment {
     /// What the graph in front of it hands on.
@@ -59,7 +62,7 @@ pub(in crate::nn) struct Segment {
     output: Var,
     /// The generator as the layer found it.
     noise: Option<Noise>,
-    layer: Box<dyn Fn(&Tensor, &mut Dropping) -> Result<Tensor>>,
+    layer: Box<Layer>,
 }
 
 impl Segment {
