@@ -347,8 +347,8 @@ mod tests {
                 assert!((f64::from(*found) - exact).abs() < 2e-6, "{values:?}: {found}, not {exact}");
             }
         }
-        let nan = Arch::new().dispatch(Widened(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
-        assert_eq!(nan, [f32::INFINITY]);
+        let infinite = Arch::new().dispatch(Widened(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
+        assert_eq!(infinite, [f32::INFINITY]);
     }
 
     #[test]
@@ -366,7 +366,7 @@ mod tests {
             }
         }
         for precision in [Precision::F32, Precision::Bf16] {
-            let edges = dispatch(precision, Exps(&[f32::NEG_INFINITY, -1e30, f32::NAN]));
+            let edges = dispatch(precision, Exps(&[f32::NEG_INFINITY, -1e30]));
             assert!(edges[0] < 1e-37 && edges[1] < 1e-37, "{edges:?}");
         }
     }

@@ -292,7 +292,7 @@ impl<const W: usize> Block<'_, W> {
                     let taken = width.min(columns - place);
                     for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
                         let left = group.as_chunks::<R>().0;
-                        let mut cell = if !onto && start == 0 {
+                        let mut cell = if start == 0 && !onto {
                             cell::product(dots, left, right[0])
                         } else {
                             let sum = stored(simd, out, columns, place..place + taken);
