@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Status, convention, print};
 use crate::config::Benchmark;
 use crate::metric::{Convention, Metric};
-use crate::record::{StoredRun, write_atomically};
+use crate::record::{PredictionRecord, RunReader, write_atomically};
 use crate::report::table::Format;
 use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
 use crate::stats::Bootstrap;
@@ -52,11 +52,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let records = runs.iter().flat_map(StoredRun::records);
-    check_known(&args.by, records.clone())?;
-    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let leaderboard = Leaderboard::new(&runs, convention, options(args, &runs)?);
+    let runs = args.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
+    let convention = convention(args.convention.as_deref(), records(&runs).map(|record| record.answer_type))?;
+    let leaderboard = Leaderboard::of(&runs, convention, options(args, &runs)?)?;
+    check_known(&args.by, || records(&runs))?;
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &args.write {
         for (ending, format) in FILES {
@@ -82,6 +81,11 @@ pub fn run(args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
+/// All answers, up to the first that cannot be read: the leaderboard fails at that one.
+fn records(runs: &[RunReader]) -> impl Iterator<Item = PredictionRecord> {
+    runs.iter().flat_map(RunReader::predictions).flat_map(|(_, pieces)| pieces).map_while(Result::ok).flatten()
+}
+
 /// Names each file that is not what it would be.
 fn check(files: &[(PathBuf, String)]) -> Result<Status> {
     ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --write or --splice");
@@ -98,7 +102,7 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
 }
 
 /// What the flags ask for, with the results that were published for the runs' benchmarks.
-fn options(args: &Args, runs: &[StoredRun]) -> Result<Options> {
+fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
     let mut published = Vec::new();
     for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
         // A user's own benchmark is not known by its name.

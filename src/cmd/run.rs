@@ -15,7 +15,7 @@ use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::metric::Convention;
 use crate::nn::Footprint;
-use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, StoredRun, write_atomically};
+use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader, write_atomically};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
 use crate::runner::{self, Outcome};
@@ -262,8 +262,7 @@ fn conclude(
         }
         bail!("{name}: {}", one_line(error));
     }
-    let run = StoredRun::read(dir)?;
-    let leaderboard = Leaderboard::new(&[run], convention, Options::default());
+    let leaderboard = Leaderboard::of(&[RunReader::open(dir)?], convention, Options::default())?;
     print(&leaderboard.render(Format::Table)?)?;
     let stored = leaderboard.without_speed().render(Format::Markdown)?;
     write_atomically(&dir.join("leaderboard.md"), stored.as_bytes())?;

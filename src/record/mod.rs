@@ -3,9 +3,11 @@
 mod files;
 mod manifest;
 mod prediction_log;
+mod predictions;
 mod run_dir;
 
 pub use files::write_atomically;
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
-pub use prediction_log::{PredictionLog, PredictionRecord, read_predictions};
-pub use run_dir::{RunDir, StoredRun};
+pub use prediction_log::{PredictionLog, PredictionRecord};
+pub use predictions::Predictions;
+pub use run_dir::{RunDir, RunReader, StoredRun};

@@ -1,15 +1,15 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
 
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use litemap::LiteMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Predictions;
 use crate::adapter::Usage;
 use crate::sample::{AnswerType, Gold, Prediction, Taxonomy};
 
@@ -51,8 +51,6 @@ pub struct PredictionRecord {
     pub latency_ms: f64,
 }
 
-/// Bytes of a log read at a time.
-const CHUNK: u64 = 8 << 20;
 /// Records that one task encodes.
 const ENCODED_TOGETHER: usize = 64;
 
@@ -87,8 +85,9 @@ impl PredictionLog {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        let (mut records, end) = read_whole_lines(path)?;
-        let mut log = Self { path: path.to_owned(), file, end, found: Vec::new() };
+        let mut stored = Predictions::of(path);
+        let mut records: Vec<_> = stored.by_ref().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let mut log = Self { path: path.to_owned(), file, end: stored.end(), found: Vec::new() };
         log.cut()?;
         if drop_failed && records.iter().any(|record| record.error.is_some()) {
             records.retain(|record| record.error.is_none());
@@ -155,44 +154,6 @@ impl Drop for PredictionLog {
     }
 }
 
-/// Reads a finished or running log; a torn last line is left out.
-///
-/// # Errors
-/// A file that cannot be read, a broken line that is not the last, or an id that stands twice.
-pub fn read_predictions(path: &Path) -> Result<Vec<PredictionRecord>> {
-    Ok(read_whole_lines(path)?.0)
-}
-
-fn read_whole_lines(path: &Path) -> Result<(Vec<PredictionRecord>, u64)> {
-    let cannot_read = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(cannot_read)?;
-    let place = |index: usize| format!("{}, line {}", path.display(), index + 1);
-    let (mut records, mut end, mut bytes) = (Vec::new(), 0, Vec::new());
-    loop {
-        let read = Read::by_ref(&mut file).take(CHUNK).read_to_end(&mut bytes).with_context(cannot_read)?;
-        // Only a newline at the end proves that a line was written whole.
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let lines: Vec<&[u8]> = bytes[..whole].split_inclusive(|&byte| byte == b'\n').collect();
-        let parsed: Vec<serde_json::Result<PredictionRecord>> =
-            lines.par_iter().map(|line| serde_json::from_slice(line)).collect();
-        for record in parsed {
-            let fault = || format!("{} is not a prediction: restore or remove the file", place(records.len()));
-            let record = record.with_context(fault)?;
-            records.push(record);
-        }
-        bytes.drain(..whole);
-        end += whole as u64;
-        if read == 0 {
-            break;
-        }
-    }
-    let mut seen = HashSet::with_capacity(records.len());
-    for (index, record) in records.iter().enumerate() {
-        ensure!(seen.insert(&record.id), "{}: question `{}` is answered twice", place(index), record.id);
-    }
-    Ok((records, end))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +190,7 @@ mod tests {
             let mut log = PredictionLog::open(path, false).unwrap();
             log.append(&[record("a", None), record("b", Some("broken"))]).unwrap();
             drop(log);
-            assert_eq!(read_predictions(path).unwrap(), [record("a", None), record("b", Some("broken"))]);
+            assert_eq!(Predictions::of(path).read().unwrap(), [record("a", None), record("b", Some("broken"))]);
         });
     }
 
@@ -262,7 +223,7 @@ mod tests {
     fn a_doubled_id_is_an_error() {
         with_log(|path| {
             PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("a", None)]).unwrap();
-            let error = read_predictions(path).unwrap_err();
+            let error = Predictions::of(path).read().unwrap_err();
             assert!(error.to_string().ends_with("line 2: question `a` is answered twice"), "{error:#}");
         });
     }
@@ -282,7 +243,7 @@ mod tests {
             PredictionLog::open(path, false).unwrap().append(&[record("a", Some("x")), record("b", None)]).unwrap();
             assert_eq!(PredictionLog::open(path, false).unwrap().take_found().len(), 2);
             assert_eq!(PredictionLog::open(path, true).unwrap().take_found(), [record("b", None)]);
-            assert_eq!(read_predictions(path).unwrap(), [record("b", None)]);
+            assert_eq!(Predictions::of(path).read().unwrap(), [record("b", None)]);
         });
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::files::UNFINISHED;
-use super::{AdapterEntry, Manifest, PredictionLog, PredictionRecord, read_predictions};
+use super::{AdapterEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 
 const MANIFEST: &str = "run.toml";
 const PREDICTIONS: &str = "predictions.jsonl";
@@ -119,7 +119,31 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// A run read back from disk.
+/// A run on disk, whose predictions are read as they are gone through and not held.
+pub struct RunReader {
+    path: PathBuf,
+    pub manifest: Manifest,
+}
+
+impl RunReader {
+    /// Opens a run directory.
+    ///
+    /// # Errors
+    /// A directory that is no run, or a broken manifest.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = path.join(MANIFEST);
+        ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
+        Ok(Self { path: path.to_owned(), manifest: Manifest::read(&file)? })
+    }
+
+    /// The adapters in the manifest's order, each with its predictions. One that was killed before its first answer has none.
+    pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
+        let log = |adapter: &str| Predictions::of(&self.path.join(adapter).join(PREDICTIONS));
+        self.manifest.adapters.iter().map(move |entry| (entry.id.as_str(), log(&entry.id)))
+    }
+}
+
+/// A run read back from disk, whole.
 pub struct StoredRun {
     pub manifest: Manifest,
     /// The adapters in the manifest's order, each with its predictions in the order they were answered.
@@ -137,16 +161,9 @@ impl StoredRun {
     /// # Errors
     /// A directory that is no run, or a broken file in it.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = path.join(MANIFEST);
-        ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
-        let manifest = Manifest::read(&file)?;
-        let predictions = manifest.adapters.iter().map(|adapter| {
-            let log = path.join(&adapter.id).join(PREDICTIONS);
-            // An adapter that was killed before its first answer has no log yet.
-            let records = if log.exists() { read_predictions(&log)? } else { Vec::new() };
-            Ok((adapter.id.clone(), records))
-        });
-        Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest })
+        let run = RunReader::open(path)?;
+        let predictions = run.predictions().map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
+        Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest: run.manifest })
     }
 
     /// The run with one of its adapters.

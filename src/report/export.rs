@@ -19,7 +19,7 @@ pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry, bootstra
     let mut values = Map::from_iter([("alias".to_owned(), Value::from(task.as_str()))]);
     let mut better = Map::new();
     let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
-    for ((metric, mean), error) in means.zip(scored.standard_errors(bootstrap)) {
+    for ((metric, mean), error) in means.zip(scored.totals().standard_errors(bootstrap)) {
         values.insert(format!("{},none", metric.key()), mean.map_or(Value::Null, |mean| Value::from(mean / 100.0)));
         values.insert(
             format!("{}_stderr,none", metric.key()),

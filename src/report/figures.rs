@@ -25,7 +25,7 @@ pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric, bootstrap
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
             value: mean,
             interval: place
-                .and_then(|place| scored.intervals(bootstrap)[place])
+                .and_then(|place| scored.totals().intervals(bootstrap)[place])
                 .map(|interval| (interval.low, interval.high)),
         });
     }

@@ -15,6 +15,7 @@ mod slice;
 mod splice;
 pub mod table;
 mod tally;
+mod totals;
 
 pub use compare::{CompareOptions, Comparison};
 pub use escape::visible;
@@ -25,6 +26,7 @@ pub use matrix::{File, Matrix};
 pub use per_question::{explain, per_question, per_question_jsonl};
 pub use scored::{CONFIDENCE, Scored};
 pub use sensitivity::Sensitivity;
-pub use slice::{Dimension, Key, check_known, too_few};
+pub use slice::{Dimension, Key, check_known};
 pub use splice::splice;
 pub use tally::{Entry, estimates, tally};
+pub use totals::Totals;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::Entry;
+use super::{Entry, Totals};
 use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::PredictionRecord;
-use crate::stats::{Bootstrap, Charts, Draws, Interval};
+use crate::stats::Charts;
 
 /// The confidence of every interval in tables and on the page.
 pub const CONFIDENCE: f64 = 0.95;
@@ -35,13 +35,6 @@ impl<'a> Scored<'a> {
         Self { run, adapter, convention, records: records.iter().collect(), scores }
     }
 
-    /// The same answers under another convention.
-    #[must_use]
-    pub fn under(&self, convention: &'static Convention) -> Self {
-        let scores = self.records.par_iter().map(|record| score(record, convention)).collect();
-        Self { convention, records: self.records.clone(), scores, ..*self }
-    }
-
     /// Those of the answers at `places`.
     #[must_use]
     pub(super) fn at(&self, places: &[usize]) -> Self {
@@ -54,51 +47,11 @@ impl<'a> Scored<'a> {
         Summary::of(self.scores.iter().copied())
     }
 
-    /// How many questions failed.
-    pub fn failures(&self) -> usize {
-        self.records.iter().filter(|record| record.error.is_some()).count()
-    }
-
-    /// Questions over the sum of their latencies.
-    pub fn per_second(&self) -> f64 {
-        self.records.len() as f64 / self.records.iter().map(|record| record.latency_ms / 1e3).sum::<f64>()
-    }
-
-    /// How many charts the questions are on.
-    pub fn charts(&self) -> usize {
-        numbered(self.records.iter().map(|record| record.chart.as_str())).len()
-    }
-
-    /// For each of the convention's metrics the interval of its mean, in percent, from charts drawn anew. The same for
-    /// the same answers in any order.
-    pub fn intervals(&self, bootstrap: &Bootstrap) -> Vec<Option<Interval>> {
-        self.draws(bootstrap).iter().map(|draws| draws.interval(CONFIDENCE)).collect()
-    }
-
-    /// Likewise the standard errors.
-    pub fn standard_errors(&self, bootstrap: &Bootstrap) -> Vec<Option<f64>> {
-        self.draws(bootstrap).iter().map(Draws::standard_error).collect()
-    }
-
-    fn draws(&self, bootstrap: &Bootstrap) -> Vec<Draws> {
-        let numbers = numbered(self.records.iter().map(|record| record.chart.as_str()));
-        let mut charts = Charts::new(numbers.len(), self.convention.metrics.len());
-        for (record, scores) in self.records.iter().zip(&self.scores) {
-            add(&mut charts, numbers[record.chart.as_str()], 0, scores);
-        }
-        bootstrap.means(&charts)
-    }
-
-    /// How many different texts the answers are, by the number of answers; failed questions aside. `None` without an
-    /// answer.
-    pub fn distinct_rate(&self) -> Option<f64> {
-        let texts = self.records.iter().filter_map(|record| Some(record.prediction.as_ref()?.0.as_str()));
-        let (mut count, mut distinct) = (0, std::collections::HashSet::new());
-        for text in texts {
-            count += 1;
-            distinct.insert(text);
-        }
-        (count > 0).then(|| distinct.len() as f64 / f64::from(count))
+    /// What they add up to.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::new(self.convention);
+        self.records.iter().zip(&self.scores).for_each(|(record, scores)| totals.add(record, scores));
+        totals
     }
 
     /// The answers as the matrix and the sensitivity take them.
@@ -129,7 +82,7 @@ pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a
 }
 
 /// One prediction's scores; a failed question's are 0.
-fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
+pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
     convention.score(&pair(record))
 }
 

@@ -1,5 +1,6 @@
 //! The dimensions that results are cut along.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +9,6 @@ use anyhow::{Result, bail};
 
 use super::Scored;
 use crate::record::PredictionRecord;
-
-/// Under so many charts or questions a slice says too little: tables mark it.
-const FEWEST: (usize, usize) = (10, 30);
 
 /// A property of a question by which results are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +43,16 @@ impl Dimension {
     }
 
     /// The usual dimensions, and those that a run recorded for its questions.
-    pub fn recorded<'a>(records: impl Iterator<Item = &'a PredictionRecord>) -> Vec<Self> {
-        let names: BTreeSet<&String> = records.flat_map(|record| record.slices.keys()).collect();
-        Self::USUAL.into_iter().chain(names.into_iter().map(|name| Self::Named(name.clone()))).collect()
+    pub fn recorded<R: Borrow<PredictionRecord>>(records: impl Iterator<Item = R>) -> Vec<Self> {
+        let mut names = BTreeSet::new();
+        for record in records {
+            for name in record.borrow().slices.keys() {
+                if !names.contains(name) {
+                    names.insert(name.clone());
+                }
+            }
+        }
+        Self::USUAL.into_iter().chain(names.into_iter().map(Self::Named)).collect()
     }
 
     /// The question's value, as slices are ordered by it.
@@ -67,25 +72,21 @@ impl Dimension {
     }
 }
 
-/// Refuses dimensions that no question has a value of.
+/// Refuses dimensions that no question has a value of; `records` goes through all of them.
 ///
 /// # Errors
 /// Names the first such dimension, and those that there are.
-pub fn check_known<'a>(
-    dimensions: &[Dimension],
-    records: impl Iterator<Item = &'a PredictionRecord> + Clone,
-) -> Result<()> {
-    let has = |dimension: &Dimension| records.clone().any(|record| dimension.value(record).is_some());
+pub fn check_known<R, I>(dimensions: &[Dimension], records: impl Fn() -> I) -> Result<()>
+where
+    R: Borrow<PredictionRecord>,
+    I: Iterator<Item = R>,
+{
+    let has = |dimension: &Dimension| records().any(|record| dimension.value(record.borrow()).is_some());
     let Some(unknown) = dimensions.iter().find(|dimension| !has(dimension)) else { return Ok(()) };
     let more = [Dimension::Template, Dimension::LabelLength];
-    let all = Dimension::recorded(records.clone()).into_iter().chain(more).filter(has);
+    let all = Dimension::recorded(records()).into_iter().chain(more).filter(has);
     let known: Vec<String> = all.map(|dimension| dimension.to_string()).collect();
     bail!("--by: no question has a `{unknown}`; the runs have {}", known.join(", "));
-}
-
-/// Whether these answers are too few to say anything.
-pub fn too_few(scored: &Scored<'_>) -> bool {
-    scored.charts() < FEWEST.0 || scored.records.len() < FEWEST.1
 }
 
 /// As headings and columns name it, and as it is asked for.

@@ -81,7 +81,7 @@ fn a_failure_is_a_row_and_the_rest_stands() {
         outcome,
         Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), stopped: None, usage: None }
     );
-    let records = crate::record::read_predictions(&dir.path().join("p.jsonl")).unwrap();
+    let records = crate::record::Predictions::of(&dir.path().join("p.jsonl")).read().unwrap();
     assert_eq!(records[1].prediction, None);
     assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));
 }

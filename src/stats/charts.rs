@@ -14,6 +14,21 @@ impl Charts {
         Self { statistics, values: vec![0.0; charts * 2 * statistics] }
     }
 
+    /// One more chart, without a question yet; returns its number.
+    pub fn push(&mut self) -> usize {
+        let number = self.len();
+        self.values.resize(self.values.len() + 2 * self.statistics, 0.0);
+        number
+    }
+
+    /// The same charts in another order: `order` has each chart's number once.
+    #[must_use]
+    pub fn reordered(&self, order: impl IntoIterator<Item = usize>) -> Self {
+        let row = 2 * self.statistics;
+        let values = order.into_iter().flat_map(|chart| &self.values[chart * row..][..row]).copied().collect();
+        Self { statistics: self.statistics, values }
+    }
+
     /// One more question of `chart`, whose value of `statistic` is `value`.
     ///
     /// # Panics
@@ -54,5 +69,16 @@ mod tests {
     fn charts_are_counted_not_their_numbers() {
         assert_eq!([Charts::new(3, 2).len(), Charts::new(0, 2).len(), Charts::new(3, 0).len()], [3, 0, 0]);
         assert!(Charts::new(0, 2).is_empty() && !Charts::new(3, 2).is_empty());
+    }
+    #[test]
+    fn charts_that_come_one_by_one_are_as_those_that_were_counted_first() {
+        let (mut counted, mut pushed) = (Charts::new(3, 2), Charts::new(0, 2));
+        assert_eq!([pushed.push(), pushed.push(), pushed.push()], [0, 1, 2]);
+        for (chart, statistic, value) in [(0, 0, 1.0), (2, 1, 5.0), (2, 1, 7.0)] {
+            counted.add(chart, statistic, value);
+            pushed.add(2 - chart, statistic, value);
+        }
+        assert_ne!(counted, pushed);
+        assert_eq!(counted, pushed.reordered([2, 1, 0]));
     }
 }

@@ -1,14 +1,14 @@
 //! What may be concluded, in a sentence.
 
 use super::Tested;
-use crate::report::{CONFIDENCE, too_few};
+use crate::report::CONFIDENCE;
 
 /// The sentence for one adapter. `holm` is its p-value corrected for all `tests` of the table.
 pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[String; 2]) -> String {
     let Tested { pair, metric, change, .. } = one;
     let metric = metric.name();
-    let (adapter, charts) = (&pair.adapter, pair.before.charts());
-    let questions = pair.before.records.len();
+    let (adapter, totals) = (&pair.adapter, pair.before.totals());
+    let (questions, charts) = (totals.summary.count, totals.charts());
     let (Some(difference), Some(interval)) = (change.difference(), change.interval) else {
         return format!("{adapter}: nothing can be said of {metric}: {questions} questions on {charts} chart(s).");
     };
@@ -20,7 +20,7 @@ pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[S
         probability(change.p),
         probability(holm),
     );
-    if too_few(&pair.before) {
+    if totals.too_few() {
         return format!(
             "{adapter}: {told} of {metric}, on too few questions to conclude anything ({questions} on {charts} charts)."
         );

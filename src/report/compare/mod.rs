@@ -8,7 +8,7 @@ use serde_json::json;
 
 use self::pair::Pair;
 use super::table::{Cell, Column, Format, Table};
-use super::{Dimension, Scored, escape, too_few};
+use super::{Dimension, Scored, escape};
 use crate::metric::{Convention, Metric};
 use crate::record::StoredRun;
 use crate::stats::{Bootstrap, holm};
@@ -199,7 +199,7 @@ fn slice_table(slice: &Dimension, pairs: &[Pair<'_>], names: &[String; 2], boots
     let mut rows = Vec::new();
     for pair in pairs {
         for (key, part) in pair.parts(slice) {
-            let few = if too_few(&part.before) { " (few)" } else { "" };
+            let few = if part.before.totals().too_few() { " (few)" } else { "" };
             let value = Cell::Text(format!("{}{few}", key.as_str()));
             let questions = Cell::count(part.before.records.len());
             let changes = part.changes(bootstrap).into_iter().take(1);

@@ -1,5 +1,6 @@
 //! The leaderboard: one board a question set, a row an adapter, overall and along each [`Dimension`].
 
+mod gathered;
 mod published;
 mod row;
 mod seeds;
@@ -8,12 +9,14 @@ mod settings;
 use anyhow::Result;
 use serde_json::json;
 
+use self::gathered::Gathered;
+use self::published::Here;
 use self::row::{Row, columns};
 use super::table::{Cell, Column, Format, Table};
-use super::{CONFIDENCE, Dimension, Scored, escape};
+use super::{CONFIDENCE, Dimension, Totals, escape};
 use crate::config::Published;
 use crate::metric::Convention;
-use crate::record::{BenchmarkEntry, StoredRun};
+use crate::record::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
 use crate::stats::Bootstrap;
 
 /// The version of the JSON form.
@@ -49,27 +52,60 @@ pub struct Leaderboard {
 /// The rows that answered one question set.
 struct Board {
     benchmark: BenchmarkEntry,
+    /// Of the runs, in the order they were added.
+    manifests: Vec<Manifest>,
     overall: Vec<Row>,
-    /// Per dimension that the data set knows.
+    /// Per dimension that was asked for.
     slices: Vec<(Dimension, Vec<Row>)>,
-    /// What stands below the overall table: adapters over several seeds, published results.
-    more: Vec<Table>,
-    settings: Vec<String>,
+    /// What was published elsewhere, as the runs have it.
+    here: Vec<Here>,
 }
 
 impl Leaderboard {
-    /// Scores stored predictions under one convention.
-    pub fn new(runs: &[StoredRun], convention: &'static Convention, options: Options) -> Self {
-        let mut sets: Vec<Vec<&StoredRun>> = Vec::new();
-        for run in runs {
-            let hash = |run: &StoredRun| run.manifest.benchmark.hash.clone();
-            match sets.iter_mut().find(|set| hash(set[0]) == hash(run)) {
-                Some(set) => set.push(run),
-                None => sets.push(vec![run]),
+    /// Of no run yet.
+    pub fn new(convention: &'static Convention, options: Options) -> Self {
+        Self { convention, boards: Vec::new(), options }
+    }
+
+    /// The leaderboard of runs on disk.
+    ///
+    /// # Errors
+    /// Predictions that cannot be read.
+    pub fn of(runs: &[RunReader], convention: &'static Convention, options: Options) -> Result<Self> {
+        let mut leaderboard = Self::new(convention, options);
+        runs.iter().try_for_each(|run| leaderboard.add(&run.manifest, run.predictions()))?;
+        Ok(leaderboard)
+    }
+
+    /// Adds a run: of each of its adapters the predictions, in pieces of any size. A piece is scored, counted and let go of, so
+    /// that a run takes no more memory than what its tables say.
+    ///
+    /// # Errors
+    /// Those of the pieces.
+    pub fn add<'r, P, R>(&mut self, run: &Manifest, predictions: impl IntoIterator<Item = (&'r str, P)>) -> Result<()>
+    where
+        P: IntoIterator<Item = Result<R>>,
+        R: AsRef<[PredictionRecord]>,
+    {
+        let slices = || self.options.slices.iter().map(|slice| (slice.clone(), Vec::new())).collect();
+        let benchmark = &run.benchmark;
+        let place = self.boards.iter().position(|board| board.benchmark.hash == benchmark.hash).unwrap_or_else(|| {
+            let manifests = Vec::new();
+            let (benchmark, slices) = (benchmark.clone(), slices());
+            self.boards.push(Board { benchmark, manifests, overall: Vec::new(), slices, here: Vec::new() });
+            self.boards.len() - 1
+        });
+        let board = &mut self.boards[place];
+        let published = published_of(&self.options, &board.benchmark);
+        board.manifests.push(run.clone());
+        for (adapter, pieces) in predictions {
+            let mut gathered = Gathered::new(adapter, self.convention, &self.options.slices, published);
+            for piece in pieces {
+                gathered.add(piece?.as_ref());
             }
+            board.take(&run.name, adapter, gathered, &self.options.bootstrap);
         }
-        let boards = sets.iter().map(|runs| Board::new(runs, convention, &options)).collect();
-        Self { convention, boards, options }
+        Ok(())
     }
 
     /// The same without the speed column ([`Options::speed`]).
@@ -109,9 +145,12 @@ impl Leaderboard {
     ) -> String {
         let boards = self.boards.iter().map(|board| {
             let mut parts = vec![table(&board.overall_table(self.convention, self.options.speed))];
-            parts.extend(board.more.iter().map(table));
-            if !board.settings.is_empty() {
-                parts.push(board.settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
+            let published = published::table(published_of(&self.options, &board.benchmark), &board.here);
+            let more = [seeds::table(&board.manifests, &board.overall, self.convention), published];
+            parts.extend(more.iter().flatten().map(table));
+            let settings = settings::lines(&board.manifests);
+            if !settings.is_empty() {
+                parts.push(settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
             }
             parts.extend(board.slice_tables(self.convention).iter().map(table));
             format!(
@@ -160,35 +199,17 @@ impl Leaderboard {
 }
 
 impl Board {
-    fn new(runs: &[&StoredRun], convention: &'static Convention, options: &Options) -> Self {
-        let benchmark = runs[0].manifest.benchmark.clone();
-        let mut overall = Vec::new();
-        let mut slices: Vec<(Dimension, Vec<Row>)> =
-            options.slices.iter().map(|slice| (slice.clone(), Vec::new())).collect();
-        let mut answers = Vec::new();
-        for run in runs {
-            for (adapter, records) in &run.predictions {
-                let scored = Scored::new(&run.manifest.name, adapter, records, convention);
-                let partial = records.len() < benchmark.questions;
-                overall.extend(Row::new(None, &scored, partial, &options.bootstrap));
-                for (dimension, rows) in &mut slices {
-                    for (key, part) in dimension.parts(&scored) {
-                        rows.extend(Row::new(Some(key.as_str().to_owned()), &part, partial, &options.bootstrap));
-                    }
-                }
-                answers.push(scored);
-            }
+    /// Takes one adapter's rows over.
+    fn take(&mut self, run: &str, adapter: &str, gathered: Gathered<'_>, bootstrap: &Bootstrap) {
+        let partial = gathered.overall.summary.count < self.benchmark.questions;
+        let row = |slice, totals: &Totals| Row::new((run, adapter), slice, totals, partial, bootstrap);
+        self.overall.extend(row(None, &gathered.overall));
+        sort(&mut self.overall);
+        for ((_, rows), parts) in self.slices.iter_mut().zip(&gathered.slices) {
+            rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));
+            by_slice(rows);
         }
-        sort(&mut overall);
-        slices.retain(|(_, rows)| !rows.is_empty());
-        slices.iter_mut().for_each(|(_, rows)| by_slice(rows));
-        let published = options.published.iter().find(|(name, _)| *name == benchmark.name);
-        let more = [
-            seeds::table(runs, &answers, convention),
-            published.and_then(|(_, results)| published::table(results, &answers)),
-        ];
-        let settings = settings::lines(runs);
-        Self { benchmark, overall, slices, more: more.into_iter().flatten().collect(), settings }
+        self.here.extend(gathered.published(run));
     }
 
     fn overall_table(&self, convention: &Convention, speed: bool) -> Table {
@@ -207,8 +228,13 @@ impl Board {
                 .collect(),
             rows: rows.iter().map(|row| std::iter::once(slice(row)).chain(row.cells(false, false)).collect()).collect(),
         };
-        self.slices.iter().map(table).collect()
+        self.slices.iter().filter(|(_, rows)| !rows.is_empty()).map(table).collect()
     }
+}
+
+/// What others published for this benchmark.
+fn published_of<'o>(options: &'o Options, benchmark: &BenchmarkEntry) -> &'o [Published] {
+    options.published.iter().find(|(name, _)| *name == benchmark.name).map_or(&[], |(_, results)| results)
 }
 
 /// A slice's value as people see it.

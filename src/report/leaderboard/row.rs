@@ -1,8 +1,8 @@
 //! One adapter's row.
 
 use crate::metric::{Convention, Metric, Summary};
+use crate::report::Totals;
 use crate::report::table::{Cell, Column};
-use crate::report::{Scored, too_few};
 use crate::stats::{Bootstrap, Interval};
 
 /// What a table says of one adapter's answers, or of a part of them.
@@ -28,22 +28,23 @@ pub(super) struct Row {
 impl Row {
     /// `None` without an answer.
     pub(super) fn new(
+        (run, adapter): (&str, &str),
         slice: Option<String>,
-        scored: &Scored<'_>,
+        totals: &Totals,
         partial: bool,
         bootstrap: &Bootstrap,
     ) -> Option<Self> {
-        Some(Self {
-            few: slice.is_some() && too_few(scored),
+        (totals.summary.count > 0).then(|| Self {
+            few: slice.is_some() && totals.too_few(),
             slice,
-            run: scored.run.to_owned(),
-            adapter: scored.adapter.to_owned(),
+            run: run.to_owned(),
+            adapter: adapter.to_owned(),
             partial,
-            failures: scored.failures(),
-            summary: scored.summary()?,
-            intervals: scored.intervals(bootstrap),
-            distinct: scored.distinct_rate(),
-            per_second: scored.per_second(),
+            failures: totals.failures,
+            summary: totals.summary.clone(),
+            intervals: totals.intervals(bootstrap),
+            distinct: totals.distinct_rate(),
+            per_second: totals.per_second(),
         })
     }
 

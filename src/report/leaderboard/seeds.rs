@@ -1,8 +1,8 @@
 //! Adapters that were trained more than once, from different seeds.
 
+use super::row::Row;
 use crate::metric::{Convention, Metric};
-use crate::record::{AdapterEntry, StoredRun};
-use crate::report::Scored;
+use crate::record::{AdapterEntry, Manifest};
 use crate::report::table::{Cell, Column, Table};
 
 /// The setting that seeds are told by.
@@ -12,16 +12,16 @@ const FOLLOWS: [&str; 3] = [SEED, "finetune.step", "weights_sha256"];
 
 /// Mean and standard deviation of each metric over the runs of an adapter whose settings are the same but for the seed of
 /// its training. `None` where no adapter was trained from two seeds.
-pub(super) fn table(runs: &[&StoredRun], answers: &[Scored<'_>], convention: &Convention) -> Option<Table> {
-    let entries = runs.iter().flat_map(|run| run.manifest.adapters.iter().map(|entry| (&run.manifest.name, entry)));
-    let mut groups: Vec<(toml::Table, Vec<(&str, &Scored<'_>)>)> = Vec::new();
+pub(super) fn table(runs: &[Manifest], rows: &[Row], convention: &Convention) -> Option<Table> {
+    let entries = runs.iter().flat_map(|run| run.adapters.iter().map(|entry| (&run.name, entry)));
+    let mut groups: Vec<(toml::Table, Vec<(&str, &Row)>)> = Vec::new();
     for (run, entry) in entries {
         let Some(seed) = entry.settings.get(SEED).and_then(toml::Value::as_str) else { continue };
-        let Some(scored) = answers.iter().find(|one| one.run == run && one.adapter == entry.id) else { continue };
+        let Some(row) = rows.iter().find(|row| row.run == *run && row.adapter == entry.id) else { continue };
         let key = without_seed(entry);
         match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, of_group)) => of_group.push((seed, scored)),
-            None => groups.push((key, vec![(seed, scored)])),
+            Some((_, of_group)) => of_group.push((seed, row)),
+            None => groups.push((key, vec![(seed, row)])),
         }
     }
     groups.retain(|(_, group)| group.iter().any(|(seed, _)| *seed != group[0].0));
@@ -41,15 +41,15 @@ fn without_seed(entry: &AdapterEntry) -> toml::Table {
     settings.map(|(key, value)| (key.clone(), value.clone())).chain([id]).collect()
 }
 
-fn row(group: &[(&str, &Scored<'_>)], convention: &Convention) -> Vec<Cell> {
+fn row(group: &[(&str, &Row)], convention: &Convention) -> Vec<Cell> {
     let seeds: Vec<&str> = group.iter().map(|(seed, _)| *seed).collect();
     let numbers = convention.metrics.iter().flat_map(|&metric| {
-        let means: Vec<f64> = group.iter().filter_map(|(_, scored)| scored.summary()?.mean(metric)).collect();
+        let means: Vec<f64> = group.iter().filter_map(|(_, row)| row.summary.mean(metric)).collect();
         let count = means.len() as f64;
         let mean = means.iter().sum::<f64>() / count;
         let variance = means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
         [Cell::Decimal(mean, 2), Cell::Decimal(variance.sqrt(), 2)]
     });
-    let own = [Cell::text(group[0].1.adapter), Cell::Text(seeds.join(", ")), Cell::count(group.len())];
+    let own = [Cell::text(&group[0].1.adapter), Cell::Text(seeds.join(", ")), Cell::count(group.len())];
     own.into_iter().chain(numbers).collect()
 }

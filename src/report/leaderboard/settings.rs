@@ -1,12 +1,12 @@
 //! What the rows of a board were answered with.
 
-use crate::record::StoredRun;
+use crate::record::Manifest;
 
 /// A line for each different set of settings, as recorded: the adapters, then `key value` after `key value`. Hashes, and
 /// how a model was trained, are left to the manifest.
-pub(super) fn lines(runs: &[&StoredRun]) -> Vec<String> {
+pub(super) fn lines(runs: &[Manifest]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for entry in runs.iter().flat_map(|run| &run.manifest.adapters) {
+    for entry in runs.iter().flat_map(|run| &run.adapters) {
         let told = entry
             .settings
             .iter()

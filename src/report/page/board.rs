@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::rows::{Kind, Row};
-use crate::report::Scored;
+use crate::report::Totals;
 use crate::stats::{Bootstrap, Interval};
 
 /// A model whose answers are this much less varied than the gold ones has collapsed.
@@ -73,10 +73,9 @@ impl Estimate {
     }
 
     /// One for each of the convention's metrics.
-    pub(super) fn all(scored: &Scored<'_>, bootstrap: &Bootstrap) -> Vec<Self> {
-        let Some(summary) = scored.summary() else { return Vec::new() };
-        let intervals = scored.intervals(bootstrap);
-        summary.means().zip(intervals).map(|((_, mean), interval)| Self::new(mean, interval)).collect()
+    pub(super) fn all(totals: &Totals, bootstrap: &Bootstrap) -> Vec<Self> {
+        let intervals = totals.intervals(bootstrap);
+        totals.summary.means().zip(intervals).map(|((_, mean), interval)| Self::new(mean, interval)).collect()
     }
 }
 
@@ -101,7 +100,8 @@ impl Board {
 
 fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardRow {
     let Row { scored, kind, .. } = row;
-    let distinct = scored.distinct_rate();
+    let totals = scored.totals();
+    let distinct = totals.distinct_rate();
     BoardRow {
         label: row.label.clone(),
         run: scored.run.to_owned(),
@@ -110,10 +110,10 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
         unfinished: row.unfinished,
         collapsed: collapsed(*kind, distinct, golds),
         questions: scored.records.len(),
-        failures: scored.failures(),
-        scores: Estimate::all(scored, bootstrap),
+        failures: totals.failures,
+        scores: Estimate::all(&totals, bootstrap),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
-        per_second: Number::new(Some(scored.per_second()), 2),
+        per_second: Number::new(Some(totals.per_second()), 2),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::board::Estimate;
 use super::rows::{Kind, Row};
-use crate::report::{Dimension, Key, Scored, too_few};
+use crate::report::{Dimension, Key, Totals};
 use crate::stats::Bootstrap;
 
 /// One dimension with its values.
@@ -43,7 +43,7 @@ impl Slicing {
             for row in rows {
                 for (key, part) in dimension.parts(&row.scored) {
                     let value = key.as_str().to_owned();
-                    values.entry(key).or_insert_with(|| Slice::empty(value)).add(row, &part, bootstrap);
+                    values.entry(key).or_insert_with(|| Slice::empty(value)).add(row, &part.totals(), bootstrap);
                 }
             }
             Self { name: dimension.to_string(), values: values.into_values().collect() }
@@ -57,12 +57,12 @@ impl Slice {
         Self { value, questions: 0, charts: 0, too_few: true, rows: Vec::new() }
     }
 
-    fn add(&mut self, row: &Row<'_>, part: &Scored<'_>, bootstrap: &Bootstrap) {
+    fn add(&mut self, row: &Row<'_>, part: &Totals, bootstrap: &Bootstrap) {
         let score = Estimate::all(part, bootstrap).into_iter().next();
         self.rows.extend(score.map(|score| SliceRow { label: row.label.clone(), kind: row.kind, score }));
         // Of unfinished rows there are fewer.
-        self.questions = self.questions.max(part.records.len());
+        self.questions = self.questions.max(part.summary.count);
         self.charts = self.charts.max(part.charts());
-        self.too_few &= too_few(part);
+        self.too_few &= part.too_few();
     }
 }

@@ -1,0 +1,118 @@
+//! Reading `predictions.jsonl`, a piece at a time: a log of any length takes the memory of one piece.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+
+use super::PredictionRecord;
+
+/// Bytes read at a time.
+const PIECE: u64 = 8 << 20;
+
+/// The predictions of a finished or running log, in pieces, in the order they were answered. A torn last line is left out; a
+/// log that is not there has none.
+///
+/// Fails on a file that cannot be read, a broken line that is not the last, or an id that stands twice, and ends there.
+pub struct Predictions {
+    path: PathBuf,
+    file: Option<File>,
+    /// What was read of a line whose end was not.
+    rest: Vec<u8>,
+    /// How many lines were read, and their bytes.
+    lines: usize,
+    end: u64,
+    /// Two hashes of each id: the ids would be the most of what is in memory.
+    seen: HashSet<[u64; 2]>,
+    hashers: [RandomState; 2],
+    over: bool,
+}
+
+impl Predictions {
+    /// Nothing is opened before the first piece is asked for.
+    pub fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            file: None,
+            rest: Vec::new(),
+            lines: 0,
+            end: 0,
+            seen: HashSet::new(),
+            hashers: [RandomState::new(), RandomState::new()],
+            over: false,
+        }
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// The first of a piece.
+    pub fn read(self) -> Result<Vec<PredictionRecord>> {
+        Ok(self.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    /// Length in bytes of the whole lines read so far.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The next piece; none at the end.
+    fn piece(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
+        loop {
+            let cannot_read = || format!("cannot read {}", self.path.display());
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => match File::open(&self.path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                    file => self.file.insert(file.with_context(cannot_read)?),
+                },
+            };
+            let read = file.take(PIECE).read_to_end(&mut self.rest).with_context(cannot_read)?;
+            // Only a newline at the end proves that a line was written whole.
+            let whole = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            if whole > 0 {
+                return self.parse(whole).map(Some);
+            }
+            if read == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes the lines out of the first `whole` bytes.
+    fn parse(&mut self, whole: usize) -> Result<Vec<PredictionRecord>> {
+        let lines: Vec<&[u8]> = self.rest[..whole].split_inclusive(|&byte| byte == b'\n').collect();
+        let parsed: Vec<serde_json::Result<PredictionRecord>> =
+            lines.par_iter().map(|line| serde_json::from_slice(line)).collect();
+        let mut records = Vec::with_capacity(parsed.len());
+        for record in parsed {
+            self.lines += 1;
+            let place = || format!("{}, line {}", self.path.display(), self.lines);
+            let record =
+                record.with_context(|| format!("{} is not a prediction: restore or remove the file", place()))?;
+            let new = self.seen.insert(self.hashers.each_ref().map(|hasher| hasher.hash_one(&record.id)));
+            ensure!(new, "{}: question `{}` is answered twice", place(), record.id);
+            records.push(record);
+        }
+        self.rest.drain(..whole);
+        self.end += whole as u64;
+        Ok(records)
+    }
+}
+
+impl Iterator for Predictions {
+    type Item = Result<Vec<PredictionRecord>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let piece = self.piece().transpose();
+        self.over = !matches!(piece, Some(Ok(_)));
+        piece
+    }
+}
