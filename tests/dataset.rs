@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use chartbench::config::Benchmark;
-use chartbench::dataset::{self, Split};
-use chartbench::sample::{AnswerType, Gold, ImageRef, QuestionSet, Taxonomy};
+use chartbench::config::{Ask, Benchmark, Questions};
+use chartbench::dataset::{self, QuestionStream, Split};
+use chartbench::sample::{AnswerType, Gold, ImageRef, QuestionSet, QuestionSource, Taxonomy};
 use tempfile::TempDir;
 
 /// A folder of small files.
@@ -413,6 +413,65 @@ fn limit_takes_the_first_and_the_hash_tells_sets_apart() {
     assert_ne!(whole.hash().unwrap(), first.hash().unwrap());
 }
 
+/// More charts than a piece has, a question each but for the last ones; every seventh has two.
+fn many() -> Tree {
+    let tree = Tree::new(&[]);
+    let names: Vec<String> = (0..150).map(|chart| format!("PMC{chart:03}")).collect();
+    for (place, name) in names.iter().enumerate() {
+        let record = |id: usize| {
+            format!(
+                r#"{{"taxonomy id": "1.1", "QID": "1", "question": "{name} {id}?", "answer": "{place}",
+                "answer_type": "String", "qa_id": "{id}", "PMC_ID": "{name}"}}"#
+            )
+        };
+        let records: Vec<String> = (0..1 + usize::from(place % 7 == 0)).map(record).collect();
+        tree.write(&format!("qa/{name}.json"), format!("[{}]", records.join(",")).as_bytes());
+    }
+    tree.write("images/PMC000.jpg", b"");
+    tree.write("test_filenames.txt", names.join("\n").as_bytes());
+    tree
+}
+
+#[test]
+fn a_stream_gives_what_is_loaded_each_time() {
+    let tree = many();
+    let realcqa = Benchmark::find("realcqa").unwrap();
+    let sampled = Benchmark {
+        questions: Questions::PerChart { count: 1, seed: 3 },
+        ask: Ask::QuestionsAndAnswers,
+        ..realcqa.clone()
+    };
+    let mini = Benchmark::find("mini").unwrap();
+    for (benchmark, data) in [(&realcqa, Some(tree.path())), (&sampled, Some(tree.path())), (&mini, None)] {
+        let open = || QuestionStream::open(benchmark, data, Split::Test).unwrap();
+        let whole = dataset::load(benchmark, data, Split::Test).unwrap();
+        for limit in [1, 64, 65, 100, whole.len(), whole.len() + 1] {
+            let (limited, stream) = (whole.clone().limit(limit), open().limit(limit));
+            for _ in 0..2 {
+                let charts: Vec<_> = stream.pieces().flat_map(Result::unwrap).collect();
+                assert!(charts.iter().all(|entry| !entry.questions.is_empty()));
+                let streamed = QuestionSet { benchmark: whole.benchmark.clone(), charts };
+                assert_eq!(streamed.hash().unwrap(), limited.hash().unwrap(), "{limit} of {}", benchmark.name);
+            }
+            let survey = stream.survey().unwrap();
+            let told = (limited.charts.len(), limited.len(), limited.hash().unwrap());
+            assert_eq!((survey.charts, survey.questions, survey.hash), told);
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_names_the_file_where_it_does() {
+    let tree = many();
+    let stream = QuestionStream::open(&Benchmark::find("realcqa").unwrap(), Some(tree.path()), Split::Test).unwrap();
+    tree.write("qa/PMC100.json", b"[{}]");
+    let pieces: Vec<_> = stream.pieces().collect();
+    assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    let error = format!("{:#}", pieces[1].as_ref().unwrap_err());
+    assert!(error.contains("PMC100.json"), "{error}");
+    assert!(stream.survey().is_err());
+}
+
 #[test]
 fn a_pinned_set_is_checked() {
     let tree = realcqa();
@@ -426,4 +485,7 @@ fn a_pinned_set_is_checked() {
     tree.write("qa/PMC1-a.json", QA_A.replace("A?", "B?").as_bytes());
     let error = dataset::load(&pinned, Some(tree.path()), Split::Test).unwrap_err().to_string();
     assert!(error.contains(&hash) && error.contains("2 questions"), "{error}");
+    // Though only the first question is asked, which is the same.
+    let stream = QuestionStream::open(&pinned, Some(tree.path()), Split::Test).unwrap().limit(1);
+    assert_eq!(stream.survey().unwrap_err().to_string(), error);
 }

@@ -10,7 +10,7 @@ use image::{Rgb, RgbImage};
 use super::{Adapter, Answer, Failure, Identity};
 use crate::nn::Footprint;
 use crate::preprocess;
-use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet};
+use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionHash, QuestionSource};
 
 /// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
 ///
@@ -27,35 +27,40 @@ impl Prior {
     /// `majority`: the most frequent answer of the whole train split.
     ///
     /// # Errors
-    /// An empty train split.
-    pub fn majority(id: &str, train: &QuestionSet) -> Result<Self> {
+    /// An empty train split, or one that cannot be read.
+    pub fn majority(id: &str, train: &dyn QuestionSource) -> Result<Self> {
         Self::learn(id, train, |_| Vec::new())
     }
 
     /// `question-prior`: the most frequent answer to the same question template.
     ///
     /// # Errors
-    /// An empty train split.
-    pub fn by_template(id: &str, train: &QuestionSet) -> Result<Self> {
+    /// An empty train split, or one that cannot be read.
+    pub fn by_template(id: &str, train: &dyn QuestionSource) -> Result<Self> {
         Self::learn(id, train, kinds)
     }
 
-    fn learn(id: &str, train: &QuestionSet, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
-        ensure!(!train.is_empty(), "{}: the train split is empty, nothing to learn a prior from", train.benchmark);
-        let mut overall: HashMap<String, usize> = HashMap::new();
+    fn learn(id: &str, train: &dyn QuestionSource, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
+        let (mut overall, mut hash) = (HashMap::<String, usize>::new(), QuestionHash::default());
         let mut counts: HashMap<String, HashMap<String, usize>> = HashMap::new();
-        for (_, question) in train.iter() {
-            let answer = question.gold.text().into_owned();
-            for kind in kinds(question) {
-                *counts.entry(kind).or_default().entry(answer.clone()).or_default() += 1;
+        for piece in train.pieces() {
+            for entry in piece? {
+                hash.add(&entry)?;
+                for question in &entry.questions {
+                    let answer = question.gold.text().into_owned();
+                    for kind in kinds(question) {
+                        *counts.entry(kind).or_default().entry(answer.clone()).or_default() += 1;
+                    }
+                    *overall.entry(answer).or_default() += 1;
+                }
             }
-            *overall.entry(answer).or_default() += 1;
         }
+        ensure!(!overall.is_empty(), "the train split is empty, nothing to learn a prior from");
         Ok(Self {
             identity: Identity {
                 id: id.to_owned(),
                 settings: vec![
-                    ("train_hash".to_owned(), train.hash()?),
+                    ("train_hash".to_owned(), hash.hex()),
                     ("question_kinds".to_owned(), counts.len().to_string()),
                 ],
             },
@@ -188,6 +193,7 @@ impl Draw for White {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::QuestionSet;
 
     fn set(rows: &[(&str, Option<&str>, &str)]) -> QuestionSet {
         let questions = rows.iter().enumerate().map(|(index, (text, template, gold))| Question {

@@ -20,7 +20,6 @@ mod unichart;
 pub mod weights;
 
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
@@ -35,7 +34,7 @@ use weights::HubOptions;
 use crate::config::{AdapterSpec, Family, ReaderSpec};
 use crate::nn::{Footprint, Reduced};
 use crate::preprocess::decode;
-use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSet};
+use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSource};
 
 /// What an adapter is: everything that can change its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +167,8 @@ pub struct Overrides {
     pub onnxruntime: Option<PathBuf>,
 }
 
-/// Loads the train split when it is first needed.
-pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Rc<QuestionSet>>;
+/// Opens the train split where it is needed.
+pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Box<dyn QuestionSource>>;
 
 /// All that is needed to make an adapter.
 pub struct Setup<'a> {
@@ -183,7 +182,7 @@ pub struct Setup<'a> {
     pub overrides: &'a Overrides,
     pub hub: &'a HubOptions,
     pub device: &'a Device,
-    /// Loads the train split, for what learns from it; absent where there is no benchmark.
+    /// Opens the train split, for what learns from it; absent where there is no benchmark.
     pub train: Option<TrainSplit<'a>>,
 }
 
@@ -207,8 +206,8 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
         }
         Family::Onnx(onnx) => onnx::build(model, onnx)?,
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
-        Family::Majority => Box::new(blind::Prior::majority(&spec.id, &*train(setup)?)?),
-        Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, &*train(setup)?)?),
+        Family::Majority => Box::new(blind::Prior::majority(&spec.id, train(setup)?.as_ref())?),
+        Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, train(setup)?.as_ref())?),
     };
     let adapter = match (setup.blank, &spec.family) {
         (false, _) => adapter,
@@ -238,9 +237,9 @@ fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Re
     Ok(Box::new(TableQa::new(setup.name, tables, cache, model, &spec)))
 }
 
-fn train(setup: &Setup<'_>) -> Result<Rc<QuestionSet>> {
-    let load = setup.train.context("needs a benchmark's train split to learn from")?;
-    load().context("cannot learn from the train split")
+fn train(setup: &Setup<'_>) -> Result<Box<dyn QuestionSource>> {
+    let open = setup.train.context("needs a benchmark's train split to learn from")?;
+    open().context("cannot learn from the train split")
 }
 
 /// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the

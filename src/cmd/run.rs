@@ -1,8 +1,6 @@
 //! `chartbench run`: answers a benchmark with each adapter, into `results/<name>/`.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::{Result, bail, ensure};
 use bytesize::ByteSize;
@@ -12,14 +10,14 @@ use super::progress::Progress;
 use super::{Status, convention, one_line, print};
 use crate::adapter::Adapter;
 use crate::config::{Benchmark, Questions};
-use crate::dataset::{self, Split};
+use crate::dataset::{QuestionStream, Split};
 use crate::metric::Convention;
 use crate::nn::Footprint;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader, write_atomically};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
 use crate::runner::{self, Outcome};
-use crate::sample::QuestionSet;
+use crate::sample::{QuestionSource, Survey};
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
 const DEFAULT_ADAPTERS: &[&str] = &[
@@ -114,7 +112,8 @@ pub fn run(args: &Args) -> Result<Status> {
 /// A run whose folder is there, with nothing asked yet.
 struct Begun {
     benchmark: Benchmark,
-    set: QuestionSet,
+    asked: QuestionStream,
+    questions: usize,
     convention: &'static Convention,
     dir: RunDir,
 }
@@ -129,8 +128,11 @@ fn begin(args: &Args) -> Result<Begun> {
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
     check_name(&name)?;
     choose_questions(args, &mut benchmark);
-    let (set, entry) = questions(args, &benchmark)?;
-    let convention = convention(args.convention.as_deref(), set.iter().map(|(_, question)| question.answer_type))?;
+    let (asked, entry) = questions(args, &benchmark)?;
+    let questions = entry.questions;
+    // The first that is no table decides: of most sets the first.
+    let read = asked.pieces().map_while(Result::ok).flatten().flat_map(|entry| entry.questions);
+    let convention = convention(args.convention.as_deref(), read.map(|question| question.answer_type))?;
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: name.clone(),
@@ -139,7 +141,7 @@ fn begin(args: &Args) -> Result<Begun> {
         adapters: Vec::new(),
     };
     let dir = RunDir::open(&args.results.join(&name), manifest)?;
-    Ok(Begun { benchmark, set, convention, dir })
+    Ok(Begun { benchmark, asked, questions, convention, dir })
 }
 
 /// Makes the run's folder, for what comes before the first answer.
@@ -156,13 +158,12 @@ pub(super) fn create(args: &Args) -> Result<()> {
 /// As of a run.
 pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
-    let Begun { benchmark, set, convention, mut dir } = begin(args)?;
-    let train = OnceCell::new();
+    let mut begun = begin(args)?;
     let mut failures = Vec::new();
     let mut failed_questions = 0;
     let mut began = false;
     for adapter in &requested {
-        match ask(args, adapter, threads, &benchmark, &train, &set, &mut dir) {
+        match ask(args, adapter, threads, &mut begun) {
             Ok(failed) => (began, failed_questions) = (true, failed_questions + failed),
             Err(Stop::Loading(error)) => failures.push((adapter.name.as_str(), error)),
             Err(Stop::Answering(error)) => {
@@ -172,9 +173,7 @@ pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
             Err(Stop::Record(error)) => return Err(error),
         }
     }
-    // The leaderboard is made of what is stored: nothing is held twice.
-    drop((set, train));
-    conclude(convention, dir.path(), began, failures, failed_questions)
+    conclude(begun.convention, begun.dir.path(), began, failures, failed_questions)
 }
 
 /// Why an adapter's part of a run stopped.
@@ -183,28 +182,17 @@ enum Stop {
     Loading(anyhow::Error),
     /// The adapter could not go on: what it answered stands, and the others still answer.
     Answering(anyhow::Error),
-    /// The answers cannot be stored: nothing further can be.
+    /// The questions cannot be read, or the answers not be stored: nothing further can be.
     Record(anyhow::Error),
 }
 
 /// Loads one adapter and asks it what it has not answered; returns how many questions failed.
-fn ask(
-    args: &Args,
-    requested: &Requested,
-    threads: usize,
-    benchmark: &Benchmark,
-    train: &OnceCell<Rc<QuestionSet>>,
-    set: &QuestionSet,
-    dir: &mut RunDir,
-) -> Result<usize, Stop> {
-    let load_train = || -> Result<Rc<QuestionSet>> {
-        if let Some(train) = train.get() {
-            return Ok(Rc::clone(train));
-        }
-        let loaded = Rc::new(dataset::load(benchmark, args.data.as_deref(), Split::Train)?);
-        Ok(Rc::clone(train.get_or_init(|| loaded)))
+fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) -> Result<usize, Stop> {
+    let Begun { benchmark, asked, questions, dir, .. } = begun;
+    let train = || -> Result<Box<dyn QuestionSource>> {
+        Ok(Box::new(QuestionStream::open(benchmark, args.data.as_deref(), Split::Train)?))
     };
-    let mut adapter = requested.build(&args.adapter, Some(&load_train)).map_err(Stop::Loading)?;
+    let mut adapter = requested.build(&args.adapter, Some(&train)).map_err(Stop::Loading)?;
     let batch = match args.memory {
         Some(memory) => batch_within(memory, &requested.name, adapter.as_ref()).map_err(Stop::Loading)?,
         None => args.batch.unwrap_or_else(|| adapter.batch()),
@@ -219,7 +207,7 @@ fn ask(
         let mut log = dir.add_adapter(entry, args.retry_failed)?;
         let mut progress = Progress::new();
         let mut observe = |event: runner::Event<'_>| progress.observe(event);
-        runner::answer_all(adapter.as_mut(), set, &mut log, batch, &mut observe)
+        runner::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe)
     };
     let outcome = record().map_err(Stop::Record)?;
     match outcome.stopped {
@@ -289,11 +277,12 @@ fn choose_questions(args: &Args, benchmark: &mut Benchmark) {
 }
 
 /// The fixed question set of this run, with what the manifest says of it.
-fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, BenchmarkEntry)> {
-    let mut set = dataset::load(benchmark, args.data.as_deref(), Split::Test)?;
+fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, BenchmarkEntry)> {
+    let mut asked = QuestionStream::open(benchmark, args.data.as_deref(), Split::Test)?;
     if let Some(limit) = args.limit {
-        set = set.limit(limit);
+        asked = asked.limit(limit);
     }
+    let Survey { charts, questions, hash } = asked.survey()?;
     let (questions_per_chart, seed) = match benchmark.questions {
         Questions::All => ("all".to_owned(), 0),
         Questions::PerChart { count, seed } => (count.to_string(), seed),
@@ -302,14 +291,14 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionSet, Benchma
         name: benchmark.name.clone(),
         title: benchmark.title.clone(),
         split: Split::Test.to_string(),
-        charts: set.charts.len(),
-        questions: set.len(),
+        charts,
+        questions,
         questions_per_chart,
         seed,
         limit: args.limit.unwrap_or(0),
-        hash: set.hash()?,
+        hash,
     };
-    Ok((set, entry))
+    Ok((asked, entry))
 }
 
 /// A run's name becomes a folder.

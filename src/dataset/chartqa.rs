@@ -57,7 +57,7 @@ pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
         }
     }
     let charts = groups.into_charts();
-    images::require_any(&charts, &listings.iter().collect::<Vec<_>>())?;
+    images::require_any(images::of(&charts), &listings.iter().collect::<Vec<_>>())?;
     Ok(charts)
 }
 

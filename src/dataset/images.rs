@@ -1,5 +1,6 @@
 //! Finding a chart's image by one listing of its folder: the extension may differ from the expected one.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -53,17 +54,25 @@ impl Images {
     }
 }
 
-/// Refuses charts of which not one has its image in `folders`: the data folder is then a wrong one. A single missing
-/// image is left to fail when its questions are asked.
-pub(super) fn require_any(charts: &[ChartQuestions], folders: &[&Images]) -> Result<()> {
-    let found = |entry: &ChartQuestions| match &entry.chart.image {
-        ImageRef::File(path) => folders.iter().any(|images| images.has(path)),
-        ImageRef::Drawn(_) => true,
-    };
-    if let Some(ImageRef::File(first)) = charts.first().map(|entry| &entry.chart.image)
-        && !charts.iter().any(found)
-    {
-        bail!("none of the {} chart images is there; the first should be {}", charts.len(), first.display());
+/// Refuses a data set of which not one image is in `folders`: the data folder is then a wrong one. A single missing image is
+/// left to fail when its questions are asked.
+pub(super) fn require_any<I: Borrow<ImageRef>>(images: impl Iterator<Item = I>, folders: &[&Images]) -> Result<()> {
+    let (mut count, mut first) = (0, None);
+    for image in images {
+        let ImageRef::File(path) = image.borrow() else { return Ok(()) };
+        if folders.iter().any(|images| images.has(path)) {
+            return Ok(());
+        }
+        count += 1;
+        first.get_or_insert_with(|| path.clone());
+    }
+    if let Some(first) = first {
+        bail!("none of the {count} chart images is there; the first should be {}", first.display());
     }
     Ok(())
+}
+
+/// The images of `charts`.
+pub(super) fn of(charts: &[ChartQuestions]) -> impl Iterator<Item = &ImageRef> {
+    charts.iter().map(|entry| &entry.chart.image)
 }

@@ -60,7 +60,6 @@ pub struct PredictionLog {
     file: File,
     /// Length in bytes up to which every line is whole.
     end: u64,
-    found: Vec<PredictionRecord>,
 }
 
 impl PredictionLog {
@@ -85,22 +84,23 @@ impl PredictionLog {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        let mut stored = Predictions::of(path);
-        let mut records: Vec<_> = stored.by_ref().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-        let mut log = Self { path: path.to_owned(), file, end: stored.end(), found: Vec::new() };
+        let (mut stored, mut failures) = (Predictions::of(path), false);
+        for piece in stored.by_ref() {
+            failures |= piece?.iter().any(|record| record.error.is_some());
+        }
+        let mut log = Self { path: path.to_owned(), file, end: stored.end() };
         log.cut()?;
-        if drop_failed && records.iter().any(|record| record.error.is_some()) {
+        if drop_failed && failures {
+            let mut records = log.stored().read()?;
             records.retain(|record| record.error.is_none());
             log.rewrite(&records)?;
         }
-        log.found = records;
         Ok(log)
     }
 
-    /// What the log held when it was opened, in the order it was answered: handed over once. What is appended goes to the
-    /// file alone.
-    pub fn take_found(&mut self) -> Vec<PredictionRecord> {
-        std::mem::take(&mut self.found)
+    /// What the log holds, in the order it was answered.
+    pub fn stored(&self) -> Predictions {
+        Predictions::of(&self.path)
     }
 
     /// Appends answers in one write, so that they survive a kill right after.
@@ -202,7 +202,7 @@ mod tests {
             for length in 0..whole.len() {
                 std::fs::write(path, &whole[..length]).unwrap();
                 let mut log = PredictionLog::open(path, false).unwrap();
-                let found = log.take_found().len();
+                let found = log.stored().read().unwrap().len();
                 let missing: Vec<_> = ["a", "b"].into_iter().skip(found).map(|id| record(id, None)).collect();
                 log.append(&missing).unwrap();
                 assert_eq!(std::fs::read(path).unwrap(), whole, "cut at {length}");
@@ -241,8 +241,8 @@ mod tests {
     fn failed_rows_are_dropped_on_request() {
         with_log(|path| {
             PredictionLog::open(path, false).unwrap().append(&[record("a", Some("x")), record("b", None)]).unwrap();
-            assert_eq!(PredictionLog::open(path, false).unwrap().take_found().len(), 2);
-            assert_eq!(PredictionLog::open(path, true).unwrap().take_found(), [record("b", None)]);
+            assert_eq!(PredictionLog::open(path, false).unwrap().stored().read().unwrap().len(), 2);
+            assert_eq!(PredictionLog::open(path, true).unwrap().stored().read().unwrap(), [record("b", None)]);
             assert_eq!(Predictions::of(path).read().unwrap(), [record("b", None)]);
         });
     }

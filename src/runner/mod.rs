@@ -11,11 +11,11 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
 pub use events::Event;
-pub use plan::batches;
+pub use plan::{Answered, batches};
 
 use crate::adapter::{Adapter, Answer, Failure, Usage};
 use crate::record::{PredictionLog, PredictionRecord};
-use crate::sample::{Chart, ChartQuestions, Question, QuestionSet};
+use crate::sample::{Chart, ChartQuestions, Question, QuestionSource};
 
 /// How an adapter's part of a run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,27 +41,32 @@ impl Outcome {
     }
 }
 
-/// Asks `adapter` every question of `set` that `log` does not hold yet, at most `batch` at a time, and appends each
-/// batch of answers to the log as soon as it is there. A question that fails is a row with its error.
+/// Asks `adapter` every one of the `questions` of `source` that `log` does not hold yet, at most `batch` at a time, and
+/// appends each batch of answers to the log as soon as it is there. A question that fails is a row with its error.
 ///
 /// # Errors
-/// A log that holds other questions, or cannot be appended to.
+/// Questions that cannot be read; a log that holds others, or cannot be appended to.
 pub fn answer_all(
     adapter: &mut dyn Adapter,
-    set: &QuestionSet,
+    source: &dyn QuestionSource,
+    questions: usize,
     log: &mut PredictionLog,
     batch: usize,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let id = adapter.identity().id.clone();
-    let answered = log.take_found();
-    let work = batches(set, &answered, batch)?;
-    observe(Event::AdapterStarted { id: &id, questions: set.len(), already_answered: answered.len() });
-    let mut outcome = Outcome::default();
-    answered.iter().for_each(|record| outcome.count(record));
-    drop(answered);
+    let (mut answered, mut outcome) = (Answered::default(), Outcome::default());
+    for piece in log.stored() {
+        for record in piece? {
+            outcome.count(&record);
+            answered.add(record);
+        }
+    }
+    observe(Event::AdapterStarted { id: &id, questions, already_answered: outcome.questions });
+    let work = batches(source, answered, batch)?;
     let (mut known, mut stopped) = (Known::default(), None);
     for charts in work {
+        let charts = charts?;
         let started = Instant::now();
         let answers = adapter.answer(&charts);
         let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();

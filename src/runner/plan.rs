@@ -1,53 +1,98 @@
 //! Which questions go into which call.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::rc::Rc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
 use crate::record::PredictionRecord;
-use crate::sample::{ChartQuestions, QuestionSet};
+use crate::sample::{Chart, ChartQuestions, Gold, Question, QuestionSource};
 
-/// Cuts the question set into calls of at most `batch` questions, in order and grouped by chart, and leaves out what
-/// is answered. The cuts come from the whole set, so a resumed run groups its questions as an unbroken one.
+/// The questions that are answered: by id a hash of text and gold.
+#[derive(Default)]
+pub struct Answered(HashMap<String, u64>);
+
+impl Answered {
+    pub(super) fn add(&mut self, record: PredictionRecord) {
+        self.0.insert(record.id, hash(&record.question, &record.gold));
+    }
+
+    /// Refuses answers to questions that `source` does not have, or has with another text or gold.
+    fn check(&self, source: &dyn QuestionSource) -> Result<()> {
+        let mut unasked: HashSet<&str> = self.0.keys().map(String::as_str).collect();
+        let mut asked = questions(source);
+        // Nothing is read where nothing is to be checked.
+        while !unasked.is_empty()
+            && let Some(question) = asked.next()
+        {
+            let (_, Question { id, text, gold, .. }) = question?;
+            if self.0.get(&id) == Some(&hash(&text, &gold)) {
+                unasked.remove(id.as_str());
+            }
+        }
+        if let Some(id) = unasked.into_iter().min() {
+            bail!("the stored answer to `{id}` is not to a question of this set: choose another --name");
+        }
+        Ok(())
+    }
+}
+
+/// Of fixed keys, and compared within one process only.
+fn hash(text: &str, gold: &Gold) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one((text, gold))
+}
+
+/// Cuts all questions into calls of at most `batch`, in order and grouped by chart, and leaves out what is answered. The cuts
+/// come from the whole source, so a resumed run groups its questions as an unbroken one.
 ///
 /// # Errors
-/// An answered question that is not in the set or has another gold or text.
-pub fn batches<'a>(
-    set: &'a QuestionSet,
-    answered: &[PredictionRecord],
+/// An answered question that is not in the source or has another gold or text. Each call fails where the source does.
+pub fn batches(
+    source: &dyn QuestionSource,
+    answered: Answered,
     batch: usize,
-) -> Result<impl Iterator<Item = Vec<ChartQuestions>> + 'a> {
-    let asked: HashMap<&str, &crate::sample::Question> =
-        set.iter().map(|(_, question)| (question.id.as_str(), question)).collect();
-    for record in answered {
-        let same = asked
-            .get(record.id.as_str())
-            .is_some_and(|question| question.text == record.question && question.gold == record.gold);
-        ensure!(same, "the stored answer to `{}` is not to a question of this set: choose another --name", record.id);
-    }
-    let done: HashSet<String> = answered.iter().map(|record| record.id.clone()).collect();
+) -> Result<impl Iterator<Item = Result<Vec<ChartQuestions>>>> {
+    answered.check(source)?;
     let batch = batch.max(1);
-    let mut cursor =
-        set.charts.iter().flat_map(|entry| entry.questions.iter().map(move |question| (&entry.chart, question)));
+    let mut cursor = questions(source);
     Ok(std::iter::from_fn(move || {
         loop {
-            let cut: Vec<_> = cursor.by_ref().take(batch).collect();
+            let cut: Vec<_> = match cursor.by_ref().take(batch).collect::<Result<_>>() {
+                Ok(cut) => cut,
+                Err(error) => return Some(Err(error)),
+            };
             if cut.is_empty() {
                 return None;
             }
             let mut charts: Vec<ChartQuestions> = Vec::new();
             for (chart, question) in cut {
-                if done.contains(&question.id) {
+                if answered.0.contains_key(&question.id) {
                     continue;
                 }
                 match charts.last_mut().filter(|last| last.chart.id == chart.id) {
-                    Some(last) => last.questions.push(question.clone()),
-                    None => charts.push(ChartQuestions { chart: chart.clone(), questions: vec![question.clone()] }),
+                    Some(last) => last.questions.push(question),
+                    None => charts.push(ChartQuestions { chart: (*chart).clone(), questions: vec![question] }),
                 }
             }
             if !charts.is_empty() {
-                return Some(charts);
+                return Some(Ok(charts));
             }
         }
     }))
+}
+
+/// Every question with its chart, in order.
+fn questions(source: &dyn QuestionSource) -> impl Iterator<Item = Result<(Rc<Chart>, Question)>> {
+    source.pieces().flat_map(|piece| {
+        let (charts, error) = match piece {
+            Ok(charts) => (charts, None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let with_chart = |ChartQuestions { chart, questions }: ChartQuestions| {
+            let chart = Rc::new(chart);
+            questions.into_iter().map(move |question| Ok((Rc::clone(&chart), question)))
+        };
+        charts.into_iter().flat_map(with_chart).chain(error)
+    })
 }

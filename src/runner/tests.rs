@@ -1,6 +1,6 @@
 use super::*;
 use crate::adapter::{Failure, Identity};
-use crate::sample::{ImageRef, Prediction};
+use crate::sample::{ImageRef, Prediction, QuestionSet};
 
 /// An adapter behind the real trait that answers with the question's text and notes how it was called.
 struct Echo {
@@ -61,7 +61,7 @@ fn set(charts: &[&[&str]]) -> QuestionSet {
 fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Vec<Vec<String>>) {
     let mut adapter = Echo::new();
     let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
-    let outcome = answer_all(&mut adapter, set, &mut log, batch, &mut |_| {}).unwrap();
+    let outcome = answer_all(&mut adapter, set, set.len(), &mut log, batch, &mut |_| {}).unwrap();
     (outcome, adapter.calls)
 }
 
@@ -104,6 +104,27 @@ fn stored_answers_to_other_questions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     run(&set(&[&["a"]]), &dir, 1);
     let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
-    let error = answer_all(&mut Echo::new(), &set(&[&["other"]]), &mut log, 1, &mut |_| {}).unwrap_err();
+    let error = answer_all(&mut Echo::new(), &set(&[&["other"]]), 1, &mut log, 1, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("the stored answer to `q1`"), "{error:#}");
+}
+
+/// Charts of which the second cannot be read.
+struct Torn(QuestionSet);
+
+impl QuestionSource for Torn {
+    fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
+        Box::new(self.0.pieces().chain(std::iter::once_with(|| Err(anyhow::anyhow!("qa/c1.json is gone")))))
+    }
+}
+
+#[test]
+fn questions_that_cannot_be_read_end_it_and_what_was_answered_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.jsonl");
+    let mut log = PredictionLog::open(&path, false).unwrap();
+    let torn = Torn(set(&[&["a", "b"]]));
+    let error = answer_all(&mut Echo::new(), &torn, 3, &mut log, 1, &mut |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "qa/c1.json is gone");
+    drop(log);
+    assert_eq!(crate::record::Predictions::of(&path).read().unwrap().len(), 2);
 }

@@ -72,9 +72,9 @@ mod tests {
     }
     #[test]
     fn charts_that_come_one_by_one_are_as_those_that_were_counted_first() {
-        let (mut counted, mut pushed) = (Charts::new(3, 2), Charts::new(0, 2));
+        let (mut counted, mut pushed) = (Charts::new(3, 3), Charts::new(0, 3));
         assert_eq!([pushed.push(), pushed.push(), pushed.push()], [0, 1, 2]);
-        for (chart, statistic, value) in [(0, 0, 1.0), (2, 1, 5.0), (2, 1, 7.0)] {
+        for (chart, statistic, value) in [(0, 0, 1.0), (2, 1, 5.0), (2, 2, 7.0)] {
             counted.add(chart, statistic, value);
             pushed.add(2 - chart, statistic, value);
         }

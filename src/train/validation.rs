@@ -13,7 +13,7 @@ use crate::config::{Preset, Protocol};
 use crate::metric::{Convention, Metric, Pair, Summary};
 use crate::nn::Source;
 use crate::nn::training::Pass;
-use crate::runner::batches;
+use crate::runner::{Answered, batches};
 use crate::sample::{Prediction, QuestionSet};
 
 /// Metrics by the names of [`ValidationEntry`].
@@ -63,9 +63,12 @@ fn collapsed(set: &QuestionSet, distinct: usize) -> bool {
 /// # Errors
 /// A call that cannot be made.
 pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Option<Prediction>>> {
-    let calls = batches(set, &[], adapter.batch())?;
-    let answered = calls.flat_map(|call| adapter.answer(&call)).flatten();
-    Ok(answered.map(|answer| answer.ok().map(|answer| answer.prediction)).collect())
+    let mut predictions = Vec::new();
+    for call in batches(set, Answered::default(), adapter.batch())? {
+        let answers = adapter.answer(&call?).into_iter().flatten();
+        predictions.extend(answers.map(|answer| answer.ok().map(|answer| answer.prediction)));
+    }
+    Ok(predictions)
 }
 
 /// The scores of the set's answers under a convention.

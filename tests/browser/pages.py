@@ -1,6 +1,7 @@
 """Pages to look at: runs of the mini benchmark, a hostile run, and a run of 10,000 questions."""
 
 import json
+import os
 import random
 import struct
 import subprocess
@@ -8,7 +9,7 @@ import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/release/chartbench"
+PROGRAM = os.environ.get("CHARTBENCH", ROOT / "target/release/chartbench")
 
 MANIFEST = """\
 format = 1

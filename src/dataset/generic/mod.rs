@@ -44,7 +44,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
         gathered.add(row, index + 1, split).with_context(|| format!("line {line}")).with_context(named)?;
     }
     let charts = gathered.groups.into_charts();
-    images::require_any(&charts, &gathered.listings.values().collect::<Vec<_>>())?;
+    images::require_any(images::of(&charts), &gathered.listings.values().collect::<Vec<_>>())?;
     Ok(charts)
 }
 

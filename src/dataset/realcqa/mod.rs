@@ -14,6 +14,7 @@ mod record;
 mod table;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use serde_json::value::RawValue;
 
 use super::images::{self, Images, stem};
 use super::{Split, text};
-use crate::sample::{Chart, ChartQuestions, Question, TableRef};
+use crate::sample::{Chart, ChartQuestions, ImageRef, Question, TableRef};
 
 const TEST_NAMES: &str = "test_filenames.txt";
 const MERGED: &str = "merged_qa.json";
@@ -33,33 +34,80 @@ const MERGED: &str = "merged_qa.json";
 pub(super) const LAYOUT: &str =
     "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
 
-/// Loads one split of the data set in `folder`.
-///
-/// # Errors
-/// Anything missing, malformed or ambiguous, by file and place. A single missing image is no error here.
-pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
-    text::require_folder(folder)?;
-    let tests = TestNames::read(folder.join(TEST_NAMES))?;
-    let qa = folder.join("qa");
-    let merged = folder.join(MERGED);
-    let asked = if qa.is_dir() {
-        from_folder(&qa, &tests, split)?
-    } else if merged.exists() {
-        from_merged(&merged, &tests, split)?
-    } else {
-        bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
-    };
-    let images = Images::list(folder.join("images"))?;
-    let annotations = folder.join("json");
-    let charts = in_order(asked.into_par_iter().map(|(id, questions)| {
-        let annotation = annotations.join(format!("{id}.json"));
-        let chart_type = annotation::chart_type(&annotation)?;
-        let image = images.find(&format!("{id}.jpg"));
-        let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
-        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
-    }))?;
-    images::require_any(&charts, &[&images])?;
-    Ok(charts)
+/// One split, of which no question has been read: or, where they all are in one file, all have.
+pub(super) struct RealCqa {
+    ids: Vec<String>,
+    questions: Asked,
+    images: Images,
+    annotations: PathBuf,
+}
+
+/// The questions of a split's charts.
+enum Asked {
+    /// A file a chart, in this folder.
+    Folder(PathBuf),
+    /// Of each chart, in order.
+    Held(Vec<Vec<Question>>),
+}
+
+impl RealCqa {
+    /// Opens one split of the data set in `folder`.
+    ///
+    /// # Errors
+    /// Anything missing or ambiguous, by file and place. A single missing image is no error here.
+    pub(super) fn open(folder: &Path, split: Split) -> Result<Self> {
+        text::require_folder(folder)?;
+        let tests = TestNames::read(folder.join(TEST_NAMES))?;
+        let qa = folder.join("qa");
+        let merged = folder.join(MERGED);
+        let (ids, questions) = if qa.is_dir() {
+            let files = text::names(&qa)?;
+            let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
+            let chosen = tests.choose(ids.collect(), split, &qa)?;
+            (chosen.into_iter().map(|(id, ())| id).collect(), Asked::Folder(qa))
+        } else if merged.exists() {
+            let (ids, questions) = from_merged(&merged, &tests, split)?.into_iter().unzip();
+            (ids, Asked::Held(questions))
+        } else {
+            bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
+        };
+        let images = Images::list(folder.join("images"))?;
+        let opened = Self { ids, questions, images, annotations: folder.join("json") };
+        images::require_any(opened.ids.iter().map(|id| opened.image(id)), &[&opened.images])?;
+        Ok(opened)
+    }
+
+    /// The charts at some places of the split's order, with their questions.
+    ///
+    /// # Errors
+    /// Anything malformed, by file and place: the first, in that order.
+    pub(super) fn charts(&self, places: Range<usize>) -> Result<Vec<ChartQuestions>> {
+        in_order(places.into_par_iter().map(|place| {
+            let id = self.ids[place].clone();
+            let questions = match &self.questions {
+                Asked::Held(questions) => questions[place].clone(),
+                Asked::Folder(qa) => {
+                    let path = qa.join(format!("{id}.json"));
+                    let json = text::read(&path)?;
+                    record::questions(&id, &json, || 1).with_context(|| path.display().to_string())?
+                }
+            };
+            let annotation = self.annotations.join(format!("{id}.json"));
+            let chart_type = annotation::chart_type(&annotation)?;
+            let image = self.image(&id);
+            let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
+            Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
+        }))
+    }
+
+    /// How many charts the split has.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn image(&self, id: &str) -> ImageRef {
+        self.images.find(&format!("{id}.jpg"))
+    }
 }
 
 /// Whether `folder` has the names of this layout.
@@ -67,26 +115,12 @@ pub(super) fn is_at(folder: &Path) -> bool {
     folder.join("qa").is_dir() || [MERGED, TEST_NAMES].iter().any(|name| folder.join(name).exists())
 }
 
-type Asked = Vec<(String, Vec<Question>)>;
-
 /// Collects in order and, unlike rayon's own way, always fails with the first error in that order.
 fn in_order<T: Send>(results: impl IndexedParallelIterator<Item = Result<T>>) -> Result<Vec<T>> {
     results.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn from_folder(qa: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
-    let files = text::names(qa)?;
-    let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
-    let chosen = tests.choose(ids.collect(), split, qa)?;
-    in_order(chosen.into_par_iter().map(|(id, ())| {
-        let path = qa.join(format!("{id}.json"));
-        let json = text::read(&path)?;
-        let questions = record::questions(&id, &json, || 1).with_context(|| path.display().to_string())?;
-        Ok((id, questions))
-    }))
-}
-
-fn from_merged(path: &Path, tests: &TestNames, split: Split) -> Result<Asked> {
+fn from_merged(path: &Path, tests: &TestNames, split: Split) -> Result<Vec<(String, Vec<Question>)>> {
     let json = text::read(path)?;
     let named = || path.display().to_string();
     let mut parser = serde_json::Deserializer::from_str(&json);

@@ -44,7 +44,11 @@ pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> us
             bail!("[{index}].qa_id: `{}` is already the id of [{first}]", record.qa_id.0);
         }
     }
-    records.into_iter().enumerate().map(|(index, record)| question(chart, index, record)).collect()
+    let mut questions = Vec::with_capacity(records.len());
+    for (index, record) in records.into_iter().enumerate() {
+        questions.push(question(chart, index, record)?);
+    }
+    Ok(questions)
 }
 
 fn question(chart: &str, index: usize, record: Record<'_>) -> Result<Question> {

@@ -1,5 +1,8 @@
 //! The plain data every other module shares: charts, questions, gold answers and predictions.
 
+mod hash;
+mod source;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +11,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+pub use hash::QuestionHash;
+pub use source::{PIECE, QuestionSource, Survey};
 
 use crate::data_table::DataTable;
 
