@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::PredictionRecord;
 
 /// Bytes read at a time.
-const PIECE: u64 = 8 << 20;
+const PIECE: u64 = 1 << 20;
 
 /// The predictions of a finished or running log, in pieces, in the order they were answered. A torn last line is left out; a
 /// log that is not there has none.
