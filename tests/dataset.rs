@@ -413,7 +413,7 @@ fn limit_takes_the_first_and_the_hash_tells_sets_apart() {
     assert_ne!(whole.hash().unwrap(), first.hash().unwrap());
 }
 
-/// More charts than a piece has, a question each but for the last ones; every seventh has two.
+/// More charts than a piece has, a question each; every seventh has two.
 fn many() -> Tree {
     let tree = Tree::new(&[]);
     let names: Vec<String> = (0..150).map(|chart| format!("PMC{chart:03}")).collect();
@@ -436,13 +436,23 @@ fn many() -> Tree {
 fn a_stream_gives_what_is_loaded_each_time() {
     let tree = many();
     let realcqa = Benchmark::find("realcqa").unwrap();
-    let sampled = Benchmark {
+    let [mini, tables] = ["mini", "mini-tables"].map(|name| Benchmark::find(name).unwrap());
+    let draw = |benchmark: &Benchmark| Benchmark {
         questions: Questions::PerChart { count: 1, seed: 3 },
-        ask: Ask::QuestionsAndAnswers,
-        ..realcqa.clone()
+        hash: None,
+        ..benchmark.clone()
     };
-    let mini = Benchmark::find("mini").unwrap();
-    for (benchmark, data) in [(&realcqa, Some(tree.path())), (&sampled, Some(tree.path())), (&mini, None)] {
+    let recited = Benchmark { ask: Ask::QuestionsAndAnswers, ..realcqa.clone() };
+    for (benchmark, data) in [(&realcqa, Some(tree.path())), (&mini, None)] {
+        let drawn = dataset::load(&draw(benchmark), data, Split::Test).unwrap();
+        let sampled = dataset::load(benchmark, data, Split::Test).unwrap().sample(1, 3);
+        assert_eq!(drawn.hash().unwrap(), sampled.hash().unwrap());
+        assert!(drawn.len() < dataset::load(benchmark, data, Split::Test).unwrap().len());
+    }
+    let folder = Some(tree.path());
+    let all =
+        [(&realcqa, folder), (&draw(&realcqa), folder), (&recited, folder), (&draw(&mini), None), (&tables, None)];
+    for (benchmark, data) in all {
         let open = || QuestionStream::open(benchmark, data, Split::Test).unwrap();
         let whole = dataset::load(benchmark, data, Split::Test).unwrap();
         for limit in [1, 64, 65, 100, whole.len(), whole.len() + 1] {
@@ -456,6 +466,7 @@ fn a_stream_gives_what_is_loaded_each_time() {
             let survey = stream.survey().unwrap();
             let told = (limited.charts.len(), limited.len(), limited.hash().unwrap());
             assert_eq!((survey.charts, survey.questions, survey.hash), told);
+            assert_eq!(survey.only_tables, benchmark.name == "mini-tables");
         }
     }
 }
@@ -470,6 +481,21 @@ fn a_stream_that_breaks_names_the_file_where_it_does() {
     let error = format!("{:#}", pieces[1].as_ref().unwrap_err());
     assert!(error.contains("PMC100.json"), "{error}");
     assert!(stream.survey().is_err());
+}
+
+#[test]
+fn what_is_asked_is_what_was_surveyed() {
+    let tree = many();
+    let stream = QuestionStream::open(&Benchmark::find("realcqa").unwrap(), Some(tree.path()), Split::Test).unwrap();
+    stream.survey().unwrap();
+    assert!(stream.pieces().all(|piece| piece.is_ok()));
+    let path = tree.path().join("qa/PMC100.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"answer\": \"100\"", "\"answer\": \"101\"")).unwrap();
+    let pieces: Vec<_> = stream.pieces().collect();
+    assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    let error = pieces[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains("on charts 65 to 128 are no longer those"), "{error}");
 }
 
 #[test]

@@ -182,6 +182,17 @@ fn training_seeds_published_results_and_settings_stand_below() {
     snapshot("leaderboard_below", &leaderboard(&runs, "study", options).render(Format::Markdown).unwrap());
 }
 
+#[test]
+fn seeds_of_two_runs_of_one_name_are_told_apart() {
+    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
+    let mut runs = [trained("1", &[None; 5]), trained("2", &right), trained("3", &[])];
+    runs.iter_mut().for_each(|run| run.manifest.name = "tuned".to_owned());
+    let text = leaderboard(&runs, "study", Options::default()).render(Format::Markdown).unwrap();
+    let row = text.lines().find(|line| line.contains("| careful | 1, 2 |")).unwrap();
+    // The third has no answers. Of 0 and 100 the mean is 50 and the standard deviation 70.71.
+    assert!(row.starts_with("| careful | 1, 2 | 2 | 50.00 | 70.71 |"), "{row}");
+}
+
 /// A run on 40 charts with three questions each: `right` says whether it answers one right.
 fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     let mut run = run(name, "0123456789abcdef", &[]);

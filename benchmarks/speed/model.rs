@@ -8,9 +8,8 @@ use std::hint::black_box;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use chartbench::nn::Checkpoint;
-use chartbench::nn::ops::{self, Panels, Precision, Weight};
 use chartbench::nn::pix2struct::{Config, Model};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -95,43 +94,10 @@ fn model(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// The kernels at the sizes of one full-size encoder layer over 2,048 patches. "Elements" are multiplications and additions.
-fn kernels(criterion: &mut Criterion) -> Result<()> {
-    const ROWS: usize = 2048;
-    let random = |rows: usize, columns: usize| Tensor::randn(0f32, 0.1, (rows, columns), &Device::Cpu);
-    let (x, wide) = (random(ROWS, 768)?, random(ROWS, 2048)?);
-    let norm = Tensor::ones(768, candle_core::DType::F32, &Device::Cpu)?;
-    let mut group = criterion.benchmark_group("2048 patches");
-    group.sample_size(10);
-    for precision in [Precision::F32, Precision::Bf16] {
-        let weight = |rows: usize, columns: usize| -> Result<Weight> {
-            Ok(Weight::Packed(Panels::new(&random(rows, columns)?, precision)?.into()))
-        };
-        let (square, up, down) = (weight(768, 768)?, weight(2048, 768)?, weight(768, 2048)?);
-        let operations = |count: usize| Throughput::Elements(2 * (ROWS * count) as u64);
-        group.throughput(operations(768 * 768));
-        group.bench_function(format!("linear 768 to 768, {precision:?}"), |b| b.iter(|| ops::linear(&x, &square)));
-        group.throughput(operations(2048 * 768));
-        group.bench_function(format!("linear 2048 to 768, {precision:?}"), |b| b.iter(|| ops::linear(&wide, &down)));
-        group.throughput(operations(2 * 2048 * 768));
-        group.bench_function(format!("gated gelu, {precision:?}"), |b| b.iter(|| ops::gated_gelu(&x, &up, &up)));
-        group.throughput(operations(2 * ROWS * 768));
-        group.bench_function(format!("attention, 12 heads, {precision:?}"), |b| {
-            b.iter(|| ops::attention(&x, &x, &x, 12, precision));
-        });
-    }
-    group.throughput(Throughput::Elements((ROWS * 768) as u64));
-    group.bench_function("rms norm", |bencher| bencher.iter(|| ops::rms_norm(&x, &norm, 1e-6)));
-    group.finish();
-    Ok(())
-}
-
 fn all(criterion: &mut Criterion) {
-    for bench in [model, kernels] {
-        if let Err(error) = bench(criterion) {
-            eprintln!("model bench: {error:#}");
-            std::process::exit(1);
-        }
+    if let Err(error) = model(criterion) {
+        eprintln!("model bench: {error:#}");
+        std::process::exit(1);
     }
 }
 

@@ -55,7 +55,7 @@ impl Prior {
                 }
             }
         }
-        ensure!(!overall.is_empty(), "the train split is empty, nothing to learn a prior from");
+        ensure!(!overall.is_empty(), "it has no questions");
         Ok(Self {
             identity: Identity {
                 id: id.to_owned(),

@@ -206,8 +206,8 @@ pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
         }
         Family::Onnx(onnx) => onnx::build(model, onnx)?,
         Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
-        Family::Majority => Box::new(blind::Prior::majority(&spec.id, train(setup)?.as_ref())?),
-        Family::QuestionPrior => Box::new(blind::Prior::by_template(&spec.id, train(setup)?.as_ref())?),
+        Family::Majority => Box::new(learned(setup, blind::Prior::majority)?),
+        Family::QuestionPrior => Box::new(learned(setup, blind::Prior::by_template)?),
     };
     let adapter = match (setup.blank, &spec.family) {
         (false, _) => adapter,
@@ -237,9 +237,13 @@ fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Re
     Ok(Box::new(TableQa::new(setup.name, tables, cache, model, &spec)))
 }
 
-fn train(setup: &Setup<'_>) -> Result<Box<dyn QuestionSource>> {
+/// Learns a prior from the train split.
+fn learned(
+    setup: &Setup<'_>,
+    learn: impl FnOnce(&str, &dyn QuestionSource) -> Result<blind::Prior>,
+) -> Result<blind::Prior> {
     let open = setup.train.context("needs a benchmark's train split to learn from")?;
-    open().context("cannot learn from the train split")
+    open().and_then(|train| learn(&setup.model.spec.id, train.as_ref())).context("cannot learn from the train split")
 }
 
 /// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the

@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     let runs = [read(&args.results, &args.before)?, read(&args.results, &args.after)?];
     let records = runs.iter().flat_map(StoredRun::records);
-    check_known(&args.by, || records.clone())?;
+    check_known(&args.by, records.clone().map(Ok))?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
     let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };

@@ -53,9 +53,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
-    let convention = convention(args.convention.as_deref(), records(&runs).map(|record| record.answer_type))?;
+    check_known(&args.by, records(&runs))?;
+    // One that is no table decides: of most runs the first. What cannot be read, the leaderboard fails at.
+    let asked = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
+    let convention = convention(args.convention.as_deref(), asked)?;
     let leaderboard = Leaderboard::of(&runs, convention, options(args, &runs)?)?;
-    check_known(&args.by, || records(&runs))?;
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &args.write {
         for (ending, format) in FILES {
@@ -81,9 +83,13 @@ pub fn run(args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// All answers, up to the first that cannot be read: the leaderboard fails at that one.
-fn records(runs: &[RunReader]) -> impl Iterator<Item = PredictionRecord> {
-    runs.iter().flat_map(RunReader::predictions).flat_map(|(_, pieces)| pieces).map_while(Result::ok).flatten()
+/// All answers.
+fn records(runs: &[RunReader]) -> impl Iterator<Item = Result<PredictionRecord>> {
+    let pieces = runs.iter().flat_map(RunReader::predictions).flat_map(|(_, pieces)| pieces);
+    pieces.flat_map(|piece| {
+        let (records, error) = piece.map_or_else(|error| (Vec::new(), Some(Err(error))), |records| (records, None));
+        records.into_iter().map(Ok).chain(error)
+    })
 }
 
 /// Names each file that is not what it would be.

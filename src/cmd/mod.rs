@@ -34,9 +34,12 @@ use crate::sample::AnswerType;
 /// # Errors
 /// An unknown name.
 fn convention(named: Option<&str>, asked: impl IntoIterator<Item = Option<AnswerType>>) -> Result<&'static Convention> {
+    if let Some(name) = named {
+        return Convention::named(name);
+    }
     let mut asked = asked.into_iter().peekable();
     let tables = asked.peek().is_some() && asked.all(|answer_type| answer_type == Some(AnswerType::Table));
-    Convention::named(named.unwrap_or(if tables { "deplot-corrected" } else { "chartbench" }))
+    Convention::named(if tables { "deplot-corrected" } else { "chartbench" })
 }
 
 /// How a command that did not err ended.

@@ -80,7 +80,7 @@ pub struct Requested {
 }
 
 impl Requested {
-    /// Makes the adapter; `train` loads the benchmark's train split where there is a benchmark.
+    /// Makes the adapter; `train` opens the benchmark's train split where there is a benchmark.
     ///
     /// # Errors
     /// As [`adapter::build`].

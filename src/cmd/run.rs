@@ -17,7 +17,7 @@ use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunD
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
 use crate::runner::{self, Outcome};
-use crate::sample::{QuestionSource, Survey};
+use crate::sample::{AnswerType, QuestionSource, Survey};
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
 const DEFAULT_ADAPTERS: &[&str] = &[
@@ -33,7 +33,7 @@ const DEFAULT_ADAPTERS: &[&str] = &[
 
 /// Questions at a time beyond which decoding gains nothing.
 const MOST_TOGETHER: usize = 32;
-/// Bytes of the program itself, the question set and one picture on its way.
+/// Bytes of the program itself, questions and one picture on its way.
 const BESIDES: u64 = 160 << 20;
 
 #[derive(clap::Args)]
@@ -128,11 +128,9 @@ fn begin(args: &Args) -> Result<Begun> {
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
     check_name(&name)?;
     choose_questions(args, &mut benchmark);
-    let (asked, entry) = questions(args, &benchmark)?;
-    let questions = entry.questions;
-    // The first that is no table decides: of most sets the first.
-    let read = asked.pieces().map_while(Result::ok).flatten().flat_map(|entry| entry.questions);
-    let convention = convention(args.convention.as_deref(), read.map(|question| question.answer_type))?;
+    let (asked, survey, entry) = questions(args, &benchmark)?;
+    let questions = survey.questions;
+    let convention = convention(args.convention.as_deref(), [survey.only_tables.then_some(AnswerType::Table)])?;
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: name.clone(),
@@ -170,10 +168,13 @@ pub(super) fn answer(args: &Args, threads: usize) -> Result<Status> {
                 began = true;
                 failures.push((adapter.name.as_str(), error));
             }
-            Err(Stop::Record(error)) => return Err(error),
+            Err(Stop::Fatal(error)) => return Err(error),
         }
     }
-    conclude(begun.convention, begun.dir.path(), began, failures, failed_questions)
+    let Begun { convention, dir, asked, .. } = begun;
+    // Nothing of it is needed further, and some data sets are held whole.
+    drop(asked);
+    conclude(convention, dir.path(), began, failures, failed_questions)
 }
 
 /// Why an adapter's part of a run stopped.
@@ -183,12 +184,13 @@ enum Stop {
     /// The adapter could not go on: what it answered stands, and the others still answer.
     Answering(anyhow::Error),
     /// The questions cannot be read, or the answers not be stored: nothing further can be.
-    Record(anyhow::Error),
+    Fatal(anyhow::Error),
 }
 
 /// Loads one adapter and asks it what it has not answered; returns how many questions failed.
 fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) -> Result<usize, Stop> {
     let Begun { benchmark, asked, questions, dir, .. } = begun;
+    // Read anew for each blind row, which takes seconds; held for all of them it would be most of what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
         Ok(Box::new(QuestionStream::open(benchmark, args.data.as_deref(), Split::Train)?))
     };
@@ -209,7 +211,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
         let mut observe = |event: runner::Event<'_>| progress.observe(event);
         runner::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe)
     };
-    let outcome = record().map_err(Stop::Record)?;
+    let outcome = record().map_err(Stop::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome.failed),
         Some(error) => Err(Stop::Answering(anyhow::anyhow!("{error}; start the run again to go on"))),
@@ -277,12 +279,12 @@ fn choose_questions(args: &Args, benchmark: &mut Benchmark) {
 }
 
 /// The fixed question set of this run, with what the manifest says of it.
-fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, BenchmarkEntry)> {
+fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Survey, BenchmarkEntry)> {
     let mut asked = QuestionStream::open(benchmark, args.data.as_deref(), Split::Test)?;
     if let Some(limit) = args.limit {
         asked = asked.limit(limit);
     }
-    let Survey { charts, questions, hash } = asked.survey()?;
+    let survey = asked.survey()?;
     let (questions_per_chart, seed) = match benchmark.questions {
         Questions::All => ("all".to_owned(), 0),
         Questions::PerChart { count, seed } => (count.to_string(), seed),
@@ -291,14 +293,14 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Benc
         name: benchmark.name.clone(),
         title: benchmark.title.clone(),
         split: Split::Test.to_string(),
-        charts,
-        questions,
+        charts: survey.charts,
+        questions: survey.questions,
         questions_per_chart,
         seed,
         limit: args.limit.unwrap_or(0),
-        hash,
+        hash: survey.hash.clone(),
     };
-    Ok((asked, entry))
+    Ok((asked, survey, entry))
 }
 
 /// A run's name becomes a folder.

@@ -1,6 +1,5 @@
 //! Finding a chart's image by one listing of its folder: the extension may differ from the expected one.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -56,15 +55,15 @@ impl Images {
 
 /// Refuses a data set of which not one image is in `folders`: the data folder is then a wrong one. A single missing image is
 /// left to fail when its questions are asked.
-pub(super) fn require_any<I: Borrow<ImageRef>>(images: impl Iterator<Item = I>, folders: &[&Images]) -> Result<()> {
+pub(super) fn require_any(images: impl Iterator<Item = ImageRef>, folders: &[&Images]) -> Result<()> {
     let (mut count, mut first) = (0, None);
     for image in images {
-        let ImageRef::File(path) = image.borrow() else { return Ok(()) };
-        if folders.iter().any(|images| images.has(path)) {
+        let ImageRef::File(path) = image else { return Ok(()) };
+        if folders.iter().any(|images| images.has(&path)) {
             return Ok(());
         }
         count += 1;
-        first.get_or_insert_with(|| path.clone());
+        first.get_or_insert(path);
     }
     if let Some(first) = first {
         bail!("none of the {count} chart images is there; the first should be {}", first.display());
@@ -73,6 +72,6 @@ pub(super) fn require_any<I: Borrow<ImageRef>>(images: impl Iterator<Item = I>, 
 }
 
 /// The images of `charts`.
-pub(super) fn of(charts: &[ChartQuestions]) -> impl Iterator<Item = &ImageRef> {
-    charts.iter().map(|entry| &entry.chart.image)
+pub(super) fn of(charts: &[ChartQuestions]) -> impl Iterator<Item = ImageRef> {
+    charts.iter().map(|entry| entry.chart.image.clone())
 }

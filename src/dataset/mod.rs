@@ -35,7 +35,7 @@ pub use tables::TABLE_REQUEST;
 use crate::config::{Benchmark, Format};
 use crate::sample::QuestionSet;
 
-/// What [`load`] fails with where the data set has no such split at all, and nothing else is wrong with it.
+/// What [`load`] and a [`QuestionStream`] fail with where the data set has no such split at all, and nothing else is wrong with it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoSplit(String);

@@ -52,7 +52,11 @@ impl Predictions {
     /// # Errors
     /// The first of a piece.
     pub fn read(self) -> Result<Vec<PredictionRecord>> {
-        Ok(self.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        let mut records = Vec::new();
+        for piece in self {
+            records.extend(piece?);
+        }
+        Ok(records)
     }
 
     /// Length in bytes of the whole lines read so far.
@@ -71,11 +75,11 @@ impl Predictions {
                     file => self.file.insert(file.with_context(cannot_read)?),
                 },
             };
+            let known = self.rest.len();
             let read = file.take(PIECE).read_to_end(&mut self.rest).with_context(cannot_read)?;
-            // Only a newline at the end proves that a line was written whole.
-            let whole = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-            if whole > 0 {
-                return self.parse(whole).map(Some);
+            // Only a newline at the end proves that a line was written whole. There is none in what was known.
+            if let Some(newline) = self.rest[known..].iter().rposition(|&byte| byte == b'\n') {
+                return self.parse(known + newline + 1).map(Some);
             }
             if read == 0 {
                 return Ok(None);
@@ -114,5 +118,56 @@ impl Iterator for Predictions {
         let piece = self.piece().transpose();
         self.over = !matches!(piece, Some(Ok(_)));
         piece
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: usize, completion: usize) -> String {
+        format!(
+            "{{\"id\":\"q{id}\",\"chart\":\"c\",\"question\":\"?\",\"gold\":\"1\",\"prediction\":\"1\",\"completions\":[\"{}\"],\
+             \"error\":null,\"latency_ms\":1.0}}\n",
+            "x".repeat(completion)
+        )
+    }
+
+    /// 3 MiB in lines of 10 kB, one of them of 2.5 MiB.
+    fn log() -> (tempfile::TempDir, PathBuf, Vec<String>) {
+        let lines: Vec<String> = (0..300).map(|id| line(id, if id == 100 { 5 << 19 } else { 10_000 })).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("predictions.jsonl");
+        std::fs::write(&path, lines.concat()).unwrap();
+        (dir, path, lines)
+    }
+
+    #[test]
+    fn lines_across_pieces_and_longer_than_one_are_read_whole() {
+        let (_dir, path, lines) = log();
+        let mut predictions = Predictions::of(&path);
+        let pieces: Vec<Vec<PredictionRecord>> = predictions.by_ref().collect::<Result<_>>().unwrap();
+        assert!(pieces.len() > 3, "{}", pieces.len());
+        let ids: Vec<String> = pieces.iter().flatten().map(|record| record.id.clone()).collect();
+        assert_eq!(ids, (0..300).map(|id| format!("q{id}")).collect::<Vec<_>>());
+        assert_eq!(predictions.end(), lines.iter().map(|line| line.len() as u64).sum::<u64>());
+    }
+
+    #[test]
+    fn faults_in_later_pieces_name_their_line_and_end_it() {
+        let (_dir, path, mut lines) = log();
+        lines[250] = line(3, 0);
+        std::fs::write(&path, lines.concat()).unwrap();
+        let mut predictions = Predictions::of(&path);
+        let error = predictions.find_map(Result::err).unwrap();
+        assert!(
+            error.to_string().ends_with("predictions.jsonl, line 251: question `q3` is answered twice"),
+            "{error:#}"
+        );
+        assert!(predictions.next().is_none());
+        lines[250] = "{}\n".to_owned();
+        std::fs::write(&path, lines.concat()).unwrap();
+        let error = Predictions::of(&path).read().unwrap_err();
+        assert!(error.to_string().contains("predictions.jsonl, line 251 is not a prediction"), "{error:#}");
     }
 }

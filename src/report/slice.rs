@@ -43,15 +43,9 @@ impl Dimension {
     }
 
     /// The usual dimensions, and those that a run recorded for its questions.
-    pub fn recorded<R: Borrow<PredictionRecord>>(records: impl Iterator<Item = R>) -> Vec<Self> {
+    pub fn recorded<'a>(records: impl Iterator<Item = &'a PredictionRecord>) -> Vec<Self> {
         let mut names = BTreeSet::new();
-        for record in records {
-            for name in record.borrow().slices.keys() {
-                if !names.contains(name) {
-                    names.insert(name.clone());
-                }
-            }
-        }
+        records.for_each(|record| add_names(&mut names, record));
         Self::USUAL.into_iter().chain(names.into_iter().map(Self::Named)).collect()
     }
 
@@ -72,21 +66,41 @@ impl Dimension {
     }
 }
 
-/// Refuses dimensions that no question has a value of; `records` goes through all of them.
+/// Refuses dimensions that no question has a value of.
 ///
 /// # Errors
-/// Names the first such dimension, and those that there are.
-pub fn check_known<R, I>(dimensions: &[Dimension], records: impl Fn() -> I) -> Result<()>
-where
-    R: Borrow<PredictionRecord>,
-    I: Iterator<Item = R>,
-{
-    let has = |dimension: &Dimension| records().any(|record| dimension.value(record.borrow()).is_some());
-    let Some(unknown) = dimensions.iter().find(|dimension| !has(dimension)) else { return Ok(()) };
-    let more = [Dimension::Template, Dimension::LabelLength];
-    let all = Dimension::recorded(records()).into_iter().chain(more).filter(has);
-    let known: Vec<String> = all.map(|dimension| dimension.to_string()).collect();
+/// Names the first such dimension, and those that there are; records that cannot be read.
+pub fn check_known<R: Borrow<PredictionRecord>>(
+    dimensions: &[Dimension],
+    records: impl Iterator<Item = Result<R>>,
+) -> Result<()> {
+    let mut unknown: Vec<&Dimension> = dimensions.iter().collect();
+    let mut others = Dimension::USUAL.to_vec();
+    others.extend([Dimension::Template, Dimension::LabelLength]);
+    let (mut known, mut names) = (Vec::new(), BTreeSet::new());
+    for record in records {
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let record = record?;
+        let record = record.borrow();
+        unknown.retain(|dimension| dimension.value(record).is_none());
+        known.extend(others.extract_if(.., |dimension| dimension.value(record).is_some()));
+        add_names(&mut names, record);
+    }
+    let Some(unknown) = unknown.first() else { return Ok(()) };
+    known.extend(names.into_iter().map(Dimension::Named));
+    let known: Vec<String> = known.iter().map(Dimension::to_string).collect();
     bail!("--by: no question has a `{unknown}`; the runs have {}", known.join(", "));
+}
+
+/// The names under which a run recorded more of a question.
+fn add_names(names: &mut BTreeSet<String>, record: &PredictionRecord) {
+    for name in record.slices.keys() {
+        if !names.contains(name) {
+            names.insert(name.clone());
+        }
+    }
 }
 
 /// As headings and columns name it, and as it is asked for.

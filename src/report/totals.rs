@@ -14,10 +14,8 @@ const FEWEST: (usize, usize) = (10, 30);
 
 /// What tables say of answers scored under one convention.
 pub struct Totals {
-    /// The metrics' means.
-    pub summary: Summary,
-    /// Questions that failed.
-    pub failures: usize,
+    summary: Summary,
+    failures: usize,
     /// Seconds that all questions took.
     seconds: f64,
     /// What the questions of each chart add up to; the charts by name.
@@ -49,7 +47,11 @@ impl Totals {
         self.seconds += record.latency_ms / 1e3;
         let chart = match self.charts.get(&record.chart) {
             Some(&chart) => chart,
-            None => *self.charts.entry(record.chart.clone()).or_insert(self.sums.push()),
+            None => {
+                let chart = self.sums.push();
+                self.charts.insert(record.chart.clone(), chart);
+                chart
+            }
         };
         add(&mut self.sums, chart, 0, scores);
         if let Some(prediction) = &record.prediction {
@@ -57,6 +59,21 @@ impl Totals {
             // Of fixed keys: the same answers give the same number each time.
             self.texts.insert(BuildHasherDefault::<DefaultHasher>::new().hash_one(&prediction.0));
         }
+    }
+
+    /// How many questions there are.
+    pub fn questions(&self) -> usize {
+        self.summary.count
+    }
+
+    /// How many of them failed.
+    pub fn failures(&self) -> usize {
+        self.failures
+    }
+
+    /// The metrics' means.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// Questions over the sum of their latencies.

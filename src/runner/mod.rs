@@ -62,10 +62,12 @@ pub fn answer_all(
             answered.add(record);
         }
     }
-    observe(Event::AdapterStarted { id: &id, questions, already_answered: outcome.questions });
+    let already_answered = outcome.questions;
     let work = batches(source, answered, batch)?;
+    observe(Event::AdapterStarted { id: &id, questions, already_answered });
     let (mut known, mut stopped) = (Known::default(), None);
-    for charts in work {
+    // Of a run that is done nothing is read again.
+    for charts in (already_answered < questions).then_some(work).into_iter().flatten() {
         let charts = charts?;
         let started = Instant::now();
         let answers = adapter.answer(&charts);

@@ -1,4 +1,5 @@
-//! The plain data every other module shares: charts, questions, gold answers and predictions.
+//! The plain data every other module shares: charts, questions, gold answers and predictions; where questions come from, and
+//! the hash that tells one set of them from another.
 
 mod hash;
 mod source;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 pub use hash::QuestionHash;
-pub use source::{PIECE, QuestionSource, Survey};
+pub use source::{CHARTS_AT_A_TIME, QuestionSource, Survey};
 
 use crate::data_table::DataTable;
 

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::{ChartQuestions, QuestionHash, QuestionSet};
+use super::{AnswerType, ChartQuestions, QuestionHash, QuestionSet};
 
-/// Charts that are in memory at a time where a source is gone through.
-pub const PIECE: usize = 64;
+/// Charts of a piece of a source.
+pub const CHARTS_AT_A_TIME: usize = 64;
 
 /// Where the questions of a split come from, in their fixed order.
 pub trait QuestionSource {
@@ -15,7 +15,7 @@ pub trait QuestionSource {
 
 impl QuestionSource for QuestionSet {
     fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.charts.chunks(PIECE).map(|piece| Ok(piece.to_vec())))
+        Box::new(self.charts.chunks(CHARTS_AT_A_TIME).map(|piece| Ok(piece.to_vec())))
     }
 }
 
@@ -26,6 +26,8 @@ pub struct Survey {
     pub questions: usize,
     /// [`QuestionHash`] of all questions.
     pub hash: String,
+    /// Whether tables are all that is asked for.
+    pub only_tables: bool,
 }
 
 impl Survey {
@@ -34,14 +36,15 @@ impl Survey {
     /// # Errors
     /// The first of a piece.
     pub fn of(pieces: impl Iterator<Item = Result<Vec<ChartQuestions>>>) -> Result<Self> {
-        let (mut charts, mut questions, mut hash) = (0, 0, QuestionHash::default());
+        let (mut charts, mut questions, mut hash, mut only_tables) = (0, 0, QuestionHash::default(), true);
         for piece in pieces {
             for entry in piece? {
                 charts += 1;
                 questions += entry.questions.len();
                 hash.add(&entry)?;
+                only_tables &= entry.questions.iter().all(|question| question.answer_type == Some(AnswerType::Table));
             }
         }
-        Ok(Self { charts, questions, hash: hash.hex() })
+        Ok(Self { charts, questions, hash: hash.hex(), only_tables })
     }
 }

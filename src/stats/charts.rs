@@ -70,6 +70,7 @@ mod tests {
         assert_eq!([Charts::new(3, 2).len(), Charts::new(0, 2).len(), Charts::new(3, 0).len()], [3, 0, 0]);
         assert!(Charts::new(0, 2).is_empty() && !Charts::new(3, 2).is_empty());
     }
+
     #[test]
     fn charts_that_come_one_by_one_are_as_those_that_were_counted_first() {
         let (mut counted, mut pushed) = (Charts::new(3, 3), Charts::new(0, 3));

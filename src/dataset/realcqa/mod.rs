@@ -34,69 +34,60 @@ const MERGED: &str = "merged_qa.json";
 pub(super) const LAYOUT: &str =
     "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
 
-/// One split, of which no question has been read: or, where they all are in one file, all have.
-pub(super) struct RealCqa {
-    ids: Vec<String>,
-    questions: Asked,
-    images: Images,
-    annotations: PathBuf,
+/// One split, as far as it is read at once.
+pub(super) enum Opened {
+    /// A file of questions a chart.
+    Folder(Folder),
+    /// All questions were in one file.
+    Held(Vec<ChartQuestions>),
 }
 
-/// The questions of a split's charts.
-enum Asked {
-    /// A file a chart, in this folder.
-    Folder(PathBuf),
-    /// Of each chart, in order.
-    Held(Vec<Vec<Question>>),
-}
-
-impl RealCqa {
-    /// Opens one split of the data set in `folder`.
-    ///
-    /// # Errors
-    /// Anything missing or ambiguous, by file and place. A single missing image is no error here.
-    pub(super) fn open(folder: &Path, split: Split) -> Result<Self> {
-        text::require_folder(folder)?;
-        let tests = TestNames::read(folder.join(TEST_NAMES))?;
-        let qa = folder.join("qa");
-        let merged = folder.join(MERGED);
-        let (ids, questions) = if qa.is_dir() {
-            let files = text::names(&qa)?;
-            let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
-            let chosen = tests.choose(ids.collect(), split, &qa)?;
-            (chosen.into_iter().map(|(id, ())| id).collect(), Asked::Folder(qa))
-        } else if merged.exists() {
-            let (ids, questions) = from_merged(&merged, &tests, split)?.into_iter().unzip();
-            (ids, Asked::Held(questions))
-        } else {
-            bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
-        };
-        let images = Images::list(folder.join("images"))?;
-        let opened = Self { ids, questions, images, annotations: folder.join("json") };
-        images::require_any(opened.ids.iter().map(|id| opened.image(id)), &[&opened.images])?;
-        Ok(opened)
+/// Opens one split of the data set in `folder`.
+///
+/// # Errors
+/// Anything missing or ambiguous, by file and place; of questions in one file also anything malformed. A single missing
+/// image is no error here.
+pub(super) fn open(folder: &Path, split: Split) -> Result<Opened> {
+    text::require_folder(folder)?;
+    let tests = TestNames::read(folder.join(TEST_NAMES))?;
+    let qa = folder.join("qa");
+    let merged = folder.join(MERGED);
+    if qa.is_dir() {
+        let files = text::names(&qa)?;
+        let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
+        let chosen = tests.choose(ids.collect(), split, &qa)?;
+        let ids: Vec<String> = chosen.into_iter().map(|(id, ())| id).collect();
+        let around = Around::list(folder)?;
+        around.require_any(&ids)?;
+        Ok(Opened::Folder(Folder { ids, qa, around }))
+    } else if merged.exists() {
+        let asked = from_merged(&merged, &tests, split)?;
+        let around = Around::list(folder)?;
+        around.require_any(asked.iter().map(|(id, _)| id))?;
+        Ok(Opened::Held(in_order(asked.into_par_iter().map(|(id, questions)| around.chart(id, questions)))?))
+    } else {
+        bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
     }
+}
 
+/// One split's charts, of which no question has been read.
+pub(super) struct Folder {
+    ids: Vec<String>,
+    qa: PathBuf,
+    around: Around,
+}
+
+impl Folder {
     /// The charts at some places of the split's order, with their questions.
     ///
     /// # Errors
     /// Anything malformed, by file and place: the first, in that order.
     pub(super) fn charts(&self, places: Range<usize>) -> Result<Vec<ChartQuestions>> {
-        in_order(places.into_par_iter().map(|place| {
-            let id = self.ids[place].clone();
-            let questions = match &self.questions {
-                Asked::Held(questions) => questions[place].clone(),
-                Asked::Folder(qa) => {
-                    let path = qa.join(format!("{id}.json"));
-                    let json = text::read(&path)?;
-                    record::questions(&id, &json, || 1).with_context(|| path.display().to_string())?
-                }
-            };
-            let annotation = self.annotations.join(format!("{id}.json"));
-            let chart_type = annotation::chart_type(&annotation)?;
-            let image = self.image(&id);
-            let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
-            Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
+        in_order(self.ids[places].par_iter().map(|id| {
+            let path = self.qa.join(format!("{id}.json"));
+            let json = text::read(&path)?;
+            let questions = record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
+            self.around.chart(id.clone(), questions)
         }))
     }
 
@@ -104,9 +95,34 @@ impl RealCqa {
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
+}
+
+/// What a data set has of its charts beside their questions.
+struct Around {
+    images: Images,
+    annotations: PathBuf,
+}
+
+impl Around {
+    fn list(folder: &Path) -> Result<Self> {
+        Ok(Self { images: Images::list(folder.join("images"))?, annotations: folder.join("json") })
+    }
 
     fn image(&self, id: &str) -> ImageRef {
         self.images.find(&format!("{id}.jpg"))
+    }
+
+    /// Refuses a folder with not one of these charts' images.
+    fn require_any<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Result<()> {
+        images::require_any(ids.into_iter().map(|id| self.image(id)), &[&self.images])
+    }
+
+    fn chart(&self, id: String, questions: Vec<Question>) -> Result<ChartQuestions> {
+        let annotation = self.annotations.join(format!("{id}.json"));
+        let chart_type = annotation::chart_type(&annotation)?;
+        let image = self.image(&id);
+        let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
+        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> us
             bail!("[{index}].qa_id: `{}` is already the id of [{first}]", record.qa_id.0);
         }
     }
+    // Collected, they would take up the records' memory, which is more.
     let mut questions = Vec::with_capacity(records.len());
     for (index, record) in records.into_iter().enumerate() {
         questions.push(question(chart, index, record)?);

@@ -164,8 +164,10 @@ fn written_data_say_what_the_question_set_says() {
         );
     }
     for split in [Split::Test, Split::Train] {
-        let opened = crate::dataset::realcqa::RealCqa::open(&target, split).expect("opens");
-        let read_back = opened.charts(0..opened.len()).expect("loads");
+        let Ok(crate::dataset::realcqa::Opened::Folder(folder)) = crate::dataset::realcqa::open(&target, split) else {
+            panic!("a file of questions a chart")
+        };
+        let read_back = folder.charts(0..folder.len()).expect("loads");
         for (entry, read_back) in synth.question_set(split).charts.iter().zip(&read_back) {
             let tables = [entry, read_back].map(|entry| entry.chart.table.as_ref().expect("a table").0.table());
             let [drawn, written] = tables.map(|table| table.expect("reads"));

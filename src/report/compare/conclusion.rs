@@ -8,7 +8,7 @@ pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[S
     let Tested { pair, metric, change, .. } = one;
     let metric = metric.name();
     let (adapter, totals) = (&pair.adapter, pair.before.totals());
-    let (questions, charts) = (totals.summary.count, totals.charts());
+    let (questions, charts) = (totals.questions(), totals.charts());
     let (Some(difference), Some(interval)) = (change.difference(), change.interval) else {
         return format!("{adapter}: nothing can be said of {metric}: {questions} questions on {charts} chart(s).");
     };

@@ -6,6 +6,8 @@ mod row;
 mod seeds;
 mod settings;
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -78,21 +80,17 @@ impl Leaderboard {
     }
 
     /// Adds a run: of each of its adapters the predictions, in pieces of any size. A piece is scored, counted and let go of, so
-    /// that a run takes no more memory than what its tables say.
+    /// that no more is in memory than what tables say of each chart.
     ///
     /// # Errors
-    /// Those of the pieces.
-    pub fn add<'r, P, R>(&mut self, run: &Manifest, predictions: impl IntoIterator<Item = (&'r str, P)>) -> Result<()>
+    /// Those of the pieces; the leaderboard is then of no further use.
+    pub fn add<'r, P>(&mut self, run: &Manifest, predictions: impl IntoIterator<Item = (&'r str, P)>) -> Result<()>
     where
-        P: IntoIterator<Item = Result<R>>,
-        R: AsRef<[PredictionRecord]>,
+        P: IntoIterator<Item = Result<Vec<PredictionRecord>>>,
     {
-        let slices = || self.options.slices.iter().map(|slice| (slice.clone(), Vec::new())).collect();
-        let benchmark = &run.benchmark;
-        let place = self.boards.iter().position(|board| board.benchmark.hash == benchmark.hash).unwrap_or_else(|| {
-            let manifests = Vec::new();
-            let (benchmark, slices) = (benchmark.clone(), slices());
-            self.boards.push(Board { benchmark, manifests, overall: Vec::new(), slices, here: Vec::new() });
+        let same = |board: &Board| board.benchmark.hash == run.benchmark.hash;
+        let place = self.boards.iter().position(same).unwrap_or_else(|| {
+            self.boards.push(Board::new(&run.benchmark, &self.options.slices));
             self.boards.len() - 1
         });
         let board = &mut self.boards[place];
@@ -101,10 +99,11 @@ impl Leaderboard {
         for (adapter, pieces) in predictions {
             let mut gathered = Gathered::new(adapter, self.convention, &self.options.slices, published);
             for piece in pieces {
-                gathered.add(piece?.as_ref());
+                gathered.add(&piece?);
             }
             board.take(&run.name, adapter, gathered, &self.options.bootstrap);
         }
+        board.sort();
         Ok(())
     }
 
@@ -199,17 +198,33 @@ impl Leaderboard {
 }
 
 impl Board {
+    /// Without a row.
+    fn new(benchmark: &BenchmarkEntry, slices: &[Dimension]) -> Self {
+        Self {
+            benchmark: benchmark.clone(),
+            manifests: Vec::new(),
+            overall: Vec::new(),
+            slices: slices.iter().map(|slice| (slice.clone(), Vec::new())).collect(),
+            here: Vec::new(),
+        }
+    }
+
     /// Takes one adapter's rows over.
     fn take(&mut self, run: &str, adapter: &str, gathered: Gathered<'_>, bootstrap: &Bootstrap) {
-        let partial = gathered.overall.summary.count < self.benchmark.questions;
-        let row = |slice, totals: &Totals| Row::new((run, adapter), slice, totals, partial, bootstrap);
+        let partial = gathered.overall.questions() < self.benchmark.questions;
+        // Two runs may have one name.
+        let place = self.manifests.len() - 1;
+        let row = |slice, totals: &Totals| Row::new((place, run, adapter), slice, totals, partial, bootstrap);
         self.overall.extend(row(None, &gathered.overall));
-        sort(&mut self.overall);
         for ((_, rows), parts) in self.slices.iter_mut().zip(&gathered.slices) {
             rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));
-            by_slice(rows);
         }
         self.here.extend(gathered.published(run));
+    }
+
+    fn sort(&mut self) {
+        sort(&mut self.overall);
+        self.slices.iter_mut().for_each(|(_, rows)| by_slice(rows));
     }
 
     fn overall_table(&self, convention: &Convention, speed: bool) -> Table {
@@ -253,12 +268,11 @@ fn sort(rows: &mut [Row]) {
 
 /// The rows of each slice together, the slices in the order in which they first stand; within one as [`sort`] has them.
 fn by_slice(rows: &mut [Row]) {
-    let mut slices: Vec<Option<String>> = Vec::new();
+    let mut places: HashMap<Option<String>, usize> = HashMap::new();
     for row in rows.iter() {
-        if !slices.contains(&row.slice) {
-            slices.push(row.slice.clone());
-        }
+        let next = places.len();
+        places.entry(row.slice.clone()).or_insert(next);
     }
     sort(rows);
-    rows.sort_by_key(|row| slices.iter().position(|slice| *slice == row.slice));
+    rows.sort_by_key(|row| places.get(&row.slice).copied());
 }

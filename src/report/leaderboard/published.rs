@@ -52,7 +52,7 @@ impl Tally {
     pub(super) fn add(&mut self, records: &[PredictionRecord]) {
         let belongs = |record: &&PredictionRecord| match &self.part {
             None => true,
-            Some((dimension, value)) => dimension.key(record).is_some_and(|key| key.as_str() == value),
+            Some((dimension, value)) => dimension.value(record).as_ref() == Some(value),
         };
         let scores: Vec<Scores> =
             records.par_iter().filter(belongs).map(|record| score(record, self.convention)).collect();

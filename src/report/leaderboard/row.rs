@@ -11,6 +11,8 @@ pub(super) struct Row {
     pub(super) slice: Option<String>,
     /// A slice of too few questions or charts to say anything.
     pub(super) few: bool,
+    /// The run's place among those of the board.
+    pub(super) place: usize,
     pub(super) run: String,
     pub(super) adapter: String,
     /// Not every question of the set is answered yet.
@@ -28,20 +30,21 @@ pub(super) struct Row {
 impl Row {
     /// `None` without an answer.
     pub(super) fn new(
-        (run, adapter): (&str, &str),
+        (place, run, adapter): (usize, &str, &str),
         slice: Option<String>,
         totals: &Totals,
         partial: bool,
         bootstrap: &Bootstrap,
     ) -> Option<Self> {
-        (totals.summary.count > 0).then(|| Self {
+        (totals.questions() > 0).then(|| Self {
             few: slice.is_some() && totals.too_few(),
             slice,
+            place,
             run: run.to_owned(),
             adapter: adapter.to_owned(),
             partial,
-            failures: totals.failures,
-            summary: totals.summary.clone(),
+            failures: totals.failures(),
+            summary: totals.summary().clone(),
             intervals: totals.intervals(bootstrap),
             distinct: totals.distinct_rate(),
             per_second: totals.per_second(),

@@ -13,11 +13,12 @@ const FOLLOWS: [&str; 3] = [SEED, "finetune.step", "weights_sha256"];
 /// Mean and standard deviation of each metric over the runs of an adapter whose settings are the same but for the seed of
 /// its training. `None` where no adapter was trained from two seeds.
 pub(super) fn table(runs: &[Manifest], rows: &[Row], convention: &Convention) -> Option<Table> {
-    let entries = runs.iter().flat_map(|run| run.adapters.iter().map(|entry| (&run.name, entry)));
+    let entries =
+        runs.iter().enumerate().flat_map(|(run, manifest)| manifest.adapters.iter().map(move |entry| (run, entry)));
     let mut groups: Vec<(toml::Table, Vec<(&str, &Row)>)> = Vec::new();
     for (run, entry) in entries {
         let Some(seed) = entry.settings.get(SEED).and_then(toml::Value::as_str) else { continue };
-        let Some(row) = rows.iter().find(|row| row.run == *run && row.adapter == entry.id) else { continue };
+        let Some(row) = rows.iter().find(|row| row.place == run && row.adapter == entry.id) else { continue };
         let key = without_seed(entry);
         match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, of_group)) => of_group.push((seed, row)),

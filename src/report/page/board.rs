@@ -75,7 +75,7 @@ impl Estimate {
     /// One for each of the convention's metrics.
     pub(super) fn all(totals: &Totals, bootstrap: &Bootstrap) -> Vec<Self> {
         let intervals = totals.intervals(bootstrap);
-        totals.summary.means().zip(intervals).map(|((_, mean), interval)| Self::new(mean, interval)).collect()
+        totals.summary().means().zip(intervals).map(|((_, mean), interval)| Self::new(mean, interval)).collect()
     }
 }
 
@@ -110,7 +110,7 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
         unfinished: row.unfinished,
         collapsed: collapsed(*kind, distinct, golds),
         questions: scored.records.len(),
-        failures: totals.failures,
+        failures: totals.failures(),
         scores: Estimate::all(&totals, bootstrap),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
         per_second: Number::new(Some(totals.per_second()), 2),

@@ -61,7 +61,7 @@ impl Slice {
         let score = Estimate::all(part, bootstrap).into_iter().next();
         self.rows.extend(score.map(|score| SliceRow { label: row.label.clone(), kind: row.kind, score }));
         // Of unfinished rows there are fewer.
-        self.questions = self.questions.max(part.summary.count);
+        self.questions = self.questions.max(part.questions());
         self.charts = self.charts.max(part.charts());
         self.too_few &= part.too_few();
     }
