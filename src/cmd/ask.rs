@@ -24,7 +24,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    args.adapter.start_threads()?;
+    args.adapter.on_threads(|_| ask(args))
+}
+
+fn ask(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(&["matcha-tiny"])?;
     let work = [work(&args.image, &args.question, None)];
     let mut answers = Vec::new();

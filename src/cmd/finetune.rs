@@ -60,7 +60,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let threads = args.adapter.start_threads()?;
+    args.adapter.on_threads(|threads| finetune(args, threads))
+}
+
+fn finetune(args: &Args, threads: usize) -> Result<Status> {
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
     let benchmark = Benchmark::find(&args.benchmark)?;
     let mut protocol = benchmark.protocol(&args.overrides())?;

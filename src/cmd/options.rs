@@ -13,6 +13,9 @@ use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use crate::nn::Reduced;
 
+/// Bytes of stack of a thread: as much as a program's first one usually has.
+const STACK: usize = 8 << 20;
+
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(Clone, clap::Args)]
 pub struct AdapterArgs {
@@ -214,18 +217,20 @@ impl AdapterArgs {
         }
     }
 
-    /// Sizes the thread pools. Must come before any tensor work.
+    /// Sizes the thread pool and does a command's work on one of its threads. What that does in parallel then begins at once;
+    /// from outside, each piece of it would first wake a thread, and a decoding step has over a hundred.
     ///
     /// # Errors
-    /// A pool that is already there.
-    pub fn start_threads(&self) -> Result<usize> {
+    /// A pool that is already there; those of the work, which gets the number of threads.
+    pub fn on_threads<T: Send>(&self, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
         let threads = match self.threads {
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         // SAFETY: called at the start of a command, while the process has a single thread.
         unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the thread pool")?;
-        Ok(threads)
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(STACK);
+        pool.build_global().context("cannot start the thread pool")?;
+        rayon::scope(|_| work(threads))
     }
 }

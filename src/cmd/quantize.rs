@@ -55,7 +55,10 @@ struct Found<'a> {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    args.adapter.start_threads()?;
+    args.adapter.on_threads(|_| quantize(args))
+}
+
+fn quantize(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
     let benchmark = Benchmark::find(&args.benchmark)?;
     let overrides = ProtocolOverrides {

@@ -105,8 +105,7 @@ impl Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let threads = args.adapter.start_threads()?;
-    answer(args, threads)
+    args.adapter.on_threads(|threads| answer(args, threads))
 }
 
 /// A run whose folder is there, with nothing asked yet.

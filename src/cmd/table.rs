@@ -47,9 +47,12 @@ struct Reading {
     table: Result<DataTable>,
 }
 
-/// Prints what each adapter reads; a text that is no table is told on stderr and printed as it is.
 pub fn run(args: &Args) -> Result<Status> {
-    args.adapter.start_threads()?;
+    args.adapter.on_threads(|_| read(args))
+}
+
+/// Prints what each adapter reads; a text that is no table is told on stderr and printed as it is.
+fn read(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(&["deplot"])?;
     ensure!(args.form != Form::Csv || requested.len() == 1, "--form csv prints one table: name one adapter");
     let gold = args.gold.as_deref().map(gold).transpose()?;
