@@ -29,6 +29,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SEED: u64 = 42;
 
 fn main() -> Result<()> {
+    // On a thread of the pool, as `finetune` works.
+    rayon::scope(|_| steps())
+}
+
+fn steps() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let dropout = take_flag(&mut arguments, "--dropout").is_some();
     let bf16 = take_flag(&mut arguments, "--bf16").is_some();

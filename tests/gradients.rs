@@ -121,20 +121,27 @@ fn of_products_and_gates() -> Result<()> {
         check(&inputs[..2], |t| ops::row_linear(&t[0], &Weight::from(&t[1])), |t| composed::linear(&t[0], &t[1]));
         let golden = |t: &[Tensor]| composed::gated_gelu(&t[0], &t[1], &t[2]);
         check(&inputs, |t| ops::gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
+        let onto = [inputs[0].clone(), inputs[1].clone(), random(rows, columns)?];
+        let golden_onto = |t: &[Tensor]| &t[2] + composed::linear(&t[0], &t[1])?;
+        check(&onto, |t| ops::linear_onto(&t[0], &Weight::from(&t[1]), &t[2]), golden_onto);
         check(&inputs, |t| ops::row_gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
     }
     Ok(())
 }
 
-/// Each operand is off by 2^-9 at most; of sums of many products little of that remains beside their largest.
+/// Each operand is off by 2^-9 at most; of sums of many products little of that remains beside their largest, of seven up to
+/// 1e-2 in one draw of hundreds.
 #[test]
 fn of_products_and_gates_in_bf16() -> Result<()> {
     for (rows, inner, columns) in [(3, 7, 5), (300, 50, 130), (1101, 41, 215)] {
         let inputs = [random(rows, inner)?, random(columns, inner)?, random(columns, inner)?];
         let rounded = |t: &Tensor| Weight::Rounded(t.clone());
-        check_within(1e-2, &inputs[..2], |t| ops::linear(&t[0], &rounded(&t[1])), |t| composed::linear(&t[0], &t[1]));
+        check_within(2e-2, &inputs[..2], |t| ops::linear(&t[0], &rounded(&t[1])), |t| composed::linear(&t[0], &t[1]));
         let golden = |t: &[Tensor]| composed::gated_gelu(&t[0], &t[1], &t[2]);
-        check_within(1e-2, &inputs, |t| ops::gated_gelu(&t[0], &rounded(&t[1]), &rounded(&t[2])), golden);
+        check_within(2e-2, &inputs, |t| ops::gated_gelu(&t[0], &rounded(&t[1]), &rounded(&t[2])), golden);
+        let onto = [inputs[0].clone(), inputs[1].clone(), random(rows, columns)?];
+        let golden_onto = |t: &[Tensor]| &t[2] + composed::linear(&t[0], &t[1])?;
+        check_within(2e-2, &onto, |t| ops::linear_onto(&t[0], &rounded(&t[1]), &t[2]), golden_onto);
     }
     Ok(())
 }

@@ -23,6 +23,11 @@ struct Linear {
     precision: Precision,
 }
 
+/// See [`super::linear_onto`]: of the product alone the graph then keeps nothing.
+struct LinearOnto {
+    precision: Precision,
+}
+
 /// See [`super::gated_gelu`].
 pub(super) struct GatedGelu {
     pub(super) precision: Precision,
@@ -41,6 +46,39 @@ impl CustomOp2 for Linear {
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         of_product(x, w, grad, self.precision)
+    }
+}
+
+impl CustomOp3 for LinearOnto {
+    fn name(&self) -> &'static str {
+        "linear-onto"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        onto: &CpuStorage,
+        ol: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = matrix(x, xl)?;
+        let w = packed(matrix(w, wl)?, self.precision);
+        let (onto, ..) = matrix(onto, ol)?;
+        products(x, &[[&w]], Some(onto), self.name())
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        onto: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, dw) = of_product(x, w, grad, self.precision)?;
+        Ok((dx, dw, onto.track_op().then(|| grad.clone())))
     }
 }
 
@@ -110,6 +148,15 @@ impl CustomOp2 for PackedOnto<'_> {
 /// `x · wᵀ` of weights in f32, multiplied in `precision`.
 pub(super) fn full_product(x: &Tensor, w: &Tensor, precision: Precision) -> Result<Tensor> {
     if fused(x) { x.apply_op2(w, Linear { precision }) } else { composed::linear(x, w) }
+}
+
+/// The same, added to `onto`.
+pub(super) fn full_product_onto(x: &Tensor, w: &Tensor, onto: &Tensor, precision: Precision) -> Result<Tensor> {
+    if fused(x) {
+        x.apply_op3(w, &onto.contiguous()?, LinearOnto { precision })
+    } else {
+        onto + composed::linear(x, w)?
+    }
 }
 
 type Matrix<'a> = (&'a [f32], usize, usize);

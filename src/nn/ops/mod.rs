@@ -101,7 +101,8 @@ pub fn linear_onto(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
     match w {
         Weight::Packed(panels) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &PackedOnto(panels)),
         Weight::Blocks(blocks) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &BlockOnto(blocks)),
-        _ => onto + linear(x, w)?,
+        Weight::Full(tensor) | Weight::Rounded(tensor) => linear::full_product_onto(x, tensor, onto, w.precision()),
+        Weight::Quantized(_) => onto + linear(x, w)?,
     }
 }
 
