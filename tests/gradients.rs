@@ -129,8 +129,8 @@ fn of_products_and_gates() -> Result<()> {
     Ok(())
 }
 
-/// Each operand is off by 2^-9 at most; of sums of many products little of that remains beside their largest, of seven up to
-/// 1e-2 in one draw of hundreds.
+/// Each operand is off by 2^-9 at most; of sums of many products little of that remains beside their largest, of sums of a few up
+/// to about 1e-2.
 #[test]
 fn of_products_and_gates_in_bf16() -> Result<()> {
     for (rows, inner, columns) in [(3, 7, 5), (300, 50, 130), (1101, 41, 215)] {
