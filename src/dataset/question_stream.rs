@@ -73,8 +73,8 @@ impl QuestionStream {
         // A pinned hash is that of the whole split.
         let limit = self.limit.filter(|_| self.asks.pinned.is_none());
         let mut hashes = Vec::new();
-        let survey = Survey::of(self.pieces_up_to(limit, |_, hash| {
-            hashes.push(hash);
+        let survey = Survey::of(self.pieces_up_to(limit, |_, charts| {
+            hashes.push(hash(charts));
             Ok(())
         }))?;
         self.asks.check(survey.questions, || Ok(survey.hash.clone()))?;
@@ -97,11 +97,11 @@ impl QuestionStream {
         Ok(set)
     }
 
-    /// Up to `limit` questions; `seen` gets the places of each piece and its hash.
+    /// Up to `limit` questions; `seen` gets the places of each piece that is read, and its charts.
     fn pieces_up_to(
         &self,
         limit: Option<usize>,
-        mut seen: impl FnMut(Range<usize>, u64) -> Result<()>,
+        mut seen: impl FnMut(Range<usize>, &[ChartQuestions]) -> Result<()>,
     ) -> impl Iterator<Item = Result<Vec<ChartQuestions>>> {
         let mut left = limit.unwrap_or(usize::MAX);
         let count = match &self.source {
@@ -115,7 +115,7 @@ impl QuestionStream {
                     Source::Held(charts) => charts[places].to_vec(),
                     Source::Folder(folder) => {
                         let piece = self.asks.of(folder.charts(places.clone())?)?;
-                        seen(places, hash(&piece))?;
+                        seen(places, &piece)?;
                         piece
                     }
                 };
@@ -132,10 +132,10 @@ impl QuestionStream {
 
 impl QuestionSource for QuestionStream {
     fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.pieces_up_to(self.limit, |places, hash| {
+        Box::new(self.pieces_up_to(self.limit, |places, charts| {
             let surveyed = self.surveyed.get().and_then(|hashes| hashes.get(places.start / CHARTS_AT_A_TIME));
             ensure!(
-                surveyed.is_none_or(|surveyed| *surveyed == hash),
+                surveyed.is_none_or(|surveyed| *surveyed == hash(charts)),
                 "the questions{} on charts {} to {} are no longer those that they were when the run began: start it again, \
                  under another --name",
                 self.asks.place,

@@ -72,16 +72,16 @@ impl Dimension {
 /// Names the first such dimension, and those that there are; records that cannot be read.
 pub fn check_known<R: Borrow<PredictionRecord>>(
     dimensions: &[Dimension],
-    records: impl Iterator<Item = Result<R>>,
+    mut records: impl Iterator<Item = Result<R>>,
 ) -> Result<()> {
     let mut unknown: Vec<&Dimension> = dimensions.iter().collect();
     let mut others = Dimension::USUAL.to_vec();
     others.extend([Dimension::Template, Dimension::LabelLength]);
     let (mut known, mut names) = (Vec::new(), BTreeSet::new());
-    for record in records {
-        if unknown.is_empty() {
-            return Ok(());
-        }
+    // Of most runs the first record has them all; where nothing is asked for none is read.
+    while !unknown.is_empty()
+        && let Some(record) = records.next()
+    {
         let record = record?;
         let record = record.borrow();
         unknown.retain(|dimension| dimension.value(record).is_none());
