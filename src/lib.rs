@@ -21,4 +21,5 @@ pub mod report;
 pub mod runner;
 pub mod sample;
 pub mod stats;
+pub mod terminal;
 pub mod train;

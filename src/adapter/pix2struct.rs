@@ -235,7 +235,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
             HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))
         }
         Err(error) => {
-            eprintln!(
+            crate::note!(
                 "note: {}: headers are drawn in the embedded DejaVu Sans, the reference's {file} cannot be had \
                  ({error:#}); --header-font FILE names a font",
                 setup.name

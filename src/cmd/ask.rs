@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use super::options::{AdapterArgs, Requested};
 use super::{Status, print};
 use crate::adapter::{Answer, Failure};
-use crate::report::visible;
 use crate::sample::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question};
+use crate::terminal::visible;
 
 #[derive(clap::Args)]
 pub struct Args {

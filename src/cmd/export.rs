@@ -61,7 +61,7 @@ fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<()> {
     for (name, text) in files {
         let path = folder.join(name);
         write_atomically(&path, text.as_bytes())?;
-        eprintln!("{}", path.display());
+        crate::note!("{}", path.display());
     }
     Ok(())
 }

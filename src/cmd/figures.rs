@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<Status> {
     for (name, svg) in pictures {
         let path = args.out.join(name).with_extension("svg");
         write_atomically(&path, svg.as_bytes())?;
-        eprintln!("{}", path.display());
+        crate::note!("{}", path.display());
     }
     Ok(Status::Done)
 }

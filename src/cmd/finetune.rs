@@ -71,7 +71,7 @@ fn finetune(args: &Args, threads: usize) -> Result<Status> {
         protocol = by_heart(protocol);
     }
     if protocol.selects_on_test() && !args.overfit_one {
-        eprintln!(
+        crate::note!(
             "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
              --protocol chartbench chooses on train charts held out"
         );
@@ -126,7 +126,7 @@ impl Args {
 
 fn tell(failures: &[(&str, anyhow::Error)]) {
     for (name, error) in failures {
-        eprintln!("error: {name}: {}", one_line(error));
+        crate::note!("error: {name}: {}", one_line(error));
     }
 }
 
@@ -206,8 +206,8 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     }
     let curves = Curves::new(&read_log(&folder.join(LOG))?);
     write_atomically(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
-    eprint!("{}", curves.text());
-    eprintln!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
+    crate::terminal::write_note_block(&curves.text());
+    crate::note!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
     Ok(finished)
 }
 
@@ -250,7 +250,7 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     }
     let step = train::step_time(model, protocol, &part)?;
     let hours = step.as_secs_f64() * protocol.steps as f64 / 3600.0;
-    eprintln!(
+    crate::note!(
         "{name}: about {} of memory ({} free), {:.2} s a step, {hours:.2} h for {} steps without validation",
         train::size(memory.total()),
         train::size(available),
@@ -272,7 +272,7 @@ fn learned_by_heart(name: &str, finished: Finished) -> Result<Finished> {
          survives the tokenizer, and what is frozen",
         if right == 1.0 { "right" } else { "wrong" }
     );
-    eprintln!("{name}: one question was learned by heart (loss {loss:.4}) and is answered right");
+    crate::note!("{name}: one question was learned by heart (loss {loss:.4}) and is answered right");
     Ok(finished)
 }
 

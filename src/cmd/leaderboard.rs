@@ -100,7 +100,7 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
         let there = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         if there != *text {
             let line = 1 + there.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
-            eprintln!("{}: stale from line {line} on: run the same without --check", path.display());
+            crate::note!("{}: stale from line {line} on: run the same without --check", path.display());
             status = Status::Failures;
         }
     }

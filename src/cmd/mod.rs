@@ -25,8 +25,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::metric::Convention;
-use crate::report::visible;
 use crate::sample::AnswerType;
+use crate::terminal::visible;
 
 /// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
 /// nothing but data tables was `asked` for.
@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Ok(Status::Failures) => ExitCode::from(1),
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            crate::note!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
     }

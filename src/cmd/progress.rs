@@ -41,14 +41,14 @@ impl Progress {
                 }
                 let spent = self.line.take().map_or(Duration::ZERO, |line| line.started.elapsed());
                 let failed = if outcome.failed > 0 { format!(", {} failed", outcome.failed) } else { String::new() };
-                eprintln!("{id}: {} questions answered{failed} in {}", outcome.questions, HumanDuration(spent));
+                crate::note!("{id}: {} questions answered{failed} in {}", outcome.questions, HumanDuration(spent));
                 if let Some(usage) = &outcome.usage {
                     let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
                     let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
-                    eprintln!("{id}: {read} prompt and {written} completion tokens{cost}");
+                    crate::note!("{id}: {read} prompt and {written} completion tokens{cost}");
                 }
                 if let Some(error) = &outcome.first_error {
-                    eprintln!("{id}: the first failure: {error}");
+                    crate::note!("{id}: the first failure: {error}");
                 }
             }
         }
@@ -56,7 +56,7 @@ impl Progress {
 
     fn start(&mut self, id: &str, total: usize, before: usize) {
         if before > 0 {
-            eprintln!("{id}: resuming, {before} of {total} questions are answered already");
+            crate::note!("{id}: resuming, {before} of {total} questions are answered already");
         }
         let now = Instant::now();
         self.line = Some(Line { id: id.to_owned(), total, before, done: before, started: now, told: now });
@@ -81,7 +81,13 @@ impl Progress {
             line.told = Instant::now();
             let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((line.total - line.done) as f64 / rate.max(1e-9));
-            eprintln!("{}: {}/{} questions, {rate:.2}/s, ETA {}", line.id, line.done, line.total, HumanDuration(left));
+            crate::note!(
+                "{}: {}/{} questions, {rate:.2}/s, ETA {}",
+                line.id,
+                line.done,
+                line.total,
+                HumanDuration(left)
+            );
         }
     }
 }

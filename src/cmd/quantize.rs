@@ -85,7 +85,7 @@ fn quantize(args: &Args) -> Result<Status> {
         bail!("{name}: {}", one_line(&error));
     }
     for (name, error) in &failures {
-        eprintln!("error: {name}: {}", one_line(error));
+        crate::note!("error: {name}: {}", one_line(error));
     }
     let table =
         quantize::choices(found.iter().map(|one| (one.requested.name.as_str(), &one.baseline, one.studies.as_slice())));
@@ -112,7 +112,7 @@ fn study<'a>(
     let trial = Trial { model, questions, rule, micro_batch: protocol.micro_batch() };
     let name = &one.name;
     let baseline = trial.baseline()?;
-    eprintln!("{name}: {} validation questions, {}", questions.len(), shown(&baseline));
+    crate::note!("{name}: {} validation questions, {}", questions.len(), shown(&baseline));
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();
     for &to in &args.to {
@@ -120,10 +120,10 @@ fn study<'a>(
         let mut quantized = Quantized::new(&fixed, to);
         let mut observe = |event: Event<'_>| match event {
             Event::Damage { done, of, damage } => {
-                eprintln!("{name}@{to}: layer {done}/{of}, {}: loss {:+.5}", damage.layer, damage.loss_rise);
+                crate::note!("{name}@{to}: layer {done}/{of}, {}: loss {:+.5}", damage.layer, damage.loss_rise);
             }
             Event::Choice(choice) => {
-                eprintln!("{name}@{to}: all but {} layers: {}", choice.kept.len(), shown(&choice.measured))
+                crate::note!("{name}@{to}: all but {} layers: {}", choice.kept.len(), shown(&choice.measured))
             }
         };
         let study = trial.study(&mut quantized, &baseline, args.tolerance, &mut observe)?;
@@ -193,7 +193,7 @@ fn tell(args: &Args, found: &[Found<'_>], folder: &Path) -> bool {
                 continue;
             }
             all = false;
-            eprintln!(
+            crate::note!(
                 "error: {row}: every choice loses more than {} points of exact match: nothing is written",
                 args.tolerance
             );
@@ -201,7 +201,7 @@ fn tell(args: &Args, found: &[Found<'_>], folder: &Path) -> bool {
     }
     if !rows.is_empty() {
         let weights = rows.iter().map(|row| format!(" --weights {row}={}", checkpoint(&folder.join(row)).display()));
-        eprintln!("ask them: chartbench run --adapters {}{}", rows.join(","), weights.collect::<String>());
+        crate::note!("ask them: chartbench run --adapters {}{}", rows.join(","), weights.collect::<String>());
     }
     all
 }

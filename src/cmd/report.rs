@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
         .render()?;
     write_atomically(&args.out, page.as_bytes())?;
-    eprintln!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
+    crate::note!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
     Ok(Status::Done)
 }
 
@@ -60,7 +60,7 @@ fn pictures(args: &Args, asked: &BenchmarkEntry) -> Result<Pictures> {
     match find_pictures(args, asked) {
         Ok(pictures) => Ok(pictures),
         Err(error) if args.benchmark.is_none() && args.data.is_none() => {
-            eprintln!("the page has no pictures of the charts: {}", one_line(&error));
+            crate::note!("the page has no pictures of the charts: {}", one_line(&error));
             Ok(Pictures::default())
         }
         Err(error) => Err(error),

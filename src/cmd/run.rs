@@ -223,7 +223,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
 /// It is too little for one question.
 fn batch_within(memory: ByteSize, name: &str, adapter: &dyn Adapter) -> Result<usize> {
     let Some(footprint) = adapter.footprint() else {
-        eprintln!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
+        crate::note!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
         return Ok(adapter.batch());
     };
     let footprint = Footprint { fixed: footprint.fixed + BESIDES, ..footprint };
@@ -247,7 +247,7 @@ fn conclude(
 ) -> Result<Status> {
     if !began && let [(name, error), rest @ ..] = failures.as_slice() {
         for (name, error) in rest {
-            eprintln!("error: {name}: {}", one_line(error));
+            crate::note!("error: {name}: {}", one_line(error));
         }
         bail!("{name}: {}", one_line(error));
     }
@@ -256,7 +256,7 @@ fn conclude(
     let stored = leaderboard.without_speed().render(Format::Markdown)?;
     write_atomically(&dir.join("leaderboard.md"), stored.as_bytes())?;
     for (name, error) in &failures {
-        eprintln!("error: {name}: {}", one_line(error));
+        crate::note!("error: {name}: {}", one_line(error));
     }
     Ok(if failures.is_empty() && failed_questions == 0 { Status::Done } else { Status::Failures })
 }

@@ -70,10 +70,12 @@ fn read(args: &Args) -> Result<Status> {
         texts.collect::<Result<Vec<_>>>()?.join("\n")
     })?;
     let unread: Vec<_> = readings.iter().filter_map(|one| Some((&one.adapter, one.table.as_ref().err()?))).collect();
-    unread.iter().for_each(|(adapter, error)| eprintln!("{adapter}: what it wrote is {error:#}"));
+    unread.iter().for_each(|(adapter, error)| crate::note!("{adapter}: what it wrote is {error:#}"));
     match (&gold, args.form) {
         (Some(gold), Form::Text) => print(&format!("\n{}", agreement(&readings, gold).to_terminal()))?,
-        (Some(gold), Form::Csv | Form::Raw) => eprint!("{}", agreement(&readings, gold).to_terminal()),
+        (Some(gold), Form::Csv | Form::Raw) => {
+            crate::terminal::write_note_block(&agreement(&readings, gold).to_terminal())
+        }
         (Some(_), Form::Json) | (None, _) => {}
     }
     Ok(if unread.is_empty() { Status::Done } else { Status::Failures })

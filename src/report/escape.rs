@@ -1,29 +1,6 @@
 //! Text that nobody vouches for (a model's answer, a name in a data set) made harmless in each form: it shows as what it
 //! is, and nothing in it becomes markup, a formula or a terminal's command.
 
-/// For people: control characters and those that turn the direction of writing as escapes (`\u{202e}`), everything else
-/// as it is.
-pub fn visible(text: &str) -> String {
-    visible_but(text, &[])
-}
-
-/// The same, with the characters of `kept` as they are.
-pub(super) fn visible_but(text: &str, kept: &[char]) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) && !kept.contains(&c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
-}
-
-/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and the
-/// characters of no width that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
-        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// In a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or digits needs no escape.
 pub(super) fn markdown(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -75,13 +52,6 @@ pub(super) fn csv(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_hidden_stays_hidden() {
-        assert_eq!(visible("a\u{1b}[31m\u{202e}b\tc"), "a\\u{1b}[31m\\u{202e}b\\tc");
-        assert_eq!(visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"), "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}");
-        assert_eq!(visible("図表 é <b>"), "図表 é <b>");
-    }
 
     #[test]
     fn markdown_stays_text() {

@@ -18,7 +18,6 @@ mod tally;
 mod totals;
 
 pub use compare::{CompareOptions, Comparison};
-pub use escape::visible;
 pub use export::{lm_eval_results, lm_eval_samples, model_index};
 pub use figures::{score_bars, tolerance_curve};
 pub use leaderboard::{Leaderboard, Options};

@@ -60,7 +60,7 @@ impl Column {
     }
 
     fn shown(&self) -> String {
-        escape::visible(&self.name)
+        crate::terminal::visible(&self.name)
     }
 
     /// The columns that programs get for it.
@@ -106,7 +106,7 @@ impl Cell {
     /// As people read it, with what would break or disguise a table made visible.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Text(text) => escape::visible(text),
+            Self::Text(text) => crate::terminal::visible(text),
             Self::Integer(number) => number.to_string(),
             Self::Decimal(number, digits) if number.is_finite() => format!("{number:.digits$}"),
             Self::Estimate(number, Some(Interval { low, high }), digits) if number.is_finite() => {
@@ -205,7 +205,11 @@ impl Table {
         let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
         let sides: String =
             self.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
-        let title = if self.title.is_empty() { String::new() } else { format!("% {}\n", escape::visible(&self.title)) };
+        let title = if self.title.is_empty() {
+            String::new()
+        } else {
+            format!("% {}\n", crate::terminal::visible(&self.title))
+        };
         let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
         text += &line(self.columns.iter().map(|column| escape::latex(&column.shown())).collect());
         text += "\\midrule\n";
@@ -265,7 +269,7 @@ impl Table {
     }
 
     fn title_line(&self, end: &str) -> String {
-        if self.title.is_empty() { String::new() } else { format!("{}{end}", escape::visible(&self.title)) }
+        if self.title.is_empty() { String::new() } else { format!("{}{end}", crate::terminal::visible(&self.title)) }
     }
 }
 

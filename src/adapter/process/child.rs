@@ -134,7 +134,7 @@ fn pass_on(stderr: impl Read, prefix: &str) {
         let text = String::from_utf8_lossy(&line);
         // Of a line that was drawn over and over, as progress bars are, the last state.
         let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
-        eprintln!("{prefix}: {text}");
+        crate::note!("{prefix}: {text}");
         line.clear();
     }
 }

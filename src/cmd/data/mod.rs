@@ -63,7 +63,7 @@ fn synth(args: &SynthArgs) -> Result<Status> {
     synth.write(&args.dir, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
+    crate::note!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
     Ok(Status::Done)
 }
 

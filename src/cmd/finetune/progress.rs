@@ -58,16 +58,16 @@ impl TrainingProgress {
             bar.finish_and_clear();
         }
         if self.skipped > NAMED {
-            eprintln!("{}: {} questions were left out of training", self.id, self.skipped);
+            crate::note!("{}: {} questions were left out of training", self.id, self.skipped);
         }
         if self.cut > 0 {
-            eprintln!("{}: {} labels were cut to the longest allowed (--max-label-tokens)", self.id, self.cut);
+            crate::note!("{}: {} labels were cut to the longest allowed (--max-label-tokens)", self.id, self.cut);
         }
     }
 
     fn start(&mut self, done: u64, steps: u64) {
         if done > 0 {
-            eprintln!("{}: going on after step {done} of {steps}", self.id);
+            crate::note!("{}: going on after step {done} of {steps}", self.id);
         }
         (self.steps, self.began) = (steps, (done, Instant::now()));
         if std::io::stderr().is_terminal() {
@@ -92,7 +92,7 @@ impl TrainingProgress {
             let (before, started) = self.began;
             let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
-            eprintln!(
+            crate::note!(
                 "{}: step {}/{}, {now}, {rate:.2}/s, ETA {}",
                 self.id,
                 entry.step,
@@ -119,7 +119,7 @@ impl TrainingProgress {
         let line = format!("{}: {line}", self.id);
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => crate::note!("{line}"),
         }
     }
 }

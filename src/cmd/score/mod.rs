@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let conventions = named.map_or_else(|| all(&sources), |convention| vec![convention]);
     let read = started.elapsed();
     for source in &sources {
-        source.problems.iter().for_each(|problem| eprintln!("{}: {problem}", source.name));
+        source.problems.iter().for_each(|problem| crate::note!("{}: {problem}", source.name));
     }
     if args.explain.is_empty() {
         let streamed = args.per_question && args.format == Format::Jsonl && args.splice.is_none();
@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let answers: usize = sources.iter().map(|source| source.answers.len()).sum();
     if answers >= MANY {
         let scored = (started.elapsed() - read).as_secs_f64();
-        eprintln!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
+        crate::note!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
     }
     let whole = sources.iter().all(|source| source.problems.is_empty());
     Ok(if whole { Status::Done } else { Status::Failures })
@@ -143,7 +143,12 @@ fn run_verify(args: &Args) -> Result<Status> {
             status = Status::Failures;
         }
         let differ = verified.differences.rows.len();
-        eprintln!("{}: {} pairs, {} recorded scores, {differ} differ", file.display(), verified.pairs, verified.scores);
+        crate::note!(
+            "{}: {} pairs, {} recorded scores, {differ} differ",
+            file.display(),
+            verified.pairs,
+            verified.scores
+        );
     }
     Ok(status)
 }

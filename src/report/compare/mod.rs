@@ -80,11 +80,11 @@ impl Comparison {
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
-            Format::Table => Ok(self.join(Table::to_terminal, "", escape::visible)),
+            Format::Table => Ok(self.join(Table::to_terminal, "", crate::terminal::visible)),
             Format::Markdown => {
-                Ok(self.join(Table::to_markdown, "- ", |text| escape::markdown(&escape::visible(text))))
+                Ok(self.join(Table::to_markdown, "- ", |text| escape::markdown(&crate::terminal::visible(text))))
             }
-            Format::Latex => Ok(self.join(Table::to_latex, "% ", escape::visible)),
+            Format::Latex => Ok(self.join(Table::to_latex, "% ", crate::terminal::visible)),
             Format::Csv | Format::Jsonl => self.overall.render(format),
             Format::Json => {
                 let slices: Vec<_> =

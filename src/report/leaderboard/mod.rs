@@ -120,8 +120,8 @@ impl Leaderboard {
     /// # Errors
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
-        let visible = |text: &str| escape::visible(text);
-        let markdown = |text: &str| escape::markdown(&escape::visible(text));
+        let visible = |text: &str| crate::terminal::visible(text);
+        let markdown = |text: &str| escape::markdown(&crate::terminal::visible(text));
         match format {
             Format::Table => Ok(self.join(["", "", "  "], visible, Table::to_terminal)),
             Format::Markdown => Ok(self.join(["### ", "", "- "], markdown, Table::to_markdown)),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::report::escape::visible_but;
+use crate::terminal::visible_except;
 
 /// Text in which nothing is hidden: what the page's script puts into the document, by `textContent` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,7 +19,7 @@ impl Shown {
 /// Control characters, marks that turn the direction of writing and characters without width as escapes
 /// (`\u{202e}`); line breaks, tabs and everything else as they are.
 pub(super) fn visible(text: &str) -> String {
-    visible_but(text, &['\n', '\t'])
+    visible_except(text, &['\n', '\t'])
 }
 
 /// JSON that can stand in a `script` element: nothing in it ends the element, begins another or is a line's end to a

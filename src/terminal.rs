@@ -1,0 +1,78 @@
+//! Text for people at a terminal. Answers, names and error texts come from outside: [`visible`] shows their control
+//! characters as escapes, and every message of the program goes through [`note!`](crate::note).
+
+use std::io::Write;
+
+/// Most characters of a value from outside that a message repeats.
+const MAX_ECHO: usize = 80;
+
+/// Shows control characters and those that turn the direction of writing as escapes (`\u{202e}`), everything else as it
+/// is.
+pub fn visible(text: &str) -> String {
+    visible_except(text, &[])
+}
+
+/// [`visible`], with the characters of `kept` as they are.
+pub fn visible_except(text: &str, kept: &[char]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) && !kept.contains(&c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Repeats a value from outside in a message: visible, and cut after 80 characters.
+pub fn shorten(value: &str) -> String {
+    let mut chars = value.chars();
+    let head: String = chars.by_ref().take(MAX_ECHO).collect();
+    let ellipsis = if chars.next().is_some() { "..." } else { "" };
+    visible(&head) + ellipsis
+}
+
+/// Writes one line to stderr. A reader that went away is ignored: nothing that is stored depends on who reads.
+pub fn write_note(line: &str) {
+    write_stderr(&(visible(line) + "\n"));
+}
+
+/// Writes a text of several lines to stderr, as [`write_note`] does.
+pub fn write_note_block(text: &str) {
+    write_stderr(&visible_except(text, &['\n']));
+}
+
+fn write_stderr(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Formats one line and writes it to stderr with [`terminal::write_note`](crate::terminal::write_note).
+#[macro_export]
+macro_rules! note {
+    ($($part:tt)*) => { $crate::terminal::write_note(&format!($($part)*)) };
+}
+
+/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and the
+/// characters of no width that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
+        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hidden_stays_hidden() {
+        assert_eq!(visible("a\u{1b}[31m\u{202e}b\tc"), "a\\u{1b}[31m\\u{202e}b\\tc");
+        assert_eq!(visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"), "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}");
+        assert_eq!(visible("図表 é <b>"), "図表 é <b>");
+    }
+
+    #[test]
+    fn a_repeated_value_is_short_and_visible() {
+        assert_eq!(shorten("a\nb"), "a\\nb");
+        assert_eq!(shorten(&"é".repeat(80)), "é".repeat(80));
+        assert_eq!(shorten(&"é".repeat(81)), "é".repeat(80) + "...");
+    }
+}
