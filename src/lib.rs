@@ -2,7 +2,7 @@
 //!
 //! Arrows between the modules point one way (a test checks them):
 //! `cmd` → `quantize` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
-//! `dataset`, `config` → `sample` → `data_table`; and `report`, `train` → `stats`, `plot`.
+//! `dataset`, `config` → `sample` → `data_table`; and `report`, `train` → `stats`, `plot`. All may name `files`, `terminal`.
 
 pub mod adapter;
 pub mod check;
@@ -10,6 +10,7 @@ pub mod cmd;
 pub mod config;
 pub mod data_table;
 pub mod dataset;
+pub mod files;
 pub mod import;
 pub mod metric;
 pub mod nn;

@@ -112,7 +112,7 @@ fn reader(samples: usize, style: PromptStyle) -> ReaderSpec {
 
 fn adapter(folder: &Path, setting: &str, read: &Log, prompts: &Log) -> TableQa {
     let tables = Tables::new(setting, read);
-    let cache = TableCache::open(folder, tables.identity()).unwrap();
+    let cache = TableCache::open(folder, tables.identity());
     let model = Says { answers: vec!["The answer is 3."], prompts: prompts.clone() };
     TableQa::new("tables+says", Box::new(tables), Some(cache), Box::new(model), &reader(1, PromptStyle::ChainOfThought))
 }
@@ -188,6 +188,34 @@ fn a_torn_line_is_read_again_and_harms_no_other() {
         read.borrow_mut().clear();
         adapter(folder.path(), "p", &read, &prompts).answer(&work);
         assert!(read.borrow().is_empty(), "what was read again was kept behind the torn line");
+    }
+}
+
+/// The cache saves time and decides nothing: without it every question is answered.
+#[test]
+fn a_cache_that_cannot_be_written_or_read_costs_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (read, prompts) = (Log::default(), Log::default());
+    let work = [chart("a", "image a", 1), chart("b", "image b", 1)];
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    // No folder, and none can be made; nor can the file be read.
+    let mut unmade = adapter(&file.join("tables"), "p", &read, &prompts);
+    // A folder stands where the file would be locked, then where it would be read.
+    adapter(folder.path(), "p", &read, &prompts).answer(&work);
+    let kept =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| *path != file).unwrap();
+    let name = kept.file_name().unwrap().to_str().unwrap();
+    fs::remove_file(&kept).unwrap();
+    fs::create_dir(kept.with_file_name(format!(".{name}.lock"))).unwrap();
+    let mut unlocked = adapter(folder.path(), "p", &read, &prompts);
+    fs::create_dir(&kept).unwrap();
+    let mut unread = adapter(folder.path(), "p", &read, &prompts);
+    for adapter in [&mut unmade, &mut unlocked, &mut unread] {
+        read.borrow_mut().clear();
+        assert_eq!(texts(adapter.answer(&work)), [["3"], ["3"]]);
+        adapter.answer(&work);
+        assert_eq!(*read.borrow(), ["a", "b"], "kept in memory");
     }
 }
 

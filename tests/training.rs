@@ -403,7 +403,7 @@ fn a_log_is_written_by_one_and_read_with_care() {
     drop(log);
     std::fs::write(&path, "{}\n").unwrap();
     let error = format!("{:#}", read_log(&path).unwrap_err());
-    assert!(error.contains("training.jsonl, line 1: not a line of a training log"), "{error}");
+    assert!(error.contains("training.jsonl, line 1 is not a line of a training log: remove this line"), "{error}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
 use super::cache::{Cached, HubOptions, INDEX, Needed, shards};
+use crate::files::UnfinishedFolder;
 
 /// Fetches what the cache lacks of the files that `choose` wants of `repo` at `revision`; the snapshot's folder.
 ///
@@ -30,7 +31,7 @@ pub(super) fn download(
 ) -> Result<PathBuf> {
     let disk = |error| on_disk(error, &cached.folder);
     fs::create_dir_all(&cached.folder).map_err(disk)?;
-    let staging = tempfile::Builder::new().prefix(".download-").tempdir_in(&cached.folder).map_err(disk)?;
+    let staging = UnfinishedFolder::create_in(&cached.folder).map_err(disk)?;
     let session = Session { repo, revision, cached, options, hub: connect(repo, staging.path(), options)? };
     let (commit, names) = session.listing()?;
     let snapshot = cached.snapshot(&commit);

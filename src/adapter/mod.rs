@@ -232,7 +232,13 @@ fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Re
     spec.max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
     let cache = match setup.model.spec.family {
         Family::Oracle => None,
-        _ => Some(TableCache::open(&TableCache::folder()?, tables.identity())?),
+        _ => match TableCache::folder() {
+            Ok(folder) => Some(TableCache::open(&folder, tables.identity())),
+            Err(error) => {
+                crate::note!("note: {error:#}");
+                None
+            }
+        },
     };
     Ok(Box::new(TableQa::new(setup.name, tables, cache, model, &spec)))
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 pub use super::cache::HubOptions;
 use super::cache::{Cached, Needed, is_relative, is_repo, missing, needed};
 use super::hub;
+use crate::files::recover_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
 ///
@@ -45,6 +46,7 @@ fn locate_files(
     needed: Needed<'_>,
 ) -> Result<PathBuf> {
     if let Some(folder) = explicit {
+        recover_folder(folder).with_context(|| format!("cannot read {}", folder.display()))?;
         ensure!(folder.is_dir(), "--weights {}: no such folder", folder.display());
         ensure!(
             folder.join("config.json").is_file(),

@@ -1,13 +1,16 @@
 //! `chartbench export RUN`: stored runs in the formats of others.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{Status, convention};
-use crate::record::{StoredRun, write_atomically};
+use crate::files::write_file;
+use crate::record::StoredRun;
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
 use crate::stats::Bootstrap;
+use crate::terminal::shorten;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,6 +39,7 @@ enum Target {
 
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    check_names(&args.runs, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let bootstrap = Bootstrap::default();
@@ -56,11 +60,27 @@ pub fn run(args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
+/// Refuses runs of one name: their files would be the same.
+fn check_names(paths: &[PathBuf], runs: &[StoredRun]) -> Result<()> {
+    let mut named: HashMap<&str, &Path> = HashMap::new();
+    for (path, run) in paths.iter().zip(runs) {
+        if let Some(other) = named.insert(&run.manifest.name, path) {
+            bail!(
+                "{} and {} are both named {}, and one would overwrite the other: export each with an --out of its own",
+                other.display(),
+                path.display(),
+                shorten(&run.manifest.name)
+            );
+        }
+    }
+    Ok(())
+}
+
 fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (name, text) in files {
         let path = folder.join(name);
-        write_atomically(&path, text.as_bytes())?;
+        write_file(&path, text.as_bytes())?;
         crate::note!("{}", path.display());
     }
     Ok(())

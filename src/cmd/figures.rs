@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 
 use super::trainings::{Training, trainings};
 use super::{Status, convention};
-use crate::record::{StoredRun, write_atomically};
+use crate::files::write_file;
+use crate::record::StoredRun;
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::stats::Bootstrap;
 use crate::train::curves::{Curves, overlaid};
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<Status> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     for (name, svg) in pictures {
         let path = args.out.join(name).with_extension("svg");
-        write_atomically(&path, svg.as_bytes())?;
+        write_file(&path, svg.as_bytes())?;
         crate::note!("{}", path.display());
     }
     Ok(Status::Done)

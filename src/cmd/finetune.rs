@@ -12,7 +12,7 @@ use super::{Status, one_line, run};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
-use crate::record::write_atomically;
+use crate::files::write_file;
 use crate::train::curves::Curves;
 use crate::train::log::read_log;
 use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
@@ -205,7 +205,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
         return learned_by_heart(&one.name, finished);
     }
     let curves = Curves::new(&read_log(&folder.join(LOG))?);
-    write_atomically(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
+    write_file(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
     crate::terminal::write_note_block(&curves.text());
     crate::note!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
     Ok(finished)
@@ -289,7 +289,7 @@ fn evaluate(
     for (one, finished) in trained {
         let card = Card { adapter: &one.name, benchmark: &benchmark.title, finished, scores: &scores };
         let text = card.text(protocol, &protocol.settings());
-        write_atomically(&finished.checkpoint.join("README.md"), text.as_bytes())?;
+        write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
     }
     Ok(status)
 }

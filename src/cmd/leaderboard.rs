@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Status, convention, print};
+use super::{Status, convention, print, read_document};
 use crate::config::Benchmark;
+use crate::files::write_file;
 use crate::metric::{Convention, Metric};
-use crate::record::{PredictionRecord, RunReader, write_atomically};
+use crate::record::{PredictionRecord, RunReader};
 use crate::report::table::Format;
 use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
 use crate::stats::Bootstrap;
@@ -65,7 +66,7 @@ pub fn run(args: &Args) -> Result<Status> {
         }
     }
     if let Some(file) = &args.splice {
-        let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let document = read_document(file)?;
         let spliced = splice(&document, "leaderboard", &command(args), &leaderboard.render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
         files.push((file.clone(), spliced));
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Result<Status> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
     for (path, text) in &files {
-        write_atomically(path, text.as_bytes())?;
+        write_file(path, text.as_bytes())?;
     }
     print(&leaderboard.render(args.format)?)?;
     Ok(Status::Done)
@@ -97,7 +98,7 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
     ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --write or --splice");
     let mut status = Status::Done;
     for (path, text) in files {
-        let there = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let there = read_document(path)?;
         if there != *text {
             let line = 1 + there.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
             crate::note!("{}: stale from line {line} on: run the same without --check", path.display());

@@ -19,9 +19,10 @@ mod table;
 mod trainings;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::metric::Convention;
@@ -127,6 +128,16 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+/// Reads a document that text is put into. A pipe or a terminal would be waited for.
+///
+/// # Errors
+/// Returns an error if it is no regular file, cannot be read, or is not UTF-8.
+fn read_document(path: &Path) -> Result<String> {
+    let is_file = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.is_file();
+    ensure!(is_file, "{}: not a regular file", path.display());
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Writes to stdout; unlike `print!` it does not panic when that fails.

@@ -9,9 +9,9 @@ use super::{Status, one_line, print};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
 use crate::config::{Benchmark, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
+use crate::files::{replace_folder, write_file};
 use crate::nn::{Quantization, Quantized};
 use crate::quantize::{self, Decision, Event, Measured, Study, Trial};
-use crate::record::write_atomically;
 use crate::report::table::{Format, Table};
 use crate::sample::QuestionSet;
 use crate::train;
@@ -92,7 +92,7 @@ fn quantize(args: &Args) -> Result<Status> {
     let damages = quantize::damages(found.iter().map(|one| (one.requested.name.as_str(), one.studies.as_slice())));
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let text = format!("{}\n{}", table.to_markdown(), damages.to_markdown());
-    write_atomically(&folder.join("quantize.md"), text.as_bytes())?;
+    write_file(&folder.join("quantize.md"), text.as_bytes())?;
     print(&table.render(Format::Table)?)?;
     let all = tell(args, &found, folder);
     Ok(if all && failures.is_empty() { Status::Done } else { Status::Failures })
@@ -175,7 +175,7 @@ fn write(
         decision.write(folder)?;
         Ok(std::fs::write(folder.join("README.md"), quantize::card(row, decision, table))?)
     };
-    train::write_whole(&target, write).with_context(failed)
+    replace_folder(&target, write).with_context(failed)
 }
 
 fn checkpoint(folder: &Path) -> PathBuf {

@@ -9,7 +9,8 @@ use super::trainings::{Training, trainings};
 use super::{Status, convention, one_line};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
-use crate::record::{BenchmarkEntry, StoredRun, write_atomically};
+use crate::files::write_file;
+use crate::record::{BenchmarkEntry, StoredRun};
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
 
 #[derive(clap::Args)]
@@ -50,7 +51,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let curves: Vec<Curves> = trainings(&args.runs, &runs)?.into_iter().filter_map(drawn).collect();
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
         .render()?;
-    write_atomically(&args.out, page.as_bytes())?;
+    write_file(&args.out, page.as_bytes())?;
     crate::note!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
     Ok(Status::Done)
 }

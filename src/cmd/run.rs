@@ -11,12 +11,13 @@ use super::{Status, convention, one_line, print};
 use crate::adapter::Adapter;
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{QuestionStream, Split};
+use crate::files::{FileLock, write_file};
 use crate::metric::Convention;
 use crate::nn::Footprint;
-use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader, write_atomically};
+use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
-use crate::runner::{self, Outcome};
+use crate::runner;
 use crate::sample::{AnswerType, QuestionSource, Survey};
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
@@ -204,13 +205,12 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
         ("batch".to_owned(), batch.to_string()),
     ];
     let entry = AdapterEntry::new(adapter.identity(), &execution);
-    let record = || -> Result<Outcome> {
-        let mut log = dir.add_adapter(entry, args.retry_failed)?;
-        let mut progress = Progress::new();
-        let mut observe = |event: runner::Event<'_>| progress.observe(event);
-        runner::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe)
-    };
-    let outcome = record().map_err(Stop::Fatal)?;
+    // Another process may be at work on this adapter alone.
+    let mut log = dir.add_adapter(entry, args.retry_failed).map_err(Stop::Loading)?;
+    let mut progress = Progress::new();
+    let mut observe = |event: runner::Event<'_>| progress.observe(event);
+    let outcome = runner::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe);
+    let outcome = outcome.map_err(Stop::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome.failed),
         Some(error) => Err(Stop::Answering(anyhow::anyhow!("{error}; start the run again to go on"))),
@@ -251,14 +251,23 @@ fn conclude(
         }
         bail!("{name}: {}", one_line(error));
     }
-    let leaderboard = Leaderboard::of(&[RunReader::open(dir)?], convention, Options::default())?;
-    print(&leaderboard.render(Format::Table)?)?;
-    let stored = leaderboard.without_speed().render(Format::Markdown)?;
-    write_atomically(&dir.join("leaderboard.md"), stored.as_bytes())?;
+    print(&write_leaderboard(convention, dir)?)?;
     for (name, error) in &failures {
         crate::note!("error: {name}: {}", one_line(error));
     }
     Ok(if failures.is_empty() && failed_questions == 0 { Status::Done } else { Status::Failures })
+}
+
+/// Scores the run and stores its leaderboard; returns it as it is printed. Processes at work on the same run do so one after
+/// the other: the last one's leaderboard has the answers of all.
+fn write_leaderboard(convention: &'static Convention, dir: &Path) -> Result<String> {
+    let file = dir.join("leaderboard.md");
+    let _lock = FileLock::acquire(&file)?;
+    let leaderboard = Leaderboard::of(&[RunReader::open(dir)?], convention, Options::default())?;
+    let printed = leaderboard.render(Format::Table)?;
+    let stored = leaderboard.without_speed().render(Format::Markdown)?;
+    write_file(&file, stored.as_bytes())?;
+    Ok(printed)
 }
 
 /// Puts `--questions-per-chart` and `--seed` in the place of what the benchmark says; a pinned hash is then no longer

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::adapter::{Identity, settings_sha256};
+use crate::files::write_file;
 
 /// The run directory's format; a directory written in another one is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -100,7 +100,7 @@ impl Manifest {
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot encode the run manifest")?;
-        write_atomically(path, text.as_bytes())
+        write_file(path, text.as_bytes())
     }
 }
 

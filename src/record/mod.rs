@@ -1,12 +1,10 @@
 //! A run directory on disk: the manifest, and one append-only prediction log an adapter. FORMAT.md describes it.
 
-mod files;
 mod manifest;
 mod prediction_log;
 mod predictions;
 mod run_dir;
 
-pub use files::write_atomically;
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;

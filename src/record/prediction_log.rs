@@ -1,16 +1,15 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use litemap::LiteMap;
-use rayon::prelude::*;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Predictions;
 use crate::adapter::Usage;
+use crate::files::{FileLock, JsonLines};
 use crate::sample::{AnswerType, Gold, Prediction, Taxonomy};
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
@@ -51,15 +50,21 @@ pub struct PredictionRecord {
     pub latency_ms: f64,
 }
 
-/// Records that one task encodes.
-const ENCODED_TOGETHER: usize = 64;
+impl PredictionRecord {
+    /// Why the question failed, if it did. A row without a prediction is a failure, whether it has an error or not.
+    pub fn failure(&self) -> Option<&str> {
+        match (&self.error, &self.prediction) {
+            (Some(error), _) => Some(error),
+            (None, None) => Some("its row has neither a prediction nor an error"),
+            (None, Some(_)) => None,
+        }
+    }
+}
 
 /// An open prediction log. It holds a lock: two processes cannot add to the same one.
 pub struct PredictionLog {
     path: PathBuf,
-    file: File,
-    /// Length in bytes up to which every line is whole.
-    end: u64,
+    lines: JsonLines,
 }
 
 impl PredictionLog {
@@ -70,32 +75,30 @@ impl PredictionLog {
     /// A broken line that is not the last, an id that stands twice, another process at work on the log, or a
     /// file that cannot be read or written.
     pub fn open(path: &Path, drop_failed: bool) -> Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("{} is in use by another chartbench run", path.display()),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
+        Self::open_locked(path, Self::lock(path)?, drop_failed)
+    }
+
+    /// Locks the log at `path`, which need not exist yet.
+    ///
+    /// # Errors
+    /// Another process at work on the log.
+    pub(super) fn lock(path: &Path) -> Result<FileLock> {
+        FileLock::try_acquire(path)?.with_context(|| {
+            format!("{} is in use by another chartbench run: start this one again when that has ended", path.display())
+        })
+    }
+
+    /// [`PredictionLog::open`] with the log's lock.
+    pub(super) fn open_locked(path: &Path, lock: FileLock, drop_failed: bool) -> Result<Self> {
+        let mut lines = JsonLines::open(path, lock)?;
+        let mut failures = false;
+        for piece in Predictions::of(path) {
+            failures |= piece?.iter().any(|record| record.failure().is_some());
         }
-        let (mut stored, mut failures) = (Predictions::of(path), false);
-        for piece in stored.by_ref() {
-            failures |= piece?.iter().any(|record| record.error.is_some());
-        }
-        let mut log = Self { path: path.to_owned(), file, end: stored.end() };
-        log.cut()?;
         if drop_failed && failures {
-            let mut records = log.stored().read()?;
-            records.retain(|record| record.error.is_none());
-            log.rewrite(&records)?;
+            lines.retain(is_answered)?;
         }
-        Ok(log)
+        Ok(Self { path: path.to_owned(), lines })
     }
 
     /// What the log holds, in the order it was answered.
@@ -108,50 +111,19 @@ impl PredictionLog {
     /// # Errors
     /// A failed write (a full disk): the log is cut back to its last whole line first.
     pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
-        let lines: Vec<Vec<u8>> = records.par_chunks(ENCODED_TOGETHER).map(encode).collect::<Result<_>>()?;
-        let lines = lines.concat();
-        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.flush()) {
-            self.cut()?;
-            return Err(error).with_context(|| {
-                format!("cannot append to {}; the run resumes from here when started again", self.path.display())
-            });
-        }
-        self.end += lines.len() as u64;
-        Ok(())
-    }
-
-    /// Cuts the file at the end of its last whole line and goes there.
-    fn cut(&mut self) -> Result<()> {
-        self.file
-            .set_len(self.end)
-            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
-            .with_context(|| format!("cannot cut {} to its last whole line", self.path.display()))?;
-        Ok(())
-    }
-
-    /// Puts `records` in the place of all lines, in the same file, so that the lock stays.
-    fn rewrite(&mut self, records: &[PredictionRecord]) -> Result<()> {
-        self.end = 0;
-        self.cut()?;
-        self.append(records)
+        self.lines.append(records).context("the answers so far are stored: start the run again to go on")
     }
 }
 
-/// One line each.
-fn encode(records: &[PredictionRecord]) -> Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut lines, record).context("cannot encode a prediction")?;
-        lines.push(b'\n');
+/// Whether a line of the log is an answer, by [`PredictionRecord::failure`].
+fn is_answered(line: &[u8]) -> std::io::Result<bool> {
+    #[derive(Deserialize)]
+    struct Outcome {
+        prediction: Option<IgnoredAny>,
+        error: Option<IgnoredAny>,
     }
-    Ok(lines)
-}
-
-impl Drop for PredictionLog {
-    /// Closing alone would leave the lock with a child process that was being started meanwhile.
-    fn drop(&mut self) {
-        let _ = self.file.unlock();
-    }
+    let outcome: Outcome = serde_json::from_slice(line)?;
+    Ok(outcome.error.is_none() && outcome.prediction.is_some())
 }
 
 #[cfg(test)]
@@ -224,7 +196,7 @@ mod tests {
         with_log(|path| {
             PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("a", None)]).unwrap();
             let error = Predictions::of(path).read().unwrap_err();
-            assert!(error.to_string().ends_with("line 2: question `a` is answered twice"), "{error:#}");
+            assert!(error.to_string().contains("line 2: question `a` is answered twice"), "{error:#}");
         });
     }
 

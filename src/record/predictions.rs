@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
+use crate::terminal::shorten;
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
@@ -23,9 +24,8 @@ pub struct Predictions {
     file: Option<File>,
     /// What was read of a line whose end was not.
     rest: Vec<u8>,
-    /// How many lines were read, and their bytes.
+    /// How many lines were read.
     lines: usize,
-    end: u64,
     /// Two hashes of each id: the ids would be the most of what is in memory.
     seen: HashSet<[u64; 2]>,
     hashers: [RandomState; 2],
@@ -40,7 +40,6 @@ impl Predictions {
             file: None,
             rest: Vec::new(),
             lines: 0,
-            end: 0,
             seen: HashSet::new(),
             hashers: [RandomState::new(), RandomState::new()],
             over: false,
@@ -57,11 +56,6 @@ impl Predictions {
             records.extend(piece?);
         }
         Ok(records)
-    }
-
-    /// Length in bytes of the whole lines read so far.
-    pub(super) fn end(&self) -> u64 {
-        self.end
     }
 
     /// The next piece; none at the end.
@@ -96,14 +90,19 @@ impl Predictions {
         for record in parsed {
             self.lines += 1;
             let place = || format!("{}, line {}", self.path.display(), self.lines);
-            let record =
-                record.with_context(|| format!("{} is not a prediction: restore or remove the file", place()))?;
+            let record = record.with_context(|| {
+                format!("{} is not a prediction: remove this line alone, and its question is asked again", place())
+            })?;
             let new = self.seen.insert(self.hashers.each_ref().map(|hasher| hasher.hash_one(&record.id)));
-            ensure!(new, "{}: question `{}` is answered twice", place(), record.id);
+            ensure!(
+                new,
+                "{}: question `{}` is answered twice: remove one of its two lines",
+                place(),
+                shorten(&record.id)
+            );
             records.push(record);
         }
         self.rest.drain(..whole);
-        self.end += whole as u64;
         Ok(records)
     }
 }
@@ -150,7 +149,7 @@ mod tests {
         assert!(pieces.len() > 3, "{}", pieces.len());
         let ids: Vec<String> = pieces.iter().flatten().map(|record| record.id.clone()).collect();
         assert_eq!(ids, (0..300).map(|id| format!("q{id}")).collect::<Vec<_>>());
-        assert_eq!(predictions.end(), lines.iter().map(|line| line.len() as u64).sum::<u64>());
+        assert_eq!(predictions.lines, lines.len());
     }
 
     #[test]
@@ -161,7 +160,7 @@ mod tests {
         let mut predictions = Predictions::of(&path);
         let error = predictions.find_map(Result::err).unwrap();
         assert!(
-            error.to_string().ends_with("predictions.jsonl, line 251: question `q3` is answered twice"),
+            error.to_string().contains("predictions.jsonl, line 251: question `q3` is answered twice: remove one"),
             "{error:#}"
         );
         assert!(predictions.next().is_none());

@@ -1,18 +1,23 @@
 //! `results/<name>/`: opening one to add predictions, reading one back to score them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::files::UNFINISHED;
-use super::{AdapterEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
+use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
+use crate::files::{FileLock, is_temporary, write_file};
+use crate::terminal::shorten;
 
 const MANIFEST: &str = "run.toml";
 const PREDICTIONS: &str = "predictions.jsonl";
+/// Beside the predictions: the fingerprint of the settings they were made with.
+const FINGERPRINT: &str = "fingerprint";
 
-/// A run directory that is being written.
+/// A run directory that is being written. Other processes may add other adapters to it at the same time.
 pub struct RunDir {
     path: PathBuf,
+    /// As it was when it was last read.
     manifest: Manifest,
 }
 
@@ -23,69 +28,123 @@ impl RunDir {
     /// # Errors
     /// A directory that holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
-        let file = path.join(MANIFEST);
-        if !file.exists() {
+        let mut run = Self { path: path.to_owned(), manifest };
+        if !run.read_manifest()? {
             ensure!(is_empty(path), "{} exists and is not a run directory: choose another --name", path.display());
-            return Ok(Self { path: path.to_owned(), manifest });
         }
-        let stored = Manifest::read(&file)?;
-        if stored.benchmark != manifest.benchmark {
-            let difference = difference(&stored.benchmark, &manifest.benchmark);
-            bail!(
-                "{} holds a run on other questions ({difference}): choose another --name, or remove it",
-                path.display()
-            );
-        }
-        Ok(Self { path: path.to_owned(), manifest: stored })
+        Ok(run)
     }
 
-    /// Refuses an adapter whose stored predictions were made with other settings.
-    ///
-    /// # Errors
-    /// Names the settings that differ.
-    pub fn check_adapter(&self, entry: &AdapterEntry) -> Result<()> {
-        let Some(stored) = self.manifest.adapters.iter().find(|stored| stored.id == entry.id) else { return Ok(()) };
-        if stored.fingerprint != entry.fingerprint {
-            bail!(
-                "{} holds predictions of another {} (fingerprint {}, now {}; {}): choose another --name, or remove {}",
-                self.path.display(),
-                entry.id,
-                short(&stored.fingerprint),
-                short(&entry.fingerprint),
-                difference(&stored.settings, &entry.settings),
-                self.path.join(&entry.id).display()
-            );
+    /// Takes over what is stored of the run; whether anything is.
+    fn read_manifest(&mut self) -> Result<bool> {
+        let file = self.path.join(MANIFEST);
+        if !file.exists() {
+            return Ok(false);
         }
-        Ok(())
+        let stored = Manifest::read(&file)?;
+        check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
+        self.manifest = stored;
+        Ok(true)
+    }
+
+    /// Lets `change` change the manifest on disk. Reading, changing and writing it are under one lock, so that processes at
+    /// work on the same run keep what the others add.
+    fn change_manifest<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        create(&self.path)?;
+        let file = self.path.join(MANIFEST);
+        let _lock = FileLock::acquire(&file)?;
+        // The manifest comes first: killed right after, the directory is a run all the same.
+        if !self.read_manifest()? {
+            self.manifest.write(&file)?;
+        }
+        let before = self.manifest.clone();
+        let changed = change(self)?;
+        if self.manifest != before {
+            self.manifest.write(&file)?;
+        }
+        Ok(changed)
     }
 
     /// Adds an adapter to the manifest and opens its prediction log.
     ///
     /// # Errors
-    /// Another fingerprint, or a directory or file that cannot be made.
+    /// Another fingerprint, stored answers that nothing shows the settings of, another process that asks the same adapter, or
+    /// a directory or file that cannot be made.
     pub fn add_adapter(&mut self, entry: AdapterEntry, retry_failed: bool) -> Result<PredictionLog> {
-        self.check_adapter(&entry)?;
-        let create =
-            |dir: &Path| std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()));
-        let dir = self.path.join(&entry.id);
-        match self.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
-            Some(stored) => *stored = entry,
-            None => self.manifest.adapters.push(entry),
+        let log = self.path.join(&entry.id).join(PREDICTIONS);
+        let lock = self.change_manifest(|run| {
+            run.check_adapter(&entry)?;
+            let dir = run.path.join(&entry.id);
+            create(&dir)?;
+            let lock = PredictionLog::lock(&log)?;
+            run.check_answers(&dir, &entry)?;
+            match run.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
+                Some(stored) => *stored = entry,
+                None => run.manifest.adapters.push(entry),
+            }
+            Ok(lock)
+        })?;
+        PredictionLog::open_locked(&log, lock, retry_failed)
+    }
+
+    /// Refuses an adapter whose entry in the manifest has other settings.
+    fn check_adapter(&self, entry: &AdapterEntry) -> Result<()> {
+        let Some(stored) = self.manifest.adapters.iter().find(|stored| stored.id == entry.id) else { return Ok(()) };
+        if stored.fingerprint == entry.fingerprint {
+            return Ok(());
         }
-        // The manifest comes first: killed right after, the directory is a run all the same.
-        create(&self.path)?;
-        self.manifest.write(&self.path.join(MANIFEST))?;
-        create(&dir)?;
-        PredictionLog::open(&dir.join(PREDICTIONS), retry_failed)
+        self.refuse(&stored.fingerprint, entry, &format!("; {}", difference(&stored.settings, &entry.settings)))
+    }
+
+    /// Refuses an adapter whose stored answers were made with other settings, or with settings that nothing shows: those
+    /// that no entry of the manifest and no fingerprint belongs to. Then stores the answers' fingerprint.
+    fn check_answers(&self, dir: &Path, entry: &AdapterEntry) -> Result<()> {
+        let has_entry = self.manifest.adapters.iter().any(|stored| stored.id == entry.id);
+        let log = dir.join(PREDICTIONS);
+        let answered = log.metadata().is_ok_and(|log| log.len() > 0);
+        match read_fingerprint(dir)? {
+            Some(fingerprint) if fingerprint != entry.fingerprint => return self.refuse(&fingerprint, entry, ""),
+            Some(_) if !has_entry && answered => {
+                crate::note!(
+                    "note: {MANIFEST} had no entry of {}: the answers in {} were made with the same settings and are kept",
+                    entry.id,
+                    log.display()
+                );
+            }
+            Some(_) => {}
+            None => {
+                ensure!(
+                    has_entry || !answered,
+                    "{} has answers, but {MANIFEST} has no entry of {}: nothing shows with which settings they were made; \
+                     choose another --name, or move {} away",
+                    log.display(),
+                    entry.id,
+                    dir.display()
+                );
+                write_file(&dir.join(FINGERPRINT), format!("{}\n", entry.fingerprint).as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error for stored answers whose fingerprint is `stored`.
+    fn refuse(&self, stored: &str, entry: &AdapterEntry, difference: &str) -> Result<()> {
+        bail!(
+            "{} holds predictions of another {} (fingerprint {}, now {}{difference}): choose another --name, or remove {}",
+            self.path.display(),
+            entry.id,
+            shorten(short(stored)),
+            short(&entry.fingerprint),
+            self.path.join(&entry.id).display()
+        )
     }
 
     /// Makes it a run directory before its first adapter is added.
     ///
     /// # Errors
     /// A directory or file that cannot be made.
-    pub fn create(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
-        self.manifest.write(&self.path.join(MANIFEST))
+    pub fn create(&mut self) -> Result<()> {
+        self.change_manifest(|_| Ok(()))
     }
 
     /// Where the run lies.
@@ -94,10 +153,36 @@ impl RunDir {
     }
 }
 
-/// Whether nothing lies there but what a killed process was writing.
+fn create(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+/// Refuses to go on with a run on other questions.
+fn check_questions(path: &Path, stored: &BenchmarkEntry, now: &BenchmarkEntry) -> Result<()> {
+    if stored != now {
+        bail!(
+            "{} holds a run on other questions ({}): choose another --name, or remove it",
+            path.display(),
+            difference(stored, now)
+        );
+    }
+    Ok(())
+}
+
+/// The fingerprint stored beside an adapter's answers; runs of earlier versions have none.
+fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
+    let path = dir.join(FINGERPRINT);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Whether nothing lies there but what a killed process was writing, or its lock.
 fn is_empty(dir: &Path) -> bool {
     let Ok(mut entries) = std::fs::read_dir(dir) else { return true };
-    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)))
+    entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name().to_string_lossy())))
 }
 
 fn short(fingerprint: &str) -> &str {
@@ -133,7 +218,21 @@ impl RunReader {
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join(MANIFEST);
         ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
-        Ok(Self { path: path.to_owned(), manifest: Manifest::read(&file)? })
+        let manifest = Manifest::read(&file)?;
+        for entry in &manifest.adapters {
+            let dir = path.join(&entry.id);
+            let stored = read_fingerprint(&dir)?.unwrap_or_else(|| entry.fingerprint.clone());
+            ensure!(
+                stored == entry.fingerprint,
+                "the answers in {} have the fingerprint {}, their entry in {} has {}: it is not of the settings they were made \
+                 with; restore it, or move the answers away",
+                dir.display(),
+                shorten(short(&stored)),
+                file.display(),
+                shorten(short(&entry.fingerprint))
+            );
+        }
+        Ok(Self { path: path.to_owned(), manifest })
     }
 
     /// The adapters in the manifest's order, each with its predictions. One that was killed before its first answer has none.
@@ -238,6 +337,105 @@ mod tests {
         std::fs::remove_dir_all(path.join("a")).unwrap();
         assert_eq!(StoredRun::read(&path).unwrap().predictions, [("a".to_owned(), Vec::new())]);
         RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
+    }
+
+    fn entry_with(setting: &str) -> AdapterEntry {
+        let settings = vec![("patches".to_owned(), setting.to_owned())];
+        AdapterEntry::new(&crate::adapter::Identity { id: "a".to_owned(), settings }, &[])
+    }
+
+    /// A run in which the adapter `a` has answers, made with the setting 256.
+    fn answered(dir: &Path) -> PathBuf {
+        let path = dir.join("r");
+        RunDir::open(&path, manifest()).unwrap().add_adapter(entry_with("256"), false).unwrap();
+        std::fs::write(
+            path.join("a").join(PREDICTIONS),
+            concat!(
+                "{\"id\":\"q\",\"chart\":\"c\",\"question\":\"?\",\"gold\":\"1\",\"prediction\":\"1\",",
+                "\"error\":null,\"latency_ms\":1.0}\n"
+            ),
+        )
+        .unwrap();
+        path
+    }
+
+    fn add(path: &Path, setting: &str) -> Result<()> {
+        RunDir::open(path, manifest())?.add_adapter(entry_with(setting), false).map(drop)
+    }
+
+    #[test]
+    fn adapters_added_by_several_at_once_all_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r");
+        let ids: Vec<String> = (0..8).map(|id| format!("a{id}")).collect();
+        // All have read the manifest, or found none, before the first writes it.
+        let runs: Vec<RunDir> = ids.iter().map(|_| RunDir::open(&path, manifest()).unwrap()).collect();
+        std::thread::scope(|scope| {
+            for (mut run, id) in runs.into_iter().zip(&ids) {
+                scope.spawn(move || {
+                    let identity = crate::adapter::Identity { id: id.clone(), settings: Vec::new() };
+                    run.add_adapter(AdapterEntry::new(&identity, &[]), false).unwrap();
+                });
+            }
+        });
+        let mut stored: Vec<String> =
+            StoredRun::read(&path).unwrap().manifest.adapters.into_iter().map(|entry| entry.id).collect();
+        stored.sort();
+        assert_eq!(stored, ids);
+        let left: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 9, "{left:?}");
+    }
+
+    #[test]
+    fn answers_are_never_taken_for_those_of_other_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = answered(dir.path());
+        let error = add(&path, "64").unwrap_err().to_string();
+        assert!(error.contains("holds predictions of another a") && error.contains("patches was"), "{error}");
+        // Their entry is lost, and then another one stands in its place.
+        manifest().write(&path.join(MANIFEST)).unwrap();
+        let error = add(&path, "64").unwrap_err().to_string();
+        assert!(error.contains("holds predictions of another a (fingerprint"), "{error}");
+        assert_eq!(Manifest::read(&path.join(MANIFEST)).unwrap(), manifest());
+        let wrong = Manifest { adapters: vec![entry_with("64")], ..manifest() };
+        wrong.write(&path.join(MANIFEST)).unwrap();
+        assert!(add(&path, "64").is_err());
+        let error = StoredRun::read(&path).err().unwrap().to_string();
+        assert!(error.contains("not of the settings they were made with"), "{error}");
+        manifest().write(&path.join(MANIFEST)).unwrap();
+        add(&path, "256").unwrap();
+        assert_eq!(StoredRun::read(&path).unwrap().predictions[0].1.len(), 1);
+    }
+
+    #[test]
+    fn answers_without_a_fingerprint_need_their_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = answered(dir.path());
+        let fingerprint = path.join("a").join(FINGERPRINT);
+        std::fs::remove_file(&fingerprint).unwrap();
+        // As an earlier version left it.
+        add(&path, "256").unwrap();
+        assert_eq!(std::fs::read_to_string(&fingerprint).unwrap().trim(), entry_with("256").fingerprint);
+        std::fs::remove_file(&fingerprint).unwrap();
+        manifest().write(&path.join(MANIFEST)).unwrap();
+        for setting in ["64", "256"] {
+            let error = add(&path, setting).unwrap_err().to_string();
+            assert!(error.contains("nothing shows with which settings"), "{error}");
+        }
+        // No answers, nothing to adopt.
+        std::fs::write(path.join("a").join(PREDICTIONS), "").unwrap();
+        add(&path, "64").unwrap();
+    }
+
+    #[test]
+    fn a_second_run_of_one_adapter_is_refused_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r");
+        let _log = RunDir::open(&path, manifest()).unwrap().add_adapter(entry_with("256"), false).unwrap();
+        let before = std::fs::read(path.join(MANIFEST)).unwrap();
+        let error = add(&path, "256").unwrap_err().to_string();
+        assert!(error.contains("is in use by another chartbench run"), "{error}");
+        assert_eq!(std::fs::read(path.join(MANIFEST)).unwrap(), before);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Totals {
     /// Counts one more question.
     pub fn add(&mut self, record: &PredictionRecord, scores: &Scores) {
         self.summary.add(scores);
-        self.failures += usize::from(record.error.is_some());
+        self.failures += usize::from(record.failure().is_some());
         self.seconds += record.latency_ms / 1e3;
         let chart = match self.charts.get(&record.chart) {
             Some(&chart) => chart,

@@ -33,9 +33,9 @@ pub struct Outcome {
 impl Outcome {
     fn count(&mut self, record: &PredictionRecord) {
         self.questions += 1;
-        if let Some(error) = &record.error {
+        if let Some(error) = record.failure() {
             self.failed += 1;
-            self.first_error.get_or_insert_with(|| error.clone());
+            self.first_error.get_or_insert_with(|| error.to_owned());
         }
         self.usage = self.usage.into_iter().chain(record.usage).reduce(Usage::plus);
     }

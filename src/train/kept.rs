@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::unfinished::{UNFINISHED, write_whole};
 use crate::adapter::training::{Precision, Provenance, Trainable};
+use crate::files;
 
 /// The folder's name when training has ended.
 const FINISHED: &str = "checkpoint";
@@ -45,12 +45,13 @@ impl Kept {
             model.write(folder, precision)?;
             provenance.write(folder)
         };
-        write_whole(&target, write).with_context(failed)?;
+        files::replace_folder(&target, write).with_context(failed)?;
+        // What killed trainings left half written goes too.
+        files::remove_leftovers(&self.parent);
         for entry in fs::read_dir(&self.parent).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // What killed trainings left half written goes too.
-            if (name.starts_with(SO_FAR) || name.starts_with(UNFINISHED)) && path != target {
+            if name.starts_with(SO_FAR) && path != target {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
@@ -63,7 +64,8 @@ impl Kept {
     /// They are not there, or cannot be renamed.
     pub(super) fn finish(&self, step: u64) -> Result<PathBuf> {
         let (from, to) = (self.of_step(step), self.parent.join(FINISHED));
-        fs::rename(&from, &to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
+        let rename = || fs::rename(&from, &to).and_then(|()| files::sync_folder(&self.parent));
+        rename().with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
         Ok(to)
     }
 

@@ -1,12 +1,12 @@
 //! `training.jsonl`: one line a step and one a validation, appended as they happen. FORMAT.md describes it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::files::{FileLock, JsonLines};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,12 +62,7 @@ impl Entry {
 }
 
 /// An open log. It holds a lock: two processes cannot train into the same one.
-pub struct TrainingLog {
-    path: PathBuf,
-    file: File,
-    /// Length in bytes up to which every line is whole.
-    end: u64,
-}
+pub struct TrainingLog(JsonLines);
 
 impl TrainingLog {
     /// Opens or creates the log of a training that goes on after `done` finished steps (0: from the start). A torn last
@@ -76,25 +71,12 @@ impl TrainingLog {
     /// # Errors
     /// A broken line that is not the last, another process at work on the log, or a file that cannot be written.
     pub fn open(path: &Path, done: u64) -> Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("{} is in use by another chartbench training", path.display()),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
+        let lock = FileLock::try_acquire(path)?;
+        let lock = lock.with_context(|| format!("{} is in use by another chartbench training", path.display()))?;
+        let mut log = JsonLines::open(path, lock)?;
         let lines = read_lines(path)?;
-        let end = lines.iter().take_while(|(entry, _)| entry.step() <= done).last().map_or(0, |&(_, end)| end);
-        let mut log = Self { path: path.to_owned(), file, end };
-        log.cut()?;
-        Ok(log)
+        log.truncate(lines.iter().take_while(|(entry, _)| entry.step() <= done).last().map_or(0, |&(_, end)| end))?;
+        Ok(Self(log))
     }
 
     /// Appends one line in one write, so that it survives a kill right after.
@@ -102,29 +84,7 @@ impl TrainingLog {
     /// # Errors
     /// A failed write (a full disk): the log is cut back to its last whole line first.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).context("cannot encode a line of the training log")?;
-        line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.flush()) {
-            self.cut()?;
-            return Err(error).with_context(|| format!("cannot append to {}", self.path.display()));
-        }
-        self.end += line.len() as u64;
-        Ok(())
-    }
-
-    fn cut(&mut self) -> Result<()> {
-        self.file
-            .set_len(self.end)
-            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
-            .with_context(|| format!("cannot cut {} to its last whole line", self.path.display()))?;
-        Ok(())
-    }
-}
-
-impl Drop for TrainingLog {
-    /// Closing alone would leave the lock with a child process that was being started meanwhile.
-    fn drop(&mut self) {
-        let _ = self.file.unlock();
+        self.0.append(std::slice::from_ref(entry))
     }
 }
 
@@ -147,7 +107,13 @@ fn read_lines(path: &Path) -> Result<Vec<(Entry, u64)>> {
             break;
         }
         end += line.len() as u64;
-        let place = || format!("{}, line {}: not a line of a training log", path.display(), lines.len() + 1);
+        let place = || {
+            format!(
+                "{}, line {} is not a line of a training log: remove this line, and only its point in the curves is lost",
+                path.display(),
+                lines.len() + 1
+            )
+        };
         lines.push((serde_json::from_slice(line).with_context(place)?, end));
     }
     Ok(lines)

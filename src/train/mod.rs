@@ -16,7 +16,6 @@ mod schedule;
 pub mod state;
 pub mod tensorboard;
 mod trainer;
-mod unfinished;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -30,7 +29,6 @@ pub use holdout::{HeldOut, hold_out, validation_questions};
 pub use order::{Batches, Item, Order};
 pub use schedule::Schedule;
 pub use trainer::{Event, Finished, LOG, Training};
-pub use unfinished::write_whole;
 pub use validation::{answers, mean_loss, summary};
 
 /// The weights that are trained, by their names in the checkpoint. Their order is that of every sum over them.

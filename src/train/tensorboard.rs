@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use super::log::Entry;
-use crate::record::write_atomically;
+use crate::files::write_file;
 
 /// TensorBoard reads every file whose name holds `tfevents`.
 const NAME: &str = "events.out.tfevents.chartbench";
@@ -57,7 +57,7 @@ impl EventFile {
             bytes.extend(record(&entry_event(clock, entry)));
         }
         let path = folder.join(NAME);
-        write_atomically(&path, &bytes)?;
+        write_file(&path, &bytes)?;
         let file = OpenOptions::new().append(true).open(&path);
         let file = file.with_context(|| format!("cannot open {}", path.display()))?;
         Ok(Self { path, file, clock })

@@ -1,11 +1,11 @@
 //! Tables that were read, on disk: one file a reader, one line a chart.
 //!
 //! `tables/FINGERPRINT.jsonl` under `$CHARTBENCH_CACHE`, else under `chartbench` in the user's cache folder. Lines are
-//! appended whole and flushed; one that was torn by a crash is passed over and its table read again.
+//! appended whole and flushed; one that was torn by a crash is cut off or passed over, and its table read again.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::adapter::{Identity, settings_sha256};
+use crate::files::{FileLock, JsonLines};
 
 /// The tables that one reader has read.
 #[derive(Debug)]
 pub struct TableCache {
     path: PathBuf,
     tables: HashMap<String, String>,
-    /// Opened at the first table to keep.
-    file: Option<File>,
+    /// Whether tables are still stored; a disk that refuses costs reading them again, and no answer.
+    is_stored: bool,
 }
 
 /// One line.
@@ -33,19 +34,20 @@ struct Line {
 
 impl TableCache {
     /// Reads what is kept in `folder` of the tables of the reader that is `identity`: its settings count, its name does not.
-    ///
-    /// # Errors
-    /// A file that is there and cannot be read.
-    pub fn open(folder: &Path, identity: &Identity) -> Result<Self> {
+    /// A file that cannot be read is reported, and left alone.
+    pub fn open(folder: &Path, identity: &Identity) -> Self {
         let path = folder.join(format!("{}.jsonl", settings_sha256(&identity.settings)));
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read the kept tables {}", path.display())),
+        let (bytes, is_stored) = match fs::read(&path) {
+            Ok(bytes) => (bytes, true),
+            Err(error) if error.kind() == ErrorKind::NotFound => (Vec::new(), true),
+            Err(error) => {
+                crate::note!("note: cannot read {}: {error}; tables are read again and not kept", path.display());
+                (Vec::new(), false)
+            }
         };
         let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         let tables = lines.map(|line| (line.image, line.table)).collect();
-        Ok(Self { path, tables, file: None })
+        Self { path, tables, is_stored }
     }
 
     /// Where tables are kept when nobody says.
@@ -63,43 +65,25 @@ impl TableCache {
         self.tables.get(image).map(String::as_str)
     }
 
-    /// Keeps the table of an image.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn put(&mut self, image: String, table: &str) -> Result<()> {
+    /// Keeps the table of an image. The first failure to store one is reported; from then on tables are kept in memory.
+    pub fn put(&mut self, image: String, table: &str) {
         let line = Line { image, table: table.to_owned() };
-        let text = serde_json::to_string(&line)? + "\n";
-        let shown = self.path.display().to_string();
-        let mut write = || -> Result<File> {
-            let mut file = match self.file.take() {
-                Some(file) => file,
-                None => append(&self.path)?,
-            };
-            file.write_all(text.as_bytes())?;
-            Ok(file)
-        };
-        self.file = Some(write().with_context(|| format!("cannot write {shown}"))?);
+        if self.is_stored
+            && let Err(error) = append(&self.path, &line)
+        {
+            self.is_stored = false;
+            crate::note!("note: {error:#}: tables that are read from now on are not kept for other runs");
+        }
         self.tables.insert(line.image, line.table);
-        Ok(())
     }
 }
 
-/// Opens a file to append to, behind the end of a line.
-fn append(path: &Path) -> Result<File> {
+/// Appends a line; the lock is held for that long only, since many processes may keep tables of one reader.
+fn append(path: &Path, line: &Line) -> Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-    if file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    Ok(file)
+    JsonLines::open(path, FileLock::acquire(path)?)?.append(std::slice::from_ref(line))
 }
 
 /// SHA-256 of an encoded image, in hexadecimal.

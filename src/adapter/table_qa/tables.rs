@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::cache::{TableCache, image_sha256};
 use crate::adapter::{Adapter, Failure};
@@ -41,9 +41,12 @@ impl Tables {
         let mut read: Vec<Table> = Vec::new();
         for (charts, images) in missing.chunks(batch).zip(images.chunks(batch)) {
             let answers = self.reader.answer(charts).into_iter().flatten();
-            let answers: Vec<_> = answers.map(|answer| answer.map(|answer| answer.prediction.0.into())).collect();
+            let answers: Vec<Table> = answers.map(|answer| answer.map(|answer| answer.prediction.0.into())).collect();
             for ((entry, image), table) in charts.iter().zip(images).zip(answers) {
-                read.push(table.and_then(|table: Rc<str>| self.keep(&entry.chart, image.clone(), table)));
+                if let Ok(table) = &table {
+                    self.keep(&entry.chart, image.clone(), table);
+                }
+                read.push(table);
             }
         }
         let mut read = read.into_iter();
@@ -74,12 +77,11 @@ impl Tables {
     }
 
     /// Keeps a table that was read; `image` is the hash under which the cache keeps it.
-    fn keep(&mut self, chart: &Chart, image: Option<String>, table: Rc<str>) -> Table {
+    fn keep(&mut self, chart: &Chart, image: Option<String>, table: &Rc<str>) {
         if let Some((cache, image)) = self.cache.as_mut().zip(image) {
-            cache.put(image, &table).context("cannot keep the table of a chart")?;
+            cache.put(image, table);
         }
-        self.read.insert(chart.id.clone(), table.clone());
-        Ok(table)
+        self.read.insert(chart.id.clone(), Rc::clone(table));
     }
 }
 

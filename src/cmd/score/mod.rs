@@ -10,12 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use self::verify::verify;
-use super::{Status, print};
+use super::{Status, print, read_document};
 use crate::config::Benchmark;
 use crate::dataset::{self, Split};
+use crate::files::write_file;
 use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
 use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
-use crate::record::{PredictionRecord, StoredRun, write_atomically};
+use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
 use crate::stats::{Bootstrap, Interval};
@@ -210,8 +211,7 @@ fn stored(path: &Path) -> Result<Vec<Source>> {
     let run = StoredRun::read(path)?;
     let sources = run.predictions.into_iter().map(|(adapter, records)| {
         let missing = run.manifest.benchmark.questions.saturating_sub(records.len());
-        let failed =
-            records.iter().filter_map(|record| Some(format!("{}: failed: {}", record.id, record.error.as_ref()?)));
+        let failed = records.iter().filter_map(|record| Some(format!("{}: failed: {}", record.id, record.failure()?)));
         let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
         Source {
             name: format!("{}/{adapter}", run.manifest.name),
@@ -288,10 +288,10 @@ fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) ->
         Box::new(move |format| table.render(format))
     };
     if let Some(file) = &args.splice {
-        let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let document = read_document(file)?;
         let spliced = splice(&document, "scores", &command(args), &render(Format::Markdown)?)
             .with_context(|| format!("cannot splice into {}", file.display()))?;
-        write_atomically(file, spliced.as_bytes())?;
+        write_file(file, spliced.as_bytes())?;
     }
     print(&render(args.format)?)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::recipe::Recipe;
 use super::{Planned, Source, Synth, series};
 use crate::dataset::split::Split;
+use crate::files::create_folder;
 use crate::sample::AnswerType;
 
 impl Synth {
@@ -19,25 +20,13 @@ impl Synth {
     /// # Errors
     /// A `dir` that holds anything is refused; on any failure `dir` stays as it was.
     pub fn write(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
-        let taken = dir.symlink_metadata().is_ok();
-        if taken && fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some() {
+        if dir.exists() && fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some()
+        {
             bail!("{} is not empty: name a new or empty directory", dir.display());
         }
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        let partial = tempfile::Builder::new()
-            .prefix(".synth-")
-            .tempdir_in(parent)
-            .with_context(|| format!("cannot write into {}", parent.display()))?;
-        self.write_into(partial.path(), progress)?;
-        share(partial.path())?;
-        if taken {
-            fs::remove_dir(dir).with_context(|| format!("cannot replace {}", dir.display()))?;
-        }
-        fs::rename(partial.path(), dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        // Moved away: nothing is left to clean up.
-        let _ = partial.keep();
-        Ok(())
+        create_folder(dir, |folder| self.write_into(folder, progress))
     }
 
     fn write_into(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
@@ -71,17 +60,6 @@ impl Synth {
             env!("CARGO_PKG_VERSION")
         )
     }
-}
-
-/// A temporary directory is its maker's alone; the data set is as open as any directory the user makes.
-fn share(dir: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        let example = dir.join("images");
-        let open = fs::metadata(&example).with_context(|| format!("cannot read {}", example.display()))?.permissions();
-        fs::set_permissions(dir, open).with_context(|| format!("cannot open up {}", dir.display()))?;
-    }
-    Ok(())
 }
 
 fn put(path: &Path, content: &[u8]) -> Result<()> {

@@ -158,7 +158,7 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
         let score = |&metric: &Metric| scored.value(place, metric).map(|value| (value * 1e4).round() / 1e4);
         Some(GalleryAnswer {
             text: record.prediction.as_ref().map(|prediction| Shown::new(&prediction.0)),
-            error: record.error.as_deref().map(Shown::new),
+            error: record.failure().map(Shown::new),
             scores: scored.convention.metrics.iter().map(score).collect(),
             verdict: verdict(record, own),
             change,

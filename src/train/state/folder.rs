@@ -11,9 +11,9 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::{TrainingState, sealed};
-use crate::train::unfinished::{UNFINISHED, unfinished_in};
+use crate::files::{remove_leftovers, replace_folder};
 
-/// How that of one begins that is being replaced.
+/// How the name of a state begins that earlier versions of the program were replacing when they were killed.
 const REPLACED: &str = ".replaced-";
 /// The optimiser's tensors.
 const TENSORS: &str = "optimizer.safetensors";
@@ -63,21 +63,15 @@ impl StateFolder {
         more: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
         std::fs::create_dir_all(&self.path)?;
-        self.clear_unfinished()?;
-        let folder = unfinished_in(&self.path)?;
-        let named = tensors.iter().map(|(name, tensor)| (name, tensor));
-        safetensors::serialize_to_file(named, None, &folder.path().join(TENSORS))
-            .with_context(|| format!("cannot write {TENSORS}"))?;
-        more(folder.path())?;
-        sealed::seal(folder.path(), state)?;
+        remove_leftovers(&self.path);
         let target = self.path.join(format!("step-{:09}", state.step));
-        if target.exists() {
-            // Two renames: between them the old one is still found, under the name it has then.
-            let aside = self.path.join(format!("{REPLACED}{:09}", state.step));
-            std::fs::rename(&target, aside)?;
-        }
-        std::fs::rename(folder.path(), &target)?;
-        sealed::sync_folder(&self.path)?;
+        replace_folder(&target, |folder| {
+            let named = tensors.iter().map(|(name, tensor)| (name, tensor));
+            safetensors::serialize_to_file(named, None, &folder.join(TENSORS))
+                .with_context(|| format!("cannot write {TENSORS}"))?;
+            more(folder)?;
+            sealed::seal(folder, state)
+        })?;
         self.clear_old(&target)?;
         Ok(target)
     }
@@ -128,16 +122,6 @@ impl StateFolder {
             }
         }
         Ok(all)
-    }
-
-    /// Removes what killed trainings left half written.
-    fn clear_unfinished(&self) -> Result<()> {
-        for (name, path) in self.entries()? {
-            if name.starts_with(UNFINISHED) {
-                std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes all but the newest states, `newest` being the one just saved: states of later steps are of a training that

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingState;
+use crate::files::sync_folder;
 
 /// The format of a saved state; one of another is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -114,9 +115,4 @@ fn checksum(file: &mut File) -> std::io::Result<(u64, u32)> {
             }
         }
     }
-}
-
-/// Forces a folder's list of files to disk, where the system has such a thing.
-pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -1,0 +1,127 @@
+//! Locks between processes, each in a file of its own: what is guarded may be replaced while the lock is held.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+const SUFFIX: &str = ".lock";
+/// How long a wait goes on before it is reported.
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A lock that is held until it is dropped, or its process ends. The lock of `FILE` is `.FILE.lock` beside it.
+#[derive(Debug)]
+pub struct FileLock {
+    path: PathBuf,
+    file: File,
+}
+
+impl FileLock {
+    /// Waits for the lock of `guarded`, whose folder exists.
+    ///
+    /// # Errors
+    /// Returns an error if the lock's file cannot be created or locked.
+    pub fn acquire(guarded: &Path) -> Result<Self> {
+        let (started, mut is_reported) = (Instant::now(), false);
+        loop {
+            if let Some(lock) = Self::try_acquire(guarded)? {
+                return Ok(lock);
+            }
+            if !is_reported && started.elapsed() > PATIENCE {
+                crate::note!("waiting until another chartbench process has written {}", guarded.display());
+                is_reported = true;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Takes the lock of `guarded`, whose folder exists; `None` where another process has it.
+    ///
+    /// # Errors
+    /// Returns an error if the lock's file cannot be created or locked.
+    pub fn try_acquire(guarded: &Path) -> Result<Option<Self>> {
+        let path = lock_path(guarded);
+        loop {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+            let file = file.with_context(|| format!("cannot create {}", path.display()))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+            // Its last holder may have removed it between the two calls.
+            if is_at(&file, &path) {
+                return Ok(Some(Self { path, file }));
+            }
+        }
+    }
+}
+
+impl Drop for FileLock {
+    /// Closing alone would leave the lock with a child process that was being started meanwhile.
+    fn drop(&mut self) {
+        if cfg!(unix) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        let _ = self.file.unlock();
+    }
+}
+
+/// Whether a file's name is that of a lock.
+pub(super) fn is_lock(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(SUFFIX)
+}
+
+fn lock_path(guarded: &Path) -> PathBuf {
+    let name = guarded.file_name().unwrap_or_default().to_string_lossy();
+    guarded.with_file_name(format!(".{name}{SUFFIX}"))
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let both = file.metadata().ok().zip(path.metadata().ok());
+    both.is_some_and(|(held, found)| identity(held) == identity(found))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_has_it_and_nothing_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let guarded = dir.path().join("log");
+        let first = FileLock::try_acquire(&guarded).unwrap().unwrap();
+        assert!(FileLock::try_acquire(&guarded).unwrap().is_none());
+        drop(first);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), usize::from(cfg!(not(unix))));
+        assert!(FileLock::try_acquire(&guarded).unwrap().is_some());
+    }
+
+    #[test]
+    fn waiting_ones_come_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let guarded = dir.path().join("count");
+        std::fs::write(&guarded, "0").unwrap();
+        let add = || {
+            for _ in 0..20 {
+                let _lock = FileLock::acquire(&guarded).unwrap();
+                let count: usize = std::fs::read_to_string(&guarded).unwrap().parse().unwrap();
+                std::fs::write(&guarded, (count + 1).to_string()).unwrap();
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(add))));
+        assert_eq!(std::fs::read_to_string(&guarded).unwrap(), "80");
+    }
+}
