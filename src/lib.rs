@@ -12,6 +12,7 @@ pub mod data_table;
 pub mod dataset;
 pub mod files;
 pub mod import;
+pub mod isa;
 pub mod metric;
 pub mod nn;
 pub mod plot;

@@ -1,5 +1,8 @@
 //! The Donut model against what transformers computed with the same weights (`fixtures/donut/make.py`).
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 mod closeness;
 
 use std::collections::HashMap;
@@ -160,4 +163,9 @@ fn configurations() -> Result<()> {
         assert!(message.contains(error) && message.contains("config.json"), "{message}");
     }
     Ok(())
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

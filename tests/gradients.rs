@@ -1,6 +1,9 @@
 //! The fused operations' gradients against those candle finds through the composed ones, at sizes that fill no block evenly;
 //! losses and gradients of whole models against PyTorch's (`fixtures/training-gradients/make.py`); dropout.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -566,4 +569,9 @@ fn fresh_weights() -> Result<()> {
     );
     assert_eq!(config.start_of("decoder.model.decoder.layers.0.fc2.weight", &[4, 16]), Start::Normal(0.125));
     Ok(())
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

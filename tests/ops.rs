@@ -1,5 +1,8 @@
 //! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no block evenly.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 use anyhow::Result;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
@@ -309,4 +312,9 @@ fn shapes_that_do_not_fit_are_errors() -> Result<()> {
     assert!(ops::row_attention(&x, &x, &x, 0, None).is_err());
     assert!(ops::row_attention(&x, &x, &x, 2, Some(&wide)).is_err());
     Ok(())
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

@@ -1,5 +1,8 @@
 //! Optimiser steps against what PyTorch and transformers computed (`fixtures/optimizers/make.py`).
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::backprop::GradStore;
@@ -217,4 +220,9 @@ fn what_does_not_fit_is_named() {
     store.insert(&variables["bias"], Tensor::zeros(8, candle_core::DType::F32, &Device::Cpu).unwrap());
     let error = optimizer.step(&variables, &store, 1e-3, 1.0).unwrap_err();
     assert_eq!(format!("{error:#}"), "cannot train the variable `bias`: its gradient has the shape [8], not [7]");
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

@@ -1,5 +1,8 @@
 //! The Pix2Struct model against what transformers computed with the same weights (`fixtures/pix2struct/make.py`).
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 mod closeness;
 
 use std::collections::HashMap;
@@ -132,4 +135,9 @@ fn ids_outside_the_tables_are_errors() -> Result<()> {
     let mut state = model.start(&model.encode(&patch(1.0, 1.0)?)?)?;
     assert_eq!(message(model.step(&mut [(&mut state, &[48])])), "token id 48 is outside the embedding of 48 rows");
     Ok(())
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

@@ -1,5 +1,8 @@
 //! Preprocessing against the reference: `fixtures/preprocess/make.py` made every expected value.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -219,4 +222,9 @@ fn donut_settings_that_cannot_be_met_are_errors() {
     }
     let error = parse("{}").unwrap().pixels(&RgbImage::new(2, 4000)).unwrap_err();
     assert_eq!(error.to_string(), "2 x 4000 pixels are too long to be a chart: crop the image");
+}
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("every_instruction_set_passes_these_tests");
 }

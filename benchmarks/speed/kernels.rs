@@ -34,6 +34,7 @@ fn weight(kind: &str, rows: usize, columns: usize) -> Result<Weight> {
 }
 
 fn kernels(criterion: &mut Criterion) -> Result<()> {
+    eprintln!("instruction set: {}", chartbench::isa::current().name);
     let (x, wide) = (random(ROWS, 768)?, random(ROWS, 2048)?);
     let norm = Tensor::ones(768, DType::F32, &Device::Cpu)?;
     let mut group = criterion.benchmark_group("kernels");

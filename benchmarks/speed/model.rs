@@ -78,6 +78,7 @@ fn patches() -> Result<Tensor> {
 }
 
 fn model(criterion: &mut Criterion) -> Result<()> {
+    eprintln!("instruction set: {}", chartbench::isa::current().name);
     let dir = tempfile::tempdir()?;
     checkpoint(dir.path())?;
     let model = Model::load(&Config::read(dir.path())?, &Checkpoint::open(dir.path())?, &Device::Cpu)?;

@@ -21,6 +21,7 @@ fn chart() -> RgbImage {
 }
 
 fn preprocess(criterion: &mut Criterion) {
+    eprintln!("instruction set: {}", chartbench::isa::current().name);
     let (font, image) = (HeaderFont::default(), chart());
     let Ok(processor) = Processor::from_json(br#"{"is_vqa": true, "max_patches": 2048}"#, "bench") else { return };
     criterion.bench_function("header/long", |b| b.iter(|| black_box(font.render(black_box(LONG)))));

@@ -21,10 +21,12 @@ mod trainings;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::isa;
 use crate::metric::Convention;
 use crate::sample::AnswerType;
 use crate::terminal::visible;
@@ -52,7 +54,7 @@ pub enum Status {
 }
 
 #[derive(Parser)]
-#[command(name = "chartbench", version, about, max_term_width = 100)]
+#[command(name = "chartbench", version, long_version = long_version(), about, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -88,23 +90,16 @@ enum Command {
     Data(data::Args),
 }
 
+/// The version with the instruction set of the kernels, which `--version` prints.
+fn long_version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), isa::current().name))
+}
+
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(args) => run::run(&args),
-        Command::Finetune(args) => finetune::run(&args),
-        Command::Quantize(args) => quantize::run(&args),
-        Command::Score(args) => score::run(&args),
-        Command::Compare(args) => compare::run(&args),
-        Command::Leaderboard(args) => leaderboard::run(&args),
-        Command::Figures(args) => figures::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Ask(args) => ask::run(&args),
-        Command::Table(args) => table::run(&args),
-        Command::List(args) => list::run(&args),
-        Command::Data(args) => data::run(&args),
-    };
+    let command = Cli::parse().command;
+    let result = isa::requested().and_then(|_| execute(&command));
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
@@ -113,6 +108,24 @@ pub fn main() -> ExitCode {
             crate::note!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+fn execute(command: &Command) -> Result<Status> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Finetune(args) => finetune::run(args),
+        Command::Quantize(args) => quantize::run(args),
+        Command::Score(args) => score::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Leaderboard(args) => leaderboard::run(args),
+        Command::Figures(args) => figures::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Ask(args) => ask::run(args),
+        Command::Table(args) => table::run(args),
+        Command::List(args) => list::run(args),
+        Command::Data(args) => data::run(args),
     }
 }
 

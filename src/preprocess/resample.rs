@@ -5,8 +5,9 @@
 //! columns. Pillow rounds to 8 bits after each pass, torch keeps floats.
 
 use image::RgbImage;
-use multiversion::multiversion;
 use rayon::prelude::*;
+
+use crate::isa;
 
 const CHANNELS: usize = 3;
 /// Fraction bits of Pillow's integer weights.
@@ -192,60 +193,64 @@ fn rounded(sum: i32) -> u8 {
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Pixels are widened to four integers so that one tap is one vector operation.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn across_u8(source: &[u8], kernels: &Kernels<i32>, wide: &mut Vec<[i32; 4]>, out: &mut [u8]) {
-    wide.clear();
-    wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0].into(), pixel[1].into(), pixel[2].into(), 0]));
-    for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
-        let mut sums = [HALF; 4];
-        for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum = sum.wrapping_add(value.wrapping_mul(weight));
+    isa::arch().dispatch(|| {
+        wide.clear();
+        wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0].into(), pixel[1].into(), pixel[2].into(), 0]));
+        for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
+            let mut sums = [HALF; 4];
+            for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum = sum.wrapping_add(value.wrapping_mul(weight));
+                }
+            }
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = rounded(sum);
             }
         }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = rounded(sum);
-        }
-    }
+    })
 }
 
 /// One output row out of the rows that `source` starts with.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn down_u8(source: &[u8], weights: &[i32], sums: &mut Vec<i32>, out: &mut [u8]) {
-    sums.clear();
-    sums.resize(out.len(), HALF);
-    for (line, &weight) in source.chunks_exact(out.len().max(1)).zip(weights) {
-        for (sum, &value) in sums.iter_mut().zip(line) {
-            *sum = sum.wrapping_add(i32::from(value).wrapping_mul(weight));
+    isa::arch().dispatch(|| {
+        sums.clear();
+        sums.resize(out.len(), HALF);
+        for (line, &weight) in source.chunks_exact(out.len().max(1)).zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(line) {
+                *sum = sum.wrapping_add(i32::from(value).wrapping_mul(weight));
+            }
         }
-    }
-    for (out, &sum) in out.iter_mut().zip(sums.iter()) {
-        *out = rounded(sum);
-    }
+        for (out, &sum) in out.iter_mut().zip(sums.iter()) {
+            *out = rounded(sum);
+        }
+    })
 }
 
 /// One output row from an input row, see [`across_u8`].
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn across_f32(source: &[f32], kernels: &Kernels<f32>, wide: &mut Vec<[f32; 4]>, out: &mut [f32]) {
-    wide.clear();
-    wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0], pixel[1], pixel[2], 0.0]));
-    for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
-        let mut sums = [0.0_f32; 4];
-        for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
+    isa::arch().dispatch(|| {
+        wide.clear();
+        wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0], pixel[1], pixel[2], 0.0]));
+        for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
+            let mut sums = [0.0_f32; 4];
+            for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += value * weight;
+                }
+            }
+            out.copy_from_slice(&sums[..CHANNELS]);
+        }
+    })
+}
+
+fn down_f32(source: &[f32], weights: &[f32], out: &mut [f32]) {
+    isa::arch().dispatch(|| {
+        out.fill(0.0);
+        for (line, &weight) in source.chunks_exact(out.len().max(1)).zip(weights) {
+            for (sum, &value) in out.iter_mut().zip(line) {
                 *sum += value * weight;
             }
         }
-        out.copy_from_slice(&sums[..CHANNELS]);
-    }
-}
-
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
-fn down_f32(source: &[f32], weights: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    for (line, &weight) in source.chunks_exact(out.len().max(1)).zip(weights) {
-        for (sum, &value) in out.iter_mut().zip(line) {
-            *sum += value * weight;
-        }
-    }
+    })
 }

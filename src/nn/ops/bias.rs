@@ -1,12 +1,13 @@
 //! What follows a product with a biased weight: the bias added, and the exact GELU of the sum.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::elementary::{gelu_erf, gelu_erf_slope};
 use super::gradient::{column_sums, plain, values};
 use super::{PARALLEL_FROM, matrix};
+use crate::isa;
 
 /// Rows of a task.
 const TASK_ROWS: usize = 64;
@@ -29,7 +30,7 @@ impl CustomOp2 for Bias {
             _ => candle_core::bail!("a bias of shape {:?} does not fit {rows}x{columns}", bl.shape()),
         };
         let mut out = vec![0f32; x.len()];
-        let arch = Arch::new();
+        let arch = isa::arch();
         let some = |(out, x): (&mut [f32], &[f32])| arch.dispatch(Rows { x, bias, gelu: self.gelu, out });
         if columns > 0 && x.len() >= PARALLEL_FROM {
             out.par_chunks_mut(TASK_ROWS * columns).zip(x.par_chunks(TASK_ROWS * columns)).for_each(some);
@@ -54,7 +55,7 @@ fn sloped(x: &Tensor, b: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let held = [x, b, grad].map(Tensor::storage_and_layout);
     let (values_of_x, bias, grads) = (values(&held[0])?, values(&held[1])?, values(&held[2])?);
     let mut out = grads.to_vec();
-    let arch = Arch::new();
+    let arch = isa::arch();
     let task = TASK_ROWS * bias.len().max(1);
     let tasks = out.par_chunks_mut(task).zip(values_of_x.par_chunks(task));
     tasks.for_each(|(out, x)| arch.dispatch(Slopes { x, bias, out }));

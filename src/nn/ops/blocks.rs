@@ -301,7 +301,7 @@ mod native {
     const WORDS: usize = BLOCK / 4;
 
     pub(super) fn available() -> bool {
-        Vnni::is_available()
+        crate::isa::current().vnni
     }
 
     fn features() -> (Vnni, V4) {

@@ -7,9 +7,10 @@
 //!
 //! *inner* counts words here, of one value or two (see [`super::dots`]).
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::dots::{Dots, F, pair};
+use crate::isa;
 
 /// Rows of a cell and columns of a panel on this processor.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +29,7 @@ impl CellShape {
                 CellShape { rows: if wide::<S>() { WIDE_ROWS } else { NARROW_ROWS }, columns: 2 * S::F32_LANES }
             }
         }
-        Arch::new().dispatch(Detect)
+        isa::arch().dispatch(Detect)
     }
 }
 
@@ -158,7 +159,6 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
 
 /// Packs the rows of a row-major matrix [rows, `width`], of which `columns` are taken, as words `[rows / values][group]`: a
 /// word holds so many `values` of a column.
-#[multiversion::multiversion(targets = "simd")]
 pub(super) fn pack_columns(
     matrix: &[f32],
     width: usize,
@@ -167,21 +167,23 @@ pub(super) fn pack_columns(
     values: usize,
     packed: &mut [f32],
 ) {
-    let taken = columns.len();
-    if values == 1 {
-        for (words, row) in packed.chunks_exact_mut(group).zip(matrix.chunks_exact(width)) {
-            words[..taken].copy_from_slice(&row[columns.clone()]);
+    isa::arch().dispatch(|| {
+        let taken = columns.len();
+        if values == 1 {
+            for (words, row) in packed.chunks_exact_mut(group).zip(matrix.chunks_exact(width)) {
+                words[..taken].copy_from_slice(&row[columns.clone()]);
+            }
+            return;
         }
-        return;
-    }
-    for (words, rows) in packed.chunks_exact_mut(group).zip(matrix.chunks(2 * width)) {
-        let (first, second) = rows.split_at(width);
-        let first = &first[columns.clone()];
-        if second.is_empty() {
-            words.iter_mut().zip(first).for_each(|(word, first)| *word = pair(*first, 0.0));
-        } else {
-            let pairs = first.iter().zip(&second[columns.clone()]);
-            words.iter_mut().zip(pairs).for_each(|(word, (first, second))| *word = pair(*first, *second));
+        for (words, rows) in packed.chunks_exact_mut(group).zip(matrix.chunks(2 * width)) {
+            let (first, second) = rows.split_at(width);
+            let first = &first[columns.clone()];
+            if second.is_empty() {
+                words.iter_mut().zip(first).for_each(|(word, first)| *word = pair(*first, 0.0));
+            } else {
+                let pairs = first.iter().zip(&second[columns.clone()]);
+                words.iter_mut().zip(pairs).for_each(|(word, (first, second))| *word = pair(*first, *second));
+            }
         }
-    }
+    })
 }

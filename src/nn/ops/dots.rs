@@ -3,9 +3,10 @@
 //! Kernels are written once, over words of 32 bits: one f32, or two bf16 that follow each other in the inner dimension, the
 //! first in the low half. Words are moved as f32 whatever they hold.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::elementary::{exp, rough_exp};
+use crate::isa;
 
 /// What operands of a product are rounded to. Sums are of f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,10 @@ pub(super) trait WithDots {
 /// Runs a kernel with the best this processor has.
 pub(super) fn dispatch<K: WithDots>(precision: Precision, kernel: K) -> K::Output {
     match precision {
-        Precision::F32 => Arch::new().dispatch(Full(kernel)),
+        Precision::F32 => isa::arch().dispatch(Full(kernel)),
         #[cfg(target_arch = "x86_64")]
         Precision::Bf16 if native::available() => native::run(kernel),
-        Precision::Bf16 => Arch::new().dispatch(Widened(kernel)),
+        Precision::Bf16 => isa::arch().dispatch(Widened(kernel)),
     }
 }
 
@@ -201,7 +202,7 @@ mod native {
     use crate::nn::ops::avx512::Bf16;
 
     pub(super) fn available() -> bool {
-        Bf16::is_available()
+        crate::isa::current().bf16
     }
 
     pub(super) fn run<K: WithDots>(kernel: K) -> K::Output {
@@ -339,7 +340,7 @@ mod tests {
         let inputs: Vec<[f32; 4]> = (0..2_000).map(|row| std::array::from_fn(|at| value(4 * row + at))).collect();
         let rounded = |value: f32| f64::from(half::bf16::from_f32(value).to_f32());
         let native = dispatch(Precision::Bf16, Products(&inputs));
-        let widened = Arch::new().dispatch(Widened(Products(&inputs)));
+        let widened = isa::arch().dispatch(Widened(Products(&inputs)));
         for (values, found) in inputs.iter().zip(native.iter().zip(&widened)) {
             let [a, b, c, d] = values.map(rounded);
             let exact = 1.0 + a * c + b * d;
@@ -347,7 +348,7 @@ mod tests {
                 assert!((f64::from(*found) - exact).abs() < 2e-6, "{values:?}: {found}, not {exact}");
             }
         }
-        let infinite = Arch::new().dispatch(Widened(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
+        let infinite = isa::arch().dispatch(Widened(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
         assert_eq!(infinite, [f32::INFINITY]);
     }
 
@@ -357,7 +358,7 @@ mod tests {
         let kinds = [
             (dispatch(Precision::F32, Exps(&inputs)), 3e-7),
             (dispatch(Precision::Bf16, Exps(&inputs)), 1e-4),
-            (Arch::new().dispatch(Widened(Exps(&inputs))), 1e-4),
+            (isa::arch().dispatch(Widened(Exps(&inputs))), 1e-4),
         ];
         for (found, tolerance) in kinds {
             for (x, exp) in inputs.iter().zip(found) {

@@ -1,13 +1,14 @@
 //! The gradients of the gated GELU: both products in front of it are computed once more, nothing of them was kept.
 
 use candle_core::{Result, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dots::Precision;
 use super::elementary::gelu_and_slope;
 use super::gradient::{of_product, plain, values};
 use super::linear::full_product;
+use crate::isa;
 
 /// Values of a task.
 const TASK: usize = 1 << 15;
@@ -36,7 +37,7 @@ fn split(gate: &Tensor, linear: &Tensor, grad: &Tensor) -> Result<(Tensor, Tenso
     let held = [gate, linear, grad].map(Tensor::storage_and_layout);
     let (gates, linears, grads) = (values(&held[0])?, values(&held[1])?, values(&held[2])?);
     let (mut of_gate, mut of_linear) = (vec![0f32; grads.len()], vec![0f32; grads.len()]);
-    let arch = Arch::new();
+    let arch = isa::arch();
     let inputs = gates.par_chunks(TASK).zip(linears.par_chunks(TASK)).zip(grads.par_chunks(TASK));
     let outputs = of_gate.par_chunks_mut(TASK).zip(of_linear.par_chunks_mut(TASK));
     outputs.zip(inputs).for_each(|((of_gate, of_linear), ((gate, linear), grad))| {

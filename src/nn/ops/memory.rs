@@ -2,7 +2,7 @@
 //! image: packed once, head by head, so that a step reads them from one end to the other.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dots::Precision;
@@ -11,6 +11,7 @@ use super::panels::Panels;
 use super::row_attention::softmax_weights;
 use super::row_panels::products;
 use super::{composed, fused, matrix};
+use crate::isa;
 
 /// The keys and values [N, H] of an attention, heads side by side in H.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl CustomOp1 for MemoryAttention<'_> {
         if hidden != width * self.heads.len() {
             candle_core::bail!("{}: queries of {hidden} values, {} heads of {width}", self.name(), self.heads.len());
         }
-        let arch = Arch::new();
+        let arch = isa::arch();
         let attend = |(at, head): (usize, &Head)| {
             let q: Vec<f32> =
                 q.chunks_exact(hidden).flat_map(|row| &row[at * width..(at + 1) * width]).copied().collect();

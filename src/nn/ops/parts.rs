@@ -9,6 +9,7 @@ use super::attention_gradient::{HeadGradients, HeadRows, PanelLayout, Panels, gr
 use super::cell::CellShape;
 use super::dropout::Dropout;
 use super::gradient::{plain, values};
+use crate::isa;
 
 /// One example's rows among those of all: so many queries, then so many keys (and values), in the examples' order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Gradients {
         let places = places(parts, input, scores.bias.is_some())?;
         let tasks: Vec<(Place, usize)> =
             places.iter().flat_map(|place| (0..input.heads).map(move |head| (*place, head))).collect();
-        let arch = Arch::new();
+        let arch = isa::arch();
         let one = |(place, head): &(Place, usize)| one_head(arch, input, grad, *place, *head, scores);
         let results: Vec<(HeadGradients, Vec<f32>)> = tasks.par_iter().map(one).collect();
         let mut all = Self {

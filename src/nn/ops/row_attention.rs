@@ -1,7 +1,7 @@
 //! Attention of a few queries over the keys of their own question, as in one decoding step.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dropout::Dropout;
@@ -9,6 +9,7 @@ use super::elementary::exp;
 use super::gradient::{plain, values};
 use super::parts::{Gradients, Part, Scores, places};
 use super::{Heads, PARALLEL_FROM, matrix};
+use crate::isa;
 
 /// Keys whose scores are summed side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -130,7 +131,7 @@ fn distance_bias<'a>(input: &Heads, storage: &'a CpuStorage, layout: &Layout) ->
 /// All parts, queries and heads.
 fn attend(input: &Heads, parts: &[Part], scores: Scores) -> Result<Vec<f32>> {
     let mut out = vec![0f32; input.queries * input.hidden];
-    let arch = Arch::new();
+    let arch = isa::arch();
     for place in places(parts, input, scores.bias.is_some())? {
         let part = input.part(place);
         let hidden = scores.hidden.get(place.key..place.key + part.keys);

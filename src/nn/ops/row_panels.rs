@@ -3,7 +3,7 @@
 //! An output is the sum of sums of a few products each, in one order whichever rows share the pass.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
-use pulp::{Arch, Simd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::cell::{self, PART, pack_group, vectors};
@@ -11,6 +11,7 @@ use super::dots::{self, Dots, WithDots};
 use super::panels::Panels;
 use super::weight::Gate;
 use super::{PARALLEL_FROM, matrix};
+use crate::isa;
 
 /// Panels side by side for a single row: enough independent sums to hide the latency of a multiply-add.
 const SIDE_BY_SIDE: usize = 4;
@@ -34,7 +35,7 @@ impl<const W: usize> CustomOp1 for PackedRows<'_, W> {
         let mut outs = self.0.map(|weight| products(x, rows, weight)).into_iter();
         let mut out = outs.next().unwrap_or_default();
         for linear in outs {
-            Arch::new().dispatch(Gate { gate: &mut out, linear: &linear });
+            isa::arch().dispatch(Gate { gate: &mut out, linear: &linear });
         }
         Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
     }

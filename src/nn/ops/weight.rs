@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
@@ -12,6 +12,7 @@ use super::dots::Precision;
 use super::elementary::gelu;
 use super::panels::Panels;
 use super::{PARALLEL_FROM, fused, matrix};
+use crate::isa;
 
 /// The weight [out, in] of a linear layer.
 #[derive(Clone, Debug)]
@@ -41,14 +42,16 @@ impl From<&Tensor> for Weight {
 }
 
 impl Weight {
-    /// A quantized weight, packed where this processor has a kernel for it.
+    /// A quantized weight, packed where this processor has a kernel for it; dequantized where neither this program nor candle
+    /// has one.
     ///
     /// # Errors
     /// Its bytes cannot be read.
     pub fn quantized(weight: Arc<QTensor>) -> Result<Self> {
         Ok(match Blocks::new(&weight)? {
             Some(blocks) => Self::Blocks(blocks.into()),
-            None => Self::Quantized(weight),
+            None if can_multiply_blocks() || !weight.device().is_cpu() => Self::Quantized(weight),
+            None => Self::Packed(Panels::new(&weight.dequantize(&weight.device())?, Precision::F32)?.into()),
         })
     }
 
@@ -115,6 +118,15 @@ impl Weight {
     }
 }
 
+/// Whether candle's products with quantized weights run on this processor: on aarch64 they use the dot product of bytes
+/// (ARMv8.2 DotProd) without asking for it.
+fn can_multiply_blocks() -> bool {
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(target_arch = "aarch64"))]
+    true
+}
+
 /// What a tensor takes in memory.
 pub fn tensor_bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
@@ -127,8 +139,9 @@ pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
 
 /// [`product`] for the rows of a decoding step, whose number changes with the batch.
 pub(super) fn row_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
-    /// From 32 rows on candle adds up in another order on processors with AMX.
-    const ROWS: usize = 31;
+    /// Most rows that candle adds up in the order of a single row: on processors with AMX it takes another order from 32
+    /// rows on, on aarch64 from 2 rows on.
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 31 };
     let rows = x.dim(0)?;
     if rows <= ROWS {
         return product(x, w);
@@ -156,7 +169,7 @@ impl CustomOp2 for Gating {
             candle_core::bail!("{}: {} values do not fit {rows}x{columns}", self.name(), linear.len());
         }
         let mut out = gate.to_vec();
-        let arch = Arch::new();
+        let arch = isa::arch();
         out.par_chunks_mut(PARALLEL_FROM / 16)
             .zip(linear.par_chunks(PARALLEL_FROM / 16))
             .for_each(|(gate, linear)| arch.dispatch(Gate { gate, linear }));

@@ -2,7 +2,7 @@
 //! by index, no rolled or cut copy of the grid is made.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cell::{self, NARROW_ROWS, WIDE_ROWS, pack_group, vectors};
@@ -10,6 +10,7 @@ use super::dots::FullDots;
 use super::dropout::Dropout;
 use super::row_attention::softmax_weights;
 use super::{Heads, matrix};
+use crate::isa;
 
 /// What is added to the score of two tokens that lie side by side only because the grid was shifted.
 pub(super) const APART: f32 = -100.0;
@@ -102,7 +103,7 @@ pub(super) fn attend(
     }
     let (places, regions) = (windows.places(), windows.regions());
     let mut windowed = vec![0f32; input.queries * input.hidden];
-    let arch = Arch::new();
+    let arch = isa::arch();
     let tasks = windowed.par_chunks_mut(tokens * input.hidden).enumerate();
     tasks.zip(places.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(
         |(((index, out), places), regions)| {

@@ -10,6 +10,7 @@ use super::dropout::Dropout;
 use super::gradient::{plain, sum_rows, values};
 use super::window_attention::{APART, Windows, attend};
 use super::{Heads, matrix};
+use crate::isa;
 
 /// Tasks the windows of a head are cut into: the gradient of the bias is summed over each task's windows, then over the
 /// tasks in their order.
@@ -93,7 +94,7 @@ impl Task<'_> {
         let starts: Vec<usize> = (0..windows).step_by(share).collect();
         let tasks: Vec<(usize, usize)> =
             (0..heads).flat_map(|head| starts.iter().map(move |&start| (head, start))).collect();
-        let arch = Arch::new();
+        let arch = isa::arch();
         let some = |&(head, start): &(usize, usize)| self.some(arch, head, start..windows.min(start + share));
         let results: Vec<[Vec<f32>; 4]> = tasks.par_iter().map(some).collect();
         let mut all: [Vec<f32>; 3] = std::array::from_fn(|_| vec![0f32; self.input.q.len()]);

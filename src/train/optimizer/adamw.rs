@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::gradient::{Gradient, with_gradient};
@@ -14,6 +13,7 @@ use super::in_place::with_values;
 use super::slot::{Slot, Slots};
 use super::{Optimizer, composed};
 use crate::config::AdamWSpec;
+use crate::isa;
 use crate::train::Variables;
 
 /// The optimiser with its moments.
@@ -105,13 +105,14 @@ fn in_place(variable: &Tensor, slot: &Slot, gradient: &Gradient<'_>, factors: Fa
     Ok(())
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn step_block(weights: &mut [f32], means: &mut [f32], squares: &mut [f32], gradient: &[f32], factors: Factors) {
-    for (((weight, mean), square), &gradient) in weights.iter_mut().zip(means).zip(squares).zip(gradient) {
-        let gradient = gradient * factors.scale;
-        *mean += factors.new[0] * (gradient - *mean);
-        *square = *square * factors.beta2 + factors.new[1] * gradient * gradient;
-        let divisor = square.sqrt() / factors.root + factors.eps;
-        *weight = *weight * factors.kept - factors.step_size * (*mean / divisor);
-    }
+    isa::arch().dispatch(|| {
+        for (((weight, mean), square), &gradient) in weights.iter_mut().zip(means).zip(squares).zip(gradient) {
+            let gradient = gradient * factors.scale;
+            *mean += factors.new[0] * (gradient - *mean);
+            *square = *square * factors.beta2 + factors.new[1] * gradient * gradient;
+            let divisor = square.sqrt() / factors.root + factors.eps;
+            *weight = *weight * factors.kept - factors.step_size * (*mean / divisor);
+        }
+    })
 }

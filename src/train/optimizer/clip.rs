@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::gradient::{Gradient, with_gradient};
+use crate::isa;
 use crate::train::Variables;
 
 /// Sums kept side by side, so that adding up can be vectorised.
@@ -55,20 +55,21 @@ fn sum_of_blocks(gradient: &Gradient<'_>) -> f64 {
 }
 
 /// The sum of squares, in f64.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn sum_of_squares(values: &[f32]) -> f64 {
-    let mut lanes = [0f64; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+    isa::arch().dispatch(|| {
+        let mut lanes = [0f64; LANES];
+        let chunks = values.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane += f64::from(value) * f64::from(value);
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(rest) {
             *lane += f64::from(value) * f64::from(value);
         }
-    }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane += f64::from(value) * f64::from(value);
-    }
-    lanes.iter().sum()
+        lanes.iter().sum()
+    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use anyhow::Result;
 use candle_core::Tensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::adafactor::{Factors, SQUARE_GUARD};
 use super::gradient::Gradient;
 use super::in_place::with_values;
+use crate::isa;
 
 /// Most parts a matrix is cut into; each has sums of all columns of its own.
 const BANDS: usize = 64;
@@ -138,30 +138,32 @@ impl Matrix<'_> {
 }
 
 /// Adds a row's squares to the sums of the columns and gives their own sum.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn add_squares(line: &[f32], scale: f32, across: &mut [f64]) -> f64 {
-    let mut sum = [0f64; 4];
-    for (line, across) in line.chunks(4).zip(across.chunks_mut(4)) {
-        for ((sum, column), gradient) in sum.iter_mut().zip(across).zip(line) {
-            let gradient = gradient * scale;
-            let square = f64::from(gradient * gradient + SQUARE_GUARD);
-            *sum += square;
-            *column += square;
+    isa::arch().dispatch(|| {
+        let mut sum = [0f64; 4];
+        for (line, across) in line.chunks(4).zip(across.chunks_mut(4)) {
+            for ((sum, column), gradient) in sum.iter_mut().zip(across).zip(line) {
+                let gradient = gradient * scale;
+                let square = f64::from(gradient * gradient + SQUARE_GUARD);
+                *sum += square;
+                *column += square;
+            }
         }
-    }
-    sum.iter().sum()
+        sum.iter().sum()
+    })
 }
 
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn squared_updates(line: &[f32], scale: f32, down: f32, across: &[f32]) -> f64 {
-    let mut sum = [0f64; 4];
-    for (line, across) in line.chunks(4).zip(across.chunks(4)) {
-        for ((sum, column), gradient) in sum.iter_mut().zip(across).zip(line) {
-            let update = f64::from(down * column * (gradient * scale));
-            *sum += update * update;
+    isa::arch().dispatch(|| {
+        let mut sum = [0f64; 4];
+        for (line, across) in line.chunks(4).zip(across.chunks(4)) {
+            for ((sum, column), gradient) in sum.iter_mut().zip(across).zip(line) {
+                let update = f64::from(down * column * (gradient * scale));
+                *sum += update * update;
+            }
         }
-    }
-    sum.iter().sum()
+        sum.iter().sum()
+    })
 }
 
 /// The factors of a move that are the same for all values.
@@ -173,10 +175,11 @@ struct Moved {
     kept: f32,
 }
 
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
 fn move_row(weights: &mut [f32], line: &[f32], down: f32, across: &[f32], moved: Moved) {
-    for ((weight, column), gradient) in weights.iter_mut().zip(across).zip(line) {
-        let update = down * column * (gradient * moved.scale) / moved.divisor * moved.lr;
-        *weight = *weight * moved.kept - update;
-    }
+    isa::arch().dispatch(|| {
+        for ((weight, column), gradient) in weights.iter_mut().zip(across).zip(line) {
+            let update = down * column * (gradient * moved.scale) / moved.divisor * moved.lr;
+            *weight = *weight * moved.kept - update;
+        }
+    })
 }
