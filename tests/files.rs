@@ -1,4 +1,4 @@
-//! What is stored stays: processes killed with SIGKILL while they replace a log, a folder or a file leave the old content or
+//! Stored files stay whole: processes killed with SIGKILL while they replace a log, a folder or a file leave the old content or
 //! the new; so do full disks.
 #![cfg(unix)]
 
@@ -21,7 +21,7 @@ const PARTS: usize = 8;
 const TASK: &str = "CHARTBENCH_TEST_TASK";
 const FOLDER: &str = "CHARTBENCH_TEST_FOLDER";
 
-/// Not a test of its own: what the started process does.
+/// Not a test of its own: the work of the started process.
 #[test]
 fn child() {
     let (Ok(task), Ok(folder)) = (std::env::var(TASK), std::env::var(FOLDER)) else { return };
@@ -82,7 +82,7 @@ fn start(task: &str, folder: &Path, limit: Option<u32>) -> (Child, BufReader<std
     (child, stderr)
 }
 
-/// Runs a task whole; what it ends with.
+/// Runs a task to its end; returns its last lines.
 fn finish(task: &str, folder: &Path, limit: Option<u32>) -> String {
     let (mut child, mut stderr) = start(task, folder, limit);
     let mut text = String::new();
@@ -91,7 +91,7 @@ fn finish(task: &str, folder: &Path, limit: Option<u32>) -> String {
     text
 }
 
-/// Kills a task at random moments, each time after `prepare`; `check` looks at what is left and returns whether the new
+/// Kills a task at random moments, each time after `prepare`; `check` inspects the folder and returns whether the new
 /// content is there.
 fn kill(task: &str, prepare: impl Fn(&Path), check: impl Fn(&Path) -> bool) {
     let dir = tempfile::tempdir().unwrap();
@@ -229,7 +229,7 @@ impl Run {
 }
 
 #[test]
-fn what_a_command_writes_keeps_mode_and_link_and_goes_to_standard_output_where_named() {
+fn a_written_file_keeps_mode_and_link_and_goes_to_standard_output_where_named() {
     let run = Run::new();
     let (file, link) = (run.at("NOTES.md"), run.at("link.md"));
     fs::write(&file, "# Mine\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\n").unwrap();
@@ -245,7 +245,7 @@ fn what_a_command_writes_keeps_mode_and_link_and_goes_to_standard_output_where_n
     let page = chartbench(&["report", &run.path, "--images", "0", "--out", run.at("stdout").to_str().unwrap()]);
     assert!(page.status.success() && page.stdout.starts_with(b"<!DOCTYPE html>"), "{}", stderr(&page));
     assert!(run.at("stdout").symlink_metadata().unwrap().file_type().is_symlink());
-    // What is no file is not waited for.
+    // A pipe is not waited for.
     assert!(Command::new("mkfifo").arg(run.at("pipe")).status().unwrap().success());
     let output = chartbench(&["leaderboard", &run.path, "--splice", run.at("pipe").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
@@ -263,7 +263,7 @@ fn two_runs_of_one_name_are_not_exported_over_each_other() {
 }
 
 #[test]
-fn what_a_killed_data_synth_left_is_removed_by_the_next() {
+fn leftovers_of_a_killed_data_synth_are_removed_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let left = dir.path().join(".writing-abcdefgh01234567");
     fs::create_dir_all(left.join("images")).unwrap();
@@ -316,7 +316,7 @@ fn runs_into_one_name_at_the_same_time_keep_all_adapters() {
 
 /// Where two processes run one adapter, the second ends with a line, and nothing of the first is lost.
 #[test]
-fn a_second_run_of_one_adapter_is_told_in_a_line() {
+fn a_second_run_of_one_adapter_ends_with_one_line() {
     let run = Run::new();
     let before = run.log();
     let lock = FileLock::acquire(&run.at("r/majority/predictions.jsonl")).unwrap();

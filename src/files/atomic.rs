@@ -1,4 +1,4 @@
-//! Writing a file so that it is there whole or not at all.
+//! Writes a file whole or not at all.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -12,8 +12,8 @@ use super::unfinished::create_file_in;
 const MAX_LINKS: usize = 40;
 
 /// Writes a file: after a crash or on a full disk it has the old content, or the new. Where `path` is a symbolic link, the
-/// file it leads to is written; a file that is replaced keeps its mode. What is no regular file (a terminal, a pipe) is
-/// written to as it is.
+/// file it leads to is written; a file that is replaced keeps its mode. A terminal, a pipe or a device is written to as it
+/// is.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written, and names it.

@@ -1,4 +1,4 @@
-//! Writing a folder so that it is there whole or not at all.
+//! Writes a folder whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -13,8 +13,8 @@ use super::atomic::{follow_links, parent, sync_folder};
 /// How the name of a folder begins while another takes its place, where the system cannot exchange two in one step.
 const FORMER: &str = ".former-";
 
-/// Writes a folder that is there whole or not at all. One that `target` names already is removed when the new one has
-/// taken its place: whenever the process is killed, one of the two is there and whole.
+/// Writes a folder whole or not at all. A folder that exists at `target` is removed when the new one has taken its place:
+/// whenever the process is killed, one of the two is there and whole.
 ///
 /// # Errors
 /// Returns an error if `write` does, or the folder cannot be written; the old one then stays.
@@ -39,7 +39,7 @@ pub fn replace_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) ->
     Ok(sync_folder(parent(&target))?)
 }
 
-/// Writes a folder that is there whole or not at all; `target` is an empty folder, or does not exist.
+/// Writes a folder whole or not at all; `target` is an empty folder, or does not exist.
 ///
 /// # Errors
 /// Returns an error if `write` does, if `target` holds anything, or the folder cannot be written.

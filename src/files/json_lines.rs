@@ -1,4 +1,4 @@
-//! Logs of one JSON object a line that only grow.
+//! Append-only logs, one JSON object a line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -15,8 +15,8 @@ const ENCODED_TOGETHER: usize = 64;
 /// Bytes read at a time while looking for the last newline.
 const CHUNK: u64 = 1 << 16;
 
-/// An open log. Only a newline proves that a line was written whole: what follows the last one, left by a killed process
-/// or a full disk, is cut off.
+/// An open log. Only a newline proves that a line was written whole: bytes after the last one, left by a killed process or a
+/// full disk, are cut off.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,

@@ -1,5 +1,5 @@
-//! What is stored: files and folders that are there whole or not at all, locks between processes, and logs of JSON lines
-//! that only grow. Nothing else in the program creates, renames or removes what a user keeps.
+//! Stored files: files and folders that appear whole or not at all, locks between processes, and append-only logs of JSON
+//! lines. Every command writes through this module.
 
 mod atomic;
 mod folder;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
-use crate::files::{FileLock, is_temporary, write_file};
+use crate::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use crate::terminal::shorten;
 
 const MANIFEST: &str = "run.toml";
@@ -53,6 +53,7 @@ impl RunDir {
         create(&self.path)?;
         let file = self.path.join(MANIFEST);
         let _lock = FileLock::acquire(&file)?;
+        remove_leftovers(&self.path);
         // The manifest comes first: killed right after, the directory is a run all the same.
         if !self.read_manifest()? {
             self.manifest.write(&file)?;
@@ -77,6 +78,7 @@ impl RunDir {
             let dir = run.path.join(&entry.id);
             create(&dir)?;
             let lock = PredictionLog::lock(&log)?;
+            remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
             match run.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
                 Some(stored) => *stored = entry,
@@ -334,6 +336,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join(".writing-x"), "form").unwrap();
         RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
+        assert!(!path.join(".writing-x").exists());
         std::fs::remove_dir_all(path.join("a")).unwrap();
         assert_eq!(StoredRun::read(&path).unwrap().predictions, [("a".to_owned(), Vec::new())]);
         RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
