@@ -120,7 +120,7 @@ fn kill(task: &str, prepare: impl Fn(&Path), check: impl Fn(&Path) -> bool) {
     }
 }
 
-const ROWS: usize = 20_000;
+const ROWS: usize = 5_000;
 
 /// A log in which every tenth question failed.
 fn write_log(folder: &Path) {
@@ -298,10 +298,19 @@ fn a_row_without_prediction_and_error_is_a_failure_and_is_asked_again() {
 fn runs_into_one_name_at_the_same_time_keep_all_adapters() {
     let dir = tempfile::tempdir().unwrap();
     let run = Run { path: dir.path().join("r").to_str().unwrap().to_owned(), dir };
-    let adapters = ["majority", "question-prior", "blank+matcha-tiny", "unichart-tiny"];
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/process/echo.py");
+    let adapters = ["first", "second", "third", "fourth"];
+    for adapter in adapters {
+        let keys = format!(
+            "family = \"process\"\ntitle = \"{adapter}\"\nsource = \"here\"\n[process]\ncommand = [\"python3\", {program:?}]\n"
+        );
+        fs::write(run.at(adapter).with_extension("toml"), keys).unwrap();
+    }
+    let folder = run.dir.path().to_str().unwrap();
     let start = |adapter: &&str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
-        command.args(run.arguments(adapter, &[])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        command.args(run.arguments(adapter, &["--adapters-dir", folder]));
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let started: Vec<Child> = adapters.iter().map(start).collect();
     for child in started {

@@ -45,7 +45,9 @@ impl TableCache {
                 (Vec::new(), false)
             }
         };
-        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        // A line without its newline is cut off when the next is appended.
+        let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let lines = whole.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         let tables = lines.map(|line| (line.image, line.table)).collect();
         Self { path, tables, is_stored }
     }
