@@ -4,6 +4,10 @@
 //! `cmd` → `quantize` → `train` → `runner`, `report`, `check` → `adapter`, `record`, `metric`, `import` → `nn`, `preprocess`,
 //! `dataset`, `config` → `sample` → `data_table`; and `report`, `train` → `stats`, `plot`. All may name `files`, `terminal`.
 
+#[cfg(test)]
+#[path = "../tests/support/assert_close.rs"]
+mod assert_close;
+
 pub mod adapter;
 pub mod check;
 pub mod cmd;

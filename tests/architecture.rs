@@ -1,6 +1,6 @@
-//! The arrows between modules point one way: checked from the `crate::` paths in the sources.
+//! The arrows between modules point one way: checked from the paths that the sources name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,39 +66,60 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The top-level modules named by `crate::NAME` or `use crate::{A, B}` outside comments.
-fn named_modules(source: &str) -> BTreeSet<String> {
+/// The top-level modules that a source names outside comments: by `crate::NAME`, or by `super::` often enough. `depth` is the
+/// number of modules from the crate's root to the file's own.
+fn named_modules(source: &str, depth: usize) -> BTreeSet<String> {
     let code: String =
         source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut named = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        // `$crate::` and `mycrate::` are other things.
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-            continue;
+    for root in ["crate::".to_owned(), "super::".repeat(depth)] {
+        for (start, _) in code.match_indices(&root) {
+            // `mycrate::` is another thing, and an earlier `super::` has been looked at.
+            if code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            // Modules inside the file need one `super::` more to get out of it.
+            let rest = code[start + root.len()..].trim_start_matches("super::");
+            let of_crate = root == "crate::";
+            assert!(
+                !(of_crate && rest.starts_with('{')),
+                "write one `use crate::module` a line, so that this test can read it"
+            );
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if of_crate || ARROWS.iter().any(|(module, _)| *module == name) {
+                named.insert(name);
+            }
         }
-        let rest = &code[at + "crate::".len()..];
-        assert!(!rest.starts_with('{'), "write one `use crate::module` a line, so that this test can read it");
-        named.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
     }
     named
 }
 
+/// The top-level module of each source file, its path below `src`, and the modules it names.
+fn arrows() -> Vec<(String, PathBuf, BTreeSet<String>)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut arrows = Vec::new();
+    for file in sources(&src) {
+        let relative = file.strip_prefix(&src).unwrap().to_owned();
+        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let module = first.trim_end_matches(".rs").to_owned();
+        let depth = relative.components().count() - usize::from(relative.ends_with("mod.rs"));
+        if module != "main" && module != "lib" {
+            let named = named_modules(&fs::read_to_string(&file).unwrap(), depth);
+            arrows.push((module, relative, named));
+        }
+    }
+    arrows
+}
+
 #[test]
 fn arrows_point_one_way() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let known: BTreeSet<&str> = ARROWS.iter().map(|(module, _)| *module).collect();
-    for file in sources(&src) {
-        let relative = file.strip_prefix(&src).unwrap();
-        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
-        let module = first.trim_end_matches(".rs");
-        if module == "main" || module == "lib" {
-            continue;
-        }
+    for (module, relative, named) in arrows() {
         let (_, allowed) = ARROWS
             .iter()
             .find(|(name, _)| *name == module)
-            .unwrap_or_else(|| panic!("{module} is missing in ARROWS: say what it may name"));
-        for named in named_modules(&fs::read_to_string(&file).unwrap()) {
+            .unwrap_or_else(|| panic!("{module} is missing in ARROWS: list what it may name"));
+        for named in named {
             let fine = named == module
                 || FOR_ALL.contains(&named.as_str())
                 || allowed.contains(&named.as_str())
@@ -108,10 +129,51 @@ fn arrows_point_one_way() {
     }
 }
 
+/// Directly or through other modules, as the sources are.
 #[test]
 fn the_runner_never_scores_and_models_never_see_a_benchmark() {
-    let allowed = |module: &str| ARROWS.iter().find(|(name, _)| *name == module).unwrap().1;
-    assert!(!allowed("runner").contains(&"metric"));
-    assert!(!allowed("nn").contains(&"dataset"));
-    assert!(!allowed("adapter").contains(&"dataset"));
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, _, named) in arrows() {
+        graph.entry(module).or_default().extend(named);
+    }
+    for (module, hidden) in [
+        ("runner", &["metric", "stats", "report", "dataset"][..]),
+        ("nn", &["sample", "config", "dataset", "preprocess", "adapter", "metric"]),
+        ("preprocess", &["dataset", "nn", "adapter", "metric"]),
+        ("adapter", &["dataset", "metric", "runner", "report"]),
+        ("metric", &["nn", "adapter", "record", "runner", "report"]),
+    ] {
+        assert!(graph.contains_key(module), "no module {module}");
+        let reached = reached(&graph, module);
+        for hidden in hidden {
+            assert!(!reached.contains(*hidden), "{module} reaches {hidden}, by way of {reached:?}");
+        }
+    }
+}
+
+/// `start` and all modules that its arrows lead to.
+fn reached(graph: &BTreeMap<String, BTreeSet<String>>, start: &str) -> BTreeSet<String> {
+    let (mut reached, mut left) = (BTreeSet::new(), vec![start.to_owned()]);
+    while let Some(module) = left.pop() {
+        if reached.insert(module.clone()) {
+            left.extend(graph.get(&module).into_iter().flatten().cloned());
+        }
+    }
+    reached
+}
+
+/// The reader of paths itself, and the walk along them.
+#[test]
+fn paths_are_read_from_the_sources() {
+    let names = |source: &str, depth: usize| named_modules(source, depth).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(names("use crate::metric::Pair;\nlet x = crate::sample::Gold::from(1);", 1), "metric sample");
+    assert_eq!(names("// use crate::metric;\nmycrate::report::x(); $crate::terminal::y()", 1), "terminal");
+    assert_eq!(names("use super::metric::Pair;", 1), "metric");
+    assert_eq!(names("use super::metric::Pair;", 2), "");
+    assert_eq!(names("mod tests { use super::super::metric::Pair; use super::*; }", 1), "metric");
+    assert_eq!(names("use super::super::report::x;", 2), "report");
+    let arrow = |to: &str| BTreeSet::from([to.to_owned()]);
+    let graph =
+        BTreeMap::from([("a".to_owned(), arrow("b")), ("b".to_owned(), arrow("c")), ("d".to_owned(), arrow("a"))]);
+    assert_eq!(reached(&graph, "a").into_iter().collect::<String>(), "abc");
 }

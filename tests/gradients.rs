@@ -1,6 +1,8 @@
 //! The fused operations' gradients against those candle finds through the composed ones, at sizes that fill no block evenly;
 //! losses and gradients of whole models against PyTorch's (`fixtures/training-gradients/make.py`); dropout.
 
+#[path = "support/assert_close.rs"]
+mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
 
@@ -9,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use assert_close::{Tolerance, assert_close, compare};
 use candle_core::{D, DType, Device, Shape, Tensor, Var};
 use chartbench::nn::ops::{self, Dropout, Part, Precision, Weight, Windows, composed};
 use chartbench::nn::training::{Example, Initial, Loss, Noise, Pass, Start, Variables};
@@ -19,7 +22,7 @@ use rand_distr::StandardNormal;
 
 const IGNORED: i64 = -100;
 /// Gradients whose values are all smaller are compared to it.
-const FLOOR: f32 = 1.0;
+const FLOOR: f64 = 1.0;
 
 thread_local! {
     /// Each test has a thread of its own, and so draws the same values each time.
@@ -41,10 +44,6 @@ fn random(rows: usize, columns: usize) -> Result<Tensor> {
 
 fn vector(size: usize) -> Result<Tensor> {
     Ok(normal(size, 0.7)?)
-}
-
-fn largest(x: &Tensor) -> Result<f32> {
-    Ok(x.abs()?.flatten_all()?.max(0)?.to_scalar()?)
 }
 
 /// The gradients of `of(inputs)`, each of its values weighted, for every input.
@@ -98,7 +97,7 @@ fn check(
 
 #[track_caller]
 fn check_within(
-    tolerance: f32,
+    tolerance: f64,
     inputs: &[Tensor],
     fused: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
     composed: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
@@ -109,9 +108,8 @@ fn check_within(
         let again = gradients(inputs, &weights, &fused)?;
         let golden = gradients(inputs, &weights, composed)?;
         for (at, ((found, again), golden)) in found.iter().zip(&again).zip(&golden).enumerate() {
-            assert_eq!(found.dims(), golden.dims());
-            let difference = largest(&(found - golden)?)? / largest(golden)?.max(1e-3);
-            assert!(difference < tolerance, "argument {at}: relative difference {difference}");
+            compare(found, golden, Tolerance::OfLargest { factor: tolerance, floor: 1e-3 })
+                .unwrap_or_else(|fault| panic!("argument {at}: {fault}"));
             assert_eq!(bits(found)?, bits(again)?, "argument {at}");
         }
         let directions =
@@ -206,8 +204,7 @@ fn of_attention_in_parts() -> Result<()> {
                 let rows = [&t[0], &t[1], &t[2]];
                 ops::causal_attention(rows, 3, &t[3], &parts, hidden.clone(), choice.clone())
             };
-            let difference = largest(&(fused(&inputs)? - golden(&inputs)?)?)?;
-            assert!(difference < 1e-5, "{difference}");
+            assert_close(&fused(&inputs)?, &golden(&inputs)?, Tolerance::Absolute(1e-5));
             check(&inputs, fused, golden);
         }
     }
@@ -230,8 +227,7 @@ fn of_attention_in_windows() -> Result<()> {
                 |t: &[Tensor]| ops::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.clone());
             let golden =
                 |t: &[Tensor]| composed::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.as_ref());
-            let difference = largest(&(fused(&inputs)? - golden(&inputs)?)?)?;
-            assert!(difference < 1e-5, "{difference}");
+            assert_close(&fused(&inputs)?, &golden(&inputs)?, Tolerance::Absolute(1e-5));
             check(&inputs, fused, golden);
         }
     }
@@ -301,8 +297,7 @@ impl Golden {
 
     /// Loss to 1e-5 of its size, each gradient to 1e-4 of its largest value, and none missing on either side.
     fn check(&self, loss: &Loss, variables: &Variables) -> Result<()> {
-        let (found, golden) = (loss.sum.to_scalar::<f32>()?, self.0["loss"].to_scalar::<f32>()?);
-        assert!((found - golden).abs() <= 1e-5 * golden, "loss {found}, not {golden}");
+        assert_close(&loss.sum, &self.0["loss"], Tolerance::relative(1e-5));
         let store = loss.backward()?;
         assert_eq!(
             variables.all().map(|(name, _)| name.to_owned()).collect::<Vec<_>>(),
@@ -313,15 +308,13 @@ impl Golden {
             },
             "not the same parameters have gradients"
         );
-        let mut worst = 0f32;
         for (name, variable) in variables.all() {
             let golden = &self.0[&format!("gradient.{name}")];
             let found = store.get(variable).unwrap_or_else(|| panic!("{name} has no gradient"));
             // The biases of keys have none but rounding errors: they move all scores of a query alike.
-            let difference = largest(&(found - golden)?)? / largest(golden)?.max(FLOOR);
-            worst = worst.max(difference);
+            compare(found, golden, Tolerance::OfLargest { factor: 1e-4, floor: FLOOR })
+                .unwrap_or_else(|fault| panic!("gradient of {name}: {fault}"));
         }
-        assert!(worst <= 1e-4, "relative difference {worst}");
         Ok(())
     }
 }
@@ -382,7 +375,7 @@ fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
     assert!((found.0 - golden.0).abs() < 1e-5 * golden.0, "{} {}", found.0, golden.0);
     assert!(!golden.1.is_empty());
     for (found, golden) in found.1.iter().zip(&golden.1) {
-        assert!(largest(&(found - golden)?)? <= 1e-4 * largest(golden)?.max(FLOOR));
+        assert_close(found, golden, Tolerance::OfLargest { factor: 1e-4, floor: FLOOR });
     }
     Ok(())
 }
@@ -428,7 +421,7 @@ fn frozen_variables_get_no_gradient() -> Result<()> {
 fn activation_checkpointing_changes_no_gradient() -> Result<()> {
     fn compare(
         variables: &mut Variables,
-        tolerance: f32,
+        tolerance: f64,
         loss: impl Fn(&Variables, Pass<'_>) -> Result<Loss>,
     ) -> Result<()> {
         let computed = |variables: &Variables, checkpointing: bool| -> Result<(f32, Vec<(String, Tensor)>)> {
@@ -450,8 +443,8 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
             assert_eq!(again.1.len(), kept.1.len());
             for ((name, kept), (same, again)) in kept.1.iter().zip(&again.1) {
                 assert_eq!(name, same);
-                let difference = largest(&(again - kept)?)?;
-                assert!(difference <= tolerance * largest(kept)?.max(FLOOR), "{name} is off by {difference}");
+                compare(again, kept, Tolerance::OfLargest { factor: tolerance, floor: FLOOR })
+                    .unwrap_or_else(|fault| panic!("{name}: {fault}"));
             }
             counts.push(kept.1.len());
         }
@@ -558,7 +551,8 @@ fn fresh_weights() -> Result<()> {
     let variables = Variables::of(&source, |source| donut::Model::from_source(&config, source))?;
     assert!(variables.all().map(|(name, _)| name).eq(stored.all().map(|(name, _)| name)));
     let embedding = variables.get("decoder.model.decoder.embed_tokens.weight").unwrap();
-    assert_eq!(largest(&embedding.narrow(0, 1, 1)?)?, 0.0);
+    let padding = embedding.narrow(0, 1, 1)?;
+    assert_close(&padding, &padding.zeros_like()?, Tolerance::Absolute(0.0));
     let deviation = embedding.sqr()?.mean_all()?.sqrt()?.to_scalar::<f32>()? as f64;
     let width = embedding.dim(1)? as f64;
     assert!((deviation * width.sqrt() - 1.0).abs() < 0.1, "{deviation}");

@@ -1,9 +1,12 @@
 //! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no block evenly.
 
+#[path = "support/assert_close.rs"]
+mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
 
 use anyhow::Result;
+use assert_close::Tolerance;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use chartbench::nn::ops::{self, Memory, Panels, Precision, Weight, composed};
@@ -18,11 +21,8 @@ fn assert_close(fused: &Tensor, composed: &Tensor) {
 }
 
 #[track_caller]
-fn assert_within(fused: &Tensor, composed: &Tensor, tolerance: f32) {
-    assert_eq!(fused.dims(), composed.dims());
-    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
-    let difference = (fused - composed).and_then(|d| largest(&d)).unwrap() / largest(composed).unwrap();
-    assert!(difference < tolerance, "relative difference {difference}");
+fn assert_within(fused: &Tensor, composed: &Tensor, tolerance: f64) {
+    assert_close::assert_close(fused, composed, Tolerance::relative(tolerance));
 }
 
 fn bits(x: &Tensor) -> Result<Vec<u32>> {

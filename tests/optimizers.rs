@@ -1,10 +1,13 @@
 //! Optimiser steps against what PyTorch and transformers computed (`fixtures/optimizers/make.py`).
 
+#[path = "support/assert_close.rs"]
+mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
 
 use std::collections::{BTreeMap, HashMap};
 
+use assert_close::{Tolerance, compare};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use chartbench::config::{AdafactorSpec, AdamWSpec, OptimizerSpec, Preset, Protocol};
@@ -15,7 +18,7 @@ const STEPS: usize = 20;
 const NAMES: [&str; 6] = ["bias", "matrix", "cube", "row", "column", "late"];
 /// `late` has no gradient before.
 const FIRST_OF_LATE: usize = 5;
-const TOLERANCE: f32 = 1e-5;
+const TOLERANCE: f64 = 1e-5;
 
 fn goldens() -> HashMap<String, Tensor> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/optimizers/io.safetensors");
@@ -102,17 +105,14 @@ fn twenty_steps_end_where_the_references_do() {
                 let gradients = gradients(&goldens, &variables, done, transposed);
                 let norm = step(&case, &mut *optimizer, &variables, &gradients, done);
                 if case.clip.is_some() {
-                    let golden = values(&goldens[&format!("{}.norm.{done}", case.name)])[0];
-                    assert!((norm as f32 - golden).abs() <= TOLERANCE * golden, "{norm} is not {golden}");
+                    let golden = f64::from(values(&goldens[&format!("{}.norm.{done}", case.name)])[0]);
+                    assert!(golden.is_finite() && (norm - golden).abs() <= TOLERANCE * golden, "{norm}, not {golden}");
                 }
             }
             for (name, variable) in &variables {
-                let golden = values(&goldens[&format!("{}.{name}", case.name)]);
-                let largest = golden.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-                for (found, golden) in values(variable).into_iter().zip(golden) {
-                    let allowed = TOLERANCE * golden.abs().max(0.01 * largest);
-                    assert!((found - golden).abs() <= allowed, "{} {name}: {found} is not {golden}", case.name);
-                }
+                let golden = &goldens[&format!("{}.{name}", case.name)];
+                compare(variable, golden, Tolerance::OfEach { factor: TOLERANCE, floor: 0.01 })
+                    .unwrap_or_else(|fault| panic!("{} {name}: {fault}", case.name));
             }
         }
     }

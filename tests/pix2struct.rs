@@ -1,20 +1,21 @@
 //! The Pix2Struct model against what transformers computed with the same weights (`fixtures/pix2struct/make.py`).
 
+#[path = "support/assert_close.rs"]
+mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
-
-mod closeness;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use assert_close::{Tolerance, assert_close};
 use candle_core::{DType, Device, Tensor};
 use chartbench::nn::Checkpoint;
 use chartbench::nn::pix2struct::{Config, Model};
-use closeness::assert_close;
 
 const QUESTIONS: usize = 4;
+const TOLERANCE: Tolerance = Tolerance::OfLargest { factor: 1e-4, floor: 1.0 };
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pix2struct").join(name)
@@ -38,12 +39,12 @@ fn embeddings_states_and_logits() -> Result<()> {
     let (model, io) = (load("safetensors")?, goldens()?);
     for row in 0..QUESTIONS {
         let golden = |name: &str| &io[&format!("{name}.{row}")];
-        assert_close(&model.embed(golden("patches"))?, golden("embedded"));
+        assert_close(&model.embed(golden("patches"))?, golden("embedded"), TOLERANCE);
         let encoded = model.encode(golden("patches"))?;
-        assert_close(&encoded, golden("encoded"));
+        assert_close(&encoded, golden("encoded"), TOLERANCE);
         let mut state = model.start(&encoded)?;
         let forced = ids(golden("ids"))?;
-        assert_close(&model.step(&mut [(&mut state, &forced)])?, golden("logits"));
+        assert_close(&model.step(&mut [(&mut state, &forced)])?, golden("logits"), TOLERANCE);
     }
     Ok(())
 }
@@ -58,11 +59,11 @@ fn logits_after_150_tokens() -> Result<()> {
     let last = golden.dim(0)?;
     let mut state = model.start(&encoded)?;
     let whole = model.step(&mut [(&mut state, &tokens)])?;
-    assert_close(&whole.narrow(0, tokens.len() - last, last)?, golden);
+    assert_close(&whole.narrow(0, tokens.len() - last, last)?, golden, TOLERANCE);
     let mut state = model.start(&encoded)?;
     let steps: Vec<Tensor> =
         tokens.chunks(1).map(|token| model.step(&mut [(&mut state, token)])).collect::<Result<_>>()?;
-    assert_close(&Tensor::cat(&steps[steps.len() - last..], 0)?, golden);
+    assert_close(&Tensor::cat(&steps[steps.len() - last..], 0)?, golden, TOLERANCE);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Preprocessing against the reference: `fixtures/preprocess/make.py` made every expected value.
 
+#[path = "support/assert_close.rs"]
+mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
 
@@ -7,12 +9,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use assert_close::{Tolerance, compare};
+use candle_core::{Device, Tensor};
 use chartbench::preprocess::{DonutProcessor, Filter, HeaderFont, Processor, decode, resize, wrap};
 use image::RgbImage;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-const TOLERANCE: f32 = 1e-4;
+const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
 struct Expected {
@@ -55,6 +59,14 @@ fn assert_pixels(name: &str, image: &RgbImage, shape: &[usize], expected: &[u8])
     assert_eq!(wrong, 0, "{name}: {wrong} of {} values differ", expected.len());
 }
 
+/// `values` against little-endian f32 `bytes` of `shape`.
+fn assert_values(name: &str, values: &[f32], shape: &[usize], bytes: &[u8], tolerance: f64) {
+    let golden: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let tensor = |values: &[f32]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+    compare(&tensor(values), &tensor(&golden), Tolerance::Absolute(tolerance))
+        .unwrap_or_else(|fault| panic!("{name}: {fault}"));
+}
+
 fn processor(is_vqa: bool) -> Processor {
     let json = format!(r#"{{"is_vqa": {is_vqa}, "max_patches": {}, "unknown": 1}}"#, expected().max_patches);
     Processor::from_json(json.as_bytes(), "preprocessor_config.json").unwrap()
@@ -63,10 +75,7 @@ fn processor(is_vqa: bool) -> Processor {
 fn assert_patches(processor: &Processor, key: &str, name: &str, header: Option<&str>, shape: &[usize], bytes: &[u8]) {
     let patches = processor.patches(&image(name).unwrap(), header).unwrap();
     assert_eq!([patches.rows, patches.cols], expected().grids[key], "{key}");
-    assert_eq!(patches.data.len(), shape.iter().product::<usize>(), "{key}");
-    let expected = bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap()));
-    let worst = patches.data.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= TOLERANCE, "{key}: differs by {worst}");
+    assert_values(key, &patches.data, shape, bytes, TOLERANCE);
 }
 
 #[test]
@@ -200,9 +209,7 @@ fn donut_pixels() {
         assert_eq!(processor, DonutProcessor::from_json(old.as_bytes(), "p.json").unwrap(), "size as a list");
         let pixels = processor.pixels(&image(file).unwrap()).unwrap();
         assert_eq!([3, pixels.height, pixels.width], shape, "{name}");
-        let expected = expected.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-        let worst = pixels.data.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-6, "{name}: {worst}");
+        assert_values(name, &pixels.data, shape, expected, 1e-6);
     });
 }
 

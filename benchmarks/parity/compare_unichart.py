@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from transformers.modeling_outputs import BaseModelOutput
 
 import reference_unichart as reference
+from differences import largest, relative
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXELS, RELATIVE = 1e-6, 1e-3
@@ -44,10 +45,6 @@ def predictions(args, scratch, beams):
     )
     lines = (scratch / f"beams{beams}/unichart/predictions.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
-
-
-def relative(ours, theirs):
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
 def main():
@@ -82,7 +79,7 @@ def main():
         print(f"{'question':<14} {'pixels':>9} {'encoder':>9} {'logits':>9}  greedy     4 beams")
         for index, (pixels, encoder, logits, answers) in enumerate(expected):
             found = load_file(scratch / f"{index}.safetensors")
-            worst = (found["pixels"] - pixels).abs().max().item()
+            worst = largest(found["pixels"], pixels)
             states = [relative(found["encoder"], encoder), relative(found["logits"], logits)]
             same = [ours[beams][index]["token_ids"] == ids for beams, ids in zip(BEAMS, answers)]
             failed |= worst > PIXELS or max(states) > RELATIVE or not all(same)

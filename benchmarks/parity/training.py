@@ -20,6 +20,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import Pix2StructForConditionalGeneration
 
+from differences import relative
+
 
 def batch_of(dump):
     images = [dump[f"image.{row}"] for row in range(sum(name.startswith("image.") for name in dump))]
@@ -36,9 +38,8 @@ def compare(model, dump, tolerance):
     count = (batch["labels"] != -100).sum()
     loss = model(**batch).loss * count
     loss.backward()
-    ours = dump["loss"].item()
-    off = abs(loss.item() - ours) / abs(loss.item())
-    print(f"loss {ours / count:.7f}, PyTorch {loss.item() / count:.7f}, relative difference {off:.1e}")
+    off = relative(dump["loss"], loss.detach().reshape(1))
+    print(f"loss {dump['loss'].item() / count:.7f}, PyTorch {loss.item() / count:.7f}, relative difference {off:.1e}")
     differences = []
     for name, parameter in model.named_parameters():
         if f"gradient.{name}" not in dump:
@@ -46,7 +47,7 @@ def compare(model, dump, tolerance):
             differences.append((float("inf"), name))
             continue
         found, golden = dump[f"gradient.{name}"], parameter.grad
-        differences.append((((found - golden).abs().max() / golden.abs().max()).item(), name))
+        differences.append((relative(found, golden), name))
     differences.sort(reverse=True)
     print(f"{len(differences)} gradients, relative differences: median {differences[len(differences) // 2][0]:.1e}, worst:")
     for difference, name in differences[:5]:

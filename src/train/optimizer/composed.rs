@@ -52,6 +52,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::assert_close::{Tolerance, compare};
     use crate::config::{AdafactorSpec, AdamWSpec};
     use crate::train::Variables;
     use crate::train::optimizer::{Adafactor, AdamW, Optimizer};
@@ -68,9 +69,8 @@ mod tests {
             fused.step(&variables, &gradients, 1e-2, 0.5).unwrap();
             composed(&other, step, &gradient);
         }
-        let apart = (variables["a"].as_detached_tensor() - other.as_detached_tensor()).unwrap();
-        let apart = apart.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert!(apart < 1e-5, "{shape:?}: {apart}");
+        let (found, golden) = (variables["a"].as_detached_tensor(), other.as_detached_tensor());
+        compare(&found, &golden, Tolerance::Absolute(1e-5)).unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
     }
 
     #[test]
