@@ -360,7 +360,7 @@ fn stored_runs_are_published_checked_drawn_and_exported() {
         assert_eq!(chartbench(&["export", &run, "--to", format, "--out", &out]).status.code(), Some(0));
     }
     let scores = |file: &str| {
-        let output = chartbench(&["score", file, "--convention", "realcqa", "--draws", "100", "--format", "jsonl"]);
+        let output = chartbench(&["score", file, "--convention", "realcqa", "--intervals", "--format", "jsonl"]);
         let line: serde_json::Value =
             serde_json::from_slice(output.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
         ["questions", "accuracy", "accuracy low", "accuracy high"].map(|key| line[key].clone())

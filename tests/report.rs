@@ -122,6 +122,50 @@ fn a_page_holds_the_leaderboards_numbers_and_the_answers() {
 }
 
 #[test]
+fn an_unfinished_run_is_marked_or_refused_everywhere() {
+    let scratch = Scratch::new(&["a", "b", "c"]);
+    let log = scratch.path("results/r/majority/predictions.jsonl");
+    let lines = fs::read_to_string(&log).unwrap();
+    fs::write(&log, lines.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+    let (run, out) = (scratch.at("results/r"), scratch.at("out"));
+    let done = |arguments: &[&str]| {
+        let output = chartbench(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(done(&["leaderboard", &run]).contains("majority (unfinished)"));
+    assert!(scratch.report(&[]).contains(r#"<span class="badge alert">unfinished</span>"#));
+    done(&["figures", &run, "--out", &out]);
+    for picture in ["scores.svg", "tolerance.svg"] {
+        let svg = fs::read_to_string(scratch.path("out").join(picture)).unwrap();
+        assert!(svg.contains("r/majority (unfinished)"), "{picture}");
+    }
+    let refused = |arguments: &[&str]| {
+        let output = chartbench(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert_eq!(stderr(&output).lines().count(), 1);
+        stderr(&output)
+    };
+    assert!(
+        refused(&["compare", &run, &run]).contains("majority in r answered 2 of 3 questions: finish that run first")
+    );
+    for format in ["lm-eval", "model-index"] {
+        let export = ["export", &run, "--to", format, "--out", &out];
+        let line = refused(&export);
+        assert!(
+            line.contains("majority in r answered 2 of 3 questions") && line.contains("--allow-unfinished"),
+            "{line}"
+        );
+        assert!(!scratch.path("out/r").exists(), "something was written");
+        done(&[&export[..], &["--allow-unfinished"]].concat());
+        let file = if format == "lm-eval" { "results.json" } else { "README.md" };
+        let text = fs::read_to_string(scratch.path("out/r/majority").join(file)).unwrap();
+        assert!(text.contains("majority (unfinished)"), "{text}");
+        fs::remove_dir_all(scratch.path("out/r")).unwrap();
+    }
+}
+
+#[test]
 fn nothing_in_data_or_answers_becomes_markup() {
     let scratch = Scratch::new(&HOSTILE);
     scratch.poison();

@@ -167,6 +167,7 @@ fn training_seeds_published_results_and_settings_stand_below() {
         metric: "relaxed".to_owned(),
         value: 75.0,
         source: "arXiv:0000.00000".to_owned(),
+        questions: None,
         note: None,
     };
     let results = vec![
@@ -180,6 +181,72 @@ fn training_seeds_published_results_and_settings_stand_below() {
         ..Options::default()
     };
     snapshot("leaderboard_below", &leaderboard(&runs, "study", options).render(Format::Markdown).unwrap());
+}
+
+/// The published results of `run` as Markdown; all of its numeric questions are right, and 75 % were published.
+fn beside_published(run: StoredRun, questions: Option<usize>) -> String {
+    let published = Published {
+        system: "Careful, as published".to_owned(),
+        adapter: Some("careful".to_owned()),
+        part: Some("answer type = numerical".to_owned()),
+        questions,
+        convention: "pix2struct".to_owned(),
+        metric: "relaxed".to_owned(),
+        value: 75.0,
+        source: "arXiv:0000.00000".to_owned(),
+        note: None,
+    };
+    let options =
+        Options { slices: Vec::new(), published: vec![("five".to_owned(), vec![published])], ..Options::default() };
+    let text = leaderboard(&[run], "study", options).render(Format::Markdown).unwrap();
+    text.lines().find(|line| line.contains("as published")).unwrap().to_owned()
+}
+
+#[test]
+fn published_results_are_compared_on_their_whole_question_set_alone() {
+    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
+    let whole = || run("whole", "0123456789abcdef", &[("careful", &right)]);
+    for questions in [None, Some(2)] {
+        let row = beside_published(whole(), questions);
+        assert!(row.contains("| 75.00 | 100.00 | 25.00 | whole | arXiv:0000.00000 | - |"), "{row}");
+    }
+    let refused = |change: fn(&mut StoredRun), questions, reason: &str| {
+        let mut run = whole();
+        change(&mut run);
+        let row = beside_published(run, questions);
+        let expected = format!("| 75.00 | - | - | whole | arXiv:0000.00000 | not compared: {reason} |");
+        assert!(row.contains(&expected), "{row} lacks {expected}");
+    };
+    refused(|run| run.manifest.benchmark.limit = 5, None, "only the first 5 questions are asked");
+    refused(
+        |run| run.manifest.benchmark.questions_per_chart = "3".to_owned(),
+        None,
+        "only 3 questions a chart are asked",
+    );
+    refused(
+        |run| run.manifest.benchmark.split = "train".to_owned(),
+        None,
+        "the questions are those of the train split",
+    );
+    refused(|run| run.manifest.benchmark.questions = 9, None, "5 of 9 questions are answered");
+    refused(|_| (), Some(1250), "2 questions, where 1250 were published");
+    refused(
+        |run| run.manifest.adapters = trained("1", &[]).manifest.adapters,
+        None,
+        "the checkpoint was fine-tuned further",
+    );
+}
+
+#[test]
+fn rows_that_look_answers_up_have_no_speed() {
+    let speed = |latency_ms: f64| {
+        let mut run = before();
+        run.predictions[0].1.iter_mut().for_each(|record| record.latency_ms = latency_ms);
+        let text = leaderboard(&[run], "study", Options::default()).render(Format::Csv).unwrap();
+        text.lines().find(|line| line.contains("careful")).unwrap().rsplit(',').next().unwrap().to_owned()
+    };
+    // Stored in microseconds: a shorter latency is 0 or 0.001.
+    assert_eq!([0.0, 0.001, 0.099, 0.1, 250.0].map(speed), ["", "", "", "10000", "4"]);
 }
 
 #[test]
@@ -279,6 +346,63 @@ fn near_misses_are_counted_exactly() {
     });
     let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);
     snapshot("sensitivity", &sensitivity.render(Format::Table).unwrap());
+}
+
+/// [`many`], with an answer of its own for each side.
+fn answering(name: &str, answer: impl Fn(usize) -> &'static str) -> StoredRun {
+    let mut run = many(name, |_, _| true);
+    for (place, record) in run.predictions[0].1.iter_mut().enumerate() {
+        record.prediction = Some(Prediction(answer(place).to_owned()));
+    }
+    run
+}
+
+#[test]
+fn each_metric_with_another_verdict_has_a_sentence() {
+    let sentences = |before: &StoredRun, after: &StoredRun| -> Vec<String> {
+        let json = comparison(before, after, &[]).unwrap().render(Format::Json).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["conclusions"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    };
+    // Never right, but nearer: ANLS alone rises.
+    let (far, near) =
+        (answering("far", |_| "none"), answering("near", |place| if place % 3 == 0 { "Yess" } else { "none" }));
+    let lines = sentences(&far, &near);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("no difference in exact match between far and near can be concluded"), "{lines:?}");
+    assert!(lines[1].contains("near is better than far in ANLS, by +25.00 points"), "{lines:?}");
+    // The other way round exact match and the others agree: one sentence is enough.
+    let right = answering("right", |place| if place % 2 == 0 { "Yes" } else { "none" });
+    let lines = sentences(&far, &right);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("careful: right is better than far in exact match, by +50.00 points"), "{lines:?}");
+    // The 10,000 flips show no less than 0.0001: p may be smaller.
+    assert!(lines[0].ends_with("p <= 0.0001, corrected for 3 tests <= 0.0003)."), "{lines:?}");
+}
+
+#[test]
+fn settings_that_differ_are_named() {
+    let with = |name: &str, settings: &[(&str, &str)]| {
+        let mut run = many(name, |_, _| true);
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        run.manifest.adapters = vec![AdapterEntry::new(&Identity { id: "careful".to_owned(), settings }, &[])];
+        run
+    };
+    let line = |before: &StoredRun, after: &StoredRun| {
+        let text = comparison(before, after, &[]).unwrap().render(Format::Table).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("careful: settings differ: ").map(str::to_owned))
+    };
+    let before = with("before", &[("max_patches", "512"), ("prompt", "Q"), ("weights_sha256", "0123456789abcdef")]);
+    let fewer = with("fewer", &[("max_patches", "256"), ("prompt", "Q"), ("weights_sha256", "0123456789abcdef")]);
+    assert_eq!(line(&before, &fewer).as_deref(), Some("max_patches 512 / 256"));
+    assert_eq!(line(&before, &before), None);
+    let long = "x".repeat(100_000);
+    let tuned = with("tuned", &[("prompt", &long), ("weights_sha256", "fedcba9876543210"), ("finetune.lr", "1")]);
+    let expected = format!(
+        "max_patches 512 / none, prompt Q / {}..., weights_sha256 0123456789ab / fedcba987654, fine-tuned no / yes",
+        "x".repeat(80)
+    );
+    assert_eq!(line(&before, &tuned), Some(expected));
 }
 
 /// What a model or a data set may write to harm a reader.

@@ -1,7 +1,7 @@
-"""Intervals for many predictions: seconds and peak memory of `chartbench score FILE --draws N` under all conventions.
+"""Intervals for many predictions: seconds and peak memory of `chartbench score FILE --intervals` under all conventions.
 
     cargo build --release
-    python3 benchmarks/speed/intervals.py [--rows 1000000] [--per-chart 40] [--draws 1000] [--rounds 3]
+    python3 benchmarks/speed/intervals.py [--rows 1000000] [--per-chart 40] [--rounds 3]
 
 The file repeats the answers of fixtures/metrics/goldens.jsonl (made up, one a rule) with columns id, chart, prediction,
 label and answer_type. The whole command is timed, reading included. Medians with their range.
@@ -45,16 +45,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--per-chart", type=int, default=40)
-    parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predictions.csv"
         write(path, args.rows, args.per_chart)
-        command = [ROOT / "target/release/chartbench", "score", path, "--draws", str(args.draws)]
+        command = [ROOT / "target/release/chartbench", "score", path, "--intervals"]
         runs = [measure(command) for _ in range(args.rounds)]
     seconds, memory = zip(*runs)
-    print(f"{args.rows} answers, {args.per_chart} a chart, {args.draws} draws, all conventions: "
+    print(f"{args.rows} answers, {args.per_chart} a chart, all conventions: "
           f"{statistics.median(seconds):.1f} s ({min(seconds):.1f}-{max(seconds):.1f}), peak {max(memory):.0f} MiB")
 
 

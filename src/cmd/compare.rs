@@ -8,7 +8,7 @@ use super::{Status, convention, print};
 use crate::record::StoredRun;
 use crate::report::table::Format;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
-use crate::stats::Bootstrap;
+use crate::stats::SignFlips;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,8 +29,8 @@ pub struct Args {
     /// Also list the questions that were fixed or broken
     #[arg(long)]
     questions: bool,
-    /// Draws of charts behind an interval and a p-value
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+    /// Random flips of the charts' signs behind a p-value and an interval; with few charts every flip is made
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     draws: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
@@ -43,8 +43,8 @@ pub fn run(args: &Args) -> Result<Status> {
     check_known(&args.by, records.clone().map(Ok))?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
-    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
-    let options = CompareOptions { slices: args.by.clone(), questions: args.questions, bootstrap };
+    let sign_flips = SignFlips { draws: args.draws as usize, ..SignFlips::default() };
+    let options = CompareOptions { slices: args.by.clone(), questions: args.questions, sign_flips };
     print(&Comparison::new(before, after, convention, &options)?.render(args.format)?)?;
     Ok(Status::Done)
 }

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Status, convention};
 use crate::files::write_file;
-use crate::record::StoredRun;
+use crate::record::{Manifest, StoredRun};
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
-use crate::stats::Bootstrap;
 use crate::terminal::shorten;
 
 #[derive(clap::Args)]
@@ -26,6 +25,9 @@ pub struct Args {
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
+    /// Also export adapters that have questions left, marked as unfinished
+    #[arg(long)]
+    allow_unfinished: bool,
 }
 
 /// `--to`.
@@ -42,14 +44,16 @@ pub fn run(args: &Args) -> Result<Status> {
     check_names(&args.runs, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let bootstrap = Bootstrap::default();
+    if !args.allow_unfinished {
+        runs.iter().try_for_each(finished)?;
+    }
     for run in &runs {
         let (name, benchmark) = (&run.manifest.name, &run.manifest.benchmark);
         for (adapter, records) in &run.predictions {
-            let scored = Scored::new(name, adapter, records, convention);
+            let scored = Scored::new(&run.manifest, adapter, records, convention);
             let files = match args.to {
                 Target::LmEval => vec![
-                    ("results.json", lm_eval_results(&scored, benchmark, &bootstrap)?),
+                    ("results.json", lm_eval_results(&scored, benchmark)?),
                     ("samples.jsonl", lm_eval_samples(&scored)?),
                 ],
                 Target::ModelIndex => vec![("README.md", model_index(&scored, benchmark)?)],
@@ -72,6 +76,22 @@ fn check_names(paths: &[PathBuf], runs: &[StoredRun]) -> Result<()> {
                 shorten(&run.manifest.name)
             );
         }
+    }
+    Ok(())
+}
+
+/// Refuses a run whose results another program would take for whole ones.
+fn finished(run: &StoredRun) -> Result<()> {
+    let Manifest { name, benchmark, .. } = &run.manifest;
+    for (adapter, records) in &run.predictions {
+        ensure!(
+            records.len() >= benchmark.questions,
+            "{} in {} answered {} of {} questions: finish that run first, or export it by --allow-unfinished",
+            shorten(adapter),
+            shorten(name),
+            records.len(),
+            benchmark.questions
+        );
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use super::{Status, convention};
 use crate::files::write_file;
 use crate::record::StoredRun;
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
-use crate::stats::Bootstrap;
 use crate::train::curves::{Curves, overlaid};
 
 #[derive(clap::Args)]
@@ -23,9 +22,6 @@ pub struct Args {
     /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
-    /// Draws of charts behind an interval
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..))]
-    draws: u32,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
@@ -37,14 +33,13 @@ pub fn run(args: &Args) -> Result<Status> {
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let answers: Vec<Scored<'_>> = runs
         .iter()
-        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (&run.manifest.name, adapter, records)))
+        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (&run.manifest, adapter, records)))
         .map(|(run, adapter, records)| Scored::new(run, adapter, records, convention))
         .collect();
-    let files: Vec<_> = answers.iter().map(|one| (format!("{}/{}", one.run, one.adapter), one.entries())).collect();
-    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
+    let files: Vec<_> = answers.iter().map(|one| (one.label(), one.entries())).collect();
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
-        pictures.push(("scores", score_bars(&benchmark.title, &answers, metric, &bootstrap)?));
+        pictures.push(("scores", score_bars(&benchmark.title, &answers, metric)?));
     }
     pictures.push(("tolerance", tolerance_curve(&benchmark.title, &Sensitivity::new(&files))?));
     let named = |one: Training| (format!("{}/{}", one.run, one.adapter), one.curves);

@@ -11,7 +11,6 @@ use crate::metric::{Convention, Metric};
 use crate::record::{PredictionRecord, RunReader};
 use crate::report::table::Format;
 use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
-use crate::stats::Bootstrap;
 
 /// What `--write` writes: `leaderboard.` and the ending.
 const FILES: [(&str, Format); 4] =
@@ -38,9 +37,6 @@ pub struct Args {
     /// or a column of the data [default: the first four]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
     by: Vec<Dimension>,
-    /// Draws of charts behind an interval
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..))]
-    draws: u32,
     /// Also write leaderboard.md, .csv, .json and .tex into DIR
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -125,8 +121,7 @@ fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
         (false, true) => Dimension::USUAL.into(),
         (false, false) => args.by.clone(),
     };
-    let bootstrap = Bootstrap { draws: args.draws as usize, ..Bootstrap::default() };
-    Ok(Options { slices, speed: !args.no_speed, bootstrap, published })
+    Ok(Options { slices, speed: !args.no_speed, published })
 }
 
 /// The command that makes the spliced text again.
@@ -141,6 +136,5 @@ fn command(args: &Args) -> String {
             format!(" --by '{}'", args.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         }
     };
-    let draws = if args.draws == 1000 { String::new() } else { format!(" --draws {}", args.draws) };
-    format!("chartbench leaderboard {}{convention}{speed}{slices}{draws} --splice FILE", runs.join(" "))
+    format!("chartbench leaderboard {}{convention}{speed}{slices} --splice FILE", runs.join(" "))
 }

@@ -12,6 +12,8 @@ pub struct Published {
     pub adapter: Option<String>,
     /// The part of the questions it is about, `DIMENSION = VALUE`; all where it is absent.
     pub part: Option<String>,
+    /// How many questions that part has: a run on another number is not set beside it.
+    pub questions: Option<usize>,
     /// The convention here that scores as its source does, and the metric's key.
     pub convention: String,
     pub metric: String,

@@ -5,21 +5,21 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::Scored;
+use super::scored::marked;
 use crate::metric::Metric;
 use crate::record::BenchmarkEntry;
-use crate::stats::Bootstrap;
 
-/// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors (from
-/// the bootstrap over charts, where the harness draws questions), under `METRIC,none`.
+/// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors
+/// (clustered by chart, where the harness draws questions), under `METRIC,none`. An unfinished row is marked.
 ///
 /// # Errors
 /// None in practice: plain data always writes as JSON.
-pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry, bootstrap: &Bootstrap) -> Result<String> {
+pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry) -> Result<String> {
     let task = format!("chartbench_{}", benchmark.name);
     let mut values = Map::from_iter([("alias".to_owned(), Value::from(task.as_str()))]);
     let mut better = Map::new();
     let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
-    for ((metric, mean), error) in means.zip(scored.totals().standard_errors(bootstrap)) {
+    for ((metric, mean), error) in means.zip(scored.totals().standard_errors()) {
         values.insert(format!("{},none", metric.key()), mean.map_or(Value::Null, |mean| Value::from(mean / 100.0)));
         values.insert(
             format!("{}_stderr,none", metric.key()),
@@ -46,8 +46,8 @@ pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry, bootstra
         "higher_is_better": of_task(Value::Object(better)),
         "n-samples": of_task(json!({"original": asked, "effective": answered})),
         "config": {"model": "chartbench", "model_args": format!("adapter={},run={}", scored.adapter, scored.run),
-                   "bootstrap_iters": bootstrap.draws, "limit": null},
-        "model_name": scored.adapter,
+                   "bootstrap_iters": 0, "limit": (benchmark.limit > 0).then_some(benchmark.limit)},
+        "model_name": marked(scored.adapter, scored.unfinished),
         "model_source": "chartbench",
     });
     Ok(serde_json::to_string_pretty(&object)? + "\n")
@@ -80,7 +80,7 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
 }
 
 /// The metadata block of a model card with its `model-index`. Its YAML is written as JSON, which is YAML too, so that no
-/// name can become a key.
+/// name can become a key. An unfinished row is marked.
 ///
 /// # Errors
 /// None in practice: plain data always writes as JSON.
@@ -92,7 +92,7 @@ pub fn model_index(scored: &Scored<'_>, benchmark: &BenchmarkEntry) -> Result<St
     };
     let metrics: Vec<Value> = means.filter_map(metric).collect();
     let object = json!([{
-        "name": scored.adapter,
+        "name": marked(scored.adapter, scored.unfinished),
         "results": [{
             "task": {"type": "visual-question-answering", "name": "Chart question answering"},
             "dataset": {"type": benchmark.name, "name": benchmark.title, "split": benchmark.split, "revision": benchmark.hash},

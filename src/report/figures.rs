@@ -5,13 +5,12 @@ use anyhow::Result;
 use super::{Scored, Sensitivity};
 use crate::metric::Metric;
 use crate::plot::{Bar, Line, Panel, bars, panels};
-use crate::stats::Bootstrap;
 
-/// A bar for each of `answers`, with its interval: the mean of `metric` in percent. Bars of one run have one colour.
+/// A bar for each of `answers`, with its interval, unfinished ones marked: the mean of `metric` in percent. Bars of one run have one colour.
 ///
 /// # Errors
 /// No answers.
-pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric, bootstrap: &Bootstrap) -> Result<String> {
+pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric) -> Result<String> {
     let mut runs: Vec<&str> = Vec::new();
     let mut drawn = Vec::new();
     for scored in answers {
@@ -21,11 +20,11 @@ pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric, bootstrap
         let place = scored.convention.metrics.iter().position(|known| *known == metric);
         let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else { continue };
         drawn.push(Bar {
-            name: format!("{}/{}", scored.run, scored.adapter),
+            name: scored.label(),
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
             value: mean,
             interval: place
-                .and_then(|place| scored.totals().intervals(bootstrap)[place])
+                .and_then(|place| scored.totals().intervals()[place])
                 .map(|interval| (interval.low, interval.high)),
         });
     }

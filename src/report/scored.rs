@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Entry, Totals};
 use crate::metric::{Convention, Metric, Pair, Scores, Summary};
-use crate::record::PredictionRecord;
+use crate::record::{BenchmarkEntry, Manifest, PredictionRecord};
 use crate::stats::Charts;
 
 /// The confidence of every interval in tables and on the page.
@@ -18,21 +18,29 @@ pub struct Scored<'a> {
     pub run: &'a str,
     pub adapter: &'a str,
     pub convention: &'static Convention,
+    /// Questions of the set are not answered yet.
+    pub unfinished: bool,
     pub records: Vec<&'a PredictionRecord>,
     /// Of the records, in their order; a failed question's are 0.
     pub scores: Vec<Scores>,
 }
 
 impl<'a> Scored<'a> {
-    /// Scores all of `records`.
+    /// Scores all of `records`, the answers of `adapter` in `run`.
     pub fn new(
-        run: &'a str,
+        run: &'a Manifest,
         adapter: &'a str,
         records: &'a [PredictionRecord],
         convention: &'static Convention,
     ) -> Self {
         let scores = records.par_iter().map(|record| score(record, convention)).collect();
-        Self { run, adapter, convention, records: records.iter().collect(), scores }
+        let unfinished = is_unfinished(records.len(), &run.benchmark);
+        Self { run: &run.name, adapter, convention, unfinished, records: records.iter().collect(), scores }
+    }
+
+    /// What figures call them: `RUN/ADAPTER`, marked where unfinished.
+    pub fn label(&self) -> String {
+        marked(&format!("{}/{}", self.run, self.adapter), self.unfinished)
     }
 
     /// Those of the answers at `places`.
@@ -65,11 +73,21 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// Counts one more question of `chart`, its scores in percent from the statistic `first` on.
-pub(super) fn add(charts: &mut Charts, chart: usize, first: usize, scores: &Scores) {
+/// Whether an adapter with so many answers has questions of the set left: every table and figure marks its row.
+pub(super) fn is_unfinished(answers: usize, benchmark: &BenchmarkEntry) -> bool {
+    answers < benchmark.questions
+}
+
+/// The name of a row, marked where it is unfinished.
+pub(super) fn marked(name: &str, unfinished: bool) -> String {
+    if unfinished { format!("{name} (unfinished)") } else { name.to_owned() }
+}
+
+/// Counts one more question of `chart`, its scores in percent.
+pub(super) fn add(charts: &mut Charts, chart: usize, scores: &Scores) {
     for (statistic, (_, score)) in scores.iter().enumerate() {
         if let Some(value) = score.counted() {
-            charts.add(chart, first + statistic, 100.0 * value);
+            charts.add(chart, statistic, 100.0 * value);
         }
     }
 }

@@ -88,6 +88,8 @@ pub enum Cell {
     Estimate(f64, Option<Interval>, usize),
     /// A probability: four digits after the point, and none under 0.0001.
     Probability(f64),
+    /// A probability that may be smaller: `<= 0.0001`.
+    AtMost(f64),
     /// No value here: `-`, an empty CSV field, JSON's null.
     Missing,
 }
@@ -115,7 +117,11 @@ impl Cell {
             Self::Estimate(number, None, digits) if number.is_finite() => format!("{number:.digits$}"),
             Self::Probability(p) if *p < 0.0001 => "<0.0001".to_owned(),
             Self::Probability(p) if p.is_finite() => format!("{p:.4}"),
-            Self::Decimal(..) | Self::Estimate(..) | Self::Probability(_) | Self::Missing => "-".to_owned(),
+            // Rounded up: the bound holds as it is read.
+            Self::AtMost(p) if p.is_finite() => format!("<= {:.4}", ((p * 1e4 - 1e-6).ceil() / 1e4)),
+            Self::Decimal(..) | Self::Estimate(..) | Self::Probability(_) | Self::AtMost(_) | Self::Missing => {
+                "-".to_owned()
+            }
         }
     }
 
@@ -125,7 +131,7 @@ impl Cell {
         match self {
             Self::Estimate(number, None, _) => [plain(*number), Self::Missing, Self::Missing],
             Self::Estimate(number, Some(interval), _) => [*number, interval.low, interval.high].map(plain),
-            Self::Probability(p) => [plain(*p), Self::Missing, Self::Missing],
+            Self::Probability(p) | Self::AtMost(p) => [plain(*p), Self::Missing, Self::Missing],
             other => [other.clone(), Self::Missing, Self::Missing],
         }
     }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::scored::{CONFIDENCE, add, numbered};
 use crate::metric::{Convention, Pair, Scores, Summary};
-use crate::stats::{Bootstrap, Charts, Interval};
+use crate::stats::{Charts, Interval};
 
 /// An answer with the name that reports give it.
 #[derive(Clone, Copy, Debug)]
@@ -13,37 +13,30 @@ pub struct Entry<'a> {
     pub pair: Pair<'a>,
 }
 
-/// For each convention its means over all `answers` and the intervals of these, in percent, from charts drawn anew;
-/// `chart` tells an answer's. The same bits on any number of cores.
+/// For each convention its means over all `answers` and the intervals of these, in percent; `chart` tells an answer's. The
+/// same bits on any number of cores.
 pub fn estimates<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
     chart: impl Fn(&'a T) -> &'a str,
     conventions: &[&Convention],
-    bootstrap: &Bootstrap,
 ) -> Vec<(Summary, Vec<Option<Interval>>)> {
     let numbers = numbered(answers.iter().map(&chart));
     let places: Vec<usize> = answers.iter().map(|answer| numbers[chart(answer)]).collect();
-    let statistics = conventions.iter().map(|convention| convention.metrics.len()).sum();
-    let mut charts = Charts::new(numbers.len(), statistics);
-    let (mut first, mut summaries) = (0, Vec::new());
+    let mut estimates = Vec::new();
     for convention in conventions {
         // One convention's scores at a time: all of them would be the most of what is in memory.
         let scores: Vec<Scores> = answers.par_iter().map(|answer| convention.score(&pair(answer))).collect();
         let mut summary = Summary::new(convention.metrics);
+        let mut charts = Charts::new(numbers.len(), convention.metrics.len());
         for (scores, &place) in scores.iter().zip(&places) {
             summary.add(scores);
-            add(&mut charts, place, first, scores);
+            add(&mut charts, place, scores);
         }
-        first += convention.metrics.len();
-        summaries.push(summary);
+        let intervals = (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE));
+        estimates.push((summary, intervals.collect()));
     }
-    let mut draws = bootstrap.means(&charts).into_iter();
-    let with_intervals = |(summary, convention): (Summary, &&Convention)| {
-        let own = draws.by_ref().take(convention.metrics.len());
-        (summary, own.map(|draws| draws.interval(CONFIDENCE)).collect())
-    };
-    summaries.into_iter().zip(conventions).map(with_intervals).collect()
+    estimates
 }
 
 /// Answers that one task scores.

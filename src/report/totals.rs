@@ -7,10 +7,14 @@ use super::CONFIDENCE;
 use super::scored::add;
 use crate::metric::{Convention, Scores, Summary};
 use crate::record::PredictionRecord;
-use crate::stats::{Bootstrap, Charts, Draws, Interval};
+use crate::stats::{Charts, Interval};
 
-/// Under so many charts or questions a slice says too little: tables mark it.
-const FEWEST: (usize, usize) = (10, 30);
+/// With fewer charts or questions a slice says too little: tables mark it, and a comparison concludes nothing.
+const MIN_CHARTS: usize = 10;
+const MIN_QUESTIONS: usize = 30;
+/// Seconds a question under which there is no rate. Latencies are stored in microseconds, so that a shorter one says more of
+/// the clock than of the adapter: rows that look an answer up would have a million questions a second.
+const MIN_SECONDS: f64 = 1e-4;
 
 /// What tables say of answers scored under one convention.
 pub struct Totals {
@@ -53,7 +57,7 @@ impl Totals {
                 chart
             }
         };
-        add(&mut self.sums, chart, 0, scores);
+        add(&mut self.sums, chart, scores);
         if let Some(prediction) = &record.prediction {
             self.answers += 1;
             // Of fixed keys: the same answers give the same number each time.
@@ -76,9 +80,10 @@ impl Totals {
         &self.summary
     }
 
-    /// Questions over the sum of their latencies.
-    pub fn per_second(&self) -> f64 {
-        self.summary.count as f64 / self.seconds
+    /// Questions over the sum of their latencies; `None` where these are too short to measure.
+    pub fn per_second(&self) -> Option<f64> {
+        let questions = self.summary.count as f64;
+        (self.seconds >= MIN_SECONDS * questions && self.seconds > 0.0).then(|| questions / self.seconds)
     }
 
     /// How many charts the questions are on.
@@ -88,24 +93,26 @@ impl Totals {
 
     /// Whether these are too few to say anything.
     pub fn too_few(&self) -> bool {
-        self.charts() < FEWEST.0 || self.summary.count < FEWEST.1
+        too_few(self.charts(), self.summary.count)
     }
 
-    /// For each of the convention's metrics the interval of its mean, in percent, from charts drawn anew. The same for
-    /// the same answers in any order of the charts.
-    pub fn intervals(&self, bootstrap: &Bootstrap) -> Vec<Option<Interval>> {
-        self.draws(bootstrap).iter().map(|draws| draws.interval(CONFIDENCE)).collect()
+    /// For each of the convention's metrics the interval of its mean, in percent. The same for the same answers in any order
+    /// of the charts.
+    pub fn intervals(&self) -> Vec<Option<Interval>> {
+        let charts = self.by_name();
+        (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE)).collect()
     }
 
     /// Likewise the standard errors.
-    pub fn standard_errors(&self, bootstrap: &Bootstrap) -> Vec<Option<f64>> {
-        self.draws(bootstrap).iter().map(Draws::standard_error).collect()
+    pub fn standard_errors(&self) -> Vec<Option<f64>> {
+        let charts = self.by_name();
+        (0..charts.statistics()).map(|metric| charts.standard_error(metric)).collect()
     }
 
-    fn draws(&self, bootstrap: &Bootstrap) -> Vec<Draws> {
+    fn by_name(&self) -> Charts {
         let mut by_name: Vec<(&String, &usize)> = self.charts.iter().collect();
         by_name.sort_unstable();
-        bootstrap.means(&self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart)))
+        self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart))
     }
 
     /// How many different texts the answers are, by the number of answers; failed questions aside. `None` without an
@@ -113,4 +120,9 @@ impl Totals {
     pub fn distinct_rate(&self) -> Option<f64> {
         (self.answers > 0).then(|| self.texts.len() as f64 / self.answers as f64)
     }
+}
+
+/// Whether so many charts and questions are too few to conclude anything.
+pub(super) fn too_few(charts: usize, questions: usize) -> bool {
+    charts < MIN_CHARTS || questions < MIN_QUESTIONS
 }

@@ -1,5 +1,7 @@
 //! What the questions of each chart add up to.
 
+use super::cluster::Cluster;
+
 /// Sums and counts of several statistics over the questions of each chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Charts {
@@ -55,9 +57,30 @@ impl Charts {
         self.statistics
     }
 
+    /// The charts that have a question of `statistic`.
+    pub(super) fn clusters(&self, statistic: usize) -> impl Iterator<Item = Cluster> {
+        let cluster = move |row: &[f64]| Cluster { sum: row[statistic], count: row[self.statistics + statistic] };
+        self.rows().map(cluster).filter(|chart| chart.count > 0.0)
+    }
+
+    /// How many charts have a question of `statistic`, and how many questions these are.
+    pub fn counts(&self, statistic: usize) -> (usize, usize) {
+        let counts = self.clusters(statistic).map(|chart| chart.count as usize);
+        counts.fold((0, 0), |(charts, questions), count| (charts + 1, questions + count))
+    }
+
     /// Each chart's sums and counts, `2 * statistics` numbers.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks_exact((2 * self.statistics).max(1))
+    }
+}
+
+#[cfg(test)]
+impl Charts {
+    /// One statistic, by the sum and the count of each chart's questions.
+    pub(super) fn from_sums(sums: &[f64], counts: &[f64]) -> Self {
+        let values = sums.iter().zip(counts).flat_map(|(sum, count)| [*sum, *count]).collect();
+        Self { statistics: 1, values }
     }
 }
 

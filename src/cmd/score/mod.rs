@@ -3,7 +3,6 @@
 pub mod verify;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,7 +18,7 @@ use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_tab
 use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
-use crate::stats::{Bootstrap, Interval};
+use crate::stats::Interval;
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -41,9 +40,9 @@ pub struct Args {
     /// What the scores hang on: notation, tolerance, and near misses of numbers
     #[arg(long, conflicts_with_all = ["matrix", "per_question", "explain", "verify"])]
     sensitivity: bool,
-    /// Intervals from N draws of charts beside the scores; without charts in the file each question is drawn for itself
-    #[arg(long, value_name = "N", conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
-    draws: Option<NonZeroUsize>,
+    /// Intervals beside the scores, clustered by chart; without charts in the file each question counts for itself
+    #[arg(long, conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
+    intervals: bool,
     /// Every question's scores (with --format jsonl one object a line)
     #[arg(long, conflicts_with_all = ["explain", "verify"])]
     per_question: bool,
@@ -312,8 +311,8 @@ fn command(args: &Args) -> String {
         if args.metrics.is_empty() { String::new() } else { format!(" --metrics {}", args.metrics.join(",")) };
     let convention =
         if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
-    let draws = args.draws.map(|draws| format!(" --draws {draws}")).unwrap_or_default();
-    format!("chartbench score {}{what}{metrics}{convention}{draws} --splice FILE", files.join(" "))
+    let intervals = if args.intervals { " --intervals" } else { "" };
+    format!("chartbench score {}{what}{metrics}{convention}{intervals} --splice FILE", files.join(" "))
 }
 
 /// Every question's scores; of several files their ids are `FILE: ID`.
@@ -333,15 +332,15 @@ fn questions(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<Tab
 
 /// One row for each file and convention; metrics in percent.
 fn summary(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Table {
-    let bootstrap = args.draws.map(|draws| Bootstrap { draws: draws.get(), ..Bootstrap::default() });
     let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
     metrics.sort_unstable();
     metrics.dedup();
     let mut rows = Vec::new();
     for source in sources {
-        let scored: Vec<(Summary, Vec<Option<Interval>>)> = match &bootstrap {
-            Some(bootstrap) => estimates(&source.answers, pair, chart, conventions, bootstrap),
-            None => tally(&source.answers, pair, conventions).into_iter().map(|one| (one, Vec::new())).collect(),
+        let scored: Vec<(Summary, Vec<Option<Interval>>)> = if args.intervals {
+            estimates(&source.answers, pair, chart, conventions)
+        } else {
+            tally(&source.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
         };
         for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
             let means = metrics.iter().map(|metric| {
@@ -354,9 +353,8 @@ fn summary(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Tabl
         }
     }
     let own = [Column::left("file"), Column::right("questions"), Column::left("convention")];
-    let column = |metric: &Metric| match bootstrap {
-        Some(_) => Column::estimates(metric.name()),
-        None => Column::right(metric.name()),
+    let column = |metric: &Metric| {
+        if args.intervals { Column::estimates(metric.name()) } else { Column::right(metric.name()) }
     };
     let metrics = metrics.iter().map(column);
     let columns = own.into_iter().chain(metrics).chain([Column::right("errors")]).collect();

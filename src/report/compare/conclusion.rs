@@ -1,43 +1,103 @@
-//! What may be concluded, in a sentence.
+//! What may be concluded, in sentences.
 
 use super::Tested;
 use crate::report::CONFIDENCE;
+use crate::report::table::Cell;
+use crate::report::totals::too_few;
 
-/// The sentence for one adapter. `holm` is its p-value corrected for all `tests` of the table.
-pub(super) fn of(one: &Tested<'_>, holm: f64, tests: usize, [before, after]: &[String; 2]) -> String {
-    let Tested { pair, metric, change, .. } = one;
-    let metric = metric.name();
-    let (adapter, totals) = (&pair.adapter, pair.before.totals());
-    let (questions, charts) = (totals.questions(), totals.charts());
-    let (Some(difference), Some(interval)) = (change.difference(), change.interval) else {
-        return format!("{adapter}: nothing can be said of {metric}: {questions} questions on {charts} chart(s).");
-    };
-    let told = format!(
-        "{difference:+.2} points ({:.0} % interval {:+.2} to {:+.2}; p {}, corrected for {tests} tests {})",
-        100.0 * CONFIDENCE,
-        interval.low,
-        interval.high,
-        probability(change.p),
-        probability(holm),
-    );
-    if totals.too_few() {
-        return format!(
-            "{adapter}: {told} of {metric}, on too few questions to conclude anything ({questions} on {charts} charts)."
-        );
-    }
-    if holm < 1.0 - CONFIDENCE {
-        let better = if difference > 0.0 { "better" } else { "worse" };
-        return format!("{adapter}: {after} is {better} than {before} in {metric}, by {told}.");
-    }
-    let detectable = change.detectable.map_or_else(
-        || format!("The {questions} answers score the same."),
-        |points| {
-            format!("A true difference under about {points:.1} points shows in fewer than four of five comparisons of this size.")
-        },
-    );
-    format!("{adapter}: no difference in {metric} between {before} and {after} can be concluded, {told}. {detectable}")
+/// What the test of one metric shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Better,
+    Worse,
+    NoDifference,
+    /// Too few questions or charts for any verdict.
+    TooFew,
+    /// No question has a value.
+    Nothing,
 }
 
-fn probability(p: f64) -> String {
-    if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
+impl Verdict {
+    /// `holm` is the metric's p-value corrected for all tests of the table.
+    fn new(tested: &Tested<'_>, holm: f64) -> Self {
+        let change = &tested.change;
+        match change.difference() {
+            None => Self::Nothing,
+            Some(_) if too_few(change.charts, change.questions) => Self::TooFew,
+            Some(_) if holm >= 1.0 - CONFIDENCE => Self::NoDifference,
+            Some(difference) if difference > 0.0 => Self::Better,
+            Some(_) => Self::Worse,
+        }
+    }
+}
+
+/// The sentences for the metrics of one adapter: of the first one, and of each other that has another verdict. `holm` are
+/// their p-values corrected for all `tests` of the table.
+pub(super) fn sentences(
+    metrics: &[Tested<'_>],
+    holm: &[f64],
+    tests: usize,
+    names: &[String; 2],
+) -> impl Iterator<Item = String> {
+    let verdicts: Vec<Verdict> = metrics.iter().zip(holm).map(|(tested, holm)| Verdict::new(tested, *holm)).collect();
+    let first = verdicts.first().copied();
+    let counts = move |(place, verdict): (usize, Verdict)| match verdict {
+        _ if place == 0 => true,
+        Verdict::Better | Verdict::Worse => Some(verdict) != first,
+        Verdict::NoDifference => matches!(first, Some(Verdict::Better | Verdict::Worse)),
+        Verdict::TooFew | Verdict::Nothing => false,
+    };
+    let all = metrics.iter().zip(holm).zip(verdicts).enumerate();
+    all.filter(move |(place, (_, verdict))| counts((*place, *verdict)))
+        .map(move |(_, ((tested, holm), verdict))| sentence(tested, verdict, *holm, tests, names))
+}
+
+fn sentence(tested: &Tested<'_>, verdict: Verdict, holm: f64, tests: usize, [before, after]: &[String; 2]) -> String {
+    let Tested { pair, metric, change } = tested;
+    let (adapter, metric) = (&pair.adapter, metric.name());
+    let (questions, charts) = (change.questions, change.charts);
+    let measured = measured(tested, holm, tests);
+    match verdict {
+        Verdict::Nothing => format!("{adapter}: no question has a value of {metric}."),
+        Verdict::TooFew => format!(
+            "{adapter}: {measured} of {metric}, on too few questions to conclude anything ({questions} on {charts} charts)."
+        ),
+        Verdict::Better => format!("{adapter}: {after} is better than {before} in {metric}, by {measured}."),
+        Verdict::Worse => format!("{adapter}: {after} is worse than {before} in {metric}, by {measured}."),
+        Verdict::NoDifference => {
+            let detectable = change.detectable.map_or_else(
+                || format!("The {questions} answers score the same."),
+                |points| {
+                    format!(
+                        "A true difference under about {points:.1} points shows in fewer than four of five comparisons \
+                         of this size."
+                    )
+                },
+            );
+            format!(
+                "{adapter}: no difference in {metric} between {before} and {after} can be concluded, {measured}. {detectable}"
+            )
+        }
+    }
+}
+
+/// The difference with its interval and p-values.
+fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
+    let change = &tested.change;
+    let interval = change.interval.map_or_else(String::new, |interval| {
+        format!("{:.0} % interval {:+.2} to {:+.2}; ", 100.0 * CONFIDENCE, interval.low, interval.high)
+    });
+    format!(
+        "{:+.2} points ({interval}p {}, corrected for {tests} tests {})",
+        change.difference().unwrap_or(f64::NAN),
+        tested.probability(change.p).shown(),
+        tested.probability(holm).shown()
+    )
+}
+
+impl Tested<'_> {
+    /// The cell of a p-value of this test.
+    pub(super) fn probability(&self, p: f64) -> Cell {
+        if self.change.p_is_least && p < 1.0 { Cell::AtMost(p) } else { Cell::Probability(p) }
+    }
 }

@@ -2,40 +2,39 @@
 
 mod conclusion;
 mod pair;
+mod settings;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+use self::conclusion::sentences;
 use self::pair::Pair;
+use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{Dimension, Scored, escape};
 use crate::metric::{Convention, Metric};
 use crate::record::StoredRun;
-use crate::stats::{Bootstrap, holm};
+use crate::stats::{SignFlips, holm};
 
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
 
 /// What of two runs is compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CompareOptions {
     /// A table along each.
     pub slices: Vec<Dimension>,
     /// Whether the questions that changed are listed.
     pub questions: bool,
-    /// Of the differences.
-    pub bootstrap: Bootstrap,
-}
-
-impl Default for CompareOptions {
-    fn default() -> Self {
-        Self { slices: Vec::new(), questions: false, bootstrap: Bootstrap { draws: 10_000, seed: 0 } }
-    }
+    /// The test of the differences.
+    pub sign_flips: SignFlips,
 }
 
 /// The comparison of two runs: every adapter that both hold, or the one that was named for each.
 pub struct Comparison {
     overall: Table,
+    /// A line for each adapter whose settings differ.
+    settings: Vec<String>,
     conclusions: Vec<String>,
     slices: Vec<Table>,
     questions: Option<Table>,
@@ -59,18 +58,21 @@ impl Comparison {
         let (a, b) = (&before.manifest, &after.manifest);
         before.same_questions(after)?;
         let pairs = pairs(before, after, convention)?;
-        let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.bootstrap)).collect();
+        let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.sign_flips)).collect();
         let p: Vec<f64> = tested.iter().map(|one| one.change.p).collect();
         let corrected = holm(&p);
         let names = column_names(&a.name, &b.name);
         let rows = tested.iter().zip(&corrected).map(|(one, holm)| one.cells(*holm));
-        let first = convention.metrics.first();
-        let told = tested.iter().zip(&corrected).filter(|(one, _)| Some(&one.metric) == first);
-        let conclusions = told.map(|(one, holm)| conclusion::of(one, *holm, tested.len(), &names)).collect();
-        let sliced = options.slices.iter().map(|slice| slice_table(slice, &pairs, &names, &options.bootstrap));
+        // Every pair has the same metrics.
+        let metrics = convention.metrics.len().max(1);
+        let of_pairs = tested.chunks(metrics).zip(corrected.chunks(metrics));
+        let conclusions = of_pairs.flat_map(|(tests, holm)| sentences(tests, holm, tested.len(), &names)).collect();
+        let sliced = options.slices.iter().map(|slice| slice_table(slice, &pairs, &names, &options.sign_flips));
         let overall = Table { title: String::new(), columns: columns(&names, true), rows: rows.collect() };
         let slices = sliced.filter(|table| !table.rows.is_empty()).collect();
-        Ok(Self { overall, conclusions, slices, questions: options.questions.then(|| changed(&pairs, &names)) })
+        let settings = pairs.iter().filter_map(settings::difference).collect();
+        let questions = options.questions.then(|| changed(&pairs, &names));
+        Ok(Self { overall, settings, conclusions, slices, questions })
     }
 
     /// The comparison in `format`: for people the tables with their conclusions, in JSON an object of all of them, in CSV
@@ -92,6 +94,7 @@ impl Comparison {
                 let object = json!({
                     "format": FORMAT_VERSION,
                     "rows": self.overall.json_rows(),
+                    "settings": self.settings,
                     "conclusions": self.conclusions,
                     "slices": slices,
                     "questions": self.questions.as_ref().map(Table::json_rows),
@@ -102,7 +105,8 @@ impl Comparison {
     }
 
     fn join(&self, render: fn(&Table) -> String, bullet: &str, text: fn(&str) -> String) -> String {
-        let conclusions: String = self.conclusions.iter().map(|line| format!("{bullet}{}\n", text(line))).collect();
+        let lines = self.settings.iter().chain(&self.conclusions);
+        let conclusions: String = lines.map(|line| format!("{bullet}{}\n", text(line))).collect();
         let tables = self.slices.iter().chain(&self.questions).map(render);
         [render(&self.overall), conclusions].into_iter().chain(tables).collect::<Vec<_>>().join("\n")
     }
@@ -116,14 +120,18 @@ fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static C
         let other = after.predictions.iter().find(|(other, _)| alone || other == adapter);
         let Some((other, others)) = other else { continue };
         for (run, name, answered) in [(before, adapter, records.len()), (after, other, others.len())] {
-            let asked = run.manifest.benchmark.questions;
-            let run = &run.manifest.name;
-            ensure!(answered == asked, "{name} in {run} answered {answered} of {asked}: finish that run first");
+            let (benchmark, run) = (&run.manifest.benchmark, &run.manifest.name);
+            ensure!(
+                !is_unfinished(answered, benchmark),
+                "{name} in {run} answered {answered} of {} questions: finish that run first",
+                benchmark.questions
+            );
         }
-        let scored = |run: &'a StoredRun, adapter: &'a str, records| {
-            Scored::new(&run.manifest.name, adapter, records, convention)
-        };
-        pairs.push(Pair::new(&scored(before, adapter, records), &scored(after, other, others)));
+        let scored =
+            |run: &'a StoredRun, adapter: &'a str, records| Scored::new(&run.manifest, adapter, records, convention);
+        let entries = [(before, adapter), (after, other)]
+            .map(|(run, adapter)| run.manifest.adapters.iter().find(|entry| entry.id == *adapter));
+        pairs.push(Pair::new(&scored(before, adapter, records), &scored(after, other, others), entries));
     }
     ensure!(
         !pairs.is_empty(),
@@ -156,16 +164,16 @@ struct Tested<'a> {
     change: pair::Change,
 }
 
-fn tested<'a>(pair: &'a Pair<'a>, bootstrap: &Bootstrap) -> Vec<Tested<'a>> {
-    let changes = pair.changes(bootstrap);
+fn tested<'a>(pair: &'a Pair<'a>, sign_flips: &SignFlips) -> Vec<Tested<'a>> {
+    let changes = pair.changes(sign_flips);
     changes.into_iter().map(|(metric, change)| Tested { pair, metric, change }).collect()
 }
 
 impl Tested<'_> {
     fn cells(&self, holm: f64) -> Vec<Cell> {
         let p = [
-            Cell::Probability(self.change.p),
-            Cell::Probability(holm),
+            self.probability(self.change.p),
+            self.probability(holm),
             self.change.mcnemar.map_or(Cell::Missing, Cell::Probability),
             self.change.detectable.map_or(Cell::Missing, |points| Cell::Decimal(points, 2)),
         ];
@@ -195,14 +203,14 @@ fn cells(pair: &Pair<'_>, metric: Metric, change: &pair::Change) -> Vec<Cell> {
 }
 
 /// A row for each value of the dimension and each adapter: the convention's first metric.
-fn slice_table(slice: &Dimension, pairs: &[Pair<'_>], names: &[String; 2], bootstrap: &Bootstrap) -> Table {
+fn slice_table(slice: &Dimension, pairs: &[Pair<'_>], names: &[String; 2], sign_flips: &SignFlips) -> Table {
     let mut rows = Vec::new();
     for pair in pairs {
         for (key, part) in pair.parts(slice) {
             let few = if part.before.totals().too_few() { " (few)" } else { "" };
             let value = Cell::Text(format!("{}{few}", key.as_str()));
             let questions = Cell::count(part.before.records.len());
-            let changes = part.changes(bootstrap).into_iter().take(1);
+            let changes = part.changes(sign_flips).into_iter().take(1);
             rows.extend(changes.map(|(metric, change)| {
                 [value.clone(), questions.clone()].into_iter().chain(cells(&part, metric, &change)).collect()
             }));

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::metric::Metric;
+use crate::record::AdapterEntry;
 use crate::report::scored::numbered;
 use crate::report::{CONFIDENCE, Dimension, Key, Scored};
-use crate::stats::{Bootstrap, Charts, Interval, mcnemar};
+use crate::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
 
 /// Both sides' answers to the same questions, in the same order.
 pub(super) struct Pair<'a> {
@@ -13,6 +14,8 @@ pub(super) struct Pair<'a> {
     pub(super) adapter: String,
     pub(super) before: Scored<'a>,
     pub(super) after: Scored<'a>,
+    /// What the manifests record of both sides.
+    pub(super) entries: [Option<&'a AdapterEntry>; 2],
 }
 
 /// What became of one metric, in points of percent.
@@ -24,8 +27,13 @@ pub(super) struct Change {
     /// Questions that score higher, and lower.
     pub(super) fixed: usize,
     pub(super) broken: usize,
-    /// Of no difference, from the bootstrap over charts.
+    /// Of no difference, from the sign-flip test over charts.
     pub(super) p: f64,
+    /// The true `p` may be smaller: it is the least that so many random flips can show.
+    pub(super) p_is_least: bool,
+    /// Charts and questions that the metric applies to.
+    pub(super) charts: usize,
+    pub(super) questions: usize,
     /// The same by McNemar's test, where every score is right or wrong.
     pub(super) mcnemar: Option<f64>,
     /// The smallest difference that such a comparison finds in 80 % of cases.
@@ -40,7 +48,7 @@ impl Change {
 
 impl<'a> Pair<'a> {
     /// Pairs answers by question; those to questions that only one side has are left out.
-    pub(super) fn new(before: &Scored<'a>, after: &Scored<'a>) -> Self {
+    pub(super) fn new(before: &Scored<'a>, after: &Scored<'a>, entries: [Option<&'a AdapterEntry>; 2]) -> Self {
         let places: HashMap<&str, usize> =
             after.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect();
         let both = before.records.iter().enumerate();
@@ -51,14 +59,16 @@ impl<'a> Pair<'a> {
         } else {
             format!("{} -> {}", before.adapter, after.adapter)
         };
-        Self { adapter, before: before.at(&olds), after: after.at(&news) }
+        Self { adapter, before: before.at(&olds), after: after.at(&news), entries }
     }
 
     /// The parts along a dimension.
     pub(super) fn parts(&self, dimension: &Dimension) -> BTreeMap<Key, Self> {
         let mut afters = dimension.parts(&self.after);
         let befores = dimension.parts(&self.before).into_iter();
-        befores.filter_map(|(key, before)| Some((key.clone(), Self::new(&before, &afters.remove(&key)?)))).collect()
+        befores
+            .filter_map(|(key, before)| Some((key.clone(), Self::new(&before, &afters.remove(&key)?, self.entries))))
+            .collect()
     }
 
     /// The questions whose score by `metric` is another one, and whether it rose.
@@ -73,7 +83,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Every metric of the convention.
-    pub(super) fn changes(&self, bootstrap: &Bootstrap) -> Vec<(Metric, Change)> {
+    pub(super) fn changes(&self, sign_flips: &SignFlips) -> Vec<(Metric, Change)> {
         let metrics = self.before.convention.metrics;
         let numbers = numbered(self.before.records.iter().map(|record| record.chart.as_str()));
         let mut charts = Charts::new(numbers.len(), metrics.len());
@@ -83,24 +93,30 @@ impl<'a> Pair<'a> {
                 charts.add(chart, statistic, 100.0 * (after - before));
             }
         }
-        let (before, after) = (self.before.summary(), self.after.summary());
-        let change = |(&metric, draws): (&Metric, crate::stats::Draws)| {
-            let rose: Vec<bool> = self.changed(metric).map(|(_, rose)| rose).collect();
-            let fixed = rose.iter().filter(|rose| **rose).count();
-            let broken = rose.len() - fixed;
-            let is_binary = self.values(metric).all(|(_, a, b)| [a, b].iter().all(|value| [0.0, 1.0].contains(value)));
-            let change = Change {
-                before: before.as_ref().and_then(|summary| summary.mean(metric)),
-                after: after.as_ref().and_then(|summary| summary.mean(metric)),
-                interval: draws.interval(CONFIDENCE),
-                fixed,
-                broken,
-                p: draws.p_value(),
-                mcnemar: is_binary.then(|| mcnemar(fixed, broken)),
-                detectable: draws.detectable(CONFIDENCE),
-            };
-            (metric, change)
-        };
-        metrics.iter().zip(bootstrap.means(&charts)).map(change).collect()
+        let tests = sign_flips.test(&charts).into_iter().enumerate();
+        let changes = metrics.iter().zip(tests);
+        changes.map(|(&metric, (statistic, test))| (metric, self.change(metric, &charts, statistic, &test))).collect()
+    }
+
+    fn change(&self, metric: Metric, changes: &Charts, statistic: usize, test: &SignFlipTest) -> Change {
+        let mean = |side: &Scored<'_>| side.summary().and_then(|summary| summary.mean(metric));
+        let rose: Vec<bool> = self.changed(metric).map(|(_, rose)| rose).collect();
+        let fixed = rose.iter().filter(|rose| **rose).count();
+        let broken = rose.len() - fixed;
+        let is_binary = self.values(metric).all(|(_, a, b)| [a, b].iter().all(|value| [0.0, 1.0].contains(value)));
+        let (charts, questions) = changes.counts(statistic);
+        Change {
+            before: mean(&self.before),
+            after: mean(&self.after),
+            interval: test.interval(CONFIDENCE),
+            fixed,
+            broken,
+            p: test.p_value(),
+            p_is_least: test.is_least(),
+            charts,
+            questions,
+            mcnemar: is_binary.then(|| mcnemar(fixed, broken)),
+            detectable: changes.detectable(statistic, CONFIDENCE),
+        }
     }
 }

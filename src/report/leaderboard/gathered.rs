@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::published::{Here, Tally};
+use super::published::{OwnResult, PublishedMatch, difference};
 use crate::config::Published;
 use crate::metric::{Convention, Scores};
-use crate::record::PredictionRecord;
+use crate::record::{AdapterEntry, Manifest, PredictionRecord};
 use crate::report::scored::score;
 use crate::report::{Dimension, Key, Totals};
 
@@ -17,7 +17,7 @@ pub(super) struct Gathered<'o> {
     pub(super) overall: Totals,
     /// Of each dimension, by value; answers without one are in none.
     pub(super) slices: Vec<BTreeMap<Key, Totals>>,
-    published: Vec<Tally>,
+    published: Vec<PublishedMatch>,
 }
 
 impl<'o> Gathered<'o> {
@@ -33,7 +33,7 @@ impl<'o> Gathered<'o> {
             dimensions,
             overall: Totals::new(convention),
             slices: dimensions.iter().map(|_| BTreeMap::new()).collect(),
-            published: Tally::all(published, adapter),
+            published: PublishedMatch::all(published, adapter),
         }
     }
 
@@ -58,7 +58,8 @@ impl<'o> Gathered<'o> {
     }
 
     /// The published results about this adapter, as `run` has them.
-    pub(super) fn published(&self, run: &str) -> impl Iterator<Item = Here> {
-        self.published.iter().filter_map(move |tally| tally.here(run))
+    pub(super) fn published(&self, run: &Manifest, entry: Option<&AdapterEntry>) -> impl Iterator<Item = OwnResult> {
+        let difference = difference(run, entry, self.overall.questions());
+        self.published.iter().filter_map(move |tally| tally.own_result(&run.name, difference.clone()))
     }
 }

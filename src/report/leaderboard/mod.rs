@@ -12,14 +12,14 @@ use anyhow::Result;
 use serde_json::json;
 
 use self::gathered::Gathered;
-use self::published::Here;
+use self::published::OwnResult;
 use self::row::{Row, columns};
+use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{CONFIDENCE, Dimension, Totals, escape};
 use crate::config::Published;
 use crate::metric::Convention;
 use crate::record::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
-use crate::stats::Bootstrap;
 
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
@@ -32,15 +32,13 @@ pub struct Options {
     /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
     /// is byte for byte that of an unbroken one.
     pub speed: bool,
-    /// Of the intervals.
-    pub bootstrap: Bootstrap,
     /// What others published, by benchmark.
     pub published: Vec<(String, Vec<Published>)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { slices: Dimension::USUAL.into(), speed: true, bootstrap: Bootstrap::default(), published: Vec::new() }
+        Self { slices: Dimension::USUAL.into(), speed: true, published: Vec::new() }
     }
 }
 
@@ -60,7 +58,7 @@ struct Board {
     /// Per dimension that was asked for.
     slices: Vec<(Dimension, Vec<Row>)>,
     /// What was published elsewhere, as the runs have it.
-    here: Vec<Here>,
+    here: Vec<OwnResult>,
 }
 
 impl Leaderboard {
@@ -101,7 +99,7 @@ impl Leaderboard {
             for piece in pieces {
                 gathered.add(&piece?);
             }
-            board.take(&run.name, adapter, gathered, &self.options.bootstrap);
+            board.take(run, adapter, gathered);
         }
         board.sort();
         Ok(())
@@ -164,11 +162,10 @@ impl Leaderboard {
 
     fn caption(&self, board: &Board) -> String {
         let BenchmarkEntry { questions, charts, hash, .. } = &board.benchmark;
-        let Bootstrap { draws, seed } = self.options.bootstrap;
         format!(
             "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
-             question scores 0. In parentheses {:.0} % intervals, from {draws} draws of charts (seed {seed}); distinct is the \
-             part of the answers that are different texts, in %.",
+             question scores 0. In parentheses {:.0} % intervals (Wilson, clustered by chart); distinct is the part of \
+             the answers that are different texts, in %.",
             hash.get(..12).unwrap_or(hash),
             self.convention.name,
             100.0 * CONFIDENCE,
@@ -210,16 +207,17 @@ impl Board {
     }
 
     /// Takes one adapter's rows over.
-    fn take(&mut self, run: &str, adapter: &str, gathered: Gathered<'_>, bootstrap: &Bootstrap) {
-        let partial = gathered.overall.questions() < self.benchmark.questions;
+    fn take(&mut self, run: &Manifest, adapter: &str, gathered: Gathered<'_>) {
+        let unfinished = is_unfinished(gathered.overall.questions(), &run.benchmark);
         // Two runs may have one name.
         let place = self.manifests.len() - 1;
-        let row = |slice, totals: &Totals| Row::new((place, run, adapter), slice, totals, partial, bootstrap);
+        let row = |slice, totals: &Totals| Row::new((place, &run.name, adapter), slice, totals, unfinished);
         self.overall.extend(row(None, &gathered.overall));
         for ((_, rows), parts) in self.slices.iter_mut().zip(&gathered.slices) {
             rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));
         }
-        self.here.extend(gathered.published(run));
+        let entry = run.adapters.iter().find(|entry| entry.id == adapter);
+        self.here.extend(gathered.published(run, entry));
     }
 
     fn sort(&mut self) {

@@ -4,24 +4,44 @@ use rayon::prelude::*;
 
 use crate::config::Published;
 use crate::metric::{Convention, Metric, Scores, Summary};
-use crate::record::PredictionRecord;
+use crate::record::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
 use crate::report::Dimension;
-use crate::report::scored::score;
+use crate::report::scored::{is_unfinished, score};
 use crate::report::table::{Cell, Column, Table};
 
 /// A run's own value of a published result.
-pub(super) struct Here {
+pub(super) struct OwnResult {
     /// The result's place among those of its benchmark.
     place: usize,
     run: String,
-    /// In percent.
-    value: f64,
+    /// In percent; an error says why it cannot be compared with the published one.
+    value: Result<f64, String>,
+}
+
+/// Why a run's answers cannot be compared with results published for the whole benchmark; `None` where they can.
+pub(super) fn difference(run: &Manifest, entry: Option<&AdapterEntry>, answered: usize) -> Option<String> {
+    let BenchmarkEntry { split, questions, questions_per_chart, limit, .. } = &run.benchmark;
+    if split != "test" {
+        Some(format!("the questions are those of the {split} split"))
+    } else if *limit > 0 {
+        Some(format!("only the first {limit} questions are asked"))
+    } else if questions_per_chart != "all" {
+        Some(format!("only {questions_per_chart} questions a chart are asked"))
+    } else if is_unfinished(answered, &run.benchmark) {
+        Some(format!("{answered} of {questions} questions are answered"))
+    } else if entry.is_some_and(|entry| entry.settings.keys().any(|key| key.starts_with("finetune."))) {
+        Some("the checkpoint was fine-tuned further".to_owned())
+    } else {
+        None
+    }
 }
 
 /// The answers of an adapter, as a result published about it was scored: the same convention, on the same part of the
 /// questions.
-pub(super) struct Tally {
+pub(super) struct PublishedMatch {
     place: usize,
+    /// How many questions the published result is about.
+    questions: Option<usize>,
     convention: &'static Convention,
     metric: Metric,
     /// A dimension and its value.
@@ -29,7 +49,7 @@ pub(super) struct Tally {
     summary: Summary,
 }
 
-impl Tally {
+impl PublishedMatch {
     /// One for each of `results` that is about `adapter`.
     pub(super) fn all(results: &[Published], adapter: &str) -> Vec<Self> {
         let own = results.iter().enumerate().filter(|(_, result)| result.adapter.as_deref() == Some(adapter));
@@ -45,7 +65,8 @@ impl Tally {
                 Some((dimension.parse().ok()?, value.to_owned()))
             }
         };
-        Some(Self { place, convention, metric, part, summary: Summary::new(convention.metrics) })
+        let (questions, summary) = (result.questions, Summary::new(convention.metrics));
+        Some(Self { place, questions, convention, metric, part, summary })
     }
 
     /// Counts more of the answers.
@@ -59,14 +80,19 @@ impl Tally {
         scores.iter().for_each(|scores| self.summary.add(scores));
     }
 
-    pub(super) fn here(&self, run: &str) -> Option<Here> {
-        Some(Here { place: self.place, run: run.to_owned(), value: self.summary.mean(self.metric)? })
+    /// The run's own value, where there is no `difference` between its questions and the published ones.
+    pub(super) fn own_result(&self, run: &str, difference: Option<String>) -> Option<OwnResult> {
+        let (mean, count) = (self.summary.mean(self.metric)?, self.summary.count);
+        let other_count = self.questions.filter(|questions| *questions != count);
+        let other_count = other_count.map(|questions| format!("{count} questions, where {questions} were published"));
+        let value = difference.or(other_count).map_or(Ok(mean), Err);
+        Some(OwnResult { place: self.place, run: run.to_owned(), value })
     }
 }
 
 /// A row for each published result; where a run holds the adapter it is about, its own result under the same convention
-/// and on the same part of the questions, and the difference.
-pub(super) fn table(results: &[Published], here: &[Here]) -> Option<Table> {
+/// and on the same questions, and the difference, or why there is none.
+pub(super) fn table(results: &[Published], here: &[OwnResult]) -> Option<Table> {
     let words = ["system", "on", "score"].map(Column::left);
     let numbers = ["published", "here", "difference"].map(Column::right);
     let notes = ["run", "source", "note"].map(Column::left);
@@ -77,20 +103,24 @@ pub(super) fn table(results: &[Published], here: &[Here]) -> Option<Table> {
     })
 }
 
-fn rows(place: usize, result: &Published, here: &[Here]) -> Vec<Vec<Cell>> {
-    let ours: Vec<&Here> = here.iter().filter(|here| here.place == place).collect();
-    let row = |here: Option<&Here>| {
-        vec![
-            Cell::text(&result.system),
-            Cell::text(result.part.as_deref().unwrap_or("all questions")),
-            Cell::text(format!("{}.{}", result.convention, result.metric)),
-            Cell::Decimal(result.value, 2),
-            here.map_or(Cell::Missing, |here| Cell::Decimal(here.value, 2)),
-            here.map_or(Cell::Missing, |here| Cell::Decimal(here.value - result.value, 2)),
-            here.map_or(Cell::Missing, |here| Cell::text(&here.run)),
-            Cell::text(&result.source),
-            result.note.as_ref().map_or(Cell::Missing, Cell::text),
-        ]
-    };
-    if ours.is_empty() { vec![row(None)] } else { ours.into_iter().map(|one| row(Some(one))).collect() }
+fn rows(place: usize, result: &Published, here: &[OwnResult]) -> Vec<Vec<Cell>> {
+    let ours: Vec<&OwnResult> = here.iter().filter(|own| own.place == place).collect();
+    if ours.is_empty() { vec![row(result, None)] } else { ours.into_iter().map(|own| row(result, Some(own))).collect() }
+}
+
+fn row(result: &Published, own: Option<&OwnResult>) -> Vec<Cell> {
+    let value = own.and_then(|own| own.value.as_ref().ok());
+    let not_compared = own.and_then(|own| own.value.as_ref().err()).map(|reason| format!("not compared: {reason}"));
+    let notes: Vec<String> = result.note.iter().cloned().chain(not_compared).collect();
+    vec![
+        Cell::text(&result.system),
+        Cell::text(result.part.as_deref().unwrap_or("all questions")),
+        Cell::text(format!("{}.{}", result.convention, result.metric)),
+        Cell::Decimal(result.value, 2),
+        value.map_or(Cell::Missing, |value| Cell::Decimal(*value, 2)),
+        value.map_or(Cell::Missing, |value| Cell::Decimal(value - result.value, 2)),
+        own.map_or(Cell::Missing, |own| Cell::text(&own.run)),
+        Cell::text(&result.source),
+        if notes.is_empty() { Cell::Missing } else { Cell::Text(notes.join("; ")) },
+    ]
 }

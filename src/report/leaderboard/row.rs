@@ -2,8 +2,9 @@
 
 use crate::metric::{Convention, Metric, Summary};
 use crate::report::Totals;
+use crate::report::scored::marked;
 use crate::report::table::{Cell, Column};
-use crate::stats::{Bootstrap, Interval};
+use crate::stats::Interval;
 
 /// What a table says of one adapter's answers, or of a part of them.
 pub(super) struct Row {
@@ -16,15 +17,14 @@ pub(super) struct Row {
     pub(super) run: String,
     pub(super) adapter: String,
     /// Not every question of the set is answered yet.
-    partial: bool,
+    unfinished: bool,
     failures: usize,
     pub(super) summary: Summary,
     /// Of the metrics, in their order.
     intervals: Vec<Option<Interval>>,
     /// Different answers by answers.
     distinct: Option<f64>,
-    /// Questions over the sum of their latencies.
-    per_second: f64,
+    per_second: Option<f64>,
 }
 
 impl Row {
@@ -33,8 +33,7 @@ impl Row {
         (place, run, adapter): (usize, &str, &str),
         slice: Option<String>,
         totals: &Totals,
-        partial: bool,
-        bootstrap: &Bootstrap,
+        unfinished: bool,
     ) -> Option<Self> {
         (totals.questions() > 0).then(|| Self {
             few: slice.is_some() && totals.too_few(),
@@ -42,10 +41,10 @@ impl Row {
             place,
             run: run.to_owned(),
             adapter: adapter.to_owned(),
-            partial,
+            unfinished,
             failures: totals.failures(),
             summary: totals.summary().clone(),
-            intervals: totals.intervals(bootstrap),
+            intervals: totals.intervals(),
             distinct: totals.distinct_rate(),
             per_second: totals.per_second(),
         })
@@ -53,10 +52,9 @@ impl Row {
 
     /// The cells under [`columns`].
     pub(super) fn cells(&self, distinct: bool, speed: bool) -> impl Iterator<Item = Cell> {
-        let partial = if self.partial { " (unfinished)" } else { "" };
         let counts = [
             Cell::text(&self.run),
-            Cell::Text(format!("{}{partial}", self.adapter)),
+            Cell::Text(marked(&self.adapter, self.unfinished)),
             Cell::count(self.summary.count),
             Cell::count(self.failures),
         ];
@@ -66,7 +64,7 @@ impl Row {
             .zip(&self.intervals)
             .map(|((_, mean), interval)| mean.map_or(Cell::Missing, |mean| Cell::Estimate(mean, *interval, 2)));
         let distinct = distinct.then(|| self.distinct.map_or(Cell::Missing, |rate| Cell::Decimal(100.0 * rate, 1)));
-        let speed = speed.then_some(Cell::Decimal(self.per_second, 2));
+        let speed = speed.then(|| self.per_second.map_or(Cell::Missing, |rate| Cell::Decimal(rate, 2)));
         counts.into_iter().chain(metrics).chain(distinct).chain(speed)
     }
 }

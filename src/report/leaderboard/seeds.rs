@@ -46,11 +46,28 @@ fn row(group: &[(&str, &Row)], convention: &Convention) -> Vec<Cell> {
     let seeds: Vec<&str> = group.iter().map(|(seed, _)| *seed).collect();
     let numbers = convention.metrics.iter().flat_map(|&metric| {
         let means: Vec<f64> = group.iter().filter_map(|(_, row)| row.summary.mean(metric)).collect();
-        let count = means.len() as f64;
-        let mean = means.iter().sum::<f64>() / count;
-        let variance = means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        [Cell::Decimal(mean, 2), Cell::Decimal(variance.sqrt(), 2)]
+        mean_and_deviation(&means).map(|value| value.map_or(Cell::Missing, |value| Cell::Decimal(value, 2)))
     });
     let own = [Cell::text(&group[0].1.adapter), Cell::Text(seeds.join(", ")), Cell::count(group.len())];
     own.into_iter().chain(numbers).collect()
+}
+
+/// No mean without a value, no deviation under two.
+fn mean_and_deviation(values: &[f64]) -> [Option<f64>; 2] {
+    let count = values.len() as f64;
+    let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / count);
+    let squares = |mean: f64| values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    [mean, mean.filter(|_| values.len() > 1).map(|mean| (squares(mean) / (count - 1.0)).sqrt())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_without_a_value_count_for_nothing() {
+        assert_eq!(mean_and_deviation(&[]), [None, None]);
+        assert_eq!(mean_and_deviation(&[40.0]), [Some(40.0), None]);
+        assert_eq!(mean_and_deviation(&[40.0, 42.0]), [Some(41.0), Some(2f64.sqrt())]);
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rows::{Kind, Row};
 use crate::report::Totals;
-use crate::stats::{Bootstrap, Interval};
+use crate::stats::Interval;
 
 /// A model whose answers are this much less varied than the gold ones has collapsed.
 const COLLAPSED: f64 = 0.1;
@@ -73,17 +73,21 @@ impl Estimate {
     }
 
     /// One for each of the convention's metrics.
-    pub(super) fn all(totals: &Totals, bootstrap: &Bootstrap) -> Vec<Self> {
-        let intervals = totals.intervals(bootstrap);
-        totals.summary().means().zip(intervals).map(|((_, mean), interval)| Self::new(mean, interval)).collect()
+    pub(super) fn all(totals: &Totals) -> Vec<Self> {
+        totals
+            .summary()
+            .means()
+            .zip(totals.intervals())
+            .map(|((_, mean), interval)| Self::new(mean, interval))
+            .collect()
     }
 }
 
 impl Board {
-    pub(super) fn new(rows: &[Row<'_>], bootstrap: &Bootstrap) -> Self {
+    pub(super) fn new(rows: &[Row<'_>]) -> Self {
         let metrics = rows.first().map_or(&[][..], |row| row.scored.convention.metrics);
         let golds = gold_distinct_rate(rows);
-        let rows: Vec<BoardRow> = rows.iter().map(|row| board_row(row, golds, bootstrap)).collect();
+        let rows: Vec<BoardRow> = rows.iter().map(|row| board_row(row, golds)).collect();
         let best = |metric: usize| {
             let blind = rows.iter().filter(|row| row.kind == Kind::Blind);
             let scores = blind.filter_map(|row| row.scores.get(metric));
@@ -98,7 +102,7 @@ impl Board {
     }
 }
 
-fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardRow {
+fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
     let Row { scored, kind, .. } = row;
     let totals = scored.totals();
     let distinct = totals.distinct_rate();
@@ -107,13 +111,13 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, bootstrap: &Bootstrap) -> BoardR
         run: scored.run.to_owned(),
         adapter: scored.adapter.to_owned(),
         kind: *kind,
-        unfinished: row.unfinished,
+        unfinished: scored.unfinished,
         collapsed: collapsed(*kind, distinct, golds),
         questions: scored.records.len(),
         failures: totals.failures(),
-        scores: Estimate::all(&totals, bootstrap),
+        scores: Estimate::all(&totals),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
-        per_second: Number::new(Some(totals.per_second()), 2),
+        per_second: Number::new(totals.per_second(), 2),
     }
 }
 

@@ -29,7 +29,6 @@ use self::slices::Slicing;
 use super::CONFIDENCE;
 use crate::metric::Convention;
 use crate::record::{BenchmarkEntry, StoredRun};
-use crate::stats::Bootstrap;
 
 /// What the page is made of.
 pub struct Page<'a> {
@@ -64,7 +63,6 @@ struct View {
     benchmark: BenchmarkEntry,
     convention: ConventionView,
     confidence: u32,
-    bootstrap: BootstrapView,
     /// The rows come from several runs.
     several_runs: bool,
     board: Board,
@@ -81,12 +79,6 @@ struct View {
 struct ConventionView {
     name: &'static str,
     about: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct BootstrapView {
-    draws: usize,
-    seed: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,7 +110,6 @@ impl Page<'_> {
     fn model(&self) -> Result<Model> {
         let first = same_questions(self.runs)?;
         let rows = Row::all(self.runs, self.convention);
-        let bootstrap = Bootstrap::default();
         ensure!(!rows.is_empty(), "no answers in {}: finish the run first", first.manifest.name);
         let gallery = Gallery::new(&rows, self.pictures);
         let (charts, pictures) = gallery.pictures();
@@ -129,11 +120,10 @@ impl Page<'_> {
             benchmark,
             convention: ConventionView { name: self.convention.name, about: self.convention.about },
             confidence: (100.0 * CONFIDENCE).round() as u32,
-            bootstrap: BootstrapView { draws: bootstrap.draws, seed: bootstrap.seed },
             several_runs: self.runs.len() > 1,
-            board: Board::new(&rows, &bootstrap),
+            board: Board::new(&rows),
             curves: self.curves.iter().map(CurvesView::new).collect(),
-            slicings: Slicing::all(&rows, &bootstrap),
+            slicings: Slicing::all(&rows),
             conventions: Conventions::new(&rows, self.convention),
             charts,
             pictures,

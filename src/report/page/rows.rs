@@ -28,8 +28,6 @@ pub(super) struct Row<'a> {
     pub(super) run: usize,
     pub(super) entry: Option<&'a AdapterEntry>,
     pub(super) scored: Scored<'a>,
-    /// Not every question of the set is answered yet.
-    pub(super) unfinished: bool,
 }
 
 impl<'a> Row<'a> {
@@ -45,8 +43,7 @@ impl<'a> Row<'a> {
                     kind: kind(adapter, entry),
                     run,
                     entry,
-                    scored: Scored::new(name, adapter, records, convention),
-                    unfinished: records.len() < stored.manifest.benchmark.questions,
+                    scored: Scored::new(&stored.manifest, adapter, records, convention),
                 });
             }
         }

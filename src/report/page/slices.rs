@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::board::Estimate;
 use super::rows::{Kind, Row};
 use crate::report::{Dimension, Key, Totals};
-use crate::stats::Bootstrap;
 
 /// One dimension with its values.
 #[derive(Debug, Serialize)]
@@ -36,14 +35,14 @@ struct SliceRow {
 
 impl Slicing {
     /// Those that some question has a value of.
-    pub(super) fn all(rows: &[Row<'_>], bootstrap: &Bootstrap) -> Vec<Self> {
+    pub(super) fn all(rows: &[Row<'_>]) -> Vec<Self> {
         let dimensions = Dimension::recorded(rows.iter().flat_map(|row| row.scored.records.iter().copied()));
         let slicings = dimensions.into_iter().map(|dimension| {
             let mut values: BTreeMap<Key, Slice> = BTreeMap::new();
             for row in rows {
                 for (key, part) in dimension.parts(&row.scored) {
                     let value = key.as_str().to_owned();
-                    values.entry(key).or_insert_with(|| Slice::empty(value)).add(row, &part.totals(), bootstrap);
+                    values.entry(key).or_insert_with(|| Slice::empty(value)).add(row, &part.totals());
                 }
             }
             Self { name: dimension.to_string(), values: values.into_values().collect() }
@@ -57,8 +56,8 @@ impl Slice {
         Self { value, questions: 0, charts: 0, too_few: true, rows: Vec::new() }
     }
 
-    fn add(&mut self, row: &Row<'_>, part: &Totals, bootstrap: &Bootstrap) {
-        let score = Estimate::all(part, bootstrap).into_iter().next();
+    fn add(&mut self, row: &Row<'_>, part: &Totals) {
+        let score = Estimate::all(part).into_iter().next();
         self.rows.extend(score.map(|score| SliceRow { label: row.label.clone(), kind: row.kind, score }));
         // Of unfinished rows there are fewer.
         self.questions = self.questions.max(part.questions());
