@@ -29,6 +29,19 @@ pub fn shorten(value: &str) -> String {
     visible(&head) + ellipsis
 }
 
+/// An address without the user and password in it.
+pub fn url_without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned();
+    };
+    // A password may hold a `/` that should have been escaped: what cannot be an address is cut at the last `@`.
+    let valid = reqwest::Url::parse(url).is_ok();
+    let end = rest.find(['/', '\\', '?', '#']).filter(|_| valid).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// Writes one line to stderr. A reader that went away is ignored: nothing that is stored depends on who reads.
 pub fn write_note(line: &str) {
     write_stderr(&(visible(line) + "\n"));
@@ -67,6 +80,21 @@ mod tests {
         assert_eq!(visible("a\u{1b}[31m\u{202e}b\tc"), "a\\u{1b}[31m\\u{202e}b\\tc");
         assert_eq!(visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"), "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}");
         assert_eq!(visible("図表 é <b>"), "図表 é <b>");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_user_and_password() {
+        for (url, shown) in [
+            ("https://hub.example/a@b?c=d@e", "https://hub.example/a@b?c=d@e"),
+            ("https://me:hunter2@hub.example:8080/x", "https://hub.example:8080/x"),
+            ("https://hunter2@hub.example", "https://hub.example"),
+            ("https://me:p@ss@hub.example/", "https://hub.example/"),
+            ("https://me:hunter/2@hub.example/x", "https://hub.example/x"),
+            ("me:hunter2@hub.example", "hub.example"),
+            ("hub.example", "hub.example"),
+        ] {
+            assert_eq!(url_without_credentials(url), shown);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "onnx")]
 use chartbench::adapter::weights::locate_export;
@@ -33,6 +34,16 @@ enum Fault {
     SmallChanged,
     /// Nothing without `Authorization: Bearer opensesame`.
     Gated,
+    /// Small files have this tag.
+    Tag(&'static str),
+    /// The commit id is this.
+    Commit(&'static str),
+    /// Weights come with more bytes than are stated.
+    Longer,
+    /// Every status is 500, with the token in headers and body.
+    Echo,
+    /// Small files are under another name of the repository.
+    Renamed,
 }
 
 /// A hub with one repository.
@@ -82,11 +93,21 @@ impl Hub {
     }
 
     fn options(&self, cache: &TempDir) -> HubOptions {
-        HubOptions { offline: false, cache: cache.path().to_owned(), endpoint: self.endpoint.clone(), retries: 0 }
+        options(&self.endpoint, cache.path())
     }
 
     fn requests(&self) -> usize {
         self.log.lock().unwrap().len()
+    }
+}
+
+fn options(endpoint: &str, cache: &Path) -> HubOptions {
+    HubOptions {
+        offline: false,
+        cache: cache.to_owned(),
+        endpoint: endpoint.to_owned(),
+        retries: 0,
+        timeout: Duration::from_secs(20),
     }
 }
 
@@ -108,7 +129,16 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
         if fault == Fault::Changed {
             content[1000] ^= 1;
         }
+        if fault == Fault::Longer {
+            content.push(0);
+        }
         return request.respond(Response::from_data(content)).unwrap();
+    }
+    if fault == Fault::Echo {
+        let token =
+            request.headers().iter().find(|header| header.field.equiv("Authorization")).unwrap().value.to_string();
+        let response = Response::from_string(format!("{{\"error\": \"{token}\"}}")).with_status_code(500);
+        return request.respond(response.with_header(header("X-Error-Message", &token))).unwrap();
     }
     if fault == Fault::Gated && !authorized {
         return refuse(request, 401, "GatedRepo");
@@ -116,15 +146,21 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
     if url.starts_with("/api/models/") {
         return match fault {
             Fault::Api(status, code) => refuse(request, status, code),
-            _ => request.respond(listing(files)).unwrap(),
+            Fault::Commit(commit) => request.respond(listing(files, commit)).unwrap(),
+            _ => request.respond(listing(files, COMMIT)).unwrap(),
         };
     }
     let prefix = format!("/{REPO}/resolve/{COMMIT}/");
-    let Some((name, content)) = url.strip_prefix(&prefix).and_then(|name| files.get_key_value(name)) else {
+    let name = url.strip_prefix(&prefix).map(|name| name.trim_end_matches("?new"));
+    let Some((name, content)) = name.and_then(|name| files.get_key_value(name)) else {
         return refuse(request, 404, "EntryNotFound");
     };
     if let Fault::Files(status) = fault {
         return refuse(request, status, "");
+    }
+    if fault == Fault::Renamed && !is_large(name) && !url.ends_with("?new") {
+        let response = Response::empty(307).with_header(header("Location", &format!("{url}?new")));
+        return request.respond(response).unwrap();
     }
     if is_large(name) {
         let target = if fault == Fault::Cut { cut.to_owned() } else { format!("{endpoint}/cdn/{name}") };
@@ -140,15 +176,17 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
     if fault == Fault::SmallChanged && *request.method() == Method::Get {
         content[3] ^= 1;
     }
+    let tag = if let Fault::Tag(tag) = fault { tag } else { &tag };
     let response = Response::from_data(content)
         .with_header(header("ETag", &format!("\"{tag}\"")))
         .with_header(header("X-Repo-Commit", COMMIT));
     request.respond(response).unwrap();
 }
 
-fn listing(files: &BTreeMap<String, Vec<u8>>) -> Response<std::io::Cursor<Vec<u8>>> {
-    let siblings = files.keys().map(|name| serde_json::json!({"rfilename": name})).collect::<Vec<_>>();
-    let info = serde_json::json!({"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": siblings});
+fn listing(files: &BTreeMap<String, Vec<u8>>, commit: &str) -> Response<std::io::Cursor<Vec<u8>>> {
+    let names = files.keys().map(String::as_str).chain(["../../evil", "/etc/evil", ""]);
+    let siblings = names.map(|name| serde_json::json!({"rfilename": name})).collect::<Vec<_>>();
+    let info = serde_json::json!({"id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings});
     Response::from_string(info.to_string()).with_header(header("Content-Type", "application/json"))
 }
 
@@ -199,7 +237,7 @@ fn refused(fault: Fault) -> String {
     let error = locate(REPO, "main", None, &hub.options(&cache)).unwrap_err();
     for name in tree(cache.path()) {
         assert!(
-            !name.contains("refs") && !name.ends_with("model.safetensors") && !name.contains(".download"),
+            !name.contains("refs") && !name.ends_with("model.safetensors") && !name.contains(".writing-"),
             "{name}"
         );
         let small = std::fs::read(cache.path().join(&name)).unwrap();
@@ -280,6 +318,9 @@ fn misbehaving_hubs_give_one_line() {
         Fault::SmallChanged,
         Fault::Cut,
         Fault::Gated,
+        Fault::Tag("../../../../victim"),
+        Fault::Commit("../../../victim"),
+        Fault::Longer,
     ];
     let errors = faults.map(refused).join("\n");
     insta::with_settings!({
@@ -295,8 +336,7 @@ fn repositories_that_cannot_be_had_give_one_line() {
     let cache = tempfile::tempdir().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let down =
-        HubOptions { offline: false, cache: cache.path().to_owned(), endpoint: format!("http://{closed}"), retries: 0 };
+    let down = options(&format!("http://{closed}"), cache.path());
     let offline = HubOptions { offline: true, ..down.clone() };
     let nonsense = HubOptions { endpoint: "huggingface.co".to_owned(), ..down.clone() };
     let (absent, empty) = (folder.path().join("absent"), folder.path());
@@ -326,6 +366,80 @@ fn repositories_that_cannot_be_had_give_one_line() {
     }, {
         insta::assert_snapshot!("repositories_that_cannot_be_had_give_one_line", errors);
     });
+}
+
+/// A tag that is a path: the file there is neither taken for the download nor moved.
+#[test]
+fn a_tag_that_is_a_path_touches_nothing_outside_the_cache() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().join("victim.txt");
+    std::fs::write(&victim, "mine").unwrap();
+    for tag in [victim.display().to_string(), format!("../../../../../../../../../../..{}", victim.display())] {
+        let hub = Hub::start(
+            repository(&[&SMALL[..], &["model.safetensors"]].concat()),
+            Fault::Tag(Box::leak(tag.clone().into_boxed_str())),
+        );
+        let cache = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", locate(REPO, "main", None, &hub.options(&cache)).unwrap_err());
+        assert!(error.contains(&tag[..20]) && error.ends_with("a path: it is not trusted"), "{error}");
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+        assert_eq!(tree(cache.path()), [""; 0]);
+    }
+    assert_eq!(tree(outside.path()), ["victim.txt"]);
+}
+
+#[test]
+fn a_renamed_repository_is_followed_to_its_checksums() {
+    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Renamed);
+    let cache = tempfile::tempdir().unwrap();
+    let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
+    for (name, digits) in [("config.json", 40), ("model.safetensors", 64)] {
+        let blob = std::fs::canonicalize(folder.join(name)).unwrap();
+        assert_eq!(blob.file_name().unwrap().len(), digits, "{name} was not compared with its checksum");
+    }
+}
+
+#[test]
+fn a_tag_that_is_no_checksum_is_not_taken_for_one() {
+    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Tag("5f3-1a2b"));
+    let cache = tempfile::tempdir().unwrap();
+    let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
+    let blob = std::fs::canonicalize(folder.join("config.json")).unwrap();
+    let content = std::fs::read(&blob).unwrap();
+    assert_eq!(content, repository(&["config.json"])["config.json"]);
+    assert_eq!(blob.file_name().unwrap().to_str().unwrap(), hex(&sha2::Sha256::digest(content)));
+}
+
+/// Answers nothing, or the first bytes of an answer; the connections stay open.
+fn silent_hub(beginning: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(beginning);
+            open.push(stream);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_hub_that_says_nothing_is_not_waited_for() {
+    let begun = Instant::now();
+    for beginning in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"sha\":"] {
+        let (endpoint, cache) = (silent_hub(beginning), tempfile::tempdir().unwrap());
+        let options =
+            HubOptions { retries: 5, timeout: Duration::from_millis(500), ..options(&endpoint, cache.path()) };
+        let error = format!("{:#}", locate(REPO, "main", None, &options).unwrap_err());
+        let line = format!(
+            "{endpoint} sent nothing of {REPO}@main for 0.5 s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
+             seconds"
+        );
+        assert_eq!(error, line);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -364,6 +478,30 @@ fn the_environment_names_hub_cache_and_token() {
         let content = std::fs::read(home.path().join(file)).unwrap();
         assert!(!content.windows(10).any(|window| window == b"opensesame"));
     }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://me:hunter2@{closed}");
+    let down = child(&[("HF_ENDPOINT", endpoint.as_str()), ("HF_HUB_CACHE", "/nowhere")]);
+    assert!(down.contains(&format!("cannot reach http://{closed} for")) && !down.contains("hunter2"), "{down}");
+    let nonsense = child(&[("HF_ENDPOINT", "me:hunter2@hub.example"), ("HF_HUB_CACHE", "/nowhere")]);
+    assert!(
+        nonsense.contains("HF_ENDPOINT `hub.example` is no address") && !nonsense.contains("hunter2"),
+        "{nonsense}"
+    );
+    let silent = silent_hub(b"");
+    let short = [("HF_ENDPOINT", silent.as_str()), ("HF_HUB_CACHE", "/nowhere"), ("HF_HUB_DOWNLOAD_TIMEOUT", "0.25")];
+    assert!(child(&short).contains("for 0.25 s"), "{}", child(&short));
+}
+
+#[test]
+fn a_hub_that_repeats_the_token_does_not_bring_it_into_the_error() {
+    let hub = Hub::start(repository(&SMALL), Fault::Echo);
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "locate_as_the_environment_says", "--ignored", "--nocapture"]);
+    command.env_remove("HF_HUB_OFFLINE").env("HF_HUB_CACHE", home.path()).env("HF_TOKEN", "hf_opensesame0123456789");
+    let output = command.env("HF_ENDPOINT", &hub.endpoint).env("NO_PROXY", "127.0.0.1").output().unwrap();
+    let output = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.contains("answered 500") && !output.contains("opensesame"), "{output}");
 }
 
 #[test]

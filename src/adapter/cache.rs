@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -20,13 +21,19 @@ pub struct HubOptions {
     pub endpoint: String,
     /// How often a request that failed for a passing reason (no connection, 429, 5xx) is sent again.
     pub retries: usize,
+    /// Longest wait for a connection, and for anything more of an answer.
+    pub timeout: Duration,
 }
+
+/// [`HubOptions::timeout`] where `HF_HUB_DOWNLOAD_TIMEOUT` does not say otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl HubOptions {
     /// As the environment has it: the cache from `HF_HUB_CACHE`, `HF_HOME` or the usual place under the home folder,
-    /// the hub from `HF_ENDPOINT`; `HF_HUB_OFFLINE` set to `1`, `ON`, `YES` or `TRUE` is `offline` too.
+    /// the hub from `HF_ENDPOINT`, the time-out from `HF_HUB_DOWNLOAD_TIMEOUT` (seconds); `HF_HUB_OFFLINE` set to `1`,
+    /// `ON`, `YES` or `TRUE` is `offline` too.
     ///
-    /// The token is no option: hf-hub reads `HF_TOKEN`, or the file `huggingface-cli login` left, at each download.
+    /// The token is no option: `HF_TOKEN`, or the file `huggingface-cli login` left, is read at each download.
     pub fn from_env(offline: bool) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let is_true = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
@@ -36,6 +43,7 @@ impl HubOptions {
             cache: hf_hub::resolve_cache_dir(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             retries: 5,
+            timeout: set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| seconds(&value)).unwrap_or(TIMEOUT),
         }
     }
 }
@@ -135,7 +143,14 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     Ok(shards)
 }
 
-fn is_commit(revision: &str) -> bool {
+/// A number of seconds above 0 and up to an hour.
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A whole commit id.
+pub(super) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -85,6 +85,7 @@ fn locate_files(
 pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
     ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
     ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
+    ensure!(is_relative(name), "`{name}` is no file of a repository");
     let cached = Cached::of(repo, options);
     let found = cached.commit(revision).map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
     if let Some(path) = found {

@@ -1,0 +1,361 @@
+//! Requests to a hub. Every request has time-outs and every body a bound; what an answer states is checked before it is
+//! used, and no server text is repeated in an error.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::adapter::cache::{HubOptions, is_commit};
+use crate::terminal::{shorten, url_without_credentials};
+
+/// Longest list of a repository's files that is read, in bytes.
+const MAX_LISTING: u64 = 64 << 20;
+/// Longest file that is read where the hub states no length, in bytes.
+const MAX_FILE: u64 = 64 << 30;
+/// Fewest bytes a second, on the average, that a body may come with once [`SLOW_START`] time-outs are over.
+const MIN_SPEED: f64 = 1024.0;
+const SLOW_START: f64 = 10.0;
+const MAX_REDIRECTS: usize = 10;
+/// What a revision keeps as it is in an address: the unreserved characters of RFC 3986.
+const REVISION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A hub's client.
+pub(super) struct HubClient<'a> {
+    options: &'a HubOptions,
+    /// The hub's address as errors show it.
+    pub shown: String,
+    token: Option<SecretString>,
+    /// Follows no redirects: one that leads to the content describes the file in its headers.
+    describing: Client,
+    fetching: Client,
+}
+
+/// What a hub states of a file.
+pub(super) struct FileFacts {
+    /// SHA-256 or git's SHA-1 of the content, in lower-case hexadecimal; absent where the hub states neither.
+    pub checksum: Option<String>,
+    pub bytes: Option<u64>,
+}
+
+impl<'a> HubClient<'a> {
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Returns an error if the endpoint is no address, or the token cannot be one.
+    pub fn new(options: &'a HubOptions) -> Result<Self> {
+        let shown = url_without_credentials(&options.endpoint);
+        let url =
+            Url::parse(&options.endpoint).map_err(|error| anyhow!("HF_ENDPOINT `{shown}` is no address: {error}"))?;
+        ensure!(
+            matches!(url.scheme(), "http" | "https") && url.has_host(),
+            "HF_ENDPOINT `{shown}` is no address: it must begin with https:// or http://"
+        );
+        let client = |policy| {
+            Client::builder()
+                .user_agent(concat!("chartbench/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(options.timeout)
+                // The blocking client applies it to each wait: for the headers, and for each piece of the body.
+                .timeout(options.timeout)
+                .redirect(policy)
+                .build()
+                .with_context(|| format!("cannot set up a connection to {shown}"))
+        };
+        let (describing, fetching) =
+            (client(redirect::Policy::none())?, client(redirect::Policy::limited(MAX_REDIRECTS))?);
+        Ok(Self { options, token: token()?, describing, fetching, shown })
+    }
+
+    /// The commit that `revision` stands for, and the names of its files.
+    ///
+    /// # Errors
+    /// Returns an error if the hub does not answer with both.
+    pub fn listing(&self, repo: &str, revision: &str) -> Result<(String, Vec<String>)> {
+        #[derive(Deserialize)]
+        struct Info {
+            sha: Option<String>,
+            #[serde(default)]
+            siblings: Vec<Sibling>,
+        }
+        #[derive(Deserialize)]
+        struct Sibling {
+            rfilename: String,
+        }
+        let what = &format!("{repo}@{revision}");
+        let path = format!("api/models/{repo}/revision/{}", utf8_percent_encode(revision, REVISION));
+        let response = self.send(Method::GET, &self.url(&path), what)?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&response, (repo, revision), None));
+        }
+        let mut body = Vec::new();
+        self.copy(response, &mut body, Bound { bytes: MAX_LISTING, stated: false }, what, &mut |_| {})?;
+        let info: Info = serde_json::from_slice(&body)
+            .map_err(|error| anyhow!("{} does not answer as a hub for {what}: {error}", self.shown))?;
+        let commit = info
+            .sha
+            .with_context(|| format!("{} answered without a commit id for {repo}: is it a hub?", self.shown))?;
+        ensure!(
+            is_commit(&commit),
+            "{} answered with `{}` as the commit id for {repo}: is it a hub?",
+            self.shown,
+            shorten(&commit)
+        );
+        Ok((commit, info.siblings.into_iter().map(|file| file.rfilename).collect()))
+    }
+
+    /// What the hub states of a file.
+    ///
+    /// # Errors
+    /// Returns an error if it does not have the file, or states a tag that looks like a path.
+    pub fn facts(&self, file: &RemoteFile<'_>) -> Result<FileFacts> {
+        let mut response = self.send(Method::HEAD, &self.url(&file.path()), &file.what())?;
+        for _ in 0..MAX_REDIRECTS {
+            let Some(url) = renamed(&response) else { break };
+            response = self.send(Method::HEAD, url.as_str(), &file.what())?;
+        }
+        let status = response.status();
+        if !status.is_success() && !status.is_redirection() {
+            return Err(self.refusal(&response, (file.repo, file.revision), Some(file.name)));
+        }
+        let headers = response.headers();
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let tag = text("x-linked-etag").or_else(|| text(ETAG.as_str()));
+        let checksum = tag.map(checksum).transpose().map_err(|tag| {
+            anyhow!("{} gives {} the tag `{}`, a path: it is not trusted", self.shown, file.what(), shorten(tag))
+        })?;
+        let length = text("x-linked-size").or_else(|| text(CONTENT_LENGTH.as_str()).filter(|_| status.is_success()));
+        Ok(FileFacts { checksum: checksum.flatten(), bytes: length.and_then(|length| length.trim().parse().ok()) })
+    }
+
+    /// Writes the content of a file to `out`; `progress` gets the bytes so far.
+    ///
+    /// # Errors
+    /// Returns an error if the hub refuses, breaks off, or sends more than it states.
+    pub fn fetch(
+        &self,
+        file: &RemoteFile<'_>,
+        bytes: Option<u64>,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let response = self.send(Method::GET, &self.url(&file.path()), &file.what())?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&response, (file.repo, file.revision), Some(file.name)));
+        }
+        let bound = Bound { bytes: bytes.unwrap_or(MAX_FILE), stated: bytes.is_some() };
+        self.copy(response, out, bound, &file.what(), progress)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.options.endpoint)
+    }
+
+    /// Sends a request, again where it failed for a passing reason. A time-out is none: waiting again would take as long.
+    fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
+        let client = if method == Method::HEAD { &self.describing } else { &self.fetching };
+        let mut delays = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(self.options.retries)
+            .with_jitter()
+            .with_jitter_seed(rand::random())
+            .build();
+        loop {
+            let mut request = client.request(method.clone(), url);
+            if let Some(token) = &self.token {
+                request = request.bearer_auth(token.expose_secret());
+            }
+            let sent = request.send();
+            let passing = match &sent {
+                Ok(response) => matches!(response.status().as_u16(), 408 | 429 | 500 | 502..=504),
+                Err(error) => error.is_connect() && !error.is_timeout(),
+            };
+            match delays.next().filter(|_| passing) {
+                Some(delay) => std::thread::sleep(delay),
+                None => return sent.map_err(|error| self.transport(&error, what)),
+            }
+        }
+    }
+
+    fn copy(
+        &self,
+        mut response: Response,
+        out: &mut dyn Write,
+        bound: Bound,
+        what: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let (begun, mut received) = (Instant::now(), 0_u64);
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let length = match response.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.broken(&error, what)),
+            };
+            received += length as u64;
+            if received > bound.bytes {
+                let stated = if bound.stated { "it states" } else { "are read" };
+                bail!("{} sends more for {what} than the {} bytes that {stated}", self.shown, bound.bytes);
+            }
+            let patience = SLOW_START * self.options.timeout.as_secs_f64() + received as f64 / MIN_SPEED;
+            ensure!(
+                begun.elapsed().as_secs_f64() <= patience,
+                "{} sends {what} with less than {MIN_SPEED} bytes a second: try again later",
+                self.shown
+            );
+            out.write_all(buffer.get(..length).unwrap_or_default())?;
+            progress(received);
+        }
+    }
+
+    fn broken(&self, error: &io::Error, what: &str) -> anyhow::Error {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+            Some(inner) => self.transport(inner, what),
+            None => anyhow!("{what} broke off ({}): run again", root(error)),
+        }
+    }
+
+    /// A request that brought no answer; never with an address that may carry a signature.
+    fn transport(&self, error: &reqwest::Error, what: &str) -> anyhow::Error {
+        let (hub, seconds) = (&self.shown, self.options.timeout.as_secs_f64());
+        if error.is_timeout() && !error.is_connect() {
+            anyhow!(
+                "{hub} sent nothing of {what} for {seconds} s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
+                 seconds"
+            )
+        } else if error.is_connect() {
+            let cause = if error.is_timeout() { format!("no connection within {seconds} s") } else { root(error) };
+            anyhow!(
+                "cannot reach {hub} for {what} ({cause}): check the network or HF_ENDPOINT, or name a folder with \
+                 --weights"
+            )
+        } else {
+            anyhow!("{what} broke off ({}): run again", root(error))
+        }
+    }
+
+    /// A status that is an error, in one line with what to do about it.
+    fn refusal(&self, response: &Response, (repo, revision): (&str, &str), file: Option<&str>) -> anyhow::Error {
+        let hub = &self.shown;
+        let what = file.map_or_else(|| format!("{repo}@{revision}"), |file| format!("{file} of {repo}@{revision}"));
+        match (response.status().as_u16(), error_code(response.headers()), file) {
+            (401, "RepoNotFound", _) => {
+                anyhow!("{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one")
+            }
+            (401 | 403, ..) => anyhow!(
+                "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
+                 may read it"
+            ),
+            (404, "RevisionNotFound", _) => anyhow!("{repo} at {hub} has no revision `{revision}`"),
+            (404, _, None) => {
+                anyhow!("{hub} has no repository {repo}, or no revision `{revision}` of it: check the name")
+            }
+            (404, _, Some(_)) => anyhow!("{hub} has no {what}, though it lists it"),
+            (429, ..) => anyhow!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
+            (status, ..) => anyhow!("{hub} answered {status} for {what}: try again later"),
+        }
+    }
+}
+
+/// How much of a body is read.
+struct Bound {
+    bytes: u64,
+    /// Whether the hub stated this length.
+    stated: bool,
+}
+
+/// A file of a repository at a commit.
+pub(super) struct RemoteFile<'a> {
+    pub repo: &'a str,
+    /// As errors name it.
+    pub revision: &'a str,
+    pub commit: &'a str,
+    pub name: &'a str,
+}
+
+impl RemoteFile<'_> {
+    fn path(&self) -> String {
+        format!("{}/resolve/{}/{}", self.repo, self.commit, self.name)
+    }
+
+    pub fn what(&self) -> String {
+        format!("{} of {}@{}", self.name, self.repo, self.revision)
+    }
+}
+
+/// The checksum that a tag is, in lower case; none of a tag that is no checksum.
+///
+/// # Errors
+/// Returns the tag if it looks like a path.
+fn checksum(tag: &str) -> Result<Option<String>, &str> {
+    let tag = tag.trim().trim_start_matches("W/").trim_matches('"');
+    let is_hex = tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if tag.contains(['/', '\\']) || tag.contains("..") {
+        return Err(tag);
+    }
+    Ok(Some(tag.to_lowercase()).filter(|_| is_hex && matches!(tag.len(), 40 | 64)))
+}
+
+/// Where a hub has a renamed repository: its redirect states nothing of the file.
+fn renamed(response: &Response) -> Option<Url> {
+    let moved = response.status().is_redirection() && !response.headers().contains_key("x-linked-etag");
+    let location = response.headers().get(LOCATION).filter(|_| moved)?.to_str().ok()?;
+    // The token goes nowhere else.
+    response.url().join(location).ok().filter(|url| url.origin() == response.url().origin())
+}
+
+fn error_code(headers: &HeaderMap) -> &str {
+    headers.get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default()
+}
+
+/// The innermost cause of an error: the one that does not repeat addresses.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The token as Hugging Face's own tools find it: `HF_TOKEN`, the file `HF_TOKEN_PATH`, or the file that
+/// `huggingface-cli login` left.
+fn token() -> Result<Option<SecretString>> {
+    let set =
+        |name: &str| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    if set("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some() {
+        return Ok(None);
+    }
+    let file = || {
+        let path = set("HF_TOKEN_PATH").map_or_else(|| hf_hub::hf_home().join("token"), Into::into);
+        let token = std::fs::read_to_string(path).ok()?;
+        Some(token.trim().to_owned()).filter(|token| !token.is_empty())
+    };
+    let token = set("HF_TOKEN").or_else(file);
+    let fits = token.as_deref().is_none_or(|token| HeaderValue::from_str(token).is_ok());
+    ensure!(fits, "HF_TOKEN, or the file `huggingface-cli login` left, holds characters that no token has");
+    Ok(token.map(SecretString::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checksum;
+
+    #[test]
+    fn only_a_checksum_is_taken_for_one() {
+        let (sha1, sha256) = ("0a".repeat(20), "F".repeat(64));
+        assert_eq!(checksum(&format!("\"{sha1}\"")), Ok(Some(sha1.clone())));
+        assert_eq!(checksum(&format!("W/\"{sha256}\"")), Ok(Some(sha256.to_lowercase())));
+        for tag in ["", "\"5f3-1a2b\"", &"g".repeat(40), &"0".repeat(32), &"0".repeat(41)] {
+            assert_eq!(checksum(tag), Ok(None), "{tag}");
+        }
+        for tag in ["../../victim", "/srv/victim", "a\\b", "..", &format!("{sha1}/..")] {
+            assert!(checksum(&format!("\"{tag}\"")).is_err(), "{tag}");
+        }
+    }
+}
