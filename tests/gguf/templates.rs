@@ -77,3 +77,17 @@ fn faults_of_templates_are_one_line() {
     assert!(refused("{{ raise_exception('no users here') }}").contains("no users here"));
     assert!(refused("{{ nothing.like.this() }}").contains("cannot be rendered"));
 }
+
+#[test]
+fn a_template_without_an_end_is_stopped() {
+    let refused = |template: &str| {
+        let template = ChatTemplate::new(template.to_owned(), "", "").unwrap();
+        format!("{:#}", template.render("x").unwrap_err())
+    };
+    let loops = "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}";
+    let ends = "{% endfor %}{% endfor %}{% endfor %}";
+    let endless = refused(&format!("{loops}{ends}"));
+    assert_eq!(endless, "its chat template cannot be rendered: it takes more than 1000000 steps");
+    let long = refused(&format!("{{% set text = 'x' * 100000 %}}{loops}{{{{ text }}}}{ends}"));
+    assert_eq!(long, "its chat template cannot be rendered: it writes more than 16777217 bytes");
+}
