@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,8 +57,12 @@ impl Scratch {
     }
 
     fn run(&self, limit: usize) -> (Option<i32>, String) {
-        let output = chartbench("mine", self.0.path(), limit, &self.path("results"));
+        let output = self.command(limit).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn command(&self, limit: usize) -> Command {
+        command("mine", self.0.path(), limit, &self.path("results"))
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -81,14 +85,14 @@ impl Scratch {
     }
 }
 
-fn chartbench(adapter: &str, adapters_dir: &Path, limit: usize, results: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chartbench"))
+fn command(adapter: &str, adapters_dir: &Path, limit: usize, results: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
+    command
         .args(["run", "--adapters", adapter, "--limit", &limit.to_string(), "--name", "r", "--adapters-dir"])
         .arg(adapters_dir)
         .arg("--results")
-        .arg(results)
-        .output()
-        .unwrap()
+        .arg(results);
+    command
 }
 
 fn rows(log: &Path) -> Vec<Value> {
@@ -99,7 +103,7 @@ fn rows(log: &Path) -> Vec<Value> {
 fn the_example_answers_every_question() {
     let results = tempfile::tempdir().unwrap();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/process");
-    let output = chartbench("echo", &examples, 10, results.path());
+    let output = command("echo", &examples, 10, results.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = rows(&results.path().join("r/echo/predictions.jsonl"));
     assert_eq!(rows.len(), 10);
@@ -256,4 +260,91 @@ fn a_program_that_does_not_start_is_told_before_anything_is_written() {
         assert!(line.starts_with("error: mine: ") && line.contains(told), "{line}");
         assert!(!scratch.path("results").exists());
     }
+}
+
+/// Says hello and starts a program that would outlive the run, and that holds the output open.
+const GRANDCHILD: &str = r#"import subprocess
+(here / "pids").write_text(f"{os.getpid()} {subprocess.Popen(['sleep', '300']).pid}")
+say({"protocol": 1, "settings": {}})"#;
+
+/// The program and what it started, as far as they still run.
+fn alive(scratch: &Scratch) -> Vec<String> {
+    let pids = std::fs::read_to_string(scratch.path("pids")).unwrap();
+    let is_alive = |pid: &&str| {
+        let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap().stdout;
+        !matches!(state.trim_ascii(), [] | [b'Z', ..])
+    };
+    pids.split(' ').filter(is_alive).map(str::to_owned).collect()
+}
+
+/// Waits for something; whether it came within ten seconds.
+fn comes(condition: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !condition() && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    condition()
+}
+
+#[test]
+fn what_the_program_started_ends_with_the_run() {
+    let scratch = Scratch::new(GRANDCHILD, "answer(question)", "");
+    let (code, stderr) = scratch.run(3);
+    assert_eq!((code, scratch.path("ended").exists()), (Some(0), true), "{stderr}");
+    assert!(comes(|| alive(&scratch).is_empty()), "{:?} outlive the run", alive(&scratch));
+}
+
+#[test]
+fn a_program_that_dies_is_noticed_though_what_it_started_holds_its_output() {
+    let scratch = Scratch::new(GRANDCHILD, "sys.exit(3)", "answer_timeout = 60\n");
+    let begun = Instant::now();
+    let (code, stderr) = scratch.run(3);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("it ended (exit status: 3)"), "{stderr}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it was waited for");
+    assert!(comes(|| alive(&scratch).is_empty()), "{:?} outlive the run", alive(&scratch));
+}
+
+/// `kill -9` leaves this program no time to end anything, and Ctrl-C reaches its own process group alone.
+#[test]
+fn nothing_outlives_a_run_that_is_killed() {
+    for signal in ["-KILL", "-INT", "-TERM"] {
+        let scratch = Scratch::new(GRANDCHILD, "if number == 2: time.sleep(300)\nanswer(question)", "");
+        let mut run = scratch.command(3).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        assert!(comes(|| scratch.asked() == 2), "the second question was not asked");
+        assert_eq!(alive(&scratch).len(), 2);
+        assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());
+        run.wait().unwrap();
+        assert!(comes(|| alive(&scratch).is_empty()), "{signal}: {:?} outlive the run", alive(&scratch));
+    }
+}
+
+/// Keys that a program has from the environment or its adapter file.
+#[test]
+fn keys_of_the_environment_reach_neither_answers_nor_messages() {
+    const KEY: &str = "sk-a+b/0123456789abcdef";
+    let turn = "key = os.environ['SOME_API_KEY'] if number % 2 else os.environ['OTHER_TOKEN']\n\
+                print('key', key, file=sys.stderr)\n\
+                if number < 3: answer(question, f'it is {key}')\n\
+                elif number == 3: say({'id': question['id'], 'error': 'no: ' + key.replace('+', '%2B')})\n\
+                elif number == 4: answer(question, 'EMPTY')\n\
+                else: print(key, flush=True)";
+    let scratch = Scratch::new(HELLO, turn, &format!("env = {{ OTHER_TOKEN = \"{KEY}-other\" }}\n"));
+    let output = scratch.command(6).env("SOME_API_KEY", KEY).env("DUMMY_KEY", "EMPTY").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let log = std::fs::read_to_string(scratch.path("results/r/mine/predictions.jsonl")).unwrap();
+    assert!(!stderr.contains("sk-a") && !log.contains("sk-a"), "{stderr}{log}");
+    assert!(stderr.contains("mine: key [the key]"), "{stderr}");
+    let rows = scratch.rows();
+    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap_or_default()).collect();
+    assert_eq!(errors[0], "the answer holds the value of SOME_API_KEY: it is not kept");
+    assert_eq!(errors[2], "no: [the key]");
+    assert_eq!(rows[3]["prediction"], "EMPTY");
+
+    let hello = "say({'protocol': 1, 'settings': {'key': os.environ['SOME_API_KEY']}})";
+    let scratch = Scratch::new(hello, "pass", "");
+    let output = scratch.command(2).env("SOME_API_KEY", KEY).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "error: mine: its settings must not hold the value of SOME_API_KEY\n");
 }

@@ -101,6 +101,7 @@ impl LanguageModel for Says {
             text: self.answers[at % self.answers.len()].to_owned(),
             token_ids: vec![7, 8],
             usage: Some(Usage { prompt_tokens: 100, completion_tokens: 2, cost_usd: Some(0.5) }),
+            finish_reason: None,
         };
         prompts.iter().map(|_| Ok((0..sampling.samples).map(completion).collect())).collect()
     }

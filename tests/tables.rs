@@ -68,6 +68,8 @@ fn record(
         token_ids: Vec::new(),
         completions: Vec::new(),
         usage: None,
+        finish_reason: None,
+        marker_missing: false,
         error: answer.is_none().then(|| "cannot read the chart image".to_owned()),
         latency_ms: 250.0,
     }

@@ -23,6 +23,8 @@ pub struct Completion {
     /// Empty where the service does not tell them.
     pub token_ids: Vec<u32>,
     pub usage: Option<Usage>,
+    /// Why the text ends, as the service names it; a model in this process gives `length` where its limit cut it.
+    pub finish_reason: Option<String>,
 }
 
 /// A language model that completes prompts: in this process, or behind an endpoint.

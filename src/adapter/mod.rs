@@ -14,6 +14,7 @@ mod oracle;
 mod pix2struct;
 mod process;
 mod python_package;
+mod secrets;
 pub mod table_qa;
 pub mod training;
 mod unichart;
@@ -77,6 +78,10 @@ pub struct Answer {
     pub completions: Vec<String>,
     /// What the answer took of a metered service.
     pub usage: Option<Usage>,
+    /// Why a language model's text ends, as its service names it (`stop`, `length`).
+    pub finish_reason: Option<String>,
+    /// The text that the answer should follow is not in the completion: the whole of it is the answer.
+    pub marker_missing: bool,
 }
 
 impl Answer {
@@ -100,13 +105,12 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together; the cost is known where either's is.
+    /// Both together; the cost is known where both are.
     pub fn plus(self, other: Self) -> Self {
-        let costs = self.cost_usd.into_iter().chain(other.cost_usd);
         Self {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
             completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
-            cost_usd: costs.reduce(|a, b| a + b),
+            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::runner::Event;
+use crate::runner::{Event, Outcome};
 
 /// How often a line is written when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -46,6 +46,9 @@ impl Progress {
                     let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
                     let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
                     crate::note!("{id}: {read} prompt and {written} completion tokens{cost}");
+                }
+                if let Some(line) = doubtful(outcome) {
+                    crate::note!("{id}: {line}");
                 }
                 if let Some(error) = &outcome.first_error {
                     crate::note!("{id}: the first failure: {error}");
@@ -90,4 +93,13 @@ impl Progress {
             );
         }
     }
+}
+
+/// Answers that are there and may not be what the model would have answered.
+fn doubtful(outcome: &Outcome) -> Option<String> {
+    let answers = |count: usize| if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
+    let cut = (outcome.cut > 0).then(|| format!("{} cut by the limit on tokens", answers(outcome.cut)));
+    let whole = (outcome.marker_missing > 0)
+        .then(|| format!("{} kept whole, as `answer.after` is not in the reply", answers(outcome.marker_missing)));
+    cut.into_iter().chain(whole).reduce(|cut, whole| format!("{cut}; {whole}"))
 }

@@ -44,6 +44,12 @@ pub struct PredictionRecord {
     /// What the answer took of a metered service; absent elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// Why a language model's text ends, as its service names it; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// The adapter file's `answer.after` is not in what the model wrote, which is the answer as a whole; absent elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub marker_missing: bool,
     /// Why the question failed; `null` when it was answered.
     pub error: Option<String>,
     /// Wall time in milliseconds: the call's time divided by the questions answered in it.
@@ -146,6 +152,8 @@ mod tests {
             token_ids: vec![1, 2],
             completions: Vec::new(),
             usage: None,
+            finish_reason: None,
+            marker_missing: false,
             error: error.map(str::to_owned),
             latency_ms: 1.5,
         }

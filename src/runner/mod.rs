@@ -28,6 +28,10 @@ pub struct Outcome {
     pub stopped: Option<String>,
     /// What all answers together took of a metered service.
     pub usage: Option<Usage>,
+    /// Answers that the limit on tokens cut.
+    pub cut: usize,
+    /// Answers that are a whole reply, because the text they should follow (`answer.after`) is not in it.
+    pub marker_missing: usize,
 }
 
 impl Outcome {
@@ -38,7 +42,16 @@ impl Outcome {
             self.first_error.get_or_insert_with(|| error.to_owned());
         }
         self.usage = self.usage.into_iter().chain(record.usage).reduce(Usage::plus);
+        self.cut += usize::from(record.finish_reason.as_deref().is_some_and(is_cut));
+        self.marker_missing += usize::from(record.marker_missing);
     }
+}
+
+/// Whether one of these reasons (separated by commas) is a limit on tokens, under whichever name servers give it.
+fn is_cut(finish_reasons: &str) -> bool {
+    finish_reasons
+        .split(',')
+        .any(|reason| ["length", "max_tokens"].iter().any(|name| reason.eq_ignore_ascii_case(name)))
 }
 
 /// Asks `adapter` every one of the `questions` of `source` that `log` does not hold yet, at most `batch` at a time, and
@@ -145,7 +158,7 @@ fn record(
         Err(error) => (None, Some(format!("{error:#}"))),
     };
     let prediction = answer.as_ref().map(|answer| answer.prediction.clone());
-    let Answer { token_ids, completions, usage, .. } = answer.unwrap_or_default();
+    let Answer { token_ids, completions, usage, finish_reason, marker_missing, .. } = answer.unwrap_or_default();
     PredictionRecord {
         id: question.id.clone(),
         chart: chart.id.clone(),
@@ -161,6 +174,8 @@ fn record(
         token_ids,
         completions,
         usage,
+        finish_reason,
+        marker_missing,
         error,
         // Microseconds are as far as a wall clock can be believed.
         latency_ms: (latency_ms * 1e3).round() / 1e3,

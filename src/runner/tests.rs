@@ -69,7 +69,7 @@ fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Ve
 fn batches_cross_charts_and_keep_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let (outcome, calls) = run(&set(&[&["a", "b", "c"], &["d"], &["e"]]), &dir, 2);
-    assert_eq!(outcome, Outcome { questions: 5, failed: 0, first_error: None, stopped: None, usage: None });
+    assert_eq!(outcome, Outcome { questions: 5, ..Outcome::default() });
     assert_eq!(calls, [vec!["q1", "q2"], vec!["q3", "q4"], vec!["q5"]]);
 }
 
@@ -79,7 +79,7 @@ fn a_failure_is_a_row_and_the_rest_stands() {
     let (outcome, _) = run(&set(&[&["a", "broken", "c"]]), &dir, 2);
     assert_eq!(
         outcome,
-        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), stopped: None, usage: None }
+        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), ..Outcome::default() }
     );
     let records = crate::record::Predictions::of(&dir.path().join("p.jsonl")).read().unwrap();
     assert_eq!(records[1].prediction, None);

@@ -78,7 +78,8 @@ fn retry_after_is_waited_for() {
 #[test]
 fn an_hour_is_not_waited_for() {
     let (told, requests) = asked(2, |_, _| Act::Status(429, "Retry-After: 3600", "quota of the day".to_owned()));
-    let line = "adapter: URL: status 429: quota of the day; it wants to be asked again in 3600 s";
+    let line = "adapter: URL: status 429: quota of the day; it wants to be asked again in 3600 s, and at most 600 s are \
+                waited for";
     assert_eq!((told, requests), (vec![line.to_owned(); 2], 1));
 }
 
@@ -93,7 +94,7 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         (told[1].clone(), told[2].clone(), requests)
     };
     // Each fails the question after so many requests, and the others stand.
-    let of_questions: [(Fault, usize, &str); 6] = [
+    let of_questions: [(Fault, usize, &str); 12] = [
         (|| Act::Status(500, "X-A: b", "boom".to_owned()), 3, "URL: status 500: boom"),
         (
             || Act::Status(400, "X-A: b", "{\"error\":{\"message\":\"too\\nlarge\"}}".to_owned()),
@@ -112,12 +113,26 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
             1,
             "the reply has no text: all its tokens went into reasoning; allow it more",
         ),
+        (
+            || Act::Body("<html>".to_owned()),
+            3,
+            "URL: the reply is no chat completion (expected value at line 1 column 1): <html>",
+        ),
+        (|| choice(json!(null), "content_filter"), 1, "the endpoint's content filter withheld the answer"),
+        (|| choice(json!({"content": " \n"}), "stop"), 1, "the reply has no text (finish_reason stop)"),
+        (|| choice(json!({"content": "5"}), "error"), 1, "the endpoint broke the answer off (finish_reason error)"),
+        (|| choice(json!({"content": "5"}), "abort"), 1, "the endpoint broke the answer off (finish_reason abort)"),
+        (
+            || choice(json!({"content": null, "reasoning": "5"}), "stop"),
+            1,
+            "the reply has its text in `reasoning` alone (finish_reason stop): turn reasoning off, or allow it more tokens",
+        ),
     ];
     for (fault, requests, line) in of_questions {
         assert_eq!(with_good_ones(fault), (format!("question: {line}"), "=5".to_owned(), requests + 2));
     }
     // Each stops the adapter after so many requests: the third question is not asked.
-    let of_endpoints: [(Fault, usize, &str); 6] = [
+    let of_endpoints: [(Fault, usize, &str); 5] = [
         (
             || Act::Status(404, "X-A: b", "{\"error\":{\"message\":\"no model m-1\"}}".to_owned()),
             1,
@@ -131,11 +146,6 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         (|| Act::Status(503, "X-A: b", "busy".to_owned()), 3, "status 503: busy"),
         (|| Act::Status(429, "X-A: b", "insufficient_quota".to_owned()), 1, "status 429: insufficient_quota"),
         (
-            || Act::Body("<html>".to_owned()),
-            3,
-            "the reply is no chat completion (expected value at line 1 column 1): <html>",
-        ),
-        (
             || Act::Status(307, "Location: http://else/?k=secret", String::new()),
             1,
             "status 307: it has moved; change its address",
@@ -145,6 +155,37 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
         let line = format!("adapter: URL: {line}");
         assert_eq!(with_good_ones(fault), (line.clone(), line, requests + 1));
     }
+}
+
+/// Whatever is around an answer, and of whichever type: where the answer is there, it is kept.
+#[test]
+fn an_odd_reply_with_an_answer_is_an_answer() {
+    let bodies = [
+        r#"{"choices": [{"message": {"content": "7"}, "finish_reason": "stop"}], "usage": null}"#,
+        r#"{"choices": [{"message": {"content": "7"}}], "usage": {"prompt_tokens": null, "completion_tokens": null}}"#,
+        r#"{"choices": [{"message": {"content": "7"}}], "usage": {"prompt_tokens": "1", "completion_tokens": -1}}"#,
+        r#"{"choices": [{"message": {"content": "7"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1e400}}"#,
+        r#"{"choices": [{"message": {"content": [{"type": "text", "text": "7"}]}, "finish_reason": "stop"}]}"#,
+        r#"{"choices": [{"message": {"content": "7"}, "finish_reason": 1, "logprobs": [1e999]}], "x": {"y": []}}"#,
+        r#"{"choices": [{"message": {"content": "7", "tool_calls": null}, "finish_reason": {}}], "error": null}"#,
+    ];
+    let count = bodies.len();
+    let (told, requests) = asked(count, move |index, _| Act::Body(bodies[index].to_owned()));
+    assert_eq!((told, requests), (vec!["=7".to_owned(); count], count));
+    let half = r#"{"choices": [{"message": {"content": "7 \ud83d"}, "finish_reason": "length"}]}"#;
+    assert_eq!(asked(1, |_, _| Act::Body(half.to_owned())), (vec!["=7 \u{fffd}".to_owned()], 1));
+}
+
+#[test]
+fn a_server_that_takes_no_connection_is_told_with_the_time() {
+    // Nobody answers at an address for documentation; where there is no route to it, that is told instead.
+    let (_folder, work) = chart(1);
+    let more = "[limits]\nconcurrency = 1\nconnect_timeout = 0.3\n";
+    let begun = Instant::now();
+    let told = told(served("http://192.0.2.1/v1", more).answer(&work));
+    let line = "adapter: http://192.0.2.1/v1: no connection within 0.3 s (`limits.connect_timeout`)";
+    assert!(told[0] == line || told[0].contains("the connection failed ("), "{told:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

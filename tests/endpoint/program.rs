@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use base64::Engine;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::adapter_file;
 use super::server::{Act, Seen, Server};
 
-const KEY: &str = "sk-test-2f6b1c0d9e";
+const KEY: &str = "sk-test-2f6b+1c0d/9e";
 const QUESTIONS: usize = 40;
 
 /// A folder for the adapter file and the results.
@@ -142,21 +143,138 @@ fn a_wrong_key_stops_at_the_first_answer_and_is_shown_nowhere() {
     scratch.keeps_the_key(&[&output]);
 }
 
+/// The key in every spelling that a server may give it: a row with it failed, and nothing holds it.
 #[test]
 fn a_server_that_repeats_the_key_does_not_bring_it_into_the_record() {
-    let server = Server::start(|index, seen| {
-        let header = seen.authorization.clone().unwrap();
-        match index % 3 {
-            0 => Act::Say(header.replace("Bearer", "")),
-            1 => Act::Status(400, "X-A: b", header.replace("Bearer", "")),
-            _ => Act::Body(header.replace("Bearer", "")),
+    let escaped: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let spellings = [
+        KEY.to_owned(),
+        escaped.clone(),
+        escaped.replace('\\', "\\\\"),
+        KEY.replace('+', "\\u002B").replace('/', "\\/"),
+        KEY.replace('+', "%2B").replace('/', "%2f"),
+        base64::engine::general_purpose::STANDARD.encode(format!("user:{KEY}")),
+    ];
+    let count = spellings.len();
+    let server = Server::start(move |index, _| {
+        let spelling = &spellings[index / 2 % spellings.len()];
+        match index % 2 {
+            0 => Act::Body(format!("{{\"choices\": [{{\"message\": {{\"content\": \"it is {spelling}\"}}}}]}}")),
+            _ => Act::Status(400, "X-A: b", format!("{{\"error\": {{\"message\": \"no: {spelling}\"}}}}")),
         }
     });
-    let scratch = Scratch::new(&server.base_url(), "");
+    let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n");
+    // Five questions a start that fail are enough of an endpoint that has not answered any.
+    for start in 0..=count * 2 / 5 {
+        let output = scratch.run(&[("TEST_KEY", KEY)]);
+        assert_eq!(output.status.code(), Some(1), "{start}: {}", stderr(&output));
+        scratch.keeps_the_key(&[&output]);
+    }
+    let rows = scratch.rows();
+    assert!(rows.len() >= count && rows.iter().all(|row| row["prediction"].is_null()), "{rows:?}");
+    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap()).collect();
+    assert!(errors.iter().any(|error| error.ends_with("the answer repeats the key in TEST_KEY: it is not kept")));
+    assert!(errors.iter().any(|error| error.ends_with("status 400: no: [the key]")), "{errors:?}");
+}
+
+/// A key so short that it may be part of any answer changes none.
+#[test]
+fn a_dummy_key_changes_no_answer_and_no_error() {
+    for key in ["5", "e", "EMPTY", "sk-none"] {
+        let text = format!("the {key} of 15 EMPTY boxes is 5");
+        let server = Server::start(move |index, seen| match index {
+            0 => Act::Say(text.clone()),
+            _ => {
+                let header = seen.authorization.clone().unwrap();
+                Act::Status(400, "X-A: b", format!("the error 5, EMPTY: {header}"))
+            }
+        });
+        let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n");
+        let output = scratch.run(&[("TEST_KEY", key)]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let rows = scratch.rows();
+        assert_eq!(rows[0]["prediction"], format!("the {key} of 15 EMPTY boxes is 5"));
+        let error = rows[1]["error"].as_str().unwrap();
+        assert!(error.ends_with("status 400: the error 5, EMPTY: Bearer [the key]"), "{error}");
+    }
+}
+
+/// Odd replies in the middle of a run: each fails its question, the others are asked, and a restart goes on past them.
+#[test]
+fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
+    let server = Server::start(|index, seen| {
+        let reply = |message: Value, finish: &str| {
+            Act::Body(serde_json::json!({"choices": [{"message": message, "finish_reason": finish}]}).to_string())
+        };
+        match index {
+            3 => reply(Value::Null, "content_filter"),
+            4 => reply(serde_json::json!({"content": "Answer: 1"}), "length"),
+            5 => reply(serde_json::json!({"content": "7"}), "stop"),
+            6..=8 => Act::Body("{\"choices\": null}".to_owned()),
+            12 => Act::Die,
+            _ => reply(serde_json::json!({"content": format!("Answer: {}", seen.prompt().0)}), "stop"),
+        }
+    });
+    let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n[answer]\nafter = \"Answer:\"\n");
+    let stopped = scratch.run(&[("TEST_KEY", KEY)]);
+    assert_eq!(stopped.status.code(), Some(1), "{}", stderr(&stopped));
+    let rows = scratch.rows();
+    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap_or_default()).collect();
+    assert_eq!(errors.iter().filter(|error| !error.is_empty()).count(), 2, "{errors:?}");
+    assert!(
+        errors[6].ends_with("the reply is no chat completion (it has no `choices`): {\"choices\": null}"),
+        "{errors:?}"
+    );
+    assert_eq!(rows[4]["finish_reason"], "length");
+    assert_eq!((&rows[5]["prediction"], &rows[5]["marker_missing"]), (&"7".into(), &true.into()));
+    assert_eq!((&rows[3]["finish_reason"], &rows[4]["marker_missing"]), (&Value::Null, &Value::Null));
+
+    let second = Server::at(server.address, |_, _| Act::Say("Answer: 5".to_owned()));
+    let whole = scratch.run(&[("TEST_KEY", KEY)]);
+    assert_eq!((whole.status.code(), scratch.rows().len()), (Some(1), QUESTIONS), "{}", stderr(&whole));
+    assert_eq!(second.seen().len(), QUESTIONS - rows.len(), "a failed question was asked again");
+    let line =
+        "served: 1 answer cut by the limit on tokens; 1 answer kept whole, as `answer.after` is not in the reply";
+    assert!(stderr(&whole).lines().any(|told| told == line), "{}", stderr(&whole));
+}
+
+/// The file's prices are not those of another model, or of another address.
+#[test]
+fn prices_are_those_of_the_files_own_model_and_address() {
+    let server = Server::start(|_, seen| echo(seen));
+    let other = format!("http://localhost:{}/v1", server.address.port());
+    let (base_url, model) = (server.base_url(), ("TEST_MODEL", "m-1"));
+    for (environment, cost) in [
+        (vec![], true),
+        (vec![model, ("TEST_URL", base_url.as_str())], true),
+        (vec![("TEST_MODEL", "m-2")], false),
+        (vec![("TEST_URL", other.as_str())], false),
+    ] {
+        let more = "model_env = \"TEST_MODEL\"\n[limits]\nconcurrency = 4\n[price]\nprompt = 1\ncompletion = 1\n";
+        let scratch = Scratch::new(&base_url, more);
+        let always = [("TEST_KEY", KEY), ("NO_PROXY", "localhost,127.0.0.1")];
+        let output = scratch.run(&[&always[..], environment.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let tokens = "served: 40000 prompt and 400 completion tokens";
+        let line = if cost { format!("{tokens}, $0.0404") } else { tokens.to_owned() };
+        assert!(stderr(&output).lines().any(|told| told == line), "{environment:?}: {}", stderr(&output));
+        assert_eq!(scratch.rows()[0]["usage"].get("cost_usd").is_some(), cost);
+    }
+}
+
+/// A long wait that the server asks for is reported when it begins, once.
+#[test]
+fn a_wait_that_the_server_asks_for_is_reported() {
+    let server = Server::start(|index, seen| match index {
+        0..=2 => Act::Status(429, "Retry-After: 2", "slow down".to_owned()),
+        _ => echo(seen),
+    });
+    let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 3\n");
     let output = scratch.run(&[("TEST_KEY", KEY)]);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(scratch.rows().iter().any(|row| row["prediction"] == " [the key]"));
-    scratch.keeps_the_key(&[&output]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let line =
+        format!("note: {}: status 429: slow down; retry after 2 s (up to 600 s are waited for)", server.base_url());
+    assert_eq!(stderr(&output).lines().filter(|told| *told == line).count(), 1, "{}", stderr(&output));
 }
 
 #[test]

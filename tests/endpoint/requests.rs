@@ -124,9 +124,25 @@ fn a_reply_is_cut_priced_and_kept() {
     assert_eq!(answer.completions, ["I think. Answer: 5 "]);
     let usage = Usage { prompt_tokens: 1000, completion_tokens: 10, cost_usd: Some(0.0021) };
     assert_eq!(answer.usage, Some(usage));
+    assert_eq!((answer.finish_reason.as_deref(), answer.marker_missing), (Some("stop"), false));
     let answer = served(&server.base_url(), "").answer(&work).remove(0).remove(0).unwrap();
     assert_eq!((answer.prediction.0.as_str(), answer.completions.len()), ("I think. Answer: 5 ", 0));
     assert_eq!(answer.usage, Some(Usage { cost_usd: None, ..usage }));
+}
+
+/// The prices of the file are those of its model at its address.
+#[test]
+fn the_cost_is_unknown_where_a_count_is() {
+    let body =
+        r#"{"choices": [{"message": {"content": "5"}}], "usage": {"prompt_tokens": 7, "completion_tokens": null}}"#;
+    let server = Server::start(|_, _| Act::Body(body.to_owned()));
+    let (_folder, work) = chart(1);
+    let more = "[price]\nprompt = 2\ncompletion = 10\n";
+    let answer = served(&server.base_url(), more).answer(&work).remove(0).remove(0).unwrap();
+    assert_eq!(answer.usage, Some(Usage { prompt_tokens: 7, completion_tokens: 0, cost_usd: None }));
+    let known = Usage { prompt_tokens: 1, completion_tokens: 1, cost_usd: Some(0.5) };
+    assert_eq!(known.plus(known).cost_usd, Some(1.0));
+    assert_eq!(known.plus(Usage { cost_usd: None, ..known }).cost_usd, None);
 }
 
 #[test]
@@ -172,7 +188,8 @@ fn neither_debug_output_nor_an_answer_shows_the_key() {
     let debug = format!("{model:?} {:?}", model.settings());
     assert!(debug.contains("m-1") && !debug.contains(&key_in_path()), "{debug}");
     let (_folder, work) = chart(1);
-    assert_eq!(told(model.answer(&work)), ["=your header is Bearer [the key]"]);
+    let line = format!("question: {}: the answer repeats the key in PATH: it is not kept", server.base_url());
+    assert_eq!(told(model.answer(&work)), [line]);
 }
 
 const SAMPLING: Sampling = Sampling { samples: 3, temperature: 0.4, seed: 42, max_new_tokens: 50, stop: Vec::new() };
@@ -207,6 +224,27 @@ fn a_prompt_is_completed_as_often_as_asked() {
     // A server that gives one choice at a time is asked for the others with other seeds.
     let asked: Vec<_> = (1..4).map(|at| (sent(at, "n"), sent(at, "seed"))).collect();
     assert_eq!(asked, [(json!(3), json!(42)), (json!(2), json!(43)), (json!(null), json!(44))]);
+}
+
+/// One completion of several may be empty, and then has no vote; a prompt without any completion failed.
+#[test]
+fn completions_without_a_text_are_no_answer() {
+    let server = Server::start(|_, seen| match seen.prompt().0.as_str() {
+        "some" => choices(&["", "b", " "]),
+        "stop" => choices(&["END a", "\n", ""]),
+        _ => choices(&["", " ", ""]),
+    });
+    let mut model = chat(&server.base_url(), "");
+    let sampling = Sampling { stop: vec!["END".to_owned()], ..SAMPLING };
+    let mut completions = model.complete(&["some", "stop", "none"].map(str::to_owned), &sampling).into_iter();
+    let texts: Vec<_> = completions.next().unwrap().unwrap().into_iter().map(|completion| completion.text).collect();
+    assert_eq!(texts, ["", "b", ""]);
+    for completions in completions {
+        assert!(matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text")));
+    }
+    let greedy = Sampling { samples: 1, ..SAMPLING };
+    let completions = model.complete(&["none".to_owned()], &greedy).remove(0);
+    assert!(matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text")));
 }
 
 #[test]

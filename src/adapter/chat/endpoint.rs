@@ -13,10 +13,11 @@ use reqwest::{Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::fault::{Blame, Fault};
+use super::fault::{Blame, ErrorBody, Fault};
 use super::pace::Pace;
 use super::pool::Stop;
-use super::wire::{self, Choice, RequestKeys, WireReply};
+use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
+use crate::adapter::secrets::Secrets;
 use crate::adapter::{Failure, Usage};
 use crate::config::{EndpointSpec, Limits, Price, base_url};
 
@@ -26,7 +27,9 @@ const BARREN: usize = 50;
 /// but fewer where it has not answered any question yet.
 const BARREN_AT_FIRST: usize = 5;
 /// A server that wants to be left alone for longer stops the run, which can be started again.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// A wait that a server asks for and that is at least so long is reported.
+const REPORTED_WAIT: Duration = Duration::from_secs(2);
 /// Longest reply that is read, in bytes.
 const LONGEST_REPLY: usize = 16 << 20;
 
@@ -45,6 +48,8 @@ pub(super) struct Endpoint {
     base_url: Url,
     model: String,
     key: Option<SecretString>,
+    /// The key, and the passwords of proxies: they reach neither an answer nor an error.
+    secrets: Secrets,
     client: Client,
     pace: Pace,
     stop: Stop,
@@ -75,17 +80,26 @@ impl Endpoint {
             .redirect(redirect::Policy::none())
             .build()
             .context("cannot set up an HTTP client")?;
+        let model = spec.model_env.as_deref().and_then(variable).unwrap_or_else(|| spec.model.clone());
+        let key = key(spec)?;
+        let mut secrets = Secrets::default();
+        if let (Some(name), Some(key)) = (&spec.key_env, &key) {
+            secrets.add(&format!("the key in {name}"), key.expose_secret());
+        }
+        secrets.add_proxies();
         Ok(Self {
+            // The file's prices are those of its model at its address.
+            price: price.filter(|_| base == spec.base_url && model == spec.model),
             base_url: base,
-            model: spec.model_env.as_deref().and_then(variable).unwrap_or_else(|| spec.model.clone()),
-            key: key(spec)?,
+            model,
+            key,
+            secrets,
             client,
             pace: Pace::new(limits.requests_per_minute, limits.tokens_per_minute),
             stop: Stop::default(),
             barren: AtomicUsize::new(BARREN - BARREN_AT_FIRST),
             spec: spec.clone(),
             limits: limits.clone(),
-            price,
         })
     }
 
@@ -130,15 +144,31 @@ impl Endpoint {
             let delay = delays.next().filter(|_| fault.passing && fault.wait.is_none_or(|wait| wait <= LONGEST_WAIT));
             let Some(delay) = delay else { return Err(self.give_up(fault)) };
             match fault.wait {
-                Some(wait) if !wait.is_zero() => self.pace.hold(wait),
+                Some(wait) if !wait.is_zero() => self.hold(wait, &fault.told),
                 _ => self.stop.wait(delay)?,
             }
         }
     }
 
+    /// Lets no request begin for as long as the server asks for; reports it once, whatever number of requests it was told.
+    fn hold(&self, wait: Duration, told: &str) {
+        if self.pace.hold(wait) && wait >= REPORTED_WAIT {
+            let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());
+            crate::note!("note: {}: {told}; retry after {wait} s (up to {longest} s are waited for)", self.base_url);
+        }
+    }
+
     fn give_up(&self, fault: Fault) -> Failure {
         let Fault { told, blame, wait, .. } = fault;
-        let wait = wait.map(|wait| format!("; it wants to be asked again in {} s", wait.as_secs())).unwrap_or_default();
+        let wait = match wait {
+            Some(wait) if wait > LONGEST_WAIT => format!(
+                "; it wants to be asked again in {} s, and at most {} s are waited for",
+                wait.as_secs(),
+                LONGEST_WAIT.as_secs()
+            ),
+            Some(wait) => format!("; it wants to be asked again in {} s", wait.as_secs()),
+            None => String::new(),
+        };
         let told = format!("{}: {told}{wait}", self.base_url);
         match blame {
             Blame::Endpoint => self.stop.raise(told),
@@ -160,12 +190,14 @@ impl Endpoint {
         let (status, headers) = (response.status(), response.headers().clone());
         let read = self.read(response, begun);
         if !status.is_success() {
-            return Err(Fault::status(status.as_u16(), &headers, &read.unwrap_or_default(), &self.key_name()));
+            let body = read.unwrap_or_default();
+            let body = ErrorBody::new(&body, &self.secrets);
+            return Err(Fault::status(status.as_u16(), &headers, &body, &self.key_name()));
         }
         self.reply(&read?)
     }
 
-    /// Reads a body whole; the key, should the server repeat it, is blotted out.
+    /// Reads a body whole, as far as replies are read.
     fn read(&self, mut response: Response, begun: Instant) -> Result<String, Fault> {
         let mut body = Vec::new();
         let mut buffer = vec![0; 1 << 14];
@@ -184,35 +216,37 @@ impl Endpoint {
                 break;
             }
         }
-        let text = String::from_utf8_lossy(&body);
-        Ok(match &self.key {
-            Some(key) => text.replace(key.expose_secret(), "[the key]"),
-            None => text.into_owned(),
-        })
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     fn reply(&self, body: &str) -> Result<Reply, Fault> {
-        let reply: WireReply = serde_json::from_str(body).map_err(|error| Fault::garbled(body, &error))?;
-        if let Some(error) = reply.error.as_ref().filter(|error| !error.is_null()) {
-            return Err(Fault::in_reply(error, body, &self.key_name()));
+        let error_body = || ErrorBody::new(body, &self.secrets);
+        let reply = WireReply::parse(body).map_err(|error| Fault::garbled(&error_body(), &error))?;
+        if let Some(error) = &reply.error {
+            return Err(Fault::in_reply(error, &error_body(), &self.key_name()));
         }
-        let choices = reply.choices.ok_or_else(|| Fault::garbled(body, &"it has no `choices`"))?;
-        let usage = reply.usage.map(|usage| {
-            self.pace.spent(usage.prompt_tokens.saturating_add(usage.completion_tokens));
-            let dollars = |price: Price| {
-                (usage.prompt_tokens as f64 * price.prompt + usage.completion_tokens as f64 * price.completion) / 1e6
-            };
-            Usage {
-                prompt_tokens: usage.prompt_tokens,
-                completion_tokens: usage.completion_tokens,
-                cost_usd: self.price.map(dollars),
-            }
-        });
-        Ok(Reply { choices, usage })
+        let mut choices = reply.choices.ok_or_else(|| Fault::garbled(&error_body(), &"it has no `choices`"))?;
+        if let Some(secret) = choices.iter_mut().find_map(|choice| choice.secret(&self.secrets)) {
+            return Err(Fault::leak(secret));
+        }
+        Ok(Reply { choices, usage: reply.usage.and_then(|usage| self.usage(&usage)) })
+    }
+
+    /// What a reply took; the cost is unknown where a count is.
+    fn usage(&self, usage: &WireUsage) -> Option<Usage> {
+        let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
+        prompt.or(completion)?;
+        let dollars =
+            |price: Price| Some((prompt? as f64 * price.prompt + completion? as f64 * price.completion) / 1e6);
+        let (prompt_tokens, completion_tokens) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+        self.pace.spent(prompt_tokens.saturating_add(completion_tokens));
+        Some(Usage { prompt_tokens, completion_tokens, cost_usd: self.price.and_then(dollars) })
     }
 
     fn transport(&self, error: &reqwest::Error) -> Fault {
-        if error.is_timeout() && !error.is_connect() {
+        if error.is_timeout() && error.is_connect() {
+            Fault::unreachable(self.limits.connect_timeout)
+        } else if error.is_timeout() {
             Fault::slow(self.limits.answer_timeout)
         } else {
             Fault::connection(error)

@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 use super::wire;
+use crate::adapter::secrets::Secrets;
 
 /// What failed, once asking again has not helped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,19 @@ pub(super) struct Fault {
     pub wait: Option<Duration>,
 }
 
+/// A body without an answer, with the message in it as errors repeat it.
+pub(super) struct ErrorBody<'a> {
+    body: &'a str,
+    message: String,
+}
+
+impl<'a> ErrorBody<'a> {
+    pub(super) fn new(body: &'a str, secrets: &Secrets) -> Self {
+        // Cut after the key is gone: half a key would not be found.
+        Self { body, message: wire::one_line(&secrets.blot(&wire::error_message(body))) }
+    }
+}
+
 impl Fault {
     fn new(told: impl Into<String>, passing: bool, blame: Blame) -> Self {
         Self { told: told.into(), passing, blame, wait: None }
@@ -49,22 +63,32 @@ impl Fault {
         Self::new(told, true, Blame::Question)
     }
 
-    /// A reply with a good status that is not a chat completion.
-    pub(super) fn garbled(body: &str, error: &dyn std::fmt::Display) -> Self {
-        let told = format!("the reply is no chat completion ({error}): {}", wire::error_message(body));
+    /// No connection in time.
+    pub(super) fn unreachable(limit: Duration) -> Self {
+        let told = format!("no connection within {} s (`limits.connect_timeout`)", limit.as_secs_f64());
         Self::new(told, true, Blame::Endpoint)
     }
 
+    /// A reply with a good status that is not a chat completion.
+    pub(super) fn garbled(body: &ErrorBody<'_>, error: &dyn std::fmt::Display) -> Self {
+        let told = format!("the reply is no chat completion ({error}): {}", body.message);
+        Self::new(told, true, Blame::Question)
+    }
+
+    /// An answer with a secret in it.
+    pub(super) fn leak(secret: &str) -> Self {
+        Self::new(format!("the answer repeats {secret}: it is not kept"), false, Blame::Question)
+    }
+
     /// A reply with a status that is an error; `key` describes where the key comes from.
-    pub(super) fn status(status: u16, headers: &HeaderMap, body: &str, key: &str) -> Self {
-        let message = wire::error_message(body);
-        let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+    pub(super) fn status(status: u16, headers: &HeaderMap, body: &ErrorBody<'_>, key: &str) -> Self {
+        let said = if body.message.is_empty() { String::new() } else { format!(": {}", body.message) };
         let fault = |passing, blame| Self::new(format!("status {status}{said}"), passing, blame);
         let fault = match status {
             // Servers repeat keys in this message.
             401 | 403 => Self::new(format!("status {status}: it refuses {key}"), false, Blame::Endpoint),
             400 | 413 | 415 | 422 => fault(false, Blame::Question),
-            429 if is_spent(body) => fault(false, Blame::Endpoint),
+            429 if is_spent(body.body) => fault(false, Blame::Endpoint),
             408 | 409 | 429 | 502..=504 => fault(true, Blame::Endpoint),
             500.. => fault(true, Blame::Question),
             300..=399 => {
@@ -76,7 +100,7 @@ impl Fault {
     }
 
     /// An error told with a good status: its `code` is a status where it is a number.
-    pub(super) fn in_reply(error: &Value, body: &str, key: &str) -> Self {
+    pub(super) fn in_reply(error: &Value, body: &ErrorBody<'_>, key: &str) -> Self {
         let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let status = code.filter(|&code| StatusCode::from_u16(code).is_ok_and(|code| !code.is_success()));
         Self::status(status.unwrap_or(500), &HeaderMap::new(), body, key)
@@ -92,7 +116,8 @@ fn is_spent(body: &str) -> bool {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Ok(seconds) if seconds > 0.0 => Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+        Ok(_) => None,
         Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
     }
 }
@@ -102,7 +127,8 @@ mod tests {
     use super::*;
 
     fn status(status: u16, body: &str) -> (bool, Blame) {
-        let fault = Fault::status(status, &HeaderMap::new(), body, "the key");
+        let body = ErrorBody::new(body, &Secrets::default());
+        let fault = Fault::status(status, &HeaderMap::new(), &body, "the key");
         (fault.passing, fault.blame)
     }
 
@@ -123,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_refused_key_is_never_repeated() {
-        let fault =
-            Fault::status(401, &HeaderMap::new(), r#"{"error":{"message":"bad key: hunter2"}}"#, "the key in X");
+        let body = ErrorBody::new(r#"{"error":{"message":"bad key: hunter2"}}"#, &Secrets::default());
+        let fault = Fault::status(401, &HeaderMap::new(), &body, "the key in X");
         assert_eq!(fault.told, "status 401: it refuses the key in X");
     }
 
@@ -132,7 +158,10 @@ mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let parse = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
         assert_eq!(parse("2"), Some(Duration::from_secs(2)));
-        assert_eq!(parse("soon"), None);
+        assert_eq!(parse("1e300"), Some(Duration::MAX));
+        for text in ["soon", "-5", "0", "NaN"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
         assert_eq!(parse("Wed, 21 Oct 2015 07:28:00 GMT"), None);
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!(parse(&date).is_some_and(|wait| (97..=100).contains(&wait.as_secs())));

@@ -21,7 +21,7 @@ use super::{Adapter, Answer, Failure, Identity, Overrides};
 use crate::config::ChatSpec;
 use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
 use endpoint::Endpoint;
-use wire::{Choice, RequestKeys};
+use wire::RequestKeys;
 
 /// Calls of this many questions a thread keep the threads busy while a call's last answers come in.
 const QUESTIONS_A_THREAD: usize = 4;
@@ -85,8 +85,9 @@ impl Chat {
             ..RequestKeys::default()
         };
         let reply = self.endpoint.ask(messages, &keys)?;
-        let text = reply.choices.first().map(Choice::text).context("the reply has no choices")??;
-        Ok(Answer { usage: reply.usage, ..answer(text, self.spec.answer_after.as_deref()) })
+        let choice = reply.choices.into_iter().next().context("the reply has no choices")?;
+        let answer = answer(choice.text()?, self.spec.answer_after.as_deref());
+        Ok(Answer { usage: reply.usage, finish_reason: choice.finish_reason, ..answer })
     }
 
     fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
@@ -106,10 +107,18 @@ impl Chat {
             }
             // The usage is that of all choices together: the first carries it.
             let mut usage = reply.usage;
-            for choice in reply.choices.iter().take(keys.samples) {
-                let text = cut_at_stop(choice.text()?, &sampling.stop);
-                completions.push(Completion { text: text.to_owned(), token_ids: Vec::new(), usage: usage.take() });
+            for choice in reply.choices.into_iter().take(keys.samples) {
+                let text = if sampling.samples > 1 && choice.is_empty() { "" } else { choice.text()? };
+                completions.push(Completion {
+                    text: cut_at_stop(text, &sampling.stop).to_owned(),
+                    token_ids: Vec::new(),
+                    usage: usage.take(),
+                    finish_reason: choice.finish_reason,
+                });
             }
+        }
+        if completions.iter().all(|completion| completion.text.trim().is_empty()) {
+            return Err(Failure::Question(anyhow::anyhow!("the reply has no text before its first stop text")));
         }
         Ok(completions)
     }
@@ -117,9 +126,10 @@ impl Chat {
 
 /// The part of a reply that is the answer; the whole of it is kept where that is not all.
 fn answer(reply: &str, after: Option<&str>) -> Answer {
-    let part = after.and_then(|after| reply.rsplit_once(after)).map_or(reply, |(_, part)| part.trim());
+    let part = after.and_then(|after| reply.rsplit_once(after)).map(|(_, part)| part.trim());
+    let (marker_missing, part) = (after.is_some() && part.is_none(), part.unwrap_or(reply));
     let completions = if part == reply { Vec::new() } else { vec![reply.to_owned()] };
-    Answer { completions, ..Answer::of(part) }
+    Answer { completions, marker_missing, ..Answer::of(part) }
 }
 
 /// Not every server knows `stop`: what it wrote past one is cut off here.
@@ -177,7 +187,8 @@ mod tests {
     #[test]
     fn the_answer_follows_the_last_marker() {
         assert_eq!(answer("so 5\n", None), Answer::of("so 5\n"));
-        assert_eq!(answer("no such mark", Some("Answer:")), Answer::of("no such mark"));
+        let whole = Answer { marker_missing: true, ..Answer::of("no such mark") };
+        assert_eq!(answer("no such mark", Some("Answer:")), whole);
         let reply = "Answer: maybe 4. Answer: 5 \n";
         assert_eq!(answer(reply, Some("Answer:")), Answer { completions: vec![reply.to_owned()], ..Answer::of("5") });
     }

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::endpoint::LONGEST_WAIT;
+
 /// Spaces requests evenly: never more than so many a minute. Tokens are known only when they are spent, so that requests
 /// wait until those spent before are paid off at the allowed rate; the requests under way at the same time can run ahead.
 #[derive(Debug)]
@@ -42,13 +44,17 @@ impl Pace {
     pub(super) fn spent(&self, tokens: u64) {
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-        *paid = Instant::now().max(*paid) + self.token.saturating_mul(tokens);
+        // A server that counts wrongly must not stop the run for years.
+        *paid = Instant::now().max(*paid) + self.token.saturating_mul(tokens).min(LONGEST_WAIT);
     }
 
-    /// Lets no request begin for a while: the server asked for it.
-    pub(super) fn hold(&self, time: Duration) {
+    /// Lets no request begin for a while: the server asked for it. Whether that is news: requests under way at the same time
+    /// are asked for the same wait.
+    pub(super) fn hold(&self, time: Duration) -> bool {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = (*next).max(Instant::now() + time);
+        let (before, now) = (*next, Instant::now());
+        *next = before.max(now + time);
+        before <= now + time / 2
     }
 }
 
@@ -79,7 +85,15 @@ mod tests {
         let pace = Pace::new(None, None);
         pace.spent(1_000_000);
         assert_eq!(pace.turn(), Duration::ZERO);
-        pace.hold(Duration::from_secs(5));
+        assert!(pace.hold(Duration::from_secs(5)));
+        assert!(!pace.hold(Duration::from_secs(5)), "the same wait is no news");
         assert!(pace.turn() > Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_count_out_of_all_proportion_is_not_waited_for() {
+        let pace = Pace::new(None, Some(1));
+        pace.spent(u64::MAX);
+        assert!(pace.turn() <= LONGEST_WAIT);
     }
 }

@@ -36,20 +36,23 @@ impl Decoder<'_> {
         let mut logits = logits.clone();
         let mut token_ids: Vec<u32> = Vec::new();
         let mut text = String::new();
+        let mut finish_reason = Some("length".to_owned());
         for position in (length..).take(self.sampling.max_new_tokens.min(self.room)) {
             let token = choose.sample(&logits)?;
             token_ids.push(token);
             if self.ends.contains(&token) {
+                finish_reason = None;
                 break;
             }
             text = self.tokenizer.decode(&token_ids, true).map_err(|error| anyhow!("cannot decode: {error}"))?;
             if let Some(at) = self.stop(&text) {
                 text.truncate(at);
+                finish_reason = None;
                 break;
             }
             logits = state.forward(&[token], position).context("cannot go on from the last token")?;
         }
-        Ok(Completion { text, token_ids, usage: None })
+        Ok(Completion { text, token_ids, usage: None, finish_reason })
     }
 
     /// Where the first stop text begins.

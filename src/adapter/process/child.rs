@@ -1,5 +1,9 @@
 //! The running program and its three pipes. Each pipe has a thread, so that a program that reads, writes or hangs when it
 //! should not cannot block this one.
+//!
+//! On Unix the program leads a process group, and a small shell outside it, the [`Guard`], waits for this process to let go
+//! of it: when the adapter ends, and also when this process is killed, whatever is left of the group is killed. A program
+//! that leaves the group on purpose (`setsid`) is not found.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -9,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::adapter::secrets::Secrets;
 use crate::config::ProcessSpec;
 
 /// Longest line that is read, in bytes.
@@ -18,9 +23,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long a program whose output has ended is given to end itself, so that its exit status can be told.
 const STATUS_WAIT: Duration = Duration::from_secs(1);
 
-/// A started program; ended when dropped.
+/// How often a program is looked at that writes nothing.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// A started program; ended when dropped, with whatever it started.
 pub(super) struct Child {
     process: std::process::Child,
+    guard: Option<Guard>,
     /// To the thread that writes; its end is the end of the program's input.
     input: Option<Sender<String>>,
     output: Receiver<Result<String>>,
@@ -28,29 +37,34 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub(super) fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
+    pub(super) fn start(id: &str, spec: &ProcessSpec, secrets: &Secrets) -> Result<Self> {
         let (program, arguments) = spec.command.split_first().context("`process.command` names no program")?;
         let folder = std::path::absolute(&spec.folder)?;
         // A program named by a path is looked for from the folder it runs in, one named alone in PATH.
         let has_path = Path::new(program).components().count() > 1;
         let file = if has_path { folder.join(program) } else { program.into() };
-        let mut process = Command::new(&file)
+        let mut command = Command::new(&file);
+        command
             .args(arguments)
             .current_dir(&folder)
             .envs(&spec.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = command
             .spawn()
             .with_context(|| format!("cannot start `{}` in {}", spec.command.join(" "), folder.display()))?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let (input, lines_in) = channel();
         let (lines_out, output) = channel();
-        let prefix = id.to_owned();
+        let guard = Guard::start(process.id(), spec.grace);
+        let (prefix, secrets) = (id.to_owned(), secrets.clone());
         std::thread::spawn(move || stdin.map(|stdin| write(stdin, &lines_in)));
         std::thread::spawn(move || stdout.map(|stdout| read(stdout, &lines_out)));
-        std::thread::spawn(move || stderr.map(|stderr| pass_on(stderr, &prefix)));
-        Ok(Self { process, input: Some(input), output, grace: spec.grace })
+        std::thread::spawn(move || stderr.map(|stderr| pass_on(stderr, &prefix, &secrets)));
+        Ok(Self { process, guard, input: Some(input), output, grace: spec.grace })
     }
 
     /// Sends a line. A program that is gone is noticed when its answer is waited for.
@@ -63,22 +77,33 @@ impl Child {
     /// The next line it writes.
     ///
     /// # Errors
-    /// None in time, a line that is not text, or the end of its output.
+    /// Returns an error if there is none in time, it is no text, or the output has ended.
     pub(super) fn line(&mut self, timeout: Duration) -> Result<String> {
-        match self.output.recv_timeout(timeout) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => bail!("it wrote nothing for {} s", timeout.as_secs_f64()),
-            Err(RecvTimeoutError::Disconnected) => match self.wait(STATUS_WAIT) {
-                Some(status) => bail!("it ended ({status})"),
-                None => bail!("it closed its output"),
-            },
+        let begun = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(begun.elapsed());
+            match self.output.recv_timeout(left.min(CHECK_EVERY)) {
+                Ok(line) => return line,
+                // What it started may hold its output open: the end of the program is the end of its answers.
+                Err(RecvTimeoutError::Timeout) if self.guard.is_some() && self.wait(Duration::ZERO).is_some() => {
+                    self.guard = None;
+                }
+                Err(RecvTimeoutError::Timeout) if left > CHECK_EVERY => {}
+                Err(RecvTimeoutError::Timeout) => bail!("it wrote nothing for {} s", timeout.as_secs_f64()),
+                Err(RecvTimeoutError::Disconnected) => match self.wait(STATUS_WAIT) {
+                    Some(status) => bail!("it ended ({status})"),
+                    None => bail!("it closed its output"),
+                },
+            }
         }
     }
 
-    /// Ends it: closes its input, and kills it where it has not ended after the grace.
+    /// Ends it: closes its input, kills it where it has not ended after the grace, and kills what it started.
     pub(super) fn end(&mut self) {
         self.input = None;
-        if self.wait(self.grace).is_none() {
+        let ended = self.wait(self.grace).is_some();
+        self.guard = None;
+        if !ended {
             let _ = self.process.kill();
             let _ = self.process.wait();
         }
@@ -99,6 +124,39 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// A shell that kills a process group when it is dropped, or when this process ends in any way: its input ends then. It
+/// leads a group of its own, so that Ctrl-C does not reach it.
+struct Guard(std::process::Child);
+
+/// `$1`: the process group, `$2`: the seconds it has to end by itself where this process was killed.
+#[cfg(unix)]
+const GUARD: &str = r#"read -r _ || sleep "$2"; kill -s KILL -- "-$1""#;
+
+impl Guard {
+    /// `None` where there is no such shell.
+    #[cfg(unix)]
+    fn start(group: u32, grace: Duration) -> Option<Self> {
+        use std::os::unix::process::CommandExt;
+        let seconds = grace.as_secs_f64().ceil().to_string();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", GUARD, "chartbench-guard", &group.to_string(), &seconds]).process_group(0);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok().map(Self)
+    }
+
+    #[cfg(not(unix))]
+    fn start(_: u32, _: Duration) -> Option<Self> {
+        None
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A line is the word to kill now; the end of its input alone means that this process was killed.
+        let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"\n"));
+        let _ = self.0.wait();
     }
 }
 
@@ -127,14 +185,14 @@ fn read(stdout: impl Read, lines: &Sender<Result<String>>) {
     }
 }
 
-fn pass_on(stderr: impl Read, prefix: &str) {
+fn pass_on(stderr: impl Read, prefix: &str, secrets: &Secrets) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line);
         // Of a line that was drawn over and over, as progress bars are, the last state.
         let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
-        crate::note!("{prefix}: {text}");
+        crate::note!("{prefix}: {}", secrets.blot(text));
         line.clear();
     }
 }

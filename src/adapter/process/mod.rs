@@ -3,7 +3,8 @@
 //! The program is started once. Its first line is `{"protocol":1,"settings":{...}}`, where the settings are all that can
 //! change its answers. Then it gets a line a question, `{"id","chart","image","question","answer_type"}`, and answers each
 //! with a line, `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is there where the
-//! data set has one. When its input ends, it ends. What it writes to standard error is passed on.
+//! data set has one. When its input ends, it ends. What it writes to standard error is passed on. Keys that it has from the
+//! environment are kept out of answers and messages ([`Secrets`]).
 
 mod child;
 mod wire;
@@ -14,10 +15,12 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::NamedTempFile;
 
+use super::secrets::Secrets;
 use super::{Adapter, Answer, Failure, Identity};
 use crate::config::ProcessSpec;
 use crate::nn::file_sha256;
 use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
+use crate::terminal::shorten;
 use child::Child;
 use wire::{Hello, Reply, Request};
 
@@ -29,6 +32,7 @@ pub struct Process {
     identity: Identity,
     spec: ProcessSpec,
     child: Child,
+    secrets: Secrets,
     /// Why it cannot go on, once it cannot.
     broken: Option<String>,
 }
@@ -45,9 +49,14 @@ impl Process {
     /// # Errors
     /// A program that cannot be started, ends, or begins with something else.
     pub fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
-        let mut child = Child::start(id, spec)?;
+        let mut secrets = Secrets::default();
+        let inherited =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        secrets.add_variables(inherited.chain(spec.env.clone()));
+        secrets.add_proxies();
+        let mut child = Child::start(id, spec, &secrets)?;
         let line = child.line(spec.start_timeout).context("waiting for its first line")?;
-        let hello = Hello::parse(&line)?;
+        let hello = Hello::parse(&line, &secrets)?;
         let mut settings = vec![("family".to_owned(), "process".to_owned())];
         settings.push(("command".to_owned(), serde_json::to_string(&spec.command)?));
         for file in spec.command.iter().skip(1) {
@@ -57,10 +66,13 @@ impl Process {
         }
         for (key, value) in hello.settings() {
             ensure!(settings.iter().all(|(ours, _)| *ours != key), "its settings must not name `{key}`");
+            if let Some(name) = secrets.found_in(&key).or_else(|| secrets.found_in(&value)) {
+                bail!("its settings must not hold the value of {name}");
+            }
             settings.push((key, value));
         }
         let identity = Identity { id: id.to_owned(), settings };
-        Ok(Self { identity, spec: spec.clone(), child, broken: None })
+        Ok(Self { identity, spec: spec.clone(), child, secrets, broken: None })
     }
 
     /// Asks everything that has no answer yet, `in_flight` at a time.
@@ -81,11 +93,20 @@ impl Process {
                 return Ok(());
             }
             let line = self.child.line(self.spec.answer_timeout).with_context(|| waiting(&open))?;
-            let reply = Reply::parse(&line)?;
+            let reply = Reply::parse(&line, &self.secrets)?;
             let Some(job) = open.remove(&reply.id).and_then(|at| jobs.get_mut(at)) else {
-                bail!("it answered `{}`, which it was not asked ({})", reply.id, waiting(&open));
+                bail!("it answered `{}`, which it was not asked ({})", shorten(&reply.id), waiting(&open));
             };
-            job.answer = Some(reply.answer.map_err(|error| Failure::Question(anyhow!(error))));
+            job.answer = Some(self.checked(reply.answer));
+        }
+    }
+
+    /// An answer without a secret in it, or why the question failed.
+    fn checked(&self, answer: Result<Answer, String>) -> Result<Answer, Failure> {
+        let answer = answer.map_err(|error| Failure::Question(anyhow!(self.secrets.blot(&error))))?;
+        match self.secrets.found_in(&answer.prediction.0) {
+            Some(name) => Err(Failure::Question(anyhow!("the answer holds the value of {name}: it is not kept"))),
+            None => Ok(answer),
         }
     }
 }
@@ -116,7 +137,7 @@ impl Adapter for Process {
         if self.broken.is_none()
             && let Err(error) = self.converse(&mut jobs)
         {
-            self.broken = Some(format!("`{}`: {error:#}", self.spec.command.join(" ")));
+            self.broken = Some(self.secrets.blot(&format!("`{}`: {error:#}", self.spec.command.join(" "))));
             self.child.end();
         }
         let broken = self.broken.as_deref().unwrap_or_default();

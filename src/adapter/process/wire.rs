@@ -1,11 +1,13 @@
 //! The lines of the protocol.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::adapter::Answer;
+use crate::adapter::secrets::Secrets;
 use crate::sample::AnswerType;
+use crate::terminal::shorten;
 
 /// The version this program speaks.
 const PROTOCOL: u64 = 1;
@@ -19,9 +21,11 @@ pub(super) struct Hello {
 }
 
 impl Hello {
-    pub(super) fn parse(line: &str) -> Result<Self> {
-        let hello: Self = serde_json::from_str(line).with_context(|| {
-            format!("its first line is not {{\"protocol\":{PROTOCOL},\"settings\":{{...}}}} but {}", shown(line))
+    pub(super) fn parse(line: &str, secrets: &Secrets) -> Result<Self> {
+        let hello: Self = serde_json::from_str(line).map_err(|error| {
+            let error = secrets.blot(&error.to_string());
+            let line = shown(line, secrets);
+            anyhow!("its first line is not {{\"protocol\":{PROTOCOL},\"settings\":{{...}}}} but {line}: {error}")
         })?;
         ensure!(hello.protocol == PROTOCOL, "it speaks protocol {}, this program {PROTOCOL}", hello.protocol);
         Ok(hello)
@@ -62,20 +66,22 @@ struct WireReply {
 }
 
 impl Reply {
-    pub(super) fn parse(line: &str) -> Result<Self> {
-        let wire: WireReply = serde_json::from_str(line)
-            .map_err(|error| anyhow!("it wrote a line that is no answer ({error}): {}", shown(line)))?;
+    pub(super) fn parse(line: &str, secrets: &Secrets) -> Result<Self> {
+        let wire: WireReply = serde_json::from_str(line).map_err(|error| {
+            let error = secrets.blot(&error.to_string());
+            anyhow!("it wrote a line that is no answer ({error}): {}", shown(line, secrets))
+        })?;
         let answer = match (wire.prediction, wire.error) {
             (Some(prediction), None) => Ok(Answer::of(prediction)),
             (None, Some(error)) => Err(error.split_whitespace().collect::<Vec<_>>().join(" ")),
-            _ => bail!("its answer to `{}` must have either `prediction` or `error`", wire.id),
+            _ => bail!("its answer to `{}` must have either `prediction` or `error`", shorten(&wire.id)),
         };
         Ok(Self { id: wire.id, answer })
     }
 }
 
-/// The beginning of a line, for errors.
-fn shown(line: &str) -> String {
-    let start: String = line.chars().take(120).collect();
+/// The beginning of a line, for errors; cut after secrets are gone: half of one would not be found.
+fn shown(line: &str, secrets: &Secrets) -> String {
+    let start: String = secrets.blot(line).chars().take(120).collect();
     format!("{start:?}")
 }

@@ -109,8 +109,20 @@ fn voted(completions: Vec<Completion>) -> Answer {
         [only] => only.token_ids.clone(),
         _ => Vec::new(),
     };
+    let finish_reason = finish_reasons(&completions);
     let completions = completions.into_iter().map(|completion| completion.text).collect();
-    Answer { token_ids, completions, usage, ..Answer::of(majority(&answers)) }
+    Answer { token_ids, completions, usage, finish_reason, ..Answer::of(majority(&answers)) }
+}
+
+/// Why the completions end: each reason once, in the order they come.
+fn finish_reasons(completions: &[Completion]) -> Option<String> {
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in completions.iter().filter_map(|completion| completion.finish_reason.as_deref()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    Some(reasons.join(",")).filter(|reasons| !reasons.is_empty())
 }
 
 /// The same failure for another question of the chart.
