@@ -16,6 +16,7 @@ pub mod data_table;
 pub mod dataset;
 pub mod files;
 pub mod import;
+pub mod input;
 pub mod isa;
 pub mod metric;
 pub mod nn;

@@ -1,7 +1,12 @@
-//! Text for people at a terminal. Answers, names and error texts come from outside: [`visible`] shows their control
-//! characters as escapes, and every message of the program goes through [`note!`](crate::note).
+//! The program's standard output and standard error. Answers, names and error texts come from outside: [`visible`] shows
+//! their control characters as escapes. Every message goes through [`note!`](crate::note), every result through
+//! [`print`] (for people) or [`print_data`] (for programs).
+//!
+//! Nothing that is stored depends on who reads: a reader that went away is ignored, and a standard output that cannot be
+//! written is an error only at the end ([`stdout_error`]), when all files are there.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
 /// Most characters of a value from outside that a message repeats.
 const MAX_ECHO: usize = 80;
@@ -42,6 +47,46 @@ pub fn url_without_credentials(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+/// Why standard output can no longer be written, once a write failed.
+static STDOUT_FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a text for people to standard output: only its line breaks are as they are.
+pub fn print(text: &str) {
+    write_stdout(visible_except(text, &['\n']).as_bytes());
+}
+
+/// Prints data to standard output as they are; on a terminal hidden characters are visible. Returns whether anyone reads
+/// on.
+pub fn print_data(data: &str) -> bool {
+    if io::stdout().is_terminal() {
+        write_stdout(visible_except(data, &['\n', '\t']).as_bytes())
+    } else {
+        write_stdout(data.as_bytes())
+    }
+}
+
+/// Prints a text of the program's own, with its styles where a terminal shows them.
+pub fn print_styled(text: &clap::builder::StyledStr) {
+    let styled = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    write_stdout(if styled { text.ansi().to_string() } else { text.to_string() }.as_bytes());
+}
+
+/// Writes to standard output until that fails once.
+fn write_stdout(bytes: &[u8]) -> bool {
+    if STDOUT_FAILURE.get().is_none() {
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            let _ = STDOUT_FAILURE.set(error);
+        }
+    }
+    STDOUT_FAILURE.get().is_none()
+}
+
+/// Why standard output could not be written. A reader that went away (`| head`) is no error.
+pub fn stdout_error() -> Option<&'static io::Error> {
+    STDOUT_FAILURE.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+}
+
 /// Writes one line to stderr. A reader that went away is ignored: nothing that is stored depends on who reads.
 pub fn write_note(line: &str) {
     write_stderr(&(visible(line) + "\n"));
@@ -53,7 +98,7 @@ pub fn write_note_block(text: &str) {
 }
 
 fn write_stderr(text: &str) {
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 

@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("terminal", &[]),
     ("files", &[]),
     ("isa", &[]),
+    ("input", &[]),
     ("data_table", &[]),
     ("sample", &["data_table"]),
     ("config", &["sample"]),
@@ -21,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("import", &["sample", "dataset"]),
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
-    ("record", &["sample", "adapter"]),
+    ("record", &["sample", "config", "adapter"]),
     ("train", &["isa", "sample", "config", "record", "adapter", "nn", "metric", "runner", "plot"]),
     ("quantize", &["sample", "config", "record", "adapter", "nn", "metric", "report", "train"]),
     ("runner", &["sample", "adapter", "record"]),
@@ -51,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may name.
-const FOR_ALL: &[&str] = &["terminal", "files"];
+const FOR_ALL: &[&str] = &["terminal", "files", "input"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -130,6 +131,26 @@ fn arrows_point_one_way() {
 }
 
 /// Directly or through other modules, as the sources are.
+#[test]
+fn one_module_writes_to_the_terminal() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    for file in sources(&src) {
+        let source = fs::read_to_string(&file).unwrap();
+        // Tests may print: the test runner keeps it to itself.
+        let program = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let program: String = program.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+        let written = program.replace("stderr().is_terminal()", "").replace("stdout().is_terminal()", "");
+        let writers = ["println!", "print!", "dbg!", "stdout()", "stderr()"];
+        let found: Vec<&str> = writers.into_iter().filter(|writer| written.contains(writer)).collect();
+        let is_terminal = file.ends_with("src/terminal.rs");
+        assert_eq!(found.is_empty(), !is_terminal, "{}: {found:?}: use src/terminal.rs", file.display());
+        if is_terminal {
+            assert_eq!(written.matches("stdout()").count() + written.matches("stderr()").count(), 2, "one writer each");
+        }
+    }
+}
+
 #[test]
 fn the_runner_never_scores_and_models_never_see_a_benchmark() {
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

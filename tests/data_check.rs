@@ -24,7 +24,7 @@ fn found(report: &Report) -> Expected {
 }
 
 fn checked(path: &Path) -> Report {
-    DataSet::load(path, None).unwrap().check(Some(&|| {}))
+    DataSet::load(path, None, false).unwrap().check(Some(&|| {}))
 }
 
 fn assert_exactly(report: &Report, planted: Planted) {
@@ -218,7 +218,7 @@ fn four_hundred_thousand_questions_take_seconds() {
     let scratch = tempfile::tempdir().unwrap();
     planting::many_questions(scratch.path(), 10_000, 40);
     let started = Instant::now();
-    let data = DataSet::load(scratch.path(), None).unwrap();
+    let data = DataSet::load(scratch.path(), None, false).unwrap();
     let loaded = started.elapsed();
     let report = data.check(None);
     let total = started.elapsed();

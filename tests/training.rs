@@ -23,7 +23,7 @@ fn set(counts: &[usize]) -> QuestionSet {
     let chart = |(index, &count): (usize, &usize)| ChartQuestions {
         chart: Chart {
             id: format!("chart-{index}"),
-            image: ImageRef::File(PathBuf::new()),
+            image: ImageRef::File(PathBuf::new().into()),
             chart_type: None,
             table: None,
         },

@@ -70,11 +70,11 @@ pub struct Report {
 
 impl DataSet {
     /// Loads what lies at `path`: both splits, the train split where there is one. The layout is `layout`, or told by
-    /// the names of the files.
+    /// the names of the files. Images and tables outside its folder are read where `allow_outside` says so.
     ///
     /// # Errors
     /// No known layout, or files that cannot be read as that layout.
-    pub fn load(path: &Path, layout: Option<Format>) -> Result<Self> {
+    pub fn load(path: &Path, layout: Option<Format>, allow_outside: bool) -> Result<Self> {
         let layout = layout.map_or_else(|| dataset::detect(path), Ok)?;
         let benchmark = Benchmark {
             name: "data".to_owned(),
@@ -88,6 +88,7 @@ impl DataSet {
             hash: None,
             finetune: crate::config::ProtocolOverrides::default(),
             published: Vec::new(),
+            allow_outside,
         };
         let test = dataset::load(&benchmark, Some(path), Split::Test)?;
         let train = match dataset::load(&benchmark, Some(path), Split::Train) {

@@ -102,7 +102,7 @@ fn identity<'a>(layout: &Format, id: &'a str) -> Option<&'a str> {
 
 fn file(chart: &Chart) -> Option<&Path> {
     match &chart.image {
-        ImageRef::File(path) => Some(path),
+        ImageRef::File(file) => Some(file),
         ImageRef::Drawn(_) => None,
     }
 }

@@ -1,14 +1,16 @@
 //! `chartbench ask IMAGE QUESTION`: one question, one or more adapters.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::Status;
 use super::options::{AdapterArgs, Requested};
-use super::{Status, print};
 use crate::adapter::{Answer, Failure};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question};
-use crate::terminal::visible;
+use crate::input::{self, MAX_IMAGE_BYTES};
+use crate::sample::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
+use crate::terminal;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,12 +31,16 @@ pub fn run(args: &Args) -> Result<Status> {
 
 fn ask(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(&["matcha-tiny"])?;
-    let work = [work(&args.image, &args.question, None)];
+    let work = [work(&args.image, &args.question, None)?];
     let mut answers = Vec::new();
     for one in &requested {
         answers.push((one.name.as_str(), answer(one, &args.adapter, &work)?));
     }
-    print(&if args.json { json(&answers)? } else { text(&answers) })?;
+    if args.json {
+        terminal::print_data(&json(&answers)?);
+    } else {
+        terminal::print(&text(&answers));
+    }
     Ok(Status::Done)
 }
 
@@ -52,11 +58,31 @@ pub(super) fn answer(requested: &Requested, args: &AdapterArgs, work: &[ChartQue
     answer().with_context(|| requested.name.clone())
 }
 
-/// One question about one image file.
-pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) -> ChartQuestions {
+/// An image that came through a pipe.
+struct Piped(Vec<u8>);
+
+impl Draw for Piped {
+    fn encoded(&self) -> Result<Vec<u8>> {
+        Ok(self.0.clone())
+    }
+}
+
+/// One question about one image file, or about what a pipe (`/dev/stdin`) holds.
+///
+/// # Errors
+/// A pipe that cannot be read.
+pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) -> Result<ChartQuestions> {
+    let is_pipe = !image.is_dir() && !image.is_file() && image.exists();
     let chart = Chart {
         id: image.display().to_string(),
-        image: ImageRef::File(image.to_owned()),
+        image: if is_pipe {
+            let bytes = input::open_stream(image).and_then(|pipe| input::read_at_most(pipe, MAX_IMAGE_BYTES));
+            ImageRef::Drawn(Arc::new(Piped(
+                bytes.with_context(|| format!("cannot read the image {}", image.display()))?,
+            )))
+        } else {
+            ImageRef::File(image.to_owned().into())
+        },
         chart_type: None,
         table: None,
     };
@@ -70,15 +96,14 @@ pub(super) fn work(image: &Path, text: &str, answer_type: Option<AnswerType>) ->
         source: None,
         slices: Default::default(),
     };
-    ChartQuestions { chart, questions: vec![question] }
+    Ok(ChartQuestions { chart, questions: vec![question] })
 }
 
-/// For people: nothing in an answer reaches the terminal as a command.
 fn text(answers: &[(&str, Answer)]) -> String {
-    let shown = |answer: &Answer| answer.prediction.0.lines().map(visible).collect::<Vec<_>>().join("\n");
+    let lines = |answer: &Answer| answer.prediction.0.lines().collect::<Vec<_>>().join("\n");
     match answers {
-        [(_, answer)] => format!("{}\n", shown(answer)),
-        several => several.iter().map(|(name, answer)| format!("{name}: {}\n", shown(answer))).collect(),
+        [(_, answer)] => format!("{}\n", lines(answer)),
+        several => several.iter().map(|(name, answer)| format!("{name}: {}\n", lines(answer))).collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{Status, convention, print};
+use super::{Status, convention, print_formatted};
 use crate::record::StoredRun;
 use crate::report::table::Format;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let [before, after] = &runs;
     let sign_flips = SignFlips { draws: args.draws as usize, ..SignFlips::default() };
     let options = CompareOptions { slices: args.by.clone(), questions: args.questions, sign_flips };
-    print(&Comparison::new(before, after, convention, &options)?.render(args.format)?)?;
+    print_formatted(&Comparison::new(before, after, convention, &options)?.render(args.format)?, args.format);
     Ok(Status::Done)
 }
 

@@ -3,13 +3,16 @@
 
 mod progress;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::benchmark::BenchmarkArgs;
 use super::options::{AdapterArgs, Requested, positive};
 use super::{Status, one_line, run};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
+use crate::config::names::check_folder_name;
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
 use crate::files::write_file;
@@ -25,12 +28,8 @@ const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "unichart-tiny"];
 pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Benchmark: a name (see `chartbench list`) or a TOML file
-    #[arg(long, default_value = "mini")]
-    benchmark: String,
-    /// The data set's folder or file
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
     /// Name of the run, a folder under --results
     #[arg(long, default_value = "finetuned")]
     name: String,
@@ -64,8 +63,9 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 fn finetune(args: &Args, threads: usize) -> Result<Status> {
+    check_folder_name("--name", &args.name)?;
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
-    let benchmark = Benchmark::find(&args.benchmark)?;
+    let benchmark = args.benchmark.load()?;
     let mut protocol = benchmark.protocol(&args.overrides())?;
     if args.overfit_one {
         protocol = by_heart(protocol);
@@ -114,8 +114,7 @@ impl Args {
             trained.iter().map(|(one, done)| format!("{}={}", one.name, done.checkpoint.display())).collect();
         adapter.max_patches = protocol.max_patches.or(adapter.max_patches);
         let run = (self.name.as_str(), self.results.clone());
-        let (data, convention) = (self.data.clone(), self.convention.clone());
-        run::Args::after_training(adapter, &self.benchmark, data, run, self.limit, convention)
+        run::Args::after_training(adapter, self.benchmark.clone(), run, self.limit, self.convention.clone())
     }
 
     /// The flags that say how to train.
@@ -134,10 +133,14 @@ fn tell(failures: &[(&str, anyhow::Error)]) {
 struct Data {
     sets: HeldOut,
     settings: Vec<(String, String)>,
+    /// Which questions are trained on, until that was printed.
+    description: Cell<Option<String>>,
 }
 
 fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data> {
-    let set = dataset::load(benchmark, args.data.as_deref(), Split::Train)?;
+    let folder = args.benchmark.data.as_deref();
+    let set = dataset::load(benchmark, folder, Split::Train)?;
+    let description = args.benchmark.describe(benchmark, set.len(), set.charts.len());
     let settings = vec![("benchmark".to_owned(), benchmark.name.clone()), ("train_hash".to_owned(), set.hash()?)];
     let sets = if args.overfit_one {
         let one = set.limit(1);
@@ -147,14 +150,14 @@ fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data>
         let mut sets = match validation.on {
             ValidateOn::Train => train::hold_out(set, validation.share, protocol.seed)?,
             ValidateOn::Test => {
-                let test = dataset::load(benchmark, args.data.as_deref(), Split::Test)?;
+                let test = dataset::load(benchmark, folder, Split::Test)?;
                 HeldOut { train: set, validation: test }
             }
         };
         sets.validation = train::validation_questions(sets.validation, validation, protocol.seed);
         sets
     };
-    Ok(Data { sets, settings })
+    Ok(Data { sets, settings, description: Cell::new(Some(format!("training on {description}"))) })
 }
 
 /// The protocol of `--overfit-one`: one question, over and over, nothing in its way.
@@ -177,6 +180,9 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     let mut one = one.clone();
     one.overrides.max_patches = protocol.max_patches.or(one.overrides.max_patches);
     let mut model = one.trainable(&args.adapter, start)?;
+    if let Some(description) = data.description.take() {
+        crate::note!("{description}");
+    }
     choose(model.as_mut(), protocol)?;
     let scratch;
     let folder = if args.overfit_one {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Status, convention, print, read_document};
+use super::{Status, convention, print_formatted, read_document};
 use crate::config::Benchmark;
 use crate::files::write_file;
 use crate::metric::{Convention, Metric};
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<Status> {
     for (path, text) in &files {
         write_file(path, text.as_bytes())?;
     }
-    print(&leaderboard.render(args.format)?)?;
+    print_formatted(&leaderboard.render(args.format)?, args.format);
     Ok(Status::Done)
 }
 
@@ -108,8 +108,11 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
 fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
     let mut published = Vec::new();
     for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
-        // A user's own benchmark is not known by its name.
-        let Ok(benchmark) = Benchmark::find(name) else { continue };
+        // What a run names is taken for the name of an embedded benchmark, never for a file.
+        if !Benchmark::embedded_names().any(|embedded| embedded == name) {
+            continue;
+        }
+        let benchmark = Benchmark::find(name)?;
         for result in &benchmark.published {
             let known = Convention::named(&result.convention).and(Metric::named(&result.metric));
             known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Status, print};
+use super::{Status, print_formatted};
 use crate::adapter::weights::{HubOptions, is_cached};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::metric::{CONVENTIONS, Metric};
@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<Status> {
         None => vec![adapters(args)?, benchmarks()?, conventions()],
     };
     let rendered: Vec<String> = tables.iter().map(|table| table.render(args.format)).collect::<Result<_>>()?;
-    print(&rendered.join("\n"))?;
+    print_formatted(&rendered.join("\n"), args.format);
     Ok(Status::Done)
 }
 

@@ -2,6 +2,7 @@
 //! questions, 2 the user's mistake (one clear line).
 
 mod ask;
+mod benchmark;
 mod compare;
 mod data;
 mod export;
@@ -18,18 +19,19 @@ pub mod score;
 mod table;
 mod trainings;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use crate::input::{self, MAX_DOCUMENT_BYTES};
 use crate::isa;
 use crate::metric::Convention;
+use crate::report::table::Format;
 use crate::sample::AnswerType;
-use crate::terminal::visible;
+use crate::terminal::{self, visible};
 
 /// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
 /// nothing but data tables was `asked` for.
@@ -98,12 +100,21 @@ fn long_version() -> &'static str {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    let result = isa::requested().and_then(|_| execute(&command));
+    let code = match Cli::try_parse() {
+        Ok(cli) => exit_code(isa::requested().and_then(|_| execute(&cli.command))),
+        Err(error) => usage(&error),
+    };
+    if let Some(error) = terminal::stdout_error() {
+        crate::note!("error: cannot write to standard output: {error}");
+        return ExitCode::from(2);
+    }
+    code
+}
+
+fn exit_code(result: Result<Status>) -> ExitCode {
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
-        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             crate::note!("error: {}", one_line(&error));
             ExitCode::from(2)
@@ -129,6 +140,28 @@ fn execute(command: &Command) -> Result<Status> {
     }
 }
 
+/// Prints the help or the version that was asked for, or what is wrong with the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    if error.use_stderr() {
+        // A message repeats arguments, which may come from a script's data.
+        terminal::write_note_block(&text.to_string());
+    } else {
+        terminal::print_styled(&text);
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Prints a result: as text in the formats for people, as data in those for programs.
+fn print_formatted(text: &str, format: Format) {
+    match format {
+        Format::Table | Format::Markdown | Format::Latex => terminal::print(text),
+        Format::Json | Format::Csv | Format::Jsonl => {
+            terminal::print_data(text);
+        }
+    }
+}
+
 /// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
 fn one_line(error: &anyhow::Error) -> String {
     let line =
@@ -136,28 +169,10 @@ fn one_line(error: &anyhow::Error) -> String {
     visible(&line)
 }
 
-/// Whether the reader of our stdout went away (`| head`): not an error of ours.
-fn broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
-}
-
 /// Reads a document that text is put into. A pipe or a terminal would be waited for.
 ///
 /// # Errors
 /// Returns an error if it is no regular file, cannot be read, or is not UTF-8.
 fn read_document(path: &Path) -> Result<String> {
-    let is_file = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.is_file();
-    ensure!(is_file, "{}: not a regular file", path.display());
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Writes to stdout; unlike `print!` it does not panic when that fails.
-///
-/// # Errors
-/// What the write returns.
-fn print(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
+    input::read_text(path, MAX_DOCUMENT_BYTES).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::runner::{Event, Outcome};
+use crate::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -66,7 +67,7 @@ impl Progress {
         if std::io::stderr().is_terminal() {
             let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} ETA {eta}";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(total as u64).with_style(style).with_prefix(id.to_owned());
+            let bar = ProgressBar::new(total as u64).with_style(style).with_prefix(visible(id));
             bar.set_position(before as u64);
             bar.reset_eta();
             bar.enable_steady_tick(Duration::from_millis(500));

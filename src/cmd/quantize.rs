@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::benchmark::BenchmarkArgs;
 use super::options::{AdapterArgs, Requested, positive};
-use super::{Status, one_line, print};
+use super::{Status, one_line};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
-use crate::config::{Benchmark, Protocol, ProtocolOverrides, ValidateOn};
+use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
 use crate::files::{replace_folder, write_file};
 use crate::nn::{Quantization, Quantized};
 use crate::quantize::{self, Decision, Event, Measured, Study, Trial};
 use crate::report::table::{Format, Table};
 use crate::sample::QuestionSet;
+use crate::terminal;
 use crate::train;
 
 /// What is quantized without `--adapters`: the embedded models that answer questions.
@@ -26,12 +28,8 @@ pub struct Args {
     /// Precisions, separated by commas: q8 (Q8_0) and q4 (Q4_K)
     #[arg(long, value_delimiter = ',', value_name = "PRECISIONS", default_value = "q8,q4", value_parser = precision)]
     to: Vec<Quantization>,
-    /// Benchmark whose train split has the charts to measure on: a name (see `chartbench list`) or a TOML file
-    #[arg(long, default_value = "mini")]
-    benchmark: String,
-    /// The data set's folder or file
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
     /// Folder it is written to
     #[arg(long, value_name = "DIR", default_value = "quantized")]
     out: PathBuf,
@@ -60,7 +58,7 @@ pub fn run(args: &Args) -> Result<Status> {
 
 fn quantize(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(DEFAULT_ADAPTERS)?;
-    let benchmark = Benchmark::find(&args.benchmark)?;
+    let benchmark = args.benchmark.load()?;
     let overrides = ProtocolOverrides {
         validate_on: Some(ValidateOn::Train),
         validation_questions: args.validation_questions,
@@ -68,7 +66,7 @@ fn quantize(args: &Args) -> Result<Status> {
         ..ProtocolOverrides::default()
     };
     let protocol = benchmark.protocol(&overrides)?;
-    let set = dataset::load(&benchmark, args.data.as_deref(), Split::Train)?;
+    let set = dataset::load(&benchmark, args.benchmark.data.as_deref(), Split::Train)?;
     let sets = train::hold_out(set, protocol.validation.share, protocol.seed)?;
     let questions = train::validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let folder = args.out.as_path();
@@ -93,7 +91,7 @@ fn quantize(args: &Args) -> Result<Status> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let text = format!("{}\n{}", table.to_markdown(), damages.to_markdown());
     write_file(&folder.join("quantize.md"), text.as_bytes())?;
-    print(&table.render(Format::Table)?)?;
+    terminal::print(&table.render(Format::Table)?);
     let all = tell(args, &found, folder);
     Ok(if all && failures.is_empty() { Status::Done } else { Status::Failures })
 }

@@ -84,6 +84,8 @@ fn find_pictures(args: &Args, asked: &BenchmarkEntry) -> Result<Pictures> {
     };
     let mut benchmark = Benchmark::find(name)?;
     benchmark.hash = None;
+    // Questions alone: no picture outside the folder gets into the page.
+    benchmark.allow_outside = true;
     benchmark.questions = match asked.questions_per_chart.as_str() {
         "all" => Questions::All,
         count => {

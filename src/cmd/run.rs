@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use bytesize::ByteSize;
 
+use super::benchmark::BenchmarkArgs;
 use super::options::{AdapterArgs, Requested, positive};
 use super::progress::Progress;
-use super::{Status, convention, one_line, print};
+use super::{Status, convention, one_line};
 use crate::adapter::Adapter;
+use crate::config::names::check_folder_name;
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{QuestionStream, Split};
 use crate::files::{FileLock, write_file};
@@ -19,6 +21,7 @@ use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
 use crate::runner;
 use crate::sample::{AnswerType, QuestionSource, Survey};
+use crate::terminal;
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
 const DEFAULT_ADAPTERS: &[&str] = &[
@@ -41,12 +44,8 @@ const BESIDES: u64 = 160 << 20;
 pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Benchmark: a name (see `chartbench list`) or a TOML file
-    #[arg(long, default_value = "mini")]
-    benchmark: String,
-    /// The data set's folder or file
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
     /// Name of the run, a folder under --results [default: the benchmark's name]
     #[arg(long)]
     name: Option<String>,
@@ -82,16 +81,14 @@ impl Args {
     /// the folder it is under.
     pub(super) fn after_training(
         adapter: AdapterArgs,
-        benchmark: &str,
-        data: Option<PathBuf>,
+        benchmark: BenchmarkArgs,
         (name, results): (&str, PathBuf),
         limit: Option<usize>,
         convention: Option<String>,
     ) -> Self {
         Self {
             adapter,
-            benchmark: benchmark.to_owned(),
-            data,
+            benchmark,
             name: Some(name.to_owned()),
             results,
             questions_per_chart: None,
@@ -114,6 +111,8 @@ struct Begun {
     benchmark: Benchmark,
     asked: QuestionStream,
     questions: usize,
+    /// Which questions are asked, until that was printed.
+    description: Option<String>,
     convention: &'static Convention,
     dir: RunDir,
 }
@@ -124,9 +123,9 @@ struct Begun {
 /// A benchmark that cannot be loaded; a folder that is none of this run.
 fn begin(args: &Args) -> Result<Begun> {
     args.convention.as_deref().map(Convention::named).transpose()?;
-    let mut benchmark = Benchmark::find(&args.benchmark)?;
+    let mut benchmark = args.benchmark.load()?;
     let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
-    check_name(&name)?;
+    check_folder_name("--name", &name)?;
     choose_questions(args, &mut benchmark);
     let (asked, survey, entry) = questions(args, &benchmark)?;
     let questions = survey.questions;
@@ -139,7 +138,8 @@ fn begin(args: &Args) -> Result<Begun> {
         adapters: Vec::new(),
     };
     let dir = RunDir::open(&args.results.join(&name), manifest)?;
-    Ok(Begun { benchmark, asked, questions, convention, dir })
+    let description = Some(args.benchmark.describe(&benchmark, questions, survey.charts));
+    Ok(Begun { benchmark, asked, questions, description, convention, dir })
 }
 
 /// Makes the run's folder, for what comes before the first answer.
@@ -189,16 +189,19 @@ enum Stop {
 
 /// Loads one adapter and asks it what it has not answered; returns how many questions failed.
 fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) -> Result<usize, Stop> {
-    let Begun { benchmark, asked, questions, dir, .. } = begun;
+    let Begun { benchmark, asked, questions, description, dir, .. } = begun;
     // Read anew for each blind row, which takes seconds; held for all of them it would be most of what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
-        Ok(Box::new(QuestionStream::open(benchmark, args.data.as_deref(), Split::Train)?))
+        Ok(Box::new(QuestionStream::open(benchmark, args.benchmark.data.as_deref(), Split::Train)?))
     };
     let mut adapter = requested.build(&args.adapter, Some(&train)).map_err(Stop::Loading)?;
     let batch = match args.memory {
         Some(memory) => batch_within(memory, &requested.name, adapter.as_ref()).map_err(Stop::Loading)?,
         None => args.batch.unwrap_or_else(|| adapter.batch()),
     };
+    if let Some(description) = description.take() {
+        crate::note!("{description}");
+    }
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
         ("threads".to_owned(), threads.to_string()),
@@ -251,7 +254,7 @@ fn conclude(
         }
         bail!("{name}: {}", one_line(error));
     }
-    print(&write_leaderboard(convention, dir)?)?;
+    terminal::print(&write_leaderboard(convention, dir)?);
     for (name, error) in &failures {
         crate::note!("error: {name}: {}", one_line(error));
     }
@@ -288,7 +291,7 @@ fn choose_questions(args: &Args, benchmark: &mut Benchmark) {
 
 /// The fixed question set of this run, with what the manifest says of it.
 fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Survey, BenchmarkEntry)> {
-    let mut asked = QuestionStream::open(benchmark, args.data.as_deref(), Split::Test)?;
+    let mut asked = QuestionStream::open(benchmark, args.benchmark.data.as_deref(), Split::Test)?;
     if let Some(limit) = args.limit {
         asked = asked.limit(limit);
     }
@@ -309,11 +312,4 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Surv
         hash: survey.hash.clone(),
     };
     Ok((asked, survey, entry))
-}
-
-/// A run's name becomes a folder.
-fn check_name(name: &str) -> Result<()> {
-    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
-    ensure!(plain, "--name {name:?} must be a plain folder name");
-    Ok(())
 }

@@ -6,12 +6,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::options::AdapterArgs;
-use super::{Status, ask, print};
+use super::{Status, ask};
 use crate::data_table::DataTable;
 use crate::dataset::TABLE_REQUEST;
+use crate::input;
 use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 use crate::report::table::{Cell, Column, Table};
 use crate::sample::{AnswerType, Gold, Prediction};
+use crate::terminal;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -56,26 +58,30 @@ fn read(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(&["deplot"])?;
     ensure!(args.form != Form::Csv || requested.len() == 1, "--form csv prints one table: name one adapter");
     let gold = args.gold.as_deref().map(gold).transpose()?;
-    let work = [ask::work(&args.image, TABLE_REQUEST, Some(AnswerType::Table))];
+    let work = [ask::work(&args.image, TABLE_REQUEST, Some(AnswerType::Table))?];
     let mut readings = Vec::new();
     for one in &requested {
         let raw = ask::answer(one, &args.adapter, &work)?.prediction;
         let table = DataTable::parse(&raw.0);
         readings.push(Reading { adapter: one.name.clone(), raw, table });
     }
-    print(&if args.form == Form::Json {
+    let text = if args.form == Form::Json {
         json_text(&readings, gold.as_ref())?
     } else {
         let texts = readings.iter().map(|reading| shown(args.form, reading, requested.len() > 1));
         texts.collect::<Result<Vec<_>>>()?.join("\n")
-    })?;
+    };
+    match args.form {
+        Form::Text => terminal::print(&text),
+        Form::Csv | Form::Json | Form::Raw => {
+            terminal::print_data(&text);
+        }
+    }
     let unread: Vec<_> = readings.iter().filter_map(|one| Some((&one.adapter, one.table.as_ref().err()?))).collect();
     unread.iter().for_each(|(adapter, error)| crate::note!("{adapter}: what it wrote is {error:#}"));
     match (&gold, args.form) {
-        (Some(gold), Form::Text) => print(&format!("\n{}", agreement(&readings, gold).to_terminal()))?,
-        (Some(gold), Form::Csv | Form::Raw) => {
-            crate::terminal::write_note_block(&agreement(&readings, gold).to_terminal())
-        }
+        (Some(gold), Form::Text) => terminal::print(&format!("\n{}", agreement(&readings, gold).to_terminal())),
+        (Some(gold), Form::Csv | Form::Raw) => terminal::write_note_block(&agreement(&readings, gold).to_terminal()),
         (Some(_), Form::Json) | (None, _) => {}
     }
     Ok(if unread.is_empty() { Status::Done } else { Status::Failures })
@@ -83,7 +89,7 @@ fn read(args: &Args) -> Result<Status> {
 
 /// The right table as the gold answer of a table question.
 fn gold(path: &Path) -> Result<Gold> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = input::read_stream(path).with_context(|| format!("cannot read {}", path.display()))?;
     let table = if DataTable::is_written_in(&text) { DataTable::parse(&text) } else { DataTable::from_csv(&text) };
     Ok(Gold::Text(table.with_context(|| path.display().to_string())?.linearized()))
 }

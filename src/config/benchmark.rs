@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::names;
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
 use super::published::Published;
+use crate::input::{self, MAX_SETTINGS_BYTES};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -38,6 +39,8 @@ pub struct Benchmark {
     pub finetune: ProtocolOverrides,
     /// What others published for it.
     pub published: Vec<Published>,
+    /// Whether images and tables may lie outside the data set's folder; the user's choice, never a file's.
+    pub allow_outside: bool,
 }
 
 /// Where the questions come from.
@@ -97,7 +100,8 @@ impl Benchmark {
     pub fn find(name: &str) -> Result<Self> {
         let path = Path::new(name);
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the benchmark {name}"))?;
+            let text = input::read_text(path, MAX_SETTINGS_BYTES);
+            let text = text.with_context(|| format!("cannot read the benchmark {name}"))?;
             return Self::parse(&text, name);
         }
         let (_, file) = embedded()
@@ -268,6 +272,7 @@ impl Wire {
             hash: hash.map(|(_, hash)| hash),
             finetune: self.finetune,
             published: self.published,
+            allow_outside: false,
         })
     }
 

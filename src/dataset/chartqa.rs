@@ -23,6 +23,7 @@ use super::group::Groups;
 use super::images::{self, Images, stem};
 use super::{NoSplit, Split, text};
 use crate::data_table::DataTable;
+use crate::input::Boundary;
 use crate::sample::{Chart, ChartQuestions, Gold, ImageRef, Question, TableRef, TableSource};
 
 /// The two kinds of questions, in the order they are asked about a chart.
@@ -43,16 +44,17 @@ struct Record {
 ///
 /// # Errors
 /// Anything missing or malformed, by file and place. A single missing image is no error here.
-pub(super) fn load(folder: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(folder: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
     text::require_folder(folder)?;
+    let boundary = Boundary::new(folder, allow_outside);
     let mut groups = Groups::default();
     let mut listings = Vec::new();
     match split {
-        Split::Test => listings.push(part(&home(folder, "test")?, "test", "", &mut groups)?),
+        Split::Test => listings.push(part(&home(folder, "test")?, "test", "", &boundary, &mut groups)?),
         Split::Train => {
-            listings.push(part(&home(folder, "train")?, "train", "train/", &mut groups)?);
+            listings.push(part(&home(folder, "train")?, "train", "train/", &boundary, &mut groups)?);
             if let Ok(val) = home(folder, "val") {
-                listings.push(part(&val, "val", "val/", &mut groups)?);
+                listings.push(part(&val, "val", "val/", &boundary, &mut groups)?);
             }
         }
     }
@@ -79,9 +81,9 @@ fn home(folder: &Path, part: &str) -> Result<PathBuf> {
 }
 
 /// Adds a part's questions, `prefix` before their ids and their charts', and tells where its images lie.
-fn part(home: &Path, part: &str, prefix: &str, groups: &mut Groups) -> Result<Images> {
-    let images = Images::list(home.join("png"))?;
-    let tables = Tables::list(home.join("tables"))?;
+fn part(home: &Path, part: &str, prefix: &str, boundary: &Boundary, groups: &mut Groups) -> Result<Images> {
+    let images = Images::list(home.join("png"), boundary)?;
+    let tables = Tables::list(home.join("tables"), boundary)?;
     for source in SOURCES {
         let path = home.join(format!("{part}_{source}.json"));
         let json = text::read(&path)?;
@@ -100,26 +102,32 @@ fn part(home: &Path, part: &str, prefix: &str, groups: &mut Groups) -> Result<Im
 struct Tables {
     folder: PathBuf,
     names: HashSet<String>,
+    boundary: Boundary,
 }
 
 impl Tables {
-    fn list(folder: PathBuf) -> Result<Self> {
+    fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
         let names = text::names(&folder)?.into_iter().collect();
-        Ok(Self { folder, names })
+        Ok(Self { folder, names, boundary: boundary.clone() })
     }
 
     fn find(&self, image: &str) -> Option<TableRef> {
         let name = format!("{}.csv", stem(image));
-        self.names.contains(&name).then(|| TableRef(Arc::new(CsvFile(self.folder.join(name)))))
+        let file = || CsvFile { path: self.folder.join(&name), boundary: self.boundary.clone() };
+        self.names.contains(&name).then(|| TableRef(Arc::new(file())))
     }
 }
 
 /// A table on disk, without a title.
-struct CsvFile(PathBuf);
+struct CsvFile {
+    path: PathBuf,
+    boundary: Boundary,
+}
 
 impl TableSource for CsvFile {
     fn table(&self) -> Result<DataTable> {
-        DataTable::from_csv(&text::read(&self.0)?).with_context(|| self.0.display().to_string())
+        let text = text::read_within(&self.path, &self.boundary)?;
+        DataTable::from_csv(&text).with_context(|| self.path.display().to_string())
     }
 }
 
@@ -136,7 +144,7 @@ fn add(
     let image = images.find(&record.imgname);
     if let Some(known) = groups.get(&chart_id)
         && let (ImageRef::File(known), ImageRef::File(path)) = (&known.image, &image)
-        && known != path
+        && **known != **path
     {
         bail!("chart `{chart_id}` would be {} and {}", known.display(), path.display());
     }

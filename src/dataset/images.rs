@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::text;
-use crate::sample::{ChartQuestions, ImageRef};
+use crate::input::Boundary;
+use crate::sample::{ChartQuestions, ImageFile, ImageRef};
+use crate::terminal::visible;
 
 /// Extensions an image may have, the preferred ones first; what a file really is, its content tells.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp"];
@@ -26,19 +28,21 @@ pub(super) fn stem(name: &str) -> &str {
 pub(super) struct Images {
     folder: PathBuf,
     names: HashSet<String>,
+    boundary: Boundary,
 }
 
 impl Images {
-    /// Lists `folder`; one that does not exist has no images.
-    pub(super) fn list(folder: PathBuf) -> Result<Self> {
-        let names = text::names(&folder)?.into_iter().collect();
-        Ok(Self { folder, names })
+    /// Lists `folder`; one that does not exist, or lies outside the boundary, has no images.
+    pub(super) fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
+        let names = if boundary.contains(&folder) { text::names(&folder)? } else { Vec::new() };
+        Ok(Self { folder, names: names.into_iter().collect(), boundary: boundary.clone() })
     }
 
     /// The image called `name`, else one that differs from it in the extension only, else the path where it should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
         let found = if self.names.contains(name) { None } else { self.other_extension(stem(name)) };
-        ImageRef::File(self.folder.join(found.as_deref().unwrap_or(name)))
+        let path = self.folder.join(found.as_deref().unwrap_or(name));
+        ImageRef::File(ImageFile::new(path, self.boundary.clone()))
     }
 
     fn other_extension(&self, stem: &str) -> Option<String> {
@@ -58,17 +62,23 @@ impl Images {
 pub(super) fn require_any(images: impl Iterator<Item = ImageRef>, folders: &[&Images]) -> Result<()> {
     let (mut count, mut first) = (0, None);
     for image in images {
-        let ImageRef::File(path) = image else { return Ok(()) };
-        if folders.iter().any(|images| images.has(&path)) {
+        let ImageRef::File(file) = image else { return Ok(()) };
+        if folders.iter().any(|images| images.has(&file)) {
             return Ok(());
         }
         count += 1;
-        first.get_or_insert(path);
+        first.get_or_insert(file);
     }
-    if let Some(first) = first {
-        bail!("none of the {count} chart images is there; the first should be {}", first.display());
-    }
-    Ok(())
+    let Some(first) = first else { return Ok(()) };
+    let outside = if first.is_outside() {
+        ", which lies outside the data set's folder (--allow-outside reads such images)"
+    } else {
+        ""
+    };
+    bail!(
+        "none of the {count} chart images is there; the first should be {}{outside}",
+        visible(&first.to_string_lossy())
+    )
 }
 
 /// The images of `charts`.

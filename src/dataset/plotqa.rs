@@ -25,6 +25,7 @@ use super::fields::{self, Label};
 use super::group::Groups;
 use super::images::{self, Images};
 use super::{NoSplit, Split, stream, text};
+use crate::input::Boundary;
 use crate::sample::{Chart, ChartQuestions, Question};
 
 /// The layout in a line, for messages.
@@ -56,8 +57,9 @@ struct Annotation {
 ///
 /// # Errors
 /// Anything missing, malformed or ambiguous, by file, record and key. A single missing image is no error here.
-pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
     let places = Places::of(path)?;
+    let boundary = Boundary::new(&places.root, allow_outside);
     let missing = |part: &str| {
         let root = places.root.display();
         NoSplit(format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}"))
@@ -67,13 +69,13 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
     match split {
         Split::Test => {
             let file = places.questions(&["test", ""])?.with_context(|| missing("test"))?;
-            listings.push(part(&file, "", &mut groups)?);
+            listings.push(part(&file, "", &boundary, &mut groups)?);
         }
         Split::Train => {
             let file = places.questions(&["train"])?.with_context(|| missing("train"))?;
-            listings.push(part(&file, "train/", &mut groups)?);
+            listings.push(part(&file, "train/", &boundary, &mut groups)?);
             if let Some(file) = places.questions(&["val", "validation"])? {
-                listings.push(part(&file, "val/", &mut groups)?);
+                listings.push(part(&file, "val/", &boundary, &mut groups)?);
             }
         }
     }
@@ -137,12 +139,12 @@ fn is_question_file(name: &str) -> bool {
 }
 
 /// Adds a part's questions, `prefix` before their ids and their charts', and tells where its images lie.
-fn part(file: &Path, prefix: &str, groups: &mut Groups) -> Result<Images> {
+fn part(file: &Path, prefix: &str, boundary: &Boundary, groups: &mut Groups) -> Result<Images> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut part = Part {
         prefix,
         types: annotated_types(&folder.join("annotations.json"))?,
-        images: Images::list(folder.join("png"))?,
+        images: Images::list(folder.join("png"), boundary)?,
         indices: HashMap::new(),
     };
     stream::records(file, "qa_pairs", |index, record: Record| part.add(index, record, groups))?;

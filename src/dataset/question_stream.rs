@@ -39,18 +39,24 @@ impl QuestionStream {
     pub fn open(benchmark: &Benchmark, data: Option<&Path>, split: Split) -> Result<Self> {
         let asks = Asks::new(benchmark, data, split);
         let given = || required(benchmark, data);
+        let outside = benchmark.allow_outside;
         let held = match &benchmark.format {
-            Format::RealCqa => match realcqa::open(given()?, split)? {
+            Format::RealCqa => match realcqa::open(given()?, split, outside)? {
                 Opened::Held(charts) => charts,
                 Opened::Folder(folder) => {
                     ensure!(folder.len() > 0, asks.nothing());
                     return Ok(Self { asks, source: Source::Folder(folder), limit: None, surveyed: OnceLock::new() });
                 }
             },
-            Format::ChartQa => chartqa::load(given()?, split)?,
-            Format::PlotQa => plotqa::load(given()?, split)?,
-            Format::Generic => generic::load(given()?, split)?,
+            Format::ChartQa => chartqa::load(given()?, split, outside)?,
+            Format::PlotQa => plotqa::load(given()?, split, outside)?,
+            Format::Generic => generic::load(given()?, split, outside)?,
             &Format::Synth { seed, train, test, questions_per_chart } => {
+                ensure!(
+                    data.is_none(),
+                    "benchmark `{}` draws its own charts and reads no --data: ask your own with --benchmark custom",
+                    benchmark.name
+                );
                 synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
             }
         };

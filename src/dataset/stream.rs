@@ -1,7 +1,6 @@
 //! A long JSON list read record by record: the list is never held as a whole.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::marker::PhantomData;
 use std::path::Path;
@@ -10,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::text;
+use crate::input;
 
 /// Hands each record of the list in `path`, with its index, to `take`. The list is the whole file, or the value of `key`
 /// in an object.
@@ -22,7 +22,7 @@ pub(super) fn records<T: DeserializeOwned>(
     take: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     let cannot_read = || format!("cannot read {}", path.display());
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(path).with_context(cannot_read)?);
+    let mut reader = BufReader::with_capacity(1 << 18, input::open(path).with_context(cannot_read)?);
     if reader.fill_buf().with_context(cannot_read)?.starts_with("\u{feff}".as_bytes()) {
         reader.consume("\u{feff}".len());
     }

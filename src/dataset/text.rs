@@ -1,16 +1,28 @@
 //! Reading text and JSON files so that whatever is wrong with one is told in a line.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+
+use crate::input::Boundary;
 
 /// A whole UTF-8 file without its byte order mark.
 ///
 /// # Errors
 /// A file that cannot be read, is not UTF-8, or is empty, by name.
 pub(super) fn read(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    read_within(path, &Boundary::default())
+}
+
+/// [`read`] of a file that a data set names, which must lie inside `boundary`.
+///
+/// # Errors
+/// As [`read`], and a file that lies outside.
+pub(super) fn read_within(path: &Path, boundary: &Boundary) -> Result<String> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    boundary.open(path).with_context(cannot_read)?.read_to_end(&mut bytes).with_context(cannot_read)?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
         anyhow!("{}: not UTF-8 text (at byte {})", path.display(), error.utf8_error().valid_up_to())
     })?;
@@ -23,14 +35,21 @@ pub(super) fn read(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The names of the entries of `folder`, sorted, hidden ones left out; none when there is no such folder.
+/// The names of the entries of `folder`, sorted, hidden ones left out; none when there is no such folder, or can be none.
 ///
 /// # Errors
 /// `folder` is not a directory or cannot be listed; a name in it is not UTF-8.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
     };
     let mut names = Vec::new();

@@ -1,6 +1,5 @@
 //! Files, and folders of them, to tables.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use super::problem::Unit;
 use super::table::Table;
 use super::{delimited, json, value, xlsx};
 use crate::dataset::text;
+use crate::input;
 
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 /// How many bytes of a file tell its format.
@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, layout: Option<Layout>, scope: Scope<'_>) -> Res
     if path.is_dir() {
         return folder(path, scope);
     }
-    let mut file = File::open(path).context("cannot open the file")?;
+    let mut file = input::open_stream(path).context("cannot open the file")?;
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut bytes).context("cannot read the file")?;
     let layout = layout.unwrap_or_else(|| Layout::of(path, &bytes));
@@ -81,7 +81,10 @@ fn chart(table: &mut Table, folder: &Path, name: &str, scope: Scope<'_>) -> Resu
         Some((process, chart)) if process.bytes().all(|byte| byte.is_ascii_digit()) => chart,
         _ => stem,
     };
-    let bytes = std::fs::read(folder.join(name)).context("cannot open the file")?;
+    let mut bytes = Vec::new();
+    input::open(&folder.join(name))
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .context("cannot open the file")?;
     let text = decoded(&bytes)?;
     ensure!(text.trim_start().starts_with('['), "not a JSON list of records, as RealCQA has one a chart");
     json::chart_records(table, name.to_owned(), id, &value::without_nan(text), scope)

@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::terminal::{shorten, visible_except};
+
 pub use bars::{Bar, bars};
 pub use lines::{Line, Panel, panels};
 
@@ -44,6 +46,11 @@ fn svg(size: (u32, u32), title: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> 
         area.present()?;
         Ok(())
     };
-    drawn().map_err(|error| anyhow!("cannot draw {title}: {error}"))?;
-    Ok(text)
+    drawn().map_err(|error| anyhow!("cannot draw {}: {error}", shorten(title)))?;
+    Ok(well_formed(&text))
+}
+
+/// Makes the characters visible that XML 1.0 forbids, and the other hidden ones: names and titles come from outside.
+fn well_formed(svg: &str) -> String {
+    visible_except(svg, &['\n', '\t']).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

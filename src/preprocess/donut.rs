@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::config::Config;
 use super::resample::{Filter, resize};
+use crate::input::{self, MAX_SETTINGS_BYTES};
 
 const CHANNELS: usize = 3;
 /// Most pixels an image may have between its two resizings.
@@ -48,7 +49,7 @@ impl DonutProcessor {
     /// When the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let json = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
         Self::from_json(&json, &name)
     }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::config::Config;
 use super::header::HeaderFont;
 use super::resample::{Filter, interpolate, resize};
+use crate::input::{self, MAX_SETTINGS_BYTES};
 
 /// Most pixels an image may have with its header, enlarged to a common width.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -52,7 +53,7 @@ impl Processor {
     /// When the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let json = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
         Self::from_json(&json, &name)
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{CONVENTION, Choice, Damage, Measured, Study};
 use crate::report::table::{Cell, Column, Table};
+use crate::terminal::visible;
 
 const FILE: &str = "quantize.json";
 const FORMAT: u32 = 1;
@@ -121,7 +122,7 @@ impl<'a> Decision<'a> {
 pub fn card(row: &str, decision: &Decision<'_>, choices: &Table) -> String {
     let kept = match decision.chosen.kept.as_slice() {
         [] => "No layer that fits its blocks was left in full precision.".to_owned(),
-        kept => format!("Left in full precision: {}.", kept.join(", ")),
+        kept => format!("Left in full precision: {}.", visible(&kept.join(", "))),
     };
     format!(
         "---\nlibrary_name: chartbench\ntags:\n- chart-question-answering\n---\n\n# {row}\n\n\

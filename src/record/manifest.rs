@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::{Identity, settings_sha256};
+use crate::config::names::check_folder_name;
 use crate::files::write_file;
+use crate::input::{self, MAX_SETTINGS_BYTES};
 
 /// The run directory's format; a directory written in another one is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -84,7 +86,8 @@ impl Manifest {
     /// # Errors
     /// A file that cannot be read, is not a manifest, or is one of another format version.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = input::read_text(path, MAX_SETTINGS_BYTES);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
         let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
         if let Some(format) = table.get("format").and_then(toml::Value::as_integer) {
             ensure!(
@@ -93,7 +96,15 @@ impl Manifest {
                 path.display()
             );
         }
-        table.try_into().with_context(|| format!("{} is not a run manifest", path.display()))
+        let manifest: Self = table.try_into().with_context(|| format!("{} is not a run manifest", path.display()))?;
+        manifest.check_names().with_context(|| format!("{} is not a run manifest", path.display()))?;
+        Ok(manifest)
+    }
+
+    /// Refuses names that lead out of the run's folder, or of one that is made for it.
+    fn check_names(&self) -> Result<()> {
+        check_folder_name("`name`", &self.name)?;
+        self.adapters.iter().try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))
     }
 
     /// # Errors

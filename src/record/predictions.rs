@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
+use crate::input;
 use crate::terminal::shorten;
 
 /// Bytes read at a time.
@@ -64,7 +65,7 @@ impl Predictions {
             let cannot_read = || format!("cannot read {}", self.path.display());
             let file = match &mut self.file {
                 Some(file) => file,
-                None => match File::open(&self.path) {
+                None => match input::open(&self.path) {
                     Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                     file => self.file.insert(file.with_context(cannot_read)?),
                 },

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 use crate::files::{FileLock, is_temporary, remove_leftovers, write_file};
+use crate::input::{self, MAX_SETTINGS_BYTES};
 use crate::terminal::shorten;
 
 const MANIFEST: &str = "run.toml";
@@ -174,7 +175,7 @@ fn check_questions(path: &Path, stored: &BenchmarkEntry, now: &BenchmarkEntry) -
 /// The fingerprint stored beside an adapter's answers; runs of earlier versions have none.
 fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
     let path = dir.join(FINGERPRINT);
-    match std::fs::read_to_string(&path) {
+    match input::read_text(&path, MAX_SETTINGS_BYTES) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -10,6 +10,7 @@ use super::matrix::key;
 use super::table::{Cell, Column, Table};
 use super::tally::{CHUNK, Entry};
 use crate::metric::{Convention, Metric, Score, Scores, Steps};
+use crate::terminal::visible;
 
 /// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.
@@ -50,31 +51,35 @@ fn cell(score: Score) -> Cell {
 /// One JSON object a line and question: `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`. A score is a
 /// number, `"ERR:EXCEPTION"` where the original raises, `null` where the convention does not apply.
 ///
+/// Ends early once `write` returns that nobody reads on.
+///
 /// # Errors
-/// What `write` returns, and only that.
+/// None in practice: plain data always writes as JSON.
 pub fn per_question_jsonl(
     entries: &[Entry<'_>],
     scores: &[(&Convention, Metric)],
-    mut write: impl FnMut(&[u8]) -> Result<()>,
+    mut write: impl FnMut(&str) -> bool,
 ) -> Result<()> {
     // A few chunks at a time: what is written does not stay in memory.
     for some in entries.chunks(16 * CHUNK) {
-        let lines: Vec<Vec<u8>> = some.par_chunks(CHUNK).map(|chunk| lines(chunk, scores)).collect::<Result<_>>()?;
-        lines.iter().try_for_each(|lines| write(lines))?;
+        let lines: Vec<String> = some.par_chunks(CHUNK).map(|chunk| lines(chunk, scores)).collect::<Result<_>>()?;
+        if !lines.iter().all(|lines| write(lines)) {
+            break;
+        }
     }
     Ok(())
 }
 
-fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<Vec<u8>> {
+fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<String> {
     let keys: Vec<String> = scores.iter().map(|(convention, metric)| key(convention, *metric)).collect();
-    let mut lines = Vec::new();
+    let mut lines = String::new();
     for entry in entries {
         let scores: Map<String, Value> =
             keys.iter().cloned().zip(values(entry, scores).into_iter().map(json_score)).collect();
         let prediction = entry.pair.prediction.map(|prediction| &prediction.0);
         let line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction, "scores": scores});
-        serde_json::to_writer(&mut lines, &line)?;
-        lines.push(b'\n');
+        lines += &serde_json::to_string(&line)?;
+        lines.push('\n');
     }
     Ok(lines)
 }
@@ -90,7 +95,7 @@ fn json_score(score: Score) -> Value {
 /// What each convention did to one answer, step by step, as text for people.
 pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
     let Entry { id, pair } = entry;
-    let mut text = format!("{id}\n  gold        {:?}\n", pair.gold.text());
+    let mut text = format!("{}\n  gold        {:?}\n", visible(id), pair.gold.text());
     let prediction =
         pair.prediction.map_or_else(|| "none: the question failed".to_owned(), |text| format!("{:?}", text.0));
     let _ = writeln!(text, "  prediction  {prediction}");
@@ -116,7 +121,7 @@ pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
                     "    {}{}{}",
                     step.rule,
                     if step.detail.is_empty() { "" } else { ": " },
-                    step.detail
+                    visible(&step.detail)
                 );
             }
         }

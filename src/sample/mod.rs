@@ -7,7 +7,8 @@ mod source;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,7 @@ pub use hash::QuestionHash;
 pub use source::{CHARTS_AT_A_TIME, QuestionSource, Survey};
 
 use crate::data_table::DataTable;
+use crate::input::{self, Boundary, MAX_IMAGE_BYTES};
 
 /// Something that produces an encoded image (PNG, JPEG, ...) when asked: a drawn chart, a blank one.
 pub trait Draw: Send + Sync {
@@ -24,11 +26,70 @@ pub trait Draw: Send + Sync {
     fn encoded(&self) -> Result<Vec<u8>>;
 }
 
+/// An image file on disk, and the folder it must lie in. Its format is told by its content, never by its extension.
+#[derive(Clone, Debug)]
+pub struct ImageFile {
+    path: PathBuf,
+    boundary: Boundary,
+}
+
+impl ImageFile {
+    /// A file that a data set names.
+    pub fn new(path: PathBuf, boundary: Boundary) -> Self {
+        Self { path, boundary }
+    }
+
+    /// Opens it and closes it again, before a program that gets its path reads it.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be opened, is no regular file, is too large or lies outside its boundary; the error
+    /// names it.
+    pub fn check(&self) -> Result<()> {
+        let size = self.boundary.open(&self.path).and_then(|file| file.metadata());
+        let checked = size.and_then(|metadata| input::check_size(metadata.len(), MAX_IMAGE_BYTES));
+        checked.with_context(|| self.unreadable())
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        let bytes = self.boundary.open(&self.path).and_then(|file| input::read_at_most(file, MAX_IMAGE_BYTES));
+        bytes.with_context(|| self.unreadable())
+    }
+
+    fn unreadable(&self) -> String {
+        format!("cannot read the chart image {}", self.path.display())
+    }
+
+    /// Whether it exists outside its boundary.
+    pub fn is_outside(&self) -> bool {
+        self.path.exists() && !self.boundary.contains(&self.path)
+    }
+}
+
+/// A file that the user names: it may lie anywhere.
+impl From<PathBuf> for ImageFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, boundary: Boundary::default() }
+    }
+}
+
+impl From<&str> for ImageFile {
+    fn from(path: &str) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
+impl Deref for ImageFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// Where a chart's image comes from. Nothing is read or drawn before [`ImageRef::bytes`].
 #[derive(Clone)]
 pub enum ImageRef {
-    /// An image file on disk; its format is told by its content, never by its extension.
-    File(PathBuf),
+    File(ImageFile),
     /// An image made on demand.
     Drawn(Arc<dyn Draw>),
 }
@@ -37,12 +98,10 @@ impl ImageRef {
     /// The encoded image.
     ///
     /// # Errors
-    /// Names the file when it cannot be read.
+    /// Names the file when it cannot be read, or lies outside its data set's folder.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match self {
-            Self::File(path) => {
-                std::fs::read(path).with_context(|| format!("cannot read the chart image {}", path.display()))
-            }
+            Self::File(file) => file.read(),
             Self::Drawn(source) => source.encoded(),
         }
     }
@@ -51,7 +110,7 @@ impl ImageRef {
 impl fmt::Debug for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::File(file) => f.debug_tuple("File").field(&file.path).finish(),
             Self::Drawn(_) => f.write_str("Drawn"),
         }
     }
@@ -89,7 +148,7 @@ impl Chart {
     /// How errors name the image: its path, or the chart's id where the image is drawn.
     pub fn image_name(&self) -> Cow<'_, str> {
         match &self.image {
-            ImageRef::File(path) => path.to_string_lossy(),
+            ImageRef::File(file) => file.to_string_lossy(),
             ImageRef::Drawn(_) => Cow::Borrowed(&self.id),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Finished;
 use crate::config::Protocol;
+use crate::terminal::visible;
 
 /// What a card tells beside the protocol.
 pub struct Card<'a> {
@@ -18,7 +19,8 @@ pub struct Card<'a> {
 impl Card<'_> {
     /// The card's text.
     pub fn text(&self, protocol: &Protocol, settings: &[(String, String)]) -> String {
-        let Self { adapter, benchmark, finished, scores } = self;
+        let Self { finished, scores, .. } = self;
+        let (adapter, benchmark) = (visible(self.adapter), visible(self.benchmark));
         let mut text = format!(
             "---\nlibrary_name: transformers\ntags:\n- chart-question-answering\n---\n\n# {adapter}, fine-tuned on {benchmark}\n\n\
              Trained by chartbench {}. The weights are those of step {} of {}.\n",
@@ -32,7 +34,7 @@ impl Card<'_> {
         let _ = write!(text, "\n## Scores on the test split\n\n{}\n", scores.trim());
         text.push_str("\n## Protocol\n\n| key | value |\n| --- | --- |\n");
         for (key, value) in settings {
-            let _ = writeln!(text, "| {key} | {} |", value.replace('|', "\\|").replace('\n', " "));
+            let _ = writeln!(text, "| {key} | {} |", visible(&value.replace('|', "\\|").replace('\n', " ")));
         }
         text
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::files::{FileLock, JsonLines};
+use crate::input;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub fn read_log(path: &Path) -> Result<Vec<Entry>> {
 
 /// The whole lines, each with the place of its end in the file.
 fn read_lines(path: &Path) -> Result<Vec<(Entry, u64)>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = input::read(path, u64::MAX).with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = Vec::new();
     let mut end = 0;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {

@@ -73,7 +73,7 @@ fn chart(questions: usize) -> (TempDir, Vec<ChartQuestions>) {
 }
 
 fn picture(path: PathBuf) -> Chart {
-    Chart { id: "c".to_owned(), image: ImageRef::File(path), chart_type: None, table: None }
+    Chart { id: "c".to_owned(), image: ImageRef::File(path.into()), chart_type: None, table: None }
 }
 
 /// Each answer as `=text`, each failure as `question: why` or `adapter: why`.

@@ -159,7 +159,10 @@ fn job<'a>(chart: &'a Chart, image: &'a Result<String>, question: &'a Question) 
 /// The absolute path of a chart's picture; a drawn one is written to a temporary file first.
 fn image_file(chart: &Chart, drawn: &mut Vec<NamedTempFile>) -> Result<String> {
     let path = match &chart.image {
-        ImageRef::File(path) => std::path::absolute(path)?,
+        ImageRef::File(file) => {
+            file.check()?;
+            std::path::absolute(&**file)?
+        }
         ImageRef::Drawn(source) => {
             let bytes = source.encoded()?;
             let extension = image::guess_format(&bytes).ok().and_then(|format| format.extensions_str().first());

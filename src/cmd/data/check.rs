@@ -7,10 +7,11 @@ use indicatif::ProgressBar;
 
 use super::bar;
 use crate::check::{Count, DataSet, Finding, Report, Severity};
-use crate::cmd::{Status, print};
+use crate::cmd::Status;
 use crate::config::Format as DataFormat;
 use crate::dataset::Split;
 use crate::report::table::{Cell, Column, Table};
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,6 +20,9 @@ pub struct Args {
     /// Its layout [default: told by its files]
     #[arg(long, value_enum)]
     layout: Option<Layout>,
+    /// Also read images and tables outside the data set's folder
+    #[arg(long)]
+    allow_outside: bool,
     /// Leave the images out
     #[arg(long)]
     no_images: bool,
@@ -64,15 +68,17 @@ impl From<Layout> for DataFormat {
 /// # Errors
 /// A data set that cannot be loaded.
 pub fn run(args: &Args) -> Result<Status> {
-    let data = DataSet::load(&args.dir, args.layout.map(DataFormat::from))?;
+    let data = DataSet::load(&args.dir, args.layout.map(DataFormat::from), args.allow_outside)?;
     let bar: ProgressBar = bar(data.charts(), "images")?;
     let looked = || bar.inc(1);
     let report = data.check((!args.no_images).then_some(&looked));
     bar.finish_and_clear();
-    print(&match args.format {
-        Format::Table => told(&report, args.show),
-        Format::Json => report.to_json()?,
-    })?;
+    match args.format {
+        Format::Table => terminal::print(&told(&report, args.show)),
+        Format::Json => {
+            terminal::print_data(&report.to_json()?);
+        }
+    }
     Ok(if report.usable { Status::Done } else { Status::Failures })
 }
 

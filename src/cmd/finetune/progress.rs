@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::terminal::visible;
 use crate::train::log::{StepEntry, ValidationEntry};
 use crate::train::{Event, size};
 
@@ -73,7 +74,7 @@ impl TrainingProgress {
         if std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {per_sec} ETA {eta}");
             let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            let bar = bar.with_prefix(self.id.clone());
+            let bar = bar.with_prefix(visible(&self.id));
             bar.set_position(done);
             bar.reset_eta();
             bar.enable_steady_tick(Duration::from_millis(500));
@@ -118,7 +119,7 @@ impl TrainingProgress {
     fn say(&self, line: &str) {
         let line = format!("{}: {line}", self.id);
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => bar.println(visible(&line)),
             None => crate::note!("{line}"),
         }
     }

@@ -3,13 +3,14 @@
 pub mod verify;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use self::verify::verify;
-use super::{Status, print, read_document};
+use super::{Status, print_formatted, read_document};
 use crate::config::Benchmark;
 use crate::dataset::{self, Split};
 use crate::files::write_file;
@@ -19,6 +20,7 @@ use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
 use crate::stats::Interval;
+use crate::terminal;
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -123,7 +125,7 @@ pub fn run(args: &Args) -> Result<Status> {
         let streamed = args.per_question && args.format == Format::Jsonl && args.splice.is_none();
         if streamed { stream(&sources, &scores(args, &conventions)?)? } else { show(args, &sources, &conventions)? }
     } else {
-        print(&explanations(args, &sources, &conventions)?)?;
+        terminal::print(&explanations(args, &sources, &conventions)?);
     }
     let answers: usize = sources.iter().map(|source| source.answers.len()).sum();
     if answers >= MANY {
@@ -139,7 +141,7 @@ fn run_verify(args: &Args) -> Result<Status> {
     for file in &args.files {
         let verified = verify(file)?;
         if !verified.differences.rows.is_empty() {
-            print(&verified.differences.render(args.format)?)?;
+            print_formatted(&verified.differences.render(args.format)?, args.format);
             status = Status::Failures;
         }
         let differ = verified.differences.rows.len();
@@ -186,7 +188,8 @@ fn read(args: &Args) -> Result<Vec<Source>> {
     let golds = match (&args.golds, &args.benchmark) {
         (Some(file), _) => Some(Golds::read(file, &columns, None)?),
         (None, Some(name)) => {
-            let benchmark = Benchmark::find(name)?;
+            // Golds alone: no image is opened, and nothing leaves this machine.
+            let benchmark = Benchmark { allow_outside: true, ..Benchmark::find(name)? };
             Some(Golds::of(&dataset::load(&benchmark, args.data.as_deref(), Split::Test)?))
         }
         (None, None) => None,
@@ -256,13 +259,10 @@ fn entries(source: &Source) -> Vec<Entry<'_>> {
 
 /// Writes every question's scores to stdout as they come.
 fn stream(sources: &[Source], scores: &[(&Convention, Metric)]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
     for source in sources {
-        per_question_jsonl(&entries(source), scores, |lines| {
-            stdout.write_all(lines).context("cannot write to standard output")
-        })?;
+        per_question_jsonl(&entries(source), scores, terminal::print_data)?;
     }
-    stdout.flush().context("cannot write to standard output")
+    Ok(())
 }
 
 fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) -> Result<()> {
@@ -292,7 +292,8 @@ fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) ->
             .with_context(|| format!("cannot splice into {}", file.display()))?;
         write_file(file, spliced.as_bytes())?;
     }
-    print(&render(args.format)?)
+    print_formatted(&render(args.format)?, args.format);
+    Ok(())
 }
 
 /// The command that makes the spliced text again.

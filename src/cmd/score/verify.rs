@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::input;
 use crate::metric::{Convention, Metric, Pair, Score};
 use crate::report::table::{Cell, Column, Table};
 use crate::sample::{AnswerType, Gold, Prediction};
@@ -84,7 +85,7 @@ pub struct Verified {
 /// Names the file and the line that is no such object, or the key that names no score.
 pub fn verify(path: &Path) -> Result<Verified> {
     let place = || path.display().to_string();
-    let text = std::fs::read_to_string(path).context("cannot read the file").with_context(place)?;
+    let text = input::read_stream(path).context("cannot read the file").with_context(place)?;
     let mut rows = Vec::new();
     let (mut pairs, mut scores) = (0, 0);
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -28,7 +28,8 @@ pub use reader::{PromptStyle, ReaderSpec};
 pub use unichart::UniChartSpec;
 pub use weights::WeightsSource;
 
-use super::names::unknown;
+use super::names::{check_folder_name, unknown};
+use crate::input::{self, MAX_SETTINGS_BYTES};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
@@ -107,7 +108,8 @@ impl AdapterSpec {
         let mut specs = Vec::new();
         if let Some(dir) = extra {
             for path in toml_files(dir)? {
-                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text = input::read_text(&path, MAX_SETTINGS_BYTES);
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
                 let mut spec = Self::parse(stem(&path)?, &text).with_context(|| format!("{}", path.display()))?;
                 if let Family::Process(process) = &mut spec.family {
                     process.folder = dir.join(&process.folder);
@@ -128,6 +130,7 @@ impl AdapterSpec {
 
     fn parse(id: &str, text: &str) -> Result<Self> {
         ensure!(!id.contains(['+', ',', '=', '/', '@']), "an adapter's name must not hold any of + , = / @");
+        check_folder_name("an adapter's name", id)?;
         let mut table: toml::Table = text.parse()?;
         let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;

@@ -19,6 +19,7 @@ use super::fields;
 use super::group::Groups;
 use super::images::{self, Images};
 use super::{Split, text};
+use crate::input::Boundary;
 use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
 
 /// The layout in a line, for messages.
@@ -32,13 +33,14 @@ const NAMES: [&str; 2] = ["questions.jsonl", "questions.csv"];
 ///
 /// # Errors
 /// Anything missing or malformed, by file and line. A single missing image is no error here.
-pub(super) fn load(path: &Path, split: Split) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
     let file = question_file(path)?;
     let content = text::read(&file)?;
     let named = || file.display().to_string();
     let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let rows = if is_csv { rows::csv(&content) } else { rows::jsonl(&content) }.with_context(named)?;
-    let mut gathered = Gathered { folder: folder_of(&file), ..Default::default() };
+    let folder = folder_of(&file);
+    let mut gathered = Gathered { boundary: Boundary::new(&folder, allow_outside), folder, ..Default::default() };
     for (index, row) in rows.into_iter().enumerate() {
         let line = row.line;
         gathered.add(row, index + 1, split).with_context(|| format!("line {line}")).with_context(named)?;
@@ -81,6 +83,7 @@ fn question_file(path: &Path) -> Result<PathBuf> {
 #[derive(Default)]
 struct Gathered {
     folder: PathBuf,
+    boundary: Boundary,
     groups: Groups,
     /// The line on which each question id stands.
     lines: HashMap<String, usize>,
@@ -136,7 +139,7 @@ impl Gathered {
         };
         let images = match self.listings.entry(folder.to_owned()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Images::list(folder.to_owned())?),
+            Entry::Vacant(entry) => entry.insert(Images::list(folder.to_owned(), &self.boundary)?),
         };
         Ok(images.find(file))
     }

@@ -3,7 +3,6 @@
 //! The annotations are 60 to 110 KB each and `task1` comes first in them, so a file's beginning is read, and the rest
 //! only when `task1` is not in it. What follows `task1` is never looked at.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::dataset::{fields, text};
+use crate::input::Boundary;
 
 /// How much of a file is read at first, in bytes.
 const BEGINNING: u64 = 2048;
@@ -29,8 +29,8 @@ struct Output {
 ///
 /// # Errors
 /// Names the file when it cannot be read or is not such an annotation.
-pub(super) fn chart_type(path: &Path) -> Result<Option<String>> {
-    let mut file = match File::open(path) {
+pub(super) fn chart_type(path: &Path, boundary: &Boundary) -> Result<Option<String>> {
+    let mut file = match boundary.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 
 use super::images::{self, Images, stem};
 use super::{Split, text};
+use crate::input::Boundary;
 use crate::sample::{Chart, ChartQuestions, ImageRef, Question, TableRef};
 
 const TEST_NAMES: &str = "test_filenames.txt";
@@ -47,7 +48,7 @@ pub(super) enum Opened {
 /// # Errors
 /// Anything missing or ambiguous, by file and place; of questions in one file also anything malformed. A single missing
 /// image is no error here.
-pub(super) fn open(folder: &Path, split: Split) -> Result<Opened> {
+pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<Opened> {
     text::require_folder(folder)?;
     let tests = TestNames::read(folder.join(TEST_NAMES))?;
     let qa = folder.join("qa");
@@ -57,12 +58,12 @@ pub(super) fn open(folder: &Path, split: Split) -> Result<Opened> {
         let ids = files.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
         let chosen = tests.choose(ids.collect(), split, &qa)?;
         let ids: Vec<String> = chosen.into_iter().map(|(id, ())| id).collect();
-        let around = Around::list(folder)?;
+        let around = Around::list(folder, allow_outside)?;
         around.require_any(&ids)?;
         Ok(Opened::Folder(Folder { ids, qa, around }))
     } else if merged.exists() {
         let asked = from_merged(&merged, &tests, split)?;
-        let around = Around::list(folder)?;
+        let around = Around::list(folder, allow_outside)?;
         around.require_any(asked.iter().map(|(id, _)| id))?;
         Ok(Opened::Held(in_order(asked.into_par_iter().map(|(id, questions)| around.chart(id, questions)))?))
     } else {
@@ -101,11 +102,14 @@ impl Folder {
 struct Around {
     images: Images,
     annotations: PathBuf,
+    boundary: Boundary,
 }
 
 impl Around {
-    fn list(folder: &Path) -> Result<Self> {
-        Ok(Self { images: Images::list(folder.join("images"))?, annotations: folder.join("json") })
+    fn list(folder: &Path, allow_outside: bool) -> Result<Self> {
+        let boundary = Boundary::new(folder, allow_outside);
+        let images = Images::list(folder.join("images"), &boundary)?;
+        Ok(Self { images, annotations: folder.join("json"), boundary })
     }
 
     fn image(&self, id: &str) -> ImageRef {
@@ -119,9 +123,11 @@ impl Around {
 
     fn chart(&self, id: String, questions: Vec<Question>) -> Result<ChartQuestions> {
         let annotation = self.annotations.join(format!("{id}.json"));
-        let chart_type = annotation::chart_type(&annotation)?;
+        let chart_type = annotation::chart_type(&annotation, &self.boundary)?;
         let image = self.image(&id);
-        let table = annotation.exists().then(|| TableRef(Arc::new(table::Annotated(annotation))));
+        let exists = annotation.exists();
+        let annotated = table::Annotated { path: annotation, boundary: self.boundary.clone() };
+        let table = exists.then(|| TableRef(Arc::new(annotated)));
         Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
     }
 }

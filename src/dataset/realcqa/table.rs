@@ -10,10 +10,14 @@ use crate::data_table::DataTable;
 use crate::dataset::data_series::{self, DataSeries};
 use crate::dataset::fields::{self, Label};
 use crate::dataset::{NoTable, text};
+use crate::input::Boundary;
 use crate::sample::TableSource;
 
 /// An annotation file, read when the table is asked for.
-pub(super) struct Annotated(pub(super) PathBuf);
+pub(super) struct Annotated {
+    pub(super) path: PathBuf,
+    pub(super) boundary: Boundary,
+}
 
 /// What is read of the file; every task, and what is in it, may be null.
 #[derive(Deserialize)]
@@ -68,12 +72,12 @@ fn output<T>(task: Option<Task<T>>) -> Option<T> {
 
 impl TableSource for Annotated {
     fn table(&self) -> Result<DataTable> {
-        let json = text::read(&self.0)?;
+        let json = text::read_within(&self.path, &self.boundary)?;
         let parsed = serde_json::from_str::<Annotation>(&json).map_err(|error| text::json_fault(&error, 1));
-        let Annotation { task1, task2, task3, task6 } = parsed.with_context(|| self.0.display().to_string())?;
+        let Annotation { task1, task2, task3, task6 } = parsed.with_context(|| self.path.display().to_string())?;
         let series = output(task6).and_then(|data| data.series).unwrap_or_default();
         if series.iter().all(|one| one.data.is_empty()) {
-            return Err(NoTable(format!("{}: task6 has no data series", self.0.display())).into());
+            return Err(NoTable(format!("{}: task6 has no data series", self.path.display())).into());
         }
         let chart_type = output(task1).and_then(|task| task.chart_type).as_deref().and_then(fields::chart_type);
         let blocks = output(task2).and_then(|task| task.text_blocks).unwrap_or_default();

@@ -1,6 +1,5 @@
 //! The hash that says which weights a run used.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::WeightFiles;
+use crate::input;
 
 const BUFFER: usize = 1 << 18;
 
@@ -42,7 +42,7 @@ fn sum_line(file: &Path) -> Result<String> {
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = input::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     loop {

@@ -153,20 +153,20 @@ impl Leaderboard {
             format!(
                 "{heading}{}\n\n{caption}{}\n\n{}",
                 text(&board.benchmark.title),
-                self.caption(board),
+                self.caption(board, text),
                 parts.join("\n")
             )
         });
         boards.collect::<Vec<_>>().join("\n")
     }
 
-    fn caption(&self, board: &Board) -> String {
+    fn caption(&self, board: &Board, text: fn(&str) -> String) -> String {
         let BenchmarkEntry { questions, charts, hash, .. } = &board.benchmark;
         format!(
             "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
              question scores 0. In parentheses {:.0} % intervals (Wilson, clustered by chart); distinct is the part of \
              the answers that are different texts, in %.",
-            hash.get(..12).unwrap_or(hash),
+            text(hash.get(..12).unwrap_or(hash)),
             self.convention.name,
             100.0 * CONFIDENCE,
         )

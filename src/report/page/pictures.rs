@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::text::Shown;
+use crate::input::Boundary;
 use crate::sample::ImageRef;
 
 /// An image file up to this size is put into the page as it is; a bigger one is made smaller.
@@ -72,6 +73,9 @@ impl Pictures {
             let Some((folder, parts)) = inside else { return words(&format!("not shown: {}", self.told(path))) };
             if !path.is_file() {
                 return words(&format!("not there: {}", self.told(path)));
+            }
+            if !Boundary::new(&folder.path, false).contains(path) {
+                return words(&format!("not shown: {}", self.told(path)));
             }
             link = folder.link(&parts);
         }
@@ -165,7 +169,7 @@ mod tests {
     }
 
     fn of(image: &str, most: usize) -> Picture {
-        let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image)))]);
+        let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image).into()))]);
         Pictures { images, folder: Some(folder()), most }.of(&["c"], &[0]).swap_remove(0)
     }
 

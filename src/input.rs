@@ -1,0 +1,143 @@
+//! Opening files that others made or name. A data set may name a device, a FIFO that nobody writes to, or a private file
+//! elsewhere: only regular files are opened, up to a size, and with a [`Boundary`] only those below one folder.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[cfg(unix)]
+use rustix::fs::OFlags;
+
+/// Size limit of an image file.
+pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
+/// Size limit of a file of settings: an adapter, a benchmark, a run's manifest, a model's configuration.
+pub const MAX_SETTINGS_BYTES: u64 = 16 << 20;
+
+/// Size limit of a document that tables are put into.
+pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+
+/// Opens a regular file. Never waits for a FIFO's writer.
+///
+/// # Errors
+/// Returns an error if the file cannot be opened, or is a directory, a FIFO, a socket or a device.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok(file) } else { Err(not_regular(&metadata)) }
+}
+
+/// Opens a file that a user names to be read once: a regular file, or a pipe such as `/dev/stdin` or `<(command)`.
+///
+/// # Errors
+/// Returns an error if the file cannot be opened, or is a directory or a device without an end.
+pub fn open_stream(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() || is_pipe(&metadata) || file.is_terminal() { Ok(file) } else { Err(not_regular(&metadata)) }
+}
+
+/// Reads a UTF-8 text from a file or a pipe ([`open_stream`]).
+///
+/// # Errors
+/// Returns an error if it cannot be opened or read, or is not UTF-8.
+pub fn read_stream(path: &Path) -> io::Result<String> {
+    io::read_to_string(open_stream(path)?)
+}
+
+/// Reads a regular file of at most `max` bytes.
+///
+/// # Errors
+/// Returns an error if it cannot be opened ([`open`]) or read, or is larger.
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    read_at_most(open(path)?, max)
+}
+
+/// Reads a UTF-8 text with [`read`].
+///
+/// # Errors
+/// Returns an error if [`read`] does, or if it is not UTF-8.
+pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    String::from_utf8(read(path, max)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// Reads an open file to its end.
+///
+/// # Errors
+/// Returns an error if it cannot be read, or has more than `max` bytes.
+pub fn read_at_most(file: File, max: u64) -> io::Result<Vec<u8>> {
+    check_size(file.metadata()?.len(), max)?;
+    let mut bytes = Vec::new();
+    // A file of /proc does not state its size.
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    check_size(bytes.len() as u64, max)?;
+    Ok(bytes)
+}
+
+/// Refuses a file of more than `max` bytes.
+///
+/// # Errors
+/// Returns an error that states the limit.
+pub fn check_size(bytes: u64, max: u64) -> io::Result<()> {
+    if bytes <= max {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {} MiB", max >> 20)))
+}
+
+fn not_regular(metadata: &Metadata) -> io::Error {
+    if metadata.is_dir() {
+        return io::Error::new(ErrorKind::IsADirectory, "it is a directory");
+    }
+    io::Error::new(ErrorKind::InvalidInput, "it is not a regular file but a pipe, a socket or a device")
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_fifo() || metadata.file_type().is_socket()
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+/// The folder that the files of a data set must lie in, symbolic links followed.
+#[derive(Clone, Debug, Default)]
+pub struct Boundary(Option<Arc<Path>>);
+
+impl Boundary {
+    /// `folder`, or no boundary at all where files outside are allowed.
+    pub fn new(folder: &Path, allow_outside: bool) -> Self {
+        let real = || fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        Self((!allow_outside).then(|| real().into()))
+    }
+
+    /// Whether `path` exists inside the boundary.
+    pub fn contains(&self, path: &Path) -> bool {
+        self.0.is_none() || self.resolve(path).is_ok()
+    }
+
+    /// Opens a regular file inside the boundary ([`open`]).
+    ///
+    /// # Errors
+    /// Returns an error if [`open`] does, or if the file lies outside.
+    pub fn open(&self, path: &Path) -> io::Result<File> {
+        open(&self.resolve(path)?)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        let Some(folder) = &self.0 else { return Ok(path.to_owned()) };
+        let real = fs::canonicalize(path)?;
+        if real.starts_with(folder) {
+            return Ok(real);
+        }
+        let outside = format!("it lies outside the data set's folder {}; --allow-outside reads it", folder.display());
+        Err(io::Error::new(ErrorKind::PermissionDenied, outside))
+    }
+}
