@@ -457,7 +457,7 @@ fn settings_are_regular_files_of_a_bounded_size() {
     }
     fs::remove_file(scratch.path("results/base/run.toml")).unwrap();
     symlink("/dev/zero", scratch.path("results/base/run.toml")).unwrap();
-    File::create(scratch.path("large.toml")).unwrap().set_len(1 << 40).unwrap();
+    File::create(scratch.path("large.toml")).unwrap().set_len(1 << 30).unwrap();
     for arguments in [
         vec!["leaderboard", &run],
         vec!["list", "--adapters-dir", &scratch.at("adapters")],
