@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metric", &["sample", "config", "data_table"]),
     ("stats", &[]),
     ("plot", &[]),
-    ("import", &["sample", "dataset"]),
+    ("import", &["sample", "dataset", "metric"]),
     ("check", &["sample", "config", "dataset", "preprocess", "metric"]),
     ("adapter", &["sample", "config", "data_table", "nn", "preprocess"]),
     ("record", &["sample", "config", "adapter"]),

@@ -1,5 +1,7 @@
 //! The data behind the charts: what each layout's tables are, and what is told where there is none.
 
+mod outside_data;
+
 use std::fs;
 use std::path::Path;
 
@@ -121,14 +123,10 @@ fn tables_are_asked_for() {
     assert!(error.downcast_ref::<NoSplit>().is_some() && error.to_string().contains("has a data table"), "{error}");
 }
 
-/// Real annotations, where they are at hand.
 #[test]
-fn real_annotations_give_tables() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/chartinfo-pmc");
-    if !samples.is_dir() {
-        eprintln!("skipped: {} is not there", samples.display());
-        return;
-    }
+#[ignore = "needs charts of papers with their annotations: CHARTBENCH_TEST_DATA/chartinfo-pmc"]
+fn outside_data_real_annotations_give_tables() {
+    let samples = outside_data::path("chartinfo-pmc");
     let dir = tree(&[]);
     let mut names = String::new();
     for folder in ["qa", "json", "images"] {

@@ -55,7 +55,7 @@ proptest! {
     fn every_score_is_between_0_and_1(gold in gold(), prediction in text(), answer_type in answer_type(), question in question()) {
         let prediction = Prediction(prediction);
         for convention in CONVENTIONS {
-            let scores = convention.score(&Pair { gold: &gold, prediction: Some(&prediction), question, answer_type });
+            let scores = convention.score(&Pair { question, answer_type, ..Pair::new(&gold, &prediction) });
             prop_assert_eq!(scores.metrics(), convention.metrics);
             for (metric, score) in scores.iter() {
                 // RealCQA's F1 counts repeated items over again: its page says so.
@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn a_gold_answer_matches_itself(gold in gold(), answer_type in answer_type(), question in question()) {
         let prediction = Prediction(gold.text().into_owned());
-        let pair = Pair { gold: &gold, prediction: Some(&prediction), question, answer_type };
+        let pair = Pair { question, answer_type, ..Pair::new(&gold, &prediction) };
         prop_assert!(strict(&pair) && lenient(&pair), "under the default");
         let exact = CONVENTIONS.iter().filter(|convention| ["pix2struct", "study"].contains(&convention.name));
         for convention in exact {

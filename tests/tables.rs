@@ -6,7 +6,7 @@ use chartbench::metric::{Convention, Pair};
 use chartbench::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench::report::table::Format;
 use chartbench::report::{CompareOptions, Comparison, Entry, Leaderboard, Options, Sensitivity};
-use chartbench::sample::{AnswerType, Gold, Prediction, Taxonomy};
+use chartbench::sample::{AnswerType, Gold, Prediction, Taxonomy, YearFlags};
 
 /// Gold, answer type, taxonomy and chart type of five questions.
 fn questions() -> [(Gold, AnswerType, Taxonomy, &'static str); 5] {
@@ -348,7 +348,13 @@ fn near_misses_are_counted_exactly() {
         answers.iter().map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned()))).collect();
     let entries = golds.iter().zip(&predictions).map(|(gold, prediction)| Entry {
         id: "q",
-        pair: Pair { gold, prediction: prediction.as_ref(), question: None, answer_type: None },
+        pair: Pair {
+            gold,
+            prediction: prediction.as_ref(),
+            question: None,
+            answer_type: None,
+            year_flags: YearFlags::default(),
+        },
     });
     let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);
     snapshot("sensitivity", &sensitivity.render(Format::Table).unwrap());

@@ -93,7 +93,7 @@ def shown(values, digits=2):
 
 def plain_or_compiled(name):
     """Sets the edit distance that the original of a convention uses."""
-    compiled = name in ("pix2struct", "study", "chartqapro", "chartqapro-year")
+    compiled = name in ("pix2struct", "study", "chartqapro")
     originals.distance = COMPILED if compiled and COMPILED else PLAIN
 
 

@@ -15,7 +15,7 @@ mod images;
 mod plotqa;
 mod question_set;
 mod question_stream;
-mod realcqa;
+pub(crate) mod realcqa;
 mod recital;
 mod split;
 mod stream;

@@ -42,6 +42,8 @@ pub(super) struct Columns {
     pub(super) question: Option<usize>,
     pub(super) answer_type: Option<usize>,
     pub(super) chart: Option<usize>,
+    pub(super) year: Option<usize>,
+    pub(super) question_type: Option<usize>,
 }
 
 /// The predictions of the samples that lmms-eval and lm-eval log; beside them, `target` is the gold.
@@ -77,6 +79,11 @@ const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
 const CHART_NAMES: [&str; 8] =
     ["chart", "chart_id", "image", "image_id", "imgname", "image_path", "image_name", "filename"];
 
+/// Names of ChartQAPro's year flags.
+const YEAR_NAMES: [&str; 2] = ["year", "year_flags"];
+/// Names of ChartQAPro's question types.
+const QUESTION_TYPE_NAMES: [&str; 2] = ["question type", "question_type"];
+
 impl Columns {
     /// The columns of a file with this header.
     ///
@@ -97,6 +104,8 @@ impl Columns {
             question: header.optional(names.question.as_deref(), &QUESTION_NAMES, "--question-column")?,
             answer_type: header.optional(names.answer_type.as_deref(), &ANSWER_TYPE_NAMES, "--answer-type-column")?,
             chart: header.optional(names.chart.as_deref(), &CHART_NAMES, "--chart-column")?,
+            year: header.first(&YEAR_NAMES),
+            question_type: header.first(&QUESTION_TYPE_NAMES),
         })
     }
 }
@@ -164,7 +173,11 @@ impl Header<'_> {
             [index] => Ok(Some(*index)),
             [first, second, ..] => {
                 let name = |index: &usize| OneLine(self.0.get(*index).copied().unwrap_or_default());
-                let fault = format!("both `{}` and `{}` could be meant: name one", name(first), name(second));
+                let fault = if self.0.get(*first) == self.0.get(*second) {
+                    format!("two columns are called `{}`: rename or remove one", name(first))
+                } else {
+                    format!("both `{}` and `{}` could be meant: name one", name(first), name(second))
+                };
                 bail!("{flag}: columns are {}: {fault}", self.listed())
             }
         }
@@ -173,7 +186,12 @@ impl Header<'_> {
     /// The column the user named, or else the first of the usual names that is there.
     fn optional(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
         let found = self.named(named, flag)?;
-        Ok(found.or_else(|| usual.iter().find_map(|name| self.matching(&[*name]).first().copied())))
+        Ok(found.or_else(|| self.first(usual)))
+    }
+
+    /// The first of the usual names that is there.
+    fn first(&self, usual: &[&str]) -> Option<usize> {
+        usual.iter().find_map(|name| self.matching(&[*name]).first().copied())
     }
 
     fn named(&self, named: Option<&str>, flag: &str) -> Result<Option<usize>> {
@@ -181,7 +199,7 @@ impl Header<'_> {
         let mut found = self.0.iter().enumerate().filter(|(_, name)| **name == named);
         let index = match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(Some(index)),
-            (Some(_), Some(_)) => Err(anyhow::anyhow!("two columns are called `{named}`")),
+            (Some(_), Some(_)) => Err(anyhow::anyhow!("two columns are called `{named}`: rename or remove one")),
             (None, _) => Err(anyhow::anyhow!("no column is called `{named}`")),
         };
         index.with_context(|| format!("{flag}: columns are {}", self.listed()))

@@ -7,7 +7,7 @@ use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{Row, Table};
 use crate::dataset::text::Lines;
-use crate::sample::{Gold, Prediction};
+use crate::sample::Prediction;
 
 /// The rows of a text whose fields are parted by `delimiter`.
 ///
@@ -17,7 +17,12 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table>
     let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let header: Vec<String> =
         reader.headers().context("cannot read the header line")?.iter().map(str::to_owned).collect();
-    let columns = Columns::find(&header, scope)?;
+    let columns = Columns::find(&header, scope).map_err(|error| match (header.as_slice(), delimiter) {
+        ([line], b',') if line.contains([';', '|']) => {
+            error.context("the header line has no comma: separate the fields by commas, or by tabs in a .tsv file")
+        }
+        _ => error,
+    })?;
     let mut table = Table::of(Unit::Line);
     let mut lines = Lines::new(text);
     let mut record = StringRecord::new();
@@ -39,14 +44,18 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table>
 fn add(table: &mut Table, line: usize, record: &StringRecord, columns: &Columns) {
     let field = |column: Option<usize>| column.and_then(|index| record.get(index));
     let answer_type = field(columns.answer_type).and_then(|text| table.answer_type(line, text));
-    let row = Row {
+    let mut row = Row {
         prediction: field(columns.prediction).map(|text| Prediction(text.to_owned())),
-        gold: field(columns.gold).map(Gold::from),
         question: field(columns.question).map(str::to_owned),
         answer_type,
         chart: field(columns.chart).map(str::to_owned),
+        year: field(columns.year).map(str::to_owned),
+        question_type: field(columns.question_type).map(str::to_owned),
         ..Row::default()
     };
+    if let Some(gold) = field(columns.gold) {
+        row.set_gold(gold.to_owned());
+    }
     table.push(line, field(columns.id).map(str::to_owned), row);
 }
 

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::problem::Unit;
 use super::source;
 use super::table::{Row, Table};
-use crate::sample::{Chart, Question, QuestionSet};
+use crate::sample::{Chart, Question, QuestionSet, YearFlags};
 
 /// Gold answers by id, read once for any number of files of predictions.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ fn row(chart: &Chart, question: &Question) -> Row {
         question: Some(question.text.clone()),
         answer_type: question.answer_type,
         chart: Some(chart.id.clone()),
+        year: YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str)).text().map(str::to_owned),
         ..Row::default()
     }
 }

@@ -8,7 +8,7 @@ use super::golds::Golds;
 use super::problem::{OneLine, Problem};
 use super::table::{Row, Table};
 use super::{Answered, Imported};
-use crate::sample::Gold;
+use crate::sample::{AnswerType, Gold, Prediction};
 
 /// The answers of a file that has the golds beside its predictions, in its order.
 ///
@@ -16,9 +16,13 @@ use crate::sample::Gold;
 /// None in practice: the reader saw to it that each row has a gold.
 pub(super) fn own(mut table: Table) -> Result<Imported> {
     table.drop_doubled("id");
-    let answered = |row: Row| {
-        let Row { id, prediction, gold, question, answer_type, chart, .. } = row;
-        Ok(Answered { id, gold: gold.context("a row without gold")?, prediction, question, answer_type, chart })
+    let answered = |mut row: Row| {
+        let gold = row.gold.take().context("a row without gold")?;
+        let answer_type = row.answer_type;
+        let prediction = prediction(&mut row, &gold, answer_type);
+        let year_flags = row.year_flags().text().map(str::to_owned);
+        let Row { id, question, chart, .. } = row;
+        Ok(Answered { id, gold, prediction, question, answer_type, chart, year_flags })
     };
     let answers = table.rows.into_iter().map(answered).collect::<Result<_>>()?;
     Ok(Imported { answers, problems: table.problems })
@@ -40,7 +44,7 @@ pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
     problems.extend(unmatched);
     let mut answers = Vec::with_capacity(predictions.len());
     for (gold, index) in golds.table.rows.iter().zip(predictions) {
-        let row = match index.and_then(|index| table.rows.get_mut(index)).map(std::mem::take) {
+        let mut row = match index.and_then(|index| table.rows.get_mut(index)).map(std::mem::take) {
             Some(row) => {
                 problems.extend(difference(&table, &row, gold));
                 row
@@ -51,16 +55,29 @@ pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
                 Row::default()
             }
         };
+        let answer = gold.gold.clone().context("a gold without answer")?;
+        let answer_type = gold.answer_type.or(row.answer_type);
+        let year_flags = gold.year_flags().text().or(row.year_flags().text()).map(str::to_owned);
         answers.push(Answered {
             id: gold.id.clone(),
-            gold: gold.gold.clone().context("a gold without answer")?,
-            prediction: row.prediction,
+            prediction: prediction(&mut row, &answer, answer_type),
+            gold: answer,
             question: gold.question.clone().or(row.question),
-            answer_type: gold.answer_type.or(row.answer_type),
+            answer_type,
             chart: gold.chart.clone().or(row.chart),
+            year_flags,
         });
     }
     Ok(Imported { answers, problems })
+}
+
+/// The row's prediction. A list of one item is that item, as it is on the side of the gold answer, but where a list is
+/// asked for.
+fn prediction(row: &mut Row, gold: &Gold, answer_type: Option<AnswerType>) -> Option<Prediction> {
+    let several = matches!(gold, Gold::List(items) if items.len() != 1)
+        || matches!(answer_type, Some(AnswerType::RankedList | AnswerType::UnrankedList));
+    let item = if several { None } else { row.only_item.take() };
+    item.or_else(|| row.prediction.take())
 }
 
 /// The index of each gold's prediction.

@@ -100,14 +100,26 @@ fn list(table: &mut Table, chart: Option<&str>, json: &str, scope: Scope<'_>) ->
     Ok(())
 }
 
+/// What keeps an object from being scored by itself; `first` is its first value.
+fn no_golds(first: &RawValue) -> &'static str {
+    if first.get().starts_with(['{', '[']) {
+        "neither a list of records nor an object of predictions by id: write a list of records, or one record a line"
+    } else {
+        "an object of predictions by id has no golds: give them by --golds"
+    }
+}
+
 fn by_id(table: &mut Table, entries: Vec<(Cow<'_, str>, &RawValue)>, scope: Scope<'_>) -> Result<()> {
     for (index, (id, raw)) in entries.into_iter().enumerate() {
         let number = index + 1;
         let named = || format!("record {number}: `{}`", OneLine(&id));
         let mut row = Row::default();
         match scope.need {
-            Need::Both => bail!("an object of predictions by id has no golds: give them by --golds"),
-            Need::Predictions => row.prediction = value::prediction(raw).with_context(named)?.map(Prediction),
+            Need::Both => bail!("{}", no_golds(raw)),
+            Need::Predictions => {
+                row.prediction = value::prediction(raw).with_context(named)?.map(Prediction);
+                row.only_item = value::only_item(raw).map(Prediction);
+            }
             Need::Golds => row.gold = Some(fields::gold(raw).with_context(named)?),
         }
         let failed = scope.need == Need::Predictions && row.prediction.is_none();

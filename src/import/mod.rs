@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 pub use columns::ColumnNames;
 pub use golds::Golds;
 pub use layout::Layout;
-pub use problem::{Place, Problem, Unit};
+pub use problem::{Place, Problem, Unit, summarize};
 
 use self::columns::{Need, Scope};
 use self::table::Table;
@@ -50,6 +50,8 @@ pub struct Answered {
     pub answer_type: Option<AnswerType>,
     /// What tells the chart that the question is about.
     pub chart: Option<String>,
+    /// ChartQAPro's flags of the answer's elements, where there are any.
+    pub year_flags: Option<String>,
 }
 
 /// What a file of predictions holds.

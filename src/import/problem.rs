@@ -115,6 +115,63 @@ impl fmt::Display for Problem {
     }
 }
 
+/// One line for each kind of problem, in the order in which the kinds come up: a single problem as it is, several with their
+/// number and the first of them.
+pub fn summarize(problems: &[Problem]) -> Vec<String> {
+    let mut kinds: Vec<(&Problem, usize)> = Vec::new();
+    for problem in problems {
+        match kinds.iter_mut().find(|(first, _)| first.is_like(problem)) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((problem, 1)),
+        }
+    }
+    let line = |(first, count): (&Problem, usize)| if count == 1 { first.to_string() } else { first.describe(count) };
+    kinds.into_iter().map(line).collect()
+}
+
+impl Problem {
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Doubled { what, .. }, Self::Doubled { what: other, .. }) => what == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+
+    /// `count` problems of this kind, of which this is the first.
+    fn describe(&self, count: usize) -> String {
+        match self {
+            Self::NoGold { id, place } => {
+                format!("{count} predictions have no gold answer (the first: `{}`, {place})", OneLine(id))
+            }
+            Self::SeveralGolds { id, place } => format!(
+                "{count} predictions fit the golds of several charts (the first: `{}`, {place}): write CHART/ before \
+                 their ids",
+                OneLine(id)
+            ),
+            Self::NoPrediction { id, place } => {
+                let place = place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
+                format!("{count} golds have no prediction (the first: `{}`{place})", OneLine(id))
+            }
+            Self::Failed { id, place, reason } => {
+                let reason = reason.as_ref().map(|reason| format!(": {}", OneLine(reason))).unwrap_or_default();
+                format!("{count} predictions are null (the first: `{}`, {place}{reason})", OneLine(id))
+            }
+            Self::Doubled { what, id, first, again } => format!(
+                "{count} times a {what} stands twice (first `{}`, {first} and {again}): the first of each counts",
+                OneLine(id)
+            ),
+            Self::GoldsDiffer { id, place, own, separate } => format!(
+                "{count} golds differ from the separate ones (the first: `{}`, {place}, `{}` in the file, `{}` in the \
+                 separate golds): the latter count",
+                OneLine(id),
+                OneLine(own),
+                OneLine(separate)
+            ),
+            Self::AnswerTypes { .. } | Self::SeveralResponses { .. } | Self::OtherFilters { .. } => self.to_string(),
+        }
+    }
+}
+
 struct Rows(u32);
 
 impl fmt::Display for Rows {

@@ -1,7 +1,7 @@
 //! One JSON object to one row, without reading the values nobody asks for.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,7 +14,7 @@ use super::problem::{OneLine, Unit};
 use super::table::{Row, Table};
 use super::value;
 use crate::dataset::{fields, text};
-use crate::sample::{Gold, Prediction};
+use crate::sample::{Gold, Prediction, QUESTION_TYPE, YEAR, YearFlags};
 
 /// The keys under which a file's objects have what. They are told by the first object.
 pub(super) struct Keys {
@@ -39,9 +39,13 @@ enum Slot {
     Filter,
     /// The data set's own record, with the question in it.
     Doc,
+    Year,
+    QuestionType,
+    /// More that is known of a question, by name (chartbench's own files).
+    Slices,
 }
 
-const SLOTS: usize = Slot::Doc as usize + 1;
+const SLOTS: usize = Slot::Slices as usize + 1;
 
 impl Keys {
     /// The keys of a file whose first object is `json`.
@@ -72,6 +76,9 @@ impl Keys {
             (Slot::Error, Some("error".to_owned())),
             (Slot::Filter, samples.then(|| "filter".to_owned())),
             (Slot::Doc, samples.then(|| "doc".to_owned())),
+            (Slot::Year, named(columns.year).or(Some(YEAR.to_owned()))),
+            (Slot::QuestionType, named(columns.question_type).or(Some(QUESTION_TYPE.to_owned()))),
+            (Slot::Slices, Some("slices".to_owned())),
         ];
         let keys = slots.into_iter().filter_map(|(slot, key)| Some((slot, key?))).collect();
         Ok(Self { keys, need: scope.need, samples })
@@ -123,9 +130,12 @@ impl Keys {
         let answer_type = value(Slot::AnswerType).and_then(value::text);
         let row = Row {
             gold: self.gold(value(Slot::Gold))?,
-            question: value(Slot::Question).and_then(value::text).or_else(|| value(Slot::Doc).and_then(question)),
+            question: value(Slot::Question).and_then(value::last_text).or_else(|| value(Slot::Doc).and_then(question)),
             answer_type: answer_type.and_then(|text| table.answer_type(number, &text)),
             prediction: prediction.map(Prediction),
+            only_item: value(Slot::Prediction).and_then(value::only_item).map(Prediction),
+            year: value(Slot::Year).and_then(value::listed_text).or_else(|| value(Slot::Slices).and_then(sliced_flags)),
+            question_type: value(Slot::QuestionType).and_then(value::text),
             chart: value(Slot::Chart).and_then(value::text).or_else(|| chart.map(str::to_owned)),
             ..Row::default()
         };
@@ -176,6 +186,14 @@ fn fault(error: &serde_json::Error, unit: Unit, number: usize) -> anyhow::Error 
     let full = error.to_string();
     let what = full.rsplit_once(" at line ").map_or(full.as_str(), |(what, _)| what);
     anyhow!("{unit} {number}: {what}")
+}
+
+/// ChartQAPro's flags in an object of slices.
+fn sliced_flags(raw: &RawValue) -> Option<String> {
+    let slices: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let slices: HashMap<Cow<'_, str>, String> =
+        slices.into_iter().filter_map(|(name, value)| Some((name, value::text(value)?))).collect();
+    YearFlags::from_slices(|name| slices.get(name).map(String::as_str)).text().map(str::to_owned)
 }
 
 /// The question in a sample's `doc`.

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::problem::{Place, Problem, Unit};
 use crate::dataset::fields;
-use crate::sample::{AnswerType, Gold, Prediction};
+use crate::metric::python::literal;
+use crate::sample::{AnswerType, Gold, Prediction, YearFlags};
 
 /// A row of any format.
 #[derive(Debug, Default)]
@@ -18,6 +19,11 @@ pub(super) struct Row {
     pub(super) question: Option<String>,
     pub(super) answer_type: Option<AnswerType>,
     pub(super) chart: Option<String>,
+    /// The only item of a prediction that the file gives as a list.
+    pub(super) only_item: Option<Prediction>,
+    /// What stands in ChartQAPro's `Year` and `Question Type`.
+    pub(super) year: Option<String>,
+    pub(super) question_type: Option<String>,
     /// Index into [`Table::parts`], where there are parts.
     pub(super) part: u32,
     /// The row's line, record or row number, from 1.
@@ -80,9 +86,12 @@ impl Table {
     }
 
     /// Adds a row that stands at `number` in the part at hand; without `id` it is called by its number among all rows.
-    pub(super) fn push(&mut self, number: usize, id: Option<String>, row: Row) {
+    pub(super) fn push(&mut self, number: usize, id: Option<String>, mut row: Row) {
         self.has_ids |= id.is_some();
         let id = id.unwrap_or_else(|| (self.rows.len() + 1).to_string());
+        if row.has_turns() {
+            row.gold = row.gold.map(Gold::last_turn);
+        }
         self.rows.push(Row { id, part: self.part(), number: saturated(number), ..row });
     }
 
@@ -170,6 +179,29 @@ impl Table {
         }
         u32::try_from(self.rows.len()).context("more than 4,294,967,295 rows")?;
         Ok(self)
+    }
+}
+
+impl Row {
+    /// ChartQAPro's flags of the answer's elements.
+    pub(super) fn year_flags(&self) -> YearFlags<'_> {
+        let year = self.year.as_deref();
+        year.map(|year| YearFlags::new(year, self.question_type.as_deref())).unwrap_or_default()
+    }
+
+    /// Whether the row has ChartQAPro's fields: a list is then the answers to a conversation's turns.
+    fn has_turns(&self) -> bool {
+        self.question_type.is_some() && self.year_flags() != YearFlags::default()
+    }
+
+    /// Reads the gold of a text cell, in which ChartQAPro's turns are a list as Python writes it.
+    pub(super) fn set_gold(&mut self, cell: String) {
+        let turns = if self.has_turns() { literal::typed_list(&cell) } else { None };
+        let turns = turns.filter(|turns| turns.iter().all(|turn| turn.is_str));
+        self.gold = Some(match turns {
+            Some(turns) => Gold::List(turns.into_iter().map(|turn| Gold::Text(turn.text)).collect()),
+            None => Gold::Text(cell),
+        });
     }
 }
 

@@ -25,6 +25,23 @@ pub(super) fn prediction(raw: &RawValue) -> Result<Option<String>> {
     }
 }
 
+/// The item of a prediction that is a list of one: the text that its gold answer is, where that is a list of one too.
+pub(super) fn only_item(raw: &RawValue) -> Option<String> {
+    let [item] = items(raw).ok()?[..] else { return None };
+    if item.get().starts_with(['[', '{']) { None } else { prediction(item).ok()? }
+}
+
+/// The text of a string, or of the last string of a list (the last turn of a conversation); nothing for anything else.
+pub(super) fn last_text(raw: &RawValue) -> Option<String> {
+    text(raw).or_else(|| text(items(raw).ok()?.last()?))
+}
+
+/// A text, or the items of a list of texts separated by commas.
+pub(super) fn listed_text(raw: &RawValue) -> Option<String> {
+    let listed = || Some(items(raw).ok()?.into_iter().filter_map(text).collect::<Vec<_>>().join(", "));
+    text(raw).or_else(listed)
+}
+
 fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
     let text = raw.get();
     match text.as_bytes().first() {

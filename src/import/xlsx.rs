@@ -9,7 +9,7 @@ use calamine::{DataRef, Reader, Xlsx, XlsxError};
 use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{Row, Table};
-use crate::sample::{Gold, Prediction};
+use crate::sample::Prediction;
 
 /// The rows below the first that holds anything, which is the header. Cells are read one after another: a sheet may
 /// name a cell at the far end of all rows and columns.
@@ -70,14 +70,18 @@ impl Sheet<'_> {
             Some(found.map(|(_, text)| text.clone()).unwrap_or_default())
         };
         let number = at as usize + 1;
-        let filled = Row {
+        let mut filled = Row {
             prediction: cell(columns.prediction).map(Prediction),
-            gold: cell(columns.gold).map(Gold::Text),
             question: cell(columns.question),
             answer_type: cell(columns.answer_type).and_then(|text| self.table.answer_type(number, &text)),
             chart: cell(columns.chart),
+            year: cell(columns.year),
+            question_type: cell(columns.question_type),
             ..Row::default()
         };
+        if let Some(gold) = cell(columns.gold) {
+            filled.set_gold(gold);
+        }
         let id = cell(columns.id);
         self.table.push(number, id, filled);
         Ok(())

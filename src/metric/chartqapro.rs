@@ -1,17 +1,20 @@
-//! `chartqapro` and `chartqapro-year`: `evaluate_predictions.py` of vis-nlp/ChartQAPro (arXiv 2504.05506), for a
-//! question whose `Year` flag is `NO` and for one whose flag is `YES`.
+//! `chartqapro`: `evaluate_predictions.py` of vis-nlp/ChartQAPro (arXiv 2504.05506).
 //!
 //! **Relaxed accuracy**: both texts lose the dots and then the line breaks at their ends. A text written as a Python
-//! list is its items, the gold one also when its items lack their quotes. Item by item, in order, over the longer
-//! length, what is missing counting 0:
+//! list is its elements, the gold one also when its elements lack their quotes. Element by element, in order, over the
+//! longer length, what is missing counting 0. The question's `Year` flags ([`YearFlags`](crate::sample::YearFlags)), one
+//! for each element of the gold answer and repeated where they are fewer, choose the rule:
 //!
-//! - with the flag: stripped and lower-cased texts equal;
-//! - without: `%` and white space stripped; two numbers within |p - t| / |t| <= 0.05 (t = 0 takes only 0); else the ANLS
-//!   of PyPI's `anls` 0.0.2 on the lower-cased texts, as partial credit.
+//! - `YES`: stripped and lower-cased texts equal;
+//! - `NO`, or no flags: `%` and white space stripped; two numbers within |p - t| / |t| <= 0.05 (t = 0 takes only 0); else
+//!   the ANLS of PyPI's `anls` 0.0.2 on the lower-cased texts, as partial credit.
+//!
+//! `Answer` is the list of a conversation's turns, of which the last is scored, with the last flag. Whatever reads the data
+//! or a file of predictions takes that turn; a gold list that gets here is a list of elements.
 //!
 //! Where it errs: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
-//! `50%` and `0.5` never match while `50%` and `50` do; with the flag `4` fails for `4.0`. The original's exact match for
-//! its fact-checking and multiple-choice questions is computed and then not used.
+//! `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`. The original's exact match for its
+//! fact-checking and multiple-choice questions is computed and then not used.
 
 use std::sync::LazyLock;
 
@@ -20,16 +23,13 @@ use fancy_regex::Regex;
 use super::{Metric, Pair, Rules, Score, Scores, Trace, python, study};
 use crate::sample::Gold;
 
-/// See the module's page; `YEAR` is the question's flag.
-pub struct ChartQaPro<const YEAR: bool>;
+/// See the module's page.
+pub struct ChartQaPro;
 
-impl<const YEAR: bool> Rules for ChartQaPro<YEAR> {
-    const NAME: &'static str = if YEAR { "chartqapro-year" } else { "chartqapro" };
-    const ABOUT: &'static str = if YEAR {
-        "ChartQAPro for questions flagged as years: list items equal as lower-cased texts"
-    } else {
-        "ChartQAPro: list items within 5 % of the gold number, else their ANLS as partial credit"
-    };
+impl Rules for ChartQaPro {
+    const NAME: &'static str = "chartqapro";
+    const ABOUT: &'static str =
+        "ChartQAPro: elements within 5 % of the gold number, else their ANLS as partial credit; flagged years equal";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
@@ -45,8 +45,9 @@ impl<const YEAR: bool> Rules for ChartQaPro<YEAR> {
         let predictions = list(prediction).unwrap_or_else(|| vec![prediction.to_owned()]);
         let longer = golds.len().max(predictions.len());
         let mut sum = 0.0;
-        for (gold, prediction) in golds.iter().zip(&predictions) {
-            sum += if YEAR { exact(gold, prediction, trace) } else { relaxed(gold, prediction, trace) };
+        for (index, (gold, prediction)) in golds.iter().zip(&predictions).enumerate() {
+            let is_year = pair.year_flags.is_year(index);
+            sum += if is_year { exact(gold, prediction, trace) } else { relaxed(gold, prediction, trace) };
         }
         Scores::new(Self::METRICS, [Score::Value(sum / longer as f64)])
     }

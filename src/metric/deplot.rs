@@ -46,17 +46,20 @@ impl Rules for DePlot {
         let one_line = gold.contains("<0x0A>");
         let lines = |text: &str| if one_line { text.replace("<0x0A>", "\n") } else { text.to_owned() };
         let (gold, prediction) = (lines(&gold), lines(prediction));
-        let rms = rms(&gold, &prediction, trace);
+        let values = rms(&gold, &prediction, trace).and_then(|rms| Ok((rms, rnss(&gold, &prediction, trace)?)));
+        let (rms, rnss) = match values {
+            Ok(values) => values,
+            Err(error) => return tables::unmatched(error, trace),
+        };
         trace.step(Metric::RmsF1, "as published: recall under the name of F1", || format!("F1 would be {}", rms.f1));
-        let values = [rms.recall, rms.precision, rms.recall, rnss(&gold, &prediction, trace)];
-        Scores::new(Self::METRICS, values.map(Score::Value))
+        Scores::new(Self::METRICS, [rms.recall, rms.precision, rms.recall, rnss].map(Score::Value))
     }
 }
 
-fn rms(gold: &str, prediction: &str, trace: &mut impl Trace) -> Agreement {
+fn rms(gold: &str, prediction: &str, trace: &mut impl Trace) -> Result<Agreement, Score> {
     let gold = points(gold, false);
     let [transposed, straight] = [true, false].map(|transposed| points(prediction, transposed));
-    let agreements = [&transposed, &straight].map(|points| agreement(&gold, points));
+    let agreements = [agreement(&gold, &transposed)?, agreement(&gold, &straight)?];
     let (rule, best) = match agreements {
         [transposed, straight] if straight.f1 > transposed.f1 => ("points matched by key", straight),
         [transposed, _] => ("points matched by key, the prediction transposed", transposed),
@@ -67,7 +70,7 @@ fn rms(gold: &str, prediction: &str, trace: &mut impl Trace) -> Agreement {
             format!("{} gold points, {} predicted: precision {precision}, recall {recall}", gold.len(), straight.len())
         });
     }
-    best
+    Ok(best)
 }
 
 type Points = Vec<(String, String)>;
@@ -106,18 +109,18 @@ fn transpose<'a>(rows: &[Vec<&'a str>]) -> Vec<Vec<&'a str>> {
     (0..width).map(|column| rows.iter().map(|row| row.get(column).copied().unwrap_or("")).collect()).collect()
 }
 
-fn agreement(gold: &Points, predicted: &Points) -> Agreement {
+fn agreement(gold: &Points, predicted: &Points) -> Result<Agreement, Score> {
     match (gold.is_empty(), predicted.is_empty()) {
-        (true, true) => return Agreement::FULL,
-        (true, false) => return Agreement { recall: 1.0, ..Agreement::NONE },
-        (false, true) => return Agreement { precision: 1.0, ..Agreement::NONE },
+        (true, true) => return Ok(Agreement::FULL),
+        (true, false) => return Ok(Agreement { recall: 1.0, ..Agreement::NONE }),
+        (false, true) => return Ok(Agreement { precision: 1.0, ..Agreement::NONE }),
         (false, false) => {}
     }
     let distances = |gold: &str| predicted.iter().map(|(key, _)| 1.0 - anls(gold, key)).collect::<Vec<_>>();
     let cost = gold.iter().flat_map(|(key, _)| distances(key)).collect();
-    let pairs = assignment(gold.len(), predicted.len(), &cost);
+    let pairs = assignment(gold.len(), predicted.len(), &cost)?;
     let worth = |(row, column): (usize, usize)| similarity(&gold[row], &predicted[column]);
-    Agreement::of(pairs.into_iter().map(worth).sum(), predicted.len(), gold.len())
+    Ok(Agreement::of(pairs.into_iter().map(worth).sum(), predicted.len(), gold.len()))
 }
 
 fn similarity(gold: &(String, String), predicted: &(String, String)) -> f64 {
@@ -138,14 +141,14 @@ fn relative_distance(t: f64, p: f64, theta: f64) -> f64 {
     if distance < theta { distance } else { 1.0 }
 }
 
-fn rnss(gold: &str, prediction: &str, trace: &mut impl Trace) -> f64 {
+fn rnss(gold: &str, prediction: &str, trace: &mut impl Trace) -> Result<f64, Score> {
     let (gold, predicted) = (numbers(gold), numbers(prediction));
     let score = match (gold.is_empty(), predicted.is_empty()) {
         (true, true) => 1.0,
         (false, false) => {
             let row = |t: &f64| predicted.iter().map(|p| relative_distance(*t, *p, 1.0)).collect::<Vec<_>>();
             let cost: Vec<f64> = gold.iter().flat_map(row).collect();
-            let pairs = assignment(gold.len(), predicted.len(), &cost);
+            let pairs = assignment(gold.len(), predicted.len(), &cost)?;
             let sum: f64 = pairs.into_iter().map(|(row, column)| cost[row * predicted.len() + column]).sum();
             1.0 - sum / gold.len().max(predicted.len()) as f64
         }
@@ -154,7 +157,7 @@ fn rnss(gold: &str, prediction: &str, trace: &mut impl Trace) -> f64 {
     trace.step(Metric::Rnss, "numbers matched; numbers left over cost nothing", || {
         format!("{} gold numbers, {} predicted: {score}", gold.len(), predicted.len())
     });
-    score
+    Ok(score)
 }
 
 fn numbers(text: &str) -> Vec<f64> {

@@ -52,8 +52,12 @@ impl Rules for DePlotCorrected {
                 return Scores::failed(Self::METRICS);
             }
         };
-        let rms = rms(&gold, &predicted, trace);
-        let values = [rms.f1, rms.precision, rms.recall, rnss(&gold, &predicted, trace)];
+        let values = rms(&gold, &predicted, trace).and_then(|rms| Ok((rms, rnss(&gold, &predicted, trace)?)));
+        let (rms, rnss) = match values {
+            Ok(values) => values,
+            Err(error) => return tables::unmatched(error, trace),
+        };
+        let values = [rms.f1, rms.precision, rms.recall, rnss];
         Scores::new(Self::METRICS, values.map(Score::Value))
     }
 }
@@ -93,7 +97,7 @@ fn relative_distance(t: f64, p: f64) -> f64 {
 
 type Points = Vec<(String, Cell)>;
 
-fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Agreement {
+fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Result<Agreement, Score> {
     let title = |table: &DataTable| {
         let both = !gold.title.is_empty() && !table.title.is_empty();
         both.then(|| ("title".to_owned(), Cell::new(&table.title)))
@@ -103,7 +107,7 @@ fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Agree
     let (header, rows) = transpose(predicted);
     let straight: Points = title(predicted).into_iter().chain(points(&predicted.header, &predicted.rows)).collect();
     let transposed: Points = title(predicted).into_iter().chain(points(&header, &rows)).collect();
-    let agreements = [&straight, &transposed].map(|points| agreement(&gold_points, points));
+    let agreements = [agreement(&gold_points, &straight)?, agreement(&gold_points, &transposed)?];
     let (rule, best) = match agreements {
         [straight, transposed] if transposed.f1 > straight.f1 => {
             ("points matched by key, then value, the prediction transposed", transposed)
@@ -117,7 +121,7 @@ fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Agree
             format!("{gold} gold points, {predicted} predicted: precision {precision}, recall {recall}")
         });
     }
-    best
+    Ok(best)
 }
 
 fn points(header: &[String], rows: &[Vec<String>]) -> Points {
@@ -136,11 +140,11 @@ fn transpose(table: &DataTable) -> (Vec<String>, Vec<Vec<String>>) {
     (column(0), (1..table.width()).map(column).collect())
 }
 
-fn agreement(gold: &Points, predicted: &Points) -> Agreement {
+fn agreement(gold: &Points, predicted: &Points) -> Result<Agreement, Score> {
     match (gold.is_empty(), predicted.is_empty()) {
-        (true, true) => return Agreement::FULL,
+        (true, true) => return Ok(Agreement::FULL),
         (false, false) => {}
-        _ => return Agreement::NONE,
+        _ => return Ok(Agreement::NONE),
     }
     let mut worth = Vec::with_capacity(gold.len() * predicted.len());
     let mut cost = Vec::with_capacity(gold.len() * predicted.len());
@@ -152,19 +156,19 @@ fn agreement(gold: &Points, predicted: &Points) -> Agreement {
             cost.push((1.0 - keys) + TIE * (1.0 - values));
         }
     }
-    let pairs = assignment(gold.len(), predicted.len(), &cost);
+    let pairs = assignment(gold.len(), predicted.len(), &cost)?;
     let sum = pairs.into_iter().map(|(row, column)| worth[row * predicted.len() + column]).sum();
-    Agreement::of(sum, predicted.len(), gold.len())
+    Ok(Agreement::of(sum, predicted.len(), gold.len()))
 }
 
-fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> f64 {
+fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Result<f64, Score> {
     let (gold, predicted) = (numbers(gold), numbers(predicted));
     let score = match (gold.is_empty(), predicted.is_empty()) {
         (true, true) => 1.0,
         (false, false) => {
             let row = |t: &f64| predicted.iter().map(|p| relative_distance(*t, *p)).collect::<Vec<_>>();
             let cost: Vec<f64> = gold.iter().flat_map(row).collect();
-            let pairs = assignment(gold.len(), predicted.len(), &cost);
+            let pairs = assignment(gold.len(), predicted.len(), &cost)?;
             let similarity = |(row, column): (usize, usize)| 1.0 - cost[row * predicted.len() + column];
             pairs.into_iter().map(similarity).sum::<f64>() / gold.len().max(predicted.len()) as f64
         }
@@ -173,7 +177,7 @@ fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> f64 
     trace.step(Metric::Rnss, "numbers matched; a number left over counts as wrong", || {
         format!("{} gold numbers, {} predicted: {score}", gold.len(), predicted.len())
     });
-    score
+    Ok(score)
 }
 
 fn numbers(table: &DataTable) -> Vec<f64> {

@@ -41,13 +41,12 @@ pub use tables::asks_for_table;
 pub use trace::{Silent, Step, Steps, Trace};
 
 use crate::config::names::unknown;
-use crate::sample::{AnswerType, Gold, Prediction};
+use crate::sample::{AnswerType, Gold, Prediction, YearFlags};
 
 /// Every convention there is, the default first, then in alphabetical order.
 pub static CONVENTIONS: &[Convention] = &[
     Convention::of::<chartbench::Chartbench>(),
-    Convention::of::<chartqapro::ChartQaPro<false>>(),
-    Convention::of::<chartqapro::ChartQaPro<true>>(),
+    Convention::of::<chartqapro::ChartQaPro>(),
     Convention::of::<deplot::DePlot>(),
     Convention::of::<deplot_corrected::DePlotCorrected>(),
     Convention::of::<lm_eval::LmEval>(),
@@ -70,12 +69,14 @@ pub struct Pair<'a> {
     /// The question's text, for rules that depend on what is asked.
     pub question: Option<&'a str>,
     pub answer_type: Option<AnswerType>,
+    /// ChartQAPro's flags of the gold answer's elements.
+    pub year_flags: YearFlags<'a>,
 }
 
 impl<'a> Pair<'a> {
     /// An answer of which nothing else is known.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
-        Self { gold, prediction: Some(prediction), question: None, answer_type: None }
+        Self { gold, prediction: Some(prediction), question: None, answer_type: None, year_flags: YearFlags::default() }
     }
 }
 

@@ -78,7 +78,10 @@ fn binary(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
         _ => None,
     };
     let correct = predicted == Some(truth(gold));
-    trace.step(Metric::Accuracy, "binary: word lists", || format!("gold {}, prediction {predicted:?}", truth(gold)));
+    trace.step(Metric::Accuracy, "binary: word lists", || {
+        let word = |truth| if truth { "yes" } else { "no" };
+        format!("gold {}, prediction {}", word(truth(gold)), predicted.map_or("neither yes nor no", word))
+    });
     correct.into()
 }
 

@@ -78,9 +78,34 @@ pub(super) fn number(text: &str) -> Option<f64> {
 }
 
 /// The pairs (row, column) of least total cost, each row and column in one at most; `scipy.optimize.linear_sum_assignment`
-/// with its choice among equals. `cost` is by rows; no cost is infinite or NaN.
-pub(super) fn assignment(rows: usize, columns: usize, cost: &Vec<f64>) -> Vec<(usize, usize)> {
-    lsap::solve(rows, columns, cost, false)
-        .map(|(rows, columns)| rows.into_iter().zip(columns).collect())
-        .unwrap_or_default()
+/// with its choice among equals. `cost` is by rows.
+///
+/// # Errors
+/// Costs that the solver refuses (NaN, infinity): what the question scores then, as SciPy raises it.
+pub(super) fn assignment(rows: usize, columns: usize, cost: &Vec<f64>) -> Result<Vec<(usize, usize)>, Score> {
+    let (rows, columns) = lsap::solve(rows, columns, cost, false).map_err(|_| Score::Raises("ValueError"))?;
+    Ok(rows.into_iter().zip(columns).collect())
+}
+
+/// The scores where the points of two tables could not be matched.
+pub(super) fn unmatched(error: Score, trace: &mut impl Trace) -> Scores {
+    for metric in METRICS {
+        trace.step(*metric, "the points cannot be matched", || format!("{error}"));
+    }
+    Scores::new(METRICS, [error; METRICS.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Silent, Summary};
+
+    #[test]
+    fn a_solver_that_fails_is_an_error_of_the_question() {
+        assert_eq!(assignment(1, 2, &vec![0.5, 0.25]), Ok(vec![(0, 1)]));
+        let error = assignment(1, 2, &vec![f64::NAN, f64::NAN]).unwrap_err();
+        assert_eq!(error, Score::Raises("ValueError"));
+        let summary = Summary::of([unmatched(error, &mut Silent)]).unwrap();
+        assert_eq!((summary.count, summary.errors, summary.mean(Metric::RmsF1)), (1, 1, Some(0.0)));
+    }
 }

@@ -9,9 +9,10 @@
 //! The prediction is stripped of white space, and then of every character of an end-of-sentence token (`<｜end▁of▁
 //! sentence｜>`) at its ends: of the letters c, d, e, f, i, n, o, s, t among others.
 //!
+//! A gold list is a list of alternatives, and so is a text that begins with `[` and is a Python literal.
+//!
 //! Where it errs: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
-//! negative one; `abc` passes for `ab`. The original takes a gold text that begins with `[` as a list of alternatives;
-//! here only a list given as a list is one.
+//! negative one; `abc` passes for `ab`.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 use crate::sample::Gold;
@@ -30,15 +31,23 @@ impl Rules for VlmEvalKitChartBench {
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let prediction = python::strip(prediction).trim_matches(|c| TOKEN.contains(c));
-        let relaxed = match pair.gold {
-            Gold::Text(gold) => relaxed(gold, prediction, trace),
-            Gold::List(golds) if golds.is_empty() => {
-                trace.step(Metric::RelaxedAccuracy, "no alternative: wrong", String::new);
-                false
-            }
-            Gold::List(golds) => golds.iter().any(|gold| relaxed(&gold.text(), prediction, trace)),
-        };
+        let golds = alternatives(pair.gold);
+        if golds.is_empty() {
+            trace.step(Metric::RelaxedAccuracy, "no alternative: wrong", String::new);
+        }
+        let relaxed = golds.iter().any(|gold| relaxed(gold, prediction, trace));
         Scores::new(Self::METRICS, [relaxed.into()])
+    }
+}
+
+/// The answers of which each is right.
+fn alternatives(gold: &Gold) -> Vec<String> {
+    match gold {
+        Gold::Text(text) => {
+            let items = text.starts_with('[').then(|| python::literal::items(text)).flatten();
+            items.unwrap_or_else(|| vec![text.clone()])
+        }
+        Gold::List(golds) => golds.iter().map(python::literal::of_gold).collect(),
     }
 }
 
@@ -51,13 +60,20 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
         });
         return equal;
     };
-    let within = |base: f64| {
-        let change = if base == 0.0 { gold_number } else { (gold_number - base).abs() / base.abs() };
-        change <= 0.05
+    let mut bases = vec![base];
+    if prediction.ends_with('%') {
+        bases.push(base / 100.0);
+    }
+    bases.into_iter().any(|base| within(gold_number, base, trace))
+}
+
+fn within(t: f64, p: f64, trace: &mut impl Trace) -> bool {
+    let (rule, change) = if p == 0.0 {
+        ("numbers, swapped, p = 0: t <= 0.05", t)
+    } else {
+        ("numbers, swapped: |t - p| / |p| <= 0.05", (t - p).abs() / p.abs())
     };
-    let correct = within(base) || (prediction.ends_with('%') && within(base / 100.0));
-    trace.step(Metric::RelaxedAccuracy, "numbers, swapped: |t - p| / |p| <= 0.05, or t <= 0.05 where p = 0", || {
-        format!("t = {gold_number}, p = {base}: {correct}")
-    });
+    let correct = change <= 0.05;
+    trace.step(Metric::RelaxedAccuracy, rule, || format!("t = {t}, p = {p}: {correct}"));
     correct
 }

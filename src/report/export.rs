@@ -8,6 +8,7 @@ use super::Scored;
 use super::scored::marked;
 use crate::metric::Metric;
 use crate::record::BenchmarkEntry;
+use crate::sample::YearFlags;
 
 /// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors
 /// (clustered by chart, where the harness draws questions), under `METRIC,none`. An unfinished row is marked.
@@ -71,6 +72,9 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
             "filtered_resps": [answer],
             "filter": "none",
         });
+        if let Some(flags) = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)).text() {
+            sample["Year"] = Value::from(flags);
+        }
         for &metric in scored.convention.metrics {
             sample[metric.key()] = scored.value(place, metric).map_or(Value::Null, Value::from);
         }

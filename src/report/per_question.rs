@@ -48,8 +48,8 @@ fn cell(score: Score) -> Cell {
     }
 }
 
-/// One JSON object a line and question: `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`. A score is a
-/// number, `"ERR:EXCEPTION"` where the original raises, `null` where the convention does not apply.
+/// One JSON object a line and question: `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`, and `Year` where
+/// the question has ChartQAPro's flags. A score is a number, `"ERR:EXCEPTION"` where the original raises, `null` where the convention does not apply.
 ///
 /// Ends early once `write` returns that nobody reads on.
 ///
@@ -77,7 +77,11 @@ fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<Stri
         let scores: Map<String, Value> =
             keys.iter().cloned().zip(values(entry, scores).into_iter().map(json_score)).collect();
         let prediction = entry.pair.prediction.map(|prediction| &prediction.0);
-        let line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction, "scores": scores});
+        let mut line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction});
+        if let Some(flags) = entry.pair.year_flags.text() {
+            line["Year"] = Value::from(flags);
+        }
+        line["scores"] = Value::from(scores);
         lines += &serde_json::to_string(&line)?;
         lines.push('\n');
     }
@@ -104,6 +108,9 @@ pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
     }
     if let Some(answer_type) = pair.answer_type {
         let _ = writeln!(text, "  answer type {answer_type:?}");
+    }
+    if let Some(flags) = pair.year_flags.text() {
+        let _ = writeln!(text, "  year flags  {flags}");
     }
     for convention in conventions {
         let mut steps = Steps::default();

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::{Entry, Totals};
 use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::{BenchmarkEntry, Manifest, PredictionRecord};
+use crate::sample::YearFlags;
 use crate::stats::Charts;
 
 /// The confidence of every interval in tables and on the page.
@@ -111,5 +112,6 @@ fn pair(record: &PredictionRecord) -> Pair<'_> {
         prediction: record.prediction.as_ref(),
         question: Some(&record.question),
         answer_type: record.answer_type,
+        year_flags: YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)),
     }
 }

@@ -3,6 +3,7 @@
 
 mod hash;
 mod source;
+mod year_flags;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use hash::QuestionHash;
 pub use source::{CHARTS_AT_A_TIME, QuestionSource, Survey};
+pub use year_flags::{QUESTION_TYPE, YEAR, YearFlags};
 
 use crate::data_table::DataTable;
 use crate::input::{self, Boundary, MAX_IMAGE_BYTES};

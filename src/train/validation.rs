@@ -14,7 +14,7 @@ use crate::metric::{Convention, Metric, Pair, Summary};
 use crate::nn::Source;
 use crate::nn::training::Pass;
 use crate::runner::{Answered, batches};
-use crate::sample::{Prediction, QuestionSet};
+use crate::sample::{Prediction, QuestionSet, YearFlags};
 
 /// Metrics by the names of [`ValidationEntry`].
 const METRICS: [(&str, Metric); 3] =
@@ -78,7 +78,8 @@ pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Optio
 pub fn summary(convention: &Convention, set: &QuestionSet, answers: &[Option<Prediction>]) -> Result<Summary> {
     let pairs = set.iter().zip(answers).map(|((_, question), prediction)| {
         let (gold, text) = (&question.gold, Some(question.text.as_str()));
-        Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type }
+        let year_flags = YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
+        Pair { gold, prediction: prediction.as_ref(), question: text, answer_type: question.answer_type, year_flags }
     });
     Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
 }

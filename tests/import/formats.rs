@@ -1,23 +1,18 @@
 //! Each format, read as it is meant.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use chartbench::import::{ColumnNames, Options, read};
-use chartbench::sample::Gold;
+use chartbench::import::{ColumnNames, Golds, Options, read};
+use chartbench::metric::{Convention, Metric, Pair, Score};
+use chartbench::sample::{Gold, YearFlags};
 
-use super::{lines, shown, shown_with};
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not here", path.display());
-    }
-    path.exists().then_some(path)
-}
+use super::workbook::{text_cell, workbook};
+use super::{folder, golds, lines, outside_data, shown, shown_with};
 
 #[test]
-fn the_studys_file_is_read_byte_for_byte() {
-    let Some(path) = shared("seed-results/matcha-base-after.csv") else { return };
+#[ignore = "needs the study's published predictions: CHARTBENCH_TEST_DATA/seed-results"]
+fn outside_data_the_studys_file_is_read_byte_for_byte() {
+    let path = outside_data::path("seed-results/matcha-base-after.csv");
     let imported = read(&path, &Options::default()).unwrap();
     assert_eq!((imported.answers.len(), imported.problems.len()), (4240, 0));
     let mut reader = csv::Reader::from_path(&path).unwrap();
@@ -31,10 +26,10 @@ fn the_studys_file_is_read_byte_for_byte() {
 
 #[test]
 fn pairs_with_other_keys_beside_them_are_read() {
-    let Some(path) = shared("metric-goldens/pairs.jsonl") else { return };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics/recorded.jsonl");
     let imported = read(&path, &Options::default()).unwrap();
-    assert_eq!((imported.answers.len(), imported.problems.len()), (70, 0));
-    assert_eq!(lines(&imported)[1], "2: 50 | 50%");
+    assert_eq!((imported.answers.len(), imported.problems.len()), (1482, 0));
+    assert_eq!(lines(&imported)[6], "7: line chart | Line chart");
 }
 
 #[test]
@@ -145,4 +140,152 @@ fn columns_can_be_named() {
     assert_eq!(shown_with("p.csv", csv, &options), ["7: yes | Yes | Q? | Binary"]);
     let json = r#"{"nr": 7, "prediction": "no", "mine": "yes", "truth": "Yes", "asked": "Q?", "kind": "binary"}"#;
     assert_eq!(shown_with("p.jsonl", json, &options), ["7: yes | Yes | Q? | Binary"]);
+}
+
+#[test]
+fn a_prediction_that_is_a_list_of_one_item_is_that_item_as_the_gold_is() {
+    let json = r#"{"query": "q", "label": ["7"], "prediction": ["7"]}
+        {"query": "q", "label": "7", "prediction": [7.0]}
+        {"query": "q", "label": ["a", "b"], "prediction": ["a"]}
+        {"query": "q", "label": ["a"], "prediction": ["a", "b"]}
+        {"query": "q", "label": ["a"], "prediction": [["a"]]}
+        {"query": "q", "label": ["a"], "prediction": ["a"], "answer_type": "ranked_list"}"#;
+    let expected = [
+        "1: 7 | list of 7 | q",
+        "2: 7.0 | 7 | q",
+        "3: [\"a\"] | list of a; b | q",
+        "4: [\"a\", \"b\"] | list of a | q",
+        "5: [[\"a\"]] | list of a | q",
+        "6: [\"a\"] | list of a | q | RankedList",
+    ];
+    assert_eq!(shown("a.jsonl", json), expected);
+    let apart = golds("id,gold,answer_type\nx,7,\ny,7,unranked_list\n");
+    let expected = ["x: 7 | 7", "y: [\"7\"] | 7 | UnrankedList"];
+    assert_eq!(shown_with("a.json", r#"{"x": ["7"], "y": ["7"]}"#, &apart), expected);
+}
+
+/// Id, relaxed accuracy under `convention`, answer by answer.
+fn relaxed(path: &Path, options: &Options, convention: &str) -> Vec<(String, f64)> {
+    let imported = read(path, options).unwrap();
+    assert!(imported.problems.is_empty(), "{:?}", imported.problems);
+    let convention = Convention::named(convention).unwrap();
+    let score = |answered: &chartbench::import::Answered| {
+        let year_flags = answered.year_flags.as_deref().map(|flags| YearFlags::new(flags, None)).unwrap_or_default();
+        let pair = Pair { year_flags, ..Pair::new(&answered.gold, answered.prediction.as_ref().unwrap()) };
+        let Score::Value(value) = convention.score(&pair).get(Metric::RelaxedAccuracy) else { panic!("{answered:?}") };
+        (answered.id.clone(), value)
+    };
+    imported.answers.iter().map(score).collect()
+}
+
+/// The same table as CSV, TSV and a workbook.
+fn as_tables(rows: &[Vec<&str>]) -> [(&'static str, Vec<u8>); 3] {
+    let delimited = |delimiter| {
+        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+        rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        writer.into_inner().unwrap()
+    };
+    let cells = |(number, row): (usize, &Vec<&str>)| {
+        let cells = row.iter().zip('A'..).map(|(text, column)| text_cell(&format!("{column}{}", number + 1), text));
+        format!("<row>{}</row>", cells.collect::<String>())
+    };
+    let sheet: String = rows.iter().enumerate().map(cells).collect();
+    [("a.csv", delimited(b',')), ("a.tsv", delimited(b'\t')), ("a.xlsx", workbook(&sheet))]
+}
+
+fn written(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
+    let folder = folder(&[]);
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+    folder
+}
+
+/// Golds that VLMEvalKit evaluates, in files of every form: a list is alternatives, a tuple is a text.
+#[test]
+fn vlmevalkits_lists_are_alternatives_from_every_form() {
+    let cases = [
+        ("a", "[2013, 2016]", "2013", 1.0),
+        ("b", "[2013, 2016]", "[2013, 2016]", 0.0),
+        ("c", "[42.47, 54.91]", "54.9", 1.0),
+        ("d", "['Gambia', 'Niger']", "Niger", 1.0),
+        ("e", "[Gambia, Niger]", "Niger", 0.0),
+        ("f", "(2013, 2016)", "2013", 0.0),
+        ("g", "(2013, 2016)", "(2013, 2016)", 1.0),
+        ("h", "[['a', 'b'], 'c']", "['a', 'b']", 1.0),
+        ("i", "[['a', 'b'], 'c']", "a", 0.0),
+    ];
+    let mut rows = vec![vec!["id", "gold", "prediction"]];
+    rows.extend(cases.iter().map(|(id, gold, prediction, _)| vec![*id, *gold, *prediction]));
+    let object = |(id, gold, prediction, _): &(&str, &str, &str, f64)| {
+        serde_json::json!({"id": id, "gold": gold, "prediction": prediction}).to_string()
+    };
+    let objects: Vec<String> = cases.iter().map(object).collect();
+    let mut files = as_tables(&rows).to_vec();
+    files.push(("a.jsonl", objects.join("\n").into_bytes()));
+    files.push(("a.json", format!("[{}]", objects.join(",")).into_bytes()));
+    let folder = written(&files);
+    let expected: Vec<(String, f64)> = cases.iter().map(|(id, .., score)| ((*id).to_owned(), *score)).collect();
+    for (name, _) in &files {
+        assert_eq!(relaxed(&folder.path().join(name), &Options::default(), "vlmevalkit"), expected, "{name}");
+    }
+    // Lists that JSON itself holds.
+    let json = r#"[{"id": "a", "gold": [2013, 2016], "prediction": "2013"}, {"id": "b", "gold": [2013, 2016], "prediction": "[2013, 2016]"},
+                   {"id": "h", "gold": [["a", "b"], "c"], "prediction": "['a', 'b']"}, {"id": "i", "gold": [["a", "b"], "c"], "prediction": "a, b"}]"#;
+    std::fs::write(folder.path().join("lists.json"), json).unwrap();
+    let expected = [("a", 1.0), ("b", 0.0), ("h", 1.0), ("i", 0.0)].map(|(id, score)| (id.to_owned(), score));
+    assert_eq!(relaxed(&folder.path().join("lists.json"), &Options::default(), "vlmevalkit"), expected);
+}
+
+/// ChartQAPro's own predictions with the scores of its own script, as its JSON and as the tables that are made of it.
+#[test]
+fn chartqapros_turns_and_flags_are_read_from_every_form() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics/chartqapro.json");
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let number = |row: &serde_json::Value| row["score"].as_f64().unwrap();
+    let expected: Vec<(String, f64)> = (1..).zip(&rows).map(|(id, row)| (format!("{id}"), number(row))).collect();
+    assert_eq!(relaxed(&path, &Options::default(), "chartqapro"), expected);
+
+    let python = |list: &serde_json::Value| {
+        let quoted = |text: &str| if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") };
+        let items: Vec<String> = list.as_array().unwrap().iter().map(|item| quoted(item.as_str().unwrap())).collect();
+        format!("[{}]", items.join(", "))
+    };
+    let texts: Vec<[String; 4]> = rows
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            [python(&row["Answer"]), text("Question Type"), python(&row["Year"]), text("prediction")]
+        })
+        .collect();
+    for header in [["Answer", "Question Type", "Year", "prediction"], ["answer", "question_type", "year", "prediction"]]
+    {
+        let mut table = vec![header.to_vec()];
+        table.extend(texts.iter().map(|row| row.iter().map(String::as_str).collect()));
+        let files = as_tables(&table);
+        let folder = written(&files);
+        for (name, _) in &files {
+            assert_eq!(relaxed(&folder.path().join(name), &Options::default(), "chartqapro"), expected, "{name}");
+        }
+        // The golds apart from the predictions.
+        let apart = Golds::read(&folder.path().join("a.csv"), &ColumnNames::default(), None).unwrap();
+        let options = Options { golds: Some(apart), ..Options::default() };
+        std::fs::write(folder.path().join("p.csv"), predictions(&texts)).unwrap();
+        assert_eq!(relaxed(&folder.path().join("p.csv"), &options, "chartqapro"), expected);
+    }
+}
+
+fn predictions(rows: &[[String; 4]]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["prediction"]).unwrap();
+    rows.iter().for_each(|row| writer.write_record([&row[3]]).unwrap());
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn a_year_that_is_no_flag_changes_nothing() {
+    let csv = "gold,prediction,year,question type\n\"['a', 'b']\",b,2019,Factoid\n";
+    assert_eq!(shown("a.csv", csv), ["1: b | ['a', 'b']"]);
+    let json = r#"{"gold": ["a", "b"], "prediction": "b", "Year": [2019], "Question Type": "Factoid"}"#;
+    assert_eq!(shown("a.jsonl", json), ["1: b | list of a; b"]);
+    let json = r#"{"gold": ["a", "b"], "prediction": "b", "Year": ["NO"], "Question Type": "Factoid", "Question": ["x", "y"]}"#;
+    assert_eq!(shown("a.jsonl", json), ["1: b | b | y"], "ChartQAPro's fields, all of them");
 }

@@ -1,6 +1,6 @@
 //! Predictions and golds, joined.
 
-use chartbench::import::{ColumnNames, Golds, Layout, Options, read};
+use chartbench::import::{ColumnNames, Golds, Layout, Options, read, summarize};
 use chartbench::sample::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question, QuestionSet};
 
 use super::{folder, golds, lines, shown_with};
@@ -158,4 +158,51 @@ fn rows_without_ids_are_joined_by_number() {
     let options = golds("answer\nx\ny\nz\n");
     let expected = ["1: a | x", "2: b | y", "3: NONE | z", "gold `3` (line 4) has no prediction"];
     assert_eq!(shown_with("p.csv", "prediction\na\nb\n", &options), expected);
+}
+
+/// Two test charts and two train charts, each with a gold; the predictions are about the test charts alone.
+#[test]
+fn golds_of_a_realcqa_folder_are_those_of_its_test_charts() {
+    let gold = |id: &str| format!(r#"[{{"qa_id": "q", "question": "?", "answer": "{id}", "answer_type": "String"}}]"#);
+    let charts = ["PMC1", "PMC2", "PMC3", "PMC4"];
+    let named: Vec<(String, String)> = charts.iter().map(|id| (format!("qa/{id}.json"), gold(id))).collect();
+    let mut files: Vec<(&str, &str)> = named.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
+    files.push(("test_filenames.txt", "PMC2.jpg\nPMC4\n"));
+    let data = folder(&files);
+    let merged: Vec<String> = charts.iter().map(|id| format!("\"{id}\": {}", gold(id))).collect();
+    let merged = folder(&[
+        ("merged_qa.json", format!("{{{}}}", merged.join(", ")).as_str()),
+        ("test_filenames.txt", "PMC2\nPMC4\n"),
+    ]);
+    let predictions = folder(&[
+        ("PMC2.json", r#"[{"qa_id": "q", "predicted_answer": "PMC2"}]"#),
+        ("PMC4.json", r#"[{"qa_id": "q", "predicted_answer": "PMC4"}]"#),
+    ]);
+    let expected = ["PMC2/q: PMC2 | PMC2 | ? | String", "PMC4/q: PMC4 | PMC4 | ? | String"];
+    for path in [data.path().to_owned(), data.path().join("qa"), merged.path().to_owned()] {
+        let golds = Golds::read(&path, &ColumnNames::default(), None).unwrap();
+        let options = Options { golds: Some(golds), ..Options::default() };
+        assert_eq!(lines(&read(predictions.path(), &options).unwrap()), expected, "{}", path.display());
+    }
+    // A test chart without questions would make the golds fewer unseen.
+    std::fs::remove_file(data.path().join("qa/PMC4.json")).unwrap();
+    let error = format!("{:#}", Golds::read(data.path(), &ColumnNames::default(), None).unwrap_err());
+    assert!(error.contains("line 2: `PMC4` has no questions in") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn problems_of_one_kind_are_one_line_with_their_number() {
+    let golds = golds("id,gold\na,1\na,1\na,1\nb,2\nc,3\nd,4\n");
+    let csv = "id,prediction\na,1\nx,5\ny,6\nz,7\n";
+    let folder = folder(&[("p.csv", csv)]);
+    let imported = read(&folder.path().join("p.csv"), &golds).unwrap();
+    assert_eq!(imported.problems.len(), 8);
+    let expected = [
+        "2 times a gold id stands twice (first `a`, line 2 and line 3): the first of each counts",
+        "3 predictions have no gold answer (the first: `x`, line 3)",
+        "3 golds have no prediction (the first: `b`, line 5)",
+    ];
+    assert_eq!(summarize(&imported.problems), expected);
+    let single = read(&folder.path().join("p.csv"), &super::golds("id,gold\na,1\nx,1\ny,2\n")).unwrap();
+    assert_eq!(summarize(&single.problems), ["prediction `z` (line 5) has no gold answer"]);
 }

@@ -3,6 +3,8 @@
 mod faults;
 mod formats;
 mod join;
+#[path = "../outside_data/mod.rs"]
+mod outside_data;
 mod properties;
 mod workbook;
 

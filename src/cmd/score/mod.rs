@@ -19,8 +19,9 @@ use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_tab
 use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
+use crate::sample::YearFlags;
 use crate::stats::Interval;
-use crate::terminal;
+use crate::terminal::{self, shorten};
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -197,35 +198,55 @@ fn read(args: &Args) -> Result<Vec<Source>> {
     let options = Options { columns, layout: args.layout, golds };
     let mut sources = Vec::new();
     for path in &args.files {
-        if path.join("run.toml").exists() {
-            sources.extend(stored(path)?);
+        if StoredRun::is_at(path) {
+            sources.extend(stored(StoredRun::read(path)?));
+        } else if let Some((run, adapter)) = adapter_of_run(path) {
+            sources.extend(stored(StoredRun::read(run)?.only(adapter)?));
         } else {
             let imported = import::read(path, &options)?;
-            let problems = imported.problems.iter().map(ToString::to_string).collect();
+            let problems = import::summarize(&imported.problems);
             sources.push(Source { name: path.display().to_string(), answers: imported.answers, problems });
         }
     }
     Ok(sources)
 }
 
+/// The run and the adapter that a folder `RUN/ADAPTER` is of.
+fn adapter_of_run(path: &Path) -> Option<(&Path, &str)> {
+    let run = path.parent().filter(|run| path.is_dir() && StoredRun::is_at(run))?;
+    Some((run, path.file_name()?.to_str()?))
+}
+
 /// The adapters of a stored run, each as a source `RUN/ADAPTER`.
-fn stored(path: &Path) -> Result<Vec<Source>> {
-    let run = StoredRun::read(path)?;
-    let sources = run.predictions.into_iter().map(|(adapter, records)| {
-        let missing = run.manifest.benchmark.questions.saturating_sub(records.len());
-        let failed = records.iter().filter_map(|record| Some(format!("{}: failed: {}", record.id, record.failure()?)));
+fn stored(run: StoredRun) -> Vec<Source> {
+    let StoredRun { manifest, predictions } = run;
+    let sources = predictions.into_iter().map(|(adapter, records)| {
+        let missing = manifest.benchmark.questions.saturating_sub(records.len());
         let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
         Source {
-            name: format!("{}/{adapter}", run.manifest.name),
-            problems: failed.chain(unasked).collect(),
+            name: format!("{}/{adapter}", manifest.name),
+            problems: failures(&records).into_iter().chain(unasked).collect(),
             answers: records.into_iter().map(answered).collect(),
         }
     });
-    Ok(sources.collect())
+    sources.collect()
+}
+
+/// One line on the questions that failed, if any did.
+fn failures(records: &[PredictionRecord]) -> Option<String> {
+    let mut failed = records.iter().filter_map(|record| Some((record.id.as_str(), record.failure()?)));
+    let (id, error) = failed.next()?;
+    let error = shorten(error);
+    Some(match failed.count() {
+        0 => format!("{}: failed: {error}", shorten(id)),
+        more => format!("{} questions failed (the first: {}: {error})", more + 1, shorten(id)),
+    })
 }
 
 fn answered(record: PredictionRecord) -> Answered {
+    let year_flags = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str));
     Answered {
+        year_flags: year_flags.text().map(str::to_owned),
         id: record.id,
         gold: record.gold,
         prediction: record.prediction,
@@ -241,6 +262,7 @@ fn pair(answered: &Answered) -> Pair<'_> {
         prediction: answered.prediction.as_ref(),
         question: answered.question.as_deref(),
         answer_type: answered.answer_type,
+        year_flags: answered.year_flags.as_deref().map(|text| YearFlags::new(text, None)).unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::input;
 use crate::metric::{Convention, Metric, Pair, Score};
 use crate::report::table::{Cell, Column, Table};
-use crate::sample::{AnswerType, Gold, Prediction};
+use crate::sample::{AnswerType, Gold, Prediction, YearFlags};
 
 /// One line of such a file.
 #[derive(Deserialize)]
@@ -19,18 +19,39 @@ struct Line {
     prediction: Prediction,
     question: Option<String>,
     answer_type: Option<AnswerType>,
+    #[serde(alias = "Year")]
+    year: Option<Flags>,
     scores: Map<String, Value>,
 }
 
-/// What a key of `scores` means; RealCQA's depend on the answer type.
+/// ChartQAPro's flags: a text, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Flags {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Flags {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::List(flags) => flags.join(", "),
+        }
+    }
+}
+
+/// What a key of `scores` means; RealCQA's depend on the answer type, and ChartQAPro's have a form for years.
 struct Key {
     convention: &'static Convention,
     metric: Metric,
     answer_type: Option<AnswerType>,
+    /// All elements of the answer are years.
+    year: bool,
 }
 
 /// Short keys, as files of the original implementations' scores have them, beside `CONVENTION.METRIC`.
-const SHORT: [(&str, &str, &str, Option<AnswerType>); 18] = [
+const SHORT: [(&str, &str, &str, Option<AnswerType>); 17] = [
     ("p2s", "pix2struct", "relaxed", None),
     ("lmms", "lmms-eval", "relaxed", None),
     ("vlm", "vlmevalkit", "relaxed", None),
@@ -38,7 +59,6 @@ const SHORT: [(&str, &str, &str, Option<AnswerType>); 18] = [
     ("lm-eval", "lm-eval", "relaxed", None),
     ("unichart", "unichart", "relaxed", None),
     ("ChartQAPro", "chartqapro", "relaxed", None),
-    ("ChartQAPro(Y)", "chartqapro-year", "relaxed", None),
     ("seed", "study", "relaxed", None),
     ("RealCQA-num", "realcqa", "accuracy", Some(AnswerType::Numerical)),
     ("RealCQA-str", "realcqa", "accuracy", Some(AnswerType::String)),
@@ -51,8 +71,13 @@ const SHORT: [(&str, &str, &str, Option<AnswerType>); 18] = [
     ("em_raw", "pix2struct", "exact_match", None),
 ];
 
+/// Keys of the scores that ChartQAPro gives a flagged year: another program's, and this program's before it read flags.
+const YEAR_KEYS: [&str; 2] = ["ChartQAPro(Y)", "chartqapro-year.relaxed"];
+
 impl Key {
     fn read(key: &str) -> Result<Self> {
+        let year = YEAR_KEYS.contains(&key);
+        let key = if year { "ChartQAPro" } else { key };
         let short = SHORT.iter().find(|(short, ..)| *short == key);
         let (convention, metric, answer_type) = match short {
             Some((_, convention, metric, answer_type)) => (*convention, *metric, *answer_type),
@@ -67,7 +92,7 @@ impl Key {
             let known: Vec<&str> = convention.metrics.iter().map(|metric| metric.key()).collect();
             format!("scores: `{key}`: {} gives {}", convention.name, known.join(", "))
         })?;
-        Ok(Self { convention, metric, answer_type })
+        Ok(Self { convention, metric, answer_type, year })
     }
 }
 
@@ -95,6 +120,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
             .context("not an object with gold (or target), prediction and scores")
             .with_context(at)?;
         pairs += 1;
+        let year = line.year.map(Flags::text).unwrap_or_default();
         for (name, recorded) in &line.scores {
             let key = Key::read(name).with_context(at)?;
             let answer_type = key.answer_type.or(line.answer_type);
@@ -103,6 +129,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
                 prediction: Some(&line.prediction),
                 question: line.question.as_deref(),
                 answer_type,
+                year_flags: YearFlags::new(if key.year { "YES" } else { &year }, None),
             };
             let score = key.convention.score(&pair).get(key.metric);
             scores += 1;

@@ -3,7 +3,9 @@
 //! Fields: `image` (a path, relative to the file), `question`, `answer`; and where wanted `id` (else the number of the
 //! record, from 1), `answer_type`, `chart_type`, `taxonomy`, `template`, `source`, and `split` (`train` or `test`; else
 //! `test`). More columns to cut results along are fields of an object `slices`, in a CSV columns `slices.NAME`. A CSV has them in its first row, and an empty cell of the latter ones is an absent one. Answers are text;
-//! in JSONL they may also be numbers, `true`, `false` or lists. Other fields are refused: they would be misspelt ones.
+//! in JSONL they may also be numbers, `true`, `false` or lists. ChartQAPro's `Year` (flags `YES` and `NO`, a list or a text)
+//! and `Question Type` are slices that its scoring reads; where both are there, a list is the answers to a conversation's
+//! turns, of which the last is the question's. Other fields are refused: they would be misspelt ones.
 //! The chart's id is its `image` as written.
 
 mod rows;

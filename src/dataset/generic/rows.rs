@@ -8,10 +8,22 @@ use serde_json::value::RawValue;
 
 use crate::dataset::fields::{self, Label};
 use crate::dataset::text::{self, Lines};
-use crate::sample::Gold;
+use crate::sample::{Gold, QUESTION_TYPE, YEAR, YearFlags};
 
-const FIELDS: [&str; 10] =
-    ["image", "question", "answer", "id", "answer_type", "chart_type", "taxonomy", "template", "source", "split"];
+const FIELDS: [&str; 12] = [
+    "image",
+    "question",
+    "answer",
+    "id",
+    "answer_type",
+    "chart_type",
+    "taxonomy",
+    "template",
+    "source",
+    "split",
+    YEAR,
+    QUESTION_TYPE,
+];
 
 /// A line of either format.
 pub(super) struct Row {
@@ -43,6 +55,10 @@ struct JsonRow<'a> {
     template: Option<Label>,
     source: Option<String>,
     split: Option<String>,
+    #[serde(borrow, rename = "Year")]
+    year: Option<&'a RawValue>,
+    #[serde(rename = "Question Type")]
+    question_type: Option<String>,
     #[serde(default)]
     slices: BTreeMap<String, Label>,
 }
@@ -55,9 +71,19 @@ pub(super) fn jsonl(content: &str) -> Result<Vec<Row>> {
 
 fn json_row(line: usize, text: &str) -> Result<Row> {
     let row: JsonRow<'_> = serde_json::from_str(text).map_err(|error| text::json_fault(&error, line))?;
+    let mut slices: BTreeMap<_, _> = row.slices.into_iter().map(|(name, value)| (name, value.0)).collect();
+    let mut answer = fields::gold(row.answer).with_context(|| format!("line {line}: answer"))?;
+    if let Some(year) = row.year {
+        let flags = fields::gold(year).with_context(|| format!("line {line}: {YEAR}"))?.text().into_owned();
+        if row.question_type.is_some() && YearFlags::new(&flags, None) != YearFlags::default() {
+            answer = answer.last_turn();
+        }
+        slices.insert(YEAR.to_owned(), flags);
+    }
+    slices.extend(row.question_type.map(|question_type| (QUESTION_TYPE.to_owned(), question_type)));
     Ok(Row {
         line,
-        answer: fields::gold(row.answer).with_context(|| format!("line {line}: answer"))?,
+        answer,
         image: row.image,
         question: row.question,
         id: row.id.map(|id| id.0),
@@ -67,7 +93,7 @@ fn json_row(line: usize, text: &str) -> Result<Row> {
         template: row.template.map(|id| id.0),
         source: row.source,
         split: row.split,
-        slices: row.slices.into_iter().map(|(name, value)| (name, value.0)).collect(),
+        slices,
     })
 }
 
@@ -114,9 +140,10 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// NAME of a column `slices.NAME`.
+/// NAME of a column `slices.NAME`; ChartQAPro's columns are slices, too.
 fn slice_name(column: &str) -> Option<&str> {
-    column.strip_prefix("slices.").filter(|name| !name.is_empty())
+    let is_own = [YEAR, QUESTION_TYPE].contains(&column);
+    column.strip_prefix("slices.").or(is_own.then_some(column)).filter(|name| !name.is_empty())
 }
 
 fn csv_fault(error: csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {

@@ -71,6 +71,21 @@ pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<O
     }
 }
 
+/// Those of the `available` charts, sorted, that the list beside the questions names as test charts; all of them where
+/// there is no list. `place` is where the questions are.
+///
+/// # Errors
+/// A broken list, or a test chart that is not available.
+pub(crate) fn test_charts(folder: &Path, available: Vec<String>, place: &Path) -> Result<Vec<String>> {
+    let list = folder.join(TEST_NAMES);
+    if !list.exists() {
+        return Ok(available);
+    }
+    let available = available.into_iter().map(|id| (id, ())).collect();
+    let tests = TestNames::read(list)?.choose(available, Split::Test, place)?;
+    Ok(tests.into_iter().map(|(id, ())| id).collect())
+}
+
 /// One split's charts, of which no question has been read.
 pub(super) struct Folder {
     ids: Vec<String>,

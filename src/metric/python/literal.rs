@@ -21,14 +21,26 @@ pub fn items(text: &str) -> Option<Vec<String>> {
 
 /// The items of a text that is the literal of a list, as Python's `str` writes them; `None` for anything else.
 pub fn list(text: &str) -> Option<Vec<String>> {
-    match parse(text)? {
-        Value::Items(Kind::List, items) => Some(strings(items)),
-        _ => None,
-    }
+    Some(typed_list(text)?.into_iter().map(|item| item.text).collect())
+}
+
+/// An item of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// As Python's `str` writes it.
+    pub text: String,
+    /// It is a string, and no number, list or name.
+    pub is_str: bool,
+}
+
+/// As [`list`], with what each item is.
+pub fn typed_list(text: &str) -> Option<Vec<Item>> {
+    let Value::Items(Kind::List, items) = parse(text)? else { return None };
+    Some(items.into_iter().map(|item| Item { is_str: matches!(item, Value::Text(_)), text: item.str() }).collect())
 }
 
 fn strings(items: Vec<Value>) -> Vec<String> {
-    items.into_iter().map(|item| if let Value::Text(text) = item { text } else { item.repr() }).collect()
+    items.into_iter().map(Value::str).collect()
 }
 
 /// A literal.
@@ -51,6 +63,11 @@ enum Kind {
 }
 
 impl Value {
+    /// Python's `str`.
+    fn str(self) -> String {
+        if let Self::Text(text) = self { text } else { self.repr() }
+    }
+
     /// Python's `repr`. Of a dict the keys.
     fn repr(&self) -> String {
         let all = |items: &[Self]| items.iter().map(Self::repr).collect::<Vec<_>>().join(", ");
@@ -392,6 +409,12 @@ mod tests {
         assert_eq!(list("('a', 'b')"), None);
         assert_eq!(list("'a', 'b'"), None);
         assert_eq!(list("'a'"), None);
+        let types = typed_list("['1', 1, True, ['a'], ('b',)]").unwrap();
+        assert_eq!(types.iter().map(|item| item.is_str).collect::<Vec<_>>(), [true, false, false, false, false]);
+        assert_eq!(
+            types.iter().map(|item| item.text.as_str()).collect::<Vec<_>>(),
+            ["1", "1", "True", "['a']", "('b',)"]
+        );
     }
 
     #[test]
