@@ -31,13 +31,18 @@ pub(super) fn own(mut table: Table) -> Result<Imported> {
 /// The golds, in their order, with the predictions that have their ids.
 ///
 /// # Errors
-/// Not a single prediction has the id of a gold: they are of different data, or of differently called ids.
+/// Not a single prediction has the id of a gold: they are of different data, or of differently called ids. One side has ids
+/// and the other one is numbered, which fits by chance alone.
 pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
     let mut joined = Joined { predictions: vec![None; golds.table.rows.len()], problems: Vec::new() };
     joined.find(&table, golds);
     let Joined { predictions, problems: unmatched } = joined;
     if predictions.iter().all(Option::is_none) {
         bail!("{}", nothing_in_common(&table, golds));
+    }
+    if golds.from_file && table.has_ids != golds.table.has_ids {
+        let (without, with) = if table.has_ids { ("golds", "predictions") } else { ("predictions", "golds") };
+        bail!("the {without} have no ids and the {with} have: name the column of ids with --id-column");
     }
     let mut problems = golds.table.problems.clone();
     problems.append(&mut table.problems);

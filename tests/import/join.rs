@@ -206,3 +206,17 @@ fn problems_of_one_kind_are_one_line_with_their_number() {
     let single = read(&folder.path().join("p.csv"), &super::golds("id,gold\na,1\nx,1\ny,2\n")).unwrap();
     assert_eq!(summarize(&single.problems), ["prediction `z` (line 5) has no gold answer"]);
 }
+
+#[test]
+fn ids_of_one_side_alone_are_not_matched_with_numbers() {
+    let error = |predictions: &str, golds: &str| {
+        let folder = folder(&[("p.csv", predictions)]);
+        let error = read(&folder.path().join("p.csv"), &super::golds(golds)).unwrap_err();
+        format!("{:#}", error.root_cause())
+    };
+    let advice = "name the column of ids with --id-column";
+    let found = error("id,prediction\n0,a\n1,b\n", "answer\na\nb\n");
+    assert_eq!(found, format!("the golds have no ids and the predictions have: {advice}"));
+    let found = error("prediction\na\nb\n", "id,answer\n0,a\n1,b\n");
+    assert_eq!(found, format!("the predictions have no ids and the golds have: {advice}"));
+}
