@@ -9,6 +9,7 @@
 mod assert_close;
 
 pub mod adapter;
+pub mod catch_panic;
 pub mod check;
 pub mod cmd;
 pub mod config;

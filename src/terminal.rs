@@ -5,11 +5,17 @@
 //! Nothing that is stored depends on who reads: a reader that went away is ignored, and a standard output that cannot be
 //! written is an error only at the end ([`stdout_error`]), when all files are there.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 /// Most characters of a value from outside that a message repeats.
 const MAX_ECHO: usize = 80;
+/// Characters beyond which a word or a quoted part of a message is a value that nobody cut: commands that messages advise
+/// are shorter.
+const MAX_PART: usize = 400;
+/// Most characters of a line.
+const MAX_LINE: usize = 4000;
 
 /// Shows control characters and those that turn the direction of writing as escapes (`\u{202e}`), everything else as it
 /// is.
@@ -87,14 +93,45 @@ pub fn stdout_error() -> Option<&'static io::Error> {
     STDOUT_FAILURE.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
+/// Cuts what a line repeats at length, by libraries that know no limit too: quoted parts, words, the line itself.
+pub fn cut_long_parts(line: &str) -> Cow<'_, str> {
+    if line.len() <= MAX_PART {
+        return Cow::Borrowed(line);
+    }
+    let mut cut = String::new();
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '`' | '"' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
+            c if c.is_whitespace() => c.len_utf8(),
+            _ => rest.find(|c: char| c.is_whitespace() || c == '`' || c == '"').unwrap_or(rest.len()),
+        };
+        let (part, behind) = rest.split_at(end);
+        if part.chars().count() > MAX_PART {
+            cut += &head(part, MAX_ECHO)
+        } else {
+            cut += part
+        }
+        rest = behind;
+    }
+    Cow::Owned(if cut.chars().count() > MAX_LINE { head(&cut, MAX_LINE) } else { cut })
+}
+
+/// The first characters of a longer text.
+fn head(text: &str, characters: usize) -> String {
+    text.chars().take(characters).chain("...".chars()).collect()
+}
+
 /// Writes one line to stderr. A reader that went away is ignored: nothing that is stored depends on who reads.
 pub fn write_note(line: &str) {
-    write_stderr(&(visible(line) + "\n"));
+    write_stderr(&(cut_long_parts(&visible(line)).into_owned() + "\n"));
 }
 
 /// Writes a text of several lines to stderr, as [`write_note`] does.
 pub fn write_note_block(text: &str) {
-    write_stderr(&visible_except(text, &['\n']));
+    for line in visible_except(text, &['\n']).split_inclusive('\n') {
+        write_stderr(&cut_long_parts(line));
+    }
 }
 
 fn write_stderr(text: &str) {
@@ -147,5 +184,15 @@ mod tests {
         assert_eq!(shorten("a\nb"), "a\\nb");
         assert_eq!(shorten(&"é".repeat(80)), "é".repeat(80));
         assert_eq!(shorten(&"é".repeat(81)), "é".repeat(80) + "...");
+    }
+
+    #[test]
+    fn no_part_of_a_line_is_long() {
+        let command = format!("run `{}`", "chartbench data check ".repeat(15));
+        assert_eq!(cut_long_parts(&command), command);
+        let (word, texts) = ("é".repeat(9000), "a b ".repeat(9000));
+        assert_eq!(cut_long_parts(&format!("line 3: {word}: no")), format!("line 3: {}... no", "é".repeat(80)));
+        assert_eq!(cut_long_parts(&format!("no key `{texts}` here")), format!("no key `{}... here", &texts[..79]));
+        assert_eq!(cut_long_parts(&texts).chars().count(), 4003);
     }
 }

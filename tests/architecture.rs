@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("isa", &[]),
     ("input", &[]),
+    ("catch_panic", &[]),
     ("data_table", &[]),
     ("sample", &["data_table"]),
     ("config", &["sample"]),
@@ -52,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may name.
-const FOR_ALL: &[&str] = &["terminal", "files", "input"];
+const FOR_ALL: &[&str] = &["terminal", "catch_panic", "files", "input"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -136,7 +136,8 @@ fn pickles_that_want_to_run_code() -> Result<()> {
     const CALL: &[u8] = b"cposix\nsystem\nX\x04\0\0\0true\x85R";
     let in_a_dict = [b"\x80\x02}X\x01\0\0\0w".as_slice(), CALL, b"s."].concat();
     let under_a_dict = [b"\x80\x02".as_slice(), CALL, b"}."].concat();
-    for pickle in [[b"\x80\x02", CALL, b"."].concat(), in_a_dict, under_a_dict] {
+    let thrown_away = [b"\x80\x02".as_slice(), CALL, b"0}."].concat();
+    for pickle in [[b"\x80\x02", CALL, b"."].concat(), in_a_dict, under_a_dict, thrown_away] {
         let dir = with_pickle(&pickle)?;
         assert_eq!(
             failure(dir.path()),
@@ -144,10 +145,6 @@ fn pickles_that_want_to_run_code() -> Result<()> {
              of a tensor; refused"
         );
     }
-    let thrown_away = [b"\x80\x02".as_slice(), CALL, b"0}."].concat();
-    let dir = with_pickle(&thrown_away)?;
-    let line = failure(dir.path());
-    assert!(line.starts_with("pytorch_model.bin: archive/data.pkl: holds more than a state dict's tensors"), "{line}");
     Ok(())
 }
 

@@ -166,16 +166,14 @@ fn tensors_that_do_not_fit_are_refused_in_one_line() -> Result<()> {
         let at = header(bytes) + 4 + 16;
         bytes[at] = 13;
     })?;
-    assert_eq!(
-        kind,
-        "model.gguf: tensor decoder.lm_head.weight: stored as GGML type 13, which is not read here (0, 1, 8 and 12 are: F32, \
-         F16, Q8_0, Q4_K)"
-    );
+    assert_eq!(kind, "model.gguf: tensor decoder.lm_head.weight is stored as GGML type 13, which is not read here");
     let huge = failure(|bytes| {
         let at = header(bytes) + 4 + 8;
         bytes[at..at + 8].fill(0xff);
     })?;
-    assert!(huge.starts_with("model.gguf: tensor decoder.lm_head.weight: shape "), "{huge}");
+    let start =
+        "model.gguf: its list of tensors is damaged, or the file truncated: tensor decoder.lm_head.weight of shape ";
+    assert!(huge.starts_with(start), "{huge}");
     Ok(())
 }
 

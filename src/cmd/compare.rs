@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::{Status, convention, print_formatted};
+use crate::config::counts::MAX_DRAWS;
 use crate::record::StoredRun;
 use crate::report::table::Format;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
@@ -30,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     questions: bool,
     /// Random flips of the charts' signs behind a p-value and an interval; with few charts every flip is made
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_DRAWS as i64))]
     draws: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t)]

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::benchmark::BenchmarkArgs;
-use super::options::{AdapterArgs, Requested, positive};
+use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line, run};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
+use crate::config::counts::{MAX_LIMIT, parse_count};
 use crate::config::names::check_folder_name;
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
     /// After training, ask only the first N test questions
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
     /// Scoring convention of the leaderboard [default: as of `run`]
     #[arg(long, value_name = "NAME")]

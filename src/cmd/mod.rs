@@ -23,7 +23,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::input::{self, MAX_DOCUMENT_BYTES};
@@ -31,7 +32,7 @@ use crate::isa;
 use crate::metric::Convention;
 use crate::report::table::Format;
 use crate::sample::AnswerType;
-use crate::terminal::{self, visible};
+use crate::terminal::{self, shorten, visible};
 
 /// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
 /// nothing but data tables was `asked` for.
@@ -100,7 +101,7 @@ fn long_version() -> &'static str {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    let code = match Cli::try_parse() {
+    let code = match parse() {
         Ok(cli) => exit_code(isa::requested().and_then(|_| execute(&cli.command))),
         Err(error) => usage(&error),
     };
@@ -160,6 +161,19 @@ fn print_formatted(text: &str, format: Format) {
             terminal::print_data(text);
         }
     }
+}
+
+/// Reads the command line; what an error repeats of a wrong one is short.
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse().map_err(|mut error| {
+        for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+            if let Some(ContextValue::String(value)) = error.get(kind) {
+                let value = shorten(value);
+                error.insert(kind, ContextValue::String(value));
+            }
+        }
+        error
+    })
 }
 
 /// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.

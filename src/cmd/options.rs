@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
+use crate::config::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use crate::nn::Reduced;
 
@@ -34,16 +35,16 @@ pub struct AdapterArgs {
     #[arg(long, value_name = "FILE")]
     pub header_font: Option<PathBuf>,
     /// Patch budget an image is scaled to fill
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_PATCHES>)]
     pub max_patches: Option<usize>,
     /// Longest answer in tokens
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_TOKENS>)]
     pub max_new_tokens: Option<usize>,
     /// ONNX Runtime's library, for ONNX exports [default: ORT_DYLIB_PATH, else the Python package onnxruntime's]
     #[arg(long, value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
     /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_AT_A_TIME>)]
     pub threads: Option<usize>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
@@ -59,15 +60,6 @@ pub enum DeviceName {
     Cpu,
     Cuda,
     Metal,
-}
-
-/// A count that must not be zero.
-pub fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// An adapter that was asked for.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::benchmark::BenchmarkArgs;
-use super::options::{AdapterArgs, Requested, positive};
+use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
+use crate::config::counts::{MAX_LIMIT, parse_count};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
 use crate::dataset::{self, Split};
 use crate::files::{replace_folder, write_file};
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
     tolerance: f64,
     /// Most questions to measure with, about charts held out as `finetune` holds them out [default: the benchmark's]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     validation_questions: Option<usize>,
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::trainings::{Training, trainings};
 use super::{Status, convention, one_line};
+use crate::config::counts::{MAX_LIMIT, parse_count_or_zero};
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{self, Split};
 use crate::files::write_file;
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many pictures are put into the page, those first on which models disagree or changed
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = parse_count_or_zero::<MAX_LIMIT>)]
     images: usize,
     /// The page's title [default: the benchmark's]
     #[arg(long, value_name = "TEXT")]

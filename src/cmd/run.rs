@@ -6,10 +6,11 @@ use anyhow::{Result, bail, ensure};
 use bytesize::ByteSize;
 
 use super::benchmark::BenchmarkArgs;
-use super::options::{AdapterArgs, Requested, positive};
+use super::options::{AdapterArgs, Requested};
 use super::progress::Progress;
 use super::{Status, convention, one_line};
 use crate::adapter::Adapter;
+use crate::config::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
 use crate::config::names::check_folder_name;
 use crate::config::{Benchmark, Questions};
 use crate::dataset::{QuestionStream, Split};
@@ -53,16 +54,16 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
     /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_QUESTIONS_PER_CHART>)]
     questions_per_chart: Option<usize>,
     /// Ask only the first N questions
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
     /// Seed of that draw [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
     /// Questions an adapter gets at a time [default: what suits it]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
     batch: Option<usize>,
     /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is enough for, 32 at most
     #[arg(long, value_name = "SIZE", conflicts_with = "batch")]

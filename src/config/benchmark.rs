@@ -8,10 +8,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, check_count};
 use super::names;
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
 use super::published::Published;
 use crate::input::{self, MAX_SETTINGS_BYTES};
+use crate::terminal::shorten;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -150,7 +152,7 @@ fn place(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = 1 + before.matches('\n').count();
     let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-    key.map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {key}: "))
+    key.map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {}: ", shorten(key)))
 }
 
 /// The file as written.
@@ -247,11 +249,10 @@ impl Wire {
         let format = self.format()?;
         let questions = match self.questions.map(|questions| (questions.span().start, questions.into_inner())) {
             None | Some((_, WireQuestions::Word(All::All))) => Questions::All,
-            Some((at, WireQuestions::PerChart(PerChart { per_chart: 0, .. }))) => {
-                return Err(Fault::new(Some(at), "per_chart must be at least 1"));
-            }
-            Some((_, WireQuestions::PerChart(PerChart { per_chart, seed }))) => {
-                Questions::PerChart { count: per_chart, seed }
+            Some((at, WireQuestions::PerChart(PerChart { per_chart, seed }))) => {
+                let count = check_count(per_chart, MAX_QUESTIONS_PER_CHART);
+                let count = count.map_err(|fault| Fault::new(Some(at), format!("per_chart {fault}")))?;
+                Questions::PerChart { count, seed }
             }
         };
         let hash = self.hash.map(|hash| (hash.span().start, hash.into_inner().to_ascii_lowercase()));
@@ -278,10 +279,9 @@ impl Wire {
 
     fn format(&self) -> Result<Format, Fault> {
         let needed = |key: &str| Fault::new(None, format!("format = \"synth\" needs the key `{key}`"));
-        let count = |key: &str, value: &Option<Spanned<usize>>| {
+        let count = |key: &str, value: &Option<Spanned<usize>>, most: usize| {
             let value = value.as_ref().ok_or_else(|| needed(key))?;
-            let at = Some(value.span().start);
-            if *value.as_ref() == 0 { Err(Fault::new(at, "must be at least 1")) } else { Ok(*value.as_ref()) }
+            check_count(*value.as_ref(), most).map_err(|fault| Fault::new(Some(value.span().start), fault))
         };
         let format = match self.format {
             WireFormat::RealCqa => Format::RealCqa,
@@ -291,9 +291,13 @@ impl Wire {
             WireFormat::Synth => {
                 return Ok(Format::Synth {
                     seed: *self.seed.as_ref().ok_or_else(|| needed("seed"))?.as_ref(),
-                    train: count("train", &self.train)?,
-                    test: count("test", &self.test)?,
-                    questions_per_chart: count("questions_per_chart", &self.questions_per_chart)?,
+                    train: count("train", &self.train, MAX_DRAWN_CHARTS)?,
+                    test: count("test", &self.test, MAX_DRAWN_CHARTS)?,
+                    questions_per_chart: count(
+                        "questions_per_chart",
+                        &self.questions_per_chart,
+                        MAX_QUESTIONS_PER_CHART,
+                    )?,
                 });
             }
         };

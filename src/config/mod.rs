@@ -3,6 +3,7 @@
 
 mod adapter;
 mod benchmark;
+pub mod counts;
 pub mod names;
 mod protocol;
 mod published;

@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 
 use crate::terminal::shorten;
 
+use crate::terminal::shorten;
+
 /// How many near names are shown.
 const SHOWN: usize = 3;
 /// The least Jaro-Winkler similarity of a name worth showing.
@@ -35,5 +37,5 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>)
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     let near: Vec<&str> = near.into_iter().take(SHOWN).map(|(_, other)| other).collect();
     let hint = if near.is_empty() { String::new() } else { format!("nearest: {}; ", near.join(", ")) };
-    anyhow::anyhow!("unknown {kind} `{name}`; {hint}`chartbench list` shows all")
+    anyhow::anyhow!("unknown {kind} `{}`; {hint}`chartbench list` shows all", shorten(name))
 }

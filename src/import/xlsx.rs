@@ -1,15 +1,20 @@
 //! The first sheet of an Excel workbook, as VLMEvalKit writes its results.
 
-use std::io::Cursor;
-use std::panic::AssertUnwindSafe;
+use std::io::{Cursor, Read, sink};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
+use flate2::read::DeflateDecoder;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{Row, Table};
+use crate::catch_panic::catch_panic;
 use crate::sample::Prediction;
+
+/// Most bytes that the parts of a workbook may have when they are inflated.
+const MAX_INFLATED: u64 = 1 << 29;
 
 /// The rows below the first that holds anything, which is the header. Cells are read one after another: a sheet may
 /// name a cell at the far end of all rows and columns.
@@ -17,9 +22,11 @@ use crate::sample::Prediction;
 /// # Errors
 /// No workbook, columns that cannot be told, no rows.
 pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
-    // `calamine` counts without a check where a cell reference is too long for its numbers.
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| first_sheet(bytes, scope)));
-    read.unwrap_or_else(|_| Err(anyhow!("cannot read the file as an Excel workbook (.xlsx): it is damaged")))
+    // It counts without a check where a cell reference is too long for its numbers.
+    catch_panic("the Excel reader", || {
+        check_inflated(bytes, MAX_INFLATED)?;
+        first_sheet(bytes, scope)
+    })
 }
 
 fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
@@ -42,6 +49,28 @@ fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
     }
     sheet.add(number, &row)?;
     sheet.table.finish("no rows below the header")
+}
+
+/// Refuses a workbook whose parts inflate to more than `most` bytes, whatever sizes it declares.
+fn check_inflated(bytes: &[u8], most: u64) -> Result<()> {
+    /// Most bytes that deflate makes of one.
+    const MAX_RATIO: u64 = 1032;
+    if (bytes.len() as u64).saturating_mul(MAX_RATIO) <= most {
+        return Ok(());
+    }
+    // What is wrong with the archive itself, the Excel reader says.
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return Ok(()) };
+    let mut total = 0u64;
+    for index in 0..archive.len() {
+        let Ok(part) = archive.by_index_raw(index) else { return Ok(()) };
+        let inflated = match part.compression() {
+            CompressionMethod::Stored => Ok(part.compressed_size()),
+            _ => std::io::copy(&mut DeflateDecoder::new(part).take(most + 1), &mut sink()),
+        };
+        total = total.saturating_add(inflated.unwrap_or(0));
+        ensure!(total <= most, "the workbook inflates to more than the {most} bytes allowed");
+    }
+    Ok(())
 }
 
 struct Sheet<'a> {
@@ -113,4 +142,41 @@ fn shown(cell: &DataRef<'_>) -> String {
 
 fn fault(error: &XlsxError) -> anyhow::Error {
     anyhow!("cannot read the file as an Excel workbook (.xlsx): {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::DeflateEncoder;
+
+    use super::*;
+
+    /// A zip of one deflated file that declares to be empty.
+    fn zip_of(content: &[u8]) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).unwrap();
+        let packed = encoder.finish().unwrap();
+        let packed_size = u32::try_from(packed.len()).unwrap();
+        // Version, flags, method, time, date, CRC, sizes, the lengths of the name and of nothing.
+        let mut fields = [20u16, 0, 8, 0, 0].map(u16::to_le_bytes).concat();
+        fields.extend([0, packed_size, 0].map(u32::to_le_bytes).concat());
+        fields.extend([1u16, 0].map(u16::to_le_bytes).concat());
+        let local = [b"PK\x03\x04".as_slice(), &fields, b"a", &packed].concat();
+        let central = [b"PK\x01\x02\x14\0".as_slice(), &fields, &[0; 14], b"a"].concat();
+        let mut end = b"PK\x05\x06\0\0\0\0\x01\0\x01\0".to_vec();
+        end.extend([central.len() as u32, local.len() as u32].map(u32::to_le_bytes).concat());
+        end.extend([0, 0]);
+        [local, central, end].concat()
+    }
+
+    #[test]
+    fn a_workbook_that_inflates_to_too_much_is_refused() {
+        let bomb = zip_of(&[b'x'; 300_000]);
+        assert!(bomb.len() < 1000);
+        check_inflated(&bomb, 300_000).unwrap();
+        let line = check_inflated(&bomb, 299_999).unwrap_err().to_string();
+        assert_eq!(line, "the workbook inflates to more than the 299999 bytes allowed");
+    }
 }

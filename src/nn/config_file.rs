@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::terminal::shorten;
+
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const GENERATION_CONFIG: &str = "generation_config.json";
 
@@ -42,8 +44,8 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
         (None, None) => bail!("has no model_type; a {needed} checkpoint is needed here"),
         (kind, class) => bail!(
             "is the configuration of another architecture: {}{}; a {needed} checkpoint is needed here",
-            kind.unwrap_or("no model_type"),
-            class.map(|class| format!(" ({class})")).unwrap_or_default()
+            shorten(kind.unwrap_or("no model_type")),
+            class.map(|class| format!(" ({})", shorten(class))).unwrap_or_default()
         ),
     }
 }

@@ -22,6 +22,6 @@ pub mod training;
 
 pub use footprint::Footprint;
 pub use loading::{
-    Checkpoint, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding, Source,
-    file_sha256, files_sha256, layer, weights_sha256,
+    Checkpoint, GgufHeader, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding,
+    Source, file_sha256, files_sha256, layer, weights_sha256,
 };

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
+use crate::terminal::shorten;
+
 /// A parsed file.
 pub(super) struct Config<'a> {
     values: Map<String, Value>,
@@ -29,7 +31,7 @@ impl<'a> Config<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => bail!("{}: {key} = {other}: must be true or false", self.name),
+            Some(other) => bail!("{}: {key} = {}: must be true or false", self.name, shorten(&other.to_string())),
         }
     }
 
@@ -39,8 +41,9 @@ impl<'a> Config<'a> {
 
     pub(super) fn whole(&self, key: &str, value: &Value, most: u64) -> Result<u32> {
         let number = value.as_u64().filter(|number| (1..=most).contains(number));
-        number
-            .and_then(|number| u32::try_from(number).ok())
-            .with_context(|| format!("{}: {key} = {value}: must be a whole number from 1 to {most}", self.name))
+        number.and_then(|number| u32::try_from(number).ok()).with_context(|| {
+            let shown = shorten(&value.to_string());
+            format!("{}: {key} = {shown}: must be a whole number from 1 to {most}", self.name)
+        })
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::config::Config;
 use super::resample::{Filter, resize};
 use crate::input::{self, MAX_SETTINGS_BYTES};
+use crate::terminal::shorten;
 
 const CHANNELS: usize = 3;
 /// Most pixels an image may have between its two resizings.
@@ -171,7 +172,7 @@ fn size(config: &Config) -> Result<(u32, u32)> {
             let side = |at: usize| config.whole("size", &sides[at], MAX_SIDE);
             Ok((side(1)?, side(0)?))
         }
-        Some(value) => bail!("{}: size = {value}: must hold height and width", config.name()),
+        Some(value) => bail!("{}: size = {}: must hold height and width", config.name(), shorten(&value.to_string())),
     }
 }
 
@@ -190,14 +191,17 @@ fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
     let numbers = |key: &str| -> Result<Vec<f32>> {
         let Some(value) = config.get(key) else { return Ok(vec![0.5; CHANNELS]) };
         let items = value.as_array().filter(|items| items.len() == CHANNELS);
-        let items = items.with_context(|| format!("{name}: {key} = {value}: must be three numbers"))?;
+        let items =
+            items.with_context(|| format!("{name}: {key} = {}: must be three numbers", shorten(&value.to_string())))?;
         let number = |item: &Value| item.as_f64().map(|number| number as f32);
         items.iter().map(number).collect::<Option<_>>().with_context(|| format!("{name}: {key}: not a number"))
     };
     let factor = match config.get("rescale_factor") {
         _ if !config.flag("do_rescale")?.unwrap_or(true) => 1.0,
         None => 1.0 / 255.0,
-        Some(value) => value.as_f64().with_context(|| format!("{name}: rescale_factor = {value}: not a number"))?,
+        Some(value) => value
+            .as_f64()
+            .with_context(|| format!("{name}: rescale_factor = {}: not a number", shorten(&value.to_string())))?,
     };
     let (mean, std) = match config.flag("do_normalize")?.unwrap_or(true) {
         true => (numbers("image_mean")?, numbers("image_std")?),

@@ -13,7 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::shape::{Glyph, Scale, shape};
 use super::wrap::wrap;
+use crate::catch_panic::catch_panic;
 
+/// The readers of fonts in errors.
+const LIBRARY: &str = "the font reader";
 /// Font size in pixels per em.
 const SIZE: u32 = 36;
 /// Code points in a line.
@@ -48,7 +51,7 @@ impl HeaderFont {
     /// When the bytes are no scalable font.
     pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self> {
         let font = Self::hashed(name, Cow::Owned(bytes));
-        font.open().map(|_| ())?;
+        catch_panic(LIBRARY, || font.open().map(|_| ()))?;
         Ok(font)
     }
 
@@ -68,6 +71,10 @@ impl HeaderFont {
     /// # Errors
     /// When the font cannot draw a glyph in grey, or the text is absurdly long.
     pub fn render(&self, text: &str) -> Result<RgbImage> {
+        catch_panic(LIBRARY, || self.draw(text))
+    }
+
+    fn draw(&self, text: &str) -> Result<RgbImage> {
         let lines = wrap(text, WIDTH);
         let mut pen = self.open()?;
         let mut bounds = Bounds::default();

@@ -22,8 +22,9 @@ pub use chat_template::ChatTemplate;
 
 use super::language_model::{Completion, LanguageModel, Sampling};
 use super::{Failure, Part, Setup};
+use crate::catch_panic::catch_panic;
 use crate::config::GgufSpec;
-use crate::nn::file_sha256;
+use crate::nn::{GgufHeader, file_sha256};
 use generate::Decoder;
 use model::Model;
 use prefix::PrefixStates;
@@ -61,11 +62,14 @@ impl Gguf {
     /// # Errors
     /// Names the file when it is none this program can run.
     pub fn open(path: &Path, origin: &str, device: &Device) -> Result<Self> {
-        Self::load(path, origin, device).map_err(one_line).with_context(|| format!("{}", path.display()))
+        catch_panic("candle", || Self::load(path, origin, device))
+            .map_err(one_line)
+            .with_context(|| format!("{}", path.display()))
     }
 
     fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).context("cannot read it")?);
+        GgufHeader::read(path)?;
         let mut content = Content::read(&mut file).context("no GGUF file")?;
         let architecture = model::architecture(&content)?;
         let tokenizer = tokenizer::read(&mut content)?;
@@ -186,8 +190,15 @@ fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
     ends
 }
 
-/// candle's errors carry backtraces and more below their first lines.
+/// candle's errors carry backtraces and more below their first lines, and repeat values of any length.
 fn one_line(error: anyhow::Error) -> anyhow::Error {
-    let first = error.chain().map(|cause| cause.to_string().lines().next().unwrap_or_default().to_owned());
+    /// Most characters of a cause: a sentence with a value in it.
+    const LONGEST: usize = 300;
+    let first = error.chain().map(|cause| {
+        let cause = cause.to_string();
+        let line = cause.lines().next().unwrap_or_default();
+        let short: String = line.chars().take(LONGEST).collect();
+        if short.len() < line.len() { short + "..." } else { short }
+    });
     anyhow!(first.collect::<Vec<_>>().join(": "))
 }

@@ -8,6 +8,8 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3};
 
+use crate::terminal::shorten;
+
 /// A decoder with its key-value state. Clones share the weights.
 ///
 /// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two clones, only one may go on
@@ -46,7 +48,8 @@ pub fn architecture(content: &Content) -> Result<String> {
     let name = content.metadata.get("general.architecture").context("no `general.architecture` in it")?.to_string()?;
     ensure!(
         ["llama", "qwen3", "gemma3", "phi3"].contains(&name.as_str()),
-        "architecture `{name}` is none of llama, qwen3, gemma3, phi3"
+        "architecture `{}` is none of llama, qwen3, gemma3, phi3",
+        shorten(name)
     );
     Ok(name.clone())
 }
@@ -60,6 +63,7 @@ impl Model {
         let name = architecture(&content)?;
         let limits = limits(&content, &name)?;
         check_heads(&content, &name)?;
+        check_sizes(&content, &name)?;
         check_rotary(&content, &name)?;
         // candle's Qwen 3 would compute its rotary angles in half precision, which is off by radians a thousand tokens in.
         content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
@@ -142,6 +146,31 @@ fn check_heads(content: &Content, name: &str) -> Result<()> {
     let width = number(content, &format!("{name}.embedding_length"))?;
     let fit = heads > 0 && kv_heads > 0 && heads.is_multiple_of(kv_heads) && width >= heads;
     ensure!(fit, "{heads} heads, {kv_heads} key-value heads and an embedding of {width} do not fit");
+    Ok(())
+}
+
+/// The counts that candle allocates by before it looks at a tensor.
+fn check_sizes(content: &Content, name: &str) -> Result<()> {
+    /// Far beyond any model's heads, experts or rotary dimensions.
+    const MOST: usize = 1 << 16;
+    let blocks = number(content, &format!("{name}.block_count")).unwrap_or(0);
+    let tensors = content.tensor_infos.len();
+    ensure!(blocks <= tensors, "{name}.block_count is {blocks}, the file has {tensors} tensors");
+    let sizes = [
+        "embedding_length",
+        "feed_forward_length",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.key_length",
+        "attention.value_length",
+        "rope.dimension_count",
+        "expert_count",
+        "expert_used_count",
+    ];
+    for key in sizes.map(|key| format!("{name}.{key}")) {
+        let size = number(content, &key).unwrap_or(0);
+        ensure!(size <= MOST, "{key} is {size}, more than the {MOST} allowed");
+    }
     Ok(())
 }
 

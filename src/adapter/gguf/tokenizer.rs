@@ -21,6 +21,9 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{AddedToken, DecoderWrapper, Tokenizer};
 
+use crate::nn::tokenizer::MAX_TOKEN_BYTES;
+use crate::terminal::shorten;
+
 /// SentencePiece's mark for a space.
 const SPACE: &str = "▁";
 /// `tokenizer.ggml.token_type`.
@@ -32,12 +35,26 @@ const USER_DEFINED: i64 = 4;
 /// # Errors
 /// A kind this program does not know, or arrays that do not fit.
 pub fn read(content: &mut Content) -> Result<Tokenizer> {
+    check_tokens(content)?;
     let kind = content.metadata.get("tokenizer.ggml.model").context("no `tokenizer.ggml.model` in it")?.to_string()?;
     match kind.as_str() {
         "gpt2" => byte_level(content),
         "llama" => sentencepiece(content),
-        kind => bail!("tokenizer `{kind}` is neither gpt2 nor llama"),
+        kind => bail!("tokenizer `{}` is neither gpt2 nor llama", shorten(kind)),
     }
+}
+
+/// The time and the stack that tokens take grow with their length.
+fn check_tokens(content: &Content) -> Result<()> {
+    for token in tokens(content)? {
+        ensure!(
+            token.len() <= MAX_TOKEN_BYTES,
+            "token {} has {} bytes, more than the {MAX_TOKEN_BYTES} allowed",
+            shorten(&token),
+            token.len()
+        );
+    }
+    Ok(())
 }
 
 fn byte_level(content: &mut Content) -> Result<Tokenizer> {
@@ -62,7 +79,7 @@ fn byte_level(content: &mut Content) -> Result<Tokenizer> {
             content.metadata.insert("tokenizer.ggml.ignore_merges".to_owned(), Value::Bool(true));
             from_gguf(content)
         }
-        pre => bail!("pre-tokeniser `{pre}` is none of smollm, gpt-2, qwen2, llama-bpe"),
+        pre => bail!("pre-tokeniser `{}` is none of smollm, gpt-2, qwen2, llama-bpe", shorten(pre)),
     }
 }
 

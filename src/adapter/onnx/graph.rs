@@ -11,6 +11,8 @@ use ort::logging::LogLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, ValueType};
 
+use crate::catch_panic::catch_panic;
+
 /// A loaded graph.
 #[derive(Debug)]
 pub(super) struct Graph {
@@ -45,7 +47,7 @@ impl Graph {
                 .map_err(|error| anyhow!(error))?;
             builder.commit_from_file(path).map_err(|error| anyhow!(one_line(error)))
         };
-        let session = open().with_context(|| path.display().to_string())?;
+        let session = catch_panic("ONNX Runtime", open).with_context(|| path.display().to_string())?;
         let input = |outlet: &ort::value::Outlet| match outlet.dtype() {
             ValueType::Tensor { ty, shape, .. } => {
                 Ok(Input { name: outlet.name().to_owned(), element: *ty, shape: shape.to_vec() })

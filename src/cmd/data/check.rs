@@ -9,6 +9,7 @@ use super::bar;
 use crate::check::{Count, DataSet, Finding, Report, Severity};
 use crate::cmd::Status;
 use crate::config::Format as DataFormat;
+use crate::config::counts::{MAX_LIMIT, parse_count_or_zero};
 use crate::dataset::Split;
 use crate::report::table::{Cell, Column, Table};
 use crate::terminal;
@@ -27,7 +28,7 @@ pub struct Args {
     #[arg(long)]
     no_images: bool,
     /// Findings shown of each kind, at most
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = parse_count_or_zero::<MAX_LIMIT>)]
     show: usize,
     /// The form of the report; JSON holds all findings
     #[arg(long, value_enum, default_value_t)]

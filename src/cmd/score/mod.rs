@@ -3,7 +3,6 @@
 pub mod verify;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use self::verify::verify;
 use super::{Status, print_formatted, read_document};
 use crate::config::Benchmark;
+use crate::config::counts::{MAX_DRAWS, parse_count};
 use crate::dataset::{self, Split};
 use crate::files::write_file;
 use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};

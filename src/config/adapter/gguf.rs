@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::reader::{ReaderSpec, WireReader};
+use crate::terminal::shorten;
 
 /// `family = "gguf"`.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,14 +56,18 @@ impl Wire {
 impl WireSource {
     fn validate(self) -> Result<GgufSource> {
         let file = self.file.context("missing key `weights.file`")?;
-        ensure!(is_plain(&file, "-+"), "`weights.file` must be the name of a file, not `{file}`");
+        ensure!(is_plain(&file, "-+"), "`weights.file` must be the name of a file, not `{}`", shorten(&file));
         match (self.python, self.repo, self.revision) {
             (Some(module), None, None) => {
-                ensure!(is_plain(&module, ""), "`weights.python` must be the name of a package, not `{module}`");
+                ensure!(
+                    is_plain(&module, ""),
+                    "`weights.python` must be the name of a package, not `{}`",
+                    shorten(&module)
+                );
                 Ok(GgufSource::PythonPackage { module, file })
             }
             (None, Some(repo), revision) => {
-                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{repo}`");
+                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{}`", shorten(&repo));
                 Ok(GgufSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()), file })
             }
             _ => bail!("`[weights]` needs `file` and either `python` or `repo` (with `revision`)"),

@@ -14,7 +14,7 @@ mod weights;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ pub use reader::{PromptStyle, ReaderSpec};
 pub use unichart::UniChartSpec;
 pub use weights::WeightsSource;
 
+use super::counts::check_count;
 use super::names::{check_folder_name, unknown};
 use crate::input::{self, MAX_SETTINGS_BYTES};
 
@@ -131,7 +132,10 @@ impl AdapterSpec {
     fn parse(id: &str, text: &str) -> Result<Self> {
         ensure!(!id.contains(['+', ',', '=', '/', '@']), "an adapter's name must not hold any of + , = / @");
         check_folder_name("an adapter's name", id)?;
-        let mut table: toml::Table = text.parse()?;
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            anyhow!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
         let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;
         let (title, source) = (table.remove("title"), table.remove("source"));
@@ -212,9 +216,10 @@ fn seconds(key: &str, value: f64) -> Result<Duration> {
     time.with_context(|| format!("`{key}` must be a number of seconds, not {value}"))
 }
 
-fn positive(key: &str, value: Option<usize>) -> Result<Option<usize>> {
-    ensure!(value != Some(0), "`{key}` must be at least 1");
-    Ok(value)
+/// A count that may be absent, from 1 to `most`.
+fn count(key: &str, value: Option<usize>, most: usize) -> Result<Option<usize>> {
+    let count = value.map(|value| check_count(value, most)).transpose();
+    count.map_err(|fault| anyhow!("`{key}` {fault}"))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::positive;
+use super::count;
 use super::weights::{WeightsSource, WireWeights};
+use crate::config::counts::{MAX_PATCHES, MAX_TOKENS};
 
 /// `family = "pix2struct"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +84,8 @@ impl Wire {
             weights,
             answers_questions,
             header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
-            max_patches: positive("preprocess.max_patches", self.preprocess.max_patches)?,
-            max_new_tokens: positive("generation.max_new_tokens", self.generation.max_new_tokens)?
+            max_patches: count("preprocess.max_patches", self.preprocess.max_patches, MAX_PATCHES)?,
+            max_new_tokens: count("generation.max_new_tokens", self.generation.max_new_tokens, MAX_TOKENS)?
                 .context("missing key `generation.max_new_tokens`")?,
             table_prompt: self.prompt.table,
         })

@@ -3,6 +3,9 @@
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
+use super::count;
+use crate::config::counts::{MAX_SAMPLES, MAX_TOKENS};
+
 /// How a language model is asked, and how often.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReaderSpec {
@@ -45,8 +48,8 @@ impl Default for WireReader {
 impl WireReader {
     pub(super) fn validate(self) -> Result<ReaderSpec> {
         let Self { style, samples, temperature, seed, max_new_tokens } = self;
-        ensure!(samples > 0, "`reader.samples` must be at least 1");
-        ensure!(max_new_tokens > 0, "`reader.max_new_tokens` must be at least 1");
+        count("reader.samples", Some(samples), MAX_SAMPLES)?;
+        count("reader.max_new_tokens", Some(max_new_tokens), MAX_TOKENS)?;
         ensure!((0.0..=2.0).contains(&temperature), "`reader.temperature` must be between 0 and 2");
         ensure!(samples == 1 || temperature > 0.0, "`reader.samples` above 1 need a `reader.temperature` above 0");
         Ok(ReaderSpec { style, samples, temperature, seed, max_new_tokens })

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::positive;
+use super::count;
 use super::weights::{WeightsSource, WireWeights};
+use crate::config::counts::MAX_TOKENS;
 
 /// What stands for the question in a prompt.
 const QUESTION: &str = "{question}";
@@ -76,7 +77,7 @@ impl Wire {
             answer_after: prompt.answer_after,
             beams: generation.beams,
             bad_words: generation.bad_words,
-            max_new_tokens: positive("generation.max_new_tokens", generation.max_new_tokens)?,
+            max_new_tokens: count("generation.max_new_tokens", generation.max_new_tokens, MAX_TOKENS)?,
         })
     }
 }

@@ -3,6 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::terminal::shorten;
+
 /// Where a checkpoint comes from when `--weights` does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsSource {
@@ -26,7 +28,7 @@ impl WireWeights {
     pub(super) fn validate(self) -> Result<WeightsSource> {
         match self {
             Self { repo: Some(repo), revision, embedded: None } => {
-                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{repo}`");
+                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{}`", shorten(&repo));
                 Ok(WeightsSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()) })
             }
             Self { repo: None, revision: None, embedded: Some(name) } => Ok(WeightsSource::Embedded(name)),

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use crate::sample::AnswerType;
+use crate::terminal::shorten;
 
 /// Where a protocol's values come from that nobody names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -148,7 +149,7 @@ impl TryFrom<BTreeMap<String, f64>> for Weights {
         let mut weights = BTreeMap::new();
         for (name, weight) in table {
             if weights.insert(answer_type(&name)?, weight).is_some() {
-                return Err(format!("the answer type `{name}` is weighted twice"));
+                return Err(format!("the answer type `{}` is weighted twice", shorten(&name)));
             }
         }
         Ok(Self(weights))
@@ -162,9 +163,9 @@ impl FromStr for Weights {
         let mut table = BTreeMap::new();
         for part in text.split(',') {
             let (name, weight) = part.split_once('=').ok_or("must be TYPE=WEIGHT, e.g. numeric=3")?;
-            let weight = weight.trim().parse().map_err(|_| format!("`{weight}` is no number"))?;
+            let weight = weight.trim().parse().map_err(|_| format!("`{}` is no number", shorten(weight)))?;
             if table.insert(name.trim().to_owned(), weight).is_some() {
-                return Err(format!("the answer type `{}` is weighted twice", name.trim()));
+                return Err(format!("the answer type `{}` is weighted twice", shorten(name.trim())));
             }
         }
         table.try_into()
@@ -181,7 +182,8 @@ fn answer_type(name: &str) -> Result<AnswerType, String> {
         "table" => AnswerType::Table,
         _ => {
             return Err(format!(
-                "unknown answer type `{name}`: must be string, numeric, binary, ranked_list, unranked_list or table"
+                "unknown answer type `{}`: must be string, numeric, binary, ranked_list, unranked_list or table",
+                shorten(name)
             ));
         }
     })

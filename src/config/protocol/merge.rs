@@ -5,6 +5,7 @@ use super::{
     AdafactorSpec, AdamWSpec, Lora, OptimizerKind, OptimizerSpec, Protocol, ProtocolOverrides, ScheduleSpec,
     ValidateOn, Validation,
 };
+use crate::config::counts::{MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_STEPS, MAX_TOKENS, check_count};
 
 /// A value that cannot be trained with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,21 +197,31 @@ impl ProtocolOverrides {
     }
 }
 
+fn check_counts(protocol: &Protocol) -> Result<(), ProtocolFault> {
+    let validation = &protocol.validation;
+    let counts = [
+        ("steps", protocol.steps, MAX_STEPS),
+        ("batch", protocol.batch, MAX_BATCH),
+        ("accumulate", protocol.accumulate, MAX_BATCH),
+        ("max_patches", protocol.max_patches.unwrap_or(1), MAX_PATCHES),
+        ("max_label_tokens", protocol.max_label_tokens, MAX_TOKENS),
+        ("validate_every", validation.every, MAX_STEPS),
+        ("validation_questions", validation.questions.unwrap_or(1), MAX_LIMIT),
+        ("validation_questions_per_chart", validation.questions_per_chart.unwrap_or(1), MAX_LIMIT),
+        ("patience", validation.patience.unwrap_or(1), MAX_STEPS),
+        ("lora.rank", protocol.lora.as_ref().map_or(1, |lora| lora.rank), MAX_RANK),
+    ];
+    for (key, count, most) in counts {
+        check_count(count, most).map_err(|what| ProtocolFault { keys: vec![key], what })?;
+    }
+    Ok(())
+}
+
 /// What depends on no optimiser.
 fn check_protocol(protocol: &Protocol) -> Result<(), ProtocolFault> {
     /// Above it nothing that is fine-tuned stays whole; it is a slip of the exponent.
     const HIGHEST_LR: f64 = 1.0;
-    let counts = [
-        ("steps", protocol.steps),
-        ("batch", protocol.batch),
-        ("accumulate", protocol.accumulate),
-        ("max_patches", protocol.max_patches.unwrap_or(1)),
-        ("max_label_tokens", protocol.max_label_tokens),
-        ("validate_every", protocol.validation.every),
-    ];
-    for (key, count) in counts {
-        check(count > 0, &[key], || "must be at least 1".to_owned())?;
-    }
+    check_counts(protocol)?;
     let lr = protocol.lr;
     check(lr > 0.0 && lr <= HIGHEST_LR, &["lr"], || {
         format!("is {lr}: must be above 0 and at most {HIGHEST_LR}, e.g. 1e-4")

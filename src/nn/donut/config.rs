@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::nn::config_file::{
     CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
 };
+use crate::terminal::shorten;
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
 /// Beyond any checkpoint: sizes above it are a broken file.
@@ -141,8 +142,16 @@ impl EncoderConfig {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(self.model_type == ENCODER, "encoder.model_type {:?} is not supported ({ENCODER} is)", self.model_type);
-        ensure!(self.hidden_act == GELU, "encoder.hidden_act {:?} is not supported ({GELU} is)", self.hidden_act);
+        ensure!(
+            self.model_type == ENCODER,
+            "encoder.model_type {:?} is not supported ({ENCODER} is)",
+            shorten(&self.model_type)
+        );
+        ensure!(
+            self.hidden_act == GELU,
+            "encoder.hidden_act {:?} is not supported ({GELU} is)",
+            shorten(&self.hidden_act)
+        );
         ensure!(self.qkv_bias, "encoder.qkv_bias false is not supported");
         ensure!(!self.use_absolute_embeddings, "encoder.use_absolute_embeddings is not supported");
         let (depths, heads) = (self.depths.len(), self.num_heads.len());
@@ -168,9 +177,13 @@ impl EncoderConfig {
 
 impl DecoderConfig {
     fn check(&self) -> Result<()> {
-        ensure!(self.model_type == DECODER, "decoder.model_type {:?} is not supported ({DECODER} is)", self.model_type);
+        ensure!(
+            self.model_type == DECODER,
+            "decoder.model_type {:?} is not supported ({DECODER} is)",
+            shorten(&self.model_type)
+        );
         let act = &self.activation_function;
-        ensure!(act == GELU, "decoder.activation_function {act:?} is not supported ({GELU} is)");
+        ensure!(act == GELU, "decoder.activation_function {:?} is not supported ({GELU} is)", shorten(act));
         let sizes = [
             self.vocab_size,
             self.max_position_embeddings,

@@ -5,8 +5,10 @@
 //! final buffer, so that no second copy of a model is ever in memory.
 
 mod gguf;
+mod gguf_header;
 mod hash;
 mod packed;
+mod pickle;
 mod pytorch;
 mod quantized;
 mod reduced;
@@ -23,12 +25,15 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::ops::Weight;
+use crate::terminal::shorten;
 
 pub use gguf::{gguf_bytes, write_gguf};
+pub use gguf_header::GgufHeader;
 pub use hash::{file_sha256, files_sha256, weights_sha256};
 pub use packed::{InPanels, Rounding};
 pub use quantized::{Quantization, Quantized, QuantizedAs, QuantizedOnce, layer};
 pub use reduced::Reduced;
+pub use safetensors::{StoredTensor, read_header};
 pub use source::{OnDevice, Source};
 
 pub(super) use source::Weights;
@@ -53,11 +58,13 @@ struct Entry {
 }
 
 /// How a tensor's values are stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Encoding {
     Plain(DType),
     /// Blocks of quantized values; whole ones in each row.
     Blocks(GgmlDType),
+    /// As this program does not read, by its name in the file: an error where the tensor is asked for.
+    Unread(String),
 }
 
 impl From<DType> for Encoding {
@@ -68,10 +75,11 @@ impl From<DType> for Encoding {
 
 impl Encoding {
     /// Values stored together, and the bytes they take.
-    fn unit(self) -> (usize, usize) {
+    fn unit(&self) -> (usize, usize) {
         match self {
             Self::Plain(dtype) => (1, dtype.size_in_bytes()),
             Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
+            Self::Unread(_) => (1, 0),
         }
     }
 }
@@ -96,9 +104,12 @@ impl Checkpoint {
         let mut quantized = None;
         let entries = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
-                let mut entries = BTreeMap::new();
+                let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
                 for file in &files {
                     let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
+                    if let Some((name, entry)) = shard.keys().find_map(|name| entries.get_key_value(name)) {
+                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), entry.file.display());
+                    }
                     entries.extend(shard);
                 }
                 entries
@@ -141,10 +152,10 @@ impl Checkpoint {
     /// As [`Self::tensor`].
     pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
         let entry = self.entry(name, &shape)?;
-        match entry.encoding {
-            Encoding::Plain(_) => Ok(self.tensor(name, &shape, device)?.into()),
+        match &entry.encoding {
+            Encoding::Plain(_) | Encoding::Unread(_) => Ok(self.tensor(name, &shape, device)?.into()),
             Encoding::Blocks(kind) => {
-                let blocks = entry.read_blocks(kind, device);
+                let blocks = entry.read_blocks(*kind, device);
                 let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
                 Ok(Weight::quantized(blocks.into())?)
             }
@@ -155,11 +166,14 @@ impl Checkpoint {
         let Some(entry) = self.entries.get(name) else {
             bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
         };
+        if let Encoding::Unread(dtype) = &entry.encoding {
+            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", entry.file.display());
+        }
         ensure!(
             entry.shape == shape,
-            "{}: tensor {name} has shape {:?}, config.json asks for {shape:?}",
+            "{}: tensor {name} has shape {}, config.json asks for {shape:?}",
             entry.file.display(),
-            entry.shape
+            shorten(&format!("{:?}", entry.shape))
         );
         Ok(entry)
     }
@@ -171,7 +185,7 @@ impl Entry {
         let (values, size) = encoding.unit();
         let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         let bytes = elements.and_then(|elements| (elements / values as u64).checked_mul(size as u64));
-        let bytes = bytes.with_context(|| format!("shape {shape:?} is absurdly large"))?;
+        let bytes = bytes.with_context(|| format!("shape {} is too large", shorten(&format!("{shape:?}"))))?;
         Ok(Self { file: file.to_owned(), offset, bytes, shape, encoding })
     }
 
@@ -190,12 +204,13 @@ impl Entry {
 
     /// The values as f32, read and converted in pieces.
     fn read(&self) -> Result<Vec<f32>> {
-        let dtype = match self.encoding {
-            Encoding::Plain(dtype) => dtype,
+        let dtype = match &self.encoding {
+            Encoding::Plain(dtype) => *dtype,
             Encoding::Blocks(kind) => {
-                let blocks = self.read_blocks(kind, &Device::Cpu)?;
+                let blocks = self.read_blocks(*kind, &Device::Cpu)?;
                 return Ok(blocks.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
             }
+            Encoding::Unread(dtype) => bail!("stored as {dtype}, which is not read here"),
         };
         let mut file = File::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;

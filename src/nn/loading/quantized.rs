@@ -11,6 +11,7 @@ use candle_core::{Device, Tensor};
 
 use super::Source;
 use crate::nn::ops::Weight;
+use crate::terminal::shorten;
 
 /// How matrices are rounded, in the blocks of GGML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Quantization {
     pub fn named(name: &str) -> Result<Self> {
         match Self::ALL.into_iter().find(|one| one.name() == name) {
             Some(found) => Ok(found),
-            None => bail!("no precision `{name}`: there are q8 and q4"),
+            None => bail!("no precision `{}`: there are q8 and q4", shorten(name)),
         }
     }
 

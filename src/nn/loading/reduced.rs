@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::Quantization;
+use crate::terminal::shorten;
 
 /// What weights become while they are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Reduced {
         let all = [Self::Bf16].into_iter().chain(Quantization::ALL.map(Self::Quantized));
         match all.into_iter().find(|one| one.to_string() == name) {
             Some(found) => Ok(found),
-            None => bail!("no precision `{name}`: there are bf16, q8 and q4"),
+            None => bail!("no precision `{}`: there are bf16, q8 and q4", shorten(name)),
         }
     }
 }

@@ -9,11 +9,15 @@ use serde_json::Value;
 use crate::nn::config_file::{
     CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
 };
+use crate::terminal::shorten;
 
 const MODEL_TYPE: &str = "pix2struct";
 
 /// The decoder holds a bias for every distance up to its maximum.
 const MAX_DISTANCE: usize = 1 << 16;
+
+/// Beyond any checkpoint: sizes from it on are a broken file.
+const MOST: usize = 1 << 24;
 
 /// A Pix2Struct checkpoint's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -174,8 +178,24 @@ impl Config {
     fn check(&self) -> Result<()> {
         let (text, vision) = (&self.text_config, &self.vision_config);
         for act in [&text.dense_act_fn, &vision.dense_act_fn] {
-            ensure!(act == "gelu_new", "dense_act_fn {act:?} is not supported (gelu_new is)");
+            ensure!(act == "gelu_new", "dense_act_fn {:?} is not supported (gelu_new is)", shorten(act));
         }
+        let sizes = [
+            text.vocab_size,
+            text.hidden_size,
+            text.d_kv,
+            text.d_ff,
+            text.num_layers,
+            text.num_heads,
+            vision.hidden_size,
+            vision.patch_embed_hidden_size,
+            vision.d_ff,
+            vision.d_kv,
+            vision.num_hidden_layers,
+            vision.num_attention_heads,
+            vision.seq_len,
+        ];
+        ensure!(sizes.iter().all(|&size| (1..MOST).contains(&size)), "a size is 0 or not below {MOST}");
         ensure!(
             text.hidden_size == vision.hidden_size,
             "text_config.hidden_size {} and vision_config.hidden_size {} differ",
@@ -189,17 +209,6 @@ impl Config {
             text.d_kv,
             text.hidden_size
         );
-        let sizes = [
-            text.vocab_size,
-            text.hidden_size,
-            text.d_ff,
-            vision.patch_embed_hidden_size,
-            vision.d_ff,
-            vision.d_kv,
-            vision.num_attention_heads,
-            vision.seq_len,
-        ];
-        ensure!(!sizes.contains(&0), "a size is 0");
         check_probabilities(&[
             ("text_config.dropout_rate", text.dropout_rate),
             ("vision_config.dropout_rate", vision.dropout_rate),

@@ -24,8 +24,11 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
 fn decompress(bytes: &[u8]) -> Result<RgbImage> {
     let image = Decompress::builder().from_reader(Whole(bytes)).context("damaged JPEG")?;
     let (width, height) = (u32::try_from(image.width())?, u32::try_from(image.height())?);
-    check_size(width, height)?;
-    let colour = match image.components().len() {
+    let channels = image.components().len();
+    // libjpeg keeps the coefficients of 16 bits where it cannot finish a row at once.
+    let bits = if has_several_scans(bytes, channels) { 8 + 16 } else { 8 };
+    check_size(width, height, bits * channels)?;
+    let colour = match channels {
         1 => ColorSpace::JCS_GRAYSCALE,
         3 => ColorSpace::JCS_RGB,
         4 => ColorSpace::JCS_CMYK,
@@ -43,6 +46,25 @@ fn decompress(bytes: &[u8]) -> Result<RgbImage> {
         }
         _ => RgbImage::from_raw(width, height, pixels).context("fewer pixels than its size says"),
     }
+}
+
+/// Whether the pixels are spread over several scans: in progressive files, and where channels follow each other.
+fn has_several_scans(bytes: &[u8], channels: usize) -> bool {
+    const PROGRESSIVE: u8 = 0xc2;
+    const SCAN: u8 = 0xda;
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let [0xff, marker, high, low, behind @ ..] = rest {
+        match *marker {
+            PROGRESSIVE => return true,
+            SCAN => return behind.first().is_some_and(|&count| usize::from(count) < channels),
+            0xff => rest = &rest[1..],
+            _ => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(2 + length..).unwrap_or_default();
+            }
+        }
+    }
+    false
 }
 
 /// The file's bytes; reading on after the last one is an error. (At a plain end of file libjpeg makes up an end of

@@ -5,43 +5,56 @@ mod jpeg;
 mod other;
 mod png;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::{ImageFormat, RgbImage};
+
+use crate::catch_panic::catch_panic;
+use crate::terminal::shorten;
 
 /// Most pixels an image may have: where Pillow refuses a "decompression bomb".
 const MAX_PIXELS: u64 = 178_956_970;
+/// Most bytes its pixels may have in the depth and channels of the file: those of the most RGB pixels of 8 bits.
+const MAX_BYTES: u64 = 1 << 29;
 
 /// Decodes the first frame of a PNG, JPEG, GIF, BMP, TIFF or WebP file. The format is told by the content; `name`
 /// is only for errors.
 ///
 /// # Errors
-/// When the bytes are none of these formats, are damaged or truncated, or hold more than 178,956,970 pixels.
+/// When the bytes are none of these formats, are damaged or truncated, hold more than 178,956,970 pixels, or these take
+/// more than 512 MiB in the file's own depth and channels.
 pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage> {
     let image = match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => png::decode(bytes),
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes),
+        Ok(ImageFormat::Png) => catch_panic("the PNG decoder", || png::decode(bytes)),
+        Ok(ImageFormat::Jpeg) => catch_panic("the JPEG decoder", || jpeg::decode(bytes)),
         Ok(format) if matches!(format, ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff | ImageFormat::WebP) => {
-            other::decode(bytes, format)
+            catch_panic("the image decoder", || other::decode(bytes, format))
         }
-        _ if bytes.is_empty() => bail!("image {name}: the file is empty"),
-        _ => bail!("image {name}: not a PNG, JPEG, GIF, BMP, TIFF or WebP file"),
+        _ if bytes.is_empty() => Err(anyhow!("the file is empty")),
+        _ => Err(anyhow!("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")),
     };
-    image.with_context(|| format!("image {name}"))
+    image.with_context(|| format!("image {}", shorten(name)))
 }
 
-/// Refuses sizes that no chart has, before memory is taken for the pixels.
-fn check_size(width: u32, height: u32) -> Result<()> {
+/// Refuses sizes that no chart has, before memory is taken for the pixels of `bits` each.
+fn check_size(width: u32, height: u32, bits: usize) -> Result<()> {
     if width == 0 || height == 0 {
         bail!("it has no pixels ({width} x {height})");
     }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        bail!("{width} x {height} pixels are more than the {MAX_PIXELS} allowed");
-    }
+    let pixels = u64::from(width) * u64::from(height);
+    ensure!(pixels <= MAX_PIXELS, "{width} x {height} pixels are more than the {MAX_PIXELS} allowed");
+    let bytes = pixels * bits as u64 / 8;
+    ensure!(
+        bytes <= MAX_BYTES,
+        "{width} x {height} pixels of {bits} bits are {bytes} bytes, more than the {MAX_BYTES} allowed: make the image \
+         smaller"
+    );
     Ok(())
 }
 
 fn from_pixels(width: u32, height: u32, pixels: impl Iterator<Item = [u8; 3]>) -> Result<RgbImage> {
-    RgbImage::from_raw(width, height, pixels.flatten().collect()).context("fewer pixels than its size says")
+    let mut samples = Vec::with_capacity(width as usize * height as usize * 3);
+    samples.extend(pixels.flatten());
+    RgbImage::from_raw(width, height, samples).context("fewer pixels than its size says")
 }
 
 /// A pixel over white, with Pillow's integer rounding.

@@ -14,7 +14,7 @@ pub fn decode(bytes: &[u8], format: ImageFormat) -> Result<RgbImage> {
     let damaged = |error| anyhow!("damaged or unsupported {format:?} file: {error}");
     let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height)?;
+    check_size(width, height, decoder.color_type().bits_per_pixel().into())?;
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     match image {
         DynamicImage::ImageRgb8(image) => Ok(image),

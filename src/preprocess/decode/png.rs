@@ -7,24 +7,63 @@ use anyhow::{Context, Result, bail};
 use image::RgbImage;
 use png::{BitDepth, ColorType, Decoder, Info, Transformations};
 
-use super::{check_size, from_pixels, over_white};
+use super::{check_size, over_white};
 
+/// Row by row, so that the pixels are in memory in 8 bits alone.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     let header = decoder.read_header_info().context("damaged PNG")?;
-    check_size(header.width, header.height)?;
+    check_size(header.width, header.height, header.bits_per_pixel())?;
     let mut reader = decoder.read_info().context("damaged PNG")?;
-    let mut data = vec![0; reader.output_buffer_size().context("its size is too large")?];
-    let frame = reader.next_frame(&mut data).context("damaged or truncated PNG")?;
     let info = reader.info();
-    let rows = data.chunks_exact(frame.line_size.max(1)).take(info.height as usize);
-    let pixel = Pixel::of(info)?;
-    let width = info.width as usize;
-    from_pixels(info.width, info.height, rows.flat_map(|row| (0..width).map(|x| pixel.read(row, x))))
+    let (pixel, width, height) = (Pixel::new(info)?, info.width, info.height);
+    let passes = if info.interlaced { INTERLACED.as_slice() } else { &WHOLE };
+    let mut row = vec![0; reader.output_line_size(width).context("its size is too large")?];
+    let mut image = RgbImage::new(width, height);
+    for pass in passes.iter().filter(|pass| pass.left < width) {
+        for y in (pass.top..height).step_by(pass.down) {
+            let read = reader.read_row(&mut row).context("damaged or truncated PNG")?;
+            read.context("fewer rows than its size says")?;
+            let (line, start) = (width as usize * 3, y as usize * width as usize * 3);
+            let samples = &mut (*image)[start..start + line];
+            let targets = samples.chunks_exact_mut(3).skip(pass.left as usize).step_by(pass.right);
+            for (index, target) in targets.enumerate() {
+                target.copy_from_slice(&pixel.read(&row, index));
+            }
+        }
+    }
+    // What follows the last row must be whole too.
+    reader.read_row(&mut row).context("damaged or truncated PNG")?;
+    Ok(image)
 }
+
+/// The pixels of a pass over the image: from the corner (`left`, `top`) on, each so many to the right and down.
+struct PixelGrid {
+    left: u32,
+    top: u32,
+    right: usize,
+    down: usize,
+}
+
+const fn grid(left: u32, top: u32, right: usize, down: usize) -> PixelGrid {
+    PixelGrid { left, top, right, down }
+}
+
+const WHOLE: [PixelGrid; 1] = [grid(0, 0, 1, 1)];
+
+/// Adam7: <https://www.w3.org/TR/png-3/#8Interlace>.
+const INTERLACED: [PixelGrid; 7] = [
+    grid(0, 0, 8, 8),
+    grid(4, 0, 8, 8),
+    grid(0, 4, 4, 8),
+    grid(2, 0, 4, 4),
+    grid(0, 2, 2, 4),
+    grid(1, 0, 2, 2),
+    grid(0, 1, 1, 2),
+];
 
 /// How one pixel of a row becomes RGB.
 struct Pixel {
@@ -38,7 +77,7 @@ struct Pixel {
 }
 
 impl Pixel {
-    fn of(info: &Info<'_>) -> Result<Self> {
+    fn new(info: &Info<'_>) -> Result<Self> {
         let transparency = info.trns.as_deref();
         let mut palette = Vec::new();
         if info.color_type == ColorType::Indexed {

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::text::Shown;
+use crate::catch_panic::catch_panic;
 use crate::input::Boundary;
 use crate::sample::ImageRef;
 
@@ -135,7 +136,7 @@ fn embedded(bytes: &[u8]) -> Result<String> {
     };
     match kind.filter(|_| bytes.len() <= WHOLE_BYTES) {
         Some(kind) => Ok(address(kind, bytes)),
-        None => Ok(address("jpeg", &smaller(bytes)?)),
+        None => Ok(address("jpeg", &catch_panic("the image decoder", || smaller(bytes))?)),
     }
 }
 

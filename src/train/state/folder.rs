@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
-use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 
 use super::{TrainingState, sealed};
 use crate::files::{remove_leftovers, replace_folder};
+use crate::nn::loading::{StoredTensor, read_header};
+use crate::terminal::shorten;
 
 /// How the name of a state begins that earlier versions of the program were replacing when they were killed.
 const REPLACED: &str = ".replaced-";
@@ -154,27 +154,22 @@ impl Saved {
 }
 
 fn read_tensors(path: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
-    const LENGTH: usize = 8;
-    let mut file = BufReader::new(File::open(path)?);
-    let mut length = [0; LENGTH];
-    file.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    ensure!(length <= file.get_ref().metadata()?.len(), "its header is longer than the file");
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header)?;
-    let metadata: Metadata = serde_json::from_slice(&header).context("its header is not valid")?;
+    let mut file = File::open(path)?;
     let mut tensors = HashMap::new();
-    for (name, info) in metadata.tensors() {
-        let dtype = match info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::U32 => DType::U32,
-            other => bail!("`{name}` is of {other:?}, which no optimiser keeps"),
+    for StoredTensor { name, dtype, shape, offset, bytes } in read_header(path)? {
+        let kept = match dtype.as_str() {
+            "F32" => DType::F32,
+            "U32" => DType::U32,
+            other => bail!("`{}` is of {}, which no optimiser keeps", shorten(&name), shorten(other)),
         };
-        let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; end.saturating_sub(start)];
-        file.seek(SeekFrom::Start((LENGTH + header.len() + start) as u64))?;
-        file.read_exact(&mut bytes)?;
-        tensors.insert(name, Tensor::from_raw_buffer(&bytes, dtype, &info.shape, device)?);
+        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let fits = elements.and_then(|elements| elements.checked_mul(4)) == Some(bytes);
+        ensure!(fits, "`{}`: its shape does not fill its {bytes} bytes", shorten(&name));
+        let mut values = vec![0; usize::try_from(bytes)?];
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(&mut values)?;
+        let tensor = Tensor::from_raw_buffer(&values, kept, &shape, device)?;
+        tensors.insert(name, tensor);
     }
     Ok(tensors)
 }

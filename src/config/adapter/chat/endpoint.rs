@@ -7,6 +7,8 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::config::counts::{MAX_AT_A_TIME, MAX_LIMIT, MAX_RETRIES};
+
 /// `[endpoint]`: where the model is served and how it wants to be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSpec {
@@ -143,16 +145,17 @@ impl Default for WireLimits {
 
 impl WireLimits {
     pub(super) fn validate(self) -> Result<Limits> {
-        let positive = |key: &str, value: Option<usize>| super::positive(&format!("limits.{key}"), value);
+        let count = |key: &str, value: Option<usize>, most| super::count(&format!("limits.{key}"), value, most);
         let seconds = |key: &str, value: f64| super::super::seconds(&format!("limits.{key}"), value);
         let above_zero = |key: &str, value: f64| -> Result<Duration> {
             ensure!(value != 0.0, "`limits.{key}` must be above 0 seconds");
             seconds(key, value)
         };
+        ensure!(self.retries <= MAX_RETRIES, "`limits.retries` must be at most {MAX_RETRIES}, not {}", self.retries);
         Ok(Limits {
-            concurrency: positive("concurrency", Some(self.concurrency))?.unwrap_or(1),
-            requests_per_minute: positive("requests_per_minute", self.requests_per_minute)?,
-            tokens_per_minute: positive("tokens_per_minute", self.tokens_per_minute)?,
+            concurrency: count("concurrency", Some(self.concurrency), MAX_AT_A_TIME)?.unwrap_or(1),
+            requests_per_minute: count("requests_per_minute", self.requests_per_minute, MAX_LIMIT)?,
+            tokens_per_minute: count("tokens_per_minute", self.tokens_per_minute, MAX_LIMIT)?,
             connect_timeout: above_zero("connect_timeout", self.connect_timeout)?,
             answer_timeout: above_zero("answer_timeout", self.answer_timeout)?,
             retries: self.retries,

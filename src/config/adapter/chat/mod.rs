@@ -6,10 +6,12 @@ mod endpoint;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::positive;
+use super::count;
 use super::reader::{ReaderSpec, WireReader};
 pub use endpoint::{EndpointSpec, Limits, base_url};
 use endpoint::{WireEndpoint, WireLimits};
+
+use crate::config::counts::MAX_REPLY_TOKENS;
 
 /// Where a question stands in a prompt.
 const PLACE: &str = "{question}";
@@ -114,7 +116,7 @@ struct WireAnswer {
 impl Wire {
     pub(super) fn validate(self) -> Result<ChatSpec> {
         let WireGeneration { temperature, seed, max_tokens } = self.generation;
-        let max_tokens = positive("generation.max_tokens", max_tokens)?.unwrap_or(512);
+        let max_tokens = count("generation.max_tokens", max_tokens, MAX_REPLY_TOKENS)?.unwrap_or(512);
         ensure!(
             temperature.is_none_or(|value| (0.0..=2.0).contains(&value)),
             "`generation.temperature` must be between 0 and 2"

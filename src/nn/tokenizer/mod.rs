@@ -1,10 +1,19 @@
 //! Text to token ids and back, through a checkpoint's `tokenizer.json`.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
+pub use check::MAX_TOKEN_BYTES;
+
+use crate::catch_panic::catch_panic;
+use crate::terminal::shorten;
+
+/// The library's name in errors.
+const LIBRARY: &str = "the tokenizers library";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The model of the slow tokenizers: of the MatCha family, of Donut.
@@ -49,7 +58,7 @@ impl Tokenizer {
             }
             bail!("{}: no {TOKENIZER} here", dir.display());
         }
-        let inner = tokenizers::Tokenizer::from_file(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        let inner = read(&path).with_context(|| path.display().to_string())?;
         let clean_up = clean_up(dir)?;
         Ok(Self { path, inner, clean_up })
     }
@@ -67,10 +76,11 @@ impl Tokenizer {
         if let Some((piece, id)) = ordinary.min_by_key(|(_, id)| **id) {
             bail!(
                 "{}: the tokenizer has {} ids, but the embedding has {rows} rows ({}); the first piece without a row is \
-                 {piece:?}, id {id}: these files are of different models",
+                 {:?}, id {id}: these files are of different models",
                 self.path.display(),
                 vocabulary.len(),
-                config.display()
+                config.display(),
+                shorten(piece)
             );
         }
         Ok(())
@@ -93,8 +103,8 @@ impl Tokenizer {
     }
 
     fn decoded(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        let text = self.inner.decode(ids, skip_special);
-        let mut text = text.map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        let decode = || self.inner.decode(ids, skip_special).map_err(|error| anyhow!("{error}"));
+        let mut text = catch_panic(LIBRARY, decode).with_context(|| self.path.display().to_string())?;
         if self.clean_up {
             for (from, to) in CLEAN_UP {
                 text = text.replace(from, to);
@@ -108,7 +118,8 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's own model fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode(text, false).map_err(|error| anyhow!("{}: {error}", self.path.display()))?;
+        let encode = || self.inner.encode(text, false).map_err(|error| anyhow!("{error}"));
+        let encoding = catch_panic(LIBRARY, encode).with_context(|| self.path.display().to_string())?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -117,8 +128,21 @@ impl Tokenizer {
     /// # Errors
     /// No such token.
     pub fn id(&self, token: &str) -> Result<u32> {
-        self.inner.token_to_id(token).with_context(|| format!("{}: has no token {token:?}", self.path.display()))
+        self.inner
+            .token_to_id(token)
+            .with_context(|| format!("{}: has no token {:?}", self.path.display(), shorten(token)))
     }
+}
+
+fn read(path: &Path) -> Result<tokenizers::Tokenizer> {
+    let json = std::fs::read(path)?;
+    check::check(&json)?;
+    let read = || tokenizers::Tokenizer::from_bytes(&json).map_err(|error| anyhow!("{}", shorten(&error.to_string())));
+    let mut tokenizer = catch_panic(LIBRARY, read)?;
+    // transformers turns both off for a single text, whatever the file says.
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|error| anyhow!("{error}"))?;
+    Ok(tokenizer)
 }
 
 /// Whether `tokenizer_config.json` asks for cleaned-up spaces; without the file or key it does not.
