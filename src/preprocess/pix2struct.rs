@@ -193,8 +193,14 @@ fn compose(header: &RgbImage, image: &RgbImage) -> Result<RgbImage> {
             header.width()
         );
     }
-    let mut pixels = resize(header, width, u32::try_from(header_height)?, Filter::Bicubic).into_raw();
-    pixels.extend_from_slice(&resize(image, width, u32::try_from(image_height)?, Filter::Bicubic));
+    let mut pixels = Vec::with_capacity(usize::try_from(height)? * width as usize * 3);
+    for (part, height) in [(header, u32::try_from(header_height)?), (image, u32::try_from(image_height)?)] {
+        if part.dimensions() == (width, height) {
+            pixels.extend_from_slice(part);
+        } else {
+            pixels.extend_from_slice(&resize(part, width, height, Filter::Bicubic));
+        }
+    }
     RgbImage::from_raw(width, u32::try_from(height)?, pixels).context("the header does not fit the image")
 }
 

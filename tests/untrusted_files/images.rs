@@ -16,15 +16,16 @@ fn wide_png(side: u32, rows: u32) -> Vec<u8> {
     encoder.set_color(ColorType::Rgba);
     encoder.set_depth(BitDepth::Sixteen);
     encoder.set_compression(png::Compression::Fastest);
-    let mut stream = encoder.write_header().unwrap().into_stream_writer().unwrap();
-    let row = [0x80, 0xff, 0x40, 0, 0xff, 0, 0xff, 0xff].repeat(side as usize);
-    for _ in 0..rows {
-        stream.write_all(&row).unwrap();
-    }
-    if rows == side {
-        stream.finish().unwrap();
-    } else {
-        drop(stream);
+    {
+        let mut writer = encoder.write_header().unwrap();
+        let mut stream = writer.stream_writer().unwrap();
+        let row = [0x80, 0xff, 0x40, 0, 0xff, 0, 0xff, 0xff].repeat(side as usize);
+        for _ in 0..rows {
+            stream.write_all(&row).unwrap();
+        }
+        if rows == side {
+            stream.finish().unwrap();
+        }
     }
     bytes
 }
@@ -34,7 +35,7 @@ fn bytes_are_counted_not_pixels() {
     let told = line(decode(&wide_png(13_300, 2), "wide.png"));
     assert_eq!(
         told,
-        "image wide.png: 13300 x 13300 pixels of 64 bits are 1415120000 bytes, more than the 536870912 allowed: make the \
+        "image wide.png: 13300 x 13300 pixels of 64 bits are 1415120000 bytes, more than the 268435456 allowed: make the \
          image smaller"
     );
     let image = decode(&wide_png(300, 300), "small.png").unwrap();
@@ -69,7 +70,7 @@ fn peak(path: &std::path::Path) -> u64 {
 #[cfg(target_os = "linux")]
 fn a_picture_of_16_bits_is_in_memory_in_8() {
     let dir = tempfile::tempdir().unwrap();
-    let side = 4000;
+    let side = 2800;
     let paths = [("small.png", 100), ("large.png", side)].map(|(name, side)| {
         let path = dir.path().join(name);
         fs::write(&path, wide_png(side, side)).unwrap();
@@ -78,7 +79,7 @@ fn a_picture_of_16_bits_is_in_memory_in_8() {
     let [small, large] = paths.map(|path| peak(&path));
     let rgb = u64::from(side) * u64::from(side) * 3;
     // The picture, and what it is resized to under its question.
-    assert!(large.saturating_sub(small) < 3 * rgb, "{small} and {large} bytes, 8-bit pixels take {rgb}");
+    assert!(large.saturating_sub(small) < 4 * rgb, "{small} and {large} bytes, 8-bit pixels take {rgb}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn storage_encoding(class: &str) -> (Encoding, u64) {
 
 fn integer(pickle: &Pickle<'_>, id: ObjectId) -> Result<usize> {
     let Object::Int(value) = pickle.get(id) else { bail!("its place or shape is not a number") };
-    usize::try_from(*value).context("its place or shape is negative")
+    usize::try_from(*value).ok().context("its place or shape is negative")
 }
 
 fn integers(pickle: &Pickle<'_>, id: ObjectId) -> Result<Vec<usize>> {

@@ -13,15 +13,16 @@ use crate::terminal::shorten;
 
 /// Most pixels an image may have: where Pillow refuses a "decompression bomb".
 const MAX_PIXELS: u64 = 178_956_970;
-/// Most bytes its pixels may have in the depth and channels of the file: those of the most RGB pixels of 8 bits.
-const MAX_BYTES: u64 = 1 << 29;
+/// Most bytes its pixels may have, in the depth and channels of the file and as RGB of 8 bits: those from which on Pillow
+/// warns of such a bomb.
+const MAX_BYTES: u64 = 1 << 28;
 
 /// Decodes the first frame of a PNG, JPEG, GIF, BMP, TIFF or WebP file. The format is told by the content; `name`
 /// is only for errors.
 ///
 /// # Errors
 /// When the bytes are none of these formats, are damaged or truncated, hold more than 178,956,970 pixels, or these take
-/// more than 512 MiB in the file's own depth and channels.
+/// more than 256 MiB in the file's own depth and channels or as RGB of 8 bits.
 pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage> {
     let image = match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => catch_panic("the PNG decoder", || png::decode(bytes)),
@@ -42,6 +43,7 @@ fn check_size(width: u32, height: u32, bits: usize) -> Result<()> {
     }
     let pixels = u64::from(width) * u64::from(height);
     ensure!(pixels <= MAX_PIXELS, "{width} x {height} pixels are more than the {MAX_PIXELS} allowed");
+    let bits = bits.max(24);
     let bytes = pixels * bits as u64 / 8;
     ensure!(
         bytes <= MAX_BYTES,
