@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail};
 use self::verify::verify;
 use super::{Status, print_formatted, read_document};
 use crate::config::Benchmark;
-use crate::config::counts::{MAX_DRAWS, parse_count};
 use crate::dataset::{self, Split};
 use crate::files::write_file;
 use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
