@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use chartbench::nn::pix2struct::{Config, Model};
 use chartbench::nn::tokenizer::Tokenizer;
 use chartbench::nn::{Checkpoint, weights_sha256};
@@ -99,6 +99,126 @@ fn tensors_that_do_not_fit_the_configuration() -> Result<()> {
         failure(dir.path()),
         "DIR: the checkpoint has no tensor encoder.encoder.layer.2.pre_attention_layer_norm.weight (it holds 55)"
     );
+    Ok(())
+}
+
+/// Weights of one tensor replaced by what `change` makes of them.
+fn with_changed_weight(name: &str, change: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>) -> Result<TempDir> {
+    let dir = copy("safetensors")?;
+    let path = dir.path().join("model.safetensors");
+    let mut weights = candle_core::safetensors::load(&path, &Device::Cpu)?;
+    let weight = weights.get_mut(name).expect("a weight of this name");
+    *weight = change(&weight.to_dtype(DType::F32)?)?;
+    candle_core::safetensors::save(&weights, &path)?;
+    Ok(dir)
+}
+
+/// Whatever the tensor is stored as; and of those that the model needs only.
+#[test]
+fn weights_that_are_no_finite_numbers() -> Result<()> {
+    const NAME: &str = "decoder.layer.1.mlp.DenseReluDense.wo.weight";
+    for (value, dtypes) in [
+        (f32::NAN, &[DType::F32, DType::F16, DType::BF16, DType::F64][..]),
+        (f32::INFINITY, &[DType::F32]),
+        (f32::NEG_INFINITY, &[DType::F16]),
+    ] {
+        for &dtype in dtypes {
+            let dir = with_changed_weight(NAME, |weight| {
+                let (shape, mut values) = (weight.dims().to_vec(), weight.flatten_all()?.to_vec1::<f32>()?);
+                values[37] = value;
+                Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
+            })?;
+            assert_eq!(
+                failure(dir.path()),
+                format!(
+                    "model.safetensors: tensor {NAME}: value 37 is {value}: no answer can come of it; the file is damaged, \
+                     or its training ran away"
+                )
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Finite weights whose products are not: each question fails, and none gets an empty answer.
+#[test]
+fn scores_that_are_no_finite_numbers_fail_their_questions() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let weights = dir.path().join("weights");
+    fs::create_dir(&weights)?;
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matcha-tiny"))? {
+        let file = file?;
+        fs::copy(file.path(), weights.join(file.file_name()))?;
+    }
+    let path = weights.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
+    let norm = tensors.get_mut("decoder.final_layer_norm.weight").expect("the decoder's last norm");
+    *norm = (norm.to_dtype(DType::F32)? * 1e38)?;
+    candle_core::safetensors::save(&tensors, &path)?;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_chartbench"))
+        .args(["run", "--adapters", "matcha-tiny", "--limit", "3", "--name", "r"])
+        .arg("--weights")
+        .arg(&weights)
+        .arg("--results")
+        .arg(dir.path())
+        .output()?;
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = fs::read_to_string(dir.path().join("r/matcha-tiny/predictions.jsonl"))?;
+    assert_eq!(log.lines().count(), 3);
+    for line in log.lines() {
+        let row: serde_json::Value = serde_json::from_str(line)?;
+        assert!(row["prediction"].is_null(), "{line}");
+        assert!(row["error"].as_str().is_some_and(|error| error.contains("are NaN or infinite")), "{line}");
+    }
+    Ok(())
+}
+
+/// What config.json must not say, and the line about it.
+#[test]
+fn configurations_that_cannot_be_meant() -> Result<()> {
+    let text = fs::read_to_string(fixture("safetensors").join("config.json"))?;
+    let faults = [
+        ("\"layer_norm_epsilon\": 1e-06", "-1e-6", "text_config.layer_norm_epsilon is -0.000001: must be above 0"),
+        ("\"layer_norm_epsilon\": 1e-06", "0", "text_config.layer_norm_epsilon is 0: must be above 0"),
+        ("\"layer_norm_eps\": 1e-06", "1", "vision_config.layer_norm_eps is 1: must be above 0 and below 1"),
+        ("\"num_layers\": 2", "0", "text_config.num_layers is 0: must be from 1 to 1024"),
+        ("\"num_layers\": 2", "18446744073709551615", "text_config.num_layers is 18446744073709551615"),
+        ("\"vocab_size\": 48", "0", "text_config.vocab_size is 0: must be from 1 to 16777216"),
+        ("\"seq_len\": 24", "1000000000000", "vision_config.seq_len is 1000000000000: must be from 1 to"),
+        ("\"initializer_range\": 0.02", "-1", "initializer_range is -1: must be from 0 to 1000"),
+        ("\"pad_token_id\": 0", "48", "text_config.pad_token_id is 48: the vocabulary has 48 tokens, from 0 on"),
+    ];
+    for (from, value, expected) in faults {
+        let dir = copy("safetensors")?;
+        let key = from.split(':').next().unwrap_or_default();
+        assert!(text.contains(from), "{from}");
+        fs::write(dir.path().join("config.json"), text.replace(from, &format!("{key}: {value}")))?;
+        let line = failure(dir.path());
+        assert!(line.starts_with(&format!("config.json: {expected}")), "{line}");
+    }
+    Ok(())
+}
+
+/// Answers of fewer layers would be those of another model.
+#[test]
+fn a_configuration_of_fewer_layers_than_the_weights() -> Result<()> {
+    for (key, prefix) in [
+        ("text_config.num_layers", "decoder.layer.1.encoder_decoder_attention.attention.key.weight"),
+        ("vision_config.num_hidden_layers", "encoder.encoder.layer.1.attention.key.weight"),
+    ] {
+        let dir = copy("safetensors")?;
+        let path = dir.path().join("config.json");
+        let (_, name) = key.split_once('.').unwrap_or_default();
+        let json = fs::read_to_string(&path)?;
+        fs::write(&path, json.replace(&format!("\"{name}\": 2"), &format!("\"{name}\": 1")))?;
+        assert_eq!(
+            failure(dir.path()),
+            format!(
+                "config.json: {key} is 1, but the weights have layers beyond that (tensor {prefix}): is it the \
+                 configuration of another checkpoint?"
+            )
+        );
+    }
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Benchmark files: the embedded ones, and every mistake in one with its one line.
 
 use chartbench::config::{
-    AdapterSpec, Ask, Benchmark, Format, OptimizerSpec, Preset, Protocol, ProtocolOverrides, Questions, ValidateOn,
-    names,
+    AdapterSpec, Ask, Benchmark, Format, Keep, OptimizerSpec, Preset, Protocol, ProtocolOverrides, Questions,
+    ValidateOn, names,
 };
 use chartbench::metric::{Convention, Metric};
 
@@ -91,10 +91,17 @@ fn training(keys: &str, flags: &ProtocolOverrides) -> anyhow::Result<Protocol> {
     Benchmark::parse(&format!("{HEAD}[finetune]\n{keys}"), "benchmarks/x.toml")?.protocol(flags)
 }
 
-/// The protocol of the RealCQA fine-tuning study is what its files say.
+/// The step is chosen on test questions only where a flag says so; the protocol of the RealCQA fine-tuning study is then
+/// what its files say.
 #[test]
-fn realcqa_is_trained_as_in_the_study() {
-    let protocol = Benchmark::find("realcqa").unwrap().protocol(&ProtocolOverrides::default()).unwrap();
+fn realcqa_is_trained_as_in_the_study_by_flag_alone() {
+    let realcqa = Benchmark::find("realcqa").unwrap();
+    let protocol = realcqa.protocol(&ProtocolOverrides::default()).unwrap();
+    assert_eq!(protocol, Preset::Chartbench.protocol());
+    assert!(!protocol.selects_on_test());
+    assert_eq!(protocol.validation.keep, Keep::Strict);
+    let flags = ProtocolOverrides { protocol: Some(Preset::Study), ..ProtocolOverrides::default() };
+    let protocol = realcqa.protocol(&flags).unwrap();
     assert_eq!(protocol, Preset::Study.protocol());
     assert!(protocol.selects_on_test());
     let pairs: Vec<_> = protocol.settings().iter().map(|(key, value)| format!("{key} = {value}")).collect();

@@ -94,6 +94,7 @@ fn answers_from_every_file_format() -> Result<()> {
         for (name, beams, limits) in &cases {
             let golden: Vec<Vec<Vec<u32>>> = serde_json::from_value(expected[name].clone())?;
             let ours = model.generate(&questions, beams.as_ref(), limits)?;
+            let ours: Vec<Vec<u32>> = ours.into_iter().collect::<Result<_, _>>()?;
             assert_eq!(ours, golden.concat(), "{name} from {kind}");
         }
     }
@@ -139,6 +140,36 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
     Ok(())
 }
 
+/// Answers of fewer layers would be those of another model.
+#[test]
+fn a_configuration_of_fewer_layers_than_the_weights() -> Result<()> {
+    let text = std::fs::read_to_string(fixture("safetensors/config.json"))?;
+    let faults = [
+        (
+            "\"decoder_layers\": 2",
+            "\"decoder_layers\": 1",
+            "decoder.decoder_layers is 1, but",
+            "decoder.model.decoder.layers.1.",
+        ),
+        (
+            "\"depths\": [\n      2,\n      2,",
+            "\"depths\": [\n      2,\n      1,",
+            "encoder.depths[1] is 1, but",
+            "encoder.encoder.layers.1.blocks.1.",
+        ),
+    ];
+    for (from, to, expected, tensor) in faults {
+        assert!(text.contains(from), "{from}");
+        let dir = tempfile::tempdir()?;
+        std::fs::copy(fixture("safetensors/model.safetensors"), dir.path().join("model.safetensors"))?;
+        std::fs::write(dir.path().join("config.json"), text.replace(from, to))?;
+        let config = Config::read(dir.path())?;
+        let message = Model::load(&config, &Checkpoint::open(dir.path())?, &Device::Cpu).unwrap_err().to_string();
+        assert!(message.contains(&format!("config.json: {expected}")) && message.contains(tensor), "{message}");
+    }
+    Ok(())
+}
+
 /// What `config.json` says and what it must not say.
 #[test]
 fn configurations() -> Result<()> {
@@ -154,7 +185,7 @@ fn configurations() -> Result<()> {
         ("\"decoder_attention_heads\": 4", "\"decoder_attention_heads\": 5", "heads 5 do not divide d_model 48"),
         ("\"embed_dim\": 12", "\"embed_dim\": 13", "encoder: 2 heads do not divide 13"),
         ("vision-encoder-decoder", "pix2struct", "of another architecture: pix2struct"),
-        ("\"window_size\": 4", "\"window_size\": 0", "encoder: a size is 0"),
+        ("\"window_size\": 4", "\"window_size\": 0", "encoder.window_size is 0: must be from 1 to 64"),
     ];
     for (from, to, error) in faults {
         assert!(text.contains(from), "{from}");

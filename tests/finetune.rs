@@ -241,12 +241,9 @@ fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
     Ok(())
 }
 
-/// Weights that have run away.
-#[test]
-fn a_loss_that_is_no_number_stops_the_training_and_says_where() -> Result<()> {
-    let results = tempfile::tempdir()?;
-    let (from, folder) =
-        (Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matcha-tiny"), results.path().join("nan"));
+/// The embedded tiny MatCha with its decoder's last norm `factor` times as large, in f32.
+fn with_scaled_norm(results: &Path, factor: f64) -> Result<String> {
+    let (from, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matcha-tiny"), results.join("scaled"));
     std::fs::create_dir(&folder)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -255,13 +252,169 @@ fn a_loss_that_is_no_number_stops_the_training_and_says_where() -> Result<()> {
     let path = folder.join("model.safetensors");
     let mut weights = candle_core::safetensors::load(&path, &candle_core::Device::Cpu)?;
     let norm = weights.get_mut("decoder.final_layer_norm.weight").context("the decoder's last norm")?;
-    *norm = (&*norm * f64::NAN)?;
+    *norm = (norm.to_dtype(candle_core::DType::F32)? * factor)?;
     candle_core::safetensors::save(&weights, &path)?;
-    let folder = folder.to_str().context("a path that is text")?;
-    let output = short(results.path(), &["--adapters", "matcha-tiny", "--weights", folder])?;
-    assert_eq!(output.status.code(), Some(2));
+    Ok(folder.to_str().context("a path that is text")?.to_owned())
+}
+
+/// Scores so far apart that a batch's loss overflows, though each is a number.
+#[test]
+fn a_loss_that_is_no_number_stops_the_training_and_says_where() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let folder = with_scaled_norm(results.path(), 5e36)?;
+    let output = short(results.path(), &["--adapters", "matcha-tiny", "--weights", &folder])?;
     let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("the loss is no number at step 1") && told.contains("checkpoint-step-0"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_before_the_first_step() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let folder = with_scaled_norm(results.path(), f64::NAN)?;
+    let output = short(results.path(), &["--adapters", "matcha-tiny", "--weights", &folder])?;
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("model.safetensors: tensor decoder.final_layer_norm.weight: value 0 is NaN"), "{told}");
+    assert!(!told.contains("validation"), "{told}");
+    Ok(())
+}
+
+/// One thread prepares examples and computes: neither waits for the other for ever, and nothing depends on their number.
+#[test]
+fn one_thread_trains_to_the_same_bytes_as_two() -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(300);
+    for adapter in ["matcha-tiny", "unichart-tiny"] {
+        let mut outcomes = Vec::new();
+        for threads in ["1", "2"] {
+            let results = tempfile::tempdir()?;
+            let few = ["--steps", "4", "--warmup-steps", "1", "--validate-every", "2", "--validation-questions", "4"];
+            let more = ["--batch", "4", "--limit", "2", "--adapters", adapter, "--threads", threads];
+            let mut child = finetune(results.path(), &[&few[..], &more].concat())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()?;
+            let begun = Instant::now();
+            let status = loop {
+                match child.try_wait()? {
+                    Some(status) => break status,
+                    None if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                    None => {
+                        child.kill()?;
+                        child.wait()?;
+                        anyhow::bail!("{adapter} on {threads} threads did not end in {PATIENCE:?}");
+                    }
+                }
+            };
+            assert!(status.success(), "{adapter} on {threads} threads: {status}");
+            outcomes.push((outcome(results.path(), adapter)?, log(results.path(), adapter)?));
+        }
+        assert!(outcomes[0] == outcomes[1], "{adapter}");
+    }
+    Ok(())
+}
+
+#[test]
+fn validation_questions_that_cannot_be_read_are_named() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let data = own_data(results.path(), true)?;
+    let data = data.to_str().context("a path that is text")?;
+    let own = ["--benchmark", "custom", "--data", data, "--adapters", "matcha-tiny", "--validate-on", "test"];
+    let text = std::fs::read_to_string(data)?;
+    let test = r#"{"image": "broken.png", "question": "Which?", "answer": "a", "split": "test", "id": "unreadable"}"#;
+    std::fs::write(data, format!("{text}\n{test}"))?;
+    let output = short(results.path(), &own)?;
+    let told = stderr(&output);
+    // It is a failed row of the test split, too.
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let named = told.lines().filter(|line| line.contains("validation question") && line.contains("broken.png"));
+    assert_eq!(named.count(), 1, "{told}");
+    assert!(!told.contains("NaN"), "{told}");
+
+    // Nothing is left to choose by: no step is.
+    let results = tempfile::tempdir()?;
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("test")).chain([test]).collect();
+    let data = own_data(results.path(), true)?;
+    std::fs::write(&data, kept.join("\n"))?;
+    let data = data.to_str().context("a path that is text")?;
+    let own = ["--benchmark", "custom", "--data", data, "--adapters", "matcha-tiny", "--validate-on", "test"];
+    let output = short(results.path(), &own)?;
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("none of the 1 validation questions can be answered") && told.contains("broken.png"),
+        "{told}"
+    );
+    assert!(!results.path().join("finetuned/matcha-tiny/checkpoint").exists());
+    Ok(())
+}
+
+/// The study's protocol: of equal validations the first is kept, here the one before training, and it is made on test
+/// questions. Whatever shows the row's scores says so.
+#[test]
+fn an_untrained_step_and_one_chosen_on_test_questions_are_said() -> Result<()> {
+    const REMARK: &str = "step chosen on test";
+    let results = tempfile::tempdir()?;
+    let arguments = ["--adapters", "matcha-tiny", "--protocol", "study", "--lr", "1e-9", "--max-patches", "48"];
+    let output = short(results.path(), &arguments)?;
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("warning: matcha-tiny: no validation was better than the one before training"), "{told}");
+    let run = results.path().join("finetuned");
+    let card = std::fs::read_to_string(run.join("matcha-tiny/checkpoint/README.md"))?;
+    assert!(card.contains("The weights are those of step 0") && card.contains("untrained weights"), "{card}");
+    assert!(card.contains("chosen on test charts") && card.contains(REMARK), "{card}");
+    assert!(std::fs::read_to_string(run.join("leaderboard.md"))?.contains("matcha-tiny (step chosen on test)"));
+    let run = run.to_str().context("a path that is text")?;
+    let out = results.path().join("out");
+    let to = out.to_str().context("a path that is text")?;
+    let page = results.path().join("page.html");
+    let page = page.to_str().context("a path that is text")?;
+    let commands: [(&[&str], Option<&str>); 6] = [
+        (&["leaderboard", run, "--format", "csv"], None),
+        (&["compare", run, run, "--draws", "100"], None),
+        (&["score", run, "--convention", "chartbench"], None),
+        (&["report", run, "--out", page], Some("page.html")),
+        (&["figures", run, "--out", to], Some("out/scores.svg")),
+        (&["export", run, "--to", "model-index", "--out", to], Some("out/finetuned/matcha-tiny/README.md")),
+    ];
+    for (arguments, file) in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_chartbench")).args(arguments).output()?;
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        let text = match file {
+            Some(file) => std::fs::read_to_string(results.path().join(file))?,
+            None => String::from_utf8(output.stdout)?,
+        };
+        assert!(text.contains(REMARK), "{arguments:?}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_best_step_is_refused_when_a_training_goes_on() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let long = ["--adapters", "matcha-tiny", "--steps", "400", "--warmup-steps", "2", "--validate-every", "400"];
+    let arguments = [&long[..], &["--batch", "4", "--validation-questions", "4"]].concat();
+    let mut child = finetune(results.path(), &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let folder = results.path().join("finetuned/matcha-tiny");
+    let saved = folder.join("state/step-000000000/state.json");
+    let begun = Instant::now();
+    while !saved.exists() && begun.elapsed() < Duration::from_secs(300) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill()?;
+    child.wait()?;
+    let kept = folder.join("checkpoint-step-0/model.safetensors");
+    let mut bytes = std::fs::read(&kept)?;
+    let last = bytes.last_mut().context("weights")?;
+    *last ^= 1;
+    std::fs::write(&kept, bytes)?;
+    let output = finetune(results.path(), &arguments).output()?;
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let refused = format!("{} is not as it was written", kept.display());
+    assert!(told.contains("the weights kept so far are damaged") && told.contains(&refused), "{told}");
     Ok(())
 }
 

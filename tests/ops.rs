@@ -5,14 +5,27 @@ mod assert_close;
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
 
+use std::cell::RefCell;
+
 use anyhow::Result;
 use assert_close::Tolerance;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use chartbench::nn::ops::{self, Memory, Panels, Precision, Weight, composed};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+thread_local! {
+    /// Each test has a thread of its own, and so draws the same values each time.
+    static DRAWS: RefCell<ChaCha8Rng> = RefCell::new(ChaCha8Rng::seed_from_u64(11));
+}
 
 fn random(rows: usize, columns: usize) -> Result<Tensor> {
-    Ok(Tensor::randn(0f32, 0.7, (rows, columns), &Device::Cpu)?)
+    let draw = |draws: &mut ChaCha8Rng| -> Vec<f32> {
+        (0..rows * columns).map(|_| 0.7 * draws.sample::<f32, _>(StandardNormal)).collect()
+    };
+    Ok(Tensor::from_vec(DRAWS.with_borrow_mut(draw), (rows, columns), &Device::Cpu)?)
 }
 
 #[track_caller]

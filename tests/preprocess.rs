@@ -221,6 +221,10 @@ fn donut_settings_that_cannot_be_met_are_errors() {
         (r#"{"size": {"height": 960}}"#, "p.json: size.width is missing"),
         (r#"{"resample": 0}"#, "p.json: resample: only 2 (bilinear) and 3 (bicubic) are supported"),
         (r#"{"image_std": [1, 0, 1]}"#, "p.json: image_std holds a 0"),
+        (
+            r#"{"rescale_factor": 1e300}"#,
+            "p.json: image_mean, image_std and rescale_factor make pixels that are no finite",
+        ),
         (r#"{"do_resize": false}"#, "p.json: do_resize false is not supported"),
         ("[]", "p.json: not a JSON object"),
     ];

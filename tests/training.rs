@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use assert_close::{Tolerance, assert_close};
 use candle_core::{Device, Tensor};
-use chartbench::config::{Keep, Preset, Protocol, QuestionsPerEpoch};
+use chartbench::adapter::{Adapter, Answer, Failure, Identity};
+use chartbench::config::{Keep, Preset, Protocol, QuestionsPerEpoch, Ties};
+use chartbench::metric::{Convention, Metric};
 use chartbench::sample::{AnswerType, Chart, ChartQuestions, ImageRef, Question, QuestionSet};
 use chartbench::train::curves::{Curves, overlaid};
 use chartbench::train::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
-use chartbench::train::state::{History, StateFolder, TrainingState, ValidationPoint};
-use chartbench::train::{Item, Order, hold_out, validation_questions};
+use chartbench::train::state::{History, SealedFile, StateFolder, TrainingState, ValidationPoint};
+use chartbench::train::{Item, Order, answers, failures, hold_out, summary, validation_questions};
 use proptest::prelude::*;
 
 const KINDS: [Option<AnswerType>; 3] = [Some(AnswerType::Numerical), Some(AnswerType::Binary), None];
@@ -212,6 +214,7 @@ fn state(step: u64) -> TrainingState {
         generator: u64::MAX - step,
         settings: vec![("lr".to_owned(), "0.0001".to_owned())],
         history: History(vec![ValidationPoint { step, metrics }]),
+        kept: vec![SealedFile { name: "model.safetensors".to_owned(), bytes: step, crc32c: 7 }],
     }
 }
 
@@ -337,18 +340,88 @@ fn another_format_and_other_settings_are_refused() {
 }
 
 #[test]
-fn the_best_validation_is_the_first_of_the_best() {
+fn ties_go_to_the_lower_loss_and_then_to_the_later_step_but_for_the_study() {
     let point = |step: u64, exact_match: f64, loss: f64| ValidationPoint {
         step,
         metrics: BTreeMap::from([("exact_match".to_owned(), exact_match), ("loss".to_owned(), loss)]),
     };
-    let history = History(vec![point(1, 0.2, 2.0), point(2, 0.5, 1.5), point(3, 0.5, f64::NAN), point(4, 0.4, 1.2)]);
-    let best = |keep| history.best(keep).map(|point| point.step);
-    assert_eq!((best(Keep::ExactMatch), history.since_best(Keep::ExactMatch)), (Some(2), 2));
-    assert_eq!((best(Keep::Loss), history.since_best(Keep::Loss)), (Some(4), 0));
-    assert_eq!(best(Keep::Last), Some(4));
-    assert_eq!(best(Keep::Anls), None);
-    assert_eq!(History::default().best(Keep::Last), None);
+    let best = |points: &[ValidationPoint], keep, ties| {
+        let history = History(points.to_vec());
+        (history.best(keep, ties).map(|point| point.step), history.since_best(keep, ties))
+    };
+    let (first, lowest) = (Ties::First, Ties::LowestLoss);
+    assert_eq!([Preset::Study.ties(), Preset::Chartbench.ties()], [first, lowest]);
+
+    let nan = f64::NAN;
+    let points = [point(1, 0.2, 2.0), point(2, 0.5, 1.5), point(3, 0.5, nan), point(4, 0.5, 1.2), point(5, 0.4, 1.1)];
+    assert_eq!(best(&points, Keep::ExactMatch, first), (Some(2), 3));
+    assert_eq!(best(&points, Keep::ExactMatch, lowest), (Some(4), 1));
+    assert_eq!(best(&points, Keep::Loss, lowest), (Some(5), 0));
+    assert_eq!(best(&points, Keep::Last, lowest), (Some(5), 0));
+    assert_eq!(best(&points, Keep::Anls, lowest), (None, 5));
+    assert_eq!(best(&[], Keep::Last, first), (None, 0));
+    // Equal in both: the later one, which is no better for an early stop.
+    let equal = [point(0, 0.0, 3.0), point(1, 0.0, 3.0), point(2, 0.0, 3.0)];
+    assert_eq!(best(&equal, Keep::ExactMatch, lowest), (Some(2), 2));
+    assert_eq!(best(&equal, Keep::ExactMatch, first), (Some(0), 2));
+    // What is no finite number chooses nothing, not even among equals.
+    for odd in [nan, f64::INFINITY, f64::NEG_INFINITY] {
+        let points = [point(0, odd, odd), point(1, 0.1, odd), point(2, 0.1, 4.0), point(3, odd, 1.0)];
+        assert_eq!(best(&points, Keep::ExactMatch, lowest), (Some(2), 1));
+        assert_eq!(best(&points[..2], Keep::Loss, lowest), (None, 2));
+    }
+}
+
+/// An adapter that fails as it is told.
+struct Failing(fn(&Question) -> Result<Answer, Failure>, Identity);
+
+impl Adapter for Failing {
+    fn identity(&self) -> &Identity {
+        &self.1
+    }
+
+    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+        work.iter().map(|entry| entry.questions.iter().map(self.0).collect()).collect()
+    }
+}
+
+#[test]
+fn a_validation_without_answers_is_an_error_that_names_the_first() {
+    let set = set(&[2, 2]);
+    let answer = |answer: fn(&Question) -> Result<Answer, Failure>| {
+        answers(&mut Failing(answer, Identity { id: "a".to_owned(), settings: Vec::new() }), &set)
+    };
+    let gone = answer(|question| match question.id.as_str() {
+        "1/0" => Err(Failure::Adapter(anyhow::anyhow!("the endpoint is gone"))),
+        _ => Ok(Answer::of("1")),
+    });
+    assert_eq!(format!("{:#}", gone.unwrap_err()), "validation: the endpoint is gone");
+    let unreadable = answer(|question| Err(anyhow::anyhow!("cannot read {}.png", question.id).into()));
+    assert_eq!(
+        format!("{:#}", unreadable.unwrap_err()),
+        "none of the 4 validation questions can be answered; 0/0: cannot read 0/0.png; try `chartbench data check`"
+    );
+    let some = answer(|question| match question.id.as_str() {
+        "0/1" => Err(anyhow::anyhow!("cannot read it").into()),
+        _ => Ok(Answer::of("1")),
+    });
+    let some = some.unwrap();
+    let failed: Vec<_> = failures(&set, &some).into_iter().map(|failure| (failure.question, failure.error)).collect();
+    assert_eq!(failed, [("0/1".to_owned(), "cannot read it".to_owned())]);
+    let summary = summary(Convention::named("chartbench").unwrap(), &set, &some).unwrap();
+    assert_eq!(summary.mean(Metric::Strict), Some(75.0));
+}
+
+/// The loss of a validation may be no number: the log with it is read back.
+#[test]
+fn a_validation_whose_loss_is_no_number_is_logged_and_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("training.jsonl");
+    let metrics = BTreeMap::from([("anls".to_owned(), 0.5), ("loss".to_owned(), f64::INFINITY)]);
+    let entry = ValidationEntry { step: 0, questions: 1, metrics, seconds: 0.0 };
+    TrainingLog::open(&path, 0).unwrap().append(&Entry::Validation(entry)).unwrap();
+    let Entry::Validation(entry) = read_log(&path).unwrap().remove(0) else { panic!("no validation") };
+    assert!(entry.metrics["loss"].is_nan() && entry.metrics["anls"] == 0.5, "{entry:?}");
 }
 
 fn step_entry(step: u64) -> Entry {

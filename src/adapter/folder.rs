@@ -10,7 +10,9 @@ use super::training::Provenance;
 use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
 use crate::nn::ops::Precision;
-use crate::nn::{Checkpoint, InPanels, OnDevice, QuantizedAs, QuantizedOnce, Reduced, Source, weights_sha256};
+use crate::nn::{
+    Checkpoint, InPanels, LayerStack, OnDevice, QuantizedAs, QuantizedOnce, Reduced, Source, weights_sha256,
+};
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
@@ -96,15 +98,18 @@ impl ModelFolder {
     /// that say which weights these are.
     ///
     /// # Errors
-    /// What `model` refuses; weights that are stored in another precision than the one asked for.
+    /// What `model` refuses; weights of more layers than `stacks`; weights that are stored in another precision than the one
+    /// asked for.
     pub(super) fn load<M>(
         &self,
         setup: &Setup<'_>,
         family: &str,
+        stacks: &[LayerStack],
         model: impl FnOnce(&dyn Source) -> Result<M>,
     ) -> Result<(M, Settings)> {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
+        checkpoint.check_layers(stacks)?;
         let full = OnDevice { checkpoint: &checkpoint, device: setup.device };
         let packed = |precision| InPanels { source: &full, precision };
         let source = packed(Precision::F32);

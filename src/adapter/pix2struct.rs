@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
+use crate::nn::generation::Generated;
 use crate::nn::pix2struct::{Config, Model};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Footprint, Source};
@@ -27,8 +28,8 @@ pub(super) trait Network {
     /// Encodes the patches of one image.
     fn encode(&self, patches: Patches) -> Result<Self::Encoded>;
 
-    /// Answers greedily: the new token ids of each image, the end token included where it was reached.
-    fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Vec<u32>>>;
+    /// Answers about each image greedily.
+    fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Generated>>;
 
     /// See [`Adapter::footprint`]: for images of so many patches and answers of so many tokens.
     fn footprint(&self, _patches: usize, _tokens: usize) -> Option<Footprint> {
@@ -57,7 +58,7 @@ impl Network for Candle {
         self.model.encode(&Tensor::from_vec(patches.data, (rows, width), &self.device)?)
     }
 
-    fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+    fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
         self.model.greedy(encoded, max_new_tokens)
     }
 
@@ -87,7 +88,7 @@ impl Pix2Struct<Candle> {
         let dir = folder.path();
         let mut adapter = Self::assemble(setup, spec, dir, |config, _| {
             let model = |source: &dyn Source| Model::from_source(config, source);
-            let (model, settings) = folder.load(setup, "pix2struct", model)?;
+            let (model, settings) = folder.load(setup, "pix2struct", &config.layer_stacks(), model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
         adapter.identity.settings.extend(folder.training()?);
@@ -196,7 +197,7 @@ impl<N: Network> Adapter for Pix2Struct<N> {
         let mut answer = |encoded: Result<N::Encoded>| {
             encoded?;
             match &mut generated {
-                Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")?),
+                Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")??),
                 Err(error) => Err(anyhow::anyhow!("{error}")),
             }
         };

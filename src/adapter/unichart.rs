@@ -11,7 +11,7 @@ use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
 use crate::nn::donut::{Config, Image, Model};
-use crate::nn::generation::{BeamSearch, EarlyStopping, Limits};
+use crate::nn::generation::{BeamSearch, EarlyStopping, Generated, Limits};
 use crate::nn::tokenizer::Tokenizer;
 use crate::nn::{Footprint, Source};
 use crate::preprocess::{DonutProcessor, Pixels};
@@ -37,7 +37,7 @@ pub(super) trait Network {
         questions: &[(&Self::Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
         limits: &Limits,
-    ) -> Result<Vec<Vec<u32>>>;
+    ) -> Result<Vec<Generated>>;
 
     /// See [`Adapter::footprint`]: for images of so many pixels and texts of so many tokens with so many beams.
     fn footprint(&self, _pixels: usize, _tokens: usize, _beams: usize) -> Option<Footprint> {
@@ -70,7 +70,7 @@ impl Network for Candle {
         questions: &[(&Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
         limits: &Limits,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Generated>> {
         self.model.generate(questions, beams, limits)
     }
 
@@ -106,7 +106,7 @@ impl UniChart<Candle> {
         let dir = folder.path();
         let mut unichart = Self::assemble(setup, spec, dir, |config| {
             let model = |source: &dyn Source| Model::from_source(config, source);
-            let (model, settings) = folder.load(setup, "unichart", model)?;
+            let (model, settings) = folder.load(setup, "unichart", &config.layer_stacks(), model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
         unichart.identity.settings.extend(folder.training()?);
@@ -206,7 +206,7 @@ impl<N: Network> Answering<N> {
         Ok(image)
     }
 
-    fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Vec<u32>>> {
+    fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Generated>> {
         let unichart = &self.unichart;
         let search = BeamSearch { beams: unichart.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
         let questions: Vec<(&N::Image, Vec<u32>)> =
@@ -248,7 +248,8 @@ impl<N: Network> Adapter for Answering<N> {
         let generated = self.generate(&prompts).map_err(Arc::new);
         let answer = |place: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
             let place = place?;
-            let (ids, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[place], &prompts[place]);
+            let (generated, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[place], &prompts[place]);
+            let ids = generated.as_ref().map_err(|error| Arc::new(anyhow::Error::from(*error)))?;
             let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
             Ok(Answer { token_ids: ids.clone(), ..Answer::of(text) })
         };

@@ -48,15 +48,15 @@ pub fn run(args: &Args) -> Result<Status> {
         runs.iter().try_for_each(finished)?;
     }
     for run in &runs {
-        let (name, benchmark) = (&run.manifest.name, &run.manifest.benchmark);
+        let name = &run.manifest.name;
         for (adapter, records) in &run.predictions {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
             let files = match args.to {
                 Target::LmEval => vec![
-                    ("results.json", lm_eval_results(&scored, benchmark)?),
+                    ("results.json", lm_eval_results(&scored, &run.manifest)?),
                     ("samples.jsonl", lm_eval_samples(&scored)?),
                 ],
-                Target::ModelIndex => vec![("README.md", model_index(&scored, benchmark)?)],
+                Target::ModelIndex => vec![("README.md", model_index(&scored, &run.manifest)?)],
             };
             write(&args.out.join(name).join(adapter), files)?;
         }

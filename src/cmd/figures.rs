@@ -31,21 +31,25 @@ pub fn run(args: &Args) -> Result<Status> {
     let benchmark = &first.manifest.benchmark;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let answers: Vec<Scored<'_>> = runs
+    let answers: Vec<(String, Scored<'_>)> = runs
         .iter()
-        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (&run.manifest, adapter, records)))
-        .map(|(run, adapter, records)| Scored::new(run, adapter, records, convention))
+        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (run, adapter, records)))
+        .map(|(run, adapter, records)| {
+            let scored = Scored::new(&run.manifest, adapter, records, convention);
+            (scored.label(&name(run, adapter)), scored)
+        })
         .collect();
-    let files: Vec<_> = answers.iter().map(|one| (one.label(), one.entries())).collect();
+    let title = titled(&benchmark.title, &runs);
+    let files: Vec<_> = answers.iter().map(|(name, scored)| (name.clone(), scored.entries())).collect();
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
-        pictures.push(("scores", score_bars(&benchmark.title, &answers, metric)?));
+        pictures.push(("scores", score_bars(&title, &answers, metric)?));
     }
-    pictures.push(("tolerance", tolerance_curve(&benchmark.title, &Sensitivity::new(&files))?));
-    let named = |one: Training| (format!("{}/{}", one.run, one.adapter), one.curves);
+    pictures.push(("tolerance", tolerance_curve(&title, &Sensitivity::new(&files))?));
+    let named = |one: Training<'_>| (name(one.run, one.adapter), one.curves);
     let trainings: Vec<(String, Curves)> = trainings(&args.runs, &runs)?.into_iter().map(named).collect();
     if !trainings.is_empty() {
-        pictures.push(("training", overlaid(&format!("Training on {}", benchmark.title), &trainings)?));
+        pictures.push(("training", overlaid(&format!("Training on {title}"), &trainings)?));
     }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     for (name, svg) in pictures {
@@ -54,4 +58,19 @@ pub fn run(args: &Args) -> Result<Status> {
         crate::note!("{}", path.display());
     }
     Ok(Status::Done)
+}
+
+/// What a picture calls an adapter of a run: starred where the title has a remark about it.
+fn name(run: &StoredRun, adapter: &str) -> String {
+    let star = if run.manifest.remark(adapter).is_some() { "* " } else { "" };
+    format!("{star}{}/{adapter}", run.manifest.name)
+}
+
+/// The title of a picture, with the remark about the starred adapters.
+fn titled(title: &str, runs: &[StoredRun]) -> String {
+    let remarks = |run: &StoredRun| run.manifest.adapters.iter().find_map(|entry| run.manifest.remark(&entry.id));
+    match runs.iter().find_map(remarks) {
+        Some(remark) => format!("{title}; * {remark}"),
+        None => title.to_owned(),
+    }
 }

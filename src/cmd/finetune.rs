@@ -214,6 +214,13 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     let curves = Curves::new(&read_log(&folder.join(LOG))?);
     write_file(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
     crate::terminal::write_note_block(&curves.text());
+    if finished.step == 0 {
+        crate::note!(
+            "warning: {}: no validation was better than the one before training: the weights kept are the untrained ones \
+             (try another --lr, more --steps, or --keep loss)",
+            one.name
+        );
+    }
     crate::note!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
     Ok(finished)
 }
@@ -244,10 +251,19 @@ fn is_part(name: &str, part: &str) -> bool {
 fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     let (model, protocol) = (training.model, training.protocol);
     let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, training.rule()));
-    let examples = questions.filter_map(Result::ok).map(|prepared| prepared.example);
+    let mut unusable = None;
+    let examples = questions.filter_map(|prepared| match prepared {
+        Ok(prepared) => Some(prepared.example),
+        Err(error) => {
+            unusable.get_or_insert(error);
+            None
+        }
+    });
     let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
-    let first =
-        part.first().context("no question of the train split can be trained on; try `chartbench data check`")?;
+    let first = part.first().with_context(|| {
+        let why = unusable.map_or_else(String::new, |error| format!(" (the first: {error:#})"));
+        format!("no question of the train split can be trained on{why}; try `chartbench data check`")
+    })?;
     let memory = MemoryEstimate::new(model, protocol, first);
     let mut system = sysinfo::System::new();
     system.refresh_memory();

@@ -17,7 +17,7 @@ use crate::quantize::{self, Decision, Event, Measured, Study, Trial};
 use crate::report::table::{Format, Table};
 use crate::sample::QuestionSet;
 use crate::terminal;
-use crate::train;
+use crate::train::{self, Skipped};
 
 /// What is quantized without `--adapters`: the embedded models that answer questions.
 const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
@@ -110,7 +110,13 @@ fn study<'a>(
     let rule = LabelRule { max_tokens: protocol.max_label_tokens, mask_padding: true };
     let trial = Trial { model, questions, rule, micro_batch: protocol.micro_batch() };
     let name = &one.name;
-    let baseline = trial.baseline()?;
+    let (baseline, failures) = trial.baseline()?;
+    if let Some(Skipped { question, error }) = failures.first() {
+        let count = failures.len();
+        crate::note!(
+            "{name}: {count} validation questions fail, which counts as wrong; the first, {question}: {error}"
+        );
+    }
     crate::note!("{name}: {} validation questions, {}", questions.len(), shown(&baseline));
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();

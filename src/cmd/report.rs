@@ -47,7 +47,8 @@ pub fn run(args: &Args) -> Result<Status> {
     // A log without a step is of a training that has only begun.
     let drawn = |one: Training<'_>| {
         let svg = one.curves.svg(one.adapter).ok()?;
-        Some(Curves { run: one.run.to_owned(), adapter: one.adapter.to_owned(), svg })
+        let manifest = &one.run.manifest;
+        Some(Curves { run: manifest.name.clone(), adapter: manifest.remarked(one.adapter, one.adapter), svg })
     };
     let curves: Vec<Curves> = trainings(&args.runs, &runs)?.into_iter().filter_map(drawn).collect();
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }

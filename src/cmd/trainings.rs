@@ -11,7 +11,7 @@ use crate::train::log::read_log;
 
 /// How one adapter was trained in a run.
 pub(super) struct Training<'a> {
-    pub(super) run: &'a str,
+    pub(super) run: &'a StoredRun,
     pub(super) adapter: &'a str,
     pub(super) curves: Curves,
 }
@@ -26,7 +26,7 @@ pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<
         for (adapter, _) in &run.predictions {
             let log = path.join(adapter).join(LOG);
             if log.exists() {
-                trainings.push(Training { run: &run.manifest.name, adapter, curves: Curves::new(&read_log(&log)?) });
+                trainings.push(Training { run, adapter, curves: Curves::new(&read_log(&log)?) });
             }
         }
     }

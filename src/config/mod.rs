@@ -17,6 +17,6 @@ pub use benchmark::{Ask, Benchmark, Format, Questions};
 pub use protocol::{
     AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Compute, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
     OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
-    ValidateOn, Validation, Weights,
+    Ties, ValidateOn, Validation, Weights,
 };
 pub use published::Published;

@@ -6,8 +6,6 @@ use anyhow::{Result, ensure};
 
 use crate::terminal::shorten;
 
-use crate::terminal::shorten;
-
 /// How many near names are shown.
 const SHOWN: usize = 3;
 /// The least Jaro-Winkler similarity of a name worth showing.

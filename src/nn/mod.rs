@@ -12,6 +12,7 @@
 
 mod config_file;
 pub mod donut;
+mod finite;
 mod footprint;
 pub mod generation;
 pub mod loading;
@@ -20,8 +21,9 @@ pub mod pix2struct;
 pub mod tokenizer;
 pub mod training;
 
+pub use finite::all_finite;
 pub use footprint::Footprint;
 pub use loading::{
-    Checkpoint, GgufHeader, InPanels, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding,
+    Checkpoint, GgufHeader, InPanels, LayerStack, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding,
     Source, file_sha256, files_sha256, layer, weights_sha256,
 };

@@ -209,5 +209,9 @@ fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
     };
     ensure!(std.iter().all(|std| *std != 0.0), "{name}: image_std holds a 0");
     let level = |value: usize, mean: f32, std: f32| ((value as f64 * factor) as f32 - mean) / std;
-    Ok(mean.iter().zip(&std).map(|(&mean, &std)| std::array::from_fn(|value| level(value, mean, std))).collect())
+    let levels = |(&mean, &std)| std::array::from_fn(|value| level(value, mean, std));
+    let levels: Vec<[f32; 256]> = mean.iter().zip(&std).map(levels).collect();
+    let finite = levels.as_flattened().iter().all(|level| level.is_finite());
+    ensure!(finite, "{name}: image_mean, image_std and rescale_factor make pixels that are no finite numbers");
+    Ok(levels)
 }

@@ -13,7 +13,7 @@ use crate::adapter::training::{LabelRule, Trainable};
 use crate::metric::{Convention, Metric};
 use crate::nn::{Quantization, Quantized, Source};
 use crate::sample::QuestionSet;
-use crate::train;
+use crate::train::{self, Skipped};
 
 pub use report::{Decision, card, choices, damages};
 
@@ -84,11 +84,11 @@ pub enum Event<'a> {
 }
 
 impl Trial<'_> {
-    /// Measures the weights as they are.
+    /// Measures the weights as they are; also the questions that fail with them, which count as wrong.
     ///
     /// # Errors
     /// An adapter that cannot go on; questions none of which can be read.
-    pub fn baseline(&self) -> Result<Measured> {
+    pub fn baseline(&self) -> Result<(Measured, Vec<Skipped>)> {
         let bytes = self.model.files().weights_bytes().context("the checkpoint has no weights")?;
         self.measure(&self.model.variables().fixed(), bytes)
     }
@@ -140,11 +140,11 @@ impl Trial<'_> {
     }
 
     fn choice(&self, quantized: &Quantized<'_>) -> Result<Choice> {
-        let measured = self.measure(quantized, self.model.quantized_bytes(quantized)?)?;
+        let (measured, _) = self.measure(quantized, self.model.quantized_bytes(quantized)?)?;
         Ok(Choice { kept: quantized.quantized_as().kept, matrices: quantized.kinds(), measured })
     }
 
-    fn measure(&self, weights: &dyn Source, bytes: u64) -> Result<Measured> {
+    fn measure(&self, weights: &dyn Source, bytes: u64) -> Result<(Measured, Vec<Skipped>)> {
         let mut adapter = self.model.adapter_over(weights)?;
         let begun = Instant::now();
         let answers = train::answers(adapter.as_mut(), self.questions)?;
@@ -152,12 +152,13 @@ impl Trial<'_> {
         let summary = train::summary(Convention::named(CONVENTION)?, self.questions, &answers)?;
         let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
-        Ok(Measured { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed })
+        let measured = Measured { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };
+        Ok((measured, train::failures(self.questions, &answers)))
     }
 
     fn loss(&self, weights: &dyn Source) -> Result<f64> {
         let loss = train::mean_loss((self.model, weights), self.questions, self.rule, self.micro_batch)?;
-        loss.context("no validation question can be read; try `chartbench data check`")
+        loss.mean.context("no validation question can be learned from; try `chartbench data check`")
     }
 }
 
@@ -167,11 +168,12 @@ fn counts(layers: usize) -> Vec<usize> {
     std::iter::once(0).chain(doubling).collect()
 }
 
-/// The smallest whose exact match lies at most `tolerance` points below the baseline's.
+/// The smallest whose exact match lies at most `tolerance` points below the baseline's and whose loss is finite.
 fn choose(choices: &[Choice], baseline: &Measured, tolerance: f64) -> Option<usize> {
     // Means of percents are off by their last bits.
     let least = baseline.exact_match - tolerance - 1e-9;
-    let good = choices.iter().enumerate().filter(|(_, choice)| choice.measured.exact_match >= least);
+    let holds = |measured: &Measured| measured.exact_match >= least && measured.loss.is_finite();
+    let good = choices.iter().enumerate().filter(|(_, choice)| holds(&choice.measured));
     good.min_by_key(|(_, choice)| choice.measured.bytes).map(|(at, _)| at)
 }
 

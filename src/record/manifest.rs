@@ -10,6 +10,9 @@ use crate::config::names::check_folder_name;
 use crate::files::write_file;
 use crate::input::{self, MAX_SETTINGS_BYTES};
 
+/// What tables say of a row whose scores are too good: its training chose the step by the questions it is scored on.
+const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
+
 /// The run directory's format; a directory written in another one is refused.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -74,6 +77,18 @@ impl AdapterEntry {
             settings: table(&identity.settings),
         }
     }
+
+    /// Whether the weights, its own or those of the adapter that reads its tables, are of a step that was chosen by test
+    /// questions of `benchmark`.
+    fn step_chosen_on_test(&self, benchmark: &str) -> bool {
+        let chosen = |prefix: &str| {
+            let setting = |key: &str| self.settings.get(&format!("{prefix}finetune.{key}"))?.as_str();
+            setting("validate_on") == Some("test")
+                && setting("keep") != Some("last")
+                && setting("benchmark") == Some(benchmark)
+        };
+        chosen("") || chosen("table_")
+    }
 }
 
 /// SHA-256 over an adapter's name and settings: predictions are only ever added to under the same one.
@@ -83,6 +98,17 @@ pub fn fingerprint(identity: &Identity) -> String {
 }
 
 impl Manifest {
+    /// What tables must say beside the scores of an adapter, where there is something.
+    pub fn remark(&self, adapter: &str) -> Option<&'static str> {
+        let entry = self.adapters.iter().find(|entry| entry.id == adapter)?;
+        entry.step_chosen_on_test(&self.benchmark.name).then_some(STEP_CHOSEN_ON_TEST)
+    }
+
+    /// `name` (the adapter, or what a table calls it) with the adapter's remark.
+    pub fn remarked(&self, adapter: &str, name: &str) -> String {
+        self.remark(adapter).map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
+    }
+
     /// # Errors
     /// A file that cannot be read, is not a manifest, or is one of another format version.
     pub fn read(path: &Path) -> Result<Self> {
@@ -135,6 +161,41 @@ mod tests {
         ] {
             assert_ne!(base, fingerprint(&other));
         }
+    }
+
+    #[test]
+    fn a_step_chosen_by_the_questions_of_the_row_is_remarked() {
+        let benchmark = |name: &str| BenchmarkEntry {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            split: "test".to_owned(),
+            charts: 1,
+            questions: 1,
+            questions_per_chart: "all".to_owned(),
+            seed: 0,
+            limit: 0,
+            hash: "00".to_owned(),
+        };
+        let remarked = |settings: &[(&str, &str)], asked: &str| {
+            let adapters = vec![AdapterEntry::new(&identity(settings), &[])];
+            let run = Manifest {
+                format: FORMAT_VERSION,
+                name: "r".to_owned(),
+                program: "0".to_owned(),
+                benchmark: benchmark(asked),
+                adapters,
+            };
+            run.remarked("a", "r/a")
+        };
+        let study = [("finetune.benchmark", "b"), ("finetune.validate_on", "test"), ("finetune.keep", "exact_match")];
+        assert_eq!(remarked(&study, "b"), "r/a (step chosen on test)");
+        assert_eq!(remarked(&study, "another"), "r/a");
+        let of_tables: Vec<_> = study.iter().map(|(key, value)| (format!("table_{key}"), *value)).collect();
+        let of_tables: Vec<_> = of_tables.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        assert_eq!(remarked(&of_tables, "b"), "r/a (step chosen on test)");
+        assert_eq!(remarked(&[study[0], study[1], ("finetune.keep", "last")], "b"), "r/a");
+        assert_eq!(remarked(&[study[0], ("finetune.validate_on", "train"), study[2]], "b"), "r/a");
+        assert_eq!(remarked(&[], "b"), "r/a");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Scored;
 use super::scored::marked;
 use crate::metric::Metric;
-use crate::record::BenchmarkEntry;
+use crate::record::Manifest;
 use crate::sample::YearFlags;
 
 /// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors
@@ -15,7 +15,8 @@ use crate::sample::YearFlags;
 ///
 /// # Errors
 /// None in practice: plain data always writes as JSON.
-pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry) -> Result<String> {
+pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
+    let benchmark = &run.benchmark;
     let task = format!("chartbench_{}", benchmark.name);
     let mut values = Map::from_iter([("alias".to_owned(), Value::from(task.as_str()))]);
     let mut better = Map::new();
@@ -48,7 +49,7 @@ pub fn lm_eval_results(scored: &Scored<'_>, benchmark: &BenchmarkEntry) -> Resul
         "n-samples": of_task(json!({"original": asked, "effective": answered})),
         "config": {"model": "chartbench", "model_args": format!("adapter={},run={}", scored.adapter, scored.run),
                    "bootstrap_iters": 0, "limit": (benchmark.limit > 0).then_some(benchmark.limit)},
-        "model_name": marked(scored.adapter, scored.unfinished),
+        "model_name": marked(&run.remarked(scored.adapter, scored.adapter), scored.unfinished),
         "model_source": "chartbench",
     });
     Ok(serde_json::to_string_pretty(&object)? + "\n")
@@ -84,14 +85,17 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
 }
 
 /// The metadata block of a model card with its `model-index`. Its YAML is written as JSON, which is YAML too, so that no
-/// name can become a key. An unfinished row is marked.
+/// name can become a key. An unfinished row is marked; the remark that the adapter's row has in tables stands in the
+/// metrics' names.
 ///
 /// # Errors
 /// None in practice: plain data always writes as JSON.
-pub fn model_index(scored: &Scored<'_>, benchmark: &BenchmarkEntry) -> Result<String> {
+pub fn model_index(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
+    let benchmark = &run.benchmark;
+    let remark = run.remark(scored.adapter).map_or_else(String::new, |remark| format!("; {remark}"));
     let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
     let metric = |(metric, mean): (Metric, Option<f64>)| {
-        let name = format!("{} ({})", metric.name(), scored.convention.name);
+        let name = format!("{} ({}{remark})", metric.name(), scored.convention.name);
         Some(json!({"type": metric.key(), "value": mean?, "name": name, "verified": false}))
     };
     let metrics: Vec<Value> = means.filter_map(metric).collect();

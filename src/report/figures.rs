@@ -6,21 +6,22 @@ use super::{Scored, Sensitivity};
 use crate::metric::Metric;
 use crate::plot::{Bar, Line, Panel, bars, panels};
 
-/// A bar for each of `answers`, with its interval, unfinished ones marked: the mean of `metric` in percent. Bars of one run have one colour.
+/// A bar for each of `answers`, which have names, with its interval: the mean of `metric` in percent. Bars of one run have
+/// one colour.
 ///
 /// # Errors
 /// No answers.
-pub fn score_bars(title: &str, answers: &[Scored<'_>], metric: Metric) -> Result<String> {
+pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric) -> Result<String> {
     let mut runs: Vec<&str> = Vec::new();
     let mut drawn = Vec::new();
-    for scored in answers {
+    for (name, scored) in answers {
         if !runs.contains(&scored.run) {
             runs.push(scored.run);
         }
         let place = scored.convention.metrics.iter().position(|known| *known == metric);
         let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else { continue };
         drawn.push(Bar {
-            name: scored.label(),
+            name: name.clone(),
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
             value: mean,
             interval: place

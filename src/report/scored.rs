@@ -39,9 +39,9 @@ impl<'a> Scored<'a> {
         Self { run: &run.name, adapter, convention, unfinished, records: records.iter().collect(), scores }
     }
 
-    /// What figures call them: `RUN/ADAPTER`, marked where unfinished.
-    pub fn label(&self) -> String {
-        marked(&format!("{}/{}", self.run, self.adapter), self.unfinished)
+    /// `name` as figures show it: marked where questions are unanswered.
+    pub fn label(&self, name: &str) -> String {
+        marked(name, self.unfinished)
     }
 
     /// Those of the answers at `places`.

@@ -28,6 +28,9 @@ impl Card<'_> {
             finished.step,
             protocol.steps
         );
+        if finished.step == 0 {
+            text.push_str("No validation was better than the one before training: these are the untrained weights.\n");
+        }
         if protocol.selects_on_test() {
             text.push_str("The step was chosen on test charts, as the protocol says: its test score is too good.\n");
         }

@@ -41,7 +41,8 @@ pub struct ValidationEntry {
     /// Finished steps.
     pub step: u64,
     pub questions: u64,
-    /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1.
+    /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1. As the loss of a step, one may be NaN.
+    #[serde(deserialize_with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
     /// Wall time of the validation.
     pub seconds: f64,
@@ -50,6 +51,11 @@ pub struct ValidationEntry {
 /// JSON has no NaN; it is written as `null`.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let metrics = BTreeMap::<String, Option<f64>>::deserialize(from)?;
+    Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 impl Entry {

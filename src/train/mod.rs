@@ -29,7 +29,7 @@ pub use holdout::{HeldOut, hold_out, validation_questions};
 pub use order::{Batches, Item, Order};
 pub use schedule::Schedule;
 pub use trainer::{Event, Finished, LOG, Training};
-pub use validation::{answers, mean_loss, summary};
+pub use validation::{Answer, MeanLoss, answers, failures, mean_loss, summary};
 
 /// The weights that are trained, by their names in the checkpoint. Their order is that of every sum over them.
 pub type Variables = BTreeMap<String, Var>;

@@ -1,12 +1,13 @@
 //! The loop: step after step until the protocol's last, validated and saved on the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Tensor, Var};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::feed::{Fed, Feeder, Skipped};
 use super::gradients::Gradients;
@@ -15,7 +16,7 @@ use super::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
 use super::optimizer::{self, Optimizer, clip_scale, global_norm};
 use super::state::{History, StateFolder, TrainingState, ValidationPoint};
 use super::tensorboard::EventFile;
-use super::validation::validate;
+use super::validation::{Validated, validate};
 use super::{Order, Schedule, Variables};
 use crate::adapter::training::{LabelRule, Precision, Provenance, Trainable};
 use crate::config::{Dropout, Protocol};
@@ -55,6 +56,8 @@ pub enum Event<'a> {
     Step(&'a StepEntry),
     /// A question is left out.
     Skipped(&'a Skipped),
+    /// A validation question cannot be answered or learned from; each is reported once.
+    ValidationFailed(&'a Skipped),
     /// So many labels of a step were cut.
     Cut(usize),
     Validated(&'a ValidationEntry),
@@ -96,9 +99,9 @@ impl Training<'_> {
         observe(Event::Started { done, steps });
         let order = Order::new(self.train, self.protocol)?;
         let feeder = Feeder { model: self.model, set: self.train, rule: self.rule() };
-        std::thread::scope(|scope| {
+        feeding_pool()?.in_place_scope(|scope| {
             let (send, receive) = sync_channel(AHEAD);
-            scope.spawn(move || feeder.send(&order, done, steps, &send));
+            scope.spawn(move |_| feeder.send(&order, done, steps, &send));
             course.go(&receive, observe)
         })?;
         course.finish()
@@ -123,6 +126,14 @@ impl Training<'_> {
     }
 }
 
+/// The threads that prepare examples. Images are prepared in parallel, and the loop, itself on a thread of the global pool,
+/// waits for them: in that pool they would wait for the loop in turn, for ever where it has one thread. There are as many
+/// here as there, so that preparing keeps its speed; they sleep while enough batches are ready.
+fn feeding_pool() -> Result<ThreadPool> {
+    let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
+    pool.build().context("cannot start the threads that read examples")
+}
+
 /// A training under way.
 struct Course<'a> {
     training: &'a Training<'a>,
@@ -135,6 +146,8 @@ struct Course<'a> {
     kept: Kept,
     log: TrainingLog,
     board: EventFile,
+    /// Validation questions that have been reported as failed.
+    reported: HashSet<String>,
 }
 
 impl<'a> Course<'a> {
@@ -159,7 +172,13 @@ impl<'a> Course<'a> {
         let log = TrainingLog::open(&path, state.step)?;
         let board = EventFile::open(training.folder, &read_log(&path)?)?;
         let schedule = Schedule::new(protocol);
-        Ok(Self { training, variables, optimizer, schedule, noise, state, states, kept, log, board })
+        let reported = HashSet::new();
+        let course =
+            Self { training, variables, optimizer, schedule, noise, state, states, kept, log, board, reported };
+        if let Ok(best) = course.best() {
+            course.kept.check(best.step, &course.state.kept)?;
+        }
+        Ok(course)
     }
 
     /// All steps that are left.
@@ -170,7 +189,7 @@ impl<'a> Course<'a> {
         }
         while self.state.step < protocol.steps as u64 {
             if let Some(patience) = protocol.validation.patience
-                && self.state.history.since_best(protocol.validation.keep) >= patience
+                && self.state.history.since_best(protocol.validation.keep, protocol.preset.ties()) >= patience
             {
                 observe(Event::EndedEarly { step: self.state.step });
                 break;
@@ -219,8 +238,7 @@ impl<'a> Course<'a> {
             return Ok(());
         }
         let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-        let keep = self.training.protocol.validation.keep;
-        let kept = self.state.history.best(keep).map(|point| self.kept.of_step(point.step));
+        let kept = self.chosen().map(|point| self.kept.of_step(point.step));
         let kept = kept.map_or_else(String::new, |path| format!("; the best weights so far are in {}", path.display()));
         bail!("{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --lr, or --clip-norm 1{kept}")
     }
@@ -228,8 +246,13 @@ impl<'a> Course<'a> {
     fn validate(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let training = self.training;
         let step = self.state.step;
-        let (entry, collapsed) =
+        let Validated { entry, collapsed, failed } =
             validate(training.model, training.validation, training.protocol, training.rule(), step)?;
+        for failure in &failed {
+            if self.reported.insert(failure.question.clone()) {
+                observe(Event::ValidationFailed(failure));
+            }
+        }
         self.state.history.0.push(ValidationPoint { step, metrics: entry.metrics.clone() });
         observe(Event::Validated(&entry));
         if collapsed && step > 0 {
@@ -238,20 +261,26 @@ impl<'a> Course<'a> {
         self.write(Entry::Validation(entry))?;
         if self.best()?.step == step {
             let provenance = Provenance::new(step, training.settings.clone());
-            self.kept.keep(step, (training.model, training.precision), &provenance)?;
+            self.state.kept = self.kept.keep(step, (training.model, training.precision), &provenance)?;
         }
         self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
         let mut tensors = self.optimizer.state()?;
         let weight = |(name, variable): (&String, &Var)| (format!("{WEIGHT}{name}"), variable.as_tensor().clone());
         tensors.extend(self.variables.iter().map(weight));
         self.states.save(&self.state, &tensors, |_| Ok(()))?;
-        Ok(())
+        self.kept.remove_others(self.best()?.step)
     }
 
+    /// The validation that the protocol chooses, once one has a metric to choose by.
+    fn chosen(&self) -> Option<&ValidationPoint> {
+        let protocol = self.training.protocol;
+        self.state.history.best(protocol.validation.keep, protocol.preset.ties())
+    }
+
+    /// The one whose weights are kept: until there is a choice, the first.
     fn best(&self) -> Result<&ValidationPoint> {
         let History(points) = &self.state.history;
-        let best = self.state.history.best(self.training.protocol.validation.keep).or(points.first());
-        best.context("no validation was made")
+        self.chosen().or(points.first()).context("no validation was made")
     }
 
     fn write(&mut self, entry: Entry) -> Result<()> {
@@ -260,8 +289,12 @@ impl<'a> Course<'a> {
     }
 
     fn finish(self) -> Result<Finished> {
-        let best = self.best()?;
+        let keep = self.training.protocol.validation.keep;
+        let best = self.chosen().with_context(|| {
+            format!("no validation has a finite number to choose the step by (--keep {keep}): try a lower --lr")
+        })?;
         let (step, metrics) = (best.step, best.metrics.clone().into_iter().collect());
+        self.kept.check(step, &self.state.kept)?;
         let checkpoint = self.kept.finish(step)?;
         let states = self.training.folder.join("state");
         std::fs::remove_dir_all(&states).with_context(|| format!("cannot remove {}", states.display()))?;

@@ -52,7 +52,8 @@ impl Stop {
 }
 
 /// Asks about each job on up to `threads` threads, begun in order; the answers in order. Jobs that are not begun before
-/// `stop` is raised fail with its reason, those under way are still answered.
+/// `stop` is raised fail with its reason, those under way are still answered. The caller is on a thread of rayon's pool and
+/// waits: `ask` must begin nothing in parallel there.
 pub(super) fn each<J: Sync, T: Send + Sync>(
     jobs: &[J],
     threads: usize,

@@ -1,13 +1,15 @@
 //! Writing a completion, token by token.
 
 use anyhow::{Context, Result, anyhow};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as Choice};
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use super::model::Model;
 use crate::adapter::language_model::{Completion, Sampling};
+use crate::nn::all_finite;
+use crate::nn::generation::NotFinite;
 
 /// What is the same for every completion of a prompt.
 pub struct Decoder<'a> {
@@ -38,6 +40,9 @@ impl Decoder<'_> {
         let mut text = String::new();
         let mut finish_reason = Some("length".to_owned());
         for position in (length..).take(self.sampling.max_new_tokens.min(self.room)) {
+            if !all_finite(&logits.to_dtype(DType::F32)?.to_vec1::<f32>()?) {
+                return Err(NotFinite.into());
+            }
             let token = choose.sample(&logits)?;
             token_ids.push(token);
             if self.ends.contains(&token) {

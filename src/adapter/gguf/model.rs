@@ -10,6 +10,9 @@ use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_p
 
 use crate::terminal::shorten;
 
+/// No model has more layers; candle would reserve memory for any number.
+const MOST_LAYERS: usize = 1024;
+
 /// A decoder with its key-value state. Clones share the weights.
 ///
 /// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two clones, only one may go on
@@ -65,6 +68,8 @@ impl Model {
         check_heads(&content, &name)?;
         check_sizes(&content, &name)?;
         check_rotary(&content, &name)?;
+        check_epsilon(&content, &name)?;
+        check_layers(&content, &name)?;
         // candle's Qwen 3 would compute its rotary angles in half precision, which is off by radians a thousand tokens in.
         content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
         // Its Phi-3 allocates its state for the whole context at once.
@@ -153,9 +158,6 @@ fn check_heads(content: &Content, name: &str) -> Result<()> {
 fn check_sizes(content: &Content, name: &str) -> Result<()> {
     /// Far beyond any model's heads, experts or rotary dimensions.
     const MOST: usize = 1 << 16;
-    let blocks = number(content, &format!("{name}.block_count")).unwrap_or(0);
-    let tensors = content.tensor_infos.len();
-    ensure!(blocks <= tensors, "{name}.block_count is {blocks}, the file has {tensors} tensors");
     let sizes = [
         "embedding_length",
         "feed_forward_length",
@@ -170,6 +172,28 @@ fn check_sizes(content: &Content, name: &str) -> Result<()> {
     for key in sizes.map(|key| format!("{name}.{key}")) {
         let size = number(content, &key).unwrap_or(0);
         ensure!(size <= MOST, "{key} is {size}, more than the {MOST} allowed");
+    }
+    Ok(())
+}
+
+/// What norms add before they take a root.
+fn check_epsilon(content: &Content, name: &str) -> Result<()> {
+    let key = format!("{name}.attention.layer_norm_rms_epsilon");
+    if let Some(epsilon) = content.metadata.get(&key).and_then(|value| value.to_f32().ok()) {
+        ensure!(epsilon > 0.0 && epsilon < 1.0, "`{key}` is {epsilon}: must be above 0 and below 1, e.g. 1e-6");
+    }
+    Ok(())
+}
+
+/// Refuses weights of more layers than the metadata says: answers without them would be another model's.
+fn check_layers(content: &Content, name: &str) -> Result<()> {
+    let key = format!("{name}.block_count");
+    let count = number(content, &key)?;
+    ensure!((1..=MOST_LAYERS).contains(&count), "`{key}` is {count}: must be from 1 to {MOST_LAYERS}");
+    let layer = |tensor: &&String| tensor.strip_prefix("blk.")?.split('.').next()?.parse::<usize>().ok();
+    let beyond = content.tensor_infos.keys().filter(|tensor| layer(tensor).is_some_and(|layer| layer >= count)).min();
+    if let Some(tensor) = beyond {
+        bail!("`{key}` is {count}, but there are layers beyond that (tensor {tensor}): the file is damaged");
     }
     Ok(())
 }

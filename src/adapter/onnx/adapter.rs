@@ -10,7 +10,7 @@ use super::export::Export;
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::{Adapter, Setup, pix2struct, unichart};
 use crate::config::OnnxSpec;
-use crate::nn::generation::{self, BeamSearch, Limits, Prompt};
+use crate::nn::generation::{self, BeamSearch, Generated, Limits, Prompt};
 use crate::preprocess::{Patches, Pixels};
 
 /// Finds and loads an export.
@@ -85,7 +85,7 @@ impl pix2struct::Network for Pix2Struct {
         self.export.encode_patches(patches)
     }
 
-    fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+    fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Generated>> {
         let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![self.start] };
         let limits = Limits { max_new_tokens, ..self.limits.clone() };
         generation::greedy(&self.export, encoded.iter().map(prompt).collect(), &limits)
@@ -104,7 +104,7 @@ impl unichart::Network for Export {
         questions: &[(&Encoded, Vec<u32>)],
         beams: Option<&BeamSearch>,
         limits: &Limits,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Generated>> {
         let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }

@@ -20,7 +20,7 @@ use super::{Adapter, Settings, Setup};
 use crate::config::Family;
 use crate::nn::loading::gguf_bytes;
 use crate::nn::training::{Example, Initial, Loss, Pass, Rule, Variables};
-use crate::nn::{Checkpoint, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
+use crate::nn::{Checkpoint, LayerStack, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
 use crate::sample::{Chart, Question};
 
 /// How the text a model is taught to write becomes labels.
@@ -181,6 +181,7 @@ pub fn load(setup: &Setup<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
 /// say so.
 fn variables<M>(
     (setup, folder): (&Setup<'_>, &ModelFolder),
+    stacks: &[LayerStack],
     start: StartFrom,
     rule: &Rule<'_>,
     model: impl FnOnce(&dyn Source) -> Result<M>,
@@ -188,6 +189,7 @@ fn variables<M>(
     let (variables, origin) = match start {
         StartFrom::Checkpoint => {
             let checkpoint = Checkpoint::open(folder.path())?;
+            checkpoint.check_layers(stacks)?;
             if let Some(QuantizedAs { to, .. }) = checkpoint.quantized() {
                 bail!("{}: the weights are {to}: it takes full ones to train or quantize", folder.path().display());
             }

@@ -33,7 +33,7 @@ impl Training {
         let device = setup.device.clone();
         let rule = |name: &str, _: &[usize]| config.start_of(name);
         let model = |source: &dyn Source| Model::from_source(&config, source);
-        let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
+        let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "pix2struct".to_owned());
         let parts =
             Pix2Struct::assemble(setup, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;

@@ -37,7 +37,7 @@ impl Training {
         let device = setup.device.clone();
         let rule = |name: &str, shape: &[usize]| config.start_of(name, shape);
         let model = |source: &dyn Source| Model::from_source(&config, source);
-        let (variables, origin) = variables((setup, &folder), start, &rule, model)?;
+        let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "unichart".to_owned());
         let parts =
             UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
@@ -46,16 +46,16 @@ impl Training {
     }
 
     fn image(&self, chart: &Chart) -> Result<Tensor> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((id, image)) = &*last
-            && *id == chart.id
-        {
-            return Ok(image.clone());
+        // The lock is not held while pixels are prepared: threads that wait for it would be missing there.
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = last().as_ref().filter(|(id, _)| *id == chart.id).map(|(_, image)| image.clone());
+        if let Some(image) = kept {
+            return Ok(image);
         }
         let pixels = self.parts.processor.pixels(&chart_image(chart)?);
         let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
         let image = Tensor::from_vec(pixels.data, (3, pixels.height, pixels.width), &self.device)?;
-        *last = Some((chart.id.clone(), image.clone()));
+        *last() = Some((chart.id.clone(), image.clone()));
         Ok(image)
     }
 }

@@ -23,13 +23,14 @@ pub(super) struct TrainingProgress {
     began: (u64, Instant),
     told: Instant,
     skipped: usize,
+    failed: usize,
     cut: usize,
 }
 
 impl TrainingProgress {
     pub(super) fn new(id: &str) -> Self {
         let now = Instant::now();
-        Self { id: id.to_owned(), bar: None, steps: 0, began: (0, now), told: now, skipped: 0, cut: 0 }
+        Self { id: id.to_owned(), bar: None, steps: 0, began: (0, now), told: now, skipped: 0, failed: 0, cut: 0 }
     }
 
     /// Takes in one event.
@@ -41,6 +42,12 @@ impl TrainingProgress {
                 self.skipped += 1;
                 if self.skipped <= NAMED {
                     self.say(&format!("left out {}: {}", skipped.question, skipped.error));
+                }
+            }
+            Event::ValidationFailed(failed) => {
+                self.failed += 1;
+                if self.failed <= NAMED {
+                    self.say(&format!("validation question {}: {}", failed.question, failed.error));
                 }
             }
             Event::Cut(labels) => self.cut += labels,
@@ -60,6 +67,9 @@ impl TrainingProgress {
         }
         if self.skipped > NAMED {
             crate::note!("{}: {} questions were left out of training", self.id, self.skipped);
+        }
+        if self.failed > NAMED {
+            crate::note!("{}: {} validation questions failed, which counts as wrong", self.id, self.failed);
         }
         if self.cut > 0 {
             crate::note!("{}: {} labels were cut to the longest allowed (--max-label-tokens)", self.id, self.cut);
@@ -104,16 +114,16 @@ impl TrainingProgress {
     }
 
     fn validated(&self, entry: &ValidationEntry) {
-        let percent = |name: &str| entry.metrics.get(name).map_or(f64::NAN, |value| 100.0 * value);
-        let loss = entry.metrics.get("loss").map_or(f64::NAN, |&loss| loss);
-        self.say(&format!(
-            "step {}: validation exact match {:.2}, relaxed accuracy {:.2}, ANLS {:.2}, loss {loss:.4} ({} questions)",
-            entry.step,
-            percent("exact_match"),
-            percent("relaxed"),
-            percent("anls"),
-            entry.questions
-        ));
+        const SCORES: [(&str, &str); 4] = [
+            ("strict", "strict accuracy"),
+            ("exact_match", "exact match"),
+            ("relaxed", "relaxed accuracy"),
+            ("anls", "ANLS"),
+        ];
+        let score = |(key, name): (&str, &str)| Some(format!("{name} {:.2}", 100.0 * entry.metrics.get(key)?));
+        let loss = entry.metrics.get("loss").map(|loss| format!("loss {loss:.4}"));
+        let numbers: Vec<String> = SCORES.into_iter().filter_map(score).chain(loss).collect();
+        self.say(&format!("step {}: validation {} ({} questions)", entry.step, numbers.join(", "), entry.questions));
     }
 
     fn say(&self, line: &str) {

@@ -2,7 +2,6 @@
 
 pub mod verify;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -223,7 +222,7 @@ fn stored(run: StoredRun) -> Vec<Source> {
         let missing = manifest.benchmark.questions.saturating_sub(records.len());
         let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
         Source {
-            name: format!("{}/{adapter}", manifest.name),
+            name: manifest.remarked(&adapter, &format!("{}/{adapter}", manifest.name)),
             problems: failures(&records).into_iter().chain(unasked).collect(),
             answers: records.into_iter().map(answered).collect(),
         }

@@ -21,6 +21,25 @@ pub enum Preset {
     Chartbench,
 }
 
+/// Which step is kept where several have the same value of the metric that chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// The first, as the study's script did.
+    First,
+    /// The one with the lowest validation loss, and among equal losses the last.
+    LowestLoss,
+}
+
+impl Preset {
+    /// How its trainings resolve ties.
+    pub fn ties(self) -> Ties {
+        match self {
+            Self::Study => Ties::First,
+            Self::Chartbench => Ties::LowestLoss,
+        }
+    }
+}
+
 /// `optimizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +75,8 @@ pub enum ValidateOn {
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Keep {
+    /// The one with the best strict accuracy (convention chartbench)
+    Strict,
     /// The one with the most exact matches
     ExactMatch,
     /// The one with the best relaxed accuracy

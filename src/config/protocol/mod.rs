@@ -10,7 +10,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 pub use choices::{
-    Betas, Compute, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, ValidateOn, Weights,
+    Betas, Compute, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, Ties, ValidateOn, Weights,
 };
 pub use merge::ProtocolFault;
 pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};

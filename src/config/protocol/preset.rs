@@ -53,7 +53,8 @@ fn study() -> Protocol {
     }
 }
 
-/// The study's with padding masked, labels whole, gradients clipped, and the step chosen on train charts held out.
+/// The study's with padding masked, labels whole, gradients clipped, and the step chosen by strict accuracy on train charts
+/// held out.
 fn chartbench() -> Protocol {
     Protocol {
         preset: Preset::Chartbench,
@@ -64,6 +65,7 @@ fn chartbench() -> Protocol {
             share: 0.05,
             questions: Some(500),
             questions_per_chart: Some(1),
+            keep: Keep::Strict,
             patience: Some(5),
             ..study().validation
         },

@@ -6,14 +6,17 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::nn::LayerStack;
 use crate::nn::config_file::{
-    CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
+    CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons,
+    check_probabilities, check_sizes, check_token_ids, read_json,
 };
 use crate::terminal::shorten;
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
-/// Beyond any checkpoint: sizes above it are a broken file.
-const MOST: usize = 1 << 24;
+/// No checkpoint has a wider first stage, nor larger patches.
+const LARGEST_OF_ENCODER: usize = 4096;
+const LARGEST_WINDOW: usize = 64;
 
 /// A Donut checkpoint's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -126,6 +129,8 @@ impl Default for DecoderConfig {
 
 const ENCODER: &str = "donut-swin";
 const DECODER: &str = "mbart";
+/// What stands before a stage's number in the names of its tensors.
+const ENCODER_STAGE: &str = "encoder.encoder.layers.";
 const GELU: &str = "gelu";
 
 impl EncoderConfig {
@@ -157,11 +162,18 @@ impl EncoderConfig {
         let (depths, heads) = (self.depths.len(), self.num_heads.len());
         ensure!(depths == heads, "encoder.depths has {depths} stages, encoder.num_heads {heads}");
         ensure!((1..=8).contains(&depths), "encoder.depths has {depths} stages, 1 to 8 are supported");
-        let sizes = [self.patch_size, self.num_channels, self.embed_dim, self.window_size];
-        ensure!(sizes.iter().all(|size| (1..=4096).contains(size)), "encoder: a size is 0 or absurdly large");
-        ensure!(self.window_size <= 64, "encoder.window_size {} is absurdly large", self.window_size);
+        check_sizes(
+            LARGEST_OF_ENCODER,
+            &[
+                ("encoder.patch_size", self.patch_size),
+                ("encoder.num_channels", self.num_channels),
+                ("encoder.embed_dim", self.embed_dim),
+            ],
+        )?;
+        check_sizes(LARGEST_WINDOW, &[("encoder.window_size", self.window_size)])?;
         ensure!(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0, "encoder.mlp_ratio {} is absurd", self.mlp_ratio);
-        ensure!(self.depths.iter().all(|&depth| depth <= 1024), "encoder.depths is absurdly large");
+        self.depths.iter().try_for_each(|&depth| check_sizes(MOST_LAYERS, &[("encoder.depths", depth)]))?;
+        check_epsilons(&[("encoder.layer_norm_eps", self.layer_norm_eps)])?;
         check_probabilities(&[
             ("encoder.hidden_dropout_prob", self.hidden_dropout_prob),
             ("encoder.attention_probs_dropout_prob", self.attention_probs_dropout_prob),
@@ -184,15 +196,17 @@ impl DecoderConfig {
         );
         let act = &self.activation_function;
         ensure!(act == GELU, "decoder.activation_function {:?} is not supported ({GELU} is)", shorten(act));
-        let sizes = [
-            self.vocab_size,
-            self.max_position_embeddings,
-            self.d_model,
-            self.decoder_layers,
-            self.decoder_attention_heads,
-            self.decoder_ffn_dim,
-        ];
-        ensure!(sizes.iter().all(|size| (1..MOST).contains(size)), "decoder: a size is 0 or absurdly large");
+        check_sizes(
+            LARGEST,
+            &[
+                ("decoder.vocab_size", self.vocab_size),
+                ("decoder.max_position_embeddings", self.max_position_embeddings),
+                ("decoder.d_model", self.d_model),
+                ("decoder.decoder_attention_heads", self.decoder_attention_heads),
+                ("decoder.decoder_ffn_dim", self.decoder_ffn_dim),
+            ],
+        )?;
+        check_sizes(MOST_LAYERS, &[("decoder.decoder_layers", self.decoder_layers)])?;
         check_probabilities(&[
             ("decoder.dropout", self.dropout),
             ("decoder.attention_dropout", self.attention_dropout),
@@ -227,9 +241,29 @@ impl Config {
                 false => Stored::deserialize(json.get("decoder").unwrap_or(&Value::Null))?,
             };
             config.generation = stored.over(&config.decoder);
+            config.check_ids()?;
             Ok(config)
         };
         read().with_context(|| path.display().to_string())
+    }
+
+    /// The layers whose number it says.
+    pub fn layer_stacks(&self) -> Vec<LayerStack> {
+        let stage = |(stage, &depth): (usize, &usize)| {
+            LayerStack::new(format!("encoder.depths[{stage}]"), format!("{ENCODER_STAGE}{stage}.blocks."), depth)
+        };
+        let decoder =
+            LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", self.decoder.decoder_layers);
+        let stages = LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len());
+        self.encoder.depths.iter().enumerate().map(stage).chain([stages, decoder]).collect()
+    }
+
+    fn check_ids(&self) -> Result<()> {
+        let Generation { eos, forced_eos } = &self.generation;
+        let ends = eos.iter().map(|&id| ("eos_token_id", id));
+        let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
+        let ids: Vec<_> = ends.chain(forced).chain([("decoder.pad_token_id", self.decoder.pad_token_id)]).collect();
+        check_token_ids(self.decoder.vocab_size, &ids)
     }
 }
 

@@ -20,7 +20,7 @@ pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
 pub use decoder::{Image, State};
 
 use super::footprint::Footprint;
-use super::generation::{self, BeamSearch, Limits, Prompt};
+use super::generation::{self, BeamSearch, Generated, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::Precision;
 use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
@@ -42,8 +42,10 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read.
+    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
+    /// `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        checkpoint.check_layers(&config.layer_stacks())?;
         Self::answering(config, &OnDevice { checkpoint, device })
     }
 
@@ -133,7 +135,7 @@ impl Model {
     }
 
     /// Answers several questions about encoded images: each has its image and its prompt. With `beams` the best answer of
-    /// a beam search, else the greedy one: the new token ids, the end token included.
+    /// a beam search, else the greedy one.
     ///
     /// # Errors
     /// A token id outside the embedding or a prompt longer than the decoder's positions.
@@ -142,7 +144,7 @@ impl Model {
         questions: &[(&Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
         limits: &Limits,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Generated>> {
         let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }

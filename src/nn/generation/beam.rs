@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use rayon::prelude::*;
 
-use super::{Decoder, Limits, Prompt};
+use super::{Decoder, Generated, Limits, NotFinite, Prompt};
+use crate::nn::all_finite;
 
 /// What takes a beam out of the running without forgetting it.
 const OUT: f32 = -1e9;
@@ -29,7 +30,7 @@ pub enum EarlyStopping {
     Never,
 }
 
-/// Answers the questions of a batch with the best answer found for each: its new token ids, the end token included.
+/// Answers the questions of a batch with the best answer found for each.
 ///
 /// Every step feeds the beams of all unfinished questions; the prompt is read once for all beams of a question. Questions
 /// do not influence each other.
@@ -41,7 +42,7 @@ pub fn beam_search<D: Decoder>(
     prompts: Vec<Prompt<D::State>>,
     settings: &BeamSearch,
     limits: &Limits,
-) -> Result<Vec<Vec<u32>>>
+) -> Result<Vec<Generated>>
 where
     D::State: Clone + Send,
 {
@@ -83,6 +84,8 @@ struct Search<'a, S> {
     finished: Vec<Finished>,
     improving: bool,
     over: bool,
+    /// The last scores of a beam are NaN or infinite.
+    not_finite: bool,
 }
 
 struct Beam<S> {
@@ -121,11 +124,16 @@ impl<'a, S: Clone> Search<'a, S> {
             running: vec![Beam { state, tokens, score: 0.0 }],
             finished: Vec::new(),
             improving: true,
+            not_finite: false,
         }
     }
 
     /// Takes in the logits after the last token of each running beam.
     fn advance(&mut self, logits: Vec<Vec<f32>>) {
+        if !logits.iter().all(|row| all_finite(row)) {
+            (self.not_finite, self.over) = (true, true);
+            return;
+        }
         let beams = self.settings.beams;
         let candidates = self.candidates(logits);
         let length = self.running.first().map_or(0, |beam| beam.tokens.len()) + 1;
@@ -207,10 +215,11 @@ impl<'a, S: Clone> Search<'a, S> {
             .collect();
     }
 
-    fn answer(mut self) -> Vec<u32> {
-        match self.finished.is_empty() {
-            true => Vec::new(),
-            false => self.finished.swap_remove(0).tokens.split_off(self.prompt),
+    fn answer(mut self) -> Generated {
+        match (self.not_finite, self.finished.is_empty()) {
+            (true, _) => Err(NotFinite),
+            (false, true) => Ok(Vec::new()),
+            (false, false) => Ok(self.finished.swap_remove(0).tokens.split_off(self.prompt)),
         }
     }
 }

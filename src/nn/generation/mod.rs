@@ -5,6 +5,7 @@ mod greedy;
 
 use anyhow::Result;
 use candle_core::Tensor;
+use thiserror::Error;
 
 pub use beam::{BeamSearch, EarlyStopping, beam_search};
 pub use greedy::greedy;
@@ -22,8 +23,17 @@ pub trait Decoder {
     fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
 }
 
-/// Answers the questions of a batch: with `beams` by the best answer of a beam search, else greedily. Returns the new token
-/// ids of each, the end token included where it was reached.
+/// The new token ids of a question, the end token included where it was reached.
+pub type Generated = Result<Vec<u32>, NotFinite>;
+
+/// A question's scores for its next token are no finite numbers, so that none of them is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the model's scores for the next token are NaN or infinite: its weights are damaged, or do not fit this precision"
+)]
+pub struct NotFinite;
+
+/// Answers the questions of a batch: with `beams` by the best answer of a beam search, else greedily.
 ///
 /// # Errors
 /// What [`Decoder::step`] refuses.
@@ -32,7 +42,7 @@ pub fn generate<D: Decoder>(
     prompts: Vec<Prompt<D::State>>,
     beams: Option<&BeamSearch>,
     limits: &Limits,
-) -> Result<Vec<Vec<u32>>>
+) -> Result<Vec<Generated>>
 where
     D::State: Clone + Send,
 {
@@ -100,6 +110,51 @@ impl Limits {
         {
             for (id, score) in scores.iter_mut().enumerate() {
                 *score = if id == eos as usize { 0.0 } else { f32::NEG_INFINITY };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// Writes token 1 twice and then token 0, which ends an answer; a question whose state is 1 gets `odd` at its second
+    /// token.
+    struct Odd(f32);
+
+    impl Decoder for Odd {
+        type State = usize;
+
+        fn step(&self, batch: &mut [(&mut usize, &[u32])]) -> Result<Tensor> {
+            let rows: Vec<[f32; 3]> = batch
+                .iter_mut()
+                .map(|(state, _)| {
+                    **state += 2;
+                    match **state {
+                        5 => [0.5, self.0, 0.0],
+                        2..=5 => [0.0, 1.0, 0.5],
+                        _ => [1.0, 0.0, 0.5],
+                    }
+                })
+                .collect();
+            Ok(Tensor::from_vec(rows.concat(), (rows.len(), 3), &Device::Cpu)?)
+        }
+    }
+
+    #[test]
+    fn only_the_question_whose_scores_are_no_numbers_fails() {
+        let limits = Limits { eos: vec![0], max_new_tokens: 8, ..Limits::default() };
+        let beams = BeamSearch { beams: 2, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for beams in [None, Some(&beams)] {
+                let prompts = [0, 1, 0].map(|state| Prompt { state, tokens: vec![2] }).into();
+                let answers = generate(&Odd(odd), prompts, beams, &limits).unwrap();
+                assert_eq!(answers[1], Err(NotFinite), "{odd}");
+                assert_eq!(answers[0], answers[2]);
+                assert!(answers[0].as_ref().is_ok_and(|tokens| tokens.last() == Some(&0)), "{:?}", answers[0]);
             }
         }
     }

@@ -23,7 +23,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
+use half::f16;
 
+use super::all_finite;
 use super::ops::Weight;
 use crate::terminal::shorten;
 
@@ -55,6 +57,22 @@ struct Entry {
     bytes: u64,
     shape: Vec<usize>,
     encoding: Encoding,
+}
+
+/// Layers whose tensors are named by their number, as a configuration has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerStack {
+    /// The configuration's key.
+    pub key: String,
+    /// What stands before the number in the names of their tensors.
+    pub prefix: String,
+    pub count: usize,
+}
+
+impl LayerStack {
+    pub fn new(key: impl Into<String>, prefix: impl Into<String>, count: usize) -> Self {
+        Self { key: key.into(), prefix: prefix.into(), count }
+    }
 }
 
 /// How a tensor's values are stored.
@@ -162,6 +180,25 @@ impl Checkpoint {
         }
     }
 
+    /// Refuses weights of more layers than config.json has: answered without them, questions would get the answers of
+    /// another model.
+    ///
+    /// # Errors
+    /// Names the key and the first tensor of a layer too many.
+    pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
+        for LayerStack { key, prefix, count } in stacks {
+            let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
+            if let Some(name) = self.entries.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
+                bail!(
+                    "{}: {key} is {count}, but the weights have layers beyond that (tensor {name}): is it the configuration of \
+                     another checkpoint?",
+                    self.dir.join("config.json").display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
             bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
@@ -199,10 +236,14 @@ impl Entry {
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = vec![0; self.bytes as usize];
         file.read_exact(&mut bytes).context("the file ends inside it (truncated?)")?;
+        check_scales(&bytes, kind)?;
         Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
     }
 
-    /// The values as f32, read and converted in pieces.
+    /// The values as f32, read, converted and checked in pieces, each while it is in the cache.
+    ///
+    /// # Errors
+    /// A value that is NaN or infinite: no answer comes of it.
     fn read(&self) -> Result<Vec<f32>> {
         let dtype = match &self.encoding {
             Encoding::Plain(dtype) => *dtype,
@@ -220,11 +261,35 @@ impl Entry {
         while left > 0 {
             let piece = &mut chunk[..CHUNK.min(left)];
             file.read_exact(piece).context("the file ends inside it (truncated?)")?;
+            let start = values.len();
             append_f32(piece, dtype, &mut values)?;
+            if let Some(at) = first_not_finite(&values[start..]) {
+                bail!("value {} is {}: {NOT_FINITE}", start + at, values[start + at]);
+            }
             left -= piece.len();
         }
         Ok(values)
     }
+}
+
+/// What follows where a weight is no finite number.
+const NOT_FINITE: &str = "no answer can come of it; the file is damaged, or its training ran away";
+
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    if all_finite(values) { None } else { values.iter().position(|value| !value.is_finite()) }
+}
+
+/// Refuses blocks with a scale that is NaN or infinite. The values are whole numbers times these scales.
+fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
+    // A block begins with its scale; Q4_K has a second one for the offsets behind it.
+    let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };
+    for (at, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
+        let (words, _) = block.as_chunks::<2>();
+        if let Some(scale) = words.iter().take(scales).map(|&word| f16::from_le_bytes(word)).find(|s| !s.is_finite()) {
+            bail!("the scale of block {at} is {scale}: {NOT_FINITE}");
+        }
+    }
+    Ok(())
 }
 
 /// Converts little-endian `bytes` of `dtype` and appends them.
@@ -279,6 +344,27 @@ impl WeightFiles {
         match self {
             Self::Safetensors(files) => files,
             Self::PyTorch(file) | Self::Gguf(file) => vec![file],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_with_a_scale_that_is_no_number_are_refused() {
+        for (kind, places) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
+            let size = kind.type_size();
+            assert!(check_scales(&vec![0x7b; 3 * size], kind).is_ok());
+            for place in places {
+                for (scale, name) in [(f16::NAN, "NaN"), (f16::NEG_INFINITY, "-inf")] {
+                    let mut bytes = vec![0x7b; 3 * size];
+                    bytes[size + place..][..2].copy_from_slice(&scale.to_le_bytes());
+                    let error = check_scales(&bytes, kind).unwrap_err().to_string();
+                    assert!(error.starts_with(&format!("the scale of block 1 is {name}: ")), "{error}");
+                }
+            }
         }
     }
 }

@@ -6,8 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::nn::LayerStack;
 use crate::nn::config_file::{
-    CONFIG, GENERATION_CONFIG, OneOrMany, check_architecture, check_probabilities, read_json,
+    CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons, check_factors,
+    check_probabilities, check_sizes, check_token_ids, read_json,
 };
 use crate::terminal::shorten;
 
@@ -161,6 +163,7 @@ impl Config {
                 let stored: Ids = read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?;
                 config.generation = stored.over(&ids, &config.text_config);
             }
+            config.check_ids()?;
             Ok(config)
         };
         read().with_context(|| path.display().to_string())
@@ -173,6 +176,27 @@ impl Config {
         let before = labels.split_last().map_or(&[][..], |(_, before)| before);
         let shifted = before.iter().map(|label| label.unwrap_or(text.pad_token_id));
         std::iter::once(text.decoder_start_token_id).chain(shifted).take(labels.len()).collect()
+    }
+
+    /// The layers whose number it says.
+    pub fn layer_stacks(&self) -> [LayerStack; 2] {
+        [
+            LayerStack::new("text_config.num_layers", "decoder.layer.", self.text_config.num_layers),
+            LayerStack::new(
+                "vision_config.num_hidden_layers",
+                "encoder.encoder.layer.",
+                self.vision_config.num_hidden_layers,
+            ),
+        ]
+    }
+
+    fn check_ids(&self) -> Result<()> {
+        let ids = [
+            ("decoder_start_token_id", self.generation.start),
+            ("text_config.pad_token_id", self.text_config.pad_token_id),
+        ];
+        let ends = self.generation.eos.iter().map(|&id| ("eos_token_id", id));
+        check_token_ids(self.text_config.vocab_size, &ids.into_iter().chain(ends).collect::<Vec<_>>())
     }
 
     fn check(&self) -> Result<()> {
@@ -202,6 +226,7 @@ impl Config {
             text.hidden_size,
             vision.hidden_size
         );
+        self.check_sizes()?;
         ensure!(
             text.num_heads * text.d_kv == text.hidden_size,
             "text_config: num_heads {} x d_kv {} is not hidden_size {}",
@@ -209,6 +234,15 @@ impl Config {
             text.d_kv,
             text.hidden_size
         );
+        check_epsilons(&[
+            ("text_config.layer_norm_epsilon", text.layer_norm_epsilon),
+            ("vision_config.layer_norm_eps", vision.layer_norm_eps),
+        ])?;
+        check_factors(&[
+            ("initializer_range", self.initializer_range),
+            ("text_config.initializer_factor", text.initializer_factor),
+            ("vision_config.initializer_factor", vision.initializer_factor),
+        ])?;
         check_probabilities(&[
             ("text_config.dropout_rate", text.dropout_rate),
             ("vision_config.dropout_rate", vision.dropout_rate),
@@ -225,6 +259,34 @@ impl Config {
             "text_config: relative_attention_max_distance must exceed half the number of buckets"
         );
         Ok(())
+    }
+}
+
+impl Config {
+    fn check_sizes(&self) -> Result<()> {
+        let (text, vision) = (&self.text_config, &self.vision_config);
+        check_sizes(
+            LARGEST,
+            &[
+                ("text_config.vocab_size", text.vocab_size),
+                ("text_config.hidden_size", text.hidden_size),
+                ("text_config.d_kv", text.d_kv),
+                ("text_config.d_ff", text.d_ff),
+                ("text_config.num_heads", text.num_heads),
+                ("vision_config.patch_embed_hidden_size", vision.patch_embed_hidden_size),
+                ("vision_config.d_ff", vision.d_ff),
+                ("vision_config.d_kv", vision.d_kv),
+                ("vision_config.num_attention_heads", vision.num_attention_heads),
+                ("vision_config.seq_len", vision.seq_len),
+            ],
+        )?;
+        check_sizes(
+            MOST_LAYERS,
+            &[
+                ("text_config.num_layers", text.num_layers),
+                ("vision_config.num_hidden_layers", vision.num_hidden_layers),
+            ],
+        )
     }
 }
 

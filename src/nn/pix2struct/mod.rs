@@ -19,7 +19,7 @@ pub use config::{Config, Generation, TextConfig, VisionConfig};
 pub use decoder::State;
 
 use super::footprint::Footprint;
-use super::generation::{self, Limits, Prompt};
+use super::generation::{self, Generated, Limits, Prompt};
 use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
 use super::ops::{Part, Precision};
 use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
@@ -39,8 +39,10 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read.
+    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
+    /// `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        checkpoint.check_layers(&config.layer_stacks())?;
         Self::answering(config, &OnDevice { checkpoint, device })
     }
 
@@ -123,12 +125,11 @@ impl Model {
         self.decoder.forward(batch)
     }
 
-    /// Answers a batch of encoded images greedily: the new token ids of each, the end token included where it was
-    /// reached, the start token not.
+    /// Answers a batch of encoded images greedily.
     ///
     /// # Errors
     /// The states are not the encoder's.
-    pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Vec<u32>>> {
+    pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
         let Generation { start, eos } = &self.generation;
         let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });
         let limits = Limits { eos: eos.clone(), max_new_tokens, ..Limits::default() };

@@ -131,7 +131,8 @@ fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static C
             |run: &'a StoredRun, adapter: &'a str, records| Scored::new(&run.manifest, adapter, records, convention);
         let entries = [(before, adapter), (after, other)]
             .map(|(run, adapter)| run.manifest.adapters.iter().find(|entry| entry.id == *adapter));
-        pairs.push(Pair::new(&scored(before, adapter, records), &scored(after, other, others), entries));
+        let names = [before.manifest.remarked(adapter, adapter), after.manifest.remarked(other, other)];
+        pairs.push(Pair::new(&names, &scored(before, adapter, records), &scored(after, other, others), entries));
     }
     ensure!(
         !pairs.is_empty(),

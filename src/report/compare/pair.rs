@@ -47,18 +47,29 @@ impl Change {
 }
 
 impl<'a> Pair<'a> {
-    /// Pairs answers by question; those to questions that only one side has are left out.
-    pub(super) fn new(before: &Scored<'a>, after: &Scored<'a>, entries: [Option<&'a AdapterEntry>; 2]) -> Self {
+    /// Pairs answers by question; those to questions that only one side has are left out. `names` are what each side's
+    /// adapter is called in tables.
+    pub(super) fn new(
+        names: &[String; 2],
+        before: &Scored<'a>,
+        after: &Scored<'a>,
+        entries: [Option<&'a AdapterEntry>; 2],
+    ) -> Self {
+        let adapter = if names[0] == names[1] { names[0].clone() } else { names.join(" -> ") };
+        Self::named(adapter, before, after, entries)
+    }
+
+    fn named(
+        adapter: String,
+        before: &Scored<'a>,
+        after: &Scored<'a>,
+        entries: [Option<&'a AdapterEntry>; 2],
+    ) -> Self {
         let places: HashMap<&str, usize> =
             after.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect();
         let both = before.records.iter().enumerate();
         let both = both.filter_map(|(place, record)| Some((place, *places.get(record.id.as_str())?)));
         let (olds, news): (Vec<usize>, Vec<usize>) = both.unzip();
-        let adapter = if before.adapter == after.adapter {
-            before.adapter.to_owned()
-        } else {
-            format!("{} -> {}", before.adapter, after.adapter)
-        };
         Self { adapter, before: before.at(&olds), after: after.at(&news), entries }
     }
 
@@ -66,9 +77,10 @@ impl<'a> Pair<'a> {
     pub(super) fn parts(&self, dimension: &Dimension) -> BTreeMap<Key, Self> {
         let mut afters = dimension.parts(&self.after);
         let befores = dimension.parts(&self.before).into_iter();
-        befores
-            .filter_map(|(key, before)| Some((key.clone(), Self::new(&before, &afters.remove(&key)?, self.entries))))
-            .collect()
+        let part = |before: &Scored<'a>, after: &Scored<'a>| {
+            Self::named(self.adapter.clone(), before, after, self.entries)
+        };
+        befores.filter_map(|(key, before)| Some((key.clone(), part(&before, &afters.remove(&key)?)))).collect()
     }
 
     /// The questions whose score by `metric` is another one, and whether it rose.

@@ -60,6 +60,7 @@ impl<'o> Gathered<'o> {
     /// The published results about this adapter, as `run` has them.
     pub(super) fn published(&self, run: &Manifest, entry: Option<&AdapterEntry>) -> impl Iterator<Item = OwnResult> {
         let difference = difference(run, entry, self.overall.questions());
-        self.published.iter().filter_map(move |tally| tally.own_result(&run.name, difference.clone()))
+        let name = entry.map_or_else(|| run.name.clone(), |entry| run.remarked(&entry.id, &run.name));
+        self.published.iter().filter_map(move |tally| tally.own_result(&name, difference.clone()))
     }
 }

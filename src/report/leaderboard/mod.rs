@@ -211,7 +211,10 @@ impl Board {
         let unfinished = is_unfinished(gathered.overall.questions(), &run.benchmark);
         // Two runs may have one name.
         let place = self.manifests.len() - 1;
-        let row = |slice, totals: &Totals| Row::new((place, &run.name, adapter), slice, totals, unfinished);
+        let remark = run.remark(adapter);
+        let row = |slice, totals: &Totals| {
+            Some(Row::new((place, &run.name, adapter), slice, totals, unfinished)?.remarked(remark))
+        };
         self.overall.extend(row(None, &gathered.overall));
         for ((_, rows), parts) in self.slices.iter_mut().zip(&gathered.slices) {
             rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));

@@ -16,6 +16,8 @@ pub(super) struct Row {
     pub(super) place: usize,
     pub(super) run: String,
     pub(super) adapter: String,
+    /// What is said beside its name ([`crate::record::Manifest::remark`]).
+    remark: Option<&'static str>,
     /// Not every question of the set is answered yet.
     unfinished: bool,
     failures: usize,
@@ -41,6 +43,7 @@ impl Row {
             place,
             run: run.to_owned(),
             adapter: adapter.to_owned(),
+            remark: None,
             unfinished,
             failures: totals.failures(),
             summary: totals.summary().clone(),
@@ -50,11 +53,22 @@ impl Row {
         })
     }
 
+    /// With what must be said beside its scores.
+    #[must_use]
+    pub(super) fn remarked(self, remark: Option<&'static str>) -> Self {
+        Self { remark, ..self }
+    }
+
+    /// The adapter's name with its remark.
+    pub(super) fn name(&self) -> String {
+        self.remark.map_or_else(|| self.adapter.clone(), |remark| format!("{} ({remark})", self.adapter))
+    }
+
     /// The cells under [`columns`].
     pub(super) fn cells(&self, distinct: bool, speed: bool) -> impl Iterator<Item = Cell> {
         let counts = [
             Cell::text(&self.run),
-            Cell::Text(marked(&self.adapter, self.unfinished)),
+            Cell::Text(marked(&self.name(), self.unfinished)),
             Cell::count(self.summary.count),
             Cell::count(self.failures),
         ];

@@ -48,7 +48,7 @@ fn row(group: &[(&str, &Row)], convention: &Convention) -> Vec<Cell> {
         let means: Vec<f64> = group.iter().filter_map(|(_, row)| row.summary.mean(metric)).collect();
         mean_and_deviation(&means).map(|value| value.map_or(Cell::Missing, |value| Cell::Decimal(value, 2)))
     });
-    let own = [Cell::text(&group[0].1.adapter), Cell::Text(seeds.join(", ")), Cell::count(group.len())];
+    let own = [Cell::Text(group[0].1.name()), Cell::Text(seeds.join(", ")), Cell::count(group.len())];
     own.into_iter().chain(numbers).collect()
 }
 

@@ -23,6 +23,8 @@ pub(super) enum Kind {
 pub(super) struct Row<'a> {
     /// The adapter's name, with the run's where there are several runs; unique.
     pub(super) label: String,
+    /// What is said beside its scores ([`crate::record::Manifest::remark`]); in the label too.
+    pub(super) remark: Option<&'static str>,
     pub(super) kind: Kind,
     /// The run's place in the command: of two runs with one adapter the first is the earlier.
     pub(super) run: usize,
@@ -38,8 +40,10 @@ impl<'a> Row<'a> {
             let name = stored.manifest.name.as_str();
             for (adapter, records) in stored.predictions.iter().filter(|(_, records)| !records.is_empty()) {
                 let entry = stored.manifest.adapters.iter().find(|entry| entry.id == *adapter);
+                let label = if runs.len() > 1 { format!("{adapter} ({name})") } else { adapter.clone() };
                 rows.push(Self {
-                    label: if runs.len() > 1 { format!("{adapter} ({name})") } else { adapter.clone() },
+                    label: stored.manifest.remarked(adapter, &label),
+                    remark: stored.manifest.remark(adapter),
                     kind: kind(adapter, entry),
                     run,
                     entry,

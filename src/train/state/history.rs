@@ -6,7 +6,7 @@ use serde::de::Error;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::Keep;
+use crate::config::{Keep, Ties};
 
 /// What one validation found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ use crate::config::Keep;
 pub struct ValidationPoint {
     /// Finished steps.
     pub step: u64,
-    /// By name: `exact_match`, `relaxed`, `anls` (from 0 to 1), `loss`.
+    /// By name: `strict`, `exact_match`, `relaxed`, `anls` (from 0 to 1), `loss`.
     #[serde(serialize_with = "write_exactly", deserialize_with = "read_exactly")]
     pub metrics: BTreeMap<String, f64>,
 }
@@ -27,6 +27,7 @@ pub struct History(pub Vec<ValidationPoint>);
 /// The metric's name and whether more is better; none for the last step.
 fn judged_by(keep: Keep) -> Option<(&'static str, bool)> {
     match keep {
+        Keep::Strict => Some(("strict", true)),
         Keep::ExactMatch => Some(("exact_match", true)),
         Keep::Relaxed => Some(("relaxed", true)),
         Keep::Anls => Some(("anls", true)),
@@ -36,28 +37,40 @@ fn judged_by(keep: Keep) -> Option<(&'static str, bool)> {
 }
 
 impl History {
-    /// Where the validation stands whose step is kept: of equals the first, and a metric that is no number is never
-    /// the best. With [`Keep::Last`] the last.
-    pub fn best(&self, keep: Keep) -> Option<&ValidationPoint> {
-        self.0.get(self.best_index(keep)?)
+    /// The validation whose step is kept. A metric that is not finite never chooses, `ties` decides among equals. With
+    /// [`Keep::Last`] the last validation.
+    pub fn best(&self, keep: Keep, ties: Ties) -> Option<&ValidationPoint> {
+        let (first, last) = self.best_indices(keep, ties)?;
+        self.0.get(if ties == Ties::First { first } else { last })
     }
 
-    /// Validations since the best one; what an early stop waits for.
-    pub fn since_best(&self, keep: Keep) -> usize {
-        self.best_index(keep).map_or(self.0.len(), |best| self.0.len() - 1 - best)
+    /// Validations since the best one; what an early stop waits for. One that is only as good does not count as better.
+    pub fn since_best(&self, keep: Keep, ties: Ties) -> usize {
+        self.best_indices(keep, ties).map_or(self.0.len(), |(best, _)| self.0.len() - 1 - best)
     }
 
-    fn best_index(&self, keep: Keep) -> Option<usize> {
-        let Some((name, more)) = judged_by(keep) else { return self.0.len().checked_sub(1) };
-        let mut best: Option<(usize, f64)> = None;
+    /// The first and the last of the validations that no other is better than.
+    fn best_indices(&self, keep: Keep, ties: Ties) -> Option<(usize, usize)> {
+        let last = self.0.len().checked_sub(1)?;
+        let Some((name, more)) = judged_by(keep) else { return Some((last, last)) };
+        let mut best: Option<([f64; 2], usize, usize)> = None;
         for (index, point) in self.0.iter().enumerate() {
-            let Some(&value) = point.metrics.get(name).filter(|value| !value.is_nan()) else { continue };
-            let better = best.is_none_or(|(_, so_far)| if more { value > so_far } else { value < so_far });
-            if better {
-                best = Some((index, value));
-            }
+            let Some(value) = point.finite(name) else { continue };
+            let loss = point.finite("loss").filter(|_| ties == Ties::LowestLoss);
+            let rank = [if more { value } else { -value }, loss.map_or(f64::NEG_INFINITY, |loss| -loss)];
+            best = match best {
+                Some((so_far, first, _)) if rank == so_far => Some((rank, first, index)),
+                Some(so_far) if rank < so_far.0 => Some(so_far),
+                _ => Some((rank, index, index)),
+            };
         }
-        best.map(|(index, _)| index)
+        best.map(|(_, first, last)| (first, last))
+    }
+}
+
+impl ValidationPoint {
+    fn finite(&self, metric: &str) -> Option<f64> {
+        self.metrics.get(metric).copied().filter(|value| value.is_finite())
     }
 }
 

@@ -6,7 +6,8 @@ mod sealed;
 
 pub use folder::{Saved, StateFolder};
 pub use history::{History, ValidationPoint};
-pub use sealed::FORMAT_VERSION;
+pub use sealed::{FORMAT_VERSION, SealedFile};
+pub(super) use sealed::{check_files, sealed_files};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct TrainingState {
     pub settings: Vec<(String, String)>,
     /// All validations so far: the best one and an early stop follow from them.
     pub history: History,
+    /// The files of the checkpoint of the best step. Absent from states of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<SealedFile>,
 }
 
 impl TrainingState {

@@ -26,13 +26,14 @@ struct Seal {
     files: Vec<SealedFile>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A file as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SealedFile {
-    name: String,
-    bytes: u64,
+pub struct SealedFile {
+    pub name: String,
+    pub bytes: u64,
     /// CRC-32C.
-    crc32c: u32,
+    pub crc32c: u32,
 }
 
 /// Only its format number: what the rest means depends on it.
@@ -46,6 +47,25 @@ struct Format {
 /// # Errors
 /// Names the file that cannot be written.
 pub(super) fn seal(folder: &Path, state: &TrainingState) -> Result<()> {
+    let files = sealed_files(folder)?;
+    let path = folder.join(SEAL);
+    let seal = Seal { format: FORMAT_VERSION, state: state.clone(), files };
+    let text = serde_json::to_vec_pretty(&seal).context("cannot encode the training state")?;
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&path)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        // The folder's own list of files.
+        sync_folder(folder)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Forces every file of `folder` to disk; their lengths and checksums, in the order of their names.
+///
+/// # Errors
+/// Returns an error if a file cannot be read or written, and names it.
+pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
@@ -58,18 +78,8 @@ pub(super) fn seal(folder: &Path, state: &TrainingState) -> Result<()> {
         };
         files.push(sealed().with_context(|| format!("cannot write {}", path.display()))?);
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    let path = folder.join(SEAL);
-    let seal = Seal { format: FORMAT_VERSION, state: state.clone(), files };
-    let text = serde_json::to_vec_pretty(&seal).context("cannot encode the training state")?;
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&path)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        // The folder's own list of files.
-        sync_folder(folder)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    files.sort_by(|a: &SealedFile, b| a.name.cmp(&b.name));
+    Ok(files)
 }
 
 /// The state of a folder all of whose files are as they were sealed.
@@ -87,7 +97,16 @@ pub(super) fn open(folder: &Path) -> Result<TrainingState> {
         told.format
     );
     let seal: Seal = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
-    for sealed in &seal.files {
+    check_files(folder, &seal.files)?;
+    Ok(seal.state)
+}
+
+/// Refuses a folder one of whose `files` is not as it was sealed.
+///
+/// # Errors
+/// Returns an error if a file is missing, cut or changed, and names it.
+pub(in crate::train) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
+    for sealed in files {
         let path = folder.join(&sealed.name);
         let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let found = checksum(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
@@ -99,7 +118,7 @@ pub(super) fn open(folder: &Path) -> Result<TrainingState> {
             sealed.bytes
         );
     }
-    Ok(seal.state)
+    Ok(())
 }
 
 /// Length and CRC-32C.
