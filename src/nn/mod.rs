@@ -24,6 +24,6 @@ pub mod training;
 pub use finite::all_finite;
 pub use footprint::Footprint;
 pub use loading::{
-    Checkpoint, GgufHeader, InPanels, LayerStack, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce, Reduced, Rounding,
-    Source, file_sha256, files_sha256, layer, weights_sha256,
+    Checkpoint, GgufHeader, InPanels, LayerStack, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce,
+    Reduced, Rounding, Source, file_sha256, files_sha256, layer, weights_sha256,
 };

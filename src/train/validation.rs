@@ -127,13 +127,7 @@ pub fn summary(convention: &Convention, set: &QuestionSet, answers: &[Answer]) -
     let pairs = set.iter().zip(answers).map(|((_, question), answer)| {
         let (gold, text) = (&question.gold, Some(question.text.as_str()));
         let year_flags = YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
-        Pair {
-            gold,
-            prediction: answer.as_ref().ok(),
-            question: text,
-            answer_type: question.answer_type,
-            year_flags,
-        }
+        Pair { gold, prediction: answer.as_ref().ok(), question: text, answer_type: question.answer_type, year_flags }
     });
     Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
 }

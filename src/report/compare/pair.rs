@@ -59,12 +59,7 @@ impl<'a> Pair<'a> {
         Self::named(adapter, before, after, entries)
     }
 
-    fn named(
-        adapter: String,
-        before: &Scored<'a>,
-        after: &Scored<'a>,
-        entries: [Option<&'a AdapterEntry>; 2],
-    ) -> Self {
+    fn named(adapter: String, before: &Scored<'a>, after: &Scored<'a>, entries: [Option<&'a AdapterEntry>; 2]) -> Self {
         let places: HashMap<&str, usize> =
             after.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect();
         let both = before.records.iter().enumerate();
@@ -77,9 +72,8 @@ impl<'a> Pair<'a> {
     pub(super) fn parts(&self, dimension: &Dimension) -> BTreeMap<Key, Self> {
         let mut afters = dimension.parts(&self.after);
         let befores = dimension.parts(&self.before).into_iter();
-        let part = |before: &Scored<'a>, after: &Scored<'a>| {
-            Self::named(self.adapter.clone(), before, after, self.entries)
-        };
+        let part =
+            |before: &Scored<'a>, after: &Scored<'a>| Self::named(self.adapter.clone(), before, after, self.entries);
         befores.filter_map(|(key, before)| Some((key.clone(), part(&before, &afters.remove(&key)?)))).collect()
     }
 
