@@ -235,4 +235,7 @@ fn a_reply_longer_than_is_read_is_no_reply() {
         Server::start(move |index, _| if index == 0 { Act::Body(long.clone()) } else { Act::Say("5".to_owned()) });
     let (_folder, work) = chart(1);
     assert_eq!((told(served(&server.base_url(), "").answer(&work)), server.seen().len()), (vec!["=5".to_owned()], 2));
+    let long = completion(&"x".repeat(17 << 20)).to_string();
+    let (told, _) = asked(1, move |_, _| Act::Body(long.clone()));
+    assert_eq!(told, ["question: URL: the reply has more than 16777216 bytes"]);
 }

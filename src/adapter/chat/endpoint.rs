@@ -197,7 +197,7 @@ impl Endpoint {
         self.reply(&read?)
     }
 
-    /// Reads a body whole, as far as replies are read.
+    /// Reads a body whole.
     fn read(&self, mut response: Response, begun: Instant) -> Result<String, Fault> {
         let mut body = Vec::new();
         let mut buffer = vec![0; 1 << 14];
@@ -212,7 +212,10 @@ impl Endpoint {
             if begun.elapsed() > self.limits.answer_timeout {
                 return Err(Fault::slow(self.limits.answer_timeout));
             }
-            if length == 0 || body.len() > LONGEST_REPLY {
+            if body.len() > LONGEST_REPLY {
+                return Err(Fault::long(LONGEST_REPLY));
+            }
+            if length == 0 {
                 break;
             }
         }

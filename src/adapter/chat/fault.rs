@@ -69,6 +69,11 @@ impl Fault {
         Self::new(told, true, Blame::Endpoint)
     }
 
+    /// A reply that is longer than any answer; nothing of it is read further.
+    pub(super) fn long(limit: usize) -> Self {
+        Self::new(format!("the reply has more than {limit} bytes"), true, Blame::Question)
+    }
+
     /// A reply with a good status that is not a chat completion.
     pub(super) fn garbled(body: &ErrorBody<'_>, error: &dyn std::fmt::Display) -> Self {
         let told = format!("the reply is no chat completion ({error}): {}", body.message);
