@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -618,7 +618,8 @@ mod figures {
         let panel = Panel { x: hostile.clone(), y: hostile.clone(), lines: vec![line], top: None };
         for svg in [bars(&hostile, &hostile, 100.0, &[bar]).unwrap(), panels(&hostile, &[panel]).unwrap()] {
             resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
-            let hidden = |c: char| c != '\n' && c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c);
+            let hidden =
+                |c: char| !matches!(c, '\n' | '\t') && c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c);
             assert!(!svg.contains(hidden), "{svg}");
         }
     }
