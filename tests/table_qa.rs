@@ -101,7 +101,7 @@ impl LanguageModel for Says {
             text: self.answers[at % self.answers.len()].to_owned(),
             token_ids: vec![7, 8],
             usage: Some(Usage { prompt_tokens: 100, completion_tokens: 2, cost_usd: Some(0.5) }),
-            finish_reason: None,
+            finish_reason: Some(if at == 2 { "length" } else { "stop" }.to_owned()),
         };
         prompts.iter().map(|_| Ok((0..sampling.samples).map(completion).collect())).collect()
     }
@@ -248,6 +248,7 @@ fn samples_are_voted_on_and_their_usage_summed() {
     assert_eq!(chain.prediction.0, "5");
     assert_eq!(chain.completions, ["The answer is 4.", "", "So the answer is 5.", "answer is 5"]);
     assert_eq!(chain.usage, Some(Usage { prompt_tokens: 400, completion_tokens: 8, cost_usd: Some(2.0) }));
+    assert_eq!(chain.finish_reason.as_deref(), Some("stop,length"));
     assert!(chain.token_ids.is_empty());
     let program = answer(vec!["#Python\nans = 1 / 0", "#Python\nans = 7 * 6"], PromptStyle::ProgramOfThought);
     assert_eq!(program.prediction.0, "42");

@@ -124,6 +124,8 @@ fn completions_end_at_stop_texts_and_end_tokens() {
     let first = whole.token_ids.iter().position(|token| *token == end).unwrap();
     assert_eq!(ended.token_ids, whole.token_ids[..=first]);
     assert!(whole.text.starts_with(&ended.text));
+    let reasons = [&whole, &stopped, &ended].map(|completion| completion.finish_reason.as_deref());
+    assert_eq!(reasons, [Some("length"), None, None]);
 }
 
 #[test]
