@@ -14,7 +14,7 @@ pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 /// Size limit of a file of settings: an adapter, a benchmark, a run's manifest, a model's configuration.
 pub const MAX_SETTINGS_BYTES: u64 = 16 << 20;
 
-/// Size limit of a document that tables are put into.
+/// Size limit of a document that tables are put into, and of a model's tokenizer, index or font.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
 /// Opens a regular file. Never waits for a FIFO's writer.

@@ -133,7 +133,8 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     struct Index {
         weight_map: std::collections::BTreeMap<String, String>,
     }
-    let text = fs::read_to_string(index).with_context(|| format!("cannot read {}", index.display()))?;
+    let text = crate::input::read_text(index, crate::input::MAX_DOCUMENT_BYTES)
+        .with_context(|| format!("cannot read {}", index.display()))?;
     let index: Index =
         serde_json::from_str(&text).with_context(|| format!("{}: not an index of shards", index.display()))?;
     let shards = index.weight_map.into_values().collect::<BTreeSet<_>>();

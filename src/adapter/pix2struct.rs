@@ -222,7 +222,8 @@ fn processor(dir: &Path) -> Result<Processor> {
 /// The font named by flag, else the reference's hub file, else (with a note) the embedded one.
 fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
     if let Some(path) = &setup.overrides.header_font {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read the header font {}", path.display()))?;
+        let bytes = crate::input::read(path, crate::input::MAX_DOCUMENT_BYTES)
+            .with_context(|| format!("cannot read the header font {}", path.display()))?;
         let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
         return HeaderFont::new(&name, bytes).with_context(|| format!("header font {}", path.display()));
     }
@@ -232,7 +233,8 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
     let (repo, file) = REFERENCE_FONT;
     match weights::file(repo, "main", file, setup.hub) {
         Ok(path) => {
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))
         }
         Err(error) => {

@@ -34,7 +34,7 @@ impl From<OneOrMany> for Vec<u32> {
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    Ok(serde_json::from_slice(&crate::input::read(path, crate::input::MAX_SETTINGS_BYTES)?)?)
 }
 
 /// Refuses the configuration of another architecture than `needed`, naming it.

@@ -9,7 +9,6 @@ mod model;
 mod prefix;
 mod tokenizer;
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -68,7 +67,7 @@ impl Gguf {
     }
 
     fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
-        let mut file = BufReader::new(File::open(path).context("cannot read it")?);
+        let mut file = BufReader::new(crate::input::open(path).context("cannot read it")?);
         GgufHeader::read(path)?;
         let mut content = Content::read(&mut file).context("no GGUF file")?;
         let architecture = model::architecture(&content)?;

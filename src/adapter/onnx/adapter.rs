@@ -67,7 +67,9 @@ fn model_type(dir: &Path) -> Result<String> {
         model_type: String,
     }
     let path = dir.join("config.json");
-    let read = || -> Result<String> { Ok(serde_json::from_slice::<Config>(&std::fs::read(&path)?)?.model_type) };
+    let read = || -> Result<String> {
+        Ok(serde_json::from_slice::<Config>(&crate::input::read(&path, crate::input::MAX_SETTINGS_BYTES)?)?.model_type)
+    };
     read().with_context(|| path.display().to_string())
 }
 

@@ -43,12 +43,18 @@ impl Files {
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let failed = || format!("cannot read {}", path.display());
-        let config = serde_json::from_slice(&fs::read(&path).with_context(failed)?).with_context(failed)?;
+        let config =
+            serde_json::from_slice(&crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES).with_context(failed)?)
+                .with_context(failed)?;
         let mut rest = Vec::new();
         for name in KEPT {
             let path = folder.join(name);
             if path.is_file() {
-                rest.push((name, fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
+                rest.push((
+                    name,
+                    crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+                        .with_context(|| format!("cannot read {}", path.display()))?,
+                ));
             }
         }
         let provenance = Provenance::read(folder)?;

@@ -36,7 +36,8 @@ impl Provenance {
             return Ok(None);
         }
         let read = || -> Result<Self> {
-            let provenance: Self = serde_json::from_slice(&std::fs::read(&path)?)?;
+            let provenance: Self =
+                serde_json::from_slice(&crate::input::read(&path, crate::input::MAX_SETTINGS_BYTES)?)?;
             ensure!(provenance.format == FORMAT, "format {}, this program reads {FORMAT}", provenance.format);
             Ok(provenance)
         };

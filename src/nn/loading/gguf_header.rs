@@ -53,7 +53,7 @@ impl GgufHeader {
     /// Returns an error if the file is none of GGUF, truncated, names something twice, or has a count, length, size or
     /// place that does not fit it.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
+        let file = crate::input::open(path)?;
         let file_bytes = file.metadata()?.len();
         let mut reader = HeaderReader { reader: BufReader::new(file), file_bytes, elements: 0 };
         let (tensor_count, value_count) = reader.counts().context("no GGUF file, or truncated")?;

@@ -16,7 +16,6 @@ mod safetensors;
 mod source;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -232,7 +231,7 @@ impl Entry {
     }
 
     fn read_blocks(&self, kind: GgmlDType, device: &Device) -> Result<QTensor> {
-        let mut file = File::open(&self.file)?;
+        let mut file = crate::input::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = vec![0; self.bytes as usize];
         file.read_exact(&mut bytes).context("the file ends inside it (truncated?)")?;
@@ -253,7 +252,7 @@ impl Entry {
             }
             Encoding::Unread(dtype) => bail!("stored as {dtype}, which is not read here"),
         };
-        let mut file = File::open(&self.file)?;
+        let mut file = crate::input::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut left = self.bytes as usize;
         let mut values = Vec::with_capacity(left / dtype.size_in_bytes());

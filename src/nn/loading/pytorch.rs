@@ -22,7 +22,7 @@ pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
 }
 
 fn read_entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let file = File::open(path)?;
+    let file = crate::input::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
         anyhow!("not a zip, or truncated ({error}); files of torch before 1.6 must be saved again with a newer torch")

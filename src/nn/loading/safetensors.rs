@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +40,7 @@ pub struct StoredTensor {
 /// Returns an error if the file is truncated or no safetensors file, a name is there twice, tensors overlap or leave bytes
 /// between or behind them.
 pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
-    let mut file = File::open(path)?;
+    let mut file = crate::input::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut length = [0; LENGTH_BYTES as usize];
     file.read_exact(&mut length).with_context(|| format!("truncated: {file_bytes} bytes, no header"))?;
@@ -155,7 +154,7 @@ struct ShardIndex {
 
 /// The shard files an index names, in order; each must exist beside the index.
 pub(super) fn shards(index: &Path) -> Result<Vec<PathBuf>> {
-    let parsed: ShardIndex = serde_json::from_slice(&std::fs::read(index)?)?;
+    let parsed: ShardIndex = serde_json::from_slice(&crate::input::read(index, crate::input::MAX_DOCUMENT_BYTES)?)?;
     let names: BTreeSet<&String> = parsed.weight_map.values().collect();
     let dir = index.parent().unwrap_or(Path::new("."));
     let mut files = Vec::new();

@@ -135,7 +135,7 @@ impl Tokenizer {
 }
 
 fn read(path: &Path) -> Result<tokenizers::Tokenizer> {
-    let json = std::fs::read(path)?;
+    let json = crate::input::read(path, crate::input::MAX_DOCUMENT_BYTES)?;
     check::check(&json)?;
     let read = || tokenizers::Tokenizer::from_bytes(&json).map_err(|error| anyhow!("{}", shorten(&error.to_string())));
     let mut tokenizer = catch_panic(LIBRARY, read)?;
@@ -156,7 +156,9 @@ fn clean_up(dir: &Path) -> Result<bool> {
     if !path.is_file() {
         return Ok(false);
     }
-    let read = || -> Result<Stored> { Ok(serde_json::from_slice(&std::fs::read(&path)?)?) };
+    let read = || -> Result<Stored> {
+        Ok(serde_json::from_slice(&crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)?)?)
+    };
     let stored = read().with_context(|| path.display().to_string())?;
     Ok(stored.clean_up_tokenization_spaces.unwrap_or(false))
 }

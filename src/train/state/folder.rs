@@ -1,7 +1,6 @@
 //! The folder of a training's saved states: a sub-folder a state, the newest few of them.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -154,7 +153,7 @@ impl Saved {
 }
 
 fn read_tensors(path: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
-    let mut file = File::open(path)?;
+    let mut file = crate::input::open(path)?;
     let mut tensors = HashMap::new();
     for StoredTensor { name, dtype, shape, offset, bytes } in read_header(path)? {
         let kept = match dtype.as_str() {

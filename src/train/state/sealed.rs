@@ -71,7 +71,7 @@ pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         let sealed = || -> Result<SealedFile> {
             let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
-            let mut file = File::open(&path)?;
+            let mut file = crate::input::open(&path)?;
             file.sync_all()?;
             let (bytes, crc32c) = checksum(&mut file)?;
             Ok(SealedFile { name: name.to_owned(), bytes, crc32c })
@@ -88,7 +88,8 @@ pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
 /// Says which file is missing, cut or changed; a format of another version.
 pub(super) fn open(folder: &Path) -> Result<TrainingState> {
     let path = folder.join(SEAL);
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let told: Format = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
     ensure!(
         told.format == FORMAT_VERSION,
@@ -108,7 +109,7 @@ pub(super) fn open(folder: &Path) -> Result<TrainingState> {
 pub(in crate::train) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
     for sealed in files {
         let path = folder.join(&sealed.name);
-        let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file = crate::input::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let found = checksum(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             found == (sealed.bytes, sealed.crc32c),
