@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use litemap::LiteMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ impl PredictionLog {
     /// # Errors
     /// A failed write (a full disk): the log is cut back to its last whole line first.
     pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
-        self.lines.append(records).context("the answers so far are stored: start the run again to go on")
+        self.lines.append(records).map_err(|error| anyhow!("{error:#}; start the run again to go on"))
     }
 }
 
