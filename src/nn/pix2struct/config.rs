@@ -18,9 +18,6 @@ const MODEL_TYPE: &str = "pix2struct";
 /// The decoder holds a bias for every distance up to its maximum.
 const MAX_DISTANCE: usize = 1 << 16;
 
-/// Beyond any checkpoint: sizes from it on are a broken file.
-const MOST: usize = 1 << 24;
-
 /// A Pix2Struct checkpoint's configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -204,29 +201,13 @@ impl Config {
         for act in [&text.dense_act_fn, &vision.dense_act_fn] {
             ensure!(act == "gelu_new", "dense_act_fn {:?} is not supported (gelu_new is)", shorten(act));
         }
-        let sizes = [
-            text.vocab_size,
-            text.hidden_size,
-            text.d_kv,
-            text.d_ff,
-            text.num_layers,
-            text.num_heads,
-            vision.hidden_size,
-            vision.patch_embed_hidden_size,
-            vision.d_ff,
-            vision.d_kv,
-            vision.num_hidden_layers,
-            vision.num_attention_heads,
-            vision.seq_len,
-        ];
-        ensure!(sizes.iter().all(|&size| (1..MOST).contains(&size)), "a size is 0 or not below {MOST}");
+        self.check_sizes()?;
         ensure!(
             text.hidden_size == vision.hidden_size,
             "text_config.hidden_size {} and vision_config.hidden_size {} differ",
             text.hidden_size,
             vision.hidden_size
         );
-        self.check_sizes()?;
         ensure!(
             text.num_heads * text.d_kv == text.hidden_size,
             "text_config: num_heads {} x d_kv {} is not hidden_size {}",
@@ -273,6 +254,7 @@ impl Config {
                 ("text_config.d_kv", text.d_kv),
                 ("text_config.d_ff", text.d_ff),
                 ("text_config.num_heads", text.num_heads),
+                ("vision_config.hidden_size", vision.hidden_size),
                 ("vision_config.patch_embed_hidden_size", vision.patch_embed_hidden_size),
                 ("vision_config.d_ff", vision.d_ff),
                 ("vision_config.d_kv", vision.d_kv),
