@@ -443,7 +443,7 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
             assert_eq!(again.1.len(), kept.1.len());
             for ((name, kept), (same, again)) in kept.1.iter().zip(&again.1) {
                 assert_eq!(name, same);
-                compare(again, kept, Tolerance::OfLargest { factor: tolerance, floor: FLOOR })
+                assert_close::compare(again, kept, Tolerance::OfLargest { factor: tolerance, floor: FLOOR })
                     .unwrap_or_else(|fault| panic!("{name}: {fault}"));
             }
             counts.push(kept.1.len());

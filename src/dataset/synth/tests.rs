@@ -164,7 +164,8 @@ fn written_data_say_what_the_question_set_says() {
         );
     }
     for split in [Split::Test, Split::Train] {
-        let Ok(crate::dataset::realcqa::Opened::Folder(folder)) = crate::dataset::realcqa::open(&target, split, false) else {
+        let Ok(crate::dataset::realcqa::Opened::Folder(folder)) = crate::dataset::realcqa::open(&target, split, false)
+        else {
             panic!("a file of questions a chart")
         };
         let read_back = folder.charts(0..folder.len()).expect("loads");
