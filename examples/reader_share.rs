@@ -94,7 +94,7 @@ fn load(tables: &Part, reader: &Part, cache: PathBuf, spent: Rc<Cell<Duration>>)
     };
     let model = Timed { model: Gguf::find(&setup, reader, spec)?, spent };
     let tables = adapter::build(&setup)?;
-    let cache = TableCache::open(&cache, tables.identity())?;
+    let cache = TableCache::open(&cache, tables.identity());
     Ok(TableQa::new("timed", tables, Some(cache), Box::new(model), &spec.reader))
 }
 

@@ -16,14 +16,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The one line on stderr of a command that must end with exit code 2.
+/// The error line of a command that must end with exit code 2; before it stands at most the line that names the questions.
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
     let output = chartbench(arguments);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
     assert_eq!(text(&output.stdout), "", "{arguments:?}");
-    let lines: Vec<&str> = stderr.lines().collect();
+    let announced = |line: &&str| line.contains(" questions on ") && line.contains(" charts of ");
+    let lines: Vec<&str> =
+        stderr.lines().enumerate().filter(|(at, line)| *at > 0 || !announced(line)).map(|(_, line)| line).collect();
     let [line] = lines.as_slice() else { panic!("{arguments:?} told more than one line: {stderr}") };
     line.strip_prefix("error: ").unwrap().to_owned()
 }

@@ -305,12 +305,23 @@ fn a_program_that_dies_is_noticed_though_what_it_started_holds_its_output() {
     assert!(comes(|| alive(&scratch).is_empty()), "{:?} outlive the run", alive(&scratch));
 }
 
+/// The same command with Ctrl-C as a terminal sends it: a shell's background job, and so all that it starts, ignores it.
+fn interruptible(command: &Command) -> Command {
+    let code =
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
+    let mut wrapped = Command::new("python3");
+    wrapped.args(["-c", code]).arg(command.get_program()).args(command.get_args());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.get_current_dir().map(|folder| wrapped.current_dir(folder));
+    wrapped
+}
+
 /// `kill -9` leaves this program no time to end anything, and Ctrl-C reaches its own process group alone.
 #[test]
 fn nothing_outlives_a_run_that_is_killed() {
     for signal in ["-KILL", "-INT", "-TERM"] {
         let scratch = Scratch::new(GRANDCHILD, "if number == 2: time.sleep(300)\nanswer(question)", "");
-        let mut run = scratch.command(3).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut run = interruptible(&scratch.command(3)).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         assert!(comes(|| scratch.asked() == 2), "the second question was not asked");
         assert_eq!(alive(&scratch).len(), 2);
         assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());

@@ -83,7 +83,7 @@ impl Scratch {
         fs::write(&log, poisoned.collect::<String>()).unwrap();
         let manifest = self.path("results/r/run.toml");
         let text = fs::read_to_string(&manifest).unwrap();
-        let text = text.replacen("name = \"r\"", "name = '</title><script>alert(4)</script>'", 1);
+        let text = text.replacen("name = \"r\"", "name = '<img src=x onerror=alert(4)>'", 1);
         let text =
             text.replace("[adapters.settings]", "[adapters.settings]\nprompt = '</dd><script>alert(5)</script>'");
         fs::write(&manifest, text).unwrap();

@@ -182,7 +182,6 @@ fn training_seeds_published_results_and_settings_stand_below() {
         slices: vec!["label length".parse().unwrap()],
         speed: false,
         published: vec![("five".to_owned(), results)],
-        ..Options::default()
     };
     snapshot("leaderboard_below", &leaderboard(&runs, "study", options).render(Format::Markdown).unwrap());
 }

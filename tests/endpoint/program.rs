@@ -265,8 +265,13 @@ fn prices_are_those_of_the_files_own_model_and_address() {
 /// A long wait that the server asks for is reported when it begins, once.
 #[test]
 fn a_wait_that_the_server_asks_for_is_reported() {
-    let server = Server::start(|index, seen| match index {
-        0..=2 => Act::Status(429, "Retry-After: 2", "slow down".to_owned()),
+    // All three are refused in one wait: none is answered before the last has come.
+    let together = std::sync::Barrier::new(3);
+    let server = Server::start(move |index, seen| match index {
+        0..=2 => {
+            together.wait();
+            Act::Status(429, "Retry-After: 2", "slow down".to_owned())
+        }
         _ => echo(seen),
     });
     let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 3\n");

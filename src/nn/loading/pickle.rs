@@ -333,7 +333,7 @@ mod tests {
     fn deep_and_repeated_objects_cost_their_opcodes() {
         let deep = [b"\x80\x02N".as_slice(), &[0x85; 300_000], b"."].concat();
         assert!(matches!(Pickle::read(&deep).unwrap().objects.len(), 300_001));
-        let lists = [b"(".repeat(1).as_slice(), &[b']'; 200_000], &[b'a'; 199_999], b"t."].concat();
+        let lists = [&b"("[..], &[b']'; 200_000], &[b'a'; 199_999], b"t."].concat();
         assert_eq!(Pickle::read(&lists).unwrap().objects.len(), 200_001);
         let mut laughs = b"\x80\x02)q\x00".to_vec();
         for level in 0..12 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Storage, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -13,6 +13,7 @@ use super::elementary::gelu;
 use super::panels::Panels;
 use super::{PARALLEL_FROM, fused, matrix};
 use crate::isa;
+use crate::nn::all_finite;
 
 /// The weight [out, in] of a linear layer.
 #[derive(Clone, Debug)]
@@ -132,9 +133,25 @@ pub fn tensor_bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-/// `x · wᵀ` for many rows.
+/// `x · wᵀ` for many rows. A row that holds NaN or infinity gives NaN: candle rounds such values to 0.
 pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1_no_bwd(w)
+    let x = x.contiguous()?;
+    let out = x.apply_op1_no_bwd(w)?;
+    if !fused(&x) {
+        return Ok(out);
+    }
+    let guard: Vec<f32> = {
+        let (storage, layout) = x.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { return Ok(out) };
+        let (values, rows, columns) = matrix(storage, layout)?;
+        if columns == 0 || all_finite(values) {
+            return Ok(out);
+        }
+        let guard = |row: &[f32]| if all_finite(row) { 0.0 } else { f32::NAN };
+        values.chunks_exact(columns).map(guard).take(rows).collect()
+    };
+    let rows = guard.len();
+    out.broadcast_add(&Tensor::from_vec(guard, (rows, 1), &Device::Cpu)?)
 }
 
 /// [`product`] for the rows of a decoding step, whose number changes with the batch.
