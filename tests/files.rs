@@ -125,7 +125,7 @@ const ROWS: usize = 5_000;
 /// A log in which every tenth question failed.
 fn write_log(folder: &Path) {
     let row = |id: usize| {
-        let outcome = if id % 10 == 0 { "null,\"error\":\"fails\"" } else { "\"1\",\"error\":null" };
+        let outcome = if id.is_multiple_of(10) { "null,\"error\":\"fails\"" } else { "\"1\",\"error\":null" };
         format!(
             "{{\"id\":\"q{id}\",\"chart\":\"c\",\"question\":\"{}\",\"gold\":\"1\",\"prediction\":{outcome},\"latency_ms\":1.5}}\n",
             "?".repeat(200)

@@ -1,6 +1,6 @@
 //! Checkpoints: an error or a directory of tensors, whatever the bytes claim of depths, sizes and counts.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
