@@ -1,6 +1,6 @@
 //! The program's standard output and standard error. Answers, names and error texts come from outside: [`visible`] shows
 //! their control characters as escapes. Every message goes through [`note!`](crate::note), every result through
-//! [`print`] (for people) or [`print_data`] (for programs).
+//! [`print()`] (for people) or [`print_data`] (for programs).
 //!
 //! Nothing that is stored depends on who reads: a reader that went away is ignored, and a standard output that cannot be
 //! written is an error only at the end ([`stdout_error`]), when all files are there.

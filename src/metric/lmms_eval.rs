@@ -1,7 +1,7 @@
 //! `lmms-eval`: `relaxed_correctness` of its ChartQA task and `anls` of its document tasks (EvolvingLMMs-Lab/lmms-eval
 //! 0.7, `lmms_eval/tasks/chartqa/utils.py`, `lmms_eval/api/metrics.py`).
 //!
-//! - **Relaxed accuracy**: that of [`pix2struct`](super::pix2struct), to the letter.
+//! - **Relaxed accuracy**: that of [`super::pix2struct`], to the letter.
 //! - **ANLS**: white space folded and lower-cased for the edit distance, divided by the longer length of the texts as
 //!   they stand (upper-cased, not folded); the similarity 1 - NL is kept from 0.5 up. Two empty texts give 1.
 //!

@@ -2,7 +2,7 @@
 //! `vlmeval/dataset/utils/vqa_eval.py`, autumn 2026).
 //!
 //! - **Exact match** (its `accuracy`): both stripped of outer white space and lower-cased, then equal.
-//! - **Relaxed accuracy** (ChartQA): that of [`pix2struct`](super::pix2struct) with outer white space stripped from the
+//! - **Relaxed accuracy** (ChartQA): that of [`super::pix2struct`] with outer white space stripped from the
 //!   prediction, not from the gold answer.
 //! - **ANLS** (DocVQA, InfoVQA): that of [`lmms-eval`](super::lmms_eval).
 //!

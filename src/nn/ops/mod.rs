@@ -264,7 +264,7 @@ pub fn window_attention(
     }
 }
 
-/// `x + b`: `x` [M, N], `b` [N].
+/// `x + b`: `x` [M, N], `b` \[N\].
 ///
 /// # Errors
 /// The shapes do not fit.
@@ -272,7 +272,7 @@ pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
     if fused(x) { x.apply_op2(b, Bias { gelu: false }) } else { x.broadcast_add(b) }
 }
 
-/// `gelu(x + b)` with the exact form of GELU: `x` [M, N], `b` [N].
+/// `gelu(x + b)` with the exact form of GELU: `x` [M, N], `b` \[N\].
 ///
 /// # Errors
 /// The shapes do not fit.
