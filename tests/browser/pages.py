@@ -125,7 +125,7 @@ def hostile(folder):
     answers = [dict(line, prediction=text, error=None) for line, text in zip(stored, HOSTILE)]
     errors = [dict(line, prediction=None, error=text) for line, text in zip(stored, HOSTILE)]
     adapters = [("<img src=x onerror=alert(8)>", answers), ("\u202e'\"><script>alert(9)<", errors)]
-    write_run(folder / "hostile", "<b>run</b></title>", question_hash, adapters, prompt="</dd><script>alert(10)</script>")
+    write_run(folder / "hostile", "<b>run<title>", question_hash, adapters, prompt="</dd><script>alert(10)</script>")
     page = folder / "hostile.html"
     title = "</title><script>alert(11)</script>"
     chartbench("report", folder / "hostile", "--data", data, "--benchmark", "custom", "--images", 1, "--title", title, "--out", page)
