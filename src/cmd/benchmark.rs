@@ -8,9 +8,9 @@ use crate::config::{Benchmark, Format};
 use crate::dataset;
 use crate::terminal::visible;
 
-/// What is asked where the user names neither a benchmark nor data.
+/// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
-/// What is asked about data whose benchmark the user does not name.
+/// The benchmark asked about data whose benchmark the user does not name.
 const OWN_DATA: &str = "custom";
 
 #[derive(Clone, Debug, clap::Args)]

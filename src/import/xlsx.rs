@@ -58,7 +58,7 @@ fn check_inflated(bytes: &[u8], most: u64) -> Result<()> {
     if (bytes.len() as u64).saturating_mul(MAX_RATIO) <= most {
         return Ok(());
     }
-    // What is wrong with the archive itself, the Excel reader says.
+    // The Excel reader reports what is wrong with the archive itself.
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return Ok(()) };
     let mut total = 0u64;
     for index in 0..archive.len() {

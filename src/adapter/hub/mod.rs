@@ -115,7 +115,7 @@ fn keep(staged: &Path, checksum: &str, target: &Path, cached: &Cached) -> io::Re
         let blobs = cached.folder.join("blobs");
         fs::create_dir_all(&blobs)?;
         fs::rename(staged, blobs.join(checksum))?;
-        // What is in the way is a link to a blob that is gone: a file that can be read is not fetched again.
+        // Only a link to a blob that is gone can be in the way: a file that can be read is not fetched again.
         match fs::remove_file(target) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}

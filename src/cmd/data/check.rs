@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let report = data.check((!args.no_images).then_some(&looked));
     bar.finish_and_clear();
     match args.format {
-        Format::Table => terminal::print(&told(&report, args.show)),
+        Format::Table => terminal::print(&describe(&report, args.show)),
         Format::Json => {
             terminal::print_data(&report.to_json()?);
         }
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 /// The report for people.
-fn told(report: &Report, show: usize) -> String {
+fn describe(report: &Report, show: usize) -> String {
     let mut text = counts(report).to_terminal();
     let prior = &report.prior;
     let from = if prior.learned_on == Split::Train { "the train split" } else { "the other test charts" };

@@ -1,4 +1,4 @@
-//! What is checked of a `tokenizer.json` before the tokenizers library reads it. A token's length is a depth there, which
+//! Checks of a `tokenizer.json` before the tokenizers library reads it. A token's length is a depth there, which
 //! overflows the stack, and a damaged `precompiled_charsmap` makes it panic at the first text.
 
 use std::fmt;
