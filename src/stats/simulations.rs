@@ -7,7 +7,10 @@ use rayon::prelude::*;
 
 use super::*;
 
+/// Data sets of a kind, unless said otherwise.
 const DATA_SETS: usize = 2000;
+/// Data sets without a difference: the share of them in which one is found has a standard error of 0.22 points.
+const DATA_SETS_WITHOUT_DIFFERENCE: usize = 10_000;
 
 /// Data sets of one kind.
 #[derive(Clone, Copy, Debug)]
@@ -57,34 +60,34 @@ impl Kind {
         charts
     }
 
-    /// The part of the data sets, in percent, in which a difference is found.
-    fn found(self, gain: f64) -> f64 {
+    /// The part of so many data sets, in percent, in which a difference is found.
+    fn found(self, gain: f64, data_sets: usize) -> f64 {
         let finds = |data_set: &usize| {
             SignFlips { draws: 999, seed: 0 }.test(&self.changes(gain, *data_set))[0].p_value() <= 0.05
         };
-        percent(finds)
+        percent(data_sets, finds)
     }
 
     /// The part of the data sets, in percent, whose interval holds the truth.
     fn covered(self, right: f64, correlation: f64) -> f64 {
-        percent(|data_set| {
+        percent(DATA_SETS, |data_set| {
             let Interval { low, high } = self.answers(right, correlation, *data_set).interval(0, 100.0, 0.95).unwrap();
             low <= 100.0 * right && 100.0 * right <= high
         })
     }
 }
 
-fn percent(holds: impl Fn(&usize) -> bool + Sync + Send) -> f64 {
-    100.0 * (0..DATA_SETS).into_par_iter().filter(holds).count() as f64 / DATA_SETS as f64
+fn percent(data_sets: usize, holds: impl Fn(&usize) -> bool + Sync + Send) -> f64 {
+    100.0 * (0..data_sets).into_par_iter().filter(holds).count() as f64 / data_sets as f64
 }
 
-/// The bootstrap over charts that this test took the place of finds a difference in 9.3, 7.3, 5.9 and 6.3 % of such data sets.
+/// The bootstrap over charts that this test took the place of finds a difference in 9.3, 7.3, 5.9 and 6.3 % of 2,000 such data sets.
 #[test]
 fn a_difference_is_found_where_there_is_none_as_seldom_as_promised() {
     for (charts, questions) in [(10, (40, 40)), (10, (3, 3)), (30, (2, 8)), (120, (2, 8))] {
-        let kind = Kind { charts, questions, seed: 12 };
-        let found = kind.found(0.0);
-        println!("{charts} charts of {questions:?} questions: {found:.1} %");
+        let kind = Kind { charts, questions, seed: 11 };
+        let found = kind.found(0.0, DATA_SETS_WITHOUT_DIFFERENCE);
+        println!("{charts} charts of {questions:?} questions: {found:.2} %");
         let least = if charts < 30 { 0.0 } else { 3.5 };
         assert!((least..=6.0).contains(&found), "{kind:?}: {found} %");
     }
@@ -94,7 +97,7 @@ fn a_difference_is_found_where_there_is_none_as_seldom_as_promised() {
 #[test]
 fn a_difference_on_many_charts_is_found_as_often_as_by_the_bootstrap() {
     for (questions, bootstrap) in [((3, 3), 54.25), ((2, 8), 68.70)] {
-        let found = Kind { charts: 120, questions, seed: 11 }.found(0.08);
+        let found = Kind { charts: 120, questions, seed: 11 }.found(0.08, DATA_SETS);
         println!("120 charts of {questions:?} questions: {found:.2} %, by the bootstrap {bootstrap:.2} %");
         assert!(found >= bootstrap, "{found} % is less than {bootstrap} %");
     }
@@ -124,5 +127,5 @@ fn intervals_by_question_fall_short() {
         let Interval { low, high } = alone.interval(0, 100.0, 0.95).unwrap();
         low <= 60.0 && 60.0 <= high
     };
-    assert!(percent(by_question) < 88.0);
+    assert!(percent(DATA_SETS, by_question) < 88.0);
 }
