@@ -11,9 +11,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use chartbench::nn::Checkpoint;
-use chartbench::nn::donut::{Config, Model};
-use chartbench::preprocess::{DonutProcessor, decode};
+use chartbench_nn::Checkpoint;
+use chartbench_nn::donut::{Config, Model};
+use chartbench_nn::preprocess::DonutProcessor;
+use chartbench_pixels::decode;
 use serde::Deserialize;
 
 #[global_allocator]

@@ -11,10 +11,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use chartbench::nn::ops::Precision;
-use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::nn::{Checkpoint, InPanels, OnDevice, QuantizedOnce, Reduced};
-use chartbench::preprocess::{Processor, decode};
+use chartbench_nn::ops::Precision;
+use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::preprocess::Processor;
+use chartbench_nn::{Checkpoint, InPanels, OnDevice, QuantizedOnce, Reduced};
+use chartbench_pixels::decode;
 use serde::Deserialize;
 
 #[global_allocator]

@@ -20,8 +20,8 @@ use chartbench::adapter::table_qa::{TableCache, TableQa};
 use chartbench::adapter::weights::HubOptions;
 use chartbench::adapter::{self, Adapter, Failure, Overrides, Part, Setup};
 use chartbench::config::{AdapterSpec, Benchmark, Family};
-use chartbench::dataset::{self, Split};
-use chartbench::sample::{ChartQuestions, QuestionSet};
+use chartbench_core::question::{ChartQuestions, QuestionSet};
+use chartbench_data::Split;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         _ => bail!("usage: reader_share QUESTIONS [TABLES [WEIGHTS]]"),
     };
     let questions = questions.parse().with_context(|| format!("`{questions}` is no number of questions"))?;
-    let set = dataset::load(&Benchmark::find("mini")?, None, Split::Test)?.limit(questions);
+    let set = chartbench_data::load(&Benchmark::find("mini")?.data, None, Split::Test)?.limit(questions);
     let cache = tempfile::tempdir()?;
     let tables = Part { spec: AdapterSpec::find(tables, None)?, weights, precision: None };
     let reader = Part { spec: AdapterSpec::find("smollm2", None)?, weights: None, precision: None };

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use chartbench::config::Benchmark;
-use chartbench::dataset::{self, Split};
+use chartbench_data::Split;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const CHARTS: usize = 1000;
@@ -39,11 +39,12 @@ fn record(chart: &str, index: usize) -> String {
 fn load(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_tree(folder.path()).expect("the tree is written");
-    let benchmark = Benchmark::find("realcqa").expect("the embedded benchmark");
+    let benchmark = Benchmark::find("realcqa").expect("the embedded benchmark").data;
     criterion.bench_function("load 40,000 RealCQA questions", |bencher| {
-        bencher.iter(|| black_box(dataset::load(&benchmark, Some(folder.path()), Split::Test).expect("it loads")));
+        bencher
+            .iter(|| black_box(chartbench_data::load(&benchmark, Some(folder.path()), Split::Test).expect("it loads")));
     });
-    let set = dataset::load(&benchmark, Some(folder.path()), Split::Test).expect("it loads");
+    let set = chartbench_data::load(&benchmark, Some(folder.path()), Split::Test).expect("it loads");
     criterion
         .bench_function("hash 40,000 questions", |bencher| bencher.iter(|| black_box(set.hash().expect("a hash"))));
 }

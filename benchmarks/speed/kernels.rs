@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use chartbench::nn::ops::{self, Panels, Precision, Weight};
+use chartbench_nn::ops::{self, Panels, Precision, Weight};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -34,7 +34,7 @@ fn weight(kind: &str, rows: usize, columns: usize) -> Result<Weight> {
 }
 
 fn kernels(criterion: &mut Criterion) -> Result<()> {
-    eprintln!("instruction set: {}", chartbench::isa::current().name);
+    eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let (x, wide) = (random(ROWS, 768)?, random(ROWS, 2048)?);
     let norm = Tensor::ones(768, DType::F32, &Device::Cpu)?;
     let mut group = criterion.benchmark_group("kernels");

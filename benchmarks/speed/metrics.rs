@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use chartbench::metric::{CONVENTIONS, Pair, Summary};
-use chartbench::sample::{Gold, Prediction};
+use chartbench_core::question::{Gold, Prediction};
+use chartbench_score::metric::{CONVENTIONS, Pair, Summary};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// A thousand answers of the kinds a chart benchmark holds: chart types, yes and no, numbers, names, lists.

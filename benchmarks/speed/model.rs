@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use chartbench::nn::Checkpoint;
-use chartbench::nn::pix2struct::{Config, Model};
+use chartbench_nn::Checkpoint;
+use chartbench_nn::pix2struct::{Config, Model};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -78,7 +78,7 @@ fn patches() -> Result<Tensor> {
 }
 
 fn model(criterion: &mut Criterion) -> Result<()> {
-    eprintln!("instruction set: {}", chartbench::isa::current().name);
+    eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let dir = tempfile::tempdir()?;
     checkpoint(dir.path())?;
     let model = Model::load(&Config::read(dir.path())?, &Checkpoint::open(dir.path())?, &Device::Cpu)?;

@@ -8,9 +8,8 @@ use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
 use super::{Adapter, Answer, Failure, Identity};
-use crate::nn::Footprint;
-use crate::preprocess;
-use crate::sample::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionHash, QuestionSource};
+use chartbench_core::question::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionHash, QuestionSource};
+use chartbench_nn::Footprint;
 
 /// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
 ///
@@ -181,7 +180,7 @@ struct White(Chart);
 
 impl Draw for White {
     fn encoded(&self) -> Result<Vec<u8>> {
-        let (width, height) = preprocess::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
+        let (width, height) = chartbench_pixels::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
         let mut png = Cursor::new(Vec::new());
         RgbImage::from_pixel(width, height, Rgb([255; 3]))
             .write_to(&mut png, image::ImageFormat::Png)
@@ -193,7 +192,7 @@ impl Draw for White {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::QuestionSet;
+    use chartbench_core::question::QuestionSet;
 
     fn set(rows: &[(&str, Option<&str>, &str)]) -> QuestionSet {
         let questions = rows.iter().enumerate().map(|(index, (text, template, gold))| Question {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::nn::loading::GGUF;
+use chartbench_nn::loading::GGUF;
 
 /// Where weights may come from.
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     struct Index {
         weight_map: std::collections::BTreeMap<String, String>,
     }
-    let text = crate::input::read_text(index, crate::input::MAX_DOCUMENT_BYTES)
+    let text = chartbench_core::input::read_text(index, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", index.display()))?;
     let index: Index =
         serde_json::from_str(&text).with_context(|| format!("{}: not an index of shards", index.display()))?;

@@ -9,16 +9,16 @@ use tempfile::TempDir;
 use super::training::Provenance;
 use super::{Settings, Setup, weights};
 use crate::config::WeightsSource;
-use crate::nn::ops::Precision;
-use crate::nn::{
+use chartbench_nn::ops::Precision;
+use chartbench_nn::{
     Checkpoint, InPanels, LayerStack, OnDevice, QuantizedAs, QuantizedOnce, Reduced, Source, weights_sha256,
 };
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
-    ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny")),
-    ("matcha-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/fixtures/matcha-tiny-mini")),
-    ("unichart-tiny", include_dir!("$CARGO_MANIFEST_DIR/fixtures/unichart-tiny")),
-    ("unichart-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/fixtures/unichart-tiny-mini")),
+    ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny")),
+    ("matcha-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny-mini")),
+    ("unichart-tiny", include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny")),
+    ("unichart-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini")),
 ];
 
 /// A checkpoint folder, and how the manifest names where it came from.

@@ -1,6 +1,6 @@
 //! The seam between the runner and the models: one small object-safe trait, one builder.
 //!
-//! Adding an architecture is one file here, one in [`crate::nn`] and one match arm in [`build`].
+//! Adding an architecture is one file here, one in [`chartbench_nn`] and one match arm in [`build`].
 
 mod blind;
 mod cache;
@@ -33,9 +33,9 @@ use table_qa::{TableCache, TableQa};
 use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
-use crate::nn::{Footprint, Reduced};
-use crate::preprocess::decode;
-use crate::sample::{Chart, ChartQuestions, Prediction, QuestionSource};
+use chartbench_core::question::{Chart, ChartQuestions, Prediction, QuestionSource};
+use chartbench_nn::{Footprint, Reduced};
+use chartbench_pixels::decode;
 
 /// What an adapter is: everything that can change its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Re
         _ => match TableCache::folder() {
             Ok(folder) => Some(TableCache::open(&folder, tables.identity())),
             Err(error) => {
-                crate::note!("note: {error:#}");
+                chartbench_core::note!("note: {error:#}");
                 None
             }
         },

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{Adapter, Answer, Failure, Identity};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 
 /// Answers every request for a chart's table with the gold one.
 pub struct Oracle {

@@ -10,12 +10,12 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
-use crate::nn::generation::Generated;
-use crate::nn::pix2struct::{Config, Model};
-use crate::nn::tokenizer::Tokenizer;
-use crate::nn::{Footprint, Source};
-use crate::preprocess::{HeaderFont, Patches, Processor};
-use crate::sample::{AnswerType, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, ChartQuestions, Question};
+use chartbench_nn::generation::Generated;
+use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::preprocess::{HeaderFont, Patches, Processor};
+use chartbench_nn::tokenizer::Tokenizer;
+use chartbench_nn::{Footprint, Source};
 
 /// The hub file in which the reference implementation draws its headers.
 const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
@@ -222,7 +222,7 @@ fn processor(dir: &Path) -> Result<Processor> {
 /// The font named by flag, else the reference's hub file, else (with a note) the embedded one.
 fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
     if let Some(path) = &setup.overrides.header_font {
-        let bytes = crate::input::read(path, crate::input::MAX_DOCUMENT_BYTES)
+        let bytes = chartbench_core::input::read(path, chartbench_core::input::MAX_DOCUMENT_BYTES)
             .with_context(|| format!("cannot read the header font {}", path.display()))?;
         let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
         return HeaderFont::new(&name, bytes).with_context(|| format!("header font {}", path.display()));
@@ -233,12 +233,12 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
     let (repo, file) = REFERENCE_FONT;
     match weights::file(repo, "main", file, setup.hub) {
         Ok(path) => {
-            let bytes = crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+            let bytes = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))
         }
         Err(error) => {
-            crate::note!(
+            chartbench_core::note!(
                 "note: {}: headers are drawn in the embedded DejaVu Sans, the reference's {file} cannot be had \
                  ({error:#}); --header-font FILE names a font",
                 setup.name

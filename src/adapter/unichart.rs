@@ -10,12 +10,12 @@ use candle_core::{Device, Tensor};
 use super::folder::ModelFolder;
 use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
-use crate::nn::donut::{Config, Image, Model};
-use crate::nn::generation::{BeamSearch, EarlyStopping, Generated, Limits};
-use crate::nn::tokenizer::Tokenizer;
-use crate::nn::{Footprint, Source};
-use crate::preprocess::{DonutProcessor, Pixels};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_nn::donut::{Config, Image, Model};
+use chartbench_nn::generation::{BeamSearch, EarlyStopping, Generated, Limits};
+use chartbench_nn::preprocess::{DonutProcessor, Pixels};
+use chartbench_nn::tokenizer::Tokenizer;
+use chartbench_nn::{Footprint, Source};
 
 /// What the reference takes out of a decoded sequence before it cuts the answer.
 const REMOVED: [&str; 2] = ["</s>", "<pad>"];

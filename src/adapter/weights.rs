@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use super::cache::HubOptions;
 use super::cache::{Cached, Needed, is_relative, is_repo, missing, needed};
 use super::hub;
-use crate::files::recover_folder;
+use chartbench_core::files::recover_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
 ///

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use super::Status;
 use super::options::{AdapterArgs, Requested};
 use crate::adapter::{Answer, Failure};
-use crate::input::{self, MAX_IMAGE_BYTES};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
-use crate::terminal;
+use chartbench_core::input::{self, MAX_IMAGE_BYTES};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub struct Args {

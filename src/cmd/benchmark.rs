@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::config::{Benchmark, Format};
-use crate::dataset;
-use crate::terminal::visible;
+use crate::config::Benchmark;
+use chartbench_core::terminal::visible;
+use chartbench_data::Format;
 
 /// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
@@ -36,8 +36,8 @@ impl BenchmarkArgs {
             (Some(name), _) => name,
             (None, None) => DEFAULT,
             (None, Some(data)) => {
-                let format = dataset::detect(data).context("--data without --benchmark")?;
-                let layout = dataset::layout_name(&format).unwrap_or_default();
+                let format = chartbench_data::detect(data).context("--data without --benchmark")?;
+                let layout = chartbench_data::layout_name(&format).unwrap_or_default();
                 if format != Format::Generic {
                     bail!(
                         "--data {} has the layout of {layout}: name its benchmark, e.g. --benchmark {layout}",
@@ -47,7 +47,9 @@ impl BenchmarkArgs {
                 OWN_DATA
             }
         };
-        Ok(Benchmark { allow_outside: self.allow_outside, ..Benchmark::find(name)? })
+        let mut benchmark = Benchmark::find(name)?;
+        benchmark.data.allow_outside = self.allow_outside;
+        Ok(benchmark)
     }
 
     /// Says which questions are asked, in a line.

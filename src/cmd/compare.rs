@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::{Status, convention, print_formatted};
-use crate::config::counts::MAX_DRAWS;
 use crate::record::StoredRun;
 use crate::report::table::Format;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
-use crate::stats::SignFlips;
+use chartbench_core::counts::MAX_DRAWS;
+use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
 pub struct Args {

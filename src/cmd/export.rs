@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Status, convention};
-use crate::files::write_file;
 use crate::record::{Manifest, StoredRun};
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
-use crate::terminal::shorten;
+use chartbench_core::files::write_file;
+use chartbench_core::terminal::shorten;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -101,7 +101,7 @@ fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<()> {
     for (name, text) in files {
         let path = folder.join(name);
         write_file(&path, text.as_bytes())?;
-        crate::note!("{}", path.display());
+        chartbench_core::note!("{}", path.display());
     }
     Ok(())
 }

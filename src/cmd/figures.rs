@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use super::trainings::{Training, trainings};
 use super::{Status, convention};
-use crate::files::write_file;
 use crate::record::StoredRun;
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::train::curves::{Curves, overlaid};
+use chartbench_core::files::write_file;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<Status> {
     for (name, svg) in pictures {
         let path = args.out.join(name).with_extension("svg");
         write_file(&path, svg.as_bytes())?;
-        crate::note!("{}", path.display());
+        chartbench_core::note!("{}", path.display());
     }
     Ok(Status::Done)
 }

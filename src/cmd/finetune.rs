@@ -12,14 +12,14 @@ use super::benchmark::BenchmarkArgs;
 use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line, run};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
-use crate::config::counts::{MAX_LIMIT, parse_count};
-use crate::config::names::check_folder_name;
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
-use crate::dataset::{self, Split};
-use crate::files::write_file;
 use crate::train::curves::Curves;
 use crate::train::log::read_log;
 use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
+use chartbench_core::counts::{MAX_LIMIT, parse_count};
+use chartbench_core::files::write_file;
+use chartbench_core::names::check_folder_name;
+use chartbench_data::Split;
 use progress::TrainingProgress;
 
 /// What is trained without `--adapters`: the embedded models that answer questions.
@@ -72,7 +72,7 @@ fn finetune(args: &Args, threads: usize) -> Result<Status> {
         protocol = by_heart(protocol);
     }
     if protocol.selects_on_test() && !args.overfit_one {
-        crate::note!(
+        chartbench_core::note!(
             "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
              --protocol chartbench chooses on train charts held out"
         );
@@ -126,7 +126,7 @@ impl Args {
 
 fn tell(failures: &[(&str, anyhow::Error)]) {
     for (name, error) in failures {
-        crate::note!("error: {name}: {}", one_line(error));
+        chartbench_core::note!("error: {name}: {}", one_line(error));
     }
 }
 
@@ -140,9 +140,9 @@ struct Data {
 
 fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data> {
     let folder = args.benchmark.data.as_deref();
-    let set = dataset::load(benchmark, folder, Split::Train)?;
+    let set = chartbench_data::load(&benchmark.data, folder, Split::Train)?;
     let description = args.benchmark.describe(benchmark, set.len(), set.charts.len());
-    let settings = vec![("benchmark".to_owned(), benchmark.name.clone()), ("train_hash".to_owned(), set.hash()?)];
+    let settings = vec![("benchmark".to_owned(), benchmark.data.name.clone()), ("train_hash".to_owned(), set.hash()?)];
     let sets = if args.overfit_one {
         let one = set.limit(1);
         HeldOut { train: one.clone(), validation: one }
@@ -151,7 +151,7 @@ fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data>
         let mut sets = match validation.on {
             ValidateOn::Train => train::hold_out(set, validation.share, protocol.seed)?,
             ValidateOn::Test => {
-                let test = dataset::load(benchmark, folder, Split::Test)?;
+                let test = chartbench_data::load(&benchmark.data, folder, Split::Test)?;
                 HeldOut { train: set, validation: test }
             }
         };
@@ -182,7 +182,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     one.overrides.max_patches = protocol.max_patches.or(one.overrides.max_patches);
     let mut model = one.trainable(&args.adapter, start)?;
     if let Some(description) = data.description.take() {
-        crate::note!("{description}");
+        chartbench_core::note!("{description}");
     }
     choose(model.as_mut(), protocol)?;
     let scratch;
@@ -213,15 +213,20 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     }
     let curves = Curves::new(&read_log(&folder.join(LOG))?);
     write_file(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
-    crate::terminal::write_note_block(&curves.text());
+    chartbench_core::terminal::write_note_block(&curves.text());
     if finished.step == 0 {
-        crate::note!(
+        chartbench_core::note!(
             "warning: {}: no validation was better than the one before training: the weights kept are the untrained ones \
              (try another --lr, more --steps, or --keep loss)",
             one.name
         );
     }
-    crate::note!("{}: the weights of step {} are in {}", one.name, finished.step, finished.checkpoint.display());
+    chartbench_core::note!(
+        "{}: the weights of step {} are in {}",
+        one.name,
+        finished.step,
+        finished.checkpoint.display()
+    );
     Ok(finished)
 }
 
@@ -273,7 +278,7 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     }
     let step = train::step_time(model, protocol, &part)?;
     let hours = step.as_secs_f64() * protocol.steps as f64 / 3600.0;
-    crate::note!(
+    chartbench_core::note!(
         "{name}: about {} of memory ({} free), {:.2} s a step, {hours:.2} h for {} steps without validation",
         train::size(memory.total()),
         train::size(available),
@@ -295,7 +300,7 @@ fn learned_by_heart(name: &str, finished: Finished) -> Result<Finished> {
          survives the tokenizer, and what is frozen",
         if right == 1.0 { "right" } else { "wrong" }
     );
-    crate::note!("{name}: one question was learned by heart (loss {loss:.4}) and is answered right");
+    chartbench_core::note!("{name}: one question was learned by heart (loss {loss:.4}) and is answered right");
     Ok(finished)
 }
 

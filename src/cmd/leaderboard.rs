@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Status, convention, print_formatted, read_document};
 use crate::config::Benchmark;
-use crate::files::write_file;
-use crate::metric::{Convention, Metric};
 use crate::record::{PredictionRecord, RunReader};
 use crate::report::table::Format;
 use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
+use chartbench_core::files::write_file;
+use chartbench_score::metric::{Convention, Metric};
 
 /// What `--write` writes: `leaderboard.` and the ending.
 const FILES: [(&str, Format); 4] =
@@ -97,7 +97,7 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
         let there = read_document(path)?;
         if there != *text {
             let line = 1 + there.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
-            crate::note!("{}: stale from line {line} on: run the same without --check", path.display());
+            chartbench_core::note!("{}: stale from line {line} on: run the same without --check", path.display());
             status = Status::Failures;
         }
     }

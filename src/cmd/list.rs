@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::{Status, print_formatted};
 use crate::adapter::weights::{HubOptions, is_cached};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
-use crate::metric::{CONVENTIONS, Metric};
 use crate::report::table::{Cell, Column, Format, Table};
+use chartbench_score::metric::{CONVENTIONS, Metric};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -83,7 +83,7 @@ fn told(weights: &WeightsSource, hub: &HubOptions) -> String {
 
 fn benchmarks() -> Result<Table> {
     let all = Benchmark::embedded_names().map(Benchmark::find).collect::<Result<Vec<_>>>()?;
-    let rows = all.into_iter().map(|benchmark| vec![benchmark.name, benchmark.title, benchmark.description]);
+    let rows = all.into_iter().map(|benchmark| vec![benchmark.data.name, benchmark.title, benchmark.description]);
     Ok(table("Benchmarks", &["benchmark", "title", "what it is"], rows))
 }
 

@@ -27,12 +27,12 @@ use anyhow::{Context, Result};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
-use crate::input::{self, MAX_DOCUMENT_BYTES};
-use crate::isa;
-use crate::metric::Convention;
 use crate::report::table::Format;
-use crate::sample::AnswerType;
-use crate::terminal::{self, shorten, visible};
+use chartbench_core::input::{self, MAX_DOCUMENT_BYTES};
+use chartbench_core::isa;
+use chartbench_core::question::AnswerType;
+use chartbench_core::terminal::{self, shorten, visible};
+use chartbench_score::metric::Convention;
 
 /// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
 /// nothing but data tables was `asked` for.
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
         Err(error) => usage(&error),
     };
     if let Some(error) = terminal::stdout_error() {
-        crate::note!("error: cannot write to standard output: {error}");
+        chartbench_core::note!("error: cannot write to standard output: {error}");
         return ExitCode::from(2);
     }
     code
@@ -117,7 +117,7 @@ fn exit_code(result: Result<Status>) -> ExitCode {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
         Err(error) => {
-            crate::note!("error: {}", one_line(&error));
+            chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
     }
@@ -148,7 +148,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         // A message repeats arguments, which may come from a script's data.
         terminal::write_note_block(&text.to_string());
     } else {
-        terminal::print_styled(&text);
+        terminal::print_styled(&text.to_string(), &text.ansi().to_string());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -10,9 +10,9 @@ use clap::ValueEnum;
 use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
-use crate::config::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
-use crate::nn::Reduced;
+use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
+use chartbench_nn::Reduced;
 
 /// Bytes of stack of a thread: as much as a program's first one usually has.
 const STACK: usize = 8 << 20;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::runner::{Event, Outcome};
-use crate::terminal::visible;
+use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -42,17 +42,21 @@ impl Progress {
                 }
                 let spent = self.line.take().map_or(Duration::ZERO, |line| line.started.elapsed());
                 let failed = if outcome.failed > 0 { format!(", {} failed", outcome.failed) } else { String::new() };
-                crate::note!("{id}: {} questions answered{failed} in {}", outcome.questions, HumanDuration(spent));
+                chartbench_core::note!(
+                    "{id}: {} questions answered{failed} in {}",
+                    outcome.questions,
+                    HumanDuration(spent)
+                );
                 if let Some(usage) = &outcome.usage {
                     let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
                     let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
-                    crate::note!("{id}: {read} prompt and {written} completion tokens{cost}");
+                    chartbench_core::note!("{id}: {read} prompt and {written} completion tokens{cost}");
                 }
                 if let Some(line) = doubtful(outcome) {
-                    crate::note!("{id}: {line}");
+                    chartbench_core::note!("{id}: {line}");
                 }
                 if let Some(error) = &outcome.first_error {
-                    crate::note!("{id}: the first failure: {error}");
+                    chartbench_core::note!("{id}: the first failure: {error}");
                 }
             }
         }
@@ -60,7 +64,7 @@ impl Progress {
 
     fn start(&mut self, id: &str, total: usize, before: usize) {
         if before > 0 {
-            crate::note!("{id}: resuming, {before} of {total} questions are answered already");
+            chartbench_core::note!("{id}: resuming, {before} of {total} questions are answered already");
         }
         let now = Instant::now();
         self.line = Some(Line { id: id.to_owned(), total, before, done: before, started: now, told: now });
@@ -85,7 +89,7 @@ impl Progress {
             line.told = Instant::now();
             let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((line.total - line.done) as f64 / rate.max(1e-9));
-            crate::note!(
+            chartbench_core::note!(
                 "{}: {}/{} questions, {rate:.2}/s, ETA {}",
                 line.id,
                 line.done,

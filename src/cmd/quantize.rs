@@ -8,16 +8,16 @@ use super::benchmark::BenchmarkArgs;
 use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
-use crate::config::counts::{MAX_LIMIT, parse_count};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
-use crate::dataset::{self, Split};
-use crate::files::{replace_folder, write_file};
-use crate::nn::{Quantization, Quantized};
 use crate::quantize::{self, Decision, Event, Measured, Study, Trial};
 use crate::report::table::{Format, Table};
-use crate::sample::QuestionSet;
-use crate::terminal;
 use crate::train::{self, Skipped};
+use chartbench_core::counts::{MAX_LIMIT, parse_count};
+use chartbench_core::files::{replace_folder, write_file};
+use chartbench_core::question::QuestionSet;
+use chartbench_core::terminal;
+use chartbench_data::Split;
+use chartbench_nn::{Quantization, Quantized};
 
 /// What is quantized without `--adapters`: the embedded models that answer questions.
 const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
@@ -67,7 +67,7 @@ fn quantize(args: &Args) -> Result<Status> {
         ..ProtocolOverrides::default()
     };
     let protocol = benchmark.protocol(&overrides)?;
-    let set = dataset::load(&benchmark, args.benchmark.data.as_deref(), Split::Train)?;
+    let set = chartbench_data::load(&benchmark.data, args.benchmark.data.as_deref(), Split::Train)?;
     let sets = train::hold_out(set, protocol.validation.share, protocol.seed)?;
     let questions = train::validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let folder = args.out.as_path();
@@ -84,7 +84,7 @@ fn quantize(args: &Args) -> Result<Status> {
         bail!("{name}: {}", one_line(&error));
     }
     for (name, error) in &failures {
-        crate::note!("error: {name}: {}", one_line(error));
+        chartbench_core::note!("error: {name}: {}", one_line(error));
     }
     let table =
         quantize::choices(found.iter().map(|one| (one.requested.name.as_str(), &one.baseline, one.studies.as_slice())));
@@ -113,11 +113,11 @@ fn study<'a>(
     let (baseline, failures) = trial.baseline()?;
     if let Some(Skipped { question, error }) = failures.first() {
         let count = failures.len();
-        crate::note!(
+        chartbench_core::note!(
             "{name}: {count} validation questions fail, which counts as wrong; the first, {question}: {error}"
         );
     }
-    crate::note!("{name}: {} validation questions, {}", questions.len(), shown(&baseline));
+    chartbench_core::note!("{name}: {} validation questions, {}", questions.len(), shown(&baseline));
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();
     for &to in &args.to {
@@ -125,10 +125,14 @@ fn study<'a>(
         let mut quantized = Quantized::new(&fixed, to);
         let mut observe = |event: Event<'_>| match event {
             Event::Damage { done, of, damage } => {
-                crate::note!("{name}@{to}: layer {done}/{of}, {}: loss {:+.5}", damage.layer, damage.loss_rise);
+                chartbench_core::note!(
+                    "{name}@{to}: layer {done}/{of}, {}: loss {:+.5}",
+                    damage.layer,
+                    damage.loss_rise
+                );
             }
             Event::Choice(choice) => {
-                crate::note!("{name}@{to}: all but {} layers: {}", choice.kept.len(), shown(&choice.measured))
+                chartbench_core::note!("{name}@{to}: all but {} layers: {}", choice.kept.len(), shown(&choice.measured))
             }
         };
         let study = trial.study(&mut quantized, &baseline, args.tolerance, &mut observe)?;
@@ -198,7 +202,7 @@ fn tell(args: &Args, found: &[Found<'_>], folder: &Path) -> bool {
                 continue;
             }
             all = false;
-            crate::note!(
+            chartbench_core::note!(
                 "error: {row}: every choice loses more than {} points of exact match: nothing is written",
                 args.tolerance
             );
@@ -206,7 +210,7 @@ fn tell(args: &Args, found: &[Found<'_>], folder: &Path) -> bool {
     }
     if !rows.is_empty() {
         let weights = rows.iter().map(|row| format!(" --weights {row}={}", checkpoint(&folder.join(row)).display()));
-        crate::note!("ask them: chartbench run --adapters {}{}", rows.join(","), weights.collect::<String>());
+        chartbench_core::note!("ask them: chartbench run --adapters {}{}", rows.join(","), weights.collect::<String>());
     }
     all
 }

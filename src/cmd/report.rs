@@ -7,12 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use super::trainings::{Training, trainings};
 use super::{Status, convention, one_line};
-use crate::config::counts::{MAX_LIMIT, parse_count_or_zero};
-use crate::config::{Benchmark, Questions};
-use crate::dataset::{self, Split};
-use crate::files::write_file;
+use crate::config::Benchmark;
 use crate::record::{BenchmarkEntry, StoredRun};
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
+use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
+use chartbench_core::files::write_file;
+use chartbench_data::Questions;
+use chartbench_data::Split;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let page = Page { title: args.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
         .render()?;
     write_file(&args.out, page.as_bytes())?;
-    crate::note!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
+    chartbench_core::note!("{}: {:.1} MB", args.out.display(), page.len() as f64 / 1e6);
     Ok(Status::Done)
 }
 
@@ -63,7 +64,7 @@ fn pictures(args: &Args, asked: &BenchmarkEntry) -> Result<Pictures> {
     match find_pictures(args, asked) {
         Ok(pictures) => Ok(pictures),
         Err(error) if args.benchmark.is_none() && args.data.is_none() => {
-            crate::note!("the page has no pictures of the charts: {}", one_line(&error));
+            chartbench_core::note!("the page has no pictures of the charts: {}", one_line(&error));
             Ok(Pictures::default())
         }
         Err(error) => Err(error),
@@ -84,18 +85,18 @@ fn find_pictures(args: &Args, asked: &BenchmarkEntry) -> Result<Pictures> {
             &asked.name
         }
     };
-    let mut benchmark = Benchmark::find(name)?;
-    benchmark.hash = None;
+    let mut spec = Benchmark::find(name)?.data;
+    spec.hash = None;
     // Questions alone: no picture outside the folder gets into the page.
-    benchmark.allow_outside = true;
-    benchmark.questions = match asked.questions_per_chart.as_str() {
+    spec.allow_outside = true;
+    spec.questions = match asked.questions_per_chart.as_str() {
         "all" => Questions::All,
         count => {
             let count = count.parse().with_context(|| format!("questions_per_chart `{count}` is no number"))?;
             Questions::PerChart { count, seed: asked.seed }
         }
     };
-    let mut set = dataset::load(&benchmark, args.data.as_deref(), Split::Test)?;
+    let mut set = chartbench_data::load(&spec, args.data.as_deref(), Split::Test)?;
     if asked.limit > 0 {
         set = set.limit(asked.limit);
     }

@@ -10,19 +10,19 @@ use super::options::{AdapterArgs, Requested};
 use super::progress::Progress;
 use super::{Status, convention, one_line};
 use crate::adapter::Adapter;
-use crate::config::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
-use crate::config::names::check_folder_name;
-use crate::config::{Benchmark, Questions};
-use crate::dataset::{QuestionStream, Split};
-use crate::files::{FileLock, write_file};
-use crate::metric::Convention;
-use crate::nn::Footprint;
+use crate::config::Benchmark;
 use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
 use crate::runner;
-use crate::sample::{AnswerType, QuestionSource, Survey};
-use crate::terminal;
+use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
+use chartbench_core::files::{FileLock, write_file};
+use chartbench_core::names::check_folder_name;
+use chartbench_core::question::{AnswerType, QuestionSource, Survey};
+use chartbench_core::terminal;
+use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
+use chartbench_nn::Footprint;
+use chartbench_score::metric::Convention;
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
 const DEFAULT_ADAPTERS: &[&str] = &[
@@ -125,9 +125,9 @@ struct Begun {
 fn begin(args: &Args) -> Result<Begun> {
     args.convention.as_deref().map(Convention::named).transpose()?;
     let mut benchmark = args.benchmark.load()?;
-    let name = args.name.clone().unwrap_or_else(|| benchmark.name.clone());
+    let name = args.name.clone().unwrap_or_else(|| benchmark.data.name.clone());
     check_folder_name("--name", &name)?;
-    choose_questions(args, &mut benchmark);
+    choose_questions(args, &mut benchmark.data);
     let (asked, survey, entry) = questions(args, &benchmark)?;
     let questions = survey.questions;
     let convention = convention(args.convention.as_deref(), [survey.only_tables.then_some(AnswerType::Table)])?;
@@ -193,7 +193,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
     let Begun { benchmark, asked, questions, description, dir, .. } = begun;
     // Read anew for each blind row, which takes seconds; held for all of them it would be most of what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
-        Ok(Box::new(QuestionStream::open(benchmark, args.benchmark.data.as_deref(), Split::Train)?))
+        Ok(Box::new(QuestionStream::open(&benchmark.data, args.benchmark.data.as_deref(), Split::Train)?))
     };
     let mut adapter = requested.build(&args.adapter, Some(&train)).map_err(Stop::Loading)?;
     let batch = match args.memory {
@@ -201,7 +201,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
         None => args.batch.unwrap_or_else(|| adapter.batch()),
     };
     if let Some(description) = description.take() {
-        crate::note!("{description}");
+        chartbench_core::note!("{description}");
     }
     let execution = [
         ("device".to_owned(), format!("{:?}", args.adapter.device).to_lowercase()),
@@ -227,7 +227,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
 /// It is too little for one question.
 fn batch_within(memory: ByteSize, name: &str, adapter: &dyn Adapter) -> Result<usize> {
     let Some(footprint) = adapter.footprint() else {
-        crate::note!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
+        chartbench_core::note!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
         return Ok(adapter.batch());
     };
     let footprint = Footprint { fixed: footprint.fixed + BESIDES, ..footprint };
@@ -251,13 +251,13 @@ fn conclude(
 ) -> Result<Status> {
     if !began && let [(name, error), rest @ ..] = failures.as_slice() {
         for (name, error) in rest {
-            crate::note!("error: {name}: {}", one_line(error));
+            chartbench_core::note!("error: {name}: {}", one_line(error));
         }
         bail!("{name}: {}", one_line(error));
     }
     terminal::print(&write_leaderboard(convention, dir)?);
     for (name, error) in &failures {
-        crate::note!("error: {name}: {}", one_line(error));
+        chartbench_core::note!("error: {name}: {}", one_line(error));
     }
     Ok(if failures.is_empty() && failed_questions == 0 { Status::Done } else { Status::Failures })
 }
@@ -276,33 +276,33 @@ fn write_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Stri
 
 /// Puts `--questions-per-chart` and `--seed` in the place of what the benchmark says; a pinned hash is then no longer
 /// that of the questions asked.
-fn choose_questions(args: &Args, benchmark: &mut Benchmark) {
-    let (count, seed) = match benchmark.questions {
+fn choose_questions(args: &Args, spec: &mut QuestionSetSpec) {
+    let (count, seed) = match spec.questions {
         Questions::All => (None, 0),
         Questions::PerChart { count, seed } => (Some(count), seed),
     };
     if let Some(count) = args.questions_per_chart.or(count) {
         let chosen = Questions::PerChart { count, seed: args.seed.unwrap_or(seed) };
-        if chosen != benchmark.questions {
-            benchmark.questions = chosen;
-            benchmark.hash = None;
+        if chosen != spec.questions {
+            spec.questions = chosen;
+            spec.hash = None;
         }
     }
 }
 
 /// The fixed question set of this run, with what the manifest says of it.
 fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Survey, BenchmarkEntry)> {
-    let mut asked = QuestionStream::open(benchmark, args.benchmark.data.as_deref(), Split::Test)?;
+    let mut asked = QuestionStream::open(&benchmark.data, args.benchmark.data.as_deref(), Split::Test)?;
     if let Some(limit) = args.limit {
         asked = asked.limit(limit);
     }
     let survey = asked.survey()?;
-    let (questions_per_chart, seed) = match benchmark.questions {
+    let (questions_per_chart, seed) = match benchmark.data.questions {
         Questions::All => ("all".to_owned(), 0),
         Questions::PerChart { count, seed } => (count.to_string(), seed),
     };
     let entry = BenchmarkEntry {
-        name: benchmark.name.clone(),
+        name: benchmark.data.name.clone(),
         title: benchmark.title.clone(),
         split: Split::Test.to_string(),
         charts: survey.charts,

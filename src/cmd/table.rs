@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::options::AdapterArgs;
 use super::{Status, ask};
-use crate::data_table::DataTable;
-use crate::dataset::TABLE_REQUEST;
-use crate::input;
-use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 use crate::report::table::{Cell, Column, Table};
-use crate::sample::{AnswerType, Gold, Prediction};
-use crate::terminal;
+use chartbench_core::data_table::DataTable;
+use chartbench_core::input;
+use chartbench_core::question::{AnswerType, Gold, Prediction};
+use chartbench_core::terminal;
+use chartbench_data::TABLE_REQUEST;
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -78,7 +78,7 @@ fn read(args: &Args) -> Result<Status> {
         }
     }
     let unread: Vec<_> = readings.iter().filter_map(|one| Some((&one.adapter, one.table.as_ref().err()?))).collect();
-    unread.iter().for_each(|(adapter, error)| crate::note!("{adapter}: what it wrote is {error:#}"));
+    unread.iter().for_each(|(adapter, error)| chartbench_core::note!("{adapter}: what it wrote is {error:#}"));
     match (&gold, args.form) {
         (Some(gold), Form::Text) => terminal::print(&format!("\n{}", agreement(&readings, gold).to_terminal())),
         (Some(gold), Form::Csv | Form::Raw) => terminal::write_note_block(&agreement(&readings, gold).to_terminal()),

@@ -8,20 +8,21 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, check_count};
-use super::names;
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
 use super::published::Published;
-use crate::input::{self, MAX_SETTINGS_BYTES};
-use crate::terminal::shorten;
+use chartbench_core::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, check_count};
+use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::names;
+use chartbench_core::terminal::shorten;
+use chartbench_data::{Ask, Format, QuestionSetSpec, Questions};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
 /// A validated benchmark file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Benchmark {
-    /// The file's name without `.toml`.
-    pub name: String,
+    /// Its questions; the name is that of the file without `.toml`.
+    pub data: QuestionSetSpec,
     /// How tables and reports call it.
     pub title: String,
     /// What is asked about what, in a sentence or two.
@@ -30,61 +31,10 @@ pub struct Benchmark {
     pub source: Option<String>,
     /// The terms of the data set.
     pub license: Option<String>,
-    pub format: Format,
-    /// What is asked about the charts.
-    pub ask: Ask,
-    /// Which questions of the test split are asked.
-    pub questions: Questions,
-    /// SHA-256 of the asked test questions ([`crate::sample::QuestionSet::hash`]) in lower-case hex, where pinned.
-    pub hash: Option<String>,
     /// The keys of `[finetune]`, for [`Benchmark::protocol`].
     pub finetune: ProtocolOverrides,
     /// What others published for it.
     pub published: Vec<Published>,
-    /// Whether images and tables may lie outside the data set's folder; the user's choice, never a file's.
-    pub allow_outside: bool,
-}
-
-/// Where the questions come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    RealCqa,
-    ChartQa,
-    PlotQa,
-    Generic,
-    /// Drawn by the program itself.
-    Synth {
-        seed: u64,
-        /// Charts in the train split.
-        train: usize,
-        /// Charts in the test split.
-        test: usize,
-        questions_per_chart: usize,
-    },
-}
-
-/// What is asked about the charts (`ask`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ask {
-    /// The data set's questions.
-    #[default]
-    Questions,
-    /// The data table of each chart that has one in the data set.
-    Tables,
-    /// All of a chart's questions with their answers as one text.
-    QuestionsAndAnswers,
-}
-
-/// Which questions are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Questions {
-    All,
-    /// At most `count` a chart, drawn by `seed`.
-    PerChart {
-        count: usize,
-        seed: u64,
-    },
 }
 
 impl Benchmark {
@@ -139,7 +89,7 @@ impl Benchmark {
     /// # Errors
     /// Names the flags with a value out of its range, or that does not go with the others.
     pub fn protocol(&self, flags: &ProtocolOverrides) -> Result<Protocol> {
-        self.finetune.resolve(flags).map_err(|fault| anyhow!("{} (benchmark {})", fault.of_flags(), self.name))
+        self.finetune.resolve(flags).map_err(|fault| anyhow!("{} (benchmark {})", fault.of_flags(), self.data.name))
     }
 }
 
@@ -262,18 +212,20 @@ impl Wire {
             return Err(Fault::new(Some(*at), "must be a SHA-256 in hex, 64 digits"));
         }
         Ok(Benchmark {
-            name: name.to_owned(),
+            data: QuestionSetSpec {
+                name: name.to_owned(),
+                format,
+                ask: self.ask,
+                questions,
+                hash: hash.map(|(_, hash)| hash),
+                allow_outside: false,
+            },
             title: self.title,
             description: self.description,
             source: self.source,
             license: self.license,
-            format,
-            ask: self.ask,
-            questions,
-            hash: hash.map(|(_, hash)| hash),
             finetune: self.finetune,
             published: self.published,
-            allow_outside: false,
         })
     }
 

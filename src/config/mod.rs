@@ -3,8 +3,6 @@
 
 mod adapter;
 mod benchmark;
-pub mod counts;
-pub mod names;
 mod protocol;
 mod published;
 
@@ -13,7 +11,7 @@ pub use adapter::{
     HeaderFontSource, Limits, OnnxSpec, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec,
     WeightsSource, base_url,
 };
-pub use benchmark::{Ask, Benchmark, Format, Questions};
+pub use benchmark::Benchmark;
 pub use protocol::{
     AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Compute, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
     OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::terminal::{shorten, visible_except};
+use chartbench_core::terminal::{shorten, visible_except};
 
 pub use bars::{Bar, bars};
 pub use lines::{Line, Panel, panels};

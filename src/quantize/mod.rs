@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::adapter::training::{LabelRule, Trainable};
-use crate::metric::{Convention, Metric};
-use crate::nn::{Quantization, Quantized, Source};
-use crate::sample::QuestionSet;
 use crate::train::{self, Skipped};
+use chartbench_core::question::QuestionSet;
+use chartbench_nn::{Quantization, Quantized, Source};
+use chartbench_score::metric::{Convention, Metric};
 
 pub use report::{Decision, card, choices, damages};
 
@@ -48,7 +48,7 @@ pub struct Measured {
 /// What quantizing one layer alone does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Damage {
-    /// As [`crate::nn::layer`] names it.
+    /// As [`chartbench_nn::layer`] names it.
     pub layer: String,
     /// How much more the loss is than in full precision.
     pub loss_rise: f64,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{CONVENTION, Choice, Damage, Measured, Study};
 use crate::report::table::{Cell, Column, Table};
-use crate::terminal::visible;
+use chartbench_core::terminal::visible;
 
 const FILE: &str = "quantize.json";
 const FORMAT: u32 = 1;

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::{Identity, settings_sha256};
-use crate::config::names::check_folder_name;
-use crate::files::write_file;
-use crate::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::files::write_file;
+use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::names::check_folder_name;
 
 /// What tables say of a row whose scores are too good: its training chose the step by the questions it is scored on.
 const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";

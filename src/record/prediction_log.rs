@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Predictions;
 use crate::adapter::Usage;
-use crate::files::{FileLock, JsonLines};
-use crate::sample::{AnswerType, Gold, Prediction, Taxonomy};
+use chartbench_core::files::{FileLock, JsonLines};
+use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
-use crate::input;
-use crate::terminal::shorten;
+use chartbench_core::input;
+use chartbench_core::terminal::shorten;
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;

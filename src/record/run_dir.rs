@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
-use crate::files::{FileLock, is_temporary, remove_leftovers, write_file};
-use crate::input::{self, MAX_SETTINGS_BYTES};
-use crate::terminal::shorten;
+use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
+use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::terminal::shorten;
 
 const MANIFEST: &str = "run.toml";
 const PREDICTIONS: &str = "predictions.jsonl";
@@ -108,7 +108,7 @@ impl RunDir {
         match read_fingerprint(dir)? {
             Some(fingerprint) if fingerprint != entry.fingerprint => return self.refuse(&fingerprint, entry, ""),
             Some(_) if !has_entry && answered => {
-                crate::note!(
+                chartbench_core::note!(
                     "note: {MANIFEST} had no entry of {}: the answers in {} were made with the same settings and are kept",
                     entry.id,
                     log.display()

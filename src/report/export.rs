@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::Scored;
 use super::scored::marked;
-use crate::metric::Metric;
 use crate::record::Manifest;
-use crate::sample::YearFlags;
+use chartbench_core::question::YearFlags;
+use chartbench_score::metric::Metric;
 
 /// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors
 /// (clustered by chart, where the harness draws questions), under `METRIC,none`. An unfinished row is marked.

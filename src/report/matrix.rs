@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::table::{Cell, Column, Format, Table};
 use super::tally::{CHUNK, Entry, tally};
-use crate::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary, asks_for_table};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary, asks_for_table};
 
 /// The matrix of some files' answers.
 pub struct Matrix {

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::matrix::key;
 use super::table::{Cell, Column, Table};
 use super::tally::{CHUNK, Entry};
-use crate::metric::{Convention, Metric, Score, Scores, Steps};
-use crate::terminal::visible;
+use chartbench_core::terminal::visible;
+use chartbench_score::metric::{Convention, Metric, Score, Scores, Steps};
 
 /// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.

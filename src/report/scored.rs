@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{Entry, Totals};
-use crate::metric::{Convention, Metric, Pair, Scores, Summary};
 use crate::record::{BenchmarkEntry, Manifest, PredictionRecord};
-use crate::sample::YearFlags;
-use crate::stats::Charts;
+use chartbench_core::question::YearFlags;
+use chartbench_score::metric::{Convention, Metric, Pair, Scores, Summary};
+use chartbench_score::stats::Charts;
 
 /// The confidence of every interval in tables and on the page.
 pub const CONFIDENCE: f64 = 0.95;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::matrix::File;
 use super::table::{Cell, Column, Format, Table};
 use super::tally::Entry;
-use crate::metric::{Mistake, Notation, is_right, mistake};
+use chartbench_score::metric::{Mistake, Notation, is_right, mistake};
 
 /// The part of the gold value by which an answer may differ, where nothing else is said.
 const TOLERANCE: f64 = 0.05;

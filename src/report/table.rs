@@ -8,7 +8,7 @@ use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
 use super::escape;
-use crate::stats::Interval;
+use chartbench_score::stats::Interval;
 
 /// The forms a table can be printed in: the `--format` of every command with a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -60,7 +60,7 @@ impl Column {
     }
 
     fn shown(&self) -> String {
-        crate::terminal::visible(&self.name)
+        chartbench_core::terminal::visible(&self.name)
     }
 
     /// The columns that programs get for it.
@@ -108,7 +108,7 @@ impl Cell {
     /// As people read it, with what would break or disguise a table made visible.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Text(text) => crate::terminal::visible(text),
+            Self::Text(text) => chartbench_core::terminal::visible(text),
             Self::Integer(number) => number.to_string(),
             Self::Decimal(number, digits) if number.is_finite() => format!("{number:.digits$}"),
             Self::Estimate(number, Some(Interval { low, high }), digits) if number.is_finite() => {
@@ -214,7 +214,7 @@ impl Table {
         let title = if self.title.is_empty() {
             String::new()
         } else {
-            format!("% {}\n", crate::terminal::visible(&self.title))
+            format!("% {}\n", chartbench_core::terminal::visible(&self.title))
         };
         let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
         text += &line(self.columns.iter().map(|column| escape::latex(&column.shown())).collect());
@@ -275,7 +275,11 @@ impl Table {
     }
 
     fn title_line(&self, end: &str) -> String {
-        if self.title.is_empty() { String::new() } else { format!("{}{end}", crate::terminal::visible(&self.title)) }
+        if self.title.is_empty() {
+            String::new()
+        } else {
+            format!("{}{end}", chartbench_core::terminal::visible(&self.title))
+        }
     }
 }
 

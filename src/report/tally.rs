@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::scored::{CONFIDENCE, add, numbered};
-use crate::metric::{Convention, Pair, Scores, Summary};
-use crate::stats::{Charts, Interval};
+use chartbench_score::metric::{Convention, Pair, Scores, Summary};
+use chartbench_score::stats::{Charts, Interval};
 
 /// An answer with the name that reports give it.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::CONFIDENCE;
 use super::scored::add;
-use crate::metric::{Convention, Scores, Summary};
 use crate::record::PredictionRecord;
-use crate::stats::{Charts, Interval};
+use chartbench_score::metric::{Convention, Scores, Summary};
+use chartbench_score::stats::{Charts, Interval};
 
 /// With fewer charts or questions a slice says too little: tables mark it, and a comparison concludes nothing.
 const MIN_CHARTS: usize = 10;

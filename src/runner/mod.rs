@@ -15,7 +15,7 @@ pub use plan::{Answered, batches};
 
 use crate::adapter::{Adapter, Answer, Failure, Usage};
 use crate::record::{PredictionLog, PredictionRecord};
-use crate::sample::{Chart, ChartQuestions, Question, QuestionSource};
+use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
 
 /// How an adapter's part of a run ended.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 
 use crate::record::PredictionRecord;
-use crate::sample::{Chart, ChartQuestions, Gold, Question, QuestionSource};
+use chartbench_core::question::{Chart, ChartQuestions, Gold, Question, QuestionSource};
 
 /// The questions that are answered: by id a hash of text and gold.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::adapter::{Failure, Identity};
-use crate::sample::{ImageRef, Prediction, QuestionSet};
+use chartbench_core::question::{ImageRef, Prediction, QuestionSet};
 
 /// An adapter behind the real trait that answers with the question's text and notes how it was called.
 struct Echo {

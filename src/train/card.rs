@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Finished;
 use crate::config::Protocol;
-use crate::terminal::visible;
+use chartbench_core::terminal::visible;
 
 /// What a card tells beside the protocol.
 pub struct Card<'a> {

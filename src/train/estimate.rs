@@ -8,7 +8,7 @@ use super::Variables;
 use super::gradients::Gradients;
 use crate::adapter::training::Trainable;
 use crate::config::{OptimizerSpec, Protocol};
-use crate::nn::training::Example;
+use chartbench_nn::training::Example;
 
 /// The program, its threads and the batches made ahead.
 const BESIDES: u64 = 300 << 20;

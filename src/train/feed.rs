@@ -5,8 +5,8 @@ use std::sync::mpsc::SyncSender;
 
 use super::{Item, Order};
 use crate::adapter::training::{LabelRule, Trainable};
-use crate::nn::training::Example;
-use crate::sample::QuestionSet;
+use chartbench_core::question::QuestionSet;
+use chartbench_nn::training::Example;
 
 /// What one step trains on.
 #[derive(Default)]

@@ -6,8 +6,8 @@ use candle_core::backprop::GradStore;
 use super::Variables;
 use crate::adapter::training::Trainable;
 use crate::config::{Compute, Protocol};
-use crate::nn::ops::Precision;
-use crate::nn::training::{Example, Noise, Pass};
+use chartbench_nn::ops::Precision;
+use chartbench_nn::training::{Example, Noise, Pass};
 
 /// The summed loss of a batch and its gradients.
 pub(super) struct Gradients {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::lot::{Purpose, lot};
 use crate::config::Validation;
-use crate::sample::{ChartQuestions, QuestionSet};
+use chartbench_core::question::{ChartQuestions, QuestionSet};
 
 /// A train split in two parts without a common chart, each in the split's order.
 #[derive(Clone, Debug)]

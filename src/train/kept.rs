@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::state::{SealedFile, check_files, sealed_files};
 use crate::adapter::training::{Precision, Provenance, Trainable};
-use crate::files;
+use chartbench_core::files;
 
 /// The folder's name when training has ended.
 const FINISHED: &str = "checkpoint";

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::files::{FileLock, JsonLines};
-use crate::input;
+use chartbench_core::files::{FileLock, JsonLines};
+use chartbench_core::input;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

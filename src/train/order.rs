@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::lot::{Purpose, generator};
 use crate::config::{Protocol, QuestionsPerEpoch};
-use crate::sample::{AnswerType, QuestionSet};
+use chartbench_core::question::{AnswerType, QuestionSet};
 
 /// A question by its place: `set.charts[chart].questions[question]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use super::log::Entry;
-use crate::files::write_file;
+use chartbench_core::files::write_file;
 
 /// TensorBoard reads every file whose name holds `tfevents`.
 const NAME: &str = "events.out.tfevents.chartbench";

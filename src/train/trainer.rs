@@ -20,9 +20,9 @@ use super::validation::{Validated, validate};
 use super::{Order, Schedule, Variables};
 use crate::adapter::training::{LabelRule, Precision, Provenance, Trainable};
 use crate::config::{Dropout, Protocol};
-use crate::nn::Source;
-use crate::nn::training::{Noise, NoiseState};
-use crate::sample::QuestionSet;
+use chartbench_core::question::QuestionSet;
+use chartbench_nn::Source;
+use chartbench_nn::training::{Noise, NoiseState};
 
 /// Batches made ahead.
 const AHEAD: usize = 2;

@@ -10,11 +10,11 @@ use super::log::ValidationEntry;
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::adapter::{Adapter, Failure};
 use crate::config::{Keep, Preset, Protocol};
-use crate::metric::{Convention, Metric, Pair, Summary};
-use crate::nn::Source;
-use crate::nn::training::Pass;
 use crate::runner::{Answered, batches};
-use crate::sample::{Prediction, QuestionSet, YearFlags};
+use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
+use chartbench_nn::Source;
+use chartbench_nn::training::Pass;
+use chartbench_score::metric::{Convention, Metric, Pair, Summary};
 
 /// Metrics by the names of [`ValidationEntry`].
 const METRICS: [(&str, Metric); 3] =

@@ -69,7 +69,7 @@ def mini(folder):
     results = folder / "results"
     common = ["--limit", 240, "--results", results]
     chartbench("run", "--adapters", "majority,question-prior,matcha-tiny,matcha-tiny-mini", "--name", "before", *common)
-    weights = f"matcha-tiny={ROOT / 'fixtures/matcha-tiny-mini'}"
+    weights = f"matcha-tiny={ROOT / 'models/matcha-tiny-mini'}"
     chartbench("run", "--adapters", "matcha-tiny", "--weights", weights, "--name", "after", *common)
     steps = [{"kind": "step", "step": step, "loss": 3 / step**0.5, "lr": 1e-3, "gradient_norm": 1.0, "tokens": 60, "seconds": 0.1}
              for step in range(1, 201)]

@@ -3,20 +3,20 @@
 use std::fs;
 use std::path::Path;
 
-use chartbench::config::{Benchmark, Format};
-use chartbench::dataset::{self, Split};
+use chartbench::config::Benchmark;
+use chartbench_data::{Format, QuestionSetSpec, Split};
 
 use super::check_error;
 use crate::fixtures;
 
 /// An embedded benchmark; neither of those used here pins its questions.
-fn benchmark(name: &str) -> Benchmark {
-    Benchmark::find(name).expect("an embedded benchmark")
+fn benchmark(name: &str) -> QuestionSetSpec {
+    Benchmark::find(name).expect("an embedded benchmark").data
 }
 
 /// Loads the test split and every chart's table.
-fn load(benchmark: &Benchmark, folder: &Path) {
-    match dataset::load(benchmark, Some(folder), Split::Test) {
+fn load(benchmark: &QuestionSetSpec, folder: &Path) {
+    match chartbench_data::load(benchmark, Some(folder), Split::Test) {
         Ok(set) => {
             assert!(!set.is_empty());
             for chart in &set.charts {

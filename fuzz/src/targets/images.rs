@@ -5,7 +5,7 @@ use crate::fixtures;
 
 /// A picture has the pixels that its size says, or is refused.
 pub fn decode(input: &[u8]) {
-    match chartbench::preprocess::decode(input, "fuzzed") {
+    match chartbench_pixels::decode(input, "fuzzed") {
         Ok(image) => {
             let pixels = image.width() as usize * image.height() as usize;
             assert!(pixels > 0);

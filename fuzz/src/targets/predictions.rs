@@ -1,6 +1,6 @@
 //! Files of predictions made elsewhere: an error or answers; an answer that is missing is reported as a problem.
 
-use chartbench::import::{Golds, Layout, Options, parse};
+use chartbench_score::import::{Golds, Layout, Options, parse};
 
 use super::check_error;
 use crate::fixtures;

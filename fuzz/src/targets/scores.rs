@@ -1,8 +1,8 @@
 //! Answers as models write them, under every convention.
 
-use chartbench::metric::chartbench::{list, number::Number, text};
-use chartbench::metric::{CONVENTIONS, Metric, Pair, Score, python};
-use chartbench::sample::{AnswerType, Gold, Prediction};
+use chartbench_core::question::{AnswerType, Gold, Prediction};
+use chartbench_score::metric::chartbench::{list, number::Number, text};
+use chartbench_score::metric::{CONVENTIONS, Metric, Pair, Score, python};
 
 use crate::fixtures;
 

@@ -20,7 +20,7 @@ pub fn benchmark(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match Benchmark::parse(text, "fuzzed.toml") {
         Ok(benchmark) => {
-            assert_eq!(benchmark.name, "fuzzed");
+            assert_eq!(benchmark.data.name, "fuzzed");
             benchmark.protocol(&Default::default()).expect("what the file says was checked");
         }
         Err(error) => check_error(&error),

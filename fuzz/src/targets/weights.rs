@@ -8,8 +8,8 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use chartbench::adapter::gguf::Gguf;
-use chartbench::nn::pix2struct::{Config, Model};
-use chartbench::nn::{Checkpoint, OnDevice};
+use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::{Checkpoint, OnDevice};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 

@@ -154,7 +154,10 @@ impl Endpoint {
     fn hold(&self, wait: Duration, told: &str) {
         if self.pace.hold(wait) && wait >= REPORTED_WAIT {
             let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());
-            crate::note!("note: {}: {told}; retry after {wait} s (up to {longest} s are waited for)", self.base_url);
+            chartbench_core::note!(
+                "note: {}: {told}; retry after {wait} s (up to {longest} s are waited for)",
+                self.base_url
+            );
         }
     }
 

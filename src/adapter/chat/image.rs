@@ -7,8 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::ImageFormat;
 
-use crate::preprocess;
-use crate::sample::Chart;
+use chartbench_core::question::Chart;
 
 /// How manifests describe it.
 pub(super) const HANDLING: &str = "the file's own bytes where PNG, JPEG, WebP or GIF, else as PNG; base64";
@@ -32,7 +31,7 @@ pub(super) fn data_url(chart: &Chart) -> Result<String> {
 
 fn as_png(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
     let mut png = Cursor::new(Vec::new());
-    let image = preprocess::decode(bytes, name)?;
+    let image = chartbench_pixels::decode(bytes, name)?;
     image.write_to(&mut png, ImageFormat::Png).with_context(|| format!("image {name}: cannot encode it as PNG"))?;
     Ok(png.into_inner())
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::language_model::{Completion, LanguageModel, Sampling};
 use super::{Adapter, Answer, Failure, Identity, Overrides};
 use crate::config::ChatSpec;
-use crate::sample::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use endpoint::Endpoint;
 use wire::RequestKeys;
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::adapter::secrets::Secrets;
 use crate::config::EndpointSpec;
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
 
 /// What differs between requests besides their messages; what is absent is not sent.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use tokenizers::Tokenizer;
 
 use super::model::Model;
 use crate::adapter::language_model::{Completion, Sampling};
-use crate::nn::all_finite;
-use crate::nn::generation::NotFinite;
+use chartbench_nn::all_finite;
+use chartbench_nn::generation::NotFinite;
 
 /// What is the same for every completion of a prompt.
 pub struct Decoder<'a> {

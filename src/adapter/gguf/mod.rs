@@ -21,9 +21,9 @@ pub use chat_template::ChatTemplate;
 
 use super::language_model::{Completion, LanguageModel, Sampling};
 use super::{Failure, Part, Setup};
-use crate::catch_panic::catch_panic;
 use crate::config::GgufSpec;
-use crate::nn::{GgufHeader, file_sha256};
+use chartbench_core::catch_panic;
+use chartbench_nn::{GgufHeader, file_sha256};
 use generate::Decoder;
 use model::Model;
 use prefix::PrefixStates;
@@ -67,7 +67,7 @@ impl Gguf {
     }
 
     fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
-        let mut file = BufReader::new(crate::input::open(path).context("cannot read it")?);
+        let mut file = BufReader::new(chartbench_core::input::open(path).context("cannot read it")?);
         GgufHeader::read(path)?;
         let mut content = Content::read(&mut file).context("no GGUF file")?;
         let architecture = model::architecture(&content)?;

@@ -8,7 +8,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3};
 
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
 
 /// No model has more layers; candle would reserve memory for any number.
 const MOST_LAYERS: usize = 1024;

@@ -21,8 +21,8 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{AddedToken, DecoderWrapper, Tokenizer};
 
-use crate::nn::tokenizer::MAX_TOKEN_BYTES;
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
+use chartbench_nn::tokenizer::MAX_TOKEN_BYTES;
 
 /// SentencePiece's mark for a space.
 const SPACE: &str = "▁";

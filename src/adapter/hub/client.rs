@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::adapter::cache::{HubOptions, is_commit};
-use crate::terminal::{shorten, url_without_credentials};
+use chartbench_core::terminal::{shorten, url_without_credentials};
 
 /// Longest list of a repository's files that is read, in bytes.
 const MAX_LISTING: u64 = 64 << 20;

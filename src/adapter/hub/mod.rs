@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
 use super::cache::{Cached, HubOptions, INDEX, Needed, is_relative, shards};
-use crate::files::UnfinishedFolder;
+use chartbench_core::files::UnfinishedFolder;
 use client::{HubClient, RemoteFile};
 
 /// Fetches what the cache lacks of the files that `choose` wants of `repo` at `revision`; the snapshot's folder.
@@ -55,7 +55,9 @@ pub(super) fn download(
     }
     if unchecked > 0 {
         let hub = &hub.shown;
-        crate::note!("note: {hub} states no checksum for {unchecked} files of {repo}: they are kept unchecked");
+        chartbench_core::note!(
+            "note: {hub} states no checksum for {unchecked} files of {repo}: they are kept unchecked"
+        );
     }
     if revision != commit {
         write_ref(&cached.folder.join("refs").join(revision), &commit).map_err(disk)?;

@@ -10,8 +10,8 @@ use super::export::Export;
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::{Adapter, Setup, pix2struct, unichart};
 use crate::config::OnnxSpec;
-use crate::nn::generation::{self, BeamSearch, Generated, Limits, Prompt};
-use crate::preprocess::{Patches, Pixels};
+use chartbench_nn::generation::{self, BeamSearch, Generated, Limits, Prompt};
+use chartbench_nn::preprocess::{Patches, Pixels};
 
 /// Finds and loads an export.
 ///
@@ -68,7 +68,11 @@ fn model_type(dir: &Path) -> Result<String> {
     }
     let path = dir.join("config.json");
     let read = || -> Result<String> {
-        Ok(serde_json::from_slice::<Config>(&crate::input::read(&path, crate::input::MAX_SETTINGS_BYTES)?)?.model_type)
+        Ok(serde_json::from_slice::<Config>(&chartbench_core::input::read(
+            &path,
+            chartbench_core::input::MAX_SETTINGS_BYTES,
+        )?)?
+        .model_type)
     };
     read().with_context(|| path.display().to_string())
 }

@@ -12,8 +12,8 @@ use super::decoder::{Encoded, State};
 use super::files::{Decoders, Graphs};
 use super::graph::{Graph, tensor};
 use super::runtime;
-use crate::nn::generation;
-use crate::preprocess::{Patches, Pixels};
+use chartbench_nn::generation;
+use chartbench_nn::preprocess::{Patches, Pixels};
 
 const PATCHES: &str = "flattened_patches";
 
@@ -50,7 +50,7 @@ impl Export {
     }
 
     /// The hash over the graphs, the weight files beside them and `config.json`, by the rule of
-    /// [`weights_sha256`](crate::nn::weights_sha256).
+    /// [`weights_sha256`](chartbench_nn::weights_sha256).
     ///
     /// # Errors
     /// A file that cannot be read.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::adapter::cache::beside_weights;
-use crate::nn::files_sha256;
+use chartbench_nn::files_sha256;
 
 const QUANTIZED: &str = "_quantized";
 /// Where exports lie in a repository: at its top, or beside other formats.

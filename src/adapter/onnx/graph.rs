@@ -11,7 +11,7 @@ use ort::logging::LogLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, ValueType};
 
-use crate::catch_panic::catch_panic;
+use chartbench_core::catch_panic;
 
 /// A loaded graph.
 #[derive(Debug)]

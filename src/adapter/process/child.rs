@@ -192,7 +192,7 @@ fn pass_on(stderr: impl Read, prefix: &str, secrets: &Secrets) {
         let text = String::from_utf8_lossy(&line);
         // Of a line that was drawn over and over, as progress bars are, the last state.
         let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
-        crate::note!("{prefix}: {}", secrets.blot(text));
+        chartbench_core::note!("{prefix}: {}", secrets.blot(text));
         line.clear();
     }
 }

@@ -18,9 +18,9 @@ use tempfile::NamedTempFile;
 use super::secrets::Secrets;
 use super::{Adapter, Answer, Failure, Identity};
 use crate::config::ProcessSpec;
-use crate::nn::file_sha256;
-use crate::sample::{Chart, ChartQuestions, ImageRef, Question};
-use crate::terminal::shorten;
+use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Question};
+use chartbench_core::terminal::shorten;
+use chartbench_nn::file_sha256;
 use child::Child;
 use wire::{Hello, Reply, Request};
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::adapter::Answer;
 use crate::adapter::secrets::Secrets;
-use crate::sample::AnswerType;
-use crate::terminal::shorten;
+use chartbench_core::question::AnswerType;
+use chartbench_core::terminal::shorten;
 
 /// The version this program speaks.
 const PROTOCOL: u64 = 1;

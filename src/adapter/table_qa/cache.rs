@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::adapter::{Identity, settings_sha256};
-use crate::files::{FileLock, JsonLines};
+use chartbench_core::files::{FileLock, JsonLines};
 
 /// The tables that one reader has read.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ impl TableCache {
             Ok(bytes) => (bytes, true),
             Err(error) if error.kind() == ErrorKind::NotFound => (Vec::new(), true),
             Err(error) => {
-                crate::note!("note: cannot read {}: {error}; tables are read again and not kept", path.display());
+                chartbench_core::note!(
+                    "note: cannot read {}: {error}; tables are read again and not kept",
+                    path.display()
+                );
                 (Vec::new(), false)
             }
         };
@@ -74,7 +77,7 @@ impl TableCache {
             && let Err(error) = append(&self.path, &line)
         {
             self.is_stored = false;
-            crate::note!("note: {error:#}: tables that are read from now on are not kept for other runs");
+            chartbench_core::note!("note: {error:#}: tables that are read from now on are not kept for other runs");
         }
         self.tables.insert(line.image, line.table);
     }

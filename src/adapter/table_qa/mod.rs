@@ -20,7 +20,7 @@ pub use prompt::{STOP, prompt};
 use super::language_model::{Completion, LanguageModel, Sampling};
 use super::{Adapter, Answer, Failure, Identity, Usage};
 use crate::config::{PromptStyle, ReaderSpec};
-use crate::sample::ChartQuestions;
+use chartbench_core::question::ChartQuestions;
 use tables::Tables;
 
 /// An adapter that reads tables, and a language model that answers from them.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 
 use super::cache::{TableCache, image_sha256};
 use crate::adapter::{Adapter, Failure};
-use crate::sample::{AnswerType, Chart, ChartQuestions, Gold, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, Question};
 
 /// An adapter that reads tables, and those it has read.
 pub struct Tables {

@@ -10,9 +10,9 @@ use candle_core::Tensor;
 use serde_json::Value;
 
 use super::{Precision, Provenance};
-use crate::nn::Quantized;
-use crate::nn::loading::{GGUF, weights_bytes, write_gguf};
-use crate::nn::training::Variables;
+use chartbench_nn::Quantized;
+use chartbench_nn::loading::{GGUF, weights_bytes, write_gguf};
+use chartbench_nn::training::Variables;
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
@@ -43,16 +43,17 @@ impl Files {
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let failed = || format!("cannot read {}", path.display());
-        let config =
-            serde_json::from_slice(&crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES).with_context(failed)?)
-                .with_context(failed)?;
+        let config = serde_json::from_slice(
+            &chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES).with_context(failed)?,
+        )
+        .with_context(failed)?;
         let mut rest = Vec::new();
         for name in KEPT {
             let path = folder.join(name);
             if path.is_file() {
                 rest.push((
                     name,
-                    crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+                    chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
                         .with_context(|| format!("cannot read {}", path.display()))?,
                 ));
             }

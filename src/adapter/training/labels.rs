@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::LabelRule;
-use crate::nn::tokenizer::Tokenizer;
+use chartbench_nn::tokenizer::Tokenizer;
 
 /// The tokens of a question's gold answer.
 pub(super) struct Labels {

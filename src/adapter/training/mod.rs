@@ -18,10 +18,10 @@ pub use provenance::Provenance;
 use super::folder::ModelFolder;
 use super::{Adapter, Settings, Setup};
 use crate::config::Family;
-use crate::nn::loading::gguf_bytes;
-use crate::nn::training::{Example, Initial, Loss, Pass, Rule, Variables};
-use crate::nn::{Checkpoint, LayerStack, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
-use crate::sample::{Chart, Question};
+use chartbench_core::question::{Chart, Question};
+use chartbench_nn::loading::gguf_bytes;
+use chartbench_nn::training::{Example, Initial, Loss, Pass, Rule, Variables};
+use chartbench_nn::{Checkpoint, LayerStack, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
 
 /// How the text a model is taught to write becomes labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use crate::adapter::folder::ModelFolder;
 use crate::adapter::pix2struct::{Candle, Pix2Struct};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::Pix2StructSpec;
-use crate::nn::Source;
-use crate::nn::pix2struct::{Config, Model};
-use crate::nn::training::{Example, Loss, Pass, Variables};
-use crate::sample::{Chart, Question};
+use chartbench_core::question::{Chart, Question};
+use chartbench_nn::Source;
+use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::training::{Example, Loss, Pass, Variables};
 
 pub(super) struct Training {
     config: Config,

@@ -36,8 +36,10 @@ impl Provenance {
             return Ok(None);
         }
         let read = || -> Result<Self> {
-            let provenance: Self =
-                serde_json::from_slice(&crate::input::read(&path, crate::input::MAX_SETTINGS_BYTES)?)?;
+            let provenance: Self = serde_json::from_slice(&chartbench_core::input::read(
+                &path,
+                chartbench_core::input::MAX_SETTINGS_BYTES,
+            )?)?;
             ensure!(provenance.format == FORMAT, "format {}, this program reads {FORMAT}", provenance.format);
             Ok(provenance)
         };

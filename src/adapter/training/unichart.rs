@@ -12,10 +12,10 @@ use crate::adapter::folder::ModelFolder;
 use crate::adapter::unichart::{Answering, Candle, UniChart};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::UniChartSpec;
-use crate::nn::Source;
-use crate::nn::donut::{Config, Model};
-use crate::nn::training::{Example, Loss, Pass, Variables};
-use crate::sample::{Chart, Question};
+use chartbench_core::question::{Chart, Question};
+use chartbench_nn::Source;
+use chartbench_nn::donut::{Config, Model};
+use chartbench_nn::training::{Example, Loss, Pass, Variables};
 
 pub(super) struct Training {
     config: Config,

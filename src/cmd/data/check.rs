@@ -6,13 +6,13 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 
 use super::bar;
-use crate::check::{Count, DataSet, Finding, Report, Severity};
 use crate::cmd::Status;
-use crate::config::Format as DataFormat;
-use crate::config::counts::{MAX_LIMIT, parse_count_or_zero};
-use crate::dataset::Split;
 use crate::report::table::{Cell, Column, Table};
-use crate::terminal;
+use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
+use chartbench_core::terminal;
+use chartbench_data::Format as DataFormat;
+use chartbench_data::Split;
+use chartbench_data::lint::{Count, DataSet, Finding, Report, Severity};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -9,8 +9,8 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
-use crate::config::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, parse_count_or_zero};
-use crate::dataset::synth::Synth;
+use chartbench_core::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, parse_count_or_zero};
+use chartbench_data::synth::Synth;
 
 /// Check a data set, or make a synthetic one.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ fn synth(args: &SynthArgs) -> Result<Status> {
     synth.write(&args.dir, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    crate::note!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
+    chartbench_core::note!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
     Ok(Status::Done)
 }
 

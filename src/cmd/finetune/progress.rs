@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::terminal::visible;
 use crate::train::log::{StepEntry, ValidationEntry};
 use crate::train::{Event, size};
+use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -66,19 +66,23 @@ impl TrainingProgress {
             bar.finish_and_clear();
         }
         if self.skipped > NAMED {
-            crate::note!("{}: {} questions were left out of training", self.id, self.skipped);
+            chartbench_core::note!("{}: {} questions were left out of training", self.id, self.skipped);
         }
         if self.failed > NAMED {
-            crate::note!("{}: {} validation questions failed, which counts as wrong", self.id, self.failed);
+            chartbench_core::note!("{}: {} validation questions failed, which counts as wrong", self.id, self.failed);
         }
         if self.cut > 0 {
-            crate::note!("{}: {} labels were cut to the longest allowed (--max-label-tokens)", self.id, self.cut);
+            chartbench_core::note!(
+                "{}: {} labels were cut to the longest allowed (--max-label-tokens)",
+                self.id,
+                self.cut
+            );
         }
     }
 
     fn start(&mut self, done: u64, steps: u64) {
         if done > 0 {
-            crate::note!("{}: going on after step {done} of {steps}", self.id);
+            chartbench_core::note!("{}: going on after step {done} of {steps}", self.id);
         }
         (self.steps, self.began) = (steps, (done, Instant::now()));
         if std::io::stderr().is_terminal() {
@@ -103,7 +107,7 @@ impl TrainingProgress {
             let (before, started) = self.began;
             let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
-            crate::note!(
+            chartbench_core::note!(
                 "{}: step {}/{}, {now}, {rate:.2}/s, ETA {}",
                 self.id,
                 entry.step,
@@ -130,7 +134,7 @@ impl TrainingProgress {
         let line = format!("{}: {line}", self.id);
         match &self.bar {
             Some(bar) => bar.println(visible(&line)),
-            None => crate::note!("{line}"),
+            None => chartbench_core::note!("{line}"),
         }
     }
 }

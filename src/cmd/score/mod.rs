@@ -10,16 +10,16 @@ use anyhow::{Context, Result, bail};
 use self::verify::verify;
 use super::{Status, print_formatted, read_document};
 use crate::config::Benchmark;
-use crate::dataset::{self, Split};
-use crate::files::write_file;
-use crate::import::{self, Answered, ColumnNames, Golds, Layout, Options};
-use crate::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Format, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
-use crate::sample::YearFlags;
-use crate::stats::Interval;
-use crate::terminal::{self, shorten};
+use chartbench_core::files::write_file;
+use chartbench_core::question::YearFlags;
+use chartbench_core::terminal::{self, shorten};
+use chartbench_data::Split;
+use chartbench_score::import::{self, Answered, ColumnNames, Golds, Layout, Options};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
+use chartbench_score::stats::Interval;
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
 /// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let conventions = named.map_or_else(|| all(&sources), |convention| vec![convention]);
     let read = started.elapsed();
     for source in &sources {
-        source.problems.iter().for_each(|problem| crate::note!("{}: {problem}", source.name));
+        source.problems.iter().for_each(|problem| chartbench_core::note!("{}: {problem}", source.name));
     }
     if args.explain.is_empty() {
         let streamed = args.per_question && args.format == Format::Jsonl && args.splice.is_none();
@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let answers: usize = sources.iter().map(|source| source.answers.len()).sum();
     if answers >= MANY {
         let scored = (started.elapsed() - read).as_secs_f64();
-        crate::note!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
+        chartbench_core::note!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
     }
     let whole = sources.iter().all(|source| source.problems.is_empty());
     Ok(if whole { Status::Done } else { Status::Failures })
@@ -144,7 +144,7 @@ fn run_verify(args: &Args) -> Result<Status> {
             status = Status::Failures;
         }
         let differ = verified.differences.rows.len();
-        crate::note!(
+        chartbench_core::note!(
             "{}: {} pairs, {} recorded scores, {differ} differ",
             file.display(),
             verified.pairs,
@@ -188,8 +188,9 @@ fn read(args: &Args) -> Result<Vec<Source>> {
         (Some(file), _) => Some(Golds::read(file, &columns, None)?),
         (None, Some(name)) => {
             // Golds alone: no image is opened, and nothing leaves this machine.
-            let benchmark = Benchmark { allow_outside: true, ..Benchmark::find(name)? };
-            Some(Golds::of(&dataset::load(&benchmark, args.data.as_deref(), Split::Test)?))
+            let mut spec = Benchmark::find(name)?.data;
+            spec.allow_outside = true;
+            Some(Golds::of(&chartbench_data::load(&spec, args.data.as_deref(), Split::Test)?))
         }
         (None, None) => None,
     };

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::input;
-use crate::metric::{Convention, Metric, Pair, Score};
 use crate::report::table::{Cell, Column, Table};
-use crate::sample::{AnswerType, Gold, Prediction, YearFlags};
+use chartbench_core::input;
+use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
+use chartbench_score::metric::{Convention, Metric, Pair, Score};
 
 /// One line of such a file.
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::reader::{ReaderSpec, WireReader};
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
 
 /// `family = "gguf"`.
 #[derive(Clone, Debug, PartialEq)]

@@ -28,9 +28,9 @@ pub use reader::{PromptStyle, ReaderSpec};
 pub use unichart::UniChartSpec;
 pub use weights::WeightsSource;
 
-use super::counts::check_count;
-use super::names::{check_folder_name, unknown};
-use crate::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::counts::check_count;
+use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::names::{check_folder_name, unknown};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 

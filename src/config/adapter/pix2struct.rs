@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::count;
 use super::weights::{WeightsSource, WireWeights};
-use crate::config::counts::{MAX_PATCHES, MAX_TOKENS};
+use chartbench_core::counts::{MAX_PATCHES, MAX_TOKENS};
 
 /// `family = "pix2struct"`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{count, seconds};
-use crate::config::counts::MAX_AT_A_TIME;
+use chartbench_core::counts::MAX_AT_A_TIME;
 
 /// `family = "process"`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use super::count;
-use crate::config::counts::{MAX_SAMPLES, MAX_TOKENS};
+use chartbench_core::counts::{MAX_SAMPLES, MAX_TOKENS};
 
 /// How a language model is asked, and how often.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::count;
 use super::weights::{WeightsSource, WireWeights};
-use crate::config::counts::MAX_TOKENS;
+use chartbench_core::counts::MAX_TOKENS;
 
 /// What stands for the question in a prompt.
 const QUESTION: &str = "{question}";

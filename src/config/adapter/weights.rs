@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
 
 /// Where a checkpoint comes from when `--weights` does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::sample::AnswerType;
-use crate::terminal::shorten;
+use chartbench_core::question::AnswerType;
+use chartbench_core::terminal::shorten;
 
 /// Where a protocol's values come from that nobody names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]

@@ -5,7 +5,7 @@ use super::{
     AdafactorSpec, AdamWSpec, Lora, OptimizerKind, OptimizerSpec, Protocol, ProtocolOverrides, ScheduleSpec,
     ValidateOn, Validation,
 };
-use crate::config::counts::{MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_STEPS, MAX_TOKENS, check_count};
+use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_STEPS, MAX_TOKENS, check_count};
 
 /// A value that cannot be trained with.
 #[derive(Clone, Debug, PartialEq, Eq)]

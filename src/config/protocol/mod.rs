@@ -15,7 +15,7 @@ pub use choices::{
 pub use merge::ProtocolFault;
 pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};
 
-use crate::sample::AnswerType;
+use chartbench_core::question::AnswerType;
 
 /// A checked fine-tuning protocol: every choice that decides the trained weights.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,9 +12,9 @@ use self::pair::Pair;
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{Dimension, Scored, escape};
-use crate::metric::{Convention, Metric};
 use crate::record::StoredRun;
-use crate::stats::{SignFlips, holm};
+use chartbench_score::metric::{Convention, Metric};
+use chartbench_score::stats::{SignFlips, holm};
 
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
@@ -82,11 +82,12 @@ impl Comparison {
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
-            Format::Table => Ok(self.join(Table::to_terminal, "", crate::terminal::visible)),
+            Format::Table => Ok(self.join(Table::to_terminal, "", chartbench_core::terminal::visible)),
             Format::Markdown => {
-                Ok(self.join(Table::to_markdown, "- ", |text| escape::markdown(&crate::terminal::visible(text))))
+                Ok(self
+                    .join(Table::to_markdown, "- ", |text| escape::markdown(&chartbench_core::terminal::visible(text))))
             }
-            Format::Latex => Ok(self.join(Table::to_latex, "% ", crate::terminal::visible)),
+            Format::Latex => Ok(self.join(Table::to_latex, "% ", chartbench_core::terminal::visible)),
             Format::Csv | Format::Jsonl => self.overall.render(format),
             Format::Json => {
                 let slices: Vec<_> =

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::metric::Metric;
 use crate::record::AdapterEntry;
 use crate::report::scored::numbered;
 use crate::report::{CONFIDENCE, Dimension, Key, Scored};
-use crate::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
+use chartbench_score::metric::Metric;
+use chartbench_score::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
 
 /// Both sides' answers to the same questions, in the same order.
 pub(super) struct Pair<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::pair::Pair;
 use crate::record::AdapterEntry;
-use crate::terminal::shorten;
+use chartbench_core::terminal::shorten;
 
 /// How a model was trained is one difference, however many settings it has.
 const TRAINING: &str = "finetune.";

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::published::{OwnResult, PublishedMatch, difference};
 use crate::config::Published;
-use crate::metric::{Convention, Scores};
 use crate::record::{AdapterEntry, Manifest, PredictionRecord};
 use crate::report::scored::score;
 use crate::report::{Dimension, Key, Totals};
+use chartbench_score::metric::{Convention, Scores};
 
 pub(super) struct Gathered<'o> {
     convention: &'static Convention,

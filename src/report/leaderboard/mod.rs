@@ -18,8 +18,8 @@ use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{CONFIDENCE, Dimension, Totals, escape};
 use crate::config::Published;
-use crate::metric::Convention;
 use crate::record::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
+use chartbench_score::metric::Convention;
 
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
@@ -118,8 +118,8 @@ impl Leaderboard {
     /// # Errors
     /// Only those of the CSV and JSON writers, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
-        let visible = |text: &str| crate::terminal::visible(text);
-        let markdown = |text: &str| escape::markdown(&crate::terminal::visible(text));
+        let visible = |text: &str| chartbench_core::terminal::visible(text);
+        let markdown = |text: &str| escape::markdown(&chartbench_core::terminal::visible(text));
         match format {
             Format::Table => Ok(self.join(["", "", "  "], visible, Table::to_terminal)),
             Format::Markdown => Ok(self.join(["### ", "", "- "], markdown, Table::to_markdown)),

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 
 use crate::config::Published;
-use crate::metric::{Convention, Metric, Scores, Summary};
 use crate::record::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
 use crate::report::Dimension;
 use crate::report::scored::{is_unfinished, score};
 use crate::report::table::{Cell, Column, Table};
+use chartbench_score::metric::{Convention, Metric, Scores, Summary};
 
 /// A run's own value of a published result.
 pub(super) struct OwnResult {

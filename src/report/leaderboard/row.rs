@@ -1,10 +1,10 @@
 //! One adapter's row.
 
-use crate::metric::{Convention, Metric, Summary};
 use crate::report::Totals;
 use crate::report::scored::marked;
 use crate::report::table::{Cell, Column};
-use crate::stats::Interval;
+use chartbench_score::metric::{Convention, Metric, Summary};
+use chartbench_score::stats::Interval;
 
 /// What a table says of one adapter's answers, or of a part of them.
 pub(super) struct Row {

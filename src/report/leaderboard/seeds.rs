@@ -1,9 +1,9 @@
 //! Adapters that were trained more than once, from different seeds.
 
 use super::row::Row;
-use crate::metric::{Convention, Metric};
 use crate::record::{AdapterEntry, Manifest};
 use crate::report::table::{Cell, Column, Table};
+use chartbench_score::metric::{Convention, Metric};
 
 /// The setting that seeds are told by.
 const SEED: &str = "finetune.seed";

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rows::{Kind, Row};
 use crate::report::Totals;
-use crate::stats::Interval;
+use chartbench_score::stats::Interval;
 
 /// A model whose answers are this much less varied than the gold ones has collapsed.
 const COLLAPSED: f64 = 0.1;

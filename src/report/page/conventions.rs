@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::rows::Row;
-use crate::metric::Convention;
 use crate::report::Sensitivity;
 use crate::report::matrix::{Matrix, key};
 use crate::report::table::{Align, Cell, Table};
+use chartbench_score::metric::Convention;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Conventions {

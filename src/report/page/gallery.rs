@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
 use super::text::Shown;
-use crate::metric::Metric;
 use crate::record::PredictionRecord;
 use crate::report::{Dimension, Key, Scored};
+use chartbench_score::metric::Metric;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Gallery {

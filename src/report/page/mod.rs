@@ -27,8 +27,8 @@ use self::rows::Row;
 use self::settings::{RowSettings, RunSettings};
 use self::slices::Slicing;
 use super::CONFIDENCE;
-use crate::metric::Convention;
 use crate::record::{BenchmarkEntry, StoredRun};
+use chartbench_score::metric::Convention;
 
 /// What the page is made of.
 pub struct Page<'a> {

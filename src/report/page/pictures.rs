@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::text::Shown;
-use crate::catch_panic::catch_panic;
-use crate::input::Boundary;
-use crate::sample::ImageRef;
+use chartbench_core::catch_panic;
+use chartbench_core::input::Boundary;
+use chartbench_core::question::ImageRef;
 
 /// An image file up to this size is put into the page as it is; a bigger one is made smaller.
 const WHOLE_BYTES: usize = 256 * 1024;

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::metric::Convention;
 use crate::record::{AdapterEntry, StoredRun};
 use crate::report::Scored;
+use chartbench_score::metric::Convention;
 
 /// What a row's scores say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

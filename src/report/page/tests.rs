@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::record::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord};
-use crate::sample::{Draw, ImageRef};
+use chartbench_core::question::{Draw, ImageRef};
 
 /// A picture of one grey pixel.
 struct Grey;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::terminal::visible_except;
+use chartbench_core::terminal::visible_except;
 
 /// Text in which nothing is hidden: what the page's script puts into the document, by `textContent` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

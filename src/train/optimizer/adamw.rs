@@ -13,8 +13,8 @@ use super::in_place::with_values;
 use super::slot::{Slot, Slots};
 use super::{Optimizer, composed};
 use crate::config::AdamWSpec;
-use crate::isa;
 use crate::train::Variables;
+use chartbench_core::isa;
 
 /// The optimiser with its moments.
 pub struct AdamW {

@@ -6,8 +6,8 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::gradient::{Gradient, with_gradient};
-use crate::isa;
 use crate::train::Variables;
+use chartbench_core::isa;
 
 /// Sums kept side by side, so that adding up can be vectorised.
 const LANES: usize = 8;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::adafactor::{Factors, SQUARE_GUARD};
 use super::gradient::Gradient;
 use super::in_place::with_values;
-use crate::isa;
+use chartbench_core::isa;
 
 /// Most parts a matrix is cut into; each has sums of all columns of its own.
 const BANDS: usize = 64;

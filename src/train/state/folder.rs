@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
 use super::{TrainingState, sealed};
-use crate::files::{remove_leftovers, replace_folder};
-use crate::nn::loading::{StoredTensor, read_header};
-use crate::terminal::shorten;
+use chartbench_core::files::{remove_leftovers, replace_folder};
+use chartbench_core::terminal::shorten;
+use chartbench_nn::loading::{StoredTensor, read_header};
 
 /// How the name of a state begins that earlier versions of the program were replacing when they were killed.
 const REPLACED: &str = ".replaced-";
@@ -153,7 +153,7 @@ impl Saved {
 }
 
 fn read_tensors(path: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
-    let mut file = crate::input::open(path)?;
+    let mut file = chartbench_core::input::open(path)?;
     let mut tensors = HashMap::new();
     for StoredTensor { name, dtype, shape, offset, bytes } in read_header(path)? {
         let kept = match dtype.as_str() {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingState;
-use crate::files::sync_folder;
+use chartbench_core::files::sync_folder;
 
 /// The format of a saved state; one of another is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -71,7 +71,7 @@ pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         let sealed = || -> Result<SealedFile> {
             let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
-            let mut file = crate::input::open(&path)?;
+            let mut file = chartbench_core::input::open(&path)?;
             file.sync_all()?;
             let (bytes, crc32c) = checksum(&mut file)?;
             Ok(SealedFile { name: name.to_owned(), bytes, crc32c })
@@ -88,7 +88,7 @@ pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
 /// Says which file is missing, cut or changed; a format of another version.
 pub(super) fn open(folder: &Path) -> Result<TrainingState> {
     let path = folder.join(SEAL);
-    let text = crate::input::read(&path, crate::input::MAX_DOCUMENT_BYTES)
+    let text = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let told: Format = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
     ensure!(
@@ -109,7 +109,8 @@ pub(super) fn open(folder: &Path) -> Result<TrainingState> {
 pub(in crate::train) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
     for sealed in files {
         let path = folder.join(&sealed.name);
-        let mut file = crate::input::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file =
+            chartbench_core::input::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let found = checksum(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             found == (sealed.bytes, sealed.crc32c),

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::config::counts::{MAX_AT_A_TIME, MAX_LIMIT, MAX_RETRIES};
+use chartbench_core::counts::{MAX_AT_A_TIME, MAX_LIMIT, MAX_RETRIES};
 
 /// `[endpoint]`: where the model is served and how it wants to be asked.
 #[derive(Clone, Debug, PartialEq)]

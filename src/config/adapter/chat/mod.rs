@@ -11,7 +11,7 @@ use super::reader::{ReaderSpec, WireReader};
 pub use endpoint::{EndpointSpec, Limits, base_url};
 use endpoint::{WireEndpoint, WireLimits};
 
-use crate::config::counts::MAX_REPLY_TOKENS;
+use chartbench_core::counts::MAX_REPLY_TOKENS;
 
 /// Where a question stands in a prompt.
 const PLACE: &str = "{question}";

@@ -1,0 +1,116 @@
+//! Reading text and JSON files so that whatever is wrong with one is told in a line.
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::input::Boundary;
+
+/// A whole UTF-8 file without its byte order mark.
+///
+/// # Errors
+/// A file that cannot be read, is not UTF-8, or is empty, by name.
+pub fn read(path: &Path) -> Result<String> {
+    read_within(path, &Boundary::default())
+}
+
+/// [`read`] of a file that a data set names, which must lie inside `boundary`.
+///
+/// # Errors
+/// As [`read`], and a file that lies outside.
+pub fn read_within(path: &Path, boundary: &Boundary) -> Result<String> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    boundary.open(path).with_context(cannot_read)?.read_to_end(&mut bytes).with_context(cannot_read)?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        anyhow!("{}: not UTF-8 text (at byte {})", path.display(), error.utf8_error().valid_up_to())
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    if text.trim_start().is_empty() {
+        bail!("{}: the file is empty", path.display());
+    }
+    Ok(text)
+}
+
+/// The names of the entries of `folder`, sorted, hidden ones left out; none when there is no such folder, or can be none.
+///
+/// # Errors
+/// `folder` is not a directory or cannot be listed; a name in it is not UTF-8.
+pub fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|name| anyhow!("{}: the file name {name:?} is not UTF-8", folder.display()))?;
+        if !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Refuses a data path that is not a folder.
+pub fn require_folder(path: &Path) -> Result<()> {
+    let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if !meta.is_dir() {
+        bail!("{} is not a directory", path.display());
+    }
+    Ok(())
+}
+
+/// What is wrong with a JSON text and where, `first_line` being the number of the line it begins on.
+pub fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error {
+    let full = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = full.strip_suffix(&place).unwrap_or(&full);
+    let line = first_line.saturating_add(error.line()).saturating_sub(1);
+    // A fault of a whole value has no column.
+    let column = if error.column() == 0 { String::new() } else { format!(" column {}", error.column()) };
+    if error.is_eof() {
+        anyhow!("line {line}{column}: the JSON ends in the middle ({what}); is the file cut short?")
+    } else if what == "expected value" {
+        anyhow!("line {line}{column}: expected a JSON value (NaN and Infinity are none)")
+    } else {
+        anyhow!("line {line}{column}: {what}")
+    }
+}
+
+/// Counts the lines of a CSV text by its bytes: the `csv` reader's own count is behind after `\r\n` and empty lines.
+pub struct Lines<'a> {
+    content: &'a str,
+    byte: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub fn new(content: &'a str) -> Self {
+        Self { content, byte: 0, line: 1 }
+    }
+
+    /// The line of the record at `position`; positions must not go back.
+    pub fn at(&mut self, position: &csv::Position) -> usize {
+        let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
+        let before = (position.byte() as usize).saturating_sub(self.byte);
+        let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = before + ends;
+        self.line += rest.iter().take(passed).filter(|&&byte| byte == b'\n').count();
+        self.byte += passed;
+        self.line
+    }
+}

@@ -1,0 +1,81 @@
+//! RealCQA's split: `test_filenames.txt` names the test charts, one a line; all others are for training.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::question::{Split, stem};
+use crate::read_file;
+
+/// The list's name.
+pub const FILE: &str = "test_filenames.txt";
+
+/// The test charts of `test_filenames.txt` and the lines that name them.
+pub struct TestCharts {
+    path: PathBuf,
+    lines: HashMap<String, usize>,
+}
+
+impl TestCharts {
+    /// Reads the list in `folder`. Names may carry an image's extension or `.json`; empty lines are skipped.
+    ///
+    /// # Errors
+    /// Returns an error if there is no list, or it names a chart twice.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            bail!("{}: no such file; it names the test charts, one a line", path.display());
+        }
+        let text = read_file::read(&path)?;
+        let mut lines = HashMap::new();
+        for (index, name) in text.lines().enumerate() {
+            let name = stem(name.trim());
+            if name.is_empty() {
+                continue;
+            }
+            if let Some(first) = lines.insert(name.to_owned(), index + 1) {
+                bail!("{}: line {}: `{name}` is already on line {first}", path.display(), index + 1);
+            }
+        }
+        Ok(Self { path, lines })
+    }
+
+    /// Picks the charts of `split` out of `available`, sorted by id.
+    ///
+    /// # Errors
+    /// Returns an error if a test chart has no questions in `place`, for either split: that would change the benchmark unseen.
+    pub fn choose<T>(&self, mut available: Vec<(String, T)>, split: Split, place: &Path) -> Result<Vec<(String, T)>> {
+        available.sort_by(|a, b| a.0.cmp(&b.0));
+        let (tests, train): (Vec<_>, Vec<_>) =
+            available.into_iter().partition(|(id, _)| self.lines.contains_key(id.as_str()));
+        if tests.len() < self.lines.len() {
+            let there = |name: &str| tests.binary_search_by(|(id, _)| id.as_str().cmp(name)).is_ok();
+            let missing = self.lines.iter().filter(|(name, _)| !there(name)).min_by_key(|(_, line)| **line);
+            let (name, line) = missing.context("the test charts are not sorted")?;
+            bail!(
+                "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them); \
+                 complete the data set or take the names off the list",
+                self.path.display(),
+                place.display(),
+                self.lines.len() - tests.len(),
+                self.lines.len()
+            );
+        }
+        Ok(if split == Split::Test { tests } else { train })
+    }
+}
+
+/// Picks the test charts out of `available`, sorted: those that the list in `folder` names, or all of them where there is no
+/// list. `place` is where the questions are.
+///
+/// # Errors
+/// Returns an error if the list is broken or names a chart that is not available.
+pub fn test_charts(folder: &Path, available: Vec<String>, place: &Path) -> Result<Vec<String>> {
+    if !folder.join(FILE).exists() {
+        return Ok(available);
+    }
+    let available = available.into_iter().map(|id| (id, ())).collect();
+    let tests = TestCharts::read(folder)?.choose(available, Split::Test, place)?;
+    Ok(tests.into_iter().map(|(id, ())| id).collect())
+}

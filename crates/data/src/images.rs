@@ -1,0 +1,74 @@
+//! Finding a chart's image by one listing of its folder: the extension may differ from the expected one.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use chartbench_core::input::Boundary;
+use chartbench_core::question::{ChartQuestions, ImageFile, ImageRef};
+use chartbench_core::question::{IMAGE_EXTENSIONS, stem};
+use chartbench_core::read_file;
+use chartbench_core::terminal::visible;
+
+/// The listing of one folder.
+pub(super) struct Images {
+    folder: PathBuf,
+    names: HashSet<String>,
+    boundary: Boundary,
+}
+
+impl Images {
+    /// Lists `folder`; one that does not exist, or lies outside the boundary, has no images.
+    pub(super) fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
+        let names = if boundary.contains(&folder) { read_file::names(&folder)? } else { Vec::new() };
+        Ok(Self { folder, names: names.into_iter().collect(), boundary: boundary.clone() })
+    }
+
+    /// The image called `name`, else one that differs from it in the extension only, else the path where it should be.
+    pub(super) fn find(&self, name: &str) -> ImageRef {
+        let found = if self.names.contains(name) { None } else { self.other_extension(stem(name)) };
+        let path = self.folder.join(found.as_deref().unwrap_or(name));
+        ImageRef::File(ImageFile::new(path, self.boundary.clone()))
+    }
+
+    fn other_extension(&self, stem: &str) -> Option<String> {
+        let lower = IMAGE_EXTENSIONS.iter().map(|extension| format!("{stem}.{extension}"));
+        let upper = IMAGE_EXTENSIONS.iter().map(|extension| format!("{stem}.{}", extension.to_ascii_uppercase()));
+        lower.chain(upper).find(|name| self.names.contains(name))
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.folder)
+            && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| self.names.contains(name))
+    }
+}
+
+/// Refuses a data set of which not one image is in `folders`: the data folder is then a wrong one. A single missing image is
+/// left to fail when its questions are asked.
+pub(super) fn require_any(images: impl Iterator<Item = ImageRef>, folders: &[&Images]) -> Result<()> {
+    let (mut count, mut first) = (0, None);
+    for image in images {
+        let ImageRef::File(file) = image else { return Ok(()) };
+        if folders.iter().any(|images| images.has(&file)) {
+            return Ok(());
+        }
+        count += 1;
+        first.get_or_insert(file);
+    }
+    let Some(first) = first else { return Ok(()) };
+    let outside = if first.is_outside() {
+        ", which lies outside the data set's folder (--allow-outside reads such images)"
+    } else {
+        ""
+    };
+    bail!(
+        "none of the {count} chart images is there; the first should be {}{outside}",
+        visible(&first.to_string_lossy())
+    )
+}
+
+/// The images of `charts`.
+pub(super) fn of(charts: &[ChartQuestions]) -> impl Iterator<Item = ImageRef> {
+    charts.iter().map(|entry| entry.chart.image.clone())
+}

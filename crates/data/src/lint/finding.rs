@@ -1,0 +1,129 @@
+//! One thing that is wrong with a data set.
+
+use serde::Serialize;
+
+use super::Entry;
+use chartbench_core::question::Split;
+use chartbench_core::question::{ImageRef, Question};
+
+/// What is wrong, in the order it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// There is no such image file.
+    MissingImage,
+    /// An image that does not decode, or that cannot be a chart.
+    BrokenImage,
+    /// One chart in both splits.
+    ChartInTrainAndTest,
+    /// A gold answer, or an item of it, that says nothing.
+    EmptyGold,
+    /// A gold answer that was cut off.
+    TruncatedGold,
+    /// One question about one chart with two answers.
+    ConflictingQuestion,
+    /// Two charts of one split with the same image.
+    DoubledImage,
+    /// Two charts of one split with nearly the same image.
+    NearIdenticalImage,
+    /// One question about one chart with one answer, asked twice.
+    DuplicateQuestion,
+    /// A gold answer that is not right when compared with itself.
+    UnmatchableGold,
+    /// Questions that can be answered without the chart.
+    GivenAway,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The data set is not usable as it is.
+    Error,
+    /// Something to know when reading its scores.
+    Warning,
+}
+
+impl Kind {
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::MissingImage
+            | Self::BrokenImage
+            | Self::ChartInTrainAndTest
+            | Self::EmptyGold
+            | Self::TruncatedGold
+            | Self::ConflictingQuestion => Severity::Error,
+            Self::DoubledImage
+            | Self::NearIdenticalImage
+            | Self::DuplicateQuestion
+            | Self::UnmatchableGold
+            | Self::GivenAway => Severity::Warning,
+        }
+    }
+
+    /// Findings of this kind, for a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MissingImage => "missing images",
+            Self::BrokenImage => "broken images",
+            Self::ChartInTrainAndTest => "charts in train and test",
+            Self::EmptyGold => "empty golds",
+            Self::TruncatedGold => "truncated golds",
+            Self::ConflictingQuestion => "duplicate questions with different golds",
+            Self::DoubledImage => "doubled images",
+            Self::NearIdenticalImage => "near-identical images",
+            Self::DuplicateQuestion => "duplicate questions",
+            Self::UnmatchableGold => "golds that do not match themselves",
+            Self::GivenAway => "questions that the text alone gives away",
+        }
+    }
+}
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub kind: Kind,
+    pub severity: Severity,
+    pub split: Split,
+    /// The chart's id, where it is about one.
+    pub chart: Option<String>,
+    /// The question's id, or an example's.
+    pub question: Option<String>,
+    /// The id of the chart or question it collides with.
+    pub other: Option<String>,
+    /// The chart's image file.
+    pub file: Option<String>,
+    /// What is wrong, in one line.
+    pub message: String,
+}
+
+impl Finding {
+    /// About a chart.
+    pub(super) fn of_chart(kind: Kind, entry: &Entry<'_>, message: impl Into<String>) -> Self {
+        let file = match &entry.chart.image {
+            ImageRef::File(path) => Some(path.display().to_string()),
+            ImageRef::Drawn(_) => None,
+        };
+        Self {
+            kind,
+            severity: kind.severity(),
+            split: entry.split,
+            chart: Some(entry.chart.id.clone()),
+            question: None,
+            other: None,
+            file,
+            message: message.into(),
+        }
+    }
+
+    /// About a question.
+    pub(super) fn of_question(kind: Kind, entry: &Entry<'_>, question: &Question, message: impl Into<String>) -> Self {
+        Self { question: Some(question.id.clone()), ..Self::of_chart(kind, entry, message) }
+    }
+
+    /// With what it collides with.
+    pub(super) fn with(self, other: &str) -> Self {
+        Self { other: Some(other.to_owned()), ..self }
+    }
+}

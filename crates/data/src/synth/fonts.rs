@@ -1,0 +1,77 @@
+//! The embedded fonts: drawing never looks at the fonts of the system, so that the same seed gives the same pixels.
+
+use std::sync::{Arc, LazyLock};
+
+use resvg::usvg::fontdb::Database;
+use rustybuzz::ttf_parser::Face;
+
+const DEJAVU: &[u8] = include_bytes!("../../../../assets/fonts/DejaVuSans.ttf");
+const SANS: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSans-Regular.ttf");
+const SANS_BOLD: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSans-Bold.ttf");
+const SERIF: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSerif-Regular.ttf");
+const CARLITO: &[u8] = include_bytes!("../../../../assets/fonts/Carlito-Regular.ttf");
+
+/// Font families of the charts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Arial's widths.
+    Sans,
+    /// Arial bold's.
+    SansBold,
+    /// Times'.
+    Serif,
+    /// Calibri's.
+    Carlito,
+    DejaVu,
+}
+
+impl Family {
+    /// As often as each occurs.
+    pub const ALL: [Self; 8] =
+        [Self::Sans, Self::Sans, Self::Sans, Self::SansBold, Self::Serif, Self::Serif, Self::Carlito, Self::DejaVu];
+
+    /// SVG attributes that select it.
+    pub fn attributes(self) -> &'static str {
+        match self {
+            Self::Sans => "font-family=\"Liberation Sans\"",
+            Self::SansBold => "font-family=\"Liberation Sans\" font-weight=\"bold\"",
+            Self::Serif => "font-family=\"Liberation Serif\"",
+            Self::Carlito => "font-family=\"Carlito\"",
+            Self::DejaVu => "font-family=\"DejaVu Sans\"",
+        }
+    }
+
+    fn face(self) -> Option<&'static Face<'static>> {
+        static FACES: LazyLock<[Option<Face<'static>>; 5]> =
+            LazyLock::new(|| [SANS, SANS_BOLD, SERIF, CARLITO, DEJAVU].map(|data| Face::parse(data, 0).ok()));
+        let index = match self {
+            Self::Sans => 0,
+            Self::SansBold => 1,
+            Self::Serif => 2,
+            Self::Carlito => 3,
+            Self::DejaVu => 4,
+        };
+        FACES[index].as_ref()
+    }
+
+    /// How wide `text` is at `size` pixels, kerning left out.
+    pub fn width(self, text: &str, size: f64) -> f64 {
+        let Some(face) = self.face() else { return 0.0 };
+        let em = f64::from(face.units_per_em());
+        let advance =
+            |c| face.glyph_index(c).and_then(|glyph| face.glyph_hor_advance(glyph)).map_or(em / 2.0, f64::from);
+        text.chars().map(advance).sum::<f64>() / em * size
+    }
+}
+
+/// The font database of the renderer: the embedded fonts and no others.
+pub fn database() -> Arc<Database> {
+    static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
+        let mut database = Database::new();
+        for data in [DEJAVU, SANS, SANS_BOLD, SERIF, CARLITO] {
+            database.load_font_source(resvg::usvg::fontdb::Source::Binary(Arc::new(data)));
+        }
+        Arc::new(database)
+    });
+    Arc::clone(&DATABASE)
+}

@@ -1,0 +1,95 @@
+//! What the configuration files of all architectures share.
+
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use chartbench_core::terminal::shorten;
+
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const GENERATION_CONFIG: &str = "generation_config.json";
+/// No checkpoint has a larger size of a layer, vocabulary or table.
+pub(super) const LARGEST: usize = 1 << 24;
+/// Nor more layers in a row.
+pub(super) const MOST_LAYERS: usize = 1024;
+
+/// A token id, or several, as `eos_token_id` is stored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl From<OneOrMany> for Vec<u32> {
+    fn from(ids: OneOrMany) -> Self {
+        match ids {
+            OneOrMany::One(id) => vec![id],
+            OneOrMany::Many(ids) => ids,
+        }
+    }
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    Ok(serde_json::from_slice(&chartbench_core::input::read(path, chartbench_core::input::MAX_SETTINGS_BYTES)?)?)
+}
+
+/// Refuses the configuration of another architecture than `needed`, naming it.
+pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
+    let model_type = json.get("model_type").and_then(Value::as_str);
+    if model_type == Some(needed) {
+        return Ok(());
+    }
+    let class = json.pointer("/architectures/0").and_then(Value::as_str);
+    match (model_type, class) {
+        (None, None) => bail!("has no model_type; a {needed} checkpoint is needed here"),
+        (kind, class) => bail!(
+            "is the configuration of another architecture: {}{}; a {needed} checkpoint is needed here",
+            shorten(kind.unwrap_or("no model_type")),
+            class.map(|class| format!(" ({})", shorten(class))).unwrap_or_default()
+        ),
+    }
+}
+
+/// Refuses a size, given with its key, that is 0 or beyond any checkpoint: a slip or a broken file, and more memory than there is.
+pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> {
+    for (key, size) in keys {
+        ensure!((1..=largest).contains(size), "{key} is {size}: must be from 1 to {largest}");
+    }
+    Ok(())
+}
+
+/// Refuses the epsilon of a norm, given with its key, that could let a norm divide by zero or take a root of less.
+pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
+    for (key, epsilon) in keys {
+        ensure!(*epsilon > 0.0 && *epsilon < 1.0, "{key} is {epsilon}: must be above 0 and below 1, e.g. 1e-6");
+    }
+    Ok(())
+}
+
+/// Refuses ids, given with their keys, that the vocabulary does not have.
+pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result<()> {
+    for (key, id) in keys {
+        ensure!((*id as usize) < vocabulary, "{key} is {id}: the vocabulary has {vocabulary} tokens, from 0 on");
+    }
+    Ok(())
+}
+
+/// Refuses deviations and factors of fresh weights, given with their keys, that are none.
+pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
+    for (key, factor) in keys {
+        ensure!(*factor >= 0.0 && *factor <= 1e3, "{key} is {factor}: must be from 0 to 1000");
+    }
+    Ok(())
+}
+
+/// Refuses probabilities of dropout, given with their keys, that leave nothing.
+pub(super) fn check_probabilities(keys: &[(&str, f64)]) -> Result<()> {
+    for (key, p) in keys {
+        ensure!((0.0..1.0).contains(p), "{key} {p} is no probability below 1");
+    }
+    Ok(())
+}

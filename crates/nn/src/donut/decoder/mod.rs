@@ -1,0 +1,236 @@
+//! The text decoder: mBART's pre-norm layers with learned positions, and a cache of keys and values for each question.
+
+mod training;
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
+
+use super::DecoderConfig;
+use super::layers::{Norm, Projection};
+use crate::footprint::Footprint;
+use crate::loading::Weights;
+use crate::ops::{self, Weight};
+
+/// Rows of the position table in front of position 0.
+const POSITION_OFFSET: usize = 2;
+/// PyTorch's default, which mBART does not change.
+const EPS: f64 = 1e-5;
+
+/// An encoded image as the decoder sees it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Keys and values of each layer, [N, D] each.
+    layers: Arc<[(Tensor, Tensor)]>,
+}
+
+impl Image {
+    /// Begins a question about the image.
+    pub fn start(&self) -> State {
+        State { image: self.clone(), tokens: vec![None; self.layers.len()], length: 0 }
+    }
+}
+
+/// One question being answered. Cloning it shares everything: a beam forks for nothing.
+#[derive(Clone, Debug)]
+pub struct State {
+    image: Image,
+    /// Keys and values of the tokens so far, [T, D] each, layer by layer.
+    tokens: Vec<Option<(Tensor, Tensor)>>,
+    /// Tokens so far.
+    length: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Decoder {
+    embedding: Tensor,
+    scale: f64,
+    positions: Tensor,
+    embedding_norm: Norm,
+    layers: Vec<Layer>,
+    heads: usize,
+    /// [heads, 1] of zeros: what makes an attention causal and adds nothing.
+    causal: Tensor,
+    norm: Norm,
+    output: Weight,
+    pad: u32,
+    dropout: f64,
+    attention_dropout: f64,
+    activation_dropout: f64,
+}
+
+impl Decoder {
+    pub(super) fn load(config: &DecoderConfig, weights: &Weights) -> Result<Self> {
+        let (vocabulary, width) = (config.vocab_size, config.d_model);
+        let at = "decoder.model.decoder";
+        let (table, head) = (format!("{at}.embed_tokens.weight"), "decoder.lm_head.weight");
+        let (embedding, output) = weights.embedding((&table, head), [vocabulary, width], !weights.contains(head))?;
+        let rows = config.max_position_embeddings + POSITION_OFFSET;
+        Ok(Self {
+            embedding,
+            scale: if config.scale_embedding { (width as f64).sqrt() } else { 1.0 },
+            positions: weights.tensor(format!("{at}.embed_positions.weight"), &[rows, width])?,
+            embedding_norm: Norm::load(weights, &format!("{at}.layernorm_embedding"), width, EPS)?,
+            layers: (0..config.decoder_layers)
+                .map(|layer| Layer::load(config, weights, &format!("{at}.layers.{layer}")))
+                .collect::<Result<_>>()?,
+            heads: config.decoder_attention_heads,
+            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device())?,
+            norm: Norm::load(weights, &format!("{at}.layer_norm"), width, EPS)?,
+            output,
+            pad: config.pad_token_id,
+            dropout: config.dropout,
+            attention_dropout: config.attention_dropout,
+            activation_dropout: config.activation_dropout,
+        })
+    }
+
+    /// See [`super::Model::footprint`].
+    pub(super) fn footprint(&self, places: usize, tokens: usize, beams: usize) -> Footprint {
+        let (layers, width) = (self.layers.len(), self.positions.dim(1).unwrap_or(0));
+        let vocabulary = self.embedding.dim(0).unwrap_or(0);
+        let image = 2 * layers * places * width;
+        let said = 2 * layers * tokens * width;
+        // A beam's cache is copied as it grows; logits are copied twice.
+        Footprint::of_f32(2 * places * width, image + beams * (2 * said + 3 * vocabulary))
+    }
+
+    pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {
+        let encoded = encoded.contiguous()?;
+        let layer = |layer: &Layer| Ok((layer.image.key.of(&encoded)?, layer.image.value.of(&encoded)?));
+        Ok(Image { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+    }
+
+    /// The final hidden states [tokens of all questions, D].
+    pub(super) fn states(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
+        let mut states = self.embed(batch)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let attended = self.self_attention(layer, index, &layer.tokens.norm.of(&states)?, batch)?;
+            states = (&states + attended)?;
+            let attended = self.cross_attention(layer, index, &layer.image.norm.of(&states)?, batch)?;
+            states = (&states + attended)?;
+            let inner = layer.fc1.gelu_of_few(&layer.mlp_norm.of(&states)?)?;
+            states = (&states + layer.fc2.of_few(&inner)?)?;
+        }
+        for (state, tokens) in batch {
+            state.length += tokens.len();
+        }
+        self.norm.of(&states)
+    }
+
+    /// [M, D] to [M, vocabulary].
+    pub(super) fn logits(&self, states: &Tensor) -> Result<Tensor> {
+        Ok(ops::row_linear(states, &self.output)?)
+    }
+
+    fn embed(&self, batch: &[(&mut State, &[u32])]) -> Result<Tensor> {
+        let (rows, positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        for (state, tokens) in batch {
+            ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
+            let end = state.length + tokens.len();
+            ensure!(end <= positions, "{end} tokens are more than the decoder's {positions} positions");
+            ids.extend_from_slice(tokens);
+            places.extend((state.length..end).map(|place| (place + POSITION_OFFSET) as u32));
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+            anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
+        }
+        let device: &Device = self.embedding.device();
+        let tokens = self.embedding.index_select(&Tensor::new(ids, device)?, 0)?.to_dtype(DType::F32)?;
+        let tokens = (tokens * self.scale)?;
+        let places = self.positions.index_select(&Tensor::new(places, device)?, 0)?;
+        self.embedding_norm.of(&(tokens + places)?)
+    }
+
+    /// Every question's new tokens attend to its own tokens so far.
+    fn self_attention(
+        &self,
+        layer: &Layer,
+        index: usize,
+        x: &Tensor,
+        batch: &mut [(&mut State, &[u32])],
+    ) -> Result<Tensor> {
+        let attention = &layer.tokens;
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.of_few(x));
+        let (q, k, v) = (q?, k?, v?);
+        let mut first = 0;
+        let mut attended = Vec::with_capacity(batch.len());
+        for (state, tokens) in batch {
+            let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, first, tokens.len()));
+            let (keys, values) = match state.tokens[index].take() {
+                None => (k?, v?),
+                Some((keys, values)) => (Tensor::cat(&[&keys, &k?], 0)?, Tensor::cat(&[&values, &v?], 0)?),
+            };
+            attended.push(ops::row_attention(&q?, &keys, &values, self.heads, Some(&self.causal))?);
+            state.tokens[index] = Some((keys, values));
+            first += tokens.len();
+        }
+        attention.output.of_few(&Tensor::cat(&attended, 0)?)
+    }
+
+    /// Every question's new tokens attend to its image; neighbours with the same image in one go.
+    fn cross_attention(
+        &self,
+        layer: &Layer,
+        index: usize,
+        x: &Tensor,
+        batch: &[(&mut State, &[u32])],
+    ) -> Result<Tensor> {
+        let (q, precision) = (layer.image.query.of_few(x)?, layer.image.query.precision());
+        let mut first = 0;
+        let mut attended = Vec::new();
+        for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers)) {
+            let Some((state, _)) = group.first() else { continue };
+            let (keys, values) = &state.image.layers[index];
+            let tokens = group.iter().map(|(_, tokens)| tokens.len()).sum();
+            attended.push(ops::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads, precision)?);
+            first += tokens;
+        }
+        layer.image.output.of_few(&Tensor::cat(&attended, 0)?)
+    }
+}
+
+#[derive(Debug)]
+struct Layer {
+    tokens: Attention,
+    image: Attention,
+    mlp_norm: Norm,
+    fc1: Projection,
+    fc2: Projection,
+}
+
+#[derive(Debug)]
+struct Attention {
+    norm: Norm,
+    query: Projection,
+    key: Projection,
+    value: Projection,
+    output: Projection,
+}
+
+impl Layer {
+    fn load(config: &DecoderConfig, weights: &Weights, at: &str) -> Result<Self> {
+        let (width, inner) = (config.d_model, config.decoder_ffn_dim);
+        let head = width / config.decoder_attention_heads;
+        let attention = |name: &str| -> Result<Attention> {
+            let projection =
+                |part: &str| Projection::load(weights, &format!("{at}.{name}.{part}_proj"), [width, width]);
+            Ok(Attention {
+                norm: Norm::load(weights, &format!("{at}.{name}_layer_norm"), width, EPS)?,
+                query: projection("q")?.scaled((head as f64).powf(-0.5))?,
+                key: projection("k")?,
+                value: projection("v")?,
+                output: projection("out")?,
+            })
+        };
+        Ok(Self {
+            tokens: attention("self_attn")?,
+            image: attention("encoder_attn")?,
+            mlp_norm: Norm::load(weights, &format!("{at}.final_layer_norm"), width, EPS)?,
+            fc1: Projection::load(weights, &format!("{at}.fc1"), [inner, width])?,
+            fc2: Projection::load(weights, &format!("{at}.fc2"), [width, inner])?,
+        })
+    }
+}

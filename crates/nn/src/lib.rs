@@ -1,0 +1,54 @@
+//! Neural networks in candle: reading checkpoints, tokenizers, architectures, decoding.
+//!
+//! Nothing here knows of benchmarks or data sets: pixels go in, token ids and text come out.
+//!
+//! - [`preprocess`]: pixels to the patches and tensors that models read.
+//! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, whatever file format holds them.
+//! - [`tokenizer`]: `tokenizer.json`, decoding as transformers does.
+//! - [`pix2struct`]: the architecture of MatCha and DePlot.
+//! - [`donut`]: the architecture of UniChart.
+//! - [`generation`]: greedy decoding and beam search of several questions at once.
+//! - [`training`]: variables, losses inside candle's graph, dropout, fresh weights.
+//! - [`ops`]: the fused CPU kernels under all of it, with composed versions for other devices.
+
+mod config_file;
+pub mod donut;
+mod finite;
+mod footprint;
+pub mod generation;
+pub mod loading;
+pub mod ops;
+pub mod pix2struct;
+pub mod preprocess;
+pub mod tokenizer;
+pub mod training;
+
+pub use finite::all_finite;
+pub use footprint::Footprint;
+pub use loading::{
+    Checkpoint, GgufHeader, InPanels, LayerStack, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce,
+    Reduced, Rounding, Source, file_sha256, files_sha256, layer, weights_sha256,
+};
+
+#[cfg(test)]
+#[path = "../../../tests/support/assert_close.rs"]
+mod assert_close;
+
+#[cfg(test)]
+mod tests {
+    use chartbench_core::isa;
+
+    #[test]
+    fn every_instruction_set_passes_the_unit_tests() {
+        if std::env::var_os(isa::VARIABLE).is_some() {
+            return;
+        }
+        for isa in isa::supported() {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            let output =
+                command.args(["--skip", "every_instruction_set"]).env(isa::VARIABLE, isa.name).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && !text.contains("running 0 tests"), "under {}:\n{text}", isa.name);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Weights of a Hugging Face folder.
+//!
+//! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the pickle inside a
+//! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its
+//! final buffer, so that no second copy of a model is ever in memory.
+
+mod gguf;
+mod gguf_header;
+mod hash;
+mod packed;
+mod pickle;
+mod pytorch;
+mod quantized;
+mod reduced;
+mod safetensors;
+mod source;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{DType, Device, Tensor};
+use half::f16;
+
+use super::all_finite;
+use super::ops::Weight;
+use chartbench_core::terminal::shorten;
+
+pub use gguf::{gguf_bytes, write_gguf};
+pub use gguf_header::GgufHeader;
+pub use hash::{file_sha256, files_sha256, weights_sha256};
+pub use packed::{InPanels, Rounding};
+pub use quantized::{Quantization, Quantized, QuantizedAs, QuantizedOnce, layer};
+pub use reduced::Reduced;
+pub use safetensors::{StoredTensor, read_header};
+pub use source::{OnDevice, Source};
+
+pub(super) use source::Weights;
+
+const SAFETENSORS: &str = "model.safetensors";
+const SHARD_INDEX: &str = "model.safetensors.index.json";
+const PYTORCH: &str = "pytorch_model.bin";
+/// Looked for last: where full weights lie beside it, it is they that are meant.
+pub const GGUF: &str = "model.gguf";
+
+/// Bytes read at a time while a tensor is converted to f32.
+const CHUNK: usize = 1 << 20;
+
+/// Where one tensor lies: contiguous, little-endian, row-major bytes of a file.
+#[derive(Debug, Clone)]
+struct Entry {
+    file: PathBuf,
+    offset: u64,
+    bytes: u64,
+    shape: Vec<usize>,
+    encoding: Encoding,
+}
+
+/// Layers whose tensors are named by their number, as a configuration has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerStack {
+    /// The configuration's key.
+    pub key: String,
+    /// What stands before the number in the names of their tensors.
+    pub prefix: String,
+    pub count: usize,
+}
+
+impl LayerStack {
+    pub fn new(key: impl Into<String>, prefix: impl Into<String>, count: usize) -> Self {
+        Self { key: key.into(), prefix: prefix.into(), count }
+    }
+}
+
+/// How a tensor's values are stored.
+#[derive(Debug, Clone)]
+enum Encoding {
+    Plain(DType),
+    /// Blocks of quantized values; whole ones in each row.
+    Blocks(GgmlDType),
+    /// As this program does not read, by its name in the file: an error where the tensor is asked for.
+    Unread(String),
+}
+
+impl From<DType> for Encoding {
+    fn from(dtype: DType) -> Self {
+        Self::Plain(dtype)
+    }
+}
+
+impl Encoding {
+    /// Values stored together, and the bytes they take.
+    fn unit(&self) -> (usize, usize) {
+        match self {
+            Self::Plain(dtype) => (1, dtype.size_in_bytes()),
+            Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
+            Self::Unread(_) => (1, 0),
+        }
+    }
+}
+
+/// The weights of one Hugging Face folder, by name; nothing but their places is held in memory.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    entries: BTreeMap<String, Entry>,
+    quantized: Option<QuantizedAs>,
+}
+
+impl Checkpoint {
+    /// Reads where the tensors of `dir` lie: `model.safetensors`, else the shards of `model.safetensors.index.json`,
+    /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code), else
+    /// `model.gguf` as `chartbench quantize` writes it.
+    ///
+    /// # Errors
+    /// No weight file; a truncated or malformed one; a pickle that names anything but tensors. The message names
+    /// the file, and the tensor where one is concerned.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let mut quantized = None;
+        let entries = match WeightFiles::find(dir)? {
+            WeightFiles::Safetensors(files) => {
+                let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+                for file in &files {
+                    let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
+                    if let Some((name, entry)) = shard.keys().find_map(|name| entries.get_key_value(name)) {
+                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), entry.file.display());
+                    }
+                    entries.extend(shard);
+                }
+                entries
+            }
+            WeightFiles::PyTorch(file) => pytorch::entries(&file).with_context(|| file.display().to_string())?,
+            WeightFiles::Gguf(file) => {
+                let (entries, said) = gguf::entries(&file).with_context(|| file.display().to_string())?;
+                quantized = Some(said);
+                entries
+            }
+        };
+        ensure!(!entries.is_empty(), "{}: the weight files hold no tensors", dir.display());
+        Ok(Self { dir: dir.to_owned(), entries, quantized })
+    }
+
+    /// How its matrices are quantized, where they are.
+    pub fn quantized(&self) -> Option<&QuantizedAs> {
+        self.quantized.as_ref()
+    }
+
+    /// Whether the files hold a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
+    ///
+    /// # Errors
+    /// The tensor is missing, has another shape than `shape` (the one the configuration asks for), or cannot be
+    /// read whole.
+    pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+        let entry = self.entry(name, shape)?;
+        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+        Ok(Tensor::from_vec(values, shape, device)?)
+    }
+
+    /// Reads one matrix onto `device`: as it is stored where it is quantized, else as [`Self::tensor`].
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
+        let entry = self.entry(name, &shape)?;
+        match &entry.encoding {
+            Encoding::Plain(_) | Encoding::Unread(_) => Ok(self.tensor(name, &shape, device)?.into()),
+            Encoding::Blocks(kind) => {
+                let blocks = entry.read_blocks(*kind, device);
+                let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+                Ok(Weight::quantized(blocks.into())?)
+            }
+        }
+    }
+
+    /// Refuses weights of more layers than config.json has: answered without them, questions would get the answers of
+    /// another model.
+    ///
+    /// # Errors
+    /// Names the key and the first tensor of a layer too many.
+    pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
+        for LayerStack { key, prefix, count } in stacks {
+            let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
+            if let Some(name) = self.entries.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
+                bail!(
+                    "{}: {key} is {count}, but the weights have layers beyond that (tensor {name}): is it the configuration of \
+                     another checkpoint?",
+                    self.dir.join("config.json").display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
+        let Some(entry) = self.entries.get(name) else {
+            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
+        };
+        if let Encoding::Unread(dtype) = &entry.encoding {
+            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", entry.file.display());
+        }
+        ensure!(
+            entry.shape == shape,
+            "{}: tensor {name} has shape {}, config.json asks for {shape:?}",
+            entry.file.display(),
+            shorten(&format!("{:?}", entry.shape))
+        );
+        Ok(entry)
+    }
+}
+
+impl Entry {
+    fn new(file: &Path, offset: u64, shape: Vec<usize>, encoding: impl Into<Encoding>) -> Result<Self> {
+        let encoding = encoding.into();
+        let (values, size) = encoding.unit();
+        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let bytes = elements.and_then(|elements| (elements / values as u64).checked_mul(size as u64));
+        let bytes = bytes.with_context(|| format!("shape {} is too large", shorten(&format!("{shape:?}"))))?;
+        Ok(Self { file: file.to_owned(), offset, bytes, shape, encoding })
+    }
+
+    /// The first byte after the tensor.
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
+    }
+
+    fn read_blocks(&self, kind: GgmlDType, device: &Device) -> Result<QTensor> {
+        let mut file = chartbench_core::input::open(&self.file)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut bytes = vec![0; self.bytes as usize];
+        file.read_exact(&mut bytes).context("the file ends inside it (truncated?)")?;
+        check_scales(&bytes, kind)?;
+        Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
+    }
+
+    /// The values as f32, read, converted and checked in pieces, each while it is in the cache.
+    ///
+    /// # Errors
+    /// A value that is NaN or infinite: no answer comes of it.
+    fn read(&self) -> Result<Vec<f32>> {
+        let dtype = match &self.encoding {
+            Encoding::Plain(dtype) => *dtype,
+            Encoding::Blocks(kind) => {
+                let blocks = self.read_blocks(*kind, &Device::Cpu)?;
+                return Ok(blocks.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
+            }
+            Encoding::Unread(dtype) => bail!("stored as {dtype}, which is not read here"),
+        };
+        let mut file = chartbench_core::input::open(&self.file)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut left = self.bytes as usize;
+        let mut values = Vec::with_capacity(left / dtype.size_in_bytes());
+        let mut chunk = vec![0u8; CHUNK.min(left)];
+        while left > 0 {
+            let piece = &mut chunk[..CHUNK.min(left)];
+            file.read_exact(piece).context("the file ends inside it (truncated?)")?;
+            let start = values.len();
+            append_f32(piece, dtype, &mut values)?;
+            if let Some(at) = first_not_finite(&values[start..]) {
+                bail!("value {} is {}: {NOT_FINITE}", start + at, values[start + at]);
+            }
+            left -= piece.len();
+        }
+        Ok(values)
+    }
+}
+
+/// What follows where a weight is no finite number.
+const NOT_FINITE: &str = "no answer can come of it; the file is damaged, or its training ran away";
+
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    if all_finite(values) { None } else { values.iter().position(|value| !value.is_finite()) }
+}
+
+/// Refuses blocks with a scale that is NaN or infinite. The values are whole numbers times these scales.
+fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
+    // A block begins with its scale; Q4_K has a second one for the offsets behind it.
+    let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };
+    for (at, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
+        let (words, _) = block.as_chunks::<2>();
+        if let Some(scale) = words.iter().take(scales).map(|&word| f16::from_le_bytes(word)).find(|s| !s.is_finite()) {
+            bail!("the scale of block {at} is {scale}: {NOT_FINITE}");
+        }
+    }
+    Ok(())
+}
+
+/// Converts little-endian `bytes` of `dtype` and appends them.
+fn append_f32(bytes: &[u8], dtype: DType, values: &mut Vec<f32>) -> Result<()> {
+    if dtype == DType::F32 {
+        let (words, _) = bytes.as_chunks::<4>();
+        values.extend(words.iter().map(|&word| f32::from_le_bytes(word)));
+    } else {
+        let count = bytes.len() / dtype.size_in_bytes();
+        let stored = Tensor::from_raw_buffer(bytes, dtype, &[count], &Device::Cpu)?;
+        values.extend(stored.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+    }
+    Ok(())
+}
+
+/// The files a folder's weights are in.
+enum WeightFiles {
+    Safetensors(Vec<PathBuf>),
+    PyTorch(PathBuf),
+    Gguf(PathBuf),
+}
+
+/// The bytes of the weight files of `dir`.
+///
+/// # Errors
+/// As of [`Checkpoint::open`], of files that are not there.
+pub fn weights_bytes(dir: &Path) -> Result<u64> {
+    let size = |file: PathBuf| Ok(std::fs::metadata(file)?.len());
+    WeightFiles::find(dir)?.into_paths().into_iter().map(size).sum()
+}
+
+impl WeightFiles {
+    fn find(dir: &Path) -> Result<Self> {
+        let [whole, index, pytorch, gguf] = [SAFETENSORS, SHARD_INDEX, PYTORCH, GGUF].map(|name| dir.join(name));
+        if whole.is_file() {
+            return Ok(Self::Safetensors(vec![whole]));
+        }
+        if index.is_file() {
+            let shards = safetensors::shards(&index).with_context(|| index.display().to_string())?;
+            return Ok(Self::Safetensors(shards));
+        }
+        if pytorch.is_file() {
+            return Ok(Self::PyTorch(pytorch));
+        }
+        if gguf.is_file() {
+            return Ok(Self::Gguf(gguf));
+        }
+        bail!("{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH}, {GGUF})", dir.display())
+    }
+
+    fn into_paths(self) -> Vec<PathBuf> {
+        match self {
+            Self::Safetensors(files) => files,
+            Self::PyTorch(file) | Self::Gguf(file) => vec![file],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_with_a_scale_that_is_no_number_are_refused() {
+        for (kind, places) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
+            let size = kind.type_size();
+            assert!(check_scales(&vec![0x7b; 3 * size], kind).is_ok());
+            for place in places {
+                for (scale, name) in [(f16::NAN, "NaN"), (f16::NEG_INFINITY, "-inf")] {
+                    let mut bytes = vec![0x7b; 3 * size];
+                    bytes[size + place..][..2].copy_from_slice(&scale.to_le_bytes());
+                    let error = check_scales(&bytes, kind).unwrap_err().to_string();
+                    assert!(error.starts_with(&format!("the scale of block 1 is {name}: ")), "{error}");
+                }
+            }
+        }
+    }
+}

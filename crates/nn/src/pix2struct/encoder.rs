@@ -1,0 +1,155 @@
+//! The vision encoder: patch and position embeddings, pre-norm attention and gated GELU layers.
+
+use std::rc::Rc;
+
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Tensor};
+
+use super::VisionConfig;
+use crate::footprint::Footprint;
+use crate::loading::Weights;
+use crate::ops::{self, Part, Weight};
+use crate::training::{Dropping, Rows, Segments};
+
+/// Columns of a patch row in front of its pixels: row id, column id.
+const POSITIONS: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Encoder {
+    /// Never reduced: it is small, and everything stands on what it makes.
+    projection: Weight,
+    projection_bias: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    layers: Vec<Rc<Layer>>,
+    norm: Tensor,
+    eps: f64,
+    dropout: f64,
+}
+
+impl Encoder {
+    pub(super) fn load(config: &VisionConfig, weights: &Weights) -> Result<Self> {
+        let (hidden, positions) = (config.hidden_size, config.seq_len);
+        let at = "encoder.embeddings";
+        Ok(Self {
+            projection: weights
+                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
+                .into(),
+            projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
+            rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
+            columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
+            layers: (0..config.num_hidden_layers)
+                .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")).map(Rc::new))
+                .collect::<Result<_>>()?,
+            norm: weights.tensor("encoder.layernorm.weight", &[hidden])?,
+            eps: config.layer_norm_eps,
+            dropout: config.dropout_rate,
+        })
+    }
+
+    /// See [`super::Model::footprint`].
+    pub(super) fn footprint(&self, patches: usize) -> Footprint {
+        let hidden = self.norm.elem_count();
+        let pixels = self.projection.dims().map_or(0, |(_, pixels)| pixels);
+        let inner = self.layers.first().and_then(|layer| layer.wi_0.dims().ok()).map_or(0, |(inner, _)| inner);
+        // The patches twice; states, norms, queries, keys and values with what is packed of them; the gate.
+        Footprint::of_f32(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
+    }
+
+    /// The rows of several images, `parts` says how many each, attend within their image.
+    pub(super) fn forward(
+        &self,
+        patches: &Tensor,
+        parts: &[Part],
+        dropping: &mut Dropping,
+        segments: &mut Segments,
+    ) -> Result<Tensor> {
+        let mut states = dropping.of(self.embed(patches)?, self.dropout)?;
+        for layer in &self.layers {
+            let (layer, parts, eps) = (Rc::clone(layer), parts.to_vec(), self.eps);
+            states = segments
+                .layer(states, dropping, move |states, dropping| layer.forward(states, eps, &parts, dropping))?;
+        }
+        Ok(ops::rms_norm(&states, &self.norm, self.eps)?)
+    }
+
+    pub(super) fn embed(&self, patches: &Tensor) -> Result<Tensor> {
+        let (count, width) = patches.dims2()?;
+        let (_, pixels) = self.projection.dims()?;
+        ensure!(
+            count > 0 && width == POSITIONS + pixels,
+            "patches of shape {count}x{width} do not fit the model (two ids and {pixels} pixel values a row)"
+        );
+        let patches = patches.to_device(self.projection_bias.device())?.to_dtype(self.projection_bias.dtype())?;
+        let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
+        let mut states = ops::biased(&ops::linear(&pixels, &self.projection)?, &self.projection_bias)?;
+        for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
+            states = (states + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
+        }
+        Ok(states)
+    }
+}
+
+/// The ids in one column of the patches, checked against the rows of the table they point into.
+fn position_ids(patches: &Tensor, column: usize, rows: usize) -> Result<Tensor> {
+    let values: Vec<f32> = patches.narrow(1, column, 1)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+    let mut ids = Vec::with_capacity(values.len());
+    for value in values {
+        if !(value >= 0.0 && value < rows as f32) {
+            let kind = ["row", "column"][column];
+            bail!("patch {kind} id {value} is outside the model's table of {rows} positions");
+        }
+        ids.push(value as u32);
+    }
+    Ok(Tensor::new(ids, patches.device())?)
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Tensor,
+    query: Weight,
+    key: Weight,
+    value: Weight,
+    output: Weight,
+    heads: usize,
+    mlp_norm: Tensor,
+    wi_0: Weight,
+    wi_1: Weight,
+    wo: Weight,
+    dropout: f64,
+    attention_dropout: f64,
+}
+
+impl Layer {
+    fn load(config: &VisionConfig, weights: &Weights, at: &str) -> Result<Self> {
+        let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
+        let inner = heads * config.d_kv;
+        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
+        Ok(Self {
+            attention_norm: norm("pre_attention_layer_norm")?,
+            query: weight("attention.query", [inner, hidden])?,
+            key: weight("attention.key", [inner, hidden])?,
+            value: weight("attention.value", [inner, hidden])?,
+            output: weight("attention.output", [hidden, inner])?,
+            heads,
+            mlp_norm: norm("pre_mlp_layer_norm")?,
+            wi_0: weight("mlp.wi_0", [ff, hidden])?,
+            wi_1: weight("mlp.wi_1", [ff, hidden])?,
+            wo: weight("mlp.wo", [hidden, ff])?,
+            dropout: config.dropout_rate,
+            attention_dropout: config.attention_dropout,
+        })
+    }
+
+    fn forward(&self, states: &Tensor, eps: f64, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
+        let x = ops::rms_norm(states, &self.attention_norm, eps)?;
+        let [q, k, v] = ops::linears(&x, [&self.query, &self.key, &self.value])?;
+        let choice = dropping.choice(self.attention_dropout, Rows::scores(parts, self.heads));
+        let attended = ops::attention_in_parts(&q, &k, &v, self.heads, parts, self.query.precision(), choice)?;
+        let states = ops::linear_onto(&attended, &self.output, states)?;
+        let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
+        let inner = dropping.of(ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
+        Ok(ops::linear_onto(&inner, &self.wo, &states)?)
+    }
+}

@@ -1,0 +1,19 @@
+//! Kernels, gradients, architectures and preprocessing against recorded values of the reference implementations.
+
+#[path = "../../../../tests/support/assert_close.rs"]
+mod assert_close;
+#[path = "../../../../tests/support/instruction_sets.rs"]
+mod instruction_sets;
+
+mod checkpoints;
+mod comparison;
+mod donut;
+mod gradients;
+mod ops;
+mod pix2struct;
+mod preprocess;
+
+#[test]
+fn every_instruction_set_passes_these_tests() {
+    instruction_sets::run_under_each("", "every_instruction_set_passes_these_tests");
+}

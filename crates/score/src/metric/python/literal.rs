@@ -1,0 +1,427 @@
+//! Python's `ast.literal_eval`, as scorers use it to tell a list in a text.
+//!
+//! Linear in the text's length and without recursion, because predictions are untrusted. Not known here, and so no
+//! literal: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
+
+use super::float;
+use chartbench_core::question::Gold;
+
+/// Brackets may lie this deep, as in Python's own parser.
+const DEPTH: usize = 200;
+
+/// The items of a text that is the literal of a list, a tuple, a set or a dict (its keys), or the characters of one that
+/// is the literal of a string, each as Python's `str` writes it; `None` for anything else.
+pub fn items(text: &str) -> Option<Vec<String>> {
+    match parse(text)? {
+        Value::Items(Kind::List | Kind::Tuple | Kind::Braces, items) => Some(strings(items)),
+        Value::Text(text) => Some(text.chars().map(String::from).collect()),
+        Value::Items(Kind::Group, _) | Value::Other(_) => None,
+    }
+}
+
+/// The items of a text that is the literal of a list, as Python's `str` writes them; `None` for anything else.
+pub fn list(text: &str) -> Option<Vec<String>> {
+    Some(typed_list(text)?.into_iter().map(|item| item.text).collect())
+}
+
+/// An item of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// As Python's `str` writes it.
+    pub text: String,
+    /// It is a string, and no number, list or name.
+    pub is_str: bool,
+}
+
+/// As [`list`], with what each item is.
+pub fn typed_list(text: &str) -> Option<Vec<Item>> {
+    let Value::Items(Kind::List, items) = parse(text)? else { return None };
+    Some(items.into_iter().map(|item| Item { is_str: matches!(item, Value::Text(_)), text: item.str() }).collect())
+}
+
+fn strings(items: Vec<Value>) -> Vec<String> {
+    items.into_iter().map(Value::str).collect()
+}
+
+/// A literal.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(String),
+    /// A number, `True`, `False` or `None`, as Python writes it.
+    Other(String),
+    Items(Kind, Vec<Value>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    List,
+    Tuple,
+    /// A set, or a dict's keys: nothing asks for the values.
+    Braces,
+    /// Round brackets that hold no comma: their content stands for itself.
+    Group,
+}
+
+impl Value {
+    /// Python's `str`.
+    fn str(self) -> String {
+        if let Self::Text(text) = self { text } else { self.repr() }
+    }
+
+    /// Python's `repr`. Of a dict the keys.
+    fn repr(&self) -> String {
+        let all = |items: &[Self]| items.iter().map(Self::repr).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Other(text) => text.clone(),
+            Self::Items(Kind::List, items) => format!("[{}]", all(items)),
+            Self::Items(Kind::Tuple | Kind::Group, items) if items.len() == 1 => format!("({},)", all(items)),
+            Self::Items(Kind::Tuple | Kind::Group, items) => format!("({})", all(items)),
+            Self::Items(Kind::Braces, items) => format!("{{{}}}", all(items)),
+        }
+    }
+}
+
+/// Python's `repr` of a text without characters that need an escape.
+fn quoted(text: &str) -> String {
+    if text.contains('\'') && !text.contains('"') {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+}
+
+/// Python's `str` of a gold answer. Numbers in a list would stand without quotes there: here all items have them.
+pub fn of_gold(gold: &Gold) -> String {
+    let repr = |item: &Gold| match item {
+        Gold::Text(text) => quoted(text),
+        Gold::List(_) => of_gold(item),
+    };
+    match gold {
+        Gold::Text(text) => text.clone(),
+        Gold::List(items) => format!("[{}]", items.iter().map(repr).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// A bracket that is still open, with what it holds so far.
+struct Open {
+    kind: Kind,
+    items: Vec<Value>,
+    /// An item stands there that no comma has followed yet.
+    filled: bool,
+    /// That item is a string.
+    text: bool,
+    /// The current item is a dict's value.
+    key: bool,
+    /// A `:` was seen: the braces are a dict's and no set's.
+    pairs: bool,
+}
+
+fn parse(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches([' ', '\t']).trim_end();
+    let first = text.chars().next()?;
+    // Most texts are no literals: tell them at a glance. Without brackets around, a line break ends the expression.
+    let bracket = matches!(first, '[' | '(' | '{');
+    let quote = matches!(first, '\'' | '"');
+    let number = matches!(first, '+' | '-' | '.' | '0'..='9' | 'T' | 'F' | 'N') && text.contains(',');
+    if !(bracket || quote || number) {
+        return None;
+    }
+    // The whole may be a tuple without its brackets.
+    let mut open = vec![Open::new(Kind::Group)];
+    let mut rest = text;
+    while let Some(next) = rest.trim_start().chars().next() {
+        let (gap, after) = rest.split_at(rest.len() - rest.trim_start().len());
+        if open.len() == 1 && gap.contains(['\n', '\r']) {
+            return None;
+        }
+        rest = after;
+        let value = match next {
+            '[' | '(' | '{' => {
+                if open.len() > DEPTH || open.last().is_none_or(|outer| outer.filled) {
+                    return None;
+                }
+                open.push(Open::new(match next {
+                    '[' => Kind::List,
+                    '(' => Kind::Group,
+                    _ => Kind::Braces,
+                }));
+                rest = &rest[1..];
+                continue;
+            }
+            ']' | ')' | '}' => {
+                rest = &rest[1..];
+                open.pop()?.close(next)?
+            }
+            ',' | ':' => {
+                let outer = open.last_mut()?;
+                if next == ',' {
+                    outer.comma()?
+                } else {
+                    outer.colon()?
+                }
+                rest = &rest[1..];
+                continue;
+            }
+            '\'' | '"' => string(&mut rest)?,
+            _ => word(&mut rest)?,
+        };
+        open.last_mut()?.put(value)?;
+    }
+    let whole = open.pop()?;
+    open.is_empty().then(|| whole.close(')'))?
+}
+
+impl Open {
+    fn new(kind: Kind) -> Self {
+        Self { kind, items: Vec::new(), filled: false, text: false, key: false, pairs: false }
+    }
+
+    fn put(&mut self, value: Value) -> Option<()> {
+        // Strings that stand side by side are one.
+        if self.filled && !(self.text && matches!(value, Value::Text(_))) {
+            return None;
+        }
+        self.text = matches!(value, Value::Text(_));
+        match (value, self.items.last_mut()) {
+            // A dict's value is not kept.
+            _ if self.key => {}
+            (Value::Text(more), Some(Value::Text(known))) if self.filled => known.push_str(&more),
+            (value, _) => self.items.push(value),
+        }
+        self.filled = true;
+        Some(())
+    }
+
+    fn comma(&mut self) -> Option<()> {
+        match self.kind {
+            _ if !self.filled => return None,
+            Kind::Group => self.kind = Kind::Tuple,
+            Kind::Braces if self.pairs != self.key => return None,
+            _ => {}
+        }
+        (self.filled, self.key) = (false, false);
+        Some(())
+    }
+
+    fn colon(&mut self) -> Option<()> {
+        let first = self.pairs || self.items.len() == 1;
+        let key = self.kind == Kind::Braces && self.filled && !self.key && first;
+        (self.filled, self.key, self.pairs) = (false, true, true);
+        key.then_some(())
+    }
+
+    fn close(mut self, bracket: char) -> Option<Value> {
+        let fits = match self.kind {
+            Kind::List => bracket == ']',
+            Kind::Tuple | Kind::Group => bracket == ')',
+            // After a key comes its value, and in a dict every item has one.
+            Kind::Braces => bracket == '}' && (self.pairs == self.key || !self.filled) && (self.filled || !self.key),
+        };
+        match self.kind {
+            _ if !fits => None,
+            Kind::Group if self.filled => self.items.pop(),
+            Kind::Group => Some(Value::Items(Kind::Tuple, self.items)),
+            kind => Some(Value::Items(kind, self.items)),
+        }
+    }
+}
+
+/// A string in single or triple quotes.
+fn string(rest: &mut &str) -> Option<Value> {
+    let quote = rest.get(..1)?;
+    let triple = rest.get(..3).filter(|start| start.chars().all(|c| quote.starts_with(c)));
+    let end = triple.unwrap_or(quote);
+    let mut text = String::new();
+    let mut left = &rest[end.len()..];
+    loop {
+        if let Some(after) = left.strip_prefix(end) {
+            *rest = after;
+            return Some(Value::Text(text));
+        }
+        let c = left.chars().next()?;
+        left = &left[c.len_utf8()..];
+        match c {
+            '\\' => escape(&mut left, &mut text)?,
+            '\n' if triple.is_none() => return None,
+            c => text.push(c),
+        }
+    }
+}
+
+/// What follows a backslash.
+fn escape(left: &mut &str, text: &mut String) -> Option<()> {
+    let c = left.chars().next()?;
+    let (code, length) = match c {
+        'x' => (u32::from_str_radix(left.get(1..3)?, 16).ok()?, 3),
+        'u' => (u32::from_str_radix(left.get(1..5)?, 16).ok()?, 5),
+        'U' => (u32::from_str_radix(left.get(1..9)?, 16).ok()?, 9),
+        '0'..='7' => {
+            let length = left.bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+            (u32::from_str_radix(left.get(..length)?, 8).ok()?, length)
+        }
+        _ => {
+            *left = &left[c.len_utf8()..];
+            match c {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                'a' => text.push('\u{7}'),
+                'b' => text.push('\u{8}'),
+                'f' => text.push('\u{c}'),
+                'v' => text.push('\u{b}'),
+                '\n' => {}
+                '\\' | '\'' | '"' => text.push(c),
+                'N' => return None,
+                _ => text.extend(['\\', c]),
+            }
+            return Some(());
+        }
+    };
+    text.push(char::from_u32(code)?);
+    *left = left.get(length..)?;
+    Some(())
+}
+
+/// A number or one of Python's three names, as `repr` writes it.
+fn word(rest: &mut &str) -> Option<Value> {
+    let length = rest.find(|c: char| c.is_whitespace() || ",:[](){}'\"".contains(c)).unwrap_or(rest.len());
+    let (word, after) = rest.split_at(length);
+    *rest = after;
+    if matches!(word, "True" | "False" | "None") {
+        return Some(Value::Other(word.to_owned()));
+    }
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+    // What `float` takes beyond a literal: names, white space, digits of other scripts.
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.is_ascii() {
+        return None;
+    }
+    let negative = word.starts_with('-');
+    let plain = digits.replace('_', "");
+    let value = float(digits)?;
+    let text = if plain.bytes().all(|byte| byte.is_ascii_digit()) {
+        let integer = plain.trim_start_matches('0');
+        // 007 is a syntax error, 000 is not.
+        if plain.starts_with('0') && !integer.is_empty() {
+            return None;
+        }
+        if integer.is_empty() { return Some(Value::Other("0".to_owned())) } else { integer.to_owned() }
+    } else {
+        float_repr(value)
+    };
+    Some(Value::Other(if negative { format!("-{text}") } else { text }))
+}
+
+/// Python's `repr` of a float.
+fn float_repr(number: f64) -> String {
+    let text = format!("{number:?}");
+    match text.split_once('e') {
+        // Rust writes 1e16 and 1e-5, Python 1e+16 and 1e-05.
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{exponent:0>2}"),
+        },
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every line was printed by Python 3.11: `[str(item) for item in ast.literal_eval(text)]`.
+    #[test]
+    fn items_are_those_of_python() {
+        let cases: [(&str, Option<&[&str]>); 62] = [
+            ("['a', 'b']", Some(&["a", "b"])),
+            (" [1, 2.50, 1e16, 1e-5]", Some(&["1", "2.5", "1e+16", "1e-05"])),
+            ("[-1, --1]", None),
+            ("[-1, +1, 1_0, 000, -0, -0.0]", Some(&["-1", "1", "10", "0", "0", "-0.0"])),
+            ("[True, False, None]", Some(&["True", "False", "None"])),
+            ("(1, 2)", Some(&["1", "2"])),
+            ("(1,)", Some(&["1"])),
+            ("()", Some(&[])),
+            ("(1)", None),
+            ("(['a'])", Some(&["a"])),
+            ("{'k': 1}", Some(&["k"])),
+            ("{'k': [1, 2], 'l': {}}", Some(&["k", "l"])),
+            ("{'k', 'l',}", Some(&["k", "l"])),
+            ("{'k'}", Some(&["k"])),
+            ("{}", Some(&[])),
+            ("{'k':}", None),
+            ("{'k': 1, 'l'}", None),
+            ("{'k': 'a' 'b', 'l' 'm': 1}", Some(&["k", "lm"])),
+            ("{'k': 1 'b'}", None),
+            ("{:1}", None),
+            ("['k': 1]", None),
+            ("'abc'", Some(&["a", "b", "c"])),
+            ("'''a'b\nc'''", Some(&["a", "'", "b", "\n", "c"])),
+            ("''", Some(&[])),
+            ("[['x', 'y'], (1,), (), \"it's\"]", Some(&["['x', 'y']", "(1,)", "()", "it's"])),
+            ("[[\"it's\"], {1}]", Some(&["[\"it's\"]", "{1}"])),
+            ("['a' 'b', 'c']", Some(&["ab", "c"])),
+            ("['a' 1]", None),
+            ("[a, b]", None),
+            ("[1, 2", None),
+            ("[1, 2)", None),
+            ("[1 2]", None),
+            ("[[1] [2]]", None),
+            ("[,]", None),
+            ("[1,,2]", None),
+            ("[007]", None),
+            ("[1.5.2]", None),
+            ("[nan]", None),
+            ("5", None),
+            ("Line chart", None),
+            ("", None),
+            ("[]", Some(&[])),
+            ("[1,]\n", Some(&["1"])),
+            ("[1] x", None),
+            ("[\"a\\n\\x41\\u00e9\\101\\q\\\\\"]", Some(&["a\nA\u{e9}A\\q\\"])),
+            ("['a\nb']", None),
+            ("['\\t\\r\\a\\b\\f\\v\\\n\\'\\U0001f600\\0']", Some(&["\t\r\u{7}\u{8}\u{c}\u{b}'\u{1f600}\0"])),
+            ("['\\N{DEGREE SIGN}']", None),
+            ("['\\x4']", None),
+            ("['\\ud800']", None),
+            ("{'k': 1,}", Some(&["k"])),
+            ("{'k': 1, }, 2", Some(&["{'k'}", "2"])),
+            ("{'k', 'l': 1}", None),
+            ("{'k': 1, 'l', 'm': 2}", None),
+            ("1, 2, 'c'", Some(&["1", "2", "c"])),
+            ("1, (2)", Some(&["1", "2"])),
+            ("'a' 'b'", Some(&["a", "b"])),
+            ("1,\n2", None),
+            ("[1\n,2]", Some(&["1", "2"])),
+            ("1, 2)", None),
+            ("1, b", None),
+            (",", None),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(items(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_lists_are_lists() {
+        assert_eq!(list("['a']"), Some(vec!["a".to_owned()]));
+        assert_eq!(list("(['a'])"), Some(vec!["a".to_owned()]), "brackets around a list change nothing");
+        assert_eq!(list("('a', 'b')"), None);
+        assert_eq!(list("'a', 'b'"), None);
+        assert_eq!(list("'a'"), None);
+        let types = typed_list("['1', 1, True, ['a'], ('b',)]").unwrap();
+        assert_eq!(types.iter().map(|item| item.is_str).collect::<Vec<_>>(), [true, false, false, false, false]);
+        assert_eq!(
+            types.iter().map(|item| item.text.as_str()).collect::<Vec<_>>(),
+            ["1", "1", "True", "['a']", "('b',)"]
+        );
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(list(&nested(200)).map(|items| items.len()), Some(1));
+        assert_eq!(list(&nested(201)), None);
+        assert_eq!(list(&nested(100_000)), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a convention says of one answer.
+
+use std::fmt;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use chartbench_core::names::unknown;
+
+/// What is measured. A convention gives some of these; under each name they are the field's terms, not one function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    ExactMatch,
+    #[serde(rename = "relaxed")]
+    RelaxedAccuracy,
+    /// Average normalised Levenshtein similarity (arXiv 1907.00490), of one answer.
+    Anls,
+    /// RealCQA's score, a different function for each answer type.
+    Accuracy,
+    /// `chartbench`: correct as written.
+    Strict,
+    /// `chartbench`: correct once notation is normalised.
+    Lenient,
+    /// Relative mapping similarity of two tables (arXiv 2212.10505): F1 of the data points.
+    RmsF1,
+    RmsPrecision,
+    RmsRecall,
+    /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in 2212.10505).
+    Rnss,
+}
+
+impl Metric {
+    const ALL: [Self; 10] = [
+        Self::ExactMatch,
+        Self::RelaxedAccuracy,
+        Self::Anls,
+        Self::Accuracy,
+        Self::Strict,
+        Self::Lenient,
+        Self::RmsF1,
+        Self::RmsPrecision,
+        Self::RmsRecall,
+        Self::Rnss,
+    ];
+
+    /// The metric whose [`key`](Self::key) is `key`.
+    ///
+    /// # Errors
+    /// Names the nearest metrics when there is none of that key.
+    pub fn named(key: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|metric| metric.key() == key);
+        known.ok_or_else(|| unknown("metric", key, Self::ALL.into_iter().map(Self::key)))
+    }
+
+    /// As tables name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExactMatch => "exact match",
+            Self::RelaxedAccuracy => "relaxed accuracy",
+            Self::Anls => "ANLS",
+            Self::Accuracy => "accuracy",
+            Self::Strict => "strict accuracy",
+            Self::Lenient => "lenient accuracy",
+            Self::RmsF1 => "RMS F1",
+            Self::RmsPrecision => "RMS precision",
+            Self::RmsRecall => "RMS recall",
+            Self::Rnss => "RNSS",
+        }
+    }
+
+    /// As `CONVENTION.METRIC` names it in files.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::ExactMatch => "exact_match",
+            Self::RelaxedAccuracy => "relaxed",
+            Self::Anls => "anls",
+            Self::Accuracy => "accuracy",
+            Self::Strict => "strict",
+            Self::Lenient => "lenient",
+            Self::RmsF1 => "rms_f1",
+            Self::RmsPrecision => "rms_precision",
+            Self::RmsRecall => "rms_recall",
+            Self::Rnss => "rnss",
+        }
+    }
+}
+
+/// One metric's value of one answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Score {
+    /// In 0..=1; RealCQA's unranked lists can exceed 1 (their module says how).
+    Value(f64),
+    /// The convention's original raises this exception. It would have ended its whole evaluation; here the answer
+    /// counts 0 and the error is counted.
+    Raises(&'static str),
+    /// The convention has no rule for this question: RealCQA's without an answer type.
+    Inapplicable,
+}
+
+impl Score {
+    /// The value in a mean: 0 where the original raises, none where the convention does not apply.
+    pub fn counted(self) -> Option<f64> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Raises(_) => Some(0.0),
+            Self::Inapplicable => None,
+        }
+    }
+}
+
+/// As files of scores have it: the number, `ERR:` and the exception, `null` where the convention does not apply.
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Raises(exception) => write!(f, "ERR:{exception}"),
+            Self::Inapplicable => f.write_str("null"),
+        }
+    }
+}
+
+impl From<bool> for Score {
+    fn from(correct: bool) -> Self {
+        Self::Value(f64::from(correct))
+    }
+}
+
+/// A convention's metrics of one answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    metrics: &'static [Metric],
+    values: [Score; Self::MOST],
+}
+
+impl Scores {
+    /// The most metrics a convention gives.
+    pub(super) const MOST: usize = 4;
+
+    /// `values` in the order of `metrics`.
+    pub(super) fn new<const N: usize>(metrics: &'static [Metric], values: [Score; N]) -> Self {
+        let mut all = [Score::Inapplicable; Self::MOST];
+        all.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+        Self { metrics, values: all }
+    }
+
+    /// A question that failed, so that there is nothing to score: it counts, and counts 0.
+    pub fn failed(metrics: &'static [Metric]) -> Self {
+        Self { metrics, values: [Score::Value(0.0); Self::MOST] }
+    }
+
+    /// Which metrics there are, in the convention's order.
+    pub fn metrics(&self) -> &'static [Metric] {
+        self.metrics
+    }
+
+    /// Every metric with its value, in the convention's order.
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, Score)> + '_ {
+        self.metrics.iter().copied().zip(self.values)
+    }
+
+    /// One metric's value; inapplicable where the convention does not give it.
+    pub fn get(&self, metric: Metric) -> Score {
+        self.iter().find(|(known, _)| *known == metric).map_or(Score::Inapplicable, |(_, score)| score)
+    }
+}

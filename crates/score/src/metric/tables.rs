@@ -1,0 +1,111 @@
+//! What the conventions for data tables share: which pairs are theirs, similarities, and the optimal matching.
+
+use std::borrow::Cow;
+
+use super::{Metric, Pair, Score, Scores, Trace, edit, python};
+use chartbench_core::data_table::DataTable;
+use chartbench_core::question::{AnswerType, Gold};
+
+/// The metrics, the one that leaderboards sort by first.
+pub(super) const METRICS: &[Metric] = &[Metric::RmsF1, Metric::RmsPrecision, Metric::RmsRecall, Metric::Rnss];
+
+/// Distance of texts from which on they have nothing in common.
+const TEXT_THETA: f64 = 0.5;
+
+/// Whether the question asks for a table: its answer type says so, or, where nothing is known, its gold is written as a
+/// table.
+pub fn asks_for_table(pair: &Pair<'_>) -> bool {
+    match (pair.answer_type, pair.gold) {
+        (Some(answer_type), _) => answer_type == AnswerType::Table,
+        (None, Gold::Text(text)) => DataTable::is_written_in(text),
+        (None, Gold::List(_)) => false,
+    }
+}
+
+/// The gold text where the question asks for a table; else that the convention does not apply is told to `trace`.
+pub(super) fn gold<'a>(pair: &Pair<'a>, trace: &mut impl Trace) -> Option<Cow<'a, str>> {
+    if asks_for_table(pair) {
+        return Some(pair.gold.text());
+    }
+    METRICS.iter().for_each(|metric| trace.step(*metric, "no table is asked for: does not apply", String::new));
+    None
+}
+
+/// The scores where the convention does not apply.
+pub(super) fn inapplicable() -> Scores {
+    Scores::new(METRICS, [Score::Inapplicable; METRICS.len()])
+}
+
+/// How much of one table is in another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Agreement {
+    pub precision: f64,
+    pub recall: f64,
+    pub f1: f64,
+}
+
+impl Agreement {
+    pub const FULL: Self = Self { precision: 1.0, recall: 1.0, f1: 1.0 };
+    pub const NONE: Self = Self { precision: 0.0, recall: 0.0, f1: 0.0 };
+
+    /// Of a sum of similarities over so many predicted and gold points.
+    pub fn of(sum: f64, predicted: usize, gold: usize) -> Self {
+        if sum == 0.0 {
+            return Self::NONE;
+        }
+        let (precision, recall) = (sum / predicted as f64, sum / gold as f64);
+        Self { precision, recall, f1: 2.0 * precision * recall / (precision + recall) }
+    }
+}
+
+/// 1 - NL where NL = edit distance in code points / longer length is below 0.5, else 0; two empty texts are equal.
+pub(super) fn anls(a: &str, b: &str) -> f64 {
+    let (longer, shorter) = match (python::len(a), python::len(b)) {
+        (0, 0) => return 1.0,
+        (a, b) => (a.max(b), a.min(b)),
+    };
+    let similarity = |edits: usize| {
+        let distance = edits as f64 / longer as f64;
+        if distance < TEXT_THETA { 1.0 - distance } else { 0.0 }
+    };
+    // No fewer edits than the lengths differ by: most pairs of keys need no look at their letters.
+    if similarity(longer - shorter) == 0.0 { 0.0 } else { similarity(edit::distance(a, b)) }
+}
+
+/// A number; with a trailing `%` (any number of them) one hundredth of it.
+pub(super) fn number(text: &str) -> Option<f64> {
+    if text.ends_with('%') { Some(python::float(text.trim_end_matches('%'))? / 100.0) } else { python::float(text) }
+}
+
+/// The pairs (row, column) of least total cost, each row and column in one at most; `scipy.optimize.linear_sum_assignment`
+/// with its choice among equals. `cost` is by rows.
+///
+/// # Errors
+/// Costs that the solver refuses (NaN, infinity): what the question scores then, as SciPy raises it.
+pub(super) fn assignment(rows: usize, columns: usize, cost: &Vec<f64>) -> Result<Vec<(usize, usize)>, Score> {
+    let (rows, columns) = lsap::solve(rows, columns, cost, false).map_err(|_| Score::Raises("ValueError"))?;
+    Ok(rows.into_iter().zip(columns).collect())
+}
+
+/// The scores where the points of two tables could not be matched.
+pub(super) fn unmatched(error: Score, trace: &mut impl Trace) -> Scores {
+    for metric in METRICS {
+        trace.step(*metric, "the points cannot be matched", || format!("{error}"));
+    }
+    Scores::new(METRICS, [error; METRICS.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Silent, Summary};
+
+    #[test]
+    fn a_solver_that_fails_is_an_error_of_the_question() {
+        assert_eq!(assignment(1, 2, &vec![0.5, 0.25]), Ok(vec![(0, 1)]));
+        let error = assignment(1, 2, &vec![f64::NAN, f64::NAN]).unwrap_err();
+        assert_eq!(error, Score::Raises("ValueError"));
+        let summary = Summary::of([unmatched(error, &mut Silent)]).unwrap();
+        assert_eq!((summary.count, summary.errors, summary.mean(Metric::RmsF1)), (1, 1, Some(0.0)));
+    }
+}

@@ -1,0 +1,9 @@
+//! Conventions against recorded scores of the original programs, and predictions of other programs.
+
+#[path = "../../../../tests/support/outside_data.rs"]
+mod outside_data;
+
+mod import;
+mod metric_goldens;
+mod metric_properties;
+mod table_metrics;

@@ -1,0 +1,41 @@
+//! The program and its library from outside: commands, runs, trainings, adapters, reports, and whatever reaches them.
+
+#[path = "../support/assert_close.rs"]
+mod assert_close;
+#[path = "../support/instruction_sets.rs"]
+mod instruction_sets;
+#[path = "../support/outside_data.rs"]
+mod outside_data;
+
+mod architecture;
+mod cli;
+mod config;
+mod data_check;
+mod dataset;
+mod endpoint;
+#[cfg(unix)]
+mod files;
+mod finetune;
+mod gguf;
+mod gold_tables;
+mod hub;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod optimizers;
+mod planting;
+mod plotqa;
+#[cfg(unix)]
+mod process;
+mod quantize;
+mod recovery;
+mod report;
+mod score;
+mod stored;
+mod synth;
+mod table_command;
+mod table_qa;
+mod tables;
+mod training;
+#[cfg(unix)]
+mod untrusted;
+mod untrusted_files;
