@@ -9,8 +9,9 @@
 mod assert_close;
 
 pub mod adapter;
-pub mod cmd;
+pub mod cli;
 pub mod config;
+pub mod jobs;
 pub mod plot;
 pub mod quantize;
 pub mod record;

@@ -13,5 +13,5 @@ fn main() -> ExitCode {
     // What a step frees the next one needs again: given back to the system in between, its pages are cleared each time.
     // SAFETY: any option may be set at any time, and one of another number would be no less defined.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
-    chartbench::cmd::main()
+    chartbench::cli::main()
 }

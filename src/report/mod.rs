@@ -26,6 +26,6 @@ pub use per_question::{explain, per_question, per_question_jsonl};
 pub use scored::{CONFIDENCE, Scored};
 pub use sensitivity::Sensitivity;
 pub use slice::{Dimension, Key, check_known};
-pub use splice::splice;
+pub use splice::{read_document, splice, splice_file, spliced_document};
 pub use tally::{Entry, estimates, tally};
 pub use totals::Totals;

@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
             ("report", &["config", "record", "plot"]),
             ("train", &["config", "record", "adapter", "runner", "plot"]),
             ("quantize", &["config", "record", "adapter", "report", "train"]),
-            ("cmd", &["config", "adapter", "record", "runner", "train", "report", "quantize"]),
+            ("jobs", &["config", "adapter", "record", "runner", "train", "report", "quantize"]),
+            ("cli", &["jobs", "config", "adapter", "runner", "train", "report", "quantize"]),
         ],
     ),
     (
@@ -52,10 +53,7 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
             ("images", &[]),
             ("lint", &["detect", "question_stream", "spec"]),
             ("plotqa", &["group", "images"]),
-            (
-                "question_stream",
-                &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"],
-            ),
+            ("question_stream", &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"]),
             ("realcqa", &["data_series", "images"]),
             ("recital", &[]),
             ("spec", &[]),
@@ -189,7 +187,10 @@ fn arrows_point_one_way() {
             .map(|(module, named)| ((*module).to_owned(), named.iter().map(|name| (*name).to_owned()).collect()))
             .collect();
         for (module, named) in &graph {
-            assert!(named.iter().all(|next| !reached(&graph, next).contains(module)), "{folder}: {module} is in a circle");
+            assert!(
+                named.iter().all(|next| !reached(&graph, next).contains(module)),
+                "{folder}: {module} is in a circle"
+            );
         }
     }
 }

@@ -167,13 +167,13 @@ fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
 }
 
 #[test]
-fn one_question_is_learned_by_heart() -> Result<()> {
+fn one_question_is_overfitted() -> Result<()> {
     let results = tempfile::tempdir()?;
     let output = finetune(results.path(), &["--adapters", "matcha-tiny", "--overfit-one"]).output()?;
-    assert!(output.status.success() && stderr(&output).contains("learned by heart"), "{}", stderr(&output));
+    assert!(output.status.success() && stderr(&output).contains("was overfitted"), "{}", stderr(&output));
     let output = finetune(results.path(), &["--adapters", "matcha-tiny", "--overfit-one", "--lr", "1e-12"]).output()?;
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("could not be learned by heart"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("could not be overfitted"), "{}", stderr(&output));
     Ok(())
 }
 

@@ -105,11 +105,9 @@ impl Leaderboard {
         Ok(())
     }
 
-    /// The same without the speed column ([`Options::speed`]).
-    #[must_use]
-    pub fn without_speed(mut self) -> Self {
-        self.options.speed = false;
-        self
+    /// Shows or hides the speed column ([`Options::speed`]).
+    pub fn show_speed(&mut self, speed: bool) {
+        self.options.speed = speed;
     }
 
     /// The leaderboard in `format`: for people a table for each slicing under a heading for each question set, for

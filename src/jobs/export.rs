@@ -1,67 +1,67 @@
-//! `chartbench export RUN`: stored runs in the formats of others.
+//! Writes stored runs in the formats of other programs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Status, convention};
+use super::convention;
 use crate::record::{Manifest, StoredRun};
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
 use chartbench_core::files::write_file;
 use chartbench_core::terminal::shorten;
 
-#[derive(clap::Args)]
-pub struct Args {
-    /// Run directories
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
-    /// The format
-    #[arg(long, value_enum)]
-    to: Target,
-    /// Folder to write RUN/ADAPTER/ with the files into
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
-    #[arg(long, value_name = "NAME")]
-    convention: Option<String>,
-    /// Also export adapters that have questions left, marked as unfinished
-    #[arg(long)]
-    allow_unfinished: bool,
+/// Which runs to export, and how.
+#[derive(Clone, Debug)]
+pub struct ExportRequest {
+    /// Run directories.
+    pub runs: Vec<PathBuf>,
+    pub to: ExportFormat,
+    /// Folder that gets `RUN/ADAPTER/` with the files.
+    pub out: PathBuf,
+    /// Scoring convention, as of a leaderboard.
+    pub convention: Option<String>,
+    /// Whether adapters are exported that have questions left, marked as unfinished.
+    pub allow_unfinished: bool,
 }
 
-/// `--to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Target {
-    /// lm-evaluation-harness: results.json and samples.jsonl
+/// The format of another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// lm-evaluation-harness: results.json and samples.jsonl.
     LmEval,
-    /// Hugging Face model card: README.md with the results as `model-index`
+    /// Hugging Face model card: README.md with the results as `model-index`.
     ModelIndex,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
-    let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    check_names(&args.runs, &runs)?;
+/// Exports the runs; returns the files.
+///
+/// # Errors
+/// Returns an error if a run cannot be read or has questions left, two runs have one name, or a file cannot be written.
+pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
+    let runs = request.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    check_names(&request.runs, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
-    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    if !args.allow_unfinished {
+    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
+    if !request.allow_unfinished {
         runs.iter().try_for_each(finished)?;
     }
+    let mut written = Vec::new();
     for run in &runs {
         let name = &run.manifest.name;
         for (adapter, records) in &run.predictions {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
-            let files = match args.to {
-                Target::LmEval => vec![
+            let files = match request.to {
+                ExportFormat::LmEval => vec![
                     ("results.json", lm_eval_results(&scored, &run.manifest)?),
                     ("samples.jsonl", lm_eval_samples(&scored)?),
                 ],
-                Target::ModelIndex => vec![("README.md", model_index(&scored, &run.manifest)?)],
+                ExportFormat::ModelIndex => vec![("README.md", model_index(&scored, &run.manifest)?)],
             };
-            write(&args.out.join(name).join(adapter), files)?;
+            written.extend(write(&request.out.join(name).join(adapter), files)?);
         }
     }
-    Ok(Status::Done)
+    Ok(written)
 }
 
 /// Refuses runs of one name: their files would be the same.
@@ -96,12 +96,13 @@ fn finished(run: &StoredRun) -> Result<()> {
     Ok(())
 }
 
-fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<()> {
+fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut written = Vec::new();
     for (name, text) in files {
         let path = folder.join(name);
         write_file(&path, text.as_bytes())?;
-        chartbench_core::note!("{}", path.display());
+        written.push(path);
     }
-    Ok(())
+    Ok(written)
 }

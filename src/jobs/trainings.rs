@@ -19,7 +19,7 @@ pub(super) struct Training<'a> {
 /// Every adapter of `runs` that was trained there; `paths` are the runs' directories.
 ///
 /// # Errors
-/// A log that cannot be read.
+/// Returns an error if a log cannot be read.
 pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<Vec<Training<'a>>> {
     let mut trainings = Vec::new();
     for (path, run) in paths.iter().zip(runs) {

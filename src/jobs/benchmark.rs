@@ -1,4 +1,4 @@
-//! Which benchmark is asked, and where its data set is: the flags that commands share which ask questions.
+//! Which benchmark a job asks, and where its data set is.
 
 use std::path::PathBuf;
 
@@ -13,20 +13,18 @@ const DEFAULT: &str = "mini";
 /// The benchmark asked about data whose benchmark the user does not name.
 const OWN_DATA: &str = "custom";
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct BenchmarkArgs {
-    /// Benchmark: a name (see `chartbench list`) or a TOML file [default: custom with --data, else mini]
-    #[arg(long, value_name = "NAME")]
-    benchmark: Option<String>,
-    /// The data set's folder or file
-    #[arg(long, value_name = "PATH")]
+/// A benchmark by name, and the user's copy of its data set.
+#[derive(Clone, Debug, Default)]
+pub struct BenchmarkSelection {
+    /// A name or a TOML file; `custom` with data and `mini` without where it is absent.
+    pub benchmark: Option<String>,
+    /// The data set's folder or file.
     pub data: Option<PathBuf>,
-    /// Also read images and tables outside the data set's folder: data from a stranger may name private files
-    #[arg(long)]
-    allow_outside: bool,
+    /// Whether images and tables outside the data set's folder are read.
+    pub allow_outside: bool,
 }
 
-impl BenchmarkArgs {
+impl BenchmarkSelection {
     /// The benchmark named, else the one of the user's own data, else the mini benchmark.
     ///
     /// # Errors
@@ -52,7 +50,7 @@ impl BenchmarkArgs {
         Ok(benchmark)
     }
 
-    /// Says which questions are asked, in a line.
+    /// Describes the questions in a line.
     pub fn describe(&self, benchmark: &Benchmark, questions: usize, charts: usize) -> String {
         let whose = match (&self.data, &self.benchmark) {
             (Some(data), _) => format!(" in {}", visible(&data.to_string_lossy())),

@@ -6,13 +6,14 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 
 use super::bar;
-use crate::cmd::Status;
+use crate::cli::Status;
+use crate::jobs::data::{CheckRequest, check};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 use chartbench_core::terminal;
 use chartbench_data::Format as DataFormat;
 use chartbench_data::Split;
-use chartbench_data::lint::{Count, DataSet, Finding, Report, Severity};
+use chartbench_data::lint::{Count, Finding, Report, Severity};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -69,10 +70,14 @@ impl From<Layout> for DataFormat {
 /// # Errors
 /// A data set that cannot be loaded.
 pub fn run(args: &Args) -> Result<Status> {
-    let data = DataSet::load(&args.dir, args.layout.map(DataFormat::from), args.allow_outside)?;
-    let bar: ProgressBar = bar(data.charts(), "images")?;
-    let looked = || bar.inc(1);
-    let report = data.check((!args.no_images).then_some(&looked));
+    let bar: ProgressBar = bar(0, "images")?;
+    let request = CheckRequest {
+        path: args.dir.clone(),
+        format: args.layout.map(DataFormat::from),
+        allow_outside: args.allow_outside,
+        images: !args.no_images,
+    };
+    let report = check(&request, &|charts| bar.set_length(charts as u64), &|| bar.inc(1))?;
     bar.finish_and_clear();
     match args.format {
         Format::Table => terminal::print(&describe(&report, args.show)),

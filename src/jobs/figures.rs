@@ -1,36 +1,38 @@
-//! `chartbench figures RUN...`: stored runs as SVG pictures.
+//! Draws stored runs: scores with intervals, the tolerance curve, training curves.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::trainings::{Training, trainings};
-use super::{Status, convention};
+use super::convention;
+use super::trainings::trainings;
 use crate::record::StoredRun;
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
 use crate::train::curves::{Curves, overlaid};
 use chartbench_core::files::write_file;
 
-#[derive(clap::Args)]
-pub struct Args {
-    /// Run directories that were asked the same questions
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
-    /// Folder to write scores.svg, tolerance.svg and (where a run trained something) training.svg into
-    #[arg(long, value_name = "DIR", default_value = "figures")]
-    out: PathBuf,
-    /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables are asked for]
-    #[arg(long, value_name = "NAME")]
-    convention: Option<String>,
+/// Which runs to draw.
+#[derive(Clone, Debug)]
+pub struct FiguresRequest {
+    /// Run directories that were asked the same questions.
+    pub runs: Vec<PathBuf>,
+    /// Folder that gets scores.svg, tolerance.svg and, where a run trained something, training.svg.
+    pub out: PathBuf,
+    /// Convention of scores.svg, as of a leaderboard.
+    pub convention: Option<String>,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
-    let runs = args.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let Some(first) = runs.first() else { return Ok(Status::Done) };
+/// Draws the runs; returns the files.
+///
+/// # Errors
+/// Returns an error if a run cannot be read, the runs were asked other questions, or a file cannot be written.
+pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
+    let runs = request.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    let Some(first) = runs.first() else { return Ok(Vec::new()) };
     runs.iter().try_for_each(|run| first.same_questions(run))?;
     let benchmark = &first.manifest.benchmark;
     let records = runs.iter().flat_map(StoredRun::records);
-    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
     let answers: Vec<(String, Scored<'_>)> = runs
         .iter()
         .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (run, adapter, records)))
@@ -46,18 +48,21 @@ pub fn run(args: &Args) -> Result<Status> {
         pictures.push(("scores", score_bars(&title, &answers, metric)?));
     }
     pictures.push(("tolerance", tolerance_curve(&title, &Sensitivity::new(&files))?));
-    let named = |one: Training<'_>| (name(one.run, one.adapter), one.curves);
-    let trainings: Vec<(String, Curves)> = trainings(&args.runs, &runs)?.into_iter().map(named).collect();
+    let trainings: Vec<(String, Curves)> = trainings(&request.runs, &runs)?
+        .into_iter()
+        .map(|training| (name(training.run, training.adapter), training.curves))
+        .collect();
     if !trainings.is_empty() {
         pictures.push(("training", overlaid(&format!("Training on {title}"), &trainings)?));
     }
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create {}", request.out.display()))?;
+    let mut files = Vec::new();
     for (name, svg) in pictures {
-        let path = args.out.join(name).with_extension("svg");
+        let path = request.out.join(name).with_extension("svg");
         write_file(&path, svg.as_bytes())?;
-        chartbench_core::note!("{}", path.display());
+        files.push(path);
     }
-    Ok(Status::Done)
+    Ok(files)
 }
 
 /// What a picture calls an adapter of a run: starred where the title has a remark about it.

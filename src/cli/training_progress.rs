@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::progress::Progress;
+use crate::jobs::finetune::{Estimate, Event as FinetuneEvent};
 use crate::train::log::{StepEntry, ValidationEntry};
 use crate::train::{Event, size};
 use chartbench_core::terminal::visible;
@@ -15,8 +17,77 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Of questions that are left out, so many are named.
 const NAMED: usize = 5;
 
+/// Draws the events of a fine-tuning: each adapter's training, then the run.
+#[derive(Default)]
+pub(super) struct FinetuneProgress {
+    training: Option<TrainingProgress>,
+    run: Option<Progress>,
+}
+
+impl FinetuneProgress {
+    /// Takes in one event.
+    pub(super) fn observe(&mut self, event: FinetuneEvent<'_>) {
+        match event {
+            FinetuneEvent::SelectsOnTest => chartbench_core::note!(
+                "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
+                 --protocol chartbench chooses on train charts held out"
+            ),
+            FinetuneEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            FinetuneEvent::Estimated { adapter, estimate } => print_estimate(adapter, estimate),
+            FinetuneEvent::Training { adapter, event } => {
+                // The training before may have failed.
+                let mut training = self
+                    .training
+                    .take()
+                    .filter(|training| training.id == adapter)
+                    .unwrap_or_else(|| TrainingProgress::new(adapter));
+                training.observe(event);
+                self.training = Some(training);
+            }
+            FinetuneEvent::Trained { adapter, finished, curves } => {
+                self.finish_training();
+                chartbench_core::terminal::write_note_block(curves);
+                if finished.step == 0 {
+                    chartbench_core::note!(
+                        "warning: {adapter}: no validation was better than the one before training: the weights kept are the \
+                         untrained ones (try another --lr, more --steps, or --keep loss)"
+                    );
+                }
+                chartbench_core::note!(
+                    "{adapter}: the weights of step {} are in {}",
+                    finished.step,
+                    finished.checkpoint.display()
+                );
+            }
+            FinetuneEvent::Overfitted { adapter, loss } => {
+                self.finish_training();
+                chartbench_core::note!("{adapter}: one question was overfitted (loss {loss:.4}) and is answered right");
+            }
+            FinetuneEvent::Failed(failure) => super::print_failures(std::slice::from_ref(failure)),
+            FinetuneEvent::Run(event) => self.run.get_or_insert_with(Progress::new).observe(event),
+        }
+    }
+
+    fn finish_training(&mut self) {
+        if let Some(mut training) = self.training.take() {
+            training.finish();
+        }
+    }
+}
+
+fn print_estimate(adapter: &str, estimate: &Estimate) {
+    let seconds = estimate.step.as_secs_f64();
+    chartbench_core::note!(
+        "{adapter}: about {} of memory ({} free), {seconds:.2} s a step, {:.2} h for {} steps without validation",
+        size(estimate.memory),
+        size(estimate.available),
+        seconds * estimate.steps as f64 / 3600.0,
+        estimate.steps
+    );
+}
+
 /// Draws one adapter's training.
-pub(super) struct TrainingProgress {
+struct TrainingProgress {
     id: String,
     bar: Option<ProgressBar>,
     steps: u64,
@@ -28,13 +99,13 @@ pub(super) struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    pub(super) fn new(id: &str) -> Self {
+    fn new(id: &str) -> Self {
         let now = Instant::now();
         Self { id: id.to_owned(), bar: None, steps: 0, began: (0, now), told: now, skipped: 0, failed: 0, cut: 0 }
     }
 
     /// Takes in one event.
-    pub(super) fn observe(&mut self, event: &Event<'_>) {
+    fn observe(&mut self, event: &Event<'_>) {
         match event {
             Event::Started { done, steps } => self.start(*done, *steps),
             Event::Step(entry) => self.step(entry),
@@ -61,7 +132,7 @@ impl TrainingProgress {
     }
 
     /// The last word.
-    pub(super) fn finish(&mut self) {
+    fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

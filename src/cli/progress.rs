@@ -34,6 +34,12 @@ impl Progress {
     /// Takes in one event.
     pub fn observe(&mut self, event: Event<'_>) {
         match event {
+            Event::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            Event::MemoryUnknown { id } => {
+                chartbench_core::note!(
+                    "note: {id} cannot tell what memory it takes: --memory does not change its batches"
+                );
+            }
             Event::AdapterStarted { id, questions, already_answered } => self.start(id, questions, already_answered),
             Event::Answered { questions } => self.advance(questions),
             Event::AdapterFinished { id, outcome } => {

@@ -61,7 +61,7 @@ fn synth(args: &SynthArgs) -> Result<Status> {
     let started = Instant::now();
     let total = args.train + args.test;
     let bar = bar(total, "charts")?;
-    synth.write(&args.dir, &|| bar.inc(1))?;
+    crate::jobs::data::synth(&synth, &args.dir, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     chartbench_core::note!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());

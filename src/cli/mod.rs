@@ -2,7 +2,6 @@
 //! questions, 2 the user's mistake (one clear line).
 
 mod ask;
-mod benchmark;
 mod compare;
 mod data;
 mod export;
@@ -15,38 +14,22 @@ mod progress;
 mod quantize;
 mod report;
 mod run;
-pub mod score;
+mod score;
 mod table;
-mod trainings;
+mod training_progress;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
+use crate::jobs::{AdapterFailure, AllFailed};
 use crate::report::table::Format;
-use chartbench_core::input::{self, MAX_DOCUMENT_BYTES};
 use chartbench_core::isa;
-use chartbench_core::question::AnswerType;
 use chartbench_core::terminal::{self, shorten, visible};
-use chartbench_score::metric::Convention;
-
-/// The convention of leaderboards: the `named` one (`--convention`), or else `chartbench`, or `deplot-corrected` where
-/// nothing but data tables was `asked` for.
-///
-/// # Errors
-/// An unknown name.
-fn convention(named: Option<&str>, asked: impl IntoIterator<Item = Option<AnswerType>>) -> Result<&'static Convention> {
-    if let Some(name) = named {
-        return Convention::named(name);
-    }
-    let mut asked = asked.into_iter().peekable();
-    let tables = asked.peek().is_some() && asked.all(|answer_type| answer_type == Some(AnswerType::Table));
-    Convention::named(if tables { "deplot-corrected" } else { "chartbench" })
-}
 
 /// How a command that did not err ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +100,10 @@ fn exit_code(result: Result<Status>) -> ExitCode {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
         Err(error) => {
+            // The message of the first failure is the error's own.
+            if let Some(AllFailed(failures)) = error.downcast_ref() {
+                print_failures(&failures[1..]);
+            }
             chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
@@ -183,10 +170,14 @@ fn one_line(error: &anyhow::Error) -> String {
     visible(&line)
 }
 
-/// Reads a document that text is put into. A pipe or a terminal would be waited for.
-///
-/// # Errors
-/// Returns an error if it is no regular file, cannot be read, or is not UTF-8.
-fn read_document(path: &Path) -> Result<String> {
-    input::read_text(path, MAX_DOCUMENT_BYTES).with_context(|| format!("cannot read {}", path.display()))
+/// Prints the adapters that failed.
+fn print_failures(failures: &[AdapterFailure]) {
+    for AdapterFailure { adapter, error } in failures {
+        chartbench_core::note!("error: {adapter}: {}", one_line(error));
+    }
+}
+
+/// Prints files that were written.
+fn print_paths(paths: &[PathBuf]) {
+    paths.iter().for_each(|path| chartbench_core::note!("{}", path.display()));
 }

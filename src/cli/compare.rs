@@ -1,13 +1,13 @@
 //! `chartbench compare A B`: what changed between two runs, and whether it is more than chance.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Status, convention, print_formatted};
-use crate::record::StoredRun;
+use super::{Status, print_formatted};
+use crate::jobs::compare::{CompareRequest, compare};
+use crate::report::Dimension;
 use crate::report::table::Format;
-use crate::report::{CompareOptions, Comparison, Dimension, check_known};
 use chartbench_core::counts::MAX_DRAWS;
 use chartbench_score::stats::SignFlips;
 
@@ -39,28 +39,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let runs = [read(&args.results, &args.before)?, read(&args.results, &args.after)?];
-    let records = runs.iter().flat_map(StoredRun::records);
-    check_known(&args.by, records.clone().map(Ok))?;
-    let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
-    let [before, after] = &runs;
-    let sign_flips = SignFlips { draws: args.draws as usize, ..SignFlips::default() };
-    let options = CompareOptions { slices: args.by.clone(), questions: args.questions, sign_flips };
-    print_formatted(&Comparison::new(before, after, convention, &options)?.render(args.format)?, args.format);
+    let request = CompareRequest {
+        before: args.before.clone(),
+        after: args.after.clone(),
+        results: args.results.clone(),
+        convention: args.convention.clone(),
+        slices: args.by.clone(),
+        questions: args.questions,
+        sign_flips: SignFlips { draws: args.draws as usize, ..SignFlips::default() },
+    };
+    print_formatted(&compare(&request)?.render(args.format)?, args.format);
     Ok(Status::Done)
-}
-
-/// A run by its name or path; the part of it that one adapter answered, where its folder is named.
-fn read(results: &Path, run: &Path) -> Result<StoredRun> {
-    for path in [results.join(run), run.to_owned()] {
-        if StoredRun::is_at(&path) {
-            return StoredRun::read(&path);
-        }
-        if let (Some(parent), Some(adapter)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-            && StoredRun::is_at(parent)
-        {
-            return StoredRun::read(parent)?.only(adapter);
-        }
-    }
-    StoredRun::read(run)
 }

@@ -1,0 +1,51 @@
+//! `chartbench report`: stored runs as one HTML page.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{Status, one_line};
+use crate::jobs::report::{ReportRequest, report};
+use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run directories, all on the same questions; of two with one adapter the first counts as the earlier
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The page's file
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    out: PathBuf,
+    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
+    /// The runs' benchmark, for the charts' pictures: a name or a TOML file [default: the one the runs name]
+    #[arg(long, value_name = "NAME")]
+    benchmark: Option<String>,
+    /// The data set's folder or file, for the charts' pictures
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// How many pictures are put into the page, those first on which models disagree or changed
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = parse_count_or_zero::<MAX_LIMIT>)]
+    images: usize,
+    /// The page's title [default: the benchmark's]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    let page = report(&ReportRequest {
+        runs: args.runs.clone(),
+        out: args.out.clone(),
+        convention: args.convention.clone(),
+        benchmark: args.benchmark.clone(),
+        data: args.data.clone(),
+        images: args.images,
+        title: args.title.clone(),
+    })?;
+    if let Some(error) = &page.no_pictures {
+        chartbench_core::note!("the page has no pictures of the charts: {}", one_line(error));
+    }
+    chartbench_core::note!("{}: {:.1} MB", args.out.display(), page.bytes as f64 / 1e6);
+    Ok(Status::Done)
+}

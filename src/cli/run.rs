@@ -1,0 +1,88 @@
+//! `chartbench run`: answers a benchmark with each adapter, into `results/<name>/`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use bytesize::ByteSize;
+
+use super::options::{AdapterArgs, BenchmarkArgs};
+use super::progress::Progress;
+use super::{Status, print_failures};
+use crate::jobs::run::{BatchSize, DEFAULT_ADAPTERS, RunReport, RunRequest, run as answer};
+use crate::report::table::Format;
+use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
+use chartbench_core::terminal;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
+    /// Name of the run, a folder under --results [default: the benchmark's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Folder the run is written under
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_QUESTIONS_PER_CHART>)]
+    questions_per_chart: Option<usize>,
+    /// Ask only the first N questions
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
+    limit: Option<usize>,
+    /// Seed of that draw [default: the benchmark's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Questions an adapter gets at a time [default: what suits it]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
+    batch: Option<usize>,
+    /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is enough for, 32 at most
+    #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
+    memory: Option<ByteSize>,
+    /// Ask questions whose stored row is a failure again
+    #[arg(long)]
+    retry_failed: bool,
+    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench; deplot-corrected where only
+    /// tables are asked for]
+    #[arg(long, value_name = "NAME")]
+    convention: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<Status> {
+    args.adapter.on_threads(|| {
+        let mut progress = Progress::new();
+        let report = answer(&args.request()?, &mut |event| progress.observe(event))?;
+        print_report(&report)
+    })
+}
+
+impl Args {
+    fn request(&self) -> Result<RunRequest> {
+        let batch = match (self.batch, self.memory) {
+            (Some(questions), _) => BatchSize::Questions(questions),
+            (None, Some(memory)) => BatchSize::Memory(memory.as_u64()),
+            (None, None) => BatchSize::Adapter,
+        };
+        Ok(RunRequest {
+            adapters: self.adapter.select(DEFAULT_ADAPTERS)?,
+            models: self.adapter.model_options()?,
+            benchmark: (&self.benchmark).into(),
+            name: self.name.clone(),
+            results: self.results.clone(),
+            questions_per_chart: self.questions_per_chart,
+            limit: self.limit,
+            seed: self.seed,
+            batch,
+            retry_failed: self.retry_failed,
+            convention: self.convention.clone(),
+        })
+    }
+}
+
+/// Prints the leaderboard and the adapters that failed.
+pub(super) fn print_report(report: &RunReport) -> Result<Status> {
+    terminal::print(&report.leaderboard.render(Format::Table)?);
+    print_failures(&report.failures);
+    Ok(if report.is_complete() { Status::Done } else { Status::Failures })
+}

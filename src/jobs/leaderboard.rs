@@ -1,0 +1,119 @@
+//! One table over many runs, printed, written to files, or put into a document.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::convention;
+use crate::config::{Benchmark, Published};
+use crate::record::{PredictionRecord, RunReader};
+use crate::report::table::Format;
+use crate::report::{Dimension, Leaderboard, Options, check_known, read_document, spliced_document};
+use chartbench_core::files::write_file;
+use chartbench_score::metric::{Convention, Metric};
+
+/// The files of a folder of leaderboards: `leaderboard.` and the ending.
+const FILES: [(&str, Format); 4] =
+    [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json), ("tex", Format::Latex)];
+
+/// Which runs, and where the leaderboard goes besides the result.
+#[derive(Clone, Debug)]
+pub struct LeaderboardRequest {
+    /// Run directories.
+    pub runs: Vec<PathBuf>,
+    /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables were asked for.
+    pub convention: Option<String>,
+    /// The tables by slice.
+    pub slices: Vec<Dimension>,
+    /// Whether there is a column of questions a second.
+    pub speed: bool,
+    /// Folder that gets leaderboard.md, .csv, .json and .tex.
+    pub out: Option<PathBuf>,
+    /// Document that gets the Markdown between its markers.
+    pub document: Option<PathBuf>,
+    /// The command that the document's marker names.
+    pub command: String,
+    /// Writes nothing and looks whether the files are what would be written.
+    pub check: bool,
+}
+
+/// The leaderboard and, of a check, the files that differ with the first line that does.
+pub struct LeaderboardReport {
+    pub leaderboard: Leaderboard,
+    pub stale: Vec<(PathBuf, usize)>,
+}
+
+/// Scores the runs and writes what was asked for.
+///
+/// # Errors
+/// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be read or written.
+pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
+    let runs = request.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
+    check_known(&request.slices, records(&runs))?;
+    // Usually the first record decides. Unreadable logs are reported by `Leaderboard::of`.
+    let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
+    let convention = convention(request.convention.as_deref(), answer_types)?;
+    let options = Options { slices: request.slices.clone(), speed: request.speed, published: published(&runs)? };
+    let leaderboard = Leaderboard::of(&runs, convention, options)?;
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    if let Some(dir) = &request.out {
+        for (ending, format) in FILES {
+            files.push((dir.join("leaderboard").with_extension(ending), leaderboard.render(format)?));
+        }
+    }
+    if let Some(file) = &request.document {
+        let text = leaderboard.render(Format::Markdown)?;
+        files.push((file.clone(), spliced_document(file, "leaderboard", &request.command, &text)?));
+    }
+    if request.check {
+        ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --write or --splice");
+        return Ok(LeaderboardReport { leaderboard, stale: stale(&files)? });
+    }
+    if let Some(dir) = &request.out {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    for (path, text) in &files {
+        write_file(path, text.as_bytes())?;
+    }
+    Ok(LeaderboardReport { leaderboard, stale: Vec::new() })
+}
+
+/// All answers.
+fn records(runs: &[RunReader]) -> impl Iterator<Item = Result<PredictionRecord>> {
+    let pieces = runs.iter().flat_map(RunReader::predictions).flat_map(|(_, pieces)| pieces);
+    pieces.flat_map(|piece| {
+        let (records, error) = piece.map_or_else(|error| (Vec::new(), Some(Err(error))), |records| (records, None));
+        records.into_iter().map(Ok).chain(error)
+    })
+}
+
+/// The files that differ from what would be written, with the first line that does.
+fn stale(files: &[(PathBuf, String)]) -> Result<Vec<(PathBuf, usize)>> {
+    let mut stale = Vec::new();
+    for (path, text) in files {
+        let stored = read_document(path)?;
+        if stored != *text {
+            let line = 1 + stored.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+            stale.push((path.clone(), line));
+        }
+    }
+    Ok(stale)
+}
+
+/// The results that were published for the runs' benchmarks.
+fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
+    let mut published = Vec::new();
+    for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
+        // What a run names is taken for the name of an embedded benchmark, never for a file.
+        if !Benchmark::embedded_names().any(|embedded| embedded == name) {
+            continue;
+        }
+        let benchmark = Benchmark::find(name)?;
+        for result in &benchmark.published {
+            let known = Convention::named(&result.convention).and(Metric::named(&result.metric));
+            known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;
+        }
+        published.push((name.clone(), benchmark.published));
+    }
+    Ok(published)
+}

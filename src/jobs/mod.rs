@@ -1,0 +1,71 @@
+//! The verbs of the program as functions: each takes a typed request, reports what happens through a callback, and returns a
+//! typed result. Nothing here parses a command line or prints.
+//!
+//! Work in parallel runs on rayon's current thread pool, and answers do not depend on how many threads it has.
+
+mod adapters;
+pub mod ask;
+mod benchmark;
+pub mod compare;
+pub mod data;
+pub mod export;
+pub mod figures;
+pub mod finetune;
+pub mod leaderboard;
+pub mod list;
+pub mod quantize;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod table;
+mod trainings;
+
+use std::fmt;
+
+use anyhow::Result;
+
+pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
+pub use benchmark::BenchmarkSelection;
+
+use chartbench_core::question::AnswerType;
+use chartbench_score::metric::Convention;
+
+/// An adapter that could not be loaded, or could not go on.
+#[derive(Debug)]
+pub struct AdapterFailure {
+    pub adapter: String,
+    pub error: anyhow::Error,
+}
+
+/// Every adapter failed before it began: the failures, in the order of the adapters, at least one.
+#[derive(Debug)]
+pub struct AllFailed(pub Vec<AdapterFailure>);
+
+impl fmt::Display for AllFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.first() {
+            Some(AdapterFailure { adapter, error }) => write!(f, "{adapter}: {error:#}"),
+            None => f.write_str("no adapter was asked"),
+        }
+    }
+}
+
+impl std::error::Error for AllFailed {}
+
+/// The convention of tables: the one named, or else `chartbench`, or `deplot-corrected` where nothing but data tables was
+/// asked for.
+///
+/// # Errors
+/// Returns an error if no convention has the name.
+fn convention(
+    name: Option<&str>,
+    answer_types: impl IntoIterator<Item = Option<AnswerType>>,
+) -> Result<&'static Convention> {
+    if let Some(name) = name {
+        return Convention::named(name);
+    }
+    let mut answer_types = answer_types.into_iter().peekable();
+    let only_tables =
+        answer_types.peek().is_some() && answer_types.all(|answer_type| answer_type == Some(AnswerType::Table));
+    Convention::named(if only_tables { "deplot-corrected" } else { "chartbench" })
+}

@@ -1,0 +1,275 @@
+//! Scores predictions made elsewhere, or stored runs, under one or all conventions.
+
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+pub use verify::{Verified, verify};
+
+use crate::config::Benchmark;
+use crate::record::{PredictionRecord, StoredRun};
+use crate::report::table::{Cell, Column, Table};
+use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, tally};
+use chartbench_core::question::YearFlags;
+use chartbench_core::terminal::shorten;
+use chartbench_data::Split;
+use chartbench_score::import::{self, Answered, ColumnNames, Golds, Layout, Options};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
+use chartbench_score::stats::Interval;
+
+/// Which predictions to score, and against which gold answers.
+#[derive(Clone, Debug, Default)]
+pub struct ScoreRequest {
+    /// Files of predictions, RealCQA prediction folders, run directories, or adapters' folders in them.
+    pub files: Vec<PathBuf>,
+    /// Names of columns (or keys) that their names do not tell.
+    pub columns: ColumnNames,
+    /// The format of the files, where their content does not tell.
+    pub layout: Option<Layout>,
+    pub golds: GoldSource,
+}
+
+/// Where gold answers are that are not in the files of predictions.
+#[derive(Clone, Debug, Default)]
+pub enum GoldSource {
+    /// In the files of predictions.
+    #[default]
+    Predictions,
+    /// In a file with ids and gold answers.
+    File(PathBuf),
+    /// In the test questions of a benchmark, whose data set may be the user's.
+    Benchmark { name: String, data: Option<PathBuf> },
+}
+
+/// Answers of one file or of one adapter of a run.
+#[derive(Debug)]
+pub struct ScoredFile {
+    /// The name that tables show.
+    pub name: String,
+    pub answers: Vec<Answered>,
+    /// A sentence each on rows that could not be read, questions that failed, and questions that are missing.
+    pub problems: Vec<String>,
+}
+
+/// The answers of every file.
+#[derive(Debug)]
+pub struct ScoredFiles(pub Vec<ScoredFile>);
+
+/// Reads the predictions and joins them with their gold answers.
+///
+/// # Errors
+/// Returns an error if a file cannot be read or a benchmark is unknown.
+pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
+    let columns = request.columns.clone();
+    let golds = match &request.golds {
+        GoldSource::Predictions => None,
+        GoldSource::File(file) => Some(Golds::read(file, &columns, None)?),
+        GoldSource::Benchmark { name, data } => {
+            // Golds alone: no image is opened, and nothing leaves this machine.
+            let mut spec = Benchmark::find(name)?.data;
+            spec.allow_outside = true;
+            Some(Golds::of(&chartbench_data::load(&spec, data.as_deref(), Split::Test)?))
+        }
+    };
+    let options = Options { columns, layout: request.layout, golds };
+    let mut files = Vec::new();
+    for path in &request.files {
+        if StoredRun::is_at(path) {
+            files.extend(stored(StoredRun::read(path)?));
+        } else if let Some((run, adapter)) = adapter_of_run(path) {
+            files.extend(stored(StoredRun::read(run)?.only(adapter)?));
+        } else {
+            let imported = import::read(path, &options)?;
+            let problems = import::summarize(&imported.problems);
+            files.push(ScoredFile { name: path.display().to_string(), answers: imported.answers, problems });
+        }
+    }
+    Ok(ScoredFiles(files))
+}
+
+impl ScoredFiles {
+    /// All conventions; those for tables only where a table is asked for.
+    pub fn conventions(&self) -> Vec<&'static Convention> {
+        let tables = self.0.iter().flat_map(|file| &file.answers).any(|answer| asks_for_table(&pair(answer)));
+        CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect()
+    }
+
+    /// How many answers there are.
+    pub fn answers(&self) -> usize {
+        self.0.iter().map(|file| file.answers.len()).sum()
+    }
+
+    /// Whether no file had a problem.
+    pub fn is_complete(&self) -> bool {
+        self.0.iter().all(|file| file.problems.is_empty())
+    }
+
+    /// One row for each file and convention; metrics in percent, with intervals by chart where they are asked for.
+    pub fn summary(&self, conventions: &[&Convention], intervals: bool) -> Table {
+        let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
+        metrics.sort_unstable();
+        metrics.dedup();
+        let mut rows = Vec::new();
+        for file in &self.0 {
+            let scored: Vec<(Summary, Vec<Option<Interval>>)> = if intervals {
+                estimates(&file.answers, pair, chart, conventions)
+            } else {
+                tally(&file.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
+            };
+            for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
+                let means = metrics.iter().map(|metric| {
+                    let at = convention.metrics.iter().position(|known| known == metric);
+                    let interval = at.and_then(|at| *intervals.get(at)?);
+                    summary.mean(*metric).map_or(Cell::Missing, |mean| Cell::Estimate(mean, interval, 3))
+                });
+                let own = [Cell::text(&file.name), Cell::count(summary.count), Cell::text(convention.name)];
+                rows.push(own.into_iter().chain(means).chain([Cell::count(summary.errors)]).collect());
+            }
+        }
+        let own = [Column::left("file"), Column::right("questions"), Column::left("convention")];
+        let column = |metric: &Metric| {
+            if intervals { Column::estimates(metric.name()) } else { Column::right(metric.name()) }
+        };
+        let metrics = metrics.iter().map(column);
+        let columns = own.into_iter().chain(metrics).chain([Column::right("errors")]).collect();
+        Table { title: String::new(), columns, rows }
+    }
+
+    /// All conventions side by side, with the rules behind every difference from `reference`.
+    pub fn matrix(&self, reference: &'static Convention) -> Matrix {
+        Matrix::new(&self.entries(), reference)
+    }
+
+    /// What the scores hang on: notation, tolerance, and near misses of numbers.
+    pub fn sensitivity(&self) -> Sensitivity {
+        Sensitivity::new(&self.entries())
+    }
+
+    /// Every question's scores, under the name of its file where there are several.
+    ///
+    /// # Errors
+    /// Returns an error if there is no file.
+    pub fn questions(&self, scores: &[(&Convention, Metric)]) -> Result<Table> {
+        let mut tables = self.0.iter().map(|file| {
+            let mut table = per_question(&entries(file), scores);
+            if self.0.len() > 1 {
+                table.columns.insert(0, Column::left("file"));
+                table.rows.iter_mut().for_each(|row| row.insert(0, Cell::text(&file.name)));
+            }
+            table
+        });
+        let mut first = tables.next().context("no file to score")?;
+        tables.for_each(|table| first.rows.extend(table.rows));
+        Ok(first)
+    }
+
+    /// Hands every question's scores to `write` as they come, an object a line; `write` says whether anyone reads on.
+    ///
+    /// # Errors
+    /// As [`per_question_jsonl`].
+    pub fn stream_questions(
+        &self,
+        scores: &[(&Convention, Metric)],
+        mut write: impl FnMut(&str) -> bool,
+    ) -> Result<()> {
+        for file in &self.0 {
+            per_question_jsonl(&entries(file), scores, &mut write)?;
+        }
+        Ok(())
+    }
+
+    /// What each convention did to the answers with these ids, step by step.
+    ///
+    /// # Errors
+    /// Returns an error if no answer has an id.
+    pub fn explain(&self, ids: &[String], conventions: &[&Convention]) -> Result<String> {
+        let mut texts = Vec::new();
+        for id in ids {
+            let before = texts.len();
+            for file in &self.0 {
+                let answers = file.answers.iter().filter(|answer| answer.id == *id);
+                texts.extend(answers.map(|answer| format!("{}: {}", file.name, explain(&entry(answer), conventions))));
+            }
+            if texts.len() == before {
+                let answers = self.0.iter().flat_map(|file| &file.answers).take(3);
+                let examples: Vec<&str> = answers.map(|answer| answer.id.as_str()).collect();
+                bail!("--explain: no answer has the id `{id}` (ids are like {})", examples.join(", "));
+            }
+        }
+        Ok(texts.join("\n"))
+    }
+
+    fn entries(&self) -> Vec<(String, Vec<Entry<'_>>)> {
+        self.0.iter().map(|file| (file.name.clone(), entries(file))).collect()
+    }
+}
+
+/// The run and the adapter that a folder `RUN/ADAPTER` is of.
+fn adapter_of_run(path: &Path) -> Option<(&Path, &str)> {
+    let run = path.parent().filter(|run| path.is_dir() && StoredRun::is_at(run))?;
+    Some((run, path.file_name()?.to_str()?))
+}
+
+/// The adapters of a stored run, each as a source `RUN/ADAPTER`.
+fn stored(run: StoredRun) -> Vec<ScoredFile> {
+    let StoredRun { manifest, predictions } = run;
+    let sources = predictions.into_iter().map(|(adapter, records)| {
+        let missing = manifest.benchmark.questions.saturating_sub(records.len());
+        let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
+        ScoredFile {
+            name: manifest.remarked(&adapter, &format!("{}/{adapter}", manifest.name)),
+            problems: failures(&records).into_iter().chain(unasked).collect(),
+            answers: records.into_iter().map(answered).collect(),
+        }
+    });
+    sources.collect()
+}
+
+/// One line on the questions that failed, if any did.
+fn failures(records: &[PredictionRecord]) -> Option<String> {
+    let mut failed = records.iter().filter_map(|record| Some((record.id.as_str(), record.failure()?)));
+    let (id, error) = failed.next()?;
+    let error = shorten(error);
+    Some(match failed.count() {
+        0 => format!("{}: failed: {error}", shorten(id)),
+        more => format!("{} questions failed (the first: {}: {error})", more + 1, shorten(id)),
+    })
+}
+
+fn answered(record: PredictionRecord) -> Answered {
+    let year_flags = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str));
+    Answered {
+        year_flags: year_flags.text().map(str::to_owned),
+        id: record.id,
+        gold: record.gold,
+        prediction: record.prediction,
+        question: Some(record.question),
+        answer_type: record.answer_type,
+        chart: Some(record.chart),
+    }
+}
+
+fn pair(answered: &Answered) -> Pair<'_> {
+    Pair {
+        gold: &answered.gold,
+        prediction: answered.prediction.as_ref(),
+        question: answered.question.as_deref(),
+        answer_type: answered.answer_type,
+        year_flags: answered.year_flags.as_deref().map(|text| YearFlags::new(text, None)).unwrap_or_default(),
+    }
+}
+
+/// What tells the chart; where nothing does, a question is one for itself.
+fn chart(answered: &Answered) -> &str {
+    answered.chart.as_deref().unwrap_or(&answered.id)
+}
+
+fn entry(answered: &Answered) -> Entry<'_> {
+    Entry { id: &answered.id, pair: pair(answered) }
+}
+
+fn entries(file: &ScoredFile) -> Vec<Entry<'_>> {
+    file.answers.iter().map(entry).collect()
+}
