@@ -1,8 +1,55 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
-//! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `quantize` → `train` → `runner`, `report` → `adapter`, `record` → `config`; `report`, `train` → `plot`. Below them are the
-//! crates `chartbench-nn`, `chartbench-data`, `chartbench-score`, `chartbench-pixels`, `chartbench-core`.
+//! [`jobs`] has every verb of the program as a function. Predictions that another program made are scored by
+//! [`jobs::score`]:
+//!
+//! ```
+//! use chartbench::jobs::score::{ScoreRequest, read};
+//!
+//! let files = vec!["fixtures/metrics/recorded.jsonl".into()];
+//! let scored = read(&ScoreRequest { files, ..ScoreRequest::default() })?;
+//! let table = scored.summary(&scored.conventions(), true);
+//! assert!(table.to_markdown().contains("| convention |"));
+//! # anyhow::Ok(())
+//! ```
+//!
+//! An adapter of one's own answers a benchmark by [`jobs::run::run_with`]:
+//!
+//! ```
+//! use chartbench::adapter::{Adapter, Answer, Failure, Identity};
+//! use chartbench::jobs::run::{RunRequest, run_with};
+//! use chartbench_core::question::{ChartQuestions, Prediction};
+//!
+//! struct Yes(Identity);
+//!
+//! impl Adapter for Yes {
+//!     fn identity(&self) -> &Identity {
+//!         &self.0
+//!     }
+//!
+//!     fn answer(&mut self, charts: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+//!         let yes = || Answer { prediction: Prediction("yes".into()), ..Answer::default() };
+//!         charts.iter().map(|chart| chart.questions.iter().map(|_| Ok(yes())).collect()).collect()
+//!     }
+//! }
+//!
+//! let results = tempfile::tempdir()?;
+//! let request = RunRequest { limit: Some(8), results: results.path().into(), ..RunRequest::new(Vec::new()) };
+//! let yes = Yes(Identity { id: "yes".into(), settings: Vec::new() });
+//! let report = run_with(&request, &mut [Box::new(yes)], &mut |_| {})?;
+//! assert!(report.is_complete());
+//! # anyhow::Ok(())
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`jobs`] | the verbs: run, finetune, quantize, score, compare, leaderboard, report, figures, export, ask, table, data, list |
+//! | [`cli`] | flags to requests, results to the terminal; nothing else prints |
+//! | [`adapter`] | the adapter trait and its families |
+//! | [`report`] | tables and their formats, leaderboard, comparison, the page |
+//!
+//! Below are the crates `chartbench-nn` (models), `chartbench-data` (data sets), `chartbench-score` (conventions),
+//! `chartbench-pixels` and `chartbench-core`.
 
 #[cfg(test)]
 #[path = "../tests/support/assert_close.rs"]
