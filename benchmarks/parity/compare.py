@@ -62,7 +62,7 @@ def tables(weights, data, args):
     records = []
     for image in sorted((data / "png").iterdir())[: args.limit]:
         text = run_chartbench(
-            ["--", "table", str(image), "--adapters", "deplot", "--weights", str(weights), "--form", "raw", "--offline"]
+            ["--", "table", str(image), "--adapters", "deplot", "--weights", str(weights), "--format", "raw", "--offline"]
             + ["--max-new-tokens", str(args.max_new_tokens), "--max-patches", str(args.max_patches)],
             fine=(0, 1),  # What random weights write is no table: it is told, and printed as it is.
         )

@@ -25,14 +25,14 @@ pub struct Args {
     convention: Option<String>,
     /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`,
     /// `negative values`, or a column of the data
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    by: Vec<Dimension>,
+    #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',')]
+    slice_by: Vec<Dimension>,
     /// Also list the questions that were fixed or broken
     #[arg(long)]
     questions: bool,
-    /// Random flips of the charts' signs behind a p-value and an interval; with few charts every flip is made
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_DRAWS as i64))]
-    draws: u32,
+    /// Permutations (random flips of the charts' signs) behind a p-value and an interval; with few charts every flip is made
+    #[arg(long, alias = "draws", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_DRAWS as i64))]
+    permutations: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -44,9 +44,9 @@ pub fn run(args: &Args) -> Result<Status> {
         after: args.after.clone(),
         results: args.results.clone(),
         convention: args.convention.clone(),
-        slices: args.by.clone(),
+        slices: args.slice_by.clone(),
         questions: args.questions,
-        sign_flips: SignFlips { draws: args.draws as usize, ..SignFlips::default() },
+        sign_flips: SignFlips { draws: args.permutations as usize, ..SignFlips::default() },
     };
     print_formatted(&compare(&request)?.render(args.format)?, args.format);
     Ok(Status::Done)

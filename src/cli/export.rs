@@ -13,8 +13,8 @@ pub struct Args {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The format
-    #[arg(long, value_enum)]
-    to: Target,
+    #[arg(long, alias = "to", value_enum)]
+    format: Target,
     /// Folder to write RUN/ADAPTER/ with the files into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -26,7 +26,7 @@ pub struct Args {
     allow_unfinished: bool,
 }
 
-/// `--to`.
+/// `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Target {
     /// lm-evaluation-harness: results.json and samples.jsonl
@@ -47,7 +47,7 @@ impl From<Target> for ExportFormat {
 pub fn run(args: &Args) -> Result<Status> {
     print_paths(&export(&ExportRequest {
         runs: args.runs.clone(),
-        to: args.to.into(),
+        to: args.format.into(),
         out: args.out.clone(),
         convention: args.convention.clone(),
         allow_unfinished: args.allow_unfinished,

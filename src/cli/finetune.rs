@@ -37,14 +37,25 @@ pub struct Args {
     /// Self-test of a set-up: overfit one question and check that it is answered
     #[arg(long)]
     overfit_one: bool,
-    /// Store the checkpoint's weights in half precision (f16); training itself is in f32
-    #[arg(long)]
+    /// Data type of the stored checkpoint; training itself is in f32
+    #[arg(long, value_enum, value_name = "DTYPE", default_value_t)]
+    save_dtype: SaveDtype,
+    /// `--save-dtype f16`
+    #[arg(long, hide = true, conflicts_with = "save_dtype")]
     half: bool,
     /// Train even where the estimate says that memory will not do
     #[arg(long)]
     no_memory_check: bool,
     #[command(flatten)]
     protocol: ProtocolOverrides,
+}
+
+/// `--save-dtype`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum SaveDtype {
+    #[default]
+    F32,
+    F16,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
@@ -70,7 +81,7 @@ impl Args {
             convention: self.convention.clone(),
             from_scratch: self.from_scratch,
             overfit_one: self.overfit_one,
-            precision: if self.half { Precision::F16 } else { Precision::F32 },
+            precision: if self.half || self.save_dtype == SaveDtype::F16 { Precision::F16 } else { Precision::F32 },
             check_memory: !self.no_memory_check,
             protocol: ProtocolOverrides { max_patches: self.adapter.max_patches, ..self.protocol.clone() },
         })

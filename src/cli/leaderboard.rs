@@ -26,34 +26,34 @@ pub struct Args {
     /// Leave out the tables by slice
     #[arg(long)]
     no_slices: bool,
-    /// Slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
+    /// Slice by `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
     /// or a column of the data [default: the first four]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
-    by: Vec<Dimension>,
+    #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
+    slice_by: Vec<Dimension>,
     /// Also write leaderboard.md, .csv, .json and .tex into DIR
-    #[arg(long, value_name = "DIR")]
-    write: Option<PathBuf>,
+    #[arg(long, alias = "write", value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Also put the Markdown between the markers of FILE
-    #[arg(long, value_name = "FILE")]
-    splice: Option<PathBuf>,
-    /// Write nothing: fail where the files of --write and --splice are not what would be written
+    #[arg(long, alias = "splice", value_name = "FILE")]
+    update_file: Option<PathBuf>,
+    /// Write nothing: fail where the files of --out and --update-file are not what would be written
     #[arg(long)]
     check: bool,
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let slices = match (args.no_slices, args.by.is_empty()) {
+    let slices = match (args.no_slices, args.slice_by.is_empty()) {
         (true, _) => Vec::new(),
         (false, true) => Dimension::USUAL.into(),
-        (false, false) => args.by.clone(),
+        (false, false) => args.slice_by.clone(),
     };
     let report = leaderboard(&LeaderboardRequest {
         runs: args.runs.clone(),
         convention: args.convention.clone(),
         slices,
         speed: !args.no_speed,
-        out: args.write.clone(),
-        document: args.splice.clone(),
+        out: args.out.clone(),
+        document: args.update_file.clone(),
         command: command(args),
         check: args.check,
     })?;
@@ -71,12 +71,12 @@ fn command(args: &Args) -> String {
     let runs: Vec<String> = args.runs.iter().map(|path| path.display().to_string()).collect();
     let convention = args.convention.as_ref().map(|name| format!(" --convention {name}")).unwrap_or_default();
     let speed = if args.no_speed { " --no-speed" } else { "" };
-    let slices = match (args.no_slices, args.by.is_empty()) {
+    let slices = match (args.no_slices, args.slice_by.is_empty()) {
         (true, _) => " --no-slices".to_owned(),
         (false, true) => String::new(),
         (false, false) => {
-            format!(" --by '{}'", args.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            format!(" --slice-by '{}'", args.slice_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         }
     };
-    format!("chartbench leaderboard {}{convention}{speed}{slices} --splice FILE", runs.join(" "))
+    format!("chartbench leaderboard {}{convention}{speed}{slices} --update-file FILE", runs.join(" "))
 }

@@ -17,9 +17,9 @@ use chartbench_nn::Quantization;
 pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Precisions, separated by commas: q8 (Q8_0) and q4 (Q4_K)
-    #[arg(long, value_delimiter = ',', value_name = "PRECISIONS", default_value = "q8,q4", value_parser = precision)]
-    to: Vec<Quantization>,
+    /// Data types of the weights, separated by commas: q8 (Q8_0) and q4 (Q4_K)
+    #[arg(long, alias = "to", value_delimiter = ',', value_name = "DTYPES", default_value = "q8,q4", value_parser = precision)]
+    dtype: Vec<Quantization>,
     #[command(flatten)]
     benchmark: BenchmarkArgs,
     /// Folder it is written to
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<Status> {
             adapters: args.adapter.select(DEFAULT_ADAPTERS)?,
             models: args.adapter.model_options()?,
             benchmark: (&args.benchmark).into(),
-            precisions: args.to.clone(),
+            precisions: args.dtype.clone(),
             out: args.out.clone(),
             tolerance: args.tolerance,
             validation_questions: args.validation_questions,

@@ -34,11 +34,11 @@ pub struct Args {
     /// Seed of that draw [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
-    /// Questions an adapter gets at a time [default: what suits it]
-    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
-    batch: Option<usize>,
+    /// Batch size: questions an adapter gets at a time [default: the adapter's]
+    #[arg(long, alias = "batch", value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
+    batch_size: Option<usize>,
     /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is enough for, 32 at most
-    #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "batch_size")]
     memory: Option<ByteSize>,
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<Status> {
 
 impl Args {
     fn request(&self) -> Result<RunRequest> {
-        let batch = match (self.batch, self.memory) {
+        let batch = match (self.batch_size, self.memory) {
             (Some(questions), _) => BatchSize::Questions(questions),
             (None, Some(memory)) => BatchSize::Memory(memory.as_u64()),
             (None, None) => BatchSize::Adapter,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Status, print_formatted};
 use crate::jobs::score::{GoldSource, ScoreRequest, ScoredFiles, read, verify};
@@ -26,40 +26,45 @@ pub struct Args {
     /// The metric convention, or `all`: those for tables only where the answers are tables
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
-    /// All conventions side by side: values, files that change places, and the rules behind every difference from
-    /// --convention [default there: pix2struct]
-    #[arg(long, conflicts_with_all = ["per_question", "explain", "verify"])]
+    /// What to show instead of the scores
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
+    show: Option<Show>,
+    /// `--show matrix`
+    #[arg(long, hide = true, conflicts_with_all = ["per_question", "explain", "verify"])]
     matrix: bool,
-    /// What the scores hang on: notation, tolerance, and near misses of numbers
-    #[arg(long, conflicts_with_all = ["matrix", "per_question", "explain", "verify"])]
+    /// `--show sensitivity`
+    #[arg(long, hide = true, conflicts_with_all = ["matrix", "per_question", "explain", "verify"])]
     sensitivity: bool,
-    /// Intervals beside the scores, clustered by chart; without charts in the file each question counts for itself
-    #[arg(long, conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
+    /// Confidence intervals beside the scores, clustered by chart; without charts in the file each question counts for itself
+    #[arg(long, conflicts_with_all = ["show", "matrix", "sensitivity", "per_question", "explain", "verify"])]
     intervals: bool,
-    /// Every question's scores (with --format jsonl one object a line)
-    #[arg(long, conflicts_with_all = ["explain", "verify"])]
+    /// `--show questions`
+    #[arg(long, hide = true, conflicts_with_all = ["explain", "verify"])]
     per_question: bool,
-    /// With --per-question only these metrics, e.g. `relaxed,lenient` [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "per_question")]
+    /// Metrics of `--show questions`, e.g. `relaxed,lenient` [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     metrics: Vec<String>,
-    /// What each convention did to the answer with this id, step by step; may be given again
-    #[arg(long, value_name = "ID", conflicts_with = "verify")]
+    /// Ids of the answers of `--show explain`
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    ids: Vec<String>,
+    /// `--show explain --ids ID`
+    #[arg(long, hide = true, value_name = "ID", conflicts_with = "verify")]
     explain: Vec<String>,
-    /// Score the pairs of a JSON lines file anew and compare with the scores it records
-    #[arg(long)]
+    /// `--show verify`
+    #[arg(long, hide = true)]
     verify: bool,
     /// Gold answers kept elsewhere: any file with ids and gold answers
-    #[arg(long, value_name = "FILE", conflicts_with = "benchmark")]
-    golds: Option<PathBuf>,
+    #[arg(long, alias = "golds", value_name = "FILE", conflicts_with = "benchmark")]
+    gold: Option<PathBuf>,
     /// Gold answers of a benchmark's test questions
     #[arg(long, value_name = "NAME")]
     benchmark: Option<String>,
     /// Where the benchmark's data set is
     #[arg(long, value_name = "PATH", requires = "benchmark")]
     data: Option<PathBuf>,
-    /// The format of the files, if their content does not tell
-    #[arg(long, value_enum)]
-    layout: Option<Layout>,
+    /// Format of the files [default: recognized by their content]
+    #[arg(long, alias = "layout", value_enum)]
+    file_format: Option<Layout>,
     /// The column (or key) of ids, if its name does not tell
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
@@ -82,17 +87,36 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Also put the output, as Markdown, between the markers of FILE
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "verify"])]
-    splice: Option<PathBuf>,
+    #[arg(long, alias = "splice", value_name = "FILE", conflicts_with_all = ["explain", "verify"])]
+    update_file: Option<PathBuf>,
+}
+
+/// What `--show` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Show {
+    /// All conventions side by side: values, files that change places, and the rules behind every difference from
+    /// --convention (without it from pix2struct)
+    Matrix,
+    /// What the scores hang on: notation, tolerance, and near misses of numbers
+    Sensitivity,
+    /// Every question's scores (with --format jsonl one object a line)
+    Questions,
+    /// What each convention did to the answers of --ids, step by step
+    Explain,
+    /// Scores of the pairs of a JSON lines file, compared with the scores that it records
+    Verify,
 }
 
 /// Number of answers from which on their times are reported on stderr.
 const MANY: usize = 100_000;
 
 pub fn run(args: &Args) -> Result<Status> {
-    if args.verify {
+    let show = args.show();
+    if show == Some(Show::Verify) {
         return run_verify(args);
     }
+    ensure!(args.metrics.is_empty() || show == Some(Show::Questions), "--metrics needs --show questions");
+    ensure!(args.update_file.is_none() || show != Some(Show::Explain), "--update-file does not go with --show explain");
     let named = named(args)?;
     let started = Instant::now();
     let files = read(&args.request())?;
@@ -101,9 +125,11 @@ pub fn run(args: &Args) -> Result<Status> {
     for file in &files.0 {
         file.problems.iter().for_each(|problem| chartbench_core::note!("{}: {problem}", file.name));
     }
-    if !args.explain.is_empty() {
-        terminal::print(&files.explain(&args.explain, &conventions)?);
-    } else if args.per_question && args.format == Format::Jsonl && args.splice.is_none() {
+    if show == Some(Show::Explain) {
+        let ids = [args.ids.as_slice(), &args.explain].concat();
+        ensure!(!ids.is_empty(), "--show explain needs --ids");
+        terminal::print(&files.explain(&ids, &conventions)?);
+    } else if show == Some(Show::Questions) && args.format == Format::Jsonl && args.update_file.is_none() {
         files.stream_questions(&scores(args, &conventions)?, terminal::print_data)?;
     } else {
         print_tables(args, &files, &conventions)?;
@@ -117,8 +143,20 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
+    /// What `--show` or one of the flags of earlier versions asks for; nothing for the scores.
+    fn show(&self) -> Option<Show> {
+        let flags = [
+            (self.matrix, Show::Matrix),
+            (self.sensitivity, Show::Sensitivity),
+            (self.per_question, Show::Questions),
+            (!self.explain.is_empty(), Show::Explain),
+            (self.verify, Show::Verify),
+        ];
+        self.show.or_else(|| flags.into_iter().find(|(given, _)| *given).map(|(_, show)| show))
+    }
+
     fn request(&self) -> ScoreRequest {
-        let golds = match (&self.golds, &self.benchmark) {
+        let golds = match (&self.gold, &self.benchmark) {
             (Some(file), _) => GoldSource::File(file.clone()),
             (None, Some(name)) => GoldSource::Benchmark { name: name.clone(), data: self.data.clone() },
             (None, None) => GoldSource::Predictions,
@@ -131,7 +169,7 @@ impl Args {
             answer_type: self.answer_type_column.clone(),
             chart: self.chart_column.clone(),
         };
-        ScoreRequest { files: self.files.clone(), columns, layout: self.layout, golds }
+        ScoreRequest { files: self.files.clone(), columns, layout: self.file_format, golds }
     }
 }
 
@@ -170,25 +208,26 @@ fn scores(args: &Args, conventions: &[&'static Convention]) -> Result<Vec<(&'sta
 }
 
 fn print_tables(args: &Args, files: &ScoredFiles, conventions: &[&'static Convention]) -> Result<()> {
-    let render: Box<dyn Fn(Format) -> Result<String>> = if args.matrix {
+    let show = args.show();
+    let render: Box<dyn Fn(Format) -> Result<String>> = if show == Some(Show::Matrix) {
         let reference = match conventions {
             [only] => only,
             _ => Convention::named("pix2struct")?,
         };
         let matrix = files.matrix(reference);
         Box::new(move |format| matrix.render(format))
-    } else if args.sensitivity {
+    } else if show == Some(Show::Sensitivity) {
         let sensitivity = files.sensitivity();
         Box::new(move |format| sensitivity.render(format))
     } else {
-        let table = if args.per_question {
+        let table = if show == Some(Show::Questions) {
             files.questions(&scores(args, conventions)?)?
         } else {
             files.summary(conventions, args.intervals)
         };
         Box::new(move |format| table.render(format))
     };
-    if let Some(file) = &args.splice {
+    if let Some(file) = &args.update_file {
         splice_file(file, "scores", &command(args), &render(Format::Markdown)?)?;
     }
     print_formatted(&render(args.format)?, args.format);
@@ -198,19 +237,16 @@ fn print_tables(args: &Args, files: &ScoredFiles, conventions: &[&'static Conven
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
     let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
-    let what = if args.matrix {
-        " --matrix"
-    } else if args.sensitivity {
-        " --sensitivity"
-    } else if args.per_question {
-        " --per-question"
-    } else {
-        ""
+    let show = match args.show() {
+        Some(Show::Matrix) => " --show matrix",
+        Some(Show::Sensitivity) => " --show sensitivity",
+        Some(Show::Questions) => " --show questions",
+        Some(Show::Explain | Show::Verify) | None => "",
     };
     let metrics =
         if args.metrics.is_empty() { String::new() } else { format!(" --metrics {}", args.metrics.join(",")) };
     let convention =
         if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
     let intervals = if args.intervals { " --intervals" } else { "" };
-    format!("chartbench score {}{what}{metrics}{convention}{intervals} --splice FILE", files.join(" "))
+    format!("chartbench score {}{show}{metrics}{convention}{intervals} --update-file FILE", files.join(" "))
 }

@@ -18,14 +18,14 @@ pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// How to print the table
-    #[arg(long, value_enum, default_value_t)]
-    form: Form,
+    #[arg(long, alias = "form", value_enum, default_value_t)]
+    format: Form,
     /// The right table (CSV, or as models write tables): also print how much of it was read (with csv and raw on stderr)
     #[arg(long, value_name = "FILE")]
     gold: Option<PathBuf>,
 }
 
-/// `--form`.
+/// `--format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Form {
     /// Aligned columns.
@@ -42,17 +42,17 @@ enum Form {
 pub fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let adapters = args.adapter.select(&["deplot"])?;
-        ensure!(args.form != Form::Csv || adapters.len() == 1, "--form csv prints one table: name one adapter");
+        ensure!(args.format != Form::Csv || adapters.len() == 1, "--format csv prints one table: name one adapter");
         let models = args.adapter.model_options()?;
         let report = table(&TableRequest { image: args.image.clone(), adapters, models, gold: args.gold.clone() })?;
         let readings = report.readings.as_slice();
-        let text = if args.form == Form::Json {
+        let text = if args.format == Form::Json {
             to_json(readings, report.gold.as_ref())?
         } else {
-            let texts = readings.iter().map(|reading| format_reading(args.form, reading, readings.len() > 1));
+            let texts = readings.iter().map(|reading| format_reading(args.format, reading, readings.len() > 1));
             texts.collect::<Result<Vec<_>>>()?.join("\n")
         };
-        match args.form {
+        match args.format {
             Form::Text => terminal::print(&text),
             Form::Csv | Form::Json | Form::Raw => {
                 terminal::print_data(&text);
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<Status> {
                 status = Status::Failures;
             }
         }
-        match (&report.gold, args.form) {
+        match (&report.gold, args.format) {
             (Some(gold), Form::Text) => terminal::print(&format!("\n{}", agreement(readings, gold).to_terminal())),
             (Some(gold), Form::Csv | Form::Raw) => terminal::write_note_block(&agreement(readings, gold).to_terminal()),
             (Some(_), Form::Json) | (None, _) => {}

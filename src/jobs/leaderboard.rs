@@ -66,7 +66,7 @@ pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
         files.push((file.clone(), spliced_document(file, "leaderboard", &request.command, &text)?));
     }
     if request.check {
-        ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --write or --splice");
+        ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --out or --update-file");
         return Ok(LeaderboardReport { leaderboard, stale: stale(&files)? });
     }
     if let Some(dir) = &request.out {

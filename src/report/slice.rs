@@ -91,7 +91,7 @@ pub fn check_known<R: Borrow<PredictionRecord>>(
     let Some(unknown) = unknown.first() else { return Ok(()) };
     known.extend(names.into_iter().map(Dimension::Named));
     let known: Vec<String> = known.iter().map(Dimension::to_string).collect();
-    bail!("--by: no question has a `{unknown}`; the runs have {}", known.join(", "));
+    bail!("--slice-by: no question has a `{unknown}`; the runs have {}", known.join(", "));
 }
 
 /// The names under which a run recorded more of a question.

@@ -246,7 +246,7 @@ fn files_as_people_have_them_are_read_or_refused_in_one_line() {
                 rename or remove one";
     let semicolons = "the header line has no comma: separate the fields by commas, or by tabs in a .tsv file: cannot tell \
                       the columns of predictions and gold answers: columns are gold;prediction (name them with \
-                      --prediction-column and --gold-column, or give the golds by --golds)";
+                      --prediction-column and --gold-column, or give the golds by --gold)";
     let cases = [
         (
             "lmms.jsonl",

@@ -19,9 +19,9 @@ use chartbench_data::lint::{Count, Finding, Report, Severity};
 pub struct Args {
     /// The data set: a folder in a known layout, or a question file
     dir: PathBuf,
-    /// Its layout [default: told by its files]
-    #[arg(long, value_enum)]
-    layout: Option<Layout>,
+    /// Format of the data set [default: recognized by its files]
+    #[arg(long, alias = "layout", value_enum)]
+    dataset_format: Option<Layout>,
     /// Also read images and tables outside the data set's folder
     #[arg(long)]
     allow_outside: bool,
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let bar: ProgressBar = bar(0, "images")?;
     let request = CheckRequest {
         path: args.dir.clone(),
-        format: args.layout.map(DataFormat::from),
+        format: args.dataset_format.map(DataFormat::from),
         allow_outside: args.allow_outside,
         images: !args.no_images,
     };

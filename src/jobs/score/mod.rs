@@ -195,7 +195,7 @@ impl ScoredFiles {
             if texts.len() == before {
                 let answers = self.0.iter().flat_map(|file| &file.answers).take(3);
                 let examples: Vec<&str> = answers.map(|answer| answer.id.as_str()).collect();
-                bail!("--explain: no answer has the id `{id}` (ids are like {})", examples.join(", "));
+                bail!("--ids: no answer has the id `{id}` (ids are like {})", examples.join(", "));
             }
         }
         Ok(texts.join("\n"))

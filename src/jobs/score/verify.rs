@@ -1,4 +1,4 @@
-//! `score --verify`: whether this program's scores are those a file records, e.g. of the original implementations.
+//! Whether this program's scores are those a file records, e.g. of the original implementations.
 
 use std::path::Path;
 

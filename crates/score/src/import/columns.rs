@@ -125,7 +125,7 @@ impl Header<'_> {
             (None, Some(gold)) => (self.either("predictions", PREDICTION_ADVICE)?, gold),
             (None, None) => bail!(
                 "cannot tell the columns of predictions and gold answers: columns are {} \
-                 (name them with --prediction-column and --gold-column, or give the golds by --golds)",
+                 (name them with --prediction-column and --gold-column, or give the golds by --gold)",
                 self.listed()
             ),
         };
@@ -232,4 +232,4 @@ impl Header<'_> {
 /// How many columns a message lists.
 const LISTED: usize = 20;
 const PREDICTION_ADVICE: &str = "name it with --prediction-column";
-const GOLD_ADVICE: &str = "name it with --gold-column, or give the golds by --golds";
+const GOLD_ADVICE: &str = "name it with --gold-column, or give the golds by --gold";

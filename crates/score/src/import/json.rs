@@ -105,7 +105,7 @@ fn no_golds(first: &RawValue) -> &'static str {
     if first.get().starts_with(['{', '[']) {
         "neither a list of records nor an object of predictions by id: write a list of records, or one record a line"
     } else {
-        "an object of predictions by id has no golds: give them by --golds"
+        "an object of predictions by id has no golds: give them by --gold"
     }
 }
 
