@@ -63,7 +63,7 @@ fn start(task: &str, folder: &Path, limit: Option<u32>) -> (Child, BufReader<std
     let limit = limit.map_or(String::new(), |kib| format!("trap '' XFSZ; ulimit -f {};", kib * 2));
     let mut child = Command::new("sh")
         .arg("-c")
-        .arg(format!("{limit} exec \"$0\" --exact child --nocapture"))
+        .arg(format!("{limit} exec \"$0\" --exact files::child --nocapture"))
         .arg(std::env::current_exe().unwrap())
         .env(TASK, task)
         .env(FOLDER, folder)

@@ -461,7 +461,7 @@ fn the_environment_names_hub_cache_and_token() {
     let home = tempfile::tempdir().unwrap();
     let child = |variables: &[(&str, &str)]| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "the_environment_names_hub_cache_and_token", "--nocapture"]);
+        command.args(["--exact", "hub::the_environment_names_hub_cache_and_token", "--nocapture"]);
         for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_TOKEN", "HF_HUB_OFFLINE"] {
             command.env_remove(name);
         }
