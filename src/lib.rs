@@ -1,8 +1,7 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
-//! Arrows between the modules point one way (a test checks them):
-//! `cmd` → `quantize` → `train` → `runner`, `report` → `adapter`, `record` → `config`; `report`, `train` → `plot`. Below them are the
-//! crates `chartbench-nn`, `chartbench-data`, `chartbench-score`, `chartbench-pixels`, `chartbench-core`.
+//! Arrows between the modules point one way (a test checks them): `cmd` → `finetune` → `report` → `run` → `adapter` → `config`.
+//! Below them are the crates `chartbench-nn`, `chartbench-data`, `chartbench-score`, `chartbench-pixels`, `chartbench-core`.
 
 #[cfg(test)]
 #[path = "../tests/support/assert_close.rs"]
@@ -11,9 +10,6 @@ mod assert_close;
 pub mod adapter;
 pub mod cmd;
 pub mod config;
-pub mod plot;
-pub mod quantize;
-pub mod record;
+pub mod finetune;
 pub mod report;
-pub mod runner;
-pub mod train;
+pub mod run;

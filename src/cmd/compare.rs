@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::{Status, convention, print_formatted};
-use crate::record::StoredRun;
 use crate::report::table::Format;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
+use crate::run::store::StoredRun;
 use chartbench_core::counts::MAX_DRAWS;
 use chartbench_score::stats::SignFlips;
 

@@ -13,9 +13,9 @@ use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line, run};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
-use crate::train::curves::Curves;
-use crate::train::log::read_log;
-use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
+use crate::finetune::curves::Curves;
+use crate::finetune::log::read_log;
+use crate::finetune::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::files::write_file;
 use chartbench_core::names::check_folder_name;
@@ -149,13 +149,13 @@ fn data(args: &Args, benchmark: &Benchmark, protocol: &Protocol) -> Result<Data>
     } else {
         let validation = &protocol.validation;
         let mut sets = match validation.on {
-            ValidateOn::Train => train::hold_out(set, validation.share, protocol.seed)?,
+            ValidateOn::Train => finetune::hold_out(set, validation.share, protocol.seed)?,
             ValidateOn::Test => {
                 let test = chartbench_data::load(&benchmark.data, folder, Split::Test)?;
                 HeldOut { train: set, validation: test }
             }
         };
-        sets.validation = train::validation_questions(sets.validation, validation, protocol.seed);
+        sets.validation = finetune::validation_questions(sets.validation, validation, protocol.seed);
         sets
     };
     Ok(Data { sets, settings, description: Cell::new(Some(format!("training on {description}"))) })
@@ -276,12 +276,12 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     if !args.no_memory_check {
         memory.check(available)?;
     }
-    let step = train::step_time(model, protocol, &part)?;
+    let step = finetune::step_time(model, protocol, &part)?;
     let hours = step.as_secs_f64() * protocol.steps as f64 / 3600.0;
     chartbench_core::note!(
         "{name}: about {} of memory ({} free), {:.2} s a step, {hours:.2} h for {} steps without validation",
-        train::size(memory.total()),
-        train::size(available),
+        finetune::size(memory.total()),
+        finetune::size(available),
         step.as_secs_f64(),
         protocol.steps
     );

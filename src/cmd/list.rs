@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::{Status, print_formatted};
-use crate::adapter::weights::{HubOptions, is_cached};
+use crate::adapter::hub::{HubOptions, is_cached};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::report::table::{Cell, Column, Format, Table};
 use chartbench_score::metric::{CONVENTIONS, Metric};

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 
+use crate::adapter::hub::HubOptions;
 use crate::adapter::training::{self, StartFrom, Trainable};
-use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};

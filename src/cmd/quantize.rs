@@ -9,9 +9,9 @@ use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
-use crate::quantize::{self, Decision, Event, Measured, Study, Trial};
+use crate::finetune::quantize::{self, Decision, Event, Measured, Study, Trial};
+use crate::finetune::{self, Skipped};
 use crate::report::table::{Format, Table};
-use crate::train::{self, Skipped};
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::files::{replace_folder, write_file};
 use chartbench_core::question::QuestionSet;
@@ -68,8 +68,8 @@ fn quantize(args: &Args) -> Result<Status> {
     };
     let protocol = benchmark.protocol(&overrides)?;
     let set = chartbench_data::load(&benchmark.data, args.benchmark.data.as_deref(), Split::Train)?;
-    let sets = train::hold_out(set, protocol.validation.share, protocol.seed)?;
-    let questions = train::validation_questions(sets.validation, &protocol.validation, protocol.seed);
+    let sets = finetune::hold_out(set, protocol.validation.share, protocol.seed)?;
+    let questions = finetune::validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let folder = args.out.as_path();
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for one in &requested {

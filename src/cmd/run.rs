@@ -11,10 +11,10 @@ use super::progress::Progress;
 use super::{Status, convention, one_line};
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
-use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
-use crate::runner;
+use crate::run;
+use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
 use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
@@ -212,8 +212,8 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
     // Another process may be at work on this adapter alone.
     let mut log = dir.add_adapter(entry, args.retry_failed).map_err(Stop::Loading)?;
     let mut progress = Progress::new();
-    let mut observe = |event: runner::Event<'_>| progress.observe(event);
-    let outcome = runner::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe);
+    let mut observe = |event: run::Event<'_>| progress.observe(event);
+    let outcome = run::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe);
     let outcome = outcome.map_err(Stop::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome.failed),

@@ -11,14 +11,11 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
         ".",
         &[
             ("config", &[]),
-            ("plot", &[]),
             ("adapter", &["config"]),
-            ("record", &["config", "adapter"]),
-            ("runner", &["adapter", "record"]),
-            ("report", &["config", "record", "plot"]),
-            ("train", &["config", "record", "adapter", "runner", "plot"]),
-            ("quantize", &["config", "record", "adapter", "report", "train"]),
-            ("cmd", &["config", "adapter", "record", "runner", "train", "report", "quantize"]),
+            ("run", &["config", "adapter"]),
+            ("report", &["config", "run"]),
+            ("finetune", &["config", "adapter", "run", "report"]),
+            ("cmd", &["config", "adapter", "run", "report", "finetune"]),
         ],
     ),
     (
@@ -52,10 +49,7 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
             ("images", &[]),
             ("lint", &["detect", "question_stream", "spec"]),
             ("plotqa", &["group", "images"]),
-            (
-                "question_stream",
-                &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"],
-            ),
+            ("question_stream", &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"]),
             ("realcqa", &["data_series", "images"]),
             ("recital", &[]),
             ("spec", &[]),
@@ -88,9 +82,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("crates/score", &["pixels", "data", "nn"]),
     ("crates/data", &["nn"]),
     ("crates/nn", &["data", "score"]),
-    ("runner", &["score", "data"]),
+    ("run", &["score", "data"]),
     ("adapter", &["score", "data"]),
-    ("record", &["score", "data", "nn"]),
 ];
 
 fn root() -> &'static Path {
@@ -189,7 +182,10 @@ fn arrows_point_one_way() {
             .map(|(module, named)| ((*module).to_owned(), named.iter().map(|name| (*name).to_owned()).collect()))
             .collect();
         for (module, named) in &graph {
-            assert!(named.iter().all(|next| !reached(&graph, next).contains(module)), "{folder}: {module} is in a circle");
+            assert!(
+                named.iter().all(|next| !reached(&graph, next).contains(module)),
+                "{folder}: {module} is in a circle"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::train::log::{StepEntry, ValidationEntry};
-use crate::train::{Event, size};
+use crate::finetune::log::{StepEntry, ValidationEntry};
+use crate::finetune::{Event, size};
 use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
