@@ -6,7 +6,7 @@ use anyhow::Result;
 use chartbench::jobs::SelectedAdapter;
 use chartbench::jobs::run::{RunRequest, run};
 use chartbench::report::table::Format;
-use chartbench::runner::Event;
+use chartbench::run::Event;
 
 fn main() -> Result<()> {
     let adapters = vec![SelectedAdapter::by_name("matcha-tiny")?, SelectedAdapter::by_name("majority")?];

@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use chartbench::config::AdamWSpec;
-use chartbench::train::optimizer::{AdamW, Optimizer};
+use chartbench::finetune::optimizer::{AdamW, Optimizer};
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::training::{Example, Loss, Noise, Pass, Variables};
 use chartbench_nn::{Checkpoint, OnDevice, Rounding, Source};

@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::training::Provenance;
-use super::{Settings, Setup, weights};
+use super::{Settings, Setup, hub};
 use crate::config::WeightsSource;
 use chartbench_nn::ops::Precision;
 use chartbench_nn::{
@@ -40,19 +40,19 @@ impl ModelFolder {
     /// The folder named by `--weights`, else what the adapter file says.
     ///
     /// # Errors
-    /// As [`weights::locate`].
+    /// As [`hub::locate`].
     pub(super) fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
-        Self::find(setup, source, &|repo, revision, explicit| weights::locate(repo, revision, explicit, setup.hub))
+        Self::find(setup, source, &|repo, revision, explicit| hub::locate(repo, revision, explicit, setup.hub))
     }
 
     /// As [`Self::locate`], of an ONNX export.
     ///
     /// # Errors
-    /// As [`weights::locate_export`].
+    /// As [`hub::locate_export`].
     #[cfg(feature = "onnx")]
     pub(super) fn locate_export(setup: &Setup<'_>, source: &WeightsSource, quantized: bool) -> Result<Self> {
         Self::find(setup, source, &|repo, revision, explicit| {
-            weights::locate_export(repo, revision, explicit, setup.hub, quantized)
+            hub::locate_export(repo, revision, explicit, setup.hub, quantized)
         })
     }
 

@@ -3,11 +3,10 @@
 //! Adding an architecture is one file here, one in [`chartbench_nn`] and one match arm in [`build`].
 
 mod blind;
-mod cache;
 pub mod chat;
 mod folder;
 pub mod gguf;
-mod hub;
+pub mod hub;
 pub mod language_model;
 pub mod onnx;
 mod oracle;
@@ -18,7 +17,6 @@ mod secrets;
 pub mod table_qa;
 pub mod training;
 mod unichart;
-pub mod weights;
 
 use std::path::PathBuf;
 
@@ -28,9 +26,9 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use hub::HubOptions;
 use language_model::LanguageModel;
 use table_qa::{TableCache, TableQa};
-use weights::HubOptions;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
 use chartbench_core::question::{Chart, ChartQuestions, Prediction, QuestionSource};

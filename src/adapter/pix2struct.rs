@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
 use super::folder::ModelFolder;
-use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, weights};
+use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, hub};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
 use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use chartbench_nn::generation::Generated;
@@ -231,7 +231,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
         return Ok(HeaderFont::default());
     }
     let (repo, file) = REFERENCE_FONT;
-    match weights::file(repo, "main", file, setup.hub) {
+    match hub::file(repo, "main", file, setup.hub) {
         Ok(path) => {
             let bytes = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
                 .with_context(|| format!("cannot read {}", path.display()))?;

@@ -7,7 +7,7 @@ use candle_core::Device;
 use clap::ValueEnum;
 
 use crate::adapter::Overrides;
-use crate::adapter::weights::HubOptions;
+use crate::adapter::hub::HubOptions;
 use crate::jobs::{AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter};
 use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
 

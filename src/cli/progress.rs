@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::runner::{Event, Outcome};
+use crate::run::{Event, Outcome};
 use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::options::{AdapterArgs, BenchmarkArgs};
 use super::{Status, print_failures};
+use crate::finetune::quantize::{Event as StudyEvent, Measured};
 use crate::jobs::quantize::{DEFAULT_ADAPTERS, Event, QuantizeReport, QuantizeRequest, quantize};
-use crate::quantize::{Event as StudyEvent, Measured};
 use crate::report::table::Format;
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::terminal;

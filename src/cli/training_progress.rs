@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::progress::Progress;
+use crate::finetune::log::{StepEntry, ValidationEntry};
+use crate::finetune::{Event, size};
 use crate::jobs::finetune::{Estimate, Event as FinetuneEvent};
-use crate::train::log::{StepEntry, ValidationEntry};
-use crate::train::{Event, size};
 use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.

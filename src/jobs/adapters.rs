@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 
+use crate::adapter::hub::HubOptions;
 use crate::adapter::training::{self, StartFrom, Trainable};
-use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use chartbench_nn::Reduced;

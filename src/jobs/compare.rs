@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::convention;
-use crate::record::StoredRun;
 use crate::report::{CompareOptions, Comparison, Dimension, check_known};
+use crate::run::store::StoredRun;
 use chartbench_score::stats::SignFlips;
 
 /// Which runs to compare, and how.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::convention;
-use crate::record::{Manifest, StoredRun};
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
+use crate::run::store::{Manifest, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_core::terminal::shorten;
 

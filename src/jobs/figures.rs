@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 
 use super::convention;
 use super::trainings::trainings;
-use crate::record::StoredRun;
+use crate::finetune::curves::{Curves, overlaid};
 use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
-use crate::train::curves::{Curves, overlaid};
+use crate::run::store::StoredRun;
 use chartbench_core::files::write_file;
 
 /// Which runs to draw.

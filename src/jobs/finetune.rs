@@ -10,9 +10,12 @@ use super::run::{self, RunReport, RunRequest};
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter};
 use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
-use crate::train::curves::Curves;
-use crate::train::log::read_log;
-use crate::train::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
+use crate::finetune::curves::Curves;
+use crate::finetune::log::read_log;
+use crate::finetune::{
+    Card, Event as TrainEvent, Finished, HeldOut, LOG, MemoryEstimate, Training, hold_out, step_time,
+    validation_questions,
+};
 use chartbench_core::files::write_file;
 use chartbench_core::names::check_folder_name;
 use chartbench_data::Split;
@@ -94,7 +97,7 @@ pub enum Event<'a> {
     /// What the training of an adapter takes.
     Estimated { adapter: &'a str, estimate: &'a Estimate },
     /// A step, a validation or a remark of an adapter's training.
-    Training { adapter: &'a str, event: &'a train::Event<'a> },
+    Training { adapter: &'a str, event: &'a TrainEvent<'a> },
     /// An adapter's training ended and its checkpoint is stored.
     Trained { adapter: &'a str, finished: &'a Finished, curves: &'a str },
     /// The self-test of an adapter passed, with this loss.
@@ -102,7 +105,7 @@ pub enum Event<'a> {
     /// An adapter could not be trained; the others still are.
     Failed(&'a AdapterFailure),
     /// The run over the test questions.
-    Run(crate::runner::Event<'a>),
+    Run(crate::run::Event<'a>),
 }
 
 /// What a training takes, estimated before it begins.
@@ -198,13 +201,13 @@ impl TrainingData {
         } else {
             let validation = &protocol.validation;
             let mut sets = match validation.on {
-                ValidateOn::Train => train::hold_out(set, validation.share, protocol.seed)?,
+                ValidateOn::Train => hold_out(set, validation.share, protocol.seed)?,
                 ValidateOn::Test => {
                     let test = chartbench_data::load(&benchmark.data, folder, Split::Test)?;
                     HeldOut { train: set, validation: test }
                 }
             };
-            sets.validation = train::validation_questions(sets.validation, validation, protocol.seed);
+            sets.validation = validation_questions(sets.validation, validation, protocol.seed);
             sets
         };
         Ok(Self { sets, settings, description: Some(format!("training on {description}")) })
@@ -321,7 +324,7 @@ fn estimate(request: &FinetuneRequest, training: &Training<'_>) -> Result<Estima
     if request.check_memory {
         memory.check(available)?;
     }
-    let step = train::step_time(model, protocol, &part)?;
+    let step = step_time(model, protocol, &part)?;
     Ok(Estimate { memory: memory.total(), available, step, steps: protocol.steps as u64 })
 }
 

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::convention;
 use crate::config::{Benchmark, Published};
-use crate::record::{PredictionRecord, RunReader};
 use crate::report::table::Format;
 use crate::report::{Dimension, Leaderboard, Options, check_known, read_document, spliced_document};
+use crate::run::store::{PredictionRecord, RunReader};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::{Convention, Metric};
 

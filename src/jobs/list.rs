@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::adapter::weights::{HubOptions, is_cached};
+use crate::adapter::hub::{HubOptions, is_cached};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_score::metric::{CONVENTIONS, Metric};

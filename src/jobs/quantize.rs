@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
-use crate::quantize::{self, Decision, Measured, Study, Trial};
+use crate::finetune::quantize::{self, Decision, Measured, Study, Trial};
+use crate::finetune::{Skipped, hold_out, validation_questions};
 use crate::report::table::Table;
-use crate::train::{self, Skipped};
 use chartbench_core::files::{replace_folder, write_file};
 use chartbench_core::question::QuestionSet;
 use chartbench_data::Split;
@@ -89,8 +89,8 @@ pub fn quantize(request: &QuantizeRequest, observe: &mut dyn FnMut(Event<'_>)) -
     };
     let protocol = benchmark.protocol(&overrides)?;
     let set = chartbench_data::load(&benchmark.data, request.benchmark.data.as_deref(), Split::Train)?;
-    let sets = train::hold_out(set, protocol.validation.share, protocol.seed)?;
-    let questions = train::validation_questions(sets.validation, &protocol.validation, protocol.seed);
+    let sets = hold_out(set, protocol.validation.share, protocol.seed)?;
+    let questions = validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let (mut adapters, mut failures) = (Vec::new(), Vec::new());
     for adapter in &request.adapters {
         match study(request, adapter, &protocol, &questions, observe) {

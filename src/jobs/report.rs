@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
-use crate::record::{BenchmarkEntry, StoredRun};
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
+use crate::run::store::{BenchmarkEntry, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_data::{Questions, Split};
 

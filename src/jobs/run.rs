@@ -8,10 +8,10 @@ use bytesize::ByteSize;
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention};
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
-use crate::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, Options};
-use crate::runner::{self, Event};
+use crate::run::Event;
+use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource, Survey};
@@ -286,7 +286,7 @@ fn ask(
     let entry = AdapterEntry::new(adapter.identity(), &execution);
     // Another process may be at work on this adapter alone.
     let mut log = dir.add_adapter(entry, request.retry_failed).map_err(AdapterError::Loading)?;
-    let outcome = runner::answer_all(adapter, asked, *questions, &mut log, batch, observe);
+    let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome.failed),

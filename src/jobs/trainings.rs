@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::record::StoredRun;
-use crate::train::LOG;
-use crate::train::curves::Curves;
-use crate::train::log::read_log;
+use crate::finetune::LOG;
+use crate::finetune::curves::Curves;
+use crate::finetune::log::read_log;
+use crate::run::store::StoredRun;
 
 /// How one adapter was trained in a run.
 pub(super) struct Training<'a> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Scored;
 use super::scored::marked;
-use crate::record::Manifest;
+use crate::run::store::Manifest;
 use chartbench_core::question::YearFlags;
 use chartbench_score::metric::Metric;
 

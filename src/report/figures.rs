@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Scored, Sensitivity};
-use crate::plot::{Bar, Line, Panel, bars, panels};
+use crate::report::plot::{Bar, Line, Panel, bars, panels};
 use chartbench_score::metric::Metric;
 
 /// A bar for each of `answers`, which have names, with its interval: the mean of `metric` in percent. Bars of one run have

@@ -9,6 +9,7 @@ mod leaderboard;
 mod matrix;
 pub mod page;
 mod per_question;
+pub mod plot;
 mod scored;
 mod sensitivity;
 mod slice;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{Entry, Totals};
-use crate::record::{BenchmarkEntry, Manifest, PredictionRecord};
+use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord};
 use chartbench_core::question::YearFlags;
 use chartbench_score::metric::{Convention, Metric, Pair, Scores, Summary};
 use chartbench_score::stats::Charts;

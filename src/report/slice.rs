@@ -8,7 +8,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 
 use super::Scored;
-use crate::record::PredictionRecord;
+use crate::run::store::PredictionRecord;
 
 /// A property of a question by which results are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

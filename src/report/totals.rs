@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::CONFIDENCE;
 use super::scored::add;
-use crate::record::PredictionRecord;
+use crate::run::store::PredictionRecord;
 use chartbench_score::metric::{Convention, Scores, Summary};
 use chartbench_score::stats::{Charts, Interval};
 

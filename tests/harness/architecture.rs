@@ -11,15 +11,12 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
         ".",
         &[
             ("config", &[]),
-            ("plot", &[]),
             ("adapter", &["config"]),
-            ("record", &["config", "adapter"]),
-            ("runner", &["adapter", "record"]),
-            ("report", &["config", "record", "plot"]),
-            ("train", &["config", "record", "adapter", "runner", "plot"]),
-            ("quantize", &["config", "record", "adapter", "report", "train"]),
-            ("jobs", &["config", "adapter", "record", "runner", "train", "report", "quantize"]),
-            ("cli", &["jobs", "config", "adapter", "runner", "train", "report", "quantize"]),
+            ("run", &["config", "adapter"]),
+            ("report", &["config", "run"]),
+            ("finetune", &["config", "adapter", "run", "report"]),
+            ("jobs", &["config", "adapter", "run", "report", "finetune"]),
+            ("cli", &["jobs", "config", "adapter", "run", "report", "finetune"]),
         ],
     ),
     (
@@ -86,9 +83,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("crates/score", &["pixels", "data", "nn"]),
     ("crates/data", &["nn"]),
     ("crates/nn", &["data", "score"]),
-    ("runner", &["score", "data"]),
+    ("run", &["score", "data"]),
     ("adapter", &["score", "data"]),
-    ("record", &["score", "data", "nn"]),
 ];
 
 fn root() -> &'static Path {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use chartbench::record::{PredictionLog, Predictions};
+use chartbench::run::store::{PredictionLog, Predictions};
 use chartbench_core::files::{FileLock, create_folder, replace_folder, write_file};
 use rand::{Rng, SeedableRng};
 

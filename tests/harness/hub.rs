@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "onnx")]
-use chartbench::adapter::weights::locate_export;
-use chartbench::adapter::weights::{HubOptions, locate};
+use chartbench::adapter::hub::locate_export;
+use chartbench::adapter::hub::{HubOptions, locate};
 use sha1::Digest;
 use tempfile::TempDir;
 use tiny_http::{Header, Method, Request, Response, Server};

@@ -6,8 +6,8 @@ use crate::assert_close::{Tolerance, compare};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use chartbench::config::{AdafactorSpec, AdamWSpec, OptimizerSpec, Preset, Protocol};
-use chartbench::train::optimizer::{self, Optimizer, clip_scale, global_norm};
-use chartbench::train::{Schedule, Variables};
+use chartbench::finetune::optimizer::{self, Optimizer, clip_scale, global_norm};
+use chartbench::finetune::{Schedule, Variables};
 
 const STEPS: usize = 20;
 const NAMES: [&str; 6] = ["bias", "matrix", "cube", "row", "column", "late"];

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use chartbench::quantize::{self, Choice, Damage, Measured, Study};
+use chartbench::finetune::quantize::{self, Choice, Damage, Measured, Study};
 use chartbench_nn::loading::write_gguf;
 use chartbench_nn::training::Variables;
 use chartbench_nn::{Checkpoint, OnDevice, Quantization, Quantized, Source, donut, pix2struct};

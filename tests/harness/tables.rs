@@ -2,9 +2,9 @@
 
 use chartbench::adapter::Identity;
 use chartbench::config::Published;
-use chartbench::record::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench::report::table::Format;
 use chartbench::report::{CompareOptions, Comparison, Entry, Leaderboard, Options, Sensitivity};
+use chartbench::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy, YearFlags};
 use chartbench_score::metric::{Convention, Pair};
 

@@ -606,7 +606,7 @@ mod names {
 }
 
 mod figures {
-    use chartbench::plot::{Bar, Line, Panel, bars, panels};
+    use chartbench::report::plot::{Bar, Line, Panel, bars, panels};
 
     #[test]
     fn no_title_or_name_makes_an_svg_that_is_no_xml() {

@@ -37,7 +37,11 @@ pub fn detect(path: &Path) -> Result<Format> {
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(_, name, ..)| *name).collect();
-            bail!("{}: it could be any of {}; name one with --dataset-format or --benchmark", path.display(), names.join(", "))
+            bail!(
+                "{}: it could be any of {}; name one with --dataset-format or --benchmark",
+                path.display(),
+                names.join(", ")
+            )
         }
     }
 }

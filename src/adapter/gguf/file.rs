@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::adapter::hub::{self, HubOptions};
 use crate::adapter::python_package::{Absent, package_folder};
-use crate::adapter::weights::{self, HubOptions};
 use crate::config::GgufSource;
 
 /// A GGUF file, and how the manifest names where it came from.
@@ -35,7 +35,7 @@ pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) ->
             Ok(Located { path, origin: format!("{} of the Python package {}", file, distribution(module)) })
         }
         GgufSource::Hub { repo, revision, file } => {
-            let path = weights::file(repo, revision, file, hub)?;
+            let path = hub::file(repo, revision, file, hub)?;
             Ok(Located { path, origin: format!("{repo}@{revision} {file}") })
         }
     }

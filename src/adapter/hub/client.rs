@@ -13,7 +13,7 @@ use reqwest::{Method, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::adapter::cache::{HubOptions, is_commit};
+use super::cache::{HubOptions, is_commit};
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
 /// Longest list of a repository's files that is read, in bytes.

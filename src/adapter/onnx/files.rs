@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::adapter::cache::beside_weights;
+use crate::adapter::hub::beside_weights;
 use chartbench_nn::files_sha256;
 
 const QUANTIZED: &str = "_quantized";

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 pub use verify::{Verified, verify};
 
 use crate::config::Benchmark;
-use crate::record::{PredictionRecord, StoredRun};
 use crate::report::table::{Cell, Column, Table};
 use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, tally};
+use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;

@@ -12,7 +12,7 @@ use self::pair::Pair;
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{Dimension, Scored, escape};
-use crate::record::StoredRun;
+use crate::run::store::StoredRun;
 use chartbench_score::metric::{Convention, Metric};
 use chartbench_score::stats::{SignFlips, holm};
 
@@ -231,7 +231,7 @@ fn changed(pairs: &[Pair<'_>], [before, after]: &[String; 2]) -> Table {
             let places = pair.changed(metric).filter(|(_, rose)| *rose == higher).map(|(place, _)| place);
             rows.extend(places.map(|place| {
                 let (old, new) = (pair.before.records[place], pair.after.records[place]);
-                let answer = |record: &crate::record::PredictionRecord| {
+                let answer = |record: &crate::run::store::PredictionRecord| {
                     record.prediction.as_ref().map_or(Cell::Missing, |prediction| Cell::text(&prediction.0))
                 };
                 vec![

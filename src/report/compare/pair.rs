@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::record::AdapterEntry;
 use crate::report::scored::numbered;
 use crate::report::{CONFIDENCE, Dimension, Key, Scored};
+use crate::run::store::AdapterEntry;
 use chartbench_score::metric::Metric;
 use chartbench_score::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
 

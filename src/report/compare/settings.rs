@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::pair::Pair;
-use crate::record::AdapterEntry;
+use crate::run::store::AdapterEntry;
 use chartbench_core::terminal::shorten;
 
 /// How a model was trained is one difference, however many settings it has.

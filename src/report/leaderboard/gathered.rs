@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::published::{OwnResult, PublishedMatch, difference};
 use crate::config::Published;
-use crate::record::{AdapterEntry, Manifest, PredictionRecord};
 use crate::report::scored::score;
 use crate::report::{Dimension, Key, Totals};
+use crate::run::store::{AdapterEntry, Manifest, PredictionRecord};
 use chartbench_score::metric::{Convention, Scores};
 
 pub(super) struct Gathered<'o> {

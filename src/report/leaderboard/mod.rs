@@ -18,7 +18,7 @@ use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
 use super::{CONFIDENCE, Dimension, Totals, escape};
 use crate::config::Published;
-use crate::record::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
+use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
 use chartbench_score::metric::Convention;
 
 /// The version of the JSON form.

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use crate::config::Published;
-use crate::record::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
 use crate::report::Dimension;
 use crate::report::scored::{is_unfinished, score};
 use crate::report::table::{Cell, Column, Table};
+use crate::run::store::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
 use chartbench_score::metric::{Convention, Metric, Scores, Summary};
 
 /// A run's own value of a published result.

@@ -16,7 +16,7 @@ pub(super) struct Row {
     pub(super) place: usize,
     pub(super) run: String,
     pub(super) adapter: String,
-    /// What is said beside its name ([`crate::record::Manifest::remark`]).
+    /// What is said beside its name ([`crate::run::store::Manifest::remark`]).
     remark: Option<&'static str>,
     /// Not every question of the set is answered yet.
     unfinished: bool,

@@ -1,8 +1,8 @@
 //! Adapters that were trained more than once, from different seeds.
 
 use super::row::Row;
-use crate::record::{AdapterEntry, Manifest};
 use crate::report::table::{Cell, Column, Table};
+use crate::run::store::{AdapterEntry, Manifest};
 use chartbench_score::metric::{Convention, Metric};
 
 /// The setting that seeds are told by.

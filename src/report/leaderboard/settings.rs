@@ -1,6 +1,6 @@
 //! What the rows of a board were answered with.
 
-use crate::record::Manifest;
+use crate::run::store::Manifest;
 
 /// A line for each different set of settings, as recorded: the adapters, then `key value` after `key value`. Hashes, and
 /// how a model was trained, are left to the manifest.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
 use super::text::Shown;
-use crate::record::PredictionRecord;
 use crate::report::{Dimension, Key, Scored};
+use crate::run::store::PredictionRecord;
 use chartbench_score::metric::Metric;
 
 #[derive(Debug, Serialize)]

@@ -27,7 +27,7 @@ use self::rows::Row;
 use self::settings::{RowSettings, RunSettings};
 use self::slices::Slicing;
 use super::CONFIDENCE;
-use crate::record::{BenchmarkEntry, StoredRun};
+use crate::run::store::{BenchmarkEntry, StoredRun};
 use chartbench_score::metric::Convention;
 
 /// What the page is made of.

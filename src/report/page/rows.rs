@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::record::{AdapterEntry, StoredRun};
 use crate::report::Scored;
+use crate::run::store::{AdapterEntry, StoredRun};
 use chartbench_score::metric::Convention;
 
 /// What a row's scores say.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 pub(super) struct Row<'a> {
     /// The adapter's name, with the run's where there are several runs; unique.
     pub(super) label: String,
-    /// What is said beside its scores ([`crate::record::Manifest::remark`]); in the label too.
+    /// What is said beside its scores ([`crate::run::store::Manifest::remark`]); in the label too.
     pub(super) remark: Option<&'static str>,
     pub(super) kind: Kind,
     /// The run's place in the command: of two runs with one adapter the first is the earlier.

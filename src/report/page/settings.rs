@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::rows::Row;
-use crate::record::{BenchmarkEntry, StoredRun};
+use crate::run::store::{BenchmarkEntry, StoredRun};
 
 #[derive(Debug, Serialize)]
 pub(super) struct RunSettings {

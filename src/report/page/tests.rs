@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::record::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord};
+use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord};
 use chartbench_core::question::{Draw, ImageRef};
 
 /// A picture of one grey pixel.

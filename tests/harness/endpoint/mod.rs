@@ -8,7 +8,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
-use chartbench::adapter::weights::HubOptions;
+use chartbench::adapter::hub::HubOptions;
 use chartbench::adapter::{self, Adapter, Answer, Failure, Overrides, Part, Setup};
 use chartbench::config::AdapterSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, ImageRef, Question};

@@ -161,7 +161,7 @@ fn masked_crc(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::log::StepEntry;
+    use crate::finetune::log::StepEntry;
 
     /// Read by `tensorboard.backend.event_processing.event_file_loader` (tensorboard 2.21.0) as step 300 with the scalars
     /// train/loss 0.5, train/lr 0.0001, train/gradient_norm 2.0 and train/tokens 40.0.

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use super::cache::HubOptions;
-use super::cache::{Cached, Needed, is_relative, is_repo, missing, needed};
-use super::hub;
+use super::cache::{Cached, HubOptions, Needed, is_relative, is_repo, missing, needed};
+use super::download::download;
 use chartbench_core::files::recover_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
@@ -35,7 +34,7 @@ pub fn locate_export(
     options: &HubOptions,
     quantized: bool,
 ) -> Result<PathBuf> {
-    locate_files(repo, revision, explicit, options, &|has| super::onnx::needed(has, quantized))
+    locate_files(repo, revision, explicit, options, &|has| crate::adapter::onnx::needed(has, quantized))
 }
 
 fn locate_files(
@@ -73,7 +72,7 @@ fn locate_files(
             options.cache.display()
         );
     }
-    hub::download(repo, revision, &cached, options, &|has| {
+    download(repo, revision, &cached, options, &|has| {
         needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))
     })
 }
@@ -93,7 +92,7 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
     }
     ensure!(!options.offline, "{name} of {repo} is not in the cache and downloads are off");
     let wanted = |has: &dyn Fn(&str) -> bool| if has(name) { Ok(vec![name.to_owned()]) } else { Err(name.to_owned()) };
-    Ok(hub::download(repo, revision, &cached, options, &wanted)?.join(name))
+    Ok(download(repo, revision, &cached, options, &wanted)?.join(name))
 }
 
 /// Whether the cache holds everything [`locate`] needs of a model.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use crate::train::Variables;
+use crate::finetune::Variables;
 
 /// The name of the count of steps among the tensors of a state.
 const STEP: &str = "step";

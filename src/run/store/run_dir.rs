@@ -308,7 +308,7 @@ impl StoredRun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BenchmarkEntry, FORMAT_VERSION};
+    use crate::run::store::{BenchmarkEntry, FORMAT_VERSION};
 
     fn manifest() -> Manifest {
         let benchmark = BenchmarkEntry {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
-use crate::record::PredictionRecord;
+use crate::run::store::PredictionRecord;
 use chartbench_core::question::{Chart, ChartQuestions, Gold, Question, QuestionSource};
 
 /// The questions that are answered: by id a hash of text and gold.

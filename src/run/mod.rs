@@ -3,6 +3,7 @@
 
 mod events;
 mod plan;
+pub mod store;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,7 +15,7 @@ pub use events::Event;
 pub use plan::{Answered, batches};
 
 use crate::adapter::{Adapter, Answer, Failure, Usage};
-use crate::record::{PredictionLog, PredictionRecord};
+use crate::run::store::{PredictionLog, PredictionRecord};
 use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
 
 /// How an adapter's part of a run ended.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::adapter::training::{LabelRule, Trainable};
-use crate::train::{self, Skipped};
+use crate::finetune::{self, Skipped};
 use chartbench_core::question::QuestionSet;
 use chartbench_nn::{Quantization, Quantized, Source};
 use chartbench_score::metric::{Convention, Metric};
@@ -147,17 +147,17 @@ impl Trial<'_> {
     fn measure(&self, weights: &dyn Source, bytes: u64) -> Result<(Measured, Vec<Skipped>)> {
         let mut adapter = self.model.adapter_over(weights)?;
         let begun = Instant::now();
-        let answers = train::answers(adapter.as_mut(), self.questions)?;
+        let answers = finetune::answers(adapter.as_mut(), self.questions)?;
         let questions_per_second = answers.len() as f64 / begun.elapsed().as_secs_f64();
-        let summary = train::summary(Convention::named(CONVENTION)?, self.questions, &answers)?;
+        let summary = finetune::summary(Convention::named(CONVENTION)?, self.questions, &answers)?;
         let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
         let measured = Measured { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };
-        Ok((measured, train::failures(self.questions, &answers)))
+        Ok((measured, finetune::failures(self.questions, &answers)))
     }
 
     fn loss(&self, weights: &dyn Source) -> Result<f64> {
-        let loss = train::mean_loss((self.model, weights), self.questions, self.rule, self.micro_batch)?;
+        let loss = finetune::mean_loss((self.model, weights), self.questions, self.rule, self.micro_batch)?;
         loss.mean.context("no validation question can be learned from; try `chartbench data check`")
     }
 }

@@ -10,7 +10,7 @@ use super::log::ValidationEntry;
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::adapter::{Adapter, Failure};
 use crate::config::{Keep, Preset, Protocol};
-use crate::runner::{Answered, batches};
+use crate::run::{Answered, batches};
 use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
 use chartbench_nn::Source;
 use chartbench_nn::training::Pass;

@@ -13,7 +13,7 @@ use super::in_place::with_values;
 use super::slot::{Slot, Slots};
 use super::{Optimizer, composed};
 use crate::config::AdamWSpec;
-use crate::train::Variables;
+use crate::finetune::Variables;
 use chartbench_core::isa;
 
 /// The optimiser with its moments.

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::gradient::{Gradient, with_gradient};
-use crate::train::Variables;
+use crate::finetune::Variables;
 use chartbench_core::isa;
 
 /// Sums kept side by side, so that adding up can be vectorised.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 
 use super::{Curves, Line as Points};
-use crate::plot::{Line, Panel, panels};
+use crate::report::plot::{Line, Panel, panels};
 
 impl Curves {
     /// The picture of this training, for people and for `report`: losses above, validation scores below. `title` stands

@@ -57,8 +57,8 @@ mod tests {
     use super::*;
     use crate::assert_close::{Tolerance, compare};
     use crate::config::{AdafactorSpec, AdamWSpec};
-    use crate::train::Variables;
-    use crate::train::optimizer::{Adafactor, AdamW, Optimizer};
+    use crate::finetune::Variables;
+    use crate::finetune::optimizer::{Adafactor, AdamW, Optimizer};
 
     /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same values.
     fn agree(shape: &[usize], fused: &mut dyn Optimizer, mut composed: impl FnMut(&Var, u32, &Tensor)) {

@@ -65,7 +65,7 @@ pub(super) fn seal(folder: &Path, state: &TrainingState) -> Result<()> {
 ///
 /// # Errors
 /// Returns an error if a file cannot be read or written, and names it.
-pub(in crate::train) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
+pub(in crate::finetune) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
@@ -106,7 +106,7 @@ pub(super) fn open(folder: &Path) -> Result<TrainingState> {
 ///
 /// # Errors
 /// Returns an error if a file is missing, cut or changed, and names it.
-pub(in crate::train) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
+pub(in crate::finetune) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
     for sealed in files {
         let path = folder.join(&sealed.name);
         let mut file =

@@ -12,6 +12,7 @@ pub mod log;
 mod lot;
 pub mod optimizer;
 mod order;
+pub mod quantize;
 mod schedule;
 pub mod state;
 pub mod tensorboard;

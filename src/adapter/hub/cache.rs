@@ -101,7 +101,7 @@ pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> 
 ///
 /// # Errors
 /// As [`needed`].
-pub(super) fn beside_weights(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+pub(in crate::adapter) fn beside_weights(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
     let mut files = Vec::new();
     for choices in REQUIRED {
         let found = choices.iter().find(|name| has(name));

@@ -11,7 +11,7 @@ use super::gradient::with_gradient;
 use super::slot::{Slot, Slots};
 use super::{Optimizer, composed, factored, unfactored};
 use crate::config::AdafactorSpec;
-use crate::train::Variables;
+use crate::finetune::Variables;
 
 /// Added to squared gradients.
 pub(super) const SQUARE_GUARD: f32 = 1e-30;
