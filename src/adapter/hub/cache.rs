@@ -40,12 +40,27 @@ impl HubOptions {
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         Self {
             offline: offline || set("HF_HUB_OFFLINE").is_some_and(is_true),
-            cache: hf_hub::resolve_cache_dir(),
+            cache: cache_folder(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             retries: 5,
             timeout: set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| seconds(&value)).unwrap_or(TIMEOUT),
         }
     }
+}
+
+/// Hugging Face's folder: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME` or in `.cache` of the home folder.
+pub(super) fn hf_home() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("HF_HOME").unwrap_or_else(|| {
+        let home = || dirs::home_dir().unwrap_or_default().join(".cache");
+        set("XDG_CACHE_HOME").unwrap_or_else(home).join("huggingface")
+    })
+}
+
+/// The cache of models: `HF_HUB_CACHE` or `HUGGINGFACE_HUB_CACHE`, else `hub` in [`hf_home`].
+fn cache_folder() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("HF_HUB_CACHE").or_else(|| set("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| hf_home().join("hub"))
 }
 
 /// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob, `refs/REVISION` = commit.

@@ -332,7 +332,7 @@ fn token() -> Result<Option<SecretString>> {
         return Ok(None);
     }
     let file = || {
-        let path = set("HF_TOKEN_PATH").map_or_else(|| hf_hub::hf_home().join("token"), Into::into);
+        let path = set("HF_TOKEN_PATH").map_or_else(|| super::cache::hf_home().join("token"), Into::into);
         let token = std::fs::read_to_string(path).ok()?;
         Some(token.trim().to_owned()).filter(|token| !token.is_empty())
     };
