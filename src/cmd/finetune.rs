@@ -238,7 +238,7 @@ fn choose(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
     }
     let variables = model.variables_mut();
     if let Some(lora) = &protocol.lora {
-        return variables.adapt(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
+        return variables.add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
     }
     variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
     Ok(())

@@ -12,7 +12,7 @@ use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
-use chartbench_nn::Reduced;
+use chartbench_nn::WeightFormat;
 
 /// Bytes of stack of a thread: as much as a program's first one usually has.
 const STACK: usize = 8 << 20;
@@ -143,7 +143,8 @@ impl AdapterArgs {
             Some((name, precision)) => (name, Some(precision)),
         };
         let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
-        let precision = precision.map(Reduced::named).transpose().with_context(|| format!("adapter `{id}`"))?;
+        let precision =
+            precision.map(WeightFormat::reduced_by_name).transpose().with_context(|| format!("adapter `{id}`"))?;
         ensure!(
             precision.is_none() || spec.family.takes_precision(),
             "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"

@@ -17,7 +17,7 @@ use chartbench_core::files::{replace_folder, write_file};
 use chartbench_core::question::QuestionSet;
 use chartbench_core::terminal;
 use chartbench_data::Split;
-use chartbench_nn::{Quantization, Quantized};
+use chartbench_nn::{LayerQuantizer, WeightFormat};
 
 /// What is quantized without `--adapters`: the embedded models that answer questions.
 const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
@@ -28,7 +28,7 @@ pub struct Args {
     adapter: AdapterArgs,
     /// Precisions, separated by commas: q8 (Q8_0) and q4 (Q4_K)
     #[arg(long, value_delimiter = ',', value_name = "PRECISIONS", default_value = "q8,q4", value_parser = precision)]
-    to: Vec<Quantization>,
+    to: Vec<WeightFormat>,
     #[command(flatten)]
     benchmark: BenchmarkArgs,
     /// Folder it is written to
@@ -42,8 +42,8 @@ pub struct Args {
     validation_questions: Option<usize>,
 }
 
-fn precision(name: &str) -> Result<Quantization, String> {
-    Quantization::named(name).map_err(|error| error.to_string())
+fn precision(name: &str) -> Result<WeightFormat, String> {
+    WeightFormat::quantized_by_name(name).map_err(|error| error.to_string())
 }
 
 /// What was found for one adapter.
@@ -121,8 +121,8 @@ fn study<'a>(
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();
     for &to in &args.to {
-        let fixed = model.variables().fixed();
-        let mut quantized = Quantized::new(&fixed, to);
+        let fixed = model.variables().frozen();
+        let mut quantized = LayerQuantizer::new(&fixed, to);
         let mut observe = |event: Event<'_>| match event {
             Event::Damage { done, of, damage } => {
                 chartbench_core::note!(
@@ -172,7 +172,7 @@ fn settings(model: &dyn Trainable, protocol: &Protocol, questions: &QuestionSet)
 fn write(
     (row, folder): (&str, &Path),
     model: &dyn Trainable,
-    quantized: &Quantized<'_>,
+    quantized: &LayerQuantizer<'_>,
     decision: &Decision<'_>,
     table: &Table,
 ) -> Result<()> {

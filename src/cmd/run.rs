@@ -21,7 +21,7 @@ use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource, Survey};
 use chartbench_core::terminal;
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
-use chartbench_nn::Footprint;
+use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
 
 /// What `run` without `--adapters` asks: the embedded models before and after fine-tuning, and every blind row.
@@ -226,16 +226,16 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
 /// # Errors
 /// It is too little for one question.
 fn batch_within(memory: ByteSize, name: &str, adapter: &dyn Adapter) -> Result<usize> {
-    let Some(footprint) = adapter.footprint() else {
+    let Some(memory_need) = adapter.memory_need() else {
         chartbench_core::note!("note: {name} cannot tell what memory it takes: --memory does not change its batches");
         return Ok(adapter.batch());
     };
-    let footprint = Footprint { fixed: footprint.fixed + BESIDES, ..footprint };
-    let questions = footprint.questions(memory.as_u64());
+    let memory_need = MemoryNeed { fixed_bytes: memory_need.fixed_bytes + BESIDES, ..memory_need };
+    let questions = memory_need.max_questions(memory.as_u64());
     ensure!(
         questions > 0,
         "--memory {memory} is too little: {name} takes {} to answer one question",
-        ByteSize(footprint.of(1))
+        ByteSize(memory_need.batch_bytes(1))
     );
     Ok(questions.min(MOST_TOGETHER))
 }

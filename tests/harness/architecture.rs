@@ -52,10 +52,7 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
             ("images", &[]),
             ("lint", &["detect", "question_stream", "spec"]),
             ("plotqa", &["group", "images"]),
-            (
-                "question_stream",
-                &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"],
-            ),
+            ("question_stream", &["chartqa", "generic", "plotqa", "realcqa", "recital", "spec", "synth", "tables"]),
             ("realcqa", &["data_series", "images"]),
             ("recital", &[]),
             ("spec", &[]),
@@ -67,16 +64,16 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
         "crates/nn",
         &[
             ("config_file", &[]),
-            ("donut", &["config_file", "footprint", "generation", "loading", "ops", "training"]),
+            ("donut", &["config_file", "generation", "kernels", "loading", "memory_need", "training"]),
             ("finite", &[]),
-            ("footprint", &[]),
+            ("memory_need", &[]),
             ("generation", &["finite"]),
-            ("loading", &["ops"]),
-            ("ops", &["finite"]),
-            ("pix2struct", &["config_file", "footprint", "generation", "loading", "ops", "training"]),
+            ("loading", &["kernels"]),
+            ("kernels", &["finite"]),
+            ("pix2struct", &["config_file", "generation", "kernels", "loading", "memory_need", "training"]),
             ("preprocess", &[]),
             ("tokenizer", &[]),
-            ("training", &["loading", "ops"]),
+            ("training", &["kernels", "loading"]),
         ],
     ),
 ];
@@ -189,7 +186,10 @@ fn arrows_point_one_way() {
             .map(|(module, named)| ((*module).to_owned(), named.iter().map(|name| (*name).to_owned()).collect()))
             .collect();
         for (module, named) in &graph {
-            assert!(named.iter().all(|next| !reached(&graph, next).contains(module)), "{folder}: {module} is in a circle");
+            assert!(
+                named.iter().all(|next| !reached(&graph, next).contains(module)),
+                "{folder}: {module} is in a circle"
+            );
         }
     }
 }

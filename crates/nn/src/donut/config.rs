@@ -27,7 +27,7 @@ pub struct Config {
     pub decoder: DecoderConfig,
     /// Where an answer ends: `generation_config.json`, else what `config.json` says of it.
     #[serde(skip)]
-    pub generation: Generation,
+    pub generation: EndTokens,
 }
 
 /// The encoder's configuration; keys and defaults of transformers' `DonutSwinConfig`.
@@ -76,7 +76,7 @@ pub struct DecoderConfig {
 
 /// Where a checkpoint's answers end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Generation {
+pub struct EndTokens {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// The last token of an answer that reaches the greatest length.
@@ -259,7 +259,7 @@ impl Config {
     }
 
     fn check_ids(&self) -> Result<()> {
-        let Generation { eos, forced_eos } = &self.generation;
+        let EndTokens { eos, forced_eos } = &self.generation;
         let ends = eos.iter().map(|&id| ("eos_token_id", id));
         let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
         let ids: Vec<_> = ends.chain(forced).chain([("decoder.pad_token_id", self.decoder.pad_token_id)]).collect();
@@ -276,8 +276,8 @@ struct Stored {
 }
 
 impl Stored {
-    fn over(self, decoder: &DecoderConfig) -> Generation {
-        Generation {
+    fn over(self, decoder: &DecoderConfig) -> EndTokens {
+        EndTokens {
             eos: self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into),
             forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
         }

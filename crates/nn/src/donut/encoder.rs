@@ -7,10 +7,10 @@ use candle_core::{D, Device, Tensor};
 
 use super::EncoderConfig;
 use super::layers::{Norm, Projection};
-use crate::footprint::Footprint;
-use crate::loading::Weights;
-use crate::ops::{self, Weight, Windows};
-use crate::training::{Dropping, Segments};
+use crate::kernels::{self, Weight, Windows};
+use crate::loading::CountingSource;
+use crate::memory_need::MemoryNeed;
+use crate::training::{DropoutMode, LayerCheckpoints};
 
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -24,7 +24,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn load(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(config: &EncoderConfig, weights: &CountingSource) -> Result<Self> {
         let (width, patch, channels) = (config.embed_dim, config.patch_size, config.num_channels);
         let at = "encoder.embeddings";
         let embedding = weights
@@ -40,8 +40,8 @@ impl Encoder {
         })
     }
 
-    /// See [`super::Model::footprint`]; with the places of the last stage.
-    pub(super) fn footprint(&self, pixels: usize) -> (Footprint, usize) {
+    /// See [`super::Model::memory_need`]; with the places of the last stage.
+    pub(super) fn memory_need(&self, pixels: usize) -> (MemoryNeed, usize) {
         let (mut places, mut width) = (pixels / (self.patch * self.patch), self.embedding_bias.elem_count());
         let (mut largest, mut last) = (0, 0);
         for stage in &self.stages {
@@ -53,14 +53,19 @@ impl Encoder {
                 break;
             }
         }
-        (Footprint::of_f32(2 * 3 * pixels + largest, 0), last)
+        (MemoryNeed::from_f32_values(2 * 3 * pixels + largest, 0), last)
     }
 
-    pub(super) fn forward(&self, pixels: &Tensor, dropping: &mut Dropping, segments: &mut Segments) -> Result<Tensor> {
+    pub(super) fn forward(
+        &self,
+        pixels: &Tensor,
+        dropout: &mut DropoutMode,
+        checkpoints: &mut LayerCheckpoints,
+    ) -> Result<Tensor> {
         let (states, mut grid) = self.embed(pixels)?;
-        let mut states = dropping.of(states, self.dropout)?;
+        let mut states = dropout.apply(states, self.dropout)?;
         for stage in &self.stages {
-            (states, grid) = stage.forward(states, grid, dropping, segments)?;
+            (states, grid) = stage.forward(states, grid, dropout, checkpoints)?;
         }
         Ok(states)
     }
@@ -81,8 +86,8 @@ impl Encoder {
             .reshape((channels, grid.height, patch, grid.width, patch))?
             .permute((1, 3, 0, 2, 4))?
             .reshape((grid.height * grid.width, inner))?;
-        let states = ops::biased(&ops::linear(&patches, &self.embedding)?, &self.embedding_bias)?;
-        Ok((self.embedding_norm.of(&states)?, grid))
+        let states = kernels::biased(&kernels::linear(&patches, &self.embedding)?, &self.embedding_bias)?;
+        Ok((self.embedding_norm.forward(&states)?, grid))
     }
 }
 
@@ -102,7 +107,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn load(config: &EncoderConfig, stage: usize, weights: &Weights) -> Result<Self> {
+    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource) -> Result<Self> {
         let at = format!("encoder.encoder.layers.{stage}");
         let last = stage + 1 == config.depths.len();
         Ok(Self {
@@ -118,8 +123,8 @@ impl Stage {
         &self,
         mut states: Tensor,
         grid: Grid,
-        dropping: &mut Dropping,
-        segments: &mut Segments,
+        dropout: &mut DropoutMode,
+        checkpoints: &mut LayerCheckpoints,
     ) -> Result<(Tensor, Grid)> {
         let (window, shortest) = (self.window, grid.height.min(grid.width));
         ensure!(
@@ -132,8 +137,8 @@ impl Stage {
             // A grid that is one window high or wide is not shifted, the reference's rule.
             let shift = if index % 2 == 0 || shortest == window { 0 } else { window / 2 };
             let block = Rc::clone(block);
-            states = segments.layer(states, dropping, move |states, dropping| {
-                block.forward(states, grid, window, shift, dropping)
+            states = checkpoints.run_layer(states, dropout, move |states, dropout| {
+                block.forward(states, grid, window, shift, dropout)
             })?;
         }
         match &self.merging {
@@ -163,7 +168,12 @@ struct Block {
 }
 
 impl Block {
-    fn load(config: &EncoderConfig, (stage, block): (usize, usize), weights: &Weights, at: &str) -> Result<Self> {
+    fn load(
+        config: &EncoderConfig,
+        (stage, block): (usize, usize),
+        weights: &CountingSource,
+        at: &str,
+    ) -> Result<Self> {
         let (width, heads, eps) = (config.embed_dim << stage, config.num_heads[stage], config.layer_norm_eps);
         let inner = (config.mlp_ratio * width as f64) as usize;
         let square = |name: &str| Projection::load(weights, &format!("{at}.attention.{name}"), [width, width]);
@@ -193,15 +203,15 @@ impl Block {
         grid: Grid,
         window: usize,
         shift: usize,
-        dropping: &mut Dropping,
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
-        let attended = self.attend(states, grid, window, shift, dropping)?;
-        let states = match dropping.whole(attended, self.path)? {
+        let attended = self.attend(states, grid, window, shift, dropout)?;
+        let states = match dropout.drop_path(attended, self.path)? {
             None => states.clone(),
             Some(attended) => (states + attended)?,
         };
-        let inner = self.inner.gelu_of(&self.norm_after.of(&states)?)?;
-        Ok((&states + dropping.of(self.outer.of(&inner)?, self.dropout)?)?)
+        let inner = self.inner.forward_gelu(&self.norm_after.forward(&states)?)?;
+        Ok((&states + dropout.apply(self.outer.forward(&inner)?, self.dropout)?)?)
     }
 
     fn attend(
@@ -210,19 +220,19 @@ impl Block {
         grid: Grid,
         window: usize,
         shift: usize,
-        dropping: &mut Dropping,
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let width = states.dim(1)?;
         let padded = Grid { height: grid.height.next_multiple_of(window), width: grid.width.next_multiple_of(window) };
         // Padding comes after the norm and takes part as keys, as in the reference.
-        let x = resized(&self.norm_before.of(states)?, grid, padded, width)?;
+        let x = resized(&self.norm_before.forward(states)?, grid, padded, width)?;
         let windows = Windows { grid: (padded.height, padded.width), side: window, shift };
-        let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.of(&x));
+        let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.forward(&x));
         let scores = padded.height * padded.width * window * window * self.heads;
-        let choice = dropping.choice(self.attention_dropout, scores);
-        let attended = ops::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, choice)?;
+        let choice = dropout.mask(self.attention_dropout, scores);
+        let attended = kernels::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, choice)?;
         // The reference drops the attention's output with its probabilities' rate.
-        let attended = dropping.of(self.output.of(&attended)?, self.attention_dropout)?;
+        let attended = dropout.apply(self.output.forward(&attended)?, self.attention_dropout)?;
         resized(&attended, padded, grid, width)
     }
 }
@@ -261,7 +271,7 @@ struct Merging {
 }
 
 impl Merging {
-    fn load(config: &EncoderConfig, stage: usize, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource, at: &str) -> Result<Self> {
         let width = config.embed_dim << stage;
         Ok(Self {
             norm: Norm::load(weights, &format!("{at}.norm"), 4 * width, config.layer_norm_eps)?,
@@ -277,6 +287,6 @@ impl Merging {
         let corner = |row: usize, column: usize| states.narrow(1, row, 1)?.narrow(3, column, 1);
         let corners = [corner(0, 0)?, corner(1, 0)?, corner(0, 1)?, corner(1, 1)?];
         let joined = Tensor::cat(&corners, D::Minus1)?.reshape((half.height * half.width, 4 * width))?;
-        Ok((ops::linear(&self.norm.of(&joined)?, &self.reduction)?, half))
+        Ok((kernels::linear(&self.norm.forward(&joined)?, &self.reduction)?, half))
     }
 }

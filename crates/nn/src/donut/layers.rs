@@ -3,8 +3,8 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
-use crate::loading::Weights;
-use crate::ops::{self, Precision, Weight};
+use crate::kernels::{self, ComputeDtype, Weight};
+use crate::loading::CountingSource;
 
 /// A weight [out, in] with its bias [out].
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn load(weights: &Weights, at: &str, shape: [usize; 2]) -> Result<Self> {
+    pub(super) fn load(weights: &CountingSource, at: &str, shape: [usize; 2]) -> Result<Self> {
         let weight = weights.weight(format!("{at}.weight"), shape)?;
         Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])?, factor: None })
     }
@@ -27,7 +27,7 @@ impl Projection {
         Ok(match self.weight {
             Weight::Full(weight) => Self { weight: (weight * factor)?.into(), bias, factor: None },
             Weight::Rounded(weight) => Self { weight: Weight::Rounded((weight * factor)?), bias, factor: None },
-            Weight::Packed(panels) if panels.precision() == Precision::F32 => {
+            Weight::Packed(panels) if panels.compute_dtype() == ComputeDtype::F32 => {
                 Self { weight: Weight::Packed(panels.scaled(factor).into()), bias, factor: None }
             }
             weight => Self { weight, bias, factor: Some(factor) },
@@ -42,28 +42,28 @@ impl Projection {
     }
 
     /// Of many rows [M, in].
-    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased(&self.factored(ops::linear(x, &self.weight)?)?, &self.bias)?)
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(kernels::biased(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// See [`Weight::precision`].
-    pub(super) fn precision(&self) -> Precision {
-        self.weight.precision()
+    pub(super) fn compute_dtype(&self) -> ComputeDtype {
+        self.weight.compute_dtype()
     }
 
     /// The exact GELU of the projection of many rows.
-    pub(super) fn gelu_of(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased_gelu(&self.factored(ops::linear(x, &self.weight)?)?, &self.bias)?)
+    pub(super) fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(kernels::biased_gelu(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// Of the rows of a decoding step.
-    pub(super) fn of_few(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased(&self.factored(ops::row_linear(x, &self.weight)?)?, &self.bias)?)
+    pub(super) fn decode(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(kernels::biased(&self.factored(kernels::decode_linear(x, &self.weight)?)?, &self.bias)?)
     }
 
     /// The exact GELU of the projection of a decoding step's rows.
-    pub(super) fn gelu_of_few(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::biased_gelu(&self.factored(ops::row_linear(x, &self.weight)?)?, &self.bias)?)
+    pub(super) fn decode_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(kernels::biased_gelu(&self.factored(kernels::decode_linear(x, &self.weight)?)?, &self.bias)?)
     }
 }
 
@@ -76,12 +76,12 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn load(weights: &Weights, at: &str, width: usize, eps: f64) -> Result<Self> {
+    pub(super) fn load(weights: &CountingSource, at: &str, width: usize, eps: f64) -> Result<Self> {
         let weight = weights.tensor(format!("{at}.weight"), &[width])?;
         Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &[width])?, eps })
     }
 
-    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::layer_norm(x, &self.weight, &self.bias, self.eps)?)
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(kernels::layer_norm(x, &self.weight, &self.bias, self.eps)?)
     }
 }

@@ -41,14 +41,14 @@ pub fn generate<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
     beams: Option<&BeamSearch>,
-    limits: &Limits,
+    config: &GenerationConfig,
 ) -> Result<Vec<Generated>>
 where
     D::State: Clone + Send,
 {
     match beams {
-        Some(settings) => beam_search(decoder, prompts, settings, limits),
-        None => greedy(decoder, prompts, limits),
+        Some(settings) => beam_search(decoder, prompts, settings, config),
+        None => greedy(decoder, prompts, config),
     }
 }
 
@@ -74,7 +74,7 @@ pub struct Prompt<S> {
 
 /// When answers end and what they may not hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct GenerationConfig {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// Longest answer in tokens.
@@ -87,16 +87,16 @@ pub struct Limits {
     pub forced_eos: Option<u32>,
 }
 
-impl Limits {
+impl GenerationConfig {
     /// The length of prompt and answer together at which an answer to a prompt of so many tokens is cut.
-    fn longest(&self, prompt: usize) -> usize {
+    fn max_total_length(&self, prompt: usize) -> usize {
         let longest = prompt.saturating_add(self.max_new_tokens);
         self.max_length.map_or(longest, |most| longest.min(most))
     }
 
-    /// Takes from the scores of the next token what the limits forbid, in the order of the reference's processors. `tokens`
+    /// Takes from the scores of the next token what the config forbid, in the order of the reference's processors. `tokens`
     /// are the prompt and the answer so far.
-    fn apply(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
+    fn mask_scores(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
         for word in &self.bad_words {
             if let Some((last, before)) = word.split_last()
                 && tokens.ends_with(before)
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn only_the_question_whose_scores_are_no_numbers_fails() {
-        let limits = Limits { eos: vec![0], max_new_tokens: 8, ..Limits::default() };
+        let config = GenerationConfig { eos: vec![0], max_new_tokens: 8, ..GenerationConfig::default() };
         let beams = BeamSearch { beams: 2, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for beams in [None, Some(&beams)] {
                 let prompts = [0, 1, 0].map(|state| Prompt { state, tokens: vec![2] }).into();
-                let answers = generate(&Odd(odd), prompts, beams, &limits).unwrap();
+                let answers = generate(&Odd(odd), prompts, beams, &config).unwrap();
                 assert_eq!(answers[1], Err(NotFinite), "{odd}");
                 assert_eq!(answers[0], answers[2]);
                 assert!(answers[0].as_ref().is_ok_and(|tokens| tokens.last() == Some(&0)), "{:?}", answers[0]);

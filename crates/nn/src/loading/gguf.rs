@@ -11,8 +11,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Tensor};
 
 use super::gguf_header::{GgufHeader, GgufTensor, GgufValue};
-use super::quantized::{Quantization, Quantized, QuantizedAs};
-use super::{Encoding, Entry};
+use super::{Encoding, LayerQuantizer, QuantizationInfo, TensorLocation, WeightFormat};
 use chartbench_core::terminal::shorten;
 
 const ARCHITECTURE: &str = "general.architecture";
@@ -23,13 +22,13 @@ const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
 /// Where the tensors of a file lie, and what it says of their precision; every tensor is checked to end inside the file
 /// and to have its bytes to itself.
-pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, Entry>, QuantizedAs)> {
+pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
     let GgufHeader { metadata, tensors, data_start, file_bytes } = GgufHeader::read(path)?;
-    let quantized = quantized_as(&metadata)?;
+    let quantized = read_info(&metadata)?;
     let mut entries = BTreeMap::new();
     for GgufTensor { name, shape, kind, offset } in tensors {
         let entry = encoding(kind, &shape)
-            .and_then(|encoding| Entry::new(path, data_start.saturating_add(offset), shape, encoding));
+            .and_then(|encoding| TensorLocation::new(path, data_start.saturating_add(offset), shape, encoding));
         let entry = entry.with_context(|| format!("tensor {}", shorten(&name)))?;
         let end = entry.end();
         ensure!(
@@ -43,7 +42,7 @@ pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, Entry>, Quantized
     Ok((entries, quantized))
 }
 
-fn check_overlaps(entries: &BTreeMap<String, Entry>) -> Result<()> {
+fn check_overlaps(entries: &BTreeMap<String, TensorLocation>) -> Result<()> {
     let mut places: Vec<(u64, u64, &str)> =
         entries.iter().map(|(name, entry)| (entry.offset, entry.end(), name.as_str())).collect();
     places.sort_unstable();
@@ -54,7 +53,7 @@ fn check_overlaps(entries: &BTreeMap<String, Entry>) -> Result<()> {
     Ok(())
 }
 
-fn quantized_as(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizedAs> {
+fn read_info(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizationInfo> {
     match metadata.get(ARCHITECTURE) {
         Some(GgufValue::Text(name)) if KNOWN.contains(&name.as_str()) => {}
         Some(GgufValue::Text(name)) => {
@@ -62,14 +61,14 @@ fn quantized_as(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizedAs> {
         }
         _ => bail!("no {ARCHITECTURE} in it"),
     }
-    let Some(GgufValue::Text(to)) = metadata.get(QUANTIZATION) else {
+    let Some(GgufValue::Text(name)) = metadata.get(QUANTIZATION) else {
         bail!("no {QUANTIZATION} in it: `chartbench quantize` did not write it")
     };
     let kept = match metadata.get(KEPT) {
         Some(GgufValue::Texts(kept)) => kept.clone(),
         _ => Vec::new(),
     };
-    Ok(QuantizedAs { to: Quantization::named(to).context(QUANTIZATION)?, kept })
+    Ok(QuantizationInfo { format: WeightFormat::quantized_by_name(name).context(QUANTIZATION)?, kept })
 }
 
 /// The encodings that [`write`] uses.
@@ -79,7 +78,7 @@ fn encoding(kind: u32, shape: &[usize]) -> Result<Encoding> {
         1 => return Ok(Encoding::Plain(DType::F16)),
         8 => GgmlDType::Q8_0,
         12 => GgmlDType::Q4K,
-        other => return Ok(Encoding::Unread(format!("GGML type {other}"))),
+        other => return Ok(Encoding::Unsupported(format!("GGML type {other}"))),
     };
     let row = shape.last().copied().unwrap_or(0);
     ensure!(row.is_multiple_of(blocks.block_size()), "rows of {row} values are no whole blocks of {blocks:?}");
@@ -95,12 +94,12 @@ pub fn write_gguf(
     to: &mut (impl Write + Seek),
     architecture: &str,
     weights: &[(String, Tensor)],
-    quantized: &Quantized<'_>,
+    quantized: &LayerQuantizer<'_>,
 ) -> Result<()> {
-    let QuantizedAs { to: quantization, kept } = quantized.quantized_as();
+    let QuantizationInfo { format, kept } = quantized.info();
     let metadata = [
         (ARCHITECTURE, Stored::String(architecture.to_owned())),
-        (QUANTIZATION, Stored::String(quantization.name().to_owned())),
+        (QUANTIZATION, Stored::String(format.name().to_owned())),
         (KEPT, Stored::Array(kept.into_iter().map(Stored::String).collect())),
     ];
     let mut tensors: Vec<(&str, Arc<QTensor>)> = Vec::new();
@@ -127,7 +126,7 @@ fn plain(tensor: &Tensor) -> Result<QTensor> {
 ///
 /// # Errors
 /// As [`write_gguf`].
-pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &Quantized<'_>) -> Result<u64> {
+pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &LayerQuantizer<'_>) -> Result<u64> {
     let mut count = Count(0);
     write_gguf(&mut count, architecture, weights, quantized)?;
     Ok(count.0)

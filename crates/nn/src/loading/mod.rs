@@ -6,14 +6,13 @@
 
 mod gguf;
 mod gguf_header;
-mod hash;
-mod packed;
+mod layer_quantizer;
 mod pickle;
 mod pytorch;
-mod quantized;
-mod reduced;
 mod safetensors;
-mod source;
+mod tensor_source;
+mod weight_format;
+mod weights_hash;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -25,19 +24,18 @@ use candle_core::{DType, Device, Tensor};
 use half::f16;
 
 use super::all_finite;
-use super::ops::Weight;
+use super::kernels::Weight;
 use chartbench_core::terminal::shorten;
 
 pub use gguf::{gguf_bytes, write_gguf};
 pub use gguf_header::GgufHeader;
-pub use hash::{file_sha256, files_sha256, weights_sha256};
-pub use packed::{InPanels, Rounding};
-pub use quantized::{Quantization, Quantized, QuantizedAs, QuantizedOnce, layer};
-pub use reduced::Reduced;
+pub use layer_quantizer::{LayerQuantizer, layer_name};
 pub use safetensors::{StoredTensor, read_header};
-pub use source::{OnDevice, Source};
+pub use tensor_source::{Bf16Source, CheckpointSource, PackedSource, QuantizingSource, TensorSource};
+pub use weight_format::{QuantizationInfo, WeightFormat};
+pub use weights_hash::{file_sha256, files_sha256, weights_sha256};
 
-pub(super) use source::Weights;
+pub(super) use tensor_source::CountingSource;
 
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
@@ -50,7 +48,7 @@ const CHUNK: usize = 1 << 20;
 
 /// Where one tensor lies: contiguous, little-endian, row-major bytes of a file.
 #[derive(Debug, Clone)]
-struct Entry {
+struct TensorLocation {
     file: PathBuf,
     offset: u64,
     bytes: u64,
@@ -81,7 +79,7 @@ enum Encoding {
     /// Blocks of quantized values; whole ones in each row.
     Blocks(GgmlDType),
     /// As this program does not read, by its name in the file: an error where the tensor is asked for.
-    Unread(String),
+    Unsupported(String),
 }
 
 impl From<DType> for Encoding {
@@ -96,7 +94,7 @@ impl Encoding {
         match self {
             Self::Plain(dtype) => (1, dtype.size_in_bytes()),
             Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
-            Self::Unread(_) => (1, 0),
+            Self::Unsupported(_) => (1, 0),
         }
     }
 }
@@ -105,8 +103,8 @@ impl Encoding {
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    entries: BTreeMap<String, Entry>,
-    quantized: Option<QuantizedAs>,
+    entries: BTreeMap<String, TensorLocation>,
+    quantized: Option<QuantizationInfo>,
 }
 
 impl Checkpoint {
@@ -121,7 +119,7 @@ impl Checkpoint {
         let mut quantized = None;
         let entries = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
-                let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+                let mut entries: BTreeMap<String, TensorLocation> = BTreeMap::new();
                 for file in &files {
                     let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
                     if let Some((name, entry)) = shard.keys().find_map(|name| entries.get_key_value(name)) {
@@ -143,7 +141,7 @@ impl Checkpoint {
     }
 
     /// How its matrices are quantized, where they are.
-    pub fn quantized(&self) -> Option<&QuantizedAs> {
+    pub fn quantized(&self) -> Option<&QuantizationInfo> {
         self.quantized.as_ref()
     }
 
@@ -170,7 +168,7 @@ impl Checkpoint {
     pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
         let entry = self.entry(name, &shape)?;
         match &entry.encoding {
-            Encoding::Plain(_) | Encoding::Unread(_) => Ok(self.tensor(name, &shape, device)?.into()),
+            Encoding::Plain(_) | Encoding::Unsupported(_) => Ok(self.tensor(name, &shape, device)?.into()),
             Encoding::Blocks(kind) => {
                 let blocks = entry.read_blocks(*kind, device);
                 let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
@@ -198,11 +196,11 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&TensorLocation> {
         let Some(entry) = self.entries.get(name) else {
             bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
         };
-        if let Encoding::Unread(dtype) = &entry.encoding {
+        if let Encoding::Unsupported(dtype) = &entry.encoding {
             bail!("{}: tensor {name} is stored as {dtype}, which is not read here", entry.file.display());
         }
         ensure!(
@@ -215,7 +213,7 @@ impl Checkpoint {
     }
 }
 
-impl Entry {
+impl TensorLocation {
     fn new(file: &Path, offset: u64, shape: Vec<usize>, encoding: impl Into<Encoding>) -> Result<Self> {
         let encoding = encoding.into();
         let (values, size) = encoding.unit();
@@ -250,7 +248,7 @@ impl Entry {
                 let blocks = self.read_blocks(*kind, &Device::Cpu)?;
                 return Ok(blocks.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
             }
-            Encoding::Unread(dtype) => bail!("stored as {dtype}, which is not read here"),
+            Encoding::Unsupported(dtype) => bail!("stored as {dtype}, which is not read here"),
         };
         let mut file = chartbench_core::input::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;

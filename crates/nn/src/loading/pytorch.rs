@@ -10,18 +10,18 @@ use candle_core::DType;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{MAX_BYTES, Object, ObjectId, Pickle};
-use super::{Encoding, Entry};
+use super::{Encoding, TensorLocation};
 use chartbench_core::catch_panic;
 use chartbench_core::terminal::shorten;
 
 type Zip = ZipArchive<BufReader<File>>;
 
 /// Where each tensor of the file lies.
-pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
+pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     catch_panic("the zip reader", || read_entries(path))
 }
 
-fn read_entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
+fn read_entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     let file = chartbench_core::input::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
@@ -36,7 +36,7 @@ fn read_entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
     let mut entries = BTreeMap::new();
     for &(key, value) in items {
         let Object::Text(name) = *pickle.get(key) else { continue };
-        let mut place = || -> Result<Option<Entry>> {
+        let mut place = || -> Result<Option<TensorLocation>> {
             let Some(view) = StorageView::find(&pickle, value)? else { return Ok(None) };
             view.place(&mut zip, root, path, file_bytes).map(Some)
         };
@@ -106,7 +106,7 @@ impl StorageView {
     }
 
     /// The bytes of the tensor inside the zip file.
-    fn place(self, zip: &mut Zip, root: &str, path: &Path, file_bytes: u64) -> Result<Entry> {
+    fn place(self, zip: &mut Zip, root: &str, path: &Path, file_bytes: u64) -> Result<TensorLocation> {
         ensure!(
             self.is_contiguous(),
             "stored with strides {} of shape {}; save a contiguous copy",
@@ -122,7 +122,7 @@ impl StorageView {
         let storage_end =
             storage_end.with_context(|| format!("its storage {shown} ends beyond the file (truncated?)"))?;
         let offset = start.saturating_add(self.offset.saturating_mul(self.width));
-        let entry = Entry::new(path, offset, self.shape, self.encoding)?;
+        let entry = TensorLocation::new(path, offset, self.shape, self.encoding)?;
         ensure!(entry.end() <= storage_end, "ends beyond its storage {shown} of {} bytes", file.compressed_size());
         Ok(entry)
     }
@@ -149,7 +149,7 @@ fn storage_encoding(class: &str) -> (Encoding, u64) {
         "BFloat16Storage" => DType::BF16,
         "DoubleStorage" => DType::F64,
         "LongStorage" => DType::I64,
-        other => return (Encoding::Unread(shorten(other)), 1),
+        other => return (Encoding::Unsupported(shorten(other)), 1),
     };
     (Encoding::Plain(dtype), dtype.size_in_bytes() as u64)
 }

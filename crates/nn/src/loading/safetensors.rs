@@ -13,7 +13,7 @@ use candle_core::DType;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{Encoding, Entry};
+use super::{Encoding, TensorLocation};
 use chartbench_core::terminal::shorten;
 
 const LENGTH_BYTES: u64 = 8;
@@ -79,7 +79,7 @@ fn check_layout(stored: &[StoredTensor], data_start: u64, file_bytes: u64) -> Re
 }
 
 /// Where each tensor of one file lies.
-pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
+pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     let mut entries = BTreeMap::new();
     for tensor in read_header(path)? {
         let name = tensor.name.clone();
@@ -89,7 +89,7 @@ pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
     Ok(entries)
 }
 
-fn entry(path: &Path, tensor: StoredTensor) -> Result<Entry> {
+fn entry(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
     let StoredTensor { dtype, shape, offset, bytes, .. } = tensor;
     let encoding = match dtype.as_str() {
         "F32" => Encoding::Plain(DType::F32),
@@ -97,11 +97,11 @@ fn entry(path: &Path, tensor: StoredTensor) -> Result<Entry> {
         "BF16" => Encoding::Plain(DType::BF16),
         "F64" => Encoding::Plain(DType::F64),
         "I64" => Encoding::Plain(DType::I64),
-        other => Encoding::Unread(shorten(other)),
+        other => Encoding::Unsupported(shorten(other)),
     };
-    let is_read = !matches!(encoding, Encoding::Unread(_));
+    let is_read = !matches!(encoding, Encoding::Unsupported(_));
     let shown = shorten(&format!("{shape:?}"));
-    let entry = Entry::new(path, offset, shape, encoding)?;
+    let entry = TensorLocation::new(path, offset, shape, encoding)?;
     ensure!(!is_read || entry.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
     Ok(entry)
 }

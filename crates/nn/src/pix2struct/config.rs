@@ -32,7 +32,7 @@ pub struct Config {
     pub initializer_range: f64,
     /// Where an answer starts and ends: `generation_config.json`, else the ids of `config.json`.
     #[serde(skip)]
-    pub generation: Generation,
+    pub generation: SpecialTokens,
 }
 
 /// The decoder's configuration; keys and defaults of transformers' `Pix2StructTextConfig`.
@@ -79,7 +79,7 @@ pub struct VisionConfig {
 
 /// The token ids greedy decoding needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Generation {
+pub struct SpecialTokens {
     /// The first decoder input.
     pub start: u32,
     /// Any of these ends an answer.
@@ -94,7 +94,7 @@ impl Default for Config {
             vision_config,
             tie_word_embeddings: false,
             initializer_range: 0.02,
-            generation: Generation::default(),
+            generation: SpecialTokens::default(),
         }
     }
 }
@@ -281,10 +281,10 @@ struct Ids {
 
 impl Ids {
     /// These ids, else those of `other`, else the decoder configuration's.
-    fn over(&self, other: &Self, text: &TextConfig) -> Generation {
+    fn over(&self, other: &Self, text: &TextConfig) -> SpecialTokens {
         let start = self.decoder_start_token_id.or(other.decoder_start_token_id);
         let eos = self.eos_token_id.clone().or_else(|| other.eos_token_id.clone());
-        Generation {
+        SpecialTokens {
             start: start.unwrap_or(text.decoder_start_token_id),
             eos: match eos {
                 None => vec![text.eos_token_id],

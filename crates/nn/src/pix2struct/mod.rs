@@ -10,19 +10,19 @@
 mod config;
 mod decoder;
 mod encoder;
-mod initial;
+mod init;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 
-pub use config::{Config, Generation, TextConfig, VisionConfig};
+pub use config::{Config, SpecialTokens, TextConfig, VisionConfig};
 pub use decoder::State;
 
-use super::footprint::Footprint;
-use super::generation::{self, Generated, Limits, Prompt};
-use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
-use super::ops::{Part, Precision};
-use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
+use super::generation::{self, Generated, GenerationConfig, Prompt};
+use super::kernels::{ComputeDtype, SequenceSpan};
+use super::loading::{Checkpoint, CheckpointSource, CountingSource, PackedSource, TensorSource};
+use super::memory_need::MemoryNeed;
+use super::training::{DropoutMode, Example, LayerCheckpoints, Loss, LossOptions, PackedBatch};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -31,7 +31,7 @@ use encoder::Encoder;
 pub struct Model {
     encoder: Encoder,
     decoder: Decoder,
-    generation: Generation,
+    generation: SpecialTokens,
     weights_bytes: u64,
 }
 
@@ -43,23 +43,23 @@ impl Model {
     /// `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         checkpoint.check_layers(&config.layer_stacks())?;
-        Self::answering(config, &OnDevice { checkpoint, device })
+        Self::for_inference(config, &CheckpointSource { checkpoint, device })
     }
 
     /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn answering(config: &Config, source: &dyn Source) -> Result<Self> {
-        Self::from_source(config, &InPanels { source, precision: Precision::F32 })
+    pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
     }
 
     /// Loads the weights from anything that has them.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
-        let weights = Weights::new(source);
+    pub fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        let weights = CountingSource::new(source);
         Ok(Self {
             encoder: Encoder::load(&config.vision_config, &weights)?,
             decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
@@ -69,9 +69,9 @@ impl Model {
     }
 
     /// What answering takes of memory, for images of so many patches and answers of so many tokens.
-    pub fn footprint(&self, patches: usize, tokens: usize) -> Footprint {
-        let weights = Footprint { fixed: self.weights_bytes, each: 0 };
-        weights.plus(self.encoder.footprint(patches)).plus(self.decoder.footprint(patches, tokens))
+    pub fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
+        let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
+        weights.plus(self.encoder.memory_need(patches)).plus(self.decoder.memory_need(patches, tokens))
     }
 
     /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no
@@ -81,7 +81,12 @@ impl Model {
     /// The patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
         let places = patches.dim(0)?;
-        self.encoder.forward(patches, &Part::square(&[places]), &mut Dropping(None), &mut Segments::none())
+        self.encoder.forward(
+            patches,
+            &SequenceSpan::square(&[places]),
+            &mut DropoutMode::off(),
+            &mut LayerCheckpoints::off(),
+        )
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text. Images may differ in their
@@ -89,14 +94,17 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, no label at all.
-    pub fn loss(&self, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
-        let mut dropping = Dropping(pass.noise);
-        let mut segments = Segments::noted(pass.checkpointing);
-        let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
+    pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
+        let mut dropout = DropoutMode::new(options.dropout);
+        let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
+        let rows = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
         let places: Vec<usize> = rows.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
         let patches = Tensor::cat(&rows.images, 0)?;
-        let encoded = self.encoder.forward(&patches, &Part::square(&places), &mut dropping, &mut segments)?;
-        Ok(self.decoder.loss(&rows, &encoded, &places, &mut dropping, pass.smoothing)?.with(segments))
+        let encoded = self.encoder.forward(&patches, &SequenceSpan::square(&places), &mut dropout, &mut checkpoints)?;
+        Ok(self
+            .decoder
+            .loss(&rows, &encoded, &places, &mut dropout, options.label_smoothing)?
+            .with_checkpoints(checkpoints))
     }
 
     /// The patch embeddings [N, H] the first encoder layer reads; arguments as of [`Self::encode`].
@@ -130,9 +138,9 @@ impl Model {
     /// # Errors
     /// The states are not the encoder's.
     pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
-        let Generation { start, eos } = &self.generation;
+        let SpecialTokens { start, eos } = &self.generation;
         let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });
-        let limits = Limits { eos: eos.clone(), max_new_tokens, ..Limits::default() };
+        let limits = GenerationConfig { eos: eos.clone(), max_new_tokens, ..GenerationConfig::default() };
         generation::greedy(self, encoded.iter().map(prompt).collect::<Result<_>>()?, &limits)
     }
 }

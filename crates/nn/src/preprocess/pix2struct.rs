@@ -36,7 +36,7 @@ pub struct Patches {
 
 /// The image processor of a Pix2Struct, MatCha or DePlot checkpoint.
 #[derive(Clone, Debug)]
-pub struct Processor {
+pub struct Pix2StructProcessor {
     patch_height: u32,
     patch_width: u32,
     max_patches: u32,
@@ -46,8 +46,8 @@ pub struct Processor {
     font: HeaderFont,
 }
 
-impl Processor {
-    /// Reads `preprocessor_config.json`, see [`Processor::from_json`].
+impl Pix2StructProcessor {
+    /// Reads `preprocessor_config.json`, see [`Pix2StructProcessor::from_json`].
     ///
     /// # Errors
     /// When the file cannot be read or holds an invalid value.
