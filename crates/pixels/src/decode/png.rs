@@ -9,7 +9,7 @@ use png::{BitDepth, ColorType, Decoder, Info, Transformations};
 
 use super::{check_size, over_white};
 
-/// Row by row, so that the pixels are in memory in 8 bits alone.
+/// Decodes row by row, so that the pixels are in memory in 8 bits only.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
@@ -40,7 +40,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     Ok(image)
 }
 
-/// The pixels of a pass over the image: from the corner (`left`, `top`) on, each so many to the right and down.
+/// The pixels of an interlacing pass: every `right`-th column from `left` on, every `down`-th row from `top` on.
 struct PixelGrid {
     left: u32,
     top: u32,
@@ -142,7 +142,7 @@ impl Pixel {
         }
     }
 
-    /// The sample at index `at`, its high byte where it has 16 bits.
+    /// The sample at index `at`; of 16 bits the high byte.
     fn high_byte(&self, row: &[u8], at: usize) -> u8 {
         let at = if self.depth == BitDepth::Sixteen { 2 * at } else { at };
         row.get(at).copied().unwrap_or_default()
