@@ -1,4 +1,4 @@
-//! Attention of many queries over many keys with a running softmax.
+//! Attention of many queries over many keys with an online softmax, as in FlashAttention.
 //!
 //! Scores are formed for a panel of queries and a block of keys at a time, transposed (keys by queries), so that a
 //! vector holds many queries: maximum, exponential and sum of the softmax are then plain vector operations, and
@@ -18,7 +18,7 @@ use super::varlen::{AttentionGradients, ScoreModifiers, SequenceSpan, span_offse
 
 /// Query panels of a task: each block of keys, once in the cache, serves them all.
 const QUERY_PANELS: usize = 3;
-/// Keys between two rescalings of the running softmax; a multiple of the rows of a tile.
+/// Keys between two rescalings of the online softmax; a multiple of the rows of a tile.
 const BLOCK_KEYS: usize = 256;
 
 /// See [`super::attention`].
@@ -152,7 +152,7 @@ impl QueryRows<'_> {
     }
 }
 
-/// The running softmax of one panel of queries: what they have seen so far of the keys.
+/// The online softmax of one panel of queries over the keys so far.
 struct Panel<M: MulAdd> {
     /// `[width / values]` pairs of vectors of words: the queries, transposed.
     q: Vec<f32>,
@@ -176,7 +176,7 @@ impl<M: MulAdd> Panel<M> {
         }
     }
 
-    /// Takes in the keys of `block`; `scores` is room for [`BLOCK_KEYS`] pairs of vectors.
+    /// Adds the keys of `block`; `scores` is scratch of [`BLOCK_KEYS`] pairs of vectors.
     #[inline(always)]
     fn attend<const R: usize>(
         &mut self,
@@ -231,7 +231,7 @@ impl<M: MulAdd> Panel<M> {
         }
     }
 
-    /// The finished averages, one query a row.
+    /// Writes the finished averages, one query to a row.
     fn write<'a>(&self, rows: impl Iterator<Item = &'a mut [f32]>) {
         let columns = 2 * <M::S as Simd>::F32_LANES;
         let weights: &[f32] = pulp::bytemuck::cast_slice(&self.weight);

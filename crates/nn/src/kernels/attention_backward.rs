@@ -1,8 +1,7 @@
-//! The gradients of an attention, whatever kind it is: `softmax(q kᵀ + bias) v` of one head.
+//! The gradients of one head of any attention: `softmax(q kᵀ + bias) v`.
 //!
-//! The scores are formed once more, for one panel of queries at a time and transposed (keys by queries) as in the forward
-//! pass; all that is kept of them are two such panels. With P the softmax, G the gradient of the output and ∘ the factors
-//! of dropout: dV = (P ∘ F)ᵀ G, dP = F ∘ (G Vᵀ), dS = P ∘ (dP - Σ P ∘ dP), dQ = dS K, dK = dSᵀ Q, dbias = dS.
+//! The scores are computed again, for one panel of queries at a time and transposed (keys by queries) as in the forward pass;
+//! only two such panels are in memory. With P the softmax, G the gradient of the output and F the factors of dropout: dV = (P ∘ F)ᵀ G, dP = F ∘ (G Vᵀ), dS = P ∘ (dP - Σ P ∘ dP), dQ = dS K, dK = dSᵀ Q, dbias = dS.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -30,8 +29,8 @@ pub(super) struct HeadGradients {
     pub(super) v: Vec<f32>,
 }
 
-/// What is added to scores, what probabilities are multiplied by, and what the scores' gradients are added to; each
-/// [queries, keys] as [`PanelLayout`] lays it out, or nothing.
+/// Optional panels [queries, keys] in a [`PanelLayout`]: biases of the scores, factors of the probabilities, and sums of the
+/// scores' gradients.
 #[derive(Debug, Default)]
 pub(super) struct ScorePanels<'a> {
     pub(super) bias: Option<&'a [f32]>,
@@ -39,7 +38,7 @@ pub(super) struct ScorePanels<'a> {
     pub(super) of_bias: Option<&'a mut [f32]>,
 }
 
-/// A matrix [queries, keys] as panels of queries: `[queries / columns][keys][columns]`, the last panel filled up.
+/// A matrix [queries, keys] as panels of queries: `[queries / columns][keys][columns]`, zeros fill the last panel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanelLayout {
     pub(super) queries: usize,
@@ -225,7 +224,7 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], bias: Option<&[f32]>) {
     }
 }
 
-/// `slopes` become the gradients of the scores, `probabilities` what the values were weighted by.
+/// Turns `slopes` into the gradients of the scores, and `probabilities` into the weights of the values (after dropout).
 #[inline(always)]
 fn through_softmax<S: Simd>(
     simd: S,
@@ -271,7 +270,7 @@ fn through_softmax<S: Simd>(
     }
 }
 
-/// The gradients of a panel's queries, from those of their scores.
+/// Writes the gradients of a panel's queries, from those of their scores.
 #[inline(always)]
 fn write_queries<S: Simd, const R: usize>(simd: S, across: &[f32], slopes: &[f32], width: usize, out: &mut [f32]) {
     let (slopes, columns) = (vectors::<S>(slopes), 2 * S::F32_LANES);

@@ -1,4 +1,4 @@
-//! What the backward passes share: reading tensors, sums over rows in a fixed order, the gradients of a product.
+//! Helpers of the backward passes: reading tensors, sums over rows in a fixed order, the gradients of a product.
 
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor};
 use rayon::prelude::*;
@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::linear;
 use super::mul_add::ComputeDtype;
 
-/// Rows whose sum is one task's.
+/// Rows that one task sums.
 const TASK_ROWS: usize = 256;
 
-/// The tensor outside any graph, contiguous. What a backward pass computes from it records nothing.
+/// The tensor outside any graph, contiguous, so that a backward pass records nothing.
 pub(super) fn detached(tensor: &Tensor) -> Result<Tensor> {
     tensor.detach().contiguous()
 }
@@ -33,7 +33,7 @@ pub(super) fn sum_rows<'a>(rows: impl Iterator<Item = &'a [f32]>, columns: usize
     sums
 }
 
-/// The sum of each column of a row-major matrix, in an order that no number of threads changes.
+/// The sum of each column of a row-major matrix, in an order that does not depend on the number of threads.
 pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     if columns == 0 {
         return Vec::new();
@@ -43,10 +43,11 @@ pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     sum_rows(parts.iter().map(Vec::as_slice), columns)
 }
 
-/// Rows from which on the kernel for many rows is faster than candle's product.
+/// Rows from which the kernel for many rows is faster than candle's product.
 const MANY_ROWS: usize = 192;
 
-/// The gradients of `x · wᵀ`, products of many rows in `dtype`: of `x`, then of `w`; none of what is no part of the graph.
+/// The gradients of `x · wᵀ`, products of many rows in `dtype`: for `x`, then for `w`; `None`
+/// for tensors outside the graph.
 pub(super) fn matmul_backward(
     x: &Tensor,
     w: &Tensor,

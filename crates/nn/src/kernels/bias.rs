@@ -1,4 +1,4 @@
-//! What follows a product with a biased weight: the bias added, and the exact GELU of the sum.
+//! The bias of a linear layer, and the exact GELU of the sum.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};

@@ -1,5 +1,5 @@
-//! Attention of a few queries over keys and values that stay the same from one decoding step to the next, as those of an
-//! image: packed once, head by head, so that a step reads them from one end to the other.
+//! The cache of cross-attention: keys and values of an image stay the same in all decoding steps, so they are packed once, head
+//! by head, in the order that a step reads them.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};
@@ -13,7 +13,7 @@ use super::packed_weight::PackedWeight;
 use super::{fused, matrix, reference};
 use chartbench_core::isa;
 
-/// The keys and values [N, H] of an attention, heads side by side in H.
+/// The keys and values [N, H] of a cross-attention, heads side by side in H.
 #[derive(Debug)]
 pub struct CrossKv(Kind);
 
@@ -32,10 +32,10 @@ struct PackedKv {
 }
 
 impl CrossKv {
-    /// `k` and `v` are [N, H]; operands of both products are in `dtype`.
+    /// Packs `k` and `v` [N, H]. Operands of both products are in `dtype`.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not fit.
     pub fn new(k: &Tensor, v: &Tensor, heads: usize, dtype: ComputeDtype) -> Result<Self> {
         let (keys, hidden) = k.dims2()?;
         if v.dims2()? != (keys, hidden) || keys == 0 || heads == 0 || !hidden.is_multiple_of(heads) {
@@ -60,7 +60,7 @@ impl CrossKv {
     /// `softmax(q kᵀ) v` of each head, unscaled and unmasked: `q` and the result are [M, H]. No gradient passes through.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not fit.
     pub fn attention(&self, q: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Kind::Plain { k, v, heads } => reference::attention(q, k, v, *heads, None),

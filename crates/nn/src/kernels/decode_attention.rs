@@ -1,4 +1,4 @@
-//! Attention of a few queries over the keys of their own question, as in one decoding step.
+//! Attention of the few queries of a decoding step over the keys of their own question.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 use pulp::{Simd, WithSimd};
@@ -128,7 +128,7 @@ fn distance_bias<'a>(input: &AttentionInput, storage: &'a CpuStorage, layout: &L
     Ok((bias, distances))
 }
 
-/// All parts, queries and heads.
+/// Attends for all spans, queries and heads.
 fn attend(input: &AttentionInput, parts: &[SequenceSpan], scores: ScoreModifiers) -> Result<Vec<f32>> {
     let mut out = vec![0f32; input.queries * input.hidden];
     let arch = isa::arch();
@@ -165,7 +165,7 @@ struct OneHead<'a> {
     keys: usize,
     bias: Option<&'a [f32]>,
     hidden: Option<&'a [bool]>,
-    /// With the place of the first key's draw.
+    /// With the index of the first key's draw.
     dropout: Option<(&'a Dropout, usize)>,
     out: &'a mut [f32],
 }

@@ -1,6 +1,6 @@
-//! Products of a few rows with a packed weight, as in one decoding step: bound by reading the weight.
+//! Products of the few rows of a decoding step with a packed weight: reading the weight is the bound.
 //!
-//! An output is the sum of sums of a few products each, in one order whichever rows share the pass.
+//! An output is a sum over chunks, in one order whichever rows share the pass.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 use pulp::Simd;
@@ -15,7 +15,7 @@ use chartbench_core::isa;
 
 /// Panels side by side for a single row: enough independent sums to hide the latency of a multiply-add.
 const SIDE_BY_SIDE: usize = 4;
-/// Rows a weight vector serves while it is in a register.
+/// Rows that share a weight vector while it is in a register.
 const SHARING: usize = 4;
 
 /// One weight: the product. Two: the gated GELU of both products.

@@ -1,4 +1,4 @@
-//! Dropout whose choice is a stretch of a random stream: the backward pass draws it again, nothing of it is kept.
+//! Dropout whose mask is a stretch of a random stream: the backward pass draws it again instead of storing it.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rand::RngCore;
@@ -10,18 +10,18 @@ use super::backward::detached;
 /// Values a task draws for.
 const TASK: usize = 1 << 14;
 
-/// Which values are dropped: the words of a random stream from one place on, one a value. The same whenever it is asked.
+/// A reproducible dropout mask: one word of a random stream for each value.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     stream: ChaCha8Rng,
-    /// Words below it drop their value.
+    /// A word below it drops its value.
     threshold: u64,
-    /// What the values that stay are multiplied by.
+    /// The factor of the values that stay.
     factor: f32,
 }
 
 impl Dropout {
-    /// Drops a value with probability `p` (below 1), by the words of `stream` from its present place on. The values that
+    /// Drops a value with probability `p` (below 1), by the words of `stream` from its position on. The values that
     /// stay grow by 1 / (1 - p), so that the expected value is the same.
     pub fn new(stream: ChaCha8Rng, p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
@@ -29,14 +29,14 @@ impl Dropout {
         Self { stream, threshold, factor: if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 } }
     }
 
-    /// The same choice for the values from `first` on.
+    /// The mask of the values from `first` on.
     pub(super) fn from(&self, first: usize) -> Self {
         let mut from = self.clone();
         from.stream.set_word_pos(self.stream.get_word_pos().wrapping_add(first as u128));
         from
     }
 
-    /// The factors of the values from `first` on.
+    /// Writes the factors of the values from `first` on.
     pub(super) fn factors(&self, first: usize, factors: &mut [f32]) {
         self.each(first, factors, |value, factor| *value = factor);
     }

@@ -1,4 +1,4 @@
-//! Vector versions of the elementary functions softmax and GELU need.
+//! Vector versions of the elementary functions of softmax and GELU.
 
 use pulp::Simd;
 
@@ -25,7 +25,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), exponent))
 }
 
-/// [`exp`] of what is at most 86, relative error below 6e-5: for what is rounded to bf16 afterwards.
+/// [`exp`] for x ≤ 86 with a relative error below 6e-5, for values that are rounded to bf16 afterwards.
 #[inline(always)]
 pub(super) fn rough_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const ROUND: f32 = 12_582_912.0;

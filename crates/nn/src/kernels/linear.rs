@@ -1,4 +1,4 @@
-//! Products of many rows with a weight matrix, and the gated GELU fused into the pair of products in front of it.
+//! Products of many rows with a weight matrix (the encoder, prefill), and the gated GELU fused into its pair of products.
 
 use std::ops::Range;
 
@@ -15,9 +15,9 @@ use super::mul_add::{self, ComputeDtype, F, MulAdd, WithMulAdd};
 use super::packed_weight::PackedWeight;
 use super::{fused, gated_gelu_backward, matrix, reference};
 
-/// Rows a task holds packed: they stay in the second-level cache while every weight panel passes by.
+/// Rows of a task: packed, they stay in the second-level cache while every weight panel passes by.
 const BLOCK_ROWS: usize = 96;
-/// Words a task holds packed of each row, where the sums so far can stand in the result meanwhile.
+/// Words of each row that a task packs at a time, if partial sums can be kept in the result.
 const BLOCK_INNER: usize = 512;
 
 /// See [`super::linear`].
@@ -25,7 +25,7 @@ struct Linear {
     dtype: ComputeDtype,
 }
 
-/// See [`super::linear_add`]: of the product alone the graph then keeps nothing.
+/// See [`super::linear_add`]. The graph does not keep the product alone.
 struct LinearAdd {
     dtype: ComputeDtype,
 }
@@ -119,8 +119,8 @@ fn packed((w, _, inner): Matrix, dtype: ComputeDtype) -> PackedWeight {
     PackedWeight::pack(w, inner, dtype)
 }
 
-/// The products of the same rows with weights of one shape that are packed already, one below the other. Each is a single
-/// weight, or the two of a gated GELU.
+/// The products of the same rows with packed weights of one shape, one below the other. Each item is a single weight, or the
+/// two of a gated GELU.
 pub(super) struct PackedLinear<'a, const W: usize>(pub(super) &'a [[&'a PackedWeight; W]]);
 
 impl<const W: usize> CustomOp1 for PackedLinear<'_, W> {
@@ -133,7 +133,7 @@ impl<const W: usize> CustomOp1 for PackedLinear<'_, W> {
     }
 }
 
-/// The product with a weight that is packed already, added to the second argument.
+/// The product with a packed weight, added to the second argument.
 pub(super) struct PackedLinearAdd<'a>(pub(super) &'a PackedWeight);
 
 impl CustomOp2 for PackedLinearAdd<'_> {
@@ -147,12 +147,12 @@ impl CustomOp2 for PackedLinearAdd<'_> {
     }
 }
 
-/// `x · wᵀ` of weights in f32, multiplied in `dtype`.
+/// `x · wᵀ` with `w` in f32, multiplied in `dtype`.
 pub(super) fn unpacked_product(x: &Tensor, w: &Tensor, dtype: ComputeDtype) -> Result<Tensor> {
     if fused(x) { x.apply_op2(w, Linear { dtype }) } else { reference::linear(x, w) }
 }
 
-/// The same, added to `onto`.
+/// [`unpacked_product`], added to `onto`.
 pub(super) fn unpacked_product_add(x: &Tensor, w: &Tensor, onto: &Tensor, dtype: ComputeDtype) -> Result<Tensor> {
     if fused(x) { x.apply_op3(w, &onto.contiguous()?, LinearAdd { dtype }) } else { onto + reference::linear(x, w)? }
 }
@@ -193,7 +193,7 @@ fn products<const W: usize>(
     Ok((CpuStorage::F32(out), Shape::from((weights.len() * rows, columns))))
 }
 
-/// Matrices of `size` values, one below the other, cut into blocks: of each block its place in every matrix.
+/// Cuts matrices of `size` values, one below the other, into blocks: item i holds block i of every matrix.
 pub(super) fn in_blocks(out: &mut [f32], size: usize, block: usize) -> Vec<Vec<&mut [f32]>> {
     let mut blocks: Vec<Vec<&mut [f32]>> = (0..size.div_ceil(block)).map(|_| Vec::new()).collect();
     for matrix in out.chunks_exact_mut(size) {
@@ -202,7 +202,7 @@ pub(super) fn in_blocks(out: &mut [f32], size: usize, block: usize) -> Vec<Vec<&
     blocks
 }
 
-/// Rows of a task: few rows are shared out among the threads.
+/// Rows of a task: at most [`BLOCK_ROWS`], fewer if threads would be idle.
 fn block_rows(rows: usize) -> usize {
     BLOCK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(TileShape::get().rows))
 }
@@ -226,7 +226,7 @@ pub(super) fn transposed_product(
     product_of(rows, w, inner, columns, dtype, lhs)
 }
 
-/// The product with `w` [`inner`, `columns`] of so many rows, of which `lhs` gives some.
+/// The product of `rows` rows with `w` [`inner`, `columns`]; `lhs(first, count)` gives some of the rows.
 fn product_of<'a>(
     rows: usize,
     w: &[f32],
@@ -255,7 +255,7 @@ fn product_of<'a>(
     out
 }
 
-/// The rows a task multiplies.
+/// The left operand of a task.
 #[derive(Clone, Copy)]
 enum Lhs<'a> {
     /// Row-major.
@@ -272,8 +272,8 @@ impl Lhs<'_> {
         }
     }
 
-    /// Packs the inner values from `start` up to `end` of all rows as words `[rows / group][inner / values][group]`; what is
-    /// missing of the last group stays as it was (zero).
+    /// Packs the inner values from `start` up to `end` of all rows as words `[rows / group][inner / values][group]`; missing
+    /// rows of the last group stay as they were (zero).
     #[inline(always)]
     fn pack(&self, inner: usize, [start, end]: [usize; 2], group: usize, values: usize, packed: &mut [f32]) {
         let size = group * (end - start).div_ceil(values);
@@ -298,10 +298,10 @@ struct Block<'a, const W: usize> {
     lhs: Lhs<'a>,
     inner: usize,
     panels: &'a [[&'a [f32]; W]],
-    /// Of each weight the rows' place in its product.
+    /// The rows of the result, one slice for each weight.
     outs: Vec<&'a mut [f32]>,
     columns: usize,
-    /// Whether something stands there already.
+    /// Whether the product is added to the values of `outs`.
     onto: bool,
 }
 
@@ -360,7 +360,7 @@ impl<const W: usize> Block<'_, W> {
     }
 }
 
-/// The sums so far.
+/// Loads the partial sums of a tile.
 #[inline(always)]
 fn stored<S: Simd, const R: usize>(
     simd: S,

@@ -1,4 +1,4 @@
-//! The register-sized product every large kernel is built of, and the packing that feeds it.
+//! The micro-kernel: the register-sized product that every large kernel is built of, and the packing that feeds it.
 //!
 //! A *tile* is R rows by two vectors of columns, held in registers while the inner dimension runs. Its left operand
 //! is packed as groups of R rows (`[inner][R]`, one value broadcast to a vector), its right one as panels of two
@@ -12,7 +12,7 @@ use pulp::{Simd, WithSimd};
 use super::mul_add::{F, MulAdd, pack_bf16_pair};
 use chartbench_core::isa;
 
-/// Rows of a tile and columns of a panel on this processor.
+/// Rows of a tile and columns of a panel on this processor (BLIS: MR, NR).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileShape {
     pub(super) rows: usize,
@@ -36,12 +36,12 @@ impl TileShape {
     }
 }
 
-/// Rows of a tile with 32 registers: 16 accumulators, two loaded vectors, one broadcast.
+/// Rows of a tile on processors with 32 vector registers: 16 accumulators, two loaded vectors, one broadcast.
 pub(super) const ROWS_WITH_32_REGISTERS: usize = 8;
-/// Rows of a tile with 16 registers.
+/// Rows of a tile on processors with 16 vector registers.
 pub(super) const ROWS_WITH_16_REGISTERS: usize = 4;
 
-/// Whether the processor has the registers for [`ROWS_WITH_32_REGISTERS`].
+/// Whether the processor has 32 vector registers.
 #[inline(always)]
 pub(super) const fn has_32_registers<S: Simd>() -> bool {
     S::REGISTER_COUNT >= 32
@@ -74,10 +74,10 @@ pub(super) fn product_onto<M: MulAdd, const R: usize>(
     tile
 }
 
-/// Words whose products are one chain in [`product_in_chunks`].
+/// Words in a chunk of [`product_in_chunks`].
 pub(super) const CHUNK_WORDS: usize = 64;
 
-/// [`product`] as a sum of the sums of [`CHUNK_WORDS`] words each: less rounding than in one long chain.
+/// [`product`] as a sum over chunks of [`CHUNK_WORDS`] words: less rounding error than in one long chain.
 #[inline(always)]
 pub(super) fn product_in_chunks<M: MulAdd, const R: usize>(
     unit: M,
@@ -111,7 +111,7 @@ pub(super) fn vectors_mut<S: Simd>(panel: &mut [f32]) -> &mut [[S::f32s; 2]] {
     S::as_mut_simd_f32s(panel).0.as_chunks_mut().0
 }
 
-/// A tile's row from values that stand there: as many as there are, zeros behind them.
+/// Loads a tile's row from up to two vectors of values; zeros fill the rest.
 #[inline(always)]
 pub(super) fn load<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
     if let [whole] = vectors::<S>(values) {
@@ -122,7 +122,7 @@ pub(super) fn load<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
     row
 }
 
-/// Writes the first values of a tile's row: as many as there is room for.
+/// Writes a tile's row, as many values as `values` has room for.
 #[inline(always)]
 pub(super) fn store<S: Simd>(row: &[S::f32s; 2], values: &mut [f32]) {
     if let [whole] = vectors_mut::<S>(values) {
@@ -132,8 +132,8 @@ pub(super) fn store<S: Simd>(row: &[S::f32s; 2], values: &mut [f32]) {
     values.copy_from_slice(&pulp::bytemuck::cast_slice(row)[..values.len()]);
 }
 
-/// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; what is missing of a group stays
-/// as it was (zero). `rows` yields the rows, all of the same length. A word holds so many `values` of a row.
+/// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; missing rows of a group stay as
+/// they were (zero). `rows` yields the rows, all of the same length. A word holds `values` values of a row.
 #[inline(always)]
 pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize, values: usize, packed: &mut [f32]) {
     /// Columns moved at a time: one cache line of a row.
@@ -160,8 +160,8 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
     }
 }
 
-/// Packs the rows of a row-major matrix [rows, `width`], of which `columns` are taken, as words `[rows / values][group]`: a
-/// word holds so many `values` of a column.
+/// Packs `columns` of a row-major matrix [rows, `width`] as words `[rows / values][group]`. A word holds `values` values of a
+/// column.
 pub(super) fn pack_columns(
     matrix: &[f32],
     width: usize,

@@ -1,14 +1,14 @@
-//! Tensor operations the architectures are built of.
+//! Tensor operations of the architectures.
 //!
 //! Each has a fused kernel for f32 on the CPU ([`Arch`](pulp::Arch) picks AVX-512, AVX2, NEON or portable code when the
 //! program runs) and a reference version composed of candle operations for every other device and dtype ([`reference`]).
 //!
-//! Kernels for many rows (the encoder) and for few rows (one decoding step) differ in how they read memory. In
+//! Kernels for many rows (the encoder) and for few rows (`decode_*`, one decoding step) differ in how they read memory. In
 //! both, an output value is accumulated in one order whatever the number of rows, so a question's numbers
 //! never depend, not by one bit, on the batch it is answered in.
 //!
-//! Every kernel has a backward pass of its own, so that a graph holds one node an operation and keeps its arguments alone:
-//! scores of attentions and both halves of a gated GELU are computed once more. Sums have a fixed order: a gradient is the
+//! Every kernel has its own backward pass, so that a graph holds one node per operation and keeps only its arguments:
+//! attention scores and both halves of a gated GELU are computed again. Sums have a fixed order: a gradient is the
 //! same bit for bit, whatever the threads do.
 
 mod attention;
@@ -60,7 +60,7 @@ use window_attention_backward::TrainableWindowAttention;
 /// `x · wᵀ`: `x` [M, K], `w` [N, K] as stored by torch, result [M, N]; for many rows.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
         Weight::Full(tensor) | Weight::Rounded(tensor) => linear::unpacked_product(x, tensor, w.compute_dtype()),
@@ -73,7 +73,7 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// [`linear`] with several weights of one shape, for which the rows are read once.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Tensor; N]> {
     let packed: Vec<[&PackedWeight; 1]> =
         weights.iter().filter_map(|weight| weight.packed()).map(|weight| [weight]).collect();
@@ -97,7 +97,7 @@ pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Ten
 /// [`linear`], added to `onto` [M, N].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn linear_add(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
     match w {
         Weight::Packed(panels) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &PackedLinearAdd(panels)),
@@ -112,7 +112,7 @@ pub fn linear_add(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
 /// `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` with the tanh form of GELU (`gelu_new`), for many rows: [M, K] to [M, N].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
         (Weight::Q8(w0), Weight::Q8(w1)) => x.contiguous()?.apply_op1_no_bwd(&Q8Linear(&[[&**w0, &**w1]])),
@@ -125,10 +125,10 @@ pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     }
 }
 
-/// [`linear`] for the few rows of a decoding step: reads a packed weight once, with all threads.
+/// [`linear`] for the few rows of a decoding step; all threads together read a packed weight once.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn decode_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
         Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedDecodeLinear([&**panels])),
@@ -140,7 +140,7 @@ pub fn decode_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// [`gated_gelu`] for the few rows of a decoding step.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
         (Weight::Packed(w0), Weight::Packed(w1)) => {
@@ -157,7 +157,7 @@ pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor>
 /// by side in H; result [M, H]. No matrix of M × N scores is ever formed. Both products are of operands in `dtype`.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, dtype: ComputeDtype) -> Result<Tensor> {
     if fused(q) {
         let parts = vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }];
@@ -173,7 +173,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, dtype: Comput
 /// of f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn varlen_attention(
     q: &Tensor,
     k: &Tensor,
@@ -198,7 +198,7 @@ pub fn varlen_attention(
 /// min(n, D - 1).
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn decode_attention(
     q: &Tensor,
     k: &Tensor,
@@ -225,7 +225,7 @@ pub fn decode_attention(
 /// see one.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn causal_attention(
     [q, k, v]: [&Tensor; 3],
     heads: usize,
@@ -250,7 +250,7 @@ pub fn causal_attention(
 /// order [windows, heads, queries, keys].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn window_attention(
     q: &Tensor,
     k: &Tensor,
@@ -272,7 +272,7 @@ pub fn window_attention(
 /// `x + b`: `x` [M, N], `b` \[N\].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
     if fused(x) { x.apply_op2(b, Bias { gelu: false }) } else { x.broadcast_add(b) }
 }
@@ -280,7 +280,7 @@ pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// `gelu(x + b)` with the exact form of GELU: `x` [M, N], `b` \[N\].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn biased_gelu(x: &Tensor, b: &Tensor) -> Result<Tensor> {
     if fused(x) { x.apply_op2(b, Bias { gelu: true }) } else { x.broadcast_add(b)?.gelu_erf() }
 }
@@ -288,7 +288,7 @@ pub fn biased_gelu(x: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// `w ∘ (x - mean) / sqrt(variance + eps) + b` over the last dimension.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
     if fused(x) {
         return x.apply_op3(w, b, LayerNorm { eps: eps as f32 });
@@ -300,7 +300,7 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor
 /// `w ∘ x / sqrt(mean(x²) + eps)` over the last dimension.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     if fused(x) {
         return x.apply_op2(w, RmsNorm { eps: eps as f32 });
@@ -309,10 +309,10 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     if tracked { reference::rms_norm(x, w, eps) } else { candle_nn::ops::rms_norm(x, w, eps as f32) }
 }
 
-/// Values dropped, and the others enlarged, as `dropout` says.
+/// Drops values and enlarges the others, as `dropout` says.
 ///
 /// # Errors
-/// The values are not contiguous.
+/// Returns an error if the values are not contiguous.
 pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
     if fused(x) { x.apply_op1(dropout) } else { dropout::reference(x, &dropout) }
 }
@@ -321,7 +321,7 @@ pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
 /// a share of each label is spread evenly over all N, as PyTorch's `label_smoothing`.
 ///
 /// # Errors
-/// A label is missing or N or more.
+/// Returns an error if a label is missing, or is N or more.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
     if fused(logits) {
         logits.apply_op1(CrossEntropy { labels: labels.to_vec(), smoothing: smoothing as f32 })
@@ -330,7 +330,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<
     }
 }
 
-/// Multiplications of a decoding step's operation that are worth waking other threads for.
+/// Multiplications from which a decoding step's operation is worth waking other threads for.
 const PARALLEL_FROM: usize = 1 << 19;
 
 fn fused(x: &Tensor) -> bool {

@@ -1,4 +1,4 @@
-//! How a kernel multiplies: f32 by f32, or pairs of bf16 whose products are added up in f32.
+//! The multiply-add of a kernel: f32 by f32, or pairs of bf16 whose products are added up in f32.
 //!
 //! Kernels are written once, over words of 32 bits: one f32, or two bf16 that follow each other in the inner dimension, the
 //! first in the low half. Words are moved as f32 whatever they hold.
@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use super::elementary::{exp, rough_exp};
 use chartbench_core::isa;
 
-/// What operands of a product are rounded to. Sums are of f32.
+/// The dtype that operands of a product are rounded to. Sums are in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeDtype {
     F32,
@@ -16,7 +16,7 @@ pub enum ComputeDtype {
 }
 
 impl ComputeDtype {
-    /// The one that this processor multiplies fastest.
+    /// The dtype that this processor multiplies fastest.
     pub(super) fn fastest_for_this_cpu() -> Self {
         #[cfg(target_arch = "x86_64")]
         if native::available() {
@@ -25,7 +25,7 @@ impl ComputeDtype {
         Self::F32
     }
 
-    /// Values a word of 32 bits holds.
+    /// Values in a word of 32 bits.
     pub(crate) fn values_per_word(self) -> usize {
         match self {
             Self::F32 => 1,
@@ -34,35 +34,35 @@ impl ComputeDtype {
     }
 }
 
-/// A vector type and a way to multiply its words.
+/// A vector type and the multiply-add of its words.
 pub(super) trait MulAdd: Copy {
     type S: Simd;
-    /// Values a word holds: 1 or 2.
+    /// Values in a word: 1 or 2.
     const VALUES: usize;
 
     fn simd(self) -> Self::S;
 
-    /// `sum + a · b`, lane by lane; of two values first one product, then the other is added.
+    /// `sum + a · b`, lane by lane. With two values to a word, the product of the first ones is added first.
     fn mul_add(self, a: F<Self>, b: F<Self>, sum: F<Self>) -> F<Self>;
 
-    /// The words of values that follow each other in the inner dimension; where a word holds one, of the first alone.
+    /// Packs values that follow each other in the inner dimension into words. Words of one value hold the first alone.
     fn pack_words(self, values: [F<Self>; 2]) -> F<Self>;
 
-    /// `exp(x)` of what is not above 0, as precise as a word's values are.
+    /// `exp(x)` for x ≤ 0, as precise as a word's values.
     fn exp(self, x: F<Self>) -> F<Self>;
 }
 
 /// The vector of f32.
 pub(super) type F<M> = <<M as MulAdd>::S as Simd>::f32s;
 
-/// A kernel over any kind of product.
+/// A kernel over any multiply-add.
 pub(super) trait WithMulAdd {
     type Output;
 
     fn with_mul_add<M: MulAdd>(self, unit: M) -> Self::Output;
 }
 
-/// Runs a kernel with the best this processor has.
+/// Runs a kernel with the fastest multiply-add of `dtype` on this processor.
 pub(super) fn dispatch<K: WithMulAdd>(dtype: ComputeDtype, kernel: K) -> K::Output {
     match dtype {
         ComputeDtype::F32 => isa::arch().dispatch(OnF32(kernel)),
@@ -72,7 +72,7 @@ pub(super) fn dispatch<K: WithMulAdd>(dtype: ComputeDtype, kernel: K) -> K::Outp
     }
 }
 
-/// One word of up to two values; NaN stays NaN, ties go to even.
+/// Rounds two values to bf16 and packs them into a word; NaN stays NaN, ties go to even.
 #[inline(always)]
 pub(super) fn pack_bf16_pair(first: f32, second: f32) -> f32 {
     let high = |value: f32| {
@@ -139,7 +139,7 @@ impl<K: WithMulAdd> WithSimd for OnBf16Emulated<K> {
 struct Bf16Emulated<S>(S);
 
 impl<S: Simd> Bf16Emulated<S> {
-    /// Rounded to bf16, in the high half.
+    /// Rounds to bf16, in the high half.
     #[inline(always)]
     fn rounded(self, value: S::f32s) -> S::u32s {
         let simd = self.0;
@@ -226,7 +226,7 @@ mod native {
         }
     }
 
-    /// Word n: value n of the first half, value n of the second.
+    /// The permutation that puts value n of the first half and value n of the second into word n.
     const PLACES: [u32; 16] = {
         let mut places = [0; 16];
         let mut word = 0;
@@ -269,13 +269,12 @@ mod native {
             }
         }
 
-        /// 2^y, y = x / ln 2: a cubic of what y lies above the whole number below it, times 2 to that number; relative error
-        /// below 1e-4.
+        /// 2^y with y = x / ln 2: a cubic in y - floor(y), times 2^floor(y). Relative error below 1e-4.
         #[inline(always)]
         fn exp(self, x: f32x16) -> f32x16 {
             /// Rounds down.
             const DOWN: i32 = 1;
-            /// The smallest largest relative error on [0, 1].
+            /// Minimax coefficients on [0, 1], in relative error.
             const CUBIC: [f32; 4] = [0.078_024_52, 0.226_067_16, 0.695_833_56, 0.999_925_2];
             let simd = self.1;
             let y = simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E));
@@ -299,7 +298,7 @@ mod native {
 mod tests {
     use super::*;
 
-    /// exp of each value, by the native or the widened kind of products.
+    /// exp of each value, native or emulated.
     struct Exps<'a>(&'a [f32]);
 
     impl WithMulAdd for Exps<'_> {
@@ -315,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Two values of each operand, joined to words and multiplied.
+    /// Two values of each operand, packed into words and multiplied.
     struct Products<'a>(&'a [[f32; 4]]);
 
     impl WithMulAdd for Products<'_> {
@@ -333,7 +332,7 @@ mod tests {
         }
     }
 
-    /// On every processor both kinds are run: the one it has instructions for and the one for all others.
+    /// Every processor runs both: its own instructions, if it has them, and the emulation.
     #[test]
     fn words_of_two_multiply_alike_native_and_widened() {
         let value = |at: usize| ((at * 2_654_435_761) % 10_007) as f32 / 2_500.0 - 2.0;

@@ -9,7 +9,7 @@ use super::backward::{cpu_slice, detached, sum_rows};
 
 /// Rows of a task; the gradients of weights are summed over a task's rows, then over tasks in their order.
 const TASK_ROWS: usize = 64;
-/// Rows from which on other threads help.
+/// Rows from which other threads help.
 const PARALLEL_ROWS: usize = 33;
 
 /// See [`super::rms_norm`].
@@ -147,7 +147,7 @@ fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]>
     }
 }
 
-/// The length of a row, which the weights must have too.
+/// The length of a row, checked against the weights.
 fn check<const N: usize>(layout: &Layout, weights: [&[f32]; N]) -> Result<usize> {
     let size = layout.dims().last().copied().unwrap_or(0);
     if size == 0 || weights.iter().any(|weights| weights.len() != size) {
@@ -166,7 +166,7 @@ fn each_row(x: &[f32], size: usize, row: impl Fn(&[f32], &mut [f32]) + Sync) -> 
     out
 }
 
-/// The gradient of each row, and those of `N` weights summed over all rows in a fixed order.
+/// The gradient of each row, and the gradients of `N` weights summed over all rows in a fixed order.
 fn gradients<const N: usize>(
     x: &[f32],
     grad: &[f32],

@@ -1,4 +1,4 @@
-//! A weight matrix as the kernels read it, packed once: in bf16 it takes half the room of f32.
+//! A weight matrix packed once in the layout that the kernels read. bf16 takes half the memory of f32.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::micro_kernel::{TileShape, pack_columns, pack_group};
 use super::mul_add::ComputeDtype;
 
-/// The weight [out, in] of a linear layer as panels of output columns, `[out / width][in / values][width]` words, the last
-/// panel and the last word filled up with zeros. It lives on the CPU; no gradient passes through.
+/// The weight [out, in] of a linear layer as panels of output columns, `[out / width][in / values][width]` words. Zeros fill the
+/// last panel and the last word. It lives on the CPU; no gradient passes through.
 pub struct PackedWeight {
     pub(super) words: Vec<f32>,
     pub(super) inner: usize,
@@ -26,7 +26,7 @@ impl std::fmt::Debug for PackedWeight {
 }
 
 impl PackedWeight {
-    /// Of a row-major matrix [out, `inner`].
+    /// Packs a row-major matrix [out, `inner`].
     pub(super) fn pack(w: &[f32], inner: usize, dtype: ComputeDtype) -> Self {
         let (width, values) = (TileShape::get().columns, dtype.values_per_word());
         let columns = w.len() / inner.max(1);
@@ -37,7 +37,7 @@ impl PackedWeight {
         Self { words, inner, columns, dtype, width }
     }
 
-    /// Of some columns of a row-major matrix [out, `hidden`].
+    /// Packs some columns of a row-major matrix [out, `hidden`].
     pub(super) fn of_rows(matrix: &[f32], hidden: usize, part: Range<usize>, dtype: ComputeDtype) -> Self {
         let (width, values, inner) = (TileShape::get().columns, dtype.values_per_word(), part.len());
         let columns = matrix.len() / hidden;
@@ -49,7 +49,7 @@ impl PackedWeight {
         Self { words, inner, columns, dtype, width }
     }
 
-    /// The same, transposed: of some columns of a row-major matrix [in, `hidden`], which are the outputs.
+    /// Packs the transpose: some columns of a row-major matrix [in, `hidden`] are the outputs.
     pub(super) fn of_columns(matrix: &[f32], hidden: usize, part: Range<usize>, dtype: ComputeDtype) -> Self {
         let (width, values, inner) = (TileShape::get().columns, dtype.values_per_word(), matrix.len() / hidden);
         let size = width * inner.div_ceil(values);
@@ -61,10 +61,10 @@ impl PackedWeight {
         Self { words, inner, columns: part.len(), dtype, width }
     }
 
-    /// Of an f32 matrix [out, in] on the CPU.
+    /// Packs an f32 matrix [out, in] on the CPU.
     ///
     /// # Errors
-    /// It is none.
+    /// Returns an error unless `w` is a 2-D f32 tensor on the CPU.
     pub fn new(w: &Tensor, dtype: ComputeDtype) -> Result<Self> {
         let (_, inner) = w.dims2()?;
         let w = w.contiguous()?;
@@ -80,7 +80,7 @@ impl PackedWeight {
     /// The values as f32 [out, in].
     ///
     /// # Errors
-    /// None that is expected.
+    /// Returns an error if candle cannot make the tensor.
     pub fn full(&self) -> Result<Tensor> {
         let values = self.dtype.values_per_word();
         let words = self.inner.div_ceil(values);

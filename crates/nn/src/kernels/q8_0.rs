@@ -1,7 +1,7 @@
-//! Products with weights in GGML's Q8_0 (blocks of 32 values of 8 bits with a scale), on processors that add up products of
-//! bytes (AVX-512 VNNI). Elsewhere candle multiplies them.
+//! Products with weights in GGML's Q8_0 (blocks of 32 values of 8 bits with a scale), on processors with AVX-512 VNNI. Elsewhere
+//! candle multiplies them.
 //!
-//! What is multiplied is rounded to 8 bits in the same blocks, row by row. A block's products are whole numbers and exact;
+//! The left operand is rounded to 8 bits in the same blocks, row by row. A block's products are whole numbers and exact;
 //! blocks are added up in f32 from first to last, whichever rows share the pass.
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -20,21 +20,21 @@ const BLOCK: usize = 32;
 const STORED: usize = 34;
 /// Output columns of a panel: lanes of a vector.
 const WIDTH: usize = 16;
-/// Words of a panel's block: four bytes of each column at a time.
+/// Words of values in a panel's block, four bytes of a column each.
 const VALUES: usize = BLOCK / 4 * WIDTH;
-/// And a scale for each column.
+/// Words of a panel's block: values, then a scale for each column.
 const PANEL_BLOCK: usize = VALUES + WIDTH;
 /// Rows whose sums are held in registers.
 const GROUP: usize = 8;
-/// Rows of a task that takes all columns.
+/// Rows of a task in [`many_rows`].
 const TASK_ROWS: usize = 96;
-/// From so many rows on tasks share out the rows, below the columns.
+/// With at least this many rows, tasks split the rows; otherwise the columns.
 const MANY_ROWS: usize = 64;
-/// Panels of a task that takes all rows.
+/// Panels of a task in [`few_rows`].
 const TASK_PANELS: usize = 4;
 
 /// A weight [out, in] on the CPU as panels of 16 columns, `[out / 16][in / 32]` blocks, each the bytes `[8][16][4]`, offset by
-/// 128, and `[16]` scales; the last panel filled up with zeros.
+/// 128, and `[16]` scales. Zeros fill the last panel.
 pub struct PackedQ8 {
     words: Vec<u32>,
     inner: usize,
@@ -48,10 +48,10 @@ impl std::fmt::Debug for PackedQ8 {
 }
 
 impl PackedQ8 {
-    /// Of a weight in Q8_0 on the CPU, where this processor is made for it.
+    /// Packs a weight in Q8_0 on the CPU; `None` for other weights and on processors without the instructions.
     ///
     /// # Errors
-    /// Its bytes cannot be read.
+    /// Returns an error if its bytes cannot be read.
     pub(super) fn new(weight: &QTensor) -> Result<Option<Self>> {
         if weight.dtype() != GgmlDType::Q8_0 || !weight.device().is_cpu() || !native::available() {
             return Ok(None);
@@ -82,7 +82,7 @@ impl PackedQ8 {
     /// The values as f32 [out, in].
     ///
     /// # Errors
-    /// None that is expected.
+    /// Returns an error if candle cannot make the tensor.
     pub(super) fn full(&self) -> Result<Tensor> {
         let blocks = self.inner / BLOCK;
         let mut full = vec![0f32; self.columns * self.inner];
@@ -97,7 +97,7 @@ impl PackedQ8 {
         Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
     }
 
-    /// What it takes in memory.
+    /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.words.as_slice())
     }
@@ -167,7 +167,7 @@ fn products<const W: usize>(
     Ok((CpuStorage::F32(out), Shape::from((weights.len() * rows, columns))))
 }
 
-/// Tasks of some rows, which take all columns.
+/// Multiplies in tasks of [`TASK_ROWS`] rows and all columns.
 fn many_rows<const W: usize>(
     (x, rows, inner): (&[f32], usize, usize),
     weights: &[[&[u32]; W]],
@@ -187,7 +187,7 @@ fn many_rows<const W: usize>(
     });
 }
 
-/// Tasks of some columns, which take all rows.
+/// Multiplies in tasks of [`TASK_PANELS`] panels and all rows.
 fn few_rows<const W: usize>(
     (lhs, rows, inner): (&PackedLhs, usize, usize),
     weights: [&[u32]; W],
@@ -220,7 +220,7 @@ fn few_rows<const W: usize>(
     }
 }
 
-/// Rows in 8 bits, in groups of so many as share a pass.
+/// Rows rounded to 8 bits, in groups that share a pass over the weight.
 struct PackedLhs {
     groups: Vec<Group>,
 }
@@ -228,8 +228,7 @@ struct PackedLhs {
 struct Group {
     /// [`GROUP`], or 1.
     rows: usize,
-    /// `[blocks]` of the bytes `[8][rows][4]`, `[rows]` what the weights' offset adds to a block's sum, taken off, and `[rows]`
-    /// scales.
+    /// `[blocks]` of the bytes `[8][rows][4]`, `[rows]` corrections for the weights' offset of 128, and `[rows]` scales.
     words: Vec<u32>,
 }
 
@@ -243,7 +242,7 @@ impl PackedLhs {
     }
 }
 
-/// Some rows against some panels. `out` is written at `row` values from row to row and `panel` values from panel to panel.
+/// Some rows against some panels. `row` and `panel` are the strides of rows and panels in `out`.
 struct Task<'a, const W: usize> {
     lhs: &'a PackedLhs,
     weights: [&'a [u32]; W],
@@ -252,7 +251,7 @@ struct Task<'a, const W: usize> {
     row: usize,
     panel: usize,
     columns: usize,
-    /// Whether something stands there already, which the product is added to.
+    /// Whether the product is added to the values of `out`.
     onto: bool,
 }
 
@@ -267,7 +266,7 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
     let size = (BLOCK / 4 + 2) * rows;
     for (row, x) in x.chunks_exact(inner).enumerate() {
         for (values, words) in x.as_chunks::<BLOCK>().0.iter().zip(words.chunks_exact_mut(size)) {
-            // Sizes order as their bits do, and whatever is no number has larger ones than any number.
+            // Magnitudes order as their bits do; NaN and infinity have larger bits than any finite value.
             let largest = values.iter().fold(0, |largest, value| largest.max(value.to_bits() & SIZE));
             let scale = f32::from_bits(largest) / 127.0;
             let steps = if largest > 0 { 1.0 / scale } else { 0.0 };
@@ -277,7 +276,7 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
                 words[at * rows + row] = u32::from_le_bytes(*four);
             }
             words[BLOCK / 4 * rows + row] = (-128 * sum) as u32;
-            // What is no number in the values is none in the sums.
+            // NaN or infinity in the values makes the sums NaN.
             let scale = if largest < INFINITE { scale } else { f32::NAN };
             words[(BLOCK / 4 + 1) * rows + row] = scale.to_bits();
         }
@@ -438,7 +437,7 @@ mod native {
     }
 }
 
-/// No other processor has such a kernel yet.
+/// Other architectures have no such kernel yet.
 #[cfg(not(target_arch = "x86_64"))]
 mod missing {
     use super::Task;

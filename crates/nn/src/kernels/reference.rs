@@ -1,4 +1,4 @@
-//! The fused operations composed of candle's own: any device and dtype, gradients included.
+//! Reference versions of the fused operations, composed of candle's own: any device and dtype, gradients included.
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -9,7 +9,7 @@ use super::window_attention::{APART, Windows};
 /// See [`super::linear`].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.matmul(&w.t()?)
 }
@@ -17,7 +17,7 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
 /// See [`super::gated_gelu`].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
     linear(x, w0)?.gelu()?.mul(&linear(x, w1)?)
 }
@@ -25,7 +25,7 @@ pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
 /// See [`super::attention`] and [`super::decode_attention`]. Softmax in f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias: Option<&Tensor>) -> Result<Tensor> {
     let bias = distance_bias.map(|table| causal_bias(table, q.dim(0)?, k.dim(0)?)).transpose()?;
     biased_attention(q, k, v, heads, bias.as_ref(), None)
@@ -34,7 +34,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias
 /// See [`super::causal_attention`] (with a table and hidden keys) and [`super::varlen_attention`] (without).
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn varlen_attention(
     [q, k, v]: [&Tensor; 3],
     heads: usize,
@@ -87,7 +87,7 @@ fn biased_attention(
 /// See [`super::window_attention`]. Softmax in f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn window_attention(
     q: &Tensor,
     k: &Tensor,
@@ -146,7 +146,7 @@ fn causal_bias(table: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
 /// See [`super::rms_norm`]. Statistics in f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
     candle_nn::ops::rms_norm_slow(&x.contiguous()?, w, eps as f32)
 }
@@ -154,7 +154,7 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
 /// See [`super::layer_norm`]. Statistics in f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
     candle_nn::ops::layer_norm_slow(&x.contiguous()?, w, b, eps as f32)
 }
@@ -162,7 +162,7 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor
 /// See [`super::cross_entropy`]. In f32.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not fit.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
     let log = candle_nn::ops::log_softmax(&logits.to_dtype(DType::F32)?, D::Minus1)?;
     let labels = Tensor::new(labels, logits.device())?.unsqueeze(1)?;

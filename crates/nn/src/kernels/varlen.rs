@@ -1,4 +1,5 @@
-//! Attention over the rows of several examples that lie one after the other, each seeing its own, and its gradients.
+//! Variable-length attention: the rows of several examples lie one after the other, and each example attends to its own
+//! rows. Forward parameters and gradients.
 
 use candle_core::{Result, Tensor};
 use pulp::Arch;
@@ -11,7 +12,7 @@ use super::dropout::Dropout;
 use super::micro_kernel::TileShape;
 use chartbench_core::isa;
 
-/// One example's rows among those of all: so many queries, then so many keys (and values), in the examples' order.
+/// The number of query rows and of key (and value) rows of one example, in the examples' order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceSpan {
     pub queries: usize,
@@ -19,34 +20,34 @@ pub struct SequenceSpan {
 }
 
 impl SequenceSpan {
-    /// Examples that attend to their own rows: one part a length.
+    /// Spans of self-attention, one for each length.
     pub fn square(lengths: &[usize]) -> Vec<Self> {
         lengths.iter().map(|&length| Self { queries: length, keys: length }).collect()
     }
 }
 
-/// What a kind of attention does to the scores of all parts and heads.
+/// Changes to the scores and probabilities of all spans and heads.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ScoreModifiers<'a> {
     /// Causal: row-major [heads, distances].
     pub(super) bias: Option<(&'a [f32], usize)>,
     /// Keys that no query sees; one for each key of all parts, or empty.
     pub(super) hidden: &'a [bool],
-    /// Dropout of the probabilities: part after part, each [heads, queries, keys].
+    /// Dropout of the probabilities: span after span, each [heads, queries, keys].
     pub(super) dropout: Option<&'a Dropout>,
 }
 
-/// One part and where its rows begin.
+/// A span and the first row of its queries and keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpanOffsets {
     pub(super) part: SequenceSpan,
     pub(super) query: usize,
     pub(super) key: usize,
-    /// Scores of the parts before, all heads.
+    /// The number of scores in the spans before, all heads.
     pub(super) scores: usize,
 }
 
-/// The parts with their span_offsets, checked to fill all rows and, for causal attention, to have no more queries than keys.
+/// The offsets of `parts`, checked to fill all rows and, for causal attention, to have no more queries than keys.
 pub(super) fn span_offsets(parts: &[SequenceSpan], input: &AttentionInput, causal: bool) -> Result<Vec<SpanOffsets>> {
     let (mut query, mut key, mut scores) = (0, 0, 0);
     let mut span_offsets = Vec::with_capacity(parts.len());
@@ -63,7 +64,7 @@ pub(super) fn span_offsets(parts: &[SequenceSpan], input: &AttentionInput, causa
     Ok(span_offsets)
 }
 
-/// The gradients of q, k, v and, where there is one, of the table of biases, all parts and heads.
+/// The gradients of q, k, v and, if there is one, of the bias table, all spans and heads.
 pub(super) struct AttentionGradients {
     pub(super) q: Vec<f32>,
     pub(super) k: Vec<f32>,
@@ -129,7 +130,7 @@ impl AttentionGradients {
     }
 }
 
-/// The gradients of one head of one part, and those of its biases [distances].
+/// The gradients of one head of one span, and those of its biases [distances].
 fn one_head(
     arch: Arch,
     input: &AttentionInput,
@@ -168,7 +169,7 @@ fn one_head(
     (gradients, sums.unwrap_or_default())
 }
 
-/// The gradients of scores summed over those of the same distance.
+/// The gradients of scores, summed by distance.
 fn by_distance(layout: PanelLayout, of_scores: &[f32], distances: usize) -> Vec<f32> {
     let mut sums = vec![0f32; distances];
     for query in 0..layout.queries {
@@ -181,7 +182,7 @@ fn by_distance(layout: PanelLayout, of_scores: &[f32], distances: usize) -> Vec<
     sums
 }
 
-/// How far a key lies before a query when the last query stands at the last key; none if it lies behind.
+/// The distance from a query back to a key, the last query being at the last key; `None` if the key comes later.
 fn distance(layout: PanelLayout, query: usize, key: usize) -> Option<usize> {
     (layout.keys - layout.queries.min(layout.keys) + query).checked_sub(key)
 }
@@ -197,7 +198,7 @@ fn bias_of(scores: ScoreModifiers, hidden: Option<&[bool]>, head: usize, distanc
     }
 }
 
-/// One head's part of some rows, row by row.
+/// The values of one head in some rows, row by row.
 fn take(values: &[f32], input: &AttentionInput, rows: std::ops::Range<usize>, head: usize) -> Vec<f32> {
     let (width, hidden) = (input.width(), input.hidden);
     let mut taken = Vec::with_capacity(rows.len() * width);
@@ -207,7 +208,7 @@ fn take(values: &[f32], input: &AttentionInput, rows: std::ops::Range<usize>, he
     taken
 }
 
-/// Rows of `width` values into rows of `hidden`, from place `at` on.
+/// Copies rows of `width` values into rows of `hidden` values, from column `at` on.
 fn put(rows: &[f32], width: usize, into: &mut [f32], hidden: usize, at: usize) {
     for (row, into) in rows.chunks_exact(width).zip(into.chunks_exact_mut(hidden)) {
         into[at..at + width].copy_from_slice(row);

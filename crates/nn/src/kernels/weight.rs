@@ -1,4 +1,4 @@
-//! What a linear layer multiplies with: a matrix in full precision, in bf16, or in blocks of 8 or 4 bits.
+//! Weight matrices of linear layers: in f32, in bf16, or in blocks of 8 or 4 bits.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use chartbench_core::isa;
 #[derive(Clone, Debug)]
 pub enum Weight {
     Full(Tensor),
-    /// In full precision, as training needs it, but multiplied in bf16: rounded anew for each product.
+    /// In f32, as training needs it, but multiplied in bf16: each product rounds it anew.
     Rounded(Tensor),
     /// Packed for the CPU's kernels, rounded to bf16 or not; no gradient passes through.
     Packed(Arc<PackedWeight>),
-    /// In GGML's blocks. What is multiplied with it is rounded to 8 bits a row by itself, and products are of integers; no
-    /// gradient passes through.
+    /// In GGML's blocks. The other operand is rounded to 8 bits row by row, and the products are of integers; no gradient passes
+    /// through.
     Quantized(Arc<QTensor>),
-    /// The same in 8 bits, packed for a processor that multiplies bytes.
+    /// GGML's Q8_0, packed for a processor that multiplies bytes.
     Q8(Arc<PackedQ8>),
 }
 
@@ -43,11 +43,10 @@ impl From<&Tensor> for Weight {
 }
 
 impl Weight {
-    /// A quantized weight, packed where this processor has a kernel for it; dequantized where neither this program nor candle
-    /// has one.
+    /// A quantized weight, packed if this processor has a kernel for it, dequantized if neither this program nor candle has one.
     ///
     /// # Errors
-    /// Its bytes cannot be read.
+    /// Returns an error if its bytes cannot be read.
     pub fn quantized(weight: Arc<QTensor>) -> Result<Self> {
         Ok(match PackedQ8::new(&weight)? {
             Some(blocks) => Self::Q8(blocks.into()),
@@ -59,7 +58,7 @@ impl Weight {
     /// Its values as f32 [out, in].
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns an error if the device fails.
     pub fn full(&self) -> Result<Tensor> {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => Ok(tensor.clone()),
@@ -72,7 +71,7 @@ impl Weight {
     /// Outputs and inputs.
     ///
     /// # Errors
-    /// It is no matrix.
+    /// Returns an error if it is not a matrix.
     pub fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor.dims2(),
@@ -82,7 +81,7 @@ impl Weight {
         }
     }
 
-    /// What operands of the products around it, which no weight takes part in, are rounded to.
+    /// The dtype of the attention products next to this layer, in which no weight takes part.
     pub fn compute_dtype(&self) -> ComputeDtype {
         match self {
             Self::Full(_) => ComputeDtype::F32,
@@ -92,7 +91,7 @@ impl Weight {
         }
     }
 
-    /// What it takes in memory.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor_bytes(tensor),
@@ -128,7 +127,7 @@ fn can_multiply_blocks() -> bool {
     true
 }
 
-/// What a tensor takes in memory.
+/// Bytes of a tensor in memory.
 pub fn tensor_bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
@@ -154,7 +153,7 @@ pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     out.broadcast_add(&Tensor::from_vec(guard, (rows, 1), &Device::Cpu)?)
 }
 
-/// [`product`] for the rows of a decoding step, whose number changes with the batch.
+/// [`product`] for the rows of a decoding step, whose number depends on the batch.
 pub(super) fn decode_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     /// Most rows that candle adds up in the order of a single row: on processors with AMX it takes another order from 32
     /// rows on, on aarch64 from 2 rows on.

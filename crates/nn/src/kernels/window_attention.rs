@@ -1,5 +1,5 @@
-//! Attention inside the windows of a grid, as in a Swin transformer: windows are gathered, shifted, masked and put back
-//! by index, no rolled or cut copy of the grid is made.
+//! Attention inside the windows of a grid, as in a Swin transformer. Windows are gathered, shifted, masked and scattered by
+//! index, without a rolled or cut copy of the grid.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 use pulp::{Simd, WithSimd};
@@ -12,10 +12,10 @@ use super::mul_add::F32;
 use super::{AttentionInput, matrix};
 use chartbench_core::isa;
 
-/// What is added to the score of two tokens that lie side by side only because the grid was shifted.
+/// Added to the score of two tokens that are neighbours only because the grid was shifted.
 pub(super) const APART: f32 = -100.0;
 
-/// How a grid of tokens, row-major, is cut into square windows.
+/// A partition of a row-major grid of tokens into square windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// Height and width of the grid, multiples of `side`.
@@ -38,7 +38,7 @@ impl Windows {
         (0..height * width / (side * side)).flat_map(window).map(rolled).collect()
     }
 
-    /// Which of the nine regions that a shifted cut leaves whole each token of [`Self::positions`] is from.
+    /// The region, one of nine that a shifted cut leaves whole, of each token of [`Self::positions`].
     pub(super) fn regions(&self) -> Vec<u8> {
         let ((height, width), side) = (self.grid, self.side);
         let part = |at: usize, size: usize| u8::from(at >= size - side) + u8::from(at >= size - self.shift);
@@ -89,7 +89,7 @@ impl CustomOp3 for WindowAttention {
     }
 }
 
-/// All windows; `bias` with its rows and columns.
+/// Attends in all windows; `bias` comes with its rows and columns.
 pub(super) fn attend(
     input: &AttentionInput,
     windows: Windows,
@@ -121,7 +121,7 @@ pub(super) fn attend(
 struct OneWindow<'a> {
     input: &'a AttentionInput<'a>,
     bias: &'a [f32],
-    /// Which window it is.
+    /// The window's index.
     index: usize,
     positions: &'a [usize],
     regions: &'a [u8],
@@ -168,7 +168,7 @@ impl OneWindow<'_> {
         }
     }
 
-    /// One head's part of the tokens' rows, as groups of rows.
+    /// Packs the values of one head in the tokens' rows, as groups of rows.
     #[inline(always)]
     fn pack(&self, values: &[f32], first: usize, group: usize, packed: &mut [f32]) {
         let (hidden, width) = (self.input.hidden, self.input.width());
@@ -182,7 +182,7 @@ impl OneWindow<'_> {
         }
     }
 
-    /// One head's values as panels of `columns`.
+    /// Packs one head's values as panels of `columns`.
     #[inline(always)]
     fn pack_values(&self, first: usize, columns: usize, packed: &mut [f32]) {
         let (hidden, width) = (self.input.hidden, self.input.width());
@@ -195,7 +195,7 @@ impl OneWindow<'_> {
         }
     }
 
-    /// The softmax of a group's scores, bias and mask added, as the left operand of the product with the values.
+    /// Adds bias and mask to a group's scores, and packs their softmax as the left operand of the product with the values.
     #[inline(always)]
     fn weigh<S: Simd, const R: usize>(&self, simd: S, group: usize, index: usize, head: &mut Head) {
         let tokens = self.positions.len();
@@ -218,7 +218,7 @@ impl OneWindow<'_> {
         }
     }
 
-    /// A group's weighted sums of the values.
+    /// Writes a group's weighted sums of the values.
     #[inline(always)]
     fn write<S: Simd, const R: usize>(&mut self, simd: S, group: usize, head: &Head) {
         let (hidden, width, tokens) = (self.input.hidden, self.input.width(), self.positions.len());
@@ -235,9 +235,9 @@ impl OneWindow<'_> {
     }
 }
 
-/// One head of one window, packed, and room for what is computed from it.
+/// One head of one window, packed, with scratch for scores and weights.
 struct Head {
-    /// Where the head's part of a row begins.
+    /// The head's first column in a row.
     first: usize,
     /// `[tokens / R][width][R]`, the last group filled up with zeros.
     q: Vec<f32>,
@@ -252,7 +252,7 @@ struct Head {
 }
 
 impl Head {
-    /// The scores of one group of queries against all keys.
+    /// Computes the scores of one group of queries against all keys.
     #[inline(always)]
     fn score<S: Simd, const R: usize>(&mut self, simd: S, group: usize, width: usize) {
         let columns = 2 * S::F32_LANES;

@@ -12,8 +12,7 @@ use super::window_attention::{APART, Windows, attend};
 use super::{AttentionInput, matrix};
 use chartbench_core::isa;
 
-/// Tasks the windows of a head are cut into: the gradient of the bias is summed over each task's windows, then over the
-/// tasks in their order.
+/// Tasks for the windows of a head. The gradient of the bias is summed over each task's windows, then over the tasks in order.
 const TASKS: usize = 16;
 
 /// See [`super::window_attention`]: its arguments are the queries, the keys with the values below them, and the bias.
@@ -153,7 +152,7 @@ impl Task<'_> {
         [q, k, v, of_bias]
     }
 
-    /// One head's part of a window's tokens.
+    /// The values of one head in a window's tokens.
     fn rows(&self, head: usize, window: usize) -> HeadRows {
         let (width, hidden) = (self.input.width(), self.input.hidden);
         let positions = &self.positions[window * self.tokens..][..self.tokens];
