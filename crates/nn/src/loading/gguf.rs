@@ -1,4 +1,4 @@
-//! `model.gguf`: a checkpoint whose matrices are quantized, under the names of the Hugging Face checkpoint it was made of.
+//! `model.gguf`: a checkpoint with quantized matrices, under the tensor names of the Hugging Face checkpoint it was made from.
 
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
@@ -17,11 +17,11 @@ use chartbench_core::terminal::shorten;
 const ARCHITECTURE: &str = "general.architecture";
 const QUANTIZATION: &str = "chartbench.quantization";
 const KEPT: &str = "chartbench.kept";
-/// Those whose weights can lie in such a file, as `general.architecture` has them.
+/// The architectures of such files, as `general.architecture` spells them.
 const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
-/// Where the tensors of a file lie, and what it says of their precision; every tensor is checked to end inside the file
-/// and to have its bytes to itself.
+/// The locations of a file's tensors and how they are quantized. Every tensor is checked to end inside the file and to share
+/// no byte with another.
 pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
     let GgufHeader { metadata, tensors, data_start, file_bytes } = GgufHeader::read(path)?;
     let quantized = read_info(&metadata)?;
@@ -85,11 +85,11 @@ fn encoding(kind: u32, shape: &[usize]) -> Result<Encoding> {
     Ok(Encoding::Blocks(blocks))
 }
 
-/// Writes `weights` as such a file: what `quantized` has quantized as it has it, all else in half precision where that
-/// loses nothing and in single precision where it would.
+/// Writes `weights` as such a file: the matrices of `quantized` as they are, everything else as f16 if that is exact, else as
+/// f32.
 ///
 /// # Errors
-/// What `to` refuses.
+/// Returns an error if `to` cannot be written.
 pub fn write_gguf(
     to: &mut (impl Write + Seek),
     architecture: &str,
@@ -122,7 +122,7 @@ fn plain(tensor: &Tensor) -> Result<QTensor> {
     Ok(QTensor::quantize(tensor, kind)?)
 }
 
-/// The bytes such a file would have.
+/// The size of such a file in bytes.
 ///
 /// # Errors
 /// As [`write_gguf`].
@@ -132,7 +132,7 @@ pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &
     Ok(count.0)
 }
 
-/// Counts what is written, in order.
+/// Counts bytes written in order.
 struct Count(u64);
 
 impl Write for Count {

@@ -24,12 +24,12 @@ const MAX_ARRAY_ELEMENTS: u64 = 1 << 23;
 pub struct GgufHeader {
     pub(super) metadata: BTreeMap<String, GgufValue>,
     pub(super) tensors: Vec<GgufTensor>,
-    /// Where the tensors' data begin.
+    /// The offset of the tensors' data.
     pub(super) data_start: u64,
     pub(super) file_bytes: u64,
 }
 
-/// The metadata that this program reads by itself.
+/// A value of the metadata.
 #[derive(Debug)]
 pub(super) enum GgufValue {
     Text(String),

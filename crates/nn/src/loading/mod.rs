@@ -40,13 +40,13 @@ pub(super) use tensor_source::CountingSource;
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
 const PYTORCH: &str = "pytorch_model.bin";
-/// Looked for last: where full weights lie beside it, it is they that are meant.
+/// Looked for last: full weights beside it come first.
 pub const GGUF: &str = "model.gguf";
 
 /// Bytes read at a time while a tensor is converted to f32.
 const CHUNK: usize = 1 << 20;
 
-/// Where one tensor lies: contiguous, little-endian, row-major bytes of a file.
+/// The location of one tensor: contiguous, little-endian, row-major bytes of a file.
 #[derive(Debug, Clone)]
 struct TensorLocation {
     file: PathBuf,
@@ -56,12 +56,12 @@ struct TensorLocation {
     encoding: Encoding,
 }
 
-/// Layers whose tensors are named by their number, as a configuration has them.
+/// A stack of layers in a configuration. The names of their tensors contain the layer's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerStack {
     /// The configuration's key.
     pub key: String,
-    /// What stands before the number in the names of their tensors.
+    /// The names of their tensors up to the number.
     pub prefix: String,
     pub count: usize,
 }
@@ -78,7 +78,7 @@ enum Encoding {
     Plain(DType),
     /// Blocks of quantized values; whole ones in each row.
     Blocks(GgmlDType),
-    /// As this program does not read, by its name in the file: an error where the tensor is asked for.
+    /// A dtype that this program does not read, by its name in the file; loading the tensor is an error.
     Unsupported(String),
 }
 
@@ -99,7 +99,7 @@ impl Encoding {
     }
 }
 
-/// The weights of one Hugging Face folder, by name; nothing but their places is held in memory.
+/// The weights of one Hugging Face folder, by name. Only their locations are in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
@@ -108,13 +108,13 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads where the tensors of `dir` lie: `model.safetensors`, else the shards of `model.safetensors.index.json`,
+    /// Locates the tensors of `dir`: `model.safetensors`, else the shards of `model.safetensors.index.json`,
     /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code), else
     /// `model.gguf` as `chartbench quantize` writes it.
     ///
     /// # Errors
-    /// No weight file; a truncated or malformed one; a pickle that names anything but tensors. The message names
-    /// the file, and the tensor where one is concerned.
+    /// Returns an error if there is no weight file, or it is truncated or malformed, or a pickle names anything but tensors. The
+    /// message names the file and, where it applies, the tensor.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut quantized = None;
         let entries = match WeightFiles::find(dir)? {
@@ -140,7 +140,7 @@ impl Checkpoint {
         Ok(Self { dir: dir.to_owned(), entries, quantized })
     }
 
-    /// How its matrices are quantized, where they are.
+    /// How its matrices are quantized, if they are.
     pub fn quantized(&self) -> Option<&QuantizationInfo> {
         self.quantized.as_ref()
     }
@@ -153,15 +153,14 @@ impl Checkpoint {
     /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
     ///
     /// # Errors
-    /// The tensor is missing, has another shape than `shape` (the one the configuration asks for), or cannot be
-    /// read whole.
+    /// Returns an error if the tensor is missing, has another shape than `shape` (the configuration's), or cannot be read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
         let entry = self.entry(name, shape)?;
         let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
         Ok(Tensor::from_vec(values, shape, device)?)
     }
 
-    /// Reads one matrix onto `device`: as it is stored where it is quantized, else as [`Self::tensor`].
+    /// Reads one matrix onto `device`: quantized if it is stored so, else as [`Self::tensor`].
     ///
     /// # Errors
     /// As [`Self::tensor`].
@@ -177,11 +176,10 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses weights of more layers than config.json has: answered without them, questions would get the answers of
-    /// another model.
+    /// Refuses weights with more layers than config.json has: without them, the model would be another one.
     ///
     /// # Errors
-    /// Names the key and the first tensor of a layer too many.
+    /// Returns an error that names the key and the first tensor of a layer too many.
     pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
         for LayerStack { key, prefix, count } in stacks {
             let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
@@ -237,10 +235,10 @@ impl TensorLocation {
         Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
     }
 
-    /// The values as f32, read, converted and checked in pieces, each while it is in the cache.
+    /// Reads the values as f32, chunk by chunk: each is converted and checked while it is in the cache.
     ///
     /// # Errors
-    /// A value that is NaN or infinite: no answer comes of it.
+    /// Returns an error if a value is NaN or infinite.
     fn read(&self) -> Result<Vec<f32>> {
         let dtype = match &self.encoding {
             Encoding::Plain(dtype) => *dtype,
@@ -269,7 +267,7 @@ impl TensorLocation {
     }
 }
 
-/// What follows where a weight is no finite number.
+/// The end of errors about a NaN or infinite weight.
 const NOT_FINITE: &str = "no answer can come of it; the file is damaged, or its training ran away";
 
 fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -302,7 +300,7 @@ fn append_f32(bytes: &[u8], dtype: DType, values: &mut Vec<f32>) -> Result<()> {
     Ok(())
 }
 
-/// The files a folder's weights are in.
+/// The weight files of a folder.
 enum WeightFiles {
     Safetensors(Vec<PathBuf>),
     PyTorch(PathBuf),
@@ -312,7 +310,7 @@ enum WeightFiles {
 /// The bytes of the weight files of `dir`.
 ///
 /// # Errors
-/// As of [`Checkpoint::open`], of files that are not there.
+/// Returns an error if there are no weight files.
 pub fn weights_bytes(dir: &Path) -> Result<u64> {
     let size = |file: PathBuf| Ok(std::fs::metadata(file)?.len());
     WeightFiles::find(dir)?.into_paths().into_iter().map(size).sum()

@@ -16,7 +16,7 @@ use chartbench_core::terminal::shorten;
 
 type Zip = ZipArchive<BufReader<File>>;
 
-/// Where each tensor of the file lies.
+/// The locations of the file's tensors.
 pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     catch_panic("the zip reader", || read_entries(path))
 }
@@ -47,7 +47,7 @@ fn read_entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     Ok(entries)
 }
 
-/// The declared size decides nothing: no more than the limit is read.
+/// Reads at most the limit, whatever size the zip declares.
 fn read_pickle(zip: &mut Zip, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     zip.by_name(name)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -78,7 +78,7 @@ fn check_layout(stored: &[StoredTensor], data_start: u64, file_bytes: u64) -> Re
     Ok(())
 }
 
-/// Where each tensor of one file lies.
+/// The locations of one file's tensors.
 pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     let mut entries = BTreeMap::new();
     for tensor in read_header(path)? {

@@ -1,4 +1,4 @@
-//! The hash that says which weights a run used.
+//! The hash that identifies the weights of a run.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const BUFFER: usize = 1 << 18;
 /// sha256sum`, run in the folder, gives the same.
 ///
 /// # Errors
-/// No weight files, or one of the files cannot be read.
+/// Returns an error if there are no weight files, or one cannot be read.
 pub fn weights_sha256(dir: &Path) -> Result<String> {
     let mut files = WeightFiles::find(dir)?.into_paths();
     files.push(dir.join("config.json"));
@@ -27,7 +27,7 @@ pub fn weights_sha256(dir: &Path) -> Result<String> {
 /// The same hash over any files.
 ///
 /// # Errors
-/// One of the files cannot be read.
+/// Returns an error if one of the files cannot be read.
 pub fn files_sha256(mut files: Vec<PathBuf>) -> Result<String> {
     files.sort();
     let lines: Vec<String> = files.par_iter().map(|file| sum_line(file.as_path())).collect::<Result<_>>()?;
