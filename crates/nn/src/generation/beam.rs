@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
-/// What takes a beam out of the running without forgetting it.
+/// Added to the score of a finished beam, so that it ranks behind all others.
 const EXCLUDED: f32 = -1e9;
 
 /// The settings of a beam search.
@@ -36,7 +36,7 @@ pub enum EarlyStopping {
 /// do not influence each other.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
+/// Returns the error of [`Decoder::step`].
 pub fn beam_search<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
@@ -80,7 +80,7 @@ struct Search<'a, S> {
     fed: usize,
     /// The best first.
     running: Vec<Beam<S>>,
-    /// The best first, at most as many as beams.
+    /// The best first, at most `beams`.
     finished: Vec<Finished>,
     improving: bool,
     over: bool,
@@ -128,7 +128,7 @@ impl<'a, S: Clone> Search<'a, S> {
         }
     }
 
-    /// Takes in the logits after the last token of each running beam.
+    /// Continues the search with the logits after the last token of each running beam.
     fn advance(&mut self, logits: Vec<Vec<f32>>) {
         if !logits.iter().all(|row| all_finite(row)) {
             (self.not_finite, self.over) = (true, true);
@@ -167,7 +167,7 @@ impl<'a, S: Clone> Search<'a, S> {
         self.over = !self.improving || early || all_done;
     }
 
-    /// The best continuations of all running beams, the best first: enough that some go on even if every beam ends.
+    /// The best continuations of all running beams, the best first, enough that some go on even if every beam ends.
     fn candidates(&self, logits: Vec<Vec<f32>>) -> Vec<Candidate> {
         let kept = self.settings.beams * (1 + self.config.eos.len()).max(2);
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);
@@ -179,8 +179,8 @@ impl<'a, S: Clone> Search<'a, S> {
                 if best.len() == kept && best.last().is_none_or(|last| score <= last.score) {
                     continue;
                 }
-                let place = best.partition_point(|other| other.score >= score);
-                best.insert(place, Candidate { parent, token: token as u32, score, done: false });
+                let index = best.partition_point(|other| other.score >= score);
+                best.insert(index, Candidate { parent, token: token as u32, score, done: false });
                 best.truncate(kept);
             }
         }
@@ -197,7 +197,7 @@ impl<'a, S: Clone> Search<'a, S> {
         tokens
     }
 
-    /// The best candidates, those that are done behind all others, become the running beams.
+    /// Makes the best candidates the running beams, finished ones behind all others.
     fn continue_with(&mut self, mut candidates: Vec<Candidate>) {
         for candidate in candidates.iter_mut().filter(|candidate| candidate.done) {
             candidate.score += EXCLUDED;

@@ -12,7 +12,7 @@ use crate::all_finite;
 /// not depend on the others or on their number. Of equal logits the lowest id wins, as in transformers.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
+/// Returns the error of [`Decoder::step`].
 pub fn greedy<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
@@ -49,11 +49,11 @@ struct Answer<S> {
     state: S,
     /// Prompt and answer.
     tokens: Vec<u32>,
-    /// How many of `tokens` are the prompt.
+    /// Tokens of the prompt.
     prompt: usize,
-    /// How many of `tokens` the decoder has seen.
+    /// Tokens that the decoder has seen.
     fed: usize,
-    /// Its last scores are NaN or infinite.
+    /// The last scores are NaN or infinite.
     not_finite: bool,
 }
 
@@ -64,7 +64,7 @@ impl<S> Answer<S> {
     }
 }
 
-/// The place of the first largest value.
+/// The index of the first largest value.
 fn argmax(values: &[f32]) -> u32 {
     let mut best = 0;
     for (id, value) in values.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Token by token: greedy decoding and beam search over several questions at once, whatever the architecture.
+//! Greedy decoding and beam search over several questions at once, for any architecture.
 
 mod beam;
 mod greedy;
@@ -12,31 +12,31 @@ pub use greedy::greedy;
 
 /// A text decoder with a cache.
 pub trait Decoder {
-    /// One question being answered: what the decoder knows of its image and its tokens so far.
+    /// The state of one question: its encoded image and the cache of its tokens so far.
     type State;
 
     /// Feeds each question of a batch its next tokens and returns the logits [batch, vocabulary] after the last one
     /// of each. A row does not depend on the other rows.
     ///
     /// # Errors
-    /// A token id outside the embedding, a question without tokens, or too many tokens.
+    /// Returns an error for a token id outside the embedding, a question without tokens, or too many tokens.
     fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
 }
 
-/// The new token ids of a question, the end token included where it was reached.
+/// The new token ids of a question, including the end token if it was reached.
 pub type Generated = Result<Vec<u32>, NotFinite>;
 
-/// A question's scores for its next token are no finite numbers, so that none of them is the best.
+/// A question's scores for its next token are NaN or infinite, so that no token is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "the model's scores for the next token are NaN or infinite: its weights are damaged, or do not fit this precision"
 )]
 pub struct NotFinite;
 
-/// Answers the questions of a batch: with `beams` by the best answer of a beam search, else greedily.
+/// Answers the questions of a batch: by beam search with `beams`, else greedily.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
+/// Returns the error of [`Decoder::step`].
 pub fn generate<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
@@ -52,8 +52,7 @@ where
     }
 }
 
-/// The last row of each question among the rows of all its tokens, one question after the other: [tokens, N] to
-/// [batch, N].
+/// Selects the last row of each question, from rows of all tokens [tokens, N] to [batch, N].
 pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<Tensor> {
     let mut end = 0;
     let ends = batch.iter().map(|(_, tokens)| {
@@ -64,7 +63,7 @@ pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<
     Ok(rows.index_select(&Tensor::new(last, rows.device())?, 0)?)
 }
 
-/// A question about to be answered.
+/// A question with its first tokens.
 #[derive(Debug)]
 pub struct Prompt<S> {
     pub state: S,
@@ -72,29 +71,29 @@ pub struct Prompt<S> {
     pub tokens: Vec<u32>,
 }
 
-/// When answers end and what they may not hold.
+/// When answers end and which tokens they must not hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenerationConfig {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// Longest answer in tokens.
     pub max_new_tokens: usize,
-    /// Most tokens of prompt and answer together, where the decoder has a limit.
+    /// Most tokens of prompt and answer together, if the decoder has a limit.
     pub max_length: Option<usize>,
     /// Token sequences that must not be generated (`bad_words_ids`).
     pub bad_words: Vec<Vec<u32>>,
-    /// The token that an answer which reaches its greatest length ends in (`forced_eos_token_id`).
+    /// The last token of an answer that reaches its greatest length (`forced_eos_token_id`).
     pub forced_eos: Option<u32>,
 }
 
 impl GenerationConfig {
-    /// The length of prompt and answer together at which an answer to a prompt of so many tokens is cut.
+    /// The length of prompt and answer at which an answer to a prompt of `prompt` tokens is cut.
     fn max_total_length(&self, prompt: usize) -> usize {
         let longest = prompt.saturating_add(self.max_new_tokens);
         self.max_length.map_or(longest, |most| longest.min(most))
     }
 
-    /// Takes from the scores of the next token what the config forbid, in the order of the reference's processors. `tokens`
+    /// Masks the scores of tokens that must not follow, in the order of the reference's logits processors. `tokens`
     /// are the prompt and the answer so far.
     fn mask_scores(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
         for word in &self.bad_words {
