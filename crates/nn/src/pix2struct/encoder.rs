@@ -16,7 +16,7 @@ const POSITIONS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// Never reduced: it is small, and everything stands on what it makes.
+    /// Always f32: it is small, and everything depends on it.
     projection: Weight,
     projection_bias: Tensor,
     rows: Tensor,
@@ -56,7 +56,7 @@ impl Encoder {
         MemoryNeed::from_f32_values(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
     }
 
-    /// The rows of several images, `parts` says how many each, attend within their image.
+    /// Encodes the rows of several images; the rows of a span attend within their image.
     pub(super) fn forward(
         &self,
         patches: &Tensor,

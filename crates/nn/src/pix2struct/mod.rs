@@ -39,14 +39,14 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
-    /// `config`.
+    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read, or if the weights have more
+    /// layers than `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         checkpoint.check_layers(&config.layer_stacks())?;
         Self::for_inference(config, &CheckpointSource { checkpoint, device })
     }
 
-    /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
+    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -54,7 +54,7 @@ impl Model {
         Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
     }
 
-    /// Loads the weights from anything that has them.
+    /// Loads the weights from any source.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -68,7 +68,7 @@ impl Model {
         })
     }
 
-    /// What answering takes of memory, for images of so many patches and answers of so many tokens.
+    /// The memory of inference for images of `patches` and answers of `tokens`.
     pub fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
         let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
         weights.plus(self.encoder.memory_need(patches)).plus(self.decoder.memory_need(patches, tokens))
@@ -78,7 +78,7 @@ impl Model {
     /// padding rows. Returns the final hidden states [N, H].
     ///
     /// # Errors
-    /// The patches have another width than the model's, or an id outside its position tables.
+    /// Returns an error if the patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
         let places = patches.dim(0)?;
         self.encoder.forward(
@@ -93,7 +93,7 @@ impl Model {
     /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels.
     ///
     /// # Errors
-    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, no label at all.
+    /// As [`Self::encode`]; also if inputs and labels differ in number, an id is outside the vocabulary, or there is no label.
     pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
         let mut dropout = DropoutMode::new(options.dropout);
         let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
@@ -107,7 +107,7 @@ impl Model {
             .with_checkpoints(checkpoints))
     }
 
-    /// The patch embeddings [N, H] the first encoder layer reads; arguments as of [`Self::encode`].
+    /// The patch embeddings [N, H] the first encoder layer reads; with the arguments of [`Self::encode`].
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -115,10 +115,10 @@ impl Model {
         self.encoder.embed(patches)
     }
 
-    /// Begins to answer about an encoded image: projects its states [N, H] to keys and values, once.
+    /// Starts decoding about an encoded image: projects its states [N, H] to keys and values, once.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn start(&self, encoded: &Tensor) -> Result<State> {
         self.decoder.start(encoded).context("start of decoding")
     }
@@ -127,7 +127,7 @@ impl Model {
     /// row. A row's logits do not depend on the other rows.
     ///
     /// # Errors
-    /// A token id outside the embedding, or an empty batch.
+    /// Returns an error for a token id outside the embedding or an empty batch.
     pub fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         ensure!(batch.iter().any(|(_, tokens)| !tokens.is_empty()), "a decoding step needs tokens");
         self.decoder.forward(batch)
@@ -136,7 +136,7 @@ impl Model {
     /// Answers a batch of encoded images greedily.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
         let SpecialTokens { start, eos } = &self.generation;
         let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });

@@ -14,7 +14,7 @@ use crate::memory_need::MemoryNeed;
 /// Positions a question's cache grows by.
 const CACHE_GROWTH: usize = 32;
 
-/// One question being answered: the keys and values of its image and of the tokens so far.
+/// The state of one question: the keys and values of its image and of its tokens so far.
 #[derive(Debug)]
 pub struct State {
     layers: Vec<LayerState>,
@@ -37,7 +37,7 @@ pub(super) struct Decoder {
     norm: Tensor,
     output: Weight,
     eps: f64,
-    /// Tokens that stand for nothing are not seen in training.
+    /// The padding token, which training does not attend to.
     pad: u32,
     dropout: f64,
 }
@@ -78,7 +78,7 @@ impl Decoder {
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
         let image: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
         let said = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
-        // Keys and values of a layer are whole for a moment before they are packed; logits are copied twice.
+        // Keys and values of a layer are unpacked for a moment before they are packed; logits are copied twice.
         MemoryNeed::from_f32_values(4 * patches * hidden, image + said + 3 * vocabulary)
     }
 
@@ -174,7 +174,7 @@ struct Attention {
 }
 
 impl Attention {
-    /// f32 words that the key and the value of a place take.
+    /// f32 words that the key and the value of a token take.
     fn key_words(&self) -> usize {
         let width = self.key.dims().map_or(0, |(width, _)| width);
         2 * width / self.key.compute_dtype().values_per_word()
@@ -233,7 +233,7 @@ fn bucket(distance: usize, buckets: usize, max_distance: usize) -> usize {
 mod tests {
     use super::bucket;
 
-    /// Where the reference's buckets begin.
+    /// The first distances of some of the reference's buckets.
     #[test]
     fn buckets_of_the_reference() {
         let of = |distance| bucket(distance, 32, 128);

@@ -8,7 +8,7 @@ use crate::kernels::{self, SequenceSpan};
 use crate::training::{DropoutMode, Loss, PackedBatch};
 
 impl Decoder {
-    /// The loss of texts about encoded images [rows of all images, H], `encoded_lengths` of each.
+    /// The loss of texts about encoded images [rows of all images, H]; each image has `encoded_lengths` rows.
     pub(in crate::pix2struct) fn loss(
         &self,
         batch: &PackedBatch,
@@ -35,7 +35,7 @@ impl Decoder {
         batch.loss(&states, &self.output, label_smoothing)
     }
 
-    /// Padding among the inputs is seen by none; the first token of each text always is. Empty where there is no padding.
+    /// Marks padding among the inputs, which no query sees; the first token of a text is never hidden. Empty without padding.
     fn hidden(&self, batch: &PackedBatch) -> Vec<bool> {
         let mut hidden: Vec<bool> = batch.inputs.iter().map(|&id| id == self.pad).collect();
         let mut first = 0;
