@@ -14,7 +14,7 @@ use crate::config_file::{
 use chartbench_core::terminal::shorten;
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
-/// No checkpoint has a wider first stage, nor larger patches.
+/// Largest width of the first stage and largest patch; no checkpoint has more.
 const LARGEST_OF_ENCODER: usize = 4096;
 const LARGEST_WINDOW: usize = 64;
 
@@ -25,7 +25,7 @@ pub struct Config {
     pub encoder: EncoderConfig,
     /// The mBART decoder.
     pub decoder: DecoderConfig,
-    /// Where an answer ends: `generation_config.json`, else what `config.json` says of it.
+    /// The ids that end an answer: those of `generation_config.json`, else of `config.json`.
     #[serde(skip)]
     pub generation: EndTokens,
 }
@@ -74,7 +74,7 @@ pub struct DecoderConfig {
     pub forced_eos_token_id: Option<u32>,
 }
 
-/// Where a checkpoint's answers end.
+/// The token ids that end an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndTokens {
     /// Any of these ends an answer.
@@ -129,7 +129,7 @@ impl Default for DecoderConfig {
 
 const ENCODER: &str = "donut-swin";
 const DECODER: &str = "mbart";
-/// What stands before a stage's number in the names of its tensors.
+/// The names of a stage's tensors up to its number.
 const ENCODER_STAGE: &str = "encoder.encoder.layers.";
 const GELU: &str = "gelu";
 
@@ -139,8 +139,8 @@ impl EncoderConfig {
         self.embed_dim << self.depths.len().saturating_sub(1)
     }
 
-    /// How often a block's attention is passed round in training: growing evenly from none at the first block to
-    /// `drop_path_rate` at the last.
+    /// The probability of dropping a block's attention in training (stochastic depth): it grows linearly from 0 at the first
+    /// block to `drop_path_rate` at the last.
     pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
         let (at, all) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
         self.drop_path_rate * at as f64 / all.saturating_sub(1).max(1) as f64
@@ -226,7 +226,7 @@ impl Config {
     /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored.
     ///
     /// # Errors
-    /// No or a malformed file, another architecture, or sizes that contradict each other.
+    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes that contradict each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {
@@ -247,7 +247,7 @@ impl Config {
         read().with_context(|| path.display().to_string())
     }
 
-    /// The layers whose number it says.
+    /// The stacks of layers whose depth it gives.
     pub fn layer_stacks(&self) -> Vec<LayerStack> {
         let stage = |(stage, &depth): (usize, &usize)| {
             LayerStack::new(format!("encoder.depths[{stage}]"), format!("{ENCODER_STAGE}{stage}.blocks."), depth)

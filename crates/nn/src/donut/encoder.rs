@@ -15,7 +15,7 @@ use crate::training::{DropoutMode, LayerCheckpoints};
 #[derive(Debug)]
 pub(super) struct Encoder {
     patch: usize,
-    /// [E, channels · patch²] with its bias; never quantized: it is small, and stored in four dimensions.
+    /// [E, channels · patch²]; never quantized: it is small, and stored in four dimensions.
     embedding: Weight,
     embedding_bias: Tensor,
     embedding_norm: Norm,
@@ -40,12 +40,12 @@ impl Encoder {
         })
     }
 
-    /// See [`super::Model::memory_need`]; with the places of the last stage.
+    /// See [`super::Model::memory_need`], with the number of places of the last stage.
     pub(super) fn memory_need(&self, pixels: usize) -> (MemoryNeed, usize) {
         let (mut places, mut width) = (pixels / (self.patch * self.patch), self.embedding_bias.elem_count());
         let (mut largest, mut last) = (0, 0);
         for stage in &self.stages {
-            // States, norms, queries, keys and values with what is packed of them; what is inside, four times as wide.
+            // States, norms, queries, keys and values with their packed copies; the MLP, four times as wide.
             largest = largest.max(places * 16 * width);
             last = places;
             (places, width) = (places.div_ceil(4), 2 * width);
@@ -163,7 +163,7 @@ struct Block {
     outer: Projection,
     dropout: f64,
     attention_dropout: f64,
-    /// How often an image goes round the attention altogether.
+    /// The probability of dropping the attention as a whole.
     path: f64,
 }
 
@@ -237,7 +237,7 @@ impl Block {
     }
 }
 
-/// Rows and columns of zeros added below and to the right, or what is there cut off.
+/// Pads a grid with zeros below and to the right, or crops it there.
 fn resized(states: &Tensor, from: Grid, to: Grid, width: usize) -> Result<Tensor> {
     if (from.height, from.width) == (to.height, to.width) {
         return Ok(states.clone());
@@ -263,7 +263,7 @@ fn pair_bias(table: &Tensor, window: usize) -> Result<Tensor> {
     Ok(bias.reshape((table.dim(1)? * places, places))?)
 }
 
-/// Four neighbours become one place of twice the width.
+/// Merges four neighbours into one place of twice the width.
 #[derive(Debug)]
 struct Merging {
     norm: Norm,

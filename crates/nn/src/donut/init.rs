@@ -1,17 +1,17 @@
-//! How a Donut begins its weights: matrices by the number of inputs of a unit. (`VisionEncoderDecoderModel` of
+//! Initial weights of a Donut: matrices scaled by the number of inputs of a unit. (`VisionEncoderDecoderModel` of
 //! transformers draws everything at 0.02, which suits widths of 1,024: a narrow encoder would add next to nothing to the
 //! residual stream, and the decoder would learn to write without looking.)
 
 use super::Config;
 use crate::training::InitDistribution;
 
-/// What a layer adds to the residual stream begins at half the deviation of what it is made from.
+/// The deviation of a layer's contribution to the residual stream, relative to its input's.
 const RESIDUAL: f64 = 0.5;
-/// The deviation of the positions, beside words whose own is one.
+/// The deviation of the positions; that of token embeddings is 1.
 const POSITION: f64 = 0.3;
 
 impl Config {
-    /// How the tensor of a name and shape begins: weights normal, biases and the tables of window biases zero, norms one,
+    /// The initial distribution of the tensor of a name and shape: weights normal, biases and the tables of window biases zero, norms one,
     /// the embedding of padding zero.
     pub fn init_distribution(&self, name: &str, shape: &[usize]) -> InitDistribution {
         if name.ends_with(".bias") || name.ends_with("relative_position_bias_table") {

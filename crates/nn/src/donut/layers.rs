@@ -1,4 +1,4 @@
-//! What encoder and decoder are built of: biased projections and layer normalisation.
+//! Layers of encoder and decoder: biased projections and layer normalisation.
 
 use anyhow::Result;
 use candle_core::Tensor;
@@ -11,7 +11,7 @@ use crate::loading::CountingSource;
 pub(super) struct Projection {
     weight: Weight,
     bias: Tensor,
-    /// Of the product, where it could not be taken into the weight.
+    /// Factor of the product, if it could not be folded into the weight.
     factor: Option<f64>,
 }
 
@@ -21,7 +21,7 @@ impl Projection {
         Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])?, factor: None })
     }
 
-    /// With the factor of an attention's scores taken into the queries.
+    /// Folds the factor of an attention's scores into the projection of the queries.
     pub(super) fn scaled(self, factor: f64) -> Result<Self> {
         let bias = (self.bias * factor)?;
         Ok(match self.weight {
@@ -41,7 +41,7 @@ impl Projection {
         })
     }
 
-    /// Of many rows [M, in].
+    /// Projects many rows [M, in].
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(kernels::biased(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
     }
@@ -56,7 +56,7 @@ impl Projection {
         Ok(kernels::biased_gelu(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
     }
 
-    /// Of the rows of a decoding step.
+    /// Projects the rows of a decoding step.
     pub(super) fn decode(&self, x: &Tensor) -> Result<Tensor> {
         Ok(kernels::biased(&self.factored(kernels::decode_linear(x, &self.weight)?)?, &self.bias)?)
     }

@@ -32,7 +32,7 @@ use layers::Projection;
 #[derive(Debug)]
 pub struct Model {
     encoder: Encoder,
-    /// From the encoder's width to the decoder's, where they differ.
+    /// From the encoder's width to the decoder's, if they differ.
     projection: Option<Projection>,
     decoder: Decoder,
     weights_bytes: u64,
@@ -42,14 +42,14 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
-    /// `config`.
+    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read, or if the weights have more
+    /// layers than `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         checkpoint.check_layers(&config.layer_stacks())?;
         Self::for_inference(config, &CheckpointSource { checkpoint, device })
     }
 
-    /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
+    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -57,7 +57,7 @@ impl Model {
         Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
     }
 
-    /// Loads the weights from anything that has them.
+    /// Loads the weights from any source.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -73,8 +73,7 @@ impl Model {
         })
     }
 
-    /// What answering takes of memory, for images of so many pixels, each of its own question, and texts of so many tokens
-    /// with so many beams.
+    /// The memory of inference for images of `pixels`, each with its own question, and texts of `tokens` with `beams`.
     pub fn memory_need(&self, pixels: usize, tokens: usize, beams: usize) -> MemoryNeed {
         let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
         let (encoder, places) = self.encoder.memory_need(pixels);
@@ -85,7 +84,7 @@ impl Model {
     /// states [N, H], N places of the last stage's grid row by row.
     ///
     /// # Errors
-    /// An image smaller than a window, or of other channels.
+    /// Returns an error if the image is smaller than a window, or has other channels.
     pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
         self.encoder.forward(pixels, &mut DropoutMode::off(), &mut LayerCheckpoints::off())
     }
@@ -94,8 +93,8 @@ impl Model {
     /// inputs, its tokens but the first as labels, those of the prompt without one.
     ///
     /// # Errors
-    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, a text longer than the
-    /// decoder's positions, no label at all.
+    /// As [`Self::encode`]; also if inputs and labels differ in number, an id is outside the vocabulary, a text is longer than the
+    /// decoder's positions, or there is no label.
     pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
         let mut dropout = DropoutMode::new(options.dropout);
         let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
@@ -116,10 +115,10 @@ impl Model {
             .with_checkpoints(checkpoints))
     }
 
-    /// What the decoder needs of an encoded image ([N, H]): its states projected to keys and values, once for all questions.
+    /// Projects the states of an encoded image [N, H] to keys and values, once for all questions.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn image(&self, encoded: &Tensor) -> Result<Image> {
         match &self.projection {
             None => self.decoder.image(encoded),
@@ -132,16 +131,15 @@ impl Model {
     /// after the other.
     ///
     /// # Errors
-    /// As of [`generation::Decoder::step`].
+    /// As [`generation::Decoder::step`].
     pub fn logits(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         self.decoder.logits(&self.decoder.states(batch)?)
     }
 
-    /// Answers several questions about encoded images: each has its image and its prompt. With `beams` the best answer of
-    /// a beam search, else the greedy one.
+    /// Answers several questions, each an encoded image and a prompt: by beam search with `beams`, else greedily.
     ///
     /// # Errors
-    /// A token id outside the embedding or a prompt longer than the decoder's positions.
+    /// Returns an error for a token id outside the embedding or a prompt longer than the decoder's positions.
     pub fn generate(
         &self,
         questions: &[(&Image, Vec<u32>)],

@@ -26,13 +26,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Begins a question about the image.
+    /// Starts decoding about the image.
     pub fn start(&self) -> State {
         State { image: self.clone(), tokens: vec![None; self.layers.len()], length: 0 }
     }
 }
 
-/// One question being answered. Cloning it shares everything: a beam forks for nothing.
+/// The state of one question. A clone shares all tensors, so that a beam forks at no cost.
 #[derive(Clone, Debug)]
 pub struct State {
     image: Image,
@@ -50,7 +50,7 @@ pub(super) struct Decoder {
     embedding_norm: Norm,
     layers: Vec<Layer>,
     heads: usize,
-    /// [heads, 1] of zeros: what makes an attention causal and adds nothing.
+    /// [heads, 1] of zeros: a distance bias that makes an attention causal and adds nothing.
     causal: Tensor,
     norm: Norm,
     output: Weight,

@@ -13,7 +13,7 @@ impl Decoder {
         Ok(self.embedding.dim(0)?)
     }
 
-    /// The loss of texts about encoded images [places of all images, D], `places` of each.
+    /// The loss of texts about encoded images [places of all images, D]; each image has `places`.
     pub(in crate::donut) fn loss(
         &self,
         batch: &PackedBatch,
@@ -46,7 +46,7 @@ impl Decoder {
         let places: Vec<u32> = places.map(|place| (place + POSITION_OFFSET) as u32).collect();
         let mut tokens = self.embedding.index_select(&Tensor::new(batch.inputs.as_slice(), device)?, 0)?;
         if batch.inputs.contains(&self.pad) {
-            // Read as padding, that row of the embedding learns nothing: the reference's `padding_idx`.
+            // The padding row of the embedding gets no gradient: the reference's `padding_idx`.
             let learns: Vec<u8> = batch.inputs.iter().map(|&id| u8::from(id != self.pad)).collect();
             let learns = Tensor::new(learns, device)?.unsqueeze(1)?.broadcast_as(tokens.shape())?;
             tokens = learns.where_cond(&tokens, &tokens.detach())?;
