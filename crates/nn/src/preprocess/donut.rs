@@ -39,7 +39,7 @@ pub struct DonutProcessor {
     align_long_axis: bool,
     thumbnail: bool,
     pad: bool,
-    /// What each 8-bit value of each channel becomes.
+    /// The normalised value of each 8-bit value of each channel.
     levels: Vec<[f32; 256]>,
 }
 
@@ -47,7 +47,7 @@ impl DonutProcessor {
     /// Reads `preprocessor_config.json`, see [`DonutProcessor::from_json`].
     ///
     /// # Errors
-    /// When the file cannot be read or holds an invalid value.
+    /// Returns an error if the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
@@ -59,7 +59,7 @@ impl DonutProcessor {
     /// reference's defaults, other keys are ignored. `name` is for errors.
     ///
     /// # Errors
-    /// When the text is no JSON object, one of these keys has an invalid value, or `do_resize` is false.
+    /// Returns an error if the text is not a JSON object, one of these keys has an invalid value, or `do_resize` is false.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
         let config = Config::parse(json, name)?;
         let (height, width) = size(&config)?;
@@ -83,7 +83,7 @@ impl DonutProcessor {
     /// Resizes, pads and normalises an image.
     ///
     /// # Errors
-    /// When the image is so long that it would become too large, or does not fit the model's size.
+    /// Returns an error if the image is so long that it would become too large, or does not fit the model's size.
     pub fn pixels(&self, image: &RgbImage) -> Result<Pixels> {
         ensure!(image.width() > 0 && image.height() > 0, "the image has no pixels");
         let mut image = std::borrow::Cow::Borrowed(image);
@@ -185,7 +185,7 @@ fn filter(config: &Config) -> Result<Filter> {
     }
 }
 
-/// What rescaling and normalising make of each 8-bit value of each channel.
+/// The rescaled and normalised value of each 8-bit value of each channel.
 fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
     let name = config.name();
     let numbers = |key: &str| -> Result<Vec<f32>> {

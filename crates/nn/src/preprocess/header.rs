@@ -15,7 +15,7 @@ use super::shape::{Glyph, Scale, shape};
 use super::wrap::wrap;
 use chartbench_core::catch_panic;
 
-/// The readers of fonts in errors.
+/// The name of the font libraries in errors.
 const LIBRARY: &str = "the font reader";
 /// Font size in pixels per em.
 const SIZE: u32 = 36;
@@ -45,17 +45,17 @@ impl Default for HeaderFont {
 }
 
 impl HeaderFont {
-    /// A TrueType or OpenType font from the bytes of its file; `name` is what manifests and errors call it.
+    /// A TrueType or OpenType font from the bytes of its file; `name` is its name in manifests and errors.
     ///
     /// # Errors
-    /// When the bytes are no scalable font.
+    /// Returns an error if the bytes are not a scalable font.
     pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self> {
         let font = Self::hashed(name, Cow::Owned(bytes));
         catch_panic(LIBRARY, || font.open().map(|_| ()))?;
         Ok(font)
     }
 
-    /// What manifests and errors call the font.
+    /// The font's name in manifests and errors.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -69,7 +69,7 @@ impl HeaderFont {
     /// Blank text gives 10 x 10 white pixels.
     ///
     /// # Errors
-    /// When the font cannot draw a glyph in grey, or the text is absurdly long.
+    /// Returns an error if the font cannot draw a glyph in grey, or the text is absurdly long.
     pub fn render(&self, text: &str) -> Result<RgbImage> {
         catch_panic(LIBRARY, || self.draw(text))
     }
@@ -145,7 +145,7 @@ impl Pen<'_> {
         shape(&self.shaper, self.scale, line)
     }
 
-    /// What Pillow's `textbbox` says of a line: its glyphs and the path of the pen.
+    /// The bounds of a line as Pillow's `textbbox` has them: its glyphs and the path of the pen.
     fn bounds(&mut self, glyphs: &[Glyph]) -> Result<Bounds> {
         if glyphs.is_empty() {
             return Ok(Bounds::default());
@@ -159,7 +159,7 @@ impl Pen<'_> {
         Ok(Bounds { right, bottom: self.ascender - below })
     }
 
-    /// Draws a line whose top is `top` in black, over what is there.
+    /// Draws a line with its top at `top` in black over the canvas.
     fn draw(&mut self, glyphs: &[Glyph], top: i64, canvas: &mut RgbImage) -> Result<()> {
         // The glyphs of a line first cover a mask, then the mask covers the canvas: both steps round.
         let (mut above, mut below) = (0, 0);
@@ -204,7 +204,7 @@ impl Pen<'_> {
     /// The glyph hinted and drawn in 256 greys, from the cache or FreeType.
     fn glyph(&mut self, index: u32) -> Result<&Drawn> {
         match self.drawn.entry(index) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Occupied(glyph) => Ok(glyph.into_mut()),
             Entry::Vacant(slot) => {
                 let drawn = rasterise(&self.face, index)
                     .with_context(|| format!("font {} cannot draw its glyph {index}", self.name))?;

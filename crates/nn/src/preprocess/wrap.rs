@@ -42,8 +42,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Where a word too long for any line is cut, given the room left on this one: after its last hyphen that fits,
-/// if anything but hyphens comes before it, else where the room ends.
+/// The cut of a word too long for any line, given the `room` left on this one: after its last hyphen that fits, if
+/// anything but hyphens comes before it, else where the room ends.
 fn cut(word: &[char], room: usize) -> usize {
     let fits = &word[..room];
     match fits.iter().rposition(|&c| c == '-') {
