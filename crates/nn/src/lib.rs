@@ -1,14 +1,14 @@
 //! Neural networks in candle: reading checkpoints, tokenizers, architectures, decoding.
 //!
-//! Nothing here knows of benchmarks or data sets: pixels go in, token ids and text come out.
+//! Pixels go in, token ids and text come out; benchmarks and data sets are unknown here.
 //!
 //! - [`preprocess`]: pixels to the patches and tensors that models read.
-//! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, whatever file format holds them.
+//! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, in any of its file formats.
 //! - [`tokenizer`]: `tokenizer.json`, decoding as transformers does.
 //! - [`pix2struct`]: the architecture of MatCha and DePlot.
 //! - [`donut`]: the architecture of UniChart.
 //! - [`generation`]: greedy decoding and beam search of several questions at once.
-//! - [`training`]: variables, losses inside candle's graph, dropout, fresh weights.
+//! - [`training`]: variables, losses inside candle's graph, dropout, LoRA, initial weights.
 //! - [`kernels`]: the fused CPU kernels under all of it, with reference versions for other devices.
 
 mod config_file;
