@@ -8,13 +8,13 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::AttentionInput;
 use super::elementary::exp;
 use super::micro_kernel::{
     self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, TileShape, pack_columns, pack_group, vectors, vectors_mut,
 };
 use super::mul_add::{self, ComputeDtype, F, MulAdd, WithMulAdd};
 use super::varlen::{AttentionGradients, ScoreModifiers, SequenceSpan, span_offsets};
+use super::{AttentionInput, matrix};
 
 /// Query panels of a task: each block of keys, once in the cache, serves them all.
 const QUERY_PANELS: usize = 3;
@@ -24,7 +24,7 @@ const BLOCK_KEYS: usize = 256;
 /// See [`super::attention`].
 pub(super) struct Attention {
     pub(super) heads: usize,
-    pub(super) parts: Vec<SequenceSpan>,
+    pub(super) spans: Vec<SequenceSpan>,
     pub(super) dtype: ComputeDtype,
 }
 
@@ -42,10 +42,10 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, (q, ql), (k, kl), (v, vl))?;
+        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let mut out = vec![0f32; input.queries * input.hidden];
-        for offsets in span_offsets(&self.parts, &input, false)? {
-            let rows = offsets.query * input.hidden..(offsets.query + offsets.part.queries) * input.hidden;
+        for offsets in span_offsets(&self.spans, &input, false)? {
+            let rows = offsets.query * input.hidden..(offsets.query + offsets.span.queries) * input.hidden;
             attend(&input.span(offsets), self.dtype, &mut out[rows]);
         }
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
@@ -60,7 +60,7 @@ impl CustomOp3 for Attention {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dq, dk, dv, _) =
-            AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.parts, ScoreModifiers::default())?;
+            AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.spans, ScoreModifiers::default())?;
         Ok((Some(dq), Some(dk), Some(dv)))
     }
 }
@@ -206,15 +206,15 @@ impl<M: MulAdd> Panel<M> {
             shrink[side] = exp(simd, simd.sub_f32s(self.largest[side], largest[side]));
             weight[side] = simd.mul_f32s(weight[side], shrink[side]);
         }
-        for at in 0..block.len().div_ceil(M::VALUES) {
+        for index in 0..block.len().div_ceil(M::VALUES) {
             for side in 0..2 {
                 let mut values = [simd.splat_f32s(0.0); 2];
-                for (value, score) in values.iter_mut().zip(&scores[at * M::VALUES..]).take(M::VALUES) {
+                for (value, score) in values.iter_mut().zip(&scores[index * M::VALUES..]).take(M::VALUES) {
                     let distance = simd.sub_f32s(score[side], largest[side]);
                     *value = unit.exp(distance);
                     weight[side] = simd.add_f32s(weight[side], *value);
                 }
-                scores[at][side] = unit.pack_words(values);
+                scores[index][side] = unit.pack_words(values);
             }
         }
         (self.largest, self.weight) = (largest, weight);

@@ -103,12 +103,12 @@ impl OneHead<'_> {
         for first in (0..queries).step_by(columns) {
             let taken = first * width..queries.min(first + columns) * width;
             panel.fill(&rows.q[taken.clone()], &rows.grad[taken.clone()], width, columns);
-            let at = first * keys..(first + columns) * keys;
+            let range = first * keys..(first + columns) * keys;
             products::<S, R>(simd, &keys_of.k, width, &panel.q, &mut scores);
-            softmax::<S>(simd, &mut scores[..keys * columns], self.panels.bias.map(|bias| &bias[at.clone()]));
+            softmax::<S>(simd, &mut scores[..keys * columns], self.panels.bias.map(|bias| &bias[range.clone()]));
             products::<S, R>(simd, &keys_of.v, width, &panel.grad, &mut slopes);
-            let factors = self.panels.factors.map(|factors| &factors[at.clone()]);
-            let of_bias = self.panels.of_bias.as_deref_mut().map(|sums| &mut sums[at]);
+            let factors = self.panels.factors.map(|factors| &factors[range.clone()]);
+            let of_bias = self.panels.of_bias.as_deref_mut().map(|sums| &mut sums[range]);
             through_softmax::<S>(simd, keys * columns, &mut scores, &mut slopes, factors, of_bias);
             write_queries::<S, R>(simd, &keys_of.across, &slopes[..keys * columns], width, &mut out.q[taken]);
             sums.add::<S, R>(simd, &scores, &slopes, &panel);
@@ -145,7 +145,7 @@ impl Keys {
     }
 }
 
-/// Rows of `width` values as `[width / columns][count][columns]`, the last panel filled up with what is there.
+/// Rows of `width` values as `[width / columns][count][columns]`, the last panel keeps its other values.
 fn split_columns(rows: &[f32], width: usize, columns: usize, count: usize, packed: &mut [f32]) {
     for (panel, packed) in packed.chunks_exact_mut(columns * count).enumerate() {
         let first = panel * columns;
@@ -334,9 +334,9 @@ fn add_product<S: Simd, const R: usize>(simd: S, lhs: &[f32], rhs: &[[S::f32s; 2
     let inner = rhs.len();
     let rows: [&[f32]; R] = std::array::from_fn(|row| &lhs[row * inner..][..inner]);
     let mut tile: MicroTile<S, R> = std::array::from_fn(|row| sums[row]);
-    for (at, vectors) in rhs.iter().enumerate() {
+    for (index, vectors) in rhs.iter().enumerate() {
         for (row, values) in tile.iter_mut().zip(&rows) {
-            let value = simd.splat_f32s(values[at]);
+            let value = simd.splat_f32s(values[index]);
             row[0] = simd.mul_add_f32s(value, vectors[0], row[0]);
             row[1] = simd.mul_add_f32s(value, vectors[1], row[1]);
         }

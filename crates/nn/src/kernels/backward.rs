@@ -80,6 +80,6 @@ fn transposed_product(a: &Tensor, b: &Tensor, dtype: ComputeDtype) -> Result<Ten
     }
     let storages = [a, b].map(Tensor::storage_and_layout);
     let out =
-        linear::transposed_product(cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, inner, [rows, columns], dtype);
+        linear::transposed_product(cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, inner, rows, columns, dtype);
     Tensor::from_vec(out, (rows, columns), a.device())
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::backward::{column_sums, cpu_slice, detached};
 use super::elementary::{gelu_erf, gelu_erf_slope};
-use super::{PARALLEL_FROM, matrix};
+use super::{Matrix, PARALLEL_FROM, matrix};
 use chartbench_core::isa;
 
 /// Rows of a task.
@@ -23,7 +23,7 @@ impl CustomOp2 for Bias {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, rows, columns) = matrix(x, xl)?;
+        let Matrix { values: x, rows, columns } = matrix(x, xl)?;
         let bias = b.as_slice::<f32>()?;
         let bias = match bl.contiguous_offsets() {
             Some((start, end)) if end - start == columns => &bias[start..end],

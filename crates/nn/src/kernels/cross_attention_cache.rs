@@ -10,7 +10,7 @@ use super::decode_attention::softmax_weights;
 use super::decode_linear::products;
 use super::mul_add::ComputeDtype;
 use super::packed_weight::PackedWeight;
-use super::{fused, matrix, reference};
+use super::{Matrix, fused, matrix, reference};
 use chartbench_core::isa;
 
 /// The keys and values [N, H] of a cross-attention, heads side by side in H.
@@ -80,15 +80,15 @@ impl CustomOp1 for CrossAttention<'_> {
     }
 
     fn cpu_fwd(&self, q: &CpuStorage, ql: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (q, rows, hidden) = matrix(q, ql)?;
+        let Matrix { values: q, rows, columns: hidden } = matrix(q, ql)?;
         let width = self.width;
         if hidden != width * self.heads.len() {
             candle_core::bail!("{}: queries of {hidden} values, {} heads of {width}", self.name(), self.heads.len());
         }
         let arch = isa::arch();
-        let attend = |(at, head): (usize, &PackedKv)| {
+        let attend = |(index, head): (usize, &PackedKv)| {
             let q: Vec<f32> =
-                q.chunks_exact(hidden).flat_map(|row| &row[at * width..(at + 1) * width]).copied().collect();
+                q.chunks_exact(hidden).flat_map(|row| &row[index * width..(index + 1) * width]).copied().collect();
             let mut scores = products(&q, rows, &head.k);
             let weights: Vec<f32> =
                 scores.chunks_exact_mut(head.k.columns).map(|scores| arch.dispatch(Softmax(scores))).collect();

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::backward::{cpu_slice, detached};
-use super::matrix;
+use super::{Matrix, matrix};
 
 /// See [`super::cross_entropy`].
 pub(super) struct CrossEntropy {
@@ -18,15 +18,15 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (logits, rows, columns) = matrix(logits, layout)?;
+        let Matrix { values: logits, rows, columns } = matrix(logits, layout)?;
         if rows != self.labels.len() || self.labels.iter().any(|&label| label as usize >= columns) {
             candle_core::bail!("{} labels do not fit logits {rows}x{columns}", self.labels.len());
         }
         let losses: Vec<f64> = if columns == 0 {
             Vec::new()
         } else {
-            let one = |(row, label): (&[f32], &u32)| self.loss(row, *label as usize);
-            logits.par_chunks_exact(columns).zip(&self.labels).map(one).collect()
+            let rows = logits.par_chunks_exact(columns).zip(&self.labels);
+            rows.map(|(row, label)| self.loss(row, *label as usize)).collect()
         };
         Ok((CpuStorage::F32(vec![losses.iter().sum::<f64>() as f32]), Shape::from(())))
     }
@@ -34,8 +34,8 @@ impl CustomOp1 for CrossEntropy {
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let columns = logits.dim(1)?;
         let grad = grad.to_scalar::<f32>()?;
-        let plain = detached(logits)?;
-        let storages = plain.storage_and_layout();
+        let logits_detached = detached(logits)?;
+        let storages = logits_detached.storage_and_layout();
         let mut out = cpu_slice(&storages)?.to_vec();
         let spread = self.smoothing / columns as f32;
         out.par_chunks_exact_mut(columns.max(1)).zip(&self.labels).for_each(|(row, label)| {

@@ -8,7 +8,7 @@ use super::backward::{cpu_slice, detached};
 use super::dropout::Dropout;
 use super::elementary::exp;
 use super::varlen::{AttentionGradients, ScoreModifiers, SequenceSpan, span_offsets};
-use super::{AttentionInput, PARALLEL_FROM, matrix};
+use super::{AttentionInput, Matrix, PARALLEL_FROM, matrix};
 use chartbench_core::isa;
 
 /// Keys whose scores are summed side by side.
@@ -17,7 +17,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// See [`super::decode_attention`].
 pub(super) struct DecodeAttention {
     pub(super) heads: usize,
-    pub(super) parts: Vec<SequenceSpan>,
+    pub(super) spans: Vec<SequenceSpan>,
     /// A table outside the graph; see [`CausalAttention`] for one with a gradient.
     pub(super) distance_bias: Option<Tensor>,
     pub(super) dropout: Option<Dropout>,
@@ -37,15 +37,15 @@ impl CustomOp3 for DecodeAttention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, (q, ql), (k, kl), (v, vl))?;
+        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let dropout = self.dropout.as_ref();
         let out = match &self.distance_bias {
-            None => attend(&input, &self.parts, ScoreModifiers { dropout, ..ScoreModifiers::default() })?,
+            None => attend(&input, &self.spans, ScoreModifiers { dropout, ..ScoreModifiers::default() })?,
             Some(table) => {
                 let (storage, layout) = table.storage_and_layout();
                 let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
                 let bias = Some(distance_bias(&input, storage, layout)?);
-                attend(&input, &self.parts, ScoreModifiers { bias, dropout, ..ScoreModifiers::default() })?
+                attend(&input, &self.spans, ScoreModifiers { bias, dropout, ..ScoreModifiers::default() })?
             }
         };
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
@@ -63,7 +63,7 @@ impl CustomOp3 for DecodeAttention {
             candle_core::bail!("the gradient of an attention with distance bias is another operation's");
         }
         let scores = ScoreModifiers { dropout: self.dropout.as_ref(), ..ScoreModifiers::default() };
-        let (dq, dk, dv, _) = AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.parts, scores)?;
+        let (dq, dk, dv, _) = AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.spans, scores)?;
         Ok((Some(dq), Some(dk), Some(dv)))
     }
 }
@@ -71,7 +71,7 @@ impl CustomOp3 for DecodeAttention {
 /// See [`super::causal_attention`]: its arguments are the queries, the keys with the values below them, and the table.
 pub(super) struct CausalAttention {
     pub(super) heads: usize,
-    pub(super) parts: Vec<SequenceSpan>,
+    pub(super) spans: Vec<SequenceSpan>,
     pub(super) hidden: Vec<bool>,
     pub(super) dropout: Option<Dropout>,
 }
@@ -91,10 +91,10 @@ impl CustomOp3 for CausalAttention {
         tl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (k, v) = (kvl.narrow(0, 0, kvl.dims()[0] / 2)?, kvl.narrow(0, kvl.dims()[0] / 2, kvl.dims()[0] / 2)?);
-        let input = AttentionInput::new(self.heads, (q, ql), (kv, &k), (kv, &v))?;
+        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(kv, &k)?, matrix(kv, &v)?)?;
         let bias = Some(distance_bias(&input, table, tl)?);
         let scores = ScoreModifiers { bias, hidden: &self.hidden, dropout: self.dropout.as_ref() };
-        let out = attend(&input, &self.parts, scores)?;
+        let out = attend(&input, &self.spans, scores)?;
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
     }
 
@@ -109,11 +109,11 @@ impl CustomOp3 for CausalAttention {
         let keys = kv.dim(0)? / 2;
         let both = detached(kv)?;
         let (k, v) = (both.narrow(0, 0, keys)?, both.narrow(0, keys, keys)?);
-        let plain_table = detached(table)?;
-        let storages = plain_table.storage_and_layout();
+        let table_detached = detached(table)?;
+        let storages = table_detached.storage_and_layout();
         let bias = Some((cpu_slice(&storages)?, table.dim(1)?));
         let scores = ScoreModifiers { bias, hidden: &self.hidden, dropout: self.dropout.as_ref() };
-        let (dq, dk, dv, sums) = AttentionGradients::tensors(self.heads, [q, &k, &v], grad, &self.parts, scores)?;
+        let (dq, dk, dv, sums) = AttentionGradients::tensors(self.heads, [q, &k, &v], grad, &self.spans, scores)?;
         let dtable = table.track_op().then(|| Tensor::from_vec(sums, table.shape(), table.device())).transpose()?;
         Ok((Some(dq), Some(Tensor::cat(&[dk, dv], 0)?), dtable))
     }
@@ -121,7 +121,7 @@ impl CustomOp3 for CausalAttention {
 
 /// The table [heads, distances], checked to fit.
 fn distance_bias<'a>(input: &AttentionInput, storage: &'a CpuStorage, layout: &Layout) -> Result<(&'a [f32], usize)> {
-    let (bias, heads, distances) = matrix(storage, layout)?;
+    let Matrix { values: bias, rows: heads, columns: distances } = matrix(storage, layout)?;
     if heads != input.heads || distances == 0 {
         candle_core::bail!("a bias of {heads} heads does not fit the causal attention");
     }
@@ -129,29 +129,29 @@ fn distance_bias<'a>(input: &AttentionInput, storage: &'a CpuStorage, layout: &L
 }
 
 /// Attends for all spans, queries and heads.
-fn attend(input: &AttentionInput, parts: &[SequenceSpan], scores: ScoreModifiers) -> Result<Vec<f32>> {
+fn attend(input: &AttentionInput, spans: &[SequenceSpan], scores: ScoreModifiers) -> Result<Vec<f32>> {
     let mut out = vec![0f32; input.queries * input.hidden];
     let arch = isa::arch();
-    for offsets in span_offsets(parts, input, scores.bias.is_some())? {
-        let part = input.span(offsets);
-        let hidden = scores.hidden.get(offsets.key..offsets.key + part.keys);
+    for offsets in span_offsets(spans, input, scores.bias.is_some())? {
+        let input = input.span(offsets);
+        let hidden = scores.hidden.get(offsets.key..offsets.key + input.keys);
         let one_head = |(task, out): (usize, &mut [f32])| {
-            let (query, head) = (task / part.heads, task % part.heads);
+            let (query, head) = (task / input.heads, task % input.heads);
             let (keys, bias) = match scores.bias {
-                None => (part.keys, None),
+                None => (input.keys, None),
                 Some((bias, distances)) => {
-                    (part.keys - part.queries + query + 1, Some(&bias[head * distances..][..distances]))
+                    (input.keys - input.queries + query + 1, Some(&bias[head * distances..][..distances]))
                 }
             };
-            let first = offsets.scores + (head * part.queries + query) * part.keys;
+            let first = offsets.scores + (head * input.queries + query) * input.keys;
             let dropout = scores.dropout.map(|dropout| (dropout, first));
-            arch.dispatch(OneHead { input: &part, query, head, keys, bias, hidden, dropout, out });
+            arch.dispatch(OneHead { input: &input, query, head, keys, bias, hidden, dropout, out });
         };
-        let out = &mut out[offsets.query * input.hidden..][..part.queries * input.hidden];
-        if part.queries * part.keys * part.hidden < PARALLEL_FROM {
-            out.chunks_mut(part.width()).enumerate().for_each(one_head);
+        let out = &mut out[offsets.query * input.hidden..][..input.queries * input.hidden];
+        if input.queries * input.keys * input.hidden < PARALLEL_FROM {
+            out.chunks_mut(input.width()).enumerate().for_each(one_head);
         } else {
-            out.par_chunks_mut(part.width()).enumerate().for_each(one_head);
+            out.par_chunks_mut(input.width()).enumerate().for_each(one_head);
         }
     }
     Ok(out)

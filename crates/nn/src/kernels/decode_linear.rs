@@ -10,7 +10,7 @@ use super::micro_kernel::{self, CHUNK_WORDS, pack_group, vectors};
 use super::mul_add::{self, MulAdd, WithMulAdd};
 use super::packed_weight::PackedWeight;
 use super::weight::Gate;
-use super::{PARALLEL_FROM, matrix};
+use super::{Matrix, PARALLEL_FROM, matrix};
 use chartbench_core::isa;
 
 /// Panels side by side for a single row: enough independent sums to hide the latency of a multiply-add.
@@ -27,7 +27,7 @@ impl<const W: usize> CustomOp1 for PackedDecodeLinear<'_, W> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, rows, inner) = matrix(x, xl)?;
+        let Matrix { values: x, rows, columns: inner } = matrix(x, xl)?;
         let columns = self.0[0].columns;
         if let Some(weight) = self.0.iter().find(|weight| weight.inner != inner || weight.columns != columns) {
             candle_core::bail!("{}: weight {weight:?} does not fit input {rows}x{inner}", self.name());
@@ -70,8 +70,8 @@ pub(super) fn products(x: &[f32], rows: usize, weight: &PackedWeight) -> Vec<f32
     }
     for (panel, of_panel) in by_panel.chunks_exact(rows * width).enumerate() {
         for (out, row) in out.chunks_exact_mut(columns).zip(of_panel.chunks_exact(width)) {
-            let place = panel * width..columns.min((panel + 1) * width);
-            out[place.clone()].copy_from_slice(&row[..place.len()]);
+            let range = panel * width..columns.min((panel + 1) * width);
+            out[range.clone()].copy_from_slice(&row[..range.len()]);
         }
     }
     out
@@ -138,11 +138,11 @@ fn side_by_side<M: MulAdd>(
     let mut sums = zero;
     for first in (0..row.len()).step_by(CHUNK_WORDS) {
         let mut part = zero;
-        for at in first..row.len().min(first + CHUNK_WORDS) {
-            let word = unit.simd().splat_f32s(row[at]);
+        for index in first..row.len().min(first + CHUNK_WORDS) {
+            let word = unit.simd().splat_f32s(row[index]);
             for (sums, panel) in part.iter_mut().zip(&panels) {
                 for side in 0..2 {
-                    sums[side] = unit.mul_add(word, panel[at][side], sums[side]);
+                    sums[side] = unit.mul_add(word, panel[index][side], sums[side]);
                 }
             }
         }

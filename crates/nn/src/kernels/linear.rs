@@ -13,7 +13,7 @@ use super::micro_kernel::{
 };
 use super::mul_add::{self, ComputeDtype, F, MulAdd, WithMulAdd};
 use super::packed_weight::PackedWeight;
-use super::{fused, gated_gelu_backward, matrix, reference};
+use super::{Matrix, fused, gated_gelu_backward, matrix, reference};
 
 /// Rows of a task: packed, they stay in the second-level cache while every weight panel passes by.
 const BLOCK_ROWS: usize = 96;
@@ -67,7 +67,7 @@ impl CustomOp3 for LinearAdd {
     ) -> Result<(CpuStorage, Shape)> {
         let x = matrix(x, xl)?;
         let w = packed(matrix(w, wl)?, self.dtype);
-        let (onto, ..) = matrix(onto, ol)?;
+        let onto = matrix(onto, ol)?.values;
         products(x, &[[&w]], Some(onto), self.name())
     }
 
@@ -115,8 +115,8 @@ impl CustomOp3 for GatedGelu {
     }
 }
 
-fn packed((w, _, inner): Matrix, dtype: ComputeDtype) -> PackedWeight {
-    PackedWeight::pack(w, inner, dtype)
+fn packed(w: Matrix, dtype: ComputeDtype) -> PackedWeight {
+    PackedWeight::pack(w.values, w.columns, dtype)
 }
 
 /// The products of the same rows with packed weights of one shape, one below the other. Each item is a single weight, or the
@@ -142,7 +142,7 @@ impl CustomOp2 for PackedLinearAdd<'_> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, onto: &CpuStorage, ol: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (onto, ..) = matrix(onto, ol)?;
+        let onto = matrix(onto, ol)?.values;
         products(matrix(x, xl)?, &[[self.0]], Some(onto), self.name())
     }
 }
@@ -157,15 +157,14 @@ pub(super) fn unpacked_product_add(x: &Tensor, w: &Tensor, onto: &Tensor, dtype:
     if fused(x) { x.apply_op3(w, &onto.contiguous()?, LinearAdd { dtype }) } else { onto + reference::linear(x, w)? }
 }
 
-type Matrix<'a> = (&'a [f32], usize, usize);
-
 /// One weight: the product. Two: the gated GELU of both products. `onto` is what a single product is added to.
 fn products<const W: usize>(
-    (x, rows, inner): Matrix,
+    x: Matrix,
     weights: &[[&PackedWeight; W]],
     onto: Option<&[f32]>,
     name: &str,
 ) -> Result<(CpuStorage, Shape)> {
+    let Matrix { values: x, rows, columns: inner } = x;
     let Some(PackedWeight { columns, dtype, .. }) = weights.first().map(|weight| weight[0]) else {
         candle_core::bail!("{name}: no weight");
     };
@@ -181,7 +180,8 @@ fn products<const W: usize>(
         Some(onto) => candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len()),
     };
     if !out.is_empty() {
-        let panels: Vec<[&[f32]; W]> = weights.iter().map(|weight| weight.map(|one| one.words.as_slice())).collect();
+        let panels: Vec<[&[f32]; W]> =
+            weights.iter().map(|weight| weight.map(|weight| weight.words.as_slice())).collect();
         let block = block_rows(rows);
         let tasks =
             in_blocks(&mut out, rows * columns, block * columns).into_par_iter().zip(x.par_chunks(block * inner));
@@ -219,7 +219,8 @@ pub(super) fn transposed_product(
     x: &[f32],
     w: &[f32],
     inner: usize,
-    [rows, columns]: [usize; 2],
+    rows: usize,
+    columns: usize,
     dtype: ComputeDtype,
 ) -> Vec<f32> {
     let lhs = |first, count| Lhs::Columns { matrix: x, width: rows, first, count };
@@ -246,8 +247,8 @@ fn product_of<'a>(
         });
         let panels = [[packed.as_slice()]];
         let block = block_rows(rows);
-        out.par_chunks_mut(block * columns).enumerate().for_each(|(at, out)| {
-            let lhs = lhs(at * block, out.len() / columns);
+        out.par_chunks_mut(block * columns).enumerate().for_each(|(index, out)| {
+            let lhs = lhs(index * block, out.len() / columns);
             let outs = vec![out];
             mul_add::dispatch(dtype, Block { lhs, inner, panels: &panels, outs, columns, onto: false });
         });
@@ -275,7 +276,8 @@ impl Lhs<'_> {
     /// Packs the inner values from `start` up to `end` of all rows as words `[rows / group][inner / values][group]`; missing
     /// rows of the last group stay as they were (zero).
     #[inline(always)]
-    fn pack(&self, inner: usize, [start, end]: [usize; 2], group: usize, values: usize, packed: &mut [f32]) {
+    fn pack(&self, inner: usize, range: Range<usize>, group: usize, values: usize, packed: &mut [f32]) {
+        let Range { start, end } = range;
         let size = group * (end - start).div_ceil(values);
         match *self {
             Self::Rows(x) => {
@@ -284,8 +286,8 @@ impl Lhs<'_> {
                 }
             }
             Self::Columns { matrix, width, first, count } => {
-                for (at, packed) in packed.chunks_exact_mut(size).enumerate() {
-                    let taken = first + at * group..first + count.min((at + 1) * group);
+                for (index, packed) in packed.chunks_exact_mut(size).enumerate() {
+                    let taken = first + index * group..first + count.min((index + 1) * group);
                     pack_columns(&matrix[start * width..end * width], width, taken, group, values, packed);
                 }
             }
@@ -331,27 +333,27 @@ impl<const W: usize> Block<'_, W> {
         for start in (0..words).step_by(step) {
             let end = words.min(start + step);
             let packed = &mut packed[..rows.next_multiple_of(R) * (end - start)];
-            lhs.pack(inner, [start * M::VALUES, inner.min(end * M::VALUES)], R, M::VALUES, packed);
+            lhs.pack(inner, start * M::VALUES..inner.min(end * M::VALUES), R, M::VALUES, packed);
             for (panels, out) in panels.iter().zip(&mut outs) {
                 for panel in 0..columns.div_ceil(width) {
                     let rhs: [&[[F<M>; 2]]; W] = std::array::from_fn(|i| {
                         vectors::<M::S>(&panels[i][(panel * words + start) * width..(panel * words + end) * width])
                     });
-                    let place = panel * width;
-                    let taken = width.min(columns - place);
+                    let first_column = panel * width;
+                    let taken = width.min(columns - first_column);
                     for (group, out) in packed.chunks_exact(R * (end - start)).zip(out.chunks_mut(R * columns)) {
                         let lhs = group.as_chunks::<R>().0;
                         let mut tile = if start == 0 && !onto {
                             micro_kernel::product(unit, lhs, rhs[0])
                         } else {
-                            let sum = stored(simd, out, columns, place..place + taken);
+                            let sum = stored(simd, out, columns, first_column..first_column + taken);
                             micro_kernel::product_onto(unit, sum, lhs, rhs[0])
                         };
                         if W == 2 {
                             gate(simd, &mut tile, micro_kernel::product(unit, lhs, rhs[1]));
                         }
                         for (row, values) in out.chunks_exact_mut(columns).zip(&tile) {
-                            micro_kernel::store::<M::S>(values, &mut row[place..place + taken]);
+                            micro_kernel::store::<M::S>(values, &mut row[first_column..first_column + taken]);
                         }
                     }
                 }

@@ -141,7 +141,7 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
     let rows: Vec<&[f32]> = rows.collect();
     let columns = rows.first().map_or(0, |row| row.len());
     for (start, strip) in (0..columns).step_by(STRIP).zip(packed.chunks_mut(STRIP / values * group)) {
-        for (place, row) in rows.iter().enumerate() {
+        for (lane, row) in rows.iter().enumerate() {
             let mut taken = [0f32; STRIP];
             match row[start..].first_chunk() {
                 Some(whole) => taken = *whole,
@@ -149,11 +149,11 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
             }
             if values == 1 {
                 for (words, value) in strip.chunks_exact_mut(group).zip(taken) {
-                    words[place] = value;
+                    words[lane] = value;
                 }
             } else {
                 for (words, [first, second]) in strip.chunks_exact_mut(group).zip(taken.as_chunks().0) {
-                    words[place] = pack_bf16_pair(*first, *second);
+                    words[lane] = pack_bf16_pair(*first, *second);
                 }
             }
         }

@@ -86,8 +86,8 @@ pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Ten
         None
     };
     let rows = x.dim(0)?;
-    let products = weights.iter().enumerate().map(|(at, weight)| match &together {
-        Some(together) => together.narrow(0, at * rows, rows),
+    let products = weights.iter().enumerate().map(|(index, weight)| match &together {
+        Some(together) => together.narrow(0, index * rows, rows),
         None => linear(x, weight),
     });
     let products = products.collect::<Result<Vec<_>>>()?;
@@ -160,15 +160,15 @@ pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor>
 /// Returns an error if the shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, dtype: ComputeDtype) -> Result<Tensor> {
     if fused(q) {
-        let parts = vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }];
-        q.apply_op3(k, v, Attention { heads, parts, dtype })
+        let spans = vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }];
+        q.apply_op3(k, v, Attention { heads, spans, dtype })
     } else {
         reference::attention(q, k, v, heads, None)
     }
 }
 
 /// [`attention`] of several examples at once: the rows of `q`, and those of `k` and `v`, lie example after example as
-/// `parts` says, and each example's queries see its own keys. With `dropout` of the probabilities, drawn example after
+/// `spans` says, and each example's queries see its own keys. With `dropout` of the probabilities, drawn example after
 /// example in the order [heads, queries, keys]. Both products are of operands in `dtype`; with dropout, and in gradients,
 /// of f32.
 ///
@@ -179,21 +179,21 @@ pub fn varlen_attention(
     k: &Tensor,
     v: &Tensor,
     heads: usize,
-    parts: &[SequenceSpan],
+    spans: &[SequenceSpan],
     dtype: ComputeDtype,
     dropout: Option<Dropout>,
 ) -> Result<Tensor> {
     if !fused(q) {
-        return reference::varlen_attention([q, k, v], heads, parts, None, &[], dropout.as_ref());
+        return reference::varlen_attention([q, k, v], heads, spans, None, &[], dropout.as_ref());
     }
-    let parts = parts.to_vec();
+    let spans = spans.to_vec();
     match dropout {
-        None => q.apply_op3(k, v, Attention { heads, parts, dtype }),
-        Some(_) => q.apply_op3(k, v, DecodeAttention { heads, parts, distance_bias: None, dropout }),
+        None => q.apply_op3(k, v, Attention { heads, spans, dtype }),
+        Some(_) => q.apply_op3(k, v, DecodeAttention { heads, spans, distance_bias: None, dropout }),
     }
 }
 
-/// [`attention`] for the few queries of a decoding step. With `distance_bias` [heads, D] it is causal: query i of T stands
+/// [`attention`] for the few queries of a decoding step. With `distance_bias` [heads, D] it is causal: query i of T is
 /// at position L - T + i of the L keys, sees no later key, and a score at distance n gets the bias of
 /// min(n, D - 1).
 ///
@@ -206,15 +206,15 @@ pub fn decode_attention(
     heads: usize,
     distance_bias: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let parts = || candle_core::Result::Ok(vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }]);
+    let spans = || candle_core::Result::Ok(vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }]);
     match distance_bias {
         _ if !fused(q) => reference::attention(q, k, v, heads, distance_bias),
         Some(table) if [q, k, v, table].iter().any(|x| x.track_op()) => {
-            causal_attention([q, k, v], heads, table, &parts()?, Vec::new(), None)
+            causal_attention([q, k, v], heads, table, &spans()?, Vec::new(), None)
         }
         _ => {
             let attention =
-                DecodeAttention { heads, parts: parts()?, distance_bias: distance_bias.cloned(), dropout: None };
+                DecodeAttention { heads, spans: spans()?, distance_bias: distance_bias.cloned(), dropout: None };
             q.apply_op3(k, v, attention)
         }
     }
@@ -230,7 +230,7 @@ pub fn causal_attention(
     [q, k, v]: [&Tensor; 3],
     heads: usize,
     distance_bias: &Tensor,
-    parts: &[SequenceSpan],
+    spans: &[SequenceSpan],
     hidden: Vec<bool>,
     dropout: Option<Dropout>,
 ) -> Result<Tensor> {
@@ -238,10 +238,10 @@ pub fn causal_attention(
         candle_core::bail!("{} marks of hidden keys for {} keys", hidden.len(), k.dim(0)?);
     }
     if !fused(q) {
-        return reference::varlen_attention([q, k, v], heads, parts, Some(distance_bias), &hidden, dropout.as_ref());
+        return reference::varlen_attention([q, k, v], heads, spans, Some(distance_bias), &hidden, dropout.as_ref());
     }
     let below = Tensor::cat(&[k, v], 0)?;
-    q.apply_op3(&below, distance_bias, CausalAttention { heads, parts: parts.to_vec(), hidden, dropout })
+    q.apply_op3(&below, distance_bias, CausalAttention { heads, spans: spans.to_vec(), hidden, dropout })
 }
 
 /// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`, `k`, `v` and the result
@@ -337,12 +337,20 @@ fn fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
-/// The values of a contiguous two-dimensional f32 tensor, with its rows and columns.
-fn matrix<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<(&'a [f32], usize, usize)> {
+/// A row-major f32 matrix.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+}
+
+/// The matrix in a contiguous two-dimensional f32 tensor.
+fn matrix<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Matrix<'a>> {
     let (rows, columns) = layout.shape().dims2()?;
     let values = storage.as_slice::<f32>()?;
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok((&values[start..end], rows, columns)),
+        Some((start, end)) => Ok(Matrix { values: &values[start..end], rows, columns }),
         None => candle_core::bail!("a fused kernel needs contiguous rows"),
     }
 }
@@ -359,15 +367,10 @@ struct AttentionInput<'a> {
 }
 
 impl<'a> AttentionInput<'a> {
-    fn new(
-        heads: usize,
-        (q, q_layout): (&'a CpuStorage, &Layout),
-        (k, k_layout): (&'a CpuStorage, &Layout),
-        (v, v_layout): (&'a CpuStorage, &Layout),
-    ) -> Result<Self> {
-        let (q, queries, hidden) = matrix(q, q_layout)?;
-        let (k, keys, k_hidden) = matrix(k, k_layout)?;
-        let (v, v_keys, v_hidden) = matrix(v, v_layout)?;
+    fn new(heads: usize, q: Matrix<'a>, k: Matrix<'a>, v: Matrix<'a>) -> Result<Self> {
+        let Matrix { values: q, rows: queries, columns: hidden } = q;
+        let Matrix { values: k, rows: keys, columns: k_hidden } = k;
+        let Matrix { values: v, rows: v_keys, columns: v_hidden } = v;
         if k_hidden != hidden
             || v_hidden != hidden
             || v_keys != keys
@@ -384,15 +387,15 @@ impl<'a> AttentionInput<'a> {
     }
 
     /// One part of several examples' rows.
-    fn span(&self, SpanOffsets { part, query, key, .. }: SpanOffsets) -> AttentionInput<'a> {
+    fn span(&self, SpanOffsets { span, query, key, .. }: SpanOffsets) -> AttentionInput<'a> {
         let rows =
             |values: &'a [f32], first: usize, count: usize| &values[first * self.hidden..][..count * self.hidden];
         AttentionInput {
-            q: rows(self.q, query, part.queries),
-            k: rows(self.k, key, part.keys),
-            v: rows(self.v, key, part.keys),
-            queries: part.queries,
-            keys: part.keys,
+            q: rows(self.q, query, span.queries),
+            k: rows(self.k, key, span.keys),
+            v: rows(self.v, key, span.keys),
+            queries: span.queries,
+            keys: span.keys,
             ..*self
         }
     }

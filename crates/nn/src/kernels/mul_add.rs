@@ -227,14 +227,14 @@ mod native {
     }
 
     /// The permutation that puts value n of the first half and value n of the second into word n.
-    const PLACES: [u32; 16] = {
-        let mut places = [0; 16];
+    const INTERLEAVE: [u32; 16] = {
+        let mut interleave = [0; 16];
         let mut word = 0;
         while word < 16 {
-            places[word as usize] = word | (16 + word) << 16;
+            interleave[word as usize] = word | (16 + word) << 16;
             word += 1;
         }
-        places
+        interleave
     };
 
     #[derive(Clone, Copy)]
@@ -264,8 +264,8 @@ mod native {
             unsafe {
                 let [first, second] = [transmute::<f32x16, __m512>(first), transmute::<f32x16, __m512>(second)];
                 let halves = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
-                let places = transmute::<[u32; 16], __m512i>(PLACES);
-                transmute::<__m512i, f32x16>(_mm512_permutexvar_epi16(places, halves))
+                let interleave = transmute::<[u32; 16], __m512i>(INTERLEAVE);
+                transmute::<__m512i, f32x16>(_mm512_permutexvar_epi16(interleave, halves))
             }
         }
 
@@ -306,11 +306,11 @@ mod tests {
 
         #[inline(always)]
         fn with_mul_add<M: MulAdd>(self, unit: M) -> Vec<f32> {
-            let one = |value: &f32| {
+            let first_lane = |value: &f32| {
                 let all = unit.exp(unit.simd().splat_f32s(*value));
                 pulp::bytemuck::cast_slice::<_, f32>(std::slice::from_ref(&all))[0]
             };
-            self.0.iter().map(one).collect()
+            self.0.iter().map(first_lane).collect()
         }
     }
 
@@ -323,20 +323,20 @@ mod tests {
         #[inline(always)]
         fn with_mul_add<M: MulAdd>(self, unit: M) -> Vec<f32> {
             let simd = unit.simd();
-            let one = |values: &[f32; 4]| {
+            let first_lane = |values: &[f32; 4]| {
                 let [a, b, c, d] = values.map(|value| simd.splat_f32s(value));
                 let all = unit.mul_add(unit.pack_words([a, b]), unit.pack_words([c, d]), simd.splat_f32s(1.0));
                 pulp::bytemuck::cast_slice::<_, f32>(std::slice::from_ref(&all))[0]
             };
-            self.0.iter().map(one).collect()
+            self.0.iter().map(first_lane).collect()
         }
     }
 
     /// Every processor runs both: its own instructions, if it has them, and the emulation.
     #[test]
     fn words_of_two_multiply_alike_native_and_widened() {
-        let value = |at: usize| ((at * 2_654_435_761) % 10_007) as f32 / 2_500.0 - 2.0;
-        let inputs: Vec<[f32; 4]> = (0..2_000).map(|row| std::array::from_fn(|at| value(4 * row + at))).collect();
+        let value = |index: usize| ((index * 2_654_435_761) % 10_007) as f32 / 2_500.0 - 2.0;
+        let inputs: Vec<[f32; 4]> = (0..2_000).map(|row| std::array::from_fn(|index| value(4 * row + index))).collect();
         let rounded = |value: f32| f64::from(half::bf16::from_f32(value).to_f32());
         let native = dispatch(ComputeDtype::Bf16, Products(&inputs));
         let widened = isa::arch().dispatch(OnBf16Emulated(Products(&inputs)));

@@ -39,8 +39,8 @@ impl CustomOp2 for RmsNorm {
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (x_plain, w_plain, grad) = (detached(x)?, detached(w)?, detached(grad)?);
-        let storages = [&x_plain, &w_plain, &grad].map(Tensor::storage_and_layout);
+        let (x_detached, w_detached, grad) = (detached(x)?, detached(w)?, detached(grad)?);
+        let storages = [&x_detached, &w_detached, &grad].map(Tensor::storage_and_layout);
         let (x_all, w_all, grads) = (cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, cpu_slice(&storages[2])?);
         let size = w_all.len();
         let (dx, [dw]) = gradients(x_all, grads, size, |x, grad, dx, [dw]| {
@@ -98,8 +98,8 @@ impl CustomOp3 for LayerNorm {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (x_plain, w_plain, grad) = (detached(x)?, detached(w)?, detached(grad)?);
-        let storages = [&x_plain, &w_plain, &grad].map(Tensor::storage_and_layout);
+        let (x_detached, w_detached, grad) = (detached(x)?, detached(w)?, detached(grad)?);
+        let storages = [&x_detached, &w_detached, &grad].map(Tensor::storage_and_layout);
         let (x_all, w_all, grads) = (cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, cpu_slice(&storages[2])?);
         let size = w_all.len();
         let (dx, [dw, db]) = gradients(x_all, grads, size, |x, grad, dx, [dw, db]| {
@@ -193,5 +193,5 @@ fn gradients<const N: usize>(
         })
         .collect();
     let sums = sum_rows(parts.iter().map(Vec::as_slice), N * size);
-    (dx, std::array::from_fn(|at| sums[at * size..][..size].to_vec()))
+    (dx, std::array::from_fn(|index| sums[index * size..][..size].to_vec()))
 }

@@ -54,8 +54,8 @@ impl PackedWeight {
         let (width, values, inner) = (TileShape::get().columns, dtype.values_per_word(), matrix.len() / hidden);
         let size = width * inner.div_ceil(values);
         let mut words = vec![0f32; part.len().div_ceil(width) * size];
-        for (at, panel) in words.chunks_exact_mut(size).enumerate() {
-            let taken = part.start + at * width..part.end.min(part.start + (at + 1) * width);
+        for (index, panel) in words.chunks_exact_mut(size).enumerate() {
+            let taken = part.start + index * width..part.end.min(part.start + (index + 1) * width);
             pack_columns(matrix, hidden, taken, width, values, panel);
         }
         Self { words, inner, columns: part.len(), dtype, width }

@@ -12,7 +12,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shap
 use rayon::prelude::*;
 
 use super::linear::in_blocks;
-use super::{PARALLEL_FROM, matrix};
+use super::{Matrix, PARALLEL_FROM, matrix};
 
 /// Values of a block.
 const BLOCK: usize = 32;
@@ -86,8 +86,8 @@ impl PackedQ8 {
     pub(super) fn full(&self) -> Result<Tensor> {
         let blocks = self.inner / BLOCK;
         let mut full = vec![0f32; self.columns * self.inner];
-        for (at, values) in full.chunks_exact_mut(BLOCK).enumerate() {
-            let (column, block) = (at / blocks, at % blocks);
+        for (index, values) in full.chunks_exact_mut(BLOCK).enumerate() {
+            let (column, block) = (index / blocks, index % blocks);
             let block = &self.words[(column / WIDTH * blocks + block) * PANEL_BLOCK..][..PANEL_BLOCK];
             let column = column % WIDTH;
             let scale = f32::from_bits(block[VALUES + column]);
@@ -131,17 +131,18 @@ impl CustomOp2 for Q8LinearAdd<'_> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, onto: &CpuStorage, ol: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (onto, ..) = matrix(onto, ol)?;
+        let onto = matrix(onto, ol)?.values;
         products(matrix(x, xl)?, &[[self.0]], Some(onto), self.name())
     }
 }
 
 fn products<const W: usize>(
-    (x, rows, inner): (&[f32], usize, usize),
+    x: Matrix,
     weights: &[[&PackedQ8; W]],
     onto: Option<&[f32]>,
     name: &str,
 ) -> Result<(CpuStorage, Shape)> {
+    let Matrix { rows, columns: inner, .. } = x;
     let Some(columns) = weights.first().map(|weight| weight[0].columns) else {
         candle_core::bail!("{name}: no weight")
     };
@@ -154,13 +155,13 @@ fn products<const W: usize>(
         Some(onto) => candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len()),
     };
     if !out.is_empty() && inner > 0 {
-        let weights: Vec<[&[u32]; W]> = weights.iter().map(|weight| weight.map(|one| &*one.words)).collect();
+        let weights: Vec<[&[u32]; W]> = weights.iter().map(|weight| weight.map(|weight| &*weight.words)).collect();
         if rows >= MANY_ROWS {
-            many_rows((x, rows, inner), &weights, columns, onto.is_some(), &mut out);
+            many_rows(x, &weights, columns, onto.is_some(), &mut out);
         } else {
-            let lhs = PackedLhs::new(x, inner);
+            let lhs = PackedLhs::new(x.values, inner);
             for (weights, out) in weights.iter().zip(out.chunks_exact_mut(rows * columns)) {
-                few_rows((&lhs, rows, inner), *weights, columns, onto.is_some(), out);
+                few_rows(&lhs, rows, inner, *weights, columns, onto.is_some(), out);
             }
         }
     }
@@ -168,13 +169,8 @@ fn products<const W: usize>(
 }
 
 /// Multiplies in tasks of [`TASK_ROWS`] rows and all columns.
-fn many_rows<const W: usize>(
-    (x, rows, inner): (&[f32], usize, usize),
-    weights: &[[&[u32]; W]],
-    columns: usize,
-    onto: bool,
-    out: &mut [f32],
-) {
+fn many_rows<const W: usize>(x: Matrix, weights: &[[&[u32]; W]], columns: usize, onto: bool, out: &mut [f32]) {
+    let Matrix { values: x, rows, columns: inner } = x;
     let of_panel = inner / BLOCK * PANEL_BLOCK;
     let task = TASK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(GROUP));
     let tasks = in_blocks(out, rows * columns, task * columns).into_par_iter().zip(x.par_chunks(task * inner));
@@ -189,7 +185,9 @@ fn many_rows<const W: usize>(
 
 /// Multiplies in tasks of [`TASK_PANELS`] panels and all rows.
 fn few_rows<const W: usize>(
-    (lhs, rows, inner): (&PackedLhs, usize, usize),
+    lhs: &PackedLhs,
+    rows: usize,
+    inner: usize,
     weights: [&[u32]; W],
     columns: usize,
     onto: bool,
@@ -198,8 +196,8 @@ fn few_rows<const W: usize>(
     let of_panel = inner / BLOCK * PANEL_BLOCK;
     // [panels][rows][16]: a task's outputs lie together.
     let mut by_panel = vec![0f32; columns.div_ceil(WIDTH) * rows * WIDTH];
-    let task = |(at, out): (usize, &mut [f32])| {
-        let first = at * TASK_PANELS * of_panel;
+    let task = |(index, out): (usize, &mut [f32])| {
+        let first = index * TASK_PANELS * of_panel;
         let weights = weights.map(|words| &words[first..words.len().min(first + TASK_PANELS * of_panel)]);
         let columns = out.len() / rows;
         native::run(Task { lhs, weights, of_panel, out, row: WIDTH, panel: rows * WIDTH, columns, onto: false });
@@ -212,8 +210,8 @@ fn few_rows<const W: usize>(
     }
     for (panel, of_panel) in by_panel.chunks_exact(rows * WIDTH).enumerate() {
         for (out, row) in out.chunks_exact_mut(columns).zip(of_panel.chunks_exact(WIDTH)) {
-            let place = panel * WIDTH..columns.min((panel + 1) * WIDTH);
-            for (out, value) in out[place].iter_mut().zip(row) {
+            let range = panel * WIDTH..columns.min((panel + 1) * WIDTH);
+            for (out, value) in out[range].iter_mut().zip(row) {
                 *out = if onto { *out + value } else { *value };
             }
         }
@@ -272,8 +270,8 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
             let steps = if largest > 0 { 1.0 / scale } else { 0.0 };
             let whole = values.map(|value| (value * steps + ROUND).to_bits());
             let sum: i32 = whole.iter().map(|whole| i32::from(*whole as i8)).sum();
-            for (at, four) in whole.map(|whole| whole as u8).as_chunks::<4>().0.iter().enumerate() {
-                words[at * rows + row] = u32::from_le_bytes(*four);
+            for (index, four) in whole.map(|whole| whole as u8).as_chunks::<4>().0.iter().enumerate() {
+                words[index * rows + row] = u32::from_le_bytes(*four);
             }
             words[BLOCK / 4 * rows + row] = (-128 * sum) as u32;
             // NaN or infinity in the values makes the sums NaN.
@@ -348,12 +346,12 @@ mod native {
         #[inline(always)]
         fn call(self) {
             let Self { task: Task { lhs, weights, of_panel, out, row, panel, columns, onto }, features, simd } = self;
-            for at in 0..columns.div_ceil(WIDTH) {
-                let weights = weights.map(|words| &words[at * of_panel..][..of_panel]);
-                let taken = WIDTH.min(columns - at * WIDTH);
+            for index in 0..columns.div_ceil(WIDTH) {
+                let weights = weights.map(|words| &words[index * of_panel..][..of_panel]);
+                let taken = WIDTH.min(columns - index * WIDTH);
                 let mut first = 0;
                 for group in &lhs.groups {
-                    let out = &mut out[at * panel + first * row..];
+                    let out = &mut out[index * panel + first * row..];
                     if group.rows == GROUP {
                         write(tiles::<W, GROUP>(features, simd, &group.words, weights), out, row, taken, onto);
                     } else {

@@ -38,26 +38,26 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias
 pub fn varlen_attention(
     [q, k, v]: [&Tensor; 3],
     heads: usize,
-    parts: &[SequenceSpan],
+    spans: &[SequenceSpan],
     distance_bias: Option<&Tensor>,
     hidden: &[bool],
     dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
     let (mut query, mut key, mut scores) = (0, 0, 0);
-    let mut attended = Vec::with_capacity(parts.len());
-    for part in parts {
-        let [k, v] = [k, v].map(|rows| rows.narrow(0, key, part.keys));
-        let mut bias = distance_bias.map(|table| causal_bias(table, part.queries, part.keys)).transpose()?;
-        if let (Some(bias), Some(hidden)) = (&mut bias, hidden.get(key..key + part.keys)) {
+    let mut attended = Vec::with_capacity(spans.len());
+    for span in spans {
+        let [k, v] = [k, v].map(|rows| rows.narrow(0, key, span.keys));
+        let mut bias = distance_bias.map(|table| causal_bias(table, span.queries, span.keys)).transpose()?;
+        if let (Some(bias), Some(hidden)) = (&mut bias, hidden.get(key..key + span.keys)) {
             let hidden: Vec<f32> = hidden.iter().map(|hidden| if *hidden { f32::MIN / 2.0 } else { 0.0 }).collect();
             *bias = (bias.maximum(f32::MIN / 2.0)?).broadcast_add(&Tensor::new(hidden, q.device())?)?;
         }
         let dropout = dropout.map(|dropout| dropout.from(scores));
-        let q = q.narrow(0, query, part.queries)?;
+        let q = q.narrow(0, query, span.queries)?;
         attended.push(biased_attention(&q, &k?, &v?, heads, bias.as_ref(), dropout.as_ref())?);
-        query += part.queries;
-        key += part.keys;
-        scores += part.queries * part.keys * heads;
+        query += span.queries;
+        key += span.keys;
+        scores += span.queries * span.keys * heads;
     }
     Tensor::cat(&attended, 0)
 }
@@ -103,8 +103,8 @@ pub fn window_attention(
     let device = q.device();
     let positions: Vec<u32> = windows.positions().into_iter().map(|position| position as u32).collect();
     let mut back = vec![0u32; all];
-    for (at, &position) in positions.iter().enumerate() {
-        back[position as usize] = at as u32;
+    for (index, &position) in positions.iter().enumerate() {
+        back[position as usize] = index as u32;
     }
     let positions = Tensor::new(positions, device)?;
     let cut = |x: &Tensor| {

@@ -40,26 +40,26 @@ pub(super) struct ScoreModifiers<'a> {
 /// A span and the first row of its queries and keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpanOffsets {
-    pub(super) part: SequenceSpan,
+    pub(super) span: SequenceSpan,
     pub(super) query: usize,
     pub(super) key: usize,
     /// The number of scores in the spans before, all heads.
     pub(super) scores: usize,
 }
 
-/// The offsets of `parts`, checked to fill all rows and, for causal attention, to have no more queries than keys.
-pub(super) fn span_offsets(parts: &[SequenceSpan], input: &AttentionInput, causal: bool) -> Result<Vec<SpanOffsets>> {
+/// The offsets of `spans`, checked to fill all rows and, for causal attention, to have no more queries than keys.
+pub(super) fn span_offsets(spans: &[SequenceSpan], input: &AttentionInput, causal: bool) -> Result<Vec<SpanOffsets>> {
     let (mut query, mut key, mut scores) = (0, 0, 0);
-    let mut span_offsets = Vec::with_capacity(parts.len());
-    for &part in parts {
-        span_offsets.push(SpanOffsets { part, query, key, scores });
-        query += part.queries;
-        key += part.keys;
-        scores += part.queries * part.keys * input.heads;
+    let mut span_offsets = Vec::with_capacity(spans.len());
+    for &span in spans {
+        span_offsets.push(SpanOffsets { span, query, key, scores });
+        query += span.queries;
+        key += span.keys;
+        scores += span.queries * span.keys * input.heads;
     }
-    let bad = |part: &SequenceSpan| part.keys == 0 || causal && part.queries > part.keys;
-    if (query, key) != (input.queries, input.keys) || parts.iter().any(bad) {
-        candle_core::bail!("parts {parts:?} do not fit {} queries and {} keys", input.queries, input.keys);
+    let bad = |span: &SequenceSpan| span.keys == 0 || causal && span.queries > span.keys;
+    if (query, key) != (input.queries, input.keys) || spans.iter().any(bad) {
+        candle_core::bail!("parts {spans:?} do not fit {} queries and {} keys", input.queries, input.keys);
     }
     Ok(span_offsets)
 }
@@ -77,15 +77,16 @@ impl AttentionGradients {
     pub(super) fn new(
         input: &AttentionInput,
         grad: &[f32],
-        parts: &[SequenceSpan],
+        spans: &[SequenceSpan],
         scores: ScoreModifiers,
     ) -> Result<Self> {
-        let span_offsets = span_offsets(parts, input, scores.bias.is_some())?;
+        let span_offsets = span_offsets(spans, input, scores.bias.is_some())?;
         let tasks: Vec<(SpanOffsets, usize)> =
             span_offsets.iter().flat_map(|offsets| (0..input.heads).map(move |head| (*offsets, head))).collect();
         let arch = isa::arch();
-        let one = |(offsets, head): &(SpanOffsets, usize)| one_head(arch, input, grad, *offsets, *head, scores);
-        let results: Vec<(HeadGradients, Vec<f32>)> = tasks.par_iter().map(one).collect();
+        let gradients_of_head =
+            |(offsets, head): &(SpanOffsets, usize)| one_head(arch, input, grad, *offsets, *head, scores);
+        let results: Vec<(HeadGradients, Vec<f32>)> = tasks.par_iter().map(gradients_of_head).collect();
         let mut all = Self {
             q: vec![0f32; input.q.len()],
             k: vec![0f32; input.k.len()],
@@ -110,7 +111,7 @@ impl AttentionGradients {
         heads: usize,
         [q, k, v]: [&Tensor; 3],
         grad: &Tensor,
-        parts: &[SequenceSpan],
+        spans: &[SequenceSpan],
         scores: ScoreModifiers,
     ) -> Result<(Tensor, Tensor, Tensor, Vec<f32>)> {
         let all = [detached(q)?, detached(k)?, detached(v)?, detached(grad)?];
@@ -124,7 +125,7 @@ impl AttentionGradients {
             hidden: q.dim(1)?,
             heads,
         };
-        let Self { q: of_q, k: of_k, v: of_v, bias } = Self::new(&input, cpu_slice(&storages[3])?, parts, scores)?;
+        let Self { q: of_q, k: of_k, v: of_v, bias } = Self::new(&input, cpu_slice(&storages[3])?, spans, scores)?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((tensor(of_q, q)?, tensor(of_k, k)?, tensor(of_v, v)?, bias))
     }
@@ -139,7 +140,7 @@ fn one_head(
     head: usize,
     scores: ScoreModifiers,
 ) -> (HeadGradients, Vec<f32>) {
-    let SequenceSpan { queries, keys } = offsets.part;
+    let SequenceSpan { queries, keys } = offsets.span;
     let take = |values: &[f32], first: usize, count: usize| take(values, input, first..first + count, head);
     let rows = HeadRows {
         width: input.width(),
@@ -208,9 +209,9 @@ fn take(values: &[f32], input: &AttentionInput, rows: std::ops::Range<usize>, he
     taken
 }
 
-/// Copies rows of `width` values into rows of `hidden` values, from column `at` on.
-fn put(rows: &[f32], width: usize, into: &mut [f32], hidden: usize, at: usize) {
+/// Copies rows of `width` values into rows of `hidden` values, from `column` on.
+fn put(rows: &[f32], width: usize, into: &mut [f32], hidden: usize, column: usize) {
     for (row, into) in rows.chunks_exact(width).zip(into.chunks_exact_mut(hidden)) {
-        into[at..at + width].copy_from_slice(row);
+        into[column..column + width].copy_from_slice(row);
     }
 }

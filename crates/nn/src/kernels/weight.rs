@@ -11,7 +11,7 @@ use super::elementary::gelu;
 use super::mul_add::ComputeDtype;
 use super::packed_weight::PackedWeight;
 use super::q8_0::PackedQ8;
-use super::{PARALLEL_FROM, fused, matrix};
+use super::{Matrix, PARALLEL_FROM, fused, matrix};
 use crate::all_finite;
 use chartbench_core::isa;
 
@@ -142,7 +142,7 @@ pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     let guard: Vec<f32> = {
         let (storage, layout) = x.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else { return Ok(out) };
-        let (values, rows, columns) = matrix(storage, layout)?;
+        let Matrix { values, rows, columns } = matrix(storage, layout)?;
         if columns == 0 || all_finite(values) {
             return Ok(out);
         }
@@ -179,8 +179,8 @@ impl CustomOp2 for Gating {
     }
 
     fn cpu_fwd(&self, gate: &CpuStorage, gl: &Layout, linear: &CpuStorage, ll: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (gate, rows, columns) = matrix(gate, gl)?;
-        let (linear, ..) = matrix(linear, ll)?;
+        let Matrix { values: gate, rows, columns } = matrix(gate, gl)?;
+        let linear = matrix(linear, ll)?.values;
         if gate.len() != linear.len() {
             candle_core::bail!("{}: {} values do not fit {rows}x{columns}", self.name(), linear.len());
         }

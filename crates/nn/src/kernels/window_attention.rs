@@ -9,7 +9,7 @@ use super::decode_attention::softmax_weights;
 use super::dropout::Dropout;
 use super::micro_kernel::{self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_group, vectors};
 use super::mul_add::F32;
-use super::{AttentionInput, matrix};
+use super::{AttentionInput, Matrix, matrix};
 use chartbench_core::isa;
 
 /// Added to the score of two tokens that are neighbours only because the grid was shifted.
@@ -41,13 +41,15 @@ impl Windows {
     /// The region, one of nine that a shifted cut leaves whole, of each token of [`Self::positions`].
     pub(super) fn regions(&self) -> Vec<u8> {
         let ((height, width), side) = (self.grid, self.side);
-        let part = |at: usize, size: usize| u8::from(at >= size - side) + u8::from(at >= size - self.shift);
+        let part = |index: usize, size: usize| u8::from(index >= size - side) + u8::from(index >= size - self.shift);
         let region = |window: usize, inside: usize| {
             let (top, left) = (window / (width / side) * side, window % (width / side) * side);
             3 * part(top + inside / side, height) + part(left + inside % side, width)
         };
         let tokens = side * side;
-        (0..height * width).map(|at| if self.shift == 0 { 0 } else { region(at / tokens, at % tokens) }).collect()
+        (0..height * width)
+            .map(|index| if self.shift == 0 { 0 } else { region(index / tokens, index % tokens) })
+            .collect()
     }
 
     pub(super) fn check(&self, tokens: usize) -> Result<()> {
@@ -81,7 +83,7 @@ impl CustomOp3 for WindowAttention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, (q, ql), (k, kl), (v, vl))?;
+        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let (storage, layout) = self.bias.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
         let out = attend(&input, self.windows, matrix(storage, layout)?, None)?;
@@ -89,15 +91,16 @@ impl CustomOp3 for WindowAttention {
     }
 }
 
-/// Attends in all windows; `bias` comes with its rows and columns.
+/// Attends in all windows.
 pub(super) fn attend(
     input: &AttentionInput,
     windows: Windows,
-    (bias, rows, columns): (&[f32], usize, usize),
+    bias: Matrix,
     dropout: Option<&Dropout>,
 ) -> Result<Vec<f32>> {
     windows.check(input.queries)?;
     let tokens = windows.side * windows.side;
+    let Matrix { values: bias, rows, columns } = bias;
     if (rows, columns) != (input.heads * tokens, tokens) || input.keys != input.queries {
         candle_core::bail!("a bias {rows}x{columns} does not fit {} heads in windows of {tokens}", input.heads);
     }

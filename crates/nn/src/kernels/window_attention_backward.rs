@@ -38,7 +38,7 @@ impl CustomOp3 for TrainableWindowAttention {
     ) -> Result<(CpuStorage, Shape)> {
         let keys = kvl.dims()[0] / 2;
         let (k, v) = (kvl.narrow(0, 0, keys)?, kvl.narrow(0, keys, keys)?);
-        let input = AttentionInput::new(self.heads, (q, ql), (kv, &k), (kv, &v))?;
+        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(kv, &k)?, matrix(kv, &v)?)?;
         let out = attend(&input, self.windows, matrix(bias, bl)?, self.dropout.as_ref())?;
         Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
     }
@@ -52,8 +52,8 @@ impl CustomOp3 for TrainableWindowAttention {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (rows, hidden) = q.dims2()?;
-        let plains = [detached(q)?, detached(kv)?, detached(bias)?, detached(grad)?];
-        let storages = plains.each_ref().map(Tensor::storage_and_layout);
+        let inputs = [detached(q)?, detached(kv)?, detached(bias)?, detached(grad)?];
+        let storages = inputs.each_ref().map(Tensor::storage_and_layout);
         let (k, v) = cpu_slice(&storages[1])?.split_at(rows * hidden);
         let input =
             AttentionInput { q: cpu_slice(&storages[0])?, k, v, queries: rows, keys: rows, hidden, heads: self.heads };
@@ -119,9 +119,9 @@ impl Task<'_> {
         let tokens = self.tokens;
         let layout = PanelLayout { queries: tokens, keys: tokens, columns: TileShape::get().columns };
         let bias = &self.bias[head * tokens * tokens..][..tokens * tokens];
-        let (mut plain_bias, mut masked_bias) = (vec![0f32; layout.len()], vec![0f32; layout.len()]);
+        let (mut unmasked_bias, mut masked_bias) = (vec![0f32; layout.len()], vec![0f32; layout.len()]);
         let mut sums = vec![0f32; layout.len()];
-        layout.fill(&mut plain_bias, |query, key| bias[query * tokens + key]);
+        layout.fill(&mut unmasked_bias, |query, key| bias[query * tokens + key]);
         let mut out: [Vec<f32>; 3] = Default::default();
         for window in windows {
             let rows = self.rows(head, window);
@@ -137,7 +137,7 @@ impl Task<'_> {
                 layout.fill(&mut panels, |query, key| factors[query * tokens + key]);
                 panels
             });
-            let bias = Some(if mixed { masked_bias.as_slice() } else { plain_bias.as_slice() });
+            let bias = Some(if mixed { masked_bias.as_slice() } else { unmasked_bias.as_slice() });
             let panels = ScorePanels { bias, factors: factors.as_deref(), of_bias: Some(&mut sums) };
             let gradients = gradients(arch, &rows, panels);
             for (out, part) in out.iter_mut().zip([gradients.q, gradients.k, gradients.v]) {
@@ -145,8 +145,8 @@ impl Task<'_> {
             }
         }
         let mut of_bias = vec![0f32; tokens * tokens];
-        for (at, of_bias) in of_bias.iter_mut().enumerate() {
-            *of_bias = sums[layout.index(at / tokens, at % tokens)];
+        for (index, of_bias) in of_bias.iter_mut().enumerate() {
+            *of_bias = sums[layout.index(index / tokens, index % tokens)];
         }
         let [q, k, v] = out;
         [q, k, v, of_bias]
