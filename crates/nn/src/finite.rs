@@ -16,10 +16,10 @@ mod tests {
     fn one_value_that_is_no_number_is_found_anywhere() {
         assert!(all_finite(&[]) && all_finite(&[0.0, -0.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE / 2.0]));
         for odd in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0x7f80_0001)] {
-            for place in [0, 1, 36] {
+            for index in [0, 1, 36] {
                 let mut values = vec![1.0; 37];
-                values[place] = odd;
-                assert!(!all_finite(&values), "{odd} at {place}");
+                values[index] = odd;
+                assert!(!all_finite(&values), "{odd} at {index}");
             }
         }
     }

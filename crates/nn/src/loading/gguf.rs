@@ -22,31 +22,31 @@ const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
 /// The locations of a file's tensors and how they are quantized. Every tensor is checked to end inside the file and to share
 /// no byte with another.
-pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
+pub(super) fn locate_tensors(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
     let GgufHeader { metadata, tensors, data_start, file_bytes } = GgufHeader::read(path)?;
     let quantized = read_info(&metadata)?;
-    let mut entries = BTreeMap::new();
+    let mut locations = BTreeMap::new();
     for GgufTensor { name, shape, kind, offset } in tensors {
-        let entry = encoding(kind, &shape)
+        let location = encoding(kind, &shape)
             .and_then(|encoding| TensorLocation::new(path, data_start.saturating_add(offset), shape, encoding));
-        let entry = entry.with_context(|| format!("tensor {}", shorten(&name)))?;
-        let end = entry.end();
+        let location = location.with_context(|| format!("tensor {}", shorten(&name)))?;
+        let end = location.end();
         ensure!(
             end <= file_bytes,
             "truncated: tensor {} ends at byte {end}, the file has {file_bytes} bytes",
             shorten(&name)
         );
-        entries.insert(name, entry);
+        locations.insert(name, location);
     }
-    check_overlaps(&entries)?;
-    Ok((entries, quantized))
+    check_overlaps(&locations)?;
+    Ok((locations, quantized))
 }
 
-fn check_overlaps(entries: &BTreeMap<String, TensorLocation>) -> Result<()> {
-    let mut places: Vec<(u64, u64, &str)> =
-        entries.iter().map(|(name, entry)| (entry.offset, entry.end(), name.as_str())).collect();
-    places.sort_unstable();
-    for pair in places.windows(2) {
+fn check_overlaps(locations: &BTreeMap<String, TensorLocation>) -> Result<()> {
+    let mut ranges: Vec<(u64, u64, &str)> =
+        locations.iter().map(|(name, location)| (location.offset, location.end(), name.as_str())).collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
         let ((_, end, first), (start, _, second)) = (pair[0], pair[1]);
         ensure!(end <= start, "tensors {} and {} overlap", shorten(first), shorten(second));
     }
@@ -106,7 +106,7 @@ pub fn write_gguf(
     for (name, tensor) in weights {
         let stored = match quantized.stored(name) {
             Some(blocks) => blocks,
-            None => Arc::new(plain(tensor)?),
+            None => Arc::new(unquantized(tensor)?),
         };
         tensors.push((name, stored));
     }
@@ -115,7 +115,7 @@ pub fn write_gguf(
     Ok(gguf_file::write(to, &metadata, &tensors)?)
 }
 
-fn plain(tensor: &Tensor) -> Result<QTensor> {
+fn unquantized(tensor: &Tensor) -> Result<QTensor> {
     let half = tensor.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
     let lost = tensor.ne(&half)?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
     let kind = if lost == 0.0 { GgmlDType::F16 } else { GgmlDType::F32 };

@@ -103,7 +103,7 @@ impl Encoding {
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    entries: BTreeMap<String, TensorLocation>,
+    locations: BTreeMap<String, TensorLocation>,
     quantized: Option<QuantizationInfo>,
 }
 
@@ -117,27 +117,27 @@ impl Checkpoint {
     /// message names the file and, where it applies, the tensor.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut quantized = None;
-        let entries = match WeightFiles::find(dir)? {
+        let locations = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
-                let mut entries: BTreeMap<String, TensorLocation> = BTreeMap::new();
+                let mut locations: BTreeMap<String, TensorLocation> = BTreeMap::new();
                 for file in &files {
-                    let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
-                    if let Some((name, entry)) = shard.keys().find_map(|name| entries.get_key_value(name)) {
-                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), entry.file.display());
+                    let shard = safetensors::locate_tensors(file).with_context(|| file.display().to_string())?;
+                    if let Some((name, location)) = shard.keys().find_map(|name| locations.get_key_value(name)) {
+                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), location.file.display());
                     }
-                    entries.extend(shard);
+                    locations.extend(shard);
                 }
-                entries
+                locations
             }
-            WeightFiles::PyTorch(file) => pytorch::entries(&file).with_context(|| file.display().to_string())?,
+            WeightFiles::PyTorch(file) => pytorch::locate_tensors(&file).with_context(|| file.display().to_string())?,
             WeightFiles::Gguf(file) => {
-                let (entries, said) = gguf::entries(&file).with_context(|| file.display().to_string())?;
-                quantized = Some(said);
-                entries
+                let (locations, info) = gguf::locate_tensors(&file).with_context(|| file.display().to_string())?;
+                quantized = Some(info);
+                locations
             }
         };
-        ensure!(!entries.is_empty(), "{}: the weight files hold no tensors", dir.display());
-        Ok(Self { dir: dir.to_owned(), entries, quantized })
+        ensure!(!locations.is_empty(), "{}: the weight files hold no tensors", dir.display());
+        Ok(Self { dir: dir.to_owned(), locations, quantized })
     }
 
     /// How its matrices are quantized, if they are.
@@ -147,7 +147,7 @@ impl Checkpoint {
 
     /// Whether the files hold a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.locations.contains_key(name)
     }
 
     /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
@@ -155,8 +155,8 @@ impl Checkpoint {
     /// # Errors
     /// Returns an error if the tensor is missing, has another shape than `shape` (the configuration's), or cannot be read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
-        let entry = self.entry(name, shape)?;
-        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+        let location = self.locate(name, shape)?;
+        let values = location.read().with_context(|| format!("{}: tensor {name}", location.file.display()))?;
         Ok(Tensor::from_vec(values, shape, device)?)
     }
 
@@ -165,12 +165,12 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::tensor`].
     pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
-        let entry = self.entry(name, &shape)?;
-        match &entry.encoding {
+        let location = self.locate(name, &shape)?;
+        match &location.encoding {
             Encoding::Plain(_) | Encoding::Unsupported(_) => Ok(self.tensor(name, &shape, device)?.into()),
             Encoding::Blocks(kind) => {
-                let blocks = entry.read_blocks(*kind, device);
-                let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+                let blocks = location.read_blocks(*kind, device);
+                let blocks = blocks.with_context(|| format!("{}: tensor {name}", location.file.display()))?;
                 Ok(Weight::quantized(blocks.into())?)
             }
         }
@@ -183,7 +183,7 @@ impl Checkpoint {
     pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
         for LayerStack { key, prefix, count } in stacks {
             let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-            if let Some(name) = self.entries.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
+            if let Some(name) = self.locations.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
                 bail!(
                     "{}: {key} is {count}, but the weights have layers beyond that (tensor {name}): is it the configuration of \
                      another checkpoint?",
@@ -194,20 +194,20 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn entry(&self, name: &str, shape: &[usize]) -> Result<&TensorLocation> {
-        let Some(entry) = self.entries.get(name) else {
-            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
+    fn locate(&self, name: &str, shape: &[usize]) -> Result<&TensorLocation> {
+        let Some(location) = self.locations.get(name) else {
+            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.locations.len())
         };
-        if let Encoding::Unsupported(dtype) = &entry.encoding {
-            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", entry.file.display());
+        if let Encoding::Unsupported(dtype) = &location.encoding {
+            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", location.file.display());
         }
         ensure!(
-            entry.shape == shape,
+            location.shape == shape,
             "{}: tensor {name} has shape {}, config.json asks for {shape:?}",
-            entry.file.display(),
-            shorten(&format!("{:?}", entry.shape))
+            location.file.display(),
+            shorten(&format!("{:?}", location.shape))
         );
-        Ok(entry)
+        Ok(location)
     }
 }
 
@@ -258,8 +258,8 @@ impl TensorLocation {
             file.read_exact(piece).context("the file ends inside it (truncated?)")?;
             let start = values.len();
             append_f32(piece, dtype, &mut values)?;
-            if let Some(at) = first_not_finite(&values[start..]) {
-                bail!("value {} is {}: {NOT_FINITE}", start + at, values[start + at]);
+            if let Some(index) = first_not_finite(&values[start..]) {
+                bail!("value {} is {}: {NOT_FINITE}", start + index, values[start + index]);
             }
             left -= piece.len();
         }
@@ -278,10 +278,10 @@ fn first_not_finite(values: &[f32]) -> Option<usize> {
 fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
     // A block begins with its scale; Q4_K has a second one for the offsets behind it.
     let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };
-    for (at, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
+    for (index, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
         let (words, _) = block.as_chunks::<2>();
         if let Some(scale) = words.iter().take(scales).map(|&word| f16::from_le_bytes(word)).find(|s| !s.is_finite()) {
-            bail!("the scale of block {at} is {scale}: {NOT_FINITE}");
+            bail!("the scale of block {index} is {scale}: {NOT_FINITE}");
         }
     }
     Ok(())
@@ -349,13 +349,13 @@ mod tests {
 
     #[test]
     fn blocks_with_a_scale_that_is_no_number_are_refused() {
-        for (kind, places) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
+        for (kind, scale_offsets) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
             let size = kind.type_size();
             assert!(check_scales(&vec![0x7b; 3 * size], kind).is_ok());
-            for place in places {
+            for scale_offset in scale_offsets {
                 for (scale, name) in [(f16::NAN, "NaN"), (f16::NEG_INFINITY, "-inf")] {
                     let mut bytes = vec![0x7b; 3 * size];
-                    bytes[size + place..][..2].copy_from_slice(&scale.to_le_bytes());
+                    bytes[size + scale_offset..][..2].copy_from_slice(&scale.to_le_bytes());
                     let error = check_scales(&bytes, kind).unwrap_err().to_string();
                     assert!(error.starts_with(&format!("the scale of block 1 is {name}: ")), "{error}");
                 }

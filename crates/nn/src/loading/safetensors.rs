@@ -37,7 +37,7 @@ pub struct StoredTensor {
 /// Reads the header of a file: its tensors in the order of their bytes, which fill the rest of the file without a gap.
 ///
 /// # Errors
-/// Returns an error if the file is truncated or no safetensors file, a name is there twice, tensors overlap or leave bytes
+/// Returns an error if the file is truncated or not a safetensors file, a name occurs twice, or tensors overlap or leave bytes
 /// between or behind them.
 pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
     let mut file = chartbench_core::input::open(path)?;
@@ -79,17 +79,17 @@ fn check_layout(stored: &[StoredTensor], data_start: u64, file_bytes: u64) -> Re
 }
 
 /// The locations of one file's tensors.
-pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
-    let mut entries = BTreeMap::new();
+pub(super) fn locate_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
+    let mut locations = BTreeMap::new();
     for tensor in read_header(path)? {
         let name = tensor.name.clone();
-        let entry = entry(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
-        entries.insert(name, entry);
+        let location = locate(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
+        locations.insert(name, location);
     }
-    Ok(entries)
+    Ok(locations)
 }
 
-fn entry(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
+fn locate(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
     let StoredTensor { dtype, shape, offset, bytes, .. } = tensor;
     let encoding = match dtype.as_str() {
         "F32" => Encoding::Plain(DType::F32),
@@ -101,9 +101,9 @@ fn entry(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
     };
     let is_read = !matches!(encoding, Encoding::Unsupported(_));
     let shown = shorten(&format!("{shape:?}"));
-    let entry = TensorLocation::new(path, offset, shape, encoding)?;
-    ensure!(!is_read || entry.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
-    Ok(entry)
+    let location = TensorLocation::new(path, offset, shape, encoding)?;
+    ensure!(!is_read || location.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
+    Ok(location)
 }
 
 /// The header's tensors, in its order.
