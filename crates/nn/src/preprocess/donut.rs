@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use image::{RgbImage, imageops};
 use serde_json::Value;
 
-use super::config::Config;
+use super::PreprocessorConfig;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
 use chartbench_pixels::{Filter, resize};
@@ -61,7 +61,7 @@ impl DonutProcessor {
     /// # Errors
     /// Returns an error if the text is not a JSON object, one of these keys has an invalid value, or `do_resize` is false.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        let config = Config::parse(json, name)?;
+        let config = PreprocessorConfig::parse(json, name)?;
         let (height, width) = size(&config)?;
         ensure!(config.flag("do_resize")?.unwrap_or(true), "{name}: do_resize false is not supported");
         Ok(Self {
@@ -157,7 +157,7 @@ fn shrunk((from_width, from_height): (u32, u32), (to_width, to_height): (u32, u3
 }
 
 /// Height and width: `{"height": h, "width": w}`, or `[width, height]` as old versions wrote.
-fn size(config: &Config) -> Result<(u32, u32)> {
+fn size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
     match config.get("size") {
         None => Ok((2560, 1920)),
         Some(Value::Object(size)) => {
@@ -169,7 +169,7 @@ fn size(config: &Config) -> Result<(u32, u32)> {
             Ok((side("height")?, side("width")?))
         }
         Some(Value::Array(sides)) if sides.len() == 2 => {
-            let side = |at: usize| config.whole("size", &sides[at], MAX_SIDE);
+            let side = |index: usize| config.whole("size", &sides[index], MAX_SIDE);
             Ok((side(1)?, side(0)?))
         }
         Some(value) => bail!("{}: size = {}: must hold height and width", config.name(), shorten(&value.to_string())),
@@ -177,7 +177,7 @@ fn size(config: &Config) -> Result<(u32, u32)> {
 }
 
 /// `resample` by Pillow's numbers.
-fn filter(config: &Config) -> Result<Filter> {
+fn filter(config: &PreprocessorConfig) -> Result<Filter> {
     match config.get("resample").map(Value::as_u64) {
         None | Some(Some(2)) => Ok(Filter::Bilinear),
         Some(Some(3)) => Ok(Filter::Bicubic),
@@ -186,7 +186,7 @@ fn filter(config: &Config) -> Result<Filter> {
 }
 
 /// The rescaled and normalised value of each 8-bit value of each channel.
-fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
+fn levels(config: &PreprocessorConfig) -> Result<Vec<[f32; 256]>> {
     let name = config.name();
     let numbers = |key: &str| -> Result<Vec<f32>> {
         let Some(value) = config.get(key) else { return Ok(vec![0.5; CHANNELS]) };

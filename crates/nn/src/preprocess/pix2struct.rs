@@ -11,7 +11,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::config::Config;
+use super::PreprocessorConfig;
 use super::header::HeaderFont;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_pixels::{Filter, interpolate, resize};
@@ -64,7 +64,7 @@ impl Pix2StructProcessor {
     /// # Errors
     /// Returns an error if the text is not a JSON object or one of these keys has an invalid value.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        let config = Config::parse(json, name)?;
+        let config = PreprocessorConfig::parse(json, name)?;
         let (patch_height, patch_width) = patch_size(&config)?;
         Ok(Self {
             patch_height,
@@ -221,7 +221,7 @@ fn normalised_levels(image: &RgbImage) -> [f32; 256] {
 }
 
 /// Height and width: `{"height": h, "width": w}` or one number for both.
-fn patch_size(config: &Config) -> Result<(u32, u32)> {
+fn patch_size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
     const MOST: u64 = 256;
     match config.get("patch_size") {
         None => Ok((16, 16)),
