@@ -142,8 +142,8 @@ impl EncoderConfig {
     /// The probability of dropping a block's attention in training (stochastic depth): it grows linearly from 0 at the first
     /// block to `drop_path_rate` at the last.
     pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
-        let (at, all) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
-        self.drop_path_rate * at as f64 / all.saturating_sub(1).max(1) as f64
+        let (index, count) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
+        self.drop_path_rate * index as f64 / count.saturating_sub(1).max(1) as f64
     }
 
     fn check(&self) -> Result<()> {

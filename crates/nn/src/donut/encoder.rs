@@ -26,15 +26,15 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn load(config: &EncoderConfig, weights: &CountingSource) -> Result<Self> {
         let (width, patch, channels) = (config.embed_dim, config.patch_size, config.num_channels);
-        let at = "encoder.embeddings";
+        let prefix = "encoder.embeddings";
         let embedding = weights
-            .tensor(format!("{at}.patch_embeddings.projection.weight"), &[width, channels, patch, patch])?
+            .tensor(format!("{prefix}.patch_embeddings.projection.weight"), &[width, channels, patch, patch])?
             .reshape((width, channels * patch * patch))?;
         Ok(Self {
             patch,
             embedding: embedding.into(),
-            embedding_bias: weights.tensor(format!("{at}.patch_embeddings.projection.bias"), &[width])?,
-            embedding_norm: Norm::load(weights, &format!("{at}.norm"), width, config.layer_norm_eps)?,
+            embedding_bias: weights.tensor(format!("{prefix}.patch_embeddings.projection.bias"), &[width])?,
+            embedding_norm: Norm::load(weights, &format!("{prefix}.norm"), width, config.layer_norm_eps)?,
             stages: (0..config.depths.len()).map(|stage| Stage::load(config, stage, weights)).collect::<Result<_>>()?,
             dropout: config.hidden_dropout_prob,
         })
@@ -108,14 +108,18 @@ struct Stage {
 
 impl Stage {
     fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource) -> Result<Self> {
-        let at = format!("encoder.encoder.layers.{stage}");
+        let prefix = format!("encoder.encoder.layers.{stage}");
         let last = stage + 1 == config.depths.len();
         Ok(Self {
             window: config.window_size,
             blocks: (0..config.depths[stage])
-                .map(|block| Block::load(config, (stage, block), weights, &format!("{at}.blocks.{block}")).map(Rc::new))
+                .map(|block| {
+                    Block::load(config, stage, block, weights, &format!("{prefix}.blocks.{block}")).map(Rc::new)
+                })
                 .collect::<Result<_>>()?,
-            merging: (!last).then(|| Merging::load(config, stage, weights, &format!("{at}.downsample"))).transpose()?,
+            merging: (!last)
+                .then(|| Merging::load(config, stage, weights, &format!("{prefix}.downsample")))
+                .transpose()?,
         })
     }
 
@@ -170,27 +174,28 @@ struct Block {
 impl Block {
     fn load(
         config: &EncoderConfig,
-        (stage, block): (usize, usize),
+        stage: usize,
+        block: usize,
         weights: &CountingSource,
-        at: &str,
+        prefix: &str,
     ) -> Result<Self> {
         let (width, heads, eps) = (config.embed_dim << stage, config.num_heads[stage], config.layer_norm_eps);
         let inner = (config.mlp_ratio * width as f64) as usize;
-        let square = |name: &str| Projection::load(weights, &format!("{at}.attention.{name}"), [width, width]);
+        let square = |name: &str| Projection::load(weights, &format!("{prefix}.attention.{name}"), [width, width]);
         let scale = ((width / heads) as f64).powf(-0.5);
         let side = 2 * config.window_size - 1;
-        let table = format!("{at}.attention.self.relative_position_bias_table");
+        let table = format!("{prefix}.attention.self.relative_position_bias_table");
         Ok(Self {
-            norm_before: Norm::load(weights, &format!("{at}.layernorm_before"), width, eps)?,
+            norm_before: Norm::load(weights, &format!("{prefix}.layernorm_before"), width, eps)?,
             query: square("self.query")?.scaled(scale)?,
             key: square("self.key")?,
             value: square("self.value")?,
             output: square("output.dense")?,
             bias: pair_bias(&weights.tensor(table, &[side * side, heads])?, config.window_size)?,
             heads,
-            norm_after: Norm::load(weights, &format!("{at}.layernorm_after"), width, eps)?,
-            inner: Projection::load(weights, &format!("{at}.intermediate.dense"), [inner, width])?,
-            outer: Projection::load(weights, &format!("{at}.output.dense"), [width, inner])?,
+            norm_after: Norm::load(weights, &format!("{prefix}.layernorm_after"), width, eps)?,
+            inner: Projection::load(weights, &format!("{prefix}.intermediate.dense"), [inner, width])?,
+            outer: Projection::load(weights, &format!("{prefix}.output.dense"), [width, inner])?,
             dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             path: config.drop_path(stage, block),
@@ -229,8 +234,8 @@ impl Block {
         let windows = Windows { grid: (padded.height, padded.width), side: window, shift };
         let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.forward(&x));
         let scores = padded.height * padded.width * window * window * self.heads;
-        let choice = dropout.mask(self.attention_dropout, scores);
-        let attended = kernels::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, choice)?;
+        let mask = dropout.mask(self.attention_dropout, scores);
+        let attended = kernels::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, mask)?;
         // The reference drops the attention's output with its probabilities' rate.
         let attended = dropout.apply(self.output.forward(&attended)?, self.attention_dropout)?;
         resized(&attended, padded, grid, width)
@@ -271,11 +276,11 @@ struct Merging {
 }
 
 impl Merging {
-    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource, at: &str) -> Result<Self> {
+    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let width = config.embed_dim << stage;
         Ok(Self {
-            norm: Norm::load(weights, &format!("{at}.norm"), 4 * width, config.layer_norm_eps)?,
-            reduction: weights.weight(format!("{at}.reduction.weight"), [2 * width, 4 * width])?,
+            norm: Norm::load(weights, &format!("{prefix}.norm"), 4 * width, config.layer_norm_eps)?,
+            reduction: weights.weight(format!("{prefix}.reduction.weight"), [2 * width, 4 * width])?,
         })
     }
 

@@ -16,9 +16,9 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn load(weights: &CountingSource, at: &str, shape: [usize; 2]) -> Result<Self> {
-        let weight = weights.weight(format!("{at}.weight"), shape)?;
-        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &shape[..1])?, factor: None })
+    pub(super) fn load(weights: &CountingSource, prefix: &str, shape: [usize; 2]) -> Result<Self> {
+        let weight = weights.weight(format!("{prefix}.weight"), shape)?;
+        Ok(Self { weight, bias: weights.tensor(format!("{prefix}.bias"), &shape[..1])?, factor: None })
     }
 
     /// Folds the factor of an attention's scores into the projection of the queries.
@@ -76,9 +76,9 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn load(weights: &CountingSource, at: &str, width: usize, eps: f64) -> Result<Self> {
-        let weight = weights.tensor(format!("{at}.weight"), &[width])?;
-        Ok(Self { weight, bias: weights.tensor(format!("{at}.bias"), &[width])?, eps })
+    pub(super) fn load(weights: &CountingSource, prefix: &str, width: usize, eps: f64) -> Result<Self> {
+        let weight = weights.tensor(format!("{prefix}.weight"), &[width])?;
+        Ok(Self { weight, bias: weights.tensor(format!("{prefix}.bias"), &[width])?, eps })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {

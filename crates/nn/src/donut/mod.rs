@@ -98,12 +98,12 @@ impl Model {
     pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
         let mut dropout = DropoutMode::new(options.dropout);
         let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
-        let rows = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
-        let mut encoded = Vec::with_capacity(rows.images.len());
-        for image in &rows.images {
+        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
+        let mut encoded = Vec::with_capacity(packed.images.len());
+        for image in &packed.images {
             encoded.push(self.encoder.forward(image, &mut dropout, &mut checkpoints)?);
         }
-        let places: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
+        let encoded_lengths: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
         let encoded = Tensor::cat(&encoded, 0)?;
         let encoded = match &self.projection {
             None => encoded,
@@ -111,7 +111,7 @@ impl Model {
         };
         Ok(self
             .decoder
-            .loss(&rows, &encoded, &places, &mut dropout, options.label_smoothing)?
+            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
             .with_checkpoints(checkpoints))
     }
 

@@ -30,14 +30,14 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn load(config: &VisionConfig, weights: &CountingSource) -> Result<Self> {
         let (hidden, positions) = (config.hidden_size, config.seq_len);
-        let at = "encoder.embeddings";
+        let prefix = "encoder.embeddings";
         Ok(Self {
             projection: weights
-                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
+                .tensor(format!("{prefix}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
                 .into(),
-            projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
-            rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
-            columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
+            projection_bias: weights.tensor(format!("{prefix}.patch_projection.bias"), &[hidden])?,
+            rows: weights.tensor(format!("{prefix}.row_embedder.weight"), &[positions, hidden])?,
+            columns: weights.tensor(format!("{prefix}.column_embedder.weight"), &[positions, hidden])?,
             layers: (0..config.num_hidden_layers)
                 .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")).map(Rc::new))
                 .collect::<Result<_>>()?,
@@ -60,15 +60,15 @@ impl Encoder {
     pub(super) fn forward(
         &self,
         patches: &Tensor,
-        parts: &[SequenceSpan],
+        spans: &[SequenceSpan],
         dropout: &mut DropoutMode,
         checkpoints: &mut LayerCheckpoints,
     ) -> Result<Tensor> {
         let mut states = dropout.apply(self.embed(patches)?, self.dropout)?;
         for layer in &self.layers {
-            let (layer, parts, eps) = (Rc::clone(layer), parts.to_vec(), self.eps);
+            let (layer, spans, eps) = (Rc::clone(layer), spans.to_vec(), self.eps);
             states = checkpoints
-                .run_layer(states, dropout, move |states, dropout| layer.forward(states, eps, &parts, dropout))?;
+                .run_layer(states, dropout, move |states, dropout| layer.forward(states, eps, &spans, dropout))?;
         }
         Ok(kernels::rms_norm(&states, &self.norm, self.eps)?)
     }
@@ -121,11 +121,11 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(config: &VisionConfig, weights: &CountingSource, at: &str) -> Result<Self> {
+    fn load(config: &VisionConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
         let inner = heads * config.d_kv;
-        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
         Ok(Self {
             attention_norm: norm("pre_attention_layer_norm")?,
             query: weight("attention.query", [inner, hidden])?,
@@ -142,11 +142,11 @@ impl Layer {
         })
     }
 
-    fn forward(&self, states: &Tensor, eps: f64, parts: &[SequenceSpan], dropout: &mut DropoutMode) -> Result<Tensor> {
+    fn forward(&self, states: &Tensor, eps: f64, spans: &[SequenceSpan], dropout: &mut DropoutMode) -> Result<Tensor> {
         let x = kernels::rms_norm(states, &self.attention_norm, eps)?;
         let [q, k, v] = kernels::linears(&x, [&self.query, &self.key, &self.value])?;
-        let choice = dropout.mask(self.attention_dropout, PackedBatch::count_scores(parts, self.heads));
-        let attended = kernels::varlen_attention(&q, &k, &v, self.heads, parts, self.query.compute_dtype(), choice)?;
+        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(spans, self.heads));
+        let attended = kernels::varlen_attention(&q, &k, &v, self.heads, spans, self.query.compute_dtype(), mask)?;
         let states = kernels::linear_add(&attended, &self.output, states)?;
         let x = kernels::rms_norm(&states, &self.mlp_norm, eps)?;
         let inner = dropout.apply(kernels::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;

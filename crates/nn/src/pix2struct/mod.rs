@@ -80,10 +80,10 @@ impl Model {
     /// # Errors
     /// Returns an error if the patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
-        let places = patches.dim(0)?;
+        let count = patches.dim(0)?;
         self.encoder.forward(
             patches,
-            &SequenceSpan::square(&[places]),
+            &SequenceSpan::square(&[count]),
             &mut DropoutMode::off(),
             &mut LayerCheckpoints::off(),
         )
@@ -97,13 +97,14 @@ impl Model {
     pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
         let mut dropout = DropoutMode::new(options.dropout);
         let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
-        let rows = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
-        let places: Vec<usize> = rows.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
-        let patches = Tensor::cat(&rows.images, 0)?;
-        let encoded = self.encoder.forward(&patches, &SequenceSpan::square(&places), &mut dropout, &mut checkpoints)?;
+        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
+        let encoded_lengths: Vec<usize> = packed.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
+        let patches = Tensor::cat(&packed.images, 0)?;
+        let encoded =
+            self.encoder.forward(&patches, &SequenceSpan::square(&encoded_lengths), &mut dropout, &mut checkpoints)?;
         Ok(self
             .decoder
-            .loss(&rows, &encoded, &places, &mut dropout, options.label_smoothing)?
+            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
             .with_checkpoints(checkpoints))
     }
 

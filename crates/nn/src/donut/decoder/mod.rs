@@ -63,21 +63,21 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn load(config: &DecoderConfig, weights: &CountingSource) -> Result<Self> {
         let (vocabulary, width) = (config.vocab_size, config.d_model);
-        let at = "decoder.model.decoder";
-        let (table, head) = (format!("{at}.embed_tokens.weight"), "decoder.lm_head.weight");
+        let prefix = "decoder.model.decoder";
+        let (table, head) = (format!("{prefix}.embed_tokens.weight"), "decoder.lm_head.weight");
         let (embedding, output) = weights.embedding(&table, head, [vocabulary, width], !weights.contains(head))?;
         let rows = config.max_position_embeddings + POSITION_OFFSET;
         Ok(Self {
             embedding,
             scale: if config.scale_embedding { (width as f64).sqrt() } else { 1.0 },
-            positions: weights.tensor(format!("{at}.embed_positions.weight"), &[rows, width])?,
-            embedding_norm: Norm::load(weights, &format!("{at}.layernorm_embedding"), width, EPS)?,
+            positions: weights.tensor(format!("{prefix}.embed_positions.weight"), &[rows, width])?,
+            embedding_norm: Norm::load(weights, &format!("{prefix}.layernorm_embedding"), width, EPS)?,
             layers: (0..config.decoder_layers)
-                .map(|layer| Layer::load(config, weights, &format!("{at}.layers.{layer}")))
+                .map(|layer| Layer::load(config, weights, &format!("{prefix}.layers.{layer}")))
                 .collect::<Result<_>>()?,
             heads: config.decoder_attention_heads,
             causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device())?,
-            norm: Norm::load(weights, &format!("{at}.layer_norm"), width, EPS)?,
+            norm: Norm::load(weights, &format!("{prefix}.layer_norm"), width, EPS)?,
             output,
             pad: config.pad_token_id,
             dropout: config.dropout,
@@ -90,10 +90,10 @@ impl Decoder {
     pub(super) fn memory_need(&self, places: usize, tokens: usize, beams: usize) -> MemoryNeed {
         let (layers, width) = (self.layers.len(), self.positions.dim(1).unwrap_or(0));
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
-        let image = 2 * layers * places * width;
-        let said = 2 * layers * tokens * width;
+        let image_cache = 2 * layers * places * width;
+        let token_cache = 2 * layers * tokens * width;
         // A beam's cache is copied as it grows; logits are copied twice.
-        MemoryNeed::from_f32_values(2 * places * width, image + beams * (2 * said + 3 * vocabulary))
+        MemoryNeed::from_f32_values(2 * places * width, image_cache + beams * (2 * token_cache + 3 * vocabulary))
     }
 
     pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {
@@ -125,14 +125,14 @@ impl Decoder {
     }
 
     fn embed(&self, batch: &[(&mut State, &[u32])]) -> Result<Tensor> {
-        let (rows, positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
-        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        let (rows, max_positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
+        let (mut ids, mut positions) = (Vec::new(), Vec::new());
         for (state, tokens) in batch {
             ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
             let end = state.length + tokens.len();
-            ensure!(end <= positions, "{end} tokens are more than the decoder's {positions} positions");
+            ensure!(end <= max_positions, "{end} tokens are more than the decoder's {max_positions} positions");
             ids.extend_from_slice(tokens);
-            places.extend((state.length..end).map(|place| (place + POSITION_OFFSET) as u32));
+            positions.extend((state.length..end).map(|position| (position + POSITION_OFFSET) as u32));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
@@ -140,8 +140,8 @@ impl Decoder {
         let device: &Device = self.embedding.device();
         let tokens = self.embedding.index_select(&Tensor::new(ids, device)?, 0)?.to_dtype(DType::F32)?;
         let tokens = (tokens * self.scale)?;
-        let places = self.positions.index_select(&Tensor::new(places, device)?, 0)?;
-        self.embedding_norm.forward(&(tokens + places)?)
+        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        self.embedding_norm.forward(&(tokens + positions)?)
     }
 
     /// Every question's new tokens attend to its own tokens so far.
@@ -211,14 +211,14 @@ struct Attention {
 }
 
 impl Layer {
-    fn load(config: &DecoderConfig, weights: &CountingSource, at: &str) -> Result<Self> {
+    fn load(config: &DecoderConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let head = width / config.decoder_attention_heads;
         let attention = |name: &str| -> Result<Attention> {
             let projection =
-                |part: &str| Projection::load(weights, &format!("{at}.{name}.{part}_proj"), [width, width]);
+                |part: &str| Projection::load(weights, &format!("{prefix}.{name}.{part}_proj"), [width, width]);
             Ok(Attention {
-                norm: Norm::load(weights, &format!("{at}.{name}_layer_norm"), width, EPS)?,
+                norm: Norm::load(weights, &format!("{prefix}.{name}_layer_norm"), width, EPS)?,
                 query: projection("q")?.scaled((head as f64).powf(-0.5))?,
                 key: projection("k")?,
                 value: projection("v")?,
@@ -228,9 +228,9 @@ impl Layer {
         Ok(Self {
             tokens: attention("self_attn")?,
             image: attention("encoder_attn")?,
-            mlp_norm: Norm::load(weights, &format!("{at}.final_layer_norm"), width, EPS)?,
-            fc1: Projection::load(weights, &format!("{at}.fc1"), [inner, width])?,
-            fc2: Projection::load(weights, &format!("{at}.fc2"), [width, inner])?,
+            mlp_norm: Norm::load(weights, &format!("{prefix}.final_layer_norm"), width, EPS)?,
+            fc1: Projection::load(weights, &format!("{prefix}.fc1"), [inner, width])?,
+            fc2: Projection::load(weights, &format!("{prefix}.fc2"), [width, inner])?,
         })
     }
 }

@@ -13,22 +13,23 @@ impl Decoder {
         Ok(self.embedding.dim(0)?)
     }
 
-    /// The loss of texts about encoded images [places of all images, D]; each image has `places`.
+    /// The loss of texts about encoded images [rows of all images, D]; each image has
+    /// `encoded_lengths` rows.
     pub(in crate::donut) fn loss(
         &self,
         batch: &PackedBatch,
         encoded: &Tensor,
-        places: &[usize],
+        encoded_lengths: &[usize],
         dropout: &mut DropoutMode,
         label_smoothing: f64,
     ) -> Result<Loss> {
-        let across = batch.cross_spans(places);
+        let cross_spans = batch.cross_spans(encoded_lengths);
         let texts = SequenceSpan::square(&batch.lengths);
         let mut states = dropout.apply(self.embed_texts(batch)?, self.dropout)?;
         for layer in &self.layers {
             let attended = self.text_attention(layer, &states, &texts, dropout)?;
             states = (&states + dropout.apply(attended, self.dropout)?)?;
-            let attended = self.image_attention(layer, &states, encoded, &across, dropout)?;
+            let attended = self.image_attention(layer, &states, encoded, &cross_spans, dropout)?;
             states = (&states + dropout.apply(attended, self.dropout)?)?;
             let inner = layer.fc1.forward_gelu(&layer.mlp_norm.forward(&states)?)?;
             let inner = dropout.apply(inner, self.activation_dropout)?;
@@ -38,12 +39,15 @@ impl Decoder {
     }
 
     fn embed_texts(&self, batch: &PackedBatch) -> Result<Tensor> {
-        let positions = self.positions.dim(0)? - POSITION_OFFSET;
+        let max_positions = self.positions.dim(0)? - POSITION_OFFSET;
         let longest = batch.lengths.iter().max().copied().unwrap_or(0);
-        ensure!(longest <= positions, "a text of {longest} tokens is longer than the decoder's {positions} positions");
+        ensure!(
+            longest <= max_positions,
+            "a text of {longest} tokens is longer than the decoder's {max_positions} positions"
+        );
         let device = self.embedding.device();
-        let places = batch.lengths.iter().flat_map(|&length| 0..length);
-        let places: Vec<u32> = places.map(|place| (place + POSITION_OFFSET) as u32).collect();
+        let positions = batch.lengths.iter().flat_map(|&length| 0..length);
+        let positions: Vec<u32> = positions.map(|position| (position + POSITION_OFFSET) as u32).collect();
         let mut tokens = self.embedding.index_select(&Tensor::new(batch.inputs.as_slice(), device)?, 0)?;
         if batch.inputs.contains(&self.pad) {
             // The padding row of the embedding gets no gradient: the reference's `padding_idx`.
@@ -51,8 +55,8 @@ impl Decoder {
             let learns = Tensor::new(learns, device)?.unsqueeze(1)?.broadcast_as(tokens.shape())?;
             tokens = learns.where_cond(&tokens, &tokens.detach())?;
         }
-        let places = self.positions.index_select(&Tensor::new(places, device)?, 0)?;
-        self.embedding_norm.forward(&((tokens * self.scale)? + places)?)
+        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        self.embedding_norm.forward(&((tokens * self.scale)? + positions)?)
     }
 
     fn text_attention(
@@ -65,8 +69,8 @@ impl Decoder {
         let attention = &layer.tokens;
         let x = attention.norm.forward(states)?;
         let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.forward(&x));
-        let choice = dropout.mask(self.attention_dropout, PackedBatch::count_scores(texts, self.heads));
-        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, &self.causal, texts, Vec::new(), choice)?;
+        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(texts, self.heads));
+        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, &self.causal, texts, Vec::new(), mask)?;
         attention.output.forward(&attended)
     }
 
@@ -75,15 +79,15 @@ impl Decoder {
         layer: &Layer,
         states: &Tensor,
         encoded: &Tensor,
-        across: &[SequenceSpan],
+        cross_spans: &[SequenceSpan],
         dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let attention = &layer.image;
         let q = attention.query.forward(&attention.norm.forward(states)?)?;
         let [k, v] = [&attention.key, &attention.value].map(|projection| projection.forward(encoded));
-        let choice = dropout.mask(self.attention_dropout, PackedBatch::count_scores(across, self.heads));
+        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(cross_spans, self.heads));
         let attended =
-            kernels::varlen_attention(&q, &k?, &v?, self.heads, across, attention.query.compute_dtype(), choice)?;
+            kernels::varlen_attention(&q, &k?, &v?, self.heads, cross_spans, attention.query.compute_dtype(), mask)?;
         attention.output.forward(&attended)
     }
 }

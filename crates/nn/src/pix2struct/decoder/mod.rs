@@ -76,17 +76,17 @@ impl Decoder {
     pub(super) fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
-        let image: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
-        let said = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
+        let image_cache: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
+        let token_cache = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
         // Keys and values of a layer are unpacked for a moment before they are packed; logits are copied twice.
-        MemoryNeed::from_f32_values(4 * patches * hidden, image + said + 3 * vocabulary)
+        MemoryNeed::from_f32_values(4 * patches * hidden, image_cache + token_cache + 3 * vocabulary)
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
         let layer = |layer: &Layer| -> Result<LayerState> {
             let [keys, values] = kernels::linears(encoded, [&layer.image.key, &layer.image.value])?;
-            let image = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
-            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image })
+            let image_cache = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
+            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image: image_cache })
         };
         Ok(State { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
     }
@@ -182,10 +182,10 @@ impl Attention {
 }
 
 impl Layer {
-    fn load(config: &TextConfig, weights: &CountingSource, at: &str) -> Result<Self> {
+    fn load(config: &TextConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (hidden, ff) = (config.hidden_size, config.d_ff);
-        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
         let attention = |name: &str| -> Result<Attention> {
             let projection = |part: &str| weight(&format!("{name}.attention.{part}"), [hidden, hidden]);
             Ok(Attention {
@@ -212,9 +212,9 @@ impl Layer {
 fn distance_bias(buckets: &Tensor, config: &TextConfig) -> Result<Tensor> {
     let count = config.relative_attention_num_buckets;
     let max = config.relative_attention_max_distance;
-    let places: Vec<u32> = (0..=max).map(|distance| bucket(distance, count, max) as u32).collect();
-    let places = Tensor::new(places, &Device::Cpu)?.to_device(buckets.device())?;
-    Ok(buckets.index_select(&places, 0)?.t()?.contiguous()?)
+    let buckets_by_distance: Vec<u32> = (0..=max).map(|distance| bucket(distance, count, max) as u32).collect();
+    let buckets_by_distance = Tensor::new(buckets_by_distance, &Device::Cpu)?.to_device(buckets.device())?;
+    Ok(buckets.index_select(&buckets_by_distance, 0)?.t()?.contiguous()?)
 }
 
 /// T5's unidirectional bucket of a distance: exact up to half of them, logarithmic up to `max_distance`, in f32 as the

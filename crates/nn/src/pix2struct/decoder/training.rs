@@ -17,7 +17,7 @@ impl Decoder {
         dropout: &mut DropoutMode,
         label_smoothing: f64,
     ) -> Result<Loss> {
-        let across = batch.cross_spans(encoded_lengths);
+        let cross_spans = batch.cross_spans(encoded_lengths);
         let texts = SequenceSpan::square(&batch.lengths);
         let hidden = self.hidden(batch);
         let ids = Tensor::new(batch.inputs.as_slice(), self.embedding.device())?;
@@ -25,7 +25,7 @@ impl Decoder {
         for layer in &self.layers {
             let attended = self.text_attention(layer, &states, &texts, &hidden, dropout)?;
             states = (&states + dropout.apply(attended, self.dropout)?)?;
-            let attended = self.image_attention(layer, &states, encoded, &across, dropout)?;
+            let attended = self.image_attention(layer, &states, encoded, &cross_spans, dropout)?;
             states = (&states + dropout.apply(attended, self.dropout)?)?;
             let x = kernels::rms_norm(&states, &layer.mlp_norm, self.eps)?;
             let inner = dropout.apply(kernels::gated_gelu(&x, &layer.wi_0, &layer.wi_1)?, self.dropout)?;
@@ -57,9 +57,9 @@ impl Decoder {
         let attention = &layer.tokens;
         let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
         let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| kernels::linear(&x, w));
-        let choice = dropout.mask(self.dropout, PackedBatch::count_scores(texts, self.heads));
+        let mask = dropout.mask(self.dropout, PackedBatch::count_scores(texts, self.heads));
         let bias = &self.distance_bias;
-        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, bias, texts, hidden.to_vec(), choice)?;
+        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, bias, texts, hidden.to_vec(), mask)?;
         Ok(kernels::linear(&attended, &attention.output)?)
     }
 
@@ -68,16 +68,16 @@ impl Decoder {
         layer: &Layer,
         states: &Tensor,
         encoded: &Tensor,
-        across: &[SequenceSpan],
+        cross_spans: &[SequenceSpan],
         dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let attention = &layer.image;
         let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
         let q = kernels::linear(&x, &attention.query)?;
         let [k, v] = [&attention.key, &attention.value].map(|w| kernels::linear(encoded, w));
-        let choice = dropout.mask(self.dropout, PackedBatch::count_scores(across, self.heads));
+        let mask = dropout.mask(self.dropout, PackedBatch::count_scores(cross_spans, self.heads));
         let attended =
-            kernels::varlen_attention(&q, &k?, &v?, self.heads, across, attention.query.compute_dtype(), choice)?;
+            kernels::varlen_attention(&q, &k?, &v?, self.heads, cross_spans, attention.query.compute_dtype(), mask)?;
         Ok(kernels::linear(&attended, &attention.output)?)
     }
 }
