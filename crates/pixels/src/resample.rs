@@ -30,7 +30,7 @@ impl Filter {
         }
     }
 
-    fn at(self, x: f64) -> f64 {
+    fn weight(self, x: f64) -> f64 {
         const A: f64 = -0.5;
         let x = x.abs();
         match self {
@@ -149,7 +149,7 @@ fn pillow_kernels(from: u32, to: u32, filter: Filter) -> Kernels<i32> {
             let end = ((center + support + 0.5) as u32).min(from);
             let inverse = 1.0 / stretch;
             let weights: Vec<f64> = (first..end)
-                .map(|j| filter.at((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse))
+                .map(|j| filter.weight((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse))
                 .collect();
             let total: f64 = weights.iter().sum();
             let fixed = |weight: &f64| {

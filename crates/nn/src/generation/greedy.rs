@@ -9,7 +9,7 @@ use crate::all_finite;
 /// Answers the questions of a batch.
 ///
 /// Every step feeds one token of each unfinished question; a finished one leaves the batch. A question's tokens do
-/// not depend on the others or on their number. Of equal logits the lowest id wins, as in transformers.
+/// not depend on the others or on their number. The lowest id wins among equal logits, as in transformers.
 ///
 /// # Errors
 /// Returns the error of [`Decoder::step`].

@@ -165,7 +165,7 @@ fn a_configuration_of_fewer_layers_than_the_weights() -> Result<()> {
     Ok(())
 }
 
-/// What `config.json` says and what it must not say.
+/// Valid and invalid values in `config.json`.
 #[test]
 fn configurations() -> Result<()> {
     let config = Config::read(&fixture("safetensors"))?;

@@ -109,7 +109,7 @@ fn check_within(
         }
         let directions =
             inputs.iter().map(|input| normal(input.shape(), 1.0)).collect::<candle_core::Result<Vec<_>>>()?;
-        // What rounds to bf16 climbs in steps, which a longer way evens out.
+        // bf16 rounding moves in steps, which a longer step evens out.
         let (step, most) = if tolerance < 1e-3 { (0.004, 1e-2) } else { (0.05, 0.25) };
         let (grown, told) = (slope(inputs, &directions, &weights, step, &fused)?, dot(&found, &directions)?);
         // Along a random direction the slope is about as large as the gradient is long.

@@ -35,7 +35,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
             }
         }
     }
-    // What follows the last row must be whole too.
+    // The rest of the file must be whole too.
     reader.read_row(&mut row).context("damaged or truncated PNG")?;
     Ok(image)
 }
@@ -142,9 +142,9 @@ impl Pixel {
         }
     }
 
-    /// The sample at index `at`; of 16 bits the high byte.
-    fn high_byte(&self, row: &[u8], at: usize) -> u8 {
-        let at = if self.depth == BitDepth::Sixteen { 2 * at } else { at };
-        row.get(at).copied().unwrap_or_default()
+    /// The sample at `index`; of 16 bits the high byte.
+    fn high_byte(&self, row: &[u8], index: usize) -> u8 {
+        let index = if self.depth == BitDepth::Sixteen { 2 * index } else { index };
+        row.get(index).copied().unwrap_or_default()
     }
 }
