@@ -249,13 +249,15 @@ impl Config {
 
     /// The stacks of layers whose depth it gives.
     pub fn layer_stacks(&self) -> Vec<LayerStack> {
-        let stage = |(stage, &depth): (usize, &usize)| {
-            LayerStack::new(format!("encoder.depths[{stage}]"), format!("{ENCODER_STAGE}{stage}.blocks."), depth)
-        };
-        let decoder =
-            LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", self.decoder.decoder_layers);
-        let stages = LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len());
-        self.encoder.depths.iter().enumerate().map(stage).chain([stages, decoder]).collect()
+        let mut stacks = Vec::new();
+        for (stage, &depth) in self.encoder.depths.iter().enumerate() {
+            let prefix = format!("{ENCODER_STAGE}{stage}.blocks.");
+            stacks.push(LayerStack::new(format!("encoder.depths[{stage}]"), prefix, depth));
+        }
+        stacks.push(LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len()));
+        let decoder_layers = self.decoder.decoder_layers;
+        stacks.push(LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", decoder_layers));
+        stacks
     }
 
     fn check_ids(&self) -> Result<()> {

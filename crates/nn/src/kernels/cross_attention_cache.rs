@@ -47,14 +47,14 @@ impl CrossKv {
         let (k, v, width) = (k.contiguous()?, v.contiguous()?, hidden / heads);
         let storages = [k.storage_and_layout(), v.storage_and_layout()];
         let (k, v) = (cpu_slice(&storages[0])?, cpu_slice(&storages[1])?);
-        let head = |head: usize| {
-            let part = head * width..(head + 1) * width;
+        let pack_head = |index: usize| {
+            let part = index * width..(index + 1) * width;
             PackedKv {
                 k: PackedWeight::of_rows(k, hidden, part.clone(), dtype),
                 v: PackedWeight::of_columns(v, hidden, part, dtype),
             }
         };
-        Ok(Self(Kind::Packed { heads: (0..heads).into_par_iter().map(head).collect(), width }))
+        Ok(Self(Kind::Packed { heads: (0..heads).into_par_iter().map(pack_head).collect(), width }))
     }
 
     /// `softmax(q kᵀ) v` of each head, unscaled and unmasked: `q` and the result are [M, H]. No gradient passes through.

@@ -227,14 +227,14 @@ pub(super) fn transposed_product(
     product_of(rows, w, inner, columns, dtype, lhs)
 }
 
-/// The product of `rows` rows with `w` [`inner`, `columns`]; `lhs(first, count)` gives some of the rows.
+/// The product of `rows` rows with `w` [`inner`, `columns`]; `take_rows(first, count)` gives some of them.
 fn product_of<'a>(
     rows: usize,
     w: &[f32],
     inner: usize,
     columns: usize,
     dtype: ComputeDtype,
-    lhs: impl Fn(usize, usize) -> Lhs<'a> + Sync,
+    take_rows: impl Fn(usize, usize) -> Lhs<'a> + Sync,
 ) -> Vec<f32> {
     let mut out = vec![0f32; rows * columns];
     if !out.is_empty() {
@@ -248,7 +248,7 @@ fn product_of<'a>(
         let panels = [[packed.as_slice()]];
         let block = block_rows(rows);
         out.par_chunks_mut(block * columns).enumerate().for_each(|(index, out)| {
-            let lhs = lhs(index * block, out.len() / columns);
+            let lhs = take_rows(index * block, out.len() / columns);
             let outs = vec![out];
             mul_add::dispatch(dtype, Block { lhs, inner, panels: &panels, outs, columns, onto: false });
         });

@@ -111,12 +111,12 @@ pub fn window_attention(
         let rows = x.index_select(&positions, 0)?.reshape((all / tokens, tokens, heads, hidden / heads))?;
         rows.transpose(1, 2)?.contiguous()
     };
-    let mask = |regions: &[u8]| -> Vec<f32> {
-        let row =
-            |region: &u8| regions.iter().map(|other| if other == region { 0.0 } else { APART }).collect::<Vec<_>>();
-        regions.iter().flat_map(row).collect()
-    };
-    let mask: Vec<f32> = windows.regions().chunks(tokens).flat_map(mask).collect();
+    let mut mask: Vec<f32> = Vec::with_capacity(all * tokens);
+    for regions in windows.regions().chunks(tokens) {
+        for region in regions {
+            mask.extend(regions.iter().map(|other| if other == region { 0.0 } else { APART }));
+        }
+    }
     let mask = Tensor::from_vec(mask, (all / tokens, 1, tokens, tokens), device)?;
     let bias = bias.reshape((1, heads, tokens, tokens))?.to_dtype(DType::F32)?;
     let scores = cut(q)?.matmul(&cut(k)?.transpose(2, 3)?.contiguous()?)?.to_dtype(DType::F32)?;
@@ -134,13 +134,15 @@ fn causal_bias(table: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
     let (heads, distances) = table.dims2()?;
     let hidden_from = Tensor::full(f32::MIN, (heads, 1), table.device())?;
     let table = Tensor::cat(&[&table.to_dtype(DType::F32)?, &hidden_from], 1)?;
-    let positions = |query: usize| {
-        let position = keys - queries + query;
-        (0..keys).map(move |key| if key > position { distances } else { (position - key).min(distances - 1) } as u32)
-    };
-    let positions: Vec<u32> = (0..queries).flat_map(positions).collect();
-    let positions = Tensor::from_vec(positions, queries * keys, table.device())?;
-    table.index_select(&positions, 1)?.reshape((heads, queries, keys))
+    let mut columns: Vec<u32> = Vec::with_capacity(queries * keys);
+    for position in (0..queries).map(|query| keys - queries + query) {
+        for key in 0..keys {
+            let column = if key > position { distances } else { (position - key).min(distances - 1) };
+            columns.push(column as u32);
+        }
+    }
+    let columns = Tensor::from_vec(columns, queries * keys, table.device())?;
+    table.index_select(&columns, 1)?.reshape((heads, queries, keys))
 }
 
 /// See [`super::rms_norm`]. Statistics in f32.

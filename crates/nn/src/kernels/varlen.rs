@@ -141,13 +141,13 @@ fn one_head(
     scores: ScoreModifiers,
 ) -> (HeadGradients, Vec<f32>) {
     let SequenceSpan { queries, keys } = offsets.span;
-    let take = |values: &[f32], first: usize, count: usize| take(values, input, first..first + count, head);
+    let head_rows = |values: &[f32], first: usize, count: usize| take(values, input, first..first + count, head);
     let rows = HeadRows {
         width: input.width(),
-        q: take(input.q, offsets.query, queries),
-        k: take(input.k, offsets.key, keys),
-        v: take(input.v, offsets.key, keys),
-        grad: take(grad, offsets.query, queries),
+        q: head_rows(input.q, offsets.query, queries),
+        k: head_rows(input.k, offsets.key, keys),
+        v: head_rows(input.v, offsets.key, keys),
+        grad: head_rows(grad, offsets.query, queries),
     };
     let layout = PanelLayout { queries, keys, columns: TileShape::get().columns };
     let factors = scores.dropout.map(|dropout| {
@@ -165,9 +165,9 @@ fn one_head(
     let mut of_scores = vec![0f32; if scores.bias.is_some() { layout.len() } else { 0 }];
     let of_bias = scores.bias.map(|_| of_scores.as_mut_slice());
     let panels = ScorePanels { bias: bias.as_deref(), factors: factors.as_deref(), of_bias };
-    let gradients = gradients(arch, &rows, panels);
+    let head_gradients = gradients(arch, &rows, panels);
     let sums = scores.bias.map(|(_, distances)| by_distance(layout, &of_scores, distances));
-    (gradients, sums.unwrap_or_default())
+    (head_gradients, sums.unwrap_or_default())
 }
 
 /// The gradients of scores, summed by distance.

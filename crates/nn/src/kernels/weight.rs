@@ -146,8 +146,7 @@ pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
         if columns == 0 || all_finite(values) {
             return Ok(out);
         }
-        let guard = |row: &[f32]| if all_finite(row) { 0.0 } else { f32::NAN };
-        values.chunks_exact(columns).map(guard).take(rows).collect()
+        values.chunks_exact(columns).take(rows).map(|row| if all_finite(row) { 0.0 } else { f32::NAN }).collect()
     };
     let rows = guard.len();
     out.broadcast_add(&Tensor::from_vec(guard, (rows, 1), &Device::Cpu)?)

@@ -30,12 +30,12 @@ impl Windows {
     /// The grid positions of every window's tokens, window after window, each row-major.
     pub(super) fn positions(&self) -> Vec<usize> {
         let ((height, width), side) = (self.grid, self.side);
-        let window = |window: usize| {
+        let tokens_of = |window: usize| {
             let (top, left) = (window / (width / side) * side, window % (width / side) * side);
             (0..side * side).map(move |inside| (top + inside / side, left + inside % side))
         };
         let rolled = |(y, x)| (y + self.shift) % height * width + (x + self.shift) % width;
-        (0..height * width / (side * side)).flat_map(window).map(rolled).collect()
+        (0..height * width / (side * side)).flat_map(tokens_of).map(rolled).collect()
     }
 
     /// The region, one of nine that a shifted cut leaves whole, of each token of [`Self::positions`].

@@ -139,8 +139,8 @@ impl Task<'_> {
             });
             let bias = Some(if mixed { masked_bias.as_slice() } else { unmasked_bias.as_slice() });
             let panels = ScorePanels { bias, factors: factors.as_deref(), of_bias: Some(&mut sums) };
-            let gradients = gradients(arch, &rows, panels);
-            for (out, part) in out.iter_mut().zip([gradients.q, gradients.k, gradients.v]) {
+            let head_gradients = gradients(arch, &rows, panels);
+            for (out, part) in out.iter_mut().zip([head_gradients.q, head_gradients.k, head_gradients.v]) {
                 out.extend_from_slice(&part);
             }
         }

@@ -208,9 +208,10 @@ fn levels(config: &PreprocessorConfig) -> Result<Vec<[f32; 256]>> {
         false => (vec![0.0; CHANNELS], vec![1.0; CHANNELS]),
     };
     ensure!(std.iter().all(|std| *std != 0.0), "{name}: image_std holds a 0");
-    let level = |value: usize, mean: f32, std: f32| ((value as f64 * factor) as f32 - mean) / std;
-    let levels = |(&mean, &std)| std::array::from_fn(|value| level(value, mean, std));
-    let levels: Vec<[f32; 256]> = mean.iter().zip(&std).map(levels).collect();
+    let mut levels: Vec<[f32; 256]> = Vec::with_capacity(CHANNELS);
+    for (&mean, &std) in mean.iter().zip(&std) {
+        levels.push(std::array::from_fn(|value| ((value as f64 * factor) as f32 - mean) / std));
+    }
     let finite = levels.as_flattened().iter().all(|level| level.is_finite());
     ensure!(finite, "{name}: image_mean, image_std and rescale_factor make pixels that are no finite numbers");
     Ok(levels)

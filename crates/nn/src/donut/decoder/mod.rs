@@ -98,8 +98,11 @@ impl Decoder {
 
     pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {
         let encoded = encoded.contiguous()?;
-        let layer = |layer: &Layer| Ok((layer.image.key.forward(&encoded)?, layer.image.value.forward(&encoded)?));
-        Ok(Image { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            layers.push((layer.image.key.forward(&encoded)?, layer.image.value.forward(&encoded)?));
+        }
+        Ok(Image { layers: layers.into() })
     }
 
     /// The final hidden states [tokens of all questions, D].

@@ -83,12 +83,13 @@ impl Decoder {
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
-        let layer = |layer: &Layer| -> Result<LayerState> {
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
             let [keys, values] = kernels::linears(encoded, [&layer.image.key, &layer.image.value])?;
-            let image_cache = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
-            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image: image_cache })
-        };
-        Ok(State { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+            let image = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
+            layers.push(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image });
+        }
+        Ok(State { layers })
     }
 
     pub(super) fn forward(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
