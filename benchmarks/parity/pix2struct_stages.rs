@@ -11,10 +11,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use chartbench_nn::ops::Precision;
+use chartbench_nn::kernels::ComputeDtype;
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::preprocess::Processor;
-use chartbench_nn::{Checkpoint, InPanels, OnDevice, QuantizedOnce, Reduced};
+use chartbench_nn::preprocess::Pix2StructProcessor;
+use chartbench_nn::{Checkpoint, CheckpointSource, PackedSource, QuantizingSource, WeightFormat};
 use chartbench_pixels::decode;
 use serde::Deserialize;
 
@@ -37,21 +37,20 @@ fn main() -> Result<()> {
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
     let checkpoint = Checkpoint::open(dir)?;
-    let stored = OnDevice { checkpoint: &checkpoint, device: &Device::Cpu };
-    let packed = |precision| InPanels { source: &stored, precision };
-    let model = match precision.first().map(|name| Reduced::named(name)).transpose()? {
-        None => Model::answering(&config, &stored)?,
-        Some(Reduced::Bf16) => Model::from_source(&config, &packed(Precision::Bf16))?,
-        Some(Reduced::Quantized(to)) => {
-            Model::from_source(&config, &QuantizedOnce { source: &packed(Precision::F32), to })?
-        }
+    let stored = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
+    let packed = |dtype| PackedSource { source: &stored, dtype };
+    let model = match precision.first().map(|name| WeightFormat::reduced_by_name(name)).transpose()? {
+        None => Model::for_inference(&config, &stored)?,
+        Some(WeightFormat::Bf16) => Model::from_source(&config, &packed(ComputeDtype::Bf16))?,
+        Some(format) => Model::from_source(&config, &QuantizingSource { source: &packed(ComputeDtype::F32), format })?,
     };
     let max_patches = max_patches.parse()?;
     let mut settings: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;
     let [vqa, plain] = [true, false].map(|is_vqa| {
         settings["is_vqa"] = is_vqa.into();
-        Processor::from_json(settings.to_string().as_bytes(), "preprocessor_config.json")?.with_max_patches(max_patches)
+        Pix2StructProcessor::from_json(settings.to_string().as_bytes(), "preprocessor_config.json")?
+            .with_max_patches(max_patches)
     });
     let (vqa, plain) = (vqa?, plain?);
     let rows: Vec<Row> = serde_json::from_slice(&std::fs::read(rows)?).context("ROWS.json")?;

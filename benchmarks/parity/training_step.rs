@@ -18,8 +18,8 @@ use candle_core::{Device, Tensor};
 use chartbench::config::AdamWSpec;
 use chartbench::finetune::optimizer::{AdamW, Optimizer};
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::training::{Example, Loss, Noise, Pass, Variables};
-use chartbench_nn::{Checkpoint, OnDevice, Rounding, Source};
+use chartbench_nn::training::{DropoutRng, Example, Loss, LossOptions, Variables};
+use chartbench_nn::{Bf16Source, Checkpoint, CheckpointSource, TensorSource};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -50,19 +50,21 @@ fn steps() -> Result<()> {
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
     let stored = Checkpoint::open(dir)?;
-    let source = OnDevice { checkpoint: &stored, device: &Device::Cpu };
-    let variables = Variables::of(&source, |source| Model::from_source(&config, source))?;
+    let source = CheckpointSource { checkpoint: &stored, device: &Device::Cpu };
+    let variables = Variables::load(&source, |source| Model::from_source(&config, source))?;
     let mut generator = ChaCha8Rng::seed_from_u64(SEED);
     let batch: Vec<Example> =
         (0..*count).map(|_| example(&config, &mut generator, *patches, *labels)).collect::<Result<_>>()?;
-    let mut noise = Noise::new(SEED);
+    let mut noise = DropoutRng::new(SEED);
     let trained = variables.trained().map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
     for step in 0..*steps {
         let start = Instant::now();
         let noise = dropout.then_some(&mut noise);
-        let source: &dyn Source = if bf16 { &Rounding(&variables) } else { &variables };
-        let loss =
-            Model::from_source(&config, source)?.loss(&batch, Pass { noise, checkpointing, ..Pass::default() })?;
+        let source: &dyn TensorSource = if bf16 { &Bf16Source(&variables) } else { &variables };
+        let loss = Model::from_source(&config, source)?.loss(
+            &batch,
+            LossOptions { dropout: noise, activation_checkpointing: checkpointing, ..LossOptions::default() },
+        )?;
         let mean = loss.sum.to_scalar::<f32>()? / loss.labels as f32;
         let forward = start.elapsed().as_secs_f64();
         let gradients = loss.backward()?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use chartbench_nn::ops::{self, Panels, Precision, Weight};
+use chartbench_nn::kernels::{self, ComputeDtype, PackedWeight, Weight};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -26,8 +26,8 @@ fn random(rows: usize, columns: usize) -> Result<Tensor> {
 fn weight(kind: &str, rows: usize, columns: usize) -> Result<Weight> {
     let full = random(rows, columns)?;
     Ok(match kind {
-        "f32" => Weight::Packed(Panels::new(&full, Precision::F32)?.into()),
-        "bf16" => Weight::Packed(Panels::new(&full, Precision::Bf16)?.into()),
+        "f32" => Weight::Packed(PackedWeight::new(&full, ComputeDtype::F32)?.into()),
+        "bf16" => Weight::Packed(PackedWeight::new(&full, ComputeDtype::Bf16)?.into()),
         "q8" => Weight::quantized(Arc::new(QTensor::quantize(&full, GgmlDType::Q8_0)?))?,
         _ => bail!("no weights are called {kind}"),
     })
@@ -44,23 +44,23 @@ fn kernels(criterion: &mut Criterion) -> Result<()> {
         let (square, up, down) = (weight(kind, 768, 768)?, weight(kind, 2048, 768)?, weight(kind, 768, 2048)?);
         let id = |name: &str| BenchmarkId::new(name, kind);
         group.throughput(operations(768 * 768));
-        group.bench_function(id("linear 768 to 768"), |b| b.iter(|| ops::linear(&x, &square).expect("a result")));
+        group.bench_function(id("linear 768 to 768"), |b| b.iter(|| kernels::linear(&x, &square).expect("a result")));
         group.throughput(operations(2048 * 768));
-        group.bench_function(id("linear 2048 to 768"), |b| b.iter(|| ops::linear(&wide, &down).expect("a result")));
+        group.bench_function(id("linear 2048 to 768"), |b| b.iter(|| kernels::linear(&wide, &down).expect("a result")));
         group.throughput(operations(2 * 2048 * 768));
         group.bench_function(id("gated gelu 768 to 2048"), |b| {
-            b.iter(|| ops::gated_gelu(&x, &up, &up).expect("a result"))
+            b.iter(|| kernels::gated_gelu(&x, &up, &up).expect("a result"))
         });
         if kind != "q8" {
             group.throughput(operations(2 * ROWS * 768));
-            let precision = square.precision();
+            let precision = square.compute_dtype();
             group.bench_function(id("attention 12 heads"), |b| {
-                b.iter(|| ops::attention(&x, &x, &x, 12, precision).expect("a result"))
+                b.iter(|| kernels::attention(&x, &x, &x, 12, precision).expect("a result"))
             });
         }
     }
     group.finish();
-    criterion.bench_function("rms norm", |b| b.iter(|| ops::rms_norm(&x, &norm, 1e-6).expect("a result")));
+    criterion.bench_function("rms norm", |b| b.iter(|| kernels::rms_norm(&x, &norm, 1e-6).expect("a result")));
     Ok(())
 }
 

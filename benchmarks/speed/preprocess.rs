@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use chartbench_nn::preprocess::{HeaderFont, Processor};
+use chartbench_nn::preprocess::{HeaderFont, Pix2StructProcessor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::{Rgb, RgbImage};
 
@@ -23,7 +23,9 @@ fn chart() -> RgbImage {
 fn preprocess(criterion: &mut Criterion) {
     eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let (font, image) = (HeaderFont::default(), chart());
-    let Ok(processor) = Processor::from_json(br#"{"is_vqa": true, "max_patches": 2048}"#, "bench") else { return };
+    let Ok(processor) = Pix2StructProcessor::from_json(br#"{"is_vqa": true, "max_patches": 2048}"#, "bench") else {
+        return;
+    };
     criterion.bench_function("header/long", |b| b.iter(|| black_box(font.render(black_box(LONG)))));
     for (name, question) in [("short", SHORT), ("long", LONG)] {
         criterion.bench_function(&format!("header+patches/{name}"), |b| {

@@ -9,7 +9,7 @@ use image::{Rgb, RgbImage};
 
 use super::{Adapter, Answer, Failure, Identity};
 use chartbench_core::question::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionHash, QuestionSource};
-use chartbench_nn::Footprint;
+use chartbench_nn::MemoryNeed;
 
 /// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
 ///
@@ -155,8 +155,8 @@ impl Adapter for Blank {
         self.inner.batch()
     }
 
-    fn footprint(&self) -> Option<Footprint> {
-        self.inner.footprint()
+    fn memory_need(&self) -> Option<MemoryNeed> {
+        self.inner.memory_need()
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {

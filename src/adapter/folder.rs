@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use super::training::Provenance;
 use super::{Settings, Setup, hub};
 use crate::config::WeightsSource;
-use chartbench_nn::ops::Precision;
+use chartbench_nn::kernels::ComputeDtype;
 use chartbench_nn::{
-    Checkpoint, InPanels, LayerStack, OnDevice, QuantizedAs, QuantizedOnce, Reduced, Source, weights_sha256,
+    Checkpoint, CheckpointSource, LayerStack, PackedSource, QuantizationInfo, QuantizingSource, TensorSource,
+    WeightFormat, weights_sha256,
 };
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
@@ -105,32 +106,32 @@ impl ModelFolder {
         setup: &Setup<'_>,
         family: &str,
         stacks: &[LayerStack],
-        model: impl FnOnce(&dyn Source) -> Result<M>,
+        model: impl FnOnce(&dyn TensorSource) -> Result<M>,
     ) -> Result<(M, Settings)> {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
         checkpoint.check_layers(stacks)?;
-        let full = OnDevice { checkpoint: &checkpoint, device: setup.device };
-        let packed = |precision| InPanels { source: &full, precision };
-        let source = packed(Precision::F32);
+        let full = CheckpointSource { checkpoint: &checkpoint, device: setup.device };
+        let packed = |dtype| PackedSource { source: &full, dtype };
+        let source = packed(ComputeDtype::F32);
         let (model, dtype, kept) = match (checkpoint.quantized(), setup.model.precision) {
-            (None, None) => (model(&source)?, "f32".to_owned(), None),
-            (None, Some(Reduced::Bf16)) => (model(&packed(Precision::Bf16))?, Reduced::Bf16.to_string(), None),
-            (None, Some(Reduced::Quantized(to))) => {
-                (model(&QuantizedOnce { source: &source, to })?, to.to_string(), Some(Vec::new()))
+            (None, None | Some(WeightFormat::F32)) => (model(&source)?, WeightFormat::F32, None),
+            (None, Some(WeightFormat::Bf16)) => (model(&packed(ComputeDtype::Bf16))?, WeightFormat::Bf16, None),
+            (None, Some(format @ (WeightFormat::Q8_0 | WeightFormat::Q4K))) => {
+                (model(&QuantizingSource { source: &source, format })?, format, Some(Vec::new()))
             }
-            (Some(QuantizedAs { to, kept }), asked) => {
-                if let Some(asked) = asked.filter(|asked| *asked != Reduced::Quantized(*to)) {
-                    bail!("{}: the weights are {to}, not {asked}: full ones could be made {asked}", dir.display());
+            (Some(QuantizationInfo { format, kept }), asked) => {
+                if let Some(asked) = asked.filter(|asked| asked != format) {
+                    bail!("{}: the weights are {format}, not {asked}: full ones could be made {asked}", dir.display());
                 }
-                (model(&source)?, to.to_string(), Some(kept.clone()))
+                (model(&source)?, *format, Some(kept.clone()))
             }
         };
         let mut settings = vec![
             ("family", family.to_owned()),
             ("weights", self.origin.clone()),
             ("weights_sha256", weights_sha256(dir)?),
-            ("dtype", dtype),
+            ("dtype", dtype.to_string()),
         ];
         settings.extend(kept.map(|kept| ("kept_full", kept.join(" "))));
         Ok((model, settings))

@@ -32,7 +32,7 @@ use table_qa::{TableCache, TableQa};
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
 use chartbench_core::question::{Chart, ChartQuestions, Prediction, QuestionSource};
-use chartbench_nn::{Footprint, Reduced};
+use chartbench_nn::{MemoryNeed, WeightFormat};
 use chartbench_pixels::decode;
 
 /// What an adapter is: everything that can change its answers.
@@ -140,7 +140,7 @@ pub trait Adapter {
     }
 
     /// What its calls take of memory; `None` where it cannot tell.
-    fn footprint(&self) -> Option<Footprint> {
+    fn memory_need(&self) -> Option<MemoryNeed> {
         None
     }
 
@@ -156,7 +156,7 @@ pub struct Part {
     pub spec: AdapterSpec,
     pub weights: Option<PathBuf>,
     /// Of `NAME@PRECISION`: what its weights must be, or become while they are loaded.
-    pub precision: Option<Reduced>,
+    pub precision: Option<WeightFormat>,
 }
 
 /// What flags put in the place of the adapter files' values.

@@ -13,9 +13,9 @@ use crate::config::{HeaderFontSource, Pix2StructSpec};
 use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use chartbench_nn::generation::Generated;
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::preprocess::{HeaderFont, Patches, Processor};
+use chartbench_nn::preprocess::{HeaderFont, Patches, Pix2StructProcessor};
 use chartbench_nn::tokenizer::Tokenizer;
-use chartbench_nn::{Footprint, Source};
+use chartbench_nn::{MemoryNeed, TensorSource};
 
 /// The hub file in which the reference implementation draws its headers.
 const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
@@ -31,8 +31,8 @@ pub(super) trait Network {
     /// Answers about each image greedily.
     fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Generated>>;
 
-    /// See [`Adapter::footprint`]: for images of so many patches and answers of so many tokens.
-    fn footprint(&self, _patches: usize, _tokens: usize) -> Option<Footprint> {
+    /// See [`Adapter::memory_need`]: for images of so many patches and answers of so many tokens.
+    fn memory_need(&self, _patches: usize, _tokens: usize) -> Option<MemoryNeed> {
         None
     }
 }
@@ -62,15 +62,15 @@ impl Network for Candle {
         self.model.greedy(encoded, max_new_tokens)
     }
 
-    fn footprint(&self, patches: usize, tokens: usize) -> Option<Footprint> {
-        Some(self.model.footprint(patches, tokens))
+    fn memory_need(&self, patches: usize, tokens: usize) -> Option<MemoryNeed> {
+        Some(self.model.memory_need(patches, tokens))
     }
 }
 
 /// A loaded Pix2Struct with its processor and tokenizer.
 pub(super) struct Pix2Struct<N> {
     pub(super) identity: Identity,
-    pub(super) processor: Processor,
+    pub(super) processor: Pix2StructProcessor,
     pub(super) tokenizer: Tokenizer,
     network: N,
     max_new_tokens: usize,
@@ -87,7 +87,7 @@ impl Pix2Struct<Candle> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
         let mut adapter = Self::assemble(setup, spec, dir, |config, _| {
-            let model = |source: &dyn Source| Model::from_source(config, source);
+            let model = |source: &dyn TensorSource| Model::from_source(config, source);
             let (model, settings) = folder.load(setup, "pix2struct", &config.layer_stacks(), model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
@@ -106,7 +106,7 @@ impl<N> Pix2Struct<N> {
         setup: &Setup<'_>,
         spec: &Pix2StructSpec,
         dir: &Path,
-        load: impl FnOnce(&Config, &Processor) -> Result<(N, Settings)>,
+        load: impl FnOnce(&Config, &Pix2StructProcessor) -> Result<(N, Settings)>,
     ) -> Result<Self> {
         let config = Config::read(dir)?;
         let mut processor = processor(dir)?.with_font(header_font(setup, spec.header_font)?);
@@ -184,8 +184,8 @@ impl<N: Network> Adapter for Pix2Struct<N> {
     }
 
     /// Every image is scaled to fill the patches it may have.
-    fn footprint(&self) -> Option<Footprint> {
-        self.network.footprint(self.processor.max_patches(), self.max_new_tokens)
+    fn memory_need(&self) -> Option<MemoryNeed> {
+        self.network.memory_need(self.processor.max_patches(), self.max_new_tokens)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
@@ -207,10 +207,10 @@ impl<N: Network> Adapter for Pix2Struct<N> {
 }
 
 /// The image processor of a checkpoint that reads its question above the chart.
-fn processor(dir: &Path) -> Result<Processor> {
+fn processor(dir: &Path) -> Result<Pix2StructProcessor> {
     // transformers 5 saves it inside processor_config.json, older versions in a file of its own.
     let path = dir.join("preprocessor_config.json");
-    let processor = Processor::load(&path)?;
+    let processor = Pix2StructProcessor::load(&path)?;
     ensure!(
         processor.is_vqa(),
         "{}: is_vqa is false: this model does not read a question above the chart",

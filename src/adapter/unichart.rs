@@ -12,10 +12,10 @@ use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
 use crate::config::UniChartSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use chartbench_nn::donut::{Config, Image, Model};
-use chartbench_nn::generation::{BeamSearch, EarlyStopping, Generated, Limits};
+use chartbench_nn::generation::{BeamSearch, EarlyStopping, Generated, GenerationConfig};
 use chartbench_nn::preprocess::{DonutProcessor, Pixels};
 use chartbench_nn::tokenizer::Tokenizer;
-use chartbench_nn::{Footprint, Source};
+use chartbench_nn::{MemoryNeed, TensorSource};
 
 /// What the reference takes out of a decoded sequence before it cuts the answer.
 const REMOVED: [&str; 2] = ["</s>", "<pad>"];
@@ -36,11 +36,11 @@ pub(super) trait Network {
         &self,
         questions: &[(&Self::Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
-        limits: &Limits,
+        limits: &GenerationConfig,
     ) -> Result<Vec<Generated>>;
 
-    /// See [`Adapter::footprint`]: for images of so many pixels and texts of so many tokens with so many beams.
-    fn footprint(&self, _pixels: usize, _tokens: usize, _beams: usize) -> Option<Footprint> {
+    /// See [`Adapter::memory_need`]: for images of so many pixels and texts of so many tokens with so many beams.
+    fn memory_need(&self, _pixels: usize, _tokens: usize, _beams: usize) -> Option<MemoryNeed> {
         None
     }
 }
@@ -69,13 +69,13 @@ impl Network for Candle {
         &self,
         questions: &[(&Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
-        limits: &Limits,
+        limits: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
         self.model.generate(questions, beams, limits)
     }
 
-    fn footprint(&self, pixels: usize, tokens: usize, beams: usize) -> Option<Footprint> {
-        Some(self.model.footprint(pixels, tokens, beams))
+    fn memory_need(&self, pixels: usize, tokens: usize, beams: usize) -> Option<MemoryNeed> {
+        Some(self.model.memory_need(pixels, tokens, beams))
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) struct UniChart<N> {
     pub(super) processor: DonutProcessor,
     pub(super) tokenizer: Tokenizer,
     network: N,
-    limits: Limits,
+    limits: GenerationConfig,
 }
 
 /// A [`UniChart`] that answers.
@@ -105,7 +105,7 @@ impl UniChart<Candle> {
         let folder = ModelFolder::locate(setup, &spec.weights)?;
         let dir = folder.path();
         let mut unichart = Self::assemble(setup, spec, dir, |config| {
-            let model = |source: &dyn Source| Model::from_source(config, source);
+            let model = |source: &dyn TensorSource| Model::from_source(config, source);
             let (model, settings) = folder.load(setup, "unichart", &config.layer_stacks(), model)?;
             Ok((Candle::new(model, setup.device.clone()), settings))
         })?;
@@ -132,7 +132,7 @@ impl<N> UniChart<N> {
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
         let (network, mut settings) = load(&config)?;
         let bad_words = spec.bad_words.iter().map(|word| Ok(vec![tokenizer.id(word)?]));
-        let limits = Limits {
+        let limits = GenerationConfig {
             eos: config.generation.eos.clone(),
             max_new_tokens: setup.overrides.max_new_tokens.or(spec.max_new_tokens).unwrap_or(usize::MAX),
             max_length: Some(config.decoder.max_position_embeddings),
@@ -226,11 +226,11 @@ impl<N: Network> Adapter for Answering<N> {
     }
 
     /// For questions each about a chart of its own, with texts of [`USUAL_TOKENS`]: longer ones are rare, and take more.
-    fn footprint(&self) -> Option<Footprint> {
+    fn memory_need(&self) -> Option<MemoryNeed> {
         let UniChart { network, processor, spec, limits, .. } = &self.unichart;
         let (height, width) = processor.size();
         let tokens = USUAL_TOKENS.min(limits.max_length.unwrap_or(usize::MAX));
-        network.footprint(height as usize * width as usize, tokens, spec.beams)
+        network.memory_need(height as usize * width as usize, tokens, spec.beams)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
@@ -259,7 +259,7 @@ impl<N: Network> Adapter for Answering<N> {
 }
 
 /// The part of the identity that is the same whatever computes.
-fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &Limits) -> Settings {
+fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &GenerationConfig) -> Settings {
     let (before, after) = &spec.question_prompt;
     let (height, width) = processor.size();
     let decoding = match spec.beams {

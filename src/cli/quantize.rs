@@ -11,7 +11,7 @@ use crate::jobs::quantize::{DEFAULT_ADAPTERS, Event, QuantizeReport, QuantizeReq
 use crate::report::table::Format;
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::terminal;
-use chartbench_nn::Quantization;
+use chartbench_nn::WeightFormat;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
     adapter: AdapterArgs,
     /// Data types of the weights, separated by commas: q8 (Q8_0) and q4 (Q4_K)
     #[arg(long, alias = "to", value_delimiter = ',', value_name = "DTYPES", default_value = "q8,q4", value_parser = precision)]
-    dtype: Vec<Quantization>,
+    dtype: Vec<WeightFormat>,
     #[command(flatten)]
     benchmark: BenchmarkArgs,
     /// Folder it is written to
@@ -33,8 +33,8 @@ pub struct Args {
     validation_questions: Option<usize>,
 }
 
-fn precision(name: &str) -> Result<Quantization, String> {
-    Quantization::named(name).map_err(|error| error.to_string())
+fn precision(name: &str) -> Result<WeightFormat, String> {
+    WeightFormat::quantized_by_name(name).map_err(|error| error.to_string())
 }
 
 pub fn run(args: &Args) -> Result<Status> {

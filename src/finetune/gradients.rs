@@ -6,8 +6,8 @@ use candle_core::backprop::GradStore;
 use super::Variables;
 use crate::adapter::training::Trainable;
 use crate::config::{Compute, Protocol};
-use chartbench_nn::ops::Precision;
-use chartbench_nn::training::{Example, Noise, Pass};
+use chartbench_nn::kernels::ComputeDtype;
+use chartbench_nn::training::{DropoutRng, Example, LossOptions};
 
 /// The summed loss of a batch and its gradients.
 pub(super) struct Gradients {
@@ -27,19 +27,19 @@ impl Gradients {
         variables: &Variables,
         batch: &[Example],
         size: usize,
-        noise: &mut Option<Noise>,
+        noise: &mut Option<DropoutRng>,
         protocol: &Protocol,
     ) -> Result<Option<Self>> {
         let compute = match protocol.compute {
-            Compute::F32 => Precision::F32,
-            Compute::Bf16 => Precision::Bf16,
+            Compute::F32 => ComputeDtype::F32,
+            Compute::Bf16 => ComputeDtype::Bf16,
         };
         let mut all: Option<Self> = None;
         for part in batch.chunks(size.max(1)) {
-            let pass = Pass {
-                noise: noise.as_mut(),
-                smoothing: protocol.label_smoothing,
-                checkpointing: protocol.activation_checkpointing,
+            let pass = LossOptions {
+                dropout: noise.as_mut(),
+                label_smoothing: protocol.label_smoothing,
+                activation_checkpointing: protocol.activation_checkpointing,
             };
             let loss = model.loss(part, pass, compute)?;
             let store = loss.backward()?;

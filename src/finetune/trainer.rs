@@ -21,8 +21,8 @@ use super::{Order, Schedule, Variables};
 use crate::adapter::training::{LabelRule, Precision, Provenance, Trainable};
 use crate::config::{Dropout, Protocol};
 use chartbench_core::question::QuestionSet;
-use chartbench_nn::Source;
-use chartbench_nn::training::{Noise, NoiseState};
+use chartbench_nn::TensorSource;
+use chartbench_nn::training::{DropoutRng, DropoutRngState};
 
 /// Batches made ahead.
 const AHEAD: usize = 2;
@@ -140,7 +140,7 @@ struct Course<'a> {
     variables: Variables,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
-    noise: Option<Noise>,
+    noise: Option<DropoutRng>,
     state: TrainingState,
     states: StateFolder,
     kept: Kept,
@@ -158,14 +158,15 @@ impl<'a> Course<'a> {
         ensure!(!variables.is_empty(), "everything is frozen: there is nothing to train");
         let states = StateFolder::new(&training.folder.join("state"), 1);
         let mut optimizer = optimizer::build(&protocol.optimizer);
-        let mut noise = (protocol.dropout == Dropout::Config).then(|| Noise::new(protocol.seed));
+        let mut noise = (protocol.dropout == Dropout::Config).then(|| DropoutRng::new(protocol.seed));
         let mut state = TrainingState { settings: training.settings.clone(), ..TrainingState::default() };
         if let Some(saved) = states.latest()? {
             saved.state.check_settings(&training.settings)?;
             let mut tensors = saved.tensors(training.model.variables().device())?;
             restore(&variables, &mut tensors)?;
             optimizer.restore(tensors, &variables)?;
-            noise = noise.map(|noise| Noise::at(&NoiseState { word: saved.state.generator, ..noise.state() }));
+            noise = noise
+                .map(|noise| DropoutRng::from_state(&DropoutRngState { word: saved.state.generator, ..noise.state() }));
             state = saved.state;
         }
         let path = training.folder.join(LOG);

@@ -12,8 +12,8 @@ use crate::adapter::{Adapter, Failure};
 use crate::config::{Keep, Preset, Protocol};
 use crate::run::{Answered, batches};
 use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
-use chartbench_nn::Source;
-use chartbench_nn::training::Pass;
+use chartbench_nn::TensorSource;
+use chartbench_nn::training::LossOptions;
 use chartbench_score::metric::{Convention, Metric, Pair, Summary};
 
 /// Metrics by the names of [`ValidationEntry`].
@@ -145,7 +145,7 @@ pub struct MeanLoss {
 /// # Errors
 /// Examples that are not the model's.
 pub fn mean_loss(
-    (model, weights): (&dyn Trainable, &dyn Source),
+    (model, weights): (&dyn Trainable, &dyn TensorSource),
     set: &QuestionSet,
     rule: LabelRule,
     micro_batch: usize,
@@ -156,7 +156,7 @@ pub fn mean_loss(
         let fed = Feeder { model, set, rule }.all();
         skipped.extend(fed.skipped);
         for batch in fed.examples.chunks(micro_batch.max(1)) {
-            let loss = model.loss_over(weights, batch, Pass::default())?;
+            let loss = model.loss_over(weights, batch, LossOptions::default())?;
             sum += f64::from(loss.sum.to_scalar::<f32>()?);
             labels += loss.labels;
         }

@@ -10,7 +10,7 @@ use crate::adapter::hub::HubOptions;
 use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
-use chartbench_nn::Reduced;
+use chartbench_nn::WeightFormat;
 
 /// An adapter that a job asks, not loaded yet.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl AdapterNames {
             Some((name, precision)) => (name, Some(precision)),
         };
         let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
-        let precision = precision.map(Reduced::named).transpose().with_context(|| format!("adapter `{id}`"))?;
+        let precision = precision.map(WeightFormat::reduced_by_name).transpose().with_context(|| format!("adapter `{id}`"))?;
         ensure!(
             precision.is_none() || spec.family.takes_precision(),
             "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"

@@ -13,7 +13,7 @@ use crate::report::table::Table;
 use chartbench_core::files::{replace_folder, write_file};
 use chartbench_core::question::QuestionSet;
 use chartbench_data::Split;
-use chartbench_nn::{Quantization, Quantized};
+use chartbench_nn::{WeightFormat, LayerQuantizer};
 
 /// The embedded models that answer questions: what is quantized where no adapter is named.
 pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
@@ -24,7 +24,7 @@ pub struct QuantizeRequest {
     pub adapters: Vec<SelectedAdapter>,
     pub models: ModelOptions,
     pub benchmark: BenchmarkSelection,
-    pub precisions: Vec<Quantization>,
+    pub precisions: Vec<WeightFormat>,
     /// Folder that gets quantize.md and a folder for each row `NAME@PRECISION`.
     pub out: PathBuf,
     /// Points of exact match that may be lost.
@@ -43,7 +43,7 @@ pub enum Event<'a> {
     /// The weights as they are, measured on this many questions.
     Baseline { adapter: &'a str, questions: usize, measured: &'a Measured },
     /// A layer or a choice of one precision.
-    Study { adapter: &'a str, precision: Quantization, event: &'a quantize::Event<'a> },
+    Study { adapter: &'a str, precision: WeightFormat, event: &'a quantize::Event<'a> },
 }
 
 /// The study of one adapter.
@@ -144,7 +144,7 @@ fn study(
     let mut studies = Vec::new();
     for &precision in &request.precisions {
         let fixed = model.variables().fixed();
-        let mut quantized = Quantized::new(&fixed, precision);
+        let mut quantized = LayerQuantizer::new(&fixed, precision);
         let study = trial.study(&mut quantized, &baseline, request.tolerance, &mut |event| {
             observe(Event::Study { adapter: name, precision, event: &event });
         })?;
@@ -176,7 +176,7 @@ fn settings(model: &dyn Trainable, protocol: &Protocol, questions: &QuestionSet)
 fn write(
     folder: &Path,
     model: &dyn Trainable,
-    quantized: &Quantized<'_>,
+    quantized: &LayerQuantizer<'_>,
     decision: &Decision<'_>,
     card: &str,
 ) -> Result<()> {

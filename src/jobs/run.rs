@@ -16,7 +16,7 @@ use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource, Survey};
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
-use chartbench_nn::Footprint;
+use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
 
 /// The embedded models before and after fine-tuning, and every blind row: what is asked where no adapter is named.
@@ -308,17 +308,17 @@ fn device_name(device: &candle_core::Device) -> &'static str {
 /// # Errors
 /// Returns an error if the memory is too little for one question.
 fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn FnMut(Event<'_>)) -> Result<usize> {
-    let Some(footprint) = adapter.footprint() else {
+    let Some(need) = adapter.memory_need() else {
         observe(Event::MemoryUnknown { id: name });
         return Ok(adapter.batch());
     };
-    let footprint = Footprint { fixed: footprint.fixed + OVERHEAD_BYTES, ..footprint };
-    let questions = footprint.questions(bytes);
+    let need = MemoryNeed { fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES, ..need };
+    let questions = need.max_questions(bytes);
     ensure!(
         questions > 0,
         "--memory {} is too little: {name} takes {} to answer one question",
         ByteSize(bytes),
-        ByteSize(footprint.of(1))
+        ByteSize(need.batch_bytes(1))
     );
     Ok(questions.min(MAX_BATCH))
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use chartbench::adapter::onnx::{Encoded, Export};
-use chartbench_nn::generation::{BeamSearch, EarlyStopping, Limits, Prompt, beam_search, greedy};
+use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig, Prompt, beam_search, greedy};
 use chartbench_nn::preprocess::{Patches, Pixels};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ fn pixels(io: &HashMap<String, Tensor>) -> Result<Pixels> {
     Ok(Pixels { height, width, data: golden.flatten_all()?.to_vec1()? })
 }
 
-fn answers(export: &Export, images: &[Encoded], limits: &Limits) -> Result<Vec<Vec<u32>>> {
+fn answers(export: &Export, images: &[Encoded], limits: &GenerationConfig) -> Result<Vec<Vec<u32>>> {
     let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![0] };
     Ok(greedy(export, images.iter().map(prompt).collect(), limits)?.into_iter().collect::<Result<_, _>>()?)
 }
@@ -77,7 +77,7 @@ fn pix2struct_answers_from_every_layout() -> Result<()> {
         let images: Vec<Encoded> =
             (0..QUESTIONS).map(|row| export.encode_patches(patches(&io, row)?)).collect::<Result<_>>()?;
         for (key, max_new_tokens) in [("greedy_40", 40), ("greedy_default_length", 20)] {
-            let limits = Limits { eos: vec![1], max_new_tokens, ..Limits::default() };
+            let limits = GenerationConfig { eos: vec![1], max_new_tokens, ..GenerationConfig::default() };
             assert_eq!(json!(answers(&export, &images, &limits)?), expected[key], "{key} from {layout:?}");
         }
     }
@@ -88,15 +88,15 @@ fn pix2struct_answers_from_every_layout() -> Result<()> {
 #[test]
 fn donut_answers_with_beams() -> Result<()> {
     let (io, expected) = read("donut")?;
-    let limits = Limits {
+    let limits = GenerationConfig {
         eos: vec![2],
         max_new_tokens: usize::MAX,
         max_length: Some(32),
         bad_words: Vec::new(),
         forced_eos: Some(2),
     };
-    let bad_words = Limits { bad_words: vec![vec![3], vec![29], vec![33, 54]], ..limits.clone() };
-    let ends = Limits { eos: vec![2, 17, 33, 45], ..limits.clone() };
+    let bad_words = GenerationConfig { bad_words: vec![vec![3], vec![29], vec![33, 54]], ..limits.clone() };
+    let ends = GenerationConfig { eos: vec![2, 17, 33, 45], ..limits.clone() };
     let search = |beams, early_stopping, length_penalty| Some(BeamSearch { beams, early_stopping, length_penalty });
     let cases = [
         ("greedy", None, &limits),
@@ -156,7 +156,7 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
     );
     let patches = Patches { rows: 1, cols: 1, data: vec![1.0; 14] };
     let prompts = vec![Prompt { state: loaded.encode_patches(patches)?.start(), tokens: vec![48] }];
-    let limits = Limits { max_new_tokens: 2, ..Limits::default() };
+    let limits = GenerationConfig { max_new_tokens: 2, ..GenerationConfig::default() };
     let error = message(greedy(&loaded, prompts, &limits).unwrap_err());
     assert!(
         error.starts_with("decoding step: DIR/decoder_model_merged.onnx: ") && error.lines().count() == 1,

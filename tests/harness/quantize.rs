@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use chartbench::finetune::quantize::{self, Choice, Damage, Measured, Study};
 use chartbench_nn::loading::write_gguf;
 use chartbench_nn::training::Variables;
-use chartbench_nn::{Checkpoint, OnDevice, Quantization, Quantized, Source, donut, pix2struct};
+use chartbench_nn::{Checkpoint, CheckpointSource, LayerQuantizer, TensorSource, WeightFormat, donut, pix2struct};
 use serde_json::Value;
 
 const DEVICE: Device = Device::Cpu;
@@ -28,14 +28,14 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
 fn stored<M>(
     name: &str,
     architecture: &str,
-    (to, kept): (Quantization, &[&str]),
-    model: &dyn Fn(&dyn Source) -> Result<M>,
+    (to, kept): (WeightFormat, &[&str]),
+    model: &dyn Fn(&dyn TensorSource) -> Result<M>,
 ) -> Result<(tempfile::TempDir, M, BTreeMap<String, usize>)> {
     let from = fixture(name);
     let checkpoint = Checkpoint::open(&from)?;
-    let variables = Variables::of(&OnDevice { checkpoint: &checkpoint, device: &DEVICE }, model)?;
-    let fixed = variables.fixed();
-    let mut quantized = Quantized::new(&fixed, to);
+    let variables = Variables::load(&CheckpointSource { checkpoint: &checkpoint, device: &DEVICE }, model)?;
+    let fixed = variables.frozen();
+    let mut quantized = LayerQuantizer::new(&fixed, to);
     quantized.keep(kept.iter().map(|&layer| layer.to_owned()));
     let before = model(&quantized)?;
     let weights: Vec<(String, Tensor)> =
@@ -44,7 +44,7 @@ fn stored<M>(
     fs::copy(from.join("config.json"), dir.path().join("config.json"))?;
     let mut file = fs::File::create(dir.path().join("model.gguf"))?;
     write_gguf(&mut file, architecture, &weights, &quantized)?;
-    Ok((dir, before, quantized.kinds()))
+    Ok((dir, before, quantized.count_by_format()))
 }
 
 fn kinds(kinds: &[(&str, usize)]) -> BTreeMap<String, usize> {
@@ -64,18 +64,20 @@ fn patches() -> Result<Tensor> {
 #[test]
 fn a_pix2struct_is_read_back_as_it_was_measured() -> Result<()> {
     let config = pix2struct::Config::read(&fixture("pix2struct/safetensors"))?;
-    let model = |source: &dyn Source| pix2struct::Model::answering(&config, source);
+    let model = |source: &dyn TensorSource| pix2struct::Model::for_inference(&config, source);
     let kept = ["encoder.encoder.layer.1.attention"];
-    let what = (Quantization::Q8, kept.as_slice());
+    let what = (WeightFormat::Q8_0, kept.as_slice());
     let (dir, before, kinds_stored) = stored("pix2struct/safetensors", "pix2struct", what, &model)?;
     assert_eq!(kinds_stored["Q8_0"] + kinds_stored["full"] + kinds_stored["full, of no fitting size"], 37);
     assert_eq!(kinds_stored["full"], 3);
     let checkpoint = Checkpoint::open(dir.path())?;
     let said = checkpoint.quantized().context("it does not say that it is quantized")?;
-    assert_eq!((said.to, said.kept.as_slice()), (Quantization::Q8, kept.map(str::to_owned).as_slice()));
+    assert_eq!((said.format, said.kept.as_slice()), (WeightFormat::Q8_0, kept.map(str::to_owned).as_slice()));
     let after = pix2struct::Model::load(&config, &checkpoint, &DEVICE)?;
-    let full =
-        model(&OnDevice { checkpoint: &Checkpoint::open(&fixture("pix2struct/safetensors"))?, device: &DEVICE })?;
+    let full = model(&CheckpointSource {
+        checkpoint: &Checkpoint::open(&fixture("pix2struct/safetensors"))?,
+        device: &DEVICE,
+    })?;
     let [before, after, full] = [&before, &after, &full].map(|model| model.encode(&patches()?));
     assert_eq!(bits(before.as_ref().unwrap())?, bits(after.as_ref().unwrap())?);
     assert_ne!(bits(after.as_ref().unwrap())?, bits(full.as_ref().unwrap())?);
@@ -85,8 +87,8 @@ fn a_pix2struct_is_read_back_as_it_was_measured() -> Result<()> {
 #[test]
 fn a_donut_is_read_back_as_it_was_measured() -> Result<()> {
     let config = donut::Config::read(&fixture("donut/safetensors"))?;
-    let model = |source: &dyn Source| donut::Model::answering(&config, source);
-    for to in Quantization::ALL {
+    let model = |source: &dyn TensorSource| donut::Model::for_inference(&config, source);
+    for to in WeightFormat::QUANTIZED {
         let (dir, before, stored) = stored("donut/safetensors", "donut", (to, &[]), &model)?;
         // No row has 256 values: q4 is Q8_0 where that fits.
         assert!(stored["Q8_0"] > 0 && stored["full, of no fitting size"] > 0 && stored.len() == 2, "{stored:?}");
@@ -105,8 +107,8 @@ fn a_donut_is_read_back_as_it_was_measured() -> Result<()> {
 /// A folder whose `model.gguf` `damage` has changed: the line said about it, with the folder's path left out.
 fn failure(damage: impl FnOnce(&mut Vec<u8>)) -> Result<String> {
     let config = pix2struct::Config::read(&fixture("pix2struct/safetensors"))?;
-    let model = |source: &dyn Source| pix2struct::Model::answering(&config, source);
-    let (dir, ..) = stored("pix2struct/safetensors", "pix2struct", (Quantization::Q8, &[]), &model)?;
+    let model = |source: &dyn TensorSource| pix2struct::Model::for_inference(&config, source);
+    let (dir, ..) = stored("pix2struct/safetensors", "pix2struct", (WeightFormat::Q8_0, &[]), &model)?;
     let path = dir.path().join("model.gguf");
     let mut bytes = fs::read(&path)?;
     damage(&mut bytes);
@@ -288,12 +290,12 @@ fn the_table_marks_what_was_chosen() -> Result<()> {
     };
     let damage = |layer: &str, loss_rise| Damage { layer: layer.to_owned(), loss_rise };
     let study = Study {
-        to: Quantization::Q8,
+        to: WeightFormat::Q8_0,
         damages: vec![damage("decoder.lm_head", 0.0125), damage("encoder.encoder.layer.0.mlp", -0.00001)],
         choices: vec![choice(&[], 1_234_567, 41.0), choice(&["decoder.lm_head"], 1_300_000, 42.0)],
         chosen: Some(1),
     };
-    let none = Study { to: Quantization::Q4, chosen: None, ..study.clone() };
+    let none = Study { to: WeightFormat::Q4K, chosen: None, ..study.clone() };
     let (baseline, studies) = (measured(2_345_678, 42.0), [study, none]);
     let choices = quantize::choices([("model", &baseline, studies.as_slice())]);
     let damages = quantize::damages([("model", studies.as_slice())]);

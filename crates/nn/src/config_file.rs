@@ -1,4 +1,4 @@
-//! What the configuration files of all architectures share.
+//! Reading and checking the configuration files of all architectures.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use chartbench_core::terminal::shorten;
 
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const GENERATION_CONFIG: &str = "generation_config.json";
-/// No checkpoint has a larger size of a layer, vocabulary or table.
+/// Largest size of a layer, vocabulary or table; no checkpoint has more.
 pub(super) const LARGEST: usize = 1 << 24;
-/// Nor more layers in a row.
+/// Most layers in a stack.
 pub(super) const MOST_LAYERS: usize = 1024;
 
 /// A token id, or several, as `eos_token_id` is stored.
@@ -37,7 +37,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     Ok(serde_json::from_slice(&chartbench_core::input::read(path, chartbench_core::input::MAX_SETTINGS_BYTES)?)?)
 }
 
-/// Refuses the configuration of another architecture than `needed`, naming it.
+/// Refuses the configuration of an architecture other than `needed`. The error names it.
 pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
     let model_type = json.get("model_type").and_then(Value::as_str);
     if model_type == Some(needed) {
@@ -54,7 +54,7 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
     }
 }
 
-/// Refuses a size, given with its key, that is 0 or beyond any checkpoint: a slip or a broken file, and more memory than there is.
+/// Refuses a size, given with its key, that is 0 or above `largest`: a slip or a broken file, which would take all memory.
 pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> {
     for (key, size) in keys {
         ensure!((1..=largest).contains(size), "{key} is {size}: must be from 1 to {largest}");
@@ -62,7 +62,7 @@ pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> 
     Ok(())
 }
 
-/// Refuses the epsilon of a norm, given with its key, that could let a norm divide by zero or take a root of less.
+/// Refuses the epsilon of a norm, given with its key, that lets the norm divide by zero or take the root of a negative number.
 pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
     for (key, epsilon) in keys {
         ensure!(*epsilon > 0.0 && *epsilon < 1.0, "{key} is {epsilon}: must be above 0 and below 1, e.g. 1e-6");
@@ -70,7 +70,7 @@ pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses ids, given with their keys, that the vocabulary does not have.
+/// Refuses token ids, given with their keys, outside the vocabulary.
 pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result<()> {
     for (key, id) in keys {
         ensure!((*id as usize) < vocabulary, "{key} is {id}: the vocabulary has {vocabulary} tokens, from 0 on");
@@ -78,7 +78,7 @@ pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result
     Ok(())
 }
 
-/// Refuses deviations and factors of fresh weights, given with their keys, that are none.
+/// Refuses deviations and factors of initial weights, given with their keys, that are negative or absurd.
 pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
     for (key, factor) in keys {
         ensure!(*factor >= 0.0 && *factor <= 1e3, "{key} is {factor}: must be from 0 to 1000");
@@ -86,7 +86,7 @@ pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses probabilities of dropout, given with their keys, that leave nothing.
+/// Refuses probabilities of dropout, given with their keys, outside [0, 1).
 pub(super) fn check_probabilities(keys: &[(&str, f64)]) -> Result<()> {
     for (key, p) in keys {
         ensure!((0.0..1.0).contains(p), "{key} {p} is no probability below 1");

@@ -1,34 +1,34 @@
 //! Neural networks in candle: reading checkpoints, tokenizers, architectures, decoding.
 //!
-//! Nothing here knows of benchmarks or data sets: pixels go in, token ids and text come out.
+//! Pixels go in, token ids and text come out; benchmarks and data sets are unknown here.
 //!
 //! - [`preprocess`]: pixels to the patches and tensors that models read.
-//! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, whatever file format holds them.
+//! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, in any of its file formats.
 //! - [`tokenizer`]: `tokenizer.json`, decoding as transformers does.
 //! - [`pix2struct`]: the architecture of MatCha and DePlot.
 //! - [`donut`]: the architecture of UniChart.
 //! - [`generation`]: greedy decoding and beam search of several questions at once.
-//! - [`training`]: variables, losses inside candle's graph, dropout, fresh weights.
-//! - [`ops`]: the fused CPU kernels under all of it, with composed versions for other devices.
+//! - [`training`]: variables, losses inside candle's graph, dropout, LoRA, initial weights.
+//! - [`kernels`]: the fused CPU kernels under all of it, with reference versions for other devices.
 
 mod config_file;
 pub mod donut;
 mod finite;
-mod footprint;
 pub mod generation;
+pub mod kernels;
 pub mod loading;
-pub mod ops;
+mod memory_need;
 pub mod pix2struct;
 pub mod preprocess;
 pub mod tokenizer;
 pub mod training;
 
 pub use finite::all_finite;
-pub use footprint::Footprint;
 pub use loading::{
-    Checkpoint, GgufHeader, InPanels, LayerStack, OnDevice, Quantization, Quantized, QuantizedAs, QuantizedOnce,
-    Reduced, Rounding, Source, file_sha256, files_sha256, layer, weights_sha256,
+    Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack, PackedSource, QuantizationInfo,
+    QuantizingSource, TensorSource, WeightFormat, file_sha256, files_sha256, layer_name, weights_sha256,
 };
+pub use memory_need::MemoryNeed;
 
 #[cfg(test)]
 #[path = "../../../tests/support/assert_close.rs"]

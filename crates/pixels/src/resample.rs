@@ -18,7 +18,7 @@ const PRECISION: u32 = 22;
 pub enum Filter {
     /// Triangle, support 1.
     Bilinear,
-    /// Keys' cubic with a = -0.5, support 2: what `Image.resize` takes by itself.
+    /// Keys' cubic with a = -0.5, support 2: the default of `Image.resize`.
     Bicubic,
 }
 
@@ -30,7 +30,7 @@ impl Filter {
         }
     }
 
-    fn at(self, x: f64) -> f64 {
+    fn weight(self, x: f64) -> f64 {
         const A: f64 = -0.5;
         let x = x.abs();
         match self {
@@ -42,8 +42,8 @@ impl Filter {
     }
 }
 
-/// The weights that make each output pixel. All have the same number of taps (zeros fill them up), which the
-/// processor's branch prediction likes.
+/// The weights that make each output pixel. All have the same number of taps (zeros fill them up), which
+/// suits branch prediction.
 struct Kernels<W> {
     /// The first input pixel of each output pixel.
     first: Vec<usize>,
@@ -53,7 +53,7 @@ struct Kernels<W> {
 }
 
 impl<W: Copy + Default> Kernels<W> {
-    /// From the first input pixel and the weights of each output pixel, out of `from` input pixels.
+    /// Makes kernels from the first input pixel and the weights of each output pixel, for `from` input pixels.
     fn new(from: u32, kernels: Vec<(u32, Vec<W>)>) -> Self {
         let taps = kernels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0).max(1);
         let last = (from as usize).saturating_sub(taps);
@@ -107,7 +107,7 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbI
 }
 
 /// Torch's antialiased bilinear interpolation of `level[value]` over all pixel values, as rows of interleaved RGB:
-/// `height * width * 3` floats. Columns come first here, which is faster when shrinking and moves nothing but the last
+/// `height * width * 3` floats. Columns come first here, which is faster when shrinking and changes at most the last
 /// bit.
 pub fn interpolate(image: &RgbImage, level: &[f32; 256], width: u32, height: u32) -> Vec<f32> {
     const ROWS: usize = 16;
@@ -149,7 +149,7 @@ fn pillow_kernels(from: u32, to: u32, filter: Filter) -> Kernels<i32> {
             let end = ((center + support + 0.5) as u32).min(from);
             let inverse = 1.0 / stretch;
             let weights: Vec<f64> = (first..end)
-                .map(|j| filter.at((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse))
+                .map(|j| filter.weight((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse))
                 .collect();
             let total: f64 = weights.iter().sum();
             let fixed = |weight: &f64| {

@@ -9,7 +9,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use chartbench::adapter::gguf::Gguf;
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::{Checkpoint, OnDevice};
+use chartbench_nn::{Checkpoint, CheckpointSource};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -35,7 +35,7 @@ fn open() {
         Err(error) => return check_error(&error),
     };
     let config = Config::read(folder()).expect("the fixture's configuration");
-    let source = OnDevice { checkpoint: &checkpoint, device: &Device::Cpu };
+    let source = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
     if let Err(error) = Model::from_source(&config, &source) {
         check_error(&error);
     }

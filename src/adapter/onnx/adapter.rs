@@ -10,7 +10,7 @@ use super::export::Export;
 use crate::adapter::folder::ModelFolder;
 use crate::adapter::{Adapter, Setup, pix2struct, unichart};
 use crate::config::OnnxSpec;
-use chartbench_nn::generation::{self, BeamSearch, Generated, Limits, Prompt};
+use chartbench_nn::generation::{self, BeamSearch, Generated, GenerationConfig, Prompt};
 use chartbench_nn::preprocess::{Patches, Pixels};
 
 /// Finds and loads an export.
@@ -44,7 +44,7 @@ pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Bo
                         "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
                     );
                 }
-                let limits = Limits { eos: config.generation.eos.clone(), ..Limits::default() };
+                let limits = GenerationConfig { eos: config.generation.eos.clone(), ..GenerationConfig::default() };
                 Ok((Pix2Struct { export, start: config.generation.start, limits }, settings))
             })?))
         }
@@ -81,7 +81,7 @@ fn model_type(dir: &Path) -> Result<String> {
 struct Pix2Struct {
     export: Export,
     start: u32,
-    limits: Limits,
+    limits: GenerationConfig,
 }
 
 impl pix2struct::Network for Pix2Struct {
@@ -93,7 +93,7 @@ impl pix2struct::Network for Pix2Struct {
 
     fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Generated>> {
         let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![self.start] };
-        let limits = Limits { max_new_tokens, ..self.limits.clone() };
+        let limits = GenerationConfig { max_new_tokens, ..self.limits.clone() };
         generation::greedy(&self.export, encoded.iter().map(prompt).collect(), &limits)
     }
 }
@@ -109,7 +109,7 @@ impl unichart::Network for Export {
         &self,
         questions: &[(&Encoded, Vec<u32>)],
         beams: Option<&BeamSearch>,
-        limits: &Limits,
+        limits: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
         let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use serde_json::Value;
 
 use super::{Precision, Provenance};
-use chartbench_nn::Quantized;
+use chartbench_nn::LayerQuantizer;
 use chartbench_nn::loading::{GGUF, weights_bytes, write_gguf};
 use chartbench_nn::training::Variables;
 
@@ -96,7 +96,7 @@ impl Files {
         folder: &Path,
         architecture: &str,
         variables: &Variables,
-        quantized: &Quantized<'_>,
+        quantized: &LayerQuantizer<'_>,
     ) -> Result<()> {
         self.write_beside(folder, &self.config)?;
         if let Some(provenance) = &self.provenance {

@@ -20,8 +20,11 @@ use super::{Adapter, Settings, Setup};
 use crate::config::Family;
 use chartbench_core::question::{Chart, Question};
 use chartbench_nn::loading::gguf_bytes;
-use chartbench_nn::training::{Example, Initial, Loss, Pass, Rule, Variables};
-use chartbench_nn::{Checkpoint, LayerStack, OnDevice, Quantized, QuantizedAs, Rounding, Source, ops, weights_sha256};
+use chartbench_nn::training::{Example, InitRule, InitSource, Loss, LossOptions, Variables};
+use chartbench_nn::{
+    Bf16Source, Checkpoint, CheckpointSource, LayerQuantizer, LayerStack, QuantizationInfo, TensorSource, kernels,
+    weights_sha256,
+};
 
 /// How the text a model is taught to write becomes labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +99,10 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// Examples that are not this model's.
-    fn loss(&self, batch: &[Example], pass: Pass<'_>, compute: ops::Precision) -> Result<Loss> {
+    fn loss(&self, batch: &[Example], pass: LossOptions<'_>, compute: kernels::ComputeDtype) -> Result<Loss> {
         match compute {
-            ops::Precision::F32 => self.loss_over(self.variables(), batch, pass),
-            ops::Precision::Bf16 => self.loss_over(&Rounding(self.variables()), batch, pass),
+            kernels::ComputeDtype::F32 => self.loss_over(self.variables(), batch, pass),
+            kernels::ComputeDtype::Bf16 => self.loss_over(&Bf16Source(self.variables()), batch, pass),
         }
     }
 
@@ -107,10 +110,10 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::loss`]; a source without some of the weights.
-    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss>;
+    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss>;
 
     /// f32 values that one example keeps in memory from the forward to the backward pass, roughly, with
-    /// [`Pass::checkpointing`] or without.
+    /// [`LossOptions::activation_checkpointing`] or without.
     fn activations(&self, example: &Example, checkpointing: bool) -> usize;
 
     /// The adapter that answers with the weights as they now are.
@@ -118,14 +121,14 @@ pub trait Trainable: Send + Sync {
     /// # Errors
     /// None that loading the model did not have.
     fn adapter(&self) -> Result<Box<dyn Adapter>> {
-        self.adapter_over(&self.variables().fixed())
+        self.adapter_over(&self.variables().frozen())
     }
 
     /// [`Self::adapter`] with the weights of `source` in the place of the variables.
     ///
     /// # Errors
     /// A source without some of the weights.
-    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>>;
+    fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>>;
 
     /// The architecture, as a GGUF file names it.
     fn architecture(&self) -> &'static str;
@@ -145,7 +148,7 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn write_quantized(&self, folder: &Path, quantized: &Quantized<'_>) -> Result<()> {
+    fn write_quantized(&self, folder: &Path, quantized: &LayerQuantizer<'_>) -> Result<()> {
         self.files().write_quantized(folder, self.architecture(), self.variables(), quantized)
     }
 
@@ -153,7 +156,7 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// None on the CPU; elsewhere what the device says.
-    fn quantized_bytes(&self, quantized: &Quantized<'_>) -> Result<u64> {
+    fn quantized_bytes(&self, quantized: &LayerQuantizer<'_>) -> Result<u64> {
         gguf_bytes(self.architecture(), &folder::weights(self.variables())?, quantized)
     }
 }
@@ -183,23 +186,26 @@ fn variables<M>(
     (setup, folder): (&Setup<'_>, &ModelFolder),
     stacks: &[LayerStack],
     start: StartFrom,
-    rule: &Rule<'_>,
-    model: impl FnOnce(&dyn Source) -> Result<M>,
+    rule: &InitRule<'_>,
+    model: impl FnOnce(&dyn TensorSource) -> Result<M>,
 ) -> Result<(Variables, Settings)> {
     let (variables, origin) = match start {
         StartFrom::Checkpoint => {
             let checkpoint = Checkpoint::open(folder.path())?;
             checkpoint.check_layers(stacks)?;
-            if let Some(QuantizedAs { to, .. }) = checkpoint.quantized() {
-                bail!("{}: the weights are {to}: it takes full ones to train or quantize", folder.path().display());
+            if let Some(QuantizationInfo { format, .. }) = checkpoint.quantized() {
+                bail!("{}: the weights are {format}: it takes full ones to train or quantize", folder.path().display());
             }
-            let source = OnDevice { checkpoint: &checkpoint, device: setup.device };
+            let source = CheckpointSource { checkpoint: &checkpoint, device: setup.device };
             let sha256 = weights_sha256(folder.path())?;
-            (Variables::of(&source, model)?, vec![("weights", folder.origin().to_owned()), ("weights_sha256", sha256)])
+            (
+                Variables::load(&source, model)?,
+                vec![("weights", folder.origin().to_owned()), ("weights_sha256", sha256)],
+            )
         }
         StartFrom::Scratch(seed) => {
-            let source = Initial::new(rule, seed, setup.device);
-            (Variables::of(&source, model)?, vec![("weights", format!("drawn by seed {seed}"))])
+            let source = InitSource::new(rule, seed, setup.device);
+            (Variables::load(&source, model)?, vec![("weights", format!("drawn by seed {seed}"))])
         }
     };
     Ok((variables, origin.into_iter().chain([("dtype", "f32".to_owned())]).collect()))

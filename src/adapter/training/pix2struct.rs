@@ -11,9 +11,9 @@ use crate::adapter::pix2struct::{Candle, Pix2Struct};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::Pix2StructSpec;
 use chartbench_core::question::{Chart, Question};
-use chartbench_nn::Source;
+use chartbench_nn::TensorSource;
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::training::{Example, Loss, Pass, Variables};
+use chartbench_nn::training::{Example, Loss, LossOptions, Variables};
 
 pub(super) struct Training {
     config: Config,
@@ -31,8 +31,8 @@ impl Training {
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = setup.device.clone();
-        let rule = |name: &str, _: &[usize]| config.start_of(name);
-        let model = |source: &dyn Source| Model::from_source(&config, source);
+        let rule = |name: &str, _: &[usize]| config.init_distribution(name);
+        let model = |source: &dyn TensorSource| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "pix2struct".to_owned());
         let parts =
@@ -68,7 +68,7 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs: self.config.inputs(&labels), labels }, cut })
     }
 
-    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss> {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
@@ -83,8 +83,8 @@ impl Trainable for Training {
         patches * (encoder + projected + vision.patch_embed_hidden_size) + example.labels.len() * decoder
     }
 
-    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {
-        let model = Model::answering(&self.config, source)?;
+    fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
+        let model = Model::for_inference(&self.config, source)?;
         Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
     }
 

@@ -13,9 +13,9 @@ use crate::adapter::unichart::{Answering, Candle, UniChart};
 use crate::adapter::{Adapter, Setup, chart_image};
 use crate::config::UniChartSpec;
 use chartbench_core::question::{Chart, Question};
-use chartbench_nn::Source;
+use chartbench_nn::TensorSource;
 use chartbench_nn::donut::{Config, Model};
-use chartbench_nn::training::{Example, Loss, Pass, Variables};
+use chartbench_nn::training::{Example, Loss, LossOptions, Variables};
 
 pub(super) struct Training {
     config: Config,
@@ -35,8 +35,8 @@ impl Training {
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = setup.device.clone();
-        let rule = |name: &str, shape: &[usize]| config.start_of(name, shape);
-        let model = |source: &dyn Source| Model::from_source(&config, source);
+        let rule = |name: &str, shape: &[usize]| config.init_distribution(name, shape);
+        let model = |source: &dyn TensorSource| Model::from_source(&config, source);
         let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "unichart".to_owned());
         let parts =
@@ -89,7 +89,7 @@ impl Trainable for Training {
         Ok(Prepared { example: Example { image, inputs, labels }, cut })
     }
 
-    fn loss_over(&self, source: &dyn Source, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
+    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss> {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
@@ -114,8 +114,8 @@ impl Trainable for Training {
         sum + again + projected + example.labels.len() * tokens
     }
 
-    fn adapter_over(&self, source: &dyn Source) -> Result<Box<dyn Adapter>> {
-        let model = Model::answering(&self.config, source)?;
+    fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
+        let model = Model::for_inference(&self.config, source)?;
         let network = Candle::new(model, self.device.clone());
         Ok(Box::new(Answering::new(self.parts.with_network(network))))
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::finetune::{self, Skipped};
 use chartbench_core::question::QuestionSet;
-use chartbench_nn::{Quantization, Quantized, Source};
+use chartbench_nn::{LayerQuantizer, TensorSource, WeightFormat};
 use chartbench_score::metric::{Convention, Metric};
 
 pub use report::{Decision, card, choices, damages};
@@ -48,7 +48,7 @@ pub struct Measured {
 /// What quantizing one layer alone does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Damage {
-    /// As [`chartbench_nn::layer`] names it.
+    /// As [`chartbench_nn::layer_name`] names it.
     pub layer: String,
     /// How much more the loss is than in full precision.
     pub loss_rise: f64,
@@ -68,7 +68,7 @@ pub struct Choice {
 /// What was found for one precision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
-    pub to: Quantization,
+    pub to: WeightFormat,
     /// The most damaging layer first.
     pub damages: Vec<Damage>,
     /// The first keeps nothing.
@@ -90,7 +90,7 @@ impl Trial<'_> {
     /// An adapter that cannot go on; questions none of which can be read.
     pub fn baseline(&self) -> Result<(Measured, Vec<Skipped>)> {
         let bytes = self.model.files().weights_bytes().context("the checkpoint has no weights")?;
-        self.measure(&self.model.variables().fixed(), bytes)
+        self.measure(&self.model.variables().frozen(), bytes)
     }
 
     /// Studies what `quantized`, which is over the model's weights, can leave out; afterwards it is as chosen.
@@ -99,7 +99,7 @@ impl Trial<'_> {
     /// As [`Self::baseline`].
     pub fn study(
         &self,
-        quantized: &mut Quantized<'_>,
+        quantized: &mut LayerQuantizer<'_>,
         baseline: &Measured,
         tolerance: f64,
         observe: &mut dyn FnMut(Event<'_>),
@@ -116,12 +116,12 @@ impl Trial<'_> {
         if let Some(choice) = chosen.and_then(|chosen| choices.get(chosen)) {
             quantized.keep(choice.kept.iter().cloned());
         }
-        Ok(Study { to: quantized.quantized_as().to, damages, choices, chosen })
+        Ok(Study { to: quantized.info().format, damages, choices, chosen })
     }
 
     fn damages(
         &self,
-        quantized: &mut Quantized<'_>,
+        quantized: &mut LayerQuantizer<'_>,
         baseline: &Measured,
         observe: &mut dyn FnMut(Event<'_>),
     ) -> Result<Vec<Damage>> {
@@ -139,12 +139,12 @@ impl Trial<'_> {
         Ok(damages)
     }
 
-    fn choice(&self, quantized: &Quantized<'_>) -> Result<Choice> {
+    fn choice(&self, quantized: &LayerQuantizer<'_>) -> Result<Choice> {
         let (measured, _) = self.measure(quantized, self.model.quantized_bytes(quantized)?)?;
-        Ok(Choice { kept: quantized.quantized_as().kept, matrices: quantized.kinds(), measured })
+        Ok(Choice { kept: quantized.info().kept, matrices: quantized.count_by_format(), measured })
     }
 
-    fn measure(&self, weights: &dyn Source, bytes: u64) -> Result<(Measured, Vec<Skipped>)> {
+    fn measure(&self, weights: &dyn TensorSource, bytes: u64) -> Result<(Measured, Vec<Skipped>)> {
         let mut adapter = self.model.adapter_over(weights)?;
         let begun = Instant::now();
         let answers = finetune::answers(adapter.as_mut(), self.questions)?;
@@ -156,7 +156,7 @@ impl Trial<'_> {
         Ok((measured, finetune::failures(self.questions, &answers)))
     }
 
-    fn loss(&self, weights: &dyn Source) -> Result<f64> {
+    fn loss(&self, weights: &dyn TensorSource) -> Result<f64> {
         let loss = finetune::mean_loss((self.model, weights), self.questions, self.rule, self.micro_batch)?;
         loss.mean.context("no validation question can be learned from; try `chartbench data check`")
     }

@@ -14,7 +14,7 @@ use crate::config_file::{
 use chartbench_core::terminal::shorten;
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
-/// No checkpoint has a wider first stage, nor larger patches.
+/// Largest width of the first stage and largest patch; no checkpoint has more.
 const LARGEST_OF_ENCODER: usize = 4096;
 const LARGEST_WINDOW: usize = 64;
 
@@ -25,9 +25,9 @@ pub struct Config {
     pub encoder: EncoderConfig,
     /// The mBART decoder.
     pub decoder: DecoderConfig,
-    /// Where an answer ends: `generation_config.json`, else what `config.json` says of it.
+    /// The ids that end an answer: those of `generation_config.json`, else of `config.json`.
     #[serde(skip)]
-    pub generation: Generation,
+    pub generation: EndTokens,
 }
 
 /// The encoder's configuration; keys and defaults of transformers' `DonutSwinConfig`.
@@ -74,9 +74,9 @@ pub struct DecoderConfig {
     pub forced_eos_token_id: Option<u32>,
 }
 
-/// Where a checkpoint's answers end.
+/// The token ids that end an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Generation {
+pub struct EndTokens {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// The last token of an answer that reaches the greatest length.
@@ -129,7 +129,7 @@ impl Default for DecoderConfig {
 
 const ENCODER: &str = "donut-swin";
 const DECODER: &str = "mbart";
-/// What stands before a stage's number in the names of its tensors.
+/// The names of a stage's tensors up to its number.
 const ENCODER_STAGE: &str = "encoder.encoder.layers.";
 const GELU: &str = "gelu";
 
@@ -139,11 +139,11 @@ impl EncoderConfig {
         self.embed_dim << self.depths.len().saturating_sub(1)
     }
 
-    /// How often a block's attention is passed round in training: growing evenly from none at the first block to
-    /// `drop_path_rate` at the last.
+    /// The probability of dropping a block's attention in training (stochastic depth): it grows linearly from 0 at the first
+    /// block to `drop_path_rate` at the last.
     pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
-        let (at, all) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
-        self.drop_path_rate * at as f64 / all.saturating_sub(1).max(1) as f64
+        let (index, count) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
+        self.drop_path_rate * index as f64 / count.saturating_sub(1).max(1) as f64
     }
 
     fn check(&self) -> Result<()> {
@@ -226,7 +226,7 @@ impl Config {
     /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored.
     ///
     /// # Errors
-    /// No or a malformed file, another architecture, or sizes that contradict each other.
+    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes that contradict each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {
@@ -247,19 +247,21 @@ impl Config {
         read().with_context(|| path.display().to_string())
     }
 
-    /// The layers whose number it says.
+    /// The stacks of layers whose depth it gives.
     pub fn layer_stacks(&self) -> Vec<LayerStack> {
-        let stage = |(stage, &depth): (usize, &usize)| {
-            LayerStack::new(format!("encoder.depths[{stage}]"), format!("{ENCODER_STAGE}{stage}.blocks."), depth)
-        };
-        let decoder =
-            LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", self.decoder.decoder_layers);
-        let stages = LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len());
-        self.encoder.depths.iter().enumerate().map(stage).chain([stages, decoder]).collect()
+        let mut stacks = Vec::new();
+        for (stage, &depth) in self.encoder.depths.iter().enumerate() {
+            let prefix = format!("{ENCODER_STAGE}{stage}.blocks.");
+            stacks.push(LayerStack::new(format!("encoder.depths[{stage}]"), prefix, depth));
+        }
+        stacks.push(LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len()));
+        let decoder_layers = self.decoder.decoder_layers;
+        stacks.push(LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", decoder_layers));
+        stacks
     }
 
     fn check_ids(&self) -> Result<()> {
-        let Generation { eos, forced_eos } = &self.generation;
+        let EndTokens { eos, forced_eos } = &self.generation;
         let ends = eos.iter().map(|&id| ("eos_token_id", id));
         let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
         let ids: Vec<_> = ends.chain(forced).chain([("decoder.pad_token_id", self.decoder.pad_token_id)]).collect();
@@ -276,8 +278,8 @@ struct Stored {
 }
 
 impl Stored {
-    fn over(self, decoder: &DecoderConfig) -> Generation {
-        Generation {
+    fn over(self, decoder: &DecoderConfig) -> EndTokens {
+        EndTokens {
             eos: self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into),
             forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
         }

@@ -7,15 +7,15 @@ use candle_core::{D, Device, Tensor};
 
 use super::EncoderConfig;
 use super::layers::{Norm, Projection};
-use crate::footprint::Footprint;
-use crate::loading::Weights;
-use crate::ops::{self, Weight, Windows};
-use crate::training::{Dropping, Segments};
+use crate::kernels::{self, Weight, Windows};
+use crate::loading::CountingSource;
+use crate::memory_need::MemoryNeed;
+use crate::training::{DropoutMode, LayerCheckpoints};
 
 #[derive(Debug)]
 pub(super) struct Encoder {
     patch: usize,
-    /// [E, channels · patch²] with its bias; never quantized: it is small, and stored in four dimensions.
+    /// [E, channels · patch²]; never quantized: it is small, and stored in four dimensions.
     embedding: Weight,
     embedding_bias: Tensor,
     embedding_norm: Norm,
@@ -24,28 +24,28 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn load(config: &EncoderConfig, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(config: &EncoderConfig, weights: &CountingSource) -> Result<Self> {
         let (width, patch, channels) = (config.embed_dim, config.patch_size, config.num_channels);
-        let at = "encoder.embeddings";
+        let prefix = "encoder.embeddings";
         let embedding = weights
-            .tensor(format!("{at}.patch_embeddings.projection.weight"), &[width, channels, patch, patch])?
+            .tensor(format!("{prefix}.patch_embeddings.projection.weight"), &[width, channels, patch, patch])?
             .reshape((width, channels * patch * patch))?;
         Ok(Self {
             patch,
             embedding: embedding.into(),
-            embedding_bias: weights.tensor(format!("{at}.patch_embeddings.projection.bias"), &[width])?,
-            embedding_norm: Norm::load(weights, &format!("{at}.norm"), width, config.layer_norm_eps)?,
+            embedding_bias: weights.tensor(format!("{prefix}.patch_embeddings.projection.bias"), &[width])?,
+            embedding_norm: Norm::load(weights, &format!("{prefix}.norm"), width, config.layer_norm_eps)?,
             stages: (0..config.depths.len()).map(|stage| Stage::load(config, stage, weights)).collect::<Result<_>>()?,
             dropout: config.hidden_dropout_prob,
         })
     }
 
-    /// See [`super::Model::footprint`]; with the places of the last stage.
-    pub(super) fn footprint(&self, pixels: usize) -> (Footprint, usize) {
+    /// See [`super::Model::memory_need`], with the number of places of the last stage.
+    pub(super) fn memory_need(&self, pixels: usize) -> (MemoryNeed, usize) {
         let (mut places, mut width) = (pixels / (self.patch * self.patch), self.embedding_bias.elem_count());
         let (mut largest, mut last) = (0, 0);
         for stage in &self.stages {
-            // States, norms, queries, keys and values with what is packed of them; what is inside, four times as wide.
+            // States, norms, queries, keys and values with their packed copies; the MLP, four times as wide.
             largest = largest.max(places * 16 * width);
             last = places;
             (places, width) = (places.div_ceil(4), 2 * width);
@@ -53,14 +53,19 @@ impl Encoder {
                 break;
             }
         }
-        (Footprint::of_f32(2 * 3 * pixels + largest, 0), last)
+        (MemoryNeed::from_f32_values(2 * 3 * pixels + largest, 0), last)
     }
 
-    pub(super) fn forward(&self, pixels: &Tensor, dropping: &mut Dropping, segments: &mut Segments) -> Result<Tensor> {
+    pub(super) fn forward(
+        &self,
+        pixels: &Tensor,
+        dropout: &mut DropoutMode,
+        checkpoints: &mut LayerCheckpoints,
+    ) -> Result<Tensor> {
         let (states, mut grid) = self.embed(pixels)?;
-        let mut states = dropping.of(states, self.dropout)?;
+        let mut states = dropout.apply(states, self.dropout)?;
         for stage in &self.stages {
-            (states, grid) = stage.forward(states, grid, dropping, segments)?;
+            (states, grid) = stage.forward(states, grid, dropout, checkpoints)?;
         }
         Ok(states)
     }
@@ -81,8 +86,8 @@ impl Encoder {
             .reshape((channels, grid.height, patch, grid.width, patch))?
             .permute((1, 3, 0, 2, 4))?
             .reshape((grid.height * grid.width, inner))?;
-        let states = ops::biased(&ops::linear(&patches, &self.embedding)?, &self.embedding_bias)?;
-        Ok((self.embedding_norm.of(&states)?, grid))
+        let states = kernels::biased(&kernels::linear(&patches, &self.embedding)?, &self.embedding_bias)?;
+        Ok((self.embedding_norm.forward(&states)?, grid))
     }
 }
 
@@ -102,15 +107,19 @@ struct Stage {
 }
 
 impl Stage {
-    fn load(config: &EncoderConfig, stage: usize, weights: &Weights) -> Result<Self> {
-        let at = format!("encoder.encoder.layers.{stage}");
+    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource) -> Result<Self> {
+        let prefix = format!("encoder.encoder.layers.{stage}");
         let last = stage + 1 == config.depths.len();
         Ok(Self {
             window: config.window_size,
             blocks: (0..config.depths[stage])
-                .map(|block| Block::load(config, (stage, block), weights, &format!("{at}.blocks.{block}")).map(Rc::new))
+                .map(|block| {
+                    Block::load(config, stage, block, weights, &format!("{prefix}.blocks.{block}")).map(Rc::new)
+                })
                 .collect::<Result<_>>()?,
-            merging: (!last).then(|| Merging::load(config, stage, weights, &format!("{at}.downsample"))).transpose()?,
+            merging: (!last)
+                .then(|| Merging::load(config, stage, weights, &format!("{prefix}.downsample")))
+                .transpose()?,
         })
     }
 
@@ -118,8 +127,8 @@ impl Stage {
         &self,
         mut states: Tensor,
         grid: Grid,
-        dropping: &mut Dropping,
-        segments: &mut Segments,
+        dropout: &mut DropoutMode,
+        checkpoints: &mut LayerCheckpoints,
     ) -> Result<(Tensor, Grid)> {
         let (window, shortest) = (self.window, grid.height.min(grid.width));
         ensure!(
@@ -132,8 +141,8 @@ impl Stage {
             // A grid that is one window high or wide is not shifted, the reference's rule.
             let shift = if index % 2 == 0 || shortest == window { 0 } else { window / 2 };
             let block = Rc::clone(block);
-            states = segments.layer(states, dropping, move |states, dropping| {
-                block.forward(states, grid, window, shift, dropping)
+            states = checkpoints.run_layer(states, dropout, move |states, dropout| {
+                block.forward(states, grid, window, shift, dropout)
             })?;
         }
         match &self.merging {
@@ -158,29 +167,35 @@ struct Block {
     outer: Projection,
     dropout: f64,
     attention_dropout: f64,
-    /// How often an image goes round the attention altogether.
+    /// The probability of dropping the attention as a whole.
     path: f64,
 }
 
 impl Block {
-    fn load(config: &EncoderConfig, (stage, block): (usize, usize), weights: &Weights, at: &str) -> Result<Self> {
+    fn load(
+        config: &EncoderConfig,
+        stage: usize,
+        block: usize,
+        weights: &CountingSource,
+        prefix: &str,
+    ) -> Result<Self> {
         let (width, heads, eps) = (config.embed_dim << stage, config.num_heads[stage], config.layer_norm_eps);
         let inner = (config.mlp_ratio * width as f64) as usize;
-        let square = |name: &str| Projection::load(weights, &format!("{at}.attention.{name}"), [width, width]);
+        let square = |name: &str| Projection::load(weights, &format!("{prefix}.attention.{name}"), [width, width]);
         let scale = ((width / heads) as f64).powf(-0.5);
         let side = 2 * config.window_size - 1;
-        let table = format!("{at}.attention.self.relative_position_bias_table");
+        let table = format!("{prefix}.attention.self.relative_position_bias_table");
         Ok(Self {
-            norm_before: Norm::load(weights, &format!("{at}.layernorm_before"), width, eps)?,
+            norm_before: Norm::load(weights, &format!("{prefix}.layernorm_before"), width, eps)?,
             query: square("self.query")?.scaled(scale)?,
             key: square("self.key")?,
             value: square("self.value")?,
             output: square("output.dense")?,
             bias: pair_bias(&weights.tensor(table, &[side * side, heads])?, config.window_size)?,
             heads,
-            norm_after: Norm::load(weights, &format!("{at}.layernorm_after"), width, eps)?,
-            inner: Projection::load(weights, &format!("{at}.intermediate.dense"), [inner, width])?,
-            outer: Projection::load(weights, &format!("{at}.output.dense"), [width, inner])?,
+            norm_after: Norm::load(weights, &format!("{prefix}.layernorm_after"), width, eps)?,
+            inner: Projection::load(weights, &format!("{prefix}.intermediate.dense"), [inner, width])?,
+            outer: Projection::load(weights, &format!("{prefix}.output.dense"), [width, inner])?,
             dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             path: config.drop_path(stage, block),
@@ -193,15 +208,15 @@ impl Block {
         grid: Grid,
         window: usize,
         shift: usize,
-        dropping: &mut Dropping,
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
-        let attended = self.attend(states, grid, window, shift, dropping)?;
-        let states = match dropping.whole(attended, self.path)? {
+        let attended = self.attend(states, grid, window, shift, dropout)?;
+        let states = match dropout.drop_path(attended, self.path)? {
             None => states.clone(),
             Some(attended) => (states + attended)?,
         };
-        let inner = self.inner.gelu_of(&self.norm_after.of(&states)?)?;
-        Ok((&states + dropping.of(self.outer.of(&inner)?, self.dropout)?)?)
+        let inner = self.inner.forward_gelu(&self.norm_after.forward(&states)?)?;
+        Ok((&states + dropout.apply(self.outer.forward(&inner)?, self.dropout)?)?)
     }
 
     fn attend(
@@ -210,24 +225,24 @@ impl Block {
         grid: Grid,
         window: usize,
         shift: usize,
-        dropping: &mut Dropping,
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let width = states.dim(1)?;
         let padded = Grid { height: grid.height.next_multiple_of(window), width: grid.width.next_multiple_of(window) };
         // Padding comes after the norm and takes part as keys, as in the reference.
-        let x = resized(&self.norm_before.of(states)?, grid, padded, width)?;
+        let x = resized(&self.norm_before.forward(states)?, grid, padded, width)?;
         let windows = Windows { grid: (padded.height, padded.width), side: window, shift };
-        let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.of(&x));
+        let [q, k, v] = [&self.query, &self.key, &self.value].map(|projection| projection.forward(&x));
         let scores = padded.height * padded.width * window * window * self.heads;
-        let choice = dropping.choice(self.attention_dropout, scores);
-        let attended = ops::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, choice)?;
+        let mask = dropout.mask(self.attention_dropout, scores);
+        let attended = kernels::window_attention(&q?, &k?, &v?, self.heads, &self.bias, windows, mask)?;
         // The reference drops the attention's output with its probabilities' rate.
-        let attended = dropping.of(self.output.of(&attended)?, self.attention_dropout)?;
+        let attended = dropout.apply(self.output.forward(&attended)?, self.attention_dropout)?;
         resized(&attended, padded, grid, width)
     }
 }
 
-/// Rows and columns of zeros added below and to the right, or what is there cut off.
+/// Pads a grid with zeros below and to the right, or crops it there.
 fn resized(states: &Tensor, from: Grid, to: Grid, width: usize) -> Result<Tensor> {
     if (from.height, from.width) == (to.height, to.width) {
         return Ok(states.clone());
@@ -253,7 +268,7 @@ fn pair_bias(table: &Tensor, window: usize) -> Result<Tensor> {
     Ok(bias.reshape((table.dim(1)? * places, places))?)
 }
 
-/// Four neighbours become one place of twice the width.
+/// Merges four neighbours into one place of twice the width.
 #[derive(Debug)]
 struct Merging {
     norm: Norm,
@@ -261,11 +276,11 @@ struct Merging {
 }
 
 impl Merging {
-    fn load(config: &EncoderConfig, stage: usize, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &EncoderConfig, stage: usize, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let width = config.embed_dim << stage;
         Ok(Self {
-            norm: Norm::load(weights, &format!("{at}.norm"), 4 * width, config.layer_norm_eps)?,
-            reduction: weights.weight(format!("{at}.reduction.weight"), [2 * width, 4 * width])?,
+            norm: Norm::load(weights, &format!("{prefix}.norm"), 4 * width, config.layer_norm_eps)?,
+            reduction: weights.weight(format!("{prefix}.reduction.weight"), [2 * width, 4 * width])?,
         })
     }
 
@@ -277,6 +292,6 @@ impl Merging {
         let corner = |row: usize, column: usize| states.narrow(1, row, 1)?.narrow(3, column, 1);
         let corners = [corner(0, 0)?, corner(1, 0)?, corner(0, 1)?, corner(1, 1)?];
         let joined = Tensor::cat(&corners, D::Minus1)?.reshape((half.height * half.width, 4 * width))?;
-        Ok((ops::linear(&self.norm.of(&joined)?, &self.reduction)?, half))
+        Ok((kernels::linear(&self.norm.forward(&joined)?, &self.reduction)?, half))
     }
 }

@@ -10,20 +10,20 @@
 mod config;
 mod decoder;
 mod encoder;
-mod initial;
+mod init;
 mod layers;
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-pub use config::{Config, DecoderConfig, EncoderConfig, Generation};
+pub use config::{Config, DecoderConfig, EncoderConfig, EndTokens};
 pub use decoder::{Image, State};
 
-use super::footprint::Footprint;
-use super::generation::{self, BeamSearch, Generated, Limits, Prompt};
-use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
-use super::ops::Precision;
-use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
+use super::generation::{self, BeamSearch, Generated, GenerationConfig, Prompt};
+use super::kernels::ComputeDtype;
+use super::loading::{Checkpoint, CheckpointSource, CountingSource, PackedSource, TensorSource};
+use super::memory_need::MemoryNeed;
+use super::training::{DropoutMode, Example, LayerCheckpoints, Loss, LossOptions, PackedBatch};
 use decoder::Decoder;
 use encoder::Encoder;
 use layers::Projection;
@@ -32,7 +32,7 @@ use layers::Projection;
 #[derive(Debug)]
 pub struct Model {
     encoder: Encoder,
-    /// From the encoder's width to the decoder's, where they differ.
+    /// From the encoder's width to the decoder's, if they differ.
     projection: Option<Projection>,
     decoder: Decoder,
     weights_bytes: u64,
@@ -42,27 +42,27 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
-    /// `config`.
+    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read, or if the weights have more
+    /// layers than `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         checkpoint.check_layers(&config.layer_stacks())?;
-        Self::answering(config, &OnDevice { checkpoint, device })
+        Self::for_inference(config, &CheckpointSource { checkpoint, device })
     }
 
-    /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
+    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn answering(config: &Config, source: &dyn Source) -> Result<Self> {
-        Self::from_source(config, &InPanels { source, precision: Precision::F32 })
+    pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
     }
 
-    /// Loads the weights from anything that has them.
+    /// Loads the weights from any source.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
-        let weights = Weights::new(source);
+    pub fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        let weights = CountingSource::new(source);
         let (from, to) = (config.encoder.hidden_size(), config.decoder.d_model);
         let projection = (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
         Ok(Self {
@@ -73,54 +73,56 @@ impl Model {
         })
     }
 
-    /// What answering takes of memory, for images of so many pixels, each of its own question, and texts of so many tokens
-    /// with so many beams.
-    pub fn footprint(&self, pixels: usize, tokens: usize, beams: usize) -> Footprint {
-        let weights = Footprint { fixed: self.weights_bytes, each: 0 };
-        let (encoder, places) = self.encoder.footprint(pixels);
-        weights.plus(encoder).plus(self.decoder.footprint(places, tokens, beams))
+    /// The memory of inference for images of `pixels`, each with its own question, and texts of `tokens` with `beams`.
+    pub fn memory_need(&self, pixels: usize, tokens: usize, beams: usize) -> MemoryNeed {
+        let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
+        let (encoder, places) = self.encoder.memory_need(pixels);
+        weights.plus(encoder).plus(self.decoder.memory_need(places, tokens, beams))
     }
 
     /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns the final hidden
     /// states [N, H], N places of the last stage's grid row by row.
     ///
     /// # Errors
-    /// An image smaller than a window, or of other channels.
+    /// Returns an error if the image is smaller than a window, or has other channels.
     pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(pixels, &mut Dropping(None), &mut Segments::none())
+        self.encoder.forward(pixels, &mut DropoutMode::off(), &mut LayerCheckpoints::off())
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text: its tokens but the last as
     /// inputs, its tokens but the first as labels, those of the prompt without one.
     ///
     /// # Errors
-    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, a text longer than the
-    /// decoder's positions, no label at all.
-    pub fn loss(&self, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
-        let mut dropping = Dropping(pass.noise);
-        let mut segments = Segments::noted(pass.checkpointing);
-        let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
-        let mut encoded = Vec::with_capacity(rows.images.len());
-        for image in &rows.images {
-            encoded.push(self.encoder.forward(image, &mut dropping, &mut segments)?);
+    /// As [`Self::encode`]; also if inputs and labels differ in number, an id is outside the vocabulary, a text is longer than the
+    /// decoder's positions, or there is no label.
+    pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
+        let mut dropout = DropoutMode::new(options.dropout);
+        let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
+        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
+        let mut encoded = Vec::with_capacity(packed.images.len());
+        for image in &packed.images {
+            encoded.push(self.encoder.forward(image, &mut dropout, &mut checkpoints)?);
         }
-        let places: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
+        let encoded_lengths: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
         let encoded = Tensor::cat(&encoded, 0)?;
         let encoded = match &self.projection {
             None => encoded,
-            Some(projection) => projection.of(&encoded)?,
+            Some(projection) => projection.forward(&encoded)?,
         };
-        Ok(self.decoder.loss(&rows, &encoded, &places, &mut dropping, pass.smoothing)?.with(segments))
+        Ok(self
+            .decoder
+            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
+            .with_checkpoints(checkpoints))
     }
 
-    /// What the decoder needs of an encoded image ([N, H]): its states projected to keys and values, once for all questions.
+    /// Projects the states of an encoded image [N, H] to keys and values, once for all questions.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn image(&self, encoded: &Tensor) -> Result<Image> {
         match &self.projection {
             None => self.decoder.image(encoded),
-            Some(projection) => self.decoder.image(&projection.of(encoded)?),
+            Some(projection) => self.decoder.image(&projection.forward(encoded)?),
         }
         .context("start of decoding")
     }
@@ -129,24 +131,23 @@ impl Model {
     /// after the other.
     ///
     /// # Errors
-    /// As of [`generation::Decoder::step`].
+    /// As [`generation::Decoder::step`].
     pub fn logits(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         self.decoder.logits(&self.decoder.states(batch)?)
     }
 
-    /// Answers several questions about encoded images: each has its image and its prompt. With `beams` the best answer of
-    /// a beam search, else the greedy one.
+    /// Answers several questions, each an encoded image and a prompt: by beam search with `beams`, else greedily.
     ///
     /// # Errors
-    /// A token id outside the embedding or a prompt longer than the decoder's positions.
+    /// Returns an error for a token id outside the embedding or a prompt longer than the decoder's positions.
     pub fn generate(
         &self,
         questions: &[(&Image, Vec<u32>)],
         beams: Option<&BeamSearch>,
-        limits: &Limits,
+        config: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
         let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
-        generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
+        generation::generate(self, questions.iter().map(prompt).collect(), beams, config)
     }
 }
 

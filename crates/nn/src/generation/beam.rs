@@ -4,11 +4,11 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use rayon::prelude::*;
 
-use super::{Decoder, Generated, Limits, NotFinite, Prompt};
+use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
-/// What takes a beam out of the running without forgetting it.
-const OUT: f32 = -1e9;
+/// Added to the score of a finished beam, so that it ranks behind all others.
+const EXCLUDED: f32 = -1e9;
 
 /// The settings of a beam search.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,18 +36,18 @@ pub enum EarlyStopping {
 /// do not influence each other.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
+/// Returns the error of [`Decoder::step`].
 pub fn beam_search<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
     settings: &BeamSearch,
-    limits: &Limits,
+    config: &GenerationConfig,
 ) -> Result<Vec<Generated>>
 where
     D::State: Clone + Send,
 {
     let mut searches: Vec<Search<D::State>> =
-        prompts.into_iter().map(|prompt| Search::new(prompt, settings, limits)).collect();
+        prompts.into_iter().map(|prompt| Search::new(prompt, settings, config)).collect();
     loop {
         let mut open: Vec<&mut Search<D::State>> = searches.iter_mut().filter(|search| !search.over).collect();
         if open.is_empty() {
@@ -72,7 +72,7 @@ where
 /// The search for one question's answer.
 struct Search<'a, S> {
     settings: &'a BeamSearch,
-    limits: &'a Limits,
+    config: &'a GenerationConfig,
     prompt: usize,
     /// Length of prompt and answer at which an answer is cut.
     longest: usize,
@@ -80,7 +80,7 @@ struct Search<'a, S> {
     fed: usize,
     /// The best first.
     running: Vec<Beam<S>>,
-    /// The best first, at most as many as beams.
+    /// The best first, at most `beams`.
     finished: Vec<Finished>,
     improving: bool,
     over: bool,
@@ -111,12 +111,12 @@ struct Candidate {
 }
 
 impl<'a, S: Clone> Search<'a, S> {
-    fn new(prompt: Prompt<S>, settings: &'a BeamSearch, limits: &'a Limits) -> Self {
+    fn new(prompt: Prompt<S>, settings: &'a BeamSearch, config: &'a GenerationConfig) -> Self {
         let Prompt { state, tokens } = prompt;
-        let longest = limits.longest(tokens.len());
+        let longest = config.max_total_length(tokens.len());
         Self {
             settings,
-            limits,
+            config,
             prompt: tokens.len(),
             longest,
             fed: 0,
@@ -128,7 +128,7 @@ impl<'a, S: Clone> Search<'a, S> {
         }
     }
 
-    /// Takes in the logits after the last token of each running beam.
+    /// Continues the search with the logits after the last token of each running beam.
     fn advance(&mut self, logits: Vec<Vec<f32>>) {
         if !logits.iter().all(|row| all_finite(row)) {
             (self.not_finite, self.over) = (true, true);
@@ -161,32 +161,32 @@ impl<'a, S: Clone> Search<'a, S> {
         };
         let best = self.running.first().map_or(f32::NEG_INFINITY, |beam| beam.score) / penalty(reach);
         let full = self.finished.len() >= beams;
-        let worst = self.finished.last().filter(|_| full).map_or(OUT, |answer| answer.score);
+        let worst = self.finished.last().filter(|_| full).map_or(EXCLUDED, |answer| answer.score);
         self.improving &= best > worst;
         let early = self.settings.early_stopping == EarlyStopping::Yes && full;
         self.over = !self.improving || early || all_done;
     }
 
-    /// The best continuations of all running beams, the best first: enough that some go on even if every beam ends.
+    /// The best continuations of all running beams, the best first, enough that some go on even if every beam ends.
     fn candidates(&self, logits: Vec<Vec<f32>>) -> Vec<Candidate> {
-        let kept = self.settings.beams * (1 + self.limits.eos.len()).max(2);
+        let kept = self.settings.beams * (1 + self.config.eos.len()).max(2);
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);
         for (parent, (beam, mut scores)) in self.running.iter().zip(logits).enumerate() {
             log_softmax(&mut scores);
-            self.limits.apply(&beam.tokens, self.longest, &mut scores);
+            self.config.mask_scores(&beam.tokens, self.longest, &mut scores);
             for (token, score) in scores.into_iter().enumerate() {
                 let score = score + beam.score;
                 if best.len() == kept && best.last().is_none_or(|last| score <= last.score) {
                     continue;
                 }
-                let place = best.partition_point(|other| other.score >= score);
-                best.insert(place, Candidate { parent, token: token as u32, score, done: false });
+                let index = best.partition_point(|other| other.score >= score);
+                best.insert(index, Candidate { parent, token: token as u32, score, done: false });
                 best.truncate(kept);
             }
         }
         for candidate in &mut best {
             let length = self.running[candidate.parent].tokens.len() + 1;
-            candidate.done = self.limits.eos.contains(&candidate.token) || length >= self.longest;
+            candidate.done = self.config.eos.contains(&candidate.token) || length >= self.longest;
         }
         best
     }
@@ -197,10 +197,10 @@ impl<'a, S: Clone> Search<'a, S> {
         tokens
     }
 
-    /// The best candidates, those that are done behind all others, become the running beams.
+    /// Makes the best candidates the running beams, finished ones behind all others.
     fn continue_with(&mut self, mut candidates: Vec<Candidate>) {
         for candidate in candidates.iter_mut().filter(|candidate| candidate.done) {
-            candidate.score += OUT;
+            candidate.score += EXCLUDED;
         }
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
         candidates.truncate(self.settings.beams);

@@ -3,24 +3,28 @@
 use anyhow::{Context, Result};
 use candle_core::DType;
 
-use super::{Decoder, Generated, Limits, NotFinite, Prompt};
+use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
 /// Answers the questions of a batch.
 ///
 /// Every step feeds one token of each unfinished question; a finished one leaves the batch. A question's tokens do
-/// not depend on the others or on their number. Of equal logits the lowest id wins, as in transformers.
+/// not depend on the others or on their number. The lowest id wins among equal logits, as in transformers.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
-pub fn greedy<D: Decoder>(decoder: &D, prompts: Vec<Prompt<D::State>>, limits: &Limits) -> Result<Vec<Generated>> {
+/// Returns the error of [`Decoder::step`].
+pub fn greedy<D: Decoder>(
+    decoder: &D,
+    prompts: Vec<Prompt<D::State>>,
+    config: &GenerationConfig,
+) -> Result<Vec<Generated>> {
     let mut answers: Vec<Answer<D::State>> = prompts
         .into_iter()
         .map(|Prompt { state, tokens }| Answer { state, prompt: tokens.len(), fed: 0, tokens, not_finite: false })
         .collect();
     loop {
         let mut open: Vec<&mut Answer<D::State>> =
-            answers.iter_mut().filter(|answer| !answer.finished(limits)).collect();
+            answers.iter_mut().filter(|answer| !answer.finished(config)).collect();
         if open.is_empty() {
             break;
         }
@@ -30,7 +34,7 @@ pub fn greedy<D: Decoder>(decoder: &D, prompts: Vec<Prompt<D::State>>, limits: &
         let logits: Vec<Vec<f32>> = logits.to_dtype(DType::F32)?.to_vec2()?;
         for (answer, mut logits) in open.into_iter().zip(logits) {
             answer.not_finite = !all_finite(&logits);
-            limits.apply(&answer.tokens, limits.longest(answer.prompt), &mut logits);
+            config.mask_scores(&answer.tokens, config.max_total_length(answer.prompt), &mut logits);
             answer.fed = answer.tokens.len();
             answer.tokens.push(argmax(&logits));
         }
@@ -45,22 +49,22 @@ struct Answer<S> {
     state: S,
     /// Prompt and answer.
     tokens: Vec<u32>,
-    /// How many of `tokens` are the prompt.
+    /// Tokens of the prompt.
     prompt: usize,
-    /// How many of `tokens` the decoder has seen.
+    /// Tokens that the decoder has seen.
     fed: usize,
-    /// Its last scores are NaN or infinite.
+    /// The last scores are NaN or infinite.
     not_finite: bool,
 }
 
 impl<S> Answer<S> {
-    fn finished(&self, limits: &Limits) -> bool {
-        let ended = self.tokens[self.prompt..].last().is_some_and(|id| limits.eos.contains(id));
-        self.not_finite || ended || self.tokens.len() >= limits.longest(self.prompt)
+    fn finished(&self, config: &GenerationConfig) -> bool {
+        let ended = self.tokens[self.prompt..].last().is_some_and(|id| config.eos.contains(id));
+        self.not_finite || ended || self.tokens.len() >= config.max_total_length(self.prompt)
     }
 }
 
-/// The place of the first largest value.
+/// The index of the first largest value.
 fn argmax(values: &[f32]) -> u32 {
     let mut best = 0;
     for (id, value) in values.iter().enumerate() {

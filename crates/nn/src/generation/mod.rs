@@ -1,4 +1,4 @@
-//! Token by token: greedy decoding and beam search over several questions at once, whatever the architecture.
+//! Greedy decoding and beam search over several questions at once, for any architecture.
 
 mod beam;
 mod greedy;
@@ -12,48 +12,47 @@ pub use greedy::greedy;
 
 /// A text decoder with a cache.
 pub trait Decoder {
-    /// One question being answered: what the decoder knows of its image and its tokens so far.
+    /// The state of one question: its encoded image and the cache of its tokens so far.
     type State;
 
     /// Feeds each question of a batch its next tokens and returns the logits [batch, vocabulary] after the last one
     /// of each. A row does not depend on the other rows.
     ///
     /// # Errors
-    /// A token id outside the embedding, a question without tokens, or too many tokens.
+    /// Returns an error for a token id outside the embedding, a question without tokens, or too many tokens.
     fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
 }
 
-/// The new token ids of a question, the end token included where it was reached.
+/// The new token ids of a question, including the end token if it was reached.
 pub type Generated = Result<Vec<u32>, NotFinite>;
 
-/// A question's scores for its next token are no finite numbers, so that none of them is the best.
+/// A question's scores for its next token are NaN or infinite, so that no token is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "the model's scores for the next token are NaN or infinite: its weights are damaged, or do not fit this precision"
 )]
 pub struct NotFinite;
 
-/// Answers the questions of a batch: with `beams` by the best answer of a beam search, else greedily.
+/// Answers the questions of a batch: by beam search with `beams`, else greedily.
 ///
 /// # Errors
-/// What [`Decoder::step`] refuses.
+/// Returns the error of [`Decoder::step`].
 pub fn generate<D: Decoder>(
     decoder: &D,
     prompts: Vec<Prompt<D::State>>,
     beams: Option<&BeamSearch>,
-    limits: &Limits,
+    config: &GenerationConfig,
 ) -> Result<Vec<Generated>>
 where
     D::State: Clone + Send,
 {
     match beams {
-        Some(settings) => beam_search(decoder, prompts, settings, limits),
-        None => greedy(decoder, prompts, limits),
+        Some(settings) => beam_search(decoder, prompts, settings, config),
+        None => greedy(decoder, prompts, config),
     }
 }
 
-/// The last row of each question among the rows of all its tokens, one question after the other: [tokens, N] to
-/// [batch, N].
+/// Selects the last row of each question, from rows of all tokens [tokens, N] to [batch, N].
 pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<Tensor> {
     let mut end = 0;
     let ends = batch.iter().map(|(_, tokens)| {
@@ -64,7 +63,7 @@ pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<
     Ok(rows.index_select(&Tensor::new(last, rows.device())?, 0)?)
 }
 
-/// A question about to be answered.
+/// A question with its first tokens.
 #[derive(Debug)]
 pub struct Prompt<S> {
     pub state: S,
@@ -72,31 +71,31 @@ pub struct Prompt<S> {
     pub tokens: Vec<u32>,
 }
 
-/// When answers end and what they may not hold.
+/// When answers end and which tokens they must not hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct GenerationConfig {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// Longest answer in tokens.
     pub max_new_tokens: usize,
-    /// Most tokens of prompt and answer together, where the decoder has a limit.
+    /// Most tokens of prompt and answer together, if the decoder has a limit.
     pub max_length: Option<usize>,
     /// Token sequences that must not be generated (`bad_words_ids`).
     pub bad_words: Vec<Vec<u32>>,
-    /// The token that an answer which reaches its greatest length ends in (`forced_eos_token_id`).
+    /// The last token of an answer that reaches its greatest length (`forced_eos_token_id`).
     pub forced_eos: Option<u32>,
 }
 
-impl Limits {
-    /// The length of prompt and answer together at which an answer to a prompt of so many tokens is cut.
-    fn longest(&self, prompt: usize) -> usize {
+impl GenerationConfig {
+    /// The length of prompt and answer at which an answer to a prompt of `prompt` tokens is cut.
+    fn max_total_length(&self, prompt: usize) -> usize {
         let longest = prompt.saturating_add(self.max_new_tokens);
         self.max_length.map_or(longest, |most| longest.min(most))
     }
 
-    /// Takes from the scores of the next token what the limits forbid, in the order of the reference's processors. `tokens`
+    /// Masks the scores of tokens that must not follow, in the order of the reference's logits processors. `tokens`
     /// are the prompt and the answer so far.
-    fn apply(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
+    fn mask_scores(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
         for word in &self.bad_words {
             if let Some((last, before)) = word.split_last()
                 && tokens.ends_with(before)
@@ -146,12 +145,12 @@ mod tests {
 
     #[test]
     fn only_the_question_whose_scores_are_no_numbers_fails() {
-        let limits = Limits { eos: vec![0], max_new_tokens: 8, ..Limits::default() };
+        let config = GenerationConfig { eos: vec![0], max_new_tokens: 8, ..GenerationConfig::default() };
         let beams = BeamSearch { beams: 2, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for beams in [None, Some(&beams)] {
                 let prompts = [0, 1, 0].map(|state| Prompt { state, tokens: vec![2] }).into();
-                let answers = generate(&Odd(odd), prompts, beams, &limits).unwrap();
+                let answers = generate(&Odd(odd), prompts, beams, &config).unwrap();
                 assert_eq!(answers[1], Err(NotFinite), "{odd}");
                 assert_eq!(answers[0], answers[2]);
                 assert!(answers[0].as_ref().is_ok_and(|tokens| tokens.last() == Some(&0)), "{:?}", answers[0]);

@@ -1,4 +1,4 @@
-//! `model.gguf`: a checkpoint whose matrices are quantized, under the names of the Hugging Face checkpoint it was made of.
+//! `model.gguf`: a checkpoint with quantized matrices, under the tensor names of the Hugging Face checkpoint it was made from.
 
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
@@ -11,50 +11,49 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Tensor};
 
 use super::gguf_header::{GgufHeader, GgufTensor, GgufValue};
-use super::quantized::{Quantization, Quantized, QuantizedAs};
-use super::{Encoding, Entry};
+use super::{Encoding, LayerQuantizer, QuantizationInfo, TensorLocation, WeightFormat};
 use chartbench_core::terminal::shorten;
 
 const ARCHITECTURE: &str = "general.architecture";
 const QUANTIZATION: &str = "chartbench.quantization";
 const KEPT: &str = "chartbench.kept";
-/// Those whose weights can lie in such a file, as `general.architecture` has them.
+/// The architectures of such files, as `general.architecture` spells them.
 const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
-/// Where the tensors of a file lie, and what it says of their precision; every tensor is checked to end inside the file
-/// and to have its bytes to itself.
-pub(super) fn entries(path: &Path) -> Result<(BTreeMap<String, Entry>, QuantizedAs)> {
+/// The locations of a file's tensors and how they are quantized. Every tensor is checked to end inside the file and to share
+/// no byte with another.
+pub(super) fn locate_tensors(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
     let GgufHeader { metadata, tensors, data_start, file_bytes } = GgufHeader::read(path)?;
-    let quantized = quantized_as(&metadata)?;
-    let mut entries = BTreeMap::new();
+    let quantized = read_info(&metadata)?;
+    let mut locations = BTreeMap::new();
     for GgufTensor { name, shape, kind, offset } in tensors {
-        let entry = encoding(kind, &shape)
-            .and_then(|encoding| Entry::new(path, data_start.saturating_add(offset), shape, encoding));
-        let entry = entry.with_context(|| format!("tensor {}", shorten(&name)))?;
-        let end = entry.end();
+        let location = encoding(kind, &shape)
+            .and_then(|encoding| TensorLocation::new(path, data_start.saturating_add(offset), shape, encoding));
+        let location = location.with_context(|| format!("tensor {}", shorten(&name)))?;
+        let end = location.end();
         ensure!(
             end <= file_bytes,
             "truncated: tensor {} ends at byte {end}, the file has {file_bytes} bytes",
             shorten(&name)
         );
-        entries.insert(name, entry);
+        locations.insert(name, location);
     }
-    check_overlaps(&entries)?;
-    Ok((entries, quantized))
+    check_overlaps(&locations)?;
+    Ok((locations, quantized))
 }
 
-fn check_overlaps(entries: &BTreeMap<String, Entry>) -> Result<()> {
-    let mut places: Vec<(u64, u64, &str)> =
-        entries.iter().map(|(name, entry)| (entry.offset, entry.end(), name.as_str())).collect();
-    places.sort_unstable();
-    for pair in places.windows(2) {
+fn check_overlaps(locations: &BTreeMap<String, TensorLocation>) -> Result<()> {
+    let mut ranges: Vec<(u64, u64, &str)> =
+        locations.iter().map(|(name, location)| (location.offset, location.end(), name.as_str())).collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
         let ((_, end, first), (start, _, second)) = (pair[0], pair[1]);
         ensure!(end <= start, "tensors {} and {} overlap", shorten(first), shorten(second));
     }
     Ok(())
 }
 
-fn quantized_as(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizedAs> {
+fn read_info(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizationInfo> {
     match metadata.get(ARCHITECTURE) {
         Some(GgufValue::Text(name)) if KNOWN.contains(&name.as_str()) => {}
         Some(GgufValue::Text(name)) => {
@@ -62,14 +61,14 @@ fn quantized_as(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizedAs> {
         }
         _ => bail!("no {ARCHITECTURE} in it"),
     }
-    let Some(GgufValue::Text(to)) = metadata.get(QUANTIZATION) else {
+    let Some(GgufValue::Text(name)) = metadata.get(QUANTIZATION) else {
         bail!("no {QUANTIZATION} in it: `chartbench quantize` did not write it")
     };
     let kept = match metadata.get(KEPT) {
         Some(GgufValue::Texts(kept)) => kept.clone(),
         _ => Vec::new(),
     };
-    Ok(QuantizedAs { to: Quantization::named(to).context(QUANTIZATION)?, kept })
+    Ok(QuantizationInfo { format: WeightFormat::quantized_by_name(name).context(QUANTIZATION)?, kept })
 }
 
 /// The encodings that [`write`] uses.
@@ -79,35 +78,35 @@ fn encoding(kind: u32, shape: &[usize]) -> Result<Encoding> {
         1 => return Ok(Encoding::Plain(DType::F16)),
         8 => GgmlDType::Q8_0,
         12 => GgmlDType::Q4K,
-        other => return Ok(Encoding::Unread(format!("GGML type {other}"))),
+        other => return Ok(Encoding::Unsupported(format!("GGML type {other}"))),
     };
     let row = shape.last().copied().unwrap_or(0);
     ensure!(row.is_multiple_of(blocks.block_size()), "rows of {row} values are no whole blocks of {blocks:?}");
     Ok(Encoding::Blocks(blocks))
 }
 
-/// Writes `weights` as such a file: what `quantized` has quantized as it has it, all else in half precision where that
-/// loses nothing and in single precision where it would.
+/// Writes `weights` as such a file: the matrices of `quantized` as they are, everything else as f16 if that is exact, else as
+/// f32.
 ///
 /// # Errors
-/// What `to` refuses.
+/// Returns an error if `to` cannot be written.
 pub fn write_gguf(
     to: &mut (impl Write + Seek),
     architecture: &str,
     weights: &[(String, Tensor)],
-    quantized: &Quantized<'_>,
+    quantized: &LayerQuantizer<'_>,
 ) -> Result<()> {
-    let QuantizedAs { to: quantization, kept } = quantized.quantized_as();
+    let QuantizationInfo { format, kept } = quantized.info();
     let metadata = [
         (ARCHITECTURE, Stored::String(architecture.to_owned())),
-        (QUANTIZATION, Stored::String(quantization.name().to_owned())),
+        (QUANTIZATION, Stored::String(format.name().to_owned())),
         (KEPT, Stored::Array(kept.into_iter().map(Stored::String).collect())),
     ];
     let mut tensors: Vec<(&str, Arc<QTensor>)> = Vec::new();
     for (name, tensor) in weights {
         let stored = match quantized.stored(name) {
             Some(blocks) => blocks,
-            None => Arc::new(plain(tensor)?),
+            None => Arc::new(unquantized(tensor)?),
         };
         tensors.push((name, stored));
     }
@@ -116,24 +115,24 @@ pub fn write_gguf(
     Ok(gguf_file::write(to, &metadata, &tensors)?)
 }
 
-fn plain(tensor: &Tensor) -> Result<QTensor> {
+fn unquantized(tensor: &Tensor) -> Result<QTensor> {
     let half = tensor.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
     let lost = tensor.ne(&half)?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
     let kind = if lost == 0.0 { GgmlDType::F16 } else { GgmlDType::F32 };
     Ok(QTensor::quantize(tensor, kind)?)
 }
 
-/// The bytes such a file would have.
+/// The size of such a file in bytes.
 ///
 /// # Errors
 /// As [`write_gguf`].
-pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &Quantized<'_>) -> Result<u64> {
+pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &LayerQuantizer<'_>) -> Result<u64> {
     let mut count = Count(0);
     write_gguf(&mut count, architecture, weights, quantized)?;
     Ok(count.0)
 }
 
-/// Counts what is written, in order.
+/// Counts bytes written in order.
 struct Count(u64);
 
 impl Write for Count {

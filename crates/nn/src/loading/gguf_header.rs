@@ -24,12 +24,12 @@ const MAX_ARRAY_ELEMENTS: u64 = 1 << 23;
 pub struct GgufHeader {
     pub(super) metadata: BTreeMap<String, GgufValue>,
     pub(super) tensors: Vec<GgufTensor>,
-    /// Where the tensors' data begin.
+    /// The offset of the tensors' data.
     pub(super) data_start: u64,
     pub(super) file_bytes: u64,
 }
 
-/// The metadata that this program reads by itself.
+/// A value of the metadata.
 #[derive(Debug)]
 pub(super) enum GgufValue {
     Text(String),
@@ -50,7 +50,7 @@ pub(super) struct GgufTensor {
 
 impl GgufHeader {
     /// # Errors
-    /// Returns an error if the file is none of GGUF, truncated, names something twice, or has a count, length, size or
+    /// Returns an error if the file is not GGUF, is truncated, names something twice, or has a count, length, size or
     /// place that does not fit it.
     pub fn read(path: &Path) -> Result<Self> {
         let file = chartbench_core::input::open(path)?;
@@ -61,7 +61,7 @@ impl GgufHeader {
         ensure!(tensor_count <= MAX_ENTRIES, "{tensor_count} tensors, more than the {MAX_ENTRIES} allowed");
         let mut metadata = BTreeMap::new();
         for _ in 0..value_count {
-            let (key, value) = reader.entry().context("its metadata is damaged, or the file truncated")?;
+            let (key, value) = reader.key_value().context("its metadata is damaged, or the file truncated")?;
             ensure!(!metadata.contains_key(&key), "its metadata has {} twice", shorten(&key));
             metadata.insert(key, value);
         }
@@ -100,7 +100,7 @@ impl HeaderReader {
         Ok((self.u64()?, self.u64()?))
     }
 
-    fn entry(&mut self) -> Result<(String, GgufValue)> {
+    fn key_value(&mut self) -> Result<(String, GgufValue)> {
         let key = self.text()?;
         let kind = self.u32()?;
         let value = self.value(kind).with_context(|| shorten(&key))?;

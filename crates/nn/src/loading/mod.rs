@@ -6,14 +6,13 @@
 
 mod gguf;
 mod gguf_header;
-mod hash;
-mod packed;
+mod layer_quantizer;
 mod pickle;
 mod pytorch;
-mod quantized;
-mod reduced;
 mod safetensors;
-mod source;
+mod tensor_source;
+mod weight_format;
+mod weights_hash;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -25,32 +24,31 @@ use candle_core::{DType, Device, Tensor};
 use half::f16;
 
 use super::all_finite;
-use super::ops::Weight;
+use super::kernels::Weight;
 use chartbench_core::terminal::shorten;
 
 pub use gguf::{gguf_bytes, write_gguf};
 pub use gguf_header::GgufHeader;
-pub use hash::{file_sha256, files_sha256, weights_sha256};
-pub use packed::{InPanels, Rounding};
-pub use quantized::{Quantization, Quantized, QuantizedAs, QuantizedOnce, layer};
-pub use reduced::Reduced;
+pub use layer_quantizer::{LayerQuantizer, layer_name};
 pub use safetensors::{StoredTensor, read_header};
-pub use source::{OnDevice, Source};
+pub use tensor_source::{Bf16Source, CheckpointSource, PackedSource, QuantizingSource, TensorSource};
+pub use weight_format::{QuantizationInfo, WeightFormat};
+pub use weights_hash::{file_sha256, files_sha256, weights_sha256};
 
-pub(super) use source::Weights;
+pub(super) use tensor_source::CountingSource;
 
 const SAFETENSORS: &str = "model.safetensors";
 const SHARD_INDEX: &str = "model.safetensors.index.json";
 const PYTORCH: &str = "pytorch_model.bin";
-/// Looked for last: where full weights lie beside it, it is they that are meant.
+/// Looked for last: full weights beside it come first.
 pub const GGUF: &str = "model.gguf";
 
 /// Bytes read at a time while a tensor is converted to f32.
 const CHUNK: usize = 1 << 20;
 
-/// Where one tensor lies: contiguous, little-endian, row-major bytes of a file.
+/// The location of one tensor: contiguous, little-endian, row-major bytes of a file.
 #[derive(Debug, Clone)]
-struct Entry {
+struct TensorLocation {
     file: PathBuf,
     offset: u64,
     bytes: u64,
@@ -58,12 +56,12 @@ struct Entry {
     encoding: Encoding,
 }
 
-/// Layers whose tensors are named by their number, as a configuration has them.
+/// A stack of layers in a configuration. The names of their tensors contain the layer's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerStack {
     /// The configuration's key.
     pub key: String,
-    /// What stands before the number in the names of their tensors.
+    /// The names of their tensors up to the number.
     pub prefix: String,
     pub count: usize,
 }
@@ -80,8 +78,8 @@ enum Encoding {
     Plain(DType),
     /// Blocks of quantized values; whole ones in each row.
     Blocks(GgmlDType),
-    /// As this program does not read, by its name in the file: an error where the tensor is asked for.
-    Unread(String),
+    /// A dtype that this program does not read, by its name in the file; loading the tensor is an error.
+    Unsupported(String),
 }
 
 impl From<DType> for Encoding {
@@ -96,98 +94,96 @@ impl Encoding {
         match self {
             Self::Plain(dtype) => (1, dtype.size_in_bytes()),
             Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
-            Self::Unread(_) => (1, 0),
+            Self::Unsupported(_) => (1, 0),
         }
     }
 }
 
-/// The weights of one Hugging Face folder, by name; nothing but their places is held in memory.
+/// The weights of one Hugging Face folder, by name. Only their locations are in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    entries: BTreeMap<String, Entry>,
-    quantized: Option<QuantizedAs>,
+    locations: BTreeMap<String, TensorLocation>,
+    quantized: Option<QuantizationInfo>,
 }
 
 impl Checkpoint {
-    /// Reads where the tensors of `dir` lie: `model.safetensors`, else the shards of `model.safetensors.index.json`,
+    /// Locates the tensors of `dir`: `model.safetensors`, else the shards of `model.safetensors.index.json`,
     /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code), else
     /// `model.gguf` as `chartbench quantize` writes it.
     ///
     /// # Errors
-    /// No weight file; a truncated or malformed one; a pickle that names anything but tensors. The message names
-    /// the file, and the tensor where one is concerned.
+    /// Returns an error if there is no weight file, or it is truncated or malformed, or a pickle names anything but tensors. The
+    /// message names the file and, where it applies, the tensor.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut quantized = None;
-        let entries = match WeightFiles::find(dir)? {
+        let locations = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
-                let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+                let mut locations: BTreeMap<String, TensorLocation> = BTreeMap::new();
                 for file in &files {
-                    let shard = safetensors::entries(file).with_context(|| file.display().to_string())?;
-                    if let Some((name, entry)) = shard.keys().find_map(|name| entries.get_key_value(name)) {
-                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), entry.file.display());
+                    let shard = safetensors::locate_tensors(file).with_context(|| file.display().to_string())?;
+                    if let Some((name, location)) = shard.keys().find_map(|name| locations.get_key_value(name)) {
+                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), location.file.display());
                     }
-                    entries.extend(shard);
+                    locations.extend(shard);
                 }
-                entries
+                locations
             }
-            WeightFiles::PyTorch(file) => pytorch::entries(&file).with_context(|| file.display().to_string())?,
+            WeightFiles::PyTorch(file) => pytorch::locate_tensors(&file).with_context(|| file.display().to_string())?,
             WeightFiles::Gguf(file) => {
-                let (entries, said) = gguf::entries(&file).with_context(|| file.display().to_string())?;
-                quantized = Some(said);
-                entries
+                let (locations, info) = gguf::locate_tensors(&file).with_context(|| file.display().to_string())?;
+                quantized = Some(info);
+                locations
             }
         };
-        ensure!(!entries.is_empty(), "{}: the weight files hold no tensors", dir.display());
-        Ok(Self { dir: dir.to_owned(), entries, quantized })
+        ensure!(!locations.is_empty(), "{}: the weight files hold no tensors", dir.display());
+        Ok(Self { dir: dir.to_owned(), locations, quantized })
     }
 
-    /// How its matrices are quantized, where they are.
-    pub fn quantized(&self) -> Option<&QuantizedAs> {
+    /// How its matrices are quantized, if they are.
+    pub fn quantized(&self) -> Option<&QuantizationInfo> {
         self.quantized.as_ref()
     }
 
     /// Whether the files hold a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.locations.contains_key(name)
     }
 
     /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
     ///
     /// # Errors
-    /// The tensor is missing, has another shape than `shape` (the one the configuration asks for), or cannot be
-    /// read whole.
+    /// Returns an error if the tensor is missing, has another shape than `shape` (the configuration's), or cannot be read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
-        let entry = self.entry(name, shape)?;
-        let values = entry.read().with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+        let location = self.locate(name, shape)?;
+        let values = location.read().with_context(|| format!("{}: tensor {name}", location.file.display()))?;
         Ok(Tensor::from_vec(values, shape, device)?)
     }
 
-    /// Reads one matrix onto `device`: as it is stored where it is quantized, else as [`Self::tensor`].
+    /// Reads one matrix onto `device`: quantized if it is stored so, else as [`Self::tensor`].
     ///
     /// # Errors
     /// As [`Self::tensor`].
     pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
-        let entry = self.entry(name, &shape)?;
-        match &entry.encoding {
-            Encoding::Plain(_) | Encoding::Unread(_) => Ok(self.tensor(name, &shape, device)?.into()),
+        let location = self.locate(name, &shape)?;
+        match &location.encoding {
+            Encoding::Plain(_) | Encoding::Unsupported(_) => Ok(self.tensor(name, &shape, device)?.into()),
             Encoding::Blocks(kind) => {
-                let blocks = entry.read_blocks(*kind, device);
-                let blocks = blocks.with_context(|| format!("{}: tensor {name}", entry.file.display()))?;
+                let blocks = location.read_blocks(*kind, device);
+                let blocks = blocks.with_context(|| format!("{}: tensor {name}", location.file.display()))?;
                 Ok(Weight::quantized(blocks.into())?)
             }
         }
     }
 
-    /// Refuses weights of more layers than config.json has: answered without them, questions would get the answers of
-    /// another model.
+    /// Refuses weights with more layers than config.json has: without them, the model would be another one.
     ///
     /// # Errors
-    /// Names the key and the first tensor of a layer too many.
+    /// Returns an error that names the key and the first tensor of a layer too many.
     pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
         for LayerStack { key, prefix, count } in stacks {
             let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-            if let Some(name) = self.entries.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
+            if let Some(name) = self.locations.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
                 bail!(
                     "{}: {key} is {count}, but the weights have layers beyond that (tensor {name}): is it the configuration of \
                      another checkpoint?",
@@ -198,24 +194,24 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
-        let Some(entry) = self.entries.get(name) else {
-            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.entries.len())
+    fn locate(&self, name: &str, shape: &[usize]) -> Result<&TensorLocation> {
+        let Some(location) = self.locations.get(name) else {
+            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.locations.len())
         };
-        if let Encoding::Unread(dtype) = &entry.encoding {
-            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", entry.file.display());
+        if let Encoding::Unsupported(dtype) = &location.encoding {
+            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", location.file.display());
         }
         ensure!(
-            entry.shape == shape,
+            location.shape == shape,
             "{}: tensor {name} has shape {}, config.json asks for {shape:?}",
-            entry.file.display(),
-            shorten(&format!("{:?}", entry.shape))
+            location.file.display(),
+            shorten(&format!("{:?}", location.shape))
         );
-        Ok(entry)
+        Ok(location)
     }
 }
 
-impl Entry {
+impl TensorLocation {
     fn new(file: &Path, offset: u64, shape: Vec<usize>, encoding: impl Into<Encoding>) -> Result<Self> {
         let encoding = encoding.into();
         let (values, size) = encoding.unit();
@@ -239,10 +235,10 @@ impl Entry {
         Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
     }
 
-    /// The values as f32, read, converted and checked in pieces, each while it is in the cache.
+    /// Reads the values as f32, chunk by chunk: each is converted and checked while it is in the cache.
     ///
     /// # Errors
-    /// A value that is NaN or infinite: no answer comes of it.
+    /// Returns an error if a value is NaN or infinite.
     fn read(&self) -> Result<Vec<f32>> {
         let dtype = match &self.encoding {
             Encoding::Plain(dtype) => *dtype,
@@ -250,7 +246,7 @@ impl Entry {
                 let blocks = self.read_blocks(*kind, &Device::Cpu)?;
                 return Ok(blocks.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?);
             }
-            Encoding::Unread(dtype) => bail!("stored as {dtype}, which is not read here"),
+            Encoding::Unsupported(dtype) => bail!("stored as {dtype}, which is not read here"),
         };
         let mut file = chartbench_core::input::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
@@ -262,8 +258,8 @@ impl Entry {
             file.read_exact(piece).context("the file ends inside it (truncated?)")?;
             let start = values.len();
             append_f32(piece, dtype, &mut values)?;
-            if let Some(at) = first_not_finite(&values[start..]) {
-                bail!("value {} is {}: {NOT_FINITE}", start + at, values[start + at]);
+            if let Some(index) = first_not_finite(&values[start..]) {
+                bail!("value {} is {}: {NOT_FINITE}", start + index, values[start + index]);
             }
             left -= piece.len();
         }
@@ -271,7 +267,7 @@ impl Entry {
     }
 }
 
-/// What follows where a weight is no finite number.
+/// The end of errors about a NaN or infinite weight.
 const NOT_FINITE: &str = "no answer can come of it; the file is damaged, or its training ran away";
 
 fn first_not_finite(values: &[f32]) -> Option<usize> {
@@ -282,10 +278,10 @@ fn first_not_finite(values: &[f32]) -> Option<usize> {
 fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
     // A block begins with its scale; Q4_K has a second one for the offsets behind it.
     let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };
-    for (at, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
+    for (index, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
         let (words, _) = block.as_chunks::<2>();
         if let Some(scale) = words.iter().take(scales).map(|&word| f16::from_le_bytes(word)).find(|s| !s.is_finite()) {
-            bail!("the scale of block {at} is {scale}: {NOT_FINITE}");
+            bail!("the scale of block {index} is {scale}: {NOT_FINITE}");
         }
     }
     Ok(())
@@ -304,7 +300,7 @@ fn append_f32(bytes: &[u8], dtype: DType, values: &mut Vec<f32>) -> Result<()> {
     Ok(())
 }
 
-/// The files a folder's weights are in.
+/// The weight files of a folder.
 enum WeightFiles {
     Safetensors(Vec<PathBuf>),
     PyTorch(PathBuf),
@@ -314,7 +310,7 @@ enum WeightFiles {
 /// The bytes of the weight files of `dir`.
 ///
 /// # Errors
-/// As of [`Checkpoint::open`], of files that are not there.
+/// Returns an error if there are no weight files.
 pub fn weights_bytes(dir: &Path) -> Result<u64> {
     let size = |file: PathBuf| Ok(std::fs::metadata(file)?.len());
     WeightFiles::find(dir)?.into_paths().into_iter().map(size).sum()
@@ -353,13 +349,13 @@ mod tests {
 
     #[test]
     fn blocks_with_a_scale_that_is_no_number_are_refused() {
-        for (kind, places) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
+        for (kind, scale_offsets) in [(GgmlDType::Q8_0, vec![0]), (GgmlDType::Q4K, vec![0, 2])] {
             let size = kind.type_size();
             assert!(check_scales(&vec![0x7b; 3 * size], kind).is_ok());
-            for place in places {
+            for scale_offset in scale_offsets {
                 for (scale, name) in [(f16::NAN, "NaN"), (f16::NEG_INFINITY, "-inf")] {
                     let mut bytes = vec![0x7b; 3 * size];
-                    bytes[size + place..][..2].copy_from_slice(&scale.to_le_bytes());
+                    bytes[size + scale_offset..][..2].copy_from_slice(&scale.to_le_bytes());
                     let error = check_scales(&bytes, kind).unwrap_err().to_string();
                     assert!(error.starts_with(&format!("the scale of block 1 is {name}: ")), "{error}");
                 }

@@ -1,7 +1,7 @@
 //! The pickles that torch writes for a state dict (protocol 2), read without running code.
 //!
-//! Objects lie in one list and name each other by their place in it, so that neither a nested nor a repeated object costs
-//! more than the opcodes that make it. Every limit is far above what a checkpoint needs.
+//! Objects are in one list and refer to each other by index, so that neither a nested nor a repeated object costs more than the
+//! opcodes that make it. Every limit is far above what a checkpoint needs.
 //! Opcodes: <https://github.com/python/cpython/blob/main/Lib/pickletools.py>
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ const TENSOR_BUILDERS: [&str; 5] = [
     "torch.nn.parameter.Parameter",
 ];
 
-/// An object's place in [`Pickle::objects`].
+/// An index into [`Pickle::objects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ObjectId(u32);
 
@@ -65,13 +65,13 @@ impl<'a> Pickle<'a> {
         ensure!(bytes.len() <= MAX_BYTES, "the pickle has {} bytes, more than the {MAX_BYTES} allowed", bytes.len());
         let mut machine = Machine { bytes, ..Machine::default() };
         let result = machine.run();
-        // Names come first, those of a pickle that is damaged behind them too: they say what the file is for.
+        // Names come first, also in a pickle that is damaged behind them: they say what the file is for.
         machine.objects.iter().try_for_each(check_name)?;
         let result = result.context("holds more than a state dict's tensors, or is damaged; refused")?;
         Ok(Self { objects: machine.objects, result })
     }
 
-    /// The place of what the pickle holds.
+    /// The id of the object that the pickle holds.
     pub(super) fn result(&self) -> ObjectId {
         self.result
     }
@@ -125,7 +125,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Follows one opcode; the result behind the last.
+    /// Runs one opcode; returns the result after the last.
     fn step(&mut self) -> Result<Option<ObjectId>> {
         match self.byte()? {
             // PROTO

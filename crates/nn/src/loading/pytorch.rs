@@ -10,18 +10,18 @@ use candle_core::DType;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{MAX_BYTES, Object, ObjectId, Pickle};
-use super::{Encoding, Entry};
+use super::{Encoding, TensorLocation};
 use chartbench_core::catch_panic;
 use chartbench_core::terminal::shorten;
 
 type Zip = ZipArchive<BufReader<File>>;
 
-/// Where each tensor of the file lies.
-pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
-    catch_panic("the zip reader", || read_entries(path))
+/// The locations of the file's tensors.
+pub(super) fn locate_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
+    catch_panic("the zip reader", || read_tensors(path))
 }
 
-fn read_entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
+fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     let file = chartbench_core::input::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
@@ -33,21 +33,21 @@ fn read_entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
     let bytes = read_pickle(&mut zip, &name).with_context(|| shorten(&name))?;
     let pickle = Pickle::read(&bytes).with_context(|| shorten(&name))?;
     let Object::Dict(items) = pickle.get(pickle.result()) else { bail!("{}: not a state dict", shorten(&name)) };
-    let mut entries = BTreeMap::new();
+    let mut locations = BTreeMap::new();
     for &(key, value) in items {
         let Object::Text(name) = *pickle.get(key) else { continue };
-        let mut place = || -> Result<Option<Entry>> {
+        let mut locate = || -> Result<Option<TensorLocation>> {
             let Some(view) = StorageView::find(&pickle, value)? else { return Ok(None) };
-            view.place(&mut zip, root, path, file_bytes).map(Some)
+            view.locate(&mut zip, root, path, file_bytes).map(Some)
         };
-        if let Some(entry) = place().with_context(|| format!("tensor {}", shorten(name)))? {
-            entries.insert(name.to_owned(), entry);
+        if let Some(location) = locate().with_context(|| format!("tensor {}", shorten(name)))? {
+            locations.insert(name.to_owned(), location);
         }
     }
-    Ok(entries)
+    Ok(locations)
 }
 
-/// The declared size decides nothing: no more than the limit is read.
+/// Reads at most the limit, whatever size the zip declares.
 fn read_pickle(zip: &mut Zip, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     zip.by_name(name)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -106,7 +106,7 @@ impl StorageView {
     }
 
     /// The bytes of the tensor inside the zip file.
-    fn place(self, zip: &mut Zip, root: &str, path: &Path, file_bytes: u64) -> Result<Entry> {
+    fn locate(self, zip: &mut Zip, root: &str, path: &Path, file_bytes: u64) -> Result<TensorLocation> {
         ensure!(
             self.is_contiguous(),
             "stored with strides {} of shape {}; save a contiguous copy",
@@ -122,9 +122,9 @@ impl StorageView {
         let storage_end =
             storage_end.with_context(|| format!("its storage {shown} ends beyond the file (truncated?)"))?;
         let offset = start.saturating_add(self.offset.saturating_mul(self.width));
-        let entry = Entry::new(path, offset, self.shape, self.encoding)?;
-        ensure!(entry.end() <= storage_end, "ends beyond its storage {shown} of {} bytes", file.compressed_size());
-        Ok(entry)
+        let location = TensorLocation::new(path, offset, self.shape, self.encoding)?;
+        ensure!(location.end() <= storage_end, "ends beyond its storage {shown} of {} bytes", file.compressed_size());
+        Ok(location)
     }
 
     /// Whether the elements lie one after the other, in the order of their indices. A stride of one element says nothing.
@@ -149,7 +149,7 @@ fn storage_encoding(class: &str) -> (Encoding, u64) {
         "BFloat16Storage" => DType::BF16,
         "DoubleStorage" => DType::F64,
         "LongStorage" => DType::I64,
-        other => return (Encoding::Unread(shorten(other)), 1),
+        other => return (Encoding::Unsupported(shorten(other)), 1),
     };
     (Encoding::Plain(dtype), dtype.size_in_bytes() as u64)
 }

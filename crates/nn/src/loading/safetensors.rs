@@ -13,7 +13,7 @@ use candle_core::DType;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{Encoding, Entry};
+use super::{Encoding, TensorLocation};
 use chartbench_core::terminal::shorten;
 
 const LENGTH_BYTES: u64 = 8;
@@ -37,7 +37,7 @@ pub struct StoredTensor {
 /// Reads the header of a file: its tensors in the order of their bytes, which fill the rest of the file without a gap.
 ///
 /// # Errors
-/// Returns an error if the file is truncated or no safetensors file, a name is there twice, tensors overlap or leave bytes
+/// Returns an error if the file is truncated or not a safetensors file, a name occurs twice, or tensors overlap or leave bytes
 /// between or behind them.
 pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
     let mut file = chartbench_core::input::open(path)?;
@@ -78,18 +78,18 @@ fn check_layout(stored: &[StoredTensor], data_start: u64, file_bytes: u64) -> Re
     Ok(())
 }
 
-/// Where each tensor of one file lies.
-pub(super) fn entries(path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let mut entries = BTreeMap::new();
+/// The locations of one file's tensors.
+pub(super) fn locate_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
+    let mut locations = BTreeMap::new();
     for tensor in read_header(path)? {
         let name = tensor.name.clone();
-        let entry = entry(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
-        entries.insert(name, entry);
+        let location = locate(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
+        locations.insert(name, location);
     }
-    Ok(entries)
+    Ok(locations)
 }
 
-fn entry(path: &Path, tensor: StoredTensor) -> Result<Entry> {
+fn locate(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
     let StoredTensor { dtype, shape, offset, bytes, .. } = tensor;
     let encoding = match dtype.as_str() {
         "F32" => Encoding::Plain(DType::F32),
@@ -97,13 +97,13 @@ fn entry(path: &Path, tensor: StoredTensor) -> Result<Entry> {
         "BF16" => Encoding::Plain(DType::BF16),
         "F64" => Encoding::Plain(DType::F64),
         "I64" => Encoding::Plain(DType::I64),
-        other => Encoding::Unread(shorten(other)),
+        other => Encoding::Unsupported(shorten(other)),
     };
-    let is_read = !matches!(encoding, Encoding::Unread(_));
+    let is_read = !matches!(encoding, Encoding::Unsupported(_));
     let shown = shorten(&format!("{shape:?}"));
-    let entry = Entry::new(path, offset, shape, encoding)?;
-    ensure!(!is_read || entry.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
-    Ok(entry)
+    let location = TensorLocation::new(path, offset, shape, encoding)?;
+    ensure!(!is_read || location.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
+    Ok(location)
 }
 
 /// The header's tensors, in its order.

@@ -28,11 +28,11 @@ pub struct Config {
     pub vision_config: VisionConfig,
     /// Whether the output matrix is the embedding matrix when the file stores none (no published checkpoint).
     pub tie_word_embeddings: bool,
-    /// Deviation of fresh weights that no other rule is for.
+    /// Deviation of initial weights without another rule.
     pub initializer_range: f64,
-    /// Where an answer starts and ends: `generation_config.json`, else the ids of `config.json`.
+    /// The ids that start and end an answer: `generation_config.json`, else the ids of `config.json`.
     #[serde(skip)]
-    pub generation: Generation,
+    pub generation: SpecialTokens,
 }
 
 /// The decoder's configuration; keys and defaults of transformers' `Pix2StructTextConfig`.
@@ -77,9 +77,9 @@ pub struct VisionConfig {
     pub seq_len: usize,
 }
 
-/// The token ids greedy decoding needs.
+/// The token ids that start and end an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Generation {
+pub struct SpecialTokens {
     /// The first decoder input.
     pub start: u32,
     /// Any of these ends an answer.
@@ -94,7 +94,7 @@ impl Default for Config {
             vision_config,
             tie_word_embeddings: false,
             initializer_range: 0.02,
-            generation: Generation::default(),
+            generation: SpecialTokens::default(),
         }
     }
 }
@@ -145,7 +145,7 @@ impl Config {
     /// versions of transformers wrote many.
     ///
     /// # Errors
-    /// No or a malformed file, another architecture, or sizes that contradict each other.
+    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes that contradict each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {
@@ -166,8 +166,7 @@ impl Config {
         read().with_context(|| path.display().to_string())
     }
 
-    /// What the decoder reads to say `labels`: the start token, then the labels one place later, padding for those that do
-    /// not count.
+    /// The decoder's inputs for `labels`: the start token, then the labels shifted by one, padding for those that do not count.
     pub fn inputs(&self, labels: &[Option<u32>]) -> Vec<u32> {
         let text = &self.text_config;
         let before = labels.split_last().map_or(&[][..], |(_, before)| before);
@@ -175,7 +174,7 @@ impl Config {
         std::iter::once(text.decoder_start_token_id).chain(shifted).take(labels.len()).collect()
     }
 
-    /// The layers whose number it says.
+    /// The stacks of layers whose depth it gives.
     pub fn layer_stacks(&self) -> [LayerStack; 2] {
         [
             LayerStack::new("text_config.num_layers", "decoder.layer.", self.text_config.num_layers),
@@ -281,10 +280,10 @@ struct Ids {
 
 impl Ids {
     /// These ids, else those of `other`, else the decoder configuration's.
-    fn over(&self, other: &Self, text: &TextConfig) -> Generation {
+    fn over(&self, other: &Self, text: &TextConfig) -> SpecialTokens {
         let start = self.decoder_start_token_id.or(other.decoder_start_token_id);
         let eos = self.eos_token_id.clone().or_else(|| other.eos_token_id.clone());
-        Generation {
+        SpecialTokens {
             start: start.unwrap_or(text.decoder_start_token_id),
             eos: match eos {
                 None => vec![text.eos_token_id],

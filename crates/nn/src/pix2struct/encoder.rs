@@ -6,17 +6,17 @@ use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 
 use super::VisionConfig;
-use crate::footprint::Footprint;
-use crate::loading::Weights;
-use crate::ops::{self, Part, Weight};
-use crate::training::{Dropping, Rows, Segments};
+use crate::kernels::{self, SequenceSpan, Weight};
+use crate::loading::CountingSource;
+use crate::memory_need::MemoryNeed;
+use crate::training::{DropoutMode, LayerCheckpoints, PackedBatch};
 
 /// Columns of a patch row in front of its pixels: row id, column id.
 const POSITIONS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// Never reduced: it is small, and everything stands on what it makes.
+    /// Always f32: it is small, and everything depends on it.
     projection: Weight,
     projection_bias: Tensor,
     rows: Tensor,
@@ -28,16 +28,16 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn load(config: &VisionConfig, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(config: &VisionConfig, weights: &CountingSource) -> Result<Self> {
         let (hidden, positions) = (config.hidden_size, config.seq_len);
-        let at = "encoder.embeddings";
+        let prefix = "encoder.embeddings";
         Ok(Self {
             projection: weights
-                .tensor(format!("{at}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
+                .tensor(format!("{prefix}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
                 .into(),
-            projection_bias: weights.tensor(format!("{at}.patch_projection.bias"), &[hidden])?,
-            rows: weights.tensor(format!("{at}.row_embedder.weight"), &[positions, hidden])?,
-            columns: weights.tensor(format!("{at}.column_embedder.weight"), &[positions, hidden])?,
+            projection_bias: weights.tensor(format!("{prefix}.patch_projection.bias"), &[hidden])?,
+            rows: weights.tensor(format!("{prefix}.row_embedder.weight"), &[positions, hidden])?,
+            columns: weights.tensor(format!("{prefix}.column_embedder.weight"), &[positions, hidden])?,
             layers: (0..config.num_hidden_layers)
                 .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")).map(Rc::new))
                 .collect::<Result<_>>()?,
@@ -47,30 +47,30 @@ impl Encoder {
         })
     }
 
-    /// See [`super::Model::footprint`].
-    pub(super) fn footprint(&self, patches: usize) -> Footprint {
+    /// See [`super::Model::memory_need`].
+    pub(super) fn memory_need(&self, patches: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let pixels = self.projection.dims().map_or(0, |(_, pixels)| pixels);
         let inner = self.layers.first().and_then(|layer| layer.wi_0.dims().ok()).map_or(0, |(inner, _)| inner);
         // The patches twice; states, norms, queries, keys and values with what is packed of them; the gate.
-        Footprint::of_f32(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
+        MemoryNeed::from_f32_values(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
     }
 
-    /// The rows of several images, `parts` says how many each, attend within their image.
+    /// Encodes the rows of several images; the rows of a span attend within their image.
     pub(super) fn forward(
         &self,
         patches: &Tensor,
-        parts: &[Part],
-        dropping: &mut Dropping,
-        segments: &mut Segments,
+        spans: &[SequenceSpan],
+        dropout: &mut DropoutMode,
+        checkpoints: &mut LayerCheckpoints,
     ) -> Result<Tensor> {
-        let mut states = dropping.of(self.embed(patches)?, self.dropout)?;
+        let mut states = dropout.apply(self.embed(patches)?, self.dropout)?;
         for layer in &self.layers {
-            let (layer, parts, eps) = (Rc::clone(layer), parts.to_vec(), self.eps);
-            states = segments
-                .layer(states, dropping, move |states, dropping| layer.forward(states, eps, &parts, dropping))?;
+            let (layer, spans, eps) = (Rc::clone(layer), spans.to_vec(), self.eps);
+            states = checkpoints
+                .run_layer(states, dropout, move |states, dropout| layer.forward(states, eps, &spans, dropout))?;
         }
-        Ok(ops::rms_norm(&states, &self.norm, self.eps)?)
+        Ok(kernels::rms_norm(&states, &self.norm, self.eps)?)
     }
 
     pub(super) fn embed(&self, patches: &Tensor) -> Result<Tensor> {
@@ -82,7 +82,7 @@ impl Encoder {
         );
         let patches = patches.to_device(self.projection_bias.device())?.to_dtype(self.projection_bias.dtype())?;
         let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
-        let mut states = ops::biased(&ops::linear(&pixels, &self.projection)?, &self.projection_bias)?;
+        let mut states = kernels::biased(&kernels::linear(&pixels, &self.projection)?, &self.projection_bias)?;
         for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
             states = (states + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
         }
@@ -121,11 +121,11 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(config: &VisionConfig, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &VisionConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
         let inner = heads * config.d_kv;
-        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
         Ok(Self {
             attention_norm: norm("pre_attention_layer_norm")?,
             query: weight("attention.query", [inner, hidden])?,
@@ -142,14 +142,14 @@ impl Layer {
         })
     }
 
-    fn forward(&self, states: &Tensor, eps: f64, parts: &[Part], dropping: &mut Dropping) -> Result<Tensor> {
-        let x = ops::rms_norm(states, &self.attention_norm, eps)?;
-        let [q, k, v] = ops::linears(&x, [&self.query, &self.key, &self.value])?;
-        let choice = dropping.choice(self.attention_dropout, Rows::scores(parts, self.heads));
-        let attended = ops::attention_in_parts(&q, &k, &v, self.heads, parts, self.query.precision(), choice)?;
-        let states = ops::linear_onto(&attended, &self.output, states)?;
-        let x = ops::rms_norm(&states, &self.mlp_norm, eps)?;
-        let inner = dropping.of(ops::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
-        Ok(ops::linear_onto(&inner, &self.wo, &states)?)
+    fn forward(&self, states: &Tensor, eps: f64, spans: &[SequenceSpan], dropout: &mut DropoutMode) -> Result<Tensor> {
+        let x = kernels::rms_norm(states, &self.attention_norm, eps)?;
+        let [q, k, v] = kernels::linears(&x, [&self.query, &self.key, &self.value])?;
+        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(spans, self.heads));
+        let attended = kernels::varlen_attention(&q, &k, &v, self.heads, spans, self.query.compute_dtype(), mask)?;
+        let states = kernels::linear_add(&attended, &self.output, states)?;
+        let x = kernels::rms_norm(&states, &self.mlp_norm, eps)?;
+        let inner = dropout.apply(kernels::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
+        Ok(kernels::linear_add(&inner, &self.wo, &states)?)
     }
 }

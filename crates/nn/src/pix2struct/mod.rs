@@ -10,19 +10,19 @@
 mod config;
 mod decoder;
 mod encoder;
-mod initial;
+mod init;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 
-pub use config::{Config, Generation, TextConfig, VisionConfig};
+pub use config::{Config, SpecialTokens, TextConfig, VisionConfig};
 pub use decoder::State;
 
-use super::footprint::Footprint;
-use super::generation::{self, Generated, Limits, Prompt};
-use super::loading::{Checkpoint, InPanels, OnDevice, Source, Weights};
-use super::ops::{Part, Precision};
-use super::training::{Dropping, Example, Loss, Pass, Rows, Segments};
+use super::generation::{self, Generated, GenerationConfig, Prompt};
+use super::kernels::{ComputeDtype, SequenceSpan};
+use super::loading::{Checkpoint, CheckpointSource, CountingSource, PackedSource, TensorSource};
+use super::memory_need::MemoryNeed;
+use super::training::{DropoutMode, Example, LayerCheckpoints, Loss, LossOptions, PackedBatch};
 use decoder::Decoder;
 use encoder::Encoder;
 
@@ -31,7 +31,7 @@ use encoder::Encoder;
 pub struct Model {
     encoder: Encoder,
     decoder: Decoder,
-    generation: Generation,
+    generation: SpecialTokens,
     weights_bytes: u64,
 }
 
@@ -39,27 +39,27 @@ impl Model {
     /// Loads the weights as f32 onto `device`.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape than `config` says, or cannot be read; the weights have more layers than
-    /// `config`.
+    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read, or if the weights have more
+    /// layers than `config`.
     pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         checkpoint.check_layers(&config.layer_stacks())?;
-        Self::answering(config, &OnDevice { checkpoint, device })
+        Self::for_inference(config, &CheckpointSource { checkpoint, device })
     }
 
-    /// Loads the weights from anything that has them, for answering: matrices are packed once, no gradient passes through.
+    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn answering(config: &Config, source: &dyn Source) -> Result<Self> {
-        Self::from_source(config, &InPanels { source, precision: Precision::F32 })
+    pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
     }
 
-    /// Loads the weights from anything that has them.
+    /// Loads the weights from any source.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn from_source(config: &Config, source: &dyn Source) -> Result<Self> {
-        let weights = Weights::new(source);
+    pub fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        let weights = CountingSource::new(source);
         Ok(Self {
             encoder: Encoder::load(&config.vision_config, &weights)?,
             decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
@@ -68,38 +68,47 @@ impl Model {
         })
     }
 
-    /// What answering takes of memory, for images of so many patches and answers of so many tokens.
-    pub fn footprint(&self, patches: usize, tokens: usize) -> Footprint {
-        let weights = Footprint { fixed: self.weights_bytes, each: 0 };
-        weights.plus(self.encoder.footprint(patches)).plus(self.decoder.footprint(patches, tokens))
+    /// The memory of inference for images of `patches` and answers of `tokens`.
+    pub fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
+        let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
+        weights.plus(self.encoder.memory_need(patches)).plus(self.decoder.memory_need(patches, tokens))
     }
 
     /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no
     /// padding rows. Returns the final hidden states [N, H].
     ///
     /// # Errors
-    /// The patches have another width than the model's, or an id outside its position tables.
+    /// Returns an error if the patches have another width than the model's, or an id outside its position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
-        let places = patches.dim(0)?;
-        self.encoder.forward(patches, &Part::square(&[places]), &mut Dropping(None), &mut Segments::none())
+        let count = patches.dim(0)?;
+        self.encoder.forward(
+            patches,
+            &SequenceSpan::square(&[count]),
+            &mut DropoutMode::off(),
+            &mut LayerCheckpoints::off(),
+        )
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text. Images may differ in their
     /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels.
     ///
     /// # Errors
-    /// As [`Self::encode`]; inputs and labels of different number, ids outside the vocabulary, no label at all.
-    pub fn loss(&self, batch: &[Example], pass: Pass<'_>) -> Result<Loss> {
-        let mut dropping = Dropping(pass.noise);
-        let mut segments = Segments::noted(pass.checkpointing);
-        let rows = Rows::new(batch, self.decoder.vocabulary()?)?;
-        let places: Vec<usize> = rows.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
-        let patches = Tensor::cat(&rows.images, 0)?;
-        let encoded = self.encoder.forward(&patches, &Part::square(&places), &mut dropping, &mut segments)?;
-        Ok(self.decoder.loss(&rows, &encoded, &places, &mut dropping, pass.smoothing)?.with(segments))
+    /// As [`Self::encode`]; also if inputs and labels differ in number, an id is outside the vocabulary, or there is no label.
+    pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
+        let mut dropout = DropoutMode::new(options.dropout);
+        let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
+        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
+        let encoded_lengths: Vec<usize> = packed.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
+        let patches = Tensor::cat(&packed.images, 0)?;
+        let encoded =
+            self.encoder.forward(&patches, &SequenceSpan::square(&encoded_lengths), &mut dropout, &mut checkpoints)?;
+        Ok(self
+            .decoder
+            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
+            .with_checkpoints(checkpoints))
     }
 
-    /// The patch embeddings [N, H] the first encoder layer reads; arguments as of [`Self::encode`].
+    /// The patch embeddings [N, H] the first encoder layer reads; with the arguments of [`Self::encode`].
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -107,10 +116,10 @@ impl Model {
         self.encoder.embed(patches)
     }
 
-    /// Begins to answer about an encoded image: projects its states [N, H] to keys and values, once.
+    /// Starts decoding about an encoded image: projects its states [N, H] to keys and values, once.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn start(&self, encoded: &Tensor) -> Result<State> {
         self.decoder.start(encoded).context("start of decoding")
     }
@@ -119,7 +128,7 @@ impl Model {
     /// row. A row's logits do not depend on the other rows.
     ///
     /// # Errors
-    /// A token id outside the embedding, or an empty batch.
+    /// Returns an error for a token id outside the embedding or an empty batch.
     pub fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         ensure!(batch.iter().any(|(_, tokens)| !tokens.is_empty()), "a decoding step needs tokens");
         self.decoder.forward(batch)
@@ -128,11 +137,11 @@ impl Model {
     /// Answers a batch of encoded images greedily.
     ///
     /// # Errors
-    /// The states are not the encoder's.
+    /// Returns an error if the states are not the encoder's.
     pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
-        let Generation { start, eos } = &self.generation;
+        let SpecialTokens { start, eos } = &self.generation;
         let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });
-        let limits = Limits { eos: eos.clone(), max_new_tokens, ..Limits::default() };
+        let limits = GenerationConfig { eos: eos.clone(), max_new_tokens, ..GenerationConfig::default() };
         generation::greedy(self, encoded.iter().map(prompt).collect::<Result<_>>()?, &limits)
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use image::{RgbImage, imageops};
 use serde_json::Value;
 
-use super::config::Config;
+use super::PreprocessorConfig;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
 use chartbench_pixels::{Filter, resize};
@@ -39,7 +39,7 @@ pub struct DonutProcessor {
     align_long_axis: bool,
     thumbnail: bool,
     pad: bool,
-    /// What each 8-bit value of each channel becomes.
+    /// The normalised value of each 8-bit value of each channel.
     levels: Vec<[f32; 256]>,
 }
 
@@ -47,7 +47,7 @@ impl DonutProcessor {
     /// Reads `preprocessor_config.json`, see [`DonutProcessor::from_json`].
     ///
     /// # Errors
-    /// When the file cannot be read or holds an invalid value.
+    /// Returns an error if the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
@@ -59,9 +59,9 @@ impl DonutProcessor {
     /// reference's defaults, other keys are ignored. `name` is for errors.
     ///
     /// # Errors
-    /// When the text is no JSON object, one of these keys has an invalid value, or `do_resize` is false.
+    /// Returns an error if the text is not a JSON object, one of these keys has an invalid value, or `do_resize` is false.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        let config = Config::parse(json, name)?;
+        let config = PreprocessorConfig::parse(json, name)?;
         let (height, width) = size(&config)?;
         ensure!(config.flag("do_resize")?.unwrap_or(true), "{name}: do_resize false is not supported");
         Ok(Self {
@@ -83,7 +83,7 @@ impl DonutProcessor {
     /// Resizes, pads and normalises an image.
     ///
     /// # Errors
-    /// When the image is so long that it would become too large, or does not fit the model's size.
+    /// Returns an error if the image is so long that it would become too large, or does not fit the model's size.
     pub fn pixels(&self, image: &RgbImage) -> Result<Pixels> {
         ensure!(image.width() > 0 && image.height() > 0, "the image has no pixels");
         let mut image = std::borrow::Cow::Borrowed(image);
@@ -157,7 +157,7 @@ fn shrunk((from_width, from_height): (u32, u32), (to_width, to_height): (u32, u3
 }
 
 /// Height and width: `{"height": h, "width": w}`, or `[width, height]` as old versions wrote.
-fn size(config: &Config) -> Result<(u32, u32)> {
+fn size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
     match config.get("size") {
         None => Ok((2560, 1920)),
         Some(Value::Object(size)) => {
@@ -169,7 +169,7 @@ fn size(config: &Config) -> Result<(u32, u32)> {
             Ok((side("height")?, side("width")?))
         }
         Some(Value::Array(sides)) if sides.len() == 2 => {
-            let side = |at: usize| config.whole("size", &sides[at], MAX_SIDE);
+            let side = |index: usize| config.whole("size", &sides[index], MAX_SIDE);
             Ok((side(1)?, side(0)?))
         }
         Some(value) => bail!("{}: size = {}: must hold height and width", config.name(), shorten(&value.to_string())),
@@ -177,7 +177,7 @@ fn size(config: &Config) -> Result<(u32, u32)> {
 }
 
 /// `resample` by Pillow's numbers.
-fn filter(config: &Config) -> Result<Filter> {
+fn filter(config: &PreprocessorConfig) -> Result<Filter> {
     match config.get("resample").map(Value::as_u64) {
         None | Some(Some(2)) => Ok(Filter::Bilinear),
         Some(Some(3)) => Ok(Filter::Bicubic),
@@ -185,8 +185,8 @@ fn filter(config: &Config) -> Result<Filter> {
     }
 }
 
-/// What rescaling and normalising make of each 8-bit value of each channel.
-fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
+/// The rescaled and normalised value of each 8-bit value of each channel.
+fn levels(config: &PreprocessorConfig) -> Result<Vec<[f32; 256]>> {
     let name = config.name();
     let numbers = |key: &str| -> Result<Vec<f32>> {
         let Some(value) = config.get(key) else { return Ok(vec![0.5; CHANNELS]) };
@@ -208,9 +208,10 @@ fn levels(config: &Config) -> Result<Vec<[f32; 256]>> {
         false => (vec![0.0; CHANNELS], vec![1.0; CHANNELS]),
     };
     ensure!(std.iter().all(|std| *std != 0.0), "{name}: image_std holds a 0");
-    let level = |value: usize, mean: f32, std: f32| ((value as f64 * factor) as f32 - mean) / std;
-    let levels = |(&mean, &std)| std::array::from_fn(|value| level(value, mean, std));
-    let levels: Vec<[f32; 256]> = mean.iter().zip(&std).map(levels).collect();
+    let mut levels: Vec<[f32; 256]> = Vec::with_capacity(CHANNELS);
+    for (&mean, &std) in mean.iter().zip(&std) {
+        levels.push(std::array::from_fn(|value| ((value as f64 * factor) as f32 - mean) / std));
+    }
     let finite = levels.as_flattened().iter().all(|level| level.is_finite());
     ensure!(finite, "{name}: image_mean, image_std and rescale_factor make pixels that are no finite numbers");
     Ok(levels)

@@ -15,7 +15,7 @@ use super::shape::{Glyph, Scale, shape};
 use super::wrap::wrap;
 use chartbench_core::catch_panic;
 
-/// The readers of fonts in errors.
+/// The name of the font libraries in errors.
 const LIBRARY: &str = "the font reader";
 /// Font size in pixels per em.
 const SIZE: u32 = 36;
@@ -45,17 +45,17 @@ impl Default for HeaderFont {
 }
 
 impl HeaderFont {
-    /// A TrueType or OpenType font from the bytes of its file; `name` is what manifests and errors call it.
+    /// A TrueType or OpenType font from the bytes of its file; `name` is its name in manifests and errors.
     ///
     /// # Errors
-    /// When the bytes are no scalable font.
+    /// Returns an error if the bytes are not a scalable font.
     pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self> {
         let font = Self::hashed(name, Cow::Owned(bytes));
         catch_panic(LIBRARY, || font.open().map(|_| ()))?;
         Ok(font)
     }
 
-    /// What manifests and errors call the font.
+    /// The font's name in manifests and errors.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -69,7 +69,7 @@ impl HeaderFont {
     /// Blank text gives 10 x 10 white pixels.
     ///
     /// # Errors
-    /// When the font cannot draw a glyph in grey, or the text is absurdly long.
+    /// Returns an error if the font cannot draw a glyph in grey, or the text is absurdly long.
     pub fn render(&self, text: &str) -> Result<RgbImage> {
         catch_panic(LIBRARY, || self.draw(text))
     }
@@ -111,7 +111,7 @@ impl HeaderFont {
         face.set_pixel_sizes(0, SIZE).with_context(broken)?;
         let ascender = face.size_metrics().map(|metrics| pixel(metrics.ascender)).with_context(broken)?;
         let scale = Scale::new(SIZE, shaper.units_per_em());
-        Ok(Pen { name: &self.name, shaper, face, ascender, scale, drawn: HashMap::new() })
+        Ok(Pen { name: &self.name, shaper, face, ascender, scale, bitmaps: HashMap::new() })
     }
 }
 
@@ -123,7 +123,7 @@ struct Bounds {
 }
 
 /// A glyph drawn in grey; `left` and `top` place it relative to the pen (y upwards).
-struct Drawn {
+struct GlyphBitmap {
     left: i64,
     top: i64,
     width: usize,
@@ -137,7 +137,7 @@ struct Pen<'a> {
     face: freetype::Face<&'a [u8]>,
     ascender: i64,
     scale: Scale,
-    drawn: HashMap<u32, Drawn>,
+    bitmaps: HashMap<u32, GlyphBitmap>,
 }
 
 impl Pen<'_> {
@@ -145,13 +145,13 @@ impl Pen<'_> {
         shape(&self.shaper, self.scale, line)
     }
 
-    /// What Pillow's `textbbox` says of a line: its glyphs and the path of the pen.
+    /// The bounds of a line as Pillow's `textbbox` has them: its glyphs and the path of the pen.
     fn bounds(&mut self, glyphs: &[Glyph]) -> Result<Bounds> {
         if glyphs.is_empty() {
             return Ok(Bounds::default());
         }
         let (mut right, mut below) = (0, 0);
-        self.place(glyphs, |x, y, glyph, end| {
+        self.for_each_glyph(glyphs, |x, y, glyph, end| {
             right = right.max(end).max(x + i64::try_from(glyph.width)?);
             below = below.min(y - i64::try_from(glyph.rows)?);
             Ok(())
@@ -159,18 +159,18 @@ impl Pen<'_> {
         Ok(Bounds { right, bottom: self.ascender - below })
     }
 
-    /// Draws a line whose top is `top` in black, over what is there.
+    /// Draws a line with its top at `top` in black over the canvas.
     fn draw(&mut self, glyphs: &[Glyph], top: i64, canvas: &mut RgbImage) -> Result<()> {
         // The glyphs of a line first cover a mask, then the mask covers the canvas: both steps round.
         let (mut above, mut below) = (0, 0);
-        self.place(glyphs, |_, y, glyph, _| {
+        self.for_each_glyph(glyphs, |_, y, glyph, _| {
             above = above.max(y);
             below = below.min(y - i64::try_from(glyph.rows)?);
             Ok(())
         })?;
         let first_row = top + self.ascender - above;
         let mut mask = GrayImage::new(canvas.width(), u32::try_from(above - below)?);
-        self.place(glyphs, |x, y, glyph, _| {
+        self.for_each_glyph(glyphs, |x, y, glyph, _| {
             for (row, line) in (above - y..).zip(glyph.coverage.chunks_exact(glyph.width.max(1))) {
                 for (column, &coverage) in (PADDING + x..).zip(line).filter(|(_, coverage)| **coverage > 0) {
                     if let Some(Luma([under])) = inside(&mut mask, column, row) {
@@ -190,7 +190,11 @@ impl Pen<'_> {
 
     /// Calls `visit(left, top, glyph, pen after it)` for each glyph, in whole pixels from the line's origin on the
     /// baseline, y upwards.
-    fn place(&mut self, glyphs: &[Glyph], mut visit: impl FnMut(i64, i64, &Drawn, i64) -> Result<()>) -> Result<()> {
+    fn for_each_glyph(
+        &mut self,
+        glyphs: &[Glyph],
+        mut visit: impl FnMut(i64, i64, &GlyphBitmap, i64) -> Result<()>,
+    ) -> Result<()> {
         let mut pen = 0;
         for glyph in glyphs {
             let drawn = self.glyph(glyph.index)?;
@@ -202,9 +206,9 @@ impl Pen<'_> {
     }
 
     /// The glyph hinted and drawn in 256 greys, from the cache or FreeType.
-    fn glyph(&mut self, index: u32) -> Result<&Drawn> {
-        match self.drawn.entry(index) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
+    fn glyph(&mut self, index: u32) -> Result<&GlyphBitmap> {
+        match self.bitmaps.entry(index) {
+            Entry::Occupied(glyph) => Ok(glyph.into_mut()),
             Entry::Vacant(slot) => {
                 let drawn = rasterise(&self.face, index)
                     .with_context(|| format!("font {} cannot draw its glyph {index}", self.name))?;
@@ -214,7 +218,7 @@ impl Pen<'_> {
     }
 }
 
-fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<Drawn> {
+fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<GlyphBitmap> {
     face.load_glyph(index, LoadFlag::DEFAULT | LoadFlag::RENDER)?;
     let glyph = face.glyph();
     let bitmap = glyph.bitmap();
@@ -229,7 +233,7 @@ fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<Drawn> {
             coverage.extend_from_slice(row.get(..width).context("its bitmap is broken")?);
         }
     }
-    Ok(Drawn { left: glyph.bitmap_left().into(), top: glyph.bitmap_top().into(), width, rows, coverage })
+    Ok(GlyphBitmap { left: glyph.bitmap_left().into(), top: glyph.bitmap_top().into(), width, rows, coverage })
 }
 
 /// The pixel at (x, y), unless that is outside the image.

@@ -11,7 +11,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::config::Config;
+use super::PreprocessorConfig;
 use super::header::HeaderFont;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_pixels::{Filter, interpolate, resize};
@@ -19,7 +19,7 @@ use chartbench_pixels::{Filter, interpolate, resize};
 /// Most pixels an image may have with its header, enlarged to a common width.
 const MAX_PIXELS: u64 = 178_956_970;
 const MAX_PATCHES: u64 = 65_536;
-/// Rows of a position table when nothing else is said: the default of `vision_config.seq_len`.
+/// Default rows of a position table, as of `vision_config.seq_len`.
 const POSITIONS: usize = 4096;
 
 /// The patches of one image, without padding.
@@ -36,7 +36,7 @@ pub struct Patches {
 
 /// The image processor of a Pix2Struct, MatCha or DePlot checkpoint.
 #[derive(Clone, Debug)]
-pub struct Processor {
+pub struct Pix2StructProcessor {
     patch_height: u32,
     patch_width: u32,
     max_patches: u32,
@@ -46,11 +46,11 @@ pub struct Processor {
     font: HeaderFont,
 }
 
-impl Processor {
-    /// Reads `preprocessor_config.json`, see [`Processor::from_json`].
+impl Pix2StructProcessor {
+    /// Reads `preprocessor_config.json`, see [`Pix2StructProcessor::from_json`].
     ///
     /// # Errors
-    /// When the file cannot be read or holds an invalid value.
+    /// Returns an error if the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
@@ -62,9 +62,9 @@ impl Processor {
     /// reference's `Pix2StructProcessor` always asks for 2048 patches, whatever the file says. `name` is for errors.
     ///
     /// # Errors
-    /// When the text is no JSON object or one of these keys has an invalid value.
+    /// Returns an error if the text is not a JSON object or one of these keys has an invalid value.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        let config = Config::parse(json, name)?;
+        let config = PreprocessorConfig::parse(json, name)?;
         let (patch_height, patch_width) = patch_size(&config)?;
         Ok(Self {
             patch_height,
@@ -80,7 +80,7 @@ impl Processor {
     /// Replaces the patch budget.
     ///
     /// # Errors
-    /// When it is 0 or above 65,536.
+    /// Returns an error if it is 0 or above 65,536.
     pub fn with_max_patches(mut self, max_patches: usize) -> Result<Self> {
         let allowed = u64::try_from(max_patches).ok().filter(|count| (1..=MAX_PATCHES).contains(count));
         let Some(count) = allowed.and_then(|count| u32::try_from(count).ok()) else {
@@ -90,7 +90,7 @@ impl Processor {
         Ok(self)
     }
 
-    /// Says how many rows the model's position tables have (`vision_config.seq_len`, 4096 by default).
+    /// Sets the rows of the model's position tables (`vision_config.seq_len`, 4096 by default).
     pub fn with_positions(mut self, rows: usize) -> Self {
         self.positions = rows;
         self
@@ -121,7 +121,7 @@ impl Processor {
     /// pixels normalised by their mean and standard deviation, resized so that the patch budget is filled.
     ///
     /// # Errors
-    /// When a VQA model gets no header, the image with its header is too large, or it is so long that a patch id is
+    /// Returns an error if a VQA model gets no header, the image with its header is too large, or it is so long that a patch id is
     /// outside the position tables.
     pub fn patches(&self, image: &RgbImage, header: Option<&str>) -> Result<Patches> {
         let composed;
@@ -204,7 +204,7 @@ fn compose(header: &RgbImage, image: &RgbImage) -> Result<RgbImage> {
     RgbImage::from_raw(width, u32::try_from(height)?, pixels).context("the header does not fit the image")
 }
 
-/// What each 8-bit value becomes: (value - mean) / max(standard deviation, 1 / sqrt(n)) over all n samples.
+/// The normalised value of each 8-bit value: (value - mean) / max(standard deviation, 1 / sqrt(n)) over all n samples.
 fn normalised_levels(image: &RgbImage) -> [f32; 256] {
     let mut counts = [0_u64; 256];
     for &value in image.as_raw() {
@@ -221,7 +221,7 @@ fn normalised_levels(image: &RgbImage) -> [f32; 256] {
 }
 
 /// Height and width: `{"height": h, "width": w}` or one number for both.
-fn patch_size(config: &Config) -> Result<(u32, u32)> {
+fn patch_size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
     const MOST: u64 = 256;
     match config.get("patch_size") {
         None => Ok((16, 16)),

@@ -101,12 +101,12 @@ fn shape_run(
 /// Splits a run (byte range) where the resolved script changes, in logical order.
 fn split_by_script(line: &str, scripts: &[(usize, Script)], run: Range) -> Vec<(Range, Script)> {
     let mut parts: Vec<(Range, Script)> = Vec::new();
-    let from = scripts.partition_point(|(at, _)| *at < run.start);
-    for &(at, script) in scripts.iter().skip(from).take_while(|(at, _)| *at < run.end) {
-        let end = line[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+    let from = scripts.partition_point(|(position, _)| *position < run.start);
+    for &(position, script) in scripts.iter().skip(from).take_while(|(position, _)| *position < run.end) {
+        let end = line[position..].chars().next().map_or(position, |c| position + c.len_utf8());
         match parts.last_mut() {
             Some((range, last)) if *last == script => range.end = end,
-            _ => parts.push((at..end, script)),
+            _ => parts.push((position..end, script)),
         }
     }
     parts
@@ -139,7 +139,7 @@ fn resolve_scripts(line: &str) -> Vec<(usize, Script)> {
     let mut scripts: Vec<(usize, Script)> = Vec::with_capacity(line.len());
     let mut last: Option<Script> = None;
     let mut open: Vec<(char, Script)> = Vec::new();
-    for (at, c) in line.char_indices() {
+    for (position, c) in line.char_indices() {
         let own = script_of(c);
         let weak = own == script::COMMON || own == script::INHERITED;
         let resolved = match last {
@@ -158,7 +158,7 @@ fn resolve_scripts(line: &str) -> Vec<(usize, Script)> {
             _ => own,
         };
         last = Some(resolved);
-        scripts.push((at, resolved));
+        scripts.push((position, resolved));
     }
     let mut next = None;
     for (_, script) in scripts.iter_mut().rev() {

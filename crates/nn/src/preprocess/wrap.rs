@@ -42,8 +42,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Where a word too long for any line is cut, given the room left on this one: after its last hyphen that fits,
-/// if anything but hyphens comes before it, else where the room ends.
+/// The cut of a word too long for any line, given the `room` left on this one: after its last hyphen that fits, if
+/// anything but hyphens comes before it, else where the room ends.
 fn cut(word: &[char], room: usize) -> usize {
     let fits = &word[..room];
     match fits.iter().rposition(|&c| c == '-') {
@@ -90,23 +90,23 @@ fn chunks(text: &[char]) -> Vec<Vec<char>> {
 
 /// The end of the chunk that begins at `start`. Always beyond `start`.
 fn chunk_end(text: &[char], start: usize) -> usize {
-    let at = |i: usize| text.get(i).copied();
+    let char_at = |i: usize| text.get(i).copied();
     if text.get(start).is_some_and(|&c| is_ascii_blank(c)) {
         return run(text, start, is_ascii_blank);
     }
-    if start > 0 && at(start - 1).is_some_and(is_word_punctuation) {
+    if start > 0 && char_at(start - 1).is_some_and(is_word_punctuation) {
         let end = run(text, start, |c| c == '-');
-        if end - start >= 2 && at(end).is_some_and(is_word) {
+        if end - start >= 2 && char_at(end).is_some_and(is_word) {
             return end;
         }
     }
     let mut end = start + 1;
     loop {
-        if at(end).is_none_or(is_ascii_blank) || ends_before_dash(text, end) {
+        if char_at(end).is_none_or(is_ascii_blank) || ends_before_dash(text, end) {
             return end;
         }
         // A hyphen belongs to the chunk before it; the chunk must hold something before the hyphen.
-        if at(end) == Some('-') && breaks_after_hyphen(text, end) {
+        if char_at(end) == Some('-') && breaks_after_hyphen(text, end) {
             return end + 1;
         }
         end += 1;

@@ -20,14 +20,14 @@ const CHARSMAP: &str = "precompiled_charsmap";
 /// Checks every text of the file.
 ///
 /// # Errors
-/// Returns an error if the file is no JSON, a text is too long, or a charsmap leads outside itself.
+/// Returns an error if the file is not JSON, a text is too long, or a charsmap leads outside itself.
 pub(super) fn check(json: &[u8]) -> Result<()> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     Texts { key: "" }.deserialize(&mut deserializer)?;
     Ok(deserializer.end()?)
 }
 
-/// Any JSON, all of whose texts are checked; `key` is the one it stands under.
+/// Checks all texts of a JSON value; `key` is the value's key.
 #[derive(Clone, Copy)]
 struct Texts<'k> {
     key: &'k str,
@@ -135,7 +135,7 @@ fn check_charsmap(base64: &str) -> Result<()> {
     Ok(())
 }
 
-/// How far a unit's children are from it.
+/// The offset from a unit to its children.
 fn offset(unit: usize) -> usize {
     unit >> 10 << ((unit & 1 << 9) >> 6)
 }

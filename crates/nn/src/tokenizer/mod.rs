@@ -16,10 +16,10 @@ use chartbench_core::terminal::shorten;
 const LIBRARY: &str = "the tokenizers library";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-/// The model of the slow tokenizers: of the MatCha family, of Donut.
+/// Model files of the slow tokenizers: the MatCha family's, Donut's.
 const SENTENCEPIECE: [&str; 2] = ["spiece.model", "sentencepiece.bpe.model"];
 
-/// What transformers removes or joins when `clean_up_tokenization_spaces` is set, in this order.
+/// The replacements of transformers' `clean_up_tokenization_spaces`, in its order.
 const CLEAN_UP: [(&str, &str); 10] = [
     (" .", "."),
     (" ?", "?"),
@@ -45,7 +45,7 @@ impl Tokenizer {
     /// Loads `tokenizer.json` of a checkpoint's folder.
     ///
     /// # Errors
-    /// No or a malformed file; a folder with `spiece.model` alone is told how to convert it.
+    /// Returns an error if the file is missing or malformed. For a folder with `spiece.model` alone it says how to convert it.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         if !path.is_file() {
@@ -67,7 +67,7 @@ impl Tokenizer {
     /// (the 100 `<extra_id_*>` of the MatCha family) are harmless: no text or model yields them.
     ///
     /// # Errors
-    /// The line names both counts; `config` is the file the embedding's size comes from.
+    /// Returns an error that names both counts; `config` is the file that gives the embedding's size.
     pub fn check_embedding(&self, rows: usize, config: &Path) -> Result<()> {
         let added = self.inner.get_added_tokens_decoder();
         let vocabulary = self.inner.get_vocab(true);
@@ -89,7 +89,7 @@ impl Tokenizer {
     /// The text of token ids without special tokens, equal to transformers' `decode(ids, skip_special_tokens=True)`.
     ///
     /// # Errors
-    /// The tokenizer's own decoder fails.
+    /// Returns an error if the tokenizer's own decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.decoded(ids, true)
     }
@@ -97,7 +97,7 @@ impl Tokenizer {
     /// The text of token ids, special tokens written out: transformers' `decode(ids)`.
     ///
     /// # Errors
-    /// The tokenizer's own decoder fails.
+    /// Returns an error if the tokenizer's own decoder fails.
     pub fn decode_with_special(&self, ids: &[u32]) -> Result<String> {
         self.decoded(ids, false)
     }
@@ -116,7 +116,7 @@ impl Tokenizer {
     /// The token ids of a prompt, no special tokens added; those written in it are recognised.
     ///
     /// # Errors
-    /// The tokenizer's own model fails.
+    /// Returns an error if the tokenizer's own model fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encode = || self.inner.encode(text, false).map_err(|error| anyhow!("{error}"));
         let encoding = catch_panic(LIBRARY, encode).with_context(|| self.path.display().to_string())?;
@@ -126,7 +126,7 @@ impl Tokenizer {
     /// The id of one token, by its text.
     ///
     /// # Errors
-    /// No such token.
+    /// Returns an error if there is no such token.
     pub fn id(&self, token: &str) -> Result<u32> {
         self.inner
             .token_to_id(token)

@@ -1,5 +1,5 @@
-//! Low-rank adapters (Hu et al., arXiv 2106.09685): beside a frozen weight `W` [out, in] two small matrices are trained, and
-//! the model computes with `W + alpha / rank · B A`.
+//! LoRA (Hu et al., arXiv 2106.09685): beside a frozen weight `W` [out, in] two small matrices are trained, and the model
+//! computes with `W + alpha / rank · B A`.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,25 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What is trained in the place of some weights.
+/// The low-rank factors beside some weights.
 #[derive(Debug)]
-pub(super) struct LowRank {
-    /// By the name of the weight: A [rank, in] and B [out, rank].
+pub(super) struct LoraFactors {
+    /// The names of A [rank, in] and B [out, rank] by the name of their weight.
     pairs: BTreeMap<String, (String, String)>,
     factors: BTreeMap<String, Var>,
     scale: f64,
 }
 
-impl LowRank {
-    /// For every matrix among `weights` whose name has one of `targets` in it: A uniform within 1 / sqrt(in), B zero, so that
-    /// the model begins as it was.
+impl LoraFactors {
+    /// Makes factors for every matrix among `weights` whose name contains one of `targets`: A uniform within 1 / sqrt(in), B
+    /// zero, so that the model begins unchanged.
     ///
     /// # Errors
-    /// No such matrix.
+    /// Returns an error if there is no such matrix.
     pub(super) fn new(
         weights: &BTreeMap<String, Var>,
-        (rank, alpha): (usize, f64),
+        rank: usize,
+        alpha: f64,
         targets: &[String],
         seed: u64,
         device: &Device,
@@ -55,7 +56,7 @@ impl LowRank {
     }
 
     /// The weight of a name as the model computes with it, inside the graph of its factors.
-    pub(super) fn adapted(&self, name: &str, weight: Tensor) -> Result<Tensor> {
+    pub(super) fn merge(&self, name: &str, weight: Tensor) -> Result<Tensor> {
         let factors = self.pairs.get(name).and_then(|(a, b)| Some((self.factors.get(a)?, self.factors.get(b)?)));
         let Some((a, b)) = factors else { return Ok(weight) };
         Ok((weight + (b.matmul(a)? * self.scale)?)?)

@@ -1,15 +1,15 @@
-//! What it takes to train the architectures: variables in the place of a checkpoint's weights, examples with labels, a loss
-//! inside candle's graph, dropout from a generator of our own.
+//! Training of the architectures: variables in place of a checkpoint's weights, examples with labels, a loss inside candle's
+//! graph, dropout from a generator of our own.
 //!
 //! A step rebuilds the model over its [`Variables`] (cheap: it shares their values), computes the loss of a batch, and lets
 //! candle walk back from it:
 //!
 //! ```
-//! # use chartbench::nn::pix2struct::{Config, Model};
-//! # use chartbench::nn::training::{Example, Noise, Pass, Variables};
-//! # fn step(config: &Config, variables: &Variables, batch: &[Example], noise: &mut Noise) -> anyhow::Result<()> {
-//! let pass = Pass { noise: Some(noise), ..Pass::default() };
-//! let loss = Model::from_source(config, variables)?.loss(batch, pass)?;
+//! # use chartbench_nn::pix2struct::{Config, Model};
+//! # use chartbench_nn::training::{DropoutRng, Example, LossOptions, Variables};
+//! # fn step(config: &Config, variables: &Variables, batch: &[Example], rng: &mut DropoutRng) -> anyhow::Result<()> {
+//! let options = LossOptions { dropout: Some(rng), ..LossOptions::default() };
+//! let loss = Model::from_source(config, variables)?.loss(batch, options)?;
 //! let gradients = loss.backward()?;
 //! for (name, variable) in variables.trained() {
 //!     println!("{name}: {:?}", gradients.get(variable));
@@ -18,48 +18,48 @@
 //! # }
 //! ```
 //!
-//! What decoding keeps from one token to the next (caches written in place, which no graph sees) is not used here.
+//! The caches of decoding are written in place, which no graph sees; training does not use them.
 
-mod initial;
+mod activation_checkpointing;
+mod dropout_rng;
+mod init;
 mod lora;
-mod noise;
-mod rows;
-mod segments;
+mod packed_batch;
 mod variables;
 
 use anyhow::Result;
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
-pub use initial::{Initial, Rule, Start};
-pub use noise::{Noise, NoiseState};
-pub use variables::{Fixed, Variables};
+pub use dropout_rng::{DropoutRng, DropoutRngState};
+pub use init::{InitDistribution, InitRule, InitSource};
+pub use variables::{FrozenSource, Variables};
 
-pub(super) use noise::Dropping;
-pub(super) use rows::Rows;
-pub(super) use segments::{Segment, Segments};
+pub(super) use activation_checkpointing::{CheckpointedLayer, LayerCheckpoints};
+pub(super) use dropout_rng::DropoutMode;
+pub(super) use packed_batch::PackedBatch;
 
-/// An image with the text a model is taught to write about it.
+/// An image with the text that a model is taught to write about it.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// As the model's `encode` takes it.
+    /// The image as the model's `encode` takes it.
     pub image: Tensor,
-    /// What the decoder reads, token by token.
+    /// The decoder's inputs, token by token.
     pub inputs: Vec<u32>,
-    /// What it should say after each of them; where there is no label, anything.
+    /// The token wanted after each input; `None` where any will do.
     pub labels: Vec<Option<u32>>,
 }
 
 /// How the loss of a batch is computed.
 #[derive(Debug, Default)]
-pub struct Pass<'a> {
-    /// Drops values where the reference drops them in training; nothing is dropped without it.
-    pub noise: Option<&'a mut Noise>,
+pub struct LossOptions<'a> {
+    /// The generator of dropout, which drops values where the reference does in training. `None` drops nothing.
+    pub dropout: Option<&'a mut DropoutRng>,
     /// The share of a label spread over all tokens (label smoothing).
-    pub smoothing: f64,
-    /// Of each layer of the encoder its input alone is kept, and what is inside is computed again in the backward pass:
-    /// the same gradients with less memory, in more time.
-    pub checkpointing: bool,
+    pub label_smoothing: f64,
+    /// Keeps only the input of each encoder layer and computes the inside again in the backward pass: the same gradients with
+    /// less memory, in more time.
+    pub activation_checkpointing: bool,
 }
 
 /// The loss of a batch.
@@ -68,27 +68,27 @@ pub struct Loss {
     /// The cross-entropies of all labels summed. Sums of several batches divided by all their labels are the mean over
     /// all labels, however the batches are cut.
     pub sum: Tensor,
-    /// How many labels there were.
+    /// The number of labels.
     pub labels: usize,
-    /// Layers that the graph of the sum ends at, in the order they were passed.
-    segments: Vec<Segment>,
+    /// Layers that the graph of the sum ends at, in the order they ran.
+    checkpoints: Vec<CheckpointedLayer>,
 }
 
 impl Loss {
-    /// The gradients of the sum for all variables it is made of.
+    /// The gradients of the sum for all variables it depends on.
     ///
     /// # Errors
-    /// None that is expected.
+    /// Returns an error if the device fails.
     pub fn backward(&self) -> Result<GradStore> {
         let mut store = self.sum.backward()?;
-        for segment in self.segments.iter().rev() {
-            segment.backward(&mut store)?;
+        for layer in self.checkpoints.iter().rev() {
+            layer.backward(&mut store)?;
         }
         Ok(store)
     }
 
-    /// With what [`Segments`] noted on the way to the sum.
-    pub(super) fn with(self, segments: Segments) -> Self {
-        Self { segments: segments.into_noted(), ..self }
+    /// Adds the layers that ran on the way to the sum.
+    pub(super) fn with_checkpoints(self, checkpoints: LayerCheckpoints) -> Self {
+        Self { checkpoints: checkpoints.into_layers(), ..self }
     }
 }

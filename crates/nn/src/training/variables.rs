@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor, Var};
 
-use super::lora::LowRank;
-use crate::loading::Source;
+use super::lora::LoraFactors;
+use crate::loading::TensorSource;
 
 /// The weights of a model as variables, under their names in a checkpoint. Models loaded from it share their values, and
 /// a gradient reaches them whatever the model derives from them.
@@ -15,34 +15,34 @@ use crate::loading::Source;
 pub struct Variables {
     variables: BTreeMap<String, Var>,
     frozen: BTreeSet<String>,
-    low_rank: Option<LowRank>,
+    lora: Option<LoraFactors>,
     device: Device,
 }
 
 impl Variables {
-    /// Every tensor that `load` asks `source` for, as a variable. `load` is the loading of a model, which is dropped.
+    /// Makes a variable of every tensor that `load` asks `source` for. `load` loads a model, which is dropped.
     ///
     /// # Errors
-    /// What `load` refuses.
-    pub fn of<M>(source: &dyn Source, load: impl FnOnce(&dyn Source) -> Result<M>) -> Result<Self> {
-        let asked = Asked { source, variables: RefCell::default() };
-        load(&asked)?;
-        let (variables, device) = (asked.variables.into_inner(), source.device().clone());
-        Ok(Self { variables, frozen: BTreeSet::new(), low_rank: None, device })
+    /// Returns the error of `load`.
+    pub fn load<M>(source: &dyn TensorSource, load: impl FnOnce(&dyn TensorSource) -> Result<M>) -> Result<Self> {
+        let recorder = VariableSource { source, variables: RefCell::default() };
+        load(&recorder)?;
+        let (variables, device) = (recorder.variables.into_inner(), source.device().clone());
+        Ok(Self { variables, frozen: BTreeSet::new(), lora: None, device })
     }
 
-    /// Takes every variable whose name `frozen` says so out of training: nothing is computed for its gradient.
+    /// Freezes every variable whose name `frozen` accepts: no gradient is computed for it.
     pub fn freeze(&mut self, frozen: impl Fn(&str) -> bool) {
         self.frozen = self.variables.keys().filter(|name| frozen(name)).cloned().collect();
     }
 
-    /// Trains low-rank matrices of `rank` beside every matrix whose name has one of `targets` in it, and nothing else.
-    /// Their product counts `alpha` / `rank` times; `seed` draws what they begin as.
+    /// Freezes all weights and adds LoRA factors of `rank` beside every matrix whose name contains one of `targets`. Their
+    /// product counts `alpha` / `rank` times; `seed` draws their initial values.
     ///
     /// # Errors
-    /// No such matrix.
-    pub fn adapt(&mut self, rank: usize, alpha: f64, targets: &[String], seed: u64) -> Result<()> {
-        self.low_rank = Some(LowRank::new(&self.variables, (rank, alpha), targets, seed, &self.device)?);
+    /// Returns an error if there is no such matrix.
+    pub fn add_lora(&mut self, rank: usize, alpha: f64, targets: &[String], seed: u64) -> Result<()> {
+        self.lora = Some(LoraFactors::new(&self.variables, rank, alpha, targets, seed, &self.device)?);
         self.freeze(|_| true);
         Ok(())
     }
@@ -50,9 +50,9 @@ impl Variables {
     /// The weights as the model computes with them, in the order of their names.
     ///
     /// # Errors
-    /// None on the CPU; elsewhere what the device says.
+    /// Returns an error if the device fails.
     pub fn merged(&self) -> impl Iterator<Item = Result<(&str, Tensor)>> {
-        self.all().map(|(name, variable)| Ok((name, self.fixed().tensor(name, variable.dims())?)))
+        self.all().map(|(name, variable)| Ok((name, self.frozen().tensor(name, variable.dims())?)))
     }
 
     /// The weights of the checkpoint, in the order of their names.
@@ -60,15 +60,15 @@ impl Variables {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 
-    /// What is trained: those that are not frozen, then what stands beside frozen ones, each in the order of the names.
+    /// The trained variables: weights that are not frozen, then LoRA factors, each in the order of the names.
     pub fn trained(&self) -> impl Iterator<Item = (&str, &Var)> {
         let weights = self.all().filter(|(name, _)| !self.frozen.contains(*name));
-        weights.chain(self.low_rank.iter().flat_map(LowRank::factors))
+        weights.chain(self.lora.iter().flat_map(LoraFactors::factors))
     }
 
     /// A source of the same values that no graph sees, for answering while a model is trained.
-    pub fn fixed(&self) -> Fixed<'_> {
-        Fixed(self)
+    pub fn frozen(&self) -> FrozenSource<'_> {
+        FrozenSource(self)
     }
 
     pub fn get(&self, name: &str) -> Option<&Var> {
@@ -76,7 +76,7 @@ impl Variables {
     }
 }
 
-impl Source for Variables {
+impl TensorSource for Variables {
     fn contains(&self, name: &str) -> bool {
         self.variables.contains_key(name)
     }
@@ -89,9 +89,9 @@ impl Source for Variables {
         ensure!(found == shape, "variable {name} has shape {found:?}, the configuration asks for {shape:?}");
         let frozen = self.frozen.contains(name);
         let weight = if frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() };
-        match &self.low_rank {
+        match &self.lora {
             None => Ok(weight),
-            Some(low_rank) => low_rank.adapted(name, weight),
+            Some(lora) => lora.merge(name, weight),
         }
     }
 
@@ -100,10 +100,10 @@ impl Source for Variables {
     }
 }
 
-/// See [`Variables::fixed`].
-pub struct Fixed<'a>(&'a Variables);
+/// See [`Variables::frozen`].
+pub struct FrozenSource<'a>(&'a Variables);
 
-impl Source for Fixed<'_> {
+impl TensorSource for FrozenSource<'_> {
     fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
     }
@@ -117,13 +117,13 @@ impl Source for Fixed<'_> {
     }
 }
 
-/// Makes a variable of each tensor it is asked for.
-struct Asked<'a> {
-    source: &'a dyn Source,
+/// A source that makes a variable of each tensor it hands out.
+struct VariableSource<'a> {
+    source: &'a dyn TensorSource,
     variables: RefCell<BTreeMap<String, Var>>,
 }
 
-impl Source for Asked<'_> {
+impl TensorSource for VariableSource<'_> {
     fn contains(&self, name: &str) -> bool {
         self.source.contains(name)
     }

@@ -1,4 +1,4 @@
-//! What a checkpoint's folder can have wrong, and the one line said about it.
+//! Damaged or wrong checkpoint folders, and the one-line error of each.
 
 use std::fs;
 use std::io::Write;
@@ -140,7 +140,7 @@ fn weights_that_are_no_finite_numbers() -> Result<()> {
     Ok(())
 }
 
-/// What config.json must not say, and the line about it.
+/// Invalid values in config.json and their errors.
 #[test]
 fn configurations_that_cannot_be_meant() -> Result<()> {
     let text = fs::read_to_string(fixture("safetensors").join("config.json"))?;

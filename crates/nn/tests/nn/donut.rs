@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use chartbench_nn::Checkpoint;
 use chartbench_nn::donut::{Config, Image, Model};
-use chartbench_nn::generation::{BeamSearch, EarlyStopping, Limits};
+use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig};
 
 const IMAGES: usize = 2;
 const PROMPTS: [&[u32]; 4] = [&[7], &[5, 9, 30], &[41, 6, 13, 22, 8], &[50, 51]];
@@ -60,16 +60,16 @@ fn search(beams: usize, early_stopping: EarlyStopping, length_penalty: f64) -> O
 #[test]
 fn answers_from_every_file_format() -> Result<()> {
     let expected: serde_json::Value = serde_json::from_slice(&std::fs::read(fixture("expected.json"))?)?;
-    let limits = Limits {
+    let limits = GenerationConfig {
         eos: vec![2],
         max_new_tokens: usize::MAX,
         max_length: Some(POSITIONS),
         bad_words: Vec::new(),
         forced_eos: Some(2),
     };
-    let bad_words = Limits { bad_words: vec![vec![3], vec![29], vec![33, 54]], ..limits.clone() };
-    let ends = Limits { eos: vec![2, 17, 33, 45], ..limits.clone() };
-    let short = Limits { max_length: Some(12), ..limits.clone() };
+    let bad_words = GenerationConfig { bad_words: vec![vec![3], vec![29], vec![33, 54]], ..limits.clone() };
+    let ends = GenerationConfig { eos: vec![2, 17, 33, 45], ..limits.clone() };
+    let short = GenerationConfig { max_length: Some(12), ..limits.clone() };
     let cases = [
         ("greedy", None, &limits),
         ("greedy_bad_words", None, &bad_words),
@@ -165,7 +165,7 @@ fn a_configuration_of_fewer_layers_than_the_weights() -> Result<()> {
     Ok(())
 }
 
-/// What `config.json` says and what it must not say.
+/// Valid and invalid values in `config.json`.
 #[test]
 fn configurations() -> Result<()> {
     let config = Config::read(&fixture("safetensors"))?;

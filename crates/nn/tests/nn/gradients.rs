@@ -1,4 +1,4 @@
-//! The fused operations' gradients against those candle finds through the composed ones, at sizes that fill no block evenly;
+//! The fused operations' gradients against those candle finds through the reference ones, at sizes that fill no block evenly;
 //! losses and gradients of whole models against PyTorch's (`fixtures/training-gradients/make.py`); dropout.
 
 use std::cell::RefCell;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::assert_close::{Tolerance, assert_close, compare};
 use anyhow::Result;
 use candle_core::{D, DType, Device, Shape, Tensor, Var};
-use chartbench_nn::ops::{self, Dropout, Part, Precision, Weight, Windows, composed};
-use chartbench_nn::training::{Example, Initial, Loss, Noise, Pass, Start, Variables};
-use chartbench_nn::{Checkpoint, OnDevice, donut, pix2struct};
+use chartbench_nn::kernels::{self, ComputeDtype, Dropout, SequenceSpan, Weight, Windows, reference};
+use chartbench_nn::training::{DropoutRng, Example, InitDistribution, InitSource, Loss, LossOptions, Variables};
+use chartbench_nn::{Checkpoint, CheckpointSource, donut, pix2struct};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -79,15 +79,15 @@ fn dot(a: &[Tensor], b: &[Tensor]) -> Result<f64> {
     Ok(products.sum::<candle_core::Result<f64>>()?)
 }
 
-/// Gradients of the fused operation are those of the composed one, agree with finite differences, and are the same bits when
+/// Gradients of the fused operation are those of the reference one, agree with finite differences, and are the same bits when
 /// computed again.
 #[track_caller]
 fn check(
     inputs: &[Tensor],
     fused: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
-    composed: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+    reference: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
 ) {
-    check_within(2e-5, inputs, fused, composed);
+    check_within(2e-5, inputs, fused, reference);
 }
 
 #[track_caller]
@@ -95,13 +95,13 @@ fn check_within(
     tolerance: f64,
     inputs: &[Tensor],
     fused: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
-    composed: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+    reference: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
 ) {
     let compare = || -> Result<()> {
-        let weights = normal(composed(inputs)?.shape(), 1.0)?;
+        let weights = normal(reference(inputs)?.shape(), 1.0)?;
         let found = gradients(inputs, &weights, &fused)?;
         let again = gradients(inputs, &weights, &fused)?;
-        let golden = gradients(inputs, &weights, composed)?;
+        let golden = gradients(inputs, &weights, reference)?;
         for (at, ((found, again), golden)) in found.iter().zip(&again).zip(&golden).enumerate() {
             compare(found, golden, Tolerance::OfLargest { factor: tolerance, floor: 1e-3 })
                 .unwrap_or_else(|fault| panic!("argument {at}: {fault}"));
@@ -109,7 +109,7 @@ fn check_within(
         }
         let directions =
             inputs.iter().map(|input| normal(input.shape(), 1.0)).collect::<candle_core::Result<Vec<_>>>()?;
-        // What rounds to bf16 climbs in steps, which a longer way evens out.
+        // bf16 rounding moves in steps, which a longer step evens out.
         let (step, most) = if tolerance < 1e-3 { (0.004, 1e-2) } else { (0.05, 0.25) };
         let (grown, told) = (slope(inputs, &directions, &weights, step, &fused)?, dot(&found, &directions)?);
         // Along a random direction the slope is about as large as the gradient is long.
@@ -129,14 +129,18 @@ fn of_products_and_gates() -> Result<()> {
     for (rows, inner, columns) in [(1, 1, 1), (3, 7, 5), (13, 64, 33), (300, 50, 130), (1100, 41, 215)] {
         let x = random(rows, inner)?;
         let inputs = [x, random(columns, inner)?, random(columns, inner)?];
-        check(&inputs[..2], |t| ops::linear(&t[0], &Weight::from(&t[1])), |t| composed::linear(&t[0], &t[1]));
-        check(&inputs[..2], |t| ops::row_linear(&t[0], &Weight::from(&t[1])), |t| composed::linear(&t[0], &t[1]));
-        let golden = |t: &[Tensor]| composed::gated_gelu(&t[0], &t[1], &t[2]);
-        check(&inputs, |t| ops::gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
+        check(&inputs[..2], |t| kernels::linear(&t[0], &Weight::from(&t[1])), |t| reference::linear(&t[0], &t[1]));
+        check(
+            &inputs[..2],
+            |t| kernels::decode_linear(&t[0], &Weight::from(&t[1])),
+            |t| reference::linear(&t[0], &t[1]),
+        );
+        let golden = |t: &[Tensor]| reference::gated_gelu(&t[0], &t[1], &t[2]);
+        check(&inputs, |t| kernels::gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
         let onto = [inputs[0].clone(), inputs[1].clone(), random(rows, columns)?];
-        let golden_onto = |t: &[Tensor]| &t[2] + composed::linear(&t[0], &t[1])?;
-        check(&onto, |t| ops::linear_onto(&t[0], &Weight::from(&t[1]), &t[2]), golden_onto);
-        check(&inputs, |t| ops::row_gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
+        let golden_onto = |t: &[Tensor]| &t[2] + reference::linear(&t[0], &t[1])?;
+        check(&onto, |t| kernels::linear_add(&t[0], &Weight::from(&t[1]), &t[2]), golden_onto);
+        check(&inputs, |t| kernels::decode_gated_gelu(&t[0], &Weight::from(&t[1]), &Weight::from(&t[2])), golden);
     }
     Ok(())
 }
@@ -147,12 +151,17 @@ fn of_products_and_gates_in_bf16() -> Result<()> {
     for (rows, inner, columns) in [(3, 7, 5), (300, 50, 130), (1101, 41, 215)] {
         let inputs = [random(rows, inner)?, random(columns, inner)?, random(columns, inner)?];
         let rounded = |t: &Tensor| Weight::Rounded(t.clone());
-        check_within(1e-2, &inputs[..2], |t| ops::linear(&t[0], &rounded(&t[1])), |t| composed::linear(&t[0], &t[1]));
-        let golden = |t: &[Tensor]| composed::gated_gelu(&t[0], &t[1], &t[2]);
-        check_within(1e-2, &inputs, |t| ops::gated_gelu(&t[0], &rounded(&t[1]), &rounded(&t[2])), golden);
+        check_within(
+            1e-2,
+            &inputs[..2],
+            |t| kernels::linear(&t[0], &rounded(&t[1])),
+            |t| reference::linear(&t[0], &t[1]),
+        );
+        let golden = |t: &[Tensor]| reference::gated_gelu(&t[0], &t[1], &t[2]);
+        check_within(1e-2, &inputs, |t| kernels::gated_gelu(&t[0], &rounded(&t[1]), &rounded(&t[2])), golden);
         let onto = [inputs[0].clone(), inputs[1].clone(), random(rows, columns)?];
-        let golden_onto = |t: &[Tensor]| &t[2] + composed::linear(&t[0], &t[1])?;
-        check_within(1e-2, &onto, |t| ops::linear_onto(&t[0], &rounded(&t[1]), &t[2]), golden_onto);
+        let golden_onto = |t: &[Tensor]| &t[2] + reference::linear(&t[0], &t[1])?;
+        check_within(1e-2, &onto, |t| kernels::linear_add(&t[0], &rounded(&t[1]), &t[2]), golden_onto);
     }
     Ok(())
 }
@@ -162,9 +171,9 @@ fn of_attentions() -> Result<()> {
     for (queries, keys, heads, width) in [(1, 1, 1, 1), (5, 3, 2, 7), (33, 257, 3, 12), (70, 300, 2, 33)] {
         let hidden = heads * width;
         let inputs = [random(queries, hidden)?, random(keys, hidden)?, random(keys, hidden)?];
-        let golden = |t: &[Tensor]| composed::attention(&t[0], &t[1], &t[2], heads, None);
-        check(&inputs, |t| ops::attention(&t[0], &t[1], &t[2], heads, Precision::F32), golden);
-        check(&inputs, |t| ops::row_attention(&t[0], &t[1], &t[2], heads, None), golden);
+        let golden = |t: &[Tensor]| reference::attention(&t[0], &t[1], &t[2], heads, None);
+        check(&inputs, |t| kernels::attention(&t[0], &t[1], &t[2], heads, ComputeDtype::F32), golden);
+        check(&inputs, |t| kernels::decode_attention(&t[0], &t[1], &t[2], heads, None), golden);
     }
     Ok(())
 }
@@ -176,7 +185,7 @@ fn dropout() -> Dropout {
 /// Rows of several examples, with dropout and without, causal with hidden keys and a table of biases, and not.
 #[test]
 fn of_attention_in_parts() -> Result<()> {
-    let parts = [(5, 9), (1, 1), (40, 70), (3, 3)].map(|(queries, keys)| Part { queries, keys });
+    let parts = [(5, 9), (1, 1), (40, 70), (3, 3)].map(|(queries, keys)| SequenceSpan { queries, keys });
     let (queries, keys) = (49, 83);
     let mut hidden = vec![false; keys];
     hidden[3] = true;
@@ -184,27 +193,27 @@ fn of_attention_in_parts() -> Result<()> {
     let inputs = [random(queries, 24)?, random(keys, 24)?, random(keys, 24)?, random(3, 17)?];
     for choice in [None, Some(dropout())] {
         let golden =
-            |t: &[Tensor]| composed::attention_in_parts([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref());
+            |t: &[Tensor]| reference::varlen_attention([&t[0], &t[1], &t[2]], 3, &parts, None, &[], choice.as_ref());
         check(
             &inputs[..3],
-            |t| ops::attention_in_parts(&t[0], &t[1], &t[2], 3, &parts, Precision::F32, choice.clone()),
+            |t| kernels::varlen_attention(&t[0], &t[1], &t[2], 3, &parts, ComputeDtype::F32, choice.clone()),
             golden,
         );
         for hidden in [Vec::new(), hidden.clone()] {
             let golden = |t: &[Tensor]| {
                 let rows = [&t[0], &t[1], &t[2]];
-                composed::attention_in_parts(rows, 3, &parts, Some(&t[3]), &hidden, choice.as_ref())
+                reference::varlen_attention(rows, 3, &parts, Some(&t[3]), &hidden, choice.as_ref())
             };
             let fused = |t: &[Tensor]| {
                 let rows = [&t[0], &t[1], &t[2]];
-                ops::causal_attention(rows, 3, &t[3], &parts, hidden.clone(), choice.clone())
+                kernels::causal_attention(rows, 3, &t[3], &parts, hidden.clone(), choice.clone())
             };
             assert_close(&fused(&inputs)?, &golden(&inputs)?, Tolerance::Absolute(1e-5));
             check(&inputs, fused, golden);
         }
     }
-    let golden = |t: &[Tensor]| composed::attention(&t[0], &t[1], &t[2], 3, Some(&t[3]));
-    check(&inputs, |t| ops::row_attention(&t[0], &t[1], &t[2], 3, Some(&t[3])), golden);
+    let golden = |t: &[Tensor]| reference::attention(&t[0], &t[1], &t[2], 3, Some(&t[3]));
+    check(&inputs, |t| kernels::decode_attention(&t[0], &t[1], &t[2], 3, Some(&t[3])), golden);
     Ok(())
 }
 
@@ -219,9 +228,9 @@ fn of_attention_in_windows() -> Result<()> {
         inputs.push(random(heads * side * side, side * side)?);
         for choice in [None, Some(dropout())] {
             let fused =
-                |t: &[Tensor]| ops::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.clone());
+                |t: &[Tensor]| kernels::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.clone());
             let golden =
-                |t: &[Tensor]| composed::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.as_ref());
+                |t: &[Tensor]| reference::window_attention(&t[0], &t[1], &t[2], heads, &t[3], windows, choice.as_ref());
             assert_close(&fused(&inputs)?, &golden(&inputs)?, Tolerance::Absolute(1e-5));
             check(&inputs, fused, golden);
         }
@@ -233,16 +242,16 @@ fn of_attention_in_windows() -> Result<()> {
 fn of_biases_and_norms() -> Result<()> {
     for (rows, columns) in [(1, 5), (3, 7), (65, 33), (700, 80)] {
         let inputs = [random(rows, columns)?, vector(columns)?];
-        check(&inputs, |t| ops::biased(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1]));
-        check(&inputs, |t| ops::biased_gelu(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1])?.gelu_erf());
-        check(&inputs, |t| ops::rms_norm(&t[0], &t[1], 1e-6), |t| composed::rms_norm(&t[0], &t[1], 1e-6));
+        check(&inputs, |t| kernels::biased(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1]));
+        check(&inputs, |t| kernels::biased_gelu(&t[0], &t[1]), |t| t[0].broadcast_add(&t[1])?.gelu_erf());
+        check(&inputs, |t| kernels::rms_norm(&t[0], &t[1], 1e-6), |t| reference::rms_norm(&t[0], &t[1], 1e-6));
         let inputs = [inputs[0].clone(), inputs[1].clone(), vector(columns)?];
-        let golden = |t: &[Tensor]| composed::layer_norm(&t[0], &t[1], &t[2], 1e-3);
-        check(&inputs, |t| ops::layer_norm(&t[0], &t[1], &t[2], 1e-3), golden);
+        let golden = |t: &[Tensor]| reference::layer_norm(&t[0], &t[1], &t[2], 1e-3);
+        check(&inputs, |t| kernels::layer_norm(&t[0], &t[1], &t[2], 1e-3), golden);
         let fast = candle_nn::ops::rms_norm(&inputs[0], &inputs[1], 1e-6)?;
-        assert_eq!(bits(&ops::rms_norm(&inputs[0], &inputs[1], 1e-6)?)?, bits(&fast)?);
+        assert_eq!(bits(&kernels::rms_norm(&inputs[0], &inputs[1], 1e-6)?)?, bits(&fast)?);
         let fast = candle_nn::ops::layer_norm(&inputs[0], &inputs[1], &inputs[2], 1e-5)?;
-        assert_eq!(bits(&ops::layer_norm(&inputs[0], &inputs[1], &inputs[2], 1e-5)?)?, bits(&fast)?);
+        assert_eq!(bits(&kernels::layer_norm(&inputs[0], &inputs[1], &inputs[2], 1e-5)?)?, bits(&fast)?);
     }
     Ok(())
 }
@@ -252,13 +261,13 @@ fn of_the_cross_entropy() -> Result<()> {
     let logits = random(5, 11)?;
     let labels = [0, 10, 3, 3, 7];
     for smoothing in [0.0, 0.2] {
-        let golden = |t: &[Tensor]| composed::cross_entropy(&t[0], &labels, smoothing);
-        check(std::slice::from_ref(&logits), |t| ops::cross_entropy(&t[0], &labels, smoothing), golden);
+        let golden = |t: &[Tensor]| reference::cross_entropy(&t[0], &labels, smoothing);
+        check(std::slice::from_ref(&logits), |t| kernels::cross_entropy(&t[0], &labels, smoothing), golden);
         let (fused, golden) =
-            (ops::cross_entropy(&logits, &labels, smoothing)?, golden(std::slice::from_ref(&logits))?);
+            (kernels::cross_entropy(&logits, &labels, smoothing)?, golden(std::slice::from_ref(&logits))?);
         assert!((fused.to_scalar::<f32>()? - golden.to_scalar::<f32>()?).abs() < 1e-5);
     }
-    assert!(ops::cross_entropy(&logits, &[0, 1, 2, 3, 11], 0.0).is_err());
+    assert!(kernels::cross_entropy(&logits, &[0, 1, 2, 3, 11], 0.0).is_err());
     Ok(())
 }
 
@@ -318,8 +327,8 @@ fn pix2struct_fixture() -> Result<(pix2struct::Config, Variables)> {
     let dir = fixture("pix2struct/safetensors");
     let config = pix2struct::Config::read(&dir)?;
     let checkpoint = Checkpoint::open(&dir)?;
-    let source = OnDevice { checkpoint: &checkpoint, device: &Device::Cpu };
-    let variables = Variables::of(&source, |source| pix2struct::Model::from_source(&config, source))?;
+    let source = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
+    let variables = Variables::load(&source, |source| pix2struct::Model::from_source(&config, source))?;
     Ok((config, variables))
 }
 
@@ -327,8 +336,8 @@ fn donut_fixture() -> Result<(donut::Config, Variables)> {
     let dir = fixture("donut/safetensors");
     let config = donut::Config::read(&dir)?;
     let checkpoint = Checkpoint::open(&dir)?;
-    let source = OnDevice { checkpoint: &checkpoint, device: &Device::Cpu };
-    let variables = Variables::of(&source, |source| donut::Model::from_source(&config, source))?;
+    let source = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
+    let variables = Variables::load(&source, |source| donut::Model::from_source(&config, source))?;
     Ok((config, variables))
 }
 
@@ -337,7 +346,7 @@ fn pix2struct_as_pytorch() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let golden = Golden::read("pix2struct.safetensors")?;
     let batch = golden.batch(|labels| config.inputs(labels))?;
-    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
+    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, LossOptions::default())?;
     assert_eq!(loss.labels, 12);
     golden.check(&loss, &variables)
 }
@@ -347,7 +356,7 @@ fn donut_as_pytorch() -> Result<()> {
     let (config, variables) = donut_fixture()?;
     let golden = Golden::read("donut.safetensors")?;
     let batch = golden.batch(|_| Vec::new())?;
-    let loss = donut::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
+    let loss = donut::Model::from_source(&config, &variables)?.loss(&batch, LossOptions::default())?;
     golden.check(&loss, &variables)
 }
 
@@ -361,7 +370,7 @@ fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
     let shared = [first.clone(), about(&first.image, second), second.clone()];
     let apart = [first.clone(), about(&first.image.copy()?, second), second.clone()];
     let computed = |batch: &[Example]| -> Result<(f32, Vec<Tensor>)> {
-        let loss = donut::Model::from_source(&config, &variables)?.loss(batch, Pass::default())?;
+        let loss = donut::Model::from_source(&config, &variables)?.loss(batch, LossOptions::default())?;
         let store = loss.backward()?;
         let gradients = variables.all().filter_map(|(_, variable)| store.get(variable).cloned());
         Ok((loss.sum.to_scalar()?, gradients.collect()))
@@ -381,7 +390,7 @@ fn losses_add_up_and_follow_the_variables() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let loss = |batch: &[Example]| -> Result<(f32, usize)> {
-        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(batch, Pass::default())?;
+        let loss = pix2struct::Model::from_source(&config, &variables)?.loss(batch, LossOptions::default())?;
         Ok((loss.sum.to_scalar()?, loss.labels))
     };
     let (whole, labels) = loss(&batch)?;
@@ -400,7 +409,7 @@ fn frozen_variables_get_no_gradient() -> Result<()> {
     let (config, mut variables) = pix2struct_fixture()?;
     variables.freeze(|name| name.starts_with("encoder."));
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
-    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass::default())?;
+    let loss = pix2struct::Model::from_source(&config, &variables)?.loss(&batch, LossOptions::default())?;
     let store = loss.backward()?;
     for (name, variable) in variables.all() {
         assert_eq!(store.get(variable).is_some(), name.starts_with("decoder."), "{name}");
@@ -417,11 +426,18 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
     fn compare(
         variables: &mut Variables,
         tolerance: f64,
-        loss: impl Fn(&Variables, Pass<'_>) -> Result<Loss>,
+        loss: impl Fn(&Variables, LossOptions<'_>) -> Result<Loss>,
     ) -> Result<()> {
         let computed = |variables: &Variables, checkpointing: bool| -> Result<(f32, Vec<(String, Tensor)>)> {
-            let mut noise = Noise::new(7);
-            let loss = loss(variables, Pass { noise: Some(&mut noise), smoothing: 0.1, checkpointing })?;
+            let mut noise = DropoutRng::new(7);
+            let loss = loss(
+                variables,
+                LossOptions {
+                    dropout: Some(&mut noise),
+                    label_smoothing: 0.1,
+                    activation_checkpointing: checkpointing,
+                },
+            )?;
             let store = loss.backward()?;
             let found = variables.all().filter_map(|(name, variable)| Some((name, store.get(variable)?)));
             let gradients = found.map(|(name, gradient)| (name.to_owned(), gradient.clone())).collect();
@@ -448,13 +464,15 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
     }
     let (config, mut variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
-    let loss =
-        |variables: &Variables, pass: Pass<'_>| pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass);
+    let loss = |variables: &Variables, pass: LossOptions<'_>| {
+        pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass)
+    };
     compare(&mut variables, 0.0, loss)?;
     let (config, mut variables) = donut_fixture()?;
     let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
-    let loss =
-        |variables: &Variables, pass: Pass<'_>| donut::Model::from_source(&config, variables)?.loss(&batch, pass);
+    let loss = |variables: &Variables, pass: LossOptions<'_>| {
+        donut::Model::from_source(&config, variables)?.loss(&batch, pass)
+    };
     compare(&mut variables, 1e-5, loss)
 }
 
@@ -465,7 +483,7 @@ fn batches_that_make_no_sense_are_errors() -> Result<()> {
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
     let message = |labels: Vec<Option<u32>>, inputs: Vec<u32>| {
         let example = Example { image: batch[0].image.clone(), inputs, labels };
-        format!("{:#}", model.loss(&[example], Pass::default()).unwrap_err())
+        format!("{:#}", model.loss(&[example], LossOptions::default()).unwrap_err())
     };
     assert_eq!(message(vec![Some(3)], vec![]), "example 0 has 0 decoder inputs and 1 labels");
     assert_eq!(message(vec![None], vec![0]), "no label of the batch counts: there is nothing to learn from it");
@@ -478,39 +496,40 @@ fn batches_that_make_no_sense_are_errors() -> Result<()> {
 fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
-    let loss = |noise: Option<&mut Noise>| -> Result<(f32, Vec<u32>)> {
-        let loss =
-            pix2struct::Model::from_source(&config, &variables)?.loss(&batch, Pass { noise, ..Pass::default() })?;
+    let loss = |noise: Option<&mut DropoutRng>| -> Result<(f32, Vec<u32>)> {
+        let loss = pix2struct::Model::from_source(&config, &variables)?
+            .loss(&batch, LossOptions { dropout: noise, ..LossOptions::default() })?;
         let store = loss.backward()?;
         let table = "decoder.layer.0.self_attention.attention.relative_attention_bias.weight";
         Ok((loss.sum.to_scalar()?, bits(store.get(variables.get(table).unwrap()).unwrap())?))
     };
-    let mut noise = Noise::new(7);
+    let mut noise = DropoutRng::new(7);
     let first = loss(Some(&mut noise))?;
-    let state: chartbench_nn::training::NoiseState = serde_json::from_str(&serde_json::to_string(&noise.state())?)?;
+    let state: chartbench_nn::training::DropoutRngState =
+        serde_json::from_str(&serde_json::to_string(&noise.state())?)?;
     let second = loss(Some(&mut noise))?;
-    assert_eq!(loss(Some(&mut Noise::new(7)))?, first);
-    assert_eq!(loss(Some(&mut Noise::at(&state)))?, second);
+    assert_eq!(loss(Some(&mut DropoutRng::new(7)))?, first);
+    assert_eq!(loss(Some(&mut DropoutRng::from_state(&state)))?, second);
     assert_ne!(first.0, second.0);
-    assert_ne!(loss(Some(&mut Noise::new(8)))?.0, first.0);
+    assert_ne!(loss(Some(&mut DropoutRng::new(8)))?.0, first.0);
     assert_eq!(loss(None)?, loss(None)?);
     let (config, variables) = donut_fixture()?;
     let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
-    let loss = |noise: Option<&mut Noise>| -> Result<f32> {
+    let loss = |noise: Option<&mut DropoutRng>| -> Result<f32> {
         Ok(donut::Model::from_source(&config, &variables)?
-            .loss(&batch, Pass { noise, ..Pass::default() })?
+            .loss(&batch, LossOptions { dropout: noise, ..LossOptions::default() })?
             .sum
             .to_scalar()?)
     };
-    assert_eq!(loss(Some(&mut Noise::new(7)))?, loss(Some(&mut Noise::new(7)))?);
-    assert_ne!(loss(Some(&mut Noise::new(7)))?, loss(None)?);
+    assert_eq!(loss(Some(&mut DropoutRng::new(7)))?, loss(Some(&mut DropoutRng::new(7)))?);
+    assert_ne!(loss(Some(&mut DropoutRng::new(7)))?, loss(None)?);
     Ok(())
 }
 
 #[test]
 fn dropout_keeps_the_expected_value() -> Result<()> {
     let ones = Tensor::ones((500, 400), DType::F32, &Device::Cpu)?;
-    let dropped = ops::dropout(&ones, Dropout::new(ChaCha8Rng::seed_from_u64(1), 0.25))?;
+    let dropped = kernels::dropout(&ones, Dropout::new(ChaCha8Rng::seed_from_u64(1), 0.25))?;
     let mean = dropped.mean_all()?.to_scalar::<f32>()?;
     assert!((mean - 1.0).abs() < 0.01, "{mean}");
     let zeros = dropped.eq(0f32)?.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>()?;
@@ -519,8 +538,8 @@ fn dropout_keeps_the_expected_value() -> Result<()> {
     assert!((columns.max(D::Minus1)? - columns.min(D::Minus1)?)?.to_scalar::<f32>()? < 0.3);
     let inputs = [random(77, 33)?];
     let choice = || Dropout::new(ChaCha8Rng::seed_from_u64(2), 0.4);
-    let factors = ops::dropout(&Tensor::ones((77, 33), DType::F32, &Device::Cpu)?, choice())?;
-    check(&inputs, |t| ops::dropout(&t[0], choice()), |t| &t[0] * &factors);
+    let factors = kernels::dropout(&Tensor::ones((77, 33), DType::F32, &Device::Cpu)?, choice())?;
+    check(&inputs, |t| kernels::dropout(&t[0], choice()), |t| &t[0] * &factors);
     Ok(())
 }
 
@@ -529,9 +548,9 @@ fn dropout_keeps_the_expected_value() -> Result<()> {
 fn fresh_weights() -> Result<()> {
     let (config, stored) = pix2struct_fixture()?;
     let fresh = |seed: u64| {
-        let rule = |name: &str, _: &[usize]| config.start_of(name);
-        let source = Initial::new(&rule, seed, &Device::Cpu);
-        Variables::of(&source, |source| pix2struct::Model::from_source(&config, source))
+        let rule = |name: &str, _: &[usize]| config.init_distribution(name);
+        let source = InitSource::new(&rule, seed, &Device::Cpu);
+        Variables::load(&source, |source| pix2struct::Model::from_source(&config, source))
     };
     let variables = fresh(3)?;
     assert!(variables.all().map(|(name, _)| name).eq(stored.all().map(|(name, _)| name)));
@@ -539,11 +558,14 @@ fn fresh_weights() -> Result<()> {
     let values = |variables: &Variables| bits(variables.get(table).unwrap());
     assert_eq!(values(&variables)?, values(&fresh(3)?)?);
     assert_ne!(values(&variables)?, values(&fresh(4)?)?);
-    assert_eq!(config.start_of("decoder.layer.1.self_attention.attention.query.weight"), Start::Normal(1.0 / 16.0));
+    assert_eq!(
+        config.init_distribution("decoder.layer.1.self_attention.attention.query.weight"),
+        InitDistribution::Normal(1.0 / 16.0)
+    );
     let (config, stored) = donut_fixture()?;
-    let rule = |name: &str, shape: &[usize]| config.start_of(name, shape);
-    let source = Initial::new(&rule, 3, &Device::Cpu);
-    let variables = Variables::of(&source, |source| donut::Model::from_source(&config, source))?;
+    let rule = |name: &str, shape: &[usize]| config.init_distribution(name, shape);
+    let source = InitSource::new(&rule, 3, &Device::Cpu);
+    let variables = Variables::load(&source, |source| donut::Model::from_source(&config, source))?;
     assert!(variables.all().map(|(name, _)| name).eq(stored.all().map(|(name, _)| name)));
     let embedding = variables.get("decoder.model.decoder.embed_tokens.weight").unwrap();
     let padding = embedding.narrow(0, 1, 1)?;
@@ -553,9 +575,12 @@ fn fresh_weights() -> Result<()> {
     assert!((deviation * width.sqrt() - 1.0).abs() < 0.1, "{deviation}");
     // A convolution's inputs are its channels and places; what is added to the residual begins at half.
     assert_eq!(
-        config.start_of("encoder.embeddings.patch_embeddings.projection.weight", &[8, 3, 2, 2]),
-        Start::Normal(12_f64.powf(-0.5))
+        config.init_distribution("encoder.embeddings.patch_embeddings.projection.weight", &[8, 3, 2, 2]),
+        InitDistribution::Normal(12_f64.powf(-0.5))
     );
-    assert_eq!(config.start_of("decoder.model.decoder.layers.0.fc2.weight", &[4, 16]), Start::Normal(0.125));
+    assert_eq!(
+        config.init_distribution("decoder.model.decoder.layers.0.fc2.weight", &[4, 16]),
+        InitDistribution::Normal(0.125)
+    );
     Ok(())
 }

@@ -9,7 +9,7 @@ mod checkpoints;
 mod comparison;
 mod donut;
 mod gradients;
-mod ops;
+mod kernels;
 mod pix2struct;
 mod preprocess;
 

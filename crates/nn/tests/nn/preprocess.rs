@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::assert_close::{Tolerance, compare};
 use candle_core::{Device, Tensor};
-use chartbench_nn::preprocess::{DonutProcessor, HeaderFont, Processor, wrap};
+use chartbench_nn::preprocess::{DonutProcessor, HeaderFont, Pix2StructProcessor, wrap};
 use chartbench_pixels::{Filter, decode, resize};
 use image::RgbImage;
 use safetensors::SafeTensors;
@@ -63,12 +63,19 @@ fn assert_values(name: &str, values: &[f32], shape: &[usize], bytes: &[u8], tole
         .unwrap_or_else(|fault| panic!("{name}: {fault}"));
 }
 
-fn processor(is_vqa: bool) -> Processor {
+fn processor(is_vqa: bool) -> Pix2StructProcessor {
     let json = format!(r#"{{"is_vqa": {is_vqa}, "max_patches": {}, "unknown": 1}}"#, expected().max_patches);
-    Processor::from_json(json.as_bytes(), "preprocessor_config.json").unwrap()
+    Pix2StructProcessor::from_json(json.as_bytes(), "preprocessor_config.json").unwrap()
 }
 
-fn assert_patches(processor: &Processor, key: &str, name: &str, header: Option<&str>, shape: &[usize], bytes: &[u8]) {
+fn assert_patches(
+    processor: &Pix2StructProcessor,
+    key: &str,
+    name: &str,
+    header: Option<&str>,
+    shape: &[usize],
+    bytes: &[u8],
+) {
     let patches = processor.patches(&image(name).unwrap(), header).unwrap();
     assert_eq!([patches.rows, patches.cols], expected().grids[key], "{key}");
     assert_values(key, &patches.data, shape, bytes, TOLERANCE);
@@ -142,7 +149,7 @@ fn patches_agree_with_the_reference() {
 #[test]
 fn patch_size_and_normalisation_follow_the_settings() {
     let json = br#"{"patch_size": {"height": 6, "width": 10}, "max_patches": 30, "do_normalize": false}"#;
-    let processor = Processor::from_json(json, "preprocessor_config.json").unwrap();
+    let processor = Pix2StructProcessor::from_json(json, "preprocessor_config.json").unwrap();
     for_each("odd/", |name, shape, bytes| {
         assert_patches(&processor, &format!("odd/{name}"), name, None, shape, bytes);
     });
@@ -167,7 +174,7 @@ fn bad_settings_name_file_and_key() {
         (r#"{"patch_size": {"height": 16}}"#, "p.json: patch_size.width is missing"),
         (r#"{"patch_size": -4}"#, "p.json: patch_size = -4: must be a whole number from 1 to 256"),
     ] {
-        let error = format!("{:#}", Processor::from_json(json.as_bytes(), "p.json").unwrap_err());
+        let error = format!("{:#}", Pix2StructProcessor::from_json(json.as_bytes(), "p.json").unwrap_err());
         assert!(error.starts_with(wanted), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use super::{check_size, from_pixels, over_white};
 
 pub fn decode(bytes: &[u8], format: ImageFormat) -> Result<RgbImage> {
-    // Told in one piece: these errors repeat themselves in their causes.
+    // One message: these errors repeat themselves in their causes.
     let damaged = |error| anyhow!("damaged or unsupported {format:?} file: {error}");
     let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();

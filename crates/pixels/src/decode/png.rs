@@ -9,7 +9,7 @@ use png::{BitDepth, ColorType, Decoder, Info, Transformations};
 
 use super::{check_size, over_white};
 
-/// Row by row, so that the pixels are in memory in 8 bits alone.
+/// Decodes row by row, so that the pixels are in memory in 8 bits only.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
@@ -35,12 +35,12 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
             }
         }
     }
-    // What follows the last row must be whole too.
+    // The rest of the file must be whole too.
     reader.read_row(&mut row).context("damaged or truncated PNG")?;
     Ok(image)
 }
 
-/// The pixels of a pass over the image: from the corner (`left`, `top`) on, each so many to the right and down.
+/// The pixels of an interlacing pass: every `right`-th column from `left` on, every `down`-th row from `top` on.
 struct PixelGrid {
     left: u32,
     top: u32,
@@ -142,9 +142,9 @@ impl Pixel {
         }
     }
 
-    /// The sample at index `at`, its high byte where it has 16 bits.
-    fn high_byte(&self, row: &[u8], at: usize) -> u8 {
-        let at = if self.depth == BitDepth::Sixteen { 2 * at } else { at };
-        row.get(at).copied().unwrap_or_default()
+    /// The sample at `index`; of 16 bits the high byte.
+    fn high_byte(&self, row: &[u8], index: usize) -> u8 {
+        let index = if self.depth == BitDepth::Sixteen { 2 * index } else { index };
+        row.get(index).copied().unwrap_or_default()
     }
 }

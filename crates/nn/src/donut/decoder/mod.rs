@@ -9,9 +9,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::DecoderConfig;
 use super::layers::{Norm, Projection};
-use crate::footprint::Footprint;
-use crate::loading::Weights;
-use crate::ops::{self, Weight};
+use crate::kernels::{self, Weight};
+use crate::loading::CountingSource;
+use crate::memory_need::MemoryNeed;
 
 /// Rows of the position table in front of position 0.
 const POSITION_OFFSET: usize = 2;
@@ -26,13 +26,13 @@ pub struct Image {
 }
 
 impl Image {
-    /// Begins a question about the image.
+    /// Starts decoding about the image.
     pub fn start(&self) -> State {
         State { image: self.clone(), tokens: vec![None; self.layers.len()], length: 0 }
     }
 }
 
-/// One question being answered. Cloning it shares everything: a beam forks for nothing.
+/// The state of one question. A clone shares all tensors, so that a beam forks at no cost.
 #[derive(Clone, Debug)]
 pub struct State {
     image: Image,
@@ -50,7 +50,7 @@ pub(super) struct Decoder {
     embedding_norm: Norm,
     layers: Vec<Layer>,
     heads: usize,
-    /// [heads, 1] of zeros: what makes an attention causal and adds nothing.
+    /// [heads, 1] of zeros: a distance bias that makes an attention causal and adds nothing.
     causal: Tensor,
     norm: Norm,
     output: Weight,
@@ -61,23 +61,23 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn load(config: &DecoderConfig, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(config: &DecoderConfig, weights: &CountingSource) -> Result<Self> {
         let (vocabulary, width) = (config.vocab_size, config.d_model);
-        let at = "decoder.model.decoder";
-        let (table, head) = (format!("{at}.embed_tokens.weight"), "decoder.lm_head.weight");
-        let (embedding, output) = weights.embedding((&table, head), [vocabulary, width], !weights.contains(head))?;
+        let prefix = "decoder.model.decoder";
+        let (table, head) = (format!("{prefix}.embed_tokens.weight"), "decoder.lm_head.weight");
+        let (embedding, output) = weights.embedding(&table, head, [vocabulary, width], !weights.contains(head))?;
         let rows = config.max_position_embeddings + POSITION_OFFSET;
         Ok(Self {
             embedding,
             scale: if config.scale_embedding { (width as f64).sqrt() } else { 1.0 },
-            positions: weights.tensor(format!("{at}.embed_positions.weight"), &[rows, width])?,
-            embedding_norm: Norm::load(weights, &format!("{at}.layernorm_embedding"), width, EPS)?,
+            positions: weights.tensor(format!("{prefix}.embed_positions.weight"), &[rows, width])?,
+            embedding_norm: Norm::load(weights, &format!("{prefix}.layernorm_embedding"), width, EPS)?,
             layers: (0..config.decoder_layers)
-                .map(|layer| Layer::load(config, weights, &format!("{at}.layers.{layer}")))
+                .map(|layer| Layer::load(config, weights, &format!("{prefix}.layers.{layer}")))
                 .collect::<Result<_>>()?,
             heads: config.decoder_attention_heads,
             causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device())?,
-            norm: Norm::load(weights, &format!("{at}.layer_norm"), width, EPS)?,
+            norm: Norm::load(weights, &format!("{prefix}.layer_norm"), width, EPS)?,
             output,
             pad: config.pad_token_id,
             dropout: config.dropout,
@@ -86,53 +86,56 @@ impl Decoder {
         })
     }
 
-    /// See [`super::Model::footprint`].
-    pub(super) fn footprint(&self, places: usize, tokens: usize, beams: usize) -> Footprint {
+    /// See [`super::Model::memory_need`].
+    pub(super) fn memory_need(&self, places: usize, tokens: usize, beams: usize) -> MemoryNeed {
         let (layers, width) = (self.layers.len(), self.positions.dim(1).unwrap_or(0));
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
-        let image = 2 * layers * places * width;
-        let said = 2 * layers * tokens * width;
+        let image_cache = 2 * layers * places * width;
+        let token_cache = 2 * layers * tokens * width;
         // A beam's cache is copied as it grows; logits are copied twice.
-        Footprint::of_f32(2 * places * width, image + beams * (2 * said + 3 * vocabulary))
+        MemoryNeed::from_f32_values(2 * places * width, image_cache + beams * (2 * token_cache + 3 * vocabulary))
     }
 
     pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {
         let encoded = encoded.contiguous()?;
-        let layer = |layer: &Layer| Ok((layer.image.key.of(&encoded)?, layer.image.value.of(&encoded)?));
-        Ok(Image { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            layers.push((layer.image.key.forward(&encoded)?, layer.image.value.forward(&encoded)?));
+        }
+        Ok(Image { layers: layers.into() })
     }
 
     /// The final hidden states [tokens of all questions, D].
     pub(super) fn states(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         let mut states = self.embed(batch)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let attended = self.self_attention(layer, index, &layer.tokens.norm.of(&states)?, batch)?;
+            let attended = self.self_attention(layer, index, &layer.tokens.norm.forward(&states)?, batch)?;
             states = (&states + attended)?;
-            let attended = self.cross_attention(layer, index, &layer.image.norm.of(&states)?, batch)?;
+            let attended = self.cross_attention(layer, index, &layer.image.norm.forward(&states)?, batch)?;
             states = (&states + attended)?;
-            let inner = layer.fc1.gelu_of_few(&layer.mlp_norm.of(&states)?)?;
-            states = (&states + layer.fc2.of_few(&inner)?)?;
+            let inner = layer.fc1.decode_gelu(&layer.mlp_norm.forward(&states)?)?;
+            states = (&states + layer.fc2.decode(&inner)?)?;
         }
         for (state, tokens) in batch {
             state.length += tokens.len();
         }
-        self.norm.of(&states)
+        self.norm.forward(&states)
     }
 
     /// [M, D] to [M, vocabulary].
     pub(super) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        Ok(ops::row_linear(states, &self.output)?)
+        Ok(kernels::decode_linear(states, &self.output)?)
     }
 
     fn embed(&self, batch: &[(&mut State, &[u32])]) -> Result<Tensor> {
-        let (rows, positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
-        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        let (rows, max_positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
+        let (mut ids, mut positions) = (Vec::new(), Vec::new());
         for (state, tokens) in batch {
             ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
             let end = state.length + tokens.len();
-            ensure!(end <= positions, "{end} tokens are more than the decoder's {positions} positions");
+            ensure!(end <= max_positions, "{end} tokens are more than the decoder's {max_positions} positions");
             ids.extend_from_slice(tokens);
-            places.extend((state.length..end).map(|place| (place + POSITION_OFFSET) as u32));
+            positions.extend((state.length..end).map(|position| (position + POSITION_OFFSET) as u32));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
@@ -140,8 +143,8 @@ impl Decoder {
         let device: &Device = self.embedding.device();
         let tokens = self.embedding.index_select(&Tensor::new(ids, device)?, 0)?.to_dtype(DType::F32)?;
         let tokens = (tokens * self.scale)?;
-        let places = self.positions.index_select(&Tensor::new(places, device)?, 0)?;
-        self.embedding_norm.of(&(tokens + places)?)
+        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        self.embedding_norm.forward(&(tokens + positions)?)
     }
 
     /// Every question's new tokens attend to its own tokens so far.
@@ -153,7 +156,7 @@ impl Decoder {
         batch: &mut [(&mut State, &[u32])],
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.of_few(x));
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.decode(x));
         let (q, k, v) = (q?, k?, v?);
         let mut first = 0;
         let mut attended = Vec::with_capacity(batch.len());
@@ -163,11 +166,11 @@ impl Decoder {
                 None => (k?, v?),
                 Some((keys, values)) => (Tensor::cat(&[&keys, &k?], 0)?, Tensor::cat(&[&values, &v?], 0)?),
             };
-            attended.push(ops::row_attention(&q?, &keys, &values, self.heads, Some(&self.causal))?);
+            attended.push(kernels::decode_attention(&q?, &keys, &values, self.heads, Some(&self.causal))?);
             state.tokens[index] = Some((keys, values));
             first += tokens.len();
         }
-        attention.output.of_few(&Tensor::cat(&attended, 0)?)
+        attention.output.decode(&Tensor::cat(&attended, 0)?)
     }
 
     /// Every question's new tokens attend to its image; neighbours with the same image in one go.
@@ -178,17 +181,17 @@ impl Decoder {
         x: &Tensor,
         batch: &[(&mut State, &[u32])],
     ) -> Result<Tensor> {
-        let (q, precision) = (layer.image.query.of_few(x)?, layer.image.query.precision());
+        let (q, precision) = (layer.image.query.decode(x)?, layer.image.query.compute_dtype());
         let mut first = 0;
         let mut attended = Vec::new();
         for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers)) {
             let Some((state, _)) = group.first() else { continue };
             let (keys, values) = &state.image.layers[index];
             let tokens = group.iter().map(|(_, tokens)| tokens.len()).sum();
-            attended.push(ops::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads, precision)?);
+            attended.push(kernels::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads, precision)?);
             first += tokens;
         }
-        layer.image.output.of_few(&Tensor::cat(&attended, 0)?)
+        layer.image.output.decode(&Tensor::cat(&attended, 0)?)
     }
 }
 
@@ -211,14 +214,14 @@ struct Attention {
 }
 
 impl Layer {
-    fn load(config: &DecoderConfig, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &DecoderConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let head = width / config.decoder_attention_heads;
         let attention = |name: &str| -> Result<Attention> {
             let projection =
-                |part: &str| Projection::load(weights, &format!("{at}.{name}.{part}_proj"), [width, width]);
+                |part: &str| Projection::load(weights, &format!("{prefix}.{name}.{part}_proj"), [width, width]);
             Ok(Attention {
-                norm: Norm::load(weights, &format!("{at}.{name}_layer_norm"), width, EPS)?,
+                norm: Norm::load(weights, &format!("{prefix}.{name}_layer_norm"), width, EPS)?,
                 query: projection("q")?.scaled((head as f64).powf(-0.5))?,
                 key: projection("k")?,
                 value: projection("v")?,
@@ -228,9 +231,9 @@ impl Layer {
         Ok(Self {
             tokens: attention("self_attn")?,
             image: attention("encoder_attn")?,
-            mlp_norm: Norm::load(weights, &format!("{at}.final_layer_norm"), width, EPS)?,
-            fc1: Projection::load(weights, &format!("{at}.fc1"), [inner, width])?,
-            fc2: Projection::load(weights, &format!("{at}.fc2"), [width, inner])?,
+            mlp_norm: Norm::load(weights, &format!("{prefix}.final_layer_norm"), width, EPS)?,
+            fc1: Projection::load(weights, &format!("{prefix}.fc1"), [inner, width])?,
+            fc2: Projection::load(weights, &format!("{prefix}.fc2"), [width, inner])?,
         })
     }
 }

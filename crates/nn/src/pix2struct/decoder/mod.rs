@@ -7,14 +7,14 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
-use crate::footprint::Footprint;
-use crate::loading::Weights;
-use crate::ops::{self, Memory, Weight};
+use crate::kernels::{self, CrossKv, Weight};
+use crate::loading::CountingSource;
+use crate::memory_need::MemoryNeed;
 
 /// Positions a question's cache grows by.
 const CACHE_GROWTH: usize = 32;
 
-/// One question being answered: the keys and values of its image and of the tokens so far.
+/// The state of one question: the keys and values of its image and of its tokens so far.
 #[derive(Debug)]
 pub struct State {
     layers: Vec<LayerState>,
@@ -24,7 +24,7 @@ pub struct State {
 struct LayerState {
     tokens: KvCache,
     /// Keys and values of the image.
-    image: Memory,
+    image: CrossKv,
 }
 
 #[derive(Debug)]
@@ -37,17 +37,17 @@ pub(super) struct Decoder {
     norm: Tensor,
     output: Weight,
     eps: f64,
-    /// Tokens that stand for nothing are not seen in training.
+    /// The padding token, which training does not attend to.
     pad: u32,
     dropout: f64,
 }
 
 impl Decoder {
-    pub(super) fn load(config: &TextConfig, tied: bool, weights: &Weights) -> Result<Self> {
+    pub(super) fn load(config: &TextConfig, tied: bool, weights: &CountingSource) -> Result<Self> {
         let vocabulary = [config.vocab_size, config.hidden_size];
-        let names = ("decoder.embed_tokens.weight", "decoder.lm_head.weight");
-        let tied = tied && !weights.contains(names.1);
-        let (embedding, output) = weights.embedding(names, vocabulary, tied)?;
+        let (table, head) = ("decoder.embed_tokens.weight", "decoder.lm_head.weight");
+        let tied = tied && !weights.contains(head);
+        let (embedding, output) = weights.embedding(table, head, vocabulary, tied)?;
         let buckets = weights.tensor(
             "decoder.layer.0.self_attention.attention.relative_attention_bias.weight",
             &[config.relative_attention_num_buckets, config.num_heads],
@@ -72,23 +72,24 @@ impl Decoder {
         Ok(self.embedding.dim(0)?)
     }
 
-    /// See [`super::Model::footprint`].
-    pub(super) fn footprint(&self, patches: usize, tokens: usize) -> Footprint {
+    /// See [`super::Model::memory_need`].
+    pub(super) fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
-        let image: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
-        let said = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
-        // Keys and values of a layer are whole for a moment before they are packed; logits are copied twice.
-        Footprint::of_f32(4 * patches * hidden, image + said + 3 * vocabulary)
+        let image_cache: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
+        let token_cache = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
+        // Keys and values of a layer are unpacked for a moment before they are packed; logits are copied twice.
+        MemoryNeed::from_f32_values(4 * patches * hidden, image_cache + token_cache + 3 * vocabulary)
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
-        let layer = |layer: &Layer| -> Result<LayerState> {
-            let [keys, values] = ops::linears(encoded, [&layer.image.key, &layer.image.value])?;
-            let image = Memory::new(&keys, &values, self.heads, layer.image.key.precision())?;
-            Ok(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image })
-        };
-        Ok(State { layers: self.layers.iter().map(layer).collect::<Result<_>>()? })
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let [keys, values] = kernels::linears(encoded, [&layer.image.key, &layer.image.value])?;
+            let image = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
+            layers.push(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image });
+        }
+        Ok(State { layers })
     }
 
     pub(super) fn forward(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
@@ -100,16 +101,16 @@ impl Decoder {
         let ids = Tensor::new(ids, self.embedding.device())?;
         let mut states = self.embedding.index_select(&ids, 0)?.to_dtype(DType::F32)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let x = ops::rms_norm(&states, &layer.tokens.norm, self.eps)?;
+            let x = kernels::rms_norm(&states, &layer.tokens.norm, self.eps)?;
             states = (&states + self.self_attention(layer, index, &x, batch)?)?;
-            let x = ops::rms_norm(&states, &layer.image.norm, self.eps)?;
+            let x = kernels::rms_norm(&states, &layer.image.norm, self.eps)?;
             states = (&states + self.cross_attention(layer, index, &x, batch)?)?;
-            let x = ops::rms_norm(&states, &layer.mlp_norm, self.eps)?;
-            let inner = ops::row_gated_gelu(&x, &layer.wi_0, &layer.wi_1)?;
-            states = (&states + ops::row_linear(&inner, &layer.wo)?)?;
+            let x = kernels::rms_norm(&states, &layer.mlp_norm, self.eps)?;
+            let inner = kernels::decode_gated_gelu(&x, &layer.wi_0, &layer.wi_1)?;
+            states = (&states + kernels::decode_linear(&inner, &layer.wo)?)?;
         }
-        let states = ops::rms_norm(&states, &self.norm, self.eps)?;
-        Ok(ops::row_linear(&states, &self.output)?)
+        let states = kernels::rms_norm(&states, &self.norm, self.eps)?;
+        Ok(kernels::decode_linear(&states, &self.output)?)
     }
 
     /// Every question's new tokens attend to its own tokens so far.
@@ -121,7 +122,7 @@ impl Decoder {
         batch: &mut [(&mut State, &[u32])],
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| ops::row_linear(x, w));
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| kernels::decode_linear(x, w));
         let (q, k, v) = (q?, k?, v?);
         let bias = Some(&self.distance_bias);
         let mut first = 0;
@@ -129,10 +130,10 @@ impl Decoder {
         for (state, tokens) in batch.iter_mut().filter(|(_, tokens)| !tokens.is_empty()) {
             let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, first, tokens.len()));
             let (keys, values) = state.layers[index].tokens.append(&k?, &v?)?;
-            attended.push(ops::row_attention(&q?, &keys, &values, self.heads, bias)?);
+            attended.push(kernels::decode_attention(&q?, &keys, &values, self.heads, bias)?);
             first += tokens.len();
         }
-        Ok(ops::row_linear(&Tensor::cat(&attended, 0)?, &attention.output)?)
+        Ok(kernels::decode_linear(&Tensor::cat(&attended, 0)?, &attention.output)?)
     }
 
     /// Every question's new tokens attend to its own image.
@@ -143,14 +144,14 @@ impl Decoder {
         x: &Tensor,
         batch: &[(&mut State, &[u32])],
     ) -> Result<Tensor> {
-        let q = ops::row_linear(x, &layer.image.query)?;
+        let q = kernels::decode_linear(x, &layer.image.query)?;
         let mut first = 0;
         let mut attended = Vec::with_capacity(batch.len());
         for (state, tokens) in batch.iter().filter(|(_, tokens)| !tokens.is_empty()) {
             attended.push(state.layers[index].image.attention(&q.narrow(0, first, tokens.len())?)?);
             first += tokens.len();
         }
-        Ok(ops::row_linear(&Tensor::cat(&attended, 0)?, &layer.image.output)?)
+        Ok(kernels::decode_linear(&Tensor::cat(&attended, 0)?, &layer.image.output)?)
     }
 }
 
@@ -174,18 +175,18 @@ struct Attention {
 }
 
 impl Attention {
-    /// f32 words that the key and the value of a place take.
+    /// f32 words that the key and the value of a token take.
     fn key_words(&self) -> usize {
         let width = self.key.dims().map_or(0, |(width, _)| width);
-        2 * width / self.key.precision().values()
+        2 * width / self.key.compute_dtype().values_per_word()
     }
 }
 
 impl Layer {
-    fn load(config: &TextConfig, weights: &Weights, at: &str) -> Result<Self> {
+    fn load(config: &TextConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (hidden, ff) = (config.hidden_size, config.d_ff);
-        let norm = |name: &str| weights.tensor(format!("{at}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{at}.{name}.weight"), shape);
+        let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
+        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
         let attention = |name: &str| -> Result<Attention> {
             let projection = |part: &str| weight(&format!("{name}.attention.{part}"), [hidden, hidden]);
             Ok(Attention {
@@ -212,9 +213,9 @@ impl Layer {
 fn distance_bias(buckets: &Tensor, config: &TextConfig) -> Result<Tensor> {
     let count = config.relative_attention_num_buckets;
     let max = config.relative_attention_max_distance;
-    let places: Vec<u32> = (0..=max).map(|distance| bucket(distance, count, max) as u32).collect();
-    let places = Tensor::new(places, &Device::Cpu)?.to_device(buckets.device())?;
-    Ok(buckets.index_select(&places, 0)?.t()?.contiguous()?)
+    let buckets_by_distance: Vec<u32> = (0..=max).map(|distance| bucket(distance, count, max) as u32).collect();
+    let buckets_by_distance = Tensor::new(buckets_by_distance, &Device::Cpu)?.to_device(buckets.device())?;
+    Ok(buckets.index_select(&buckets_by_distance, 0)?.t()?.contiguous()?)
 }
 
 /// T5's unidirectional bucket of a distance: exact up to half of them, logarithmic up to `max_distance`, in f32 as the
@@ -233,7 +234,7 @@ fn bucket(distance: usize, buckets: usize, max_distance: usize) -> usize {
 mod tests {
     use super::bucket;
 
-    /// Where the reference's buckets begin.
+    /// The first distances of some of the reference's buckets.
     #[test]
     fn buckets_of_the_reference() {
         let of = |distance| bucket(distance, 32, 128);

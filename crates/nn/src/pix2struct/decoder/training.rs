@@ -4,42 +4,42 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use super::{Decoder, Layer};
-use crate::ops::{self, Part};
-use crate::training::{Dropping, Loss, Rows};
+use crate::kernels::{self, SequenceSpan};
+use crate::training::{DropoutMode, Loss, PackedBatch};
 
 impl Decoder {
-    /// The loss of texts about encoded images [places of all images, H], `places` of each.
+    /// The loss of texts about encoded images [rows of all images, H]; each image has `encoded_lengths` rows.
     pub(in crate::pix2struct) fn loss(
         &self,
-        rows: &Rows,
+        batch: &PackedBatch,
         encoded: &Tensor,
-        places: &[usize],
-        dropping: &mut Dropping,
-        smoothing: f64,
+        encoded_lengths: &[usize],
+        dropout: &mut DropoutMode,
+        label_smoothing: f64,
     ) -> Result<Loss> {
-        let across = rows.across(places);
-        let texts = Part::square(&rows.lengths);
-        let hidden = self.hidden(rows);
-        let ids = Tensor::new(rows.inputs.as_slice(), self.embedding.device())?;
-        let mut states = dropping.of(self.embedding.index_select(&ids, 0)?, self.dropout)?;
+        let cross_spans = batch.cross_spans(encoded_lengths);
+        let texts = SequenceSpan::square(&batch.lengths);
+        let hidden = self.hidden(batch);
+        let ids = Tensor::new(batch.inputs.as_slice(), self.embedding.device())?;
+        let mut states = dropout.apply(self.embedding.index_select(&ids, 0)?, self.dropout)?;
         for layer in &self.layers {
-            let attended = self.text_attention(layer, &states, &texts, &hidden, dropping)?;
-            states = (&states + dropping.of(attended, self.dropout)?)?;
-            let attended = self.image_attention(layer, &states, encoded, &across, dropping)?;
-            states = (&states + dropping.of(attended, self.dropout)?)?;
-            let x = ops::rms_norm(&states, &layer.mlp_norm, self.eps)?;
-            let inner = dropping.of(ops::gated_gelu(&x, &layer.wi_0, &layer.wi_1)?, self.dropout)?;
-            states = (&states + dropping.of(ops::linear(&inner, &layer.wo)?, self.dropout)?)?;
+            let attended = self.text_attention(layer, &states, &texts, &hidden, dropout)?;
+            states = (&states + dropout.apply(attended, self.dropout)?)?;
+            let attended = self.image_attention(layer, &states, encoded, &cross_spans, dropout)?;
+            states = (&states + dropout.apply(attended, self.dropout)?)?;
+            let x = kernels::rms_norm(&states, &layer.mlp_norm, self.eps)?;
+            let inner = dropout.apply(kernels::gated_gelu(&x, &layer.wi_0, &layer.wi_1)?, self.dropout)?;
+            states = (&states + dropout.apply(kernels::linear(&inner, &layer.wo)?, self.dropout)?)?;
         }
-        let states = dropping.of(ops::rms_norm(&states, &self.norm, self.eps)?, self.dropout)?;
-        rows.loss(&states, &self.output, smoothing)
+        let states = dropout.apply(kernels::rms_norm(&states, &self.norm, self.eps)?, self.dropout)?;
+        batch.loss(&states, &self.output, label_smoothing)
     }
 
-    /// Padding among the inputs is seen by none; the first token of each text always is. Empty where there is no padding.
-    fn hidden(&self, rows: &Rows) -> Vec<bool> {
-        let mut hidden: Vec<bool> = rows.inputs.iter().map(|&id| id == self.pad).collect();
+    /// Marks padding among the inputs, which no query sees; the first token of a text is never hidden. Empty without padding.
+    fn hidden(&self, batch: &PackedBatch) -> Vec<bool> {
+        let mut hidden: Vec<bool> = batch.inputs.iter().map(|&id| id == self.pad).collect();
         let mut first = 0;
-        for length in &rows.lengths {
+        for length in &batch.lengths {
             hidden[first] = false;
             first += length;
         }
@@ -50,17 +50,17 @@ impl Decoder {
         &self,
         layer: &Layer,
         states: &Tensor,
-        texts: &[Part],
+        texts: &[SequenceSpan],
         hidden: &[bool],
-        dropping: &mut Dropping,
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
-        let x = ops::rms_norm(states, &attention.norm, self.eps)?;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| ops::linear(&x, w));
-        let choice = dropping.choice(self.dropout, Rows::scores(texts, self.heads));
+        let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| kernels::linear(&x, w));
+        let mask = dropout.mask(self.dropout, PackedBatch::count_scores(texts, self.heads));
         let bias = &self.distance_bias;
-        let attended = ops::causal_attention([&q?, &k?, &v?], self.heads, bias, texts, hidden.to_vec(), choice)?;
-        Ok(ops::linear(&attended, &attention.output)?)
+        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, bias, texts, hidden.to_vec(), mask)?;
+        Ok(kernels::linear(&attended, &attention.output)?)
     }
 
     fn image_attention(
@@ -68,15 +68,16 @@ impl Decoder {
         layer: &Layer,
         states: &Tensor,
         encoded: &Tensor,
-        across: &[Part],
-        dropping: &mut Dropping,
+        cross_spans: &[SequenceSpan],
+        dropout: &mut DropoutMode,
     ) -> Result<Tensor> {
         let attention = &layer.image;
-        let x = ops::rms_norm(states, &attention.norm, self.eps)?;
-        let q = ops::linear(&x, &attention.query)?;
-        let [k, v] = [&attention.key, &attention.value].map(|w| ops::linear(encoded, w));
-        let choice = dropping.choice(self.dropout, Rows::scores(across, self.heads));
-        let attended = ops::attention_in_parts(&q, &k?, &v?, self.heads, across, attention.query.precision(), choice)?;
-        Ok(ops::linear(&attended, &attention.output)?)
+        let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
+        let q = kernels::linear(&x, &attention.query)?;
+        let [k, v] = [&attention.key, &attention.value].map(|w| kernels::linear(encoded, w));
+        let mask = dropout.mask(self.dropout, PackedBatch::count_scores(cross_spans, self.heads));
+        let attended =
+            kernels::varlen_attention(&q, &k?, &v?, self.heads, cross_spans, attention.query.compute_dtype(), mask)?;
+        Ok(kernels::linear(&attended, &attention.output)?)
     }
 }
