@@ -59,7 +59,7 @@ fn read(results: &Path, run: &Path) -> Result<StoredRun> {
         if let (Some(parent), Some(adapter)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
             && StoredRun::is_at(parent)
         {
-            return StoredRun::read(parent)?.only(adapter);
+            return StoredRun::read(parent)?.with_adapter(adapter);
         }
     }
     StoredRun::read(run)

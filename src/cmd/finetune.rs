@@ -15,7 +15,7 @@ use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::finetune::curves::Curves;
 use crate::finetune::log::read_log;
-use crate::finetune::{self, Card, Finished, HeldOut, LOG, MemoryEstimate, Training};
+use crate::finetune::{self, HeldOut, MemoryEstimate, ModelCard, TRAINING_LOG, TrainOutcome, Trainer};
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::files::write_file;
 use chartbench_core::names::check_folder_name;
@@ -108,7 +108,7 @@ fn finetune(args: &Args, threads: usize) -> Result<Status> {
 
 impl Args {
     /// The run that asks the test questions of what was trained.
-    fn evaluation(&self, protocol: &Protocol, trained: &[(&Requested, Finished)]) -> run::Args {
+    fn evaluation(&self, protocol: &Protocol, trained: &[(&Requested, TrainOutcome)]) -> run::Args {
         let mut adapter = self.adapter.clone();
         adapter.adapters = trained.iter().map(|(one, _)| one.name.clone()).collect();
         adapter.weights =
@@ -176,7 +176,7 @@ fn by_heart(protocol: Protocol) -> Protocol {
 }
 
 /// Trains one adapter, or finds that it was.
-fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, folder: &Path) -> Result<Finished> {
+fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, folder: &Path) -> Result<TrainOutcome> {
     let start = if args.from_scratch { StartFrom::Scratch(protocol.seed) } else { StartFrom::Checkpoint };
     let mut one = one.clone();
     one.overrides.max_patches = protocol.max_patches.or(one.overrides.max_patches);
@@ -193,7 +193,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
         folder
     };
     let settings = [model.settings(), &data.settings, &protocol.settings()].concat();
-    let training = Training {
+    let training = Trainer {
         model: model.as_ref(),
         protocol,
         train: &data.sets.train,
@@ -211,7 +211,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     if args.overfit_one {
         return learned_by_heart(&one.name, finished);
     }
-    let curves = Curves::new(&read_log(&folder.join(LOG))?);
+    let curves = Curves::new(&read_log(&folder.join(TRAINING_LOG))?);
     write_file(&folder.join("training.svg"), curves.svg(&one.name)?.as_bytes())?;
     chartbench_core::terminal::write_note_block(&curves.text());
     if finished.step == 0 {
@@ -253,7 +253,7 @@ fn is_part(name: &str, part: &str) -> bool {
 }
 
 /// Tells what training will take, and refuses what does not fit.
-fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
+fn estimate(args: &Args, name: &str, training: &Trainer<'_>) -> Result<()> {
     let (model, protocol) = (training.model, training.protocol);
     let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, training.rule()));
     let mut unusable = None;
@@ -276,12 +276,12 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
     if !args.no_memory_check {
         memory.check(available)?;
     }
-    let step = finetune::step_time(model, protocol, &part)?;
+    let step = finetune::measure_step_time(model, protocol, &part)?;
     let hours = step.as_secs_f64() * protocol.steps as f64 / 3600.0;
     chartbench_core::note!(
         "{name}: about {} of memory ({} free), {:.2} s a step, {hours:.2} h for {} steps without validation",
-        finetune::size(memory.total()),
-        finetune::size(available),
+        finetune::format_bytes(memory.total()),
+        finetune::format_bytes(available),
         step.as_secs_f64(),
         protocol.steps
     );
@@ -289,7 +289,7 @@ fn estimate(args: &Args, name: &str, training: &Training<'_>) -> Result<()> {
 }
 
 /// The verdict of `--overfit-one`.
-fn learned_by_heart(name: &str, finished: Finished) -> Result<Finished> {
+fn learned_by_heart(name: &str, finished: TrainOutcome) -> Result<TrainOutcome> {
     /// Mean loss of a label that is known by heart.
     const KNOWN: f64 = 0.1;
     let metric = |key: &str| finished.metrics.iter().find(|(name, _)| name == key).map(|&(_, value)| value);
@@ -309,13 +309,13 @@ fn evaluate(
     args: &Args,
     threads: usize,
     (benchmark, protocol): (&Benchmark, &Protocol),
-    trained: &[(&Requested, Finished)],
+    trained: &[(&Requested, TrainOutcome)],
     folder: &Path,
 ) -> Result<Status> {
     let status = run::answer(&args.evaluation(protocol, trained), threads)?;
     let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
     for (one, finished) in trained {
-        let card = Card { adapter: &one.name, benchmark: &benchmark.title, finished, scores: &scores };
+        let card = ModelCard { adapter: &one.name, benchmark: &benchmark.title, finished, scores: &scores };
         let text = card.text(protocol, &protocol.settings());
         write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
     }

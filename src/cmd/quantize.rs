@@ -9,8 +9,8 @@ use super::options::{AdapterArgs, Requested};
 use super::{Status, one_line};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
-use crate::finetune::quantize::{self, Decision, Event, Measured, Study, Trial};
-use crate::finetune::{self, Skipped};
+use crate::finetune::quantize::{self, Decision, Measurement, QuantizeEvent, Study, Trial};
+use crate::finetune::{self, SkippedQuestion};
 use crate::report::table::{Format, Table};
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::files::{replace_folder, write_file};
@@ -49,7 +49,7 @@ fn precision(name: &str) -> Result<Quantization, String> {
 /// What was found for one adapter.
 struct Found<'a> {
     requested: &'a Requested,
-    baseline: Measured,
+    baseline: Measurement,
     studies: Vec<Study>,
 }
 
@@ -111,7 +111,7 @@ fn study<'a>(
     let trial = Trial { model, questions, rule, micro_batch: protocol.micro_batch() };
     let name = &one.name;
     let (baseline, failures) = trial.baseline()?;
-    if let Some(Skipped { question, error }) = failures.first() {
+    if let Some(SkippedQuestion { question, error }) = failures.first() {
         let count = failures.len();
         chartbench_core::note!(
             "{name}: {count} validation questions fail, which counts as wrong; the first, {question}: {error}"
@@ -123,15 +123,15 @@ fn study<'a>(
     for &to in &args.to {
         let fixed = model.variables().fixed();
         let mut quantized = Quantized::new(&fixed, to);
-        let mut observe = |event: Event<'_>| match event {
-            Event::Damage { done, of, damage } => {
+        let mut observe = |event: QuantizeEvent<'_>| match event {
+            QuantizeEvent::Damage { done, of, damage } => {
                 chartbench_core::note!(
                     "{name}@{to}: layer {done}/{of}, {}: loss {:+.5}",
                     damage.layer,
                     damage.loss_rise
                 );
             }
-            Event::Choice(choice) => {
+            QuantizeEvent::Choice(choice) => {
                 chartbench_core::note!("{name}@{to}: all but {} layers: {}", choice.kept.len(), shown(&choice.measured))
             }
         };
@@ -146,8 +146,8 @@ fn study<'a>(
     Ok(Found { requested: one, baseline, studies })
 }
 
-fn shown(measured: &Measured) -> String {
-    let Measured { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
+fn shown(measured: &Measurement) -> String {
+    let Measurement { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
     let megabytes = bytes as f64 / 1e6;
     format!(
         "{megabytes:.2} MB, {questions_per_second:.2} questions/s, loss {loss:.4}, exact match {exact_match:.2}, relaxed \
@@ -182,7 +182,7 @@ fn write(
     let write = |folder: &Path| {
         model.write_quantized(folder, quantized)?;
         decision.write(folder)?;
-        Ok(std::fs::write(folder.join("README.md"), quantize::card(row, decision, table))?)
+        Ok(std::fs::write(folder.join("README.md"), quantize::model_card(row, decision, table))?)
     };
     replace_folder(&target, write).with_context(failed)
 }

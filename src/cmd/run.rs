@@ -212,7 +212,7 @@ fn ask(args: &Args, requested: &Requested, threads: usize, begun: &mut Begun) ->
     // Another process may be at work on this adapter alone.
     let mut log = dir.add_adapter(entry, args.retry_failed).map_err(Stop::Loading)?;
     let mut progress = Progress::new();
-    let mut observe = |event: run::Event<'_>| progress.observe(event);
+    let mut observe = |event: run::RunEvent<'_>| progress.observe(event);
     let outcome = run::answer_all(adapter.as_mut(), asked, *questions, &mut log, batch, &mut observe);
     let outcome = outcome.map_err(Stop::Fatal)?;
     match outcome.stopped {

@@ -1,13 +1,13 @@
-//! What the runner tells while it works; reporters consume it, the runner knows none of them.
+//! Events of a run: the loop emits them, reporters consume them.
 
 use super::Outcome;
 
-/// Something that happened in a run.
+/// What happens in a run.
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// An adapter is ready and about to answer what is left.
+pub enum RunEvent<'a> {
+    /// An adapter is ready to answer the questions that are left.
     AdapterStarted { id: &'a str, questions: usize, already_answered: usize },
-    /// So many more questions are answered and recorded.
+    /// `questions` more questions are answered and recorded.
     Answered { questions: usize },
     /// Every question has its row.
     AdapterFinished { id: &'a str, outcome: &'a Outcome },

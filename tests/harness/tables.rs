@@ -307,11 +307,11 @@ fn comparison_of_two_runs() {
 
 #[test]
 fn two_adapters_of_one_run_can_be_compared() {
-    let side = |adapter: &str| before().only(adapter).unwrap();
+    let side = |adapter: &str| before().with_adapter(adapter).unwrap();
     let text = comparison(&side("constant"), &side("careful"), &[]).unwrap().render(Format::Table).unwrap();
     assert!(text.contains("constant -> careful"), "{text}");
     assert!(text.contains("on too few questions to conclude anything (5 on 2 charts)"), "{text}");
-    assert!(before().only("missing").is_err());
+    assert!(before().with_adapter("missing").is_err());
 }
 
 #[test]

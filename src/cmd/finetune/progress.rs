@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::finetune::log::{StepEntry, ValidationEntry};
-use crate::finetune::{Event, size};
+use crate::finetune::{TrainEvent, format_bytes};
 use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
@@ -34,29 +34,29 @@ impl TrainingProgress {
     }
 
     /// Takes in one event.
-    pub(super) fn observe(&mut self, event: &Event<'_>) {
+    pub(super) fn observe(&mut self, event: &TrainEvent<'_>) {
         match event {
-            Event::Started { done, steps } => self.start(*done, *steps),
-            Event::Step(entry) => self.step(entry),
-            Event::Skipped(skipped) => {
+            TrainEvent::Started { done, steps } => self.start(*done, *steps),
+            TrainEvent::Step(entry) => self.step(entry),
+            TrainEvent::Skipped(skipped) => {
                 self.skipped += 1;
                 if self.skipped <= NAMED {
                     self.say(&format!("left out {}: {}", skipped.question, skipped.error));
                 }
             }
-            Event::ValidationFailed(failed) => {
+            TrainEvent::ValidationFailed(failed) => {
                 self.failed += 1;
                 if self.failed <= NAMED {
                     self.say(&format!("validation question {}: {}", failed.question, failed.error));
                 }
             }
-            Event::Cut(labels) => self.cut += labels,
-            Event::Validated(entry) => self.validated(entry),
-            Event::Collapsed { step } => self.say(&format!(
+            TrainEvent::Cut(labels) => self.cut += labels,
+            TrainEvent::Validated(entry) => self.validated(entry),
+            TrainEvent::Collapsed { step } => self.say(&format!(
                 "warning: at step {step} every validation question gets the same answer: the model does not look at the \
                  charts (try a lower --lr, or more steps)"
             )),
-            Event::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
+            TrainEvent::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
         }
     }
 
@@ -97,7 +97,8 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| size(stats.physical_mem as u64));
+        let memory =
+            memory_stats::memory_stats().map_or(String::new(), |stats| format_bytes(stats.physical_mem as u64));
         let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);

@@ -200,7 +200,7 @@ fn read(args: &Args) -> Result<Vec<Source>> {
         if StoredRun::is_at(path) {
             sources.extend(stored(StoredRun::read(path)?));
         } else if let Some((run, adapter)) = adapter_of_run(path) {
-            sources.extend(stored(StoredRun::read(run)?.only(adapter)?));
+            sources.extend(stored(StoredRun::read(run)?.with_adapter(adapter)?));
         } else {
             let imported = import::read(path, &options)?;
             let problems = import::summarize(&imported.problems);
