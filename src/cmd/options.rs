@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::adapter::hub::HubOptions;
 use crate::adapter::training::{self, StartFrom, Trainable};
-use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
+use crate::adapter::{self, Adapter, AdapterContext, ModelRef, Overrides, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
 use chartbench_nn::Reduced;
@@ -67,9 +67,9 @@ pub enum DeviceName {
 pub struct Requested {
     /// The row's name, `blank+` included.
     pub name: String,
-    pub model: Part,
+    pub model: ModelRef,
     /// The language model behind the `+` of `TABLES+READER`.
-    pub reader: Option<Part>,
+    pub reader: Option<ModelRef>,
     pub blank: bool,
     pub overrides: Overrides,
 }
@@ -91,8 +91,13 @@ impl Requested {
         training::load(&self.setup(&HubOptions::from_env(args.offline), &args.device()?, None), start)
     }
 
-    fn setup<'a>(&'a self, hub: &'a HubOptions, device: &'a Device, train: Option<TrainSplit<'a>>) -> Setup<'a> {
-        Setup {
+    fn setup<'a>(
+        &'a self,
+        hub: &'a HubOptions,
+        device: &'a Device,
+        train: Option<TrainSplit<'a>>,
+    ) -> AdapterContext<'a> {
+        AdapterContext {
             name: &self.name,
             model: &self.model,
             reader: self.reader.as_ref(),
@@ -137,7 +142,7 @@ impl AdapterArgs {
     }
 
     /// One part of a row's name: `NAME` or `NAME@PRECISION`.
-    fn part(&self, id: &str) -> Result<Part> {
+    fn part(&self, id: &str) -> Result<ModelRef> {
         let (name, precision) = match id.split_once('@') {
             None => (id, None),
             Some((name, precision)) => (name, Some(precision)),
@@ -149,7 +154,7 @@ impl AdapterArgs {
             "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"
         );
         spec.id = id.to_owned();
-        Ok(Part { spec, weights: None, precision })
+        Ok(ModelRef { spec, weights: None, precision })
     }
 
     /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
@@ -165,7 +170,7 @@ impl AdapterArgs {
             let parts =
                 requested.iter_mut().flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
             let models = parts.filter(|part| part.spec.family.takes_weights());
-            let mut meant: Vec<&mut Part> = match name {
+            let mut meant: Vec<&mut ModelRef> = match name {
                 Some(name) if name.contains('@') => models.filter(|part| part.spec.id == name).collect(),
                 Some(name) => models.filter(|part| part.spec.file() == name).collect(),
                 None => models.collect(),

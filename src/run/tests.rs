@@ -23,7 +23,7 @@ impl Adapter for Echo {
         self.calls.push(work.iter().flat_map(|entry| entry.questions.iter().map(|q| q.id.clone())).collect());
         let answer = |question: &Question| match question.text.as_str() {
             "broken" => Err(Failure::Question(anyhow::anyhow!("no such image"))),
-            text => Ok(Answer::of(text.to_owned())),
+            text => Ok(Answer::from_text(text.to_owned())),
         };
         work.iter().map(|entry| entry.questions.iter().map(answer).collect()).collect()
     }

@@ -392,7 +392,7 @@ fn a_validation_without_answers_is_an_error_that_names_the_first() {
     };
     let gone = answer(|question| match question.id.as_str() {
         "1/0" => Err(Failure::Adapter(anyhow::anyhow!("the endpoint is gone"))),
-        _ => Ok(Answer::of("1")),
+        _ => Ok(Answer::from_text("1")),
     });
     assert_eq!(format!("{:#}", gone.unwrap_err()), "validation: the endpoint is gone");
     let unreadable = answer(|question| Err(anyhow::anyhow!("cannot read {}.png", question.id).into()));
@@ -402,7 +402,7 @@ fn a_validation_without_answers_is_an_error_that_names_the_first() {
     );
     let some = answer(|question| match question.id.as_str() {
         "0/1" => Err(anyhow::anyhow!("cannot read it").into()),
-        _ => Ok(Answer::of("1")),
+        _ => Ok(Answer::from_text("1")),
     });
     let some = some.unwrap();
     let failed: Vec<_> =
