@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Status, convention, print_formatted};
 use crate::report::table::Format;
-use crate::report::{CompareOptions, Comparison, Dimension, check_known};
+use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
 use crate::run::store::StoredRun;
 use chartbench_core::counts::MAX_DRAWS;
 use chartbench_score::stats::SignFlips;
@@ -26,7 +26,7 @@ pub struct Args {
     /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`,
     /// `negative values`, or a column of the data
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    by: Vec<Dimension>,
+    by: Vec<SliceBy>,
     /// Also list the questions that were fixed or broken
     #[arg(long)]
     questions: bool,
@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     let runs = [read(&args.results, &args.before)?, read(&args.results, &args.after)?];
     let records = runs.iter().flat_map(StoredRun::records);
-    check_known(&args.by, records.clone().map(Ok))?;
+    check_slices_exist(&args.by, records.clone().map(Ok))?;
     let convention = convention(args.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
     let sign_flips = SignFlips { draws: args.draws as usize, ..SignFlips::default() };

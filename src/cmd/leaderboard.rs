@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Status, convention, print_formatted, read_document};
 use crate::config::Benchmark;
 use crate::report::table::Format;
-use crate::report::{Dimension, Leaderboard, Options, check_known, splice};
+use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, splice};
 use crate::run::store::{PredictionRecord, RunReader};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::{Convention, Metric};
@@ -36,7 +36,7 @@ pub struct Args {
     /// Slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
     /// or a column of the data [default: the first four]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
-    by: Vec<Dimension>,
+    by: Vec<SliceBy>,
     /// Also write leaderboard.md, .csv, .json and .tex into DIR
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
@@ -50,11 +50,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let runs = args.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
-    check_known(&args.by, records(&runs))?;
+    check_slices_exist(&args.by, records(&runs))?;
     // One that is no table decides: of most runs the first. What cannot be read, the leaderboard fails at.
     let asked = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
     let convention = convention(args.convention.as_deref(), asked)?;
-    let leaderboard = Leaderboard::of(&runs, convention, options(args, &runs)?)?;
+    let leaderboard = Leaderboard::from_runs(&runs, convention, options(args, &runs)?)?;
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &args.write {
         for (ending, format) in FILES {
@@ -105,7 +105,7 @@ fn check(files: &[(PathBuf, String)]) -> Result<Status> {
 }
 
 /// What the flags ask for, with the results that were published for the runs' benchmarks.
-fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
+fn options(args: &Args, runs: &[RunReader]) -> Result<LeaderboardOptions> {
     let mut published = Vec::new();
     for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
         // What a run names is taken for the name of an embedded benchmark, never for a file.
@@ -121,10 +121,10 @@ fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
     }
     let slices = match (args.no_slices, args.by.is_empty()) {
         (true, _) => Vec::new(),
-        (false, true) => Dimension::USUAL.into(),
+        (false, true) => SliceBy::DEFAULT.into(),
         (false, false) => args.by.clone(),
     };
-    Ok(Options { slices, speed: !args.no_speed, published })
+    Ok(LeaderboardOptions { slices, speed: !args.no_speed, published })
 }
 
 /// The command that makes the spliced text again.

@@ -12,7 +12,7 @@ use super::{Status, convention, one_line};
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::table::Format;
-use crate::report::{Leaderboard, Options};
+use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run;
 use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
@@ -267,7 +267,7 @@ fn conclude(
 fn write_leaderboard(convention: &'static Convention, dir: &Path) -> Result<String> {
     let file = dir.join("leaderboard.md");
     let _lock = FileLock::acquire(&file)?;
-    let leaderboard = Leaderboard::of(&[RunReader::open(dir)?], convention, Options::default())?;
+    let leaderboard = Leaderboard::from_runs(&[RunReader::open(dir)?], convention, LeaderboardOptions::default())?;
     let printed = leaderboard.render(Format::Table)?;
     let stored = leaderboard.without_speed().render(Format::Markdown)?;
     write_file(&file, stored.as_bytes())?;

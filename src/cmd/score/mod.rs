@@ -11,7 +11,9 @@ use self::verify::verify;
 use super::{Status, print_formatted, read_document};
 use crate::config::Benchmark;
 use crate::report::table::{Cell, Column, Format, Table};
-use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, splice, tally};
+use crate::report::{
+    Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all, splice,
+};
 use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_core::question::YearFlags;
@@ -270,11 +272,11 @@ fn chart(answered: &Answered) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
-fn entry(answered: &Answered) -> Entry<'_> {
-    Entry { id: &answered.id, pair: pair(answered) }
+fn entry(answered: &Answered) -> NamedPair<'_> {
+    NamedPair { id: &answered.id, pair: pair(answered) }
 }
 
-fn entries(source: &Source) -> Vec<Entry<'_>> {
+fn entries(source: &Source) -> Vec<NamedPair<'_>> {
     source.answers.iter().map(entry).collect()
 }
 
@@ -362,7 +364,7 @@ fn summary(args: &Args, sources: &[Source], conventions: &[&Convention]) -> Tabl
         let scored: Vec<(Summary, Vec<Option<Interval>>)> = if args.intervals {
             estimates(&source.answers, pair, chart, conventions)
         } else {
-            tally(&source.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
+            score_all(&source.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
         };
         for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
             let means = metrics.iter().map(|metric| {
