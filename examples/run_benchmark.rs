@@ -6,14 +6,14 @@ use anyhow::Result;
 use chartbench::jobs::SelectedAdapter;
 use chartbench::jobs::run::{RunRequest, run};
 use chartbench::report::table::Format;
-use chartbench::run::Event;
+use chartbench::run::RunEvent;
 
 fn main() -> Result<()> {
     let adapters = vec![SelectedAdapter::by_name("matcha-tiny")?, SelectedAdapter::by_name("majority")?];
     let results = env_folder();
     let request = RunRequest { limit: Some(20), results, ..RunRequest::new(adapters) };
     let report = run(&request, &mut |event| {
-        if let Event::AdapterFinished { id, outcome } = event {
+        if let RunEvent::AdapterFinished { id, outcome } = event {
             eprintln!("{id}: {} questions, {} failed", outcome.questions, outcome.failed);
         }
     })?;

@@ -18,7 +18,7 @@ use chartbench::adapter::gguf::Gguf;
 use chartbench::adapter::hub::HubOptions;
 use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
 use chartbench::adapter::table_qa::{TableCache, TableQa};
-use chartbench::adapter::{self, Adapter, Failure, Overrides, Part, Setup};
+use chartbench::adapter::{self, Adapter, AdapterContext, Failure, ModelRef, Overrides};
 use chartbench::config::{AdapterSpec, Benchmark, Family};
 use chartbench_core::question::{ChartQuestions, QuestionSet};
 use chartbench_data::Split;
@@ -60,8 +60,8 @@ fn main() -> Result<()> {
     let questions = questions.parse().with_context(|| format!("`{questions}` is no number of questions"))?;
     let set = chartbench_data::load(&Benchmark::find("mini")?.data, None, Split::Test)?.limit(questions);
     let cache = tempfile::tempdir()?;
-    let tables = Part { spec: AdapterSpec::find(tables, None)?, weights, precision: None };
-    let reader = Part { spec: AdapterSpec::find("smollm2", None)?, weights: None, precision: None };
+    let tables = ModelRef { spec: AdapterSpec::find(tables, None)?, weights, precision: None };
+    let reader = ModelRef { spec: AdapterSpec::find("smollm2", None)?, weights: None, precision: None };
     for pass in ["tables read", "tables cached"] {
         let spent = Rc::default();
         let mut adapter = load(&tables, &reader, cache.path().into(), Rc::clone(&spent))?;
@@ -80,9 +80,9 @@ fn main() -> Result<()> {
 }
 
 /// `TABLES+READER` with a clock around the language model and the table cache in `cache`.
-fn load(tables: &Part, reader: &Part, cache: PathBuf, spent: Rc<Cell<Duration>>) -> Result<TableQa> {
+fn load(tables: &ModelRef, reader: &ModelRef, cache: PathBuf, spent: Rc<Cell<Duration>>) -> Result<TableQa> {
     let Family::Gguf(spec) = &reader.spec.family else { bail!("{} is no GGUF model", reader.spec.id) };
-    let setup = Setup {
+    let setup = AdapterContext {
         name: &tables.spec.id,
         model: tables,
         reader: None,

@@ -1,4 +1,4 @@
-//! Blind rows: adapters that never look at the chart. A score means little without them beside it.
+//! Blind baselines: adapters that never look at the chart. Every score is read beside theirs.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -16,30 +16,30 @@ use chartbench_nn::MemoryNeed;
 /// The kind of a question is its template where the data set has templates, else its text with digits and quoted
 /// words masked; an unseen kind falls back to its first three words, then its first word, then to all questions.
 /// Ties go to the answer that sorts first.
-pub struct Prior {
+pub struct MostFrequentAnswer {
     identity: Identity,
     by_kind: HashMap<String, String>,
     overall: String,
 }
 
-impl Prior {
+impl MostFrequentAnswer {
     /// `majority`: the most frequent answer of the whole train split.
     ///
     /// # Errors
-    /// An empty train split, or one that cannot be read.
-    pub fn majority(id: &str, train: &dyn QuestionSource) -> Result<Self> {
-        Self::learn(id, train, |_| Vec::new())
+    /// Returns an error if the train split is empty or cannot be read.
+    pub fn fit_overall(id: &str, train: &dyn QuestionSource) -> Result<Self> {
+        Self::fit(id, train, |_| Vec::new())
     }
 
     /// `question-prior`: the most frequent answer to the same question template.
     ///
     /// # Errors
-    /// An empty train split, or one that cannot be read.
-    pub fn by_template(id: &str, train: &dyn QuestionSource) -> Result<Self> {
-        Self::learn(id, train, kinds)
+    /// Returns an error if the train split is empty or cannot be read.
+    pub fn fit_by_template(id: &str, train: &dyn QuestionSource) -> Result<Self> {
+        Self::fit(id, train, kinds)
     }
 
-    fn learn(id: &str, train: &dyn QuestionSource, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
+    fn fit(id: &str, train: &dyn QuestionSource, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
         let (mut overall, mut hash) = (HashMap::<String, usize>::new(), QuestionHash::default());
         let mut counts: HashMap<String, HashMap<String, usize>> = HashMap::new();
         for piece in train.pieces() {
@@ -115,30 +115,30 @@ fn mask(text: &str) -> String {
     masked
 }
 
-impl Adapter for Prior {
+impl Adapter for MostFrequentAnswer {
     fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// An answer costs next to nothing: a call should hold more than a few.
+    /// Answers are cheap, so that calls are large.
     fn batch(&self) -> usize {
         1024
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer = |question| Answer::of(self.predict(question).to_owned());
+        let answer = |question| Answer::from_text(self.predict(question).to_owned());
         work.iter().map(|entry| entry.questions.iter().map(|question| Ok(answer(question))).collect()).collect()
     }
 }
 
-/// Any adapter with every chart replaced by a white image of the same size: what it knows without looking.
-pub struct Blank {
+/// An adapter that sees a white image of the same size in place of every chart: what a model knows without the chart.
+pub struct BlankAdapter {
     identity: Identity,
     inner: Box<dyn Adapter>,
 }
 
-impl Blank {
-    /// Puts blank images in front of `inner`; the row is named `id`.
+impl BlankAdapter {
+    /// Replaces the images for `inner`; the row is named `id`.
     pub fn new(id: &str, inner: Box<dyn Adapter>) -> Self {
         let mut settings = inner.identity().settings.clone();
         settings.push(("image".to_owned(), "white, of the chart's size".to_owned()));
@@ -146,7 +146,7 @@ impl Blank {
     }
 }
 
-impl Adapter for Blank {
+impl Adapter for BlankAdapter {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -164,7 +164,7 @@ impl Adapter for Blank {
             .iter()
             .map(|entry| ChartQuestions {
                 chart: Chart {
-                    image: ImageRef::Drawn(Arc::new(White(entry.chart.clone()))),
+                    image: ImageRef::Drawn(Arc::new(BlankImage(entry.chart.clone()))),
                     table: None,
                     ..entry.chart.clone()
                 },
@@ -176,9 +176,9 @@ impl Adapter for Blank {
 }
 
 /// A white image of a chart's size.
-struct White(Chart);
+struct BlankImage(Chart);
 
-impl Draw for White {
+impl Draw for BlankImage {
     fn encoded(&self) -> Result<Vec<u8>> {
         let (width, height) = chartbench_pixels::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
         let mut png = Cursor::new(Vec::new());
@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    fn predictions(mut prior: Prior, asked: &QuestionSet) -> Vec<String> {
+    fn predictions(mut prior: MostFrequentAnswer, asked: &QuestionSet) -> Vec<String> {
         let answers = prior.answer(&asked.charts).remove(0);
         answers.into_iter().map(|answer| answer.unwrap().prediction.0).collect()
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn majority_says_the_most_frequent_answer_whatever_is_asked() {
         let train = set(&[("a?", Some("1"), "No"), ("b?", Some("2"), "Yes"), ("b?", Some("2"), "Yes")]);
-        assert_eq!(predictions(Prior::majority("majority", &train).unwrap(), &train), ["Yes"; 3]);
+        assert_eq!(predictions(MostFrequentAnswer::fit_overall("majority", &train).unwrap(), &train), ["Yes"; 3]);
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
             ("Which is larger?", None, "A"),
             ("Which is larger?", None, "A"),
         ]);
-        let prior = Prior::by_template("question-prior", &train).unwrap();
+        let prior = MostFrequentAnswer::fit_by_template("question-prior", &train).unwrap();
         let asked = set(&[
             ("Asked anew?", Some("1"), ""),
             ("What is \"Cells\" at 12?", None, ""),
@@ -247,6 +247,6 @@ mod tests {
     #[test]
     fn ties_go_to_the_answer_that_sorts_first() {
         let train = set(&[("a?", None, "b"), ("a?", None, "a")]);
-        assert_eq!(predictions(Prior::majority("majority", &train).unwrap(), &train), ["a", "a"]);
+        assert_eq!(predictions(MostFrequentAnswer::fit_overall("majority", &train).unwrap(), &train), ["a", "a"]);
     }
 }

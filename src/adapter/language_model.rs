@@ -1,8 +1,8 @@
-//! The seam between a table and whatever language model answers from it.
+//! The trait of language models that answer from tables.
 
 use super::{Failure, Usage};
 
-/// How completions are made.
+/// Sampling options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// Completions a prompt.
@@ -16,11 +16,11 @@ pub struct Sampling {
     pub stop: Vec<String>,
 }
 
-/// What a language model wrote.
+/// A completion of a language model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
     pub text: String,
-    /// Empty where the service does not tell them.
+    /// Empty if the service does not return them.
     pub token_ids: Vec<u32>,
     pub usage: Option<Usage>,
     /// Why the text ends, as the service names it; a model in this process gives `length` where its limit cut it.
@@ -32,7 +32,7 @@ pub trait LanguageModel {
     /// Everything that can change its completions, as ordered key-value pairs; goes into the adapter's fingerprint.
     fn settings(&self) -> Vec<(String, String)>;
 
-    /// How many prompts it likes to get in a call.
+    /// The preferred number of prompts in a call.
     fn batch(&self) -> usize;
 
     /// Completes each prompt (one user message) `sampling.samples` times. Prompts of a call may share a long

@@ -1,10 +1,10 @@
-//! The seam between the runner and the models: one small object-safe trait, one builder.
+//! Adapters: the trait between the run loop and the models, and the builder of its implementors.
 //!
 //! Adding an architecture is one file here, one in [`chartbench_nn`] and one match arm in [`build`].
 
 mod blind;
 pub mod chat;
-mod folder;
+mod checkpoint_dir;
 pub mod gguf;
 pub mod hub;
 pub mod language_model;
@@ -35,7 +35,7 @@ use chartbench_core::question::{Chart, ChartQuestions, Prediction, QuestionSourc
 use chartbench_nn::{MemoryNeed, WeightFormat};
 use chartbench_pixels::decode;
 
-/// What an adapter is: everything that can change its answers.
+/// The identity of an adapter: everything that can change its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The leaderboard row, e.g. `matcha-base`.
@@ -45,13 +45,13 @@ pub struct Identity {
     pub settings: Vec<(String, String)>,
 }
 
-/// [`Identity::settings`] in the making.
+/// [`Identity::settings`] under construction.
 type Settings = Vec<(&'static str, String)>;
 
 impl Identity {
-    fn of(setup: &Setup<'_>, settings: Settings) -> Self {
+    fn new(context: &AdapterContext<'_>, settings: Settings) -> Self {
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { id: setup.model.spec.id.clone(), settings }
+        Self { id: context.model.spec.id.clone(), settings }
     }
 }
 
@@ -72,24 +72,24 @@ pub struct Answer {
     pub prediction: Prediction,
     /// The generated token ids, end-of-sequence token included; empty where the adapter has no tokens.
     pub token_ids: Vec<u32>,
-    /// What a language model wrote, whole, where the prediction is only a part of it: one text a sample.
+    /// The whole completions of a language model, one per sample, where the prediction is only a part of them.
     pub completions: Vec<String>,
-    /// What the answer took of a metered service.
+    /// Usage of a metered service.
     pub usage: Option<Usage>,
     /// Why a language model's text ends, as its service names it (`stop`, `length`).
     pub finish_reason: Option<String>,
-    /// The text that the answer should follow is not in the completion: the whole of it is the answer.
+    /// Whether the text before the answer is missing in the completion, so that all of it is the answer.
     pub marker_missing: bool,
 }
 
 impl Answer {
-    /// An answer that is its text and nothing else.
-    pub fn of(prediction: impl Into<String>) -> Self {
+    /// An answer that consists of its text alone.
+    pub fn from_text(prediction: impl Into<String>) -> Self {
         Self { prediction: Prediction(prediction.into()), ..Self::default() }
     }
 }
 
-/// What an answer took of a metered service.
+/// The usage of a metered service by one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
@@ -103,7 +103,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together; the cost is known where both are.
+    /// The sum of both; the cost is known where both costs are.
     pub fn plus(self, other: Self) -> Self {
         Self {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
@@ -116,7 +116,7 @@ impl Usage {
 /// Why a question has no answer.
 #[derive(Debug)]
 pub enum Failure {
-    /// This question failed: its row holds the error, the others stand.
+    /// This question failed: its row holds the error, and the others keep their answers.
     Question(anyhow::Error),
     /// The adapter cannot go on (a refused key, an endpoint that is gone). The question gets no row, so that a run
     /// started again asks it.
@@ -131,15 +131,15 @@ impl From<anyhow::Error> for Failure {
 
 /// One model, or one blind baseline, that answers questions about charts.
 pub trait Adapter {
-    /// Who it is. Constant over the adapter's life.
+    /// The adapter's identity, which never changes.
     fn identity(&self) -> &Identity;
 
-    /// How many questions it likes to get in a call when the user does not say.
+    /// The default number of questions in a call.
     fn batch(&self) -> usize {
         4
     }
 
-    /// What its calls take of memory; `None` where it cannot tell.
+    /// The memory that its calls need; `None` if unknown.
     fn memory_need(&self) -> Option<MemoryNeed> {
         None
     }
@@ -150,16 +150,16 @@ pub trait Adapter {
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>>;
 }
 
-/// An adapter file, the weights a flag puts in the place of its own, and the precision the row's name asks for.
+/// A model: its adapter file, the weights that replace the file's, and the precision that the row's name asks for.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ModelRef {
     pub spec: AdapterSpec,
     pub weights: Option<PathBuf>,
-    /// Of `NAME@PRECISION`: what its weights must be, or become while they are loaded.
+    /// The precision of `NAME@PRECISION`: that of the stored weights, or the one they are converted to while loading.
     pub precision: Option<WeightFormat>,
 }
 
-/// What flags put in the place of the adapter files' values.
+/// Values of flags that replace those of the adapter files.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     pub header_font: Option<PathBuf>,
@@ -172,13 +172,13 @@ pub struct Overrides {
 /// Opens the train split where it is needed.
 pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Box<dyn QuestionSource>>;
 
-/// All that is needed to make an adapter.
-pub struct Setup<'a> {
+/// Everything that is needed to build an adapter.
+pub struct AdapterContext<'a> {
     /// The row's name: `MODEL`, `MODEL@PRECISION`, `TABLES+READER`, or any behind `blank+`.
     pub name: &'a str,
-    pub model: &'a Part,
+    pub model: &'a ModelRef,
     /// The language model that answers from the tables `model` reads off the charts.
-    pub reader: Option<&'a Part>,
+    pub reader: Option<&'a ModelRef>,
     /// Put a blank image in front.
     pub blank: bool,
     pub overrides: &'a Overrides,
@@ -188,51 +188,53 @@ pub struct Setup<'a> {
     pub train: Option<TrainSplit<'a>>,
 }
 
-/// Makes the adapter that `setup` describes: finds and loads weights, learns priors.
+/// Builds the adapter that `context` describes: finds and loads weights, fits baselines.
 ///
 /// # Errors
-/// Weights that cannot be found or loaded, a train split that is needed and cannot be had, parts that do not go together.
-pub fn build(setup: &Setup<'_>) -> Result<Box<dyn Adapter>> {
-    let spec = &setup.model.spec;
+/// Returns an error if weights cannot be found or loaded, a required train split is missing, or the parts do not fit together.
+pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
+    let spec = &context.model.spec;
     // The longest answer is the reader's where there is one: a table is as long as it is.
-    let tables = Overrides { max_new_tokens: None, ..setup.overrides.clone() };
-    let overrides = if setup.reader.is_some() { &tables } else { setup.overrides };
-    let model = &Setup { overrides, ..*setup };
+    let tables = Overrides { max_new_tokens: None, ..context.overrides.clone() };
+    let overrides = if context.reader.is_some() { &tables } else { context.overrides };
+    let model = &AdapterContext { overrides, ..*context };
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::UniChart(unichart) => Box::new(unichart::UniChart::load(model, unichart)?),
         Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, model.overrides)?),
-        Family::Process(process) => Box::new(process::Process::start(&spec.id, process)?),
+        Family::Process(process) => Box::new(process::ProcessAdapter::start(&spec.id, process)?),
         Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?),
         Family::Gguf(_) => {
             bail!("it reads tables and sees no charts: name what reads them with it (TABLES+{})", spec.id)
         }
         Family::Onnx(onnx) => onnx::build(model, onnx)?,
-        Family::Oracle => Box::new(oracle::Oracle::new(&spec.id)),
-        Family::Majority => Box::new(learned(setup, blind::Prior::majority)?),
-        Family::QuestionPrior => Box::new(learned(setup, blind::Prior::by_template)?),
+        Family::Oracle => Box::new(oracle::OracleAdapter::new(&spec.id)),
+        Family::Majority => Box::new(fit_prior(context, blind::MostFrequentAnswer::fit_overall)?),
+        Family::QuestionPrior => Box::new(fit_prior(context, blind::MostFrequentAnswer::fit_by_template)?),
     };
-    let adapter = match (setup.blank, &spec.family) {
+    let adapter = match (context.blank, &spec.family) {
         (false, _) => adapter,
         (true, Family::Majority | Family::QuestionPrior | Family::Oracle) => {
             bail!("{} looks at no image: `blank+` would change nothing", spec.id)
         }
-        (true, _) => Box::new(blind::Blank::new(setup.name, adapter)),
+        (true, _) => Box::new(blind::BlankAdapter::new(context.name, adapter)),
     };
-    match setup.reader {
+    match context.reader {
         None => Ok(adapter),
-        Some(reader) => with_reader(setup, adapter, reader),
+        Some(reader) => with_reader(context, adapter, reader),
     }
 }
 
-/// Lets a language model answer from the tables that `tables` reads.
-fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Result<Box<dyn Adapter>> {
+/// Combines `tables`, which reads the charts' tables, with a language model that answers from them.
+fn with_reader(context: &AdapterContext<'_>, tables: Box<dyn Adapter>, reader: &ModelRef) -> Result<Box<dyn Adapter>> {
     let (model, mut spec): (Box<dyn LanguageModel>, ReaderSpec) = match &reader.spec.family {
-        Family::Gguf(gguf) => (Box::new(gguf::Gguf::find(setup, reader, gguf)?), gguf.reader.clone()),
-        Family::Chat(chat) => (Box::new(chat::Chat::new(&reader.spec.id, chat, setup.overrides)?), chat.reader.clone()),
+        Family::Gguf(gguf) => (Box::new(gguf::Gguf::find(context, reader, gguf)?), gguf.reader.clone()),
+        Family::Chat(chat) => {
+            (Box::new(chat::Chat::new(&reader.spec.id, chat, context.overrides)?), chat.reader.clone())
+        }
         _ => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
     };
-    spec.max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
-    let cache = match setup.model.spec.family {
+    spec.max_new_tokens = context.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+    let cache = match context.model.spec.family {
         Family::Oracle => None,
         _ => match TableCache::folder() {
             Ok(folder) => Some(TableCache::open(&folder, tables.identity())),
@@ -242,20 +244,20 @@ fn with_reader(setup: &Setup<'_>, tables: Box<dyn Adapter>, reader: &Part) -> Re
             }
         },
     };
-    Ok(Box::new(TableQa::new(setup.name, tables, cache, model, &spec)))
+    Ok(Box::new(TableQa::new(context.name, tables, cache, model, &spec)))
 }
 
-/// Learns a prior from the train split.
-fn learned(
-    setup: &Setup<'_>,
-    learn: impl FnOnce(&str, &dyn QuestionSource) -> Result<blind::Prior>,
-) -> Result<blind::Prior> {
-    let open = setup.train.context("needs a benchmark's train split to learn from")?;
-    open().and_then(|train| learn(&setup.model.spec.id, train.as_ref())).context("cannot learn from the train split")
+/// Fits a blind baseline to the train split.
+fn fit_prior(
+    context: &AdapterContext<'_>,
+    fit: impl FnOnce(&str, &dyn QuestionSource) -> Result<blind::MostFrequentAnswer>,
+) -> Result<blind::MostFrequentAnswer> {
+    let open = context.train.context("needs a benchmark's train split to learn from")?;
+    open().and_then(|train| fit(&context.model.spec.id, train.as_ref())).context("cannot learn from the train split")
 }
 
-/// Decodes a chart's image. The processor would stretch a picture that is one pixel high or wide into stripes, as the
-/// reference does; no chart looks like that, so it is told instead of answered.
+/// Decodes a chart's image. An image one pixel high or wide would be stretched into stripes, as the reference does; such an
+/// image cannot be a chart, so it is an error.
 fn chart_image(chart: &Chart) -> Result<RgbImage> {
     let name = chart.image_name();
     let image = decode(&chart.image.bytes()?, &name)?;

@@ -1,5 +1,5 @@
-//! The oracle row: the data set's own table in the place of one read off the chart, so that errors of reading and errors of
-//! reasoning can be told apart.
+//! The oracle row: it returns the data set's own table instead of reading the chart, which separates reading errors from
+//! reasoning errors.
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,24 +7,24 @@ use super::{Adapter, Answer, Failure, Identity};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 
 /// Answers every request for a chart's table with the gold one.
-pub struct Oracle {
+pub struct OracleAdapter {
     identity: Identity,
 }
 
-impl Oracle {
+impl OracleAdapter {
     pub fn new(id: &str) -> Self {
         let settings = vec![("table".to_owned(), "the data set's own".to_owned())];
         Self { identity: Identity { id: id.to_owned(), settings } }
     }
 }
 
-impl Adapter for Oracle {
+impl Adapter for OracleAdapter {
     fn identity(&self) -> &Identity {
         &self.identity
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer = |chart: &Chart, question: &Question| Ok(Answer::of(table(chart, question)?));
+        let answer = |chart: &Chart, question: &Question| Ok(Answer::from_text(table(chart, question)?));
         work.iter()
             .map(|entry| entry.questions.iter().map(|question| answer(&entry.chart, question)).collect())
             .collect()

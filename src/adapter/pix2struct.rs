@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
-use super::folder::ModelFolder;
-use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image, hub};
+use super::checkpoint_dir::CheckpointDir;
+use super::{Adapter, AdapterContext, Answer, Failure, Identity, Settings, chart_image, hub};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
 use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use chartbench_nn::generation::Generated;
@@ -20,8 +20,8 @@ use chartbench_nn::{MemoryNeed, TensorSource};
 /// The hub file in which the reference implementation draws its headers.
 const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
 
-/// What computes: the model, or an export of it.
-pub(super) trait Network {
+/// The computation: the model in candle, or an ONNX export of it.
+pub(super) trait Backend {
     /// A chart under its question, encoded.
     type Encoded: Clone;
 
@@ -31,25 +31,25 @@ pub(super) trait Network {
     /// Answers about each image greedily.
     fn greedy(&self, encoded: &[Self::Encoded], max_new_tokens: usize) -> Result<Vec<Generated>>;
 
-    /// See [`Adapter::memory_need`]: for images of so many patches and answers of so many tokens.
+    /// See [`Adapter::memory_need`]: the memory for images and answers of the given sizes.
     fn memory_need(&self, _patches: usize, _tokens: usize) -> Option<MemoryNeed> {
         None
     }
 }
 
 /// The model in candle.
-pub(super) struct Candle {
+pub(super) struct CandleBackend {
     model: Model,
     device: Device,
 }
 
-impl Candle {
+impl CandleBackend {
     pub(super) fn new(model: Model, device: Device) -> Self {
         Self { model, device }
     }
 }
 
-impl Network for Candle {
+impl Backend for CandleBackend {
     type Encoded = Tensor;
 
     fn encode(&self, patches: Patches) -> Result<Tensor> {
@@ -72,24 +72,24 @@ pub(super) struct Pix2Struct<N> {
     pub(super) identity: Identity,
     pub(super) processor: Pix2StructProcessor,
     pub(super) tokenizer: Tokenizer,
-    network: N,
+    backend: N,
     max_new_tokens: usize,
     table_prompt: Option<String>,
     answers_questions: bool,
 }
 
-impl Pix2Struct<Candle> {
+impl Pix2Struct<CandleBackend> {
     /// Finds and loads the checkpoint.
     ///
     /// # Errors
-    /// Weights that cannot be found, or files that are not those of a Pix2Struct.
-    pub(super) fn load(setup: &Setup<'_>, spec: &Pix2StructSpec) -> Result<Self> {
-        let folder = ModelFolder::locate(setup, &spec.weights)?;
+    /// Returns an error if weights cannot be found, or the files are not those of a Pix2Struct.
+    pub(super) fn load(context: &AdapterContext<'_>, spec: &Pix2StructSpec) -> Result<Self> {
+        let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
-        let mut adapter = Self::assemble(setup, spec, dir, |config, _| {
+        let mut adapter = Self::assemble(context, spec, dir, |config, _| {
             let model = |source: &dyn TensorSource| Model::from_source(config, source);
-            let (model, settings) = folder.load(setup, "pix2struct", &config.layer_stacks(), model)?;
-            Ok((Candle::new(model, setup.device.clone()), settings))
+            let (model, settings) = folder.load(context, "pix2struct", &config.layer_stacks(), model)?;
+            Ok((CandleBackend::new(model, context.device.clone()), settings))
         })?;
         adapter.identity.settings.extend(folder.training()?);
         Ok(adapter)
@@ -97,27 +97,27 @@ impl Pix2Struct<Candle> {
 }
 
 impl<N> Pix2Struct<N> {
-    /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
-    /// the checkpoint in `dir`.
+    /// Combines the backend that `load` makes, and its settings, with the processor and the tokenizer of the checkpoint in
+    /// `dir`.
     ///
     /// # Errors
-    /// Files that are not those of a Pix2Struct, and what `load` refuses.
+    /// Returns an error if the files are not those of a Pix2Struct, or `load` fails.
     pub(super) fn assemble(
-        setup: &Setup<'_>,
+        context: &AdapterContext<'_>,
         spec: &Pix2StructSpec,
         dir: &Path,
         load: impl FnOnce(&Config, &Pix2StructProcessor) -> Result<(N, Settings)>,
     ) -> Result<Self> {
         let config = Config::read(dir)?;
-        let mut processor = processor(dir)?.with_font(header_font(setup, spec.header_font)?);
+        let mut processor = processor(dir)?.with_font(header_font(context, spec.header_font)?);
         processor = processor.with_positions(config.vision_config.seq_len);
-        if let Some(max_patches) = setup.overrides.max_patches.or(spec.max_patches) {
+        if let Some(max_patches) = context.overrides.max_patches.or(spec.max_patches) {
             processor = processor.with_max_patches(max_patches)?;
         }
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
-        let (network, mut settings) = load(&config, &processor)?;
-        let max_new_tokens = setup.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+        let (backend, mut settings) = load(&config, &processor)?;
+        let max_new_tokens = context.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
         let question = spec.answers_questions.then(|| "the question".to_owned());
         let prompts: Vec<String> = question.into_iter().chain(spec.table_prompt.clone()).collect();
         settings.extend([
@@ -128,25 +128,25 @@ impl<N> Pix2Struct<N> {
             ("decoding", "greedy".to_owned()),
             ("max_new_tokens", max_new_tokens.to_string()),
         ]);
-        let identity = Identity::of(setup, settings);
+        let identity = Identity::new(context, settings);
         let (table_prompt, answers_questions) = (spec.table_prompt.clone(), spec.answers_questions);
-        Ok(Self { identity, processor, tokenizer, network, max_new_tokens, table_prompt, answers_questions })
+        Ok(Self { identity, processor, tokenizer, backend, max_new_tokens, table_prompt, answers_questions })
     }
 
-    /// The same with another network.
-    pub(super) fn with_network<M>(&self, network: M) -> Pix2Struct<M> {
+    /// Returns the model with another backend.
+    pub(super) fn with_backend<M>(&self, backend: M) -> Pix2Struct<M> {
         Pix2Struct {
             identity: self.identity.clone(),
             processor: self.processor.clone(),
             tokenizer: self.tokenizer.clone(),
-            network,
+            backend,
             max_new_tokens: self.max_new_tokens,
             table_prompt: self.table_prompt.clone(),
             answers_questions: self.answers_questions,
         }
     }
 
-    /// What is drawn above the chart: the question, or the request for its table.
+    /// The header text above the chart: the question, or the request for its table.
     pub(super) fn header<'a>(&'a self, question: &'a Question) -> Result<&'a str> {
         let id = &self.identity.id;
         match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
@@ -158,7 +158,7 @@ impl<N> Pix2Struct<N> {
     }
 }
 
-impl<N: Network> Pix2Struct<N> {
+impl<N: Backend> Pix2Struct<N> {
     /// Encodes one chart under each of its questions; the image is decoded once.
     fn encode(&self, entry: &ChartQuestions) -> Vec<Result<N::Encoded>> {
         let image = chart_image(&entry.chart);
@@ -168,31 +168,31 @@ impl<N: Network> Pix2Struct<N> {
                 .processor
                 .patches(image, Some(self.header(question)?))
                 .with_context(|| format!("image {}", entry.chart.image_name()))?;
-            self.network.encode(patches)
+            self.backend.encode(patches)
         };
         entry.questions.iter().map(encode).collect()
     }
 
     fn decode(&self, ids: Vec<u32>) -> Result<Answer> {
-        Ok(Answer { token_ids: ids.clone(), ..Answer::of(self.tokenizer.decode(&ids)?) })
+        Ok(Answer { token_ids: ids.clone(), ..Answer::from_text(self.tokenizer.decode(&ids)?) })
     }
 }
 
-impl<N: Network> Adapter for Pix2Struct<N> {
+impl<N: Backend> Adapter for Pix2Struct<N> {
     fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Every image is scaled to fill the patches it may have.
+    /// Every image is scaled to fill the patch budget.
     fn memory_need(&self) -> Option<MemoryNeed> {
-        self.network.memory_need(self.processor.max_patches(), self.max_new_tokens)
+        self.backend.memory_need(self.processor.max_patches(), self.max_new_tokens)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let encoded: Vec<Vec<Result<N::Encoded>>> = work.iter().map(|entry| self.encode(entry)).collect();
         let good: Vec<N::Encoded> =
             encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
-        let generated = self.network.greedy(&good, self.max_new_tokens);
+        let generated = self.backend.greedy(&good, self.max_new_tokens);
         let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
         let mut answer = |encoded: Result<N::Encoded>| {
             encoded?;
@@ -220,8 +220,8 @@ fn processor(dir: &Path) -> Result<Pix2StructProcessor> {
 }
 
 /// The font named by flag, else the reference's hub file, else (with a note) the embedded one.
-fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
-    if let Some(path) = &setup.overrides.header_font {
+fn header_font(context: &AdapterContext<'_>, source: HeaderFontSource) -> Result<HeaderFont> {
+    if let Some(path) = &context.overrides.header_font {
         let bytes = chartbench_core::input::read(path, chartbench_core::input::MAX_DOCUMENT_BYTES)
             .with_context(|| format!("cannot read the header font {}", path.display()))?;
         let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
@@ -231,7 +231,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
         return Ok(HeaderFont::default());
     }
     let (repo, file) = REFERENCE_FONT;
-    match hub::file(repo, "main", file, setup.hub) {
+    match hub::file(repo, "main", file, context.hub) {
         Ok(path) => {
             let bytes = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
                 .with_context(|| format!("cannot read {}", path.display()))?;
@@ -241,7 +241,7 @@ fn header_font(setup: &Setup<'_>, source: HeaderFontSource) -> Result<HeaderFont
             chartbench_core::note!(
                 "note: {}: headers are drawn in the embedded DejaVu Sans, the reference's {file} cannot be had \
                  ({error:#}); --header-font FILE names a font",
-                setup.name
+                context.name
             );
             Ok(HeaderFont::default())
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-use super::folder::ModelFolder;
-use super::{Adapter, Answer, Failure, Identity, Settings, Setup, chart_image};
+use super::checkpoint_dir::CheckpointDir;
+use super::{Adapter, AdapterContext, Answer, Failure, Identity, Settings, chart_image};
 use crate::config::UniChartSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use chartbench_nn::donut::{Config, Image, Model};
@@ -17,14 +17,14 @@ use chartbench_nn::preprocess::{DonutProcessor, Pixels};
 use chartbench_nn::tokenizer::Tokenizer;
 use chartbench_nn::{MemoryNeed, TensorSource};
 
-/// What the reference takes out of a decoded sequence before it cuts the answer.
+/// Texts that the reference removes from a decoded sequence before it cuts the answer.
 const REMOVED: [&str; 2] = ["</s>", "<pad>"];
 
 /// Tokens that a prompt and its answer rarely exceed.
 const USUAL_TOKENS: usize = 128;
 
-/// What computes: the model, or an export of it.
-pub(super) trait Network {
+/// The computation: the model in candle, or an ONNX export of it.
+pub(super) trait Backend {
     /// A chart, encoded.
     type Image: Clone;
 
@@ -39,25 +39,25 @@ pub(super) trait Network {
         limits: &GenerationConfig,
     ) -> Result<Vec<Generated>>;
 
-    /// See [`Adapter::memory_need`]: for images of so many pixels and texts of so many tokens with so many beams.
+    /// See [`Adapter::memory_need`]: the memory for images and texts of the given sizes.
     fn memory_need(&self, _pixels: usize, _tokens: usize, _beams: usize) -> Option<MemoryNeed> {
         None
     }
 }
 
 /// The model in candle.
-pub(super) struct Candle {
+pub(super) struct CandleBackend {
     model: Model,
     device: Device,
 }
 
-impl Candle {
+impl CandleBackend {
     pub(super) fn new(model: Model, device: Device) -> Self {
         Self { model, device }
     }
 }
 
-impl Network for Candle {
+impl Backend for CandleBackend {
     type Image = Image;
 
     fn image(&self, pixels: Pixels) -> Result<Image> {
@@ -85,43 +85,43 @@ pub(super) struct UniChart<N> {
     spec: UniChartSpec,
     pub(super) processor: DonutProcessor,
     pub(super) tokenizer: Tokenizer,
-    network: N,
+    backend: N,
     limits: GenerationConfig,
 }
 
 /// A [`UniChart`] that answers.
-pub(super) struct Answering<N: Network> {
+pub(super) struct UniChartAdapter<N: Backend> {
     unichart: UniChart<N>,
-    /// The chart encoded last, by its id: calls may cut a chart's questions apart.
+    /// The last encoded chart, by id, because calls may split a chart's questions.
     last: Option<(String, N::Image)>,
 }
 
-impl UniChart<Candle> {
+impl UniChart<CandleBackend> {
     /// Finds and loads the checkpoint.
     ///
     /// # Errors
-    /// Weights that cannot be found, or files that are not those of a Donut.
-    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec) -> Result<Answering<Candle>> {
-        let folder = ModelFolder::locate(setup, &spec.weights)?;
+    /// Returns an error if weights cannot be found, or the files are not those of a Donut.
+    pub(super) fn load(context: &AdapterContext<'_>, spec: &UniChartSpec) -> Result<UniChartAdapter<CandleBackend>> {
+        let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
-        let mut unichart = Self::assemble(setup, spec, dir, |config| {
+        let mut unichart = Self::assemble(context, spec, dir, |config| {
             let model = |source: &dyn TensorSource| Model::from_source(config, source);
-            let (model, settings) = folder.load(setup, "unichart", &config.layer_stacks(), model)?;
-            Ok((Candle::new(model, setup.device.clone()), settings))
+            let (model, settings) = folder.load(context, "unichart", &config.layer_stacks(), model)?;
+            Ok((CandleBackend::new(model, context.device.clone()), settings))
         })?;
         unichart.identity.settings.extend(folder.training()?);
-        Ok(Answering::new(unichart))
+        Ok(UniChartAdapter::new(unichart))
     }
 }
 
 impl<N> UniChart<N> {
-    /// Puts the network that `load` makes, with the settings that are its own, between the processor and the tokenizer of
-    /// the checkpoint in `dir`.
+    /// Combines the backend that `load` makes, and its settings, with the processor and the tokenizer of the checkpoint in
+    /// `dir`.
     ///
     /// # Errors
-    /// Files that are not those of a Donut, and what `load` refuses.
+    /// Returns an error if the files are not those of a Donut, or `load` fails.
     pub(super) fn assemble(
-        setup: &Setup<'_>,
+        context: &AdapterContext<'_>,
         spec: &UniChartSpec,
         dir: &Path,
         load: impl FnOnce(&Config) -> Result<(N, Settings)>,
@@ -130,28 +130,28 @@ impl<N> UniChart<N> {
         let processor = DonutProcessor::load(&dir.join("preprocessor_config.json"))?;
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
-        let (network, mut settings) = load(&config)?;
+        let (backend, mut settings) = load(&config)?;
         let bad_words = spec.bad_words.iter().map(|word| Ok(vec![tokenizer.id(word)?]));
         let limits = GenerationConfig {
             eos: config.generation.eos.clone(),
-            max_new_tokens: setup.overrides.max_new_tokens.or(spec.max_new_tokens).unwrap_or(usize::MAX),
+            max_new_tokens: context.overrides.max_new_tokens.or(spec.max_new_tokens).unwrap_or(usize::MAX),
             max_length: Some(config.decoder.max_position_embeddings),
             bad_words: bad_words.collect::<Result<_>>()?,
             forced_eos: config.generation.forced_eos,
         };
         settings.extend(self::settings(spec, &processor, &limits));
-        let (identity, spec) = (Identity::of(setup, settings), spec.clone());
-        Ok(Self { identity, spec, processor, tokenizer, network, limits })
+        let (identity, spec) = (Identity::new(context, settings), spec.clone());
+        Ok(Self { identity, spec, processor, tokenizer, backend, limits })
     }
 
-    /// The same with another network.
-    pub(super) fn with_network<M>(&self, network: M) -> UniChart<M> {
+    /// Returns the model with another backend.
+    pub(super) fn with_backend<M>(&self, backend: M) -> UniChart<M> {
         UniChart {
             identity: self.identity.clone(),
             spec: self.spec.clone(),
             processor: self.processor.clone(),
             tokenizer: self.tokenizer.clone(),
-            network,
+            backend,
             limits: self.limits.clone(),
         }
     }
@@ -176,7 +176,7 @@ impl<N> UniChart<N> {
         Ok(tokens)
     }
 
-    /// What stands behind the marker in the whole sequence, prompt and answer, as the reference cuts it.
+    /// The text after the marker in the whole sequence of prompt and answer, cut as the reference cuts it.
     fn answer_text(&self, prompt: &[u32], answer: &[u32]) -> Result<String> {
         let mut text = self.tokenizer.decode_with_special(&[prompt, answer].concat())?;
         for removed in REMOVED {
@@ -187,12 +187,12 @@ impl<N> UniChart<N> {
     }
 }
 
-impl<N: Network> Answering<N> {
+impl<N: Backend> UniChartAdapter<N> {
     pub(super) fn new(unichart: UniChart<N>) -> Self {
         Self { unichart, last: None }
     }
 
-    /// The chart as the decoder sees it.
+    /// The encoded chart.
     fn image(&mut self, chart: &Chart) -> Result<N::Image> {
         if let Some((id, image)) = &self.last
             && *id == chart.id
@@ -201,7 +201,7 @@ impl<N: Network> Answering<N> {
         }
         let pixels = self.unichart.processor.pixels(&chart_image(chart)?);
         let pixels = pixels.with_context(|| format!("image {}", chart.image_name()))?;
-        let image = self.unichart.network.image(pixels)?;
+        let image = self.unichart.backend.image(pixels)?;
         self.last = Some((chart.id.clone(), image.clone()));
         Ok(image)
     }
@@ -211,26 +211,26 @@ impl<N: Network> Answering<N> {
         let search = BeamSearch { beams: unichart.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
         let questions: Vec<(&N::Image, Vec<u32>)> =
             prompts.iter().map(|(image, tokens)| (image, tokens.clone())).collect();
-        unichart.network.generate(&questions, (search.beams > 1).then_some(&search), &unichart.limits)
+        unichart.backend.generate(&questions, (search.beams > 1).then_some(&search), &unichart.limits)
     }
 }
 
-impl<N: Network> Adapter for Answering<N> {
+impl<N: Backend> Adapter for UniChartAdapter<N> {
     fn identity(&self) -> &Identity {
         &self.unichart.identity
     }
 
-    /// The decoder's weights are read once a step for all of them.
+    /// A step reads the decoder's weights once for all questions.
     fn batch(&self) -> usize {
         32
     }
 
-    /// For questions each about a chart of its own, with texts of [`USUAL_TOKENS`]: longer ones are rare, and take more.
+    /// For questions about different charts, with texts of [`USUAL_TOKENS`]; longer texts are rare and need more.
     fn memory_need(&self) -> Option<MemoryNeed> {
-        let UniChart { network, processor, spec, limits, .. } = &self.unichart;
+        let UniChart { backend, processor, spec, limits, .. } = &self.unichart;
         let (height, width) = processor.size();
         let tokens = USUAL_TOKENS.min(limits.max_length.unwrap_or(usize::MAX));
-        network.memory_need(height as usize * width as usize, tokens, spec.beams)
+        backend.memory_need(height as usize * width as usize, tokens, spec.beams)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
@@ -251,14 +251,14 @@ impl<N: Network> Adapter for Answering<N> {
             let (generated, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[place], &prompts[place]);
             let ids = generated.as_ref().map_err(|error| Arc::new(anyhow::Error::from(*error)))?;
             let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
-            Ok(Answer { token_ids: ids.clone(), ..Answer::of(text) })
+            Ok(Answer { token_ids: ids.clone(), ..Answer::from_text(text) })
         };
         let answer = |place| answer(place).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")));
         places.into_iter().map(|chart| chart.into_iter().map(answer).collect()).collect()
     }
 }
 
-/// The part of the identity that is the same whatever computes.
+/// The settings that do not depend on the backend.
 fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &GenerationConfig) -> Settings {
     let (before, after) = &spec.question_prompt;
     let (height, width) = processor.size();

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Status, print_formatted};
 use crate::jobs::compare::{CompareRequest, compare};
-use crate::report::Dimension;
+use crate::report::SliceBy;
 use crate::report::table::Format;
 use chartbench_core::counts::MAX_DRAWS;
 use chartbench_score::stats::SignFlips;
@@ -26,7 +26,7 @@ pub struct Args {
     /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`,
     /// `negative values`, or a column of the data
     #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',')]
-    slice_by: Vec<Dimension>,
+    slice_by: Vec<SliceBy>,
     /// Also list the questions that were fixed or broken
     #[arg(long)]
     questions: bool,

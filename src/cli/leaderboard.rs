@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Status, print_formatted};
 use crate::jobs::leaderboard::{LeaderboardRequest, leaderboard};
-use crate::report::Dimension;
+use crate::report::SliceBy;
 use crate::report::table::Format;
 
 #[derive(clap::Args)]
@@ -29,7 +29,7 @@ pub struct Args {
     /// Slice by `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
     /// or a column of the data [default: the first four]
     #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
-    slice_by: Vec<Dimension>,
+    slice_by: Vec<SliceBy>,
     /// Also write leaderboard.md, .csv, .json and .tex into DIR
     #[arg(long, alias = "write", value_name = "DIR")]
     out: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     let slices = match (args.no_slices, args.slice_by.is_empty()) {
         (true, _) => Vec::new(),
-        (false, true) => Dimension::USUAL.into(),
+        (false, true) => SliceBy::DEFAULT.into(),
         (false, false) => args.slice_by.clone(),
     };
     let report = leaderboard(&LeaderboardRequest {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::run::{Event, Outcome};
+use crate::run::{Outcome, RunEvent};
 use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
@@ -32,17 +32,17 @@ impl Progress {
     }
 
     /// Takes in one event.
-    pub fn observe(&mut self, event: Event<'_>) {
+    pub fn observe(&mut self, event: RunEvent<'_>) {
         match event {
-            Event::QuestionsChosen { description } => chartbench_core::note!("{description}"),
-            Event::MemoryUnknown { id } => {
+            RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            RunEvent::MemoryUnknown { id } => {
                 chartbench_core::note!(
                     "note: {id} cannot tell what memory it takes: --memory does not change its batches"
                 );
             }
-            Event::AdapterStarted { id, questions, already_answered } => self.start(id, questions, already_answered),
-            Event::Answered { questions } => self.advance(questions),
-            Event::AdapterFinished { id, outcome } => {
+            RunEvent::AdapterStarted { id, questions, already_answered } => self.start(id, questions, already_answered),
+            RunEvent::Answered { questions } => self.advance(questions),
+            RunEvent::AdapterFinished { id, outcome } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }

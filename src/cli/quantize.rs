@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::options::{AdapterArgs, BenchmarkArgs};
 use super::{Status, print_failures};
-use crate::finetune::quantize::{Event as StudyEvent, Measured};
+use crate::finetune::quantize::{Measurement, QuantizeEvent as StudyEvent};
 use crate::jobs::quantize::{DEFAULT_ADAPTERS, Event, QuantizeReport, QuantizeRequest, quantize};
 use crate::report::table::Format;
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
@@ -86,8 +86,8 @@ fn print_event(event: Event<'_>) {
     }
 }
 
-fn describe(measured: &Measured) -> String {
-    let Measured { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
+fn describe(measured: &Measurement) -> String {
+    let Measurement { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
     let megabytes = bytes as f64 / 1e6;
     format!(
         "{megabytes:.2} MB, {questions_per_second:.2} questions/s, loss {loss:.4}, exact match {exact_match:.2}, relaxed \

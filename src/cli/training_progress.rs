@@ -8,7 +8,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::progress::Progress;
 use crate::finetune::log::{StepEntry, ValidationEntry};
-use crate::finetune::{Event, size};
+use crate::finetune::{TrainEvent, format_bytes};
 use crate::jobs::finetune::{Estimate, Event as FinetuneEvent};
 use chartbench_core::terminal::visible;
 
@@ -79,8 +79,8 @@ fn print_estimate(adapter: &str, estimate: &Estimate) {
     let seconds = estimate.step.as_secs_f64();
     chartbench_core::note!(
         "{adapter}: about {} of memory ({} free), {seconds:.2} s a step, {:.2} h for {} steps without validation",
-        size(estimate.memory),
-        size(estimate.available),
+        format_bytes(estimate.memory),
+        format_bytes(estimate.available),
         seconds * estimate.steps as f64 / 3600.0,
         estimate.steps
     );
@@ -105,29 +105,29 @@ impl TrainingProgress {
     }
 
     /// Takes in one event.
-    fn observe(&mut self, event: &Event<'_>) {
+    fn observe(&mut self, event: &TrainEvent<'_>) {
         match event {
-            Event::Started { done, steps } => self.start(*done, *steps),
-            Event::Step(entry) => self.step(entry),
-            Event::Skipped(skipped) => {
+            TrainEvent::Started { done, steps } => self.start(*done, *steps),
+            TrainEvent::Step(entry) => self.step(entry),
+            TrainEvent::Skipped(skipped) => {
                 self.skipped += 1;
                 if self.skipped <= NAMED {
                     self.say(&format!("left out {}: {}", skipped.question, skipped.error));
                 }
             }
-            Event::ValidationFailed(failed) => {
+            TrainEvent::ValidationFailed(failed) => {
                 self.failed += 1;
                 if self.failed <= NAMED {
                     self.say(&format!("validation question {}: {}", failed.question, failed.error));
                 }
             }
-            Event::Cut(labels) => self.cut += labels,
-            Event::Validated(entry) => self.validated(entry),
-            Event::Collapsed { step } => self.say(&format!(
+            TrainEvent::Cut(labels) => self.cut += labels,
+            TrainEvent::Validated(entry) => self.validated(entry),
+            TrainEvent::Collapsed { step } => self.say(&format!(
                 "warning: at step {step} every validation question gets the same answer: the model does not look at the \
                  charts (try a lower --lr, or more steps)"
             )),
-            Event::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
+            TrainEvent::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
         }
     }
 
@@ -168,7 +168,8 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| size(stats.physical_mem as u64));
+        let memory =
+            memory_stats::memory_stats().map_or(String::new(), |stats| format_bytes(stats.physical_mem as u64));
         let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);

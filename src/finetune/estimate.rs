@@ -1,4 +1,4 @@
-//! What a training takes, before it starts.
+//! Estimates the memory and time of a training before it starts.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::adapter::training::Trainable;
 use crate::config::{OptimizerSpec, Protocol};
 use chartbench_nn::training::Example;
 
-/// The program, its threads and the batches made ahead.
-const BESIDES: u64 = 300 << 20;
-/// Values a forward pass needs for a moment, on top of those it keeps.
-const PASSING: f64 = 1.3;
+/// Memory of the program, its threads and the prefetched batches.
+const OVERHEAD_BYTES: u64 = 300 << 20;
+/// Peak over kept activations: a forward pass holds further values for a moment.
+const TRANSIENT_FACTOR: f64 = 1.3;
 
 /// Memory in bytes, from the model's and the batch's sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub struct MemoryEstimate {
     pub gradients: u64,
     /// The optimiser's moments.
     pub moments: u64,
-    /// What the backward pass needs of the forward pass, of one part of a batch.
+    /// Activations that the backward pass needs, for one micro-batch.
     pub activations: u64,
 }
 
 impl MemoryEstimate {
-    /// For a batch whose examples are like `example`.
+    /// Estimates the memory of a batch of examples like `example`.
     pub fn new(model: &dyn Trainable, protocol: &Protocol, example: &Example) -> Self {
         let bytes = |count: usize| 4 * count as u64;
         let variables = model.variables();
@@ -43,18 +43,18 @@ impl MemoryEstimate {
             weights: bytes(variables.all().map(|(_, variable)| variable.elem_count()).sum()),
             gradients: bytes(variables.trained().map(|(_, variable)| variable.elem_count()).sum()),
             moments: bytes(variables.trained().map(|(_, variable)| moments(variable.dims())).sum()),
-            activations: (bytes(kept) as f64 * PASSING) as u64,
+            activations: (bytes(kept) as f64 * TRANSIENT_FACTOR) as u64,
         }
     }
 
     pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.moments + self.activations + BESIDES
+        self.weights + self.gradients + self.moments + self.activations + OVERHEAD_BYTES
     }
 
-    /// Refuses a training for which `available` bytes are too few; the weights are already in memory.
+    /// Checks that the training fits in `available` bytes; the weights are already in memory.
     ///
     /// # Errors
-    /// Says what takes how much, and what to change.
+    /// Returns an error if it does not fit, with the parts of the estimate and the flags that lower it.
     pub fn check(&self, available: u64) -> Result<()> {
         if self.total() - self.weights <= available {
             return Ok(());
@@ -63,28 +63,29 @@ impl MemoryEstimate {
             "training needs about {} of memory (weights {}, gradients {}, optimiser {}, activations {}) and {} is free: raise \
              --accumulate, lower --batch or --max-patches, or use --activation-checkpointing true, --optimizer adafactor, \
              --freeze encoder or --lora-rank 8; --no-memory-check trains all the same",
-            size(self.total()),
-            size(self.weights),
-            size(self.gradients),
-            size(self.moments),
-            size(self.activations),
-            size(available)
+            format_bytes(self.total()),
+            format_bytes(self.weights),
+            format_bytes(self.gradients),
+            format_bytes(self.moments),
+            format_bytes(self.activations),
+            format_bytes(available)
         )
     }
 }
 
-/// Bytes as people read them.
-pub fn size(bytes: u64) -> String {
+/// Formats a number of bytes in MiB or GiB.
+pub fn format_bytes(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
 }
 
-/// How long a step takes: forward and backward pass of one part of a batch, once, with weights and generator left alone.
+/// Measures the time of a step: runs the forward and backward pass of one micro-batch once. Weights and random generator stay
+/// as they are.
 ///
 /// # Errors
-/// Examples that are not the model's.
-pub fn step_time(model: &dyn Trainable, protocol: &Protocol, part: &[Example]) -> Result<Duration> {
+/// Returns an error if the examples do not fit the model.
+pub fn measure_step_time(model: &dyn Trainable, protocol: &Protocol, part: &[Example]) -> Result<Duration> {
     let started = Instant::now();
-    Gradients::of(model, &Variables::new(), part, part.len(), &mut None, protocol)?;
+    Gradients::compute(model, &Variables::new(), part, part.len(), &mut None, protocol)?;
     Ok(started.elapsed() * u32::try_from(protocol.accumulate).unwrap_or(u32::MAX))
 }

@@ -1,4 +1,4 @@
-//! The gradients of a batch, added up over the parts it is computed in.
+//! The gradients of a batch, accumulated over its micro-batches.
 
 use anyhow::Result;
 use candle_core::backprop::GradStore;
@@ -18,11 +18,11 @@ pub(super) struct Gradients {
 }
 
 impl Gradients {
-    /// Computes `batch` in parts of `size` examples; none for an empty batch.
+    /// Computes the gradients of `batch` in micro-batches of `size` examples; `None` for an empty batch.
     ///
     /// # Errors
-    /// Examples that are not the model's.
-    pub(super) fn of(
+    /// Returns an error if the examples do not fit the model.
+    pub(super) fn compute(
         model: &dyn Trainable,
         variables: &Variables,
         batch: &[Example],

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::lot::{Purpose, lot};
+use super::seeded_draw::{DrawPurpose, draw};
 use crate::config::Validation;
 use chartbench_core::question::{ChartQuestions, QuestionSet};
 
@@ -13,27 +13,27 @@ pub struct HeldOut {
     pub validation: QuestionSet,
 }
 
-/// Holds a `share` (above 0 and below 1) of the charts out, each with all its questions. Whether a chart is held out
-/// depends on `seed` and its id alone: more charts move none from one part to the other. At least one is held
-/// out, and one stays.
+/// Holds out a `share` (above 0 and below 1) of the charts, each with all its questions. Whether a chart is held out depends
+/// on `seed` and its id alone, so that further charts move none from one part to the other. At least one chart is held out,
+/// and one stays.
 ///
 /// # Errors
-/// Fewer than two charts.
+/// Returns an error if there are fewer than two charts.
 pub fn hold_out(set: QuestionSet, share: f64, seed: u64) -> Result<HeldOut> {
     let count = set.charts.len();
     ensure!(count >= 2, "the train split has {count} charts: one to train on and one to validate on are the least");
-    let lots: Vec<u64> = set.charts.iter().map(|entry| lot(Purpose::HoldOut, seed, &entry.chart.id)).collect();
+    let draws: Vec<u64> = set.charts.iter().map(|entry| draw(DrawPurpose::HoldOut, seed, &entry.chart.id)).collect();
     let bound = (share * 2f64.powi(64)) as u64;
-    let (lowest, highest) = (lots.iter().min().copied(), lots.iter().max().copied());
-    let mut out = lots.iter().map(|&lot| (lot < bound || Some(lot) == lowest) && Some(lot) != highest);
+    let (lowest, highest) = (draws.iter().min().copied(), draws.iter().max().copied());
+    let mut out = draws.iter().map(|&draw| (draw < bound || Some(draw) == lowest) && Some(draw) != highest);
     let (validation, train): (Vec<ChartQuestions>, Vec<ChartQuestions>) =
         set.charts.into_iter().partition(|_| out.next().unwrap_or(false));
     let part = |charts| QuestionSet { benchmark: set.benchmark.clone(), charts };
     Ok(HeldOut { train: part(train), validation: part(validation) })
 }
 
-/// The questions of `set` that a validation asks, in the set's order: so many a chart and so many in all, drawn by
-/// `seed`. The draw of a question depends on no other chart but for the limit in all.
+/// Samples the validation questions: at most N per chart and M in total, reproducibly from `seed`, in the set's order. Whether
+/// a question is drawn depends on other charts only through the total limit.
 #[must_use]
 pub fn validation_questions(set: QuestionSet, validation: &Validation, seed: u64) -> QuestionSet {
     let mut set = match validation.questions_per_chart {
@@ -41,13 +41,14 @@ pub fn validation_questions(set: QuestionSet, validation: &Validation, seed: u64
         None => set,
     };
     let Some(count) = validation.questions.filter(|&count| count < set.len()) else { return set };
-    let lot = |chart: &str, question: &str| (lot(Purpose::Validation, seed, question), chart.len(), chart.to_owned());
-    let mut lots: Vec<_> = set.iter().map(|(chart, question)| lot(&chart.id, &question.id)).collect();
-    lots.sort_unstable();
-    let bound = lots.get(count).cloned();
+    let rank =
+        |chart: &str, question: &str| (draw(DrawPurpose::Validation, seed, question), chart.len(), chart.to_owned());
+    let mut ranks: Vec<_> = set.iter().map(|(chart, question)| rank(&chart.id, &question.id)).collect();
+    ranks.sort_unstable();
+    let bound = ranks.get(count).cloned();
     for entry in &mut set.charts {
         let chart = &entry.chart.id;
-        entry.questions.retain(|question| Some(lot(chart, &question.id)) < bound);
+        entry.questions.retain(|question| Some(rank(chart, &question.id)) < bound);
     }
     set.charts.retain(|entry| !entry.questions.is_empty());
     set

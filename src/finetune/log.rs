@@ -1,4 +1,4 @@
-//! `training.jsonl`: one line a step and one a validation, appended as they happen. FORMAT.md describes it.
+//! The training log, `training.jsonl`: one line per step and per validation. FORMAT.md describes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,15 +12,15 @@ use chartbench_core::input;
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
+pub enum LogEntry {
     Step(StepEntry),
     Validation(ValidationEntry),
 }
 
-/// What a step of the optimiser did.
+/// One optimiser step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepEntry {
-    /// Finished steps, this one included.
+    /// Number of finished steps, this one included.
     pub step: u64,
     /// Mean over the batch's label tokens, before the step; `null` in the file, NaN here, when it is no number.
     #[serde(deserialize_with = "number")]
@@ -35,7 +35,7 @@ pub struct StepEntry {
     pub seconds: f64,
 }
 
-/// What a validation found.
+/// One validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationEntry {
     /// Finished steps.
@@ -58,7 +58,7 @@ fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, 
     Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
-impl Entry {
+impl LogEntry {
     /// Finished steps when it was written.
     pub fn step(&self) -> u64 {
         match self {
@@ -68,15 +68,15 @@ impl Entry {
     }
 }
 
-/// An open log. It holds a lock: two processes cannot train into the same one.
+/// An open log. It holds a lock, so that two processes cannot write the same log.
 pub struct TrainingLog(JsonLines);
 
 impl TrainingLog {
-    /// Opens or creates the log of a training that goes on after `done` finished steps (0: from the start). A torn last
-    /// line and the lines of later steps, which will be made again, are cut off.
+    /// Opens or creates the log of a training that resumes after `done` finished steps (0: from the start). A torn last line and
+    /// the lines of later steps, which are repeated, are cut off.
     ///
     /// # Errors
-    /// A broken line that is not the last, another process at work on the log, or a file that cannot be written.
+    /// Returns an error if a line before the last is broken, another process has the log open, or the file cannot be written.
     pub fn open(path: &Path, done: u64) -> Result<Self> {
         let lock = FileLock::try_acquire(path)?;
         let lock = lock.with_context(|| format!("{} is in use by another chartbench training", path.display()))?;
@@ -89,8 +89,8 @@ impl TrainingLog {
     /// Appends one line in one write, so that it survives a kill right after.
     ///
     /// # Errors
-    /// A failed write (a full disk): the log is cut back to its last whole line first.
-    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole line.
+    pub fn append(&mut self, entry: &LogEntry) -> Result<()> {
         self.0.append(std::slice::from_ref(entry))
     }
 }
@@ -98,13 +98,13 @@ impl TrainingLog {
 /// Reads a finished or running log; a torn last line is left out.
 ///
 /// # Errors
-/// A file that cannot be read, or a broken line that is not the last.
-pub fn read_log(path: &Path) -> Result<Vec<Entry>> {
+/// Returns an error if the file cannot be read, or a line before the last is broken.
+pub fn read_log(path: &Path) -> Result<Vec<LogEntry>> {
     Ok(read_lines(path)?.into_iter().map(|(entry, _)| entry).collect())
 }
 
-/// The whole lines, each with the place of its end in the file.
-fn read_lines(path: &Path) -> Result<Vec<(Entry, u64)>> {
+/// The whole lines, each with the offset of its end in the file.
+fn read_lines(path: &Path) -> Result<Vec<(LogEntry, u64)>> {
     let bytes = input::read(path, u64::MAX).with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = Vec::new();
     let mut end = 0;
@@ -114,14 +114,14 @@ fn read_lines(path: &Path) -> Result<Vec<(Entry, u64)>> {
             break;
         }
         end += line.len() as u64;
-        let place = || {
+        let location = || {
             format!(
                 "{}, line {} is not a line of a training log: remove this line, and only its point in the curves is lost",
                 path.display(),
                 lines.len() + 1
             )
         };
-        lines.push((serde_json::from_slice(line).with_context(place)?, end));
+        lines.push((serde_json::from_slice(line).with_context(location)?, end));
     }
     Ok(lines)
 }

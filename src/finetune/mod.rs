@@ -1,19 +1,19 @@
-//! Fine-tuning: the loop over a model that can be trained, the steps of an optimiser, learning rates, the order of the data,
-//! the state beside a checkpoint, and what a training tells of itself.
+//! Fine-tuning: the training loop, optimisers, learning-rate schedules, the order of the data, validation, the saved state,
+//! logs and curves, and the choice of layers to quantize.
 
-mod card;
+mod best_checkpoint;
 pub mod curves;
 mod estimate;
-mod feed;
 mod gradients;
 mod holdout;
-mod kept;
 pub mod log;
-mod lot;
+mod model_card;
 pub mod optimizer;
 mod order;
+mod prefetch;
 pub mod quantize;
 mod schedule;
+mod seeded_draw;
 pub mod state;
 pub mod tensorboard;
 mod trainer;
@@ -23,14 +23,14 @@ use std::collections::BTreeMap;
 
 use candle_core::Var;
 
-pub use card::Card;
-pub use estimate::{MemoryEstimate, size, step_time};
-pub use feed::Skipped;
+pub use estimate::{MemoryEstimate, format_bytes, measure_step_time};
 pub use holdout::{HeldOut, hold_out, validation_questions};
-pub use order::{Batches, Item, Order};
+pub use model_card::ModelCard;
+pub use order::{Batches, Order, QuestionIndex};
+pub use prefetch::SkippedQuestion;
 pub use schedule::Schedule;
-pub use trainer::{Event, Finished, LOG, Training};
-pub use validation::{Answer, MeanLoss, answers, failures, mean_loss, summary};
+pub use trainer::{TRAINING_LOG, TrainEvent, TrainOutcome, Trainer};
+pub use validation::{MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize};
 
-/// The weights that are trained, by their names in the checkpoint. Their order is that of every sum over them.
+/// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's order.
 pub type Variables = BTreeMap<String, Var>;

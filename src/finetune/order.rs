@@ -1,5 +1,5 @@
-//! Which questions each step trains on: a function of the seed and the step's number alone, so that nothing has to be kept
-//! for a training to go on where it stopped.
+//! The order of the training questions. It depends on the seed and the step number alone, so that a training resumes without
+//! a stored order.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,18 +8,18 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::lot::{Purpose, generator};
+use super::seeded_draw::{DrawPurpose, generator};
 use crate::config::{Protocol, QuestionsPerEpoch};
 use chartbench_core::question::{AnswerType, QuestionSet};
 
-/// A question by its place: `set.charts[chart].questions[question]`.
+/// The index of a question: `set.charts[chart].questions[question]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Item {
+pub struct QuestionIndex {
     pub chart: usize,
     pub question: usize,
 }
 
-/// The order of a question set, epoch after epoch. Every epoch has the same number of items; batches go over their ends.
+/// The order of a question set over the epochs. Every epoch has the same number of items; batches may span two epochs.
 #[derive(Clone, Debug)]
 pub struct Order {
     seed: u64,
@@ -31,18 +31,18 @@ pub struct Order {
 
 #[derive(Clone, Debug)]
 enum Plan {
-    /// A chart's questions with their weights; charts without any weight are left out.
-    OnePerChart(Vec<Vec<(Item, f64)>>),
+    /// Each chart's questions with their weights; charts without weighted questions are left out.
+    OnePerChart(Vec<Vec<(QuestionIndex, f64)>>),
     All(Vec<Group>),
 }
 
 /// Questions of one weight.
 #[derive(Clone, Debug)]
 struct Group {
-    items: Vec<Item>,
-    /// How often each is in every epoch.
+    items: Vec<QuestionIndex>,
+    /// Occurrences of each item in every epoch.
     copies: usize,
-    /// How many are in an epoch once more, drawn anew each.
+    /// Number of items that occur once more, drawn anew each epoch.
     extra: usize,
 }
 
@@ -51,13 +51,14 @@ impl Order {
     /// likely to be its chart's question of the epoch); of 2.5, two or three times, half of the questions each.
     ///
     /// # Errors
-    /// Nothing to train on.
+    /// Returns an error if there is nothing to train on.
     pub fn new(set: &QuestionSet, protocol: &Protocol) -> Result<Self> {
         let weight =
             |kind: Option<AnswerType>| kind.and_then(|kind| protocol.weights.get(&kind)).copied().unwrap_or(1.0);
         let weighted = set.charts.iter().enumerate().map(|(chart, entry)| {
             let questions = entry.questions.iter().enumerate();
-            let items = questions.map(|(question, asked)| (Item { chart, question }, weight(asked.answer_type)));
+            let items =
+                questions.map(|(question, asked)| (QuestionIndex { chart, question }, weight(asked.answer_type)));
             items.filter(|&(_, weight)| weight > 0.0).collect::<Vec<_>>()
         });
         let plan = match protocol.questions_per_epoch {
@@ -73,7 +74,7 @@ impl Order {
         Ok(order)
     }
 
-    /// Items of an epoch.
+    /// Number of items of an epoch.
     pub fn epoch_len(&self) -> usize {
         match &self.plan {
             Plan::OnePerChart(charts) => charts.len(),
@@ -82,29 +83,29 @@ impl Order {
     }
 
     /// The items of an epoch, in order.
-    pub fn epoch(&self, number: u64) -> Vec<Item> {
-        let mut random = generator(Purpose::Order, self.seed, number);
-        let mut items: Vec<Item> = match &self.plan {
+    pub fn epoch(&self, number: u64) -> Vec<QuestionIndex> {
+        let mut random = generator(DrawPurpose::Order, self.seed, number);
+        let mut items: Vec<QuestionIndex> = match &self.plan {
             Plan::OnePerChart(charts) => charts.iter().filter_map(|items| draw(items, &mut random)).collect(),
             Plan::All(groups) => groups.iter().flat_map(|group| group.epoch(&mut random)).collect(),
         };
         items.shuffle(&mut random);
         if self.by_chart {
             let mut first = HashMap::new();
-            for (place, item) in items.iter().enumerate() {
-                first.entry(item.chart).or_insert(place);
+            for (position, item) in items.iter().enumerate() {
+                first.entry(item.chart).or_insert(position);
             }
             items.sort_by_key(|item| first.get(&item.chart).copied());
         }
         items
     }
 
-    /// The batches from the step after `done` finished ones on, without end.
+    /// The endless sequence of batches after `done` finished steps.
     pub fn batches(&self, done: u64) -> Batches<'_> {
         let length = self.epoch_len() as u64;
-        let place = done * self.batch as u64;
-        let epoch = place / length;
-        Batches { order: self, epoch, items: self.epoch(epoch), next: (place % length) as usize }
+        let position = done * self.batch as u64;
+        let epoch = position / length;
+        Batches { order: self, epoch, items: self.epoch(epoch), next: (position % length) as usize }
     }
 }
 
@@ -112,21 +113,21 @@ impl Order {
 pub struct Batches<'a> {
     order: &'a Order,
     epoch: u64,
-    items: Vec<Item>,
+    items: Vec<QuestionIndex>,
     next: usize,
 }
 
 impl Batches<'_> {
-    /// The epoch the next item is of, from 0.
+    /// The epoch of the next item, from 0.
     pub fn epoch(&self) -> u64 {
         self.epoch + u64::from(self.next == self.items.len())
     }
 }
 
 impl Iterator for Batches<'_> {
-    type Item = Vec<Item>;
+    type Item = Vec<QuestionIndex>;
 
-    fn next(&mut self) -> Option<Vec<Item>> {
+    fn next(&mut self) -> Option<Vec<QuestionIndex>> {
         let mut batch = Vec::with_capacity(self.order.batch);
         while batch.len() < self.order.batch {
             match self.items.get(self.next) {
@@ -145,8 +146,8 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// One of the items, as likely as its weight says.
-fn draw(items: &[(Item, f64)], random: &mut ChaCha8Rng) -> Option<Item> {
+/// Draws one of the items with a probability proportional to its weight.
+fn draw(items: &[(QuestionIndex, f64)], random: &mut ChaCha8Rng) -> Option<QuestionIndex> {
     let sum: f64 = items.iter().map(|(_, weight)| weight).sum();
     let mut left = random.random::<f64>() * sum;
     for &(item, weight) in items {
@@ -158,13 +159,13 @@ fn draw(items: &[(Item, f64)], random: &mut ChaCha8Rng) -> Option<Item> {
     items.last().map(|&(item, _)| item)
 }
 
-fn groups(items: impl Iterator<Item = (Item, f64)>) -> Vec<Group> {
+fn groups(items: impl Iterator<Item = (QuestionIndex, f64)>) -> Vec<Group> {
     // Weights are positive, so their bits are ordered as they are.
-    let mut by_weight: BTreeMap<u64, Vec<Item>> = BTreeMap::new();
+    let mut by_weight: BTreeMap<u64, Vec<QuestionIndex>> = BTreeMap::new();
     for (item, weight) in items {
         by_weight.entry(weight.to_bits()).or_default().push(item);
     }
-    let group = |(bits, items): (u64, Vec<Item>)| {
+    let group = |(bits, items): (u64, Vec<QuestionIndex>)| {
         let weight = f64::from_bits(bits);
         let extra = (weight.fract() * items.len() as f64).round() as usize;
         Group { items, copies: weight as usize, extra }
@@ -173,7 +174,7 @@ fn groups(items: impl Iterator<Item = (Item, f64)>) -> Vec<Group> {
 }
 
 impl Group {
-    fn epoch(&self, random: &mut ChaCha8Rng) -> Vec<Item> {
+    fn epoch(&self, random: &mut ChaCha8Rng) -> Vec<QuestionIndex> {
         let mut epoch = self.items.repeat(self.copies);
         if self.extra > 0 {
             let drawn = rand::seq::index::sample(random, self.items.len(), self.extra);

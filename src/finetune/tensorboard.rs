@@ -1,4 +1,4 @@
-//! TensorBoard's event files, made from the training log.
+//! TensorBoard event files, written from the training log.
 //!
 //! A file is a row of TFRecords (length, its checksum, data, its checksum), each an `Event` message of
 //! [event.proto](https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto). The few
@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use super::log::Entry;
+use super::log::LogEntry;
 use chartbench_core::files::write_file;
 
 /// TensorBoard reads every file whose name holds `tfevents`.
@@ -43,12 +43,11 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Writes the file in `folder` anew from the log so far, so that a resumed training has each step once, and goes on from
-    /// there.
+    /// Rewrites the file in `folder` from the log so far, so that a resumed training has each step once.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn open(folder: &Path, so_far: &[Entry]) -> Result<Self> {
+    /// Returns an error if the file cannot be written.
+    pub fn open(folder: &Path, so_far: &[LogEntry]) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         let mut clock = now - so_far.iter().map(seconds).sum::<f64>();
         let mut bytes = record(&version_event(clock));
@@ -63,21 +62,21 @@ impl EventFile {
         Ok(Self { path, file, clock })
     }
 
-    /// Adds one entry; TensorBoard shows it at its next look.
+    /// Appends one entry.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+    /// Returns an error if the file cannot be written.
+    pub fn append(&mut self, entry: &LogEntry) -> Result<()> {
         self.clock += seconds(entry);
         let bytes = record(&entry_event(self.clock, entry));
         self.file.write_all(&bytes).with_context(|| format!("cannot append to {}", self.path.display()))
     }
 }
 
-fn seconds(entry: &Entry) -> f64 {
+fn seconds(entry: &LogEntry) -> f64 {
     match entry {
-        Entry::Step(entry) => entry.seconds,
-        Entry::Validation(entry) => entry.seconds,
+        LogEntry::Step(entry) => entry.seconds,
+        LogEntry::Validation(entry) => entry.seconds,
     }
 }
 
@@ -88,9 +87,9 @@ fn version_event(clock: f64) -> Vec<u8> {
     event
 }
 
-fn entry_event(clock: f64, entry: &Entry) -> Vec<u8> {
+fn entry_event(clock: f64, entry: &LogEntry) -> Vec<u8> {
     let scalars: Vec<(String, f64)> = match entry {
-        Entry::Step(step) => [
+        LogEntry::Step(step) => [
             ("train/loss", step.loss),
             ("train/lr", step.lr),
             ("train/gradient_norm", step.gradient_norm),
@@ -98,7 +97,7 @@ fn entry_event(clock: f64, entry: &Entry) -> Vec<u8> {
         ]
         .map(|(tag, value)| (tag.to_owned(), value))
         .to_vec(),
-        Entry::Validation(found) => {
+        LogEntry::Validation(found) => {
             found.metrics.iter().map(|(name, &value)| (format!("validation/{name}"), value)).collect()
         }
     };
@@ -168,7 +167,7 @@ mod tests {
     #[test]
     fn the_bytes_are_those_that_tensorboard_reads() {
         let step = StepEntry { step: 300, loss: 0.5, lr: 1e-4, gradient_norm: 2.0, tokens: 40, seconds: 1.5 };
-        let bytes = [record(&version_event(10.0)), record(&entry_event(11.5, &Entry::Step(step)))].concat();
+        let bytes = [record(&version_event(10.0)), record(&entry_event(11.5, &LogEntry::Step(step)))].concat();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let expected = concat!(
             "1800000000000000a37f4b220900000000000024401a0d627261696e2e4576656e743a3218f632a7",

@@ -1,16 +1,16 @@
-//! What a validation asks and how it is scored.
+//! Validation: answers the validation questions and scores them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::feed::{Feeder, Skipped};
 use super::log::ValidationEntry;
+use super::prefetch::{Prefetcher, SkippedQuestion};
 use crate::adapter::training::{LabelRule, Trainable};
 use crate::adapter::{Adapter, Failure};
 use crate::config::{Keep, Preset, Protocol};
-use crate::run::{Answered, batches};
+use crate::run::{AnsweredIds, batches};
 use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
 use chartbench_nn::TensorSource;
 use chartbench_nn::training::LossOptions;
@@ -22,32 +22,32 @@ const METRICS: [(&str, Metric); 3] =
 /// The metric of the convention `chartbench`, likewise.
 const STRICT: [(&str, Metric); 1] = [("strict", Metric::Strict)];
 
-/// What one validation found.
-pub(super) struct Validated {
+/// The outcome of a validation.
+pub(super) struct ValidationOutcome {
     pub(super) entry: ValidationEntry,
-    /// All questions got one answer.
+    /// Whether every question got the same answer.
     pub(super) collapsed: bool,
-    /// Questions without an answer, which count as wrong, and those that the loss leaves out.
-    pub(super) failed: Vec<Skipped>,
+    /// Questions without an answer, which count as wrong, and questions left out of the loss.
+    pub(super) failed: Vec<SkippedQuestion>,
 }
 
-/// Asks the questions of `set` with the weights as they are, `done` steps finished.
+/// Validates the current weights on `set`, after `done` steps.
 ///
 /// # Errors
-/// As [`answers`]; examples that are not the model's.
+/// As [`answer_questions`]; returns an error if the examples do not fit the model.
 pub(super) fn validate(
     model: &dyn Trainable,
     set: &QuestionSet,
     protocol: &Protocol,
     rule: LabelRule,
     done: u64,
-) -> Result<Validated> {
+) -> Result<ValidationOutcome> {
     let started = Instant::now();
-    let answers = answers(model.adapter()?.as_mut(), set)?;
+    let answers = answer_questions(model.adapter()?.as_mut(), set)?;
     let mut metrics = metrics(protocol, set, &answers)?;
-    let loss = mean_loss((model, model.variables()), set, rule, protocol.micro_batch())?;
+    let loss = mean_loss(model, model.variables(), set, rule, protocol.micro_batch())?;
     metrics.extend(loss.mean.map(|loss| ("loss".to_owned(), loss)));
-    let mut failed = failures(set, &answers);
+    let mut failed = failed_questions(set, &answers);
     let unanswered: HashSet<String> = failed.iter().map(|failure| failure.question.clone()).collect();
     failed.extend(loss.skipped.into_iter().filter(|skipped| !unanswered.contains(&skipped.question)));
     let distinct: HashSet<&Prediction> = answers.iter().flatten().collect();
@@ -55,11 +55,11 @@ pub(super) fn validate(
     metrics.insert("distinct_answers".to_owned(), distinct.len() as f64 / answers.len() as f64);
     let seconds = started.elapsed().as_secs_f64();
     let entry = ValidationEntry { step: done, questions: set.len() as u64, metrics, seconds };
-    Ok(Validated { entry, collapsed, failed })
+    Ok(ValidationOutcome { entry, collapsed, failed })
 }
 
-/// The scores by name: those of the preset's convention, and strict accuracy where the protocol chooses by it.
-fn metrics(protocol: &Protocol, set: &QuestionSet, answers: &[Answer]) -> Result<BTreeMap<String, f64>> {
+/// The scores by name: those of the preset's convention, and strict accuracy if the protocol selects by it.
+fn metrics(protocol: &Protocol, set: &QuestionSet, answers: &[ValidationAnswer]) -> Result<BTreeMap<String, f64>> {
     let convention = match protocol.preset {
         Preset::Study => "study",
         Preset::Chartbench => "pix2struct",
@@ -67,31 +67,31 @@ fn metrics(protocol: &Protocol, set: &QuestionSet, answers: &[Answer]) -> Result
     let strict = protocol.preset == Preset::Chartbench || protocol.validation.keep == Keep::Strict;
     let mut metrics = BTreeMap::new();
     for (convention, names) in [(convention, &METRICS[..]), ("chartbench", if strict { &STRICT[..] } else { &[] })] {
-        let summary = summary(Convention::named(convention)?, set, answers)?;
+        let summary = summarize(Convention::named(convention)?, set, answers)?;
         let scores = names.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
         metrics.extend(scores);
     }
     Ok(metrics)
 }
 
-/// One answer to everything, where the golds are many.
+/// Whether one answer is given to everything, though there are several golds.
 fn collapsed(set: &QuestionSet, distinct: usize) -> bool {
-    /// Fewer questions may well have one answer.
+    /// Fewer questions may share one answer by chance.
     const ENOUGH: usize = 8;
     let golds: HashSet<_> = set.iter().map(|(_, question)| &question.gold).collect();
     set.len() >= ENOUGH && golds.len() > 2 && distinct <= 1
 }
 
-/// An answer, or why there is none.
-pub type Answer = Result<Prediction, String>;
+/// An answer, or the error of the question.
+pub type ValidationAnswer = Result<Prediction, String>;
 
-/// The answers in the set's order.
+/// Answers the questions of `set`, in its order.
 ///
 /// # Errors
-/// A call that cannot be made, an adapter that cannot go on, or questions all of which fail: nothing can be measured then.
-pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Answer>> {
-    let mut answers: Vec<Answer> = Vec::new();
-    for call in batches(set, Answered::default(), adapter.batch())? {
+/// Returns an error if a call fails, the adapter cannot go on, or every question fails, so that nothing can be measured.
+pub fn answer_questions(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<ValidationAnswer>> {
+    let mut answers: Vec<ValidationAnswer> = Vec::new();
+    for call in batches(set, AnsweredIds::default(), adapter.batch())? {
         for answer in adapter.answer(&call?).into_iter().flatten() {
             answers.push(match answer {
                 Ok(answer) => Ok(answer.prediction),
@@ -100,7 +100,7 @@ pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Answe
             });
         }
     }
-    if let Some(first) = failures(set, &answers).first()
+    if let Some(first) = failed_questions(set, &answers).first()
         && answers.iter().all(Result::is_err)
     {
         bail!(
@@ -113,17 +113,17 @@ pub fn answers(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<Answe
     Ok(answers)
 }
 
-/// The questions of the set that have no answer.
-pub fn failures(set: &QuestionSet, answers: &[Answer]) -> Vec<Skipped> {
+/// The questions of the set without an answer.
+pub fn failed_questions(set: &QuestionSet, answers: &[ValidationAnswer]) -> Vec<SkippedQuestion> {
     let failed = set.iter().zip(answers).filter_map(|((_, question), answer)| Some((question, answer.as_ref().err()?)));
-    failed.map(|(question, error)| Skipped { question: question.id.clone(), error: error.clone() }).collect()
+    failed.map(|(question, error)| SkippedQuestion { question: question.id.clone(), error: error.clone() }).collect()
 }
 
-/// The scores of the set's answers under a convention.
+/// Scores the set's answers under a convention.
 ///
 /// # Errors
-/// A set without questions.
-pub fn summary(convention: &Convention, set: &QuestionSet, answers: &[Answer]) -> Result<Summary> {
+/// Returns an error if the set has no questions.
+pub fn summarize(convention: &Convention, set: &QuestionSet, answers: &[ValidationAnswer]) -> Result<Summary> {
     let pairs = set.iter().zip(answers).map(|((_, question), answer)| {
         let (gold, text) = (&question.gold, Some(question.text.as_str()));
         let year_flags = YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
@@ -132,20 +132,21 @@ pub fn summary(convention: &Convention, set: &QuestionSet, answers: &[Answer]) -
     Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
 }
 
-/// A loss over questions.
+/// The mean loss over questions.
 pub struct MeanLoss {
-    /// Over their label tokens; none where no question can be learned from.
+    /// Mean over the label tokens; `None` if no question can be trained on.
     pub mean: Option<f64>,
-    /// Questions that are left out of it.
-    pub skipped: Vec<Skipped>,
+    /// Questions left out of the mean.
+    pub skipped: Vec<SkippedQuestion>,
 }
 
-/// The mean loss over the labels of the set's questions with the weights of a source, `micro_batch` questions at a time.
+/// Computes the mean loss over the labels of the set's questions with the given weights, in micro-batches.
 ///
 /// # Errors
-/// Examples that are not the model's.
+/// Returns an error if the examples do not fit the model.
 pub fn mean_loss(
-    (model, weights): (&dyn Trainable, &dyn TensorSource),
+    model: &dyn Trainable,
+    weights: &dyn TensorSource,
     set: &QuestionSet,
     rule: LabelRule,
     micro_batch: usize,
@@ -153,9 +154,9 @@ pub fn mean_loss(
     let (mut sum, mut labels, mut skipped) = (0.0, 0, Vec::new());
     for entry in set.charts.chunks(micro_batch.max(1)) {
         let set = &QuestionSet { benchmark: set.benchmark.clone(), charts: entry.to_vec() };
-        let fed = Feeder { model, set, rule }.all();
-        skipped.extend(fed.skipped);
-        for batch in fed.examples.chunks(micro_batch.max(1)) {
+        let prepared = Prefetcher { model, set, rule }.all();
+        skipped.extend(prepared.skipped);
+        for batch in prepared.examples.chunks(micro_batch.max(1)) {
             let loss = model.loss_over(weights, batch, LossOptions::default())?;
             sum += f64::from(loss.sum.to_scalar::<f32>()?);
             labels += loss.labels;

@@ -8,7 +8,7 @@ use candle_core::Device;
 
 use crate::adapter::hub::HubOptions;
 use crate::adapter::training::{self, StartFrom, Trainable};
-use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
+use crate::adapter::{self, Adapter, AdapterContext, ModelRef, Overrides, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
 use chartbench_nn::WeightFormat;
 
@@ -17,9 +17,9 @@ use chartbench_nn::WeightFormat;
 pub struct SelectedAdapter {
     /// The row's name, `blank+` included.
     pub name: String,
-    pub model: Part,
+    pub model: ModelRef,
     /// The language model behind the `+` of `TABLES+READER`.
-    pub reader: Option<Part>,
+    pub reader: Option<ModelRef>,
     /// Whether it sees a blank image instead of the chart.
     pub blank: bool,
     pub overrides: Overrides,
@@ -77,8 +77,8 @@ impl SelectedAdapter {
         training::load(&self.context(options, None), start)
     }
 
-    fn context<'a>(&'a self, options: &'a ModelOptions, train: Option<TrainSplit<'a>>) -> Setup<'a> {
-        Setup {
+    fn context<'a>(&'a self, options: &'a ModelOptions, train: Option<TrainSplit<'a>>) -> AdapterContext<'a> {
+        AdapterContext {
             name: &self.name,
             model: &self.model,
             reader: self.reader.as_ref(),
@@ -113,19 +113,20 @@ impl AdapterNames {
     }
 
     /// One part of a row's name: `NAME` or `NAME@PRECISION`.
-    fn model(&self, id: &str) -> Result<Part> {
+    fn model(&self, id: &str) -> Result<ModelRef> {
         let (name, precision) = match id.split_once('@') {
             None => (id, None),
             Some((name, precision)) => (name, Some(precision)),
         };
         let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
-        let precision = precision.map(WeightFormat::reduced_by_name).transpose().with_context(|| format!("adapter `{id}`"))?;
+        let precision =
+            precision.map(WeightFormat::reduced_by_name).transpose().with_context(|| format!("adapter `{id}`"))?;
         ensure!(
             precision.is_none() || spec.family.takes_precision(),
             "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"
         );
         spec.id = id.to_owned();
-        Ok(Part { spec, weights: None, precision })
+        Ok(ModelRef { spec, weights: None, precision })
     }
 
     /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
@@ -150,7 +151,7 @@ impl AdapterNames {
             let parts =
                 selected.iter_mut().flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
             let models = parts.filter(|part| part.spec.family.takes_weights());
-            let mut meant: Vec<&mut Part> = match name {
+            let mut meant: Vec<&mut ModelRef> = match name {
                 Some(name) if name.contains('@') => models.filter(|part| part.spec.id == name).collect(),
                 Some(name) => models.filter(|part| part.spec.file() == name).collect(),
                 None => models.collect(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::convention;
-use crate::report::{CompareOptions, Comparison, Dimension, check_known};
+use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
 use crate::run::store::StoredRun;
 use chartbench_score::stats::SignFlips;
 
@@ -20,7 +20,7 @@ pub struct CompareRequest {
     /// Scoring convention, as of a leaderboard.
     pub convention: Option<String>,
     /// Slices to compare, too.
-    pub slices: Vec<Dimension>,
+    pub slices: Vec<SliceBy>,
     /// Whether the questions that were fixed or broken are listed.
     pub questions: bool,
     pub sign_flips: SignFlips,
@@ -33,7 +33,7 @@ pub struct CompareRequest {
 pub fn compare(request: &CompareRequest) -> Result<Comparison> {
     let runs = [read(&request.results, &request.before)?, read(&request.results, &request.after)?];
     let records = runs.iter().flat_map(StoredRun::records);
-    check_known(&request.slices, records.clone().map(Ok))?;
+    check_slices_exist(&request.slices, records.clone().map(Ok))?;
     let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
     let [before, after] = &runs;
     let options =
@@ -50,7 +50,7 @@ fn read(results: &Path, run: &Path) -> Result<StoredRun> {
         if let (Some(parent), Some(adapter)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
             && StoredRun::is_at(parent)
         {
-            return StoredRun::read(parent)?.only(adapter);
+            return StoredRun::read(parent)?.with_adapter(adapter);
         }
     }
     StoredRun::read(run)

@@ -13,7 +13,7 @@ use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, Valid
 use crate::finetune::curves::Curves;
 use crate::finetune::log::read_log;
 use crate::finetune::{
-    Card, Event as TrainEvent, Finished, HeldOut, LOG, MemoryEstimate, Training, hold_out, step_time,
+    HeldOut, MemoryEstimate, ModelCard, TRAINING_LOG, TrainEvent, TrainOutcome, Trainer, hold_out, measure_step_time,
     validation_questions,
 };
 use chartbench_core::files::write_file;
@@ -99,13 +99,13 @@ pub enum Event<'a> {
     /// A step, a validation or a remark of an adapter's training.
     Training { adapter: &'a str, event: &'a TrainEvent<'a> },
     /// An adapter's training ended and its checkpoint is stored.
-    Trained { adapter: &'a str, finished: &'a Finished, curves: &'a str },
+    Trained { adapter: &'a str, finished: &'a TrainOutcome, curves: &'a str },
     /// The self-test of an adapter passed, with this loss.
     Overfitted { adapter: &'a str, loss: f64 },
     /// An adapter could not be trained; the others still are.
     Failed(&'a AdapterFailure),
     /// The run over the test questions.
-    Run(crate::run::Event<'a>),
+    Run(crate::run::RunEvent<'a>),
 }
 
 /// What a training takes, estimated before it begins.
@@ -123,7 +123,7 @@ pub struct Estimate {
 #[derive(Clone, Debug)]
 pub struct Trained {
     pub adapter: SelectedAdapter,
-    pub finished: Finished,
+    pub finished: TrainOutcome,
 }
 
 /// How a fine-tuning ended.
@@ -235,7 +235,7 @@ fn train_adapter(
     data: &mut TrainingData,
     folder: &Path,
     observe: &mut dyn FnMut(Event<'_>),
-) -> Result<Finished> {
+) -> Result<TrainOutcome> {
     let name = adapter.name.as_str();
     let start = if request.from_scratch { StartFrom::Scratch(protocol.seed) } else { StartFrom::Checkpoint };
     let mut adapter = adapter.clone();
@@ -253,7 +253,7 @@ fn train_adapter(
         folder
     };
     let settings = [model.settings(), &data.settings, &protocol.settings()].concat();
-    let training = Training {
+    let training = Trainer {
         model: model.as_ref(),
         protocol,
         train: &data.sets.train,
@@ -272,7 +272,7 @@ fn train_adapter(
         observe(Event::Overfitted { adapter: name, loss });
         return Ok(finished);
     }
-    let curves = Curves::new(&read_log(&folder.join(LOG))?);
+    let curves = Curves::new(&read_log(&folder.join(TRAINING_LOG))?);
     write_file(&folder.join("training.svg"), curves.svg(name)?.as_bytes())?;
     observe(Event::Trained { adapter: name, finished: &finished, curves: &curves.text() });
     Ok(finished)
@@ -286,7 +286,7 @@ fn choose_weights(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> 
     }
     let variables = model.variables_mut();
     if let Some(lora) = &protocol.lora {
-        return variables.adapt(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
+        return variables.add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
     }
     variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
     Ok(())
@@ -301,7 +301,7 @@ fn is_part(name: &str, part: &str) -> bool {
 }
 
 /// Estimates what training takes, and refuses what does not fit into memory.
-fn estimate(request: &FinetuneRequest, training: &Training<'_>) -> Result<Estimate> {
+fn estimate(request: &FinetuneRequest, training: &Trainer<'_>) -> Result<Estimate> {
     let (model, protocol) = (training.model, training.protocol);
     let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, training.rule()));
     let mut unusable = None;
@@ -324,7 +324,7 @@ fn estimate(request: &FinetuneRequest, training: &Training<'_>) -> Result<Estima
     if request.check_memory {
         memory.check(available)?;
     }
-    let step = step_time(model, protocol, &part)?;
+    let step = measure_step_time(model, protocol, &part)?;
     Ok(Estimate { memory: memory.total(), available, step, steps: protocol.steps as u64 })
 }
 
@@ -332,7 +332,7 @@ fn estimate(request: &FinetuneRequest, training: &Training<'_>) -> Result<Estima
 ///
 /// # Errors
 /// Returns an error if the question is not learned or not answered right.
-fn check_overfitted(finished: &Finished) -> Result<f64> {
+fn check_overfitted(finished: &TrainOutcome) -> Result<f64> {
     /// Mean loss below which a label counts as learned.
     const LEARNED: f64 = 0.1;
     let metric = |key: &str| finished.metrics.iter().find(|(name, _)| name == key).map(|&(_, value)| value);
@@ -358,7 +358,7 @@ fn evaluate(
     let report = run::run(&request.evaluation(protocol, trained), &mut |event| observe(Event::Run(event)))?;
     let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
     for Trained { adapter, finished } in trained {
-        let card = Card { adapter: &adapter.name, benchmark: &benchmark.title, finished, scores: &scores };
+        let card = ModelCard { adapter: &adapter.name, benchmark: &benchmark.title, finished, scores: &scores };
         let text = card.text(protocol, &protocol.settings());
         write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::convention;
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
-use crate::report::{Dimension, Leaderboard, Options, check_known, read_document, spliced_document};
+use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document};
 use crate::run::store::{PredictionRecord, RunReader};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::{Convention, Metric};
@@ -24,7 +24,7 @@ pub struct LeaderboardRequest {
     /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables were asked for.
     pub convention: Option<String>,
     /// The tables by slice.
-    pub slices: Vec<Dimension>,
+    pub slices: Vec<SliceBy>,
     /// Whether there is a column of questions a second.
     pub speed: bool,
     /// Folder that gets leaderboard.md, .csv, .json and .tex.
@@ -49,12 +49,13 @@ pub struct LeaderboardReport {
 /// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be read or written.
 pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
     let runs = request.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
-    check_known(&request.slices, records(&runs))?;
-    // Usually the first record decides. Unreadable logs are reported by `Leaderboard::of`.
+    check_slices_exist(&request.slices, records(&runs))?;
+    // Usually the first record decides. Unreadable logs are reported by `Leaderboard::from_runs`.
     let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
     let convention = convention(request.convention.as_deref(), answer_types)?;
-    let options = Options { slices: request.slices.clone(), speed: request.speed, published: published(&runs)? };
-    let leaderboard = Leaderboard::of(&runs, convention, options)?;
+    let options =
+        LeaderboardOptions { slices: request.slices.clone(), speed: request.speed, published: published(&runs)? };
+    let leaderboard = Leaderboard::from_runs(&runs, convention, options)?;
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &request.out {
         for (ending, format) in FILES {

@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter};
 use crate::adapter::training::{LabelRule, StartFrom, Trainable};
 use crate::config::{Protocol, ProtocolOverrides, ValidateOn};
-use crate::finetune::quantize::{self, Decision, Measured, Study, Trial};
-use crate::finetune::{Skipped, hold_out, validation_questions};
+use crate::finetune::quantize::{self, Decision, Measurement, Study, Trial};
+use crate::finetune::{SkippedQuestion, hold_out, validation_questions};
 use crate::report::table::Table;
 use chartbench_core::files::{replace_folder, write_file};
 use chartbench_core::question::QuestionSet;
 use chartbench_data::Split;
-use chartbench_nn::{WeightFormat, LayerQuantizer};
+use chartbench_nn::{LayerQuantizer, WeightFormat};
 
 /// The embedded models that answer questions: what is quantized where no adapter is named.
 pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
@@ -39,18 +39,18 @@ pub struct QuantizeRequest {
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
     /// Questions that fail, which counts as wrong.
-    QuestionsFailed { adapter: &'a str, failures: &'a [Skipped] },
+    QuestionsFailed { adapter: &'a str, failures: &'a [SkippedQuestion] },
     /// The weights as they are, measured on this many questions.
-    Baseline { adapter: &'a str, questions: usize, measured: &'a Measured },
+    Baseline { adapter: &'a str, questions: usize, measured: &'a Measurement },
     /// A layer or a choice of one precision.
-    Study { adapter: &'a str, precision: WeightFormat, event: &'a quantize::Event<'a> },
+    Study { adapter: &'a str, precision: WeightFormat, event: &'a quantize::QuantizeEvent<'a> },
 }
 
 /// The study of one adapter.
 #[derive(Debug)]
 pub struct QuantizedAdapter {
     pub adapter: String,
-    pub baseline: Measured,
+    pub baseline: Measurement,
     pub studies: Vec<Study>,
 }
 
@@ -143,7 +143,7 @@ fn study(
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();
     for &precision in &request.precisions {
-        let fixed = model.variables().fixed();
+        let fixed = model.variables().frozen();
         let mut quantized = LayerQuantizer::new(&fixed, precision);
         let study = trial.study(&mut quantized, &baseline, request.tolerance, &mut |event| {
             observe(Event::Study { adapter: name, precision, event: &event });
@@ -151,7 +151,7 @@ fn study(
         if let Some(decision) = Decision::new(name, &settings, &baseline, &study, request.tolerance) {
             let row = format!("{name}@{precision}");
             let choices = quantize::choices([(name, &baseline, std::slice::from_ref(&study))]);
-            let card = quantize::card(&row, &decision, &choices);
+            let card = quantize::model_card(&row, &decision, &choices);
             write(&request.out.join(&row), model, &quantized, &decision, &card)?;
         }
         studies.push(study);

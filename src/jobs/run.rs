@@ -9,8 +9,8 @@ use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, Selecte
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::table::Format;
-use crate::report::{Leaderboard, Options};
-use crate::run::Event;
+use crate::report::{Leaderboard, LeaderboardOptions};
+use crate::run::RunEvent;
 use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
@@ -121,7 +121,7 @@ impl RunRequest {
 /// # Errors
 /// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be loaded, the folder holds
 /// another run, the questions cannot be read, or answers cannot be stored.
-pub fn run(request: &RunRequest, observe: &mut dyn FnMut(Event<'_>)) -> Result<RunReport> {
+pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     for selected in &request.adapters {
         let outcome = load(request, selected, &run)
@@ -138,7 +138,7 @@ pub fn run(request: &RunRequest, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
 pub fn run_with(
     request: &RunRequest,
     adapters: &mut [Box<dyn Adapter>],
-    observe: &mut dyn FnMut(Event<'_>),
+    observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     for adapter in adapters {
@@ -267,7 +267,7 @@ fn ask(
     name: &str,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
-    observe: &mut dyn FnMut(Event<'_>),
+    observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<usize, AdapterError> {
     let OpenRun { asked, questions, description, dir, .. } = run;
     let batch = match request.batch {
@@ -276,7 +276,7 @@ fn ask(
         BatchSize::Memory(bytes) => batch_within(bytes, name, adapter, observe).map_err(AdapterError::Loading)?,
     };
     if let Some(description) = description.take() {
-        observe(Event::QuestionsChosen { description: &description });
+        observe(RunEvent::QuestionsChosen { description: &description });
     }
     let execution = [
         ("device".to_owned(), device_name(&request.models.device).to_owned()),
@@ -307,9 +307,9 @@ fn device_name(device: &candle_core::Device) -> &'static str {
 ///
 /// # Errors
 /// Returns an error if the memory is too little for one question.
-fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn FnMut(Event<'_>)) -> Result<usize> {
+fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<usize> {
     let Some(need) = adapter.memory_need() else {
-        observe(Event::MemoryUnknown { id: name });
+        observe(RunEvent::MemoryUnknown { id: name });
         return Ok(adapter.batch());
     };
     let need = MemoryNeed { fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES, ..need };
@@ -328,7 +328,7 @@ fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn
 fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
     let file = dir.join("leaderboard.md");
     let _lock = FileLock::acquire(&file)?;
-    let mut leaderboard = Leaderboard::of(&[RunReader::open(dir)?], convention, Options::default())?;
+    let mut leaderboard = Leaderboard::from_runs(&[RunReader::open(dir)?], convention, LeaderboardOptions::default())?;
     leaderboard.show_speed(false);
     write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
     leaderboard.show_speed(true);

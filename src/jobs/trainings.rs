@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::finetune::LOG;
+use crate::finetune::TRAINING_LOG;
 use crate::finetune::curves::Curves;
 use crate::finetune::log::read_log;
 use crate::run::store::StoredRun;
@@ -24,7 +24,7 @@ pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<
     let mut trainings = Vec::new();
     for (path, run) in paths.iter().zip(runs) {
         for (adapter, _) in &run.predictions {
-            let log = path.join(adapter).join(LOG);
+            let log = path.join(adapter).join(TRAINING_LOG);
             if log.exists() {
                 trainings.push(Training { run, adapter, curves: Curves::new(&read_log(&log)?) });
             }

@@ -1,7 +1,7 @@
-//! Text that nobody vouches for (a model's answer, a name in a data set) made harmless in each form: it shows as what it
-//! is, and nothing in it becomes markup, a formula or a terminal's command.
+//! Escapes untrusted text (a model's answer, a name in a data set) for each format, so that nothing in it becomes markup, a
+//! formula or a terminal command.
 
-/// In a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or digits needs no escape.
+/// Escapes a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or digits needs no escape.
 pub(super) fn markdown(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let is_inside = |place: usize| {
@@ -22,7 +22,7 @@ pub(super) fn markdown(text: &str) -> String {
     escaped
 }
 
-/// In LaTeX text.
+/// Escapes LaTeX text.
 pub(super) fn latex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -43,7 +43,7 @@ pub(super) fn latex(text: &str) -> String {
     escaped
 }
 
-/// In a field of CSV: what a spreadsheet would take for a formula gets an apostrophe in front, unless it is a number.
+/// Escapes a CSV field: a text that a spreadsheet would read as a formula gets a leading apostrophe, unless it is a number.
 pub(super) fn csv(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();
     if formula { format!("'{text}") } else { text.to_owned() }

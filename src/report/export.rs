@@ -1,5 +1,5 @@
-//! Results in the formats of others, so that they travel: lm-evaluation-harness's files, and the `model-index` of a
-//! Hugging Face model card.
+//! Exports results in the formats of other tools: lm-evaluation-harness's files, and the `model-index` of a Hugging Face model
+//! card.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -14,14 +14,14 @@ use chartbench_score::metric::Metric;
 /// (clustered by chart, where the harness draws questions), under `METRIC,none`. An unfinished row is marked.
 ///
 /// # Errors
-/// None in practice: plain data always writes as JSON.
+/// Never returns an error in practice: plain data always encodes as JSON.
 pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
     let benchmark = &run.benchmark;
     let task = format!("chartbench_{}", benchmark.name);
     let mut values = Map::from_iter([("alias".to_owned(), Value::from(task.as_str()))]);
     let mut better = Map::new();
     let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
-    for ((metric, mean), error) in means.zip(scored.totals().standard_errors()) {
+    for ((metric, mean), error) in means.zip(scored.aggregate().standard_errors()) {
         values.insert(format!("{},none", metric.key()), mean.map_or(Value::Null, |mean| Value::from(mean / 100.0)));
         values.insert(
             format!("{}_stderr,none", metric.key()),
@@ -58,7 +58,7 @@ pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
 /// `samples.jsonl` as lm-evaluation-harness logs samples, one line a question; `score` reads it back.
 ///
 /// # Errors
-/// None in practice: plain data always writes as JSON.
+/// Never returns an error in practice: plain data always encodes as JSON.
 pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
     let line = |place: usize| -> Result<String> {
         let record = scored.records[place];
@@ -89,7 +89,7 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
 /// metrics' names.
 ///
 /// # Errors
-/// None in practice: plain data always writes as JSON.
+/// Never returns an error in practice: plain data always encodes as JSON.
 pub fn model_index(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
     let benchmark = &run.benchmark;
     let remark = run.remark(scored.adapter).map_or_else(String::new, |remark| format!("; {remark}"));

@@ -3,14 +3,14 @@
 use anyhow::Result;
 
 use super::{Scored, Sensitivity};
-use crate::report::plot::{Bar, Line, Panel, bars, panels};
+use crate::report::plot::{Bar, Line, Panel, draw_bars, draw_panels};
 use chartbench_score::metric::Metric;
 
 /// A bar for each of `answers`, which have names, with its interval: the mean of `metric` in percent. Bars of one run have
 /// one colour.
 ///
 /// # Errors
-/// No answers.
+/// Returns an error if there are no answers.
 pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric) -> Result<String> {
     let mut runs: Vec<&str> = Vec::new();
     let mut drawn = Vec::new();
@@ -25,17 +25,17 @@ pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric)
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
             value: mean,
             interval: place
-                .and_then(|place| scored.totals().intervals()[place])
+                .and_then(|place| scored.aggregate().intervals()[place])
                 .map(|interval| (interval.low, interval.high)),
         });
     }
-    bars(title, &format!("{}, % (95 % interval)", metric.name()), 100.0, &drawn)
+    draw_bars(title, &format!("{}, % (95 % interval)", metric.name()), 100.0, &drawn)
 }
 
 /// Right answers by tolerance, a line for each file.
 ///
 /// # Errors
-/// No answers.
+/// Returns an error if there are no answers.
 pub fn tolerance_curve(title: &str, sensitivity: &Sensitivity) -> Result<String> {
     let line = |(name, points): &(String, Vec<(f64, f64)>)| Line {
         name: name.clone(),
@@ -45,5 +45,5 @@ pub fn tolerance_curve(title: &str, sensitivity: &Sensitivity) -> Result<String>
     };
     let lines = sensitivity.curves().iter().map(line).collect();
     let (x, y) = ("tolerance, % of the gold value".to_owned(), "right, %".to_owned());
-    panels(title, &[Panel { x, y, lines, top: Some(100.0) }])
+    draw_panels(title, &[Panel { x, y, lines, top: Some(100.0) }])
 }

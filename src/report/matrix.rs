@@ -7,8 +7,8 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::score_all::{CHUNK, NamedPair, score_all};
 use super::table::{Cell, Column, Format, Table};
-use super::tally::{CHUNK, Entry, tally};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary, asks_for_table};
 
 /// The matrix of some files' answers.
@@ -22,18 +22,18 @@ pub struct Matrix {
 }
 
 /// Answers with the name of the file they are from.
-pub type File<'a> = (String, Vec<Entry<'a>>);
+pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
     /// Scores `files` under every convention, those for tables where a table is asked for; differences are told against
     /// `reference`, and places compared with those under its relaxed accuracy (of a convention for tables: its first
     /// metric).
-    pub fn new(files: &[File<'_>], reference: &'static Convention) -> Self {
+    pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
         let tables = files.iter().flat_map(|(_, entries)| entries).any(|entry| asks_for_table(&entry.pair));
         let conventions: Vec<&'static Convention> =
             CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect();
         let summaries: Vec<Vec<Summary>> =
-            files.iter().map(|(_, entries)| tally(entries, |entry| entry.pair, &conventions)).collect();
+            files.iter().map(|(_, entries)| score_all(entries, |entry| entry.pair, &conventions)).collect();
         let mut rows = Vec::new();
         for (index, convention) in conventions.iter().enumerate() {
             rows.extend(convention.metrics.iter().map(|&metric| Row {
@@ -59,7 +59,7 @@ impl Matrix {
     /// JSON lines the values alone.
     ///
     /// # Errors
-    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         let tables = self.tables();
         let join = |render: fn(&Table) -> String| tables.map(render).join("\n");
@@ -84,15 +84,15 @@ struct Row {
 }
 
 /// `CONVENTION.METRIC`.
-pub(super) fn key(convention: &Convention, metric: Metric) -> String {
+pub(super) fn score_name(convention: &Convention, metric: Metric) -> String {
     format!("{}.{}", convention.name, metric.key())
 }
 
-fn values(files: &[File<'_>], rows: &[Row]) -> Table {
+fn values(files: &[AnswerFile<'_>], rows: &[Row]) -> Table {
     let names = files.iter().map(|(name, _)| Column::right(name.as_str()));
     let cells = |row: &Row| {
         let means = row.means.iter().map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 2)));
-        std::iter::once(Cell::text(key(row.convention, row.metric))).chain(means).collect()
+        std::iter::once(Cell::text(score_name(row.convention, row.metric))).chain(means).collect()
     };
     Table {
         title: "Scores in %".to_owned(),
@@ -101,7 +101,7 @@ fn values(files: &[File<'_>], rows: &[Row]) -> Table {
     }
 }
 
-/// What of `reference` the metric of another convention is held against.
+/// The metric of `reference` that another convention's metric is compared with.
 fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
     let same = reference.metrics.iter().copied().find(|known| *known == metric);
     let kin = |metric: &Metric| {
@@ -110,7 +110,7 @@ fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
     same.or_else(|| reference.metrics.iter().copied().rev().find(|known| kin(known) && kin(&metric)))
 }
 
-fn flips(files: &[File<'_>], rows: &[Row], causes: &[Causes], reference: &Convention) -> Table {
+fn flips(files: &[AnswerFile<'_>], rows: &[Row], causes: &[Causes], reference: &Convention) -> Table {
     let mut flipped = Vec::new();
     let known = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
     let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == known);
@@ -123,12 +123,12 @@ fn flips(files: &[File<'_>], rows: &[Row], causes: &[Causes], reference: &Conven
             for row in rows {
                 if let Some(lead) = lead(row).filter(|lead| lead * known < 0.0) {
                     flipped.push(vec![
-                        Cell::text(key(row.convention, row.metric)),
+                        Cell::text(score_name(row.convention, row.metric)),
                         Cell::text(&files[behind].0),
                         Cell::text(&files[ahead].0),
                         Cell::Decimal(lead.abs(), 2),
                         Cell::Decimal(known.abs(), 2),
-                        deciding(row, [&causes[behind], &causes[ahead]], |side, group| {
+                        deciding_rules(row, [&causes[behind], &causes[ahead]], |side, group| {
                             share([behind, ahead][side], group)
                         })
                         .filter(|_| counterpart(reference, row.metric) == base.map(|base| base.metric))
@@ -138,7 +138,7 @@ fn flips(files: &[File<'_>], rows: &[Row], causes: &[Causes], reference: &Conven
             }
         }
     }
-    let name = base.map_or_else(String::new, |row| key(row.convention, row.metric));
+    let name = base.map_or_else(String::new, |row| score_name(row.convention, row.metric));
     let title = match (files.len(), flipped.len()) {
         (0 | 1, _) => "One file: no places to change".to_owned(),
         (_, 0) => format!("No two files change places against {name}"),
@@ -157,7 +157,7 @@ fn flips(files: &[File<'_>], rows: &[Row], causes: &[Causes], reference: &Conven
 
 /// The rules of a score and of the reference that help the first of two files most against the second, `share` being
 /// what a group adds to a file's mean.
-fn deciding(row: &Row, sides: [&Causes; 2], share: impl Fn(usize, &Group) -> f64) -> Option<String> {
+fn deciding_rules(row: &Row, sides: [&Causes; 2], share: impl Fn(usize, &Group) -> f64) -> Option<String> {
     let place = CONVENTIONS.iter().position(|convention| convention == row.convention)?;
     let mut help: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for (side, causes) in sides.into_iter().enumerate() {
@@ -172,10 +172,10 @@ fn deciding(row: &Row, sides: [&Causes; 2], share: impl Fn(usize, &Group) -> f64
     Some(format!("{} / {}", most.0.0, most.0.1))
 }
 
-/// What sets two scores apart: the metric, its deciding rule and the reference's, and which of the two is higher.
+/// The cause of a difference: the metric, its deciding rule and the reference's, and which score is higher.
 type Cause = (usize, Metric, &'static str, &'static str, bool);
 
-/// The questions with one cause.
+/// The questions of one cause.
 #[derive(Clone, Copy)]
 struct Group {
     count: usize,
@@ -184,7 +184,7 @@ struct Group {
     first: usize,
 }
 
-fn differences(files: &[File<'_>], causes: &[Causes], reference: &'static Convention) -> Table {
+fn differences(files: &[AnswerFile<'_>], causes: &[Causes], reference: &'static Convention) -> Table {
     let mut rows = Vec::new();
     for ((name, entries), causes) in files.iter().zip(causes) {
         for (&(convention, metric, rule, other, _), group) in causes {
@@ -194,8 +194,8 @@ fn differences(files: &[File<'_>], causes: &[Causes], reference: &'static Conven
             let prediction = example.pair.prediction.map_or("", |prediction| &prediction.0);
             rows.push(vec![
                 Cell::text(name),
-                Cell::text(key(convention, metric)),
-                Cell::text(key(reference, against)),
+                Cell::text(score_name(convention, metric)),
+                Cell::text(score_name(reference, against)),
                 Cell::count(group.count),
                 Cell::Decimal(100.0 * group.sum / entries.len() as f64, 2),
                 Cell::text(rule),
@@ -230,7 +230,7 @@ fn short(text: &str) -> String {
 
 type Causes = BTreeMap<Cause, Group>;
 
-fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> Causes {
+fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
     let chunks = entries.par_chunks(CHUNK).enumerate().map(|(chunk, entries)| {
         let mut groups = BTreeMap::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -238,7 +238,7 @@ fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> Causes {
         }
         groups
     });
-    // In the order of the chunks, so that sums come out the same on any number of cores.
+    // Chunks are merged in order, so that sums are bit-identical on any number of cores.
     chunks.collect::<Vec<_>>().into_iter().fold(BTreeMap::new(), |mut all, groups| {
         for (cause, group) in groups {
             all.entry(cause)
@@ -252,7 +252,7 @@ fn causes(entries: &[Entry<'_>], reference: &'static Convention) -> Causes {
     })
 }
 
-fn compare(entry: &Entry<'_>, index: usize, reference: &'static Convention, groups: &mut BTreeMap<Cause, Group>) {
+fn compare(entry: &NamedPair<'_>, index: usize, reference: &'static Convention, groups: &mut BTreeMap<Cause, Group>) {
     let value = |scores: &Scores, metric| scores.get(metric).counted();
     let base = reference.score(&entry.pair);
     let mut base_steps: Option<Steps> = None;

@@ -6,18 +6,18 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::matrix::key;
+use super::matrix::score_name;
+use super::score_all::{CHUNK, NamedPair};
 use super::table::{Cell, Column, Table};
-use super::tally::{CHUNK, Entry};
 use chartbench_core::terminal::visible;
 use chartbench_score::metric::{Convention, Metric, Score, Scores, Steps};
 
 /// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.
-pub fn per_question(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Table {
-    let names = scores.iter().map(|(convention, metric)| Column::right(key(convention, *metric)));
+pub fn per_question(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Table {
+    let names = scores.iter().map(|(convention, metric)| Column::right(score_name(convention, *metric)));
     let columns = ["id", "gold", "prediction"].map(Column::left).into_iter().chain(names).collect();
-    let row = |entry: &Entry<'_>| {
+    let row = |entry: &NamedPair<'_>| {
         let scores = values(entry, scores).into_iter().map(cell);
         let prediction = entry.pair.prediction.map_or(Cell::Missing, |prediction| Cell::text(&prediction.0));
         [Cell::text(entry.id), Cell::text(entry.pair.gold.text()), prediction].into_iter().chain(scores).collect()
@@ -26,7 +26,7 @@ pub fn per_question(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> 
 }
 
 /// The values of `scores`, in their order; each convention is asked once.
-fn values(entry: &Entry<'_>, scores: &[(&Convention, Metric)]) -> Vec<Score> {
+fn values(entry: &NamedPair<'_>, scores: &[(&Convention, Metric)]) -> Vec<Score> {
     let mut last: Option<(&str, Scores)> = None;
     let value = |(convention, metric): &(&Convention, Metric)| {
         let scores = match last {
@@ -54,13 +54,13 @@ fn cell(score: Score) -> Cell {
 /// Ends early once `write` returns that nobody reads on.
 ///
 /// # Errors
-/// None in practice: plain data always writes as JSON.
+/// Never returns an error in practice: plain data always encodes as JSON.
 pub fn per_question_jsonl(
-    entries: &[Entry<'_>],
+    entries: &[NamedPair<'_>],
     scores: &[(&Convention, Metric)],
     mut write: impl FnMut(&str) -> bool,
 ) -> Result<()> {
-    // A few chunks at a time: what is written does not stay in memory.
+    // A few chunks at a time, so that written text does not stay in memory.
     for some in entries.chunks(16 * CHUNK) {
         let lines: Vec<String> = some.par_chunks(CHUNK).map(|chunk| lines(chunk, scores)).collect::<Result<_>>()?;
         if !lines.iter().all(|lines| write(lines)) {
@@ -70,8 +70,8 @@ pub fn per_question_jsonl(
     Ok(())
 }
 
-fn lines(entries: &[Entry<'_>], scores: &[(&Convention, Metric)]) -> Result<String> {
-    let keys: Vec<String> = scores.iter().map(|(convention, metric)| key(convention, *metric)).collect();
+fn lines(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Result<String> {
+    let keys: Vec<String> = scores.iter().map(|(convention, metric)| score_name(convention, *metric)).collect();
     let mut lines = String::new();
     for entry in entries {
         let scores: Map<String, Value> =
@@ -96,9 +96,9 @@ fn json_score(score: Score) -> Value {
     }
 }
 
-/// What each convention did to one answer, step by step, as text for people.
-pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
-    let Entry { id, pair } = entry;
+/// Explains step by step how each convention scores one answer.
+pub fn explain(entry: &NamedPair<'_>, conventions: &[&Convention]) -> String {
+    let NamedPair { id, pair } = entry;
     let mut text = format!("{}\n  gold        {:?}\n", visible(id), pair.gold.text());
     let prediction =
         pair.prediction.map_or_else(|| "none: the question failed".to_owned(), |text| format!("{:?}", text.0));
@@ -121,7 +121,7 @@ pub fn explain(entry: &Entry<'_>, conventions: &[&Convention]) -> String {
                 Score::Raises(exception) => format!("the original raises {exception}: counts 0"),
                 Score::Inapplicable => "does not apply".to_owned(),
             };
-            let _ = writeln!(text, "{} = {shown}", key(convention, metric));
+            let _ = writeln!(text, "{} = {shown}", score_name(convention, metric));
             for step in steps.of(metric) {
                 let _ = writeln!(
                     text,

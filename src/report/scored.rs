@@ -1,10 +1,10 @@
-//! One adapter's answers with their scores: what tables, comparisons and the page are made of.
+//! One adapter's scored answers, the input of tables, comparisons and the page.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{Entry, Totals};
+use super::{Aggregate, NamedPair};
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord};
 use chartbench_core::question::YearFlags;
 use chartbench_score::metric::{Convention, Metric, Pair, Scores, Summary};
@@ -19,10 +19,10 @@ pub struct Scored<'a> {
     pub run: &'a str,
     pub adapter: &'a str,
     pub convention: &'static Convention,
-    /// Questions of the set are not answered yet.
+    /// Whether questions of the set are not answered yet.
     pub unfinished: bool,
     pub records: Vec<&'a PredictionRecord>,
-    /// Of the records, in their order; a failed question's are 0.
+    /// The records' scores, in their order; those of a failed question are 0.
     pub scores: Vec<Scores>,
 }
 
@@ -44,9 +44,9 @@ impl<'a> Scored<'a> {
         marked(name, self.unfinished)
     }
 
-    /// Those of the answers at `places`.
+    /// The answers at the indices `places`.
     #[must_use]
-    pub(super) fn at(&self, places: &[usize]) -> Self {
+    pub(super) fn select(&self, places: &[usize]) -> Self {
         let (records, scores) = places.iter().map(|&place| (self.records[place], self.scores[place])).unzip();
         Self { records, scores, ..*self }
     }
@@ -56,16 +56,16 @@ impl<'a> Scored<'a> {
         Summary::of(self.scores.iter().copied())
     }
 
-    /// What they add up to.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::new(self.convention);
-        self.records.iter().zip(&self.scores).for_each(|(record, scores)| totals.add(record, scores));
-        totals
+    /// Aggregates the answers.
+    pub fn aggregate(&self) -> Aggregate {
+        let mut aggregate = Aggregate::new(self.convention);
+        self.records.iter().zip(&self.scores).for_each(|(record, scores)| aggregate.add(record, scores));
+        aggregate
     }
 
     /// The answers as the matrix and the sensitivity take them.
-    pub fn entries(&self) -> Vec<Entry<'a>> {
-        self.records.iter().map(|record| Entry { id: &record.id, pair: pair(record) }).collect()
+    pub fn entries(&self) -> Vec<NamedPair<'a>> {
+        self.records.iter().map(|record| NamedPair { id: &record.id, pair: pair(record) }).collect()
     }
 
     /// Scores of question `index` under `metric`, as it counts in the mean.
@@ -74,7 +74,7 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// Whether an adapter with so many answers has questions of the set left: every table and figure marks its row.
+/// Whether an adapter with this number of answers has questions left; every table and figure marks such a row.
 pub(super) fn is_unfinished(answers: usize, benchmark: &BenchmarkEntry) -> bool {
     answers < benchmark.questions
 }
@@ -105,7 +105,7 @@ pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Score
     convention.score(&pair(record))
 }
 
-/// What of a prediction is scored.
+/// The fields of a record that the metrics read.
 fn pair(record: &PredictionRecord) -> Pair<'_> {
     Pair {
         gold: &record.gold,

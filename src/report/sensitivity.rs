@@ -1,15 +1,15 @@
-//! What the scores of some answers hang on: notation, tolerance, and near misses of numbers.
+//! The sensitivity of scores to notation, tolerance, and near misses of numbers.
 
 use anyhow::Result;
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::matrix::File;
+use super::matrix::AnswerFile;
+use super::score_all::NamedPair;
 use super::table::{Cell, Column, Format, Table};
-use super::tally::Entry;
 use chartbench_score::metric::{Mistake, Notation, is_right, mistake};
 
-/// The part of the gold value by which an answer may differ, where nothing else is said.
+/// The default tolerance, relative to the gold value.
 const TOLERANCE: f64 = 0.05;
 /// The points of the tolerance curve.
 const TOLERANCES: [f64; 9] = [0.0, 0.01, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
@@ -34,16 +34,16 @@ pub struct Sensitivity {
 
 impl Sensitivity {
     /// Reads every answer of `files` under the plain rule of [`is_right`], whatever convention they are scored by.
-    pub fn new(files: &[File<'_>]) -> Self {
-        let part = |entries: &[Entry<'_>], notations: &[Notation], tolerance: f64| {
-            let right = |entry: &Entry<'_>| {
+    pub fn new(files: &[AnswerFile<'_>]) -> Self {
+        let part = |entries: &[NamedPair<'_>], notations: &[Notation], tolerance: f64| {
+            let right = |entry: &NamedPair<'_>| {
                 let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
                 entry.pair.prediction.is_some() && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
             };
             let count = entries.par_iter().filter(|entry| right(entry)).count();
             100.0 * count as f64 / entries.len().max(1) as f64
         };
-        let row = |name: String, value: &dyn Fn(&[Entry<'_>]) -> Cell| {
+        let row = |name: String, value: &dyn Fn(&[NamedPair<'_>]) -> Cell| {
             std::iter::once(Cell::Text(name)).chain(files.iter().map(|(_, entries)| value(entries))).collect()
         };
         let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
@@ -104,7 +104,7 @@ impl Sensitivity {
     /// notations alone.
     ///
     /// # Errors
-    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         let join = |render: fn(&Table) -> String| self.tables().map(render).join("\n");
         match format {
@@ -121,9 +121,9 @@ impl Sensitivity {
     }
 }
 
-/// For each question whose gold answer is a number, how its answer misses.
-fn misses(entries: &[Entry<'_>]) -> Vec<Option<Mistake>> {
-    let miss = |entry: &Entry<'_>| {
+/// The mistake of each question with a numeric gold answer.
+fn misses(entries: &[NamedPair<'_>]) -> Vec<Option<Mistake>> {
+    let miss = |entry: &NamedPair<'_>| {
         let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
         mistake(&entry.pair.gold.text(), prediction, TOLERANCE)
     };

@@ -1,4 +1,4 @@
-//! The dimensions that results are cut along.
+//! Slices: the properties of questions by which results are split.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,24 +10,24 @@ use anyhow::{Result, bail};
 use super::Scored;
 use crate::run::store::PredictionRecord;
 
-/// A property of a question by which results are told apart.
+/// A property of a question by which results are split.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dimension {
+pub enum SliceBy {
     AnswerType,
     Taxonomy,
     ChartType,
     /// The part of the data set a question is from: ChartQA's human and augmented questions.
     Source,
     Template,
-    /// How many characters the gold answer has.
+    /// Number of characters of the gold answer.
     LabelLength,
-    /// What a run recorded under this name: `series`, `negative values`, a column of the user's own data.
+    /// A property recorded in the run under this name: `series`, `negative values`, a column of the user's own data.
     Named(String),
 }
 
-impl Dimension {
-    /// The dimensions of a leaderboard where none is asked for.
-    pub const USUAL: [Self; 4] = [Self::AnswerType, Self::Taxonomy, Self::ChartType, Self::Source];
+impl SliceBy {
+    /// The default properties of a leaderboard.
+    pub const DEFAULT: [Self; 4] = [Self::AnswerType, Self::Taxonomy, Self::ChartType, Self::Source];
 
     /// The question's value, if the data set tells it.
     pub fn value(&self, record: &PredictionRecord) -> Option<String> {
@@ -42,59 +42,59 @@ impl Dimension {
         }
     }
 
-    /// The usual dimensions, and those that a run recorded for its questions.
+    /// The default properties, and those that a run recorded for its questions.
     pub fn recorded<'a>(records: impl Iterator<Item = &'a PredictionRecord>) -> Vec<Self> {
         let mut names = BTreeSet::new();
         records.for_each(|record| add_names(&mut names, record));
-        Self::USUAL.into_iter().chain(names.into_iter().map(Self::Named)).collect()
+        Self::DEFAULT.into_iter().chain(names.into_iter().map(Self::Named)).collect()
     }
 
-    /// The question's value, as slices are ordered by it.
-    pub fn key(&self, record: &PredictionRecord) -> Option<Key> {
-        self.value(record).map(Key::new)
+    /// The question's value, with the order of slices.
+    pub fn key(&self, record: &PredictionRecord) -> Option<SliceValue> {
+        self.value(record).map(SliceValue::new)
     }
 
     /// The parts of some answers by value, in the values' order; answers without one are in none.
-    pub fn parts<'a>(&self, scored: &Scored<'a>) -> BTreeMap<Key, Scored<'a>> {
-        let mut places: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    pub fn parts<'a>(&self, scored: &Scored<'a>) -> BTreeMap<SliceValue, Scored<'a>> {
+        let mut places: BTreeMap<SliceValue, Vec<usize>> = BTreeMap::new();
         for (place, record) in scored.records.iter().enumerate() {
             if let Some(key) = self.key(record) {
                 places.entry(key).or_default().push(place);
             }
         }
-        places.into_iter().map(|(key, places)| (key, scored.at(&places))).collect()
+        places.into_iter().map(|(key, places)| (key, scored.select(&places))).collect()
     }
 }
 
-/// Refuses dimensions that no question has a value of.
+/// Checks that every requested property has a value in some question.
 ///
 /// # Errors
-/// Names the first such dimension, and those that there are; records that cannot be read.
-pub fn check_known<R: Borrow<PredictionRecord>>(
-    dimensions: &[Dimension],
+/// Returns an error that names the first such property and the existing ones; or if a record cannot be read.
+pub fn check_slices_exist<R: Borrow<PredictionRecord>>(
+    slices_by: &[SliceBy],
     mut records: impl Iterator<Item = Result<R>>,
 ) -> Result<()> {
-    let mut unknown: Vec<&Dimension> = dimensions.iter().collect();
-    let mut others = Dimension::USUAL.to_vec();
-    others.extend([Dimension::Template, Dimension::LabelLength]);
+    let mut unknown: Vec<&SliceBy> = slices_by.iter().collect();
+    let mut others = SliceBy::DEFAULT.to_vec();
+    others.extend([SliceBy::Template, SliceBy::LabelLength]);
     let (mut known, mut names) = (Vec::new(), BTreeSet::new());
-    // Of most runs the first record has them all; where nothing is asked for none is read.
+    // Usually the first record has all of them. Nothing is read if nothing is requested.
     while !unknown.is_empty()
         && let Some(record) = records.next()
     {
         let record = record?;
         let record = record.borrow();
-        unknown.retain(|dimension| dimension.value(record).is_none());
-        known.extend(others.extract_if(.., |dimension| dimension.value(record).is_some()));
+        unknown.retain(|slice_by| slice_by.value(record).is_none());
+        known.extend(others.extract_if(.., |slice_by| slice_by.value(record).is_some()));
         add_names(&mut names, record);
     }
     let Some(unknown) = unknown.first() else { return Ok(()) };
-    known.extend(names.into_iter().map(Dimension::Named));
-    let known: Vec<String> = known.iter().map(Dimension::to_string).collect();
+    known.extend(names.into_iter().map(SliceBy::Named));
+    let known: Vec<String> = known.iter().map(SliceBy::to_string).collect();
     bail!("--slice-by: no question has a `{unknown}`; the runs have {}", known.join(", "));
 }
 
-/// The names under which a run recorded more of a question.
+/// Adds the names of the further properties of a question.
 fn add_names(names: &mut BTreeSet<String>, record: &PredictionRecord) {
     for name in record.slices.keys() {
         if !names.contains(name) {
@@ -103,8 +103,8 @@ fn add_names(names: &mut BTreeSet<String>, record: &PredictionRecord) {
     }
 }
 
-/// As headings and columns name it, and as it is asked for.
-impl fmt::Display for Dimension {
+/// The name in headings, columns and on the command line.
+impl fmt::Display for SliceBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AnswerType => "answer type",
@@ -118,43 +118,43 @@ impl fmt::Display for Dimension {
     }
 }
 
-impl FromStr for Dimension {
+impl FromStr for SliceBy {
     type Err = std::convert::Infallible;
 
     fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
-        let known = Self::USUAL.into_iter().chain([Self::Template, Self::LabelLength]);
+        let known = Self::DEFAULT.into_iter().chain([Self::Template, Self::LabelLength]);
         Ok(known.into_iter().find(|known| known.to_string() == name).unwrap_or_else(|| Self::Named(name.to_owned())))
     }
 }
 
-/// A slice's value; numbers come in the order of their size.
+/// A slice's value; numbers are ordered by size.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Key {
+pub struct SliceValue {
     number: Option<f64>,
     text: String,
 }
 
-impl Key {
+impl SliceValue {
     fn new(text: String) -> Self {
         let digits = text.split(['-', ' ']).next().unwrap_or_default();
         Self { number: digits.parse().ok().filter(|number: &f64| number.is_finite()), text }
     }
 
-    /// The value as it is shown.
+    /// The value's text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-impl Eq for Key {}
+impl Eq for SliceValue {}
 
-impl PartialOrd for Key {
+impl PartialOrd for SliceValue {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Key {
+impl Ord for SliceValue {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let number = |key: &Self| key.number.unwrap_or(f64::INFINITY);
         number(self).total_cmp(&number(other)).then_with(|| self.text.cmp(&other.text))
@@ -184,19 +184,19 @@ mod tests {
     #[test]
     fn dimensions_are_asked_for_as_they_are_called() {
         for name in ["answer type", "template", "label length", "series", "journal"] {
-            assert_eq!(name.parse::<Dimension>().unwrap().to_string(), name);
+            assert_eq!(name.parse::<SliceBy>().unwrap().to_string(), name);
         }
-        assert_eq!("chart type".parse(), Ok(Dimension::ChartType));
-        assert_eq!("series".parse(), Ok(Dimension::Named("series".to_owned())));
+        assert_eq!("chart type".parse(), Ok(SliceBy::ChartType));
+        assert_eq!("series".parse(), Ok(SliceBy::Named("series".to_owned())));
     }
 
     #[test]
     fn numbers_come_by_size() {
-        let mut keys: Vec<Key> =
-            ["line", "10", "9", length(25), length(7), "bar"].map(|key| Key::new(key.to_owned())).into();
+        let mut keys: Vec<SliceValue> =
+            ["line", "10", "9", length(25), length(7), "bar"].map(|key| SliceValue::new(key.to_owned())).into();
         keys.sort();
         assert_eq!(
-            keys.iter().map(Key::as_str).collect::<Vec<_>>(),
+            keys.iter().map(SliceValue::as_str).collect::<Vec<_>>(),
             ["5-9 characters", "9", "10", "20-39 characters", "bar", "line"]
         );
     }

@@ -1,4 +1,4 @@
-//! Putting generated text between two markers of a document.
+//! Splices generated text between two markers of a document.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub fn splice_file(file: &Path, name: &str, command: &str, text: &str) -> Result
 /// rewritten to carry `command`, which made the text.
 ///
 /// # Errors
-/// A document without exactly one pair of markers in this order.
+/// Returns an error unless the document has exactly one pair of markers in this order.
 pub fn splice(document: &str, name: &str, command: &str, text: &str) -> Result<String> {
     let (opening, closing) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
     let begin =

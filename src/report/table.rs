@@ -1,5 +1,5 @@
-//! One table, six forms: for people (terminal, Markdown, LaTeX) numbers are rounded as the table asks, for programs (CSV,
-//! JSON, JSON lines) they are whole.
+//! Tables in six formats: for people (terminal, Markdown, LaTeX) numbers are rounded, for programs (CSV, JSON, JSON lines) they
+//! have full precision.
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -59,7 +59,7 @@ impl Column {
         Self { name: name.into(), align: Align::Right, estimates: true }
     }
 
-    fn shown(&self) -> String {
+    fn format_display(&self) -> String {
         chartbench_core::terminal::visible(&self.name)
     }
 
@@ -105,8 +105,8 @@ impl Cell {
         i64::try_from(count).map_or(Self::Missing, Self::Integer)
     }
 
-    /// As people read it, with what would break or disguise a table made visible.
-    pub(super) fn shown(&self) -> String {
+    /// Formats the cell for people, with hidden characters made visible.
+    pub(super) fn format_display(&self) -> String {
         match self {
             Self::Text(text) => chartbench_core::terminal::visible(text),
             Self::Integer(number) => number.to_string(),
@@ -125,7 +125,7 @@ impl Cell {
         }
     }
 
-    /// As programs read it: the value, and of an estimate the ends of its interval.
+    /// The cell for programs: the value, and the ends of an estimate's interval.
     fn parts(&self) -> [Self; 3] {
         let plain = |number: f64| Self::Decimal(number, 0);
         match self {
@@ -159,7 +159,7 @@ impl Table {
     /// The table in `format`, ending in a line break.
     ///
     /// # Errors
-    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
             Format::Table => Ok(self.to_terminal()),
@@ -174,9 +174,9 @@ impl Table {
     /// A ruled table, its title above.
     pub fn to_terminal(&self) -> String {
         let mut builder = Builder::default();
-        builder.push_record(self.columns.iter().map(Column::shown));
+        builder.push_record(self.columns.iter().map(Column::format_display));
         for row in &self.rows {
-            builder.push_record(self.cells(row).map(Cell::shown));
+            builder.push_record(self.cells(row).map(Cell::format_display));
         }
         let mut table = builder.build();
         table.with(Style::sharp());
@@ -198,10 +198,10 @@ impl Table {
             Align::Right => "--:".to_owned(),
         };
         let mut text = escape::markdown(&self.title_line("\n\n"));
-        text += &line(self.columns.iter().map(|column| escape::markdown(&column.shown())).collect());
+        text += &line(self.columns.iter().map(|column| escape::markdown(&column.format_display())).collect());
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
-            text += &line(self.cells(row).map(|cell| escape::markdown(&cell.shown())).collect());
+            text += &line(self.cells(row).map(|cell| escape::markdown(&cell.format_display())).collect());
         }
         text
     }
@@ -217,10 +217,10 @@ impl Table {
             format!("% {}\n", chartbench_core::terminal::visible(&self.title))
         };
         let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
-        text += &line(self.columns.iter().map(|column| escape::latex(&column.shown())).collect());
+        text += &line(self.columns.iter().map(|column| escape::latex(&column.format_display())).collect());
         text += "\\midrule\n";
         for row in &self.rows {
-            text += &line(self.cells(row).map(|cell| escape::latex(&cell.shown())).collect());
+            text += &line(self.cells(row).map(|cell| escape::latex(&cell.format_display())).collect());
         }
         text + "\\bottomrule\n\\end{tabular}\n"
     }

@@ -1,5 +1,5 @@
-//! Answering a question set with an adapter: what is left to ask, in which batches, and the loop that records each
-//! answer as it comes. The runner sees only the adapter trait; what happens is told through [`Event`]s.
+//! Answers a question set with an adapter: plans which questions are left, calls the adapter batch by batch, and records
+//! each answer as it comes. The loop sees only the adapter trait and reports its progress as [`RunEvent`]s.
 
 mod events;
 mod plan;
@@ -11,14 +11,14 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-pub use events::Event;
-pub use plan::{Answered, batches};
+pub use events::RunEvent;
+pub use plan::{AnsweredIds, batches};
 
 use crate::adapter::{Adapter, Answer, Failure, Usage};
 use crate::run::store::{PredictionLog, PredictionRecord};
 use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
 
-/// How an adapter's part of a run ended.
+/// How one adapter's run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub questions: usize,
@@ -27,11 +27,11 @@ pub struct Outcome {
     pub first_error: Option<String>,
     /// Why the adapter could not go on; the questions it left are not among `questions`.
     pub stopped: Option<String>,
-    /// What all answers together took of a metered service.
+    /// Usage of a metered service, summed over all answers.
     pub usage: Option<Usage>,
-    /// Answers that the limit on tokens cut.
+    /// Answers that the token limit cut.
     pub cut: usize,
-    /// Answers that are a whole reply, because the text they should follow (`answer.after`) is not in it.
+    /// Answers that are the whole reply because `answer.after` does not occur in it.
     pub marker_missing: usize,
 }
 
@@ -48,47 +48,47 @@ impl Outcome {
     }
 }
 
-/// Whether one of these reasons (separated by commas) is a limit on tokens, under whichever name servers give it.
+/// Whether one of these comma-separated reasons is a token limit, under any of the names that servers use.
 fn is_cut(finish_reasons: &str) -> bool {
     finish_reasons
         .split(',')
         .any(|reason| ["length", "max_tokens"].iter().any(|name| reason.eq_ignore_ascii_case(name)))
 }
 
-/// Asks `adapter` every one of the `questions` of `source` that `log` does not hold yet, at most `batch` at a time, and
-/// appends each batch of answers to the log as soon as it is there. A question that fails is a row with its error.
+/// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most `batch` in a call. Each batch of
+/// answers is appended to the log at once. A failed question becomes a row with its error.
 ///
 /// # Errors
-/// Questions that cannot be read; a log that holds others, or cannot be appended to.
+/// Returns an error if the questions cannot be read, or if the log holds other questions or cannot be appended to.
 pub fn answer_all(
     adapter: &mut dyn Adapter,
     source: &dyn QuestionSource,
     questions: usize,
     log: &mut PredictionLog,
     batch: usize,
-    observe: &mut dyn FnMut(Event),
+    observe: &mut dyn FnMut(RunEvent),
 ) -> Result<Outcome> {
     let id = adapter.identity().id.clone();
-    let (mut answered, mut outcome) = (Answered::default(), Outcome::default());
-    for piece in log.stored() {
-        for record in piece? {
+    let (mut answered, mut outcome) = (AnsweredIds::default(), Outcome::default());
+    for chunk in log.stored() {
+        for record in chunk? {
             outcome.count(&record);
             answered.add(record);
         }
     }
     let already_answered = outcome.questions;
-    let work = batches(source, answered, batch)?;
-    observe(Event::AdapterStarted { id: &id, questions, already_answered });
-    let (mut known, mut stopped) = (Known::default(), None);
-    // Of a run that is done nothing is read again.
-    for charts in (already_answered < questions).then_some(work).into_iter().flatten() {
+    let calls = batches(source, answered, batch)?;
+    observe(RunEvent::AdapterStarted { id: &id, questions, already_answered });
+    let (mut slice_cache, mut stopped) = (SliceCache::default(), None);
+    // Skip reading the questions when every one is already answered.
+    for charts in (already_answered < questions).then_some(calls).into_iter().flatten() {
         let charts = charts?;
         let started = Instant::now();
         let answers = adapter.answer(&charts);
         let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
-        let records = records(&charts, answers, latency_ms, &mut known, &mut stopped)?;
-        observe(Event::Answered { questions: records.len() });
+        let records = records(&charts, answers, latency_ms, &mut slice_cache, &mut stopped)?;
+        observe(RunEvent::Answered { questions: records.len() });
         log.append(&records)?;
         records.iter().for_each(|record| outcome.count(record));
         if stopped.is_some() {
@@ -96,7 +96,7 @@ pub fn answer_all(
         }
     }
     outcome.stopped = stopped.map(|error| format!("{error:#}"));
-    observe(Event::AdapterFinished { id: &id, outcome: &outcome });
+    observe(RunEvent::AdapterFinished { id: &id, outcome: &outcome });
     Ok(outcome)
 }
 
@@ -105,7 +105,7 @@ fn records(
     charts: &[ChartQuestions],
     answers: Vec<Vec<Result<Answer, Failure>>>,
     latency_ms: f64,
-    known: &mut Known,
+    slice_cache: &mut SliceCache,
     stopped: &mut Option<anyhow::Error>,
 ) -> Result<Vec<PredictionRecord>> {
     ensure!(
@@ -114,7 +114,7 @@ fn records(
         "the adapter did not answer every question of a call: a bug in the adapter"
     );
     let mut records = Vec::new();
-    for ((entry, answers), slices) in charts.iter().zip(answers).zip(known.slices(charts)) {
+    for ((entry, answers), slices) in charts.iter().zip(answers).zip(slice_cache.slices(charts)) {
         for (question, answer) in entry.questions.iter().zip(answers) {
             let answer = match answer {
                 Ok(answer) => Ok(answer),
@@ -124,32 +124,35 @@ fn records(
                     continue;
                 }
             };
-            records.push(record((&entry.chart, &slices), question, answer, latency_ms));
+            records.push(record(&entry.chart, &slices, question, answer, latency_ms));
         }
     }
     Ok(records)
 }
 
-/// What the data of the chart last answered about tell of it: read once for all its questions, though calls cut them apart.
+/// Caches the slice values of the last chart, so that a chart split across calls is read once.
 #[derive(Default)]
-struct Known(Option<(String, BTreeMap<String, String>)>);
+struct SliceCache(Option<(String, BTreeMap<String, String>)>);
 
-impl Known {
-    /// Of each chart of a call.
+impl SliceCache {
+    /// Returns the slice values of each chart of a call.
     fn slices(&mut self, charts: &[ChartQuestions]) -> Vec<BTreeMap<String, String>> {
         let last = self.0.take();
-        let of = |entry: &ChartQuestions| match &last {
-            Some((id, slices)) if *id == entry.chart.id => slices.clone(),
-            _ => entry.chart.slices(),
-        };
-        let slices: Vec<_> = charts.par_iter().map(of).collect();
+        let slices: Vec<_> = charts
+            .par_iter()
+            .map(|entry| match &last {
+                Some((id, slices)) if *id == entry.chart.id => slices.clone(),
+                _ => entry.chart.slices(),
+            })
+            .collect();
         self.0 = charts.last().zip(slices.last()).map(|(entry, slices)| (entry.chart.id.clone(), slices.clone()));
         slices
     }
 }
 
 fn record(
-    (chart, slices): (&Chart, &BTreeMap<String, String>),
+    chart: &Chart,
+    slices: &BTreeMap<String, String>,
     question: &Question,
     answer: Result<Answer>,
     latency_ms: f64,
@@ -178,7 +181,7 @@ fn record(
         finish_reason,
         marker_missing,
         error,
-        // Microseconds are as far as a wall clock can be believed.
+        // A wall clock is accurate to microseconds at best.
         latency_ms: (latency_ms * 1e3).round() / 1e3,
     }
 }

@@ -1,4 +1,4 @@
-//! Which questions go into which call.
+//! Plans which questions go into which call.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -9,20 +9,20 @@ use anyhow::{Result, bail};
 use crate::run::store::PredictionRecord;
 use chartbench_core::question::{Chart, ChartQuestions, Gold, Question, QuestionSource};
 
-/// The questions that are answered: by id a hash of text and gold.
+/// The ids of the answered questions, each with a hash of its text and gold.
 #[derive(Default)]
-pub struct Answered(HashMap<String, u64>);
+pub struct AnsweredIds(HashMap<String, u64>);
 
-impl Answered {
+impl AnsweredIds {
     pub(super) fn add(&mut self, record: PredictionRecord) {
         self.0.insert(record.id, hash(&record.question, &record.gold));
     }
 
-    /// Refuses answers to questions that `source` does not have, or has with another text or gold.
+    /// Returns an error if an answer is to a question that `source` lacks, or has with another text or gold.
     fn check(&self, source: &dyn QuestionSource) -> Result<()> {
         let mut unasked: HashSet<&str> = self.0.keys().map(String::as_str).collect();
         let mut asked = questions(source);
-        // Nothing is read where nothing is to be checked.
+        // Without answers there is nothing to check, so that nothing is read.
         while !unasked.is_empty()
             && let Some(question) = asked.next()
         {
@@ -38,19 +38,20 @@ impl Answered {
     }
 }
 
-/// Of fixed keys, and compared within one process only.
+/// Hashes with fixed keys; hashes are compared within one process only.
 fn hash(text: &str, gold: &Gold) -> u64 {
     BuildHasherDefault::<DefaultHasher>::new().hash_one((text, gold))
 }
 
-/// Cuts all questions into calls of at most `batch`, in order and grouped by chart, and leaves out what is answered. The cuts
-/// come from the whole source, so a resumed run groups its questions as an unbroken one.
+/// Cuts all questions into calls of at most `batch`, in order and grouped by chart, and leaves out the answered ones. The cuts
+/// depend on the whole source, so that a resumed run groups its questions as an uninterrupted one does.
 ///
 /// # Errors
-/// An answered question that is not in the source or has another gold or text. Each call fails where the source does.
+/// Returns an error if an answered question is not in the source, or has another gold or text there. Each call returns the
+/// source's errors.
 pub fn batches(
     source: &dyn QuestionSource,
-    answered: Answered,
+    answered: AnsweredIds,
     batch: usize,
 ) -> Result<impl Iterator<Item = Result<Vec<ChartQuestions>>>> {
     answered.check(source)?;

@@ -23,7 +23,7 @@ impl Adapter for Echo {
         self.calls.push(work.iter().flat_map(|entry| entry.questions.iter().map(|q| q.id.clone())).collect());
         let answer = |question: &Question| match question.text.as_str() {
             "broken" => Err(Failure::Question(anyhow::anyhow!("no such image"))),
-            text => Ok(Answer::of(text.to_owned())),
+            text => Ok(Answer::from_text(text.to_owned())),
         };
         work.iter().map(|entry| entry.questions.iter().map(answer).collect()).collect()
     }
@@ -81,7 +81,7 @@ fn a_failure_is_a_row_and_the_rest_stands() {
         outcome,
         Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), ..Outcome::default() }
     );
-    let records = crate::run::store::Predictions::of(&dir.path().join("p.jsonl")).read().unwrap();
+    let records = crate::run::store::Predictions::new(&dir.path().join("p.jsonl")).read().unwrap();
     assert_eq!(records[1].prediction, None);
     assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));
 }
@@ -126,5 +126,5 @@ fn questions_that_cannot_be_read_end_it_and_what_was_answered_stands() {
     let error = answer_all(&mut Echo::new(), &torn, 3, &mut log, 1, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "qa/c1.json is gone");
     drop(log);
-    assert_eq!(crate::run::store::Predictions::of(&path).read().unwrap().len(), 2);
+    assert_eq!(crate::run::store::Predictions::new(&path).read().unwrap().len(), 2);
 }

@@ -134,7 +134,7 @@ fn write_log(folder: &Path) {
 
 /// No answer is missing; whether the failed rows are gone.
 fn answers_stay(folder: &Path) -> bool {
-    let records = Predictions::of(&folder.join("predictions.jsonl")).read().unwrap();
+    let records = Predictions::new(&folder.join("predictions.jsonl")).read().unwrap();
     let answers = records.iter().filter(|record| record.failure().is_none()).count();
     assert_eq!(answers, ROWS / 10 * 9, "answers were lost");
     records.len() == answers

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use chartbench::finetune::quantize::{self, Choice, Damage, Measured, Study};
+use chartbench::finetune::quantize::{self, Choice, Damage, Measurement, Study};
 use chartbench_nn::loading::write_gguf;
 use chartbench_nn::training::Variables;
 use chartbench_nn::{Checkpoint, CheckpointSource, LayerQuantizer, TensorSource, WeightFormat, donut, pix2struct};
@@ -276,7 +276,7 @@ fn a_quantized_checkpoint_is_chosen_written_and_asked() -> Result<()> {
 
 #[test]
 fn the_table_marks_what_was_chosen() -> Result<()> {
-    let measured = |bytes, exact_match| Measured {
+    let measured = |bytes, exact_match| Measurement {
         bytes,
         questions_per_second: 12.5,
         loss: 0.75,

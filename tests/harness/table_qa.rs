@@ -73,7 +73,7 @@ impl Adapter for Tables {
             match entry.chart.id.as_str() {
                 "unreadable" => Err(Failure::Question(anyhow!("no table in it"))),
                 "gone" => Err(Failure::Adapter(anyhow!("the key was refused"))),
-                id => Ok(Answer::of(format!("TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3"))),
+                id => Ok(Answer::from_text(format!("TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3"))),
             }
         };
         work.iter().map(|entry| vec![table(entry)]).collect()

@@ -3,7 +3,7 @@
 use chartbench::adapter::Identity;
 use chartbench::config::Published;
 use chartbench::report::table::Format;
-use chartbench::report::{CompareOptions, Comparison, Entry, Leaderboard, Options, Sensitivity};
+use chartbench::report::{CompareOptions, Comparison, Leaderboard, LeaderboardOptions, NamedPair, Sensitivity};
 use chartbench::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
 use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy, YearFlags};
 use chartbench_score::metric::{Convention, Pair};
@@ -98,7 +98,7 @@ fn pix2struct() -> &'static Convention {
     Convention::named("pix2struct").unwrap()
 }
 
-fn leaderboard(runs: &[StoredRun], convention: &str, options: Options) -> Leaderboard {
+fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions) -> Leaderboard {
     let mut leaderboard = Leaderboard::new(Convention::named(convention).unwrap(), options);
     for run in runs {
         // As they would be read from a log of any length: in pieces.
@@ -112,19 +112,20 @@ fn leaderboard(runs: &[StoredRun], convention: &str, options: Options) -> Leader
 
 #[test]
 fn leaderboard_for_the_terminal() {
-    let leaderboard = leaderboard(&[before()], "pix2struct", Options::default());
+    let leaderboard = leaderboard(&[before()], "pix2struct", LeaderboardOptions::default());
     snapshot("leaderboard_terminal", &leaderboard.render(Format::Table).unwrap());
 }
 
 #[test]
 fn leaderboard_as_markdown_under_another_convention() {
-    let leaderboard = leaderboard(&[before()], "study", Options { speed: false, ..Options::default() });
+    let leaderboard =
+        leaderboard(&[before()], "study", LeaderboardOptions { speed: false, ..LeaderboardOptions::default() });
     snapshot("leaderboard_markdown", &leaderboard.render(Format::Markdown).unwrap());
 }
 
 #[test]
 fn leaderboard_for_programs() {
-    let leaderboard = leaderboard(&[before()], "pix2struct", Options::default());
+    let leaderboard = leaderboard(&[before()], "pix2struct", LeaderboardOptions::default());
     snapshot("leaderboard_csv", &leaderboard.render(Format::Csv).unwrap());
     let json: serde_json::Value = serde_json::from_str(&leaderboard.render(Format::Json).unwrap()).unwrap();
     assert_eq!((json["format"].as_u64(), json["rows"].as_array().unwrap().len()), (Some(1), 33));
@@ -137,7 +138,9 @@ fn leaderboard_for_programs() {
 fn runs_on_other_questions_stand_apart_and_unfinished_ones_say_so() {
     let mut partial = run("partial", "fedcba9876543210", &[("careful", &[Some("Line chart"), Some("No")])]);
     partial.manifest.benchmark.title = "Other questions".to_owned();
-    let text = leaderboard(&[before(), partial], "pix2struct", Options::default()).render(Format::Markdown).unwrap();
+    let text = leaderboard(&[before(), partial], "pix2struct", LeaderboardOptions::default())
+        .render(Format::Markdown)
+        .unwrap();
     assert_eq!(text.matches("### ").count(), 2);
     let row = text.lines().find(|line| line.contains("| partial |")).unwrap();
     assert!(row.starts_with("| partial | careful (unfinished) | 2 | 0 | 50.00 |"), "{row}");
@@ -178,7 +181,7 @@ fn training_seeds_published_results_and_settings_stand_below() {
         published("Careful, as published", Some("careful"), Some("answer type = numerical")),
         published("Someone else's", None, None),
     ];
-    let options = Options {
+    let options = LeaderboardOptions {
         slices: vec!["label length".parse().unwrap()],
         speed: false,
         published: vec![("five".to_owned(), results)],
@@ -199,8 +202,11 @@ fn beside_published(run: StoredRun, questions: Option<usize>) -> String {
         source: "arXiv:0000.00000".to_owned(),
         note: None,
     };
-    let options =
-        Options { slices: Vec::new(), published: vec![("five".to_owned(), vec![published])], ..Options::default() };
+    let options = LeaderboardOptions {
+        slices: Vec::new(),
+        published: vec![("five".to_owned(), vec![published])],
+        ..LeaderboardOptions::default()
+    };
     let text = leaderboard(&[run], "study", options).render(Format::Markdown).unwrap();
     text.lines().find(|line| line.contains("as published")).unwrap().to_owned()
 }
@@ -245,7 +251,7 @@ fn rows_that_look_answers_up_have_no_speed() {
     let speed = |latency_ms: f64| {
         let mut run = before();
         run.predictions[0].1.iter_mut().for_each(|record| record.latency_ms = latency_ms);
-        let text = leaderboard(&[run], "study", Options::default()).render(Format::Csv).unwrap();
+        let text = leaderboard(&[run], "study", LeaderboardOptions::default()).render(Format::Csv).unwrap();
         text.lines().find(|line| line.contains("careful")).unwrap().rsplit(',').next().unwrap().to_owned()
     };
     // Stored in microseconds: a shorter latency is 0 or 0.001.
@@ -259,7 +265,7 @@ fn seeds_of_two_runs_of_one_name_are_told_apart() {
     let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
     let mut runs = [trained("1", &[None; 5]), trained("2", &right), trained("3", &[])];
     runs.iter_mut().for_each(|run| run.manifest.name = "tuned".to_owned());
-    let text = leaderboard(&runs, "study", Options::default()).render(Format::Markdown).unwrap();
+    let text = leaderboard(&runs, "study", LeaderboardOptions::default()).render(Format::Markdown).unwrap();
     let row = text.lines().find(|line| line.contains("| careful | 1, 2 |")).unwrap();
     // The third has no answers. Of 0 and 100 the mean is 50 and the standard deviation 70.71.
     assert!(row.starts_with("| careful | 1, 2 | 2 | 50.00 | 70.71 |"), "{row}");
@@ -307,11 +313,11 @@ fn comparison_of_two_runs() {
 
 #[test]
 fn two_adapters_of_one_run_can_be_compared() {
-    let side = |adapter: &str| before().only(adapter).unwrap();
+    let side = |adapter: &str| before().with_adapter(adapter).unwrap();
     let text = comparison(&side("constant"), &side("careful"), &[]).unwrap().render(Format::Table).unwrap();
     assert!(text.contains("constant -> careful"), "{text}");
     assert!(text.contains("on too few questions to conclude anything (5 on 2 charts)"), "{text}");
-    assert!(before().only("missing").is_err());
+    assert!(before().with_adapter("missing").is_err());
 }
 
 #[test]
@@ -345,7 +351,7 @@ fn near_misses_are_counted_exactly() {
     let golds: Vec<Gold> = answers.iter().map(|(gold, _)| Gold::from(*gold)).collect();
     let predictions: Vec<Option<Prediction>> =
         answers.iter().map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned()))).collect();
-    let entries = golds.iter().zip(&predictions).map(|(gold, prediction)| Entry {
+    let entries = golds.iter().zip(&predictions).map(|(gold, prediction)| NamedPair {
         id: "q",
         pair: Pair {
             gold,
@@ -433,7 +439,7 @@ fn hostile_text_stays_text_in_every_form() {
         let board = leaderboard(
             &[run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])])],
             "study",
-            Options::default(),
+            LeaderboardOptions::default(),
         );
         format!("{}{}", board.render(format).unwrap(), changed.render(format).unwrap())
     };

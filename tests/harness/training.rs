@@ -8,9 +8,11 @@ use candle_core::{Device, Tensor};
 use chartbench::adapter::{Adapter, Answer, Failure, Identity};
 use chartbench::config::{Keep, Preset, Protocol, QuestionsPerEpoch, Ties};
 use chartbench::finetune::curves::{Curves, overlaid};
-use chartbench::finetune::log::{Entry, StepEntry, TrainingLog, ValidationEntry, read_log};
-use chartbench::finetune::state::{History, SealedFile, StateFolder, TrainingState, ValidationPoint};
-use chartbench::finetune::{Item, Order, answers, failures, hold_out, summary, validation_questions};
+use chartbench::finetune::log::{LogEntry, StepEntry, TrainingLog, ValidationEntry, read_log};
+use chartbench::finetune::state::{FileChecksum, History, StateDir, TrainingState, ValidationPoint};
+use chartbench::finetune::{
+    Order, QuestionIndex, answer_questions, failed_questions, hold_out, summarize, validation_questions,
+};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, ImageRef, Question, QuestionSet};
 use chartbench_score::metric::{Convention, Metric};
 use proptest::prelude::*;
@@ -66,7 +68,7 @@ proptest! {
     ) {
         let set = set(&counts);
         let items = Order::new(&set, &protocol(4, seed, all, &[])).unwrap().epoch(epoch);
-        let distinct: BTreeSet<Item> = items.iter().copied().collect();
+        let distinct: BTreeSet<QuestionIndex> = items.iter().copied().collect();
         prop_assert_eq!(distinct.len(), items.len());
         let charts: BTreeSet<usize> = items.iter().map(|item| item.chart).collect();
         prop_assert_eq!(charts.len(), counts.len());
@@ -94,8 +96,8 @@ proptest! {
     ) {
         let order = Order::new(&set(&counts), &protocol(batch, seed, all, &[(AnswerType::Numerical, weight)]));
         let Ok(order) = order else { return Ok(()) };
-        let straight: Vec<Vec<Item>> = order.batches(0).take(done + 30).collect();
-        let resumed: Vec<Vec<Item>> = order.batches(done as u64).take(30).collect();
+        let straight: Vec<Vec<QuestionIndex>> = order.batches(0).take(done + 30).collect();
+        let resumed: Vec<Vec<QuestionIndex>> = order.batches(done as u64).take(30).collect();
         prop_assert_eq!(&straight[done..], &resumed[..]);
         prop_assert!(straight.iter().all(|items| items.len() == batch));
     }
@@ -107,14 +109,14 @@ proptest! {
         let set = set(&counts);
         let order = Order::new(&set, &protocol(4, seed, true, &[(AnswerType::Numerical, weight)]));
         let Ok(order) = order else { return Ok(()) };
-        let mut seen: BTreeMap<Item, usize> = BTreeMap::new();
+        let mut seen: BTreeMap<QuestionIndex, usize> = BTreeMap::new();
         for item in order.epoch(epoch) {
             *seen.entry(item).or_default() += 1;
         }
         let (mut questions, mut shown) = (0usize, 0usize);
         for (chart, entry) in set.charts.iter().enumerate() {
             for (question, asked) in entry.questions.iter().enumerate() {
-                let times = seen.get(&Item { chart, question }).copied().unwrap_or(0);
+                let times = seen.get(&QuestionIndex { chart, question }).copied().unwrap_or(0);
                 if asked.answer_type == Some(AnswerType::Numerical) {
                     prop_assert!(times == weight.floor() as usize || times == weight.ceil() as usize);
                     questions += 1;
@@ -211,7 +213,7 @@ fn state(step: u64) -> TrainingState {
         generator: u64::MAX - step,
         settings: vec![("lr".to_owned(), "0.0001".to_owned())],
         history: History(vec![ValidationPoint { step, metrics }]),
-        kept: vec![SealedFile { name: "model.safetensors".to_owned(), bytes: step, crc32c: 7 }],
+        kept: vec![FileChecksum { name: "model.safetensors".to_owned(), bytes: step, crc32c: 7 }],
     }
 }
 
@@ -220,7 +222,7 @@ fn tensors(step: u64) -> Vec<(String, Tensor)> {
     vec![("exp_avg.a".to_owned(), values), ("step.a".to_owned(), Tensor::new(step as u32, &Device::Cpu).unwrap())]
 }
 
-fn save(folder: &StateFolder, step: u64) -> PathBuf {
+fn save(folder: &StateDir, step: u64) -> PathBuf {
     let weights = |folder: &Path| Ok(std::fs::write(folder.join("model.safetensors"), format!("weights {step}"))?);
     folder.save(&state(step), &tensors(step), weights).unwrap()
 }
@@ -232,7 +234,7 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
-fn step_of_latest(folder: &StateFolder) -> Option<u64> {
+fn step_of_latest(folder: &StateDir) -> Option<u64> {
     let saved = folder.latest().unwrap()?;
     let tensors = saved.tensors(&Device::Cpu).unwrap();
     let step = saved.state.step;
@@ -247,7 +249,7 @@ fn step_of_latest(folder: &StateFolder) -> Option<u64> {
 fn a_saved_state_comes_back_whole_and_old_ones_go() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("adapter/state");
-    let folder = StateFolder::new(&path, 2);
+    let folder = StateDir::new(&path, 2);
     assert!(folder.latest().unwrap().is_none());
     for step in [100, 200, 300] {
         save(&folder, step);
@@ -267,7 +269,7 @@ fn a_saved_state_comes_back_whole_and_old_ones_go() {
 #[test]
 fn a_torn_state_gives_way_to_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = StateFolder::new(dir.path(), 2);
+    let folder = StateDir::new(dir.path(), 2);
     save(&folder, 100);
     let newest = save(&folder, 200);
     for name in names(&newest) {
@@ -301,7 +303,7 @@ fn a_torn_state_gives_way_to_the_one_before() {
 #[test]
 fn a_save_that_fails_or_is_killed_leaves_the_last_state() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = StateFolder::new(dir.path(), 1);
+    let folder = StateDir::new(dir.path(), 1);
     save(&folder, 100);
     let full = folder.save(&state(200), &tensors(200), |folder| {
         std::fs::write(folder.join("model.safetensors"), "half")?;
@@ -325,7 +327,7 @@ fn a_save_that_fails_or_is_killed_leaves_the_last_state() {
 #[test]
 fn another_format_and_other_settings_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = StateFolder::new(dir.path(), 1);
+    let folder = StateDir::new(dir.path(), 1);
     let path = save(&folder, 100).join("state.json");
     let text = std::fs::read_to_string(&path).unwrap().replacen("\"format\": 1", "\"format\": 9", 1);
     std::fs::write(&path, text).unwrap();
@@ -386,11 +388,11 @@ impl Adapter for Failing {
 fn a_validation_without_answers_is_an_error_that_names_the_first() {
     let set = set(&[2, 2]);
     let answer = |answer: fn(&Question) -> Result<Answer, Failure>| {
-        answers(&mut Failing(answer, Identity { id: "a".to_owned(), settings: Vec::new() }), &set)
+        answer_questions(&mut Failing(answer, Identity { id: "a".to_owned(), settings: Vec::new() }), &set)
     };
     let gone = answer(|question| match question.id.as_str() {
         "1/0" => Err(Failure::Adapter(anyhow::anyhow!("the endpoint is gone"))),
-        _ => Ok(Answer::of("1")),
+        _ => Ok(Answer::from_text("1")),
     });
     assert_eq!(format!("{:#}", gone.unwrap_err()), "validation: the endpoint is gone");
     let unreadable = answer(|question| Err(anyhow::anyhow!("cannot read {}.png", question.id).into()));
@@ -400,12 +402,13 @@ fn a_validation_without_answers_is_an_error_that_names_the_first() {
     );
     let some = answer(|question| match question.id.as_str() {
         "0/1" => Err(anyhow::anyhow!("cannot read it").into()),
-        _ => Ok(Answer::of("1")),
+        _ => Ok(Answer::from_text("1")),
     });
     let some = some.unwrap();
-    let failed: Vec<_> = failures(&set, &some).into_iter().map(|failure| (failure.question, failure.error)).collect();
+    let failed: Vec<_> =
+        failed_questions(&set, &some).into_iter().map(|failure| (failure.question, failure.error)).collect();
     assert_eq!(failed, [("0/1".to_owned(), "cannot read it".to_owned())]);
-    let summary = summary(Convention::named("chartbench").unwrap(), &set, &some).unwrap();
+    let summary = summarize(Convention::named("chartbench").unwrap(), &set, &some).unwrap();
     assert_eq!(summary.mean(Metric::Strict), Some(75.0));
 }
 
@@ -416,25 +419,25 @@ fn a_validation_whose_loss_is_no_number_is_logged_and_read_back() {
     let path = dir.path().join("training.jsonl");
     let metrics = BTreeMap::from([("anls".to_owned(), 0.5), ("loss".to_owned(), f64::INFINITY)]);
     let entry = ValidationEntry { step: 0, questions: 1, metrics, seconds: 0.0 };
-    TrainingLog::open(&path, 0).unwrap().append(&Entry::Validation(entry)).unwrap();
-    let Entry::Validation(entry) = read_log(&path).unwrap().remove(0) else { panic!("no validation") };
+    TrainingLog::open(&path, 0).unwrap().append(&LogEntry::Validation(entry)).unwrap();
+    let LogEntry::Validation(entry) = read_log(&path).unwrap().remove(0) else { panic!("no validation") };
     assert!(entry.metrics["loss"].is_nan() && entry.metrics["anls"] == 0.5, "{entry:?}");
 }
 
-fn step_entry(step: u64) -> Entry {
+fn step_entry(step: u64) -> LogEntry {
     // Numbers that JSON gives back to the last bit.
     let loss = 4.0 - (step / 8) as f64 / 2.0 + (step % 3) as f64 / 4.0;
-    Entry::Step(StepEntry { step, loss, lr: 1e-4, gradient_norm: 2.5, tokens: 31, seconds: 0.5 })
+    LogEntry::Step(StepEntry { step, loss, lr: 1e-4, gradient_norm: 2.5, tokens: 31, seconds: 0.5 })
 }
 
-fn validation_entry(step: u64) -> Entry {
+fn validation_entry(step: u64) -> LogEntry {
     let score = step as f64 / 64.0;
     let metrics = [("exact_match", score), ("anls", score / 2.0 + 0.5), ("loss", 3.0 - 2.0 * score)];
     let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
-    Entry::Validation(ValidationEntry { step, questions: 500, metrics, seconds: 20.0 })
+    LogEntry::Validation(ValidationEntry { step, questions: 500, metrics, seconds: 20.0 })
 }
 
-fn training() -> Vec<Entry> {
+fn training() -> Vec<LogEntry> {
     (1..=60)
         .flat_map(|step| [Some(step_entry(step)), (step % 20 == 0).then(|| validation_entry(step))])
         .flatten()
@@ -445,7 +448,7 @@ fn training() -> Vec<Entry> {
 fn a_resumed_log_has_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("training.jsonl");
-    let write = |done: u64, entries: &[Entry]| {
+    let write = |done: u64, entries: &[LogEntry]| {
         let mut log = TrainingLog::open(&path, done).unwrap();
         entries.iter().for_each(|entry| log.append(entry).unwrap());
     };
@@ -455,7 +458,7 @@ fn a_resumed_log_has_each_step_once() {
     // The last saved state is of step 40; the log got further, and its last line is torn at every place.
     for torn in [1, 20, 200, whole.len() / 4] {
         std::fs::write(&path, &whole[..whole.len() - torn]).unwrap();
-        let rest: Vec<Entry> = training().into_iter().filter(|entry| entry.step() > 40).collect();
+        let rest: Vec<LogEntry> = training().into_iter().filter(|entry| entry.step() > 40).collect();
         write(40, &rest);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
@@ -472,9 +475,9 @@ fn a_log_is_written_by_one_and_read_with_care() {
     assert!(TrainingLog::open(&path, 0).err().unwrap().to_string().contains("in use by another"));
     let mut broken =
         StepEntry { step: 1, loss: f64::NAN, lr: 0.0, gradient_norm: f64::INFINITY, tokens: 0, seconds: 0.0 };
-    log.append(&Entry::Step(broken.clone())).unwrap();
+    log.append(&LogEntry::Step(broken.clone())).unwrap();
     broken.gradient_norm = f64::NAN;
-    assert_eq!(format!("{:?}", read_log(&path).unwrap()), format!("{:?}", [Entry::Step(broken)]));
+    assert_eq!(format!("{:?}", read_log(&path).unwrap()), format!("{:?}", [LogEntry::Step(broken)]));
     drop(log);
     std::fs::write(&path, "{}\n").unwrap();
     let error = format!("{:#}", read_log(&path).unwrap_err());

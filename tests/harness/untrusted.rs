@@ -606,7 +606,7 @@ mod names {
 }
 
 mod figures {
-    use chartbench::report::plot::{Bar, Line, Panel, bars, panels};
+    use chartbench::report::plot::{Bar, Line, Panel, draw_bars, draw_panels};
 
     #[test]
     fn no_title_or_name_makes_an_svg_that_is_no_xml() {
@@ -614,7 +614,7 @@ mod figures {
         let bar = Bar { name: hostile.chars().skip(8).collect(), group: 0, value: 50.0, interval: None };
         let line = Line { name: hostile.clone(), points: vec![(0.0, 0.0), (1.0, 1.0)], dots: false, faint: false };
         let panel = Panel { x: hostile.clone(), y: hostile.clone(), lines: vec![line], top: None };
-        for svg in [bars(&hostile, &hostile, 100.0, &[bar]).unwrap(), panels(&hostile, &[panel]).unwrap()] {
+        for svg in [draw_bars(&hostile, &hostile, 100.0, &[bar]).unwrap(), draw_panels(&hostile, &[panel]).unwrap()] {
             resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
             let hidden =
                 |c: char| !matches!(c, '\n' | '\t') && c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c);

@@ -1,4 +1,4 @@
-//! One endpoint: sending a request, and sending it again.
+//! An endpoint: sends requests, with retries.
 
 use std::fmt;
 use std::io::Read;
@@ -13,27 +13,27 @@ use reqwest::{Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::fault::{Blame, ErrorBody, Fault};
-use super::pace::Pace;
-use super::pool::Stop;
+use super::pool::AbortSignal;
+use super::rate_limit::RateLimiter;
+use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
 use crate::adapter::secrets::Secrets;
 use crate::adapter::{Failure, Usage};
 use crate::config::{EndpointSpec, Limits, Price, base_url};
 
-/// So many questions in a row that fail, each for reasons of its own, mean that the endpoint is at fault. One picture that
+/// So many questions in a row that fail, each for reasons of its own, mean that the endpoint is at error. One picture that
 /// it does not take fails all questions about a chart, so that they are many,
-const BARREN: usize = 50;
-/// but fewer where it has not answered any question yet.
-const BARREN_AT_FIRST: usize = 5;
-/// A server that wants to be left alone for longer stops the run, which can be started again.
+const MAX_CONSECUTIVE_FAILURES: usize = 50;
+/// The same limit before the endpoint has answered its first question.
+const MAX_FAILURES_BEFORE_FIRST_ANSWER: usize = 5;
+/// Longest `Retry-After` that is waited for; a longer one stops the run, which can be started again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// A wait that a server asks for and that is at least so long is reported.
+/// Shortest wait that is reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(2);
-/// Longest reply that is read, in bytes.
+/// Longest accepted reply, in bytes.
 const LONGEST_REPLY: usize = 16 << 20;
 
-/// A reply that is one.
+/// A parsed, successful reply.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub choices: Vec<Choice>,
@@ -48,13 +48,13 @@ pub(super) struct Endpoint {
     base_url: Url,
     model: String,
     key: Option<SecretString>,
-    /// The key, and the passwords of proxies: they reach neither an answer nor an error.
+    /// The key and the passwords of proxies; no answer and no error contains them.
     secrets: Secrets,
     client: Client,
-    pace: Pace,
-    stop: Stop,
-    /// Questions that failed since the last that was answered; begins as if some had.
-    barren: AtomicUsize,
+    rate_limiter: RateLimiter,
+    abort: AbortSignal,
+    /// Failed questions since the last answer. The initial value applies the lower first limit.
+    consecutive_failures: AtomicUsize,
 }
 
 impl fmt::Debug for Endpoint {
@@ -67,7 +67,7 @@ impl Endpoint {
     /// Takes address, model and key from the environment variables that `spec` names, where they are set.
     ///
     /// # Errors
-    /// A key that is needed and not set, or an address that cannot be one.
+    /// Returns an error if a required key is not set, or the address is invalid.
     pub(super) fn new(spec: &EndpointSpec, limits: &Limits, price: Option<Price>) -> Result<Self> {
         let base = match spec.base_url_env.as_deref().and_then(|name| Some((name, variable(name)?))) {
             Some((name, address)) => base_url(&address).with_context(|| format!("the address in {name}"))?,
@@ -95,15 +95,15 @@ impl Endpoint {
             key,
             secrets,
             client,
-            pace: Pace::new(limits.requests_per_minute, limits.tokens_per_minute),
-            stop: Stop::default(),
-            barren: AtomicUsize::new(BARREN - BARREN_AT_FIRST),
+            rate_limiter: RateLimiter::new(limits.requests_per_minute, limits.tokens_per_minute),
+            abort: AbortSignal::default(),
+            consecutive_failures: AtomicUsize::new(MAX_CONSECUTIVE_FAILURES - MAX_FAILURES_BEFORE_FIRST_ANSWER),
             spec: spec.clone(),
             limits: limits.clone(),
         })
     }
 
-    /// What of it can change an answer.
+    /// The settings that can change an answer.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let settings = [
             ("family", "chat".to_owned()),
@@ -115,14 +115,14 @@ impl Endpoint {
         settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    pub(super) fn stop(&self) -> &Stop {
-        &self.stop
+    pub(super) fn abort_signal(&self) -> &AbortSignal {
+        &self.abort
     }
 
-    /// Sends one request until it is answered, or asking again is of no use.
+    /// Sends one request, with retries.
     ///
     /// # Errors
-    /// What failed: the question, or the endpoint. After the latter nothing is sent any more.
+    /// Returns an error of the question or of the endpoint. After an error of the endpoint nothing more is sent.
     pub(super) fn ask(&self, messages: Vec<Value>, keys: &RequestKeys<'_>) -> Result<Reply, Failure> {
         let body = wire::request(&self.spec, &self.model, messages, keys).to_string();
         let mut delays = ExponentialBuilder::new()
@@ -133,36 +133,36 @@ impl Endpoint {
             .with_jitter_seed(rand::random())
             .build();
         loop {
-            self.stop.wait(self.pace.turn())?;
-            let fault = match self.send(&body) {
+            self.abort.wait(self.rate_limiter.reserve())?;
+            let error = match self.send(&body) {
                 Ok(reply) => {
-                    self.barren.store(0, Ordering::Relaxed);
+                    self.consecutive_failures.store(0, Ordering::Relaxed);
                     return Ok(reply);
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            let delay = delays.next().filter(|_| fault.passing && fault.wait.is_none_or(|wait| wait <= LONGEST_WAIT));
-            let Some(delay) = delay else { return Err(self.give_up(fault)) };
-            match fault.wait {
-                Some(wait) if !wait.is_zero() => self.hold(wait, &fault.told),
-                _ => self.stop.wait(delay)?,
+            let delay = delays.next().filter(|_| error.retryable && error.wait.is_none_or(|wait| wait <= LONGEST_WAIT));
+            let Some(delay) = delay else { return Err(self.give_up(error)) };
+            match error.wait {
+                Some(wait) if !wait.is_zero() => self.pause(wait, &error.message),
+                _ => self.abort.wait(delay)?,
             }
         }
     }
 
-    /// Lets no request begin for as long as the server asks for; reports it once, whatever number of requests it was told.
-    fn hold(&self, wait: Duration, told: &str) {
-        if self.pace.hold(wait) && wait >= REPORTED_WAIT {
+    /// Pauses all requests for as long as the server asks; reports the pause once, however many requests receive it.
+    fn pause(&self, wait: Duration, message: &str) {
+        if self.rate_limiter.pause(wait) && wait >= REPORTED_WAIT {
             let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());
             chartbench_core::note!(
-                "note: {}: {told}; retry after {wait} s (up to {longest} s are waited for)",
+                "note: {}: {message}; retry after {wait} s (up to {longest} s are waited for)",
                 self.base_url
             );
         }
     }
 
-    fn give_up(&self, fault: Fault) -> Failure {
-        let Fault { told, blame, wait, .. } = fault;
+    fn give_up(&self, error: RequestError) -> Failure {
+        let RequestError { message, scope, wait, .. } = error;
         let wait = match wait {
             Some(wait) if wait > LONGEST_WAIT => format!(
                 "; it wants to be asked again in {} s, and at most {} s are waited for",
@@ -172,17 +172,19 @@ impl Endpoint {
             Some(wait) => format!("; it wants to be asked again in {} s", wait.as_secs()),
             None => String::new(),
         };
-        let told = format!("{}: {told}{wait}", self.base_url);
-        match blame {
-            Blame::Endpoint => self.stop.raise(told),
-            Blame::Question => match self.barren.fetch_add(1, Ordering::Relaxed) + 1 {
-                BARREN.. => self.stop.raise(format!("too many questions in a row failed, the last with {told}")),
-                _ => Failure::Question(anyhow::Error::msg(told)),
+        let message = format!("{}: {message}{wait}", self.base_url);
+        match scope {
+            ErrorScope::Endpoint => self.abort.raise(message),
+            ErrorScope::Question => match self.consecutive_failures.fetch_add(1, Ordering::Relaxed) + 1 {
+                MAX_CONSECUTIVE_FAILURES.. => {
+                    self.abort.raise(format!("too many questions in a row failed, the last with {message}"))
+                }
+                _ => Failure::Question(anyhow::Error::msg(message)),
             },
         }
     }
 
-    fn send(&self, body: &str) -> Result<Reply, Fault> {
+    fn send(&self, body: &str) -> Result<Reply, RequestError> {
         let begun = Instant::now();
         let address = format!("{}/chat/completions", self.base_url.as_str().trim_end_matches('/'));
         let mut request = self.client.post(address).header(CONTENT_TYPE, "application/json").body(body.to_owned());
@@ -195,28 +197,28 @@ impl Endpoint {
         if !status.is_success() {
             let body = read.unwrap_or_default();
             let body = ErrorBody::new(&body, &self.secrets);
-            return Err(Fault::status(status.as_u16(), &headers, &body, &self.key_name()));
+            return Err(RequestError::status(status.as_u16(), &headers, &body, &self.key_name()));
         }
         self.reply(&read?)
     }
 
     /// Reads a body whole.
-    fn read(&self, mut response: Response, begun: Instant) -> Result<String, Fault> {
+    fn read(&self, mut response: Response, begun: Instant) -> Result<String, RequestError> {
         let mut body = Vec::new();
         let mut buffer = vec![0; 1 << 14];
         loop {
             let length = response.read(&mut buffer).map_err(|error| {
                 match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
                     Some(inner) => self.transport(inner),
-                    None => Fault::connection(&error),
+                    None => RequestError::connection(&error),
                 }
             })?;
             body.extend(buffer.get(..length).unwrap_or_default());
             if begun.elapsed() > self.limits.answer_timeout {
-                return Err(Fault::slow(self.limits.answer_timeout));
+                return Err(RequestError::slow(self.limits.answer_timeout));
             }
             if body.len() > LONGEST_REPLY {
-                return Err(Fault::long(LONGEST_REPLY));
+                return Err(RequestError::long(LONGEST_REPLY));
             }
             if length == 0 {
                 break;
@@ -225,37 +227,37 @@ impl Endpoint {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    fn reply(&self, body: &str) -> Result<Reply, Fault> {
+    fn reply(&self, body: &str) -> Result<Reply, RequestError> {
         let error_body = || ErrorBody::new(body, &self.secrets);
-        let reply = WireReply::parse(body).map_err(|error| Fault::garbled(&error_body(), &error))?;
+        let reply = WireReply::parse(body).map_err(|error| RequestError::garbled(&error_body(), &error))?;
         if let Some(error) = &reply.error {
-            return Err(Fault::in_reply(error, &error_body(), &self.key_name()));
+            return Err(RequestError::in_reply(error, &error_body(), &self.key_name()));
         }
-        let mut choices = reply.choices.ok_or_else(|| Fault::garbled(&error_body(), &"it has no `choices`"))?;
+        let mut choices = reply.choices.ok_or_else(|| RequestError::garbled(&error_body(), &"it has no `choices`"))?;
         if let Some(secret) = choices.iter_mut().find_map(|choice| choice.secret(&self.secrets)) {
-            return Err(Fault::leak(secret));
+            return Err(RequestError::leak(secret));
         }
         Ok(Reply { choices, usage: reply.usage.and_then(|usage| self.usage(&usage)) })
     }
 
-    /// What a reply took; the cost is unknown where a count is.
+    /// The usage of a reply; the cost is unknown where a count is.
     fn usage(&self, usage: &WireUsage) -> Option<Usage> {
         let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
         prompt.or(completion)?;
         let dollars =
             |price: Price| Some((prompt? as f64 * price.prompt + completion? as f64 * price.completion) / 1e6);
         let (prompt_tokens, completion_tokens) = (prompt.unwrap_or(0), completion.unwrap_or(0));
-        self.pace.spent(prompt_tokens.saturating_add(completion_tokens));
+        self.rate_limiter.record_tokens(prompt_tokens.saturating_add(completion_tokens));
         Some(Usage { prompt_tokens, completion_tokens, cost_usd: self.price.and_then(dollars) })
     }
 
-    fn transport(&self, error: &reqwest::Error) -> Fault {
+    fn transport(&self, error: &reqwest::Error) -> RequestError {
         if error.is_timeout() && error.is_connect() {
-            Fault::unreachable(self.limits.connect_timeout)
+            RequestError::unreachable(self.limits.connect_timeout)
         } else if error.is_timeout() {
-            Fault::slow(self.limits.answer_timeout)
+            RequestError::slow(self.limits.answer_timeout)
         } else {
-            Fault::connection(error)
+            RequestError::connection(error)
         }
     }
 

@@ -9,14 +9,14 @@ use image::ImageFormat;
 
 use chartbench_core::question::Chart;
 
-/// How manifests describe it.
+/// The description in manifests.
 pub(super) const HANDLING: &str = "the file's own bytes where PNG, JPEG, WebP or GIF, else as PNG; base64";
 
 /// The picture as `data:MIME;base64,...`: the file's own bytes where every server reads its format, else re-encoded as PNG.
-/// The format is told by the content.
+/// The content decides the format.
 ///
 /// # Errors
-/// A file that cannot be read, or is no picture.
+/// Returns an error if the file cannot be read or is no image.
 pub(super) fn data_url(chart: &Chart) -> Result<String> {
     let bytes = chart.image.bytes()?;
     let (mime, bytes) = match image::guess_format(&bytes) {

@@ -1,14 +1,14 @@
 //! Models behind an OpenAI-compatible `/chat/completions`: vision models that answer about a chart's picture, and language
 //! models that answer from its table.
 //!
-//! Questions are asked by several threads ([`pool`]), at the pace that the adapter file allows ([`pace`]); what fails
-//! for a passing reason is asked again ([`endpoint`]), and what cannot be mended stops the adapter ([`fault`]).
+//! Several threads send questions ([`pool`]), at the rate that the adapter file allows ([`rate_limit`]). Transient failures are
+//! retried ([`endpoint`]); other failures of the endpoint stop the adapter ([`request_error`]).
 
 mod endpoint;
-mod fault;
 mod image;
-mod pace;
 mod pool;
+mod rate_limit;
+mod request_error;
 mod wire;
 
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use endpoint::Endpoint;
 use wire::RequestKeys;
 
-/// Calls of this many questions a thread keep the threads busy while a call's last answers come in.
+/// Questions in a call per thread: enough to keep the threads busy while a call's last answers arrive.
 const QUESTIONS_A_THREAD: usize = 4;
 
 /// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of tables.
@@ -39,7 +39,7 @@ impl Chat {
     /// Takes address, model and key from `spec` and the environment variables it names. Nothing is sent.
     ///
     /// # Errors
-    /// A key that is needed and not set, or an address that cannot be one.
+    /// Returns an error if a required key is not set, or the address is invalid.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
         let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
         let max_tokens = overrides.max_new_tokens.unwrap_or(spec.generation.max_tokens);
@@ -124,15 +124,15 @@ impl Chat {
     }
 }
 
-/// The part of a reply that is the answer; the whole of it is kept where that is not all.
+/// Extracts the answer of a reply; the whole reply is kept as a completion if it is longer.
 fn answer(reply: &str, after: Option<&str>) -> Answer {
     let part = after.and_then(|after| reply.rsplit_once(after)).map(|(_, part)| part.trim());
     let (marker_missing, part) = (after.is_some() && part.is_none(), part.unwrap_or(reply));
     let completions = if part == reply { Vec::new() } else { vec![reply.to_owned()] };
-    Answer { completions, marker_missing, ..Answer::of(part) }
+    Answer { completions, marker_missing, ..Answer::from_text(part) }
 }
 
-/// Not every server knows `stop`: what it wrote past one is cut off here.
+/// Cuts a text at its first stop text, because not every server supports `stop`.
 fn cut_at_stop<'a>(text: &'a str, stop: &[String]) -> &'a str {
     let end = stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
     end.and_then(|end| text.get(..end)).unwrap_or(text)
@@ -160,7 +160,8 @@ impl Adapter for Chat {
             .flat_map(|(entry, slot)| entry.questions.iter().map(move |question| (slot, &entry.chart, question)))
             .collect();
         let ask = |&(slot, chart, question): &(_, &Chart, &Question)| self.about_chart(&image(slot, chart)?, question);
-        let mut answers = pool::each(&jobs, self.spec.limits.concurrency, self.endpoint.stop(), ask).into_iter();
+        let mut answers =
+            pool::map_concurrent(&jobs, self.spec.limits.concurrency, self.endpoint.abort_signal(), ask).into_iter();
         work.iter().map(|entry| answers.by_ref().take(entry.questions.len()).collect()).collect()
     }
 }
@@ -176,7 +177,7 @@ impl LanguageModel for Chat {
 
     fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
         let ask = |prompt: &String| self.about_prompt(prompt, sampling);
-        pool::each(prompts, self.spec.limits.concurrency, self.endpoint.stop(), ask)
+        pool::map_concurrent(prompts, self.spec.limits.concurrency, self.endpoint.abort_signal(), ask)
     }
 }
 
@@ -186,11 +187,14 @@ mod tests {
 
     #[test]
     fn the_answer_follows_the_last_marker() {
-        assert_eq!(answer("so 5\n", None), Answer::of("so 5\n"));
-        let whole = Answer { marker_missing: true, ..Answer::of("no such mark") };
+        assert_eq!(answer("so 5\n", None), Answer::from_text("so 5\n"));
+        let whole = Answer { marker_missing: true, ..Answer::from_text("no such mark") };
         assert_eq!(answer("no such mark", Some("Answer:")), whole);
         let reply = "Answer: maybe 4. Answer: 5 \n";
-        assert_eq!(answer(reply, Some("Answer:")), Answer { completions: vec![reply.to_owned()], ..Answer::of("5") });
+        assert_eq!(
+            answer(reply, Some("Answer:")),
+            Answer { completions: vec![reply.to_owned()], ..Answer::from_text("5") }
+        );
     }
 
     #[test]

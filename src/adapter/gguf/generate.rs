@@ -1,4 +1,4 @@
-//! Writing a completion, token by token.
+//! Generates completions token by token.
 
 use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Tensor};
@@ -11,13 +11,13 @@ use crate::adapter::language_model::{Completion, Sampling};
 use chartbench_nn::all_finite;
 use chartbench_nn::generation::NotFinite;
 
-/// What is the same for every completion of a prompt.
+/// The inputs that all completions of a prompt share.
 pub struct Decoder<'a> {
     pub tokenizer: &'a Tokenizer,
     /// Tokens after which a completion is over.
     pub ends: &'a [u32],
     pub sampling: &'a Sampling,
-    /// How many tokens the model's context has left behind the prompt.
+    /// Tokens that the model's context has left after the prompt.
     pub room: usize,
 }
 
@@ -25,7 +25,7 @@ impl Decoder<'_> {
     /// The `sample`-th completion of a prompt of `length` tokens, from the state behind it and the logits that follow it.
     ///
     /// # Errors
-    /// Weights that do not fit each other, tokens that are not in the vocabulary.
+    /// Returns an error if the weights do not fit each other, or a token is not in the vocabulary.
     pub fn complete(
         &self,
         mut state: Model,
@@ -65,7 +65,7 @@ impl Decoder<'_> {
         self.sampling.stop.iter().filter_map(|stop| text.find(stop.as_str())).min()
     }
 
-    /// Chances that depend on the prompt and the sample's number alone, not on what was asked before.
+    /// A sampler seeded by the prompt and the sample's number alone, independent of earlier prompts.
     fn choice(&self, prompt: &str, sample: usize) -> LogitsProcessor {
         let temperature = self.sampling.temperature;
         let choice = if temperature > 0.0 { Choice::All { temperature } } else { Choice::ArgMax };

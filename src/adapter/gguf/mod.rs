@@ -20,7 +20,7 @@ use tokenizers::Tokenizer;
 pub use chat_template::ChatTemplate;
 
 use super::language_model::{Completion, LanguageModel, Sampling};
-use super::{Failure, Part, Setup};
+use super::{AdapterContext, Failure, ModelRef};
 use crate::config::GgufSpec;
 use chartbench_core::catch_panic;
 use chartbench_nn::{GgufHeader, file_sha256};
@@ -28,7 +28,7 @@ use generate::Decoder;
 use model::Model;
 use prefix::PrefixStates;
 
-/// Prompts a call: one after the other, so this is only how often what was answered is written down.
+/// Prompts in a call. They run one after the other, so the number only decides how often answers are recorded.
 const BATCH: usize = 4;
 
 /// Control tokens that end a turn in one template or another, whatever the metadata names besides.
@@ -40,26 +40,26 @@ pub struct Gguf {
     template: Option<ChatTemplate>,
     tokenizer: Tokenizer,
     ends: Vec<u32>,
-    /// What begins a text where there is no chat template.
+    /// The beginning-of-text token, used without a chat template.
     begin: Option<u32>,
     states: PrefixStates,
     context: usize,
 }
 
 impl Gguf {
-    /// Finds and loads the model of `part`.
+    /// Finds and loads `model`.
     ///
     /// # Errors
-    /// A file that cannot be found, or is none this program can run.
-    pub fn find(setup: &Setup<'_>, part: &Part, spec: &GgufSpec) -> Result<Self> {
-        let located = file::locate(&spec.source, part.weights.as_deref(), setup.hub)?;
-        Self::open(&located.path, &located.origin, setup.device)
+    /// Returns an error if the file cannot be found, or this program cannot run it.
+    pub fn find(context: &AdapterContext<'_>, model: &ModelRef, spec: &GgufSpec) -> Result<Self> {
+        let located = file::locate(&spec.source, model.weights.as_deref(), context.hub)?;
+        Self::open(&located.path, &located.origin, context.device)
     }
 
     /// Loads the model of a file; `origin` says in the settings where that is from.
     ///
     /// # Errors
-    /// Names the file when it is none this program can run.
+    /// Returns an error that names the file if this program cannot run it.
     pub fn open(path: &Path, origin: &str, device: &Device) -> Result<Self> {
         catch_panic("candle", || Self::load(path, origin, device))
             .map_err(one_line)
@@ -90,10 +90,10 @@ impl Gguf {
         Ok(Self { settings, template, tokenizer, ends, begin, states, context: limits.context })
     }
 
-    /// A prompt's tokens: in the chat template where there is one, else as it stands behind what begins a text.
+    /// A prompt's tokens: in the chat template if there is one, else the prompt after the beginning-of-text token.
     ///
     /// # Errors
-    /// A template that refuses it, a prompt that leaves no room for an answer.
+    /// Returns an error if the template fails, or the prompt leaves no room for an answer.
     pub fn encode(&self, prompt: &str) -> Result<Vec<u32>> {
         let (text, begin) = match &self.template {
             Some(template) => (template.render(prompt)?, None),
@@ -111,7 +111,7 @@ impl Gguf {
         Ok(ids)
     }
 
-    /// How many tokens of prompts were evaluated so far, those that were reused not counted.
+    /// Number of prompt tokens evaluated so far, without reused ones.
     pub fn evaluated_tokens(&self) -> usize {
         self.states.evaluated()
     }

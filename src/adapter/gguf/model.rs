@@ -46,7 +46,7 @@ pub struct Limits {
 /// The architecture named in a file's metadata.
 ///
 /// # Errors
-/// None there, or one that this program cannot run.
+/// Returns an error if there is none, or this program cannot run it.
 pub fn architecture(content: &Content) -> Result<String> {
     let name = content.metadata.get("general.architecture").context("no `general.architecture` in it")?.to_string()?;
     ensure!(
@@ -61,7 +61,7 @@ impl Model {
     /// Reads the weights, all of them, into memory.
     ///
     /// # Errors
-    /// Metadata or tensors that are missing or do not fit; rotary frequencies that candle would get wrong.
+    /// Returns an error if metadata or tensors are missing or do not fit, or if candle would compute wrong rotary frequencies.
     pub fn load(mut content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<(Self, Limits)> {
         let name = architecture(&content)?;
         let limits = limits(&content, &name)?;
@@ -87,7 +87,7 @@ impl Model {
     /// follow the last of them, `[vocabulary]`.
     ///
     /// # Errors
-    /// Weights that do not fit each other.
+    /// Returns an error if the weights do not fit each other.
     pub fn forward(&mut self, tokens: &[u32], position: usize) -> Result<Tensor> {
         let tokens = Tensor::new(tokens, &self.device)?.unsqueeze(0)?;
         let logits = match &mut self.weights {

@@ -43,7 +43,7 @@ impl PrefixStates {
     /// `next`, the one that will come after it, is kept.
     ///
     /// # Errors
-    /// An empty prompt; weights that do not fit each other.
+    /// Returns an error if the prompt is empty, or the weights do not fit each other.
     pub fn evaluate(&mut self, prompt: &[u32], next: Option<&[u32]>) -> Result<(Model, Tensor)> {
         ensure!(!prompt.is_empty(), "the prompt has no tokens");
         self.kept.retain(|state| prompt.len() > state.tokens.len() && prompt.starts_with(&state.tokens));

@@ -33,7 +33,7 @@ const USER_DEFINED: i64 = 4;
 /// Rebuilds the tokenizer of a file.
 ///
 /// # Errors
-/// A kind this program does not know, or arrays that do not fit.
+/// Returns an error if the kind is unknown, or the arrays do not fit.
 pub fn read(content: &mut Content) -> Result<Tokenizer> {
     check_tokens(content)?;
     let kind = content.metadata.get("tokenizer.ggml.model").context("no `tokenizer.ggml.model` in it")?.to_string()?;
@@ -95,17 +95,17 @@ fn sentencepiece(content: &Content) -> Result<Tokenizer> {
     let ids: Vocab = tokens.iter().cloned().zip(0..).collect();
     let model = BPE::builder().vocab_and_merges(ids.clone(), merges(&tokens, &scores, &ids));
     let model = model.byte_fallback(true).fuse_unk(true).unk_token("<unk>".to_owned());
-    let mut tokenizer = Tokenizer::new(model.build().map_err(told)?);
+    let mut tokenizer = Tokenizer::new(model.build().map_err(tokenizer_error)?);
     let prefixed =
         content.metadata.get("tokenizer.ggml.add_space_prefix").is_none_or(|value| value.to_bool().unwrap_or(true));
-    let mut normalizers: Vec<NormalizerWrapper> = vec![Replace::new(" ", SPACE).map_err(told)?.into()];
+    let mut normalizers: Vec<NormalizerWrapper> = vec![Replace::new(" ", SPACE).map_err(tokenizer_error)?.into()];
     let mut decoders: Vec<DecoderWrapper> =
-        vec![Replace::new(SPACE, " ").map_err(told)?.into(), ByteFallback::new().into(), Fuse::new().into()];
+        vec![Replace::new(SPACE, " ").map_err(tokenizer_error)?.into(), ByteFallback::new().into(), Fuse::new().into()];
     if prefixed {
         normalizers.insert(0, Prepend::new(SPACE.to_owned()).into());
         decoders.push(Strip::new(' ', 1, 0).into());
     }
-    tokenizer.with_normalizer(Some(Normalizers::new(normalizers))).map_err(told)?;
+    tokenizer.with_normalizer(Some(Normalizers::new(normalizers))).map_err(tokenizer_error)?;
     tokenizer.with_decoder(Some(Decoders::new(decoders)));
     add_whole_tokens(&mut tokenizer, &tokens, content)?;
     Ok(tokenizer)
@@ -124,7 +124,7 @@ fn add_whole_tokens(tokenizer: &mut Tokenizer, tokens: &[String], content: &Cont
             added.rstrip(strips && *kind == CONTROL && !keeps_space(token))
         })
         .collect();
-    tokenizer.add_tokens(whole).map_err(told)?;
+    tokenizer.add_tokens(whole).map_err(tokenizer_error)?;
     Ok(())
 }
 
@@ -163,6 +163,6 @@ fn integer(value: &Value) -> Result<i64> {
 }
 
 /// The errors of tokenizers are boxed without the bounds that anyhow asks for.
-fn told(error: tokenizers::Error) -> anyhow::Error {
+fn tokenizer_error(error: tokenizers::Error) -> anyhow::Error {
     anyhow!("its tokenizer: {error}")
 }

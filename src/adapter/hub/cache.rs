@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use chartbench_nn::loading::GGUF;
 
-/// Where weights may come from.
+/// Options of the hub and its cache.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
     /// Never touch the network.
@@ -19,9 +19,9 @@ pub struct HubOptions {
     pub cache: PathBuf,
     /// The hub's address, without a trailing slash.
     pub endpoint: String,
-    /// How often a request that failed for a passing reason (no connection, 429, 5xx) is sent again.
+    /// Number of retries after a transient failure (no connection, 429, 5xx).
     pub retries: usize,
-    /// Longest wait for a connection, and for anything more of an answer.
+    /// Timeout of a connection, and of each read of a response.
     pub timeout: Duration,
 }
 
@@ -64,12 +64,12 @@ fn cache_folder() -> PathBuf {
 }
 
 /// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob, `refs/REVISION` = commit.
-pub(super) struct Cached {
+pub(super) struct CachedRepo {
     pub folder: PathBuf,
 }
 
-impl Cached {
-    pub fn of(repo: &str, options: &HubOptions) -> Self {
+impl CachedRepo {
+    pub fn new(repo: &str, options: &HubOptions) -> Self {
         Self { folder: options.cache.join(format!("models--{}", repo.replace('/', "--"))) }
     }
 
@@ -98,13 +98,13 @@ const OPTIONAL: [&str; 4] =
 const REQUIRED: [&[&str]; 3] =
     [&["config.json"], &["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"]];
 
-/// Which files are needed of a repository that has some; else what it lacks.
+/// Selects the needed files of a repository; returns a missing one as the error.
 pub(super) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
 
 /// The files of a model that `has` them, shards of the weights aside.
 ///
 /// # Errors
-/// Names the first file that is required and not there.
+/// Returns the first missing file.
 pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
     let mut files = beside_weights(has)?;
     let weights = WEIGHTS.iter().find(|name| has(name));
@@ -112,7 +112,7 @@ pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> 
     Ok(files)
 }
 
-/// The files of a model but its weights.
+/// The files of a model besides its weights.
 ///
 /// # Errors
 /// As [`needed`].
@@ -126,7 +126,7 @@ pub(in crate::adapter) fn beside_weights(has: &dyn Fn(&str) -> bool) -> Result<V
     Ok(files)
 }
 
-/// What a model folder lacks of what is needed, if anything.
+/// The first needed file that a model folder lacks, if any.
 pub(super) fn missing(folder: &Path, needed: Needed<'_>) -> Option<String> {
     let has = |name: &str| folder.join(name).is_file();
     let files = match needed(&has) {

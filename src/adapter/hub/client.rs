@@ -24,21 +24,21 @@ const MAX_FILE: u64 = 64 << 30;
 const MIN_SPEED: f64 = 1024.0;
 const SLOW_START: f64 = 10.0;
 const MAX_REDIRECTS: usize = 10;
-/// What a revision keeps as it is in an address: the unreserved characters of RFC 3986.
+/// Characters of a revision that need no percent-encoding: the unreserved ones of RFC 3986.
 const REVISION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A hub's client.
 pub(super) struct HubClient<'a> {
     options: &'a HubOptions,
     /// The hub's address as errors show it.
-    pub shown: String,
+    pub display_address: String,
     token: Option<SecretString>,
     /// Follows no redirects: one that leads to the content describes the file in its headers.
     describing: Client,
     fetching: Client,
 }
 
-/// What a hub states of a file.
+/// A hub's metadata of a file.
 pub(super) struct FileFacts {
     /// SHA-256 or git's SHA-1 of the content, in lower-case hexadecimal; absent where the hub states neither.
     pub checksum: Option<String>,
@@ -51,12 +51,12 @@ impl<'a> HubClient<'a> {
     /// # Errors
     /// Returns an error if the endpoint is no address, or the token cannot be one.
     pub fn new(options: &'a HubOptions) -> Result<Self> {
-        let shown = url_without_credentials(&options.endpoint);
-        let url =
-            Url::parse(&options.endpoint).map_err(|error| anyhow!("HF_ENDPOINT `{shown}` is no address: {error}"))?;
+        let display_address = url_without_credentials(&options.endpoint);
+        let url = Url::parse(&options.endpoint)
+            .map_err(|error| anyhow!("HF_ENDPOINT `{display_address}` is no address: {error}"))?;
         ensure!(
             matches!(url.scheme(), "http" | "https") && url.has_host(),
-            "HF_ENDPOINT `{shown}` is no address: it must begin with https:// or http://"
+            "HF_ENDPOINT `{display_address}` is no address: it must begin with https:// or http://"
         );
         let client = |policy| {
             Client::builder()
@@ -66,11 +66,11 @@ impl<'a> HubClient<'a> {
                 .timeout(options.timeout)
                 .redirect(policy)
                 .build()
-                .with_context(|| format!("cannot set up a connection to {shown}"))
+                .with_context(|| format!("cannot set up a connection to {display_address}"))
         };
         let (describing, fetching) =
             (client(redirect::Policy::none())?, client(redirect::Policy::limited(MAX_REDIRECTS))?);
-        Ok(Self { options, token: token()?, describing, fetching, shown })
+        Ok(Self { options, token: token()?, describing, fetching, display_address })
     }
 
     /// The commit that `revision` stands for, and the names of its files.
@@ -97,20 +97,20 @@ impl<'a> HubClient<'a> {
         let mut body = Vec::new();
         self.copy(response, &mut body, Bound { bytes: MAX_LISTING, stated: false }, what, &mut |_| {})?;
         let info: Info = serde_json::from_slice(&body)
-            .map_err(|error| anyhow!("{} does not answer as a hub for {what}: {error}", self.shown))?;
-        let commit = info
-            .sha
-            .with_context(|| format!("{} answered without a commit id for {repo}: is it a hub?", self.shown))?;
+            .map_err(|error| anyhow!("{} does not answer as a hub for {what}: {error}", self.display_address))?;
+        let commit = info.sha.with_context(|| {
+            format!("{} answered without a commit id for {repo}: is it a hub?", self.display_address)
+        })?;
         ensure!(
             is_commit(&commit),
             "{} answered with `{}` as the commit id for {repo}: is it a hub?",
-            self.shown,
+            self.display_address,
             shorten(&commit)
         );
         Ok((commit, info.siblings.into_iter().map(|file| file.rfilename).collect()))
     }
 
-    /// What the hub states of a file.
+    /// Requests the metadata of a file.
     ///
     /// # Errors
     /// Returns an error if it does not have the file, or states a tag that looks like a path.
@@ -128,7 +128,12 @@ impl<'a> HubClient<'a> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let tag = text("x-linked-etag").or_else(|| text(ETAG.as_str()));
         let checksum = tag.map(checksum).transpose().map_err(|tag| {
-            anyhow!("{} gives {} the tag `{}`, a path: it is not trusted", self.shown, file.what(), shorten(tag))
+            anyhow!(
+                "{} gives {} the tag `{}`, a path: it is not trusted",
+                self.display_address,
+                file.what(),
+                shorten(tag)
+            )
         })?;
         let length = text("x-linked-size").or_else(|| text(CONTENT_LENGTH.as_str()).filter(|_| status.is_success()));
         Ok(FileFacts { checksum: checksum.flatten(), bytes: length.and_then(|length| length.trim().parse().ok()) })
@@ -204,13 +209,13 @@ impl<'a> HubClient<'a> {
             received += length as u64;
             if received > bound.bytes {
                 let stated = if bound.stated { "it states" } else { "are read" };
-                bail!("{} sends more for {what} than the {} bytes that {stated}", self.shown, bound.bytes);
+                bail!("{} sends more for {what} than the {} bytes that {stated}", self.display_address, bound.bytes);
             }
             let patience = SLOW_START * self.options.timeout.as_secs_f64() + received as f64 / MIN_SPEED;
             ensure!(
                 begun.elapsed().as_secs_f64() <= patience,
                 "{} sends {what} with less than {MIN_SPEED} bytes a second: try again later",
-                self.shown
+                self.display_address
             );
             out.write_all(buffer.get(..length).unwrap_or_default())?;
             progress(received);
@@ -226,7 +231,7 @@ impl<'a> HubClient<'a> {
 
     /// A request that brought no answer; never with an address that may carry a signature.
     fn transport(&self, error: &reqwest::Error, what: &str) -> anyhow::Error {
-        let (hub, seconds) = (&self.shown, self.options.timeout.as_secs_f64());
+        let (hub, seconds) = (&self.display_address, self.options.timeout.as_secs_f64());
         if error.is_timeout() && !error.is_connect() {
             anyhow!(
                 "{hub} sent nothing of {what} for {seconds} s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
@@ -245,7 +250,7 @@ impl<'a> HubClient<'a> {
 
     /// A status that is an error, in one line with what to do about it.
     fn refusal(&self, response: &Response, (repo, revision): (&str, &str), file: Option<&str>) -> anyhow::Error {
-        let hub = &self.shown;
+        let hub = &self.display_address;
         let what = file.map_or_else(|| format!("{repo}@{revision}"), |file| format!("{file} of {repo}@{revision}"));
         match (response.status().as_u16(), error_code(response.headers()), file) {
             (401, "RepoNotFound", _) => {
@@ -266,7 +271,7 @@ impl<'a> HubClient<'a> {
     }
 }
 
-/// How much of a body is read.
+/// The size limit of a body.
 struct Bound {
     bytes: u64,
     /// Whether the hub stated this length.

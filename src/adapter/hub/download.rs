@@ -13,18 +13,18 @@ use anyhow::{Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::cache::{Cached, HubOptions, INDEX, Needed, is_relative, shards};
+use super::cache::{CachedRepo, HubOptions, INDEX, Needed, is_relative, shards};
 use super::client::{HubClient, RemoteFile};
 use chartbench_core::files::UnfinishedFolder;
 
-/// Fetches what the cache lacks of the files that `choose` wants of `repo` at `revision`; the snapshot's folder.
+/// Downloads the files that `choose` selects of `repo` at `revision` and the cache lacks; returns the snapshot's folder.
 ///
 /// # Errors
 /// See [`super::locate`].
 pub(super) fn download(
     repo: &str,
     revision: &str,
-    cached: &Cached,
+    cached: &CachedRepo,
     options: &HubOptions,
     choose: Needed<'_>,
 ) -> Result<PathBuf> {
@@ -52,7 +52,7 @@ pub(super) fn download(
         }
     }
     if unchecked > 0 {
-        let hub = &hub.shown;
+        let hub = &hub.display_address;
         chartbench_core::note!(
             "note: {hub} states no checksum for {unchecked} files of {repo}: they are kept unchecked"
         );
@@ -73,7 +73,7 @@ enum Fetched {
 }
 
 /// Puts one file into the snapshot, by way of `staged`, unless it is there.
-fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &Cached) -> Result<Fetched> {
+fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &CachedRepo) -> Result<Fetched> {
     ensure!(is_relative(file.name), "`{}` is no file of a repository", file.name);
     let target = cached.snapshot(file.commit).join(file.name);
     if target.is_file() {
@@ -97,7 +97,7 @@ fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &Cac
             "{}: the {} that came from {} does not have the checksum stated there: run again",
             file.repo,
             file.name,
-            hub.shown
+            hub.display_address
         ),
         None => (sha256(staged).map_err(disk)?, Fetched::Unchecked),
     };
@@ -106,7 +106,7 @@ fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &Cac
 }
 
 /// Moves a file to its place, the way the cache has it: a blob under its checksum, and a link to it in the snapshot.
-fn keep(staged: &Path, checksum: &str, target: &Path, cached: &Cached) -> io::Result<()> {
+fn keep(staged: &Path, checksum: &str, target: &Path, cached: &CachedRepo) -> io::Result<()> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder)?;
     }

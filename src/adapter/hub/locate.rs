@@ -1,23 +1,23 @@
-//! Finding a model's folder: the one the user names, the Hugging Face cache, or a download into that cache.
+//! Locates a model's folder: the one the user names, one in the Hugging Face cache, or a download into that cache.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::cache::{Cached, HubOptions, Needed, is_relative, is_repo, missing, needed};
+use super::cache::{CachedRepo, HubOptions, Needed, is_relative, is_repo, missing, needed};
 use super::download::download;
 use chartbench_core::files::recover_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
 ///
-/// `explicit`, the user's `--weights`, goes before everything and needs only a `config.json`. Then the cache, if the
-/// copy in it is complete: configuration, tokenizer, preprocessor and weights. Else what is missing is downloaded, with
-/// a bar on stderr when that is a terminal, each file checked against the hub's checksum before it takes its name.
+/// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`. Next comes the cache, if its copy is
+/// complete: configuration, tokenizer, preprocessor and weights. Otherwise the missing files are downloaded, with a progress bar
+/// on a terminal's stderr, and each file is checked against the hub's checksum before it takes its name.
 ///
 /// # Errors
-/// One line that says what is missing and what to do: an explicit folder that is none, no copy while offline, an
-/// unknown or gated repository, one without the needed files, a hub that is down, a broken or changed download, a full
-/// disk. A failed download leaves the files that came whole and nothing half-written.
+/// Returns an error in one line with what is missing and what to do: `explicit` is no model folder, there is no copy while
+/// offline, the repository is unknown, gated or incomplete, the hub is down, a download is broken, or the disk is full. A failed
+/// download leaves complete files and nothing half-written.
 pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &HubOptions) -> Result<PathBuf> {
     locate_files(repo, revision, explicit, options, &needed)
 }
@@ -56,7 +56,7 @@ fn locate_files(
     }
     ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
     ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
-    let cached = Cached::of(repo, options);
+    let cached = CachedRepo::new(repo, options);
     let snapshot = cached.commit(revision).map(|commit| cached.snapshot(&commit));
     let missing = match &snapshot {
         None => "no copy".to_owned(),
@@ -85,7 +85,7 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
     ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
     ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
     ensure!(is_relative(name), "`{name}` is no file of a repository");
-    let cached = Cached::of(repo, options);
+    let cached = CachedRepo::new(repo, options);
     let found = cached.commit(revision).map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
     if let Some(path) = found {
         return Ok(path);
@@ -97,6 +97,6 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
 
 /// Whether the cache holds everything [`locate`] needs of a model.
 pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
-    let cached = Cached::of(repo, options);
+    let cached = CachedRepo::new(repo, options);
     cached.commit(revision).is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::decoder::Encoded;
 use super::export::Export;
-use crate::adapter::folder::ModelFolder;
-use crate::adapter::{Adapter, Setup, pix2struct, unichart};
+use crate::adapter::checkpoint_dir::CheckpointDir;
+use crate::adapter::{Adapter, AdapterContext, pix2struct, unichart};
 use crate::config::OnnxSpec;
 use chartbench_nn::generation::{self, BeamSearch, Generated, GenerationConfig, Prompt};
 use chartbench_nn::preprocess::{Patches, Pixels};
@@ -16,13 +16,13 @@ use chartbench_nn::preprocess::{Patches, Pixels};
 /// Finds and loads an export.
 ///
 /// # Errors
-/// Weights or an ONNX Runtime that cannot be found, or files that are not an export of a Pix2Struct or Donut.
-pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
-    ensure!(setup.device.is_cpu(), "ONNX exports run on the CPU: leave out --device");
-    let folder = ModelFolder::locate_export(setup, &spec.weights, spec.quantized)?;
+/// Returns an error if weights or ONNX Runtime cannot be found, or the files are no export of a Pix2Struct or Donut.
+pub(in crate::adapter) fn build(context: &AdapterContext<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
+    ensure!(context.device.is_cpu(), "ONNX exports run on the CPU: leave out --device");
+    let folder = CheckpointDir::locate_export(context, &spec.weights, spec.quantized)?;
     let dir = folder.path();
     let open = || {
-        let export = Export::open(dir, spec.quantized, setup.overrides.onnxruntime.as_deref())?;
+        let export = Export::open(dir, spec.quantized, context.overrides.onnxruntime.as_deref())?;
         let settings = vec![
             ("family", "onnx".to_owned()),
             ("weights", folder.origin().to_owned()),
@@ -35,7 +35,7 @@ pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Bo
     match model_type(dir)?.as_str() {
         "pix2struct" => {
             let keys = spec.pix2struct.as_ref().with_context(|| lacks("pix2struct"))?;
-            Ok(Box::new(pix2struct::Pix2Struct::assemble(setup, keys, dir, |config, processor| {
+            Ok(Box::new(pix2struct::Pix2Struct::assemble(context, keys, dir, |config, processor| {
                 let (export, settings) = open()?;
                 if let Some(patches) = export.patches() {
                     let asked = processor.max_patches();
@@ -50,8 +50,8 @@ pub(in crate::adapter) fn build(setup: &Setup<'_>, spec: &OnnxSpec) -> Result<Bo
         }
         "vision-encoder-decoder" => {
             let keys = spec.unichart.as_ref().with_context(|| lacks("unichart"))?;
-            let unichart = unichart::UniChart::assemble(setup, keys, dir, |_| open())?;
-            Ok(Box::new(unichart::Answering::new(unichart)))
+            let unichart = unichart::UniChart::assemble(context, keys, dir, |_| open())?;
+            Ok(Box::new(unichart::UniChartAdapter::new(unichart)))
         }
         other => bail!(
             "{}: model_type {other:?} is not supported (pix2struct and vision-encoder-decoder are)",
@@ -84,7 +84,7 @@ struct Pix2Struct {
     limits: GenerationConfig,
 }
 
-impl pix2struct::Network for Pix2Struct {
+impl pix2struct::Backend for Pix2Struct {
     type Encoded = Encoded;
 
     fn encode(&self, patches: Patches) -> Result<Encoded> {
@@ -98,7 +98,7 @@ impl pix2struct::Network for Pix2Struct {
     }
 }
 
-impl unichart::Network for Export {
+impl unichart::Backend for Export {
     type Image = Encoded;
 
     fn image(&self, pixels: Pixels) -> Result<Encoded> {

@@ -13,7 +13,7 @@ use super::graph::{Graph, Input, one_line, tensor};
 /// Outputs of the cache, and the inputs that take them at the next step.
 const PRESENT: &str = "present.";
 const PAST: &str = "past_key_values.";
-/// What the name of a cache of the image's keys and values holds, which the first step makes for good.
+/// Part of the names of the cross-attention caches, which the first step fills for good.
 const OF_IMAGE: &str = ".encoder.";
 
 /// An encoded image.
@@ -46,7 +46,7 @@ impl Decoders<Graph> {
     /// Feeds a question its next tokens and returns the logits [vocabulary] after the last one.
     ///
     /// # Errors
-    /// Inputs that this program does not know, and what ONNX Runtime refuses.
+    /// Returns an error if the graph has unknown inputs, or ONNX Runtime fails.
     pub(super) fn step(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>> {
         ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
         let first = state.tokens.is_empty();

@@ -31,7 +31,7 @@ impl Export {
     /// them. `library` is ONNX Runtime's, where it is not to be looked for.
     ///
     /// # Errors
-    /// No ONNX Runtime, no export, or graphs that it cannot load.
+    /// Returns an error if there is no ONNX Runtime or no export, or a graph cannot be loaded.
     pub fn open(dir: &Path, quantized: bool, library: Option<&Path>) -> Result<Self> {
         let files = Graphs::find(dir, quantized)?;
         let environment = runtime::environment(library)?;
@@ -53,7 +53,7 @@ impl Export {
     /// [`weights_sha256`](chartbench_nn::weights_sha256).
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn sha256(&self) -> Result<String> {
         self.files.sha256(&self.dir)
     }
@@ -67,7 +67,7 @@ impl Export {
     /// Encodes the patches of one image: padded with zero rows behind a mask where the export's number of patches is fixed.
     ///
     /// # Errors
-    /// More patches than the export takes, or no encoder of patches.
+    /// Returns an error if there are more patches than the export takes, or its encoder takes no patches.
     pub fn encode_patches(&self, patches: Patches) -> Result<Encoded> {
         let valid = patches.rows * patches.cols;
         let (length, width) = (self.patches().unwrap_or(valid), patches.data.len() / valid.max(1));
@@ -89,7 +89,7 @@ impl Export {
     /// Encodes the pixels of one image.
     ///
     /// # Errors
-    /// Another size than the export's, or no encoder of pixels.
+    /// Returns an error if the size is not the export's, or its encoder takes no pixels.
     pub fn encode_pixels(&self, pixels: Pixels) -> Result<Encoded> {
         let pixels = tensor(vec![1, 3, pixels.height, pixels.width], pixels.data)?;
         encoded(self.encoder.run(|input| match input.name.as_str() {

@@ -11,7 +11,7 @@ const QUANTIZED: &str = "_quantized";
 /// Where exports lie in a repository: at its top, or beside other formats.
 const FOLDERS: [&str; 2] = ["", "onnx/"];
 
-/// What a graph's name is followed by in that of the file with its weights.
+/// Suffixes of a graph's name in the name of its weight file.
 const DATA: [&str; 2] = ["_data", ".data"];
 
 /// The decoder's graphs: `F` is a file's name, or what was made of it.
@@ -37,7 +37,7 @@ impl Graphs {
     /// Takes what an export `has`: plain graphs before quantized ones, unless those are wanted; merged decoders before a pair.
     ///
     /// # Errors
-    /// Names what is missing.
+    /// Returns what is missing.
     pub fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
         let plain = if quantized { None } else { Self::of(has, "") };
         plain.or_else(|| Self::of(has, QUANTIZED)).ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
@@ -62,7 +62,7 @@ impl Graphs {
     /// As [`Self::choose`], of a folder.
     ///
     /// # Errors
-    /// Names what is missing.
+    /// Returns what is missing.
     pub fn find(dir: &Path, quantized: bool) -> Result<Self> {
         Self::choose(&|name| dir.join(name).is_file(), quantized)
             .map_err(|missing| anyhow!("{}: no ONNX export here (looked for {missing})", dir.display()))
@@ -85,7 +85,7 @@ impl Graphs {
     /// The hash over the graphs, the weight files beside them (`*.onnx_data`, `*.onnx.data`) and `config.json`.
     ///
     /// # Errors
-    /// One of them cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn sha256(&self, dir: &Path) -> Result<String> {
         let mut files: Vec<PathBuf> = self.names().iter().map(|name| dir.join(name)).collect();
         let folder = dir.join(&self.encoder).parent().map_or_else(|| dir.to_owned(), Path::to_owned);
@@ -110,7 +110,7 @@ fn lacks(precision: &str) -> String {
 /// on what of a repository was downloaded before.
 ///
 /// # Errors
-/// Names what is required and not there.
+/// Returns the missing file.
 pub(in crate::adapter) fn needed(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Vec<String>, String> {
     let mut files = beside_weights(has)?;
     let precision = if quantized { QUANTIZED } else { "" };

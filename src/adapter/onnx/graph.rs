@@ -35,13 +35,13 @@ impl Graph {
     /// Loads a graph for the CPU, to be run by as many threads as everything else.
     ///
     /// # Errors
-    /// A file that is no graph, or has operators that this ONNX Runtime does not know.
+    /// Returns an error if the file is no graph, or has operators that this ONNX Runtime does not know.
     pub fn open(environment: &Environment, path: &Path) -> Result<Self> {
         let open = || -> Result<Session> {
             let mut builder = Session::builder(environment)
                 .map_err(one_line)
                 .and_then(|builder| builder.with_intra_threads(rayon::current_num_threads()).map_err(one_line))
-                // What goes wrong is returned: no second telling on stderr.
+                // Errors are returned, so that nothing is logged to stderr.
                 .and_then(|builder| builder.with_log_level(LogLevel::Fatal).map_err(one_line))
                 .and_then(|builder| builder.with_execution_providers([ep::CPU::default().build()]).map_err(one_line))
                 .map_err(|error| anyhow!(error))?;
@@ -71,7 +71,7 @@ impl Graph {
     /// Runs the graph with what `value` gives for each of its inputs; its outputs by name.
     ///
     /// # Errors
-    /// What `value` refuses, and inputs that do not fit the graph.
+    /// Returns an error if `value` fails, or the inputs do not fit the graph.
     pub fn run<'v>(&self, value: impl Fn(&Input) -> Result<SessionInputValue<'v>>) -> Result<Vec<(String, DynValue)>> {
         let run = || -> Result<Vec<(String, DynValue)>> {
             let given = self.inputs.iter().map(|input| Ok((input.name.as_str(), value(input)?)));
@@ -88,7 +88,7 @@ impl Input {
     /// A row of a mask: `valid` ones, then zeros up to `length`, in the type the graph wants.
     ///
     /// # Errors
-    /// A type that no mask has.
+    /// Returns an error if the type is not one of a mask.
     pub fn mask(&self, valid: usize, length: usize) -> Result<DynValue> {
         let ones = (0..length).map(|place| place < valid);
         match self.element {
@@ -103,7 +103,7 @@ impl Input {
     /// Nothing in the declared shape: open sizes are 0, that of the batch is 1.
     ///
     /// # Errors
-    /// Any other type than f32.
+    /// Returns an error if the type is not f32.
     pub fn empty(&self) -> Result<DynValue> {
         if self.element != TensorElementType::Float32 {
             bail!("the cache `{}` is of type {}: export the model in f32", self.name, self.element);
@@ -117,7 +117,7 @@ impl Input {
 /// A tensor of ONNX Runtime.
 ///
 /// # Errors
-/// Values of another number than the shape's.
+/// Returns an error if the number of values is not the shape's.
 pub(super) fn tensor<T>(shape: Vec<usize>, values: Vec<T>) -> Result<DynValue>
 where
     T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static,

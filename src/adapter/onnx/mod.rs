@@ -28,11 +28,14 @@ pub use export::Export;
 #[cfg(feature = "onnx")]
 pub(super) use files::needed;
 
-/// What there is without the feature.
+/// The stand-in without the feature.
 ///
 /// # Errors
-/// Always.
+/// Always returns an error.
 #[cfg(not(feature = "onnx"))]
-pub(super) fn build(_: &super::Setup<'_>, _: &crate::config::OnnxSpec) -> anyhow::Result<Box<dyn super::Adapter>> {
+pub(super) fn build(
+    _: &super::AdapterContext<'_>,
+    _: &crate::config::OnnxSpec,
+) -> anyhow::Result<Box<dyn super::Adapter>> {
     anyhow::bail!("this build has no ONNX Runtime support: build with --features onnx")
 }

@@ -18,7 +18,7 @@ static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 /// installed Python package `onnxruntime`. Once loaded it stays the same, whatever is asked for.
 ///
 /// # Errors
-/// One line: no library and how to get one, a file that is none, or one too old.
+/// Returns an error in one line if there is no library, the file is no library, or it is too old.
 pub(super) fn environment(explicit: Option<&Path>) -> Result<Environment> {
     let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = &*loaded {

@@ -24,16 +24,16 @@ use chartbench_nn::file_sha256;
 use child::Child;
 use wire::{Hello, Reply, Request};
 
-/// Calls of this many questions in flight keep the program busy.
+/// Questions in a call per question in flight: enough to keep the program busy.
 const CALL: usize = 4;
 
 /// A running program that answers.
-pub struct Process {
+pub struct ProcessAdapter {
     identity: Identity,
     spec: ProcessSpec,
     child: Child,
     secrets: Secrets,
-    /// Why it cannot go on, once it cannot.
+    /// Why the program cannot go on, after a failure.
     broken: Option<String>,
 }
 
@@ -43,11 +43,11 @@ struct Job<'a> {
     answer: Option<Result<Answer, Failure>>,
 }
 
-impl Process {
+impl ProcessAdapter {
     /// Starts the program and waits for its first line.
     ///
     /// # Errors
-    /// A program that cannot be started, ends, or begins with something else.
+    /// Returns an error if the program cannot be started, ends, or writes another first line.
     pub fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
         let mut secrets = Secrets::default();
         let inherited =
@@ -75,7 +75,7 @@ impl Process {
         Ok(Self { identity, spec: spec.clone(), child, secrets, broken: None })
     }
 
-    /// Asks everything that has no answer yet, `in_flight` at a time.
+    /// Sends every question without an answer, `in_flight` at a time.
     fn converse(&mut self, jobs: &mut [Job<'_>]) -> Result<()> {
         let mut open: HashMap<String, usize> = HashMap::new();
         let mut next = 0;
@@ -117,7 +117,7 @@ fn waiting(open: &HashMap<String, usize>) -> String {
     format!("waiting for the answer to `{first}`{more}")
 }
 
-impl Adapter for Process {
+impl Adapter for ProcessAdapter {
     fn identity(&self) -> &Identity {
         &self.identity
     }

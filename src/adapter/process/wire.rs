@@ -24,7 +24,7 @@ impl Hello {
     pub(super) fn parse(line: &str, secrets: &Secrets) -> Result<Self> {
         let hello: Self = serde_json::from_str(line).map_err(|error| {
             let error = secrets.blot(&error.to_string());
-            let line = shown(line, secrets);
+            let line = describe_line(line, secrets);
             anyhow!("its first line is not {{\"protocol\":{PROTOCOL},\"settings\":{{...}}}} but {line}: {error}")
         })?;
         ensure!(hello.protocol == PROTOCOL, "it speaks protocol {}, this program {PROTOCOL}", hello.protocol);
@@ -69,10 +69,10 @@ impl Reply {
     pub(super) fn parse(line: &str, secrets: &Secrets) -> Result<Self> {
         let wire: WireReply = serde_json::from_str(line).map_err(|error| {
             let error = secrets.blot(&error.to_string());
-            anyhow!("it wrote a line that is no answer ({error}): {}", shown(line, secrets))
+            anyhow!("it wrote a line that is no answer ({error}): {}", describe_line(line, secrets))
         })?;
         let answer = match (wire.prediction, wire.error) {
-            (Some(prediction), None) => Ok(Answer::of(prediction)),
+            (Some(prediction), None) => Ok(Answer::from_text(prediction)),
             (None, Some(error)) => Err(error.split_whitespace().collect::<Vec<_>>().join(" ")),
             _ => bail!("its answer to `{}` must have either `prediction` or `error`", shorten(&wire.id)),
         };
@@ -81,7 +81,7 @@ impl Reply {
 }
 
 /// The beginning of a line, for errors; cut after secrets are gone: half of one would not be found.
-fn shown(line: &str, secrets: &Secrets) -> String {
+fn describe_line(line: &str, secrets: &Secrets) -> String {
     let start: String = secrets.blot(line).chars().take(120).collect();
     format!("{start:?}")
 }

@@ -1,4 +1,4 @@
-//! Tables that were read, on disk: one file a reader, one line a chart.
+//! The table cache on disk: one file per reader, one line per chart.
 //!
 //! `tables/FINGERPRINT.jsonl` under `$CHARTBENCH_CACHE`, else under `chartbench` in the user's cache folder. Lines are
 //! appended whole and flushed; one that was torn by a crash is cut off or passed over, and its table read again.
@@ -55,10 +55,10 @@ impl TableCache {
         Self { path, tables, is_stored }
     }
 
-    /// Where tables are kept when nobody says.
+    /// The default folder of the tables.
     ///
     /// # Errors
-    /// No home folder and no `CHARTBENCH_CACHE`.
+    /// Returns an error if there is no home folder and no `CHARTBENCH_CACHE`.
     pub fn folder() -> Result<PathBuf> {
         let set = std::env::var_os("CHARTBENCH_CACHE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
         let cache = set.or_else(|| Some(dirs::cache_dir()?.join("chartbench")));

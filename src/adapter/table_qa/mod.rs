@@ -81,7 +81,7 @@ impl Adapter for TableQa {
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let tables = self.tables.of(work);
+        let tables = self.tables.read_all(work);
         let asked = work.iter().zip(&tables).filter_map(|(entry, table)| Some((entry, table.as_ref().ok()?)));
         let prompts: Vec<String> = asked
             .flat_map(|(entry, table)| entry.questions.iter().map(|question| prompt(self.style, table, &question.text)))
@@ -111,7 +111,7 @@ fn voted(completions: Vec<Completion>) -> Answer {
     };
     let finish_reason = finish_reasons(&completions);
     let completions = completions.into_iter().map(|completion| completion.text).collect();
-    Answer { token_ids, completions, usage, finish_reason, ..Answer::of(majority(&answers)) }
+    Answer { token_ids, completions, usage, finish_reason, ..Answer::from_text(majority(&answers)) }
 }
 
 /// Why the completions end: each reason once, in the order they come.

@@ -26,14 +26,14 @@ impl Tables {
     }
 
     /// The table of each chart, in order: from memory, from the cache, or read now.
-    pub fn of(&mut self, work: &[ChartQuestions]) -> Vec<Table> {
-        let known: Vec<Known> = work.iter().map(|entry| self.known(&entry.chart)).collect();
+    pub fn read_all(&mut self, work: &[ChartQuestions]) -> Vec<Table> {
+        let cached: Vec<CachedTable> = work.iter().map(|entry| self.look_up(&entry.chart)).collect();
         let missing: Vec<(ChartQuestions, Option<String>)> = work
             .iter()
-            .zip(&known)
-            .filter_map(|(entry, known)| match known {
-                Known::Not { image } => Some((request(&entry.chart), image.clone())),
-                Known::Table(_) => None,
+            .zip(&cached)
+            .filter_map(|(entry, cached)| match cached {
+                CachedTable::Missing { image } => Some((request(&entry.chart), image.clone())),
+                CachedTable::Table(_) => None,
             })
             .collect();
         let (missing, images): (Vec<ChartQuestions>, Vec<Option<String>>) = missing.into_iter().unzip();
@@ -54,26 +54,26 @@ impl Tables {
             let left_out = || Err(Failure::Question(anyhow!("the reader of tables left out a chart: a bug in it")));
             read.next().unwrap_or_else(left_out)
         };
-        let table = |known| match known {
-            Known::Table(table) => table,
-            Known::Not { .. } => next(),
+        let table = |cached| match cached {
+            CachedTable::Table(table) => table,
+            CachedTable::Missing { .. } => next(),
         };
-        known.into_iter().map(table).collect()
+        cached.into_iter().map(table).collect()
     }
 
-    fn known(&mut self, chart: &Chart) -> Known {
+    fn look_up(&mut self, chart: &Chart) -> CachedTable {
         if let Some(table) = self.read.get(&chart.id) {
-            return Known::Table(Ok(table.clone()));
+            return CachedTable::Table(Ok(table.clone()));
         }
-        let Some(cache) = &self.cache else { return Known::Not { image: None } };
+        let Some(cache) = &self.cache else { return CachedTable::Missing { image: None } };
         let image = match chart.image.bytes() {
             Ok(image) => image_sha256(&image),
-            Err(error) => return Known::Table(Err(Failure::Question(error))),
+            Err(error) => return CachedTable::Table(Err(Failure::Question(error))),
         };
-        let Some(table) = cache.get(&image) else { return Known::Not { image: Some(image) } };
+        let Some(table) = cache.get(&image) else { return CachedTable::Missing { image: Some(image) } };
         let table: Rc<str> = table.into();
         self.read.insert(chart.id.clone(), table.clone());
-        Known::Table(Ok(table))
+        CachedTable::Table(Ok(table))
     }
 
     /// Keeps a table that was read; `image` is the hash under which the cache keeps it.
@@ -85,12 +85,12 @@ impl Tables {
     }
 }
 
-/// What is known of a chart's table.
-enum Known {
+/// The cached table of a chart.
+enum CachedTable {
     /// It was read before, or cannot be.
     Table(Table),
     /// It is to be read; `image` is the hash of the chart's image where there is a cache.
-    Not { image: Option<String> },
+    Missing { image: Option<String> },
 }
 
 /// The question that is a request for the chart's table.

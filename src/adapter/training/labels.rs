@@ -1,4 +1,4 @@
-//! From a gold answer to the tokens a model is taught to write.
+//! Labels: the tokens of a gold answer.
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,7 +8,7 @@ use chartbench_nn::tokenizer::Tokenizer;
 /// The tokens of a question's gold answer.
 pub(super) struct Labels {
     pub(super) tokens: Vec<u32>,
-    /// Whether the answer was longer than the rule allows.
+    /// Whether the answer was cut to the rule's limit.
     pub(super) cut: bool,
 }
 
@@ -16,7 +16,7 @@ impl Labels {
     /// `gold` (as the model writes it) and `eos`, cut as transformers' tokenizers truncate: the end of sequence stays.
     ///
     /// # Errors
-    /// An empty answer.
+    /// Returns an error if the answer is empty.
     pub(super) fn new(tokenizer: &Tokenizer, gold: &str, eos: u32, rule: LabelRule) -> Result<Self> {
         ensure!(!gold.trim().is_empty(), "the gold answer is empty: there is nothing to learn");
         let mut tokens = tokenizer.encode(gold)?;
@@ -39,7 +39,7 @@ impl Labels {
 /// The one token that ends an answer.
 ///
 /// # Errors
-/// A configuration that names none.
+/// Returns an error if the configuration names none.
 pub(super) fn end_of_sequence(eos: &[u32]) -> Result<u32> {
     eos.first().copied().context("the configuration names no eos_token_id: training has nothing to end answers with")
 }

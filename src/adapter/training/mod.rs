@@ -1,7 +1,7 @@
-//! What fine-tuning needs of a family of models: its weights as variables, questions as examples, a loss, and a folder that
-//! holds the result.
+//! The interface between fine-tuning and a family of models: weights as variables, questions as examples, the loss, and the
+//! checkpoint that is written.
 
-mod folder;
+mod checkpoint_files;
 mod labels;
 mod pix2struct;
 mod provenance;
@@ -12,11 +12,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use candle_core::DType;
 
-pub use folder::Files;
+pub use checkpoint_files::CheckpointFiles;
 pub use provenance::Provenance;
 
-use super::folder::ModelFolder;
-use super::{Adapter, Settings, Setup};
+use super::checkpoint_dir::CheckpointDir;
+use super::{Adapter, AdapterContext, Settings};
 use crate::config::Family;
 use chartbench_core::question::{Chart, Question};
 use chartbench_nn::loading::gguf_bytes;
@@ -26,23 +26,23 @@ use chartbench_nn::{
     weights_sha256,
 };
 
-/// How the text a model is taught to write becomes labels.
+/// How target texts become labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabelRule {
-    /// Longest label in tokens, end of sequence included; what is longer is cut.
+    /// Longest label in tokens, end of sequence included; longer ones are cut.
     pub max_tokens: usize,
     /// Whether labels end with their text. Otherwise they are filled up with padding to `max_tokens`, and the padding
     /// counts like any token, as in the RealCQA fine-tuning study.
     pub mask_padding: bool,
 }
 
-/// Where the weights begin.
+/// The initial weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartFrom {
     /// The adapter's checkpoint.
     Checkpoint,
-    /// Weights drawn as the reference draws those of a new model, by this seed; the checkpoint gives its configuration and
-    /// tokenizer alone.
+    /// Random weights drawn from this seed, as the reference initialises a new model; only the checkpoint's configuration and
+    /// tokenizer are used.
     Scratch(u64),
 }
 
@@ -79,7 +79,7 @@ pub struct Prepared {
 
 /// A model that can be fine-tuned.
 pub trait Trainable: Send + Sync {
-    /// Everything about the model that decides what training makes of it: weights, prompt, preprocessing.
+    /// Everything about the model that decides the trained weights: initial weights, prompt, preprocessing.
     fn settings(&self) -> &[(String, String)];
 
     /// The weights; those that are not frozen are trained.
@@ -88,17 +88,17 @@ pub trait Trainable: Send + Sync {
     /// The same, to choose which are trained.
     fn variables_mut(&mut self) -> &mut Variables;
 
-    /// A question with its gold answer as something to learn from. Called from a thread of its own while the model learns.
+    /// Prepares an example from a question and its gold answer. A separate thread calls it during training.
     ///
     /// # Errors
-    /// An image that cannot be read, an empty answer, a prompt that leaves no room for one.
+    /// Returns an error if the image cannot be read, the answer is empty, or the prompt leaves no room for it.
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared>;
 
     /// The loss of a batch, in the graph of the variables. Operands of large products are rounded to `compute`, there and in
     /// the gradients.
     ///
     /// # Errors
-    /// Examples that are not this model's.
+    /// Returns an error if the examples do not fit the model.
     fn loss(&self, batch: &[Example], pass: LossOptions<'_>, compute: kernels::ComputeDtype) -> Result<Loss> {
         match compute {
             kernels::ComputeDtype::F32 => self.loss_over(self.variables(), batch, pass),
@@ -109,17 +109,17 @@ pub trait Trainable: Send + Sync {
     /// [`Self::loss`] with the weights of `source` in the place of the variables.
     ///
     /// # Errors
-    /// As [`Self::loss`]; a source without some of the weights.
+    /// As [`Self::loss`]; returns an error if the source lacks a weight.
     fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss>;
 
     /// f32 values that one example keeps in memory from the forward to the backward pass, roughly, with
     /// [`LossOptions::activation_checkpointing`] or without.
     fn activations(&self, example: &Example, checkpointing: bool) -> usize;
 
-    /// The adapter that answers with the weights as they now are.
+    /// The adapter that answers with the current weights.
     ///
     /// # Errors
-    /// None that loading the model did not have.
+    /// Returns an error in the same cases as loading the model.
     fn adapter(&self) -> Result<Box<dyn Adapter>> {
         self.adapter_over(&self.variables().frozen())
     }
@@ -127,27 +127,27 @@ pub trait Trainable: Send + Sync {
     /// [`Self::adapter`] with the weights of `source` in the place of the variables.
     ///
     /// # Errors
-    /// A source without some of the weights.
+    /// Returns an error if the source lacks a weight.
     fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>>;
 
     /// The architecture, as a GGUF file names it.
     fn architecture(&self) -> &'static str;
 
     /// The checkpoint's files.
-    fn files(&self) -> &Files;
+    fn files(&self) -> &CheckpointFiles;
 
     /// Writes the folder of a checkpoint as transformers reads it: weights, configuration, processor, tokenizer.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// Returns an error if a file cannot be written.
     fn write(&self, folder: &Path, precision: Precision) -> Result<()> {
         self.files().write(folder, self.variables(), precision)
     }
 
-    /// Writes such a folder with the weights of `quantized`, which is over the variables and was asked for all of them.
+    /// Writes a checkpoint folder with the weights of `quantized`, which wraps the variables and has served all of them.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// Returns an error if a file cannot be written.
     fn write_quantized(&self, folder: &Path, quantized: &LayerQuantizer<'_>) -> Result<()> {
         self.files().write_quantized(folder, self.architecture(), self.variables(), quantized)
     }
@@ -155,35 +155,36 @@ pub trait Trainable: Send + Sync {
     /// The bytes of the weights that [`Self::write_quantized`] would write.
     ///
     /// # Errors
-    /// None on the CPU; elsewhere what the device says.
+    /// Returns an error if a device other than the CPU fails.
     fn quantized_bytes(&self, quantized: &LayerQuantizer<'_>) -> Result<u64> {
-        gguf_bytes(self.architecture(), &folder::weights(self.variables())?, quantized)
+        gguf_bytes(self.architecture(), &checkpoint_files::weights(self.variables())?, quantized)
     }
 }
 
-/// Loads the model of `setup` for training.
+/// Loads the model of `context` for training.
 ///
 /// # Errors
-/// As [`super::build`]; an adapter that cannot be trained.
-pub fn load(setup: &Setup<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
-    let id = &setup.model.spec.id;
-    if setup.reader.is_some() || setup.blank {
-        bail!("{} is made of parts: fine-tune `{id}` and name the folder with --weights", setup.name);
+/// As [`super::build`]; returns an error if the adapter cannot be trained.
+pub fn load(context: &AdapterContext<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
+    let id = &context.model.spec.id;
+    if context.reader.is_some() || context.blank {
+        bail!("{} is made of parts: fine-tune `{id}` and name the folder with --weights", context.name);
     }
-    if setup.model.precision.is_some() {
-        bail!("{id} is quantized: it is {} that can be trained", setup.model.spec.file());
+    if context.model.precision.is_some() {
+        bail!("{id} is quantized: it is {} that can be trained", context.model.spec.file());
     }
-    match &setup.model.spec.family {
-        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Training::load(setup, spec, start)?)),
-        Family::UniChart(spec) => Ok(Box::new(unichart::Training::load(setup, spec, start)?)),
+    match &context.model.spec.family {
+        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Pix2StructTrainable::load(context, spec, start)?)),
+        Family::UniChart(spec) => Ok(Box::new(unichart::UniChartTrainable::load(context, spec, start)?)),
         _ => bail!("{id} has no weights that this program can train: name a Pix2Struct or UniChart checkpoint"),
     }
 }
 
-/// The variables of the model that `model` loads, from the folder's weights or as `rule` draws them, and the settings that
-/// say so.
+/// The variables of the model that `model` loads, from the folder's weights or initialised by `rule`, with the settings that
+/// describe them.
 fn variables<M>(
-    (setup, folder): (&Setup<'_>, &ModelFolder),
+    context: &AdapterContext<'_>,
+    folder: &CheckpointDir,
     stacks: &[LayerStack],
     start: StartFrom,
     rule: &InitRule<'_>,
@@ -196,7 +197,7 @@ fn variables<M>(
             if let Some(QuantizationInfo { format, .. }) = checkpoint.quantized() {
                 bail!("{}: the weights are {format}: it takes full ones to train or quantize", folder.path().display());
             }
-            let source = CheckpointSource { checkpoint: &checkpoint, device: setup.device };
+            let source = CheckpointSource { checkpoint: &checkpoint, device: context.device };
             let sha256 = weights_sha256(folder.path())?;
             (
                 Variables::load(&source, model)?,
@@ -204,7 +205,7 @@ fn variables<M>(
             )
         }
         StartFrom::Scratch(seed) => {
-            let source = InitSource::new(rule, seed, setup.device);
+            let source = InitSource::new(rule, seed, context.device);
             (Variables::load(&source, model)?, vec![("weights", format!("drawn by seed {seed}"))])
         }
     };

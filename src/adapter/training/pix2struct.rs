@@ -3,46 +3,46 @@
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-use super::folder::Files;
+use super::checkpoint_files::CheckpointFiles;
 use super::labels::{Labels, end_of_sequence};
 use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
-use crate::adapter::folder::ModelFolder;
-use crate::adapter::pix2struct::{Candle, Pix2Struct};
-use crate::adapter::{Adapter, Setup, chart_image};
+use crate::adapter::checkpoint_dir::CheckpointDir;
+use crate::adapter::pix2struct::{CandleBackend, Pix2Struct};
+use crate::adapter::{Adapter, AdapterContext, chart_image};
 use crate::config::Pix2StructSpec;
 use chartbench_core::question::{Chart, Question};
 use chartbench_nn::TensorSource;
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::training::{Example, Loss, LossOptions, Variables};
 
-pub(super) struct Training {
+pub(super) struct Pix2StructTrainable {
     config: Config,
     /// Processor, tokenizer and prompt; what computes is [`Self::variables`].
     parts: Pix2Struct<()>,
     variables: Variables,
-    files: Files,
+    files: CheckpointFiles,
     device: Device,
     eos: u32,
 }
 
-impl Training {
-    pub(super) fn load(setup: &Setup<'_>, spec: &Pix2StructSpec, start: StartFrom) -> Result<Self> {
-        let folder = ModelFolder::locate(setup, &spec.weights)?;
+impl Pix2StructTrainable {
+    pub(super) fn load(context: &AdapterContext<'_>, spec: &Pix2StructSpec, start: StartFrom) -> Result<Self> {
+        let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
         let config = Config::read(dir)?;
-        let device = setup.device.clone();
+        let device = context.device.clone();
         let rule = |name: &str, _: &[usize]| config.init_distribution(name);
         let model = |source: &dyn TensorSource| Model::from_source(&config, source);
-        let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
+        let (variables, origin) = variables(context, &folder, &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "pix2struct".to_owned());
         let parts =
-            Pix2Struct::assemble(setup, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+            Pix2Struct::assemble(context, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
         let eos = end_of_sequence(&config.generation.eos)?;
-        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos })
+        Ok(Self { files: CheckpointFiles::read(dir)?, config, parts, variables, device, eos })
     }
 }
 
-impl Trainable for Training {
+impl Trainable for Pix2StructTrainable {
     fn settings(&self) -> &[(String, String)] {
         &self.parts.identity.settings
     }
@@ -72,7 +72,7 @@ impl Trainable for Training {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
-    /// Of each layer its norms, projections and products, of the encoder for each patch, of the decoder for each token.
+    /// Counts each layer's norms, projections and products: per patch in the encoder, per token in the decoder.
     fn activations(&self, example: &Example, checkpointing: bool) -> usize {
         let (vision, text) = (&self.config.vision_config, &self.config.text_config);
         let patches = example.image.dim(0).unwrap_or(0);
@@ -85,14 +85,14 @@ impl Trainable for Training {
 
     fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
         let model = Model::for_inference(&self.config, source)?;
-        Ok(Box::new(self.parts.with_network(Candle::new(model, self.device.clone()))))
+        Ok(Box::new(self.parts.with_backend(CandleBackend::new(model, self.device.clone()))))
     }
 
     fn architecture(&self) -> &'static str {
         "pix2struct"
     }
 
-    fn files(&self) -> &Files {
+    fn files(&self) -> &CheckpointFiles {
         &self.files
     }
 }

@@ -1,4 +1,4 @@
-//! What a fine-tuned checkpoint's folder says of its training (`finetune.json`).
+//! The provenance of a fine-tuned checkpoint (`finetune.json`).
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The file's name.
 const FILE: &str = "finetune.json";
-/// The file's format; one of another is refused.
+/// The file's format version; other versions are errors.
 const FORMAT: u32 = 1;
 
 /// How a checkpoint was trained.
@@ -26,10 +26,10 @@ impl Provenance {
         Self { format: FORMAT, step, settings }
     }
 
-    /// That of a checkpoint's folder, where this program trained it.
+    /// Reads the provenance of a checkpoint folder; `None` if this program did not train it.
     ///
     /// # Errors
-    /// A file that cannot be read or is of another format.
+    /// Returns an error if the file cannot be read or has another format.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         if !path.is_file() {
@@ -47,14 +47,14 @@ impl Provenance {
     }
 
     /// # Errors
-    /// A file that cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         let text = serde_json::to_string_pretty(self).context("cannot encode what the training was")?;
         std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// As settings of the adapter that answers with the checkpoint.
+    /// The provenance as settings of the adapter that answers with the checkpoint.
     pub fn into_settings(self) -> Vec<(String, String)> {
         let settings = self.settings.into_iter().map(|(key, value)| (format!("finetune.{key}"), value));
         std::iter::once(("finetune.step".to_owned(), self.step.to_string())).chain(settings).collect()

@@ -1,48 +1,48 @@
-//! Fine-tuning a UniChart or another Donut: prompt and answer are one text, of which the answer alone is learned.
+//! Fine-tuning of UniChart and other Donut models: prompt and answer are one text, and only the answer has labels.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-use super::folder::Files;
+use super::checkpoint_files::CheckpointFiles;
 use super::labels::{Labels, end_of_sequence};
 use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
-use crate::adapter::folder::ModelFolder;
-use crate::adapter::unichart::{Answering, Candle, UniChart};
-use crate::adapter::{Adapter, Setup, chart_image};
+use crate::adapter::checkpoint_dir::CheckpointDir;
+use crate::adapter::unichart::{CandleBackend, UniChart, UniChartAdapter};
+use crate::adapter::{Adapter, AdapterContext, chart_image};
 use crate::config::UniChartSpec;
 use chartbench_core::question::{Chart, Question};
 use chartbench_nn::TensorSource;
 use chartbench_nn::donut::{Config, Model};
 use chartbench_nn::training::{Example, Loss, LossOptions, Variables};
 
-pub(super) struct Training {
+pub(super) struct UniChartTrainable {
     config: Config,
     /// Processor, tokenizer and prompts; what computes is [`Self::variables`].
     parts: UniChart<()>,
     variables: Variables,
-    files: Files,
+    files: CheckpointFiles,
     device: Device,
     eos: u32,
-    /// The chart prepared last: questions about it that follow share its pixels.
+    /// The last prepared chart; following questions about it share its pixels.
     last: Mutex<Option<(String, Tensor)>>,
 }
 
-impl Training {
-    pub(super) fn load(setup: &Setup<'_>, spec: &UniChartSpec, start: StartFrom) -> Result<Self> {
-        let folder = ModelFolder::locate(setup, &spec.weights)?;
+impl UniChartTrainable {
+    pub(super) fn load(context: &AdapterContext<'_>, spec: &UniChartSpec, start: StartFrom) -> Result<Self> {
+        let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
         let config = Config::read(dir)?;
-        let device = setup.device.clone();
+        let device = context.device.clone();
         let rule = |name: &str, shape: &[usize]| config.init_distribution(name, shape);
         let model = |source: &dyn TensorSource| Model::from_source(&config, source);
-        let (variables, origin) = variables((setup, &folder), &config.layer_stacks(), start, &rule, model)?;
+        let (variables, origin) = variables(context, &folder, &config.layer_stacks(), start, &rule, model)?;
         let family = ("family", "unichart".to_owned());
         let parts =
-            UniChart::assemble(setup, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+            UniChart::assemble(context, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
         let eos = end_of_sequence(&config.generation.eos)?;
-        Ok(Self { files: Files::read(dir)?, config, parts, variables, device, eos, last: Mutex::default() })
+        Ok(Self { files: CheckpointFiles::read(dir)?, config, parts, variables, device, eos, last: Mutex::default() })
     }
 
     fn image(&self, chart: &Chart) -> Result<Tensor> {
@@ -60,7 +60,7 @@ impl Training {
     }
 }
 
-impl Trainable for Training {
+impl Trainable for UniChartTrainable {
     fn settings(&self) -> &[(String, String)] {
         &self.parts.identity.settings
     }
@@ -93,7 +93,7 @@ impl Trainable for Training {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
-    /// Of each block its norms, projections and products, by the places its stage has.
+    /// Counts each block's norms, projections and products, times the positions of its stage.
     fn activations(&self, example: &Example, checkpointing: bool) -> usize {
         let (encoder, decoder) = (&self.config.encoder, &self.config.decoder);
         let pixels = example.image.elem_count() / encoder.num_channels.max(1);
@@ -116,15 +116,15 @@ impl Trainable for Training {
 
     fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
         let model = Model::for_inference(&self.config, source)?;
-        let network = Candle::new(model, self.device.clone());
-        Ok(Box::new(Answering::new(self.parts.with_network(network))))
+        let backend = CandleBackend::new(model, self.device.clone());
+        Ok(Box::new(UniChartAdapter::new(self.parts.with_backend(backend))))
     }
 
     fn architecture(&self) -> &'static str {
         "donut"
     }
 
-    fn files(&self) -> &Files {
+    fn files(&self) -> &CheckpointFiles {
         &self.files
     }
 }

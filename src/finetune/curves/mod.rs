@@ -1,4 +1,4 @@
-//! How a training went, as lines over steps: from its log to SVG and to text.
+//! Training curves: a training log as lines over steps, drawn as SVG and as text.
 
 mod svg;
 mod text;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub use svg::overlaid;
 
-use super::log::Entry;
+use super::log::LogEntry;
 
 /// One line: step and value, in the order of the steps; finite values only.
 pub type Line = Vec<(u64, f64)>;
@@ -25,17 +25,17 @@ pub struct Curves {
 }
 
 impl Curves {
-    /// Steps of a running mean: a batch of four questions says little.
+    /// Window of the running mean in steps: the loss of a single small batch is noisy.
     pub const SMOOTHED: usize = 20;
 
-    /// From the lines of a log.
-    pub fn new(entries: &[Entry]) -> Self {
+    /// Builds the curves of a log.
+    pub fn new(entries: &[LogEntry]) -> Self {
         let mut curves = Self::default();
         for entry in entries {
             match entry {
-                Entry::Step(entry) if entry.loss.is_finite() => curves.loss.push((entry.step, entry.loss)),
-                Entry::Step(_) => {}
-                Entry::Validation(entry) => {
+                LogEntry::Step(entry) if entry.loss.is_finite() => curves.loss.push((entry.step, entry.loss)),
+                LogEntry::Step(_) => {}
+                LogEntry::Validation(entry) => {
                     for (name, &value) in entry.metrics.iter().filter(|(_, value)| value.is_finite()) {
                         let line = match name.as_str() {
                             "loss" => &mut curves.validation_loss,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 
 use super::{Curves, Line as Points};
-use crate::report::plot::{Line, Panel, panels};
+use crate::report::plot::{Line, Panel, draw_panels};
 
 impl Curves {
     /// The picture of this training, for people and for `report`: losses above, validation scores below. `title` stands
@@ -20,7 +20,7 @@ impl Curves {
             Line { faint: true, ..line("batch", &self.loss, false) },
         ];
         let scores = self.scores.iter().map(|(name, points)| line(name, points, true)).collect();
-        panels(title, &[losses_panel("loss", losses), scores_panel("validation score", scores)])
+        draw_panels(title, &[losses_panel("loss", losses), scores_panel("validation score", scores)])
             .context("the training log is empty")
     }
 }
@@ -43,7 +43,7 @@ pub fn overlaid(title: &str, trainings: &[(String, Curves)]) -> Result<String> {
         let of_score = lines(&|curves| curves.scores.get(score).cloned().unwrap_or_default(), true);
         all.push(scores_panel(&format!("validation {score}"), of_score));
     }
-    panels(title, &all).context("the training logs are empty")
+    draw_panels(title, &all).context("the training logs are empty")
 }
 
 fn line(name: &str, points: &Points, dots: bool) -> Line {

@@ -1,5 +1,4 @@
-//! AdamW as `torch.optim.AdamW`: weight decay apart from the gradient, moments corrected for their start at zero,
-//! `eps` added to the root. Loshchilov and Hutter, arXiv 1711.05101.
+//! AdamW as `torch.optim.AdamW`: decoupled weight decay, bias-corrected moments, `eps` added to the root. Loshchilov and Hutter, arXiv 1711.05101.
 
 use std::collections::HashMap;
 
@@ -10,8 +9,8 @@ use rayon::prelude::*;
 
 use super::gradient::{Gradient, with_gradient};
 use super::in_place::with_values;
-use super::slot::{Slot, Slots};
-use super::{Optimizer, composed};
+use super::moments::{Moments, VariableMoments};
+use super::{Optimizer, device};
 use crate::config::AdamWSpec;
 use crate::finetune::Variables;
 use chartbench_core::isa;
@@ -19,33 +18,33 @@ use chartbench_core::isa;
 /// The optimiser with its moments.
 pub struct AdamW {
     spec: AdamWSpec,
-    slots: Slots,
+    moments: Moments,
 }
 
 /// The factors of one step of one variable, computed in f64.
 #[derive(Clone, Copy)]
 pub(super) struct Factors {
     pub scale: f32,
-    /// What the variable keeps of itself.
+    /// The factor of the variable that weight decay leaves.
     pub kept: f32,
     pub beta2: f32,
     /// 1 - beta1 and 1 - beta2.
     pub new: [f32; 2],
-    /// Learning rate over the first moment's correction.
+    /// Learning rate over the first moment's bias correction.
     pub step_size: f32,
-    /// Root of the second moment's correction.
+    /// Root of the second moment's bias correction.
     pub root: f32,
     pub eps: f32,
 }
 
 impl AdamW {
-    /// Without any moments yet.
+    /// An optimiser without moments.
     pub fn new(spec: AdamWSpec) -> Self {
-        Self { spec, slots: Slots::new(|dims| vec![("exp_avg", dims.to_vec()), ("exp_avg_sq", dims.to_vec())]) }
+        Self { spec, moments: Moments::new(|dims| vec![("exp_avg", dims.to_vec()), ("exp_avg_sq", dims.to_vec())]) }
     }
 }
 
-/// The factors of the step that is the `step`-th of its variable.
+/// The factors of step `step` of a variable.
 pub(super) fn factors(spec: &AdamWSpec, step: u32, lr: f64, scale: f32) -> Factors {
     let [beta1, beta2] = spec.betas;
     let step = f64::from(step);
@@ -65,12 +64,12 @@ impl Optimizer for AdamW {
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else { continue };
             let mut step = || {
-                let slot = self.slots.advance(name, variable)?;
-                let factors = factors(&self.spec, slot.step, lr, scale);
+                let moments = self.moments.advance(name, variable)?;
+                let factors = factors(&self.spec, moments.step, lr, scale);
                 if variable.device().is_cpu() {
-                    with_gradient(gradient, variable.dims(), |gradient| in_place(variable, slot, gradient, factors))
+                    with_gradient(gradient, variable.dims(), |gradient| in_place(variable, moments, gradient, factors))
                 } else {
-                    composed::adamw(variable, slot, gradient, factors)
+                    device::adamw(variable, moments, gradient, factors)
                 }
             };
             step().with_context(|| format!("cannot train the variable `{name}`"))?;
@@ -79,16 +78,16 @@ impl Optimizer for AdamW {
     }
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        self.slots.state()
+        self.moments.state()
     }
 
     fn restore(&mut self, state: HashMap<String, Tensor>, variables: &Variables) -> Result<()> {
-        self.slots.restore(state, variables)
+        self.moments.restore(state, variables)
     }
 }
 
-fn in_place(variable: &Tensor, slot: &Slot, gradient: &Gradient<'_>, factors: Factors) -> Result<()> {
-    let [mean, square] = slot.moments.as_slice() else { anyhow::bail!("not the moments of AdamW") };
+fn in_place(variable: &Tensor, moments: &VariableMoments, gradient: &Gradient<'_>, factors: Factors) -> Result<()> {
+    let [mean, square] = moments.tensors.as_slice() else { anyhow::bail!("not the moments of AdamW") };
     let block = gradient.grid.block_rows() * gradient.grid.columns.max(1);
     with_values(&[variable, mean, square], &mut |values| {
         let [weights, means, squares] = values else { candle_core::bail!("not three tensors") };

@@ -1,4 +1,4 @@
-//! Clipping gradients by their common norm, as `torch.nn.utils.clip_grad_norm_`.
+//! Clips gradients by their global norm, as `torch.nn.utils.clip_grad_norm_`.
 
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
@@ -16,7 +16,7 @@ const LANES: usize = 8;
 /// size in order: the same bits on any number of threads.
 ///
 /// # Errors
-/// Names the variable whose gradient cannot be read.
+/// Returns an error that names the variable if its gradient cannot be read.
 pub fn global_norm(variables: &Variables, gradients: &GradStore) -> Result<f64> {
     let mut sum = 0.0;
     for (name, variable) in variables {
@@ -27,7 +27,7 @@ pub fn global_norm(variables: &Variables, gradients: &GradStore) -> Result<f64> 
     Ok(sum.sqrt())
 }
 
-/// What gradients of the norm `norm` are multiplied by so that theirs is at most `max`: 1 below it, and NaN for NaN.
+/// The factor that scales gradients of the norm `norm` to at most `max`: 1 below it, and NaN for NaN.
 pub fn clip_scale(norm: f64, max: f64) -> f32 {
     /// PyTorch's guard against a division by zero.
     const GUARD: f64 = 1e-6;

@@ -1,4 +1,4 @@
-//! Reading gradients by blocks of rows, however they lie in memory.
+//! Reads gradients by blocks of rows, in any memory layout.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ const BLOCK: usize = 1 << 14;
 /// Columns read side by side when a transposed gradient is gathered: as many as fill a cache line when written.
 const TILE: usize = 16;
 
-/// A tensor seen as a matrix: the last dimension across, all others down. What has fewer than two dimensions is a
+/// A tensor as a matrix: the last dimension gives the columns, all others the rows. A tensor of fewer than two dimensions is a
 /// column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
@@ -19,7 +19,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub fn of(dims: &[usize]) -> Self {
+    pub fn from_dims(dims: &[usize]) -> Self {
         match dims {
             [] => Self { rows: 1, columns: 1 },
             [count] => Self { rows: *count, columns: 1 },
@@ -57,10 +57,10 @@ impl<'a> Gradient<'a> {
             (false, &[down, across]) => Some((down, across)),
             (false, _) => anyhow::bail!("a gradient is neither contiguous nor a matrix"),
         };
-        Ok(Self { values, grid: Grid::of(layout.dims()), strides })
+        Ok(Self { values, grid: Grid::from_dims(layout.dims()), strides })
     }
 
-    /// The values of `rows`, row after row; `buffer` holds them where they have to be gathered.
+    /// The values of `rows`, row after row; `buffer` holds them if they have to be gathered.
     pub fn rows<'b>(&'b self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         let columns = self.grid.columns;
         let Some((down, across)) = self.strides else {
@@ -82,7 +82,7 @@ impl<'a> Gradient<'a> {
 /// Calls `body` with the gradient `tensor` of a variable of the shape `dims`.
 ///
 /// # Errors
-/// A gradient of another shape or not of f32, and what `body` says.
+/// Returns an error if the gradient has another shape or is not f32, or if `body` fails.
 pub(super) fn with_gradient<T>(
     tensor: &Tensor,
     dims: &[usize],

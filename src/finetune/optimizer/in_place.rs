@@ -1,19 +1,19 @@
-//! Writing to the values of tensors on the CPU where they lie.
+//! Changes the values of tensors on the CPU in place.
 
 use std::cell::RefCell;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
-/// What is done with the borrowed values, in the order of the tensors.
+/// Works on the borrowed values, in the order of the tensors.
 type Body<'a> = &'a mut dyn FnMut(&mut [&mut [f32]]) -> Result<()>;
 
-/// The values borrowed so far, and what they are for.
+/// The values borrowed so far, with the body that gets them.
 type Held<'a> = (Vec<&'a mut [f32]>, Body<'a>);
 
 /// Calls `body` with the values of all `tensors`, which must be contiguous f32 on the CPU and share no memory.
 ///
 /// # Errors
-/// A tensor that is not so, and what `body` says.
+/// Returns an error if a tensor is of another kind, or if `body` fails.
 pub(super) fn with_values(tensors: &[&Tensor], body: Body<'_>) -> Result<()> {
     borrow(tensors, Vec::new(), body)
 }

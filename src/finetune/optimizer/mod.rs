@@ -6,12 +6,10 @@
 mod adafactor;
 mod adamw;
 mod clip;
-mod composed;
-mod factored;
+mod device;
 mod gradient;
 mod in_place;
-mod slot;
-mod unfactored;
+mod moments;
 
 use std::collections::HashMap;
 
@@ -32,20 +30,20 @@ pub trait Optimizer {
     /// gradient stays as it is, and its count of steps too, as in PyTorch.
     ///
     /// # Errors
-    /// A variable or gradient that is not f32, or of another shape than its moments.
+    /// Returns an error if a variable or gradient is not f32, or its shape differs from its moments'.
     fn step(&mut self, variables: &Variables, gradients: &GradStore, lr: f64, scale: f32) -> Result<()>;
 
     /// Moments and counts of steps, named `exp_avg.NAME`, `step.NAME` and so on. The tensors share the optimiser's memory:
     /// write them before the next step.
     ///
     /// # Errors
-    /// None on the CPU; elsewhere what the device says.
+    /// Returns an error if a device other than the CPU fails.
     fn state(&self) -> Result<Vec<(String, Tensor)>>;
 
-    /// Takes the place of a former optimiser by its [`Optimizer::state`].
+    /// Restores an optimiser from its [`Optimizer::state`].
     ///
     /// # Errors
-    /// A tensor of a variable that is not there, of another shape, or one that is missing.
+    /// Returns an error if a tensor is missing, of another shape, or of an unknown variable.
     fn restore(&mut self, state: HashMap<String, Tensor>, variables: &Variables) -> Result<()>;
 }
 

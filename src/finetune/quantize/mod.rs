@@ -1,5 +1,5 @@
-//! Which layers of a checkpoint to quantize, decided by what it costs: each layer is quantized alone to see what it does to the
-//! loss, then all are but the most damaging ones, and the smallest choice is taken whose exact match holds.
+//! Chooses the layers of a checkpoint to quantize. Each layer is quantized alone to measure the rise of the loss; then all but
+//! the most damaging layers are quantized, and the smallest choice whose exact match holds is taken.
 
 mod report;
 
@@ -10,17 +10,17 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::adapter::training::{LabelRule, Trainable};
-use crate::finetune::{self, Skipped};
+use crate::finetune::{self, SkippedQuestion};
 use chartbench_core::question::QuestionSet;
 use chartbench_nn::{LayerQuantizer, TensorSource, WeightFormat};
 use chartbench_score::metric::{Convention, Metric};
 
-pub use report::{Decision, card, choices, damages};
+pub use report::{Decision, choices, damages, model_card};
 
 /// The convention of the scores: the one of fine-tuning's validation.
 pub const CONVENTION: &str = "pix2struct";
 
-/// What every choice is measured with.
+/// The model and the questions that every choice is measured with.
 #[derive(Clone, Copy)]
 pub struct Trial<'a> {
     pub model: &'a dyn Trainable,
@@ -33,7 +33,7 @@ pub struct Trial<'a> {
 
 /// One set of weights, measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measured {
+pub struct Measurement {
     /// Of the weights' files.
     pub bytes: u64,
     pub questions_per_second: f64,
@@ -45,12 +45,12 @@ pub struct Measured {
     pub relaxed: f64,
 }
 
-/// What quantizing one layer alone does.
+/// The damage of quantizing one layer alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Damage {
     /// As [`chartbench_nn::layer_name`] names it.
     pub layer: String,
-    /// How much more the loss is than in full precision.
+    /// Rise of the loss over full precision.
     pub loss_rise: f64,
 }
 
@@ -62,54 +62,54 @@ pub struct Choice {
     /// Matrices by how they are stored.
     pub matrices: BTreeMap<String, usize>,
     #[serde(flatten)]
-    pub measured: Measured,
+    pub measured: Measurement,
 }
 
-/// What was found for one precision.
+/// The study of one precision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
     pub to: WeightFormat,
     /// The most damaging layer first.
     pub damages: Vec<Damage>,
-    /// The first keeps nothing.
+    /// The first choice keeps no layer in full precision.
     pub choices: Vec<Choice>,
     /// The smallest choice whose exact match holds, if one does.
     pub chosen: Option<usize>,
 }
 
-/// What happens meanwhile.
-pub enum Event<'a> {
+/// What happens during a study.
+pub enum QuantizeEvent<'a> {
     Damage { done: usize, of: usize, damage: &'a Damage },
     Choice(&'a Choice),
 }
 
 impl Trial<'_> {
-    /// Measures the weights as they are; also the questions that fail with them, which count as wrong.
+    /// Measures the unquantized weights; also returns the failed questions, which count as wrong.
     ///
     /// # Errors
-    /// An adapter that cannot go on; questions none of which can be read.
-    pub fn baseline(&self) -> Result<(Measured, Vec<Skipped>)> {
+    /// Returns an error if the adapter cannot go on, or no question can be read.
+    pub fn baseline(&self) -> Result<(Measurement, Vec<SkippedQuestion>)> {
         let bytes = self.model.files().weights_bytes().context("the checkpoint has no weights")?;
         self.measure(&self.model.variables().frozen(), bytes)
     }
 
-    /// Studies what `quantized`, which is over the model's weights, can leave out; afterwards it is as chosen.
+    /// Studies which layers of `quantized`, built on the model's weights, stay in full precision, and applies the choice.
     ///
     /// # Errors
     /// As [`Self::baseline`].
     pub fn study(
         &self,
         quantized: &mut LayerQuantizer<'_>,
-        baseline: &Measured,
+        baseline: &Measurement,
         tolerance: f64,
-        observe: &mut dyn FnMut(Event<'_>),
+        observe: &mut dyn FnMut(QuantizeEvent<'_>),
     ) -> Result<Study> {
         let damages = self.damages(quantized, baseline, observe)?;
         let mut choices = Vec::new();
         for count in counts(damages.len()) {
             quantized.keep(damages.iter().take(count).map(|damage| damage.layer.clone()));
             let choice = self.choice(quantized)?;
-            observe(Event::Choice(&choice));
+            observe(QuantizeEvent::Choice(&choice));
             choices.push(choice);
         }
         let chosen = choose(&choices, baseline, tolerance);
@@ -122,8 +122,8 @@ impl Trial<'_> {
     fn damages(
         &self,
         quantized: &mut LayerQuantizer<'_>,
-        baseline: &Measured,
-        observe: &mut dyn FnMut(Event<'_>),
+        baseline: &Measurement,
+        observe: &mut dyn FnMut(QuantizeEvent<'_>),
     ) -> Result<Vec<Damage>> {
         // Its layers are known once a model has asked for all its weights.
         self.model.adapter_over(quantized)?;
@@ -132,7 +132,7 @@ impl Trial<'_> {
         for layer in &layers {
             quantized.keep(layers.iter().filter(|other| *other != layer).cloned());
             let damage = Damage { layer: layer.clone(), loss_rise: self.loss(quantized)? - baseline.loss };
-            observe(Event::Damage { done: damages.len() + 1, of: layers.len(), damage: &damage });
+            observe(QuantizeEvent::Damage { done: damages.len() + 1, of: layers.len(), damage: &damage });
             damages.push(damage);
         }
         damages.sort_by(|a, b| b.loss_rise.total_cmp(&a.loss_rise));
@@ -144,45 +144,45 @@ impl Trial<'_> {
         Ok(Choice { kept: quantized.info().kept, matrices: quantized.count_by_format(), measured })
     }
 
-    fn measure(&self, weights: &dyn TensorSource, bytes: u64) -> Result<(Measured, Vec<Skipped>)> {
+    fn measure(&self, weights: &dyn TensorSource, bytes: u64) -> Result<(Measurement, Vec<SkippedQuestion>)> {
         let mut adapter = self.model.adapter_over(weights)?;
         let begun = Instant::now();
-        let answers = finetune::answers(adapter.as_mut(), self.questions)?;
+        let answers = finetune::answer_questions(adapter.as_mut(), self.questions)?;
         let questions_per_second = answers.len() as f64 / begun.elapsed().as_secs_f64();
-        let summary = finetune::summary(Convention::named(CONVENTION)?, self.questions, &answers)?;
+        let summary = finetune::summarize(Convention::named(CONVENTION)?, self.questions, &answers)?;
         let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
-        let measured = Measured { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };
-        Ok((measured, finetune::failures(self.questions, &answers)))
+        let measured = Measurement { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };
+        Ok((measured, finetune::failed_questions(self.questions, &answers)))
     }
 
     fn loss(&self, weights: &dyn TensorSource) -> Result<f64> {
-        let loss = finetune::mean_loss((self.model, weights), self.questions, self.rule, self.micro_batch)?;
+        let loss = finetune::mean_loss(self.model, weights, self.questions, self.rule, self.micro_batch)?;
         loss.mean.context("no validation question can be learned from; try `chartbench data check`")
     }
 }
 
-/// How many layers the choices keep: none, one, two, four and so on, never all.
+/// Numbers of layers that the choices keep in full precision: 0, 1, 2, 4 and so on, never all.
 fn counts(layers: usize) -> Vec<usize> {
     let doubling = std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|&count| count < layers);
     std::iter::once(0).chain(doubling).collect()
 }
 
-/// The smallest whose exact match lies at most `tolerance` points below the baseline's and whose loss is finite.
-fn choose(choices: &[Choice], baseline: &Measured, tolerance: f64) -> Option<usize> {
+/// The smallest choice with a finite loss and an exact match at most `tolerance` points below the baseline's.
+fn choose(choices: &[Choice], baseline: &Measurement, tolerance: f64) -> Option<usize> {
     // Means of percents are off by their last bits.
     let least = baseline.exact_match - tolerance - 1e-9;
-    let holds = |measured: &Measured| measured.exact_match >= least && measured.loss.is_finite();
+    let holds = |measured: &Measurement| measured.exact_match >= least && measured.loss.is_finite();
     let good = choices.iter().enumerate().filter(|(_, choice)| holds(&choice.measured));
-    good.min_by_key(|(_, choice)| choice.measured.bytes).map(|(at, _)| at)
+    good.min_by_key(|(_, choice)| choice.measured.bytes).map(|(index, _)| index)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(bytes: u64, exact_match: f64) -> Measured {
-        Measured { bytes, questions_per_second: 1.0, loss: 1.0, exact_match, relaxed: exact_match }
+    fn measured(bytes: u64, exact_match: f64) -> Measurement {
+        Measurement { bytes, questions_per_second: 1.0, loss: 1.0, exact_match, relaxed: exact_match }
     }
 
     fn choice(kept: usize, bytes: u64, exact_match: f64) -> Choice {

@@ -1,11 +1,11 @@
-//! What a study found, as tables, as a file and as a model card.
+//! The result of a study: tables, `quantize.json` and the model card.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{CONVENTION, Choice, Damage, Measured, Study};
+use super::{CONVENTION, Choice, Damage, Measurement, Study};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::terminal::visible;
 
@@ -13,17 +13,17 @@ const FILE: &str = "quantize.json";
 const FORMAT: u32 = 1;
 
 /// Every choice for each adapter's precisions, under its full weights.
-pub fn choices<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a Measured, &'a [Study])>) -> Table {
+pub fn choices<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a Measurement, &'a [Study])>) -> Table {
     let columns = ["MB", "questions/s", "loss", "exact match", "relaxed accuracy"].map(Column::right);
     let ends = [Column::left("adapter"), Column::left("full layers")];
     let mut rows = Vec::new();
     for (name, baseline, studies) in adapters {
         rows.push(row(name.to_owned(), Cell::text("all"), baseline, false));
         for study in studies {
-            for (at, choice) in study.choices.iter().enumerate() {
+            for (index, choice) in study.choices.iter().enumerate() {
                 let name = format!("{name}@{}", study.to);
                 let kept = Cell::count(choice.kept.len());
-                rows.push(row(name, kept, &choice.measured, study.chosen == Some(at)));
+                rows.push(row(name, kept, &choice.measured, study.chosen == Some(index)));
             }
         }
     }
@@ -34,8 +34,8 @@ pub fn choices<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a Measured, &'
     }
 }
 
-fn row(name: String, kept: Cell, measured: &Measured, chosen: bool) -> Vec<Cell> {
-    let Measured { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
+fn row(name: String, kept: Cell, measured: &Measurement, chosen: bool) -> Vec<Cell> {
+    let Measurement { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
     vec![
         Cell::Text(name),
         kept,
@@ -48,7 +48,7 @@ fn row(name: String, kept: Cell, measured: &Measured, chosen: bool) -> Vec<Cell>
     ]
 }
 
-/// What each layer does when it alone is quantized, the most damaging first.
+/// The damage of each layer when it alone is quantized, the most damaging first.
 pub fn damages<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a [Study])>) -> Table {
     let mut rows = Vec::new();
     for (name, studies) in adapters {
@@ -77,18 +77,18 @@ pub struct Decision<'a> {
     tolerance: f64,
     /// Model and data, in order.
     settings: &'a [(String, String)],
-    baseline: &'a Measured,
+    baseline: &'a Measurement,
     chosen: &'a Choice,
     choices: &'a [Choice],
     damages: &'a [Damage],
 }
 
 impl<'a> Decision<'a> {
-    /// None where no choice was good enough.
+    /// `None` if no choice was good enough.
     pub fn new(
         adapter: &'a str,
         settings: &'a [(String, String)],
-        baseline: &'a Measured,
+        baseline: &'a Measurement,
         study: &'a Study,
         tolerance: f64,
     ) -> Option<Self> {
@@ -110,7 +110,7 @@ impl<'a> Decision<'a> {
     }
 
     /// # Errors
-    /// A file that cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         let text = serde_json::to_string_pretty(self).context("cannot encode the decision")?;
@@ -119,7 +119,7 @@ impl<'a> Decision<'a> {
 }
 
 /// The model card of a quantized checkpoint: a README.md in Hugging Face's form.
-pub fn card(row: &str, decision: &Decision<'_>, choices: &Table) -> String {
+pub fn model_card(row: &str, decision: &Decision<'_>, choices: &Table) -> String {
     let kept = match decision.chosen.kept.as_slice() {
         [] => "No layer that fits its blocks was left in full precision.".to_owned(),
         kept => format!("Left in full precision: {}.", visible(&kept.join(", "))),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::{Keep, Ties};
 
-/// What one validation found.
+/// The metrics of one validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationPoint {
@@ -24,8 +24,8 @@ pub struct ValidationPoint {
 #[serde(transparent)]
 pub struct History(pub Vec<ValidationPoint>);
 
-/// The metric's name and whether more is better; none for the last step.
-fn judged_by(keep: Keep) -> Option<(&'static str, bool)> {
+/// The metric's name and whether higher is better; `None` for the last step.
+fn selection_metric(keep: Keep) -> Option<(&'static str, bool)> {
     match keep {
         Keep::Strict => Some(("strict", true)),
         Keep::ExactMatch => Some(("exact_match", true)),
@@ -37,14 +37,14 @@ fn judged_by(keep: Keep) -> Option<(&'static str, bool)> {
 }
 
 impl History {
-    /// The validation whose step is kept. A metric that is not finite never chooses, `ties` decides among equals. With
-    /// [`Keep::Last`] the last validation.
+    /// The validation whose step is kept. Only finite metrics count; `ties` decides among equals. With [`Keep::Last`] it is the
+    /// last validation.
     pub fn best(&self, keep: Keep, ties: Ties) -> Option<&ValidationPoint> {
         let (first, last) = self.best_indices(keep, ties)?;
         self.0.get(if ties == Ties::First { first } else { last })
     }
 
-    /// Validations since the best one; what an early stop waits for. One that is only as good does not count as better.
+    /// Number of validations since the best one, for early stopping. An equal one is not better.
     pub fn since_best(&self, keep: Keep, ties: Ties) -> usize {
         self.best_indices(keep, ties).map_or(self.0.len(), |(best, _)| self.0.len() - 1 - best)
     }
@@ -52,7 +52,7 @@ impl History {
     /// The first and the last of the validations that no other is better than.
     fn best_indices(&self, keep: Keep, ties: Ties) -> Option<(usize, usize)> {
         let last = self.0.len().checked_sub(1)?;
-        let Some((name, more)) = judged_by(keep) else { return Some((last, last)) };
+        let Some((name, more)) = selection_metric(keep) else { return Some((last, last)) };
         let mut best: Option<([f64; 2], usize, usize)> = None;
         for (index, point) in self.0.iter().enumerate() {
             let Some(value) = point.finite(name) else { continue };
@@ -74,7 +74,7 @@ impl ValidationPoint {
     }
 }
 
-/// As texts: a number that comes back from JSON can differ in its last bit, and two equal metrics would no longer be.
+/// Writes numbers as texts: a number read back from JSON can differ in its last bit, which would break ties.
 fn write_exactly<S: Serializer>(metrics: &BTreeMap<String, f64>, to: S) -> Result<S::Ok, S::Error> {
     let mut map = to.serialize_map(Some(metrics.len()))?;
     for (name, value) in metrics {

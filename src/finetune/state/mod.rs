@@ -1,37 +1,37 @@
-//! What a training needs to go on after a kill: saved whole or not at all, checked when it is read.
+//! The state from which a training resumes after a kill: saved atomically, verified when it is read.
 
-mod folder;
+mod checksummed_dir;
 mod history;
-mod sealed;
+mod state_dir;
 
-pub use folder::{Saved, StateFolder};
+pub use checksummed_dir::{FORMAT_VERSION, FileChecksum};
+pub(super) use checksummed_dir::{file_checksums, verify_files};
 pub use history::{History, ValidationPoint};
-pub use sealed::{FORMAT_VERSION, SealedFile};
-pub(super) use sealed::{check_files, sealed_files};
+pub use state_dir::{SavedState, StateDir};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// All but the tensors.
+/// The saved state without its tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingState {
     /// Finished steps; the order of the data and the learning rate follow from it.
     pub step: u64,
-    /// How far the generator of the dropout has come, as its owner counts.
+    /// Position of the dropout generator.
     pub generator: u64,
-    /// What the training was started with: protocol, model, data. A training only goes on under the same.
+    /// Protocol, model and data of the training; a training only resumes with the same settings.
     pub settings: Vec<(String, String)>,
     /// All validations so far: the best one and an early stop follow from them.
     pub history: History,
     /// The files of the checkpoint of the best step. Absent from states of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<SealedFile>,
+    pub kept: Vec<FileChecksum>,
 }
 
 impl TrainingState {
     /// # Errors
-    /// Names the settings that are not those of the state.
+    /// Returns an error that names the settings that differ from the state's.
     pub fn check_settings(&self, now: &[(String, String)]) -> Result<()> {
         let find = |all: &[(String, String)], key: &str| {
             all.iter().find(|(other, _)| other == key).map_or("nothing".to_owned(), |(_, value)| format!("`{value}`"))

@@ -10,7 +10,7 @@ pub use verify::{Verified, verify};
 
 use crate::config::Benchmark;
 use crate::report::table::{Cell, Column, Table};
-use crate::report::{Entry, Matrix, Sensitivity, estimates, explain, per_question, per_question_jsonl, tally};
+use crate::report::{Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all};
 use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
@@ -79,7 +79,7 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         if StoredRun::is_at(path) {
             files.extend(stored(StoredRun::read(path)?));
         } else if let Some((run, adapter)) = adapter_of_run(path) {
-            files.extend(stored(StoredRun::read(run)?.only(adapter)?));
+            files.extend(stored(StoredRun::read(run)?.with_adapter(adapter)?));
         } else {
             let imported = import::read(path, &options)?;
             let problems = import::summarize(&imported.problems);
@@ -116,7 +116,7 @@ impl ScoredFiles {
             let scored: Vec<(Summary, Vec<Option<Interval>>)> = if intervals {
                 estimates(&file.answers, pair, chart, conventions)
             } else {
-                tally(&file.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
+                score_all(&file.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
             };
             for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
                 let means = metrics.iter().map(|metric| {
@@ -201,7 +201,7 @@ impl ScoredFiles {
         Ok(texts.join("\n"))
     }
 
-    fn entries(&self) -> Vec<(String, Vec<Entry<'_>>)> {
+    fn entries(&self) -> Vec<(String, Vec<NamedPair<'_>>)> {
         self.0.iter().map(|file| (file.name.clone(), entries(file))).collect()
     }
 }
@@ -266,10 +266,10 @@ fn chart(answered: &Answered) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
-fn entry(answered: &Answered) -> Entry<'_> {
-    Entry { id: &answered.id, pair: pair(answered) }
+fn entry(answered: &Answered) -> NamedPair<'_> {
+    NamedPair { id: &answered.id, pair: pair(answered) }
 }
 
-fn entries(file: &ScoredFile) -> Vec<Entry<'_>> {
+fn entries(file: &ScoredFile) -> Vec<NamedPair<'_>> {
     file.answers.iter().map(entry).collect()
 }

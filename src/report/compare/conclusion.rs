@@ -1,11 +1,11 @@
-//! What may be concluded, in sentences.
+//! The conclusions of a comparison, in sentences.
 
 use super::Tested;
 use crate::report::CONFIDENCE;
+use crate::report::aggregate::too_few;
 use crate::report::table::Cell;
-use crate::report::totals::too_few;
 
-/// What the test of one metric shows.
+/// The result of one metric's test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Better,
@@ -90,8 +90,8 @@ fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
     format!(
         "{:+.2} points ({interval}p {}, corrected for {tests} tests {})",
         change.difference().unwrap_or(f64::NAN),
-        tested.probability(change.p).shown(),
-        tested.probability(holm).shown()
+        tested.probability(change.p).format_display(),
+        tested.probability(holm).format_display()
     )
 }
 

@@ -1,4 +1,4 @@
-//! Two runs side by side: what changed, and whether it is more than chance.
+//! Compares two runs: what changed, and whether the change is significant.
 
 mod conclusion;
 mod pair;
@@ -11,7 +11,7 @@ use self::conclusion::sentences;
 use self::pair::Pair;
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
-use super::{Dimension, Scored, escape};
+use super::{Scored, SliceBy, escape};
 use crate::run::store::StoredRun;
 use chartbench_score::metric::{Convention, Metric};
 use chartbench_score::stats::{SignFlips, holm};
@@ -19,11 +19,11 @@ use chartbench_score::stats::{SignFlips, holm};
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
 
-/// What of two runs is compared.
+/// Options of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct CompareOptions {
-    /// A table along each.
-    pub slices: Vec<Dimension>,
+    /// The properties to slice by; one table each.
+    pub slices: Vec<SliceBy>,
     /// Whether the questions that changed are listed.
     pub questions: bool,
     /// The test of the differences.
@@ -41,14 +41,13 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares `before` with `after`. A run that holds one adapter, cut down to it ([`StoredRun::only`]), is compared with
+    /// Compares `before` with `after`. A run that holds one adapter, cut down to it ([`StoredRun::with_adapter`]), is compared with
     /// another such run whatever the two are called.
     ///
     /// *Fixed* counts the questions that score higher in the second run, *broken* those that score lower.
     ///
     /// # Errors
-    /// Runs on different questions, runs without a common adapter, or an adapter that has not answered every question
-    /// in one of them.
+    /// Returns an error if the runs are on different questions, have no common adapter, or an adapter has unanswered questions.
     pub fn new(
         before: &StoredRun,
         after: &StoredRun,
@@ -79,7 +78,7 @@ impl Comparison {
     /// and JSON lines the overall table alone.
     ///
     /// # Errors
-    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
             Format::Table => Ok(self.join(Table::to_terminal, "", chartbench_core::terminal::visible)),
@@ -150,7 +149,7 @@ fn names(run: &StoredRun) -> String {
     run.predictions.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// What the columns of the two runs are called. Runs of one name, from different folders, still need different ones.
+/// The names of the two runs' columns, which differ even if the runs have the same name.
 fn column_names(before: &str, after: &str) -> [String; 2] {
     if before == after {
         [format!("{before} (A)"), format!("{after} (B)")]
@@ -204,12 +203,12 @@ fn cells(pair: &Pair<'_>, metric: Metric, change: &pair::Change) -> Vec<Cell> {
     ]
 }
 
-/// A row for each value of the dimension and each adapter: the convention's first metric.
-fn slice_table(slice: &Dimension, pairs: &[Pair<'_>], names: &[String; 2], sign_flips: &SignFlips) -> Table {
+/// A row for each value of the property and each adapter: the convention's first metric.
+fn slice_table(slice: &SliceBy, pairs: &[Pair<'_>], names: &[String; 2], sign_flips: &SignFlips) -> Table {
     let mut rows = Vec::new();
     for pair in pairs {
         for (key, part) in pair.parts(slice) {
-            let few = if part.before.totals().too_few() { " (few)" } else { "" };
+            let few = if part.before.aggregate().too_few() { " (few)" } else { "" };
             let value = Cell::Text(format!("{}{few}", key.as_str()));
             let questions = Cell::count(part.before.records.len());
             let changes = part.changes(sign_flips).into_iter().take(1);

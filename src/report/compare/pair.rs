@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::report::scored::numbered;
-use crate::report::{CONFIDENCE, Dimension, Key, Scored};
+use crate::report::{CONFIDENCE, Scored, SliceBy, SliceValue};
 use crate::run::store::AdapterEntry;
 use chartbench_score::metric::Metric;
 use chartbench_score::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
@@ -14,29 +14,29 @@ pub(super) struct Pair<'a> {
     pub(super) adapter: String,
     pub(super) before: Scored<'a>,
     pub(super) after: Scored<'a>,
-    /// What the manifests record of both sides.
+    /// Both sides' entries in the manifests.
     pub(super) entries: [Option<&'a AdapterEntry>; 2],
 }
 
-/// What became of one metric, in points of percent.
+/// The change of one metric, in percentage points.
 pub(super) struct Change {
     pub(super) before: Option<f64>,
     pub(super) after: Option<f64>,
-    /// Of the difference.
+    /// The interval of the difference.
     pub(super) interval: Option<Interval>,
     /// Questions that score higher, and lower.
     pub(super) fixed: usize,
     pub(super) broken: usize,
-    /// Of no difference, from the sign-flip test over charts.
+    /// P-value of the sign-flip test over charts.
     pub(super) p: f64,
-    /// The true `p` may be smaller: it is the least that so many random flips can show.
+    /// Whether `p` is the smallest value that the number of random flips can show; the true one may be smaller.
     pub(super) p_is_least: bool,
     /// Charts and questions that the metric applies to.
     pub(super) charts: usize,
     pub(super) questions: usize,
-    /// The same by McNemar's test, where every score is right or wrong.
+    /// P-value of McNemar's test, if every score is 0 or 1.
     pub(super) mcnemar: Option<f64>,
-    /// The smallest difference that such a comparison finds in 80 % of cases.
+    /// The smallest difference that such a comparison detects with 80 % power.
     pub(super) detectable: Option<f64>,
 }
 
@@ -56,24 +56,30 @@ impl<'a> Pair<'a> {
         entries: [Option<&'a AdapterEntry>; 2],
     ) -> Self {
         let adapter = if names[0] == names[1] { names[0].clone() } else { names.join(" -> ") };
-        Self::named(adapter, before, after, entries)
+        Self::with_name(adapter, before, after, entries)
     }
 
-    fn named(adapter: String, before: &Scored<'a>, after: &Scored<'a>, entries: [Option<&'a AdapterEntry>; 2]) -> Self {
+    fn with_name(
+        adapter: String,
+        before: &Scored<'a>,
+        after: &Scored<'a>,
+        entries: [Option<&'a AdapterEntry>; 2],
+    ) -> Self {
         let places: HashMap<&str, usize> =
             after.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect();
         let both = before.records.iter().enumerate();
         let both = both.filter_map(|(place, record)| Some((place, *places.get(record.id.as_str())?)));
         let (olds, news): (Vec<usize>, Vec<usize>) = both.unzip();
-        Self { adapter, before: before.at(&olds), after: after.at(&news), entries }
+        Self { adapter, before: before.select(&olds), after: after.select(&news), entries }
     }
 
-    /// The parts along a dimension.
-    pub(super) fn parts(&self, dimension: &Dimension) -> BTreeMap<Key, Self> {
-        let mut afters = dimension.parts(&self.after);
-        let befores = dimension.parts(&self.before).into_iter();
-        let part =
-            |before: &Scored<'a>, after: &Scored<'a>| Self::named(self.adapter.clone(), before, after, self.entries);
+    /// The parts along a property.
+    pub(super) fn parts(&self, slice_by: &SliceBy) -> BTreeMap<SliceValue, Self> {
+        let mut afters = slice_by.parts(&self.after);
+        let befores = slice_by.parts(&self.before).into_iter();
+        let part = |before: &Scored<'a>, after: &Scored<'a>| {
+            Self::with_name(self.adapter.clone(), before, after, self.entries)
+        };
         befores.filter_map(|(key, before)| Some((key.clone(), part(&before, &afters.remove(&key)?)))).collect()
     }
 

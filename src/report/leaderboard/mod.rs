@@ -1,6 +1,6 @@
-//! The leaderboard: one board a question set, a row an adapter, overall and along each [`Dimension`].
+//! The leaderboard: one board a question set, a row an adapter, overall and along each [`SliceBy`].
 
-mod gathered;
+mod adapter_aggregate;
 mod published;
 mod row;
 mod seeds;
@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use anyhow::Result;
 use serde_json::json;
 
-use self::gathered::Gathered;
+use self::adapter_aggregate::AdapterAggregate;
 use self::published::OwnResult;
 use self::row::{Row, columns};
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
-use super::{CONFIDENCE, Dimension, Totals, escape};
+use super::{Aggregate, CONFIDENCE, SliceBy, escape};
 use crate::config::Published;
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
 use chartbench_score::metric::Convention;
@@ -24,11 +24,11 @@ use chartbench_score::metric::Convention;
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
 
-/// What of the runs a leaderboard shows.
+/// What a leaderboard shows.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LeaderboardOptions {
     /// A table along each; none for the overall tables alone.
-    pub slices: Vec<Dimension>,
+    pub slices: Vec<SliceBy>,
     /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
     /// is byte for byte that of an unbroken one.
     pub speed: bool,
@@ -36,52 +36,52 @@ pub struct Options {
     pub published: Vec<(String, Vec<Published>)>,
 }
 
-impl Default for Options {
+impl Default for LeaderboardOptions {
     fn default() -> Self {
-        Self { slices: Dimension::USUAL.into(), speed: true, published: Vec::new() }
+        Self { slices: SliceBy::DEFAULT.into(), speed: true, published: Vec::new() }
     }
 }
 
-/// A leaderboard over any number of runs; runs on different questions stand in boards of their own.
+/// A leaderboard over any number of runs. Runs on different questions get separate boards.
 pub struct Leaderboard {
     convention: &'static Convention,
     boards: Vec<Board>,
-    options: Options,
+    options: LeaderboardOptions,
 }
 
 /// The rows that answered one question set.
 struct Board {
     benchmark: BenchmarkEntry,
-    /// Of the runs, in the order they were added.
+    /// The runs' manifests, in the order they were added.
     manifests: Vec<Manifest>,
     overall: Vec<Row>,
-    /// Per dimension that was asked for.
-    slices: Vec<(Dimension, Vec<Row>)>,
-    /// What was published elsewhere, as the runs have it.
-    here: Vec<OwnResult>,
+    /// The rows of each requested property.
+    slices: Vec<(SliceBy, Vec<Row>)>,
+    /// The runs' own values of published results.
+    own_results: Vec<OwnResult>,
 }
 
 impl Leaderboard {
-    /// Of no run yet.
-    pub fn new(convention: &'static Convention, options: Options) -> Self {
+    /// An empty leaderboard.
+    pub fn new(convention: &'static Convention, options: LeaderboardOptions) -> Self {
         Self { convention, boards: Vec::new(), options }
     }
 
     /// The leaderboard of runs on disk.
     ///
     /// # Errors
-    /// Predictions that cannot be read.
-    pub fn of(runs: &[RunReader], convention: &'static Convention, options: Options) -> Result<Self> {
+    /// Returns an error if predictions cannot be read.
+    pub fn from_runs(runs: &[RunReader], convention: &'static Convention, options: LeaderboardOptions) -> Result<Self> {
         let mut leaderboard = Self::new(convention, options);
         runs.iter().try_for_each(|run| leaderboard.add(&run.manifest, run.predictions()))?;
         Ok(leaderboard)
     }
 
-    /// Adds a run: of each of its adapters the predictions, in pieces of any size. A piece is scored, counted and let go of, so
-    /// that no more is in memory than what tables say of each chart.
+    /// Adds a run: the predictions of each of its adapters, in chunks of any size. Each chunk is scored, aggregated and dropped, so
+    /// that memory holds only the aggregates.
     ///
     /// # Errors
-    /// Those of the pieces; the leaderboard is then of no further use.
+    /// Returns the chunks' errors, after which the leaderboard is incomplete.
     pub fn add<'r, P>(&mut self, run: &Manifest, predictions: impl IntoIterator<Item = (&'r str, P)>) -> Result<()>
     where
         P: IntoIterator<Item = Result<Vec<PredictionRecord>>>,
@@ -95,17 +95,18 @@ impl Leaderboard {
         let published = published_of(&self.options, &board.benchmark);
         board.manifests.push(run.clone());
         for (adapter, pieces) in predictions {
-            let mut gathered = Gathered::new(adapter, self.convention, &self.options.slices, published);
+            let mut adapter_aggregate =
+                AdapterAggregate::new(adapter, self.convention, &self.options.slices, published);
             for piece in pieces {
-                gathered.add(&piece?);
+                adapter_aggregate.add(&piece?);
             }
-            board.take(run, adapter, gathered);
+            board.take(run, adapter, adapter_aggregate);
         }
         board.sort();
         Ok(())
     }
 
-    /// Shows or hides the speed column ([`Options::speed`]).
+    /// Shows or hides the speed column ([`LeaderboardOptions::speed`]).
     pub fn show_speed(&mut self, speed: bool) {
         self.options.speed = speed;
     }
@@ -114,7 +115,7 @@ impl Leaderboard {
     /// programs (CSV, JSON) all rows of all tables as one flat table.
     ///
     /// # Errors
-    /// Only those of the CSV and JSON writers, which no table is known to cause.
+    /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         let visible = |text: &str| chartbench_core::terminal::visible(text);
         let markdown = |text: &str| escape::markdown(&chartbench_core::terminal::visible(text));
@@ -140,7 +141,7 @@ impl Leaderboard {
     ) -> String {
         let boards = self.boards.iter().map(|board| {
             let mut parts = vec![table(&board.overall_table(self.convention, self.options.speed))];
-            let published = published::table(published_of(&self.options, &board.benchmark), &board.here);
+            let published = published::table(published_of(&self.options, &board.benchmark), &board.own_results);
             let more = [seeds::table(&board.manifests, &board.overall, self.convention), published];
             parts.extend(more.iter().flatten().map(table));
             let settings = settings::lines(&board.manifests);
@@ -193,32 +194,32 @@ impl Leaderboard {
 }
 
 impl Board {
-    /// Without a row.
-    fn new(benchmark: &BenchmarkEntry, slices: &[Dimension]) -> Self {
+    /// An empty board.
+    fn new(benchmark: &BenchmarkEntry, slices: &[SliceBy]) -> Self {
         Self {
             benchmark: benchmark.clone(),
             manifests: Vec::new(),
             overall: Vec::new(),
             slices: slices.iter().map(|slice| (slice.clone(), Vec::new())).collect(),
-            here: Vec::new(),
+            own_results: Vec::new(),
         }
     }
 
-    /// Takes one adapter's rows over.
-    fn take(&mut self, run: &Manifest, adapter: &str, gathered: Gathered<'_>) {
-        let unfinished = is_unfinished(gathered.overall.questions(), &run.benchmark);
+    /// Adds one adapter's rows.
+    fn take(&mut self, run: &Manifest, adapter: &str, adapter_aggregate: AdapterAggregate<'_>) {
+        let unfinished = is_unfinished(adapter_aggregate.overall.questions(), &run.benchmark);
         // Two runs may have one name.
         let place = self.manifests.len() - 1;
         let remark = run.remark(adapter);
-        let row = |slice, totals: &Totals| {
-            Some(Row::new((place, &run.name, adapter), slice, totals, unfinished)?.remarked(remark))
+        let row = |slice, aggregate: &Aggregate| {
+            Some(Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.remarked(remark))
         };
-        self.overall.extend(row(None, &gathered.overall));
-        for ((_, rows), parts) in self.slices.iter_mut().zip(&gathered.slices) {
+        self.overall.extend(row(None, &adapter_aggregate.overall));
+        for ((_, rows), parts) in self.slices.iter_mut().zip(&adapter_aggregate.slices) {
             rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));
         }
         let entry = run.adapters.iter().find(|entry| entry.id == adapter);
-        self.here.extend(gathered.published(run, entry));
+        self.own_results.extend(adapter_aggregate.published(run, entry));
     }
 
     fn sort(&mut self) {
@@ -235,9 +236,9 @@ impl Board {
     }
 
     fn slice_tables(&self, convention: &Convention) -> Vec<Table> {
-        let table = |(dimension, rows): &(Dimension, Vec<Row>)| Table {
-            title: format!("By {dimension}"),
-            columns: std::iter::once(Column::left(dimension.to_string()))
+        let table = |(slice_by, rows): &(SliceBy, Vec<Row>)| Table {
+            title: format!("By {slice_by}"),
+            columns: std::iter::once(Column::left(slice_by.to_string()))
                 .chain(columns(convention, false, false))
                 .collect(),
             rows: rows.iter().map(|row| std::iter::once(slice(row)).chain(row.cells(false, false)).collect()).collect(),
@@ -247,7 +248,7 @@ impl Board {
 }
 
 /// What others published for this benchmark.
-fn published_of<'o>(options: &'o Options, benchmark: &BenchmarkEntry) -> &'o [Published] {
+fn published_of<'o>(options: &'o LeaderboardOptions, benchmark: &BenchmarkEntry) -> &'o [Published] {
     options.published.iter().find(|(name, _)| *name == benchmark.name).map_or(&[], |(_, results)| results)
 }
 
@@ -265,7 +266,7 @@ fn sort(rows: &mut [Row]) {
     });
 }
 
-/// The rows of each slice together, the slices in the order in which they first stand; within one as [`sort`] has them.
+/// Groups the rows by slice, in the order of first appearance; [`sort`] orders the rows of a slice.
 fn by_slice(rows: &mut [Row]) {
     let mut places: HashMap<Option<String>, usize> = HashMap::new();
     for row in rows.iter() {

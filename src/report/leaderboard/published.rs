@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::config::Published;
-use crate::report::Dimension;
+use crate::report::SliceBy;
 use crate::report::scored::{is_unfinished, score};
 use crate::report::table::{Cell, Column, Table};
 use crate::run::store::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
@@ -18,7 +18,7 @@ pub(super) struct OwnResult {
     value: Result<f64, String>,
 }
 
-/// Why a run's answers cannot be compared with results published for the whole benchmark; `None` where they can.
+/// The reason why a run's answers cannot be compared with results published for the whole benchmark; `None` if they can.
 pub(super) fn difference(run: &Manifest, entry: Option<&AdapterEntry>, answered: usize) -> Option<String> {
     let BenchmarkEntry { split, questions, questions_per_chart, limit, .. } = &run.benchmark;
     if split != "test" {
@@ -36,16 +36,15 @@ pub(super) fn difference(run: &Manifest, entry: Option<&AdapterEntry>, answered:
     }
 }
 
-/// The answers of an adapter, as a result published about it was scored: the same convention, on the same part of the
-/// questions.
+/// Scores an adapter's answers as a published result about it was scored: the same convention, the same part of the questions.
 pub(super) struct PublishedMatch {
     place: usize,
     /// How many questions the published result is about.
     questions: Option<usize>,
     convention: &'static Convention,
     metric: Metric,
-    /// A dimension and its value.
-    part: Option<(Dimension, String)>,
+    /// A property and its value.
+    part: Option<(SliceBy, String)>,
     summary: Summary,
 }
 
@@ -61,26 +60,26 @@ impl PublishedMatch {
         let part = match &result.part {
             None => None,
             Some(part) => {
-                let (dimension, value) = part.split_once(" = ")?;
-                Some((dimension.parse().ok()?, value.to_owned()))
+                let (slice_by, value) = part.split_once(" = ")?;
+                Some((slice_by.parse().ok()?, value.to_owned()))
             }
         };
         let (questions, summary) = (result.questions, Summary::new(convention.metrics));
         Some(Self { place, questions, convention, metric, part, summary })
     }
 
-    /// Counts more of the answers.
+    /// Adds answers.
     pub(super) fn add(&mut self, records: &[PredictionRecord]) {
         let belongs = |record: &&PredictionRecord| match &self.part {
             None => true,
-            Some((dimension, value)) => dimension.value(record).as_ref() == Some(value),
+            Some((slice_by, value)) => slice_by.value(record).as_ref() == Some(value),
         };
         let scores: Vec<Scores> =
             records.par_iter().filter(belongs).map(|record| score(record, self.convention)).collect();
         scores.iter().for_each(|scores| self.summary.add(scores));
     }
 
-    /// The run's own value, where there is no `difference` between its questions and the published ones.
+    /// The run's own value, if there is no `difference` between its questions and the published ones.
     pub(super) fn own_result(&self, run: &str, difference: Option<String>) -> Option<OwnResult> {
         let (mean, count) = (self.summary.mean(self.metric)?, self.summary.count);
         let other_count = self.questions.filter(|questions| *questions != count);
@@ -92,19 +91,19 @@ impl PublishedMatch {
 
 /// A row for each published result; where a run holds the adapter it is about, its own result under the same convention
 /// and on the same questions, and the difference, or why there is none.
-pub(super) fn table(results: &[Published], here: &[OwnResult]) -> Option<Table> {
+pub(super) fn table(results: &[Published], own_results: &[OwnResult]) -> Option<Table> {
     let words = ["system", "on", "score"].map(Column::left);
     let numbers = ["published", "here", "difference"].map(Column::right);
     let notes = ["run", "source", "note"].map(Column::left);
     (!results.is_empty()).then(|| Table {
         title: "Published results, and the same here where a run has it".to_owned(),
         columns: words.into_iter().chain(numbers).chain(notes).collect(),
-        rows: results.iter().enumerate().flat_map(|(place, result)| rows(place, result, here)).collect(),
+        rows: results.iter().enumerate().flat_map(|(place, result)| rows(place, result, own_results)).collect(),
     })
 }
 
-fn rows(place: usize, result: &Published, here: &[OwnResult]) -> Vec<Vec<Cell>> {
-    let ours: Vec<&OwnResult> = here.iter().filter(|own| own.place == place).collect();
+fn rows(place: usize, result: &Published, own_results: &[OwnResult]) -> Vec<Vec<Cell>> {
+    let ours: Vec<&OwnResult> = own_results.iter().filter(|own| own.place == place).collect();
     if ours.is_empty() { vec![row(result, None)] } else { ours.into_iter().map(|own| row(result, Some(own))).collect() }
 }
 

@@ -1,30 +1,30 @@
 //! One adapter's row.
 
-use crate::report::Totals;
+use crate::report::Aggregate;
 use crate::report::scored::marked;
 use crate::report::table::{Cell, Column};
 use chartbench_score::metric::{Convention, Metric, Summary};
 use chartbench_score::stats::Interval;
 
-/// What a table says of one adapter's answers, or of a part of them.
+/// The row of one adapter's answers, or of a slice of them.
 pub(super) struct Row {
     /// The slice's value; none in the overall table.
     pub(super) slice: Option<String>,
-    /// A slice of too few questions or charts to say anything.
+    /// Whether the slice is too small for a conclusion.
     pub(super) few: bool,
-    /// The run's place among those of the board.
+    /// The run's index among those of the board.
     pub(super) place: usize,
     pub(super) run: String,
     pub(super) adapter: String,
-    /// What is said beside its name ([`crate::run::store::Manifest::remark`]).
+    /// The remark beside its name ([`crate::run::store::Manifest::remark`]).
     remark: Option<&'static str>,
-    /// Not every question of the set is answered yet.
+    /// Whether questions of the set are unanswered.
     unfinished: bool,
     failures: usize,
     pub(super) summary: Summary,
-    /// Of the metrics, in their order.
+    /// The metrics' intervals, in their order.
     intervals: Vec<Option<Interval>>,
-    /// Different answers by answers.
+    /// Distinct texts over answers.
     distinct: Option<f64>,
     per_second: Option<f64>,
 }
@@ -32,28 +32,30 @@ pub(super) struct Row {
 impl Row {
     /// `None` without an answer.
     pub(super) fn new(
-        (place, run, adapter): (usize, &str, &str),
+        place: usize,
+        run: &str,
+        adapter: &str,
         slice: Option<String>,
-        totals: &Totals,
+        aggregate: &Aggregate,
         unfinished: bool,
     ) -> Option<Self> {
-        (totals.questions() > 0).then(|| Self {
-            few: slice.is_some() && totals.too_few(),
+        (aggregate.questions() > 0).then(|| Self {
+            few: slice.is_some() && aggregate.too_few(),
             slice,
             place,
             run: run.to_owned(),
             adapter: adapter.to_owned(),
             remark: None,
             unfinished,
-            failures: totals.failures(),
-            summary: totals.summary().clone(),
-            intervals: totals.intervals(),
-            distinct: totals.distinct_rate(),
-            per_second: totals.per_second(),
+            failures: aggregate.failures(),
+            summary: aggregate.summary().clone(),
+            intervals: aggregate.intervals(),
+            distinct: aggregate.distinct_rate(),
+            per_second: aggregate.per_second(),
         })
     }
 
-    /// With what must be said beside its scores.
+    /// The row with a remark beside its name.
     #[must_use]
     pub(super) fn remarked(self, remark: Option<&'static str>) -> Self {
         Self { remark, ..self }

@@ -5,9 +5,9 @@ use crate::report::table::{Cell, Column, Table};
 use crate::run::store::{AdapterEntry, Manifest};
 use chartbench_score::metric::{Convention, Metric};
 
-/// The setting that seeds are told by.
+/// The setting with the training seed.
 const SEED: &str = "finetune.seed";
-/// What follows from the seed: the step that was kept, and the weights.
+/// Settings that depend on the seed: the selected step and the weights.
 const FOLLOWS: [&str; 3] = [SEED, "finetune.step", "weights_sha256"];
 
 /// Mean and standard deviation of each metric over the runs of an adapter whose settings are the same but for the seed of

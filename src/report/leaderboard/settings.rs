@@ -1,4 +1,4 @@
-//! What the rows of a board were answered with.
+//! The settings of a board's rows.
 
 use crate::run::store::Manifest;
 
@@ -7,12 +7,12 @@ use crate::run::store::Manifest;
 pub(super) fn lines(runs: &[Manifest]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for entry in runs.iter().flat_map(|run| &run.adapters) {
-        let told = entry
+        let described = entry
             .settings
             .iter()
             .filter(|(key, _)| !key.starts_with("finetune.") && !key.contains("hash") && !key.contains("sha256"));
         let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let settings: Vec<String> = told.map(|(key, value)| format!("{key} {}", quoted(&text(value)))).collect();
+        let settings: Vec<String> = described.map(|(key, value)| format!("{key} {}", quoted(&text(value)))).collect();
         if settings.is_empty() {
             continue;
         }

@@ -1,11 +1,11 @@
-//! The leaderboard of the page, with where its scores lie on a scale.
+//! The leaderboard of the page, with its scores on a scale.
 
 use std::collections::HashSet;
 
 use serde::Serialize;
 
 use super::rows::{Kind, Row};
-use crate::report::Totals;
+use crate::report::Aggregate;
 use chartbench_score::stats::Interval;
 
 /// A model whose answers are this much less varied than the gold ones has collapsed.
@@ -15,9 +15,9 @@ const COLLAPSED: f64 = 0.1;
 pub(super) struct Board {
     pub(super) metrics: Vec<&'static str>,
     pub(super) rows: Vec<BoardRow>,
-    /// Of each metric the best blind row's score: what needs no chart.
+    /// The best blind row's score of each metric.
     blind: Vec<Option<Estimate>>,
-    /// How many different gold answers there are, a hundred questions.
+    /// Distinct gold answers per hundred questions.
     gold_distinct: String,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct BoardRow {
     per_second: Number,
 }
 
-/// A number with its text; none shows as `-`.
+/// A number with its text; a missing one shows as `-`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Number {
     value: Option<f64>,
@@ -74,11 +74,11 @@ impl Estimate {
     }
 
     /// One for each of the convention's metrics.
-    pub(super) fn all(totals: &Totals) -> Vec<Self> {
-        totals
+    pub(super) fn all(aggregate: &Aggregate) -> Vec<Self> {
+        aggregate
             .summary()
             .means()
-            .zip(totals.intervals())
+            .zip(aggregate.intervals())
             .map(|((_, mean), interval)| Self::new(mean, interval))
             .collect()
     }
@@ -105,8 +105,8 @@ impl Board {
 
 fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
     let Row { scored, kind, .. } = row;
-    let totals = scored.totals();
-    let distinct = totals.distinct_rate();
+    let aggregate = scored.aggregate();
+    let distinct = aggregate.distinct_rate();
     BoardRow {
         label: row.label.clone(),
         run: scored.run.to_owned(),
@@ -116,19 +116,19 @@ fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
         remark: row.remark,
         collapsed: collapsed(*kind, distinct, golds),
         questions: scored.records.len(),
-        failures: totals.failures(),
-        scores: Estimate::all(&totals),
+        failures: aggregate.failures(),
+        scores: Estimate::all(&aggregate),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
-        per_second: Number::new(totals.per_second(), 2),
+        per_second: Number::new(aggregate.per_second(), 2),
     }
 }
 
-/// Whether a model gives hardly any different answers. A blind row knows no better.
+/// Whether a model has collapsed to few distinct answers. Blind rows are exempt.
 fn collapsed(kind: Kind, distinct: Option<f64>, golds: Option<f64>) -> bool {
     kind != Kind::Blind && distinct.zip(golds).is_some_and(|(own, golds)| own < COLLAPSED * golds)
 }
 
-/// How many different texts the gold answers are, by the number of questions.
+/// Distinct gold answers over the number of questions.
 fn gold_distinct_rate(rows: &[Row<'_>]) -> Option<f64> {
     let records = &rows.iter().max_by_key(|row| row.scored.records.len())?.scored.records;
     let distinct: HashSet<_> = records.iter().map(|record| record.gold.text()).collect();

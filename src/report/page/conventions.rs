@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::rows::Row;
 use crate::report::Sensitivity;
-use crate::report::matrix::{Matrix, key};
+use crate::report::matrix::{Matrix, score_name};
 use crate::report::table::{Align, Cell, Table};
 use chartbench_score::metric::Convention;
 
@@ -15,7 +15,7 @@ pub(super) struct Conventions {
     flips: TableView,
     /// A table a row of the page.
     differences: Vec<Differences>,
-    /// What of the scores is notation, and what tolerance; how numbers miss.
+    /// Sensitivity to notation and tolerance, and the mistakes of numbers.
     sensitivity: Vec<TableView>,
 }
 
@@ -65,13 +65,14 @@ impl Conventions {
         let files: Vec<_> = rows.iter().map(|row| (row.label.clone(), row.scored.entries())).collect();
         let matrix = Matrix::new(&files, reference);
         let [values, flips, differences] = matrix.tables();
-        let leaderboard = reference.metrics.first().map(|&metric| key(reference, metric));
-        let base = values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| row[0].shown() == *name));
+        let leaderboard = reference.metrics.first().map(|&metric| score_name(reference, metric));
+        let base =
+            values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| row[0].format_display() == *name));
         let base = base.map(|row| places(&row[1..])).unwrap_or_default();
         let of_reference = format!("{}.", reference.name);
         let row = |row: &Vec<Cell>| ConventionRow {
-            score: row[0].shown(),
-            own: row[0].shown().starts_with(&of_reference),
+            score: row[0].format_display(),
+            own: row[0].format_display().starts_with(&of_reference),
             cells: placed(&row[1..], &base),
         };
         Self {
@@ -111,7 +112,7 @@ impl TableView {
                 .rows
                 .iter()
                 .filter(|row| keep(row))
-                .map(|row| row[skip..].iter().map(Cell::shown).collect())
+                .map(|row| row[skip..].iter().map(Cell::format_display).collect())
                 .collect(),
         }
     }
@@ -132,7 +133,7 @@ fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
     let places = places(cells);
     let one = |(index, cell): (usize, &Cell)| {
         let moved = places[index].zip(base.get(index).copied().flatten()).is_some_and(|(own, base)| own != base);
-        Placed { value: value(cell), text: cell.shown(), place: places[index], moved }
+        Placed { value: value(cell), text: cell.format_display(), place: places[index], moved }
     };
     cells.iter().enumerate().map(one).collect()
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
-use super::text::Shown;
-use crate::report::{Dimension, Key, Scored};
+use super::text::VisibleText;
+use crate::report::{Scored, SliceBy, SliceValue};
 use crate::run::store::PredictionRecord;
 use chartbench_score::metric::Metric;
 
@@ -22,29 +22,29 @@ pub(super) struct Gallery {
 
 #[derive(Debug, Serialize)]
 struct GalleryRow {
-    label: Shown,
+    label: VisibleText,
     kind: Kind,
 }
 
-/// A dimension and its values; questions name them by place.
+/// A property and its values; questions name them by place.
 #[derive(Debug, Serialize)]
 struct GallerySlice {
-    name: Shown,
-    values: Vec<Shown>,
+    name: VisibleText,
+    values: Vec<VisibleText>,
 }
 
 #[derive(Debug, Serialize)]
 struct GalleryChart {
-    id: Shown,
+    id: VisibleText,
     picture: Picture,
 }
 
 #[derive(Debug, Serialize)]
 struct GalleryQuestion {
-    id: Shown,
+    id: VisibleText,
     chart: usize,
-    question: Shown,
-    gold: Shown,
+    question: VisibleText,
+    gold: VisibleText,
     slices: Vec<Option<usize>>,
     /// One a row; none where that row has not answered yet.
     answers: Vec<Option<GalleryAnswer>>,
@@ -53,9 +53,9 @@ struct GalleryQuestion {
 #[derive(Debug, Serialize)]
 struct GalleryAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<Shown>,
+    text: Option<VisibleText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Shown>,
+    error: Option<VisibleText>,
     /// Of each of the convention's metrics.
     scores: Vec<Option<f64>>,
     verdict: Verdict,
@@ -63,7 +63,7 @@ struct GalleryAnswer {
     change: Option<Change>,
 }
 
-/// What the convention's first metric says of an answer.
+/// The verdict of the convention's first metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
@@ -76,7 +76,7 @@ enum Verdict {
     Unscored,
 }
 
-/// How the first metric differs from that of the same adapter in the run before.
+/// The change of the first metric from the same adapter in the previous run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Change {
@@ -101,27 +101,27 @@ impl Gallery {
                 charts.push(&record.chart);
             }
             questions.push(GalleryQuestion {
-                id: Shown::new(&record.id),
+                id: VisibleText::new(&record.id),
                 chart,
-                question: Shown::new(&record.question),
-                gold: Shown::new(&record.gold.text()),
-                slices: slices.of(record),
+                question: VisibleText::new(&record.question),
+                gold: VisibleText::new(&record.gold.text()),
+                slices: slices.indices(record),
                 answers: answers(rows, &places, &record.id),
             });
         }
-        let pictures = pictures.of(&charts, &most_telling(rows, &questions, charts.len()));
-        let chart = |(id, picture): (&str, Picture)| GalleryChart { id: Shown::new(id), picture };
+        let pictures = pictures.select(&charts, &most_telling(rows, &questions, charts.len()));
+        let chart = |(id, picture): (&str, Picture)| GalleryChart { id: VisibleText::new(id), picture };
         let metrics = rows.first().map_or(&[][..], |row| row.scored.convention.metrics);
         Self {
             metrics: metrics.iter().map(|metric| metric.name()).collect(),
-            rows: rows.iter().map(|row| GalleryRow { label: Shown::new(&row.label), kind: row.kind }).collect(),
+            rows: rows.iter().map(|row| GalleryRow { label: VisibleText::new(&row.label), kind: row.kind }).collect(),
             slices: slices.into_gallery(),
             charts: charts.into_iter().zip(pictures).map(chart).collect(),
             questions,
         }
     }
 
-    /// How many charts there are, and how many pictures are in the page.
+    /// The number of charts, and of pictures in the page.
     pub(super) fn pictures(&self) -> (usize, usize) {
         let inside = self.charts.iter().filter(|chart| matches!(chart.picture, Picture::Data(_)));
         (self.charts.len(), inside.count())
@@ -157,8 +157,8 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
         // Four digits are more than people read; all of them would be half of the page.
         let score = |&metric: &Metric| scored.value(place, metric).map(|value| (value * 1e4).round() / 1e4);
         Some(GalleryAnswer {
-            text: record.prediction.as_ref().map(|prediction| Shown::new(&prediction.0)),
-            error: record.failure().map(Shown::new),
+            text: record.prediction.as_ref().map(|prediction| VisibleText::new(&prediction.0)),
+            error: record.failure().map(VisibleText::new),
             scores: scored.convention.metrics.iter().map(score).collect(),
             verdict: verdict(record, own),
             change,
@@ -199,29 +199,29 @@ fn most_telling(rows: &[Row<'_>], questions: &[GalleryQuestion], charts: usize) 
     places
 }
 
-/// The dimensions that some question has a value of, with their values.
-struct Slices(Vec<(Dimension, Vec<Key>)>);
+/// The properties that some question has a value of, with their values.
+struct Slices(Vec<(SliceBy, Vec<SliceValue>)>);
 
 impl Slices {
     fn new(records: &[&PredictionRecord]) -> Self {
-        let slices = Dimension::recorded(records.iter().copied()).into_iter().map(|dimension| {
-            let values: std::collections::BTreeSet<Key> =
-                records.iter().filter_map(|record| dimension.key(record)).collect();
-            (dimension, values.into_iter().collect::<Vec<_>>())
+        let slices = SliceBy::recorded(records.iter().copied()).into_iter().map(|slice_by| {
+            let values: std::collections::BTreeSet<SliceValue> =
+                records.iter().filter_map(|record| slice_by.key(record)).collect();
+            (slice_by, values.into_iter().collect::<Vec<_>>())
         });
         Self(slices.filter(|(_, values)| !values.is_empty()).collect())
     }
 
     /// The places of a question's values.
-    fn of(&self, record: &PredictionRecord) -> Vec<Option<usize>> {
-        let place = |(dimension, values): &(Dimension, Vec<Key>)| values.binary_search(&dimension.key(record)?).ok();
+    fn indices(&self, record: &PredictionRecord) -> Vec<Option<usize>> {
+        let place = |(slice_by, values): &(SliceBy, Vec<SliceValue>)| values.binary_search(&slice_by.key(record)?).ok();
         self.0.iter().map(place).collect()
     }
 
     fn into_gallery(self) -> Vec<GallerySlice> {
-        let slice = |(dimension, values): (Dimension, Vec<Key>)| GallerySlice {
-            name: Shown::new(&dimension.to_string()),
-            values: values.iter().map(|value| Shown::new(value.as_str())).collect(),
+        let slice = |(slice_by, values): (SliceBy, Vec<SliceValue>)| GallerySlice {
+            name: VisibleText::new(&slice_by.to_string()),
+            values: values.iter().map(|value| VisibleText::new(value.as_str())).collect(),
         };
         self.0.into_iter().map(slice).collect()
     }

@@ -1,5 +1,4 @@
-//! The page's text from its model: the template, with everything that comes from outside escaped, and the policy that
-//! lets nothing run but the page's own script.
+//! Renders the page: the template, with all outside text escaped, and the policy that allows only the page's own script.
 
 use anyhow::{Context, Result};
 use base64::Engine;

@@ -30,7 +30,7 @@ use super::CONFIDENCE;
 use crate::run::store::{BenchmarkEntry, StoredRun};
 use chartbench_score::metric::Convention;
 
-/// What the page is made of.
+/// The content of the page.
 pub struct Page<'a> {
     /// Above it; the benchmark's own title where there is none.
     pub title: Option<&'a str>,
@@ -49,7 +49,7 @@ pub struct Curves {
     pub svg: String,
 }
 
-/// All that stands in the page: what the template fills in, and what the script reads.
+/// The page's data: values of the template, and data of the script.
 #[derive(Debug, Serialize)]
 struct Model {
     view: View,
@@ -91,7 +91,7 @@ struct CurvesView {
 /// The first of `runs`, all of which must be on the same questions.
 ///
 /// # Errors
-/// Names two that are not.
+/// Returns an error that names two runs on different questions.
 pub fn same_questions(runs: &[StoredRun]) -> Result<&StoredRun> {
     let first = runs.first().context("a report needs a run")?;
     runs.iter().try_for_each(|other| first.same_questions(other))?;

@@ -1,4 +1,4 @@
-//! The charts' pictures: which of them are put into the page, and how the others are found.
+//! The charts' pictures: some are embedded in the page, the others are linked.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::text::Shown;
+use super::text::VisibleText;
 use chartbench_core::catch_panic;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::ImageRef;
@@ -22,7 +22,7 @@ const WHOLE_BYTES: usize = 256 * 1024;
 /// The longer side of a picture that was made smaller, and its JPEG quality.
 const LONGER_SIDE: u32 = 1000;
 const QUALITY: u8 = 85;
-/// What of a path's part needs no escape in a link.
+/// Characters that need no percent-encoding in a path segment.
 const IN_LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where the charts' pictures are.
@@ -32,7 +32,7 @@ pub struct Pictures {
     pub images: HashMap<String, ImageRef>,
     /// The folder that holds the image files.
     pub folder: Option<Folder>,
-    /// How many are put into the page.
+    /// Maximum number of embedded pictures.
     pub most: usize,
 }
 
@@ -44,7 +44,7 @@ pub struct Folder {
     pub from_page: Option<PathBuf>,
 }
 
-/// What the page shows of a chart.
+/// The picture of a chart in the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Picture {
@@ -53,12 +53,12 @@ pub(super) enum Picture {
     /// A relative address.
     Link(String),
     /// Words in the picture's place.
-    Text(Shown),
+    Text(VisibleText),
 }
 
 impl Pictures {
     /// The pictures of `charts`, in their order; those that matter most are given in `first`, by their places.
-    pub(super) fn of(&self, charts: &[&str], first: &[usize]) -> Vec<Picture> {
+    pub(super) fn select(&self, charts: &[&str], first: &[usize]) -> Vec<Picture> {
         let mut inside = vec![false; charts.len()];
         first.iter().filter(|&&place| self.images.contains_key(charts[place])).take(self.most).for_each(|&place| {
             inside[place] = true;
@@ -71,12 +71,14 @@ impl Pictures {
         let mut link = None;
         if let ImageRef::File(path) = image {
             let inside = self.folder.as_ref().and_then(|folder| Some((folder, folder.inside(path)?)));
-            let Some((folder, parts)) = inside else { return words(&format!("not shown: {}", self.told(path))) };
+            let Some((folder, parts)) = inside else {
+                return words(&format!("not shown: {}", self.describe_path(path)));
+            };
             if !path.is_file() {
-                return words(&format!("not there: {}", self.told(path)));
+                return words(&format!("not there: {}", self.describe_path(path)));
             }
             if !Boundary::new(&folder.path, false).contains(path) {
-                return words(&format!("not shown: {}", self.told(path)));
+                return words(&format!("not shown: {}", self.describe_path(path)));
             }
             link = folder.link(&parts);
         }
@@ -89,8 +91,8 @@ impl Pictures {
         link.map_or_else(|| words("this picture is not in the page (--images)"), Picture::Link)
     }
 
-    /// A path as the data set has it: what lies above the data set is nobody's business.
-    fn told(&self, path: &Path) -> String {
+    /// A path relative to the data set's folder, so that the page does not reveal where the data set is stored.
+    fn describe_path(&self, path: &Path) -> String {
         let part = self.folder.as_ref().and_then(|folder| path.strip_prefix(&folder.path).ok());
         part.unwrap_or_else(|| path.file_name().map_or(path, Path::new)).display().to_string()
     }
@@ -121,7 +123,7 @@ impl Folder {
 }
 
 fn words(text: &str) -> Picture {
-    Picture::Text(Shown::new(text))
+    Picture::Text(VisibleText::new(text))
 }
 
 /// An image file as a `data:` address; its format is told by its content.
@@ -171,7 +173,7 @@ mod tests {
 
     fn of(image: &str, most: usize) -> Picture {
         let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image).into()))]);
-        Pictures { images, folder: Some(folder()), most }.of(&["c"], &[0]).swap_remove(0)
+        Pictures { images, folder: Some(folder()), most }.select(&["c"], &[0]).swap_remove(0)
     }
 
     #[test]

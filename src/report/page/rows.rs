@@ -8,7 +8,7 @@ use crate::report::Scored;
 use crate::run::store::{AdapterEntry, StoredRun};
 use chartbench_score::metric::Convention;
 
-/// What a row's scores say.
+/// The kind of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 pub(super) struct Row<'a> {
     /// The adapter's name, with the run's where there are several runs; unique.
     pub(super) label: String,
-    /// What is said beside its scores ([`crate::run::store::Manifest::remark`]); in the label too.
+    /// The remark beside its scores ([`crate::run::store::Manifest::remark`]); in the label too.
     pub(super) remark: Option<&'static str>,
     pub(super) kind: Kind,
     /// The run's place in the command: of two runs with one adapter the first is the earlier.

@@ -1,4 +1,4 @@
-//! What produced the answers, for the page's foot: of each run its benchmark, of each row its adapter's settings.
+//! The settings at the page's foot: each run's benchmark, and each row's adapter.
 
 use serde::Serialize;
 

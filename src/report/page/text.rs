@@ -1,4 +1,4 @@
-//! Text that nobody vouches for (answers, questions, names) on its way into the page.
+//! Untrusted text (answers, questions, names) in the page.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -8,9 +8,9 @@ use chartbench_core::terminal::visible_except;
 /// Text in which nothing is hidden: what the page's script puts into the document, by `textContent` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(super) struct Shown(String);
+pub(super) struct VisibleText(String);
 
-impl Shown {
+impl VisibleText {
     pub(super) fn new(text: &str) -> Self {
         Self(visible(text))
     }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{COLOURS, Drawn, FONT, short, svg};
+use super::{COLOURS, Drawn, FONT, svg, truncate};
 
 /// One bar, from 0 to its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,28 +18,28 @@ pub struct Bar {
 }
 
 const WIDTH: u32 = 900;
-const BAR: u32 = 30;
+const BAR_HEIGHT: u32 = 30;
 /// Title, axis and margins.
-const REST: u32 = 130;
+const FRAME_HEIGHT: u32 = 130;
 /// Pixels of a letter, on average.
-const LETTER: usize = 8;
-const MOST_LETTERS: usize = 44;
+const CHAR_WIDTH: usize = 8;
+const MAX_LABEL_CHARS: usize = 44;
 
 /// The bars below each other on an axis from 0 to `top`; negative values are drawn as 0.
 ///
 /// # Errors
-/// No bar.
-pub fn bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
+/// Returns an error if there is no bar.
+pub fn draw_bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
     ensure!(!bars.is_empty(), "there is nothing to draw");
-    let height = BAR * u32::try_from(bars.len())? + REST;
-    let longest = bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0).min(MOST_LETTERS);
+    let height = BAR_HEIGHT * u32::try_from(bars.len())? + FRAME_HEIGHT;
+    let longest = bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0).min(MAX_LABEL_CHARS);
     svg((WIDTH, height), title, |area| -> Drawn {
         let count = bars.len() as f64;
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .margin_right(28)
             .x_label_area_size(40)
-            .y_label_area_size((longest * LETTER + 16) as u32)
+            .y_label_area_size((longest * CHAR_WIDTH + 16) as u32)
             .build_cartesian_2d(0.0..top, 0.0..count)?;
         chart
             .configure_mesh()
@@ -61,7 +61,7 @@ pub fn bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
                 let across = PathElement::new([(low, middle), (high, middle)], BLACK);
                 chart.draw_series([across, whisker(low), whisker(high)])?;
             }
-            let shown = short(&bar.name, MOST_LETTERS);
+            let shown = truncate(&bar.name, MAX_LABEL_CHARS);
             let style = (FONT, 14).into_text_style(area).pos(Pos::new(HPos::Right, VPos::Center));
             chart.draw_series([EmptyElement::at((0.0, middle)) + Text::new(shown, (-8, 0), style)])?;
         }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Area, COLOURS, Drawn, FONT, PALE, short, svg};
+use super::{Area, COLOURS, Drawn, FONT, PALE, svg, truncate};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,38 +13,38 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Few points far apart are marked.
     pub dots: bool,
-    /// In the background: what another line is the mean of.
+    /// Whether the line is drawn pale, in the background of its mean.
     pub faint: bool,
 }
 
-/// Lines with common axes. Those of one place in several panels have one colour.
+/// Lines with common axes. Lines with the same index in several panels share a colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
     pub x: String,
     pub y: String,
     pub lines: Vec<Line>,
-    /// The end of the y-axis, which begins at 0; where the highest point is by default.
+    /// The end of the y-axis, which begins at 0; by default the highest point.
     pub top: Option<f64>,
 }
 
 const WIDTH: u32 = 900;
 /// Of one panel.
-const HEIGHT: u32 = 330;
+const PANEL_HEIGHT: u32 = 330;
 const TITLE: u32 = 60;
-/// Where the lines' names begin, at the right of the axes.
-const NAMES: i32 = 670;
-const MOST_LETTERS: usize = 28;
+/// The x-position of the legend, right of the axes.
+const LEGEND_X: i32 = 670;
+const MAX_LABEL_CHARS: usize = 28;
 
 /// The panels below each other, in one range of x. Panels without a point are left out.
 ///
 /// # Errors
-/// No point at all.
-pub fn panels(title: &str, panels: &[Panel]) -> Result<String> {
+/// Returns an error if there is no point.
+pub fn draw_panels(title: &str, panels: &[Panel]) -> Result<String> {
     let panels: Vec<&Panel> = panels.iter().filter(|panel| panel.points().next().is_some()).collect();
     let all = || panels.iter().flat_map(|panel| panel.points()).map(|(x, _)| x);
     let (first, last) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let count = u32::try_from(panels.len()).ok().filter(|count| *count > 0).context("there is nothing to draw")?;
-    svg((WIDTH, TITLE + HEIGHT * count), title, |area| {
+    svg((WIDTH, TITLE + PANEL_HEIGHT * count), title, |area| {
         let areas = area.split_evenly((panels.len(), 1));
         panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, (first, last)))
     })
@@ -60,7 +60,7 @@ impl Panel {
         // An axis without extent cannot be drawn.
         let top = self.top.unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
         let last = if last > first { last } else { first + 1.0 };
-        let (area, names) = area.split_horizontally(NAMES);
+        let (area, names) = area.split_horizontally(LEGEND_X);
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
             .x_label_area_size(36)
@@ -92,7 +92,7 @@ impl Panel {
             if line.dots {
                 chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
             }
-            names.draw(&Text::new(short(&line.name, MOST_LETTERS), (32, height - 7), (FONT, 14)))?;
+            names.draw(&Text::new(truncate(&line.name, MAX_LABEL_CHARS), (32, height - 7), (FONT, 14)))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Figures as SVG: lines over a number, and bars with intervals. Numbers in, text out; nothing here knows what is drawn.
+//! Figures as SVG: line charts, and bar charts with intervals.
 
 mod bars;
 mod lines;
@@ -9,11 +9,11 @@ use plotters::prelude::*;
 
 use chartbench_core::terminal::{shorten, visible_except};
 
-pub use bars::{Bar, bars};
-pub use lines::{Line, Panel, panels};
+pub use bars::{Bar, draw_bars};
+pub use lines::{Line, Panel, draw_panels};
 
 const FONT: &str = "sans-serif";
-/// Told apart by those who see no red or green, too (Okabe and Ito).
+/// Colours that are distinct under colour blindness (Okabe and Ito).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -28,8 +28,8 @@ const PALE: RGBColor = RGBColor(200, 215, 230);
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// At most so many letters of a name.
-fn short(name: &str, most: usize) -> String {
+/// Truncates a name to at most `most` characters.
+fn truncate(name: &str, most: usize) -> String {
     let mut letters = name.chars();
     let start: String = letters.by_ref().take(most).collect();
     if letters.next().is_some() { start + "\u{2026}" } else { start }

@@ -10,10 +10,10 @@ use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names::check_folder_name;
 
-/// What tables say of a row whose scores are too good: its training chose the step by the questions it is scored on.
+/// Remark on a row whose training chose the step by the questions it is scored on: its scores are too good.
 const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
 
-/// The run directory's format; a directory written in another one is refused.
+/// The run directory's format version; other versions are errors.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The content of `run.toml`.
@@ -23,7 +23,7 @@ pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format: u32,
     pub name: String,
-    /// The program's version that began the run.
+    /// Version of the program that began the run.
     pub program: String,
     pub benchmark: BenchmarkEntry,
     /// One entry an adapter, in the order they were first run.
@@ -36,7 +36,7 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 pub struct BenchmarkEntry {
     pub name: String,
-    /// Told in every table's heading, so that synthetic data are named as such.
+    /// Heading of every table, so that synthetic data are named as such.
     pub title: String,
     pub split: String,
     pub charts: usize,
@@ -45,13 +45,13 @@ pub struct BenchmarkEntry {
     pub questions_per_chart: String,
     /// Seed of that draw.
     pub seed: u64,
-    /// Only the first so many questions; 0 means no limit.
+    /// Limit on the number of questions; 0 means none.
     pub limit: usize,
     /// SHA-256 over the questions, golds and chart ids, in order.
     pub hash: String,
 }
 
-/// One adapter's part of a run.
+/// One adapter's entry in the manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterEntry {
@@ -78,8 +78,8 @@ impl AdapterEntry {
         }
     }
 
-    /// Whether the weights, its own or those of the adapter that reads its tables, are of a step that was chosen by test
-    /// questions of `benchmark`.
+    /// Whether a fine-tuning step was chosen by test questions of `benchmark`: of the adapter itself, or of the adapter that
+    /// reads its tables.
     fn step_chosen_on_test(&self, benchmark: &str) -> bool {
         let chosen = |prefix: &str| {
             let setting = |key: &str| self.settings.get(&format!("{prefix}finetune.{key}"))?.as_str();
@@ -91,14 +91,14 @@ impl AdapterEntry {
     }
 }
 
-/// SHA-256 over an adapter's name and settings: predictions are only ever added to under the same one.
+/// SHA-256 over an adapter's name and settings. New predictions need the fingerprint of the stored ones.
 pub fn fingerprint(identity: &Identity) -> String {
     let id = ("id".to_owned(), identity.id.clone());
     settings_sha256(std::iter::once(&id).chain(&identity.settings))
 }
 
 impl Manifest {
-    /// What tables must say beside the scores of an adapter, where there is something.
+    /// The remark that tables show beside the scores of an adapter, if any.
     pub fn remark(&self, adapter: &str) -> Option<&'static str> {
         let entry = self.adapters.iter().find(|entry| entry.id == adapter)?;
         entry.step_chosen_on_test(&self.benchmark.name).then_some(STEP_CHOSEN_ON_TEST)
@@ -110,7 +110,7 @@ impl Manifest {
     }
 
     /// # Errors
-    /// A file that cannot be read, is not a manifest, or is one of another format version.
+    /// Returns an error if the file cannot be read, is no manifest, or has another format version.
     pub fn read(path: &Path) -> Result<Self> {
         let text = input::read_text(path, MAX_SETTINGS_BYTES);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
@@ -127,14 +127,14 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Refuses names that lead out of the run's folder, or of one that is made for it.
+    /// Returns an error if a name is no plain folder name: it could lead out of the run directory.
     fn check_names(&self) -> Result<()> {
         check_folder_name("`name`", &self.name)?;
         self.adapters.iter().try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))
     }
 
     /// # Errors
-    /// A file that cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot encode the run manifest")?;
         write_file(path, text.as_bytes())

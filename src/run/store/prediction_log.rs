@@ -30,7 +30,7 @@ pub struct PredictionRecord {
     /// The question's template, where the data set has templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// What else is known of the chart and the question, by name.
+    /// Further properties of the chart and the question, by name.
     #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
     pub slices: LiteMap<String, String>,
     /// As decoded, before any normalisation; `null` when the question failed.
@@ -38,16 +38,16 @@ pub struct PredictionRecord {
     /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_ids: Vec<u32>,
-    /// What a language model wrote, whole, where the prediction is only a part of it; absent elsewhere.
+    /// The whole completions of a language model, where the prediction is only a part of them; absent elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<String>,
-    /// What the answer took of a metered service; absent elsewhere.
+    /// Usage of a metered service; absent elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Why a language model's text ends, as its service names it; absent where nothing does.
+    /// Why a language model's text ends, as its service names it; absent where no service does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
-    /// The adapter file's `answer.after` is not in what the model wrote, which is the answer as a whole; absent elsewhere.
+    /// Whether the adapter file's `answer.after` is missing in the completion, so that all of it is the answer; absent elsewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marker_missing: bool,
     /// Why the question failed; `null` when it was answered.
@@ -67,7 +67,7 @@ impl PredictionRecord {
     }
 }
 
-/// An open prediction log. It holds a lock: two processes cannot add to the same one.
+/// An open prediction log. It holds a lock, so that two processes cannot append to the same log.
 pub struct PredictionLog {
     path: PathBuf,
     lines: JsonLines,
@@ -78,8 +78,8 @@ impl PredictionLog {
     /// failed rows are dropped as well, to be asked again.
     ///
     /// # Errors
-    /// A broken line that is not the last, an id that stands twice, another process at work on the log, or a
-    /// file that cannot be read or written.
+    /// Returns an error if a line before the last is broken, an id occurs twice, another process has the log open, or the
+    /// file cannot be read or written.
     pub fn open(path: &Path, drop_failed: bool) -> Result<Self> {
         Self::open_locked(path, Self::lock(path)?, drop_failed)
     }
@@ -87,7 +87,7 @@ impl PredictionLog {
     /// Locks the log at `path`, which need not exist yet.
     ///
     /// # Errors
-    /// Another process at work on the log.
+    /// Returns an error if another process has the log open.
     pub(super) fn lock(path: &Path) -> Result<FileLock> {
         FileLock::try_acquire(path)?.with_context(|| {
             format!("{} is in use by another chartbench run: start this one again when that has ended", path.display())
@@ -98,8 +98,8 @@ impl PredictionLog {
     pub(super) fn open_locked(path: &Path, lock: FileLock, drop_failed: bool) -> Result<Self> {
         let mut lines = JsonLines::open(path, lock)?;
         let mut failures = false;
-        for piece in Predictions::of(path) {
-            failures |= piece?.iter().any(|record| record.failure().is_some());
+        for chunk in Predictions::new(path) {
+            failures |= chunk?.iter().any(|record| record.failure().is_some());
         }
         if drop_failed && failures {
             lines.retain(is_answered)?;
@@ -107,15 +107,15 @@ impl PredictionLog {
         Ok(Self { path: path.to_owned(), lines })
     }
 
-    /// What the log holds, in the order it was answered.
+    /// Returns the stored predictions, in the order they were answered.
     pub fn stored(&self) -> Predictions {
-        Predictions::of(&self.path)
+        Predictions::new(&self.path)
     }
 
     /// Appends answers in one write, so that they survive a kill right after.
     ///
     /// # Errors
-    /// A failed write (a full disk): the log is cut back to its last whole line first.
+    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole line.
     pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
         self.lines.append(records).map_err(|error| anyhow!("{error:#}; start the run again to go on"))
     }
@@ -170,7 +170,7 @@ mod tests {
             let mut log = PredictionLog::open(path, false).unwrap();
             log.append(&[record("a", None), record("b", Some("broken"))]).unwrap();
             drop(log);
-            assert_eq!(Predictions::of(path).read().unwrap(), [record("a", None), record("b", Some("broken"))]);
+            assert_eq!(Predictions::new(path).read().unwrap(), [record("a", None), record("b", Some("broken"))]);
         });
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn a_doubled_id_is_an_error() {
         with_log(|path| {
             PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("a", None)]).unwrap();
-            let error = Predictions::of(path).read().unwrap_err();
+            let error = Predictions::new(path).read().unwrap_err();
             assert!(error.to_string().contains("line 2: question `a` is answered twice"), "{error:#}");
         });
     }
@@ -223,7 +223,7 @@ mod tests {
             PredictionLog::open(path, false).unwrap().append(&[record("a", Some("x")), record("b", None)]).unwrap();
             assert_eq!(PredictionLog::open(path, false).unwrap().stored().read().unwrap().len(), 2);
             assert_eq!(PredictionLog::open(path, true).unwrap().stored().read().unwrap(), [record("b", None)]);
-            assert_eq!(Predictions::of(path).read().unwrap(), [record("b", None)]);
+            assert_eq!(Predictions::new(path).read().unwrap(), [record("b", None)]);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Reading `predictions.jsonl`, a piece at a time: a log of any length takes the memory of one piece.
+//! Reads `predictions.jsonl` in chunks, so that a log of any length takes the memory of one chunk.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,28 +14,28 @@ use chartbench_core::input;
 use chartbench_core::terminal::shorten;
 
 /// Bytes read at a time.
-const PIECE: u64 = 1 << 20;
+const CHUNK_BYTES: u64 = 1 << 20;
 
-/// The predictions of a finished or running log, in pieces, in the order they were answered. A torn last line is left out; a
-/// log that is not there has none.
+/// Iterates over the predictions of a finished or running log, in chunks, in the order they were answered. A torn last line is
+/// left out; a missing log has no predictions.
 ///
-/// Fails on a file that cannot be read, a broken line that is not the last, or an id that stands twice, and ends there.
+/// The iterator ends after an error: a file that cannot be read, a broken line before the last one, or a duplicate id.
 pub struct Predictions {
     path: PathBuf,
     file: Option<File>,
-    /// What was read of a line whose end was not.
+    /// The beginning of a line whose end is not read yet.
     rest: Vec<u8>,
-    /// How many lines were read.
+    /// Lines read so far.
     lines: usize,
-    /// Two hashes of each id: the ids would be the most of what is in memory.
+    /// 128-bit hashes of the ids seen: storing the ids would dominate memory.
     seen: HashSet<[u64; 2]>,
     hashers: [RandomState; 2],
     over: bool,
 }
 
 impl Predictions {
-    /// Nothing is opened before the first piece is asked for.
-    pub fn of(path: &Path) -> Self {
+    /// Opens nothing before the first chunk is requested.
+    pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             file: None,
@@ -47,20 +47,20 @@ impl Predictions {
         }
     }
 
-    /// All of them.
+    /// Reads all predictions.
     ///
     /// # Errors
-    /// The first of a piece.
+    /// Returns the first error of a chunk.
     pub fn read(self) -> Result<Vec<PredictionRecord>> {
         let mut records = Vec::new();
-        for piece in self {
-            records.extend(piece?);
+        for chunk in self {
+            records.extend(chunk?);
         }
         Ok(records)
     }
 
-    /// The next piece; none at the end.
-    fn piece(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
+    /// Reads the next chunk; returns `None` at the end.
+    fn chunk(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
         loop {
             let cannot_read = || format!("cannot read {}", self.path.display());
             let file = match &mut self.file {
@@ -70,11 +70,11 @@ impl Predictions {
                     file => self.file.insert(file.with_context(cannot_read)?),
                 },
             };
-            let known = self.rest.len();
-            let read = file.take(PIECE).read_to_end(&mut self.rest).with_context(cannot_read)?;
-            // Only a newline at the end proves that a line was written whole. There is none in what was known.
-            if let Some(newline) = self.rest[known..].iter().rposition(|&byte| byte == b'\n') {
-                return self.parse(known + newline + 1).map(Some);
+            let already_searched = self.rest.len();
+            let read = file.take(CHUNK_BYTES).read_to_end(&mut self.rest).with_context(cannot_read)?;
+            // Only a newline at the end proves that a line was written whole. The earlier bytes hold none.
+            if let Some(newline) = self.rest[already_searched..].iter().rposition(|&byte| byte == b'\n') {
+                return self.parse(already_searched + newline + 1).map(Some);
             }
             if read == 0 {
                 return Ok(None);
@@ -82,7 +82,7 @@ impl Predictions {
         }
     }
 
-    /// Takes the lines out of the first `whole` bytes.
+    /// Parses the lines in the first `whole` bytes and removes them from the buffer.
     fn parse(&mut self, whole: usize) -> Result<Vec<PredictionRecord>> {
         let lines: Vec<&[u8]> = self.rest[..whole].split_inclusive(|&byte| byte == b'\n').collect();
         let parsed: Vec<serde_json::Result<PredictionRecord>> =
@@ -90,15 +90,15 @@ impl Predictions {
         let mut records = Vec::with_capacity(parsed.len());
         for record in parsed {
             self.lines += 1;
-            let place = || format!("{}, line {}", self.path.display(), self.lines);
+            let location = || format!("{}, line {}", self.path.display(), self.lines);
             let record = record.with_context(|| {
-                format!("{} is not a prediction: remove this line alone, and its question is asked again", place())
+                format!("{} is not a prediction: remove this line alone, and its question is asked again", location())
             })?;
             let new = self.seen.insert(self.hashers.each_ref().map(|hasher| hasher.hash_one(&record.id)));
             ensure!(
                 new,
                 "{}: question `{}` is answered twice: remove one of its two lines",
-                place(),
+                location(),
                 shorten(&record.id)
             );
             records.push(record);
@@ -115,9 +115,9 @@ impl Iterator for Predictions {
         if self.over {
             return None;
         }
-        let piece = self.piece().transpose();
-        self.over = !matches!(piece, Some(Ok(_)));
-        piece
+        let chunk = self.chunk().transpose();
+        self.over = !matches!(chunk, Some(Ok(_)));
+        chunk
     }
 }
 
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn lines_across_pieces_and_longer_than_one_are_read_whole() {
         let (_dir, path, lines) = log();
-        let mut predictions = Predictions::of(&path);
-        let pieces: Vec<Vec<PredictionRecord>> = predictions.by_ref().collect::<Result<_>>().unwrap();
-        assert!(pieces.len() > 3, "{}", pieces.len());
-        let ids: Vec<String> = pieces.iter().flatten().map(|record| record.id.clone()).collect();
+        let mut predictions = Predictions::new(&path);
+        let chunks: Vec<Vec<PredictionRecord>> = predictions.by_ref().collect::<Result<_>>().unwrap();
+        assert!(chunks.len() > 3, "{}", chunks.len());
+        let ids: Vec<String> = chunks.iter().flatten().map(|record| record.id.clone()).collect();
         assert_eq!(ids, (0..300).map(|id| format!("q{id}")).collect::<Vec<_>>());
         assert_eq!(predictions.lines, lines.len());
     }
@@ -158,7 +158,7 @@ mod tests {
         let (_dir, path, mut lines) = log();
         lines[250] = line(3, 0);
         std::fs::write(&path, lines.concat()).unwrap();
-        let mut predictions = Predictions::of(&path);
+        let mut predictions = Predictions::new(&path);
         let error = predictions.find_map(Result::err).unwrap();
         assert!(
             error.to_string().contains("predictions.jsonl, line 251: question `q3` is answered twice: remove one"),
@@ -167,7 +167,7 @@ mod tests {
         assert!(predictions.next().is_none());
         lines[250] = "{}\n".to_owned();
         std::fs::write(&path, lines.concat()).unwrap();
-        let error = Predictions::of(&path).read().unwrap_err();
+        let error = Predictions::new(&path).read().unwrap_err();
         assert!(error.to_string().contains("predictions.jsonl, line 251 is not a prediction"), "{error:#}");
     }
 }

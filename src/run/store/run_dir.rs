@@ -1,4 +1,4 @@
-//! `results/<name>/`: opening one to add predictions, reading one back to score them.
+//! A run directory, `results/<name>/`: [`RunDir`] adds predictions, [`RunReader`] and [`StoredRun`] read them back.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const FINGERPRINT: &str = "fingerprint";
 /// A run directory that is being written. Other processes may add other adapters to it at the same time.
 pub struct RunDir {
     path: PathBuf,
-    /// As it was when it was last read.
+    /// The manifest as last read.
     manifest: Manifest,
 }
 
@@ -27,7 +27,7 @@ impl RunDir {
     /// created before the first adapter is.
     ///
     /// # Errors
-    /// A directory that holds something else, or a run on other questions.
+    /// Returns an error if the directory holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
         let mut run = Self { path: path.to_owned(), manifest };
         if !run.read_manifest()? {
@@ -36,7 +36,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Takes over what is stored of the run; whether anything is.
+    /// Loads the stored manifest; returns whether there is one.
     fn read_manifest(&mut self) -> Result<bool> {
         let file = self.path.join(MANIFEST);
         if !file.exists() {
@@ -48,8 +48,8 @@ impl RunDir {
         Ok(true)
     }
 
-    /// Lets `change` change the manifest on disk. Reading, changing and writing it are under one lock, so that processes at
-    /// work on the same run keep what the others add.
+    /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so that processes that work on
+    /// the same run keep each other's additions.
     fn change_manifest<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         create(&self.path)?;
         let file = self.path.join(MANIFEST);
@@ -70,8 +70,8 @@ impl RunDir {
     /// Adds an adapter to the manifest and opens its prediction log.
     ///
     /// # Errors
-    /// Another fingerprint, stored answers that nothing shows the settings of, another process that asks the same adapter, or
-    /// a directory or file that cannot be made.
+    /// Returns an error if the fingerprint differs, if the settings of stored answers are unknown, if another process runs the
+    /// same adapter, or if a directory or file cannot be created.
     pub fn add_adapter(&mut self, entry: AdapterEntry, retry_failed: bool) -> Result<PredictionLog> {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
@@ -90,7 +90,7 @@ impl RunDir {
         PredictionLog::open_locked(&log, lock, retry_failed)
     }
 
-    /// Refuses an adapter whose entry in the manifest has other settings.
+    /// Returns an error if the adapter's entry in the manifest has other settings.
     fn check_adapter(&self, entry: &AdapterEntry) -> Result<()> {
         let Some(stored) = self.manifest.adapters.iter().find(|stored| stored.id == entry.id) else { return Ok(()) };
         if stored.fingerprint == entry.fingerprint {
@@ -99,8 +99,8 @@ impl RunDir {
         self.refuse(&stored.fingerprint, entry, &format!("; {}", difference(&stored.settings, &entry.settings)))
     }
 
-    /// Refuses an adapter whose stored answers were made with other settings, or with settings that nothing shows: those
-    /// that no entry of the manifest and no fingerprint belongs to. Then stores the answers' fingerprint.
+    /// Returns an error if the adapter's stored answers were made with other or unknown settings: answers have known settings
+    /// where the manifest has their entry or the directory their fingerprint. Then stores the fingerprint.
     fn check_answers(&self, dir: &Path, entry: &AdapterEntry) -> Result<()> {
         let has_entry = self.manifest.adapters.iter().any(|stored| stored.id == entry.id);
         let log = dir.join(PREDICTIONS);
@@ -142,15 +142,15 @@ impl RunDir {
         )
     }
 
-    /// Makes it a run directory before its first adapter is added.
+    /// Creates the run directory before its first adapter is added.
     ///
     /// # Errors
-    /// A directory or file that cannot be made.
+    /// Returns an error if a directory or file cannot be created.
     pub fn create(&mut self) -> Result<()> {
         self.change_manifest(|_| Ok(()))
     }
 
-    /// Where the run lies.
+    /// The run's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -160,7 +160,7 @@ fn create(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
-/// Refuses to go on with a run on other questions.
+/// Returns an error if the stored run is on other questions.
 fn check_questions(path: &Path, stored: &BenchmarkEntry, now: &BenchmarkEntry) -> Result<()> {
     if stored != now {
         bail!(
@@ -182,7 +182,7 @@ fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether nothing lies there but what a killed process was writing, or its lock.
+/// Whether the directory holds nothing but temporary files and locks of a killed process.
 fn is_empty(dir: &Path) -> bool {
     let Ok(mut entries) = std::fs::read_dir(dir) else { return true };
     entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name().to_string_lossy())))
@@ -192,7 +192,7 @@ fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }
 
-/// The keys whose values differ, told as `key: old, now new`.
+/// Describes the keys whose values differ: `KEY was OLD, is NEW`.
 fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     let table = |value: &T| toml::Table::try_from(value).unwrap_or_default();
     let (stored, now) = (table(stored), table(now));
@@ -200,14 +200,14 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     keys.sort();
     keys.dedup();
     let text = |value: Option<&toml::Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-    let told = keys
+    let differences = keys
         .into_iter()
         .filter(|&key| stored.get(key) != now.get(key))
         .map(|key| format!("{key} was {}, is {}", text(stored.get(key)), text(now.get(key))));
-    told.collect::<Vec<_>>().join("; ")
+    differences.collect::<Vec<_>>().join("; ")
 }
 
-/// A run on disk, whose predictions are read as they are gone through and not held.
+/// A run on disk whose predictions are read while they are iterated over.
 pub struct RunReader {
     path: PathBuf,
     pub manifest: Manifest,
@@ -217,7 +217,7 @@ impl RunReader {
     /// Opens a run directory.
     ///
     /// # Errors
-    /// A directory that is no run, or a broken manifest.
+    /// Returns an error if the directory is no run, or its manifest is broken.
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join(MANIFEST);
         ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
@@ -240,7 +240,7 @@ impl RunReader {
 
     /// The adapters in the manifest's order, each with its predictions. One that was killed before its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
-        let log = |adapter: &str| Predictions::of(&self.path.join(adapter).join(PREDICTIONS));
+        let log = |adapter: &str| Predictions::new(&self.path.join(adapter).join(PREDICTIONS));
         self.manifest.adapters.iter().map(move |entry| (entry.id.as_str(), log(&entry.id)))
     }
 }
@@ -261,29 +261,32 @@ impl StoredRun {
     /// Reads a run directory.
     ///
     /// # Errors
-    /// A directory that is no run, or a broken file in it.
+    /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
         let run = RunReader::open(path)?;
         let predictions = run.predictions().map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
         Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest: run.manifest })
     }
 
-    /// The run with one of its adapters.
+    /// The run with one of its adapters alone.
     ///
     /// # Errors
-    /// A run that does not have it.
-    pub fn only(mut self, adapter: &str) -> Result<Self> {
+    /// Returns an error if the run does not have the adapter.
+    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
         self.predictions.retain(|(name, _)| name == adapter);
-        let known: Vec<&str> = self.manifest.adapters.iter().map(|entry| entry.id.as_str()).collect();
-        ensure!(!self.predictions.is_empty(), "{} has no {adapter}: it has {}", self.manifest.name, known.join(", "));
+        let adapters: Vec<&str> = self.manifest.adapters.iter().map(|entry| entry.id.as_str()).collect();
+        ensure!(
+            !self.predictions.is_empty(),
+            "{} has no {adapter}: it has {}",
+            self.manifest.name,
+            adapters.join(", ")
+        );
         self.manifest.adapters.retain(|entry| entry.id == adapter);
         Ok(self)
     }
 
-    /// Refuses another run that was asked other questions.
-    ///
     /// # Errors
-    /// Names both runs with their questions.
+    /// Returns an error that names both runs if they were asked different questions.
     pub fn same_questions(&self, other: &Self) -> Result<()> {
         let (a, b) = (&self.manifest, &other.manifest);
         ensure!(

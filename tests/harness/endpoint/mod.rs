@@ -9,7 +9,7 @@ mod server;
 use std::path::{Path, PathBuf};
 
 use chartbench::adapter::hub::HubOptions;
-use chartbench::adapter::{self, Adapter, Answer, Failure, Overrides, Part, Setup};
+use chartbench::adapter::{self, Adapter, AdapterContext, Answer, Failure, ModelRef, Overrides};
 use chartbench::config::AdapterSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, ImageRef, Question};
 use tempfile::TempDir;
@@ -36,9 +36,9 @@ fn spec(base_url: &str, more: &str) -> AdapterSpec {
 
 /// The adapter of a server.
 fn served(base_url: &str, more: &str) -> Box<dyn Adapter> {
-    adapter::build(&Setup {
+    adapter::build(&AdapterContext {
         name: "served",
-        model: &Part { spec: spec(base_url, more), weights: None, precision: None },
+        model: &ModelRef { spec: spec(base_url, more), weights: None, precision: None },
         reader: None,
         blank: false,
         overrides: &Overrides::default(),

@@ -1,4 +1,4 @@
-//! The folder of a fine-tuned or quantized checkpoint: the files of the one it began as, with other weights.
+//! Writes the folder of a fine-tuned or quantized checkpoint: the files of the original checkpoint, with other weights.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use chartbench_nn::training::Variables;
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
-/// Files beside the weights that make a checkpoint.
+/// Files of a checkpoint besides the weights.
 const KEPT: [&str; 9] = [
     "generation_config.json",
     "preprocessor_config.json",
@@ -30,16 +30,16 @@ const KEPT: [&str; 9] = [
 ];
 
 /// The small files of a checkpoint, held in memory: its folder may be gone when they are written.
-pub struct Files {
+pub struct CheckpointFiles {
     config: Value,
     rest: Vec<(&'static str, Vec<u8>)>,
     provenance: Option<Provenance>,
     bytes: Option<u64>,
 }
 
-impl Files {
+impl CheckpointFiles {
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if a file cannot be read.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let failed = || format!("cannot read {}", path.display());
@@ -62,18 +62,18 @@ impl Files {
         Ok(Self { config, rest, provenance, bytes: weights_bytes(folder).ok() })
     }
 
-    /// Of the checkpoint's weights as they were found, where there were any.
+    /// Size of the checkpoint's weight files in bytes, if there are any.
     pub fn weights_bytes(&self) -> Option<u64> {
         self.bytes
     }
 
-    /// Writes them, and `variables` as the weights, in `precision`.
+    /// Writes the files, and `variables` as the weights, in `precision`.
     ///
     /// # Errors
-    /// Names the file that cannot be written.
+    /// Returns an error that names the file if one cannot be written.
     pub(super) fn write(&self, folder: &Path, variables: &Variables, precision: Precision) -> Result<()> {
         let mut config = self.config.clone();
-        say(&mut config, precision.name());
+        set_dtype(&mut config, precision.name());
         self.write_beside(folder, &config)?;
         let path = folder.join(WEIGHTS);
         let stored = variables.merged().map(|weight| {
@@ -87,10 +87,10 @@ impl Files {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes them, and `variables` as `quantized` has them; also how they were trained.
+    /// Writes the files, the provenance of the training, and `variables` as `quantized` stores them.
     ///
     /// # Errors
-    /// Names the file that cannot be written.
+    /// Returns an error that names the file if one cannot be written.
     pub(super) fn write_quantized(
         &self,
         folder: &Path,
@@ -126,13 +126,13 @@ pub(super) fn weights(variables: &Variables) -> Result<Vec<(String, Tensor)>> {
     variables.merged().map(|weight| weight.map(|(name, tensor)| (name.to_owned(), tensor))).collect()
 }
 
-/// Makes a configuration say that the weights are `dtype`, wherever it says what they are.
-fn say(config: &mut Value, dtype: &str) {
+/// Sets every `dtype` of a configuration to that of the weights.
+fn set_dtype(config: &mut Value, dtype: &str) {
     let Value::Object(keys) = config else { return };
     for (key, value) in keys {
         match key.as_str() {
             "dtype" | "torch_dtype" if value.is_string() => *value = dtype.into(),
-            _ => say(value, dtype),
+            _ => set_dtype(value, dtype),
         }
     }
 }

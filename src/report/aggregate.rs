@@ -1,4 +1,4 @@
-//! What answers add up to, counted as they come: of an answer itself nothing is kept.
+//! Aggregates of answers: sums that are updated answer by answer, without keeping the answers.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -9,29 +9,29 @@ use crate::run::store::PredictionRecord;
 use chartbench_score::metric::{Convention, Scores, Summary};
 use chartbench_score::stats::{Charts, Interval};
 
-/// With fewer charts or questions a slice says too little: tables mark it, and a comparison concludes nothing.
+/// Minimum sizes of a slice: tables mark smaller ones, and comparisons conclude nothing from them.
 const MIN_CHARTS: usize = 10;
 const MIN_QUESTIONS: usize = 30;
-/// Seconds a question under which there is no rate. Latencies are stored in microseconds, so that a shorter one says more of
-/// the clock than of the adapter: rows that look an answer up would have a million questions a second.
+/// Minimum latency in seconds for a speed. Latencies are stored in microseconds; shorter ones measure the clock rather than the
+/// adapter.
 const MIN_SECONDS: f64 = 1e-4;
 
-/// What tables say of answers scored under one convention.
-pub struct Totals {
+/// The aggregate of answers scored under one convention.
+pub struct Aggregate {
     summary: Summary,
     failures: usize,
-    /// Seconds that all questions took.
+    /// Sum of the questions' latencies in seconds.
     seconds: f64,
-    /// What the questions of each chart add up to; the charts by name.
+    /// Sums per chart, and the charts' indices by name.
     sums: Charts,
     charts: HashMap<String, usize>,
-    /// How many answers there are, and hashes of the different texts among them.
+    /// Number of answers, and hashes of their distinct texts.
     answers: usize,
     texts: HashSet<u64>,
 }
 
-impl Totals {
-    /// Of no question yet.
+impl Aggregate {
+    /// An aggregate of no questions.
     pub fn new(convention: &Convention) -> Self {
         Self {
             summary: Summary::new(convention.metrics),
@@ -44,7 +44,7 @@ impl Totals {
         }
     }
 
-    /// Counts one more question.
+    /// Adds one question.
     pub fn add(&mut self, record: &PredictionRecord, scores: &Scores) {
         self.summary.add(scores);
         self.failures += usize::from(record.failure().is_some());
@@ -60,17 +60,17 @@ impl Totals {
         add(&mut self.sums, chart, scores);
         if let Some(prediction) = &record.prediction {
             self.answers += 1;
-            // Of fixed keys: the same answers give the same number each time.
+            // Fixed hash keys: the same answers give the same number each time.
             self.texts.insert(BuildHasherDefault::<DefaultHasher>::new().hash_one(&prediction.0));
         }
     }
 
-    /// How many questions there are.
+    /// Number of questions.
     pub fn questions(&self) -> usize {
         self.summary.count
     }
 
-    /// How many of them failed.
+    /// Number of failed questions.
     pub fn failures(&self) -> usize {
         self.failures
     }
@@ -86,24 +86,23 @@ impl Totals {
         (self.seconds >= MIN_SECONDS * questions && self.seconds > 0.0).then(|| questions / self.seconds)
     }
 
-    /// How many charts the questions are on.
+    /// Number of charts.
     pub fn charts(&self) -> usize {
         self.charts.len()
     }
 
-    /// Whether these are too few to say anything.
+    /// Whether charts or questions are too few for a conclusion.
     pub fn too_few(&self) -> bool {
         too_few(self.charts(), self.summary.count)
     }
 
-    /// For each of the convention's metrics the interval of its mean, in percent. The same for the same answers in any order
-    /// of the charts.
+    /// The interval of each metric's mean, in percent. It does not depend on the order of the charts.
     pub fn intervals(&self) -> Vec<Option<Interval>> {
         let charts = self.by_name();
         (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE)).collect()
     }
 
-    /// Likewise the standard errors.
+    /// The standard error of each metric's mean.
     pub fn standard_errors(&self) -> Vec<Option<f64>> {
         let charts = self.by_name();
         (0..charts.statistics()).map(|metric| charts.standard_error(metric)).collect()
@@ -115,14 +114,13 @@ impl Totals {
         self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart))
     }
 
-    /// How many different texts the answers are, by the number of answers; failed questions aside. `None` without an
-    /// answer.
+    /// Distinct texts over answers, without failed questions; `None` without an answer.
     pub fn distinct_rate(&self) -> Option<f64> {
         (self.answers > 0).then(|| self.texts.len() as f64 / self.answers as f64)
     }
 }
 
-/// Whether so many charts and questions are too few to conclude anything.
+/// Whether charts or questions are too few for a conclusion.
 pub(super) fn too_few(charts: usize, questions: usize) -> bool {
     charts < MIN_CHARTS || questions < MIN_QUESTIONS
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a request: whether to ask again, and what failed if that does not help.
+//! Errors of a request: whether to retry, and whether the question or the endpoint failed.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,28 +9,28 @@ use serde_json::Value;
 use super::wire;
 use crate::adapter::secrets::Secrets;
 
-/// What failed, once asking again has not helped.
+/// The scope of an error that retries do not mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blame {
-    /// This question: others may be answered.
+pub(super) enum ErrorScope {
+    /// This question; others may be answered.
     Question,
-    /// The endpoint, or what it was given to know: no question will be answered.
+    /// The endpoint or its key: no question will be answered.
     Endpoint,
 }
 
-/// A request that brought no reply.
+/// An error of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// What happened, without the endpoint's name.
-    pub told: String,
-    /// Whether asking again may help.
-    pub passing: bool,
-    pub blame: Blame,
-    /// How long the server wants to be left alone.
+pub(super) struct RequestError {
+    /// Describes the error, without the endpoint's name.
+    pub message: String,
+    /// Whether a retry may help.
+    pub retryable: bool,
+    pub scope: ErrorScope,
+    /// The server's `Retry-After`.
     pub wait: Option<Duration>,
 }
 
-/// A body without an answer, with the message in it as errors repeat it.
+/// The body of a failed reply, with its error message.
 pub(super) struct ErrorBody<'a> {
     body: &'a str,
     message: String,
@@ -43,9 +43,9 @@ impl<'a> ErrorBody<'a> {
     }
 }
 
-impl Fault {
-    fn new(told: impl Into<String>, passing: bool, blame: Blame) -> Self {
-        Self { told: told.into(), passing, blame, wait: None }
+impl RequestError {
+    fn new(message: impl Into<String>, retryable: bool, scope: ErrorScope) -> Self {
+        Self { message: message.into(), retryable, scope, wait: None }
     }
 
     /// A connection that could not be made, was reset, or was closed within the reply.
@@ -53,58 +53,58 @@ impl Fault {
         // The innermost cause does not repeat addresses.
         let causes = std::iter::successors(Some(error), |error| error.source());
         let cause = causes.last().map(ToString::to_string).unwrap_or_default();
-        Self::new(format!("the connection failed ({cause})"), true, Blame::Endpoint)
+        Self::new(format!("the connection failed ({cause})"), true, ErrorScope::Endpoint)
     }
 
     /// No whole reply in time. A model that does not come to an end does so for one question; a server that is gone is
     /// noticed by its connections.
     pub(super) fn slow(limit: Duration) -> Self {
-        let told = format!("no whole reply within {} s (`limits.answer_timeout`)", limit.as_secs_f64());
-        Self::new(told, true, Blame::Question)
+        let message = format!("no whole reply within {} s (`limits.answer_timeout`)", limit.as_secs_f64());
+        Self::new(message, true, ErrorScope::Question)
     }
 
     /// No connection in time.
     pub(super) fn unreachable(limit: Duration) -> Self {
-        let told = format!("no connection within {} s (`limits.connect_timeout`)", limit.as_secs_f64());
-        Self::new(told, true, Blame::Endpoint)
+        let message = format!("no connection within {} s (`limits.connect_timeout`)", limit.as_secs_f64());
+        Self::new(message, true, ErrorScope::Endpoint)
     }
 
     /// A reply that is longer than any answer; nothing of it is read further.
     pub(super) fn long(limit: usize) -> Self {
-        Self::new(format!("the reply has more than {limit} bytes"), true, Blame::Question)
+        Self::new(format!("the reply has more than {limit} bytes"), true, ErrorScope::Question)
     }
 
     /// A reply with a good status that is not a chat completion.
     pub(super) fn garbled(body: &ErrorBody<'_>, error: &dyn std::fmt::Display) -> Self {
-        let told = format!("the reply is no chat completion ({error}): {}", body.message);
-        Self::new(told, true, Blame::Question)
+        let message = format!("the reply is no chat completion ({error}): {}", body.message);
+        Self::new(message, true, ErrorScope::Question)
     }
 
     /// An answer with a secret in it.
     pub(super) fn leak(secret: &str) -> Self {
-        Self::new(format!("the answer repeats {secret}: it is not kept"), false, Blame::Question)
+        Self::new(format!("the answer repeats {secret}: it is not kept"), false, ErrorScope::Question)
     }
 
     /// A reply with a status that is an error; `key` describes where the key comes from.
     pub(super) fn status(status: u16, headers: &HeaderMap, body: &ErrorBody<'_>, key: &str) -> Self {
         let said = if body.message.is_empty() { String::new() } else { format!(": {}", body.message) };
-        let fault = |passing, blame| Self::new(format!("status {status}{said}"), passing, blame);
-        let fault = match status {
+        let error = |retryable, scope| Self::new(format!("status {status}{said}"), retryable, scope);
+        let error = match status {
             // Servers repeat keys in this message.
-            401 | 403 => Self::new(format!("status {status}: it refuses {key}"), false, Blame::Endpoint),
-            400 | 413 | 415 | 422 => fault(false, Blame::Question),
-            429 if is_spent(body.body) => fault(false, Blame::Endpoint),
-            408 | 409 | 429 | 502..=504 => fault(true, Blame::Endpoint),
-            500.. => fault(true, Blame::Question),
+            401 | 403 => Self::new(format!("status {status}: it refuses {key}"), false, ErrorScope::Endpoint),
+            400 | 413 | 415 | 422 => error(false, ErrorScope::Question),
+            429 if is_spent(body.body) => error(false, ErrorScope::Endpoint),
+            408 | 409 | 429 | 502..=504 => error(true, ErrorScope::Endpoint),
+            500.. => error(true, ErrorScope::Question),
             300..=399 => {
-                Self::new(format!("status {status}: it has moved; change its address"), false, Blame::Endpoint)
+                Self::new(format!("status {status}: it has moved; change its address"), false, ErrorScope::Endpoint)
             }
-            _ => fault(false, Blame::Endpoint),
+            _ => error(false, ErrorScope::Endpoint),
         };
-        Self { wait: retry_after(headers), ..fault }
+        Self { wait: retry_after(headers), ..error }
     }
 
-    /// An error told with a good status: its `code` is a status where it is a number.
+    /// An error message with a good status: its `code` is a status where it is a number.
     pub(super) fn in_reply(error: &Value, body: &ErrorBody<'_>, key: &str) -> Self {
         let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let status = code.filter(|&code| StatusCode::from_u16(code).is_ok_and(|code| !code.is_success()));
@@ -131,32 +131,32 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn status(status: u16, body: &str) -> (bool, Blame) {
+    fn status(status: u16, body: &str) -> (bool, ErrorScope) {
         let body = ErrorBody::new(body, &Secrets::default());
-        let fault = Fault::status(status, &HeaderMap::new(), &body, "the key");
-        (fault.passing, fault.blame)
+        let error = RequestError::status(status, &HeaderMap::new(), &body, "the key");
+        (error.retryable, error.scope)
     }
 
     #[test]
     fn statuses_are_told_apart() {
-        for passing in [408, 409, 429, 502, 503, 504] {
-            assert_eq!(status(passing, ""), (true, Blame::Endpoint), "{passing}");
+        for retryable in [408, 409, 429, 502, 503, 504] {
+            assert_eq!(status(retryable, ""), (true, ErrorScope::Endpoint), "{retryable}");
         }
         for lasting in [301, 401, 402, 403, 404, 405] {
-            assert_eq!(status(lasting, ""), (false, Blame::Endpoint), "{lasting}");
+            assert_eq!(status(lasting, ""), (false, ErrorScope::Endpoint), "{lasting}");
         }
         for of_the_question in [400, 413, 422] {
-            assert_eq!(status(of_the_question, ""), (false, Blame::Question), "{of_the_question}");
+            assert_eq!(status(of_the_question, ""), (false, ErrorScope::Question), "{of_the_question}");
         }
-        assert_eq!(status(500, ""), (true, Blame::Question));
-        assert_eq!(status(429, r#"{"error":{"code":"insufficient_quota"}}"#), (false, Blame::Endpoint));
+        assert_eq!(status(500, ""), (true, ErrorScope::Question));
+        assert_eq!(status(429, r#"{"error":{"code":"insufficient_quota"}}"#), (false, ErrorScope::Endpoint));
     }
 
     #[test]
     fn a_refused_key_is_never_repeated() {
         let body = ErrorBody::new(r#"{"error":{"message":"bad key: hunter2"}}"#, &Secrets::default());
-        let fault = Fault::status(401, &HeaderMap::new(), &body, "the key in X");
-        assert_eq!(fault.told, "status 401: it refuses the key in X");
+        let error = RequestError::status(401, &HeaderMap::new(), &body, "the key in X");
+        assert_eq!(error.message, "status 401: it refuses the key in X");
     }
 
     #[test]

@@ -2,21 +2,21 @@
 
 use std::fmt::Write;
 
-use super::Finished;
+use super::TrainOutcome;
 use crate::config::Protocol;
 use chartbench_core::terminal::visible;
 
-/// What a card tells beside the protocol.
-pub struct Card<'a> {
+/// The content of a model card besides the protocol.
+pub struct ModelCard<'a> {
     /// The adapter's row.
     pub adapter: &'a str,
     pub benchmark: &'a str,
-    pub finished: &'a Finished,
+    pub finished: &'a TrainOutcome,
     /// Scores on the test split: a table in Markdown.
     pub scores: &'a str,
 }
 
-impl Card<'_> {
+impl ModelCard<'_> {
     /// The card's text.
     pub fn text(&self, protocol: &Protocol, settings: &[(String, String)]) -> String {
         let Self { finished, scores, .. } = self;

@@ -1,6 +1,9 @@
 //! Adafactor as `transformers.Adafactor` without a first moment: the second moment of a matrix is kept as the means of
 //! its rows and columns. Shazeer and Stern, arXiv 1804.04235.
 
+mod matrix;
+mod vector;
+
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
@@ -8,58 +11,64 @@ use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
 use super::gradient::with_gradient;
-use super::slot::{Slot, Slots};
-use super::{Optimizer, composed, factored, unfactored};
+use super::moments::{Moments, VariableMoments};
+use super::{Optimizer, device};
 use crate::config::AdafactorSpec;
 use crate::finetune::Variables;
 
 /// Added to squared gradients.
-pub(super) const SQUARE_GUARD: f32 = 1e-30;
-/// The least scale of a variable that steps are measured by.
+pub(in crate::finetune::optimizer) const SQUARE_GUARD: f32 = 1e-30;
+/// Lower bound of a variable's scale.
 const LEAST_SCALE: f64 = 1e-3;
 
 /// The optimiser with its second moments.
 pub struct Adafactor {
     spec: AdafactorSpec,
-    slots: Slots,
+    moments: Moments,
 }
 
 /// The factors of one step of one variable.
 #[derive(Clone, Copy)]
-pub(super) struct Factors {
+pub(in crate::finetune::optimizer) struct Factors {
     pub scale: f32,
-    /// What the second moment keeps, and what it takes of the new squares.
+    /// Weights of the old second moment and of the new squares.
     pub old: f32,
     pub new: f32,
     pub clip_threshold: f64,
-    /// The learning rate, scaled by the variable's own size where that is asked for.
+    /// The learning rate, scaled by the variable's root mean square with `scale_parameter`.
     pub lr: f64,
     pub weight_decay: f64,
 }
 
 impl Factors {
-    /// What every value of the update is divided by, for the update's root mean square.
+    /// The divisor of an update with the root mean square `rms`.
     pub fn divisor(&self, rms: f64) -> f32 {
         let divisor = rms / self.clip_threshold;
         // Not `max`: a NaN has to stay one.
         if divisor < 1.0 { 1.0 } else { divisor as f32 }
     }
 
-    /// What the variable keeps of itself.
+    /// The factor of the variable that weight decay leaves.
     pub fn kept(&self) -> f32 {
         (1.0 - self.weight_decay * self.lr) as f32
     }
 }
 
 impl Adafactor {
-    /// Without any moments yet.
+    /// An optimiser without moments.
     pub fn new(spec: AdafactorSpec) -> Self {
-        Self { spec, slots: Slots::new(kinds) }
+        Self { spec, moments: Moments::new(moment_shapes) }
     }
 }
 
-/// The factors of the step that is the `step`-th of a variable of root mean square `rms`.
-pub(super) fn factors(spec: &AdafactorSpec, step: u32, lr: f64, scale: f32, rms: f64) -> Factors {
+/// The factors of step `step` of a variable with the root mean square `rms`.
+pub(in crate::finetune::optimizer) fn factors(
+    spec: &AdafactorSpec,
+    step: u32,
+    lr: f64,
+    scale: f32,
+    rms: f64,
+) -> Factors {
     let step = f64::from(step);
     let old = 1.0 - step.powf(spec.decay_rate);
     let lr = if spec.relative_step {
@@ -79,8 +88,8 @@ pub(super) fn factors(spec: &AdafactorSpec, step: u32, lr: f64, scale: f32, rms:
     }
 }
 
-/// Means of rows and columns for all that has two dimensions or more: the last two are a matrix.
-pub(super) fn kinds(dims: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
+/// Row and column means for variables of two or more dimensions, whose last two are a matrix.
+pub(in crate::finetune::optimizer) fn moment_shapes(dims: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
     match dims {
         [batch @ .., rows, columns] => {
             vec![("exp_avg_sq_row", [batch, &[*rows]].concat()), ("exp_avg_sq_col", [batch, &[*columns]].concat())]
@@ -94,10 +103,10 @@ impl Optimizer for Adafactor {
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else { continue };
             let mut step = || {
-                let slot = self.slots.advance(name, variable)?;
+                let moments = self.moments.advance(name, variable)?;
                 let rms = if self.spec.scale_parameter { rms(variable)? } else { 0.0 };
-                let factors = factors(&self.spec, slot.step, lr, scale, rms);
-                apply(variable, slot, gradient, factors)
+                let factors = factors(&self.spec, moments.step, lr, scale, rms);
+                apply(variable, moments, gradient, factors)
             };
             step().with_context(|| format!("cannot train the variable `{name}`"))?;
         }
@@ -105,11 +114,11 @@ impl Optimizer for Adafactor {
     }
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        self.slots.state()
+        self.moments.state()
     }
 
     fn restore(&mut self, state: HashMap<String, Tensor>, variables: &Variables) -> Result<()> {
-        self.slots.restore(state, variables)
+        self.moments.restore(state, variables)
     }
 }
 
@@ -119,13 +128,13 @@ fn rms(variable: &Tensor) -> Result<f64> {
     Ok((sum / variable.elem_count() as f64).sqrt())
 }
 
-fn apply(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors: Factors) -> Result<()> {
+fn apply(variable: &Var, moments: &mut VariableMoments, gradient: &Tensor, factors: Factors) -> Result<()> {
     if !variable.device().is_cpu() {
-        return composed::adafactor(variable, slot, gradient, factors);
+        return device::adafactor(variable, moments, gradient, factors);
     }
-    with_gradient(gradient, variable.dims(), |gradient| match slot.moments.as_slice() {
-        [rows, columns] => factored::step(variable, rows, columns, gradient, factors),
-        [square] => unfactored::step(variable, square, gradient, factors),
+    with_gradient(gradient, variable.dims(), |gradient| match moments.tensors.as_slice() {
+        [rows, columns] => matrix::step(variable, rows, columns, gradient, factors),
+        [square] => vector::step(variable, square, gradient, factors),
         _ => bail!("not the moments of Adafactor"),
     })
 }

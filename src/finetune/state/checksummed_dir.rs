@@ -1,4 +1,4 @@
-//! Folders that tell whether they are whole: `state.json`, written last, has the length and checksum of every other file.
+//! Checksummed directories: `state.json`, written last, holds the length and checksum of every other file.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,33 +10,33 @@ use serde::{Deserialize, Serialize};
 use super::TrainingState;
 use chartbench_core::files::sync_folder;
 
-/// The format of a saved state; one of another is refused.
+/// The format version of a saved state; other versions are errors.
 pub const FORMAT_VERSION: u32 = 1;
-/// The file that makes a folder whole.
-const SEAL: &str = "state.json";
+/// The file with the checksums.
+const STATE_FILE: &str = "state.json";
 /// Bytes read at a time for a checksum.
 const CHUNK: usize = 1 << 20;
 
 /// The content of `state.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seal {
+struct StateFile {
     format: u32,
     state: TrainingState,
-    files: Vec<SealedFile>,
+    files: Vec<FileChecksum>,
 }
 
-/// A file as it was written.
+/// Length and checksum of a file as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SealedFile {
+pub struct FileChecksum {
     pub name: String,
     pub bytes: u64,
     /// CRC-32C.
     pub crc32c: u32,
 }
 
-/// Only its format number: what the rest means depends on it.
+/// The format number alone, which decides how the rest is read.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
@@ -45,11 +45,11 @@ struct Format {
 /// Forces every file of `folder` to disk and writes its `state.json`.
 ///
 /// # Errors
-/// Names the file that cannot be written.
-pub(super) fn seal(folder: &Path, state: &TrainingState) -> Result<()> {
-    let files = sealed_files(folder)?;
-    let path = folder.join(SEAL);
-    let seal = Seal { format: FORMAT_VERSION, state: state.clone(), files };
+/// Returns an error that names the file if one cannot be written.
+pub(super) fn write_state(folder: &Path, state: &TrainingState) -> Result<()> {
+    let files = file_checksums(folder)?;
+    let path = folder.join(STATE_FILE);
+    let seal = StateFile { format: FORMAT_VERSION, state: state.clone(), files };
     let text = serde_json::to_vec_pretty(&seal).context("cannot encode the training state")?;
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&path)?;
@@ -61,52 +61,52 @@ pub(super) fn seal(folder: &Path, state: &TrainingState) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Forces every file of `folder` to disk; their lengths and checksums, in the order of their names.
+/// Forces every file of `folder` to disk; returns their lengths and checksums, in the order of their names.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read or written, and names it.
-pub(in crate::finetune) fn sealed_files(folder: &Path) -> Result<Vec<SealedFile>> {
+pub(in crate::finetune) fn file_checksums(folder: &Path) -> Result<Vec<FileChecksum>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-        let sealed = || -> Result<SealedFile> {
+        let sealed = || -> Result<FileChecksum> {
             let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
             let mut file = chartbench_core::input::open(&path)?;
             file.sync_all()?;
             let (bytes, crc32c) = checksum(&mut file)?;
-            Ok(SealedFile { name: name.to_owned(), bytes, crc32c })
+            Ok(FileChecksum { name: name.to_owned(), bytes, crc32c })
         };
         files.push(sealed().with_context(|| format!("cannot write {}", path.display()))?);
     }
-    files.sort_by(|a: &SealedFile, b| a.name.cmp(&b.name));
+    files.sort_by(|a: &FileChecksum, b| a.name.cmp(&b.name));
     Ok(files)
 }
 
-/// The state of a folder all of whose files are as they were sealed.
+/// Reads the state of a folder and verifies its files.
 ///
 /// # Errors
-/// Says which file is missing, cut or changed; a format of another version.
-pub(super) fn open(folder: &Path) -> Result<TrainingState> {
-    let path = folder.join(SEAL);
+/// Returns an error if a file is missing, cut or changed, and names it; or if the format has another version.
+pub(super) fn read_state(folder: &Path) -> Result<TrainingState> {
+    let path = folder.join(STATE_FILE);
     let text = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let told: Format = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
+    let version: Format = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
     ensure!(
-        told.format == FORMAT_VERSION,
+        version.format == FORMAT_VERSION,
         "{} has format {}, this program reads {FORMAT_VERSION}: use the version that wrote it",
         path.display(),
-        told.format
+        version.format
     );
-    let seal: Seal = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
-    check_files(folder, &seal.files)?;
+    let seal: StateFile = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
+    verify_files(folder, &seal.files)?;
     Ok(seal.state)
 }
 
-/// Refuses a folder one of whose `files` is not as it was sealed.
+/// Checks that the `files` of a folder are as they were written.
 ///
 /// # Errors
 /// Returns an error if a file is missing, cut or changed, and names it.
-pub(in crate::finetune) fn check_files(folder: &Path, files: &[SealedFile]) -> Result<()> {
+pub(in crate::finetune) fn verify_files(folder: &Path, files: &[FileChecksum]) -> Result<()> {
     for sealed in files {
         let path = folder.join(&sealed.name);
         let mut file =

@@ -1,4 +1,4 @@
-//! Adafactor's step of a matrix, or of several in one tensor, on the CPU: three passes over the gradient and no
+//! Adafactor's step of a matrix, or of several matrices in one tensor, on the CPU: three passes over the gradient and no
 //! temporary of its size.
 
 use std::ops::Range;
@@ -7,12 +7,12 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::adafactor::{Factors, SQUARE_GUARD};
-use super::gradient::Gradient;
-use super::in_place::with_values;
+use super::{Factors, SQUARE_GUARD};
+use crate::finetune::optimizer::gradient::Gradient;
+use crate::finetune::optimizer::in_place::with_values;
 use chartbench_core::isa;
 
-/// Most parts a matrix is cut into; each has sums of all columns of its own.
+/// Maximum number of bands of a matrix; each band sums all columns.
 const BANDS: usize = 64;
 
 /// `rows` [.., R] and `columns` [.., C] are the moments of `variable` [.., R, C].
@@ -40,7 +40,7 @@ pub(super) fn step(
             sum += matrix.sum_of_squared_updates(&down, &across);
             parts.push((matrix, down, across));
         }
-        // The update's size is that of the whole tensor, so nothing moves before all matrices are read.
+        // The root mean square is that of the whole tensor's update, so all matrices are read before any weight changes.
         let divisor = factors.divisor((sum / weights.len() as f64).sqrt());
         for ((matrix, down, across), weights) in parts.iter().zip(weights.chunks_exact_mut(height * width)) {
             matrix.apply(weights, down, across, divisor, factors);
@@ -50,7 +50,7 @@ pub(super) fn step(
     Ok(())
 }
 
-/// 1 / root of each row's and each column's part of the second moment, whose product is that of a value.
+/// The inverse roots of the row and column factors of the second moment; the factors' product is a value's moment.
 fn roots(rows: &[f32], columns: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mean = (rows.iter().map(|&row| f64::from(row)).sum::<f64>() / rows.len() as f64) as f32;
     let down = rows.iter().map(|row| (row / mean).sqrt().recip()).collect();
@@ -68,13 +68,13 @@ struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// Ranges of its own rows, of the same size for the same shape on every machine.
+    /// Ranges of rows, of the same size for the same shape on every machine.
     fn bands(&self) -> Vec<Range<usize>> {
         let size = self.gradient.grid.block_rows().max(self.height.div_ceil(BANDS));
         (0..self.height).step_by(size).map(|start| start..(start + size).min(self.height)).collect()
     }
 
-    /// Calls `each` with every row of a band and its place in the matrix.
+    /// Calls `each` with every row of a band and its index in the matrix.
     fn for_each_row(&self, band: Range<usize>, buffer: &mut Vec<f32>, mut each: impl FnMut(usize, &[f32])) {
         for block in self.gradient.grid.blocks(band) {
             let rows = self.first + block.start..self.first + block.end;
@@ -125,19 +125,19 @@ impl Matrix<'_> {
         let width = across.len();
         let bands = self.bands();
         let size = bands.first().map_or(1, ExactSizeIterator::len) * width;
-        let moved = Moved { scale: self.scale, divisor, lr: factors.lr as f32, kept: factors.kept() };
+        let update_factors = UpdateFactors { scale: self.scale, divisor, lr: factors.lr as f32, kept: factors.kept() };
         weights.par_chunks_mut(size).zip_eq(bands).for_each_init(Vec::new, |buffer, (weights, band)| {
             let mut lines = weights.chunks_exact_mut(width);
             self.for_each_row(band, buffer, |row, line| {
                 if let Some(weights) = lines.next() {
-                    move_row(weights, line, down[row], across, moved);
+                    update_row(weights, line, down[row], across, update_factors);
                 }
             });
         });
     }
 }
 
-/// Adds a row's squares to the sums of the columns and gives their own sum.
+/// Adds a row's squares to the column sums and returns their sum.
 fn add_squares(line: &[f32], scale: f32, across: &mut [f64]) -> f64 {
     isa::arch().dispatch(|| {
         let mut sum = [0f64; 4];
@@ -166,20 +166,20 @@ fn squared_updates(line: &[f32], scale: f32, down: f32, across: &[f32]) -> f64 {
     })
 }
 
-/// The factors of a move that are the same for all values.
+/// The factors of an update that are the same for all values.
 #[derive(Clone, Copy)]
-struct Moved {
+struct UpdateFactors {
     scale: f32,
     divisor: f32,
     lr: f32,
     kept: f32,
 }
 
-fn move_row(weights: &mut [f32], line: &[f32], down: f32, across: &[f32], moved: Moved) {
+fn update_row(weights: &mut [f32], line: &[f32], down: f32, across: &[f32], update_factors: UpdateFactors) {
     isa::arch().dispatch(|| {
         for ((weight, column), gradient) in weights.iter_mut().zip(across).zip(line) {
-            let update = down * column * (gradient * moved.scale) / moved.divisor * moved.lr;
-            *weight = *weight * moved.kept - update;
+            let update = down * column * (gradient * update_factors.scale) / update_factors.divisor * update_factors.lr;
+            *weight = *weight * update_factors.kept - update;
         }
     })
 }

@@ -1,13 +1,13 @@
-//! Adafactor's step of a variable of one dimension, whose second moment is kept whole, on the CPU.
+//! Adafactor's step of a one-dimensional variable, whose second moment is not factored, on the CPU.
 
 use anyhow::Result;
 use candle_core::Tensor;
 
-use super::adafactor::{Factors, SQUARE_GUARD};
-use super::gradient::Gradient;
-use super::in_place::with_values;
+use super::{Factors, SQUARE_GUARD};
+use crate::finetune::optimizer::gradient::Gradient;
+use crate::finetune::optimizer::in_place::with_values;
 
-/// Vectors are short (biases, norms): one thread takes them.
+/// Vectors are short (biases, norms), so that one thread is enough.
 pub(super) fn step(variable: &Tensor, square: &Tensor, gradient: &Gradient<'_>, factors: Factors) -> Result<()> {
     let mut buffer = Vec::new();
     let gradient = gradient.rows(0..gradient.grid.rows, &mut buffer);

@@ -1,4 +1,4 @@
-//! Scoring many answers at once, on all cores.
+//! Scores many answers on all cores.
 
 use rayon::prelude::*;
 
@@ -6,15 +6,15 @@ use super::scored::{CONFIDENCE, add, numbered};
 use chartbench_score::metric::{Convention, Pair, Scores, Summary};
 use chartbench_score::stats::{Charts, Interval};
 
-/// An answer with the name that reports give it.
+/// An answer with its gold, under the id that reports show.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub struct NamedPair<'a> {
     pub id: &'a str,
     pub pair: Pair<'a>,
 }
 
-/// For each convention its means over all `answers` and the intervals of these, in percent; `chart` tells an answer's. The
-/// same bits on any number of cores.
+/// Scores all `answers` under each convention: means and their intervals, in percent; `chart` gives an answer's chart. The
+/// result is bit-identical on any number of cores.
 pub fn estimates<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
@@ -25,7 +25,7 @@ pub fn estimates<'a, T: Sync>(
     let places: Vec<usize> = answers.iter().map(|answer| numbers[chart(answer)]).collect();
     let mut estimates = Vec::new();
     for convention in conventions {
-        // One convention's scores at a time: all of them would be the most of what is in memory.
+        // Only one convention's scores at a time: all of them would dominate memory.
         let scores: Vec<Scores> = answers.par_iter().map(|answer| convention.score(&pair(answer))).collect();
         let mut summary = Summary::new(convention.metrics);
         let mut charts = Charts::new(numbers.len(), convention.metrics.len());
@@ -39,12 +39,12 @@ pub fn estimates<'a, T: Sync>(
     estimates
 }
 
-/// Answers that one task scores.
+/// Number of answers in a parallel task.
 pub(super) const CHUNK: usize = 4096;
 
-/// Each convention's means over all `answers`, in the order of `conventions`; `pair` is what of one is scored. The same
-/// bits on any number of cores.
-pub fn tally<'a, T: Sync>(
+/// Scores all `answers` under each convention, in the order of `conventions`; `pair` gives the scored fields of an answer. The
+/// result is bit-identical on any number of cores.
+pub fn score_all<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
     conventions: &[&Convention],

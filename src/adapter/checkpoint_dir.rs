@@ -1,4 +1,4 @@
-//! A checkpoint's folder: on disk, or embedded in the program and unpacked for as long as it is being loaded.
+//! A checkpoint directory: on disk, or embedded in the program and unpacked while it is loaded.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::training::Provenance;
-use super::{Settings, Setup, hub};
+use super::{AdapterContext, Settings, hub};
 use crate::config::WeightsSource;
 use chartbench_nn::kernels::ComputeDtype;
 use chartbench_nn::{
@@ -22,8 +22,8 @@ static EMBEDDED: [(&str, Dir<'_>); 4] = [
     ("unichart-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini")),
 ];
 
-/// A checkpoint folder, and how the manifest names where it came from.
-pub(super) struct ModelFolder {
+/// A checkpoint directory and its origin, as the manifest names it.
+pub(super) struct CheckpointDir {
     location: Location,
     origin: String,
 }
@@ -33,17 +33,17 @@ type Locate<'a> = &'a dyn Fn(&str, &str, Option<&Path>) -> Result<PathBuf>;
 
 enum Location {
     OnDisk(PathBuf),
-    /// An embedded checkpoint, unpacked for as long as it is being loaded.
+    /// An embedded checkpoint, unpacked while it is loaded.
     Unpacked(TempDir),
 }
 
-impl ModelFolder {
+impl CheckpointDir {
     /// The folder named by `--weights`, else what the adapter file says.
     ///
     /// # Errors
     /// As [`hub::locate`].
-    pub(super) fn locate(setup: &Setup<'_>, source: &WeightsSource) -> Result<Self> {
-        Self::find(setup, source, &|repo, revision, explicit| hub::locate(repo, revision, explicit, setup.hub))
+    pub(super) fn locate(context: &AdapterContext<'_>, source: &WeightsSource) -> Result<Self> {
+        Self::find(context, source, &|repo, revision, explicit| hub::locate(repo, revision, explicit, context.hub))
     }
 
     /// As [`Self::locate`], of an ONNX export.
@@ -51,14 +51,14 @@ impl ModelFolder {
     /// # Errors
     /// As [`hub::locate_export`].
     #[cfg(feature = "onnx")]
-    pub(super) fn locate_export(setup: &Setup<'_>, source: &WeightsSource, quantized: bool) -> Result<Self> {
-        Self::find(setup, source, &|repo, revision, explicit| {
-            hub::locate_export(repo, revision, explicit, setup.hub, quantized)
+    pub(super) fn locate_export(context: &AdapterContext<'_>, source: &WeightsSource, quantized: bool) -> Result<Self> {
+        Self::find(context, source, &|repo, revision, explicit| {
+            hub::locate_export(repo, revision, explicit, context.hub, quantized)
         })
     }
 
-    fn find(setup: &Setup<'_>, source: &WeightsSource, locate: Locate<'_>) -> Result<Self> {
-        let explicit = setup.model.weights.as_deref();
+    fn find(context: &AdapterContext<'_>, source: &WeightsSource, locate: Locate<'_>) -> Result<Self> {
+        let explicit = context.model.weights.as_deref();
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
             WeightsSource::Given if explicit.is_none() => {
@@ -71,7 +71,7 @@ impl ModelFolder {
 
     fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, locate: Locate<'_>) -> Result<Self> {
         let path = locate(repo, revision, explicit)?;
-        // A path says nothing of what lies there, and differs from machine to machine: the hash tells it.
+        // A path differs from machine to machine; the hash identifies the weights.
         let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
         Ok(Self { location: Location::OnDisk(path), origin })
     }
@@ -99,11 +99,11 @@ impl ModelFolder {
     /// that say which weights these are.
     ///
     /// # Errors
-    /// What `model` refuses; weights of more layers than `stacks`; weights that are stored in another precision than the one
-    /// asked for.
+    /// Returns an error if `model` fails, if the weights have more layers than `stacks`, or if they are stored in another
+    /// precision than requested.
     pub(super) fn load<M>(
         &self,
-        setup: &Setup<'_>,
+        context: &AdapterContext<'_>,
         family: &str,
         stacks: &[LayerStack],
         model: impl FnOnce(&dyn TensorSource) -> Result<M>,
@@ -111,10 +111,10 @@ impl ModelFolder {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
         checkpoint.check_layers(stacks)?;
-        let full = CheckpointSource { checkpoint: &checkpoint, device: setup.device };
+        let full = CheckpointSource { checkpoint: &checkpoint, device: context.device };
         let packed = |dtype| PackedSource { source: &full, dtype };
         let source = packed(ComputeDtype::F32);
-        let (model, dtype, kept) = match (checkpoint.quantized(), setup.model.precision) {
+        let (model, dtype, kept) = match (checkpoint.quantized(), context.model.precision) {
             (None, None | Some(WeightFormat::F32)) => (model(&source)?, WeightFormat::F32, None),
             (None, Some(WeightFormat::Bf16)) => (model(&packed(ComputeDtype::Bf16))?, WeightFormat::Bf16, None),
             (None, Some(format @ (WeightFormat::Q8_0 | WeightFormat::Q4K))) => {
@@ -137,7 +137,7 @@ impl ModelFolder {
         Ok((model, settings))
     }
 
-    /// How its weights were trained, as settings, where this program did.
+    /// The settings of the training, if this program trained the weights.
     ///
     /// # Errors
     /// As [`Provenance::read`].
@@ -145,7 +145,7 @@ impl ModelFolder {
         Ok(Provenance::read(self.path())?.map_or_else(Vec::new, Provenance::into_settings))
     }
 
-    /// Where it came from.
+    /// The checkpoint's origin.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }

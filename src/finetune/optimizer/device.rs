@@ -1,15 +1,20 @@
-//! The steps composed of candle operations, for devices other than the CPU.
+//! Optimiser steps as candle operations, for devices other than the CPU.
 
 use anyhow::{Result, bail};
 use candle_core::{D, Tensor, Var};
 
 use super::adafactor::{self, SQUARE_GUARD};
 use super::adamw;
-use super::slot::Slot;
+use super::moments::VariableMoments;
 
 /// One step of AdamW.
-pub(super) fn adamw(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors: adamw::Factors) -> Result<()> {
-    let [mean, square] = slot.moments.as_mut_slice() else { bail!("not the moments of AdamW") };
+pub(super) fn adamw(
+    variable: &Var,
+    moments: &mut VariableMoments,
+    gradient: &Tensor,
+    factors: adamw::Factors,
+) -> Result<()> {
+    let [mean, square] = moments.tensors.as_mut_slice() else { bail!("not the moments of AdamW") };
     let [new, new_square] = factors.new.map(f64::from);
     let gradient = (gradient.detach() * f64::from(factors.scale))?;
     *mean = (&*mean + ((&gradient - &*mean)? * new)?)?;
@@ -21,13 +26,18 @@ pub(super) fn adamw(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors:
 }
 
 /// One step of Adafactor.
-pub(super) fn adafactor(variable: &Var, slot: &mut Slot, gradient: &Tensor, factors: adafactor::Factors) -> Result<()> {
+pub(super) fn adafactor(
+    variable: &Var,
+    moments: &mut VariableMoments,
+    gradient: &Tensor,
+    factors: adafactor::Factors,
+) -> Result<()> {
     let gradient = (gradient.detach() * f64::from(factors.scale))?;
     let squares = (gradient.sqr()? + f64::from(SQUARE_GUARD))?;
     let mix = |old: &Tensor, new: &Tensor| -> Result<Tensor> {
         Ok(((old * f64::from(factors.old))? + (new * f64::from(factors.new))?)?)
     };
-    let update = match slot.moments.as_mut_slice() {
+    let update = match moments.tensors.as_mut_slice() {
         [rows, columns] => {
             *rows = mix(rows, &squares.mean(D::Minus1)?)?;
             *columns = mix(columns, &squares.mean(D::Minus2)?)?;
@@ -86,17 +96,17 @@ mod tests {
         for shape in [vec![40], vec![300, 70], vec![2, 30, 20]] {
             let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
             let spec = AdamWSpec::default();
-            let mut slot = Slot { step: 0, moments: vec![zeros(&shape), zeros(&shape)] };
+            let mut moments = VariableMoments { step: 0, tensors: vec![zeros(&shape), zeros(&shape)] };
             agree(&shape, &mut AdamW::new(spec), |variable, step, gradient| {
                 let factors = adamw::factors(&spec, step, 1e-2, 0.5);
-                adamw(variable, &mut slot, gradient, factors).unwrap();
+                adamw(variable, &mut moments, gradient, factors).unwrap();
             });
             let spec = AdafactorSpec { weight_decay: 0.1, ..AdafactorSpec::default() };
-            let moments = adafactor::kinds(&shape).iter().map(|(_, shape)| zeros(shape)).collect();
-            let mut slot = Slot { step: 0, moments };
+            let moments = adafactor::moment_shapes(&shape).iter().map(|(_, shape)| zeros(shape)).collect();
+            let mut moments = VariableMoments { step: 0, tensors: moments };
             agree(&shape, &mut Adafactor::new(spec), |variable, step, gradient| {
                 let factors = adafactor::factors(&spec, step, 1e-2, 0.5, 0.0);
-                adafactor(variable, &mut slot, gradient, factors).unwrap();
+                adafactor(variable, &mut moments, gradient, factors).unwrap();
             });
         }
     }

@@ -1,4 +1,4 @@
-//! The folder of a training's saved states: a sub-folder a state, the newest few of them.
+//! The directory of a training's saved states: one sub-folder per state, the newest few of them.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,44 +7,45 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use super::{TrainingState, sealed};
+use super::TrainingState;
+use super::checksummed_dir::{read_state, write_state};
 use chartbench_core::files::{remove_leftovers, replace_folder};
 use chartbench_core::terminal::shorten;
 use chartbench_nn::loading::{StoredTensor, read_header};
 
-/// How the name of a state begins that earlier versions of the program were replacing when they were killed.
+/// Prefix of a state that an earlier version was replacing when it was killed.
 const REPLACED: &str = ".replaced-";
 /// The optimiser's tensors.
 const TENSORS: &str = "optimizer.safetensors";
 
 /// Where a training saves its states.
 #[derive(Clone, Debug)]
-pub struct StateFolder {
+pub struct StateDir {
     path: PathBuf,
     kept: usize,
 }
 
-/// A saved state that was found whole.
+/// A saved state whose files are intact.
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub struct SavedState {
     pub state: TrainingState,
     /// The folder with all its files.
     pub path: PathBuf,
-    /// Newer ones that were passed over, each with what is wrong with it.
+    /// Newer states that are damaged, each with its fault.
     pub passed_over: Vec<String>,
 }
 
-impl StateFolder {
+impl StateDir {
     /// Keeps the newest `kept` states, at least one.
     pub fn new(path: &Path, kept: usize) -> Self {
         Self { path: path.to_owned(), kept: kept.max(1) }
     }
 
-    /// Saves a state: the optimiser's `tensors`, and whatever files `more` writes into the folder it is given (weights,
-    /// say, none in sub-folders). They appear together or, after a kill or on a full disk, not at all; the former states stay until then.
+    /// Saves a state: the optimiser's `tensors`, and the files that `more` writes into the given folder (none in sub-folders).
+    /// All files appear together or, after a kill or on a full disk, not at all; the former states stay until then.
     ///
     /// # Errors
-    /// A file that cannot be written; what `more` says.
+    /// Returns an error if a file cannot be written, or `more` fails.
     pub fn save(
         &self,
         state: &TrainingState,
@@ -69,21 +70,21 @@ impl StateFolder {
             safetensors::serialize_to_file(named, None, &folder.join(TENSORS))
                 .with_context(|| format!("cannot write {TENSORS}"))?;
             more(folder)?;
-            sealed::seal(folder, state)
+            write_state(folder, state)
         })?;
         self.clear_old(&target)?;
         Ok(target)
     }
 
-    /// The newest state that is whole; `None` where none was ever saved.
+    /// The newest intact state; `None` if no state was saved yet.
     ///
     /// # Errors
-    /// States that are all broken; one of another format; a folder that cannot be read.
-    pub fn latest(&self) -> Result<Option<Saved>> {
+    /// Returns an error if every state is damaged or of another format, or the folder cannot be read.
+    pub fn latest(&self) -> Result<Option<SavedState>> {
         let mut passed_over = Vec::new();
         for (_, path) in self.finished()? {
-            match sealed::open(&path) {
-                Ok(state) => return Ok(Some(Saved { state, path, passed_over })),
+            match read_state(&path) {
+                Ok(state) => return Ok(Some(SavedState { state, path, passed_over })),
                 Err(error) => passed_over.push(format!("{error:#}")),
             }
         }
@@ -93,7 +94,7 @@ impl StateFolder {
         bail!("no saved state is whole ({}): remove {} to start anew", passed_over.join("; "), self.path.display())
     }
 
-    /// The folders that were finished once, the newest first.
+    /// The folders of finished states, the newest first.
     fn finished(&self) -> Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
         for (name, path) in self.entries()? {
@@ -102,7 +103,7 @@ impl StateFolder {
                 found.push((step, name.starts_with(REPLACED), path));
             }
         }
-        // Of the same step, the one that replaces the other comes first.
+        // The replacement precedes the state that it replaces.
         found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
     }
@@ -123,12 +124,12 @@ impl StateFolder {
         Ok(all)
     }
 
-    /// Removes all but the newest states, `newest` being the one just saved: states of later steps are of a training that
-    /// went back and will make them again.
+    /// Removes all but the newest states, `newest` being the one just saved. States of later steps are removed too: a training
+    /// that went back makes them again.
     fn clear_old(&self, newest: &Path) -> Result<()> {
         let finished = self.finished()?;
-        let at = finished.iter().find(|(_, path)| path == newest).map_or(u64::MAX, |&(at, _)| at);
-        let is_current = |(step, path): &&(u64, PathBuf)| *step <= at && !is_replaced(path);
+        let newest_step = finished.iter().find(|(_, path)| path == newest).map_or(u64::MAX, |&(step, _)| step);
+        let is_current = |(step, path): &&(u64, PathBuf)| *step <= newest_step && !is_replaced(path);
         let kept: Vec<&PathBuf> = finished.iter().filter(is_current).take(self.kept).map(|(_, path)| path).collect();
         for (_, path) in finished.iter().filter(|(_, path)| !kept.contains(&path)) {
             std::fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -141,11 +142,11 @@ fn is_replaced(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(REPLACED))
 }
 
-impl Saved {
+impl SavedState {
     /// The optimiser's tensors, read one after the other.
     ///
     /// # Errors
-    /// A file that cannot be read or is no safetensors file; a device without memory.
+    /// Returns an error if the file cannot be read or is no safetensors file, or the device has no memory.
     pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
         let path = self.path.join(TENSORS);
         read_tensors(&path, device).with_context(|| format!("cannot read {}", path.display()))
