@@ -217,7 +217,7 @@ fn train_one(args: &Args, one: &Requested, protocol: &Protocol, data: &Data, fol
     if finished.step == 0 {
         chartbench_core::note!(
             "warning: {}: no validation was better than the one before training: the weights kept are the untrained ones \
-             (try another --lr, more --steps, or --keep loss)",
+             (try another --lr, more --steps, or --select-by loss)",
             one.name
         );
     }

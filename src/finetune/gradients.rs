@@ -5,7 +5,7 @@ use candle_core::backprop::GradStore;
 
 use super::Variables;
 use crate::adapter::training::Trainable;
-use crate::config::{Compute, Protocol};
+use crate::config::{ComputeDtype, Protocol};
 use chartbench_nn::ops::Precision;
 use chartbench_nn::training::{Example, Noise, Pass};
 
@@ -31,8 +31,8 @@ impl Gradients {
         protocol: &Protocol,
     ) -> Result<Option<Self>> {
         let compute = match protocol.compute {
-            Compute::F32 => Precision::F32,
-            Compute::Bf16 => Precision::Bf16,
+            ComputeDtype::F32 => Precision::F32,
+            ComputeDtype::Bf16 => Precision::Bf16,
         };
         let mut all: Option<Self> = None;
         for part in batch.chunks(size.max(1)) {

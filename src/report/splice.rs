@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-/// Replaces what stands between the line that begins with `<!-- NAME:begin` and `<!-- NAME:end -->`; the first marker is
+/// Replaces the text between the line that begins with `<!-- NAME:begin` and `<!-- NAME:end -->`; the first marker is
 /// rewritten to carry `command`, which made the text.
 ///
 /// # Errors

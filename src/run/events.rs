@@ -2,7 +2,7 @@
 
 use super::Outcome;
 
-/// What happens in a run.
+/// The events of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
     /// An adapter is ready to answer the questions that are left.

@@ -162,7 +162,7 @@ impl<'a> HubClient<'a> {
         format!("{}/{path}", self.options.endpoint)
     }
 
-    /// Sends a request, again where it failed for a passing reason. A time-out is none: waiting again would take as long.
+    /// Sends a request, with retries after transient failures. A timeout is not retried: another attempt would take as long.
     fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
         let client = if method == Method::HEAD { &self.describing } else { &self.fetching };
         let mut delays = ExponentialBuilder::new()

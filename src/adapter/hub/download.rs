@@ -72,7 +72,7 @@ enum Fetched {
     Unchecked,
 }
 
-/// Puts one file into the snapshot, by way of `staged`, unless it is there.
+/// Downloads one file into the snapshot by way of `staged`, unless the snapshot has it.
 fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &CachedRepo) -> Result<Fetched> {
     ensure!(is_relative(file.name), "`{}` is no file of a repository", file.name);
     let target = cached.snapshot(file.commit).join(file.name);

@@ -32,7 +32,7 @@ use chartbench_score::metric::Convention;
 
 /// The content of the page.
 pub struct Page<'a> {
-    /// Above it; the benchmark's own title where there is none.
+    /// The page's title; by default the benchmark's.
     pub title: Option<&'a str>,
     /// All on the same questions. Of two runs with one adapter the first is the earlier.
     pub runs: &'a [StoredRun],

@@ -126,7 +126,7 @@ fn words(text: &str) -> Picture {
     Picture::Text(VisibleText::new(text))
 }
 
-/// An image file as a `data:` address; its format is told by its content.
+/// An image file as a `data:` address; its content decides the format.
 fn embedded(bytes: &[u8]) -> Result<String> {
     let format = image::guess_format(bytes).context("not an image")?;
     let kind = match format {

@@ -28,7 +28,7 @@ pub struct Panel {
 }
 
 const WIDTH: u32 = 900;
-/// Of one panel.
+/// Height of one panel.
 const PANEL_HEIGHT: u32 = 330;
 const TITLE: u32 = 60;
 /// The x-position of the legend, right of the axes.
