@@ -63,7 +63,7 @@ impl Curves {
     /// `title`.
     ///
     /// # Errors
-    /// Nothing to draw.
+    /// Returns an error if there is nothing to draw.
     pub fn svg(&self, title: &str) -> Result<String> {
         let losses = vec![
             line("mean of 20 steps", &self.smooth_loss, false),
@@ -80,7 +80,7 @@ impl Curves {
 /// line each for the trainings.
 ///
 /// # Errors
-/// Nothing to draw.
+/// Returns an error if there is nothing to draw.
 pub fn overlaid(title: &str, trainings: &[(String, Curves)]) -> Result<String> {
     let lines = |points: &dyn Fn(&Curves) -> Points, dots: bool| -> Vec<Line> {
         trainings.iter().map(|(name, curves)| line(name, &points(curves), dots)).collect()

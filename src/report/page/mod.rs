@@ -102,7 +102,7 @@ impl Page<'_> {
     /// The page's HTML: the same bytes for the same input.
     ///
     /// # Errors
-    /// Runs on different questions, or without any answer.
+    /// Returns an error if the runs are on different questions, or have no answers.
     pub fn render(&self) -> Result<String> {
         html::render(&self.model()?)
     }
