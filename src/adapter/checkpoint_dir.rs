@@ -77,7 +77,7 @@ impl CheckpointDir {
     }
 
     fn unpack(name: &str) -> Result<Self> {
-        let embedded = EMBEDDED.iter().find(|(known, _)| *known == name);
+        let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
         let (_, files) = embedded.with_context(|| format!("no checkpoint {name:?} is embedded in the program"))?;
         let unpack = || -> Result<TempDir> {
             let dir = tempfile::tempdir()?;

@@ -194,15 +194,17 @@ impl<N: Backend> Adapter for Pix2Struct<N> {
             encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
         let generated = self.backend.greedy(&good, self.max_new_tokens);
         let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
-        let mut answer = |encoded: Result<N::Encoded>| {
+        let mut decode_next = |encoded: Result<N::Encoded>| {
             encoded?;
             match &mut generated {
                 Ok(rows) => self.decode(rows.next().context("greedy decoding left out a row")??),
                 Err(error) => Err(anyhow::anyhow!("{error}")),
             }
         };
-        let mut answer = |encoded| answer(encoded).map_err(Failure::Question);
-        encoded.into_iter().map(|chart| chart.into_iter().map(&mut answer).collect()).collect()
+        encoded
+            .into_iter()
+            .map(|chart| chart.into_iter().map(|encoded| decode_next(encoded).map_err(Failure::Question)).collect())
+            .collect()
     }
 }
 

@@ -71,7 +71,7 @@ impl Secrets {
         None
     }
 
-    /// `text` with `[the key]` in the place of secrets. A secret that stands there escaped is found too; escapes are then
+    /// `text` with `[the key]` in the place of secrets. An escaped secret is found too; escapes are then
     /// undone in the whole text.
     pub fn blot(&self, text: &str) -> String {
         let mut text = text.to_owned();

@@ -235,7 +235,7 @@ impl<N: Backend> Adapter for UniChartAdapter<N> {
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let mut prompts: Vec<(N::Image, Vec<u32>)> = Vec::new();
-        let mut places: Vec<Vec<Result<usize, Arc<anyhow::Error>>>> = Vec::new();
+        let mut indices: Vec<Vec<Result<usize, Arc<anyhow::Error>>>> = Vec::new();
         for entry in work {
             let image = self.image(&entry.chart).map_err(Arc::new);
             let mut prepare = |question: &Question| {
@@ -243,18 +243,18 @@ impl<N: Backend> Adapter for UniChartAdapter<N> {
                 prompts.push((image, self.unichart.prompt(question).map_err(Arc::new)?));
                 Ok(prompts.len() - 1)
             };
-            places.push(entry.questions.iter().map(&mut prepare).collect());
+            indices.push(entry.questions.iter().map(&mut prepare).collect());
         }
         let generated = self.generate(&prompts).map_err(Arc::new);
-        let answer = |place: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
-            let place = place?;
-            let (generated, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[place], &prompts[place]);
+        let answer_prompt = |index: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
+            let index = index?;
+            let (generated, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[index], &prompts[index]);
             let ids = generated.as_ref().map_err(|error| Arc::new(anyhow::Error::from(*error)))?;
             let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
             Ok(Answer { token_ids: ids.clone(), ..Answer::from_text(text) })
         };
-        let answer = |place| answer(place).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")));
-        places.into_iter().map(|chart| chart.into_iter().map(answer).collect()).collect()
+        let answer = |index| answer_prompt(index).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")));
+        indices.into_iter().map(|chart| chart.into_iter().map(answer).collect()).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A benchmark: where its questions come from and which of them are asked (`benchmarks/*.toml`).
+//! A benchmark (`benchmarks/*.toml`): the source and the selection of its questions.
 
 use std::path::Path;
 
@@ -9,7 +9,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
-use super::published::Published;
 use chartbench_core::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, check_count};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names;
@@ -23,9 +22,9 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 pub struct Benchmark {
     /// Its questions; the name is that of the file without `.toml`.
     pub data: QuestionSetSpec,
-    /// How tables and reports call it.
+    /// The name in tables and reports.
     pub title: String,
-    /// What is asked about what, in a sentence or two.
+    /// A description in a sentence or two.
     pub description: String,
     /// The paper or page it is from.
     pub source: Option<String>,
@@ -33,7 +32,7 @@ pub struct Benchmark {
     pub license: Option<String>,
     /// The keys of `[finetune]`, for [`Benchmark::protocol`].
     pub finetune: ProtocolOverrides,
-    /// What others published for it.
+    /// Published results.
     pub published: Vec<Published>,
 }
 
@@ -48,7 +47,7 @@ impl Benchmark {
     /// An embedded benchmark by its name, or a file's by a path that ends in `.toml`.
     ///
     /// # Errors
-    /// An unknown name, with the nearest ones; a file that cannot be read or is no benchmark.
+    /// Returns an error if the name is unknown (with the nearest names), or the file cannot be read or is no benchmark.
     pub fn find(name: &str) -> Result<Self> {
         let path = Path::new(name);
         if path.extension().is_some_and(|extension| extension == "toml") {
@@ -57,16 +56,16 @@ impl Benchmark {
             return Self::parse(&text, name);
         }
         let (_, file) = embedded()
-            .find(|(known, _)| *known == name)
+            .find(|(embedded, _)| *embedded == name)
             .ok_or_else(|| names::unknown("benchmark", name, Self::embedded_names()))?;
         let text = file.contents_utf8().with_context(|| format!("benchmarks/{name}.toml is not UTF-8"))?;
         Self::parse(text, &format!("benchmarks/{name}.toml"))
     }
 
-    /// Reads a benchmark; `file_name` gives it its name and stands in the errors.
+    /// Parses a benchmark; its name comes from `file_name`, which errors show.
     ///
     /// # Errors
-    /// One line with file, line and key.
+    /// Returns an error in one line with file, line and key.
     pub fn parse(text: &str, file_name: &str) -> Result<Self> {
         let wire: Wire = toml::from_str(text).map_err(|error| {
             let what = error.message().replace('\n', " ");
@@ -77,19 +76,21 @@ impl Benchmark {
         })?;
         let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str());
         let name = stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;
-        let checked = wire.finetune.protocol().map_err(|fault| Fault::of_training(text, fault));
-        checked.and_then(|_| wire.validate(name)).map_err(|fault| match fault.at {
+        let checked = wire.finetune.protocol().map_err(|fault| Fault::from_protocol(text, fault));
+        checked.and_then(|_| wire.validate(name)).map_err(|fault| match fault.offset {
             Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
             None => anyhow!("{file_name}: {}", fault.what),
         })
     }
 
-    /// How models are fine-tuned on it, with `flags` over what its file says ([`ProtocolOverrides::resolve`]).
+    /// The fine-tuning protocol, with `flags` over the file's keys ([`ProtocolOverrides::resolve`]).
     ///
     /// # Errors
-    /// Names the flags with a value out of its range, or that does not go with the others.
+    /// Returns an error that names the flags whose values are out of range or conflict.
     pub fn protocol(&self, flags: &ProtocolOverrides) -> Result<Protocol> {
-        self.finetune.resolve(flags).map_err(|fault| anyhow!("{} (benchmark {})", fault.of_flags(), self.data.name))
+        self.finetune
+            .resolve(flags)
+            .map_err(|fault| anyhow!("{} (benchmark {})", fault.describe_flags(), self.data.name))
     }
 }
 
@@ -103,6 +104,28 @@ fn place(text: &str, at: usize) -> String {
     let line = 1 + before.matches('\n').count();
     let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
     key.map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {}: ", shorten(key)))
+}
+
+/// One published number.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The measured system, as its source calls it.
+    pub system: String,
+    /// The adapter here that is the same checkpoint.
+    pub adapter: Option<String>,
+    /// The part of the questions it is about, `DIMENSION = VALUE`; all where it is absent.
+    pub part: Option<String>,
+    /// How many questions that part has: a run on another number is not set beside it.
+    pub questions: Option<usize>,
+    /// The convention here that scores as its source does, and the metric's key.
+    pub convention: String,
+    pub metric: String,
+    /// In percent.
+    pub value: f64,
+    pub source: String,
+    /// Differences of the protocol.
+    pub note: Option<String>,
 }
 
 /// The file as written.
@@ -158,19 +181,19 @@ struct PerChart {
     seed: u64,
 }
 
-/// What is wrong with a file that is well formed, and at which byte of it.
+/// A fault of a well-formed file, and its byte offset.
 struct Fault {
-    at: Option<usize>,
+    offset: Option<usize>,
     what: String,
 }
 
 impl Fault {
-    fn new(at: Option<usize>, what: impl Into<String>) -> Self {
-        Self { at, what: what.into() }
+    fn new(offset: Option<usize>, what: impl Into<String>) -> Self {
+        Self { offset, what: what.into() }
     }
 
-    /// At the first of the fault's keys that the file has.
-    fn of_training(text: &str, fault: ProtocolFault) -> Self {
+    /// Locates the fault at the first of its keys that the file has.
+    fn from_protocol(text: &str, fault: ProtocolFault) -> Self {
         match fault.keys.iter().find_map(|key| key_start(text, &format!("finetune.{key}"))) {
             Some(at) => Self::new(Some(at), fault.what),
             None => Self::new(None, format!("finetune.{}: {}", fault.keys.join(" or "), fault.what)),
@@ -178,7 +201,7 @@ impl Fault {
     }
 }
 
-/// Where a dotted key stands in a well-formed text.
+/// The offset of a dotted key in a well-formed text.
 fn key_start(text: &str, dotted: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();

@@ -1,20 +1,18 @@
-//! What the TOML files say, checked: a private wire type that refuses unknown keys becomes a validated public one, and
-//! every error names file, line and key.
+//! The TOML files: a private wire type that refuses unknown keys becomes a validated public type, and every error names file,
+//! line and key.
 
 mod adapter;
 mod benchmark;
 mod protocol;
-mod published;
 
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, GgufSource, GgufSpec,
-    HeaderFontSource, Limits, OnnxSpec, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, UniChartSpec,
-    WeightsSource, base_url,
+    HeaderFontSource, OnnxSpec, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, RequestLimits,
+    UniChartSpec, WeightsSource, base_url,
 };
-pub use benchmark::Benchmark;
+pub use benchmark::{Benchmark, Published};
 pub use protocol::{
-    AdafactorOverrides, AdafactorSpec, AdamWSpec, Betas, Compute, Dropout, Keep, Lora, LoraOverrides, OptimizerKind,
-    OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
-    Ties, ValidateOn, Validation, Weights,
+    AdafactorOverrides, AdafactorSpec, AdamWSpec, AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, Lora,
+    LoraOverrides, OptimizerKind, OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch,
+    ScheduleKind, ScheduleSpec, Ties, ValidateOn, Validation,
 };
-pub use published::Published;

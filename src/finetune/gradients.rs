@@ -5,8 +5,8 @@ use candle_core::backprop::GradStore;
 
 use super::Variables;
 use crate::adapter::training::Trainable;
-use crate::config::{Compute, Protocol};
-use chartbench_nn::kernels::ComputeDtype;
+use crate::config::{ComputeDtype, Protocol};
+use chartbench_nn::kernels;
 use chartbench_nn::training::{DropoutRng, Example, LossOptions};
 
 /// The summed loss of a batch and its gradients.
@@ -31,8 +31,8 @@ impl Gradients {
         protocol: &Protocol,
     ) -> Result<Option<Self>> {
         let compute = match protocol.compute {
-            Compute::F32 => ComputeDtype::F32,
-            Compute::Bf16 => ComputeDtype::Bf16,
+            ComputeDtype::F32 => kernels::ComputeDtype::F32,
+            ComputeDtype::Bf16 => kernels::ComputeDtype::Bf16,
         };
         let mut all: Option<Self> = None;
         for part in batch.chunks(size.max(1)) {

@@ -45,7 +45,7 @@ pub struct Trainer<'a> {
     pub settings: Vec<(String, String)>,
 }
 
-/// What happens in a training.
+/// The events of a training.
 #[derive(Clone, Debug)]
 pub enum TrainEvent<'a> {
     /// It starts, or resumes after `done` steps.
@@ -302,7 +302,7 @@ impl<'a> TrainLoop<'a> {
     fn finish(self) -> Result<TrainOutcome> {
         let keep = self.training.protocol.validation.keep;
         let best = self.chosen().with_context(|| {
-            format!("no validation has a finite number to choose the step by (--keep {keep}): try a lower --lr")
+            format!("no validation has a finite number to choose the step by (--select-by {keep}): try a lower --lr")
         })?;
         let (step, metrics) = (best.step, best.metrics.clone().into_iter().collect());
         self.best_checkpoint.check(step, &self.state.kept)?;

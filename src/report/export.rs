@@ -85,8 +85,8 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
 }
 
 /// The metadata block of a model card with its `model-index`. Its YAML is written as JSON, which is YAML too, so that no
-/// name can become a key. An unfinished row is marked; the remark that the adapter's row has in tables stands in the
-/// metrics' names.
+/// name can become a key. An unfinished row is marked; the metrics' names contain the remark on
+/// the adapter's row.
 ///
 /// # Errors
 /// Never returns an error in practice: plain data always encodes as JSON.

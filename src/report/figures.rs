@@ -18,14 +18,14 @@ pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric)
         if !runs.contains(&scored.run) {
             runs.push(scored.run);
         }
-        let place = scored.convention.metrics.iter().position(|known| *known == metric);
+        let index = scored.convention.metrics.iter().position(|other| *other == metric);
         let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else { continue };
         drawn.push(Bar {
             name: name.clone(),
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
             value: mean,
-            interval: place
-                .and_then(|place| scored.aggregate().intervals()[place])
+            interval: index
+                .and_then(|index| scored.aggregate().intervals()[index])
                 .map(|interval| (interval.low, interval.high)),
         });
     }

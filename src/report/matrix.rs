@@ -103,31 +103,31 @@ fn values(files: &[AnswerFile<'_>], rows: &[Row]) -> Table {
 
 /// The metric of `reference` that another convention's metric is compared with.
 fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
-    let same = reference.metrics.iter().copied().find(|known| *known == metric);
+    let same = reference.metrics.iter().copied().find(|other| *other == metric);
     let kin = |metric: &Metric| {
         matches!(metric, Metric::RelaxedAccuracy | Metric::Accuracy | Metric::Strict | Metric::Lenient)
     };
-    same.or_else(|| reference.metrics.iter().copied().rev().find(|known| kin(known) && kin(&metric)))
+    same.or_else(|| reference.metrics.iter().copied().rev().find(|other| kin(other) && kin(&metric)))
 }
 
 fn flips(files: &[AnswerFile<'_>], rows: &[Row], causes: &[Causes], reference: &Convention) -> Table {
     let mut flipped = Vec::new();
-    let known = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
-    let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == known);
+    let base_metric = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
+    let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == base_metric);
     for a in 0..files.len() {
         for b in a + 1..files.len() {
             let lead = |row: &Row| Some(row.means[a]? - row.means[b]?);
-            let Some(known) = base.and_then(lead).filter(|lead| *lead != 0.0) else { continue };
-            let (ahead, behind) = if known > 0.0 { (a, b) } else { (b, a) };
+            let Some(base_lead) = base.and_then(lead).filter(|lead| *lead != 0.0) else { continue };
+            let (ahead, behind) = if base_lead > 0.0 { (a, b) } else { (b, a) };
             let share = |file: usize, group: &Group| group.sum / files[file].1.len() as f64;
             for row in rows {
-                if let Some(lead) = lead(row).filter(|lead| lead * known < 0.0) {
+                if let Some(lead) = lead(row).filter(|lead| lead * base_lead < 0.0) {
                     flipped.push(vec![
                         Cell::text(score_name(row.convention, row.metric)),
                         Cell::text(&files[behind].0),
                         Cell::text(&files[ahead].0),
                         Cell::Decimal(lead.abs(), 2),
-                        Cell::Decimal(known.abs(), 2),
+                        Cell::Decimal(base_lead.abs(), 2),
                         deciding_rules(row, [&causes[behind], &causes[ahead]], |side, group| {
                             share([behind, ahead][side], group)
                         })
@@ -242,9 +242,9 @@ fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
     chunks.collect::<Vec<_>>().into_iter().fold(BTreeMap::new(), |mut all, groups| {
         for (cause, group) in groups {
             all.entry(cause)
-                .and_modify(|known: &mut Group| {
-                    known.count += group.count;
-                    known.sum += group.sum;
+                .and_modify(|total: &mut Group| {
+                    total.count += group.count;
+                    total.sum += group.sum;
                 })
                 .or_insert(group);
         }

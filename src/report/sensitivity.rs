@@ -47,7 +47,7 @@ impl Sensitivity {
             std::iter::once(Cell::Text(name)).chain(files.iter().map(|(_, entries)| value(entries))).collect()
         };
         let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
-        sets.extend(Notation::ALL.map(|one| (format!("{} evened out", one.name()), vec![one])));
+        sets.extend(Notation::ALL.map(|notation| (format!("{} evened out", notation.name()), vec![notation])));
         sets.push(("all evened out".to_owned(), Notation::ALL.into()));
         let notations = sets
             .iter()
@@ -65,12 +65,12 @@ impl Sensitivity {
         });
         let missed: Vec<Vec<Option<Mistake>>> = files.iter().map(|(_, entries)| misses(entries)).collect();
         let counted = |name: &str, is: &dyn Fn(&Option<Mistake>) -> bool| {
-            let counts = missed.iter().map(|missed| Cell::count(missed.iter().filter(|one| is(one)).count()));
+            let counts = missed.iter().map(|missed| Cell::count(missed.iter().filter(|mistake| is(mistake)).count()));
             std::iter::once(Cell::text(name)).chain(counts).collect::<Vec<_>>()
         };
         let mistakes = [counted("numeric questions", &|_| true), counted("right", &Option::is_none)]
             .into_iter()
-            .chain(MISTAKES.map(|(mistake, name)| counted(name, &move |one| *one == Some(mistake))));
+            .chain(MISTAKES.map(|(mistake, name)| counted(name, &move |found| *found == Some(mistake))));
         let table = |title: &str, first: &str, rows: Vec<Vec<Cell>>| Table {
             title: title.to_owned(),
             columns: std::iter::once(Column::left(first))

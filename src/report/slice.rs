@@ -122,8 +122,11 @@ impl FromStr for SliceBy {
     type Err = std::convert::Infallible;
 
     fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
-        let known = Self::DEFAULT.into_iter().chain([Self::Template, Self::LabelLength]);
-        Ok(known.into_iter().find(|known| known.to_string() == name).unwrap_or_else(|| Self::Named(name.to_owned())))
+        let built_in = Self::DEFAULT.into_iter().chain([Self::Template, Self::LabelLength]);
+        Ok(built_in
+            .into_iter()
+            .find(|slice_by| slice_by.to_string() == name)
+            .unwrap_or_else(|| Self::Named(name.to_owned())))
     }
 }
 

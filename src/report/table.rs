@@ -39,7 +39,7 @@ pub struct Table {
 pub struct Column {
     pub name: String,
     pub align: Align,
-    /// Of [`Cell::Estimate`]s: programs get two more columns, `NAME low` and `NAME high`.
+    /// Whether the cells are [`Cell::Estimate`]s: programs get two more columns, `NAME low` and `NAME high`.
     estimates: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 
-/// What happens in a run.
+/// The events of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
     /// The first adapter is loaded, and these questions are about to be asked.

@@ -19,7 +19,7 @@ use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
 use crate::adapter::secrets::Secrets;
 use crate::adapter::{Failure, Usage};
-use crate::config::{EndpointSpec, Limits, Price, base_url};
+use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
 
 /// So many questions in a row that fail, each for reasons of its own, mean that the endpoint is at error. One picture that
 /// it does not take fails all questions about a chart, so that they are many,
@@ -43,7 +43,7 @@ pub(super) struct Reply {
 /// Where a model is served.
 pub(super) struct Endpoint {
     spec: EndpointSpec,
-    limits: Limits,
+    limits: RequestLimits,
     price: Option<Price>,
     base_url: Url,
     model: String,
@@ -68,7 +68,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns an error if a required key is not set, or the address is invalid.
-    pub(super) fn new(spec: &EndpointSpec, limits: &Limits, price: Option<Price>) -> Result<Self> {
+    pub(super) fn new(spec: &EndpointSpec, limits: &RequestLimits, price: Option<Price>) -> Result<Self> {
         let base = match spec.base_url_env.as_deref().and_then(|name| Some((name, variable(name)?))) {
             Some((name, address)) => base_url(&address).with_context(|| format!("the address in {name}"))?,
             None => spec.base_url.clone(),

@@ -12,7 +12,7 @@ use crate::adapter::secrets::Secrets;
 use crate::config::EndpointSpec;
 use chartbench_core::terminal::shorten;
 
-/// What differs between requests besides their messages; what is absent is not sent.
+/// The request keys besides the messages; absent ones are not sent.
 #[derive(Debug, Default)]
 pub(super) struct RequestKeys<'a> {
     pub temperature: Option<f64>,
@@ -170,7 +170,7 @@ fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
 }
 
 impl Choice {
-    /// What the model wrote.
+    /// The text that the model wrote.
     ///
     /// # Errors
     /// Returns an error if a content filter withheld the answer, the model refused it, the endpoint broke it off, or there
@@ -210,7 +210,7 @@ impl Choice {
     }
 }
 
-/// What a server says of an error: from the usual places in a JSON body, else the body.
+/// The error message of a server: from the usual places in a JSON body, else the body.
 pub(super) fn error_message(body: &str) -> String {
     let json: Value = serde_json::from_str(&replace_lone_surrogates(body)).unwrap_or_default();
     let pointers = ["/error/message", "/error", "/message", "/detail"];

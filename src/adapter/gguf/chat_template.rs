@@ -63,7 +63,7 @@ impl ChatTemplate {
     }
 }
 
-/// What a template has written, up to a limit.
+/// The output of a template, up to a limit.
 struct BoundedText {
     bytes: Vec<u8>,
     limit: usize,

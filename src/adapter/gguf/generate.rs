@@ -50,8 +50,8 @@ impl Decoder<'_> {
                 break;
             }
             text = self.tokenizer.decode(&token_ids, true).map_err(|error| anyhow!("cannot decode: {error}"))?;
-            if let Some(at) = self.stop(&text) {
-                text.truncate(at);
+            if let Some(end) = self.stop(&text) {
+                text.truncate(end);
                 finish_reason = None;
                 break;
             }

@@ -146,8 +146,8 @@ impl LanguageModel for Gguf {
     fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
         let encoded: Vec<Result<Vec<u32>>> = prompts.iter().map(|prompt| self.encode(prompt)).collect();
         let mut completed = Vec::new();
-        for (at, (prompt, ids)) in prompts.iter().zip(&encoded).enumerate() {
-            let next = encoded.get(at + 1).and_then(|next| next.as_deref().ok());
+        for (index, (prompt, ids)) in prompts.iter().zip(&encoded).enumerate() {
+            let next = encoded.get(index + 1).and_then(|next| next.as_deref().ok());
             let answer = match ids {
                 Ok(ids) => self.answer(prompt, ids, next, sampling),
                 Err(error) => Err(anyhow!("{error:#}")),
@@ -182,8 +182,8 @@ fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
     let named = ["eos", "eot", "eom"]
         .into_iter()
         .filter_map(|key| u32::try_from(model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok()?).ok());
-    let known = tokens.iter().zip(0..).filter(|(token, _)| TURN_ENDS.contains(&token.as_str())).map(|(_, id)| id);
-    let mut ends: Vec<u32> = named.chain(known).collect();
+    let turn_ends = tokens.iter().zip(0..).filter(|(token, _)| TURN_ENDS.contains(&token.as_str())).map(|(_, id)| id);
+    let mut ends: Vec<u32> = named.chain(turn_ends).collect();
     ends.sort_unstable();
     ends.dedup();
     ends

@@ -33,7 +33,7 @@ enum Weights {
 
 /// How far an architecture's implementation can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ModelLimits {
     /// Longest sequence, prompt and completion together.
     pub context: usize,
     /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before the last one.
@@ -62,7 +62,7 @@ impl Model {
     ///
     /// # Errors
     /// Returns an error if metadata or tensors are missing or do not fit, or if candle would compute wrong rotary frequencies.
-    pub fn load(mut content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<(Self, Limits)> {
+    pub fn load(mut content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<(Self, ModelLimits)> {
         let name = architecture(&content)?;
         let limits = limits(&content, &name)?;
         check_heads(&content, &name)?;
@@ -127,7 +127,7 @@ fn dequantised(content: &mut Content, file: &mut (impl Read + Seek)) -> Result<C
     Ok(file)
 }
 
-fn limits(content: &Content, name: &str) -> Result<Limits> {
+fn limits(content: &Content, name: &str) -> Result<ModelLimits> {
     let context = number(content, &format!("{name}.context_length"))?;
     // Windows of attention are not applied beyond the prompt: up to their length there is no difference.
     let window = number(content, &format!("{name}.attention.sliding_window")).unwrap_or(usize::MAX);
@@ -141,7 +141,7 @@ fn limits(content: &Content, name: &str) -> Result<Limits> {
     // candle multiplies by these one scalar after the other, slower by far than in single precision.
     let slow = [GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1, GgmlDType::Q8_1];
     let single_precision = content.tensor_infos.values().any(|tensor| slow.contains(&tensor.ggml_dtype));
-    Ok(Limits { context: context.min(1 << 20), in_blocks: name != "gemma3", single_precision })
+    Ok(ModelLimits { context: context.min(1 << 20), in_blocks: name != "gemma3", single_precision })
 }
 
 /// The counts that candle divides by.
@@ -176,7 +176,7 @@ fn check_sizes(content: &Content, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What norms add before they take a root.
+/// Checks the epsilon that norms add before they take a root.
 fn check_epsilon(content: &Content, name: &str) -> Result<()> {
     let key = format!("{name}.attention.layer_norm_rms_epsilon");
     if let Some(epsilon) = content.metadata.get(&key).and_then(|value| value.to_f32().ok()) {

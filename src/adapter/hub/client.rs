@@ -92,7 +92,7 @@ impl<'a> HubClient<'a> {
         let path = format!("api/models/{repo}/revision/{}", utf8_percent_encode(revision, REVISION));
         let response = self.send(Method::GET, &self.url(&path), what)?;
         if !response.status().is_success() {
-            return Err(self.refusal(&response, (repo, revision), None));
+            return Err(self.refusal(&response, repo, revision, None));
         }
         let mut body = Vec::new();
         self.copy(response, &mut body, Bound { bytes: MAX_LISTING, stated: false }, what, &mut |_| {})?;
@@ -122,7 +122,7 @@ impl<'a> HubClient<'a> {
         }
         let status = response.status();
         if !status.is_success() && !status.is_redirection() {
-            return Err(self.refusal(&response, (file.repo, file.revision), Some(file.name)));
+            return Err(self.refusal(&response, file.repo, file.revision, Some(file.name)));
         }
         let headers = response.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -152,7 +152,7 @@ impl<'a> HubClient<'a> {
     ) -> Result<()> {
         let response = self.send(Method::GET, &self.url(&file.path()), &file.what())?;
         if !response.status().is_success() {
-            return Err(self.refusal(&response, (file.repo, file.revision), Some(file.name)));
+            return Err(self.refusal(&response, file.repo, file.revision, Some(file.name)));
         }
         let bound = Bound { bytes: bytes.unwrap_or(MAX_FILE), stated: bytes.is_some() };
         self.copy(response, out, bound, &file.what(), progress)
@@ -162,7 +162,7 @@ impl<'a> HubClient<'a> {
         format!("{}/{path}", self.options.endpoint)
     }
 
-    /// Sends a request, again where it failed for a passing reason. A time-out is none: waiting again would take as long.
+    /// Sends a request, with retries after transient failures. A timeout is not retried: another attempt would take as long.
     fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
         let client = if method == Method::HEAD { &self.describing } else { &self.fetching };
         let mut delays = ExponentialBuilder::new()
@@ -249,7 +249,7 @@ impl<'a> HubClient<'a> {
     }
 
     /// A status that is an error, in one line with what to do about it.
-    fn refusal(&self, response: &Response, (repo, revision): (&str, &str), file: Option<&str>) -> anyhow::Error {
+    fn refusal(&self, response: &Response, repo: &str, revision: &str, file: Option<&str>) -> anyhow::Error {
         let hub = &self.display_address;
         let what = file.map_or_else(|| format!("{repo}@{revision}"), |file| format!("{file} of {repo}@{revision}"));
         match (response.status().as_u16(), error_code(response.headers()), file) {

@@ -38,17 +38,17 @@ pub(super) fn download(
     let staging = UnfinishedFolder::create_in(&cached.folder).map_err(disk)?;
     let staged = staging.path().join("file");
     let mut unchecked = 0;
-    let mut fetch = |name: &str| -> Result<()> {
+    let mut fetch_named = |name: &str| -> Result<()> {
         let file = RemoteFile { repo, revision, commit: &commit, name };
         unchecked += usize::from(fetch(&hub, &file, &staged, cached)? == Fetched::Unchecked);
         Ok(())
     };
     for file in &files {
-        fetch(file)?;
+        fetch_named(file)?;
     }
     if files.iter().any(|file| file == INDEX) {
         for shard in shards(&snapshot.join(INDEX))? {
-            fetch(&shard)?;
+            fetch_named(&shard)?;
         }
     }
     if unchecked > 0 {
@@ -72,7 +72,7 @@ enum Fetched {
     Unchecked,
 }
 
-/// Puts one file into the snapshot, by way of `staged`, unless it is there.
+/// Downloads one file into the snapshot by way of `staged`, unless the snapshot has it.
 fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &CachedRepo) -> Result<Fetched> {
     ensure!(is_relative(file.name), "`{}` is no file of a repository", file.name);
     let target = cached.snapshot(file.commit).join(file.name);

@@ -70,7 +70,7 @@ impl Decoders<Graph> {
 }
 
 impl State {
-    /// What the decoder's input gets when it reads the tokens `fed`, the last of those so far.
+    /// The value of a decoder input when the decoder reads the tokens `fed`, the last of the sequence.
     fn value(&self, graph: &Graph, input: &Input, fed: &[u32], first: bool) -> Result<SessionInputValue<'_>> {
         let image = &self.image;
         Ok(match input.name.as_str() {

@@ -39,11 +39,11 @@ impl Graphs {
     /// # Errors
     /// Returns what is missing.
     pub fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
-        let plain = if quantized { None } else { Self::of(has, "") };
-        plain.or_else(|| Self::of(has, QUANTIZED)).ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
+        let plain = if quantized { None } else { Self::with_suffix(has, "") };
+        plain.or_else(|| Self::with_suffix(has, QUANTIZED)).ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
     }
 
-    fn of(has: &dyn Fn(&str) -> bool, precision: &str) -> Option<Self> {
+    fn with_suffix(has: &dyn Fn(&str) -> bool, precision: &str) -> Option<Self> {
         FOLDERS.iter().find_map(|folder| {
             let found = |stem: &str| {
                 let name = format!("{folder}{stem}{precision}.onnx");
@@ -114,7 +114,7 @@ fn lacks(precision: &str) -> String {
 pub(in crate::adapter) fn needed(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Vec<String>, String> {
     let mut files = beside_weights(has)?;
     let precision = if quantized { QUANTIZED } else { "" };
-    let graphs = Graphs::of(has, precision).ok_or_else(|| lacks(precision))?;
+    let graphs = Graphs::with_suffix(has, precision).ok_or_else(|| lacks(precision))?;
     for graph in graphs.names() {
         // The weights first: a graph tells that the others are there.
         files.extend(DATA.iter().map(|ending| format!("{graph}{ending}")).filter(|name| has(name)));

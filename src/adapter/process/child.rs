@@ -18,15 +18,15 @@ use crate::config::ProcessSpec;
 
 /// Longest line that is read, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
-/// How often a program that should end is looked at.
+/// Polling interval for a program that should end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How long a program whose output has ended is given to end itself, so that its exit status can be told.
+/// Time for a program whose output has ended to exit, so that its exit status is known.
 const STATUS_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a program is looked at that writes nothing.
+/// Polling interval for a program that writes nothing.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// A started program; ended when dropped, with whatever it started.
+/// A running program. Dropping it ends the program and its child processes.
 pub(super) struct Child {
     process: std::process::Child,
     guard: Option<Guard>,
@@ -67,7 +67,7 @@ impl Child {
         Ok(Self { process, guard, input: Some(input), output, grace: spec.grace })
     }
 
-    /// Sends a line. A program that is gone is noticed when its answer is waited for.
+    /// Sends a line. A program that has exited is noticed when its answer is awaited.
     pub(super) fn send(&self, line: String) {
         if let Some(input) = &self.input {
             let _ = input.send(line);
@@ -77,7 +77,7 @@ impl Child {
     /// The next line it writes.
     ///
     /// # Errors
-    /// Returns an error if there is none in time, it is no text, or the output has ended.
+    /// Returns an error if no line arrives in time, it is no text, or the output has ended.
     pub(super) fn line(&mut self, timeout: Duration) -> Result<String> {
         let begun = Instant::now();
         loop {
@@ -98,7 +98,7 @@ impl Child {
         }
     }
 
-    /// Ends it: closes its input, kills it where it has not ended after the grace, and kills what it started.
+    /// Ends the program: closes its input, kills it after the grace period, and kills its child processes.
     pub(super) fn end(&mut self) {
         self.input = None;
         let ended = self.wait(self.grace).is_some();
@@ -190,7 +190,7 @@ fn pass_on(stderr: impl Read, prefix: &str, secrets: &Secrets) {
     let mut line = Vec::new();
     while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line);
-        // Of a line that was drawn over and over, as progress bars are, the last state.
+        // A progress bar redraws its line: only the last state counts.
         let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
         chartbench_core::note!("{prefix}: {}", secrets.blot(text));
         line.clear();

@@ -2,7 +2,7 @@
 //!
 //! The program is started once. Its first line is `{"protocol":1,"settings":{...}}`, where the settings are all that can
 //! change its answers. Then it gets a line a question, `{"id","chart","image","question","answer_type"}`, and answers each
-//! with a line, `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is there where the
+//! with a line, `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is present if the
 //! data set has one. When its input ends, it ends. What it writes to standard error is passed on. Keys that it has from the
 //! environment are kept out of answers and messages ([`Secrets`]).
 
@@ -94,7 +94,7 @@ impl ProcessAdapter {
             }
             let line = self.child.line(self.spec.answer_timeout).with_context(|| waiting(&open))?;
             let reply = Reply::parse(&line, &self.secrets)?;
-            let Some(job) = open.remove(&reply.id).and_then(|at| jobs.get_mut(at)) else {
+            let Some(job) = open.remove(&reply.id).and_then(|index| jobs.get_mut(index)) else {
                 bail!("it answered `{}`, which it was not asked ({})", shorten(&reply.id), waiting(&open));
             };
             job.answer = Some(self.checked(reply.answer));
@@ -112,7 +112,7 @@ impl ProcessAdapter {
 }
 
 fn waiting(open: &HashMap<String, usize>) -> String {
-    let first = open.iter().min_by_key(|(_, at)| **at).map_or("", |(id, _)| id);
+    let first = open.iter().min_by_key(|(_, index)| **index).map_or("", |(id, _)| id);
     let more = if open.len() > 1 { format!(" and {} more", open.len() - 1) } else { String::new() };
     format!("waiting for the answer to `{first}`{more}")
 }

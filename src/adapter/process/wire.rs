@@ -51,7 +51,7 @@ pub(super) struct Request<'a> {
     pub answer_type: Option<AnswerType>,
 }
 
-/// The answer to a question, or why there is none.
+/// The answer to a question, or its error.
 pub(super) struct Reply {
     pub id: String,
     pub answer: Result<Answer, String>,

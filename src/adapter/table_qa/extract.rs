@@ -4,9 +4,9 @@ use super::program;
 
 /// The answer in one completion.
 ///
-/// Of the text before the first blank line: a program (it starts with `#Python`, in whatever case) gives what it leaves
-/// in `ans`; else it is what follows the last `answer is`, white space and full stops at the end taken off. Empty where
-/// there is none. What chat models put around an answer is taken off first: the prompt's cue, a fence around code.
+/// Only the text before the first blank line counts. A program (starting with `#Python`, in any case) gives its variable `ans`;
+/// any other text gives the part after the last `answer is`, without white space and full stops at the end. The answer is empty
+/// if there is none. The prompt's cue and code fences, which chat models add, are removed first.
 pub fn answer(completion: &str) -> String {
     let text = bare(completion).split("\n\n").next().unwrap_or_default();
     if text.to_lowercase().starts_with("#python") {

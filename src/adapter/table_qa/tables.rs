@@ -17,7 +17,7 @@ pub struct Tables {
     read: HashMap<String, Rc<str>>,
 }
 
-/// A table as its reader wrote it, or why there is none.
+/// A table as its reader wrote it, or the failure.
 type Table = Result<Rc<str>, Failure>;
 
 impl Tables {

@@ -13,7 +13,7 @@ pub struct GgufSpec {
     pub reader: ReaderSpec,
 }
 
-/// Where a GGUF file comes from when `--weights` does not say.
+/// The default source of a GGUF file, without `--weights`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GgufSource {
     /// A file in the folder of an installed Python package.

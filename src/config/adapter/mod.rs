@@ -19,7 +19,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Limits, Price, base_url};
+pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, base_url};
 pub use gguf::{GgufSource, GgufSpec};
 pub use onnx::OnnxSpec;
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
@@ -40,7 +40,7 @@ pub const BLANK_PREFIX: &str = "blank+";
 /// One leaderboard row: which model, with which checkpoint, prompt, preprocessing and generation settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSpec {
-    /// The row's name: the file's stem, with what stands behind an `@` where a precision is asked for.
+    /// The row's name: the file's stem, followed by `@PRECISION` if one is requested.
     pub id: String,
     pub title: String,
     /// Paper or page that describes the model.
@@ -48,7 +48,7 @@ pub struct AdapterSpec {
     pub family: Family,
 }
 
-/// Which implementation answers, with what it needs to know.
+/// The implementation of an adapter, with its options.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Family {
     /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the chart.
@@ -92,7 +92,7 @@ impl AdapterSpec {
     /// Finds an adapter by name, in `extra` (`--adapters-dir`) before the embedded ones.
     ///
     /// # Errors
-    /// An unknown name (the nearest ones are named) or a file that does not parse.
+    /// Returns an error if the name is unknown (with the nearest names), or a file does not parse.
     pub fn find(id: &str, extra: Option<&Path>) -> Result<Self> {
         let all = Self::all(extra)?;
         match all.iter().find(|spec| spec.id == id) {
@@ -104,7 +104,7 @@ impl AdapterSpec {
     /// Every adapter, sorted by name; one in `extra` hides an embedded one of the same name.
     ///
     /// # Errors
-    /// A folder that cannot be read, or a file that does not parse.
+    /// Returns an error if the folder cannot be read, or a file does not parse.
     pub fn all(extra: Option<&Path>) -> Result<Vec<Self>> {
         let mut specs = Vec::new();
         if let Some(dir) = extra {
@@ -139,7 +139,7 @@ impl AdapterSpec {
         let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;
         let (title, source) = (table.remove("title"), table.remove("source"));
-        // First the family's keys: a misspelt key is told by its name, not by what is then missing.
+        // The family's keys come first, so that the error names a misspelt key instead of the missing one.
         let family = family.read(table)?;
         Ok(Self {
             id: id.to_owned(),
@@ -207,7 +207,7 @@ impl WireFamily {
     }
 }
 
-/// Longest time in seconds, some thirty years: no sum of such times is too large.
+/// Longest time in seconds, about thirty years, so that sums of times do not overflow.
 const LONGEST: u64 = 1_000_000_000;
 
 /// A time in seconds, as adapter files have it.

@@ -10,7 +10,7 @@ use super::{Pix2StructSpec, UniChartSpec, pix2struct, unichart};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnnxSpec {
     pub weights: WeightsSource,
-    /// Of an export that has both, take the quantized graphs (`*_quantized.onnx`).
+    /// Take the quantized graphs (`*_quantized.onnx`) of an export that has both kinds.
     pub quantized: bool,
     /// `[pix2struct]`: how an export of a Pix2Struct is asked, in the keys of that family.
     pub pix2struct: Option<Pix2StructSpec>,

@@ -72,7 +72,7 @@ impl Wire {
         self.with_weights(weights)
     }
 
-    /// The keys without `[weights]`, which stands elsewhere.
+    /// Validates the keys without `[weights]`, which is given elsewhere.
     pub(super) fn with_weights(self, weights: WeightsSource) -> Result<Pix2StructSpec> {
         ensure!(self.weights.is_none(), "unexpected table `weights`");
         let answers_questions = self.prompt.questions.unwrap_or(self.prompt.table.is_none());

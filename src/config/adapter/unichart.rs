@@ -7,7 +7,7 @@ use super::count;
 use super::weights::{WeightsSource, WireWeights};
 use chartbench_core::counts::MAX_TOKENS;
 
-/// What stands for the question in a prompt.
+/// Placeholder of the question in a prompt.
 const QUESTION: &str = "{question}";
 
 /// `family = "unichart"`.
@@ -60,7 +60,7 @@ impl Wire {
         self.with_weights(weights)
     }
 
-    /// The keys without `[weights]`, which stands elsewhere.
+    /// Validates the keys without `[weights]`, which is given elsewhere.
     pub(super) fn with_weights(self, source: WeightsSource) -> Result<UniChartSpec> {
         let Self { weights, prompt, generation } = self;
         ensure!(weights.is_none(), "unexpected table `weights`");

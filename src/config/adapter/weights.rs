@@ -5,14 +5,14 @@ use serde::Deserialize;
 
 use chartbench_core::terminal::shorten;
 
-/// Where a checkpoint comes from when `--weights` does not say.
+/// The default source of a checkpoint, without `--weights`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsSource {
     /// A Hugging Face repository at a revision (branch, tag or commit).
     Hub { repo: String, revision: String },
     /// A folder under `fixtures/`, embedded in the binary.
     Embedded(String),
-    /// Nowhere: `--weights` must say.
+    /// No default: `--weights` is required.
     Given,
 }
 

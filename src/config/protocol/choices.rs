@@ -10,7 +10,7 @@ use serde::Deserialize;
 use chartbench_core::question::AnswerType;
 use chartbench_core::terminal::shorten;
 
-/// Where a protocol's values come from that nobody names.
+/// The preset that gives a protocol's default values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
@@ -21,7 +21,7 @@ pub enum Preset {
     Chartbench,
 }
 
-/// Which step is kept where several have the same value of the metric that chooses.
+/// Which step is kept if several have the same value of the selection metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
     /// The first, as the study's script did.
@@ -60,7 +60,7 @@ pub enum ScheduleKind {
     Constant,
 }
 
-/// Whose charts validation asks about (`validate_on`).
+/// The split to validate on (`validate_on`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidateOn {
@@ -111,10 +111,10 @@ pub enum Dropout {
     Off,
 }
 
-/// `compute`: what the operands of training's large products are rounded to. Weights, sums and everything else are f32.
+/// `compute`: what the operands of training's large products are rounded to. AnswerTypeWeights, sums and everything else are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Compute {
+pub enum ComputeDtype {
     F32,
     /// On the CPU.
     Bf16,
@@ -134,7 +134,7 @@ macro_rules! spelled {
     };
 }
 
-spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout, Compute);
+spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout, ComputeDtype);
 
 /// `betas`: `[0.9, 0.999]` in TOML, `0.9,0.999` as a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -161,9 +161,9 @@ impl FromStr for Betas {
 /// `weights`: a table in TOML, `numeric=3,binary=0.5` as a flag. Keys are answer types; `numeric` is `numerical`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(try_from = "BTreeMap<String, f64>")]
-pub struct Weights(pub BTreeMap<AnswerType, f64>);
+pub struct AnswerTypeWeights(pub BTreeMap<AnswerType, f64>);
 
-impl TryFrom<BTreeMap<String, f64>> for Weights {
+impl TryFrom<BTreeMap<String, f64>> for AnswerTypeWeights {
     type Error = String;
 
     fn try_from(table: BTreeMap<String, f64>) -> Result<Self, String> {
@@ -177,7 +177,7 @@ impl TryFrom<BTreeMap<String, f64>> for Weights {
     }
 }
 
-impl FromStr for Weights {
+impl FromStr for AnswerTypeWeights {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -1,4 +1,4 @@
-//! From a preset and overrides to a checked protocol.
+//! Merges a preset and overrides into a checked protocol.
 
 use super::choices::answer_type_name;
 use super::{
@@ -10,17 +10,19 @@ use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_S
 /// A value that cannot be trained with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolFault {
-    /// The keys that are at odds, dotted (`lora.rank`), the likeliest culprit first.
+    /// The conflicting keys, dotted (`lora.rank`), the likeliest cause first.
     pub keys: Vec<&'static str>,
-    /// What is wrong and what to do.
+    /// The fault and its remedy.
     pub what: String,
 }
 
 impl ProtocolFault {
-    /// As the fault of a command line: the flags' names and what is wrong.
-    pub fn of_flags(&self) -> String {
+    /// Describes the fault by the names of the flags.
+    pub fn describe_flags(&self) -> String {
         let flag = |key: &&str| match *key {
-            "weights" => "--question-weights".to_owned(),
+            "weights" => "--answer-type-weights".to_owned(),
+            "compute" => "--compute-dtype".to_owned(),
+            "keep" => "--select-by".to_owned(),
             key => format!("--{}", key.replace(['_', '.'], "-")),
         };
         format!("{}: {}", self.keys.iter().map(flag).collect::<Vec<_>>().join(" or "), self.what)
@@ -36,11 +38,11 @@ fn check(fine: bool, keys: &[&'static str], what: impl FnOnce() -> String) -> Re
 }
 
 impl ProtocolOverrides {
-    /// The protocol of a benchmark whose file says `self`, with `flags` on top. A `--protocol` other than the file's sets
-    /// aside all the file's keys: they were chosen for that one.
+    /// The protocol of a benchmark with the file's keys `self` and the command line's `flags`. A `--protocol` other than the
+    /// file's replaces all the file's keys, which were chosen for the file's preset.
     ///
     /// # Errors
-    /// A value out of its range, or values that do not go together.
+    /// Returns an error if a value is out of range, or values conflict.
     pub fn resolve(&self, flags: &Self) -> Result<Protocol, ProtocolFault> {
         let own = self.protocol.unwrap_or_default();
         if flags.protocol.is_some_and(|asked| asked != own) { flags.protocol() } else { self.under(flags).protocol() }
@@ -217,9 +219,9 @@ fn check_counts(protocol: &Protocol) -> Result<(), ProtocolFault> {
     Ok(())
 }
 
-/// What depends on no optimiser.
+/// Checks the values that do not depend on the optimiser.
 fn check_protocol(protocol: &Protocol) -> Result<(), ProtocolFault> {
-    /// Above it nothing that is fine-tuned stays whole; it is a slip of the exponent.
+    /// Fine-tuning diverges above it; such a value is a typing error in the exponent.
     const HIGHEST_LR: f64 = 1.0;
     check_counts(protocol)?;
     let lr = protocol.lr;

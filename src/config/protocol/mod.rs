@@ -10,7 +10,8 @@ mod settings;
 use std::collections::BTreeMap;
 
 pub use choices::{
-    Betas, Compute, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind, Ties, ValidateOn, Weights,
+    AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind,
+    Ties, ValidateOn,
 };
 pub use merge::ProtocolFault;
 pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};
@@ -20,20 +21,20 @@ use chartbench_core::question::AnswerType;
 /// A checked fine-tuning protocol: every choice that decides the trained weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Protocol {
-    /// What the other values began as.
+    /// The preset of the other values.
     pub preset: Preset,
     pub optimizer: OptimizerSpec,
-    /// The highest learning rate of the schedule.
+    /// Peak learning rate of the schedule.
     pub lr: f64,
     pub schedule: ScheduleSpec,
     /// Steps of the optimiser; the schedule ends with them.
     pub steps: usize,
     /// Questions a step.
     pub batch: usize,
-    /// Parts of equal size a batch is computed in, one after the other, their gradients added up: less memory, same step.
+    /// Gradient accumulation: micro-batches of equal size per batch. Less memory, same step.
     pub accumulate: usize,
-    /// Of each layer of the encoder its input alone is kept for the backward pass: less memory, the same step in more
-    /// time.
+    /// Activation checkpointing: only the input of each encoder layer is kept for the backward pass. Less memory, same step,
+    /// more time.
     pub activation_checkpointing: bool,
     /// Patch budget of an image, for families with patches; `None` is the adapter's own.
     pub max_patches: Option<usize>,
@@ -42,20 +43,20 @@ pub struct Protocol {
     /// Seed of the data's order, the held-out charts and the dropout.
     pub seed: u64,
     pub validation: Validation,
-    /// Largest common norm of the gradients; `None` leaves them.
+    /// Gradient clipping by global norm; `None` for no clipping.
     pub clip_norm: Option<f64>,
     /// Whether padding in labels is left out of the loss. The study counted it.
     pub mask_padding: bool,
-    /// Part of the target's probability that is spread over all tokens; 0 is none.
+    /// Share of the target's probability spread over all tokens; 0 for none.
     pub label_smoothing: f64,
     pub dropout: Dropout,
-    pub compute: Compute,
+    pub compute: ComputeDtype,
     pub questions_per_epoch: QuestionsPerEpoch,
-    /// How often a question of an answer type is seen for each time others are; 1 where it is not named.
+    /// Sampling weights by answer type; 1 by default.
     pub weights: BTreeMap<AnswerType, f64>,
-    /// What is not trained: `encoder`, `embeddings`, or beginnings of names of weights.
+    /// Frozen weights: `encoder`, `embeddings`, or prefixes of weight names.
     pub freeze: Vec<String>,
-    /// Small trained matrices beside frozen ones; `None` trains the weights themselves.
+    /// Low-rank adapters; `None` trains the full weights.
     pub lora: Option<Lora>,
 }
 
@@ -72,7 +73,7 @@ impl Protocol {
     }
 }
 
-/// The rule that turns gradients into steps.
+/// The optimiser and its options.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptimizerSpec {
     AdamW(AdamWSpec),
@@ -82,7 +83,7 @@ pub enum OptimizerSpec {
 /// `torch.optim.AdamW`'s settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWSpec {
-    /// What the first and second moment keep of themselves a step.
+    /// Decay rates of the first and second moment.
     pub betas: [f64; 2],
     pub eps: f64,
     pub weight_decay: f64,
@@ -143,9 +144,9 @@ pub struct Validation {
     pub on: ValidateOn,
     /// Part of the train split's charts that is held out for it, with [`ValidateOn::Train`].
     pub share: f64,
-    /// At most so many questions; `None` asks all.
+    /// Maximum number of questions; `None` for all.
     pub questions: Option<usize>,
-    /// At most so many questions a chart; `None` asks all.
+    /// Maximum number of questions per chart; `None` for all.
     pub questions_per_chart: Option<usize>,
     pub keep: Keep,
     /// Validations without a better one after which training ends; `None` never ends early.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AdamWSpec, Compute, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch, ScheduleKind, ScheduleSpec,
-    ValidateOn, Validation,
+    AdamWSpec, ComputeDtype, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch, ScheduleKind,
+    ScheduleSpec, ValidateOn, Validation,
 };
 
 impl Preset {
@@ -45,7 +45,7 @@ fn study() -> Protocol {
         mask_padding: false,
         label_smoothing: 0.0,
         dropout: Dropout::Config,
-        compute: Compute::F32,
+        compute: ComputeDtype::F32,
         questions_per_epoch: QuestionsPerEpoch::OnePerChart,
         weights: BTreeMap::new(),
         freeze: Vec::new(),

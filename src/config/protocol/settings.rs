@@ -1,7 +1,7 @@
 //! A protocol as keys and values, for manifests and model cards.
 
 use super::choices::answer_type_name;
-use super::{Compute, OptimizerKind, OptimizerSpec, Protocol};
+use super::{ComputeDtype, OptimizerKind, OptimizerSpec, Protocol};
 
 impl Protocol {
     /// Every choice, in a fixed order, as `[finetune]` spells it: two protocols that train differently differ here.
@@ -28,7 +28,7 @@ impl Protocol {
         push("mask_padding", self.mask_padding.to_string());
         push("label_smoothing", self.label_smoothing.to_string());
         push("dropout", self.dropout.to_string());
-        if self.compute != Compute::F32 {
+        if self.compute != ComputeDtype::F32 {
             push("compute", self.compute.to_string());
         }
         push("questions_per_epoch", self.questions_per_epoch.to_string());

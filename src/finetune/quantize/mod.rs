@@ -34,7 +34,7 @@ pub struct Trial<'a> {
 /// One set of weights, measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
-    /// Of the weights' files.
+    /// Size of the weights' files.
     pub bytes: u64,
     pub questions_per_second: f64,
     /// Mean cross-entropy of a label's token, the tokens before it given.
@@ -77,7 +77,7 @@ pub struct Study {
     pub chosen: Option<usize>,
 }
 
-/// What happens during a study.
+/// The events of a study.
 pub enum QuantizeEvent<'a> {
     Damage { done: usize, of: usize, damage: &'a Damage },
     Choice(&'a Choice),

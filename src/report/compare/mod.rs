@@ -2,7 +2,6 @@
 
 mod conclusion;
 mod pair;
-mod settings;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -58,10 +57,10 @@ impl Comparison {
         before.same_questions(after)?;
         let pairs = pairs(before, after, convention)?;
         let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.sign_flips)).collect();
-        let p: Vec<f64> = tested.iter().map(|one| one.change.p).collect();
+        let p: Vec<f64> = tested.iter().map(|tested| tested.change.p).collect();
         let corrected = holm(&p);
         let names = column_names(&a.name, &b.name);
-        let rows = tested.iter().zip(&corrected).map(|(one, holm)| one.cells(*holm));
+        let rows = tested.iter().zip(&corrected).map(|(tested, holm)| tested.cells(*holm));
         // Every pair has the same metrics.
         let metrics = convention.metrics.len().max(1);
         let of_pairs = tested.chunks(metrics).zip(corrected.chunks(metrics));
@@ -69,7 +68,7 @@ impl Comparison {
         let sliced = options.slices.iter().map(|slice| slice_table(slice, &pairs, &names, &options.sign_flips));
         let overall = Table { title: String::new(), columns: columns(&names, true), rows: rows.collect() };
         let slices = sliced.filter(|table| !table.rows.is_empty()).collect();
-        let settings = pairs.iter().filter_map(settings::difference).collect();
+        let settings = pairs.iter().filter_map(pair::describe_settings).collect();
         let questions = options.questions.then(|| changed(&pairs, &names));
         Ok(Self { overall, settings, conclusions, slices, questions })
     }

@@ -4,7 +4,6 @@ mod adapter_aggregate;
 mod published;
 mod row;
 mod seeds;
-mod settings;
 
 use std::collections::HashMap;
 
@@ -24,7 +23,7 @@ use chartbench_score::metric::Convention;
 /// The version of the JSON form.
 const FORMAT_VERSION: u32 = 1;
 
-/// What a leaderboard shows.
+/// Options of a leaderboard.
 #[derive(Clone, Debug)]
 pub struct LeaderboardOptions {
     /// A table along each; none for the overall tables alone.
@@ -32,7 +31,7 @@ pub struct LeaderboardOptions {
     /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
     /// is byte for byte that of an unbroken one.
     pub speed: bool,
-    /// What others published, by benchmark.
+    /// Published results, by benchmark.
     pub published: Vec<(String, Vec<Published>)>,
 }
 
@@ -144,7 +143,7 @@ impl Leaderboard {
             let published = published::table(published_of(&self.options, &board.benchmark), &board.own_results);
             let more = [seeds::table(&board.manifests, &board.overall, self.convention), published];
             parts.extend(more.iter().flatten().map(table));
-            let settings = settings::lines(&board.manifests);
+            let settings = settings_lines(&board.manifests);
             if !settings.is_empty() {
                 parts.push(settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
             }
@@ -247,7 +246,7 @@ impl Board {
     }
 }
 
-/// What others published for this benchmark.
+/// The published results of a benchmark.
 fn published_of<'o>(options: &'o LeaderboardOptions, benchmark: &BenchmarkEntry) -> &'o [Published] {
     options.published.iter().find(|(name, _)| *name == benchmark.name).map_or(&[], |(_, results)| results)
 }
@@ -275,4 +274,33 @@ fn by_slice(rows: &mut [Row]) {
     }
     sort(rows);
     rows.sort_by_key(|row| places.get(&row.slice).copied());
+}
+
+/// A line for each different set of settings, as recorded: the adapters, then `key value` after `key value`. Hashes, and
+/// how a model was trained, are left to the manifest.
+fn settings_lines(runs: &[Manifest]) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in runs.iter().flat_map(|run| &run.adapters) {
+        let described = entry
+            .settings
+            .iter()
+            .filter(|(key, _)| !key.starts_with("finetune.") && !key.contains("hash") && !key.contains("sha256"));
+        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let settings: Vec<String> = described.map(|(key, value)| format!("{key} {}", quoted(&text(value)))).collect();
+        if settings.is_empty() {
+            continue;
+        }
+        let settings = settings.join(", ");
+        match groups.iter_mut().find(|(group, _)| *group == settings) {
+            Some((_, names)) if names.contains(&entry.id) => {}
+            Some((_, names)) => names.push(entry.id.clone()),
+            None => groups.push((settings, vec![entry.id.clone()])),
+        }
+    }
+    groups.into_iter().map(|(settings, names)| format!("{}: {settings}", names.join(", "))).collect()
+}
+
+/// A value of more than a word between quotation marks.
+fn quoted(value: &str) -> String {
+    if value.contains([' ', ',']) { format!("\u{201c}{value}\u{201d}") } else { value.to_owned() }
 }

@@ -90,7 +90,7 @@ impl PublishedMatch {
 }
 
 /// A row for each published result; where a run holds the adapter it is about, its own result under the same convention
-/// and on the same questions, and the difference, or why there is none.
+/// and on the same questions, and the difference, or the reason why they are not compared.
 pub(super) fn table(results: &[Published], own_results: &[OwnResult]) -> Option<Table> {
     let words = ["system", "on", "score"].map(Column::left);
     let numbers = ["published", "here", "difference"].map(Column::right);

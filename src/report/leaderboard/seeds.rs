@@ -20,7 +20,7 @@ pub(super) fn table(runs: &[Manifest], rows: &[Row], convention: &Convention) ->
         let Some(seed) = entry.settings.get(SEED).and_then(toml::Value::as_str) else { continue };
         let Some(row) = rows.iter().find(|row| row.place == run && row.adapter == entry.id) else { continue };
         let key = without_seed(entry);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
+        match groups.iter_mut().find(|(settings, _)| *settings == key) {
             Some((_, of_group)) => of_group.push((seed, row)),
             None => groups.push((key, vec![(seed, row)])),
         }

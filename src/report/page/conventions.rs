@@ -23,7 +23,7 @@ pub(super) struct Conventions {
 #[derive(Debug, Serialize)]
 struct ConventionRow {
     score: String,
-    /// Of the page's own convention.
+    /// Whether the score is of the page's own convention.
     own: bool,
     cells: Vec<Placed>,
 }
@@ -131,9 +131,9 @@ fn places(cells: &[Cell]) -> Vec<Option<usize>> {
 
 fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
     let places = places(cells);
-    let one = |(index, cell): (usize, &Cell)| {
+    let rank = |(index, cell): (usize, &Cell)| {
         let moved = places[index].zip(base.get(index).copied().flatten()).is_some_and(|(own, base)| own != base);
         Placed { value: value(cell), text: cell.format_display(), place: places[index], moved }
     };
-    cells.iter().enumerate().map(one).collect()
+    cells.iter().enumerate().map(rank).collect()
 }

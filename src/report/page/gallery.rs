@@ -56,7 +56,7 @@ struct GalleryAnswer {
     text: Option<VisibleText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<VisibleText>,
-    /// Of each of the convention's metrics.
+    /// The score of each of the convention's metrics.
     scores: Vec<Option<f64>>,
     verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,10 +93,10 @@ impl Gallery {
         let records = every_question(rows);
         let slices = Slices::new(&records);
         let mut charts: Vec<&str> = Vec::new();
-        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut chart_indices: HashMap<&str, usize> = HashMap::new();
         let mut questions = Vec::with_capacity(records.len());
         for record in records {
-            let chart = *known.entry(&record.chart).or_insert(charts.len());
+            let chart = *chart_indices.entry(&record.chart).or_insert(charts.len());
             if chart == charts.len() {
                 charts.push(&record.chart);
             }
@@ -136,9 +136,9 @@ fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
 fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
     let mut longest: Vec<&Row<'a>> = rows.iter().collect();
     longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));
-    let mut known = std::collections::HashSet::new();
+    let mut seen = std::collections::HashSet::new();
     let records = longest.into_iter().flat_map(|row| row.scored.records.iter().copied());
-    records.filter(|record| known.insert(record.id.as_str())).collect()
+    records.filter(|record| seen.insert(record.id.as_str())).collect()
 }
 
 fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<GalleryAnswer>> {

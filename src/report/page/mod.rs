@@ -32,7 +32,7 @@ use chartbench_score::metric::Convention;
 
 /// The content of the page.
 pub struct Page<'a> {
-    /// Above it; the benchmark's own title where there is none.
+    /// The page's title; by default the benchmark's.
     pub title: Option<&'a str>,
     /// All on the same questions. Of two runs with one adapter the first is the earlier.
     pub runs: &'a [StoredRun],
@@ -102,7 +102,7 @@ impl Page<'_> {
     /// The page's HTML: the same bytes for the same input.
     ///
     /// # Errors
-    /// Runs on different questions, or without any answer.
+    /// Returns an error if the runs are on different questions, or have no answers.
     pub fn render(&self) -> Result<String> {
         html::render(&self.model()?)
     }

@@ -126,7 +126,7 @@ fn words(text: &str) -> Picture {
     Picture::Text(VisibleText::new(text))
 }
 
-/// An image file as a `data:` address; its format is told by its content.
+/// An image file as a `data:` address; its content decides the format.
 fn embedded(bytes: &[u8]) -> Result<String> {
     let format = image::guess_format(bytes).context("not an image")?;
     let kind = match format {
@@ -171,7 +171,7 @@ mod tests {
         Folder { path: "data".into(), from_page: Some("../my data".into()) }
     }
 
-    fn of(image: &str, most: usize) -> Picture {
+    fn pick(image: &str, most: usize) -> Picture {
         let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image).into()))]);
         Pictures { images, folder: Some(folder()), most }.select(&["c"], &[0]).swap_remove(0)
     }
@@ -188,12 +188,12 @@ mod tests {
         for path in ["../secret.png", "png/../../secret.png", "javascript:alert(1)", "C:\\x.png", "/etc/passwd"] {
             assert_eq!(folder().inside(&Path::new("data").join(path)), None, "{path}");
         }
-        assert_eq!(of("../secret.png", 1), words("not shown: ../secret.png"));
+        assert_eq!(pick("../secret.png", 1), words("not shown: ../secret.png"));
     }
 
     #[test]
     fn a_file_that_is_missing_or_no_image_is_words() {
-        assert_eq!([of("missing.png", 0), of("missing.png", 1)], ["not there: missing.png"; 2].map(words));
+        assert_eq!([pick("missing.png", 0), pick("missing.png", 1)], ["not there: missing.png"; 2].map(words));
         assert!(embedded(b"<svg onload=alert(1)>").is_err());
     }
 

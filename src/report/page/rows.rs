@@ -78,11 +78,11 @@ fn kind(adapter: &str, entry: Option<&AdapterEntry>) -> Kind {
 
 /// Runs of one name, from different folders: their rows still need different labels.
 fn number_doubles(rows: &mut [Row<'_>]) {
-    let mut known = HashSet::new();
+    let mut labels = HashSet::new();
     for row in rows {
         let label = row.label.clone();
         let mut number = 1;
-        while !known.insert(row.label.clone()) {
+        while !labels.insert(row.label.clone()) {
             number += 1;
             row.label = format!("{label} [{number}]");
         }

@@ -23,7 +23,7 @@ impl RunSettings {
 pub(super) struct RowSettings {
     label: String,
     fingerprint: String,
-    /// What decides the answers, then what decides the speed.
+    /// Settings that decide the answers, then settings that decide the speed.
     settings: Vec<(String, String)>,
     execution: Vec<(String, String)>,
 }

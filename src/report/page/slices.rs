@@ -29,7 +29,7 @@ pub(super) struct Slice {
 struct SliceRow {
     label: String,
     kind: Kind,
-    /// Of the convention's first metric.
+    /// The score of the convention's first metric.
     score: Estimate,
 }
 

@@ -28,7 +28,7 @@ pub struct Panel {
 }
 
 const WIDTH: u32 = 900;
-/// Of one panel.
+/// Height of one panel.
 const PANEL_HEIGHT: u32 = 330;
 const TITLE: u32 = 60;
 /// The x-position of the legend, right of the axes.
@@ -46,7 +46,7 @@ pub fn draw_panels(title: &str, panels: &[Panel]) -> Result<String> {
     let count = u32::try_from(panels.len()).ok().filter(|count| *count > 0).context("there is nothing to draw")?;
     svg((WIDTH, TITLE + PANEL_HEIGHT * count), title, |area| {
         let areas = area.split_evenly((panels.len(), 1));
-        panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, (first, last)))
+        panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, first, last))
     })
 }
 
@@ -55,7 +55,7 @@ impl Panel {
         self.lines.iter().flat_map(|line| line.points.iter().copied())
     }
 
-    fn draw(&self, area: &Area<'_>, (first, last): (f64, f64)) -> Drawn {
+    fn draw(&self, area: &Area<'_>, first: f64, last: f64) -> Drawn {
         let highest = self.points().map(|(_, y)| y).fold(0.0, f64::max);
         // An axis without extent cannot be drawn.
         let top = self.top.unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });

@@ -399,7 +399,7 @@ mod tests {
         let path = answered(dir.path());
         let error = add(&path, "64").unwrap_err().to_string();
         assert!(error.contains("holds predictions of another a") && error.contains("patches was"), "{error}");
-        // Their entry is lost, and then another one stands in its place.
+        // Their entry is lost, and then replaced by another one.
         manifest().write(&path.join(MANIFEST)).unwrap();
         let error = add(&path, "64").unwrap_err().to_string();
         assert!(error.contains("holds predictions of another a (fingerprint"), "{error}");

@@ -149,7 +149,7 @@ impl<'a> Machine<'a> {
     }
 
     fn compare(&mut self, operator: &str, left: &Value, right: &Value) -> Option<bool> {
-        // Not-a-number stands in no order, which is no error.
+        // NaN has no order, which is no error.
         let ordered = |holds: fn(Ordering) -> bool| match left.order(right) {
             Some(order) => Some(holds(order)),
             None => (left.number().is_some() && right.number().is_some()).then_some(false),
@@ -182,18 +182,18 @@ impl<'a> Machine<'a> {
         let [index] = node.children_by_field_name("subscript", &mut cursor).collect::<Vec<_>>().try_into().ok()?;
         let whole = self.value(field(node, "value")?)?;
         let index = self.value(index)?.int()?;
-        let at = |length: usize| {
+        let position = |length: usize| {
             let index = if index < 0 { index.checked_add(i128::try_from(length).ok()?)? } else { index };
             usize::try_from(index).ok()
         };
         match &whole {
             Value::Text(text) => {
-                let letter = text.chars().nth(at(text.chars().count())?)?;
+                let letter = text.chars().nth(position(text.chars().count())?)?;
                 Some(Value::Text(letter.to_string().into()))
             }
             whole => {
                 let items = whole.items()?;
-                items.get(at(items.len())?).cloned()
+                items.get(position(items.len())?).cloned()
             }
         }
     }

@@ -18,7 +18,7 @@ use evaluate::Machine;
 /// A longer program is no answer.
 const MAX_BYTES: usize = 8 << 10;
 
-/// What a program leaves in the variable `ans`, as DePlot's evaluation reads it: a text as it is, a truth value as `Yes`
+/// The value of the variable `ans` after a program, as DePlot's evaluation reads it: a text as it is, a truth value as `Yes`
 /// or `No`, the items of a list joined by `, `, anything else as Python prints it.
 pub fn run(code: &str) -> Option<String> {
     if code.len() > MAX_BYTES {

@@ -15,8 +15,8 @@ pub fn answer(value: &Value) -> Option<String> {
         Value::Bool(false) => Some("No".to_owned()),
         Value::List(items) | Value::Tuple(items) => {
             let mut out = String::new();
-            for (at, item) in items.iter().enumerate() {
-                out.push_str(if at == 0 { "" } else { ", " });
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
                 match item {
                     Value::Text(text) => out.push_str(text),
                     item => represent(item, &mut out, 0)?,
@@ -53,8 +53,8 @@ fn represent(value: &Value, out: &mut String, depth: usize) -> Option<()> {
                 _ => ('(', if items.len() == 1 { ",)" } else { ")" }),
             };
             out.push(open);
-            for (at, item) in items.iter().enumerate() {
-                out.push_str(if at == 0 { "" } else { ", " });
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
                 represent(item, out, depth + 1)?;
             }
             out.push_str(close);

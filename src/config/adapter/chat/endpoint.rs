@@ -1,4 +1,4 @@
-//! `[endpoint]` and `[limits]`: where a chat model is served, and how hard it may be asked.
+//! `[endpoint]` and `[limits]`: where a chat model is served, and its request limits.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use chartbench_core::counts::{MAX_AT_A_TIME, MAX_LIMIT, MAX_RETRIES};
 pub struct EndpointSpec {
     /// `/chat/completions` is added to it.
     pub base_url: Url,
-    /// Environment variable that, where set, stands in for `base_url`.
+    /// Environment variable that replaces `base_url` where set.
     pub base_url_env: Option<String>,
     pub model: String,
-    /// Environment variable that, where set, stands in for `model`.
+    /// Environment variable that replaces `model` where set.
     pub model_env: Option<String>,
-    /// Environment variable with the key; absent: the server wants none.
+    /// Environment variable with the key; absent if the server needs none.
     pub key_env: Option<String>,
     /// Whether to go without the key where its variable is not set.
     pub key_optional: bool,
     pub max_tokens_key: MaxTokensKey,
-    /// Keys of the request that this server refuses and that are left out of it.
+    /// Request keys that this server refuses; they are omitted.
     pub without: Vec<String>,
-    /// More keys for every request, as they are.
+    /// Further keys of every request, passed unchanged.
     pub extra: Map<String, Value>,
 }
 
-/// How the server calls the longest reply.
+/// The server's name for the maximum reply length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokensKey {
@@ -51,9 +51,9 @@ impl MaxTokensKey {
     }
 }
 
-/// `[limits]`: none of them changes an answer.
+/// `[limits]`: limits of requests, which do not change answers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Requests under way at the same time.
     pub concurrency: usize,
     pub requests_per_minute: Option<usize>,
@@ -61,9 +61,9 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// From a request's beginning to the reply's last byte.
     pub answer_timeout: Duration,
-    /// How often a request that failed for a passing reason is sent again.
+    /// Number of retries after a transient failure.
     pub retries: usize,
-    /// The wait before the first of them, doubled for each one more, plus as much again at random.
+    /// Delay before the first retry, doubled for each further one, plus as much again at random.
     pub first_delay: Duration,
     pub longest_delay: Duration,
 }
@@ -105,7 +105,8 @@ impl WireEndpoint {
 /// Reads the address of a server.
 ///
 /// # Errors
-/// No address, or one with a user, a password or a query, which would end up in manifests; none is repeated.
+/// Returns an error if the text is no address, or has a user, a password or a query, which would end up in manifests. The error
+/// does not repeat the address.
 pub fn base_url(text: &str) -> Result<Url> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.context("must be an http:// or https:// address")?;
@@ -144,7 +145,7 @@ impl Default for WireLimits {
 }
 
 impl WireLimits {
-    pub(super) fn validate(self) -> Result<Limits> {
+    pub(super) fn validate(self) -> Result<RequestLimits> {
         let count = |key: &str, value: Option<usize>, most| super::count(&format!("limits.{key}"), value, most);
         let seconds = |key: &str, value: f64| super::super::seconds(&format!("limits.{key}"), value);
         let above_zero = |key: &str, value: f64| -> Result<Duration> {
@@ -152,7 +153,7 @@ impl WireLimits {
             seconds(key, value)
         };
         ensure!(self.retries <= MAX_RETRIES, "`limits.retries` must be at most {MAX_RETRIES}, not {}", self.retries);
-        Ok(Limits {
+        Ok(RequestLimits {
             concurrency: count("concurrency", Some(self.concurrency), MAX_AT_A_TIME)?.unwrap_or(1),
             requests_per_minute: count("requests_per_minute", self.requests_per_minute, MAX_LIMIT)?,
             tokens_per_minute: count("tokens_per_minute", self.tokens_per_minute, MAX_LIMIT)?,

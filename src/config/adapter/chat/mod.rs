@@ -8,30 +8,30 @@ use serde::Deserialize;
 
 use super::count;
 use super::reader::{ReaderSpec, WireReader};
-pub use endpoint::{EndpointSpec, Limits, base_url};
+pub use endpoint::{EndpointSpec, RequestLimits, base_url};
 use endpoint::{WireEndpoint, WireLimits};
 
 use chartbench_core::counts::MAX_REPLY_TOKENS;
 
-/// Where a question stands in a prompt.
+/// Placeholder of the question in a prompt.
 const PLACE: &str = "{question}";
 
 /// `family = "chat"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatSpec {
     pub endpoint: EndpointSpec,
-    pub limits: Limits,
+    pub limits: RequestLimits,
     pub price: Option<Price>,
     pub prompt: ChatPrompt,
     pub image_detail: Option<String>,
     pub generation: ChatGeneration,
     /// The answer is what follows the last such text in a reply; absent: the whole reply.
     pub answer_after: Option<String>,
-    /// How it answers from the tables of another adapter.
+    /// How the model answers from the tables of another adapter.
     pub reader: ReaderSpec,
 }
 
-/// `[prompt]`: what stands beside the chart.
+/// `[prompt]`: the texts beside the chart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChatPrompt {
@@ -165,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_by_key() {
+    fn mistakes_name_their_key() {
         assert_eq!(refused(""), "missing table `[endpoint]`");
-        for (more, told) in [
+        for (more, message) in [
             ("[prompt]\nquestion = \"What?\"\n", "`prompt.question` must hold {question}"),
             ("[limits]\nconcurrency = 0\n", "`limits.concurrency` must be at least 1"),
             ("[limits]\nanswer_timeout = 0\n", "`limits.answer_timeout` must be above 0 seconds"),
@@ -177,19 +177,23 @@ mod tests {
             ("[reader]\nsamples = 3\n", "`reader.samples` above 1 need a `reader.temperature` above 0"),
             ("[request]\nx = 1\n", "unknown field `request`"),
         ] {
-            assert!(refused(&format!("{ENDPOINT}{more}")).contains(told), "{}", refused(&format!("{ENDPOINT}{more}")));
+            assert!(
+                refused(&format!("{ENDPOINT}{more}")).contains(message),
+                "{}",
+                refused(&format!("{ENDPOINT}{more}"))
+            );
         }
     }
 
     #[test]
     fn an_address_with_a_password_is_refused_and_not_repeated() {
         for address in ["http://me:hunter2@host/v1", "https://hunter2@host/v1", "https://host/v1?key=hunter2"] {
-            let told = refused(&ENDPOINT.replace("http://localhost/v1", address));
-            assert!(told.contains("`endpoint.base_url`") && !told.contains("hunter2"), "{told}");
+            let message = refused(&ENDPOINT.replace("http://localhost/v1", address));
+            assert!(message.contains("`endpoint.base_url`") && !message.contains("hunter2"), "{message}");
         }
         for address in ["localhost:8000/v1", "no address", "ftp://host"] {
-            let told = refused(&ENDPOINT.replace("http://localhost/v1", address));
-            assert!(told.contains("must be an http:// or https:// address"), "{told}");
+            let message = refused(&ENDPOINT.replace("http://localhost/v1", address));
+            assert!(message.contains("must be an http:// or https:// address"), "{message}");
         }
     }
 }
