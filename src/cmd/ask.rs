@@ -9,7 +9,7 @@ use super::Status;
 use super::options::{AdapterArgs, Requested};
 use crate::adapter::{Answer, Failure};
 use chartbench_core::input::{self, MAX_IMAGE_BYTES};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question};
 use chartbench_core::terminal;
 
 #[derive(clap::Args)]
@@ -61,7 +61,7 @@ pub(super) fn answer(requested: &Requested, args: &AdapterArgs, work: &[ChartQue
 /// An image that came through a pipe.
 struct Piped(Vec<u8>);
 
-impl Draw for Piped {
+impl ImageProducer for Piped {
     fn encoded(&self) -> Result<Vec<u8>> {
         Ok(self.0.clone())
     }

@@ -11,7 +11,7 @@ use crate::adapter::training::{self, StartFrom, Trainable};
 use crate::adapter::weights::HubOptions;
 use crate::adapter::{self, Adapter, Overrides, Part, Setup, TrainSplit};
 use crate::config::{AdapterSpec, BLANK_PREFIX};
-use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
+use chartbench_core::counts::{MAX_CONCURRENT, MAX_PATCHES, MAX_TOKENS, parse_count};
 use chartbench_nn::Reduced;
 
 /// Bytes of stack of a thread: as much as a program's first one usually has.
@@ -44,7 +44,7 @@ pub struct AdapterArgs {
     #[arg(long, value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
     /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_AT_A_TIME>)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_CONCURRENT>)]
     pub threads: Option<usize>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]

@@ -18,7 +18,7 @@ use crate::runner;
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
 use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
-use chartbench_core::question::{AnswerType, QuestionSource, Survey};
+use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
 use chartbench_core::terminal;
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
 use chartbench_nn::Footprint;
@@ -128,9 +128,9 @@ fn begin(args: &Args) -> Result<Begun> {
     let name = args.name.clone().unwrap_or_else(|| benchmark.data.name.clone());
     check_folder_name("--name", &name)?;
     choose_questions(args, &mut benchmark.data);
-    let (asked, survey, entry) = questions(args, &benchmark)?;
-    let questions = survey.questions;
-    let convention = convention(args.convention.as_deref(), [survey.only_tables.then_some(AnswerType::Table)])?;
+    let (asked, summary, entry) = questions(args, &benchmark)?;
+    let questions = summary.questions;
+    let convention = convention(args.convention.as_deref(), [summary.only_tables.then_some(AnswerType::Table)])?;
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: name.clone(),
@@ -139,7 +139,7 @@ fn begin(args: &Args) -> Result<Begun> {
         adapters: Vec::new(),
     };
     let dir = RunDir::open(&args.results.join(&name), manifest)?;
-    let description = Some(args.benchmark.describe(&benchmark, questions, survey.charts));
+    let description = Some(args.benchmark.describe(&benchmark, questions, summary.charts));
     Ok(Begun { benchmark, asked, questions, description, convention, dir })
 }
 
@@ -291,12 +291,12 @@ fn choose_questions(args: &Args, spec: &mut QuestionSetSpec) {
 }
 
 /// The fixed question set of this run, with what the manifest says of it.
-fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Survey, BenchmarkEntry)> {
+fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, QuestionSetSummary, BenchmarkEntry)> {
     let mut asked = QuestionStream::open(&benchmark.data, args.benchmark.data.as_deref(), Split::Test)?;
     if let Some(limit) = args.limit {
         asked = asked.limit(limit);
     }
-    let survey = asked.survey()?;
+    let summary = asked.summarize()?;
     let (questions_per_chart, seed) = match benchmark.data.questions {
         Questions::All => ("all".to_owned(), 0),
         Questions::PerChart { count, seed } => (count.to_string(), seed),
@@ -305,12 +305,12 @@ fn questions(args: &Args, benchmark: &Benchmark) -> Result<(QuestionStream, Surv
         name: benchmark.data.name.clone(),
         title: benchmark.title.clone(),
         split: Split::Test.to_string(),
-        charts: survey.charts,
-        questions: survey.questions,
+        charts: summary.charts,
+        questions: summary.questions,
         questions_per_chart,
         seed,
         limit: args.limit.unwrap_or(0),
-        hash: survey.hash.clone(),
+        hash: summary.hash.clone(),
     };
-    Ok((asked, survey, entry))
+    Ok((asked, summary, entry))
 }

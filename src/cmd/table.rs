@@ -12,7 +12,7 @@ use chartbench_core::data_table::DataTable;
 use chartbench_core::input;
 use chartbench_core::question::{AnswerType, Gold, Prediction};
 use chartbench_core::terminal;
-use chartbench_data::TABLE_REQUEST;
+use chartbench_data::TABLE_QUESTION;
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 
 #[derive(clap::Args)]
@@ -58,7 +58,7 @@ fn read(args: &Args) -> Result<Status> {
     let requested = args.adapter.requested(&["deplot"])?;
     ensure!(args.form != Form::Csv || requested.len() == 1, "--form csv prints one table: name one adapter");
     let gold = args.gold.as_deref().map(gold).transpose()?;
-    let work = [ask::work(&args.image, TABLE_REQUEST, Some(AnswerType::Table))?];
+    let work = [ask::work(&args.image, TABLE_QUESTION, Some(AnswerType::Table))?];
     let mut readings = Vec::new();
     for one in &requested {
         let raw = ask::answer(one, &args.adapter, &work)?.prediction;

@@ -79,7 +79,7 @@ fn benchmark_faults() {
 #[test]
 fn nearest_names_come_first() {
     let known = ["matcha-plotqa-v1", "matcha-base", "unichart", "matcha-chartqa", "matcha-tiny"];
-    let error = names::unknown("adapter", "MatCha-bas", known.into_iter()).to_string();
+    let error = names::unknown_name("adapter", "MatCha-bas", known.into_iter()).to_string();
     assert_eq!(
         error,
         "unknown adapter `MatCha-bas`; nearest: matcha-base, matcha-chartqa, matcha-tiny; `chartbench list` shows all"

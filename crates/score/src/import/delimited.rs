@@ -7,7 +7,7 @@ use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{Row, Table};
 use chartbench_core::question::Prediction;
-use chartbench_core::read_file::Lines;
+use chartbench_core::read_file::CsvLines;
 
 /// The rows of a text whose fields are parted by `delimiter`.
 ///
@@ -24,13 +24,13 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table>
         _ => error,
     })?;
     let mut table = Table::of(Unit::Line);
-    let mut lines = Lines::new(text);
+    let mut lines = CsvLines::new(text);
     let mut record = StringRecord::new();
     let mut start = 0;
     while reader.read_record(&mut record).map_err(|error| fault(&error, &mut lines))? {
         let position = record.position().context("a record without position")?;
         start = position.byte() as usize;
-        add(&mut table, lines.at(position), &record, &columns);
+        add(&mut table, lines.line_of(position), &record, &columns);
     }
     let last = text.get(start..).unwrap_or_default();
     let line = table.rows.last().map_or(1, |row| row.number);
@@ -70,10 +70,10 @@ fn never_ends(last: &str, delimiter: u8) -> bool {
     last.contains('"') && records(last).is_some_and(|plain| records(&format!("{last}\"")) == Some(plain))
 }
 
-fn fault(error: &csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {
+fn fault(error: &csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
-            anyhow!("line {}: {len} fields where the header line has {expected_len}", lines.at(position))
+            anyhow!("line {}: {len} fields where the header line has {expected_len}", lines.line_of(position))
         }
         _ => anyhow!("cannot read the file as CSV: {error}"),
     }

@@ -73,7 +73,7 @@ fn folder(path: &Path, scope: Scope<'_>) -> Result<Table> {
 /// The records of each chart's file in `path`; the list of test charts is in `beside`.
 fn charts(path: &Path, beside: &Path, scope: Scope<'_>) -> Result<Table> {
     let mut table = Table::of(Unit::Record);
-    let names = read_file::names(path)?;
+    let names = read_file::list_folder(path)?;
     let mut files: Vec<String> = names.into_iter().filter(|name| name.ends_with(".json")).collect();
     if files.is_empty() {
         bail!("no .json file in the directory (a RealCQA prediction folder has one a chart)");

@@ -40,7 +40,7 @@ pub use summary::Summary;
 pub use tables::asks_for_table;
 pub use trace::{Silent, Step, Steps, Trace};
 
-use chartbench_core::names::unknown;
+use chartbench_core::names::unknown_name;
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
 
 /// Every convention there is, the default first, then in alphabetical order.
@@ -135,7 +135,7 @@ impl Convention {
     /// ```
     pub fn named(name: &str) -> Result<&'static Self> {
         let known = CONVENTIONS.iter().find(|convention| convention.name == name);
-        known.ok_or_else(|| unknown("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
+        known.ok_or_else(|| unknown_name("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
     }
 
     /// Scores one answer. Conventions that know no lists take a list answer as its [`Gold::text`].

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::Serialize;
 
-use chartbench_core::names::unknown;
+use chartbench_core::names::unknown_name;
 
 /// What is measured. A convention gives some of these; under each name they are the field's terms, not one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -50,7 +50,7 @@ impl Metric {
     /// Names the nearest metrics when there is none of that key.
     pub fn named(key: &str) -> Result<Self> {
         let known = Self::ALL.into_iter().find(|metric| metric.key() == key);
-        known.ok_or_else(|| unknown("metric", key, Self::ALL.into_iter().map(Self::key)))
+        known.ok_or_else(|| unknown_name("metric", key, Self::ALL.into_iter().map(Self::key)))
     }
 
     /// As tables name it.
