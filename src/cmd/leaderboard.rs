@@ -114,7 +114,7 @@ fn options(args: &Args, runs: &[RunReader]) -> Result<Options> {
         }
         let benchmark = Benchmark::find(name)?;
         for result in &benchmark.published {
-            let known = Convention::named(&result.convention).and(Metric::named(&result.metric));
+            let known = Convention::by_name(&result.convention).and(Metric::by_name(&result.metric));
             known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;
         }
         published.push((name.clone(), benchmark.published));

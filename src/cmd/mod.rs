@@ -41,11 +41,11 @@ use chartbench_score::metric::Convention;
 /// An unknown name.
 fn convention(named: Option<&str>, asked: impl IntoIterator<Item = Option<AnswerType>>) -> Result<&'static Convention> {
     if let Some(name) = named {
-        return Convention::named(name);
+        return Convention::by_name(name);
     }
     let mut asked = asked.into_iter().peekable();
     let tables = asked.peek().is_some() && asked.all(|answer_type| answer_type == Some(AnswerType::Table));
-    Convention::named(if tables { "deplot-corrected" } else { "chartbench" })
+    Convention::by_name(if tables { "deplot-corrected" } else { "chartbench" })
 }
 
 /// How a command that did not err ended.

@@ -123,7 +123,7 @@ struct Begun {
 /// # Errors
 /// A benchmark that cannot be loaded; a folder that is none of this run.
 fn begin(args: &Args) -> Result<Begun> {
-    args.convention.as_deref().map(Convention::named).transpose()?;
+    args.convention.as_deref().map(Convention::by_name).transpose()?;
     let mut benchmark = args.benchmark.load()?;
     let name = args.name.clone().unwrap_or_else(|| benchmark.data.name.clone());
     check_folder_name("--name", &name)?;

@@ -149,7 +149,7 @@ impl Trial<'_> {
         let begun = Instant::now();
         let answers = train::answers(adapter.as_mut(), self.questions)?;
         let questions_per_second = answers.len() as f64 / begun.elapsed().as_secs_f64();
-        let summary = train::summary(Convention::named(CONVENTION)?, self.questions, &answers)?;
+        let summary = train::summary(Convention::by_name(CONVENTION)?, self.questions, &answers)?;
         let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
         let measured = Measured { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };

@@ -7,7 +7,7 @@ use super::CONFIDENCE;
 use super::scored::add;
 use crate::record::PredictionRecord;
 use chartbench_score::metric::{Convention, Scores, Summary};
-use chartbench_score::stats::{Charts, Interval};
+use chartbench_score::stats::{ChartSums, Interval};
 
 /// With fewer charts or questions a slice says too little: tables mark it, and a comparison concludes nothing.
 const MIN_CHARTS: usize = 10;
@@ -23,7 +23,7 @@ pub struct Totals {
     /// Seconds that all questions took.
     seconds: f64,
     /// What the questions of each chart add up to; the charts by name.
-    sums: Charts,
+    sums: ChartSums,
     charts: HashMap<String, usize>,
     /// How many answers there are, and hashes of the different texts among them.
     answers: usize,
@@ -37,7 +37,7 @@ impl Totals {
             summary: Summary::new(convention.metrics),
             failures: 0,
             seconds: 0.0,
-            sums: Charts::new(0, convention.metrics.len()),
+            sums: ChartSums::new(0, convention.metrics.len()),
             charts: HashMap::new(),
             answers: 0,
             texts: HashSet::new(),
@@ -109,7 +109,7 @@ impl Totals {
         (0..charts.statistics()).map(|metric| charts.standard_error(metric)).collect()
     }
 
-    fn by_name(&self) -> Charts {
+    fn by_name(&self) -> ChartSums {
         let mut by_name: Vec<(&String, &usize)> = self.charts.iter().collect();
         by_name.sort_unstable();
         self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart))

@@ -17,7 +17,7 @@ use chartbench_core::files::write_file;
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::{self, shorten};
 use chartbench_data::Split;
-use chartbench_score::import::{self, Answered, ColumnNames, Golds, Layout, Options};
+use chartbench_score::import::{self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use chartbench_score::stats::Interval;
 
@@ -67,7 +67,7 @@ pub struct Args {
     data: Option<PathBuf>,
     /// The format of the files, if their content does not tell
     #[arg(long, value_enum)]
-    layout: Option<Layout>,
+    layout: Option<FileFormat>,
     /// The column (or key) of ids, if its name does not tell
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
@@ -97,7 +97,7 @@ pub struct Args {
 /// What a file gave: its answers under the name that tables show, and whether all of them are there.
 struct Source {
     name: String,
-    answers: Vec<Answered>,
+    answers: Vec<ImportedAnswer>,
     problems: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ fn run_verify(args: &Args) -> Result<Status> {
 fn named(args: &Args) -> Result<Option<&'static Convention>> {
     Ok(match args.convention.as_str() {
         "all" => None,
-        name => Some(Convention::named(name)?),
+        name => Some(Convention::by_name(name)?),
     })
 }
 
@@ -170,7 +170,7 @@ fn all(sources: &[Source]) -> Vec<&'static Convention> {
 
 /// The conventions with the metrics that are asked for.
 fn scores(args: &Args, conventions: &[&'static Convention]) -> Result<Vec<(&'static Convention, Metric)>> {
-    let wanted = args.metrics.iter().map(|name| Metric::named(name)).collect::<Result<Vec<_>>>()?;
+    let wanted = args.metrics.iter().map(|name| Metric::by_name(name)).collect::<Result<Vec<_>>>()?;
     let all = conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| (*convention, *metric)));
     Ok(all.filter(|(_, metric)| wanted.is_empty() || wanted.contains(metric)).collect())
 }
@@ -190,11 +190,11 @@ fn read(args: &Args) -> Result<Vec<Source>> {
             // Golds alone: no image is opened, and nothing leaves this machine.
             let mut spec = Benchmark::find(name)?.data;
             spec.allow_outside = true;
-            Some(Golds::of(&chartbench_data::load(&spec, args.data.as_deref(), Split::Test)?))
+            Some(Golds::from_questions(&chartbench_data::load(&spec, args.data.as_deref(), Split::Test)?))
         }
         (None, None) => None,
     };
-    let options = Options { columns, layout: args.layout, golds };
+    let options = ImportOptions { columns, format: args.layout, golds };
     let mut sources = Vec::new();
     for path in &args.files {
         if StoredRun::is_at(path) {
@@ -242,9 +242,9 @@ fn failures(records: &[PredictionRecord]) -> Option<String> {
     })
 }
 
-fn answered(record: PredictionRecord) -> Answered {
+fn answered(record: PredictionRecord) -> ImportedAnswer {
     let year_flags = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str));
-    Answered {
+    ImportedAnswer {
         year_flags: year_flags.text().map(str::to_owned),
         id: record.id,
         gold: record.gold,
@@ -255,7 +255,7 @@ fn answered(record: PredictionRecord) -> Answered {
     }
 }
 
-fn pair(answered: &Answered) -> Pair<'_> {
+fn pair(answered: &ImportedAnswer) -> Pair<'_> {
     Pair {
         gold: &answered.gold,
         prediction: answered.prediction.as_ref(),
@@ -266,11 +266,11 @@ fn pair(answered: &Answered) -> Pair<'_> {
 }
 
 /// What tells the chart; where nothing does, a question is one for itself.
-fn chart(answered: &Answered) -> &str {
+fn chart(answered: &ImportedAnswer) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
-fn entry(answered: &Answered) -> Entry<'_> {
+fn entry(answered: &ImportedAnswer) -> Entry<'_> {
     Entry { id: &answered.id, pair: pair(answered) }
 }
 
@@ -290,7 +290,7 @@ fn show(args: &Args, sources: &[Source], conventions: &[&'static Convention]) ->
     let render: Box<dyn Fn(Format) -> Result<String>> = if args.matrix {
         let reference = match conventions {
             [only] => only,
-            _ => Convention::named("pix2struct")?,
+            _ => Convention::by_name("pix2struct")?,
         };
         let files: Vec<_> = sources.iter().map(|source| (source.name.clone(), entries(source))).collect();
         let matrix = Matrix::new(&files, reference);

@@ -72,7 +72,7 @@ fn runs() -> [StoredRun; 2] {
 }
 
 fn page<'a>(runs: &'a [StoredRun], pictures: &'a Pictures, curves: &'a [Curves]) -> Page<'a> {
-    Page { title: None, runs, convention: Convention::named("chartbench").unwrap(), pictures, curves }
+    Page { title: None, runs, convention: Convention::by_name("chartbench").unwrap(), pictures, curves }
 }
 
 #[test]

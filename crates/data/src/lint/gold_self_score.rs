@@ -31,7 +31,7 @@ pub struct GoldSelfScore {
 
 /// The metrics that score `gold` below 1 against itself in every spelling: as its text, and a list as a Python list too.
 fn failing_metrics(convention: &Convention, gold: &Gold, answer_type: Option<AnswerType>) -> Vec<&'static str> {
-    let listed = matches!(gold, Gold::List(_)).then(|| python::literal::of_gold(gold));
+    let listed = matches!(gold, Gold::List(_)).then(|| python::literal::gold_literal(gold));
     let texts = std::iter::once(gold.text().into_owned()).chain(listed);
     let scores: Vec<Scores> =
         texts.map(|text| convention.score(&Pair { answer_type, ..Pair::new(gold, &Prediction(text)) })).collect();

@@ -11,9 +11,9 @@
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 
 /// See the module's page.
-pub struct UniChart;
+pub struct UniChartRules;
 
-impl Rules for UniChart {
+impl Rules for UniChartRules {
     const NAME: &'static str = "unichart";
     const ABOUT: &'static str = "UniChart: bare numbers within 5 % of the gold value, else texts equal but for case";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];

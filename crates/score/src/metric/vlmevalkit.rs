@@ -23,9 +23,9 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, lmms_eval, pix2struct, py
 use chartbench_core::question::Gold;
 
 /// See the module's page.
-pub struct VlmEvalKit;
+pub struct VlmEvalKitRules;
 
-impl Rules for VlmEvalKit {
+impl Rules for VlmEvalKitRules {
     const NAME: &'static str = "vlmevalkit";
     const ABOUT: &'static str =
         "VLMEvalKit image_vqa: as pix2struct with the prediction stripped, a list gold answer as alternatives";
@@ -70,7 +70,7 @@ fn alternatives(gold: &Gold) -> Vec<Item> {
             literal::typed_list(text).unwrap_or_else(|| vec![Item { text: text.clone(), is_str: true }])
         }
         Gold::List(items) => {
-            let item = |item: &Gold| Item { text: literal::of_gold(item), is_str: matches!(item, Gold::Text(_)) };
+            let item = |item: &Gold| Item { text: literal::gold_literal(item), is_str: matches!(item, Gold::Text(_)) };
             items.iter().map(item).collect()
         }
     }
