@@ -26,7 +26,7 @@ pub fn numbered_stream(seed: u64, number: u64) -> ChaCha8Rng {
 pub struct SeededRng(ChaCha8Rng);
 
 impl SeededRng {
-    /// The generator of `name`, which says what is drawn and by which seed.
+    /// The generator of `name`, which contains the purpose and the seed.
     pub fn from_name(name: &str) -> Self {
         Self(ChaCha8Rng::from_seed(Sha256::digest(name.as_bytes()).into()))
     }
@@ -51,7 +51,7 @@ impl SeededRng {
         low + (high - low) * self.0.random::<f64>()
     }
 
-    /// One of `items`; `None` when there are none.
+    /// One of `items`; `None` if empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.count(0, items.len().saturating_sub(1)))
     }

@@ -183,7 +183,7 @@ mod tests {
             }
         }
 
-        /// What is written is read back; only rows that would be taken for a Markdown rule or for no row are lost.
+        /// Written tables are read back; only rows that look like a Markdown rule or an empty row are lost.
         #[test]
         fn linearized_tables_are_read_back(table in table()) {
             let clean = |row: &Vec<String>| -> Vec<String> { row.iter().map(|text| super::super::cell(text)).collect() };

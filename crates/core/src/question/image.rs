@@ -89,7 +89,7 @@ impl Deref for ImageFile {
     }
 }
 
-/// Where a chart's image comes from. Nothing is read or drawn before [`ImageRef::bytes`].
+/// The source of a chart's image. Nothing is read or drawn before [`ImageRef::bytes`].
 #[derive(Clone)]
 pub enum ImageRef {
     File(ImageFile),

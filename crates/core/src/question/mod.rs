@@ -54,7 +54,7 @@ pub trait TableSource: Send + Sync {
     fn table(&self) -> Result<DataTable>;
 }
 
-/// Where a chart's gold data table comes from. Nothing is read before [`TableSource::table`].
+/// The source of a chart's gold data table. Nothing is read before [`TableSource::table`].
 #[derive(Clone)]
 pub struct TableRef(pub Arc<dyn TableSource>);
 

@@ -8,7 +8,7 @@ use crate::seeded_draw::draw_key;
 /// Charts in a chunk of a [`QuestionSource`].
 pub const CHUNK_CHARTS: usize = 64;
 
-/// Where the questions of a split come from, in their fixed order.
+/// A source of the questions of a split, in their fixed order.
 pub trait QuestionSource {
     /// Charts with their questions, chunk by chunk. Each call goes through all of them again.
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_>;
@@ -85,7 +85,7 @@ pub fn sample_questions(chart_questions: &mut ChartQuestions, per_chart: usize, 
     }
 }
 
-/// What a source contains.
+/// The size, hash and kind of the questions of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionSetSummary {
     pub charts: usize,

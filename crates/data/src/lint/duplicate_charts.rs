@@ -17,7 +17,7 @@ use crate::Format;
 use chartbench_core::question::Split;
 use chartbench_core::question::{Chart, ImageRef};
 
-/// What two charts have in common, the surest first.
+/// The properties that two charts can share, the surest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MatchKind {
     Id,

@@ -16,7 +16,7 @@ pub enum FindingKind {
     BrokenImage,
     /// One chart in both splits.
     ChartInTrainAndTest,
-    /// A gold answer, or an item of it, that says nothing.
+    /// A gold answer, or an item of it, that is empty.
     EmptyGold,
     /// A gold answer that was cut off.
     TruncatedGold,

@@ -71,7 +71,7 @@ impl Synth {
     }
 }
 
-/// What a generator is for: changing the questions leaves the images as they are.
+/// The purpose of a generator, so that changing the questions leaves the images as they are.
 #[derive(Clone, Copy)]
 enum Purpose {
     Plan,

@@ -180,7 +180,7 @@ fn written_data_say_what_the_question_set_says() {
         }
     }
     assert!(read("README.txt".into()).starts_with("SYNTHETIC"));
-    // Not over anything that is there, and nothing half-written beside it.
+    // An existing data set is refused, and nothing half-written is left beside it.
     let error = synth.write(&target, &|| ()).expect_err("refuses");
     assert!(error.to_string().contains("is not empty"));
     assert_eq!(std::fs::read_dir(dir.path().join("new")).expect("reads").count(), 1);

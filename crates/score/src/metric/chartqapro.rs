@@ -12,7 +12,7 @@
 //! `Answer` is the list of a conversation's turns; the last turn is scored, with the last flag. The readers of data sets and of
 //! predictions select that turn, so that a gold list here is a list of elements.
 //!
-//! Where it errs: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
+//! Known faults: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
 //! `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`. The original's exact match for its
 //! fact-checking and multiple-choice questions is computed and then not used.
 

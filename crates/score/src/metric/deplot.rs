@@ -12,7 +12,7 @@
 //! - **RNSS** (relative number set similarity): all numbers of both tables, matched at the least sum of
 //!   min(1, |p - t| / |t|); 1 - sum / larger count.
 //!
-//! Where it errs:
+//! Known faults:
 //! - **F1** is recall: the list from which the mean is made holds recall under its name.
 //! - A gold number 0 has distance 1 from 0 and 0 from everything else in RNSS. In RMS its cell is text: `0.0` is wrong
 //!   for `0`, and `0.1` mostly right for `0.0`. `nan` and `inf` never match themselves.

@@ -11,7 +11,7 @@
 //!   divided by 100 where it has a `%`; a gold answer of one letter takes a prediction that begins with it; other texts
 //!   must be equal but for case, after end punctuation was stripped from the prediction.
 //!
-//! Where it errs: end punctuation is stripped from the prediction alone, so that `U.S.` fails for `U.S.`; `apple` passes
+//! Known faults: end punctuation is stripped from the prediction alone, so that `U.S.` fails for `U.S.`; `apple` passes
 //! for `a`; `2,5` is 25; years are numbers; white space counts in texts.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};

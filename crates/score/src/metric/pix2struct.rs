@@ -7,7 +7,7 @@
 //! - **ANLS**: of the lower-cased texts, 1 - NL where NL = edit distance in code points / longer length is below 0.5,
 //!   else 0. (An unmerged branch of the original keeps NL = 0.5 as well.)
 //!
-//! Where it errs: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no numbers; `50` fails
+//! Known faults: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no numbers; `50` fails
 //! for `50%`; a gold 0 takes only `0`, not `0.0`; `nan` never matches itself; white space counts in everything but
 //! numbers; a list must be equal text. For two empty texts ANLS divides by zero: the original ends there, here it is
 //! counted as an error and scores 0.

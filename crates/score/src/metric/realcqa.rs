@@ -11,7 +11,7 @@
 //! - **Ranked list**: nDCG@10 with an item's index as its relevance, for both; a gold list of one (distinct) item must
 //!   be the predicted list.
 //!
-//! Where it errs: the signed denominator makes every prediction right for a negative gold number; a gold answer such as
+//! Known faults: the signed denominator makes every prediction right for a negative gold number; a gold answer such as
 //! `YES` is false, and so is every gold answer that is no yes-or-no; repeated items push F1 above 1; an empty list on
 //! either side divides by zero; the first item of a ranked list has relevance 0 and the last one matters most; a text
 //! predicted for a ranked list is taken letter by letter.

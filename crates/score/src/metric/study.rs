@@ -8,7 +8,7 @@
 //! - **ANLS**: white space folded; 1 - NL where NL = edit distance in code points / longer length, the length taken
 //!   of the upper-cased text, is below 0.5, else 0. Two empty texts give 1.
 //!
-//! Where it errs: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed accuracy can be below
+//! Known faults: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed accuracy can be below
 //! exact match; years are numbers; `%`, `,` and `$` make a text of a number; `nan` never matches itself in relaxed
 //! accuracy. The study's own figures were also taken over gold answers cut at 20 tokens, which is no part of these
 //! functions.

@@ -14,7 +14,7 @@
 //! Exact match and ANLS raise an exception where an alternative is no string, as in `[2013, 2016]`. A list that the data set
 //! itself gives as a list is taken to hold strings.
 //!
-//! Where it errs: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list question counts as
+//! Known faults: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list question counts as
 //! right when one item of its answer is given, and as wrong when all are (`[2013, 2016]` for itself). Expressions that are
 //! no literals, such as `[2011-2014]`, are computed by the original and texts here.
 

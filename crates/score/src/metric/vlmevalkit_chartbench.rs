@@ -11,7 +11,7 @@
 //!
 //! A gold list is a list of alternatives, and so is a text that begins with `[` and is a Python literal.
 //!
-//! Where it errs: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
+//! Known faults: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
 //! negative one; `abc` passes for `ab`.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};

@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn one_chart_has_no_standard_error_and_equal_ones_nothing_to_detect() {
         assert_eq!(ChartSums::from_sums(&[3.0], &[4.0]).standard_error(0), None);
-        // A chart without a question is none.
+        // A chart without a question does not count.
         assert_eq!(ChartSums::from_sums(&[3.0, 0.0], &[4.0, 0.0]).standard_error(0), None);
         assert_eq!(ChartSums::from_sums(&[1.0, 2.0], &[2.0, 4.0]).detectable(0, 0.95), None);
     }

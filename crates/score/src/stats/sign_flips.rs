@@ -18,7 +18,7 @@ const NEAR: f64 = 1e-9;
 /// the part of the flips after which the mean is at least as far from zero (Canay, Romano and Shaikh, "Randomization Tests
 /// under an Approximate Symmetry Assumption", 2017; the same as the wild cluster bootstrap of Cameron, Gelbach and Miller, 2008,
 /// with Rademacher weights). Means just as far count half (the mid-p-value), and the observed signs count whole.
-/// Where charts are few, every flip is made once.
+/// With few charts, every possible flip is made once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignFlips {
     pub draws: usize,
@@ -55,7 +55,7 @@ impl SignFlips {
     /// let mut charts = Charts::new(10, 1);
     /// (0..10).for_each(|chart| charts.add(chart, 0, 1.0 + chart as f64));
     /// let test = SignFlips::default().test(&charts).remove(0);
-    /// // Of 512 ways to part ten charts none but the observed one leaves the mean as far from zero.
+    /// // Only the observed one of 512 ways to divide ten charts leaves the mean as far from zero.
     /// assert_eq!(test.p_value(), 1.0 / 512.0);
     /// ```
     pub fn test(&self, charts: &ChartSums) -> Vec<SignFlipTest> {
@@ -119,7 +119,7 @@ impl SignFlipTest {
         let (mut below, mut above) = (Vec::with_capacity(flipped.len()), Vec::with_capacity(flipped.len()));
         for sums in flipped {
             let (flipped_sum, flipped_count) = (sums[statistic], sums[count_at]);
-            // Where no question's sign changes, or each one's does, any mean stays as far from zero as it was.
+            // If no question's sign changes, or every question's does, the mean stays as far from zero as it was.
             let (low, high) = if flipped_count == 0.0 || flipped_count == count {
                 (f64::NEG_INFINITY, f64::INFINITY)
             } else {
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn too_few_charts_refuse_nothing() {
         let steps: Vec<f64> = (1..=6).map(f64::from).collect();
-        // Of five charts the least p-value is 1/16.
+        // The least p-value of five charts is 1/16.
         let five = test(&steps[..5], &[1.0; 5], 10_000);
         assert_eq!((five.p_value(), five.interval(0.95), five.is_least()), (1.0 / 16.0, None, false));
         assert!(test(&steps, &[1.0; 6], 10_000).interval(0.95).is_some());
@@ -288,7 +288,7 @@ mod tests {
             let test = test(&steps[..charts], &vec![1.0; charts], 10_000);
             assert_eq!((test.p_value(), test.interval(0.95)), (1.0, None));
         }
-        // Charts without a question are none, and charts that agree leave nothing to say how sure their mean is.
+        // Charts without a question do not count, and charts that agree give no interval.
         assert_eq!(test(&[2.0; 7], &[0.0; 7], 10_000).p_value(), 1.0);
         assert_eq!(test(&[0.0; 30], &[2.0; 30], 10_000).interval(0.95), None);
         assert_eq!(test(&[0.0; 30], &[2.0; 30], 10_000).p_value(), 1.0);
@@ -318,7 +318,7 @@ mod tests {
         };
         assert_eq!(of(1, 1), of(1, 3));
         assert_ne!(of(1, 1), of(2, 1));
-        // What one statistic gains the other loses, in the same flips.
+        // One statistic gains as much as the other loses, in the same flips.
         let [gain, loss] = <[SignFlipTest; 2]>::try_from(of(1, 1)).unwrap();
         assert_eq!(gain.p_value_of(0.1), loss.p_value_of(-0.1));
         assert_eq!(gain.below, loss.above);

@@ -22,7 +22,7 @@
 //!
 //! The tolerance is 5 % plus 1e-9 of that, so that `0.095` for `0.1` counts as `95` for `100` does, at any scale.
 //!
-//! Where it errs: without the question's text a year is a number like any other; a decimal comma (`2,5`) is not read;
+//! Known faults: without the question's text a year is a number like any other; a decimal comma (`2,5`) is not read;
 //! `1/4` is not 0.25, `five` not 5; a gold `20` that counts things takes 21.
 
 pub mod list;
