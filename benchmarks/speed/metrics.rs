@@ -25,7 +25,7 @@ fn score(criterion: &mut Criterion) {
     for convention in CONVENTIONS {
         group.bench_function(convention.name, |bencher| {
             let scores = || answers.iter().map(|(gold, answer)| convention.score(&Pair::new(gold, answer)));
-            bencher.iter(|| black_box(Summary::of(scores())));
+            bencher.iter(|| black_box(Summary::from_scores(scores())));
         });
     }
     group.finish();

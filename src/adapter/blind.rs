@@ -8,7 +8,9 @@ use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
 use super::{Adapter, Answer, Failure, Identity};
-use chartbench_core::question::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionHash, QuestionSource};
+use chartbench_core::question::{
+    Chart, ChartQuestions, ImageProducer, ImageRef, Question, QuestionHash, QuestionSource,
+};
 use chartbench_nn::MemoryNeed;
 
 /// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
@@ -42,7 +44,7 @@ impl MostFrequentAnswer {
     fn fit(id: &str, train: &dyn QuestionSource, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
         let (mut overall, mut hash) = (HashMap::<String, usize>::new(), QuestionHash::default());
         let mut counts: HashMap<String, HashMap<String, usize>> = HashMap::new();
-        for piece in train.pieces() {
+        for piece in train.chunks() {
             for entry in piece? {
                 hash.add(&entry)?;
                 for question in &entry.questions {
@@ -178,7 +180,7 @@ impl Adapter for BlankAdapter {
 /// A white image of a chart's size.
 struct BlankImage(Chart);
 
-impl Draw for BlankImage {
+impl ImageProducer for BlankImage {
     fn encoded(&self) -> Result<Vec<u8>> {
         let (width, height) = chartbench_pixels::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
         let mut png = Cursor::new(Vec::new());

@@ -8,7 +8,7 @@ use super::{Status, print_formatted};
 use crate::jobs::compare::{CompareRequest, compare};
 use crate::report::SliceBy;
 use crate::report::table::Format;
-use chartbench_core::counts::MAX_DRAWS;
+use chartbench_core::counts::MAX_BOOTSTRAP_SAMPLES;
 use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     questions: bool,
     /// Permutations (random flips of the charts' signs) behind a p-value and an interval; with few charts every flip is made
-    #[arg(long, alias = "draws", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_DRAWS as i64))]
+    #[arg(long, alias = "draws", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_BOOTSTRAP_SAMPLES as i64))]
     permutations: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t)]

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::adapter::Overrides;
 use crate::adapter::hub::HubOptions;
 use crate::jobs::{AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter};
-use chartbench_core::counts::{MAX_AT_A_TIME, MAX_PATCHES, MAX_TOKENS, parse_count};
+use chartbench_core::counts::{MAX_CONCURRENT, MAX_PATCHES, MAX_TOKENS, parse_count};
 
 /// Bytes of stack of a thread: as much as a program's first one usually has.
 const STACK: usize = 8 << 20;
@@ -41,7 +41,7 @@ pub struct AdapterArgs {
     #[arg(long, value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
     /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_AT_A_TIME>)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<MAX_CONCURRENT>)]
     pub threads: Option<usize>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]

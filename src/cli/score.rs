@@ -10,7 +10,7 @@ use crate::jobs::score::{GoldSource, ScoreRequest, ScoredFiles, read, verify};
 use crate::report::splice_file;
 use crate::report::table::Format;
 use chartbench_core::terminal;
-use chartbench_score::import::{ColumnNames, Layout};
+use chartbench_score::import::{ColumnNames, FileFormat};
 use chartbench_score::metric::{Convention, Metric};
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
@@ -64,7 +64,7 @@ pub struct Args {
     data: Option<PathBuf>,
     /// Format of the files [default: recognized by their content]
     #[arg(long, alias = "layout", value_enum)]
-    file_format: Option<Layout>,
+    file_format: Option<FileFormat>,
     /// The column (or key) of ids, if its name does not tell
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
@@ -169,7 +169,7 @@ impl Args {
             answer_type: self.answer_type_column.clone(),
             chart: self.chart_column.clone(),
         };
-        ScoreRequest { files: self.files.clone(), columns, layout: self.file_format, golds }
+        ScoreRequest { files: self.files.clone(), columns, format: self.file_format, golds }
     }
 }
 
@@ -196,13 +196,13 @@ fn run_verify(args: &Args) -> Result<Status> {
 fn named(args: &Args) -> Result<Option<&'static Convention>> {
     Ok(match args.convention.as_str() {
         "all" => None,
-        name => Some(Convention::named(name)?),
+        name => Some(Convention::by_name(name)?),
     })
 }
 
 /// The conventions with the metrics that are asked for.
 fn scores(args: &Args, conventions: &[&'static Convention]) -> Result<Vec<(&'static Convention, Metric)>> {
-    let wanted = args.metrics.iter().map(|name| Metric::named(name)).collect::<Result<Vec<_>>>()?;
+    let wanted = args.metrics.iter().map(|name| Metric::by_name(name)).collect::<Result<Vec<_>>>()?;
     let all = conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| (*convention, *metric)));
     Ok(all.filter(|(_, metric)| wanted.is_empty() || wanted.contains(metric)).collect())
 }
@@ -212,7 +212,7 @@ fn print_tables(args: &Args, files: &ScoredFiles, conventions: &[&'static Conven
     let render: Box<dyn Fn(Format) -> Result<String>> = if show == Some(Show::Matrix) {
         let reference = match conventions {
             [only] => only,
-            _ => Convention::named("pix2struct")?,
+            _ => Convention::by_name("pix2struct")?,
         };
         let matrix = files.matrix(reference);
         Box::new(move |format| matrix.render(format))

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
-use chartbench_core::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, check_count};
+use chartbench_core::counts::{MAX_QUESTIONS_PER_CHART, MAX_SYNTHETIC_CHARTS, check_count};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names;
 use chartbench_core::terminal::shorten;
@@ -57,7 +57,7 @@ impl Benchmark {
         }
         let (_, file) = embedded()
             .find(|(embedded, _)| *embedded == name)
-            .ok_or_else(|| names::unknown("benchmark", name, Self::embedded_names()))?;
+            .ok_or_else(|| names::unknown_name("benchmark", name, Self::embedded_names()))?;
         let text = file.contents_utf8().with_context(|| format!("benchmarks/{name}.toml is not UTF-8"))?;
         Self::parse(text, &format!("benchmarks/{name}.toml"))
     }
@@ -266,8 +266,8 @@ impl Wire {
             WireFormat::Synth => {
                 return Ok(Format::Synth {
                     seed: *self.seed.as_ref().ok_or_else(|| needed("seed"))?.as_ref(),
-                    train: count("train", &self.train, MAX_DRAWN_CHARTS)?,
-                    test: count("test", &self.test, MAX_DRAWN_CHARTS)?,
+                    train: count("train", &self.train, MAX_SYNTHETIC_CHARTS)?,
+                    test: count("test", &self.test, MAX_SYNTHETIC_CHARTS)?,
                     questions_per_chart: count(
                         "questions_per_chart",
                         &self.questions_per_chart,

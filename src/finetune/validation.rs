@@ -67,7 +67,7 @@ fn metrics(protocol: &Protocol, set: &QuestionSet, answers: &[ValidationAnswer])
     let strict = protocol.preset == Preset::Chartbench || protocol.validation.keep == Keep::Strict;
     let mut metrics = BTreeMap::new();
     for (convention, names) in [(convention, &METRICS[..]), ("chartbench", if strict { &STRICT[..] } else { &[] })] {
-        let summary = summarize(Convention::named(convention)?, set, answers)?;
+        let summary = summarize(Convention::by_name(convention)?, set, answers)?;
         let scores = names.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
         metrics.extend(scores);
     }
@@ -129,7 +129,7 @@ pub fn summarize(convention: &Convention, set: &QuestionSet, answers: &[Validati
         let year_flags = YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
         Pair { gold, prediction: answer.as_ref().ok(), question: text, answer_type: question.answer_type, year_flags }
     });
-    Summary::of(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
+    Summary::from_scores(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
 }
 
 /// The mean loss over questions.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::{ModelOptions, SelectedAdapter};
 use crate::adapter::{Answer, Failure};
 use chartbench_core::input::{self, MAX_IMAGE_BYTES};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question};
 
 /// What to ask of which adapters.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(super) fn answer(adapter: &SelectedAdapter, models: &ModelOptions, charts: &
 /// An image that came through a pipe.
 struct Piped(Vec<u8>);
 
-impl Draw for Piped {
+impl ImageProducer for Piped {
     fn encoded(&self) -> Result<Vec<u8>> {
         Ok(self.0.clone())
     }

@@ -35,7 +35,7 @@ impl BenchmarkSelection {
             (None, None) => DEFAULT,
             (None, Some(data)) => {
                 let format = chartbench_data::detect(data).context("--data without --benchmark")?;
-                let layout = chartbench_data::layout_name(&format).unwrap_or_default();
+                let layout = chartbench_data::format_name(&format).unwrap_or_default();
                 if format != Format::Generic {
                     bail!(
                         "--data {} has the layout of {layout}: name its benchmark, e.g. --benchmark {layout}",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use chartbench_data::Format;
-use chartbench_data::lint::{DataSet, Report};
+use chartbench_data::lint::{DataSet, LintReport};
 use chartbench_data::synth::Synth;
 
 /// Which data set to check.
@@ -25,7 +25,7 @@ pub struct CheckRequest {
 ///
 /// # Errors
 /// Returns an error if the data set cannot be loaded.
-pub fn check(request: &CheckRequest, start: &dyn Fn(usize), progress: &(dyn Fn() + Sync)) -> Result<Report> {
+pub fn check(request: &CheckRequest, start: &dyn Fn(usize), progress: &(dyn Fn() + Sync)) -> Result<LintReport> {
     let data = DataSet::load(&request.path, request.format.clone(), request.allow_outside)?;
     start(data.charts());
     Ok(data.check(request.images.then_some(progress)))

@@ -111,7 +111,7 @@ fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
         }
         let benchmark = Benchmark::find(name)?;
         for result in &benchmark.published {
-            let known = Convention::named(&result.convention).and(Metric::named(&result.metric));
+            let known = Convention::by_name(&result.convention).and(Metric::by_name(&result.metric));
             known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;
         }
         published.push((name.clone(), benchmark.published));

@@ -62,10 +62,10 @@ fn convention(
     answer_types: impl IntoIterator<Item = Option<AnswerType>>,
 ) -> Result<&'static Convention> {
     if let Some(name) = name {
-        return Convention::named(name);
+        return Convention::by_name(name);
     }
     let mut answer_types = answer_types.into_iter().peekable();
     let only_tables =
         answer_types.peek().is_some() && answer_types.all(|answer_type| answer_type == Some(AnswerType::Table));
-    Convention::named(if only_tables { "deplot-corrected" } else { "chartbench" })
+    Convention::by_name(if only_tables { "deplot-corrected" } else { "chartbench" })
 }

@@ -14,7 +14,7 @@ use crate::run::RunEvent;
 use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::files::{FileLock, write_file};
 use chartbench_core::names::check_folder_name;
-use chartbench_core::question::{AnswerType, QuestionSource, Survey};
+use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
 use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
@@ -178,7 +178,7 @@ impl OpenRun {
     /// # Errors
     /// Returns an error if the benchmark cannot be loaded or the folder holds another run.
     fn open(request: &RunRequest) -> Result<Self> {
-        request.convention.as_deref().map(Convention::named).transpose()?;
+        request.convention.as_deref().map(Convention::by_name).transpose()?;
         let mut benchmark = request.benchmark.load()?;
         let name = request.name.clone().unwrap_or_else(|| benchmark.data.name.clone());
         check_folder_name("--name", &name)?;
@@ -352,12 +352,15 @@ fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec) {
 }
 
 /// The fixed question set of this run, with the manifest's entry about it.
-fn questions(request: &RunRequest, benchmark: &Benchmark) -> Result<(QuestionStream, Survey, BenchmarkEntry)> {
+fn questions(
+    request: &RunRequest,
+    benchmark: &Benchmark,
+) -> Result<(QuestionStream, QuestionSetSummary, BenchmarkEntry)> {
     let mut asked = QuestionStream::open(&benchmark.data, request.benchmark.data.as_deref(), Split::Test)?;
     if let Some(limit) = request.limit {
         asked = asked.limit(limit);
     }
-    let survey = asked.survey()?;
+    let survey = asked.summarize()?;
     let (questions_per_chart, seed) = match benchmark.data.questions {
         Questions::All => ("all".to_owned(), 0),
         Questions::PerChart { count, seed } => (count.to_string(), seed),

@@ -10,7 +10,7 @@ use crate::report::table::{Cell, Column, Table};
 use chartbench_core::data_table::DataTable;
 use chartbench_core::input;
 use chartbench_core::question::{AnswerType, Gold, Prediction};
-use chartbench_data::TABLE_REQUEST;
+use chartbench_data::TABLE_QUESTION;
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 
 /// Which adapters read which image.
@@ -46,7 +46,7 @@ pub struct TableReport {
 /// Returns an error if the image or the gold table cannot be read, or an adapter cannot be made or does not answer.
 pub fn table(request: &TableRequest) -> Result<TableReport> {
     let gold = request.gold.as_deref().map(gold).transpose()?;
-    let charts = [ask::question_about(&request.image, TABLE_REQUEST, Some(AnswerType::Table))?];
+    let charts = [ask::question_about(&request.image, TABLE_QUESTION, Some(AnswerType::Table))?];
     let mut readings = Vec::new();
     for adapter in &request.adapters {
         let raw = ask::answer(adapter, &request.models, &charts)?.prediction;

@@ -7,7 +7,7 @@ use super::CONFIDENCE;
 use super::scored::add;
 use crate::run::store::PredictionRecord;
 use chartbench_score::metric::{Convention, Scores, Summary};
-use chartbench_score::stats::{Charts, Interval};
+use chartbench_score::stats::{ChartSums, Interval};
 
 /// Minimum sizes of a slice: tables mark smaller ones, and comparisons conclude nothing from them.
 const MIN_CHARTS: usize = 10;
@@ -23,7 +23,7 @@ pub struct Aggregate {
     /// Sum of the questions' latencies in seconds.
     seconds: f64,
     /// Sums per chart, and the charts' indices by name.
-    sums: Charts,
+    sums: ChartSums,
     charts: HashMap<String, usize>,
     /// Number of answers, and hashes of their distinct texts.
     answers: usize,
@@ -37,7 +37,7 @@ impl Aggregate {
             summary: Summary::new(convention.metrics),
             failures: 0,
             seconds: 0.0,
-            sums: Charts::new(0, convention.metrics.len()),
+            sums: ChartSums::new(0, convention.metrics.len()),
             charts: HashMap::new(),
             answers: 0,
             texts: HashSet::new(),
@@ -108,7 +108,7 @@ impl Aggregate {
         (0..charts.statistics()).map(|metric| charts.standard_error(metric)).collect()
     }
 
-    fn by_name(&self) -> Charts {
+    fn by_name(&self) -> ChartSums {
         let mut by_name: Vec<(&String, &usize)> = self.charts.iter().collect();
         by_name.sort_unstable();
         self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart))

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::score_all::{CHUNK, NamedPair, score_all};
 use super::table::{Cell, Column, Format, Table};
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, Steps, Summary, asks_for_table};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, StepTrace, Summary, asks_for_table};
 
 /// The matrix of some files' answers.
 pub struct Matrix {
@@ -255,19 +255,19 @@ fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
 fn compare(entry: &NamedPair<'_>, index: usize, reference: &'static Convention, groups: &mut BTreeMap<Cause, Group>) {
     let value = |scores: &Scores, metric| scores.get(metric).counted();
     let base = reference.score(&entry.pair);
-    let mut base_steps: Option<Steps> = None;
+    let mut base_steps: Option<StepTrace> = None;
     for (place, convention) in CONVENTIONS.iter().enumerate().filter(|(_, convention)| *convention != reference) {
         let scores = convention.score(&entry.pair);
-        let mut steps: Option<Steps> = None;
+        let mut steps: Option<StepTrace> = None;
         for &metric in convention.metrics {
             let Some(against) = counterpart(reference, metric) else { continue };
             let (Some(own), Some(other)) = (value(&scores, metric), value(&base, against)) else { continue };
             if own == other {
                 continue;
             }
-            let rule = |steps: &mut Option<Steps>, convention: &Convention, metric| {
+            let rule = |steps: &mut Option<StepTrace>, convention: &Convention, metric| {
                 let steps = steps.get_or_insert_with(|| {
-                    let mut steps = Steps::rules_only();
+                    let mut steps = StepTrace::rules_only();
                     convention.explain(&entry.pair, &mut steps);
                     steps
                 });

@@ -10,7 +10,7 @@ use super::matrix::score_name;
 use super::score_all::{CHUNK, NamedPair};
 use super::table::{Cell, Column, Table};
 use chartbench_core::terminal::visible;
-use chartbench_score::metric::{Convention, Metric, Score, Scores, Steps};
+use chartbench_score::metric::{Convention, Metric, Score, Scores, StepTrace};
 
 /// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.
@@ -113,7 +113,7 @@ pub fn explain(entry: &NamedPair<'_>, conventions: &[&Convention]) -> String {
         let _ = writeln!(text, "  year flags  {flags}");
     }
     for convention in conventions {
-        let mut steps = Steps::default();
+        let mut steps = StepTrace::default();
         let scores = convention.explain(pair, &mut steps);
         for (metric, score) in scores.iter() {
             let shown = match score {
@@ -122,7 +122,7 @@ pub fn explain(entry: &NamedPair<'_>, conventions: &[&Convention]) -> String {
                 Score::Inapplicable => "does not apply".to_owned(),
             };
             let _ = writeln!(text, "{} = {shown}", score_name(convention, metric));
-            for step in steps.of(metric) {
+            for step in steps.for_metric(metric) {
                 let _ = writeln!(
                     text,
                     "    {}{}{}",

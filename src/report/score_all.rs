@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::scored::{CONFIDENCE, add, numbered};
 use chartbench_score::metric::{Convention, Pair, Scores, Summary};
-use chartbench_score::stats::{Charts, Interval};
+use chartbench_score::stats::{ChartSums, Interval};
 
 /// An answer with its gold, under the id that reports show.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub fn estimates<'a, T: Sync>(
         // Only one convention's scores at a time: all of them would dominate memory.
         let scores: Vec<Scores> = answers.par_iter().map(|answer| convention.score(&pair(answer))).collect();
         let mut summary = Summary::new(convention.metrics);
-        let mut charts = Charts::new(numbers.len(), convention.metrics.len());
+        let mut charts = ChartSums::new(numbers.len(), convention.metrics.len());
         for (scores, &place) in scores.iter().zip(&places) {
             summary.add(scores);
             add(&mut charts, place, scores);

@@ -8,7 +8,7 @@ use super::{Aggregate, NamedPair};
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord};
 use chartbench_core::question::YearFlags;
 use chartbench_score::metric::{Convention, Metric, Pair, Scores, Summary};
-use chartbench_score::stats::Charts;
+use chartbench_score::stats::ChartSums;
 
 /// The confidence of every interval in tables and on the page.
 pub const CONFIDENCE: f64 = 0.95;
@@ -53,7 +53,7 @@ impl<'a> Scored<'a> {
 
     /// The means; `None` without an answer.
     pub fn summary(&self) -> Option<Summary> {
-        Summary::of(self.scores.iter().copied())
+        Summary::from_scores(self.scores.iter().copied())
     }
 
     /// Aggregates the answers.
@@ -85,7 +85,7 @@ pub(super) fn marked(name: &str, unfinished: bool) -> String {
 }
 
 /// Counts one more question of `chart`, its scores in percent.
-pub(super) fn add(charts: &mut Charts, chart: usize, scores: &Scores) {
+pub(super) fn add(charts: &mut ChartSums, chart: usize, scores: &Scores) {
     for (statistic, (_, score)) in scores.iter().enumerate() {
         if let Some(value) = score.counted() {
             charts.add(chart, statistic, 100.0 * value);

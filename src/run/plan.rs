@@ -85,7 +85,7 @@ pub fn batches(
 
 /// Every question with its chart, in order.
 fn questions(source: &dyn QuestionSource) -> impl Iterator<Item = Result<(Rc<Chart>, Question)>> {
-    source.pieces().flat_map(|piece| {
+    source.chunks().flat_map(|piece| {
         let (charts, error) = match piece {
             Ok(charts) => (charts, None),
             Err(error) => (Vec::new(), Some(Err(error))),

@@ -112,8 +112,8 @@ fn stored_answers_to_other_questions_are_refused() {
 struct Torn(QuestionSet);
 
 impl QuestionSource for Torn {
-    fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.0.pieces().chain(std::iter::once_with(|| Err(anyhow::anyhow!("qa/c1.json is gone")))))
+    fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
+        Box::new(self.0.chunks().chain(std::iter::once_with(|| Err(anyhow::anyhow!("qa/c1.json is gone")))))
     }
 }
 

@@ -79,7 +79,7 @@ fn benchmark_faults() {
 #[test]
 fn nearest_names_come_first() {
     let known = ["matcha-plotqa-v1", "matcha-base", "unichart", "matcha-chartqa", "matcha-tiny"];
-    let error = names::unknown("adapter", "MatCha-bas", known.into_iter()).to_string();
+    let error = names::unknown_name("adapter", "MatCha-bas", known.into_iter()).to_string();
     assert_eq!(
         error,
         "unknown adapter `MatCha-bas`; nearest: matcha-base, matcha-chartqa, matcha-tiny; `chartbench list` shows all"
@@ -213,8 +213,8 @@ fn published_results_can_be_held_against_runs() {
     let mut count = 0;
     for name in Benchmark::embedded_names() {
         for result in Benchmark::find(name).unwrap().published {
-            let convention = Convention::named(&result.convention).unwrap();
-            let metric = Metric::named(&result.metric).unwrap();
+            let convention = Convention::by_name(&result.convention).unwrap();
+            let metric = Metric::by_name(&result.metric).unwrap();
             assert!(convention.metrics.contains(&metric), "{name}: {}", result.system);
             assert!((0.0..=100.0).contains(&result.value), "{name}: {}", result.system);
             if let Some(adapter) = &result.adapter {

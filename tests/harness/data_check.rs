@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use crate::planting::{ChartQa, Expected, Planted, RealCqa, chart, save};
-use chartbench_data::lint::{DataSet, Kind, Report};
+use chartbench_data::lint::{DataSet, FindingKind, LintReport};
 use chartbench_data::synth::Synth;
 use serde_json::Value;
 
 /// Kind and place of every finding, sorted.
-fn found(report: &Report) -> Expected {
+fn found(report: &LintReport) -> Expected {
     let place = |finding: &chartbench_data::lint::Finding| {
         let id = finding.question.clone().or(finding.chart.clone()).unwrap_or_default();
         (finding.kind, id, finding.other.clone())
@@ -21,11 +21,11 @@ fn found(report: &Report) -> Expected {
     found
 }
 
-fn checked(path: &Path) -> Report {
+fn checked(path: &Path) -> LintReport {
     DataSet::load(path, None, false).unwrap().check(Some(&|| {}))
 }
 
-fn assert_exactly(report: &Report, planted: Planted) {
+fn assert_exactly(report: &LintReport, planted: Planted) {
     let mut expected = planted.expected;
     expected.sort();
     let found = found(report);
@@ -51,7 +51,7 @@ fn synthetic(train: usize, test: usize) -> String {
 
     let planted = RealCqa::new(&dir).plant();
     let report = checked(&dir);
-    let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<FindingKind, usize> = BTreeMap::new();
     report.findings.iter().for_each(|finding| *kinds.entry(finding.kind).or_default() += 1);
     assert_exactly(&report, planted);
     assert_eq!(kinds.len(), 11, "every kind is planted: {kinds:?}");

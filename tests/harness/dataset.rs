@@ -473,12 +473,12 @@ fn a_stream_gives_what_is_loaded_each_time() {
         for limit in [1, 64, 65, 100, whole.len(), whole.len() + 1] {
             let (limited, stream) = (whole.clone().limit(limit), open().limit(limit));
             for _ in 0..2 {
-                let charts: Vec<_> = stream.pieces().flat_map(Result::unwrap).collect();
+                let charts: Vec<_> = stream.chunks().flat_map(Result::unwrap).collect();
                 assert!(charts.iter().all(|entry| !entry.questions.is_empty()));
                 let streamed = QuestionSet { benchmark: whole.benchmark.clone(), charts };
                 assert_eq!(streamed.hash().unwrap(), limited.hash().unwrap(), "{limit} of {}", benchmark.name);
             }
-            let survey = stream.survey().unwrap();
+            let survey = stream.summarize().unwrap();
             let told = (limited.charts.len(), limited.len(), limited.hash().unwrap());
             assert_eq!((survey.charts, survey.questions, survey.hash), told);
             assert_eq!(survey.only_tables, benchmark.name == "mini-tables");
@@ -492,11 +492,11 @@ fn a_stream_that_breaks_names_the_file_where_it_does() {
     let stream =
         QuestionStream::open(&Benchmark::find("realcqa").unwrap().data, Some(tree.path()), Split::Test).unwrap();
     tree.write("qa/PMC100.json", b"[{}]");
-    let pieces: Vec<_> = stream.pieces().collect();
+    let pieces: Vec<_> = stream.chunks().collect();
     assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let error = format!("{:#}", pieces[1].as_ref().unwrap_err());
     assert!(error.contains("PMC100.json"), "{error}");
-    assert!(stream.survey().is_err());
+    assert!(stream.summarize().is_err());
 }
 
 #[test]
@@ -504,12 +504,12 @@ fn what_is_asked_is_what_was_surveyed() {
     let tree = many();
     let stream =
         QuestionStream::open(&Benchmark::find("realcqa").unwrap().data, Some(tree.path()), Split::Test).unwrap();
-    stream.survey().unwrap();
-    assert!(stream.pieces().all(|piece| piece.is_ok()));
+    stream.summarize().unwrap();
+    assert!(stream.chunks().all(|piece| piece.is_ok()));
     let path = tree.path().join("qa/PMC100.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"answer\": \"100\"", "\"answer\": \"101\"")).unwrap();
-    let pieces: Vec<_> = stream.pieces().collect();
+    let pieces: Vec<_> = stream.chunks().collect();
     assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let error = pieces[1].as_ref().unwrap_err().to_string();
     assert!(error.contains("on charts 65 to 128 are no longer those"), "{error}");
@@ -530,5 +530,5 @@ fn a_pinned_set_is_checked() {
     assert!(error.contains(&hash) && error.contains("2 questions"), "{error}");
     // Though only the first question is asked, which is the same.
     let stream = QuestionStream::open(&pinned, Some(tree.path()), Split::Test).unwrap().limit(1);
-    assert_eq!(stream.survey().unwrap_err().to_string(), error);
+    assert_eq!(stream.summarize().unwrap_err().to_string(), error);
 }

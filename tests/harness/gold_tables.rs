@@ -6,7 +6,7 @@ use std::path::Path;
 use chartbench::config::Benchmark;
 use chartbench_core::data_table::DataTable;
 use chartbench_core::question::{AnswerType, QuestionSet};
-use chartbench_data::{NoSplit, NoTable, Split};
+use chartbench_data::{MissingSplit, MissingTable, Split};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -30,7 +30,7 @@ fn table(set: &QuestionSet, chart: usize, dir: &Path) -> String {
         None => "no source".to_owned(),
         Some(Ok(table)) => table.linearized(),
         Some(Err(error)) => {
-            let kind = if error.downcast_ref::<NoTable>().is_some() { "none" } else { "error" };
+            let kind = if error.downcast_ref::<MissingTable>().is_some() { "none" } else { "error" };
             format!("{kind}: {error:#}").replace(dir.to_str().unwrap(), "DIR")
         }
     }
@@ -109,7 +109,7 @@ fn tables_are_asked_for() {
     let set = load().unwrap();
     let [(chart, question)] = set.iter().collect::<Vec<_>>()[..] else { panic!("{} questions", set.len()) };
     assert_eq!((chart.id.as_str(), question.id.as_str()), ("a", "a/table"));
-    assert_eq!(question.text, chartbench_data::TABLE_REQUEST);
+    assert_eq!(question.text, chartbench_data::TABLE_QUESTION);
     assert_eq!(question.answer_type, Some(AnswerType::Table));
     assert_eq!(question.gold.text(), "TITLE | Growth by year <0x0A> x | A <0x0A> a/b | 1.5 <0x0A> 2 | 3");
     fs::write(dir.path().join("json/c.json"), r#"{"task6": {"output": {"data series": 3}}}"#).unwrap();
@@ -118,7 +118,10 @@ fn tables_are_asked_for() {
     fs::write(dir.path().join("json/a.json"), "{}").unwrap();
     fs::remove_file(dir.path().join("json/c.json")).unwrap();
     let error = load().unwrap_err();
-    assert!(error.downcast_ref::<NoSplit>().is_some() && error.to_string().contains("has a data table"), "{error}");
+    assert!(
+        error.downcast_ref::<MissingSplit>().is_some() && error.to_string().contains("has a data table"),
+        "{error}"
+    );
 }
 
 #[test]

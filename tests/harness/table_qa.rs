@@ -12,12 +12,12 @@ use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
 use chartbench::adapter::table_qa::{TableCache, TableQa, prompt};
 use chartbench::adapter::{Adapter, Answer, Failure, Identity, Usage};
 use chartbench::config::{PromptStyle, ReaderSpec};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Draw, Gold, ImageRef, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question};
 
 /// An image that is its text.
 struct Image(String);
 
-impl Draw for Image {
+impl ImageProducer for Image {
     fn encoded(&self) -> anyhow::Result<Vec<u8>> {
         anyhow::ensure!(self.0 != "no file", "cannot read the chart image");
         Ok(self.0.clone().into_bytes())

@@ -95,11 +95,11 @@ fn snapshot(name: &str, text: &str) {
 }
 
 fn pix2struct() -> &'static Convention {
-    Convention::named("pix2struct").unwrap()
+    Convention::by_name("pix2struct").unwrap()
 }
 
 fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions) -> Leaderboard {
-    let mut leaderboard = Leaderboard::new(Convention::named(convention).unwrap(), options);
+    let mut leaderboard = Leaderboard::new(Convention::by_name(convention).unwrap(), options);
     for run in runs {
         // As they would be read from a log of any length: in pieces.
         let pieces =

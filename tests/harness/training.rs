@@ -408,7 +408,7 @@ fn a_validation_without_answers_is_an_error_that_names_the_first() {
     let failed: Vec<_> =
         failed_questions(&set, &some).into_iter().map(|failure| (failure.question, failure.error)).collect();
     assert_eq!(failed, [("0/1".to_owned(), "cannot read it".to_owned())]);
-    let summary = summarize(Convention::named("chartbench").unwrap(), &set, &some).unwrap();
+    let summary = summarize(Convention::by_name("chartbench").unwrap(), &set, &some).unwrap();
     assert_eq!(summary.mean(Metric::Strict), Some(75.0));
 }
 

@@ -1,4 +1,4 @@
-//! Calls of libraries on what comes from outside: a panic inside such a call becomes an error of one line.
+//! Turns a panic of a library that reads files from outside into an error of one line.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -17,8 +17,8 @@ thread_local! {
 /// Runs a call of `library` on a file or text from outside.
 ///
 /// # Errors
-/// Those of the call; "LIBRARY cannot read it: REASON" where it panics. Stack overflows and failed allocations cannot be
-/// caught: the caller bounds depths and sizes first.
+/// Returns an error if the call does, or "LIBRARY cannot read it: REASON" if it panics. Stack overflows and failed
+/// allocations cannot be caught: the caller bounds depths and sizes first.
 pub fn catch_panic<T>(library: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(silence_caught_panics);

@@ -1,5 +1,5 @@
-//! Opening files that others made or name. A data set may name a device, a FIFO that nobody writes to, or a private file
-//! elsewhere: only regular files are opened, up to a size, and with a [`Boundary`] only those below one folder.
+//! Opens files from outside safely. A data set may name a device, a FIFO that nobody writes to, or a private file elsewhere:
+//! only regular files up to a size are opened, and with a [`Boundary`] only those below one folder.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, IsTerminal, Read};
@@ -13,8 +13,7 @@ use rustix::fs::OFlags;
 pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 /// Size limit of a file of settings: an adapter, a benchmark, a run's manifest, a model's configuration.
 pub const MAX_SETTINGS_BYTES: u64 = 16 << 20;
-
-/// Size limit of a document that tables are put into, and of a model's tokenizer, index or font.
+/// Size limit of a document into which tables are written, and of a model's tokenizer, index or font.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
 /// Opens a regular file. Never waits for a FIFO's writer.
@@ -44,7 +43,7 @@ pub fn open_stream(path: &Path) -> io::Result<File> {
 /// Reads a UTF-8 text from a file or a pipe ([`open_stream`]).
 ///
 /// # Errors
-/// Returns an error if it cannot be opened or read, or is not UTF-8.
+/// Returns an error if the file cannot be opened or read, or is not UTF-8.
 pub fn read_stream(path: &Path) -> io::Result<String> {
     io::read_to_string(open_stream(path)?)
 }
@@ -52,7 +51,7 @@ pub fn read_stream(path: &Path) -> io::Result<String> {
 /// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
-/// Returns an error if it cannot be opened ([`open`]) or read, or is larger.
+/// Returns an error if the file cannot be opened ([`open`]) or read, or is larger.
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_at_most(open(path)?, max)
 }
@@ -60,7 +59,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// Reads a UTF-8 text with [`read`].
 ///
 /// # Errors
-/// Returns an error if [`read`] does, or if it is not UTF-8.
+/// Returns an error if [`read`] does, or if the file is not UTF-8.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
     String::from_utf8(read(path, max)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
@@ -68,7 +67,7 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
 /// Reads an open file to its end.
 ///
 /// # Errors
-/// Returns an error if it cannot be read, or has more than `max` bytes.
+/// Returns an error if the file cannot be read, or has more than `max` bytes.
 pub fn read_at_most(file: File, max: u64) -> io::Result<Vec<u8>> {
     check_size(file.metadata()?.len(), max)?;
     let mut bytes = Vec::new();
@@ -78,10 +77,10 @@ pub fn read_at_most(file: File, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses a file of more than `max` bytes.
+/// Checks that a file has at most `max` bytes.
 ///
 /// # Errors
-/// Returns an error that states the limit.
+/// Returns an error if it has more; the error states the limit.
 pub fn check_size(bytes: u64, max: u64) -> io::Result<()> {
     if bytes <= max {
         return Ok(());
@@ -107,12 +106,12 @@ fn is_pipe(_: &Metadata) -> bool {
     false
 }
 
-/// The folder that the files of a data set must lie in, symbolic links followed.
+/// The folder that the files of a data set must lie in, after symbolic links are followed.
 #[derive(Clone, Debug, Default)]
 pub struct Boundary(Option<Arc<Path>>);
 
 impl Boundary {
-    /// `folder`, or no boundary at all where files outside are allowed.
+    /// The boundary `folder`, or none if `allow_outside`.
     pub fn new(folder: &Path, allow_outside: bool) -> Self {
         let real = || fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         Self((!allow_outside).then(|| real().into()))

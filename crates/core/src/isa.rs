@@ -1,5 +1,5 @@
-//! The instruction set of the program's own CPU kernels: the best that the processor has, or the one that the
-//! environment variable `CHARTBENCH_ISA` names. Kernels of other crates (candle's products, image decoders) choose by themselves.
+//! The instruction set of this program's CPU kernels: the best that the processor has, or the one that the environment
+//! variable `CHARTBENCH_ISA` names. Kernels of other crates (candle's matrix products, image decoders) choose their own.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ pub const VARIABLE: &str = "CHARTBENCH_ISA";
 /// Instructions that a kernel may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Isa {
-    /// The value of [`VARIABLE`] that chooses it.
+    /// The value of [`VARIABLE`] that selects it.
     pub name: &'static str,
     /// Vectors of f32.
     pub arch: Arch,
@@ -24,7 +24,7 @@ pub struct Isa {
     pub vnni: bool,
 }
 
-/// The instruction sets of this processor, from the plainest to the best one, which has every extension.
+/// The instruction sets of this processor, from the plainest to the best, which has every extension.
 pub fn supported() -> Vec<Isa> {
     let plain = |name, arch| Isa { name, arch, bf16: false, vnni: false };
     let mut all = vec![plain("scalar", Arch::Scalar)];
@@ -48,7 +48,7 @@ pub fn supported() -> Vec<Isa> {
     all
 }
 
-/// The instruction set in use, chosen once.
+/// The instruction set in use, selected once.
 pub fn current() -> &'static Isa {
     static CURRENT: OnceLock<Isa> = OnceLock::new();
     CURRENT.get_or_init(|| requested().unwrap_or_else(|_| best()))

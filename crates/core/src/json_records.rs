@@ -1,4 +1,4 @@
-//! A long JSON list read record by record: the list is never held as a whole.
+//! Reads a long JSON list record by record; the list is never in memory as a whole.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -11,12 +11,17 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredA
 use crate::input;
 use crate::read_file;
 
-/// Hands each record of the list in `path`, with its index, to `take`. The list is the whole file, or the value of `key`
-/// in an object.
+/// Calls `take` with the index and the value of each record of the list in `path`. The list is the whole file, or the value
+/// of `key` in an object.
 ///
 /// # Errors
-/// Names the file, the record's index where it is in one, and the place; errors of `take` follow the file's name.
-pub fn records<T: DeserializeOwned>(path: &Path, key: &str, take: impl FnMut(usize, T) -> Result<()>) -> Result<()> {
+/// Returns an error if the file cannot be read or parsed, or if `take` does; the error names the file, the index of a broken
+/// record, line and column.
+pub fn for_each_record<T: DeserializeOwned>(
+    path: &Path,
+    key: &str,
+    take: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
     let cannot_read = || format!("cannot read {}", path.display());
     let mut reader = BufReader::with_capacity(1 << 18, input::open(path).with_context(cannot_read)?);
     if reader.fill_buf().with_context(cannot_read)?.starts_with("\u{feff}".as_bytes()) {
@@ -40,11 +45,11 @@ pub fn records<T: DeserializeOwned>(path: &Path, key: &str, take: impl FnMut(usi
 struct List<'a, T, F> {
     key: &'a str,
     take: F,
-    /// The record that is read, or comes next.
+    /// Index of the current or next record.
     index: usize,
     /// Whether a record is being read.
     reading: bool,
-    /// What `take` had to say against a record.
+    /// The error that `take` returned.
     refused: Option<anyhow::Error>,
     record: PhantomData<T>,
 }

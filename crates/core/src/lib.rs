@@ -1,14 +1,15 @@
-//! What the other crates share: charts, questions and answers as plain data, the data table behind a chart, and how files, logs and
-//! the terminal are read and written so that nothing is lost and nothing from outside does harm.
+//! The foundation of the other crates: charts, questions and answers as plain data, the data table behind a chart, and safe
+//! reading and writing of files, logs and the terminal.
 //!
-//! - [`question`]: charts, questions, gold answers, predictions; where questions come from, and the hash of a set of them.
+//! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash of a set of them.
 //! - [`data_table`]: the table behind a chart; reading the tables that models write.
-//! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded, with errors that name the place.
+//! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in size, with errors that name file and line.
 //! - [`files`]: files and folders that are written whole or not at all, locks, JSON-lines logs.
+//! - [`seeded_draw`]: draws that depend on a seed and a name alone.
 //! - [`terminal`]: the only writers to standard output and standard error.
-//! - [`names`], [`counts`]: what names and counts from outside may be.
+//! - [`names`], [`counts`]: limits on names and counts from outside.
 //! - [`catch_panic`](catch_panic()): a panic of a library becomes an error.
-//! - [`isa`]: the instruction set of the program's own kernels.
+//! - [`isa`]: the instruction set of the CPU kernels.
 
 mod catch_panic;
 pub mod counts;
@@ -22,6 +23,7 @@ pub mod parse_field;
 pub mod question;
 pub mod read_file;
 pub mod realcqa_split;
+pub mod seeded_draw;
 pub mod terminal;
 
 pub use catch_panic::catch_panic;

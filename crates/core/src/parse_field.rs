@@ -1,4 +1,4 @@
-//! The fields the formats share, from their text to their types.
+//! Parses the fields that file formats share: gold answers, answer types, taxonomies, chart types, ids.
 
 use anyhow::{Context, Result, bail};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -6,26 +6,26 @@ use serde_json::value::RawValue;
 
 use crate::question::{AnswerType, Gold, Taxonomy};
 
-/// How deep lists may lie in a list answer; RealCQA's lie one or two deep.
-const DEPTH: usize = 8;
+/// Deepest nesting of lists in an answer; RealCQA's are one or two deep.
+const MAX_DEPTH: usize = 8;
 
-/// A gold answer from JSON: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), a list is a list.
-/// `true` and `false` become `True` and `False`, which is what Python prints and RealCQA's evaluator compares with.
+/// Parses a gold answer in JSON: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), a list is a list.
+/// `true` and `false` become `True` and `False`, as Python prints them and RealCQA's evaluator compares them.
 ///
 /// # Errors
-/// `null`, an object, lists nested deeper than [`DEPTH`].
+/// Returns an error for `null`, an object, and lists nested deeper than 8.
 pub fn gold(raw: &RawValue) -> Result<Gold> {
-    gold_at(raw, 0)
+    nested_gold(raw, 0)
 }
 
-fn gold_at(raw: &RawValue, depth: usize) -> Result<Gold> {
+fn nested_gold(raw: &RawValue, depth: usize) -> Result<Gold> {
     let text = raw.get();
     Ok(match text.as_bytes().first() {
         Some(b'"') => Gold::Text(serde_json::from_str(text).context("not a proper string")?),
-        Some(b'[') if depth == DEPTH => bail!("lists nested deeper than {DEPTH}"),
+        Some(b'[') if depth == MAX_DEPTH => bail!("lists nested deeper than {MAX_DEPTH}"),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).context("not a proper list")?;
-            Gold::List(items.into_iter().map(|item| gold_at(item, depth + 1)).collect::<Result<_>>()?)
+            Gold::List(items.into_iter().map(|item| nested_gold(item, depth + 1)).collect::<Result<_>>()?)
         }
         Some(b'{') => bail!("an object is no answer; it must be a string, a number, true, false or a list"),
         Some(b'n') => bail!("null is no answer; it must be a string, a number, true, false or a list"),
@@ -35,7 +35,10 @@ fn gold_at(raw: &RawValue, depth: usize) -> Result<Gold> {
     })
 }
 
-/// An answer type as RealCQA spells it (`Unranked List`) or as chartbench does (`unranked_list`).
+/// Parses an answer type in RealCQA's spelling (`Unranked List`) or in chartbench's (`unranked_list`).
+///
+/// # Errors
+/// Returns an error if the answer type is unknown.
 pub fn answer_type(text: &str) -> Result<AnswerType> {
     let plain = text.trim().to_ascii_lowercase().replace('_', " ");
     Ok(match plain.as_str() {
@@ -49,7 +52,10 @@ pub fn answer_type(text: &str) -> Result<AnswerType> {
     })
 }
 
-/// A taxonomy by RealCQA's `taxonomy id`, whose first digit tells it (`2e`), or by its name.
+/// Parses a taxonomy: the first digit of RealCQA's `taxonomy id` (`2e`), or its name.
+///
+/// # Errors
+/// Returns an error if the taxonomy is unknown.
 pub fn taxonomy(text: &str) -> Result<Taxonomy> {
     Ok(match (text, text.as_bytes().first()) {
         ("root", _) | (_, Some(b'1')) => Taxonomy::Root,
@@ -62,14 +68,14 @@ pub fn taxonomy(text: &str) -> Result<Taxonomy> {
     })
 }
 
-/// A chart type in lower case with single spaces: `Vertical_Bar ` and `vertical bar` are one type.
+/// Normalises a chart type to lower case and single spaces: `Vertical_Bar ` and `vertical bar` are one type.
 pub fn chart_type(text: &str) -> Option<String> {
     let words = text.to_lowercase().replace('_', " ");
     let words: Vec<&str> = words.split_whitespace().collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// A text that some files write as a number: an id, a taxonomy id.
+/// A text that some files write as a number, such as an id or a taxonomy id.
 pub struct Label(pub String);
 
 impl<'de> Deserialize<'de> for Label {

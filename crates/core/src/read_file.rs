@@ -1,4 +1,4 @@
-//! Reading text and JSON files so that whatever is wrong with one is told in a line.
+//! Reads text and JSON files; an error names the file, the line and the fault in one line.
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -7,18 +7,18 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::input::Boundary;
 
-/// A whole UTF-8 file without its byte order mark.
+/// Reads a whole UTF-8 file without its byte order mark.
 ///
 /// # Errors
-/// A file that cannot be read, is not UTF-8, or is empty, by name.
+/// Returns an error if the file cannot be read, is not UTF-8, or is empty; the error names it.
 pub fn read(path: &Path) -> Result<String> {
     read_within(path, &Boundary::default())
 }
 
-/// [`read`] of a file that a data set names, which must lie inside `boundary`.
+/// Reads a file that a data set names, which must lie inside `boundary`, as [`read`] does.
 ///
 /// # Errors
-/// As [`read`], and a file that lies outside.
+/// Returns an error if [`read`] would, or if the file lies outside.
 pub fn read_within(path: &Path, boundary: &Boundary) -> Result<String> {
     let cannot_read = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
@@ -35,11 +35,11 @@ pub fn read_within(path: &Path, boundary: &Boundary) -> Result<String> {
     Ok(text)
 }
 
-/// The names of the entries of `folder`, sorted, hidden ones left out; none when there is no such folder, or can be none.
+/// The sorted names in `folder` without the hidden ones; empty when no such folder exists.
 ///
 /// # Errors
-/// `folder` is not a directory or cannot be listed; a name in it is not UTF-8.
-pub fn names(folder: &Path) -> Result<Vec<String>> {
+/// Returns an error if `folder` cannot be listed, or if a name in it is not UTF-8.
+pub fn list_folder(folder: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error)
@@ -65,7 +65,10 @@ pub fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Refuses a data path that is not a folder.
+/// Checks that a data path is a folder.
+///
+/// # Errors
+/// Returns an error if it does not exist or is not a folder.
 pub fn require_folder(path: &Path) -> Result<()> {
     let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if !meta.is_dir() {
@@ -74,11 +77,11 @@ pub fn require_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with a JSON text and where, `first_line` being the number of the line it begins on.
+/// The error of a JSON text with its line, where the text begins on line `first_line` of its file.
 pub fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error {
     let full = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let what = full.strip_suffix(&place).unwrap_or(&full);
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let what = full.strip_suffix(&position).unwrap_or(&full);
     let line = first_line.saturating_add(error.line()).saturating_sub(1);
     // A fault of a whole value has no column.
     let column = if error.column() == 0 { String::new() } else { format!(" column {}", error.column()) };
@@ -91,20 +94,21 @@ pub fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error
     }
 }
 
-/// Counts the lines of a CSV text by its bytes: the `csv` reader's own count is behind after `\r\n` and empty lines.
-pub struct Lines<'a> {
+/// Counts the lines of a CSV text by its bytes: the count of the `csv` reader lags behind after `\r\n` and empty lines.
+pub struct CsvLines<'a> {
     content: &'a str,
     byte: usize,
     line: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> CsvLines<'a> {
+    /// A counter at the first line of `content`.
     pub fn new(content: &'a str) -> Self {
         Self { content, byte: 0, line: 1 }
     }
 
-    /// The line of the record at `position`; positions must not go back.
-    pub fn at(&mut self, position: &csv::Position) -> usize {
+    /// The line of the record at `position`; positions must not decrease.
+    pub fn line_of(&mut self, position: &csv::Position) -> usize {
         let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
         let before = (position.byte() as usize).saturating_sub(self.byte);
         let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();

@@ -1,4 +1,4 @@
-//! RealCQA's split: `test_filenames.txt` names the test charts, one a line; all others are for training.
+//! RealCQA's split: `test_filenames.txt` lists the test charts, one on each line; all others are for training.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::question::{Split, stem};
 use crate::read_file;
 
-/// The list's name.
-pub const FILE: &str = "test_filenames.txt";
+/// The file name of the list of test charts.
+pub const TEST_LIST: &str = "test_filenames.txt";
 
 /// The test charts of `test_filenames.txt` and the lines that name them.
 pub struct TestCharts {
@@ -21,9 +21,9 @@ impl TestCharts {
     /// Reads the list in `folder`. Names may carry an image's extension or `.json`; empty lines are skipped.
     ///
     /// # Errors
-    /// Returns an error if there is no list, or it names a chart twice.
+    /// Returns an error if the list is missing, or names a chart twice.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
+        let path = folder.join(TEST_LIST);
         if !path.exists() {
             bail!("{}: no such file; it names the test charts, one a line", path.display());
         }
@@ -41,23 +41,28 @@ impl TestCharts {
         Ok(Self { path, lines })
     }
 
-    /// Picks the charts of `split` out of `available`, sorted by id.
+    /// Picks the charts of `split` out of `available`, sorted by id. `questions` is the file or folder of the questions.
     ///
     /// # Errors
-    /// Returns an error if a test chart has no questions in `place`, for either split: that would change the benchmark unseen.
-    pub fn choose<T>(&self, mut available: Vec<(String, T)>, split: Split, place: &Path) -> Result<Vec<(String, T)>> {
+    /// Returns an error if a test chart has no questions, for either split: the benchmark would change unnoticed.
+    pub fn choose<T>(
+        &self,
+        mut available: Vec<(String, T)>,
+        split: Split,
+        questions: &Path,
+    ) -> Result<Vec<(String, T)>> {
         available.sort_by(|a, b| a.0.cmp(&b.0));
         let (tests, train): (Vec<_>, Vec<_>) =
             available.into_iter().partition(|(id, _)| self.lines.contains_key(id.as_str()));
         if tests.len() < self.lines.len() {
-            let there = |name: &str| tests.binary_search_by(|(id, _)| id.as_str().cmp(name)).is_ok();
-            let missing = self.lines.iter().filter(|(name, _)| !there(name)).min_by_key(|(_, line)| **line);
+            let has_questions = |name: &str| tests.binary_search_by(|(id, _)| id.as_str().cmp(name)).is_ok();
+            let missing = self.lines.iter().filter(|(name, _)| !has_questions(name)).min_by_key(|(_, line)| **line);
             let (name, line) = missing.context("the test charts are not sorted")?;
             bail!(
                 "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them); \
                  complete the data set or take the names off the list",
                 self.path.display(),
-                place.display(),
+                questions.display(),
                 self.lines.len() - tests.len(),
                 self.lines.len()
             );
@@ -66,16 +71,16 @@ impl TestCharts {
     }
 }
 
-/// Picks the test charts out of `available`, sorted: those that the list in `folder` names, or all of them where there is no
-/// list. `place` is where the questions are.
+/// Picks the test charts out of `available`, sorted: those that the list in `folder` names, or all of them without a list.
+/// `questions` is the file or folder of the questions.
 ///
 /// # Errors
 /// Returns an error if the list is broken or names a chart that is not available.
-pub fn test_charts(folder: &Path, available: Vec<String>, place: &Path) -> Result<Vec<String>> {
-    if !folder.join(FILE).exists() {
+pub fn test_charts(folder: &Path, available: Vec<String>, questions: &Path) -> Result<Vec<String>> {
+    if !folder.join(TEST_LIST).exists() {
         return Ok(available);
     }
     let available = available.into_iter().map(|id| (id, ())).collect();
-    let tests = TestCharts::read(folder)?.choose(available, Split::Test, place)?;
+    let tests = TestCharts::read(folder)?.choose(available, Split::Test, questions)?;
     Ok(tests.into_iter().map(|(id, ())| id).collect())
 }

@@ -1,9 +1,9 @@
-//! The program's standard output and standard error. Answers, names and error texts come from outside: [`visible`] shows
-//! their control characters as escapes. Every message goes through [`note!`](crate::note), every result through
+//! Standard output and standard error. Answers, names and error texts come from outside: [`visible`] writes their control
+//! characters as escapes. Every message goes through [`note!`](crate::note), every result through
 //! [`print()`] (for people) or [`print_data`] (for programs).
 //!
-//! Nothing that is stored depends on who reads: a reader that went away is ignored, and a standard output that cannot be
-//! written is an error only at the end ([`stdout_error`]), when all files are there.
+//! Stored files do not depend on the reader of the output: a closed pipe is ignored, and a failure to write standard output
+//! is reported only at the end ([`stdout_error`]), after all files are written.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -11,25 +11,24 @@ use std::sync::OnceLock;
 
 /// Most characters of a value from outside that a message repeats.
 const MAX_ECHO: usize = 80;
-/// Characters beyond which a word or a quoted part of a message is a value that nobody cut: commands that messages advise
-/// are shorter.
+/// Longest word or quoted part of a message; a longer one is an uncut value, because all suggested commands are shorter.
 const MAX_PART: usize = 400;
 /// Most characters of a line.
 const MAX_LINE: usize = 4000;
 
-/// Shows control characters and those that turn the direction of writing as escapes (`\u{202e}`), everything else as it
-/// is.
+/// Writes control characters and those that change the direction of writing as escapes (`\u{202e}`), all others as they
+/// are.
 pub fn visible(text: &str) -> String {
     visible_except(text, &[])
 }
 
 /// [`visible`], with the characters of `kept` as they are.
 pub fn visible_except(text: &str, kept: &[char]) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hidden(c) && !kept.contains(&c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if is_hidden(c) && !kept.contains(&c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
     }
-    shown
+    escaped
 }
 
 /// Repeats a value from outside in a message: visible, and cut after 80 characters.
@@ -40,12 +39,12 @@ pub fn shorten(value: &str) -> String {
     visible(&head) + ellipsis
 }
 
-/// An address without the user and password in it.
+/// A URL without its user and password.
 pub fn url_without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned();
     };
-    // A password may hold a `/` that should have been escaped: what cannot be an address is cut at the last `@`.
+    // A password may contain an unescaped `/`: a text that is not a URL is cut at the last `@`.
     let valid = url::Url::parse(url).is_ok();
     let end = rest.find(['/', '\\', '?', '#']).filter(|_| valid).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -53,16 +52,16 @@ pub fn url_without_credentials(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// Why standard output can no longer be written, once a write failed.
+/// The error of the first failed write to standard output.
 static STDOUT_FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a text for people to standard output: only its line breaks are as they are.
+/// Prints a text for people to standard output; hidden characters except line breaks are escaped.
 pub fn print(text: &str) {
     write_stdout(visible_except(text, &['\n']).as_bytes());
 }
 
-/// Prints data to standard output as they are; on a terminal hidden characters are visible. Returns whether anyone reads
-/// on.
+/// Prints data to standard output unchanged, except that a terminal gets hidden characters escaped. Returns whether
+/// standard output can still be written.
 pub fn print_data(data: &str) -> bool {
     if io::stdout().is_terminal() {
         write_stdout(visible_except(data, &['\n', '\t']).as_bytes())
@@ -71,13 +70,13 @@ pub fn print_data(data: &str) -> bool {
     }
 }
 
-/// Prints a text of the program's own: with ANSI styles where a terminal shows them, else plain.
+/// Prints a text of this program: with ANSI styles on a terminal that shows them, else plain.
 pub fn print_styled(plain: &str, styled: &str) {
     let shows_styles = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     write_stdout(if shows_styles { styled } else { plain }.as_bytes());
 }
 
-/// Writes to standard output until that fails once.
+/// Writes to standard output unless a write has failed before.
 fn write_stdout(bytes: &[u8]) -> bool {
     if STDOUT_FAILURE.get().is_none() {
         let mut stdout = io::stdout().lock();
@@ -88,12 +87,12 @@ fn write_stdout(bytes: &[u8]) -> bool {
     STDOUT_FAILURE.get().is_none()
 }
 
-/// Why standard output could not be written. A reader that went away (`| head`) is no error.
+/// The error of standard output; `None` for a closed pipe (`| head`).
 pub fn stdout_error() -> Option<&'static io::Error> {
     STDOUT_FAILURE.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
-/// Cuts what a line repeats at length, by libraries that know no limit too: quoted parts, words, the line itself.
+/// Cuts long quoted parts, long words and the line itself, because error texts of libraries have no limit.
 pub fn cut_long_parts(line: &str) -> Cow<'_, str> {
     if line.len() <= MAX_PART {
         return Cow::Borrowed(line);
@@ -122,7 +121,7 @@ fn head(text: &str, characters: usize) -> String {
     text.chars().take(characters).chain("...".chars()).collect()
 }
 
-/// Writes one line to stderr. A reader that went away is ignored: nothing that is stored depends on who reads.
+/// Writes one line to stderr. Failures are ignored: stored files do not depend on the reader of the output.
 pub fn write_note(line: &str) {
     write_stderr(&(cut_long_parts(&visible(line)).into_owned() + "\n"));
 }
@@ -145,8 +144,8 @@ macro_rules! note {
     ($($part:tt)*) => { $crate::terminal::write_note(&format!($($part)*)) };
 }
 
-/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and the
-/// characters of no width that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
+/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and zero-width
+/// characters that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')

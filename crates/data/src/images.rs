@@ -1,4 +1,4 @@
-//! Finding a chart's image by one listing of its folder: the extension may differ from the expected one.
+//! Finds a chart's image by one listing of its folder; the extension may differ from the expected one.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use chartbench_core::question::{IMAGE_EXTENSIONS, stem};
 use chartbench_core::read_file;
 use chartbench_core::terminal::visible;
 
-/// The listing of one folder.
-pub(super) struct Images {
+/// The images of one folder, listed once.
+pub(super) struct ImageFolder {
     folder: PathBuf,
     names: HashSet<String>,
     boundary: Boundary,
 }
 
-impl Images {
-    /// Lists `folder`; one that does not exist, or lies outside the boundary, has no images.
+impl ImageFolder {
+    /// Lists `folder`; a folder that does not exist, or lies outside the boundary, has no images.
     pub(super) fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
-        let names = if boundary.contains(&folder) { read_file::names(&folder)? } else { Vec::new() };
+        let names = if boundary.contains(&folder) { read_file::list_folder(&folder)? } else { Vec::new() };
         Ok(Self { folder, names: names.into_iter().collect(), boundary: boundary.clone() })
     }
 
-    /// The image called `name`, else one that differs from it in the extension only, else the path where it should be.
+    /// The image called `name`, else one that differs in the extension only, else the path where it should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
         let found = if self.names.contains(name) { None } else { self.other_extension(stem(name)) };
         let path = self.folder.join(found.as_deref().unwrap_or(name));
@@ -44,9 +44,12 @@ impl Images {
     }
 }
 
-/// Refuses a data set of which not one image is in `folders`: the data folder is then a wrong one. A single missing image is
-/// left to fail when its questions are asked.
-pub(super) fn require_any(images: impl Iterator<Item = ImageRef>, folders: &[&Images]) -> Result<()> {
+/// Checks that at least one image is in `folders`: a data set without any is in the wrong folder. A single missing image
+/// fails when its questions are asked.
+///
+/// # Errors
+/// Returns an error if no image exists; the error names the first.
+pub(super) fn require_any_image(images: impl Iterator<Item = ImageRef>, folders: &[&ImageFolder]) -> Result<()> {
     let (mut count, mut first) = (0, None);
     for image in images {
         let ImageRef::File(file) = image else { return Ok(()) };
@@ -69,6 +72,6 @@ pub(super) fn require_any(images: impl Iterator<Item = ImageRef>, folders: &[&Im
 }
 
 /// The images of `charts`.
-pub(super) fn of(charts: &[ChartQuestions]) -> impl Iterator<Item = ImageRef> {
-    charts.iter().map(|entry| entry.chart.image.clone())
+pub(super) fn chart_images(charts: &[ChartQuestions]) -> impl Iterator<Item = ImageRef> {
+    charts.iter().map(|chart_questions| chart_questions.chart.image.clone())
 }

@@ -1,59 +1,58 @@
-//! Benchmarks' questions, from each format's files to one fixed [`QuestionSet`], or to a [`QuestionStream`] of them.
+//! Reads the questions of benchmarks from the files of each format into one fixed [`QuestionSet`], or a [`QuestionStream`].
 //!
-//! One file a format. Nothing here opens an image: a chart carries the path of its image, found by one listing of the
-//! folder. A chart whose image is missing is still loaded and fails when it is asked about; with no image at all the
-//! folder is refused. Adding a format is one file here, one variant of [`Format`] and one arm in
-//! [`QuestionStream::open`].
+//! Each format has one file. Loading opens no image: a chart carries the path of its image, found by one listing of the
+//! folder. A chart with a missing image is still loaded, and its questions fail when they are asked; a folder without any
+//! image is refused. A new format needs one file here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
+//!
+//! [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 
 mod chartqa;
 mod data_series;
-mod detect;
 mod generic;
-mod group;
+mod gold_tables;
 mod images;
 pub mod lint;
 mod plotqa;
+mod qa_pretraining;
 mod question_stream;
+mod questions_by_chart;
 mod realcqa;
-mod recital;
 mod spec;
 pub mod synth;
-mod tables;
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 pub use chartbench_core::question::Split;
-pub use detect::{detect, layout_name};
+pub use gold_tables::TABLE_QUESTION;
 pub use question_stream::QuestionStream;
-pub use spec::{Ask, Format, QuestionSetSpec, Questions};
-pub use tables::TABLE_REQUEST;
+pub use spec::{Ask, Format, QuestionSetSpec, Questions, detect, format_name};
 
 use chartbench_core::question::QuestionSet;
 
-/// What [`load`] and a [`QuestionStream`] fail with where the data set has no such split at all, and nothing else is wrong with it.
+/// The error of [`load`] and [`QuestionStream`] when a sound data set does not have the split.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NoSplit(String);
+pub struct MissingSplit(String);
 
-/// What a chart's [`TableSource`](chartbench_core::question::TableSource) fails with where the data set has no table of the chart, and
-/// nothing else is wrong.
+/// The error of a chart's [`TableSource`](chartbench_core::question::TableSource) when a sound data set has no table of the
+/// chart.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NoTable(String);
+pub struct MissingTable(String);
 
-/// Loads one split of a benchmark into memory: [`QuestionStream::open`] and [`QuestionStream::read`].
+/// Loads one split of a benchmark into memory.
 ///
 /// # Errors
-/// A data set that is not given, missing, malformed or without questions in the split, or one whose question set is
-/// not the pinned one. A split that the data set does not have is a [`NoSplit`].
+/// Returns an error if the data set is not given, missing or malformed, has no questions in the split ([`MissingSplit`]), or
+/// does not have the pinned hash.
 pub fn load(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
     QuestionStream::open(spec, data, split)?.read()
 }
 
-/// The user's data path, or how to come by one.
-fn required<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Result<&'a Path> {
+/// The user's data path; the error says where to get the data set.
+fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Result<&'a Path> {
     data.with_context(|| {
         let (path, layout) = match spec.format {
             Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),

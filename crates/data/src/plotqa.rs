@@ -7,12 +7,12 @@
 //! test/annotations.json        [{"image_index", "type", ...}, ...], for the chart type; may be absent
 //! train/..., val/...           for the train split; val may be called validation, and may be absent
 //! ```
-//! or `png/` and `qa_pairs.json` side by side, for the test split alone. Where both V1 and V2 are there, the data path is
-//! that of the test file itself; for training the files of the same name in `train/` and `val/` are meant then.
+//! or `png/` and `qa_pairs.json` side by side, for the test split alone. Where both V1 and V2 exist, the data path is that of
+//! the test file itself, and training reads the files of the same name in `train/` and `val/`.
 //!
-//! A chart's id is its image_index; a question's is `12/3`: the image_index and the `question_id`, or where that is absent
-//! the record's index in its file. In the train split `train/` or `val/` comes before both. The test file has up to four
-//! million questions: files are read as streams, and nothing but the questions is kept.
+//! A chart's id is its image_index. A question's id is `12/3`: the image_index and the `question_id`, or without one the
+//! record's index in its file. In the train split `train/` or `val/` precedes both. The test file has up to four million
+//! questions: files are read as streams, and only the questions are kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,16 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::NoSplit;
-use super::group::Groups;
-use super::images::{self, Images};
+use super::MissingSplit;
+use super::images::{self, ImageFolder};
+use super::questions_by_chart::QuestionsByChart;
 use chartbench_core::input::Boundary;
 use chartbench_core::parse_field::{self, Label};
 use chartbench_core::question::Split;
 use chartbench_core::question::{Chart, ChartQuestions, Question};
 use chartbench_core::{json_records, read_file};
 
-/// The layout in a line, for messages.
+/// The files of this format in a line, for messages.
 pub(super) const LAYOUT: &str = "test/ with png/, qa_pairs.json (or qa_pairs_V1.json, qa_pairs_V2.json) and annotations.json, \
                                  train/ and val/ likewise; or the test split's files alone";
 
@@ -55,51 +55,53 @@ struct Annotation {
     chart_type: Option<String>,
 }
 
-/// Loads one split of the data set in the folder `path`, or that of the question file `path`.
+/// Loads one split of the data set at `path`, its folder or its test question file.
 ///
 /// # Errors
-/// Anything missing, malformed or ambiguous, by file, record and key. A single missing image is no error here.
+/// Returns an error if anything is missing, malformed or ambiguous; the error names file, record and key. A single missing
+/// image is no error.
 pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
-    let places = Places::of(path)?;
-    let boundary = Boundary::new(&places.root, allow_outside);
+    let files = QuestionFiles::open(path)?;
+    let boundary = Boundary::new(&files.root, allow_outside);
     let missing = |part: &str| {
-        let root = places.root.display();
-        NoSplit(format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}"))
+        let root = files.root.display();
+        MissingSplit(format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}"))
     };
-    let mut groups = Groups::default();
-    let mut listings = Vec::new();
+    let mut charts = QuestionsByChart::default();
+    let mut image_folders = Vec::new();
     match split {
         Split::Test => {
-            let file = places.questions(&["test", ""])?.with_context(|| missing("test"))?;
-            listings.push(part(&file, "", &boundary, &mut groups)?);
+            let file = files.find(&["test", ""])?.with_context(|| missing("test"))?;
+            image_folders.push(load_part(&file, "", &boundary, &mut charts)?);
         }
         Split::Train => {
-            let file = places.questions(&["train"])?.with_context(|| missing("train"))?;
-            listings.push(part(&file, "train/", &boundary, &mut groups)?);
-            if let Some(file) = places.questions(&["val", "validation"])? {
-                listings.push(part(&file, "val/", &boundary, &mut groups)?);
+            let file = files.find(&["train"])?.with_context(|| missing("train"))?;
+            image_folders.push(load_part(&file, "train/", &boundary, &mut charts)?);
+            if let Some(file) = files.find(&["val", "validation"])? {
+                image_folders.push(load_part(&file, "val/", &boundary, &mut charts)?);
             }
         }
     }
-    let charts = groups.into_charts();
-    images::require_any(images::of(&charts), &listings.iter().collect::<Vec<_>>())?;
+    let charts = charts.into_charts();
+    images::require_any_image(images::chart_images(&charts), &image_folders.iter().collect::<Vec<_>>())?;
     Ok(charts)
 }
 
-/// Whether `path` has the names of this layout's test split, or is one of its question files.
+/// Whether `path` has the file names of this format's test split, or is one of its question files.
 pub(super) fn is_at(path: &Path) -> bool {
-    Places::of(path).is_ok_and(|places| !matches!(places.questions(&["test", ""]), Ok(None)))
+    QuestionFiles::open(path).is_ok_and(|files| !matches!(files.find(&["test", ""]), Ok(None)))
 }
 
-/// Where the parts lie.
-struct Places {
+/// The question files of a data set.
+struct QuestionFiles {
     root: PathBuf,
-    /// The name of the question file, where the user named it.
+    /// The name of the question files, if the user chose one.
     name: Option<String>,
 }
 
-impl Places {
-    fn of(path: &Path) -> Result<Self> {
+impl QuestionFiles {
+    /// The question files of the data set at `path`.
+    fn open(path: &Path) -> Result<Self> {
         let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
         if meta.is_dir() {
             return Ok(Self { root: path.to_owned(), name: None });
@@ -116,13 +118,14 @@ impl Places {
     }
 
     /// The question file in the first of `folders` that has one.
-    fn questions(&self, folders: &[&str]) -> Result<Option<PathBuf>> {
+    fn find(&self, folders: &[&str]) -> Result<Option<PathBuf>> {
         for folder in folders.iter().map(|folder| self.root.join(folder)) {
             if !folder.is_dir() {
                 continue;
             }
-            let chosen = |name: &String| self.name.as_ref().map_or_else(|| is_question_file(name), |own| name == own);
-            let names: Vec<String> = read_file::names(&folder)?.into_iter().filter(chosen).collect();
+            let is_chosen =
+                |name: &String| self.name.as_ref().map_or_else(|| is_question_file(name), |chosen| name == chosen);
+            let names: Vec<String> = read_file::list_folder(&folder)?.into_iter().filter(is_chosen).collect();
             match names.as_slice() {
                 [] => {}
                 [name] => return Ok(Some(folder.join(name))),
@@ -137,35 +140,35 @@ impl Places {
 }
 
 fn is_question_file(name: &str) -> bool {
-    QUESTIONS.iter().any(|known| name.eq_ignore_ascii_case(known))
+    QUESTIONS.iter().any(|listed| name.eq_ignore_ascii_case(listed))
 }
 
-/// Adds a part's questions, `prefix` before their ids and their charts', and tells where its images lie.
-fn part(file: &Path, prefix: &str, boundary: &Boundary, groups: &mut Groups) -> Result<Images> {
+/// Adds the questions of a part to `charts`, with `prefix` before all ids, and returns the folder of its images.
+fn load_part(file: &Path, prefix: &str, boundary: &Boundary, charts: &mut QuestionsByChart) -> Result<ImageFolder> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    let mut part = Part {
+    let mut part = SplitPart {
         prefix,
         types: annotated_types(&folder.join("annotations.json"))?,
-        images: Images::list(folder.join("png"), boundary)?,
+        images: ImageFolder::list(folder.join("png"), boundary)?,
         indices: HashMap::new(),
     };
-    json_records::records(file, "qa_pairs", |index, record: Record| part.add(index, record, groups))?;
+    json_records::for_each_record(file, "qa_pairs", |index, record: Record| part.add(index, record, charts))?;
     Ok(part.images)
 }
 
-/// Each annotated chart's type by its image_index; none where there is no such file.
+/// The type of each annotated chart by its image_index; empty if the file does not exist.
 fn annotated_types(path: &Path) -> Result<HashMap<String, String>> {
     let mut types = HashMap::new();
     if !path.exists() {
         return Ok(types);
     }
-    json_records::records(path, "annotations", |index, annotation: Annotation| {
+    json_records::for_each_record(path, "annotations", |index, annotation: Annotation| {
         let id = annotation.image_index.0;
         let Some(kind) = annotation.chart_type.as_deref().and_then(chart_type) else { return Ok(()) };
-        if let Some(known) = types.get(&id)
-            && *known != kind
+        if let Some(first) = types.get(&id)
+            && *first != kind
         {
-            bail!("[{index}].type: it is `{kind}`, but `{known}` in an earlier record of image_index {id}");
+            bail!("[{index}].type: it is `{kind}`, but `{first}` in an earlier record of image_index {id}");
         }
         types.insert(id, kind);
         Ok(())
@@ -173,7 +176,7 @@ fn annotated_types(path: &Path) -> Result<HashMap<String, String>> {
     Ok(types)
 }
 
-/// PlotQA's names of chart types in the words of the other data sets.
+/// Translates PlotQA's names of chart types into those of the other data sets.
 fn chart_type(text: &str) -> Option<String> {
     match text {
         "vbar_categorical" => Some("vertical bar".to_owned()),
@@ -182,16 +185,18 @@ fn chart_type(text: &str) -> Option<String> {
     }
 }
 
-struct Part<'a> {
+/// A part of the data set while its questions are read.
+struct SplitPart<'a> {
+    /// Precedes the ids of questions and charts.
     prefix: &'a str,
     types: HashMap<String, String>,
-    images: Images,
+    images: ImageFolder,
     /// The index of each question's record, by its id.
     indices: HashMap<String, usize>,
 }
 
-impl Part<'_> {
-    fn add(&mut self, index: usize, record: Record, groups: &mut Groups) -> Result<()> {
+impl SplitPart<'_> {
+    fn add(&mut self, index: usize, record: Record, charts: &mut QuestionsByChart) -> Result<()> {
         let image = record.image_index.0;
         let number = record.question_id.map_or_else(|| index.to_string(), |id| id.0);
         let chart_id = format!("{}{image}", self.prefix);
@@ -200,13 +205,13 @@ impl Part<'_> {
             bail!("[{index}].question_id: `{number}` of image_index {image} is already the id of [{first}]");
         }
         let annotated = self.types.get(&image).cloned();
-        let told = record.chart_type.as_deref().and_then(chart_type);
+        let recorded = record.chart_type.as_deref().and_then(chart_type);
         if annotated.is_none()
-            && let Some(known) = groups.get(&chart_id)
-            && known.chart_type != told
+            && let Some(chart) = charts.get(&chart_id)
+            && chart.chart_type != recorded
         {
-            let [known, new] = [&known.chart_type, &told].map(|kind| kind.as_deref().unwrap_or_default());
-            bail!("[{index}].type: it is `{new}`, but `{known}` in an earlier record of image_index {image}");
+            let [first, new] = [&chart.chart_type, &recorded].map(|kind| kind.as_deref().unwrap_or_default());
+            bail!("[{index}].type: it is `{new}`, but `{first}` in an earlier record of image_index {image}");
         }
         let question = Question {
             id,
@@ -219,8 +224,8 @@ impl Part<'_> {
             slices: Default::default(),
         };
         let file = self.images.find(&format!("{image}.png"));
-        let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(told), table: None };
-        groups.add(&chart_id, chart, question);
+        let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(recorded), table: None };
+        charts.add(&chart_id, chart, question);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A split whose questions are read as they are gone through.
+//! One split of a benchmark, whose questions are read chunk by chunk.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -7,50 +7,53 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail, ensure};
 
-use super::realcqa::{self, Folder, Opened};
-use super::{NoSplit, chartqa, generic, plotqa, recital, required, synth, tables};
+use super::realcqa::{self, PerChartQa, QaLayout};
+use super::{MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path, synth};
 use crate::{Ask, Format, QuestionSetSpec, Questions};
 use chartbench_core::question::Split;
-use chartbench_core::question::{CHARTS_AT_A_TIME, ChartQuestions, QuestionSet, QuestionSource, Survey, sample};
+use chartbench_core::question::{
+    CHUNK_CHARTS, ChartQuestions, QuestionSet, QuestionSetSummary, QuestionSource, sample_questions,
+};
 
-/// One split of a spec. Data sets that have a file of questions for each chart are read anew in each pass, some charts at a
-/// time, so that any number of questions takes the memory of a few; others are in memory from the start.
+/// One split of a benchmark. Data sets with one file of questions for each chart are read again in each pass, chunk by chunk,
+/// so that memory does not grow with the number of questions; others are in memory from the start.
 ///
-/// The benchmark's choice of questions and its pinned hash are about the test split; the train split comes whole.
+/// The benchmark's selection of questions and its pinned hash concern the test split; the train split is read whole.
 pub struct QuestionStream {
-    asks: Asks,
+    selection: QuestionSelection,
     source: Source,
     limit: Option<usize>,
-    /// Of the charts of each pass's pieces a hash, made by the survey: what is asked later is what was surveyed.
-    surveyed: OnceLock<Vec<u64>>,
+    /// One hash per chunk, taken by [`summarize`](Self::summarize); later passes must read the same questions.
+    chunk_hashes: OnceLock<Vec<u64>>,
 }
 
 enum Source {
-    /// What is asked of each chart.
-    Held(Vec<ChartQuestions>),
-    Folder(Folder),
+    /// The selected questions of each chart.
+    InMemory(Vec<ChartQuestions>),
+    PerChart(PerChartQa),
 }
 
 impl QuestionStream {
-    /// Opens one split. `data` is where the user keeps the data set.
+    /// Opens one split of the data set at `data`.
     ///
     /// # Errors
-    /// A data set that is not given, missing, or without the split ([`NoSplit`]); malformed, as far as it is read.
+    /// Returns an error if the data set is not given, missing, without the split ([`MissingSplit`]), or malformed as far as it
+    /// is read.
     pub fn open(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<Self> {
-        let asks = Asks::new(spec, data, split);
-        let given = || required(spec, data);
+        let selection = QuestionSelection::new(spec, data, split);
+        let path = || require_data_path(spec, data);
         let outside = spec.allow_outside;
-        let held = match &spec.format {
-            Format::RealCqa => match realcqa::open(given()?, split, outside)? {
-                Opened::Held(charts) => charts,
-                Opened::Folder(folder) => {
-                    ensure!(folder.len() > 0, asks.nothing());
-                    return Ok(Self { asks, source: Source::Folder(folder), limit: None, surveyed: OnceLock::new() });
+        let charts = match &spec.format {
+            Format::RealCqa => match realcqa::open(path()?, split, outside)? {
+                QaLayout::Merged(charts) => charts,
+                QaLayout::PerChart(qa) => {
+                    ensure!(qa.len() > 0, selection.no_questions());
+                    return Ok(Self::new(selection, Source::PerChart(qa)));
                 }
             },
-            Format::ChartQa => chartqa::load(given()?, split, outside)?,
-            Format::PlotQa => plotqa::load(given()?, split, outside)?,
-            Format::Generic => generic::load(given()?, split, outside)?,
+            Format::ChartQa => chartqa::load(path()?, split, outside)?,
+            Format::PlotQa => plotqa::load(path()?, split, outside)?,
+            Format::Generic => generic::load(path()?, split, outside)?,
             &Format::Synth { seed, train, test, questions_per_chart } => {
                 ensure!(
                     data.is_none(),
@@ -60,100 +63,106 @@ impl QuestionStream {
                 synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
             }
         };
-        let charts = asks.of(held)?;
-        ensure!(!charts.is_empty(), asks.nothing());
-        Ok(Self { asks, source: Source::Held(charts), limit: None, surveyed: OnceLock::new() })
+        let charts = selection.select(charts)?;
+        ensure!(!charts.is_empty(), selection.no_questions());
+        Ok(Self::new(selection, Source::InMemory(charts)))
     }
 
-    /// Only the first `count` questions, chart after chart.
+    fn new(selection: QuestionSelection, source: Source) -> Self {
+        Self { selection, source, limit: None, chunk_hashes: OnceLock::new() }
+    }
+
+    /// Limits the stream to the first `count` questions, chart after chart.
     #[must_use]
     pub fn limit(self, count: usize) -> Self {
         Self { limit: Some(count), ..self }
     }
 
-    /// What there is, told by one pass.
+    /// Counts and hashes the questions in one pass.
     ///
     /// # Errors
-    /// Malformed questions, none at all ([`NoSplit`]), or others than the pinned ones.
-    pub fn survey(&self) -> Result<Survey> {
-        // A pinned hash is that of the whole split.
-        let limit = self.limit.filter(|_| self.asks.pinned.is_none());
+    /// Returns an error if questions are malformed, if the split has none ([`MissingSplit`]), or if their hash is not the
+    /// pinned one.
+    pub fn summarize(&self) -> Result<QuestionSetSummary> {
+        // A pinned hash covers the whole split.
+        let limit = self.limit.filter(|_| self.selection.pinned_hash.is_none());
         let mut hashes = Vec::new();
-        let survey = Survey::of(self.pieces_up_to(limit, |_, charts| {
+        let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, |_, charts| {
             hashes.push(hash(charts));
             Ok(())
         }))?;
-        self.asks.check(survey.questions, || Ok(survey.hash.clone()))?;
-        let _ = self.surveyed.set(hashes);
-        if limit == self.limit { Ok(survey) } else { Survey::of(self.pieces()) }
+        self.selection.check(summary.questions, || Ok(summary.hash.clone()))?;
+        let _ = self.chunk_hashes.set(hashes);
+        if limit == self.limit { Ok(summary) } else { QuestionSetSummary::from_chunks(self.chunks()) }
     }
 
-    /// All of them, in memory.
+    /// Reads all questions into memory.
     ///
     /// # Errors
-    /// As of [`survey`](Self::survey).
+    /// As [`summarize`](Self::summarize).
     pub(super) fn read(self) -> Result<QuestionSet> {
-        let Self { asks, source, .. } = self;
+        let Self { selection, source, .. } = self;
         let charts = match source {
-            Source::Held(charts) => charts,
-            Source::Folder(folder) => asks.of(folder.charts(0..folder.len())?)?,
+            Source::InMemory(charts) => charts,
+            Source::PerChart(qa) => selection.select(qa.charts(0..qa.len())?)?,
         };
-        let set = QuestionSet { benchmark: asks.benchmark.clone(), charts };
-        asks.check(set.len(), || set.hash())?;
+        let set = QuestionSet { benchmark: selection.benchmark.clone(), charts };
+        selection.check(set.len(), || set.hash())?;
         Ok(set)
     }
 
-    /// Up to `limit` questions; `seen` gets the places of each piece that is read, and its charts.
-    fn pieces_up_to(
+    /// Chunks of up to `limit` questions in all. `inspect` is called with the range and the charts of each chunk that is read
+    /// from files.
+    fn chunks_up_to(
         &self,
         limit: Option<usize>,
-        mut seen: impl FnMut(Range<usize>, &[ChartQuestions]) -> Result<()>,
+        mut inspect: impl FnMut(Range<usize>, &[ChartQuestions]) -> Result<()>,
     ) -> impl Iterator<Item = Result<Vec<ChartQuestions>>> {
         let mut left = limit.unwrap_or(usize::MAX);
         let count = match &self.source {
-            Source::Held(charts) => charts.len(),
-            Source::Folder(folder) => folder.len(),
+            Source::InMemory(charts) => charts.len(),
+            Source::PerChart(qa) => qa.len(),
         };
-        (0..count).step_by(CHARTS_AT_A_TIME).map_while(move |first| {
+        (0..count).step_by(CHUNK_CHARTS).map_while(move |first| {
             (left > 0).then(|| {
-                let places = first..count.min(first + CHARTS_AT_A_TIME);
-                let mut piece = match &self.source {
-                    Source::Held(charts) => charts[places].to_vec(),
-                    Source::Folder(folder) => {
-                        let piece = self.asks.of(folder.charts(places.clone())?)?;
-                        seen(places, &piece)?;
-                        piece
+                let range = first..count.min(first + CHUNK_CHARTS);
+                let mut chunk = match &self.source {
+                    Source::InMemory(charts) => charts[range].to_vec(),
+                    Source::PerChart(qa) => {
+                        let chunk = self.selection.select(qa.charts(range.clone())?)?;
+                        inspect(range, &chunk)?;
+                        chunk
                     }
                 };
-                for entry in &mut piece {
-                    entry.questions.truncate(left);
-                    left -= entry.questions.len();
+                for ChartQuestions { questions, .. } in &mut chunk {
+                    questions.truncate(left);
+                    left -= questions.len();
                 }
-                piece.retain(|entry| !entry.questions.is_empty());
-                Ok(piece)
+                chunk.retain(|chart| !chart.questions.is_empty());
+                Ok(chunk)
             })
         })
     }
 }
 
 impl QuestionSource for QuestionStream {
-    fn pieces(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.pieces_up_to(self.limit, |places, charts| {
-            let surveyed = self.surveyed.get().and_then(|hashes| hashes.get(places.start / CHARTS_AT_A_TIME));
+    fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
+        Box::new(self.chunks_up_to(self.limit, |range, charts| {
+            let expected = self.chunk_hashes.get().and_then(|hashes| hashes.get(range.start / CHUNK_CHARTS));
             ensure!(
-                surveyed.is_none_or(|surveyed| *surveyed == hash(charts)),
+                expected.is_none_or(|expected| *expected == hash(charts)),
                 "the questions{} on charts {} to {} are no longer those that they were when the run began: start it again, \
                  under another --name",
-                self.asks.place,
-                places.start + 1,
-                places.end
+                self.selection.location,
+                range.start + 1,
+                range.end
             );
             Ok(())
         }))
     }
 }
 
-/// Of everything that is in a question set's hash; compared within one process only.
+/// A hash of everything that a question set's hash covers; compared within one process only.
 fn hash(charts: &[ChartQuestions]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for ChartQuestions { chart, questions } in charts {
@@ -166,52 +175,57 @@ fn hash(charts: &[ChartQuestions]) -> u64 {
     hasher.finish()
 }
 
-/// What a benchmark asks of a split's charts.
-struct Asks {
+/// The questions that a benchmark asks about the charts of a split.
+struct QuestionSelection {
     benchmark: String,
     split: Split,
     ask: Ask,
-    /// At most so many a chart, drawn by this seed.
-    drawn: Option<(usize, u64)>,
-    pinned: Option<String>,
-    /// Where the data set is, for messages.
-    place: String,
+    sample: Option<SampleSpec>,
+    pinned_hash: Option<String>,
+    /// ` of PATH`, for messages.
+    location: String,
 }
 
-impl Asks {
+/// At most `per_chart` questions of each chart, drawn by `seed`.
+struct SampleSpec {
+    per_chart: usize,
+    seed: u64,
+}
+
+impl QuestionSelection {
     fn new(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Self {
-        let drawn = match spec.questions {
-            Questions::PerChart { count, seed } if split == Split::Test => Some((count, seed)),
+        let sample = match spec.questions {
+            Questions::PerChart { count, seed } if split == Split::Test => Some(SampleSpec { per_chart: count, seed }),
             _ => None,
         };
         Self {
             benchmark: spec.name.clone(),
             split,
             ask: spec.ask,
-            drawn,
-            pinned: spec.hash.clone().filter(|_| split == Split::Test),
-            place: data.map(|path| format!(" of {}", path.display())).unwrap_or_default(),
+            sample,
+            pinned_hash: spec.hash.clone().filter(|_| split == Split::Test),
+            location: data.map(|path| format!(" of {}", path.display())).unwrap_or_default(),
         }
     }
 
-    /// These charts with what is asked of them; those of which nothing is are left out.
-    fn of(&self, charts: Vec<ChartQuestions>) -> Result<Vec<ChartQuestions>> {
+    /// The charts with their selected questions, without the charts that have none.
+    fn select(&self, charts: Vec<ChartQuestions>) -> Result<Vec<ChartQuestions>> {
         let mut charts = match self.ask {
             Ask::Questions => charts,
-            Ask::Tables => tables::ask(charts)?,
-            Ask::QuestionsAndAnswers => recital::ask(charts),
+            Ask::Tables => gold_tables::ask_for_tables(charts)?,
+            Ask::QuestionsAndAnswers => qa_pretraining::join_questions(charts),
         };
-        if let Some((count, seed)) = self.drawn {
-            charts.iter_mut().for_each(|entry| sample(entry, count, seed));
+        if let Some(SampleSpec { per_chart, seed }) = self.sample {
+            charts.iter_mut().for_each(|chart_questions| sample_questions(chart_questions, per_chart, seed));
         }
-        charts.retain(|entry| !entry.questions.is_empty());
+        charts.retain(|chart_questions| !chart_questions.questions.is_empty());
         Ok(charts)
     }
 
-    /// Refuses a split without questions, and other questions than the pinned ones.
+    /// Checks that the split has questions, and that their hash is the pinned one.
     fn check(&self, questions: usize, hash: impl FnOnce() -> Result<String>) -> Result<()> {
-        ensure!(questions > 0, self.nothing());
-        let Some(pinned) = &self.pinned else { return Ok(()) };
+        ensure!(questions > 0, self.no_questions());
+        let Some(pinned) = &self.pinned_hash else { return Ok(()) };
         let actual = hash()?;
         if *pinned != actual {
             bail!(
@@ -223,11 +237,11 @@ impl Asks {
         Ok(())
     }
 
-    fn nothing(&self) -> NoSplit {
-        let (split, place) = (self.split, &self.place);
-        NoSplit(match self.ask {
-            Ask::Questions | Ask::QuestionsAndAnswers => format!("no questions in the {split} split{place}"),
-            Ask::Tables => format!("no chart of the {split} split{place} has a data table"),
+    fn no_questions(&self) -> MissingSplit {
+        let (split, location) = (self.split, &self.location);
+        MissingSplit(match self.ask {
+            Ask::Questions | Ask::QuestionsAndAnswers => format!("no questions in the {split} split{location}"),
+            Ask::Tables => format!("no chart of the {split} split{location} has a data table"),
         })
     }
 }

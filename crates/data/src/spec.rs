@@ -1,31 +1,37 @@
-//! Which questions a benchmark asks, and where they come from.
+//! Which questions a benchmark asks, in which format they are stored, and how a format is detected.
 
+use std::path::Path;
+
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
-/// Where the questions of a benchmark come from and which of them are asked.
+use super::{chartqa, generic, plotqa, realcqa};
+
+/// The source of a benchmark's questions, and which of them are asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuestionSetSpec {
     /// The benchmark's name.
     pub name: String,
     pub format: Format,
-    /// What is asked about the charts.
+    /// The kind of question asked about the charts.
     pub ask: Ask,
-    /// Which questions of the test split are asked.
+    /// The questions of the test split that are asked.
     pub questions: Questions,
-    /// SHA-256 of the asked test questions ([`chartbench_core::question::QuestionSet::hash`]) in lower-case hex, where pinned.
+    /// SHA-256 of the asked test questions ([`chartbench_core::question::QuestionSet::hash`]) in lower-case hex, if the
+    /// benchmark pins it.
     pub hash: Option<String>,
     /// Whether images and tables may lie outside the data set's folder; the user's choice, never a file's.
     pub allow_outside: bool,
 }
 
-/// Where the questions come from.
+/// The format of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     RealCqa,
     ChartQa,
     PlotQa,
     Generic,
-    /// Drawn by the program itself.
+    /// Drawn by this program.
     Synth {
         seed: u64,
         /// Charts in the train split.
@@ -36,7 +42,7 @@ pub enum Format {
     },
 }
 
-/// What is asked about the charts (`ask`).
+/// The kind of question asked about the charts (`ask`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
@@ -49,13 +55,60 @@ pub enum Ask {
     QuestionsAndAnswers,
 }
 
-/// Which questions are asked.
+/// The questions that are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Questions {
     All,
-    /// At most `count` a chart, drawn by `seed`.
+    /// At most `count` for each chart, drawn by `seed`.
     PerChart {
         count: usize,
         seed: u64,
     },
+}
+
+/// A format that can be detected.
+struct DetectableFormat {
+    format: Format,
+    name: &'static str,
+    /// Whether a path has the file names of this format.
+    is_at: fn(&Path) -> bool,
+    /// The format's files in a line.
+    layout: &'static str,
+}
+
+const FORMATS: [DetectableFormat; 4] = [
+    DetectableFormat { format: Format::RealCqa, name: "realcqa", is_at: realcqa::is_at, layout: realcqa::LAYOUT },
+    DetectableFormat { format: Format::ChartQa, name: "chartqa", is_at: chartqa::is_at, layout: chartqa::LAYOUT },
+    DetectableFormat { format: Format::PlotQa, name: "plotqa", is_at: plotqa::is_at, layout: plotqa::LAYOUT },
+    DetectableFormat { format: Format::Generic, name: "generic", is_at: generic::is_at, layout: generic::LAYOUT },
+];
+
+/// The users' name of a format, e.g. `realcqa`; `None` for drawn charts.
+pub fn format_name(format: &Format) -> Option<&'static str> {
+    FORMATS.iter().find(|listed| listed.format == *format).map(|listed| listed.name)
+}
+
+/// Detects the format of the data set at `path` by the names of its files; it opens none of them.
+///
+/// # Errors
+/// Returns an error if the path does not exist, or if its files fit no format or several.
+pub fn detect(path: &Path) -> Result<Format> {
+    std::fs::metadata(path).map_err(|error| anyhow::anyhow!("cannot open {}: {error}", path.display()))?;
+    let found: Vec<&DetectableFormat> = FORMATS.iter().filter(|format| (format.is_at)(path)).collect();
+    match found.as_slice() {
+        [detected] => Ok(detected.format.clone()),
+        [] => {
+            let layouts: Vec<String> =
+                FORMATS.iter().map(|format| format!("{}: {}", format.name, format.layout)).collect();
+            bail!("{}: no data set of a known layout is there ({})", path.display(), layouts.join("; "))
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|format| format.name).collect();
+            bail!(
+                "{}: it could be any of {}; name one with --dataset-format or --benchmark",
+                path.display(),
+                names.join(", ")
+            )
+        }
+    }
 }

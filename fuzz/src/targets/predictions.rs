@@ -1,22 +1,22 @@
 //! Files of predictions made elsewhere: an error or answers; an answer that is missing is reported as a problem.
 
-use chartbench_score::import::{Golds, Layout, Options, parse};
+use chartbench_score::import::{FileFormat, Golds, ImportOptions, parse};
 
 use super::check_error;
 use crate::fixtures;
 
 pub fn csv(input: &[u8]) {
-    read(input, &[Layout::Csv, Layout::Tsv]);
+    read(input, &[FileFormat::Csv, FileFormat::Tsv]);
 }
 
 pub fn json(input: &[u8]) {
-    read(input, &[Layout::Json, Layout::Jsonl]);
+    read(input, &[FileFormat::Json, FileFormat::Jsonl]);
 }
 
 /// Reads `input` as predictions with golds of their own, and as golds for themselves.
-fn read(input: &[u8], layouts: &[Layout]) {
+fn read(input: &[u8], layouts: &[FileFormat]) {
     for &layout in layouts {
-        match parse(input, layout, &Options::default()) {
+        match parse(input, layout, &ImportOptions::default()) {
             Ok(imported) => {
                 assert!(!imported.answers.is_empty());
                 let failed = imported.answers.iter().filter(|answer| answer.prediction.is_none()).count();
@@ -24,8 +24,8 @@ fn read(input: &[u8], layouts: &[Layout]) {
             }
             Err(error) => check_error(&error),
         }
-        if let Ok(golds) = Golds::parse(input, &Options::default().columns, layout) {
-            let _ = parse(input, layout, &Options { golds: Some(golds), ..Options::default() });
+        if let Ok(golds) = Golds::parse(input, &ImportOptions::default().columns, layout) {
+            let _ = parse(input, layout, &ImportOptions { golds: Some(golds), ..ImportOptions::default() });
         }
     }
 }

@@ -48,7 +48,7 @@ pub fn number_seeds() -> Vec<Vec<u8>> {
 /// Lists, by every convention that knows lists.
 pub fn lists(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
-    let items = list::of_prediction(input);
+    let items = list::prediction_items(input);
     let sorted = list::sorted(items.clone());
     assert_eq!(sorted.len(), items.len());
     assert_eq!(list::sorted(sorted.clone()), sorted, "sorting twice changes nothing");

@@ -13,7 +13,7 @@ use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 use chartbench_core::terminal;
 use chartbench_data::Format as DataFormat;
 use chartbench_data::Split;
-use chartbench_data::lint::{Count, Finding, Report, Severity};
+use chartbench_data::lint::{Count, Finding, LintReport, Severity};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 /// The report for people.
-fn describe(report: &Report, show: usize) -> String {
+fn describe(report: &LintReport, show: usize) -> String {
     let mut text = counts(report).to_terminal();
     let prior = &report.prior;
     let from = if prior.learned_on == Split::Train { "the train split" } else { "the other test charts" };
@@ -106,7 +106,7 @@ fn describe(report: &Report, show: usize) -> String {
     text + &verdict(report)
 }
 
-fn counts(report: &Report) -> Table {
+fn counts(report: &LintReport) -> Table {
     let mut rows: Vec<(&Count, [[Cell; 2]; 2])> = Vec::new();
     for count in &report.counts {
         let place = usize::from(count.split == Split::Test);
@@ -133,7 +133,7 @@ fn counts(report: &Report) -> Table {
     }
 }
 
-fn self_match(report: &Report) -> Table {
+fn self_match(report: &LintReport) -> Table {
     let rows = report.self_match.iter().map(|one| {
         let texts = [one.convention, one.metric].map(Cell::text);
         texts.into_iter().chain([Cell::count(one.questions), Cell::text(one.example.as_str())]).collect()
@@ -174,7 +174,7 @@ fn findings(alike: &[Finding], show: usize) -> String {
     }
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &LintReport) -> String {
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = report.findings.len() - errors;
     let usable = if report.usable { "usable" } else { "not usable as it is" };

@@ -9,7 +9,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
-use chartbench_core::counts::{MAX_DRAWN_CHARTS, MAX_QUESTIONS_PER_CHART, parse_count_or_zero};
+use chartbench_core::counts::{MAX_QUESTIONS_PER_CHART, MAX_SYNTHETIC_CHARTS, parse_count_or_zero};
 use chartbench_data::synth::Synth;
 
 /// Check a data set, or make a synthetic one.
@@ -23,7 +23,7 @@ pub struct Args {
 enum Command {
     /// Say whether a data set can be trusted: its images, its splits, its gold answers
     Check(check::Args),
-    /// Draw synthetic charts with questions, in RealCQA's layout
+    /// ImageProducer synthetic charts with questions, in RealCQA's layout
     Synth(SynthArgs),
 }
 
@@ -35,10 +35,10 @@ struct SynthArgs {
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Charts of the train split
-    #[arg(long, default_value_t = 2500, value_parser = parse_count_or_zero::<MAX_DRAWN_CHARTS>)]
+    #[arg(long, default_value_t = 2500, value_parser = parse_count_or_zero::<MAX_SYNTHETIC_CHARTS>)]
     train: usize,
     /// Charts of the test split
-    #[arg(long, default_value_t = 120, value_parser = parse_count_or_zero::<MAX_DRAWN_CHARTS>)]
+    #[arg(long, default_value_t = 120, value_parser = parse_count_or_zero::<MAX_SYNTHETIC_CHARTS>)]
     test: usize,
     /// Questions a chart, at most
     #[arg(long, default_value_t = 4, value_parser = parse_count_or_zero::<MAX_QUESTIONS_PER_CHART>)]

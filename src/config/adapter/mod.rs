@@ -30,7 +30,7 @@ pub use weights::WeightsSource;
 
 use chartbench_core::counts::check_count;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
-use chartbench_core::names::{check_folder_name, unknown};
+use chartbench_core::names::{check_folder_name, unknown_name};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
@@ -97,7 +97,7 @@ impl AdapterSpec {
         let all = Self::all(extra)?;
         match all.iter().find(|spec| spec.id == id) {
             Some(spec) => Ok(spec.clone()),
-            None => Err(unknown("adapter", id, all.iter().map(|spec| spec.id.as_str()))),
+            None => Err(unknown_name("adapter", id, all.iter().map(|spec| spec.id.as_str()))),
         }
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{count, seconds};
-use chartbench_core::counts::MAX_AT_A_TIME;
+use chartbench_core::counts::MAX_CONCURRENT;
 
 /// `family = "process"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Wire {
             command: wire.command,
             folder: wire.folder,
             env: wire.env,
-            in_flight: count("process.in_flight", wire.in_flight, MAX_AT_A_TIME)?.unwrap_or(1),
+            in_flight: count("process.in_flight", wire.in_flight, MAX_CONCURRENT)?.unwrap_or(1),
             start_timeout: seconds("process.start_timeout", wire.start_timeout.unwrap_or(600.0))?,
             answer_timeout: seconds("process.answer_timeout", wire.answer_timeout.unwrap_or(300.0))?,
             grace: seconds("process.grace", wire.grace.unwrap_or(5.0))?,

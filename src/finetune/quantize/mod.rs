@@ -149,7 +149,7 @@ impl Trial<'_> {
         let begun = Instant::now();
         let answers = finetune::answer_questions(adapter.as_mut(), self.questions)?;
         let questions_per_second = answers.len() as f64 / begun.elapsed().as_secs_f64();
-        let summary = finetune::summarize(Convention::named(CONVENTION)?, self.questions, &answers)?;
+        let summary = finetune::summarize(Convention::by_name(CONVENTION)?, self.questions, &answers)?;
         let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
         let measured = Measurement { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };

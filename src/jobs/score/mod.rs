@@ -15,7 +15,7 @@ use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;
-use chartbench_score::import::{self, Answered, ColumnNames, Golds, Layout, Options};
+use chartbench_score::import::{self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use chartbench_score::stats::Interval;
 
@@ -27,7 +27,7 @@ pub struct ScoreRequest {
     /// Names of columns (or keys) that their names do not tell.
     pub columns: ColumnNames,
     /// The format of the files, where their content does not tell.
-    pub layout: Option<Layout>,
+    pub format: Option<FileFormat>,
     pub golds: GoldSource,
 }
 
@@ -48,7 +48,7 @@ pub enum GoldSource {
 pub struct ScoredFile {
     /// The name that tables show.
     pub name: String,
-    pub answers: Vec<Answered>,
+    pub answers: Vec<ImportedAnswer>,
     /// A sentence each on rows that could not be read, questions that failed, and questions that are missing.
     pub problems: Vec<String>,
 }
@@ -70,10 +70,10 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
             // Golds alone: no image is opened, and nothing leaves this machine.
             let mut spec = Benchmark::find(name)?.data;
             spec.allow_outside = true;
-            Some(Golds::of(&chartbench_data::load(&spec, data.as_deref(), Split::Test)?))
+            Some(Golds::from_questions(&chartbench_data::load(&spec, data.as_deref(), Split::Test)?))
         }
     };
-    let options = Options { columns, layout: request.layout, golds };
+    let options = ImportOptions { columns, format: request.format, golds };
     let mut files = Vec::new();
     for path in &request.files {
         if StoredRun::is_at(path) {
@@ -238,9 +238,9 @@ fn failures(records: &[PredictionRecord]) -> Option<String> {
     })
 }
 
-fn answered(record: PredictionRecord) -> Answered {
+fn answered(record: PredictionRecord) -> ImportedAnswer {
     let year_flags = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str));
-    Answered {
+    ImportedAnswer {
         year_flags: year_flags.text().map(str::to_owned),
         id: record.id,
         gold: record.gold,
@@ -251,7 +251,7 @@ fn answered(record: PredictionRecord) -> Answered {
     }
 }
 
-fn pair(answered: &Answered) -> Pair<'_> {
+fn pair(answered: &ImportedAnswer) -> Pair<'_> {
     Pair {
         gold: &answered.gold,
         prediction: answered.prediction.as_ref(),
@@ -262,11 +262,11 @@ fn pair(answered: &Answered) -> Pair<'_> {
 }
 
 /// What tells the chart; where nothing does, a question is one for itself.
-fn chart(answered: &Answered) -> &str {
+fn chart(answered: &ImportedAnswer) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
-fn entry(answered: &Answered) -> NamedPair<'_> {
+fn entry(answered: &ImportedAnswer) -> NamedPair<'_> {
     NamedPair { id: &answered.id, pair: pair(answered) }
 }
 

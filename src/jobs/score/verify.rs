@@ -87,7 +87,7 @@ impl Key {
                 (convention, metric, None)
             }
         };
-        let convention = Convention::named(convention).with_context(|| format!("scores: `{key}`"))?;
+        let convention = Convention::by_name(convention).with_context(|| format!("scores: `{key}`"))?;
         let metric = convention.metrics.iter().copied().find(|known| known.key() == metric).with_context(|| {
             let known: Vec<&str> = convention.metrics.iter().map(|metric| metric.key()).collect();
             format!("scores: `{key}`: {} gives {}", convention.name, known.join(", "))

@@ -7,7 +7,7 @@ use crate::report::{CONFIDENCE, Scored, SliceBy, SliceValue};
 use crate::run::store::AdapterEntry;
 use chartbench_core::terminal::shorten;
 use chartbench_score::metric::Metric;
-use chartbench_score::stats::{Charts, Interval, SignFlipTest, SignFlips, mcnemar};
+use chartbench_score::stats::{ChartSums, Interval, SignFlipTest, SignFlips, mcnemar};
 
 /// Both sides' answers to the same questions, in the same order.
 pub(super) struct Pair<'a> {
@@ -99,7 +99,7 @@ impl<'a> Pair<'a> {
     pub(super) fn changes(&self, sign_flips: &SignFlips) -> Vec<(Metric, Change)> {
         let metrics = self.before.convention.metrics;
         let numbers = numbered(self.before.records.iter().map(|record| record.chart.as_str()));
-        let mut charts = Charts::new(numbers.len(), metrics.len());
+        let mut charts = ChartSums::new(numbers.len(), metrics.len());
         for (statistic, &metric) in metrics.iter().enumerate() {
             for (place, before, after) in self.values(metric) {
                 let chart = numbers[self.before.records[place].chart.as_str()];
@@ -111,7 +111,7 @@ impl<'a> Pair<'a> {
         changes.map(|(&metric, (statistic, test))| (metric, self.change(metric, &charts, statistic, &test))).collect()
     }
 
-    fn change(&self, metric: Metric, changes: &Charts, statistic: usize, test: &SignFlipTest) -> Change {
+    fn change(&self, metric: Metric, changes: &ChartSums, statistic: usize, test: &SignFlipTest) -> Change {
         let mean = |side: &Scored<'_>| side.summary().and_then(|summary| summary.mean(metric));
         let rose: Vec<bool> = self.changed(metric).map(|(_, rose)| rose).collect();
         let fixed = rose.iter().filter(|rose| **rose).count();

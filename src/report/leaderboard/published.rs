@@ -56,7 +56,8 @@ impl PublishedMatch {
     }
 
     fn new(place: usize, result: &Published) -> Option<Self> {
-        let (convention, metric) = (Convention::named(&result.convention).ok()?, Metric::named(&result.metric).ok()?);
+        let (convention, metric) =
+            (Convention::by_name(&result.convention).ok()?, Metric::by_name(&result.metric).ok()?);
         let part = match &result.part {
             None => None,
             Some(part) => {

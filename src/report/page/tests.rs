@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::*;
 use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord};
-use chartbench_core::question::{Draw, ImageRef};
+use chartbench_core::question::{ImageProducer, ImageRef};
 
 /// A picture of one grey pixel.
 struct Grey;
 
-impl Draw for Grey {
+impl ImageProducer for Grey {
     fn encoded(&self) -> Result<Vec<u8>> {
         let mut png = std::io::Cursor::new(Vec::new());
         image::GrayImage::new(1, 1).write_to(&mut png, image::ImageFormat::Png)?;
@@ -72,7 +72,7 @@ fn runs() -> [StoredRun; 2] {
 }
 
 fn page<'a>(runs: &'a [StoredRun], pictures: &'a Pictures, curves: &'a [Curves]) -> Page<'a> {
-    Page { title: None, runs, convention: Convention::named("chartbench").unwrap(), pictures, curves }
+    Page { title: None, runs, convention: Convention::by_name("chartbench").unwrap(), pictures, curves }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chartbench_data::lint::Kind;
+use chartbench_data::lint::FindingKind;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
-/// Kind, the question's or the chart's id, and the id of what it collides with.
-pub type Expected = Vec<(Kind, String, Option<String>)>;
+/// FindingKind, the question's or the chart's id, and the id of what it collides with.
+pub type Expected = Vec<(FindingKind, String, Option<String>)>;
 
 /// What was planted.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub struct Planted {
 }
 
 impl Planted {
-    fn chart(&mut self, kind: Kind, id: &str, other: Option<&str>) {
+    fn chart(&mut self, kind: FindingKind, id: &str, other: Option<&str>) {
         self.expected.push((kind, id.to_owned(), other.map(str::to_owned)));
     }
 }
@@ -117,7 +117,7 @@ impl RealCqa {
         let mut next = || tests.next().unwrap().as_str();
         let missing = next();
         fs::remove_file(self.image(missing)).unwrap();
-        planted.chart(Kind::MissingImage, missing, None);
+        planted.chart(FindingKind::MissingImage, missing, None);
         let cut = fs::read(self.image(next())).unwrap();
         for bytes in [
             cut[..cut.len() / 2].to_vec(),
@@ -128,36 +128,36 @@ impl RealCqa {
         ] {
             let broken = next();
             fs::write(self.image(broken), bytes).unwrap();
-            planted.chart(Kind::BrokenImage, broken, None);
+            planted.chart(FindingKind::BrokenImage, broken, None);
         }
         let (first, second) = (next(), next());
         fs::copy(self.image(first), self.image(second)).unwrap();
-        planted.chart(Kind::DoubledImage, second, Some(first));
+        planted.chart(FindingKind::DoubledImage, second, Some(first));
         let (first, second) = (next(), next());
         save(&read(&self.image(first)), &self.image(second));
-        planted.chart(Kind::DoubledImage, second, Some(first));
+        planted.chart(FindingKind::DoubledImage, second, Some(first));
         for copy in COPIES {
             let (first, second) = (next(), next());
             fs::write(self.image(second), copy(&read(&self.image(first)))).unwrap();
-            planted.chart(Kind::NearIdenticalImage, second, Some(first));
+            planted.chart(FindingKind::NearIdenticalImage, second, Some(first));
         }
         let leaks: [fn(&RgbImage) -> Vec<u8>; 3] = [png, |image| jpeg(image, 80), COPIES[2]];
         for (train, leak) in self.train.iter().zip(leaks) {
             let test = next();
             fs::write(self.image(test), leak(&read(&self.image(train)))).unwrap();
-            planted.chart(Kind::ChartInTrainAndTest, test, Some(train));
+            planted.chart(FindingKind::ChartInTrainAndTest, test, Some(train));
         }
         let (train, test) = (&self.train[10], next());
         fs::copy(self.image(train), self.image(test)).unwrap();
-        planted.chart(Kind::ChartInTrainAndTest, test, Some(train));
+        planted.chart(FindingKind::ChartInTrainAndTest, test, Some(train));
     }
 
     fn plant_questions(&self, planted: &mut Planted) {
         let mut tests = self.test.iter().skip(60);
         let mut next = || tests.next().unwrap().as_str();
         for (kind, text, gold) in [
-            (Kind::DuplicateQuestion, " how  many BARS are planted? ", "Four"),
-            (Kind::ConflictingQuestion, "How many bars are planted?", "five"),
+            (FindingKind::DuplicateQuestion, " how  many BARS are planted? ", "Four"),
+            (FindingKind::ConflictingQuestion, "How many bars are planted?", "five"),
         ] {
             let chart = next();
             let first = self.ask(chart, 1, "How many bars are planted?", "90", json!("four"));
@@ -165,16 +165,20 @@ impl RealCqa {
             planted.chart(kind, &second, Some(&first));
         }
         for gold in empty() {
-            planted.chart(Kind::EmptyGold, &self.ask(next(), 1, "What is empty?", "91", gold), None);
+            planted.chart(FindingKind::EmptyGold, &self.ask(next(), 1, "What is empty?", "91", gold), None);
         }
         for gold in TRUNCATED {
-            planted.chart(Kind::TruncatedGold, &self.ask(next(), 1, "What is cut?", "92", json!(gold)), None);
+            planted.chart(FindingKind::TruncatedGold, &self.ask(next(), 1, "What is cut?", "92", json!(gold)), None);
         }
         let chart = next();
         let cut = self.ask(chart, 1, "What is cut?", "92", json!("Number of new infec"));
         self.ask(chart, 2, "What is whole?", "92", json!("Number of new infections a year"));
-        planted.chart(Kind::TruncatedGold, &cut, None);
-        planted.chart(Kind::UnmatchableGold, &self.ask(next(), 1, "What is no number?", "93", json!("nan")), None);
+        planted.chart(FindingKind::TruncatedGold, &cut, None);
+        planted.chart(
+            FindingKind::UnmatchableGold,
+            &self.ask(next(), 1, "What is no number?", "93", json!("nan")),
+            None,
+        );
 
         self.ask(&self.train[20], 1, "Who planted this?", "94", json!("a gardener"));
         let asked: Vec<String> = (0..25)
@@ -183,7 +187,7 @@ impl RealCqa {
                 self.ask(next(), 1, &format!("Who planted number {number}?"), "94", json!(gold))
             })
             .collect();
-        planted.chart(Kind::GivenAway, &asked[0], None);
+        planted.chart(FindingKind::GivenAway, &asked[0], None);
         // One in two is no fault.
         for number in 0..30 {
             self.ask(next(), 1, "Is it planted?", "95", json!(if number % 2 == 0 { "yes" } else { "no" }));
@@ -242,23 +246,23 @@ impl ChartQa {
 
     fn plant_images(&mut self, names: &[String], planted: &mut Planted) {
         fs::remove_file(self.image(&names[0])).unwrap();
-        planted.chart(Kind::MissingImage, stem(&names[0]), None);
+        planted.chart(FindingKind::MissingImage, stem(&names[0]), None);
         let bytes = fs::read(self.image(&names[1])).unwrap();
         fs::write(self.image(&names[1]), &bytes[..bytes.len() - 100]).unwrap();
-        planted.chart(Kind::BrokenImage, stem(&names[1]), None);
+        planted.chart(FindingKind::BrokenImage, stem(&names[1]), None);
         let copy_of = |of: &str| (format!("copy_{of}"), stem(of).to_owned());
         for (number, of) in names[2..4].iter().enumerate() {
             let (name, first) = copy_of(of);
             let bytes = fs::read(self.image(of)).unwrap();
             fs::write(self.image(&name), if number == 0 { bytes } else { png(&read(&self.image(of))) }).unwrap();
             self.ask(&name, "What is copied?", "It");
-            planted.chart(Kind::DoubledImage, stem(&name), Some(&first));
+            planted.chart(FindingKind::DoubledImage, stem(&name), Some(&first));
         }
         for (of, copy) in names[4..].iter().zip(COPIES) {
             let (name, first) = copy_of(of);
             fs::write(self.image(&name), copy(&read(&self.image(of)))).unwrap();
             self.ask(&name, "What is copied?", "It");
-            planted.chart(Kind::NearIdenticalImage, stem(&name), Some(&first));
+            planted.chart(FindingKind::NearIdenticalImage, stem(&name), Some(&first));
         }
     }
 
@@ -275,17 +279,17 @@ impl ChartQa {
         fs::write(self.image("jpeg.png"), jpeg(&read(&self.image(&names[2])), 60)).unwrap();
         save(&chart("bars", 7, 0), &self.image("fresh.png"));
         for (test, train) in names.iter().zip([stem(&names[0]), "bytes", "jpeg"]) {
-            planted.chart(Kind::ChartInTrainAndTest, stem(test), Some(&format!("train/{train}")));
+            planted.chart(FindingKind::ChartInTrainAndTest, stem(test), Some(&format!("train/{train}")));
         }
-        planted.chart(Kind::DuplicateQuestion, "train/human/4", Some("train/human/3"));
+        planted.chart(FindingKind::DuplicateQuestion, "train/human/4", Some("train/human/3"));
     }
 
     fn plant_questions(&mut self, names: &[String], planted: &mut Planted) {
         let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
-        for (place, kind) in [(3, Kind::DuplicateQuestion), (5, Kind::ConflictingQuestion)] {
+        for (place, kind) in [(3, FindingKind::DuplicateQuestion), (5, FindingKind::ConflictingQuestion)] {
             let record = self.test[place].clone();
             let mut label = text(&record, "label");
-            if kind == Kind::ConflictingQuestion {
+            if kind == FindingKind::ConflictingQuestion {
                 label += "0";
             }
             let query = text(&record, "query").to_uppercase();
@@ -293,18 +297,18 @@ impl ChartQa {
             planted.chart(kind, &id, Some(&format!("human/{place}")));
         }
         for gold in ["", " ", "[]"] {
-            planted.chart(Kind::EmptyGold, &self.ask(&names[30], &format!("What is empty{gold}?"), gold), None);
+            planted.chart(FindingKind::EmptyGold, &self.ask(&names[30], &format!("What is empty{gold}?"), gold), None);
         }
         for gold in TRUNCATED {
-            planted.chart(Kind::TruncatedGold, &self.ask(&names[31], &format!("Why {gold}?"), gold), None);
+            planted.chart(FindingKind::TruncatedGold, &self.ask(&names[31], &format!("Why {gold}?"), gold), None);
         }
         let cut = self.ask(&names[32], "What is cut?", "Number of new infec");
         self.ask(&names[32], "What is whole?", "Number of new infections a year");
-        planted.chart(Kind::TruncatedGold, &cut, None);
-        planted.chart(Kind::UnmatchableGold, &self.ask(&names[33], "What is no number?", "nan"), None);
+        planted.chart(FindingKind::TruncatedGold, &cut, None);
+        planted.chart(FindingKind::UnmatchableGold, &self.ask(&names[33], "What is no number?", "nan"), None);
         let asked: Vec<String> =
             names[20..].iter().take(20).map(|name| self.ask(name, "Who planted  this?", "A gardener")).collect();
-        planted.chart(Kind::GivenAway, &asked[0], None);
+        planted.chart(FindingKind::GivenAway, &asked[0], None);
     }
 }
 

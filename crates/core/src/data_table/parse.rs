@@ -1,16 +1,16 @@
 //! Reading the tables that models write.
 //!
-//! - **Rows** are separated by line breaks or by DePlot's literal `<0x0A>` (how the Hugging Face tokenizer shows one). A
-//!   text with neither may be UniChart's: its rows are separated by `&&`, or else by `&` between blanks. A piece between
-//!   two such `&` that has no `|` was no row but a part of a name (`Research & Development | 5`): it belongs to the
-//!   piece behind it, or, at the end of the text, to the one before it. Rows without any text are none.
-//! - **Cells** are separated by `|`, with or without blanks around. Of Markdown tables (told by a rule of dashes under
-//!   the header) the rule, the bars around each row and lines without bars (words before and after) are left out.
+//! - **Rows** are separated by line breaks or by DePlot's literal `<0x0A>` (a line break as the Hugging Face tokenizer
+//!   writes it). A text with neither may be UniChart's: its rows are separated by `&&`, or else by `&` between blanks. A
+//!   part between two such `&` without a `|` is not a row but part of a name (`Research & Development | 5`): it belongs to
+//!   the part behind it, or, at the end of the text, to the one before it. Rows without any text are skipped.
+//! - **Cells** are separated by `|`, with or without blanks around. A rule of dashes under the header marks a
+//!   Markdown table: the rule, the bars around each row and lines without bars (words before and after) are left out.
 //! - **The title** is a first row that begins with the cell `title` in any case, as DePlot's always does. A table
-//!   without one whose first column is called `title` loses its header to this rule.
+//!   without a title whose first column is called `title` loses its header to this rule.
 //! - The first row after it is **the header**.
 //!
-//! A text without a header of two cells is no table.
+//! A text without a header of two cells is not a table.
 
 use anyhow::{Result, ensure};
 
@@ -20,17 +20,17 @@ impl DataTable {
     /// Reads a table as DePlot, UniChart or a chat model writes it; the module's page has the rules.
     ///
     /// # Errors
-    /// A text that is no table: an empty one, one without `|`.
+    /// Returns an error if the text is not a table: if it is empty, or has no `|`.
     ///
     /// ```
-    /// use chartbench::data_table::DataTable;
+    /// use chartbench_core::data_table::DataTable;
     /// let table = DataTable::parse("TITLE | Sales <0x0A> Year | Sold <0x0A> 2019 | 12").unwrap();
     /// assert_eq!((table.title.as_str(), table.rows), ("Sales", vec![vec!["2019".to_owned(), "12".to_owned()]]));
     /// assert_eq!(DataTable::parse("Year | Sold & 2019 | 12").unwrap().rows.len(), 1);
     /// assert!(DataTable::parse("a bar chart").is_err());
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
-        let mut rows: Vec<Vec<String>> = pieces(text).iter().map(|row| cells(row)).collect();
+        let mut rows: Vec<Vec<String>> = row_texts(text).iter().map(|row| cells(row)).collect();
         if let Some(rule) = rows.iter().position(|row| is_rule(row)) {
             rows.remove(rule);
             rows.retain(|row| row.len() > 1);
@@ -44,15 +44,15 @@ impl DataTable {
         Ok(Self { title, header, rows })
     }
 
-    /// Whether a text of which nothing is known is meant as a table: a header and rows below, all of two cells or more.
+    /// Whether any text is meant as a table: a header and rows below, all of two cells or more.
     pub fn is_written_in(text: &str) -> bool {
         text.contains('|')
             && Self::parse(text).is_ok_and(|table| !table.rows.is_empty() && table.rows.iter().all(|row| row.len() > 1))
     }
 }
 
-/// The rows as they are written, those without text left out.
-fn pieces(text: &str) -> Vec<String> {
+/// The rows as they are written, without the empty ones.
+fn row_texts(text: &str) -> Vec<String> {
     let text = text.replace("<0x0A>", "\n").replace('\r', "\n");
     let text = text.trim();
     let rows: Vec<String> = if text.contains('\n') {
@@ -70,9 +70,9 @@ fn between_ampersands(text: &str) -> Vec<String> {
     let mut before: Vec<&str> = Vec::new();
     // Blanks at the ends, so that an `&` there is between blanks as well.
     let spaced = format!(" {text} ");
-    for piece in spaced.split(" & ") {
-        before.push(piece);
-        if piece.contains('|') {
+    for part in spaced.split(" & ") {
+        before.push(part);
+        if part.contains('|') {
             rows.push(before.join(" & "));
             before.clear();
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_told_from_a_table() {
+    fn texts_and_tables_are_distinguished() {
         let tables = ["a | b\n1 | 2", "TITLE | <0x0A> a | b <0x0A> 1 | 2", "a | b & 1 | 2"];
         let texts = ["a | b", "Yes", "a & b", "", "P(a|b)", "a | b\n1", "12", "[1 | 2]"];
         assert!(tables.iter().all(|text| DataTable::is_written_in(text)));
@@ -183,7 +183,7 @@ mod tests {
             }
         }
 
-        /// What is written is read back; only rows that would be taken for a Markdown rule or for no row are lost.
+        /// Written tables are read back; only rows that look like a Markdown rule or an empty row are lost.
         #[test]
         fn linearized_tables_are_read_back(table in table()) {
             let clean = |row: &Vec<String>| -> Vec<String> { row.iter().map(|text| super::super::cell(text)).collect() };

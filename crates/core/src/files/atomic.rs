@@ -8,12 +8,11 @@ use anyhow::{Context, Result};
 
 use super::unfinished::create_file_in;
 
-/// Most symbolic links that are followed one after the other.
+/// The longest chain of symbolic links that is followed.
 const MAX_LINKS: usize = 40;
 
-/// Writes a file: after a crash or on a full disk it has the old content, or the new. Where `path` is a symbolic link, the
-/// file it leads to is written; a file that is replaced keeps its mode. A terminal, a pipe or a device is written to as it
-/// is.
+/// Writes a file: after a crash or on a full disk it has the old content or the new, never a part. Symbolic links are
+/// followed, and a replaced file keeps its mode. A terminal, a pipe or a device is written to directly.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written, and names it.
@@ -42,7 +41,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Forces a folder's list of files to disk, where the system has such a thing.
+/// Forces a folder's list of files to disk, on systems that support it.
 ///
 /// # Errors
 /// Returns an error if the disk fails.
@@ -63,11 +62,11 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Where a path leads when its last part is a symbolic link, or a chain of them. The end need not exist.
+/// The path that a symbolic link, or a chain of them, leads to. It need not exist.
 pub(super) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..MAX_LINKS {
-        // The links to open files lead to what is no path.
+        // A link to an open file does not lead to a path.
         if descriptor(&target).is_some() {
             return Ok(target);
         }
@@ -105,7 +104,7 @@ fn write_through(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()
     writer.flush()
 }
 
-/// Standard output and standard error go on where they are: opened anew, a file behind them would be overwritten.
+/// Writes to standard output and standard error where they are: opening a file behind them again would overwrite it.
 fn write_descriptor(number: u32, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     match number {
         1 => {
@@ -117,7 +116,7 @@ fn write_descriptor(number: u32, path: &Path, write: impl FnOnce(&mut dyn Write)
     }
 }
 
-/// The number of an open file of this process that `path` is the name of: `/proc/self/fd/1` or `/dev/fd/1`.
+/// The number of the open file of this process that `path` names: `/proc/self/fd/1` or `/dev/fd/1`.
 fn descriptor(path: &Path) -> Option<u32> {
     let folder = path.parent()?;
     let is_own = |process: &Path| {

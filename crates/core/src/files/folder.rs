@@ -10,14 +10,14 @@ use rayon::prelude::*;
 use super::UnfinishedFolder;
 use super::atomic::{follow_links, parent, sync_folder};
 
-/// How the name of a folder begins while another takes its place, where the system cannot exchange two in one step.
+/// Prefix of a folder's name while another takes its place, on systems that cannot exchange two in one step.
 const FORMER: &str = ".former-";
 
-/// Writes a folder whole or not at all. A folder that exists at `target` is removed when the new one has taken its place:
-/// whenever the process is killed, one of the two is there and whole.
+/// Writes a folder whole or not at all. An existing folder at `target` is removed after the new one has taken its place:
+/// whenever the process is killed, one of the two exists and is whole.
 ///
 /// # Errors
-/// Returns an error if `write` does, or the folder cannot be written; the old one then stays.
+/// Returns an error if `write` does, or if the folder cannot be written; the old folder then stays.
 pub fn replace_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let target = follow_links(target)?;
     recover_folder(&target)?;
@@ -35,14 +35,14 @@ pub fn replace_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) ->
             exchange(unfinished.path(), &target).or_else(|_| swap(unfinished.path(), &target))?;
         }
     }
-    // Only then is the old one removed, with `unfinished`, whose name it may have now.
+    // The old folder may now have the name of `unfinished`, and is removed with it.
     Ok(sync_folder(parent(&target))?)
 }
 
 /// Writes a folder whole or not at all; `target` is an empty folder, or does not exist.
 ///
 /// # Errors
-/// Returns an error if `write` does, if `target` holds anything, or the folder cannot be written.
+/// Returns an error if `write` does, if `target` is not empty, or if the folder cannot be written.
 pub fn create_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let target = follow_links(target)?;
     let unfinished = fill(&target, write)?;
@@ -53,10 +53,10 @@ pub fn create_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> 
     Ok(sync_folder(parent(&target))?)
 }
 
-/// Gives a folder back its name where a process was killed while [`replace_folder`] replaced it in two steps.
+/// Restores the name of a folder after a process was killed while [`replace_folder`] replaced it in two steps.
 ///
 /// # Errors
-/// Returns an error if it cannot be renamed.
+/// Returns an error if the folder cannot be renamed.
 pub fn recover_folder(target: &Path) -> io::Result<()> {
     let former = former(target);
     if former.symlink_metadata().is_err() {
@@ -68,7 +68,7 @@ pub fn recover_folder(target: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the folder under a name of its own, beside `target`, and forces it to disk.
+/// Writes the folder under a temporary name beside `target`, and forces it to disk.
 fn fill(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<UnfinishedFolder> {
     let unfinished = UnfinishedFolder::create_in(parent(target))
         .with_context(|| format!("cannot write into {}", parent(target).display()))?;
@@ -77,7 +77,7 @@ fn fill(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<Unfini
     Ok(unfinished)
 }
 
-/// Forces every file of a folder to disk, those of its sub-folders included.
+/// Forces every file of a folder and its sub-folders to disk.
 fn sync_tree(folder: &Path) -> io::Result<()> {
     let paths: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
@@ -99,7 +99,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// [`exchange`] in two steps; [`recover_folder`] mends what a kill between them leaves.
+/// [`exchange`] in two steps; [`recover_folder`] repairs the state after a kill between them.
 fn swap(new: &Path, target: &Path) -> io::Result<()> {
     let former = former(target);
     fs::rename(target, &former)?;
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// What the folder holds, which must be of one writing.
+    /// The content of the folder's files, which must be equal.
     fn content(folder: &Path) -> String {
         let [a, b] = ["a", "sub/b"].map(|name| fs::read_to_string(folder.join(name)).unwrap());
         assert_eq!(a, b);

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::{FileLock, replace_file};
 
-/// Records that one task encodes.
-const ENCODED_TOGETHER: usize = 64;
+/// Records that one task encodes together.
+const ENCODE_CHUNK: usize = 64;
 /// Bytes read at a time while looking for the last newline.
 const CHUNK: u64 = 1 << 16;
 
-/// An open log. Only a newline proves that a line was written whole: bytes after the last one, left by a killed process or a
-/// full disk, are cut off.
+/// An open log. Only a newline proves that a line is whole: bytes after the last newline, left by a killed process or a full
+/// disk, are cut off.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens or creates the log whose lock is held, and cuts off a torn last line.
+    /// Opens or creates the log that `lock` guards, and cuts off a torn last line.
     ///
     /// # Errors
     /// Returns an error if the file cannot be opened or cut.
@@ -39,13 +39,13 @@ impl JsonLines {
         Ok(log)
     }
 
-    /// Appends one line a record, all in one write, so that they survive a kill right after.
+    /// Appends one line for each record, all in one write, so that they survive a kill right after.
     ///
     /// # Errors
-    /// Returns an error if the write fails (on a full disk): the log is cut back to its last whole line first.
+    /// Returns an error if the write fails, as on a full disk; the log is first cut back to its last whole line.
     pub fn append<T: Serialize + Sync>(&mut self, records: &[T]) -> Result<()> {
-        let lines = if records.len() > ENCODED_TOGETHER {
-            records.par_chunks(ENCODED_TOGETHER).map(encode).collect::<Result<Vec<_>>>()?.concat()
+        let lines = if records.len() > ENCODE_CHUNK {
+            records.par_chunks(ENCODE_CHUNK).map(encode).collect::<Result<Vec<_>>>()?.concat()
         } else {
             encode(records)?
         };
@@ -70,8 +70,8 @@ impl JsonLines {
         Ok(())
     }
 
-    /// Leaves out the lines that `keep` is false for. The log is replaced by another file: after a kill or on a full disk it
-    /// has all its lines, or those that are kept.
+    /// Keeps only the lines for which `keep` is true. The log is replaced by a new file: after a kill or on a full disk it has
+    /// either all its lines or the kept ones.
     ///
     /// # Errors
     /// Returns an error if `keep` does, or the file cannot be read or written.
@@ -108,7 +108,7 @@ fn encode<T: Serialize>(records: &[T]) -> Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// The place after the last newline.
+/// The position after the last newline.
 fn end_of_lines(file: &mut File) -> io::Result<u64> {
     let mut end = file.seek(SeekFrom::End(0))?;
     let mut chunk = Vec::new();

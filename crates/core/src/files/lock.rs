@@ -1,4 +1,4 @@
-//! Locks between processes, each in a file of its own: what is guarded may be replaced while the lock is held.
+//! Locks between processes, each in a file of its own: the guarded file may be replaced while the lock is held.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 const SUFFIX: &str = ".lock";
-/// How long a wait goes on before it is reported.
+/// Waits are reported after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -37,7 +37,7 @@ impl FileLock {
         }
     }
 
-    /// Takes the lock of `guarded`, whose folder exists; `None` where another process has it.
+    /// Takes the lock of `guarded`, whose folder exists; `None` while another process has it.
     ///
     /// # Errors
     /// Returns an error if the lock's file cannot be created or locked.
@@ -53,7 +53,7 @@ impl FileLock {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
             }
-            // Its last holder may have removed it between the two calls.
+            // Its last holder may remove the file between the two calls.
             if is_at(&file, &path) {
                 return Ok(Some(Self { path, file }));
             }
@@ -71,7 +71,7 @@ impl Drop for FileLock {
     }
 }
 
-/// Whether a file's name is that of a lock.
+/// Whether a file's name is that of a lock's file.
 pub(super) fn is_lock(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(SUFFIX)
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_has_it_and_nothing_stays() {
+    fn one_process_has_the_lock_and_its_file_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let guarded = dir.path().join("log");
         let first = FileLock::try_acquire(&guarded).unwrap().unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ones_come_one_after_the_other() {
+    fn waiting_processes_take_turns() {
         let dir = tempfile::tempdir().unwrap();
         let guarded = dir.path().join("count");
         std::fs::write(&guarded, "0").unwrap();

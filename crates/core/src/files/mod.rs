@@ -1,5 +1,5 @@
-//! Stored files: files and folders that appear whole or not at all, locks between processes, and append-only logs of JSON
-//! lines. Every command writes through this module.
+//! Files and folders that appear whole or not at all, locks between processes, and append-only logs of JSON lines. Every
+//! command writes through this module.
 
 mod atomic;
 mod folder;

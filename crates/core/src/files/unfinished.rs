@@ -1,5 +1,5 @@
-//! Files and folders that are still being written. Each is locked by the process that writes it: one without a lock was
-//! left by a process that was killed, and the next write into the same folder removes it.
+//! Files and folders that are still being written. The process that writes one locks it: an unlocked one is left over from
+//! a killed process, and the next write into the same folder removes it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -9,12 +9,12 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::lock;
 
-/// How the name of a file or folder begins that is still being written.
+/// Prefix of the name of a file or folder that is still being written.
 const PREFIX: &str = ".writing-";
-/// Random letters and digits after the prefix: too many for a name that a user would choose.
+/// Random letters and digits after the prefix: more than in any name that a user would choose.
 const RANDOM_CHARS: usize = 16;
 
-/// A folder that is still being written; dropped, it is removed.
+/// A folder that is still being written. Dropping it removes it.
 pub struct UnfinishedFolder {
     // Removed before the lock is released.
     folder: TempDir,
@@ -22,7 +22,7 @@ pub struct UnfinishedFolder {
 }
 
 impl UnfinishedFolder {
-    /// Creates an empty one in `parent`, and removes what killed processes left there.
+    /// Creates an empty folder in `parent`, and removes leftovers of killed processes there.
     ///
     /// # Errors
     /// Returns an error if `parent` cannot be written to.
@@ -42,13 +42,13 @@ impl UnfinishedFolder {
     }
 }
 
-/// Creates an empty file in `parent`, with the permissions of `mode` that the user's mask leaves, and removes what killed
-/// processes left there.
+/// Creates an empty file in `parent`, with the permissions of `mode` that the user's mask leaves, and removes
+/// leftovers of killed processes there.
 pub(super) fn create_file_in(parent: &Path, mode: u32) -> io::Result<NamedTempFile> {
     remove_matching(parent, is_unmistakable);
     loop {
         let file = builder(mode).tempfile_in(parent)?;
-        // A file system without locks is no reason not to write.
+        // Writing goes on without a lock on file systems that have none.
         let _ = file.as_file().lock();
         match file.path().symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -57,17 +57,18 @@ pub(super) fn create_file_in(parent: &Path, mode: u32) -> io::Result<NamedTempFi
     }
 }
 
-/// Removes what killed processes left unfinished in a folder that only this program writes to.
+/// Removes leftovers of killed processes from a folder that only this program writes to.
 pub fn remove_leftovers(folder: &Path) {
     remove_matching(folder, |name| name.starts_with(PREFIX));
 }
 
-/// Whether a file of this name holds nothing that counts: it is unfinished, or a lock.
+/// Whether a file of this name is temporary: unfinished, or a lock.
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) || lock::is_lock(name)
 }
 
-/// A temporary file of the system is private; a finished one is a file like any other.
+/// Creates files with the permissions of `mode`, because a finished file is a file like any other: the system makes
+/// temporary ones private.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX).rand_bytes(RANDOM_CHARS);
@@ -78,8 +79,8 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
     builder
 }
 
-/// Locks a folder that was just created. `NotFound` means that another process took it for a leftover before that; `None`
-/// that the file system has no locks.
+/// Locks a folder that was just created; `None` on a file system without locks. `NotFound` means that another process has
+/// already removed it as a leftover.
 fn hold(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
@@ -98,7 +99,7 @@ fn is_unmistakable(name: &str) -> bool {
     random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Removes the entries of these names that no living process holds. One that cannot be removed stays.
+/// Removes the files and folders of these names that no living process locks. Those that cannot be removed stay.
 fn remove_matching(folder: &Path, is_leftover: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_go_and_what_is_being_written_stays() {
+    fn leftovers_are_removed_and_unfinished_files_stay() {
         let parent = tempfile::tempdir().unwrap();
         let (file, folder) =
             (parent.path().join(".writing-0123456789abcdef"), parent.path().join(".writing-fedcba9876543210"));

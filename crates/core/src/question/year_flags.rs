@@ -2,15 +2,15 @@
 
 use super::Gold;
 
-/// The field of ChartQAPro's rows that holds the flags, and the slice that keeps it.
+/// The field of ChartQAPro's rows with the flags, and the slice that keeps it.
 pub const YEAR: &str = "Year";
-/// The field of ChartQAPro's rows that tells single questions from conversations, and the slice that keeps it.
+/// The field of ChartQAPro's rows that separates single questions from conversations, and the slice that keeps it.
 pub const QUESTION_TYPE: &str = "Question Type";
 
 /// One `YES` or `NO` for each element of an answer, as a text: `YES`, `NO, YES`, `['NO', 'YES']`.
 ///
 /// ```
-/// use chartbench::sample::YearFlags;
+/// use chartbench_core::question::YearFlags;
 /// let flags = YearFlags::new("['NO', 'YES']", None);
 /// assert_eq!([0, 1, 2].map(|element| flags.is_year(element)), [false, true, false]);
 /// assert_eq!(YearFlags::new("2019", None), YearFlags::default());
@@ -19,8 +19,8 @@ pub const QUESTION_TYPE: &str = "Question Type";
 pub struct YearFlags<'a>(&'a str);
 
 impl<'a> YearFlags<'a> {
-    /// The flags written in `text`; none where anything else than `YES` and `NO` stands there. A conversation has the
-    /// flags of all its turns, of which the last one is asked about.
+    /// The flags written in `text`; no flags where it contains anything but `YES` and `NO`. A conversation has the flags of
+    /// all its turns, and its last turn is the question.
     pub fn new(text: &'a str, question_type: Option<&str>) -> Self {
         let flags = match question_type {
             Some("Conversational") => Self(Self(text).items().last().unwrap_or_default()),
@@ -35,13 +35,13 @@ impl<'a> YearFlags<'a> {
         get(YEAR).map(|text| Self::new(text, get(QUESTION_TYPE))).unwrap_or_default()
     }
 
-    /// Whether the element at `index` is a year. Flags that are fewer than the elements are repeated from the first on.
+    /// Whether the element at `index` is a year. Where elements outnumber the flags, the flags repeat from the first on.
     pub fn is_year(self, index: usize) -> bool {
         let count = self.items().count().max(1);
         self.items().nth(index % count).is_some_and(|flag| flag.eq_ignore_ascii_case("YES"))
     }
 
-    /// The flags as they are written; `None` where there are none.
+    /// The flags as they are written; `None` without flags.
     pub fn text(self) -> Option<&'a str> {
         (!self.0.is_empty()).then_some(self.0)
     }
@@ -52,7 +52,7 @@ impl<'a> YearFlags<'a> {
 }
 
 impl Gold {
-    /// The answer to the last turn where the list has one answer for each turn of a conversation.
+    /// The answer to the last turn, of a list with one answer for each turn of a conversation.
     #[must_use]
     pub fn last_turn(self) -> Self {
         match self {

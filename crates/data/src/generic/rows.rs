@@ -1,4 +1,4 @@
-//! The records of a question file, from JSONL or CSV to one [`Row`].
+//! Reads the records of a question file, JSONL or CSV, as [`QuestionRow`]s.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use chartbench_core::parse_field::{self, Label};
 use chartbench_core::question::{Gold, QUESTION_TYPE, YEAR, YearFlags};
-use chartbench_core::read_file::{self, Lines};
+use chartbench_core::read_file::{self, CsvLines};
 
 const FIELDS: [&str; 12] = [
     "image",
@@ -25,8 +25,8 @@ const FIELDS: [&str; 12] = [
     QUESTION_TYPE,
 ];
 
-/// A line of either format.
-pub(super) struct Row {
+/// A record of either format.
+pub(super) struct QuestionRow {
     pub(super) line: usize,
     pub(super) image: String,
     pub(super) question: String,
@@ -63,13 +63,16 @@ struct JsonRow<'a> {
     slices: BTreeMap<String, Label>,
 }
 
-/// One JSON object a line; empty lines are let be.
-pub(super) fn jsonl(content: &str) -> Result<Vec<Row>> {
+/// Reads one JSON object from each line; empty lines are skipped.
+///
+/// # Errors
+/// Returns an error if a line is malformed; the error names it.
+pub(super) fn jsonl(content: &str) -> Result<Vec<QuestionRow>> {
     let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(index, text)| json_row(index + 1, text)).collect()
 }
 
-fn json_row(line: usize, text: &str) -> Result<Row> {
+fn json_row(line: usize, text: &str) -> Result<QuestionRow> {
     let row: JsonRow<'_> = serde_json::from_str(text).map_err(|error| read_file::json_fault(&error, line))?;
     let mut slices: BTreeMap<_, _> = row.slices.into_iter().map(|(name, value)| (name, value.0)).collect();
     let mut answer = parse_field::gold(row.answer).with_context(|| format!("line {line}: answer"))?;
@@ -81,7 +84,7 @@ fn json_row(line: usize, text: &str) -> Result<Row> {
         slices.insert(YEAR.to_owned(), flags);
     }
     slices.extend(row.question_type.map(|question_type| (QUESTION_TYPE.to_owned(), question_type)));
-    Ok(Row {
+    Ok(QuestionRow {
         line,
         answer,
         image: row.image,
@@ -97,8 +100,11 @@ fn json_row(line: usize, text: &str) -> Result<Row> {
     })
 }
 
-/// Comma-separated, quoted where needed, the fields' names in the first row.
-pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
+/// Reads comma-separated fields, quoted where needed, with their names in the first row.
+///
+/// # Errors
+/// Returns an error if the header or a row is malformed; the error names its line.
+pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
     let mut reader = csv::Reader::from_reader(content.as_bytes());
     let header = reader.headers()?.clone();
     let mut columns: HashMap<&str, usize> = HashMap::new();
@@ -114,13 +120,13 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
         bail!("line 1: no column is called `{missing}`");
     }
     let mut rows = Vec::new();
-    let mut lines = Lines::new(content);
+    let mut lines = CsvLines::new(content);
     for record in reader.records() {
         let record = record.map_err(|error| csv_fault(error, &mut lines))?;
         let cell = |name: &str| columns.get(name).and_then(|&column| record.get(column)).map(str::to_owned);
         let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
-        rows.push(Row {
-            line: record.position().map_or(0, |position| lines.at(position)),
+        rows.push(QuestionRow {
+            line: record.position().map_or(0, |position| lines.line_of(position)),
             image: cell("image").unwrap_or_default(),
             question: cell("question").unwrap_or_default(),
             answer: Gold::Text(cell("answer").unwrap_or_default()),
@@ -140,16 +146,16 @@ pub(super) fn csv(content: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// NAME of a column `slices.NAME`; ChartQAPro's columns are slices, too.
+/// NAME of a column `slices.NAME`. ChartQAPro's columns are slices, too.
 fn slice_name(column: &str) -> Option<&str> {
-    let is_own = [YEAR, QUESTION_TYPE].contains(&column);
-    column.strip_prefix("slices.").or(is_own.then_some(column)).filter(|name| !name.is_empty())
+    let is_chartqapro = [YEAR, QUESTION_TYPE].contains(&column);
+    column.strip_prefix("slices.").or(is_chartqapro.then_some(column)).filter(|name| !name.is_empty())
 }
 
-fn csv_fault(error: csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {
+fn csv_fault(error: csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
-            anyhow!("line {}: {len} fields where the first row has {expected_len}", lines.at(position))
+            anyhow!("line {}: {len} fields where the first row has {expected_len}", lines.line_of(position))
         }
         _ => error.into(),
     }

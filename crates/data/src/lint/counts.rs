@@ -1,19 +1,19 @@
-//! How many charts and questions there are, by split and kind.
+//! Counts the charts and questions by split and kind.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Entry;
+use super::SplitChart;
 use chartbench_core::question::Split;
 use chartbench_core::question::{AnswerType, Taxonomy};
 
 /// The charts and questions of one kind in one split.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// By what is counted: `all`, `answer type`, `taxonomy` or `chart type`.
+    /// The grouping: `all`, `answer type`, `taxonomy` or `chart type`.
     pub group: &'static str,
-    /// The kind; absent for what the data set does not tell, and for `all`.
+    /// The kind; `None` for unannotated questions, and for `all`.
     pub value: Option<String>,
     pub split: Split,
     /// Charts with at least one such question.
@@ -21,29 +21,35 @@ pub struct Count {
     pub questions: usize,
 }
 
-/// By what is counted, in the order it is told.
+/// The groupings, in the order of the report.
 const GROUPS: [&str; 4] = ["all", "answer type", "taxonomy", "chart type"];
 
-/// The place of a group; a kind's place among its like, and its name.
-type Slot<'a> = (usize, Option<(u8, &'a str)>);
+/// A kind of questions, in the order of the report.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct QuestionKind<'a> {
+    /// Index into [`GROUPS`].
+    group: usize,
+    /// The rank of the kind in its group, and its name.
+    value: Option<(u8, &'a str)>,
+}
 
-/// Counts everything; kinds that are not there have no count.
-pub(super) fn count(entries: &[Entry<'_>]) -> Vec<Count> {
-    let mut counts: BTreeMap<(Slot<'_>, u8), Count> = BTreeMap::new();
-    for entry in entries {
-        let mut here: BTreeMap<Slot<'_>, usize> = BTreeMap::new();
-        let chart_type = entry.chart.chart_type.as_deref().map(|name| (0, name));
-        for question in entry.questions {
+/// Counts the charts and questions of each kind that occurs.
+pub(super) fn count(split_charts: &[SplitChart<'_>]) -> Vec<Count> {
+    let mut counts: BTreeMap<(QuestionKind<'_>, u8), Count> = BTreeMap::new();
+    for split_chart in split_charts {
+        let mut in_chart: BTreeMap<QuestionKind<'_>, usize> = BTreeMap::new();
+        let chart_type = split_chart.chart.chart_type.as_deref().map(|name| (0, name));
+        for question in split_chart.questions {
             let values = [None, question.answer_type.map(answer_type), question.taxonomy.map(taxonomy), chart_type];
             for (group, value) in values.into_iter().enumerate() {
-                *here.entry((group, value)).or_default() += 1;
+                *in_chart.entry(QuestionKind { group, value }).or_default() += 1;
             }
         }
-        for ((group, value), questions) in here {
-            let count = counts.entry(((group, value), u8::from(entry.split == Split::Test))).or_insert_with(|| Count {
-                group: GROUPS.get(group).copied().unwrap_or_default(),
-                value: value.map(|(_, name)| name.to_owned()),
-                split: entry.split,
+        for (kind, questions) in in_chart {
+            let count = counts.entry((kind, u8::from(split_chart.split == Split::Test))).or_insert_with(|| Count {
+                group: GROUPS.get(kind.group).copied().unwrap_or_default(),
+                value: kind.value.map(|(_, name)| name.to_owned()),
+                split: split_chart.split,
                 charts: 0,
                 questions: 0,
             });

@@ -1,22 +1,22 @@
-//! One thing that is wrong with a data set.
+//! A fault of a data set.
 
 use serde::Serialize;
 
-use super::Entry;
+use super::SplitChart;
 use chartbench_core::question::Split;
 use chartbench_core::question::{ImageRef, Question};
 
-/// What is wrong, in the order it is told.
+/// The kinds of faults, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// There is no such image file.
+pub enum FindingKind {
+    /// The image file does not exist.
     MissingImage,
     /// An image that does not decode, or that cannot be a chart.
     BrokenImage,
     /// One chart in both splits.
     ChartInTrainAndTest,
-    /// A gold answer, or an item of it, that says nothing.
+    /// A gold answer, or an item of it, that is empty.
     EmptyGold,
     /// A gold answer that was cut off.
     TruncatedGold,
@@ -44,7 +44,7 @@ pub enum Severity {
     Warning,
 }
 
-impl Kind {
+impl FindingKind {
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
@@ -80,36 +80,36 @@ impl Kind {
     }
 }
 
-/// One thing that is wrong, and where.
+/// A fault, and its chart or question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub kind: Kind,
+    pub kind: FindingKind,
     pub severity: Severity,
     pub split: Split,
-    /// The chart's id, where it is about one.
+    /// The chart's id, for a fault of a chart.
     pub chart: Option<String>,
-    /// The question's id, or an example's.
+    /// The question's id, or that of an example.
     pub question: Option<String>,
-    /// The id of the chart or question it collides with.
+    /// The id of the chart or question with which it collides.
     pub other: Option<String>,
     /// The chart's image file.
     pub file: Option<String>,
-    /// What is wrong, in one line.
+    /// The fault in one line.
     pub message: String,
 }
 
 impl Finding {
-    /// About a chart.
-    pub(super) fn of_chart(kind: Kind, entry: &Entry<'_>, message: impl Into<String>) -> Self {
-        let file = match &entry.chart.image {
+    /// A finding about a chart.
+    pub(super) fn about_chart(kind: FindingKind, split_chart: &SplitChart<'_>, message: impl Into<String>) -> Self {
+        let file = match &split_chart.chart.image {
             ImageRef::File(path) => Some(path.display().to_string()),
             ImageRef::Drawn(_) => None,
         };
         Self {
             kind,
             severity: kind.severity(),
-            split: entry.split,
-            chart: Some(entry.chart.id.clone()),
+            split: split_chart.split,
+            chart: Some(split_chart.chart.id.clone()),
             question: None,
             other: None,
             file,
@@ -117,13 +117,18 @@ impl Finding {
         }
     }
 
-    /// About a question.
-    pub(super) fn of_question(kind: Kind, entry: &Entry<'_>, question: &Question, message: impl Into<String>) -> Self {
-        Self { question: Some(question.id.clone()), ..Self::of_chart(kind, entry, message) }
+    /// A finding about a question.
+    pub(super) fn about_question(
+        kind: FindingKind,
+        split_chart: &SplitChart<'_>,
+        question: &Question,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { question: Some(question.id.clone()), ..Self::about_chart(kind, split_chart, message) }
     }
 
-    /// With what it collides with.
-    pub(super) fn with(self, other: &str) -> Self {
+    /// The same finding with the id of the chart or question with which it collides.
+    pub(super) fn colliding_with(self, other: &str) -> Self {
         Self { other: Some(other.to_owned()), ..self }
     }
 }

@@ -1,57 +1,56 @@
-//! Gold answers that say nothing, and gold answers that were cut off.
+//! Finds empty and truncated gold answers.
 //!
-//! **Empty**: nothing but white space; a list without items or with an empty item, also one written as text (`[]`,
+//! **Empty** is a gold of white space only, a list without items, or a list with an empty item, also written as text (`[]`,
 //! `['a', '']`).
 //!
 //! **Truncated** is a gold, or an item of a list, that
-//! - opens more brackets than it closes, of whatever kinds (`(0, 5]` is whole);
-//! - has an odd number of `"`, the last of them an opening one (before it nothing, white space or a bracket: `5"` is five
+//! - opens more brackets than it closes, of any kinds (`(0, 5]` is whole);
+//! - has an odd number of `"` with an opening one as the last (behind nothing, white space or a bracket: `5"` is five
 //!   inches), or more `“` than `”`;
 //! - ends in `...`, `…`, a comma or `<0x0A>`, the byte piece of a line break in SentencePiece vocabularies;
-//! - ends within a word that another gold of the same chart completes: the other begins with the whole of it and goes on
-//!   with two letters or more, it has two words at least, and its last word stands nowhere else in the data set as a word
-//!   (`South Niger` beside `South Nigeria` is whole where `Niger` occurs).
+//! - ends within a word that another gold of the same chart completes: the other gold begins with all of it and continues
+//!   with two letters or more, it has at least two words, and its last word occurs nowhere else in the data set (`South
+//!   Niger` beside `South Nigeria` is whole where `Niger` occurs).
 //!
-//! An answer that is cut in other ways, at the end of a word say, is not seen. A label that was drawn cut off
-//! (`Don't kno...`) is told as truncated though it is what the chart shows.
+//! Answers cut in other ways, such as at the end of a word, are not found. A label that the chart itself draws cut off (`Don't
+//! kno...`) is reported as truncated.
 
 use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::text::{folded, leaves, shown};
-use super::{Entry, Finding, Kind};
+use super::text::{fold, gold_texts, quote};
+use super::{Finding, FindingKind, SplitChart};
 use chartbench_core::question::{Gold, Question};
 
-pub(super) fn check(entries: &[Entry<'_>]) -> Vec<Finding> {
-    let cut_words = CutWords::find(entries);
-    let faults = entries.par_iter().flat_map_iter(|entry| {
-        entry.questions.iter().filter_map(|question| {
-            let (kind, message) = fault(question, &cut_words)?;
-            Some(Finding::of_question(kind, entry, question, message))
+pub(super) fn check(split_charts: &[SplitChart<'_>]) -> Vec<Finding> {
+    let cut_words = CutWords::find(split_charts);
+    let faults = split_charts.par_iter().flat_map_iter(|split_chart| {
+        split_chart.questions.iter().filter_map(|question| {
+            let (kind, message) = find_fault(question, &cut_words)?;
+            Some(Finding::about_question(kind, split_chart, question, message))
         })
     });
     faults.collect()
 }
 
-fn fault(question: &Question, cut_words: &CutWords) -> Option<(Kind, String)> {
+fn find_fault(question: &Question, cut_words: &CutWords) -> Option<(FindingKind, String)> {
     if is_empty(&question.gold) {
         let what = match &question.gold {
             Gold::Text(text) if text.trim().is_empty() => "the gold is empty".to_owned(),
             Gold::List(items) if items.is_empty() => "the gold is a list without items".to_owned(),
-            gold => format!("the gold {} holds an empty item", shown(&gold.text())),
+            gold => format!("the gold {} holds an empty item", quote(&gold.text())),
         };
-        return Some((Kind::EmptyGold, what));
+        return Some((FindingKind::EmptyGold, what));
     }
-    leaves(&question.gold).into_iter().find_map(|text| {
-        let why = cut_short(text).map(str::to_owned);
-        let why =
-            why.or_else(|| cut_words.whole(&question.id, text).map(|whole| format!("goes on as {}", shown(whole))));
-        Some((Kind::TruncatedGold, format!("the gold {} {}", shown(text), why?)))
+    gold_texts(&question.gold).into_iter().find_map(|text| {
+        let whole = || cut_words.whole(&question.id, text).map(|whole| format!("goes on as {}", quote(whole)));
+        let reason = cut_short(text).map(str::to_owned).or_else(whole)?;
+        Some((FindingKind::TruncatedGold, format!("the gold {} {reason}", quote(text))))
     })
 }
 
-/// Whether a gold answer, or an item of it, says nothing.
+/// Whether a gold answer, or an item of it, is empty.
 pub(super) fn is_empty(gold: &Gold) -> bool {
     match gold {
         Gold::Text(text) => text.trim().is_empty() || has_empty_item(text.trim()),
@@ -59,13 +58,13 @@ pub(super) fn is_empty(gold: &Gold) -> bool {
     }
 }
 
-/// Whether a list that is written as text has no items or an empty one.
+/// Whether a list written as text has no items or an empty one.
 fn has_empty_item(text: &str) -> bool {
     let items = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     items.is_some_and(|items| items.split(',').any(|item| matches!(item.trim(), "" | "''" | "\"\"")))
 }
 
-/// Why a text by itself looks cut off.
+/// The reason why a text looks cut off by itself.
 fn cut_short(text: &str) -> Option<&'static str> {
     let text = text.trim_end();
     let count = |characters: &[char]| text.matches(characters).count();
@@ -91,18 +90,18 @@ fn has_open_quote(text: &str) -> bool {
     odd && opening && after.chars().next().is_some_and(|c| !c.is_whitespace())
 }
 
-/// The golds that end within a word, each with the longer gold of its chart.
+/// Golds that end within a word, each with the longer gold of its chart.
 struct CutWords {
-    /// By question id and folded text.
+    /// The longer golds by question id and folded text.
     wholes: BTreeMap<(String, String), String>,
 }
 
 impl CutWords {
-    fn find(entries: &[Entry<'_>]) -> Self {
-        let mut wholes: BTreeMap<(String, String), String> = entries.par_iter().flat_map_iter(continued).collect();
+    fn find(split_charts: &[SplitChart<'_>]) -> Self {
+        let mut wholes: BTreeMap<(String, String), String> = split_charts.par_iter().flat_map_iter(continued).collect();
         let cut: HashSet<&str> = wholes.keys().map(|(_, text)| text.as_str()).collect();
-        let known = whole_words(entries, &cut);
-        wholes.retain(|(_, text), _| !known.contains(last_word(text)));
+        let whole = whole_words(split_charts, &cut);
+        wholes.retain(|(_, text), _| !whole.contains(last_word(text)));
         Self { wholes }
     }
 
@@ -110,21 +109,21 @@ impl CutWords {
         if self.wholes.is_empty() {
             return None;
         }
-        self.wholes.get(&(question.to_owned(), folded(text))).map(String::as_str)
+        self.wholes.get(&(question.to_owned(), fold(text))).map(String::as_str)
     }
 }
 
-/// The golds of a chart that another one continues within a word.
-fn continued(entry: &Entry<'_>) -> Vec<((String, String), String)> {
+/// The golds of a chart that another gold continues within a word.
+fn continued(split_chart: &SplitChart<'_>) -> Vec<((String, String), String)> {
     let mut texts: Vec<(String, &str)> = Vec::new();
-    for question in entry.questions {
-        texts.extend(leaves(&question.gold).into_iter().map(|text| (folded(text), question.id.as_str())));
+    for question in split_chart.questions {
+        texts.extend(gold_texts(&question.gold).into_iter().map(|text| (fold(text), question.id.as_str())));
     }
     texts.sort_unstable();
-    // What begins with a text follows it in the order.
+    // Texts that begin with a text sort right behind it.
     let mut found = Vec::new();
-    for (place, (text, id)) in texts.iter().enumerate() {
-        let longer = texts.iter().skip(place + 1).map(|(other, _)| other).find(|other| *other != text);
+    for (index, (text, id)) in texts.iter().enumerate() {
+        let longer = texts.iter().skip(index + 1).map(|(other, _)| other).find(|other| *other != text);
         let Some(rest) = longer.and_then(|longer| longer.strip_prefix(text.as_str())) else { continue };
         let letters = rest.chars().take_while(|c| c.is_alphabetic()).count();
         let within = text.chars().next_back().is_some_and(char::is_alphabetic) && letters >= 2;
@@ -135,21 +134,21 @@ fn continued(entry: &Entry<'_>) -> Vec<((String, String), String)> {
     found
 }
 
-/// Those last words of the `cut` texts that stand elsewhere, in a question or in another gold.
-fn whole_words(entries: &[Entry<'_>], cut: &HashSet<&str>) -> HashSet<String> {
-    let mut known = HashSet::new();
+/// The last words of the `cut` texts that occur elsewhere, in a question or in another gold.
+fn whole_words(split_charts: &[SplitChart<'_>], cut: &HashSet<&str>) -> HashSet<String> {
+    let mut whole = HashSet::new();
     if cut.is_empty() {
-        return known;
+        return whole;
     }
     let sought: HashSet<&str> = cut.iter().map(|text| last_word(text)).collect();
-    for question in entries.iter().flat_map(|entry| entry.questions) {
-        let golds = leaves(&question.gold).into_iter().map(folded).filter(|text| !cut.contains(text.as_str()));
-        for text in golds.chain([folded(&question.text)]) {
+    for question in split_charts.iter().flat_map(|split_chart| split_chart.questions) {
+        let golds = gold_texts(&question.gold).into_iter().map(fold).filter(|text| !cut.contains(text.as_str()));
+        for text in golds.chain([fold(&question.text)]) {
             let words = text.split(|c: char| !c.is_alphanumeric());
-            known.extend(words.filter(|word| sought.contains(word)).map(str::to_owned));
+            whole.extend(words.filter(|word| sought.contains(word)).map(str::to_owned));
         }
     }
-    known
+    whole
 }
 
 fn last_word(text: &str) -> &str {
@@ -159,10 +158,10 @@ fn last_word(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::testing::Asked;
+    use crate::lint::testing::TestChart;
 
     #[test]
-    fn what_is_empty() {
+    fn empty_golds_are_found() {
         for text in ["", " \t", "\u{a0}", "[]", "[ ]", "['a', '']", "[1,,2]"] {
             assert!(is_empty(&text.into()), "{text:?}");
         }
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short() {
+    fn cut_golds_are_found() {
         let cut = [
             "a (b",
             "[1, 2",
@@ -217,8 +216,8 @@ mod tests {
     #[test]
     fn a_word_is_cut_only_where_it_is_no_word() {
         let cut = |golds: &[&str], text: &str| {
-            let asked = Asked::of(golds, text);
-            check(&[asked.entry()]).len()
+            let asked = TestChart::with_golds(golds, text);
+            check(&[asked.split_chart()]).len()
         };
         assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "How many?"), 1);
         assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "Is it infec or not?"), 0, "a word elsewhere");

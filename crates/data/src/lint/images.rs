@@ -1,4 +1,4 @@
-//! Every chart's image: there, decodable, and fit to be a chart. What is needed to find copies is kept, the pixels not.
+//! Checks that every chart's image exists, decodes and can be a chart. Keeps digests for finding copies, not the pixels.
 
 use std::io::ErrorKind;
 
@@ -7,14 +7,14 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::thumbnail::Thumbnail;
-use super::{Entry, Finding, Kind};
+use super::{Finding, FindingKind, SplitChart};
 use chartbench_core::question::Chart;
 
-/// A smaller side of fewer pixels is no chart's.
-const SMALLEST: u32 = 16;
+/// Least pixels of the shorter side of a chart.
+const MIN_SIDE: u32 = 16;
 
-/// What is kept of an image.
-pub(super) struct Look {
+/// Digests of an image, for finding copies.
+pub(super) struct ImageDigest {
     /// SHA-256 of the file.
     pub(super) bytes: [u8; 32],
     /// SHA-256 of width, height and pixels.
@@ -22,63 +22,74 @@ pub(super) struct Look {
     pub(super) thumbnail: Thumbnail,
 }
 
-/// Looks at every entry's image on all cores, in place of the missing and broken ones `None`; `progress` is called once
-/// an image.
-pub(super) fn look(
-    entries: &[Entry<'_>],
+/// Decodes and digests every chart's image on all cores; `None` for missing and broken images. `progress` is called once for
+/// each image.
+pub(super) fn digest_images(
+    split_charts: &[SplitChart<'_>],
     progress: &(dyn Fn() + Sync),
     findings: &mut Vec<Finding>,
-) -> Vec<Option<Look>> {
-    let looks: Vec<Result<Look, Fault>> = entries
+) -> Vec<Option<ImageDigest>> {
+    let digests: Vec<Result<ImageDigest, ImageFault>> = split_charts
         .par_iter()
-        .map(|entry| {
-            let look = look_at(entry.chart);
+        .map(|split_chart| {
+            let digest = digest_image(split_chart.chart);
             progress();
-            look
+            digest
         })
         .collect();
-    let found = |(entry, look): (&Entry<'_>, Result<Look, Fault>)| match look {
-        Ok(look) => Some(look),
-        Err((kind, what)) => {
-            findings.push(Finding::of_chart(kind, entry, what));
-            None
-        }
-    };
-    entries.iter().zip(looks).map(found).collect()
+    let mut found = Vec::with_capacity(digests.len());
+    for (split_chart, digest) in split_charts.iter().zip(digests) {
+        found.push(match digest {
+            Ok(digest) => Some(digest),
+            Err(ImageFault { kind, message }) => {
+                findings.push(Finding::about_chart(kind, split_chart, message));
+                None
+            }
+        });
+    }
+    found
 }
 
-/// What is wrong with an image.
-type Fault = (Kind, String);
+/// A fault of an image.
+struct ImageFault {
+    kind: FindingKind,
+    message: String,
+}
 
-fn look_at(chart: &Chart) -> Result<Look, Fault> {
-    let broken = |what: String| (Kind::BrokenImage, what);
+fn broken(message: String) -> ImageFault {
+    ImageFault { kind: FindingKind::BrokenImage, message }
+}
+
+fn digest_image(chart: &Chart) -> Result<ImageDigest, ImageFault> {
     let bytes = chart.image.bytes().map_err(|error| match error.downcast_ref::<std::io::Error>() {
-        Some(io) if io.kind() == ErrorKind::NotFound => (Kind::MissingImage, "there is no such file".to_owned()),
+        Some(io) if io.kind() == ErrorKind::NotFound => {
+            ImageFault { kind: FindingKind::MissingImage, message: "there is no such file".to_owned() }
+        }
         _ => broken(format!("{error:#}")),
     })?;
     let name = chart.image_name();
     let image = chartbench_pixels::decode(&bytes, &name).map_err(|error| {
-        let what = format!("{error:#}");
-        broken(what.strip_prefix(&format!("image {name}: ")).unwrap_or(&what).to_owned())
+        let message = format!("{error:#}");
+        broken(message.strip_prefix(&format!("image {name}: ")).unwrap_or(&message).to_owned())
     })?;
-    if let Some(what) = absurd(&image) {
-        return Err(broken(what));
+    if let Some(message) = cannot_be_a_chart(&image) {
+        return Err(broken(message));
     }
     let mut pixels = Sha256::new();
     pixels.update(image.width().to_le_bytes());
     pixels.update(image.height().to_le_bytes());
     pixels.update(image.as_raw());
-    Ok(Look {
+    Ok(ImageDigest {
         bytes: Sha256::digest(&bytes).into(),
         pixels: pixels.finalize().into(),
-        thumbnail: Thumbnail::of(&image),
+        thumbnail: Thumbnail::from_image(&image),
     })
 }
 
-/// Why a decoded image cannot be a chart.
-fn absurd(image: &RgbImage) -> Option<String> {
+/// The reason why a decoded image cannot be a chart.
+fn cannot_be_a_chart(image: &RgbImage) -> Option<String> {
     let (width, height) = image.dimensions();
-    if width.min(height) < SMALLEST {
+    if width.min(height) < MIN_SIDE {
         return Some(format!("{width} x {height} pixels are no chart"));
     }
     let mut pixels = image.pixels();

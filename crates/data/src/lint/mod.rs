@@ -1,20 +1,20 @@
-//! Whether a data set can be trusted, before anything is measured with it: its images, its splits and its gold answers.
+//! Checks whether a data set can be trusted, before anything is measured with it: its images, splits and gold answers.
 //!
-//! One file a check; each says what it takes for a fault, and where it could err. All but those of the images work on
-//! the loaded questions alone. Adding a check is one file here, its [`Kind`]s, and a line in [`DataSet::check`].
+//! Each check has one file, which says what it counts as a fault and where it can err. All checks but those of the images
+//! need only the loaded questions. A new check needs one file here, its [`FindingKind`]s, and a line in [`DataSet::check`].
 
-mod confirm;
 mod counts;
-mod envelope;
+mod duplicate_charts;
+mod duplicate_questions;
 mod finding;
+mod gold_self_score;
 mod golds;
+mod image_match;
 mod images;
-mod prior;
-mod repeats;
-mod self_match;
+mod pixel_match;
 mod text;
+mod text_leakage;
 mod thumbnail;
-mod twins;
 
 use std::path::{Path, PathBuf};
 
@@ -22,62 +22,62 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub use counts::Count;
-pub use finding::{Finding, Kind, Severity};
-pub use prior::Prior;
-pub use self_match::SelfMatch;
+pub use finding::{Finding, FindingKind, Severity};
+pub use gold_self_score::GoldSelfScore;
+pub use text_leakage::TextLeakage;
 
-use crate::{Ask, Format, NoSplit, QuestionSetSpec, Questions};
-use chartbench_core::question::{Chart, Question, QuestionSet, Split};
+use crate::{Ask, Format, MissingSplit, QuestionSetSpec, Questions};
+use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSet, Split};
 
-/// The version of the JSON form of a [`Report`].
+/// The version of the JSON form of a [`LintReport`].
 const FORMAT: u32 = 1;
 
 /// A data set with its splits loaded.
 pub struct DataSet {
     path: PathBuf,
-    layout: Format,
+    format: Format,
     train: Option<QuestionSet>,
     test: QuestionSet,
 }
 
 /// A chart with its questions and its split.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
+struct SplitChart<'a> {
     split: Split,
     chart: &'a Chart,
     questions: &'a [Question],
 }
 
-/// What the checks say of a data set.
+/// The findings of all checks of a data set.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct LintReport {
     pub format: u32,
-    /// The data set, as it was named.
+    /// The path of the data set, as the user gave it.
     pub path: String,
-    /// As what layout it was read.
+    /// The name of the format in which it was read.
     pub layout: Option<&'static str>,
-    /// Whether there is no finding of [`Severity::Error`].
+    /// Whether no finding is a [`Severity::Error`].
     pub usable: bool,
-    /// Whether the images were looked at.
+    /// Whether the images were checked.
     pub images_checked: bool,
     pub counts: Vec<Count>,
-    pub prior: Prior,
-    pub self_match: Vec<SelfMatch>,
-    /// Ordered by kind, those of one kind as the data set is.
+    pub prior: TextLeakage,
+    pub self_match: Vec<GoldSelfScore>,
+    /// Ordered by kind; findings of one kind in the order of the data set.
     pub findings: Vec<Finding>,
 }
 
 impl DataSet {
-    /// Loads what lies at `path`: both splits, the train split where there is one. The layout is `layout`, or told by
-    /// the names of the files. Images and tables outside its folder are read where `allow_outside` says so.
+    /// Loads the test split of the data set at `path`, and its train split if it has one. The format is `format`, or detected
+    /// by the names of the files. `allow_outside` allows images and tables outside its folder.
     ///
     /// # Errors
-    /// No known layout, or files that cannot be read as that layout.
-    pub fn load(path: &Path, layout: Option<Format>, allow_outside: bool) -> Result<Self> {
-        let layout = layout.map_or_else(|| crate::detect(path), Ok)?;
+    /// Returns an error if the format cannot be detected, or the files cannot be read in it.
+    pub fn load(path: &Path, format: Option<Format>, allow_outside: bool) -> Result<Self> {
+        let format = format.map_or_else(|| crate::detect(path), Ok)?;
         let spec = QuestionSetSpec {
             name: "data".to_owned(),
-            format: layout.clone(),
+            format: format.clone(),
             ask: Ask::Questions,
             questions: Questions::All,
             hash: None,
@@ -86,37 +86,37 @@ impl DataSet {
         let test = crate::load(&spec, Some(path), Split::Test)?;
         let train = match crate::load(&spec, Some(path), Split::Train) {
             Ok(train) => Some(train),
-            Err(error) if error.downcast_ref::<NoSplit>().is_some() => None,
+            Err(error) if error.downcast_ref::<MissingSplit>().is_some() => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.to_owned(), layout, train, test })
+        Ok(Self { path: path.to_owned(), format, train, test })
     }
 
-    /// How many charts there are in both splits.
+    /// The number of charts in both splits.
     pub fn charts(&self) -> usize {
-        self.entries().len()
+        self.split_charts().len()
     }
 
-    /// Runs all checks. `images` is called once a chart whose image was looked at; without it no image is opened.
-    pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> Report {
-        let entries = self.entries();
+    /// Runs all checks. `images` is called after each chart whose image was checked; without it no image is opened.
+    pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> LintReport {
+        let split_charts = self.split_charts();
         let mut findings = Vec::new();
-        let seen = images.map(|progress| images::look(&entries, progress, &mut findings));
-        findings.extend(twins::check(&self.layout, &entries, seen.as_deref().unwrap_or_default()));
-        findings.extend(repeats::check(&entries));
-        findings.extend(golds::check(&entries));
-        let (self_match, unmatchable) = self_match::check(&entries);
+        let digests = images.map(|progress| images::digest_images(&split_charts, progress, &mut findings));
+        findings.extend(duplicate_charts::check(&self.format, &split_charts, digests.as_deref().unwrap_or_default()));
+        findings.extend(duplicate_questions::check(&split_charts));
+        findings.extend(golds::check(&split_charts));
+        let (self_match, unmatchable) = gold_self_score::check(&split_charts);
         findings.extend(unmatchable);
-        let (prior, given_away) = prior::check(&entries);
+        let (prior, given_away) = text_leakage::check(&split_charts);
         findings.extend(given_away);
         findings.sort_by_key(|finding| finding.kind);
-        Report {
+        LintReport {
             format: FORMAT,
             path: self.path.display().to_string(),
-            layout: crate::layout_name(&self.layout),
+            layout: crate::format_name(&self.format),
             usable: findings.iter().all(|finding| finding.severity != Severity::Error),
             images_checked: images.is_some(),
-            counts: counts::count(&entries),
+            counts: counts::count(&split_charts),
             prior,
             self_match,
             findings,
@@ -124,21 +124,21 @@ impl DataSet {
     }
 
     /// All charts, those of the train split first.
-    fn entries(&self) -> Vec<Entry<'_>> {
+    fn split_charts(&self) -> Vec<SplitChart<'_>> {
         let splits = self.train.iter().map(|set| (Split::Train, set)).chain([(Split::Test, &self.test)]);
         splits
             .flat_map(|(split, set)| {
-                set.charts.iter().map(move |entry| Entry { split, chart: &entry.chart, questions: &entry.questions })
+                set.charts.iter().map(move |ChartQuestions { chart, questions }| SplitChart { split, chart, questions })
             })
             .collect()
     }
 }
 
-impl Report {
-    /// Everything, as JSON.
+impl LintReport {
+    /// The whole report as JSON.
     ///
     /// # Errors
-    /// None in practice: plain text and numbers always write as JSON.
+    /// Returns an error if the report cannot be written as JSON, which plain text and numbers always can.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
@@ -149,11 +149,11 @@ mod testing {
     use super::*;
     use chartbench_core::question::ImageRef;
 
-    /// A test chart about which one question is asked for each of some golds.
-    pub struct Asked(Chart, Vec<Question>);
+    /// A chart for tests, with one question for each gold.
+    pub struct TestChart(Chart, Vec<Question>);
 
-    impl Asked {
-        pub fn of(golds: &[&str], text: &str) -> Self {
+    impl TestChart {
+        pub fn with_golds(golds: &[&str], text: &str) -> Self {
             let question = |(number, gold): (usize, &&str)| Question {
                 id: number.to_string(),
                 text: text.to_owned(),
@@ -169,8 +169,8 @@ mod testing {
             Self(chart, golds.iter().enumerate().map(question).collect())
         }
 
-        pub fn entry(&self) -> Entry<'_> {
-            Entry { split: Split::Test, chart: &self.0, questions: &self.1 }
+        pub fn split_chart(&self) -> SplitChart<'_> {
+            SplitChart { split: Split::Test, chart: &self.0, questions: &self.1 }
         }
     }
 }

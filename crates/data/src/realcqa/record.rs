@@ -1,4 +1,4 @@
-//! One chart's list of RealCQA question records.
+//! Parses one chart's list of RealCQA question records.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use chartbench_core::parse_field::{self, Label};
 use chartbench_core::question::Question;
 use chartbench_core::read_file;
 
-/// A record as the files have it; keys not named here are ignored.
+/// A record of the files; other keys are ignored.
 #[derive(Deserialize)]
 struct Record<'a> {
     #[serde(rename = "taxonomy id")]
@@ -28,13 +28,14 @@ struct Record<'a> {
     chart: Option<String>,
 }
 
-/// The questions of `chart` from its JSON list; `first_line` tells on which line of its file that begins, and is
-/// called for an error alone.
+/// Parses the questions of `chart` from its JSON list. `first_line` computes the line of the file on which the list begins;
+/// it is called for an error only.
 ///
-/// A question's id is `CHART/QA_ID`: the data set's `qa_id` is only used chart by chart, as in its prediction files.
+/// A question's id is `CHART/QA_ID`, because the data set's `qa_id` is unique within a chart only, as in its prediction files.
 ///
 /// # Errors
-/// Names the line, or the record by its index (from 0) and the key.
+/// Returns an error if the JSON or a record is malformed; the error names the line, or the record's index (from 0) and the
+/// key.
 pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> usize) -> Result<Vec<Question>> {
     let records: Vec<Record<'_>> =
         serde_json::from_str(json).map_err(|error| read_file::json_fault(&error, first_line()))?;
@@ -44,7 +45,7 @@ pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> us
             bail!("[{index}].qa_id: `{}` is already the id of [{first}]", record.qa_id.0);
         }
     }
-    // Collected, they would take up the records' memory, which is more.
+    // Collecting would reuse the records' memory, which is larger.
     let mut questions = Vec::with_capacity(records.len());
     for (index, record) in records.into_iter().enumerate() {
         questions.push(question(chart, index, record)?);
@@ -53,10 +54,10 @@ pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> us
 }
 
 fn question(chart: &str, index: usize, record: Record<'_>) -> Result<Question> {
-    if let Some(named) = record.chart.as_deref()
-        && named != chart
+    if let Some(recorded) = record.chart.as_deref()
+        && recorded != chart
     {
-        bail!("[{index}].PMC_ID: `{named}` stands among the questions of chart `{chart}`");
+        bail!("[{index}].PMC_ID: `{recorded}` stands among the questions of chart `{chart}`");
     }
     let taxonomy = record.taxonomy.as_ref().map(|id| parse_field::taxonomy(&id.0)).transpose();
     Ok(Question {

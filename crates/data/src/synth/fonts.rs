@@ -1,4 +1,4 @@
-//! The embedded fonts: drawing never looks at the fonts of the system, so that the same seed gives the same pixels.
+//! The embedded fonts. Drawing never uses the system's fonts, so that the same seed gives the same pixels.
 
 use std::sync::{Arc, LazyLock};
 
@@ -26,11 +26,11 @@ pub enum Family {
 }
 
 impl Family {
-    /// As often as each occurs.
+    /// Each family as often as its frequency among the charts.
     pub const ALL: [Self; 8] =
         [Self::Sans, Self::Sans, Self::Sans, Self::SansBold, Self::Serif, Self::Serif, Self::Carlito, Self::DejaVu];
 
-    /// SVG attributes that select it.
+    /// SVG attributes that select the family.
     pub fn attributes(self) -> &'static str {
         match self {
             Self::Sans => "font-family=\"Liberation Sans\"",
@@ -54,7 +54,7 @@ impl Family {
         FACES[index].as_ref()
     }
 
-    /// How wide `text` is at `size` pixels, kerning left out.
+    /// The width of `text` at `size` pixels, without kerning.
     pub fn width(self, text: &str, size: f64) -> f64 {
         let Some(face) = self.face() else { return 0.0 };
         let em = f64::from(face.units_per_em());
@@ -64,7 +64,7 @@ impl Family {
     }
 }
 
-/// The font database of the renderer: the embedded fonts and no others.
+/// The font database of the renderer, with the embedded fonts only.
 pub fn database() -> Arc<Database> {
     static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         let mut database = Database::new();

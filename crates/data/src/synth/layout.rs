@@ -1,4 +1,4 @@
-//! Where everything stands, measured so that no text overlaps another.
+//! The geometry of a chart, measured so that no text overlaps another.
 
 use super::recipe::{LegendPlace, Recipe};
 
@@ -24,7 +24,7 @@ pub struct LegendBox {
 pub struct Layout {
     pub plot: Rect,
     pub legend: Option<LegendBox>,
-    /// Degrees the texts under the plot are turned by: 0, 45 or 90.
+    /// The angle of the texts under the plot in degrees: 0, 45 or 90.
     pub tilt: f64,
     /// Baselines of the titles.
     pub title_y: f64,
@@ -32,15 +32,15 @@ pub struct Layout {
     pub y_title_x: f64,
 }
 
-/// The key in front of a legend entry's text.
+/// Width of the key in front of a legend entry's text, in pixels.
 pub const KEY_WIDTH: f64 = 22.0;
-/// From an axis to its texts.
+/// Distance from an axis to its texts, in pixels.
 pub const TICK_GAP: f64 = 8.0;
 const PAD: f64 = 8.0;
 
 impl Layout {
     /// Measures a recipe.
-    pub fn of(recipe: &Recipe) -> Self {
+    pub fn from_recipe(recipe: &Recipe) -> Self {
         let style = &recipe.style;
         let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
         let family = style.family;
@@ -73,14 +73,14 @@ impl Layout {
             }
             Some(LegendPlace::Top) => {
                 let entries = rows(recipe, page_width - 2.0 * PAD);
-                let entries = moved(entries, (page_width, 0.0), top - style.tick_size * 0.4);
+                let entries = centred(entries, page_width, top - style.tick_size * 0.4);
                 top = entries.rect.y + entries.rect.height + style.tick_size * 0.8;
                 legend = Some(entries);
             }
             Some(LegendPlace::Bottom) => {
                 let entries = rows(recipe, page_width - 2.0 * PAD);
                 bottom -= entries.rect.height;
-                legend = Some(moved(entries, (page_width, 0.0), bottom));
+                legend = Some(centred(entries, page_width, bottom));
                 bottom -= legend_size * 0.4;
             }
             Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => legend = Some(column(recipe)),
@@ -124,7 +124,7 @@ fn entry_width(recipe: &Recipe, name: &str) -> f64 {
     KEY_WIDTH + 6.0 + recipe.style.family.width(name, legend_size(recipe))
 }
 
-/// One entry a line, at the origin.
+/// One legend entry on each line, at the origin.
 fn column(recipe: &Recipe) -> LegendBox {
     let pitch = legend_size(recipe) * 1.35;
     let width = recipe.series.iter().map(|series| entry_width(recipe, &series.name)).fold(0.0, f64::max) + 10.0;
@@ -133,7 +133,7 @@ fn column(recipe: &Recipe) -> LegendBox {
     LegendBox { rect: Rect { x: 0.0, y: 0.0, width, height }, entries }
 }
 
-/// Entries side by side, in as many lines as `room` asks for, at the origin.
+/// Legend entries side by side, in lines of width `room`, at the origin.
 fn rows(recipe: &Recipe, room: f64) -> LegendBox {
     let pitch = legend_size(recipe) * 1.35;
     let (mut x, mut row, mut widest) = (5.0, 0.0, 0.0_f64);
@@ -150,25 +150,25 @@ fn rows(recipe: &Recipe, room: f64) -> LegendBox {
     LegendBox { rect: Rect { x: 0.0, y: 0.0, width: widest, height: pitch * (row + 1.0) + 6.0 }, entries }
 }
 
-/// Centred in the page at height `y`.
-fn moved(legend: LegendBox, (page_width, x): (f64, f64), y: f64) -> LegendBox {
-    let x = x + (page_width - legend.rect.width) / 2.0;
+/// Centres the legend on the page at height `y`.
+fn centred(legend: LegendBox, page_width: f64, y: f64) -> LegendBox {
+    let x = (page_width - legend.rect.width) / 2.0;
     shifted(legend, x, y, false)
 }
 
-/// With its left (or right) edge at `x` and its top at `y`.
+/// Moves the legend's left (or right) edge to `x` and its top to `y`.
 fn shifted(mut legend: LegendBox, x: f64, y: f64, right_edge: bool) -> LegendBox {
     let x = if right_edge { x - legend.rect.width } else { x };
     legend.rect.x += x;
     legend.rect.y += y;
-    for entry in &mut legend.entries {
-        entry.0 += x;
-        entry.1 += y;
+    for (left, baseline) in &mut legend.entries {
+        *left += x;
+        *baseline += y;
     }
     legend
 }
 
-/// How far the texts under the plot must turn to fit beside each other.
+/// The angle by which the texts under the plot must turn to fit beside each other.
 fn tilt(labels: &[String], widest: f64, room: f64, recipe: &Recipe) -> f64 {
     let gaps = match (recipe.horizontal(), &recipe.base) {
         (false, super::recipe::Base::Categories(_)) => labels.len(),

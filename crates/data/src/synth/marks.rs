@@ -1,8 +1,8 @@
-//! The data themselves: bars, lines, points and boxes, and their keys in the legend.
+//! Renders the data: bars, lines, points and boxes, and their keys in the legend.
 
-use super::draw::Canvas;
 use super::layout::{KEY_WIDTH, Rect};
 use super::recipe::{BoxPlot, ChartType, Data, Recipe, Series};
+use super::render::Canvas;
 use super::scale::Scale;
 use super::style::Marker;
 use super::svg::{Anchor, Stroke, Svg, Text};
@@ -10,7 +10,7 @@ use super::svg::{Anchor, Stroke, Svg, Text};
 const INK: &str = "#000000";
 
 /// Draws all series.
-pub fn draw(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
+pub fn draw_series(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
     for (index, series) in recipe.series.iter().enumerate() {
         match &series.data {
             Data::Values(values) if recipe.chart_type == ChartType::Line => line(svg, canvas, index, values),
@@ -22,7 +22,7 @@ pub fn draw(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
 }
 
 /// The key of series `index`, its middle line at `y`.
-pub fn key(svg: &mut Svg, recipe: &Recipe, index: usize, (x, y): (f64, f64)) {
+pub fn draw_key(svg: &mut Svg, recipe: &Recipe, index: usize, (x, y): (f64, f64)) {
     match recipe.chart_type {
         ChartType::Line => {
             svg.line((x, y), (x + KEY_WIDTH, y), line_stroke(recipe, index));
@@ -74,7 +74,7 @@ fn marker(svg: &mut Svg, recipe: &Recipe, index: usize, (x, y): (f64, f64)) {
     }
 }
 
-/// How far an error bar reaches, in quanta; it stays on the axis.
+/// The length of an error bar in quanta; it does not leave the axis.
 fn error(slot: usize, index: usize, value: i64, scale: &Scale) -> f64 {
     let reach = (4 + (slot * 5 + index * 3 + value.unsigned_abs() as usize) % 7) as f64 / 4.0;
     reach.min((scale.high() - value) as f64).min((value - scale.low()) as f64).max(0.2)
@@ -91,8 +91,10 @@ fn error_bar(svg: &mut Svg, canvas: &Canvas, base: f64, (from, to): (f64, f64), 
 fn line(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
     let recipe = canvas.recipe;
     let scale = &recipe.value;
-    let place = |slot: usize, value: i64| canvas.point(recipe.base.fraction(slot), scale.fraction_of(value));
-    let points: Vec<_> = values.iter().enumerate().map(|(slot, &value)| place(slot, value)).collect();
+    let mut points = Vec::with_capacity(values.len());
+    for (slot, &value) in values.iter().enumerate() {
+        points.push(canvas.point(recipe.base.fraction(slot), scale.fraction_of(value)));
+    }
     svg.polyline(&points, line_stroke(recipe, index));
     if recipe.style.error_bars {
         for (slot, &value) in values.iter().enumerate() {
@@ -141,7 +143,7 @@ fn least_squares(points: &[(f64, f64)]) -> (f64, f64) {
 }
 
 /// The middle of a series' bar or box in a slot and its width, both as fractions of the base axis.
-fn place(recipe: &Recipe, index: usize, slot: usize) -> (f64, f64) {
+fn bar_span(recipe: &Recipe, index: usize, slot: usize) -> (f64, f64) {
     let slot_width = 1.0 / recipe.base.len().max(1) as f64;
     let width = slot_width * recipe.style.fill_ratio / recipe.series.len().max(1) as f64;
     let offset = (index as f64 - (recipe.series.len() as f64 - 1.0) / 2.0) * width;
@@ -159,7 +161,7 @@ fn bars(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
     let scale = &recipe.value;
     let zero = scale.fraction_of(0);
     for (slot, &value) in values.iter().enumerate() {
-        let (middle, width) = place(recipe, index, slot);
+        let (middle, width) = bar_span(recipe, index, slot);
         let top = scale.fraction_of(value);
         let Rect { x, y, width: w, height: h } =
             area(canvas, (middle - width / 2.0, zero), (middle + width / 2.0, top));
@@ -181,14 +183,14 @@ fn bars(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
     }
 }
 
-/// The values at the ends of the bars, where they fit.
+/// The values at the ends of the bars, if they fit.
 fn value_labels(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
     let recipe = canvas.recipe;
     let size = (recipe.style.tick_size * 0.85).round();
     let longest = recipe.series.iter().filter_map(Series::values).flatten().map(|&value| recipe.value.value(value));
     let widest = longest.map(|text| svg.width(&text, size)).fold(0.0, f64::max);
     for (slot, &value) in values.iter().enumerate() {
-        let (middle, width) = place(recipe, index, slot);
+        let (middle, width) = bar_span(recipe, index, slot);
         let room = width * canvas.base_length();
         if room < if recipe.horizontal() { size } else { widest } {
             return;
@@ -206,20 +208,25 @@ fn value_labels(svg: &mut Svg, canvas: &Canvas, index: usize, values: &[i64]) {
 
 fn boxes(svg: &mut Svg, canvas: &Canvas, index: usize, boxes: &[BoxPlot]) {
     let recipe = canvas.recipe;
-    let at = |value: i64| recipe.value.fraction_of(value);
-    for (slot, one) in boxes.iter().enumerate() {
-        let (middle, slot_width) = place(recipe, index, slot);
+    let fraction = |value: i64| recipe.value.fraction_of(value);
+    for (slot, box_plot) in boxes.iter().enumerate() {
+        let (middle, slot_width) = bar_span(recipe, index, slot);
         let half = slot_width * 0.4;
         let cap = half * canvas.base_length() * 0.5;
-        error_bar(svg, canvas, middle, (at(one.upper), at(one.max)), cap);
-        error_bar(svg, canvas, middle, (at(one.lower), at(one.min)), cap);
-        let Rect { x, y, width, height } = area(canvas, (middle - half, at(one.lower)), (middle + half, at(one.upper)));
+        error_bar(svg, canvas, middle, (fraction(box_plot.upper), fraction(box_plot.max)), cap);
+        error_bar(svg, canvas, middle, (fraction(box_plot.lower), fraction(box_plot.min)), cap);
+        let Rect { x, y, width, height } =
+            area(canvas, (middle - half, fraction(box_plot.lower)), (middle + half, fraction(box_plot.upper)));
         svg.rect(x, y, width, height, &fill(recipe, index), Some(Stroke::solid(INK, 1.0)));
         let dark = matches!(recipe.style.paint(index).fill, "#000000" | "#505050" | "#000080" | "#333333");
         let median = Stroke::solid(if dark { "#ffffff" } else { INK }, 2.0);
-        svg.line(canvas.point(middle - half, at(one.median)), canvas.point(middle + half, at(one.median)), median);
-        for &value in &one.outliers {
-            svg.circle(canvas.point(middle, at(value)), 2.5, "none", Stroke::solid(INK, 1.0));
+        svg.line(
+            canvas.point(middle - half, fraction(box_plot.median)),
+            canvas.point(middle + half, fraction(box_plot.median)),
+            median,
+        );
+        for &value in &box_plot.outliers {
+            svg.circle(canvas.point(middle, fraction(value)), 2.5, "none", Stroke::solid(INK, 1.0));
         }
     }
 }

@@ -1,22 +1,20 @@
-//! Synthetic charts with questions: drawn from a seed, in RealCQA's types, taxonomy and layout.
+//! Draws synthetic charts with questions from a seed, in RealCQA's chart types, taxonomy and layout.
 //!
-//! Chart `index` of a split depends on nothing but `(seed, split, index)`: a hundred charts are the first hundred
-//! of a hundred thousand. The way of one chart is [`plan`] (dice to [`recipe`]), [`questions`] (recipe to questions
-//! and answers), [`draw`] (recipe to SVG), [`svg`] (SVG to PNG, with the embedded fonts alone). A recipe and its
-//! questions cost microseconds, so a set is always whole; pixels are made when asked for.
+//! Chart `index` of a split depends on `(seed, split, index)` alone: a hundred charts are the first hundred of a hundred
+//! thousand. [`plan`] draws the [`recipe`] of a chart, [`questions`] derives questions and answers from it, [`render`] writes
+//! it as SVG, and [`svg`] turns that into PNG with the embedded fonts alone. A recipe and its questions take microseconds, so
+//! that a set is always complete in memory; images are drawn on demand.
 //!
-//! Every chart's id begins with `synthetic-`, so that such data are told apart wherever they show.
+//! The id of every chart begins with `synthetic-`, so that such data are recognised everywhere.
 
-mod dice;
-mod draw;
 mod fonts;
 mod layout;
 mod marks;
 mod plan;
 mod questions;
 mod recipe;
+mod render;
 mod scale;
-mod series;
 mod style;
 mod svg;
 mod values;
@@ -27,15 +25,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use self::dice::{Dice, Purpose};
-use self::questions::Asked;
+use self::questions::DrawnQuestion;
 use self::recipe::Recipe;
 use super::data_series;
 use chartbench_core::data_table::DataTable;
 use chartbench_core::question::Split;
-use chartbench_core::question::{Chart, ChartQuestions, Draw, ImageRef, Question, QuestionSet, TableRef, TableSource};
+use chartbench_core::question::{
+    Chart, ChartQuestions, ImageProducer, ImageRef, Question, QuestionSet, TableRef, TableSource,
+};
+use chartbench_core::seeded_draw::SeededRng;
 
-/// A synthetic data set, by its four numbers.
+/// The four numbers that define a synthetic data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synth {
     pub seed: u64,
@@ -43,19 +43,18 @@ pub struct Synth {
     pub train: usize,
     /// Charts of the test split.
     pub test: usize,
-    /// Questions asked about a chart, at most: there are charts that do not lend themselves to many.
+    /// The most questions about a chart; some charts allow fewer.
     pub questions_per_chart: usize,
 }
 
 impl Synth {
-    /// All questions of a split in order of chart id, the images to be drawn on demand. The set's benchmark name is
-    /// `synthetic`.
+    /// All questions of a split in order of chart id. Images are drawn on demand. The benchmark's name is `synthetic`.
     pub fn question_set(&self, split: Split) -> QuestionSet {
         let charts = (0..self.count(split)).map(|index| self.chart(split, index).into_chart_questions()).collect();
         QuestionSet { benchmark: "synthetic".to_owned(), charts }
     }
 
-    /// How many charts a split has.
+    /// The number of charts of a split.
     pub fn count(&self, split: Split) -> usize {
         match split {
             Split::Train => self.train,
@@ -63,57 +62,74 @@ impl Synth {
         }
     }
 
-    fn chart(&self, split: Split, index: usize) -> Planned {
-        let source = Source { seed: self.seed, split, index };
+    fn chart(&self, split: Split, index: usize) -> PlannedChart {
+        let source = ChartSource { seed: self.seed, split, index };
         let recipe = source.recipe();
-        let mut dice = Dice::new(self.seed, split, index, Purpose::Questions);
-        let asked = questions::ask(&recipe, self.questions_per_chart, &mut dice);
-        Planned { source, recipe, asked }
+        let mut rng = source.rng(Purpose::Questions);
+        let questions = questions::draw_questions(&recipe, self.questions_per_chart, &mut rng);
+        PlannedChart { source, recipe, questions }
     }
 }
 
-/// Where a chart comes from; draws it.
+/// The purpose of a generator, so that changing the questions leaves the images as they are.
 #[derive(Clone, Copy)]
-struct Source {
+enum Purpose {
+    Plan,
+    Questions,
+}
+
+/// The numbers that define one chart.
+#[derive(Clone, Copy)]
+struct ChartSource {
     seed: u64,
     split: Split,
     index: usize,
 }
 
-impl Source {
-    /// Ids sort as the charts are counted.
+impl ChartSource {
+    /// The chart's id. Ids sort in the order of the charts.
     fn id(&self) -> String {
         format!("synthetic-{}-{}-{:07}", self.seed, self.split.name(), self.index)
     }
 
     fn recipe(&self) -> Recipe {
-        plan::plan(&mut Dice::new(self.seed, self.split, self.index, Purpose::Plan))
+        plan::plan(&mut self.rng(Purpose::Plan))
+    }
+
+    /// The chart's own generator, so that no chart depends on the number of charts.
+    fn rng(&self, purpose: Purpose) -> SeededRng {
+        let purpose = match purpose {
+            Purpose::Plan => "plan",
+            Purpose::Questions => "questions",
+        };
+        let Self { seed, split, index } = self;
+        SeededRng::from_name(&format!("chartbench synth 1/{seed}/{}/{index}/{purpose}", split.name()))
     }
 
     fn png(recipe: &Recipe) -> Result<Vec<u8>> {
-        svg::to_png(&draw::draw(recipe), recipe.style.greyscale)
+        svg::to_png(&render::render_svg(recipe), recipe.style.greyscale)
     }
 }
 
-impl Draw for Source {
+impl ImageProducer for ChartSource {
     fn encoded(&self) -> Result<Vec<u8>> {
         Self::png(&self.recipe()).with_context(|| format!("cannot draw {}", self.id()))
     }
 }
 
-impl TableSource for Source {
-    /// As the annotation in the written data set has it: without a title.
+impl TableSource for ChartSource {
+    /// The table of the annotation in the written data set: without a title.
     fn table(&self) -> Result<DataTable> {
         let recipe = self.recipe();
-        Ok(data_series::table(String::new(), Some(recipe.chart_type.name()), &series::of(&recipe)))
+        Ok(data_series::to_table(String::new(), Some(recipe.chart_type.name()), &recipe.data_series()))
     }
 }
 
 /// A chart with its questions.
-struct Planned {
-    source: Source,
+struct PlannedChart {
+    source: ChartSource,
     recipe: Recipe,
-    asked: Vec<Asked>,
+    questions: Vec<DrawnQuestion>,
 }
 
 /// A question's id within its chart, RealCQA's `qa_id`.
@@ -121,27 +137,30 @@ fn qa_id(number: usize) -> String {
     format!("q{number:02}")
 }
 
-impl Planned {
+impl PlannedChart {
     fn into_chart_questions(self) -> ChartQuestions {
         let ids: Vec<String> =
-            (0..self.asked.len()).map(|number| format!("{}/{}", self.source.id(), qa_id(number))).collect();
+            (0..self.questions.len()).map(|number| format!("{}/{}", self.source.id(), qa_id(number))).collect();
         let chart = Chart {
             id: self.source.id(),
             image: ImageRef::Drawn(Arc::new(self.source)),
             chart_type: Some(self.recipe.chart_type.name().to_owned()),
             table: Some(TableRef(Arc::new(self.source))),
         };
-        let question = |(id, asked): (String, Asked)| Question {
-            id,
-            text: asked.text,
-            gold: asked.gold,
-            answer_type: Some(asked.template.answer_type),
-            taxonomy: Some(asked.template.taxonomy()),
-            template: Some(asked.template.qid.to_owned()),
-            source: None,
-            slices: Default::default(),
-        };
-        ChartQuestions { chart, questions: ids.into_iter().zip(self.asked).map(question).collect() }
+        let mut questions = Vec::with_capacity(ids.len());
+        for (id, DrawnQuestion { template, text, gold }) in ids.into_iter().zip(self.questions) {
+            questions.push(Question {
+                id,
+                text,
+                gold,
+                answer_type: Some(template.answer_type),
+                taxonomy: Some(template.taxonomy()),
+                template: Some(template.qid.to_owned()),
+                source: None,
+                slices: Default::default(),
+            });
+        }
+        ChartQuestions { chart, questions }
     }
 }
 

@@ -1,7 +1,8 @@
-//! What one chart shows: everything the picture and the answers are made from.
+//! The plan of one chart: everything that the image and the answers are made from.
 
 use super::scale::Scale;
 use super::style::Style;
+use crate::data_series::{DataSeries, Point, Value};
 
 /// RealCQA's five chart types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +17,7 @@ pub enum ChartType {
 impl ChartType {
     pub const ALL: [Self; 5] = [Self::Line, Self::Scatter, Self::VerticalBar, Self::HorizontalBar, Self::VerticalBox];
 
-    /// As the annotations spell it.
+    /// The spelling of the annotations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Line => "line",
@@ -27,7 +28,7 @@ impl ChartType {
         }
     }
 
-    /// As RealCQA's answers spell it.
+    /// The spelling of RealCQA's answers.
     pub fn answer(self) -> &'static str {
         match self {
             Self::Line => "Line chart",
@@ -57,7 +58,7 @@ impl Base {
         }
     }
 
-    /// How many texts there are along the axis.
+    /// The number of texts along the axis.
     pub fn len(&self) -> usize {
         match self {
             Self::Categories(names) => names.len(),
@@ -65,7 +66,7 @@ impl Base {
         }
     }
 
-    /// Where text `index` lies on the axis, from 0 to 1.
+    /// The position of text `index` on the axis, from 0 to 1.
     pub fn fraction(&self, index: usize) -> f64 {
         match self {
             Self::Categories(names) => (index as f64 + 0.5) / names.len().max(1) as f64,
@@ -85,14 +86,14 @@ pub struct BoxPlot {
     pub outliers: Vec<i64>,
 }
 
-/// What a series holds.
+/// The data of a series.
 #[derive(Clone, Debug)]
 pub enum Data {
-    /// One value per text of the base axis, in quanta.
+    /// One value for each text of the base axis, in quanta.
     Values(Vec<i64>),
     /// Free points in tick units of the base and the value axis; joined on a line chart.
     Points(Vec<(f64, f64)>),
-    /// One box per category.
+    /// One box for each category.
     Boxes(Vec<BoxPlot>),
 }
 
@@ -103,7 +104,7 @@ pub struct Series {
     pub data: Data,
 }
 
-/// Where the legend stands.
+/// The position of the legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegendPlace {
     Right,
@@ -114,7 +115,7 @@ pub enum LegendPlace {
 }
 
 impl LegendPlace {
-    /// As RealCQA's answers spell it.
+    /// The spelling of RealCQA's answers.
     pub fn answer(self) -> &'static str {
         match self {
             Self::Right => "Center Right",
@@ -125,13 +126,13 @@ impl LegendPlace {
         }
     }
 
-    /// Whether it takes room from the plot.
+    /// Whether it lies inside the plot.
     pub fn inside(self) -> bool {
         matches!(self, Self::InsideLeft | Self::InsideRight)
     }
 }
 
-/// One chart, whole.
+/// The whole plan of a chart.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub chart_type: ChartType,
@@ -147,7 +148,7 @@ pub struct Recipe {
     /// "A", "(b)": the figure's part.
     pub panel: Option<String>,
     pub legend: Option<LegendPlace>,
-    /// A scatter chart's drift: rising, falling, or none to speak of.
+    /// A scatter chart's trend: rising, falling, or none.
     pub rising: Option<bool>,
     pub style: Style,
 }
@@ -170,24 +171,75 @@ impl Recipe {
 
     /// The texts along the value axis as they are drawn.
     pub fn value_texts(&self) -> Vec<String> {
-        self.drawn(self.value.labels())
+        self.with_drawn_minus(self.value.labels())
     }
 
     /// The texts along the base axis as they are drawn.
     pub fn base_texts(&self) -> Vec<String> {
         match &self.base {
             Base::Categories(names) => names.clone(),
-            Base::Numbers(scale) => self.drawn(scale.labels()),
+            Base::Numbers(scale) => self.with_drawn_minus(scale.labels()),
         }
     }
 
-    fn drawn(&self, numbers: Vec<String>) -> Vec<String> {
+    fn with_drawn_minus(&self, numbers: Vec<String>) -> Vec<String> {
         let minus = if self.style.long_minus { "\u{2212}" } else { "-" };
         numbers.into_iter().map(|number| number.replace('-', minus)).collect()
     }
 
-    /// Value and base axis as the questions call them.
+    /// The names of the value axis and the base axis in questions.
     pub fn axis_names(&self) -> (&'static str, &'static str) {
         if self.horizontal() { ("x-axis", "y-axis") } else { ("y-axis", "x-axis") }
     }
+
+    /// The chart's numbers as CHART-Info annotates them.
+    pub fn data_series(&self) -> Vec<DataSeries> {
+        let mut all = Vec::new();
+        for series in &self.series {
+            all.push(DataSeries { data: self.points(series), name: Some(Value::Text(series.name.clone())) });
+        }
+        all
+    }
+
+    fn points(&self, series: &Series) -> Vec<Point> {
+        let labels = self.base.labels();
+        match &series.data {
+            Data::Values(values) => labels
+                .iter()
+                .zip(values)
+                .map(|(label, &value)| Point { y: self.annotated(value), ..labelled_point(label) })
+                .collect(),
+            Data::Points(points) => points
+                .iter()
+                .map(|&(x, y)| {
+                    let x = match &self.base {
+                        Base::Numbers(scale) => scale.number(x),
+                        Base::Categories(_) => x,
+                    };
+                    let y = Value::Number(self.value.number(y));
+                    Point { x: Some(Value::Number(x)), y: Some(y), ..Point::default() }
+                })
+                .collect(),
+            Data::Boxes(boxes) => labels
+                .iter()
+                .zip(boxes)
+                .map(|(label, box_plot)| Point {
+                    min: self.annotated(box_plot.min),
+                    first_quartile: self.annotated(box_plot.lower),
+                    median: self.annotated(box_plot.median),
+                    third_quartile: self.annotated(box_plot.upper),
+                    max: self.annotated(box_plot.max),
+                    ..labelled_point(label)
+                })
+                .collect(),
+        }
+    }
+
+    fn annotated(&self, quanta: i64) -> Option<Value> {
+        Some(Value::Number(self.value.value(quanta).parse().unwrap_or(0.0)))
+    }
+}
+
+fn labelled_point(label: &str) -> Point {
+    Point { x: Some(Value::Text(label.to_owned())), ..Point::default() }
 }

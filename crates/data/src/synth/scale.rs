@@ -1,7 +1,7 @@
-//! A numeric axis in exact decimals: ticks and values are integers, so that answers never suffer from rounding.
+//! A numeric axis in exact decimals: ticks and values are integers, so that answers have no rounding errors.
 
-/// A linear axis. Tick `i` stands for `i * mantissa * 10^exponent`; a value is a whole number of quanta, each one
-/// [`Scale::PER_TICK`]th of a tick step.
+/// A linear axis. Tick `i` is at `i * mantissa * 10^exponent`; a value is a whole number of quanta, of which
+/// [`Scale::PER_TICK`] make a tick step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scale {
     /// 1, 2, 5 or 25.
@@ -26,7 +26,7 @@ impl Scale {
         self.last * Self::PER_TICK
     }
 
-    /// How many ticks are drawn.
+    /// The number of drawn ticks.
     pub fn ticks(&self) -> usize {
         (self.last - self.first + 1).max(0) as usize
     }
@@ -41,7 +41,7 @@ impl Scale {
         decimal(tick * self.mantissa, self.exponent)
     }
 
-    /// A value of `quanta` (or a sum or difference of such) in the fewest decimals that are exact.
+    /// A value of `quanta`, or a sum or difference of values, in the fewest exact decimals.
     pub fn value(&self, quanta: i64) -> String {
         shortest(&decimal(quanta * self.mantissa * (10 / Self::PER_TICK), self.exponent - 1))
     }
@@ -52,12 +52,12 @@ impl Scale {
         text.parse().unwrap_or(0.0)
     }
 
-    /// Where a position in tick units lies on the axis: 0 at the first tick, 1 at the last.
+    /// The fraction of the axis at a position in tick units: 0 at the first tick, 1 at the last.
     pub fn fraction(&self, ticks: f64) -> f64 {
         (ticks - self.first as f64) / (self.last - self.first).max(1) as f64
     }
 
-    /// Where a value in quanta lies on the axis.
+    /// The fraction of the axis at a value in quanta.
     pub fn fraction_of(&self, quanta: i64) -> f64 {
         self.fraction(quanta as f64 / Self::PER_TICK as f64)
     }
@@ -77,7 +77,7 @@ fn decimal(mantissa: i64, exponent: i32) -> String {
     format!("{sign}{whole}.{part}")
 }
 
-/// Without trailing zeros after the point.
+/// The decimal without trailing zeros after the point.
 fn shortest(text: &str) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
 }

@@ -1,9 +1,9 @@
-//! How a chart looks, apart from what it says.
+//! The appearance of a chart, independent of its data.
 
-use super::dice::Dice;
 use super::fonts::Family;
+use chartbench_core::seeded_draw::SeededRng;
 
-/// How a mark is filled and drawn.
+/// The colours and pattern of a mark.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {
     /// Fill of bars, boxes and markers.
@@ -49,7 +49,7 @@ pub enum Grid {
     Both,
 }
 
-/// How tick marks stand on the axes.
+/// The side of the axes on which tick marks are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TickMarks {
     None,
@@ -57,7 +57,7 @@ pub enum TickMarks {
     Inside,
 }
 
-/// Everything about the looks. Lengths are pixels.
+/// The whole appearance. Lengths are pixels.
 #[derive(Clone, Debug)]
 pub struct Style {
     pub family: Family,
@@ -118,51 +118,55 @@ const HATCHES: [Option<Hatch>; 5] =
 const MARKERS: [Marker; 5] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross];
 
 impl Style {
-    /// A look for `series` data series.
-    pub fn plan(dice: &mut Dice, series: usize) -> Self {
-        let greyscale = dice.chance(0.3);
-        let paints = if greyscale { grey_paints(dice) } else { colour_paints(dice) };
-        let tick_size = dice.real(11.0, 15.0).round();
-        let label_size = (tick_size + dice.real(0.0, 3.0)).round();
-        let same_marker = dice.chance(0.3);
-        let first_marker = dice.count(0, 3);
-        let dashed = greyscale || dice.chance(0.2);
-        let offset = dice.count(0, MARKERS.len() - 1);
+    /// Draws the appearance of a chart with `series` data series.
+    pub fn plan(rng: &mut SeededRng, series: usize) -> Self {
+        let greyscale = rng.chance(0.3);
+        let paints = if greyscale { grey_paints(rng) } else { colour_paints(rng) };
+        let tick_size = rng.real(11.0, 15.0).round();
+        let label_size = (tick_size + rng.real(0.0, 3.0)).round();
+        let same_marker = rng.chance(0.3);
+        let first_marker = rng.count(0, 3);
+        let dashed = greyscale || rng.chance(0.2);
+        let offset = rng.count(0, MARKERS.len() - 1);
         Self {
-            family: dice.one(Family::ALL),
+            family: rng.choose(Family::ALL),
             tick_size,
             label_size,
-            title_size: (label_size + dice.real(0.0, 3.0)).round(),
-            title_bold: dice.chance(0.5),
+            title_size: (label_size + rng.real(0.0, 3.0)).round(),
+            title_bold: rng.chance(0.5),
             greyscale,
             paints: paints.into_iter().cycle().skip(offset * usize::from(series < 4)).take(5).collect(),
             markers: (0..5).map(|i| MARKERS[if same_marker { first_marker } else { (first_marker + i) % 5 }]).collect(),
-            marker_size: dice.real(2.5, 5.0),
+            marker_size: rng.real(2.5, 5.0),
             dashes: DASHES.iter().map(|&dash| if dashed { dash } else { "" }).collect(),
-            line_width: dice.real(1.0, 2.8),
-            show_markers: dice.chance(0.6),
+            line_width: rng.real(1.0, 2.8),
+            show_markers: rng.chance(0.6),
             show_lines: true,
-            frame: dice.one([Frame::Boxed, Frame::LeftBottom, Frame::LeftBottom, Frame::Boxed, Frame::BottomOnly]),
-            grid: dice.one([Grid::None, Grid::Value, Grid::None, Grid::Both]),
-            grid_dash: dice.one(["", "", "4 3", "1 3"]),
-            grid_colour: dice.one(["#b0b0b0", "#808080", "#c8c8c8", "#909090"]),
-            tick_marks: dice.one([TickMarks::Outside, TickMarks::Inside, TickMarks::None, TickMarks::Outside]),
-            minor_ticks: dice.chance(0.2),
-            page: if greyscale { "#ffffff" } else { dice.one(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"]) },
-            plot: if dice.chance(0.15) { dice.one(["#ebebeb", "#f4f4f4"]) } else { "#ffffff" },
-            outer_border: dice.chance(0.1),
-            legend_border: dice.chance(0.45),
-            fill_ratio: dice.real(0.5, 0.92),
-            outlines: dice.chance(0.6),
-            error_bars: dice.chance(0.5),
-            stars: dice.chance(0.15),
-            value_labels: dice.chance(0.5),
-            trend_line: dice.chance(0.3),
-            long_minus: dice.chance(0.5),
+            frame: rng.choose([Frame::Boxed, Frame::LeftBottom, Frame::LeftBottom, Frame::Boxed, Frame::BottomOnly]),
+            grid: rng.choose([Grid::None, Grid::Value, Grid::None, Grid::Both]),
+            grid_dash: rng.choose(["", "", "4 3", "1 3"]),
+            grid_colour: rng.choose(["#b0b0b0", "#808080", "#c8c8c8", "#909090"]),
+            tick_marks: rng.choose([TickMarks::Outside, TickMarks::Inside, TickMarks::None, TickMarks::Outside]),
+            minor_ticks: rng.chance(0.2),
+            page: if greyscale {
+                "#ffffff"
+            } else {
+                rng.choose(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"])
+            },
+            plot: if rng.chance(0.15) { rng.choose(["#ebebeb", "#f4f4f4"]) } else { "#ffffff" },
+            outer_border: rng.chance(0.1),
+            legend_border: rng.chance(0.45),
+            fill_ratio: rng.real(0.5, 0.92),
+            outlines: rng.chance(0.6),
+            error_bars: rng.chance(0.5),
+            stars: rng.chance(0.15),
+            value_labels: rng.chance(0.5),
+            trend_line: rng.chance(0.3),
+            long_minus: rng.chance(0.5),
         }
     }
 
-    /// How series `index` is painted.
+    /// The paint of series `index`.
     pub fn paint(&self, index: usize) -> Paint {
         self.paints.get(index % self.paints.len().max(1)).copied().unwrap_or(Paint {
             fill: "#000000",
@@ -182,13 +186,13 @@ impl Style {
     }
 }
 
-fn colour_paints(dice: &mut Dice) -> Vec<Paint> {
-    let colours = dice.one(COLOURS);
+fn colour_paints(rng: &mut SeededRng) -> Vec<Paint> {
+    let colours = rng.choose(COLOURS);
     colours.iter().map(|&fill| Paint { fill, ink: fill, hatch: None }).collect()
 }
 
-fn grey_paints(dice: &mut Dice) -> Vec<Paint> {
-    let hatched = dice.chance(0.35);
+fn grey_paints(rng: &mut SeededRng) -> Vec<Paint> {
+    let hatched = rng.chance(0.35);
     (0..5)
         .map(|i| match (hatched, HATCHES[i]) {
             (true, Some(hatch)) => Paint { fill: "#ffffff", ink: GREY_INKS[i], hatch: Some(hatch) },

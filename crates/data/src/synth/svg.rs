@@ -1,4 +1,4 @@
-//! A writer of just the SVG that charts need, and its way to pixels.
+//! Writes the SVG of charts, and renders it as PNG.
 
 use std::fmt::Write;
 use std::io::Cursor;
@@ -10,7 +10,7 @@ use resvg::usvg::{Options, Tree};
 
 use super::fonts::{self, Family};
 
-/// Where a text is held.
+/// The point of a text at its position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -61,12 +61,12 @@ impl Svg {
         Self { body, family }
     }
 
-    /// How wide a text comes out.
+    /// The width of a text.
     pub fn width(&self, text: &str, size: f64) -> f64 {
         self.family.width(text, size)
     }
 
-    /// Raw markup, for what has no method.
+    /// Appends raw markup, for elements without a method.
     pub fn raw(&mut self, markup: &str) {
         self.body.push_str(markup);
         self.body.push('\n');
@@ -150,7 +150,7 @@ pub fn to_png(svg: &str, grey: bool) -> Result<Vec<u8>> {
     let size = tree.size().to_int_size();
     let mut pixmap = Pixmap::new(size.width(), size.height()).context("the drawn chart has no pixels")?;
     resvg::render(&tree, Transform::identity(), &mut pixmap.as_mut());
-    // The page is opaque, so colours are not premultiplied by anything.
+    // The page is opaque, so premultiplied colours are the colours themselves.
     let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
     let image = RgbImage::from_raw(size.width(), size.height(), rgb).context("the drawn chart's size is off")?;
     let image = DynamicImage::ImageRgb8(image);

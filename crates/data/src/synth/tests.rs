@@ -1,4 +1,4 @@
-//! What the module promises: the same bytes from the same seed, every kind of question, valid answers.
+//! The guarantees of the module: the same bytes from the same seed, every kind of question, valid answers.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,8 +17,8 @@ fn hex(hash: Sha256) -> String {
 #[test]
 fn pictures_are_pinned() {
     let mut hash = Sha256::new();
-    for entry in MINI.question_set(Split::Test).charts.iter().take(20) {
-        hash.update(entry.chart.image.bytes().expect("draws"));
+    for chart_questions in MINI.question_set(Split::Test).charts.iter().take(20) {
+        hash.update(chart_questions.chart.image.bytes().expect("draws"));
     }
     assert_eq!(hex(hash), "cd8f689e4b4ef9dfded08ea0178af84d1b85f30ee37a8c7377c8e251b7cd9c54");
 }
@@ -40,7 +40,9 @@ fn a_chart_does_not_depend_on_how_many_there_are() {
     for (a, b) in few.charts.iter().zip(&many.charts) {
         assert_eq!(a.chart.id, b.chart.id);
         assert_eq!(a.chart.image.bytes().expect("draws"), b.chart.image.bytes().expect("draws"));
-        let texts = |entry: &ChartQuestions| entry.questions.iter().map(|q| q.text.clone()).collect::<Vec<_>>();
+        let texts = |chart_questions: &ChartQuestions| {
+            chart_questions.questions.iter().map(|q| q.text.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(texts(a), texts(b));
     }
 }
@@ -59,14 +61,14 @@ fn every_kind_is_present_and_no_id_occurs_twice() {
             answers.insert(question.answer_type);
             taxonomy.insert(question.taxonomy);
         }
-        for entry in &set.charts {
-            assert!(ids.insert(entry.chart.id.clone()), "{} occurs twice", entry.chart.id);
-            assert!(!entry.questions.is_empty());
-            if entry.chart.id.ends_with("00") {
-                assert!(pictures.insert(entry.chart.image.bytes().expect("draws")), "a picture occurs twice");
+        for chart_questions in &set.charts {
+            assert!(ids.insert(chart_questions.chart.id.clone()), "{} occurs twice", chart_questions.chart.id);
+            assert!(!chart_questions.questions.is_empty());
+            if chart_questions.chart.id.ends_with("00") {
+                assert!(pictures.insert(chart_questions.chart.image.bytes().expect("draws")), "a picture occurs twice");
             }
         }
-        assert_eq!(charts, ChartType::ALL.map(|one| Some(one.name().to_owned())).into());
+        assert_eq!(charts, ChartType::ALL.map(|chart_type| Some(chart_type.name().to_owned())).into());
         let all_answers = [
             AnswerType::String,
             AnswerType::Numerical,
@@ -102,8 +104,8 @@ fn golds_have_the_form_their_type_says() {
 #[test]
 fn pictures_are_of_papers_sizes() {
     for index in 0..20 {
-        let recipe = Source { seed: 7, split: Split::Train, index }.recipe();
-        let image = image::load_from_memory(&Source::png(&recipe).expect("draws")).expect("a png");
+        let recipe = ChartSource { seed: 7, split: Split::Train, index }.recipe();
+        let image = image::load_from_memory(&ChartSource::png(&recipe).expect("draws")).expect("a png");
         assert_eq!((image.width(), image.height()), (recipe.width, recipe.height));
         assert!((380..=640).contains(&recipe.width) && (240..=600).contains(&recipe.height));
         assert!(recipe.chart_type != ChartType::HorizontalBar || recipe.legend.is_none_or(|place| !place.inside()));
@@ -114,8 +116,8 @@ fn pictures_are_of_papers_sizes() {
 #[test]
 fn layouts_leave_room_for_the_data() {
     for index in 0..500 {
-        let recipe = Source { seed: 3, split: Split::Train, index }.recipe();
-        let layout = layout::Layout::of(&recipe);
+        let recipe = ChartSource { seed: 3, split: Split::Train, index }.recipe();
+        let layout = layout::Layout::from_recipe(&recipe);
         let plot = layout.plot;
         let (width, height) = (f64::from(recipe.width), f64::from(recipe.height));
         assert!(plot.width > width * 0.38 && plot.height > height * 0.38, "chart {index}: {plot:?}");
@@ -140,15 +142,15 @@ fn written_data_say_what_the_question_set_says() {
     assert_eq!(charts.into_inner(), 14);
     let read = |path: String| std::fs::read_to_string(target.join(path)).expect("written");
     let test = synth.question_set(Split::Test);
-    let names: Vec<String> = test.charts.iter().map(|entry| entry.chart.id.clone()).collect();
+    let names: Vec<String> = test.charts.iter().map(|chart_questions| chart_questions.chart.id.clone()).collect();
     assert_eq!(read("test_filenames.txt".into()).lines().collect::<Vec<_>>(), names);
-    for entry in test.charts.iter().chain(&synth.question_set(Split::Train).charts) {
-        let id = &entry.chart.id;
+    for chart_questions in test.charts.iter().chain(&synth.question_set(Split::Train).charts) {
+        let id = &chart_questions.chart.id;
         let png = std::fs::read(target.join(format!("images/{id}.png"))).expect("written");
-        assert!(png == entry.chart.image.bytes().expect("draws"));
+        assert!(png == chart_questions.chart.image.bytes().expect("draws"));
         let records: Vec<serde_json::Value> = serde_json::from_str(&read(format!("qa/{id}.json"))).expect("json");
-        assert_eq!(records.len(), entry.questions.len());
-        for (record, question) in records.iter().zip(&entry.questions) {
+        assert_eq!(records.len(), chart_questions.questions.len());
+        for (record, question) in records.iter().zip(&chart_questions.questions) {
             assert_eq!(
                 format!("{}/{}", record["PMC_ID"].as_str().expect("text"), record["qa_id"].as_str().expect("text")),
                 question.id
@@ -160,16 +162,17 @@ fn written_data_say_what_the_question_set_says() {
         let annotation: serde_json::Value = serde_json::from_str(&read(format!("json/{id}.json"))).expect("json");
         assert_eq!(
             annotation["task1"]["output"]["chart_type"],
-            *entry.chart.chart_type.as_deref().expect("has a type")
+            *chart_questions.chart.chart_type.as_deref().expect("has a type")
         );
     }
     for split in [Split::Test, Split::Train] {
-        let Ok(crate::realcqa::Opened::Folder(folder)) = crate::realcqa::open(&target, split, false) else {
-            panic!("a file of questions a chart")
+        let Ok(crate::realcqa::QaLayout::PerChart(qa)) = crate::realcqa::open(&target, split, false) else {
+            panic!("one file of questions for each chart")
         };
-        let read_back = folder.charts(0..folder.len()).expect("loads");
-        for (entry, read_back) in synth.question_set(split).charts.iter().zip(&read_back) {
-            let tables = [entry, read_back].map(|entry| entry.chart.table.as_ref().expect("a table").0.table());
+        let read_back = qa.charts(0..qa.len()).expect("loads");
+        for (chart_questions, read_back) in synth.question_set(split).charts.iter().zip(&read_back) {
+            let tables = [chart_questions, read_back]
+                .map(|chart_questions| chart_questions.chart.table.as_ref().expect("a table").0.table());
             let [drawn, written] = tables.map(|table| table.expect("reads"));
             assert_eq!(drawn, written);
             assert!(drawn.title.is_empty() && !drawn.rows.is_empty() && drawn.header.len() > 1);
@@ -177,7 +180,7 @@ fn written_data_say_what_the_question_set_says() {
         }
     }
     assert!(read("README.txt".into()).starts_with("SYNTHETIC"));
-    // Not over anything that is there, and nothing half-written beside it.
+    // An existing data set is refused, and nothing half-written is left beside it.
     let error = synth.write(&target, &|| ()).expect_err("refuses");
     assert!(error.to_string().contains("is not empty"));
     assert_eq!(std::fs::read_dir(dir.path().join("new")).expect("reads").count(), 1);

@@ -1,10 +1,10 @@
-//! The words of the charts: axis titles, categories, series and chart titles as papers of many fields have them.
+//! The vocabulary of the charts: axis titles, categories, series and chart titles of papers from many fields.
 
-/// A group of names that can stand together, with the title of the axis they stand on.
+/// Names that can share an axis, with the title of that axis.
 pub struct Names {
     pub title: &'static str,
     pub names: &'static [&'static str],
-    /// Whether the names have an order of their own (years, doses), which a selection keeps.
+    /// Whether the names have an order (years, doses), which a selection keeps.
     pub ordered: bool,
 }
 

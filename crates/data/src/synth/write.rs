@@ -1,4 +1,4 @@
-//! A synthetic data set on disk, in RealCQA's layout: all of it or nothing.
+//! Writes a synthetic data set in RealCQA's layout, whole or not at all.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +8,17 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
-use super::{Planned, Source, Synth, series};
+use super::{ChartSource, DrawnQuestion, PlannedChart, Synth};
 use chartbench_core::files::create_folder;
 use chartbench_core::question::AnswerType;
 use chartbench_core::question::Split;
 
 impl Synth {
-    /// Writes `images/`, `qa/`, `json/`, `test_filenames.txt` and a `README.txt` into `dir`, drawing on all cores.
-    /// `progress` is called once a chart. Read back, the questions are those of [`Synth::question_set`].
+    /// Writes `images/`, `qa/`, `json/`, `test_filenames.txt` and a `README.txt` into `dir`, drawing on all cores. `progress` is
+    /// called once for each chart. The written questions are those of [`Synth::question_set`].
     ///
     /// # Errors
-    /// A `dir` that holds anything is refused; on any failure `dir` stays as it was.
+    /// Returns an error if `dir` is not empty or cannot be written; `dir` then stays as it was.
     pub fn write(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
         if dir.exists() && fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some()
         {
@@ -38,14 +38,14 @@ impl Synth {
             (0..self.count(split)).into_par_iter().try_for_each(|index| {
                 let chart = self.chart(split, index);
                 let id = chart.source.id();
-                put(&dir.join(format!("images/{id}.png")), &Source::png(&chart.recipe)?)?;
+                put(&dir.join(format!("images/{id}.png")), &ChartSource::png(&chart.recipe)?)?;
                 put_json(&dir.join(format!("qa/{id}.json")), &records(&chart))?;
                 put_json(&dir.join(format!("json/{id}.json")), &annotation(&chart.recipe))?;
                 progress();
                 anyhow::Ok(())
             })?;
         }
-        let test = (0..self.test).map(|index| Source { seed: self.seed, split: Split::Test, index }.id() + "\n");
+        let test = (0..self.test).map(|index| ChartSource { seed: self.seed, split: Split::Test, index }.id() + "\n");
         put(&dir.join("test_filenames.txt"), test.collect::<String>().as_bytes())?;
         put(&dir.join("README.txt"), self.readme().as_bytes())
     }
@@ -71,22 +71,23 @@ fn put_json(path: &Path, value: &Value) -> Result<()> {
 }
 
 /// The chart's questions as RealCQA's records.
-fn records(chart: &Planned) -> Value {
-    let record = |(number, asked): (usize, &super::Asked)| {
-        json!({
-            "taxonomy id": asked.template.taxonomy_id,
-            "QID": asked.template.qid,
-            "question": asked.text,
-            "answer": asked.gold,
-            "answer_type": answer_type_name(asked.template.answer_type),
+fn records(chart: &PlannedChart) -> Value {
+    let mut records = Vec::with_capacity(chart.questions.len());
+    for (number, DrawnQuestion { template, text, gold }) in chart.questions.iter().enumerate() {
+        records.push(json!({
+            "taxonomy id": template.taxonomy_id,
+            "QID": template.qid,
+            "question": text,
+            "answer": gold,
+            "answer_type": answer_type_name(template.answer_type),
             "qa_id": super::qa_id(number),
             "PMC_ID": chart.source.id(),
-        })
-    };
-    chart.asked.iter().enumerate().map(record).collect()
+        }));
+    }
+    Value::Array(records)
 }
 
-/// As RealCQA spells it.
+/// RealCQA's spelling of an answer type.
 fn answer_type_name(answer_type: AnswerType) -> &'static str {
     match answer_type {
         AnswerType::String => "String",
@@ -98,7 +99,7 @@ fn answer_type_name(answer_type: AnswerType) -> &'static str {
     }
 }
 
-/// What CHART-Info's annotation says of a chart: its type and its data series.
+/// The chart's CHART-Info annotation: its type and its data series.
 fn annotation(recipe: &Recipe) -> Value {
     json!({
         "task1": {
@@ -107,7 +108,7 @@ fn annotation(recipe: &Recipe) -> Value {
         },
         "task6": {
             "name": "Data Extraction",
-            "output": {"data series": series::of(recipe)},
+            "output": {"data series": recipe.data_series()},
         },
     })
 }

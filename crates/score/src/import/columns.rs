@@ -1,10 +1,10 @@
-//! Which column, or key of a JSON object, holds what.
+//! Recognises the columns, or the keys of JSON objects, by their names.
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::problem::OneLine;
 
-/// The names of columns (keys, in JSON), where the usual names do not tell.
+/// The names of columns (in JSON: keys) with unusual names.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnNames {
     pub id: Option<String>,
@@ -15,25 +15,25 @@ pub struct ColumnNames {
     pub chart: Option<String>,
 }
 
-/// What a file is read for.
+/// The purpose for which a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// Predictions and their golds.
     Both,
-    /// Predictions; the golds are elsewhere, and its own, if there are any, are compared with them.
+    /// Predictions; the golds are in another file, and any golds of this file are compared with them.
     Predictions,
     /// Golds alone.
     Golds,
 }
 
-/// What a file is read for, and how its columns are called.
+/// The purpose for which a file is read, and the names of its columns.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) names: &'a ColumnNames,
     pub(super) need: Need,
 }
 
-/// Where a file's answers stand: indices into its header.
+/// The columns of a file, as indices into its header.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Columns {
     pub(super) id: Option<usize>,
@@ -46,13 +46,13 @@ pub(super) struct Columns {
     pub(super) question_type: Option<usize>,
 }
 
-/// The predictions of the samples that lmms-eval and lm-eval log; beside them, `target` is the gold.
+/// The predictions of the samples that lmms-eval and lm-eval log; their gold is `target`.
 pub(super) const FILTERED_RESPONSES: &str = "filtered_resps";
 
-/// Names that tell a column of predictions, in lower case.
+/// Names of columns of predictions, in lower case.
 const PREDICTION_NAMES: [&str; 8] =
     ["prediction", "predictions", "predicted", "predicted_answer", "pred", "preds", "output", "response"];
-/// Names that tell a column of gold answers, in lower case.
+/// Names of columns of gold answers, in lower case.
 const GOLD_NAMES: [&str; 12] = [
     "label",
     "labels",
@@ -67,15 +67,15 @@ const GOLD_NAMES: [&str; 12] = [
     "gt",
     "expected",
 ];
-/// Names that stand for the side the other columns leave open.
+/// Names that mean predictions or gold answers, whichever no other column has.
 const EITHER_NAMES: [&str; 2] = ["answer", "answers"];
-/// Names of ids; the first that is there counts.
+/// Names of ids; the first existing one counts.
 const ID_NAMES: [&str; 6] = ["id", "question_id", "questionid", "qa_id", "doc_id", "index"];
-/// Names of questions; the first that is there counts.
+/// Names of questions; the first existing one counts.
 const QUESTION_NAMES: [&str; 3] = ["question", "query", "question_text"];
-/// Names of answer types; the first that is there counts.
+/// Names of answer types; the first existing one counts.
 const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
-/// Names of what tells a question's chart; the first that is there counts.
+/// Names of charts or images; the first existing one counts.
 const CHART_NAMES: [&str; 8] =
     ["chart", "chart_id", "image", "image_id", "imgname", "image_path", "image_name", "filename"];
 
@@ -88,7 +88,8 @@ impl Columns {
     /// The columns of a file with this header.
     ///
     /// # Errors
-    /// Names the columns there are where one that is needed cannot be told or a named one is missing.
+    /// Returns an error if a required column cannot be recognised or a named one is missing; the error lists the existing
+    /// columns.
     pub(super) fn find<S: AsRef<str>>(header: &[S], scope: Scope<'_>) -> Result<Self> {
         let header = Header(header.iter().map(AsRef::as_ref).collect());
         let names = scope.names;
@@ -133,7 +134,7 @@ impl Header<'_> {
         Ok((Some(prediction), Some(gold)))
     }
 
-    /// `--gold-column` may be about the separate golds alone, so it need not be here.
+    /// `--gold-column` may concern the separate golds only, so this file need not have it.
     fn predictions(&self, names: &ColumnNames) -> Result<(Option<usize>, Option<usize>)> {
         let gold = match names.gold.as_deref() {
             Some(named) => self.exact(named),
@@ -162,9 +163,9 @@ impl Header<'_> {
         }
     }
 
-    /// The column the user named, or else the only one with a usual name.
+    /// The column that the user named, else the only one with a usual name.
     fn find(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
-        let found = self.named(named, flag)?;
+        let found = self.by_name(named, flag)?;
         if found.is_some() {
             return Ok(found);
         }
@@ -183,18 +184,18 @@ impl Header<'_> {
         }
     }
 
-    /// The column the user named, or else the first of the usual names that is there.
+    /// The column that the user named, else the first existing one of the usual names.
     fn optional(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
-        let found = self.named(named, flag)?;
+        let found = self.by_name(named, flag)?;
         Ok(found.or_else(|| self.first(usual)))
     }
 
-    /// The first of the usual names that is there.
+    /// The first existing column of the usual names.
     fn first(&self, usual: &[&str]) -> Option<usize> {
         usual.iter().find_map(|name| self.matching(&[*name]).first().copied())
     }
 
-    fn named(&self, named: Option<&str>, flag: &str) -> Result<Option<usize>> {
+    fn by_name(&self, named: Option<&str>, flag: &str) -> Result<Option<usize>> {
         let Some(named) = named else { return Ok(None) };
         let mut found = self.0.iter().enumerate().filter(|(_, name)| **name == named);
         let index = match (found.next(), found.next()) {
@@ -216,20 +217,20 @@ impl Header<'_> {
         }
     }
 
-    /// The columns whose name, case and white space aside, is one of `usual`.
+    /// The columns whose names are among `usual`, up to case and white space.
     fn matching(&self, usual: &[&str]) -> Vec<usize> {
         let is_usual = |name: &str| usual.contains(&name.trim().to_lowercase().as_str());
         self.0.iter().enumerate().filter(|(_, name)| is_usual(name)).map(|(index, _)| index).collect()
     }
 
     fn listed(&self) -> String {
-        let shown: Vec<String> = self.0.iter().take(LISTED).map(|name| OneLine(name).to_string()).collect();
-        let more = self.0.len().saturating_sub(LISTED);
-        if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+        let names: Vec<String> = self.0.iter().take(MAX_LISTED).map(|name| OneLine(name).to_string()).collect();
+        let more = self.0.len().saturating_sub(MAX_LISTED);
+        if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
     }
 }
 
-/// How many columns a message lists.
-const LISTED: usize = 20;
+/// Most columns that a message lists.
+const MAX_LISTED: usize = 20;
 const PREDICTION_ADVICE: &str = "name it with --prediction-column";
 const GOLD_ADVICE: &str = "name it with --gold-column, or give the golds by --gold";

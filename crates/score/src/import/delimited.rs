@@ -1,19 +1,20 @@
-//! CSV and TSV: RFC 4180 quoting, a header line, fields taken as they stand, white space included.
+//! Reads CSV and TSV: RFC 4180 quoting, a header line, fields with their white space.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use csv::{ReaderBuilder, StringRecord};
 
 use super::columns::{Columns, Scope};
 use super::problem::Unit;
-use super::table::{Row, Table};
+use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::Prediction;
-use chartbench_core::read_file::Lines;
+use chartbench_core::read_file::CsvLines;
 
-/// The rows of a text whose fields are parted by `delimiter`.
+/// Reads the rows of a text whose fields are separated by `delimiter`.
 ///
 /// # Errors
-/// Columns that cannot be told, a ragged row, a quoted field without end, no rows; by line.
-pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table> {
+/// Returns an error if columns cannot be recognised, a row is ragged, a quoted field does not end, or the text has no rows;
+/// the error names the line.
+pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<AnswerTable> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let header: Vec<String> =
         reader.headers().context("cannot read the header line")?.iter().map(str::to_owned).collect();
@@ -23,14 +24,14 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table>
         }
         _ => error,
     })?;
-    let mut table = Table::of(Unit::Line);
-    let mut lines = Lines::new(text);
+    let mut table = AnswerTable::new(Unit::Line);
+    let mut lines = CsvLines::new(text);
     let mut record = StringRecord::new();
     let mut start = 0;
     while reader.read_record(&mut record).map_err(|error| fault(&error, &mut lines))? {
         let position = record.position().context("a record without position")?;
         start = position.byte() as usize;
-        add(&mut table, lines.at(position), &record, &columns);
+        add(&mut table, lines.line_of(position), &record, &columns);
     }
     let last = text.get(start..).unwrap_or_default();
     let line = table.rows.last().map_or(1, |row| row.number);
@@ -41,17 +42,17 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Table>
     table.finish("no rows below the header line")
 }
 
-fn add(table: &mut Table, line: usize, record: &StringRecord, columns: &Columns) {
+fn add(table: &mut AnswerTable, line: usize, record: &StringRecord, columns: &Columns) {
     let field = |column: Option<usize>| column.and_then(|index| record.get(index));
     let answer_type = field(columns.answer_type).and_then(|text| table.answer_type(line, text));
-    let mut row = Row {
+    let mut row = AnswerRow {
         prediction: field(columns.prediction).map(|text| Prediction(text.to_owned())),
         question: field(columns.question).map(str::to_owned),
         answer_type,
         chart: field(columns.chart).map(str::to_owned),
         year: field(columns.year).map(str::to_owned),
         question_type: field(columns.question_type).map(str::to_owned),
-        ..Row::default()
+        ..AnswerRow::default()
     };
     if let Some(gold) = field(columns.gold) {
         row.set_gold(gold.to_owned());
@@ -59,8 +60,8 @@ fn add(table: &mut Table, line: usize, record: &StringRecord, columns: &Columns)
     table.push(line, field(columns.id).map(str::to_owned), row);
 }
 
-/// Whether the last record (or the header, where that is the last) ends within quotes: then, and only then, a further
-/// quotation mark changes nothing.
+/// Whether the last record, or the header without records, ends within quotes: exactly then another quotation mark changes
+/// nothing.
 fn never_ends(last: &str, delimiter: u8) -> bool {
     let records = |text: &str| {
         let mut reader =
@@ -70,10 +71,10 @@ fn never_ends(last: &str, delimiter: u8) -> bool {
     last.contains('"') && records(last).is_some_and(|plain| records(&format!("{last}\"")) == Some(plain))
 }
 
-fn fault(error: &csv::Error, lines: &mut Lines<'_>) -> anyhow::Error {
+fn fault(error: &csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
-            anyhow!("line {}: {len} fields where the header line has {expected_len}", lines.at(position))
+            anyhow!("line {}: {len} fields where the header line has {expected_len}", lines.line_of(position))
         }
         _ => anyhow!("cannot read the file as CSV: {error}"),
     }

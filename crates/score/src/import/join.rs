@@ -1,4 +1,4 @@
-//! Predictions and golds to answered questions.
+//! Joins predictions with golds.
 
 use std::collections::HashMap;
 
@@ -6,37 +6,37 @@ use anyhow::{Context, Result, bail};
 
 use super::golds::Golds;
 use super::problem::{OneLine, Problem};
-use super::table::{Row, Table};
-use super::{Answered, Imported};
+use super::table::{AnswerRow, AnswerTable};
+use super::{ImportResult, ImportedAnswer};
 use chartbench_core::question::{AnswerType, Gold, Prediction};
 
-/// The answers of a file that has the golds beside its predictions, in its order.
+/// Joins predictions with the golds of their own file, in its order.
 ///
 /// # Errors
-/// None in practice: the reader saw to it that each row has a gold.
-pub(super) fn own(mut table: Table) -> Result<Imported> {
-    table.drop_doubled("id");
-    let answered = |mut row: Row| {
+/// Returns an error if a row has no gold, which the readers exclude.
+pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
+    table.drop_duplicates("id");
+    let mut answers = Vec::with_capacity(table.rows.len());
+    for mut row in table.rows {
         let gold = row.gold.take().context("a row without gold")?;
         let answer_type = row.answer_type;
         let prediction = prediction(&mut row, &gold, answer_type);
         let year_flags = row.year_flags().text().map(str::to_owned);
-        let Row { id, question, chart, .. } = row;
-        Ok(Answered { id, gold, prediction, question, answer_type, chart, year_flags })
-    };
-    let answers = table.rows.into_iter().map(answered).collect::<Result<_>>()?;
-    Ok(Imported { answers, problems: table.problems })
+        let AnswerRow { id, question, chart, .. } = row;
+        answers.push(ImportedAnswer { id, gold, prediction, question, answer_type, chart, year_flags });
+    }
+    Ok(ImportResult { answers, problems: table.problems })
 }
 
-/// The golds, in their order, with the predictions that have their ids.
+/// Joins separate golds, in their order, with the predictions of their ids.
 ///
 /// # Errors
-/// Not a single prediction has the id of a gold: they are of different data, or of differently called ids. One side has ids
-/// and the other one is numbered, which fits by chance alone.
-pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
-    let mut joined = Joined { predictions: vec![None; golds.table.rows.len()], problems: Vec::new() };
-    joined.find(&table, golds);
-    let Joined { predictions, problems: unmatched } = joined;
+/// Returns an error if no prediction has the id of a gold, or if only one side has ids and the other is numbered, so that
+/// matches are accidental.
+pub(super) fn join_separate_golds(mut table: AnswerTable, golds: &Golds) -> Result<ImportResult> {
+    let mut matches = Matches { predictions: vec![None; golds.table.rows.len()], problems: Vec::new() };
+    matches.find(&table, golds);
+    let Matches { predictions, problems: unmatched } = matches;
     if predictions.iter().all(Option::is_none) {
         bail!("{}", nothing_in_common(&table, golds));
     }
@@ -55,15 +55,15 @@ pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
                 row
             }
             None => {
-                let place = golds.from_file.then(|| golds.table.place(gold));
-                problems.push(Problem::NoPrediction { id: gold.id.clone(), place });
-                Row::default()
+                let location = golds.from_file.then(|| golds.table.location(gold));
+                problems.push(Problem::NoPrediction { id: gold.id.clone(), location });
+                AnswerRow::default()
             }
         };
         let answer = gold.gold.clone().context("a gold without answer")?;
         let answer_type = gold.answer_type.or(row.answer_type);
         let year_flags = gold.year_flags().text().or(row.year_flags().text()).map(str::to_owned);
-        answers.push(Answered {
+        answers.push(ImportedAnswer {
             id: gold.id.clone(),
             prediction: prediction(&mut row, &answer, answer_type),
             gold: answer,
@@ -73,12 +73,11 @@ pub(super) fn separate(mut table: Table, golds: &Golds) -> Result<Imported> {
             year_flags,
         });
     }
-    Ok(Imported { answers, problems })
+    Ok(ImportResult { answers, problems })
 }
 
-/// The row's prediction. A list of one item is that item, as it is on the side of the gold answer, but where a list is
-/// asked for.
-fn prediction(row: &mut Row, gold: &Gold, answer_type: Option<AnswerType>) -> Option<Prediction> {
+/// The row's prediction. A list of one item counts as that item, as in gold answers, unless the question asks for a list.
+fn prediction(row: &mut AnswerRow, gold: &Gold, answer_type: Option<AnswerType>) -> Option<Prediction> {
     let several = matches!(gold, Gold::List(items) if items.len() != 1)
         || matches!(answer_type, Some(AnswerType::RankedList | AnswerType::UnrankedList));
     let item = if several { None } else { row.only_item.take() };
@@ -86,44 +85,46 @@ fn prediction(row: &mut Row, gold: &Gold, answer_type: Option<AnswerType>) -> Op
 }
 
 /// The index of each gold's prediction.
-struct Joined {
+struct Matches {
     predictions: Vec<Option<usize>>,
     problems: Vec<Problem>,
 }
 
-impl Joined {
-    fn find(&mut self, table: &Table, golds: &Golds) {
+impl Matches {
+    fn find(&mut self, table: &AnswerTable, golds: &Golds) {
         let by_id = golds.by_id();
         let mut by_qa_id: Option<HashMap<&str, Option<usize>>> = None;
         for (index, row) in table.rows.iter().enumerate() {
             let id = row.id.as_str();
             let found = match by_id.get(id) {
-                Some(place) => Some(Some(*place)),
-                // A record's number is no `qa_id`.
+                Some(location) => Some(Some(*location)),
+                // The number of a record is not a `qa_id`.
                 None if !table.has_ids => None,
                 None => by_qa_id.get_or_insert_with(|| golds.by_qa_id()).get(id).copied(),
             };
             match found {
-                Some(Some(place)) => self.take(table, index, row, place),
-                Some(None) => self.problems.push(Problem::SeveralGolds { id: row.id.clone(), place: table.place(row) }),
-                None => self.problems.push(Problem::NoGold { id: row.id.clone(), place: table.place(row) }),
+                Some(Some(location)) => self.take(table, index, row, location),
+                Some(None) => {
+                    self.problems.push(Problem::SeveralGolds { id: row.id.clone(), location: table.location(row) })
+                }
+                None => self.problems.push(Problem::NoGold { id: row.id.clone(), location: table.location(row) }),
             }
         }
     }
 
-    fn take(&mut self, table: &Table, index: usize, row: &Row, place: usize) {
-        let Some(taken) = self.predictions.get_mut(place) else { return };
+    fn take(&mut self, table: &AnswerTable, index: usize, row: &AnswerRow, location: usize) {
+        let Some(taken) = self.predictions.get_mut(location) else { return };
         let Some(first) = taken.and_then(|first| table.rows.get(first)) else {
             *taken = Some(index);
             return;
         };
-        let (first, again) = (table.place(first), table.place(row));
-        self.problems.push(Problem::Doubled { what: "prediction", id: row.id.clone(), first, again });
+        let (first, again) = (table.location(first), table.location(row));
+        self.problems.push(Problem::DuplicateId { what: "prediction", id: row.id.clone(), first, again });
     }
 }
 
-/// A gold of the file's own that the separate one contradicts. A list written as a text is no contradiction.
-fn difference(table: &Table, row: &Row, separate: &Row) -> Option<Problem> {
+/// The problem of a gold of the file that differs from the separate one. A list written as a text does not differ.
+fn difference(table: &AnswerTable, row: &AnswerRow, separate: &AnswerRow) -> Option<Problem> {
     let (own, separate) = (row.gold.as_ref()?, separate.gold.as_ref()?);
     let items = |gold: &Gold| gold.text().replace(['[', ']', '\'', '"'], "");
     let is_list = matches!((own, separate), (Gold::List(_), _) | (_, Gold::List(_)));
@@ -131,11 +132,11 @@ fn difference(table: &Table, row: &Row, separate: &Row) -> Option<Problem> {
         return None;
     }
     let (own, separate) = (own.text().into_owned(), separate.text().into_owned());
-    Some(Problem::GoldsDiffer { id: row.id.clone(), place: table.place(row), own, separate })
+    Some(Problem::GoldsDiffer { id: row.id.clone(), location: table.location(row), own, separate })
 }
 
-fn nothing_in_common(table: &Table, golds: &Golds) -> String {
-    let first = |rows: &[Row]| rows.first().map(|row| OneLine(&row.id).to_string()).unwrap_or_default();
+fn nothing_in_common(table: &AnswerTable, golds: &Golds) -> String {
+    let first = |rows: &[AnswerRow]| rows.first().map(|row| OneLine(&row.id).to_string()).unwrap_or_default();
     let advice = if table.has_ids { "are they of the same data?" } else { "name the column of ids with --id-column" };
     format!(
         "not one of the {} predictions (the first id is `{}`) belongs to one of the {} golds (the first is `{}`): {advice}",

@@ -1,4 +1,4 @@
-//! JSON and JSONL files.
+//! Reads JSON and JSONL files.
 
 use std::borrow::Cow;
 use std::io::BufRead;
@@ -7,20 +7,20 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::value::RawValue;
 
 use super::columns::{Need, Scope};
+use super::json_object::{self, RecordKeys};
+use super::json_value;
 use super::problem::{OneLine, Unit};
-use super::record::{self, Keys};
 use super::source::{BYTE_ORDER_MARK, not_utf8};
-use super::table::{Row, Table};
-use super::value;
+use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::Prediction;
 use chartbench_core::{parse_field, read_file};
 
-/// One object a line; empty lines are let be. The text is never in memory as a whole.
+/// Reads one object from each line; empty lines are skipped. The text is never in memory as a whole.
 ///
 /// # Errors
-/// By line and key.
-pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<Table> {
-    let mut table = Table::of(Unit::Line);
+/// Returns an error if a line is malformed; the error names line and key.
+pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<AnswerTable> {
+    let mut table = AnswerTable::new(Unit::Line);
     let mut keys = None;
     let (mut buffer, mut number) = (Vec::new(), 0);
     while reader.read_until(b'\n', &mut buffer).context("cannot read the file")? > 0 {
@@ -35,34 +35,40 @@ pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<Table>
     table.finish("the file is empty")
 }
 
-fn add_line(table: &mut Table, keys: &mut Option<Keys>, number: usize, line: &str, scope: Scope<'_>) -> Result<()> {
+fn add_line(
+    table: &mut AnswerTable,
+    keys: &mut Option<RecordKeys>,
+    number: usize,
+    line: &str,
+    scope: Scope<'_>,
+) -> Result<()> {
     let keys = match keys {
         Some(keys) => keys,
         None => {
-            let line = value::without_nan(line);
+            let line = json_value::without_nan(line);
             serde_json::from_str::<&RawValue>(&line).map_err(|error| read_file::json_fault(&error, number))?;
-            keys.insert(Keys::find(&line, scope).with_context(|| format!("line {number}"))?)
+            keys.insert(RecordKeys::find(&line, scope).with_context(|| format!("line {number}"))?)
         }
     };
     keys.add(table, number, None, line)
 }
 
-/// A list of objects; or an object: of predictions (or golds) by id, of lists of RealCQA's records by chart, or a single
+/// Reads a list of objects, or an object: predictions (or golds) by id, lists of RealCQA's records by chart, or a single
 /// record.
 ///
 /// # Errors
-/// By line where it is no JSON, else by record and key.
-pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<Table> {
-    let mut table = Table::of(Unit::Record);
+/// Returns an error if the JSON or a record is malformed; the error names the line, or record and key.
+pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<AnswerTable> {
+    let mut table = AnswerTable::new(Unit::Record);
     if json.trim_start().starts_with('{') {
-        let entries = record::entries(json).map_err(|error| read_file::json_fault(&error, 1))?;
+        let entries = json_object::key_values(json).map_err(|error| read_file::json_fault(&error, 1))?;
         if entries.iter().all(|(_, value)| is_list_of_objects(value)) {
             for (chart, list) in entries {
                 let part = format!("chart `{}`", OneLine(&chart));
                 chart_records(&mut table, part.clone(), &chart, list.get(), scope).context(part)?;
             }
         } else if scope.need == Need::Both
-            && let Ok(keys) = Keys::find(json, scope)
+            && let Ok(keys) = RecordKeys::find(json, scope)
         {
             keys.add(&mut table, 1, None, json)?;
         } else {
@@ -74,11 +80,17 @@ pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<Table> {
     table.finish("no records")
 }
 
-/// Adds one chart's list of RealCQA's records; `part` is how messages call its place.
+/// Adds one chart's list of RealCQA's records; `part` names it in messages.
 ///
 /// # Errors
-/// As [`whole`]; the part is not named.
-pub(super) fn chart_records(table: &mut Table, part: String, chart: &str, json: &str, scope: Scope<'_>) -> Result<()> {
+/// As [`whole`], without the name of the part.
+pub(super) fn chart_records(
+    table: &mut AnswerTable,
+    part: String,
+    chart: &str,
+    json: &str,
+    scope: Scope<'_>,
+) -> Result<()> {
     table.parts.push(part);
     list(table, Some(chart), json, scope)
 }
@@ -88,11 +100,11 @@ fn is_list_of_objects(value: &RawValue) -> bool {
     inside.is_some_and(|inside| inside.starts_with('{'))
 }
 
-fn list(table: &mut Table, chart: Option<&str>, json: &str, scope: Scope<'_>) -> Result<()> {
+fn list(table: &mut AnswerTable, chart: Option<&str>, json: &str, scope: Scope<'_>) -> Result<()> {
     ensure!(json.trim_start().starts_with('['), "neither a list nor an object of predictions");
     let records: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| read_file::json_fault(&error, 1))?;
     let Some(first) = records.first() else { return Ok(()) };
-    let keys = Keys::find(first.get(), scope).context("record 1")?;
+    let keys = RecordKeys::find(first.get(), scope).context("record 1")?;
     ensure!(chart.is_none() || keys.have_ids(), "record 1: no `qa_id`, which RealCQA's records have");
     for (index, record) in records.iter().enumerate() {
         keys.add(table, index + 1, chart, record.get())?;
@@ -100,7 +112,7 @@ fn list(table: &mut Table, chart: Option<&str>, json: &str, scope: Scope<'_>) ->
     Ok(())
 }
 
-/// What keeps an object from being scored by itself; `first` is its first value.
+/// The reason why an object of predictions cannot be scored without golds; `first` is its first value.
 fn no_golds(first: &RawValue) -> &'static str {
     if first.get().starts_with(['{', '[']) {
         "neither a list of records nor an object of predictions by id: write a list of records, or one record a line"
@@ -109,18 +121,18 @@ fn no_golds(first: &RawValue) -> &'static str {
     }
 }
 
-fn by_id(table: &mut Table, entries: Vec<(Cow<'_, str>, &RawValue)>, scope: Scope<'_>) -> Result<()> {
+fn by_id(table: &mut AnswerTable, entries: Vec<(Cow<'_, str>, &RawValue)>, scope: Scope<'_>) -> Result<()> {
     for (index, (id, raw)) in entries.into_iter().enumerate() {
         let number = index + 1;
-        let named = || format!("record {number}: `{}`", OneLine(&id));
-        let mut row = Row::default();
+        let record = || format!("record {number}: `{}`", OneLine(&id));
+        let mut row = AnswerRow::default();
         match scope.need {
             Need::Both => bail!("{}", no_golds(raw)),
             Need::Predictions => {
-                row.prediction = value::prediction(raw).with_context(named)?.map(Prediction);
-                row.only_item = value::only_item(raw).map(Prediction);
+                row.prediction = json_value::prediction(raw).with_context(record)?.map(Prediction);
+                row.only_item = json_value::only_item(raw).map(Prediction);
             }
-            Need::Golds => row.gold = Some(parse_field::gold(raw).with_context(named)?),
+            Need::Golds => row.gold = Some(parse_field::gold(raw).with_context(record)?),
         }
         let failed = scope.need == Need::Predictions && row.prediction.is_none();
         table.push(number, Some(id.into_owned()), row);

@@ -1,28 +1,28 @@
-//! Predictions made elsewhere, from the files other programs write to answered questions.
+//! Reads predictions made elsewhere, from the files that other programs write.
 //!
 //! | file | from |
 //! | --- | --- |
-//! | CSV, TSV | the RealCQA fine-tuning study (`predictions,labels`), VLMEvalKit, one's own |
-//! | JSONL | lmms-eval (`*_samples_TASK.jsonl`), lm-eval (`samples_*.jsonl`), chartbench's `predictions.jsonl`, one's own |
-//! | JSON | VLMEvalKit, one's own (a list of objects, or predictions by id) |
+//! | CSV, TSV | the RealCQA fine-tuning study (`predictions,labels`), VLMEvalKit, a user's own |
+//! | JSONL | lmms-eval (`*_samples_TASK.jsonl`), lm-eval (`samples_*.jsonl`), chartbench's `predictions.jsonl`, a user's own |
+//! | JSON | VLMEvalKit, a user's own (a list of objects, or predictions by id) |
 //! | XLSX | VLMEvalKit |
-//! | a folder of JSON files | RealCQA's evaluator (one list a chart) |
+//! | a folder of JSON files | RealCQA's evaluator (one list for each chart) |
 //!
-//! A reader turns a file into a [`table::Table`] of rows; [`join`] makes answers of it, with the file's own golds or
-//! with separate ones by id. What is wrong with a file as a whole is an error; what is wrong with a single answer is a
-//! [`Problem`], and the others are still read. Nothing is dropped without a word.
+//! A reader turns a file into a [`table::AnswerTable`] of rows; [`join`] joins it with the file's own golds, or with separate
+//! golds by id. A fault of a whole file is an error. A fault of a single answer is a [`Problem`], and the other answers are
+//! still read; every dropped row is reported.
 
 mod columns;
 mod delimited;
+mod file_format;
 mod golds;
 mod join;
 mod json;
-mod layout;
+mod json_object;
+mod json_value;
 mod problem;
-mod record;
 mod source;
 mod table;
-mod value;
 mod xlsx;
 
 use std::path::Path;
@@ -30,54 +30,55 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 pub use columns::ColumnNames;
+pub use file_format::FileFormat;
 pub use golds::Golds;
-pub use layout::Layout;
-pub use problem::{Place, Problem, Unit, summarize};
+pub use problem::{Location, Problem, Unit, summarize};
 
 use self::columns::{Need, Scope};
-use self::table::Table;
+use self::table::AnswerTable;
 use chartbench_core::question::{AnswerType, Gold, Prediction};
 
-/// One question with its gold answer and what was answered.
+/// One question with its gold answer and its prediction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// As the file, or the separate golds, have it; the record's number from 1 where there are no ids.
+pub struct ImportedAnswer {
+    /// The id in the file or the separate golds; without ids the record's number, from 1.
     pub id: String,
     pub gold: Gold,
-    /// Raw. None when the prediction is missing or `null`: there is a [`Problem`] that says so.
+    /// The raw prediction; `None` if it is missing or `null`, which a [`Problem`] reports.
     pub prediction: Option<Prediction>,
     pub question: Option<String>,
     pub answer_type: Option<AnswerType>,
-    /// What tells the chart that the question is about.
+    /// The id or image of the chart that the question is about.
     pub chart: Option<String>,
-    /// ChartQAPro's flags of the answer's elements, where there are any.
+    /// ChartQAPro's flags of the answer's elements, if the file has them.
     pub year_flags: Option<String>,
 }
 
-/// What a file of predictions holds.
+/// The content of a file of predictions.
 #[derive(Clone, Debug, Default)]
-pub struct Imported {
-    /// In the order of the separate golds, or else of the file.
-    pub answers: Vec<Answered>,
+pub struct ImportResult {
+    /// In the order of the separate golds, else of the file.
+    pub answers: Vec<ImportedAnswer>,
     pub problems: Vec<Problem>,
 }
 
-/// How to read a file of predictions. By default everything is told by its content.
+/// Options for reading a file of predictions. By default its content decides everything.
 #[derive(Debug, Default)]
-pub struct Options {
+pub struct ImportOptions {
     pub columns: ColumnNames,
-    pub layout: Option<Layout>,
-    /// Gold answers kept elsewhere; they count more than the file's own.
+    pub format: Option<FileFormat>,
+    /// Gold answers of another file; they take precedence over the file's own.
     pub golds: Option<Golds>,
 }
 
 /// Reads the predictions at `path`, a file or a folder.
 ///
 /// # Errors
-/// In one line, from the path on: a file that cannot be read as what it seems to be (by line or record and what to
-/// do), columns that cannot be told (with those there are), no rows, no golds, golds of other data.
-pub fn read(path: &Path, options: &Options) -> Result<Imported> {
-    let table = source::read(path, options.layout, options.scope());
+/// Returns an error of one line, which begins with the path, if the file cannot be read in its format (with line or record
+/// and advice), if its columns cannot be recognised (with the existing ones), or if it has no rows, no golds, or golds of
+/// other data.
+pub fn read(path: &Path, options: &ImportOptions) -> Result<ImportResult> {
+    let table = source::read(path, options.format, options.scope());
     table.and_then(|table| options.join(table)).with_context(|| path.display().to_string())
 }
 
@@ -85,20 +86,20 @@ pub fn read(path: &Path, options: &Options) -> Result<Imported> {
 ///
 /// # Errors
 /// As [`read`], without a path.
-pub fn parse(content: &[u8], layout: Layout, options: &Options) -> Result<Imported> {
-    options.join(source::parse(content, layout, options.scope())?)
+pub fn parse(content: &[u8], format: FileFormat, options: &ImportOptions) -> Result<ImportResult> {
+    options.join(source::parse(content, format, options.scope())?)
 }
 
-impl Options {
+impl ImportOptions {
     fn scope(&self) -> Scope<'_> {
         let need = if self.golds.is_some() { Need::Predictions } else { Need::Both };
         Scope { names: &self.columns, need }
     }
 
-    fn join(&self, table: Table) -> Result<Imported> {
+    fn join(&self, table: AnswerTable) -> Result<ImportResult> {
         match &self.golds {
-            Some(golds) => join::separate(table, golds),
-            None => join::own(table),
+            Some(golds) => join::join_separate_golds(table, golds),
+            None => join::join_own_golds(table),
         }
     }
 }

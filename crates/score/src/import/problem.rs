@@ -1,18 +1,18 @@
-//! What is wrong with single answers of a file that can be read as a whole.
+//! Problems of single answers of a readable file.
 
 use std::fmt;
 
-/// Where an answer stands, e.g. `line 7`, or `PMC1.json, record 3`.
+/// The location of an answer, e.g. `line 7`, or `PMC1.json, record 3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file, or the chart, where there are several.
+pub struct Location {
+    /// The file or the chart, if there are several.
     pub part: Option<String>,
     pub unit: Unit,
     /// From 1.
     pub number: u32,
 }
 
-/// What a place counts.
+/// The unit that a location counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Lines of a text file, the header's included.
@@ -24,7 +24,7 @@ pub enum Unit {
     Row,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(part) = &self.part {
             write!(f, "{}, ", OneLine(part))?;
@@ -43,54 +43,56 @@ impl fmt::Display for Unit {
     }
 }
 
-/// Something that keeps a prediction from being scored as it stands, or a choice that had to be made; one line each.
+/// A reason why a prediction cannot be scored as it is, or a choice that was made; each is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// A prediction whose id is none of the golds'. It is left out.
-    NoGold { id: String, place: Place },
-    /// A prediction whose id, RealCQA's `qa_id` alone, stands for several charts' golds. It is left out.
-    SeveralGolds { id: String, place: Place },
-    /// A gold answer without prediction. `place` is where the gold stands, if it is from a file.
-    NoPrediction { id: String, place: Option<Place> },
-    /// A prediction that is `null`, with the reason where the file tells one.
-    Failed { id: String, place: Place, reason: Option<String> },
-    /// An id that stands twice. The first counts.
-    Doubled { what: &'static str, id: String, first: Place, again: Place },
-    /// A file with golds of its own, one of which is not what the separate golds say. The separate one counts.
-    GoldsDiffer { id: String, place: Place, own: String, separate: String },
-    /// Rows whose answer type is none of RealCQA's. They are read as rows without.
-    AnswerTypes { rows: u32, first: Place, example: String },
+    /// A prediction without a gold of its id. It is left out.
+    NoGold { id: String, location: Location },
+    /// A prediction whose id, a bare `qa_id` of RealCQA, matches the golds of several charts. It is left out.
+    SeveralGolds { id: String, location: Location },
+    /// A gold answer without prediction, with its location if it is from a file.
+    NoPrediction { id: String, location: Option<Location> },
+    /// A prediction that is `null`, with the reason if the file contains one.
+    Failed { id: String, location: Location, reason: Option<String> },
+    /// A duplicate id. The first counts.
+    DuplicateId { what: &'static str, id: String, first: Location, again: Location },
+    /// A gold of the file that differs from the separate gold. The separate one counts.
+    GoldsDiffer { id: String, location: Location, own: String, separate: String },
+    /// Rows with an unknown answer type. They are read as rows without an answer type.
+    AnswerTypes { rows: u32, first: Location, example: String },
     /// Records with several responses. The first of each counts.
-    SeveralResponses { rows: u32, first: Place },
-    /// lm-eval's rows of a further filter. Those of the first filter in the file count.
-    OtherFilters { counts: String, rows: u32, first: Place, example: String },
+    SeveralResponses { rows: u32, first: Location },
+    /// Rows of lm-eval's further filters. Rows of the file's first filter count.
+    OtherFilters { counts: String, rows: u32, first: Location, example: String },
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoGold { id, place } => write!(f, "prediction `{}` ({place}) has no gold answer", OneLine(id)),
-            Self::SeveralGolds { id, place } => {
+            Self::NoGold { id, location } => write!(f, "prediction `{}` ({location}) has no gold answer", OneLine(id)),
+            Self::SeveralGolds { id, location } => {
                 write!(
                     f,
-                    "prediction `{}` ({place}) fits the golds of several charts: write CHART/ before it",
+                    "prediction `{}` ({location}) fits the golds of several charts: write CHART/ before it",
                     OneLine(id)
                 )
             }
-            Self::NoPrediction { id, place: Some(place) } => {
-                write!(f, "gold `{}` ({place}) has no prediction", OneLine(id))
+            Self::NoPrediction { id, location: Some(location) } => {
+                write!(f, "gold `{}` ({location}) has no prediction", OneLine(id))
             }
-            Self::NoPrediction { id, place: None } => write!(f, "gold `{}` has no prediction", OneLine(id)),
-            Self::Failed { id, place, reason: None } => write!(f, "prediction `{}` ({place}) is null", OneLine(id)),
-            Self::Failed { id, place, reason: Some(reason) } => {
-                write!(f, "prediction `{}` ({place}) is null: {}", OneLine(id), OneLine(reason))
+            Self::NoPrediction { id, location: None } => write!(f, "gold `{}` has no prediction", OneLine(id)),
+            Self::Failed { id, location, reason: None } => {
+                write!(f, "prediction `{}` ({location}) is null", OneLine(id))
             }
-            Self::Doubled { what, id, first, again } => {
+            Self::Failed { id, location, reason: Some(reason) } => {
+                write!(f, "prediction `{}` ({location}) is null: {}", OneLine(id), OneLine(reason))
+            }
+            Self::DuplicateId { what, id, first, again } => {
                 write!(f, "{what} `{}` stands twice ({first} and {again}): the first counts", OneLine(id))
             }
-            Self::GoldsDiffer { id, place, own, separate } => write!(
+            Self::GoldsDiffer { id, location, own, separate } => write!(
                 f,
-                "the gold of `{}` ({place}) is `{}` in the file, `{}` in the separate golds: the latter counts",
+                "the gold of `{}` ({location}) is `{}` in the file, `{}` in the separate golds: the latter counts",
                 OneLine(id),
                 OneLine(own),
                 OneLine(separate)
@@ -115,8 +117,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One line for each kind of problem, in the order in which the kinds come up: a single problem as it is, several with their
-/// number and the first of them.
+/// One line for each kind of problem, in the order of first occurrence: a single problem as it is, several with their number
+/// and the first of them.
 pub fn summarize(problems: &[Problem]) -> Vec<String> {
     let mut kinds: Vec<(&Problem, usize)> = Vec::new();
     for problem in problems {
@@ -132,7 +134,7 @@ pub fn summarize(problems: &[Problem]) -> Vec<String> {
 impl Problem {
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Doubled { what, .. }, Self::Doubled { what: other, .. }) => what == other,
+            (Self::DuplicateId { what, .. }, Self::DuplicateId { what: other, .. }) => what == other,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -140,28 +142,28 @@ impl Problem {
     /// `count` problems of this kind, of which this is the first.
     fn describe(&self, count: usize) -> String {
         match self {
-            Self::NoGold { id, place } => {
-                format!("{count} predictions have no gold answer (the first: `{}`, {place})", OneLine(id))
+            Self::NoGold { id, location } => {
+                format!("{count} predictions have no gold answer (the first: `{}`, {location})", OneLine(id))
             }
-            Self::SeveralGolds { id, place } => format!(
-                "{count} predictions fit the golds of several charts (the first: `{}`, {place}): write CHART/ before \
+            Self::SeveralGolds { id, location } => format!(
+                "{count} predictions fit the golds of several charts (the first: `{}`, {location}): write CHART/ before \
                  their ids",
                 OneLine(id)
             ),
-            Self::NoPrediction { id, place } => {
-                let place = place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
-                format!("{count} golds have no prediction (the first: `{}`{place})", OneLine(id))
+            Self::NoPrediction { id, location } => {
+                let location = location.as_ref().map(|location| format!(", {location}")).unwrap_or_default();
+                format!("{count} golds have no prediction (the first: `{}`{location})", OneLine(id))
             }
-            Self::Failed { id, place, reason } => {
+            Self::Failed { id, location, reason } => {
                 let reason = reason.as_ref().map(|reason| format!(": {}", OneLine(reason))).unwrap_or_default();
-                format!("{count} predictions are null (the first: `{}`, {place}{reason})", OneLine(id))
+                format!("{count} predictions are null (the first: `{}`, {location}{reason})", OneLine(id))
             }
-            Self::Doubled { what, id, first, again } => format!(
+            Self::DuplicateId { what, id, first, again } => format!(
                 "{count} times a {what} stands twice (first `{}`, {first} and {again}): the first of each counts",
                 OneLine(id)
             ),
-            Self::GoldsDiffer { id, place, own, separate } => format!(
-                "{count} golds differ from the separate ones (the first: `{}`, {place}, `{}` in the file, `{}` in the \
+            Self::GoldsDiffer { id, location, own, separate } => format!(
+                "{count} golds differ from the separate ones (the first: `{}`, {location}, `{}` in the file, `{}` in the \
                  separate golds): the latter count",
                 OneLine(id),
                 OneLine(own),
@@ -180,17 +182,17 @@ impl fmt::Display for Rows {
     }
 }
 
-/// How many characters of a foreign text a message shows.
-const SHOWN: usize = 60;
+/// Most characters of a text from outside in a message.
+const MAX_CHARS: usize = 60;
 
-/// A text of unknown content inside a one-line message: control characters escaped, cut when it is long.
+/// A text from outside in a message of one line: control characters are escaped, and long texts are cut.
 pub(super) struct OneLine<'a>(pub(super) &'a str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
         for (index, character) in self.0.chars().enumerate() {
-            if index == SHOWN {
+            if index == MAX_CHARS {
                 return f.write_str("...");
             }
             if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {

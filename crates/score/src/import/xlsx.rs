@@ -1,4 +1,4 @@
-//! The first sheet of an Excel workbook, as VLMEvalKit writes its results.
+//! Reads the first sheet of an Excel workbook, as VLMEvalKit writes its results.
 
 use std::io::{Cursor, Read, sink};
 
@@ -9,104 +9,104 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::columns::{Columns, Scope};
 use super::problem::Unit;
-use super::table::{Row, Table};
+use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::catch_panic;
 use chartbench_core::question::Prediction;
 
-/// Most bytes that the parts of a workbook may have when they are inflated.
+/// Most bytes of all parts of a workbook after decompression.
 const MAX_INFLATED: u64 = 1 << 29;
 
-/// The rows below the first that holds anything, which is the header. Cells are read one after another: a sheet may
-/// name a cell at the far end of all rows and columns.
+/// Reads the rows below the first non-empty one, which is the header. Cells are read one by one, because a sheet may contain a
+/// cell in the last possible row and column.
 ///
 /// # Errors
-/// No workbook, columns that cannot be told, no rows.
-pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
-    // It counts without a check where a cell reference is too long for its numbers.
+/// Returns an error if the file is not a workbook, its columns cannot be recognised, or it has no rows.
+pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
+    // The reader's arithmetic overflows at a cell reference that is too long.
     catch_panic("the Excel reader", || {
         check_inflated(bytes, MAX_INFLATED)?;
         first_sheet(bytes, scope)
     })
 }
 
-fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<Table> {
+fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| fault(&error))?;
     let sheet = workbook.sheet_names().into_iter().next().context("the workbook has no sheet")?;
     let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(|error| fault(&error))?;
-    let mut sheet = Sheet { scope, columns: None, table: Table::of(Unit::Row) };
+    let mut sheet = Sheet { scope, columns: None, table: AnswerTable::new(Unit::Row) };
     let mut row: Vec<(u32, String)> = Vec::new();
     let mut number = 0;
     while let Some(cell) = cells.next_cell().map_err(|error| fault(&error))? {
-        let (at, column) = cell.get_position();
-        if at != number {
+        let (row_index, column) = cell.get_position();
+        if row_index != number {
             sheet.add(number, &row)?;
             row.clear();
-            number = at;
+            number = row_index;
         }
         if *cell.get_value() != DataRef::Empty {
-            row.push((column, shown(cell.get_value())));
+            row.push((column, cell_text(cell.get_value())));
         }
     }
     sheet.add(number, &row)?;
     sheet.table.finish("no rows below the header")
 }
 
-/// Refuses a workbook whose parts inflate to more than `most` bytes, whatever sizes it declares.
-fn check_inflated(bytes: &[u8], most: u64) -> Result<()> {
-    /// Most bytes that deflate makes of one.
+/// Checks that the parts of a workbook inflate to at most `max` bytes, whatever sizes it declares.
+fn check_inflated(bytes: &[u8], max: u64) -> Result<()> {
+    /// Largest expansion ratio of deflate.
     const MAX_RATIO: u64 = 1032;
-    if (bytes.len() as u64).saturating_mul(MAX_RATIO) <= most {
+    if (bytes.len() as u64).saturating_mul(MAX_RATIO) <= max {
         return Ok(());
     }
-    // The Excel reader reports what is wrong with the archive itself.
+    // The Excel reader reports faults of the archive itself.
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return Ok(()) };
     let mut total = 0u64;
     for index in 0..archive.len() {
         let Ok(part) = archive.by_index_raw(index) else { return Ok(()) };
         let inflated = match part.compression() {
             CompressionMethod::Stored => Ok(part.compressed_size()),
-            _ => std::io::copy(&mut DeflateDecoder::new(part).take(most + 1), &mut sink()),
+            _ => std::io::copy(&mut DeflateDecoder::new(part).take(max + 1), &mut sink()),
         };
         total = total.saturating_add(inflated.unwrap_or(0));
-        ensure!(total <= most, "the workbook inflates to more than the {most} bytes allowed");
+        ensure!(total <= max, "the workbook inflates to more than the {max} bytes allowed");
     }
     Ok(())
 }
 
 struct Sheet<'a> {
     scope: Scope<'a>,
-    /// Where what stands, once the header was met, and the sheet's column of each header cell.
+    /// The recognised columns and the sheet's column of each header cell, once the header was read.
     columns: Option<(Columns, Vec<u32>)>,
-    table: Table,
+    table: AnswerTable,
 }
 
 impl Sheet<'_> {
-    /// Adds the row with the index `at`, from 0.
-    fn add(&mut self, at: u32, row: &[(u32, String)]) -> Result<()> {
+    /// Adds the row with the index `index`, from 0.
+    fn add(&mut self, index: u32, row: &[(u32, String)]) -> Result<()> {
         if row.is_empty() {
             return Ok(());
         }
-        let Some((columns, places)) = &self.columns else {
+        let Some((columns, sheet_columns)) = &self.columns else {
             let header: Vec<&str> = row.iter().map(|(_, name)| name.as_str()).collect();
             let columns = Columns::find(&header, self.scope)?;
             self.columns = Some((columns, row.iter().map(|(column, _)| *column).collect()));
             return Ok(());
         };
         // An empty cell is not stored.
-        let cell = |index: Option<usize>| {
-            let column = index.and_then(|index| places.get(index))?;
-            let found = row.iter().find(|(at, _)| at == column);
+        let cell = |header_index: Option<usize>| {
+            let column = header_index.and_then(|header_index| sheet_columns.get(header_index))?;
+            let found = row.iter().find(|(cell_column, _)| cell_column == column);
             Some(found.map(|(_, text)| text.clone()).unwrap_or_default())
         };
-        let number = at as usize + 1;
-        let mut filled = Row {
+        let number = index as usize + 1;
+        let mut filled = AnswerRow {
             prediction: cell(columns.prediction).map(Prediction),
             question: cell(columns.question),
             answer_type: cell(columns.answer_type).and_then(|text| self.table.answer_type(number, &text)),
             chart: cell(columns.chart),
             year: cell(columns.year),
             question_type: cell(columns.question_type),
-            ..Row::default()
+            ..AnswerRow::default()
         };
         if let Some(gold) = cell(columns.gold) {
             filled.set_gold(gold);
@@ -118,10 +118,10 @@ impl Sheet<'_> {
 }
 
 /// A cell as people see it: 5 for a whole number, though a workbook stores all numbers as floats.
-fn shown(cell: &DataRef<'_>) -> String {
+fn cell_text(cell: &DataRef<'_>) -> String {
     match cell {
         DataRef::Int(number) => number.to_string(),
-        // From 2^53 on floats skip whole numbers, and the digits would be made up.
+        // From 2^53 on floats skip whole numbers, and the last digits would be arbitrary.
         DataRef::Float(number) if number.abs() >= 9_007_199_254_740_992.0 => format!("{number:e}"),
         DataRef::Float(number) => number.to_string(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),

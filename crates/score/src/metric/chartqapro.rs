@@ -9,10 +9,10 @@
 //! - `NO`, or no flags: `%` and white space stripped; two numbers within |p - t| / |t| <= 0.05 (t = 0 takes only 0); else
 //!   the ANLS of PyPI's `anls` 0.0.2 on the lower-cased texts, as partial credit.
 //!
-//! `Answer` is the list of a conversation's turns, of which the last is scored, with the last flag. Whatever reads the data
-//! or a file of predictions takes that turn; a gold list that gets here is a list of elements.
+//! `Answer` is the list of a conversation's turns; the last turn is scored, with the last flag. The readers of data sets and of
+//! predictions select that turn, so that a gold list here is a list of elements.
 //!
-//! Where it errs: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
+//! Known faults: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
 //! `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`. The original's exact match for its
 //! fact-checking and multiple-choice questions is computed and then not used.
 
@@ -24,9 +24,9 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, python, study};
 use chartbench_core::question::Gold;
 
 /// See the module's page.
-pub struct ChartQaPro;
+pub struct ChartQaProRules;
 
-impl Rules for ChartQaPro {
+impl Rules for ChartQaProRules {
     const NAME: &'static str = "chartqapro";
     const ABOUT: &'static str =
         "ChartQAPro: elements within 5 % of the gold number, else their ANLS as partial credit; flagged years equal";
@@ -57,7 +57,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches('.').trim_matches('\n')
 }
 
-/// The original's `parse_to_list(text) or ...`: the items of a list, unless there is none.
+/// The original's `parse_to_list(text) or ...`: the items of a non-empty list.
 fn list(text: &str) -> Option<Vec<String>> {
     let items = python::literal::list(text)?;
     (!items.is_empty()).then(|| items.iter().map(|item| item.trim_matches([' ', '\'']).to_owned()).collect())

@@ -1,11 +1,10 @@
-//! `deplot-corrected`: DePlot's table metrics with the faults of [`deplot`](super::deplot) mended. It is not published
-//! anywhere.
+//! `deplot-corrected`: DePlot's table metrics with the faults of [`deplot`](super::deplot) corrected. It is unpublished.
 //!
-//! **RMS** and **RNSS** are as on that page but for these:
+//! **RMS** and **RNSS** are as on that page, with these corrections:
 //! - F1 is the harmonic mean of precision and recall.
 //! - Tables are read as models write them ([`DataTable::parse`]): rows by line breaks, `<0x0A>` or UniChart's `&`, cells
-//!   by `|` with or without blanks. A prediction that is no table scores 0 in everything; a gold that is none cannot be
-//!   scored against.
+//!   by `|` with or without blanks. A prediction that is not a table scores 0 in every metric; the convention does not
+//!   apply to a gold that is not a table.
 //! - A gold 0 has distance 0 from 0, however written, and 1 from everything else. Equal cells agree, `nan` too.
 //! - Every row is its own points, also under a key that occurs twice. Of equally near keys those with the nearest values
 //!   are matched, so that the order of rows changes nothing.
@@ -21,12 +20,12 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 use chartbench_core::data_table::DataTable;
 
 /// See the module's page.
-pub struct DePlotCorrected;
+pub struct DePlotCorrectedRules;
 
-/// How much the values weigh against the keys in the matching: enough to decide among equal keys, and for nothing else.
-const TIE: f64 = 1.0 / (1 << 30) as f64;
+/// Weight of the values against the keys in the matching: it decides among equal keys only.
+const VALUE_WEIGHT: f64 = 1.0 / (1 << 30) as f64;
 
-impl Rules for DePlotCorrected {
+impl Rules for DePlotCorrectedRules {
     const NAME: &'static str = "deplot-corrected";
     const ABOUT: &'static str =
         "DePlot's RMS and RNSS with their faults mended; not published; for table questions only";
@@ -73,7 +72,7 @@ impl Cell {
         Self { text: plain(text), number: number(text).filter(|number| number.is_finite()) }
     }
 
-    /// How near `predicted` is, from 0 to 1.
+    /// The similarity of `predicted`, from 0 to 1.
     fn similarity(&self, predicted: &Self) -> f64 {
         match (self.number, predicted.number) {
             _ if self.text == predicted.text => 1.0,
@@ -136,7 +135,7 @@ fn points(header: &[String], rows: &[Vec<String>]) -> Points {
 
 fn transpose(table: &DataTable) -> (Vec<String>, Vec<Vec<String>>) {
     let grid: Vec<&Vec<String>> = std::iter::once(&table.header).chain(&table.rows).collect();
-    let column = |place: usize| grid.iter().map(|row| row.get(place).cloned().unwrap_or_default()).collect();
+    let column = |index: usize| grid.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect();
     (column(0), (1..table.width()).map(column).collect())
 }
 
@@ -153,12 +152,12 @@ fn agreement(gold: &Points, predicted: &Points) -> Result<Agreement, Score> {
             let keys = anls(gold_key, key);
             let values = if keys > 0.0 { gold_cell.similarity(cell) } else { 0.0 };
             worth.push(keys * values);
-            cost.push((1.0 - keys) + TIE * (1.0 - values));
+            cost.push((1.0 - keys) + VALUE_WEIGHT * (1.0 - values));
         }
     }
     let pairs = assignment(gold.len(), predicted.len(), &cost)?;
     let sum = pairs.into_iter().map(|(row, column)| worth[row * predicted.len() + column]).sum();
-    Ok(Agreement::of(sum, predicted.len(), gold.len()))
+    Ok(Agreement::from_similarities(sum, predicted.len(), gold.len()))
 }
 
 fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Result<f64, Score> {

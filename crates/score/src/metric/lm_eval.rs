@@ -1,5 +1,5 @@
 //! `lm-eval`: the ChartQA task of EleutherAI's lm-evaluation-harness 0.4.13 (`lm_eval/tasks/chartqa/utils.py`, after
-//! Mistral's mistral-evals), of the answer that stands after its `Final Answer:` marker.
+//! Mistral's mistral-evals), of the answer behind its `Final Answer:` marker.
 //!
 //! The harness asks models to end with `Final Answer: ...` and gives 0 to an output without it. A prediction here is the
 //! answer alone, and is scored as if it followed the marker.
@@ -7,20 +7,20 @@
 //! - **Exact match**: the answer stripped, lower-cased and without a last `.` equals the gold answer stripped and
 //!   lower-cased. An answer of several lines is not found, and is wrong.
 //! - **Relaxed accuracy**: a text with a digit in it loses its end punctuation (not `%`) and every `,` and `$`; one without loses a
-//!   pair of quotes. Two numbers match within |p - t| / max(|t|, 1e-10) <= 0.05 as they stand or with either side
+//!   pair of quotes. Two numbers match within |p - t| / max(|t|, 1e-10) <= 0.05 as they are or with either side
 //!   divided by 100 where it has a `%`; a gold answer of one letter takes a prediction that begins with it; other texts
 //!   must be equal but for case, after end punctuation was stripped from the prediction.
 //!
-//! Where it errs: end punctuation is stripped from the prediction alone, so that `U.S.` fails for `U.S.`; `apple` passes
+//! Known faults: end punctuation is stripped from the prediction alone, so that `U.S.` fails for `U.S.`; `apple` passes
 //! for `a`; `2,5` is 25; years are numbers; white space counts in texts.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// See the module's page.
-pub struct LmEval;
+pub struct LmEvalRules;
 
-impl Rules for LmEval {
+impl Rules for LmEvalRules {
     const NAME: &'static str = "lm-eval";
     const ABOUT: &'static str = "lm-evaluation-harness ChartQA: , and $ dropped, % as it stands or as 1/100, a letter takes what begins with it";
     const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy];
@@ -35,7 +35,7 @@ impl Rules for LmEval {
     }
 }
 
-/// What `Final Answer: (.+)$` finds: one line that is not empty, which a line break may end.
+/// Matches as `Final Answer: (.+)$` does: one non-empty line, which a line break may end.
 fn exact(gold: &str, prediction: &str) -> bool {
     let line = prediction.strip_suffix('\n').unwrap_or(prediction);
     let answer = python::lower(python::strip(line));
@@ -75,7 +75,7 @@ fn preprocess(text: &str) -> String {
         return text.trim_end_matches(ends).replace([',', '$'], "");
     }
     let quoted = ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
-    // Of a single quote Python's text[1:-1] leaves nothing.
+    // Python's text[1:-1] of a single quote is empty.
     if quoted { text.get(1..text.len() - 1).unwrap_or_default().to_owned() } else { text.to_owned() }
 }
 

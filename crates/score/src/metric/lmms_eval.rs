@@ -3,17 +3,17 @@
 //!
 //! - **Relaxed accuracy**: that of [`super::pix2struct`], to the letter.
 //! - **ANLS**: white space folded and lower-cased for the edit distance, divided by the longer length of the texts as
-//!   they stand (upper-cased, not folded); the similarity 1 - NL is kept from 0.5 up. Two empty texts give 1.
+//!   they are (upper-cased, not folded); the similarity 1 - NL is kept from 0.5 up. Two empty texts give 1.
 //!
-//! Where it errs: as pix2struct in relaxed accuracy. In ANLS a similarity of exactly 0.5 is kept where others drop it
+//! Known faults: as pix2struct in relaxed accuracy. In ANLS a similarity of exactly 0.5 is kept where others drop it
 //! (`20` scores 0.5 for `21`), and white space that the distance does not see still makes the length longer.
 
-use super::{Metric, Pair, Rules, Score, Scores, Trace, edit, pix2struct, python};
+use super::{Metric, Pair, Rules, Score, Scores, Trace, pix2struct, python};
 
 /// See the module's page.
-pub struct LmmsEval;
+pub struct LmmsEvalRules;
 
-impl Rules for LmmsEval {
+impl Rules for LmmsEvalRules {
     const NAME: &'static str = "lmms-eval";
     const ABOUT: &'static str =
         "lmms-eval: pix2struct's relaxed accuracy, ANLS over the unfolded length that keeps a similarity of 0.5";
@@ -35,7 +35,7 @@ pub(super) fn distance(gold: &str, prediction: &str, trace: &mut impl Trace) -> 
         return 0.0;
     }
     let (gold, prediction) = (python::fold_spaces(gold), python::fold_spaces(prediction));
-    let edits = edit::distance(&python::lower(&gold), &python::lower(&prediction));
+    let edits = python::edit_distance(&python::lower(&gold), &python::lower(&prediction));
     let distance = edits as f64 / longer as f64;
     trace.step(Metric::Anls, "white space folded, length unfolded; kept where 1 - NL >= 0.5", || {
         format!("NL = {edits} / {longer} = {distance}")

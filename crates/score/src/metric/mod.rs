@@ -1,19 +1,18 @@
-//! How an answer is scored: pure functions of a gold answer and a raw prediction.
+//! Scores answers: pure functions of a gold answer and a raw prediction.
 //!
-//! A *convention* is one published way to score chart question answering, faithful to its original down to the order
-//! of the float operations, faults included: no convention is "official", each has a name. One module describes and
-//! implements one convention; [`CONVENTIONS`] lists them. Adding one is one module here and one line there.
-//! [`chartbench`] is our own and the default.
+//! A *convention* is one published way to score chart question answering, faithful to its original down to the order of the
+//! float operations, faults included: no convention is "official", each has a name. Each module describes and implements one
+//! convention; [`CONVENTIONS`] lists them. A new convention needs one module here and one line there. [`chartbench`] is this
+//! project's own and the default.
 //!
-//! [`Summary`] is the mean over questions, the same to the last bit in whatever order they come; [`Steps`] tells how a
-//! convention came to its scores.
+//! [`Summary`] is the mean over questions, the same to the last bit in any order; [`StepTrace`] records the steps by which a convention
+//! came to its scores.
 #![deny(clippy::disallowed_methods)]
 
 pub mod chartbench;
 pub mod chartqapro;
 pub mod deplot;
 pub mod deplot_corrected;
-mod edit;
 pub mod lm_eval;
 pub mod lmms_eval;
 pub mod pix2struct;
@@ -38,35 +37,35 @@ pub use scores::{Metric, Score, Scores};
 pub use sensitivity::{Mistake, Notation, is_right, mistake};
 pub use summary::Summary;
 pub use tables::asks_for_table;
-pub use trace::{Silent, Step, Steps, Trace};
+pub use trace::{SilentTrace, Step, StepTrace, Trace};
 
-use chartbench_core::names::unknown;
+use chartbench_core::names::unknown_name;
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
 
-/// Every convention there is, the default first, then in alphabetical order.
+/// All conventions, the default first, then in alphabetical order.
 pub static CONVENTIONS: &[Convention] = &[
-    Convention::of::<chartbench::Chartbench>(),
-    Convention::of::<chartqapro::ChartQaPro>(),
-    Convention::of::<deplot::DePlot>(),
-    Convention::of::<deplot_corrected::DePlotCorrected>(),
-    Convention::of::<lm_eval::LmEval>(),
-    Convention::of::<lmms_eval::LmmsEval>(),
-    Convention::of::<pix2struct::Pix2Struct>(),
-    Convention::of::<realcqa::RealCqa>(),
-    Convention::of::<realcqa_corrected::RealCqaCorrected>(),
-    Convention::of::<study::Study>(),
-    Convention::of::<unichart::UniChart>(),
-    Convention::of::<vlmevalkit::VlmEvalKit>(),
-    Convention::of::<vlmevalkit_chartbench::VlmEvalKitChartBench>(),
+    Convention::from_rules::<chartbench::ChartbenchRules>(),
+    Convention::from_rules::<chartqapro::ChartQaProRules>(),
+    Convention::from_rules::<deplot::DePlotRules>(),
+    Convention::from_rules::<deplot_corrected::DePlotCorrectedRules>(),
+    Convention::from_rules::<lm_eval::LmEvalRules>(),
+    Convention::from_rules::<lmms_eval::LmmsEvalRules>(),
+    Convention::from_rules::<pix2struct::Pix2StructRules>(),
+    Convention::from_rules::<realcqa::RealCqaRules>(),
+    Convention::from_rules::<realcqa_corrected::RealCqaCorrectedRules>(),
+    Convention::from_rules::<study::StudyRules>(),
+    Convention::from_rules::<unichart::UniChartRules>(),
+    Convention::from_rules::<vlmevalkit::VlmEvalKitRules>(),
+    Convention::from_rules::<vlmevalkit_chartbench::VlmEvalKitChartBenchRules>(),
 ];
 
-/// One answer with what it is scored against.
+/// One answer and everything that scoring it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
     pub gold: &'a Gold,
-    /// None where the question failed: every convention then gives 0.
+    /// `None` where the question failed: every convention then scores 0.
     pub prediction: Option<&'a Prediction>,
-    /// The question's text, for rules that depend on what is asked.
+    /// The question's text, for rules that depend on the question.
     pub question: Option<&'a str>,
     pub answer_type: Option<AnswerType>,
     /// ChartQAPro's flags of the gold answer's elements.
@@ -74,50 +73,50 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// An answer of which nothing else is known.
+    /// An answer without question, answer type or year flags.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
         Self { gold, prediction: Some(prediction), question: None, answer_type: None, year_flags: YearFlags::default() }
     }
 }
 
-/// What a convention's module defines.
+/// The definition of a convention.
 trait Rules {
-    /// What users call it.
+    /// The users' name of the convention.
     const NAME: &'static str;
-    /// One line on what it is and where it comes from.
+    /// A line about the convention and its origin.
     const ABOUT: &'static str;
-    /// What it measures.
+    /// The metrics of the convention.
     const METRICS: &'static [Metric];
-    /// Whether it has rules for tables and for nothing else.
+    /// Whether it has rules for tables only.
     const TABLES_ONLY: bool = false;
 
-    /// Scores one prediction, telling each step.
+    /// Scores one prediction, and reports each step to `trace`.
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores;
 }
 
 /// A named, published way to score one answer.
 #[derive(Clone, Copy)]
 pub struct Convention {
-    /// What users call it, e.g. `pix2struct`.
+    /// The users' name of the convention, e.g. `pix2struct`.
     pub name: &'static str,
-    /// One line on what it is and where it comes from.
+    /// A line about the convention and its origin.
     pub about: &'static str,
-    /// What it measures; leaderboards sort by the first.
+    /// The metrics of the convention; leaderboards sort by the first.
     pub metrics: &'static [Metric],
-    /// It applies to questions that ask for a table ([`asks_for_table`]) and to no others.
+    /// Whether it applies only to questions that ask for a table ([`asks_for_table`]).
     pub tables_only: bool,
     score: fn(&Pair<'_>, &str) -> Scores,
-    explain: fn(&Pair<'_>, &str, &mut Steps) -> Scores,
+    explain: fn(&Pair<'_>, &str, &mut StepTrace) -> Scores,
 }
 
 impl Convention {
-    const fn of<R: Rules>() -> Self {
+    const fn from_rules<R: Rules>() -> Self {
         Self {
             name: R::NAME,
             about: R::ABOUT,
             metrics: R::METRICS,
             tables_only: R::TABLES_ONLY,
-            score: |pair, prediction| R::score(pair, prediction, &mut Silent),
+            score: |pair, prediction| R::score(pair, prediction, &mut SilentTrace),
             explain: |pair, prediction, steps| R::score(pair, prediction, steps),
         }
     }
@@ -125,35 +124,35 @@ impl Convention {
     /// The convention called `name`.
     ///
     /// # Errors
-    /// Names the nearest conventions when there is none of that name.
+    /// Returns an error if no convention has that name; the error names the nearest ones.
     ///
     /// ```
-    /// use chartbench::metric::Convention;
+    /// use chartbench_score::metric::Convention;
     /// assert_eq!(Convention::named("study").unwrap().name, "study");
     /// let error = Convention::named("pix2strukt").unwrap_err().to_string();
     /// assert!(error.contains("nearest: pix2struct"), "{error}");
     /// ```
-    pub fn named(name: &str) -> Result<&'static Self> {
-        let known = CONVENTIONS.iter().find(|convention| convention.name == name);
-        known.ok_or_else(|| unknown("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
+    pub fn by_name(name: &str) -> Result<&'static Self> {
+        let found = CONVENTIONS.iter().find(|convention| convention.name == name);
+        found.ok_or_else(|| unknown_name("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
     }
 
-    /// Scores one answer. Conventions that know no lists take a list answer as its [`Gold::text`].
+    /// Scores one answer. Conventions without rules for lists score the [`Gold::text`] of a list.
     ///
     /// ```
-    /// use chartbench::metric::{Convention, Metric, Pair, Score};
-    /// use chartbench::sample::{Gold, Prediction};
+    /// use chartbench_score::metric::{Convention, Metric, Pair, Score};
+    /// use chartbench_core::question::{Gold, Prediction};
     /// let (gold, prediction) = (Gold::from("100"), Prediction("105".into()));
     /// let scores = Convention::named("pix2struct").unwrap().score(&Pair::new(&gold, &prediction));
     /// assert_eq!(scores.get(Metric::ExactMatch), Score::Value(0.0));
     /// assert_eq!(scores.get(Metric::RelaxedAccuracy), Score::Value(1.0));
     /// ```
     ///
-    /// The two cannot be swapped:
+    /// Gold and prediction cannot be swapped:
     ///
     /// ```compile_fail,E0308
-    /// use chartbench::metric::Pair;
-    /// use chartbench::sample::{Gold, Prediction};
+    /// use chartbench_score::metric::Pair;
+    /// use chartbench_core::question::{Gold, Prediction};
     /// Pair::new(&Prediction("105".into()), &Gold::from("100"));
     /// ```
     pub fn score(&self, pair: &Pair<'_>) -> Scores {
@@ -163,8 +162,8 @@ impl Convention {
         }
     }
 
-    /// The same with every step told to `steps`.
-    pub fn explain(&self, pair: &Pair<'_>, steps: &mut Steps) -> Scores {
+    /// Scores one answer, and records every step in `steps`.
+    pub fn explain(&self, pair: &Pair<'_>, steps: &mut StepTrace) -> Scores {
         match pair.prediction {
             Some(prediction) => (self.explain)(pair, &prediction.0, steps),
             None => Scores::failed(self.metrics),

@@ -7,19 +7,19 @@
 //! - **ANLS**: of the lower-cased texts, 1 - NL where NL = edit distance in code points / longer length is below 0.5,
 //!   else 0. (An unmerged branch of the original keeps NL = 0.5 as well.)
 //!
-//! Where it errs: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no numbers; `50` fails
+//! Known faults: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no numbers; `50` fails
 //! for `50%`; a gold 0 takes only `0`, not `0.0`; `nan` never matches itself; white space counts in everything but
 //! numbers; a list must be equal text. For two empty texts ANLS divides by zero: the original ends there, here it is
 //! counted as an error and scores 0.
 //!
 //! The original takes the best over several gold answers; chart benchmarks have one.
 
-use super::{Metric, Pair, Rules, Score, Scores, Trace, edit, python};
+use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 
 /// See the module's page.
-pub struct Pix2Struct;
+pub struct Pix2StructRules;
 
-impl Rules for Pix2Struct {
+impl Rules for Pix2StructRules {
     const NAME: &'static str = "pix2struct";
     const ABOUT: &'static str =
         "Pix2Struct and MatCha: raw exact match, 5 % of the gold value with % as 1/100, ANLS on lower-cased texts";
@@ -66,7 +66,7 @@ fn anls(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
         trace.step(Metric::Anls, "two empty texts: division by zero", || "the original raises".to_owned());
         return Score::Raises("ZeroDivisionError");
     }
-    let edits = edit::distance(&gold, &prediction);
+    let edits = python::edit_distance(&gold, &prediction);
     let distance = edits as f64 / longer as f64;
     trace.step(Metric::Anls, "lower-cased texts; kept where NL < 0.5", || {
         format!("NL = {edits} / {longer} = {distance}")

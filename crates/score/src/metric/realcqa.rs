@@ -11,7 +11,7 @@
 //! - **Ranked list**: nDCG@10 with an item's index as its relevance, for both; a gold list of one (distinct) item must
 //!   be the predicted list.
 //!
-//! Where it errs: the signed denominator makes every prediction right for a negative gold number; a gold answer such as
+//! Known faults: the signed denominator makes every prediction right for a negative gold number; a gold answer such as
 //! `YES` is false, and so is every gold answer that is no yes-or-no; repeated items push F1 above 1; an empty list on
 //! either side divides by zero; the first item of a ranked list has relevance 0 and the last one matters most; a text
 //! predicted for a ranked list is taken letter by letter.
@@ -22,9 +22,9 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 use chartbench_core::question::{AnswerType, Gold};
 
 /// See the module's page.
-pub struct RealCqa;
+pub struct RealCqaRules;
 
-impl Rules for RealCqa {
+impl Rules for RealCqaRules {
     const NAME: &'static str = "realcqa";
     const ABOUT: &'static str =
         "RealCQA's evaluator by answer type, as published: signed 5 %, word lists, pairwise F1, nDCG@10 by index";
@@ -112,7 +112,7 @@ fn unranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
 fn gold_items(gold: &Gold) -> Vec<String> {
     match gold {
         Gold::Text(text) => text.chars().map(String::from).collect(),
-        Gold::List(items) => items.iter().map(python::literal::of_gold).collect(),
+        Gold::List(items) => items.iter().map(python::literal::gold_literal).collect(),
     }
 }
 
@@ -124,7 +124,7 @@ fn ranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
             .iter()
             .map(|item| match item {
                 Gold::Text(text) => text.clone(),
-                Gold::List(inner) => inner.iter().map(python::literal::of_gold).collect(),
+                Gold::List(inner) => inner.iter().map(python::literal::gold_literal).collect(),
             })
             .collect::<Vec<String>>(),
     };

@@ -1,17 +1,17 @@
-//! `realcqa-corrected`: RealCQA's evaluator by answer type with the faults of [`realcqa`](super::realcqa) mended and
-//! nothing else changed. It is not published anywhere.
+//! `realcqa-corrected`: RealCQA's evaluator by answer type with only the faults of [`realcqa`](super::realcqa)
+//! corrected. It is unpublished.
 //!
 //! **Accuracy**, by the question's answer type; without one it does not apply. Texts are compared lower-cased and
 //! stripped of outer white space.
 //!
 //! - **String**: equal.
 //! - **Numerical**: both numbers, |p - t| / |t| <= 0.05; a gold 0 takes only 0.
-//! - **Binary**: `yes`/`true` and `no`/`false` in any case, on both sides; a gold answer that is none of them must be equal.
+//! - **Binary**: `yes`/`true` and `no`/`false` in any case, on both sides; any other gold answer must be equal.
 //! - **Unranked list**: F1 of the items, each matched once; two empty lists agree.
-//! - **Ranked list**: nDCG@10 where the first gold item has the highest relevance. An item counts where it first stands;
+//! - **Ranked list**: nDCG@10 where the first gold item has the highest relevance. The first occurrence of an item counts;
 //!   two empty lists agree. Items after the last gold one cost nothing, as in nDCG.
 //!
-//! A prediction that is no list literal is split at its commas.
+//! A prediction that is not a list literal is split at its commas.
 
 use std::collections::HashMap;
 
@@ -19,9 +19,9 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 use chartbench_core::question::{AnswerType, Gold};
 
 /// See the module's page.
-pub struct RealCqaCorrected;
+pub struct RealCqaCorrectedRules;
 
-impl Rules for RealCqaCorrected {
+impl Rules for RealCqaCorrectedRules {
     const NAME: &'static str = "realcqa-corrected";
     const ABOUT: &'static str = "RealCQA's evaluator by answer type with its faults mended; not published";
     const METRICS: &'static [Metric] = &[Metric::Accuracy];
@@ -118,7 +118,7 @@ fn ndcg(golds: &[String], predicted: &[String]) -> f64 {
     cumulated(&predicted) / cumulated(&golds)
 }
 
-/// Each item where it first stands.
+/// The first occurrence of each item.
 fn distinct(items: &[String]) -> Vec<&str> {
     let mut seen = std::collections::HashSet::new();
     items.iter().map(String::as_str).filter(|item| seen.insert(*item)).collect()

@@ -1,13 +1,13 @@
-//! What a convention says of one answer.
+//! The scores of one answer by one convention.
 
 use std::fmt;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use chartbench_core::names::unknown;
+use chartbench_core::names::unknown_name;
 
-/// What is measured. A convention gives some of these; under each name they are the field's terms, not one function.
+/// The metrics. Conventions define these differently; the name alone does not identify a formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -47,13 +47,13 @@ impl Metric {
     /// The metric whose [`key`](Self::key) is `key`.
     ///
     /// # Errors
-    /// Names the nearest metrics when there is none of that key.
-    pub fn named(key: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|metric| metric.key() == key);
-        known.ok_or_else(|| unknown("metric", key, Self::ALL.into_iter().map(Self::key)))
+    /// Returns an error if no metric has that key; the error names the nearest ones.
+    pub fn by_name(key: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|metric| metric.key() == key);
+        found.ok_or_else(|| unknown_name("metric", key, Self::ALL.into_iter().map(Self::key)))
     }
 
-    /// As tables name it.
+    /// The metric's name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::ExactMatch => "exact match",
@@ -69,7 +69,7 @@ impl Metric {
         }
     }
 
-    /// As `CONVENTION.METRIC` names it in files.
+    /// The metric's name in files, as in `CONVENTION.METRIC`.
     pub fn key(self) -> &'static str {
         match self {
             Self::ExactMatch => "exact_match",
@@ -86,20 +86,20 @@ impl Metric {
     }
 }
 
-/// One metric's value of one answer.
+/// The value of one metric for one answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Score {
     /// In 0..=1; RealCQA's unranked lists can exceed 1 (their module says how).
     Value(f64),
-    /// The convention's original raises this exception. It would have ended its whole evaluation; here the answer
-    /// counts 0 and the error is counted.
+    /// The convention's original raises this exception, which ends its whole evaluation; here the answer counts 0 and the
+    /// error is counted.
     Raises(&'static str),
-    /// The convention has no rule for this question: RealCQA's without an answer type.
+    /// The convention has no rule for this question, as RealCQA's without an answer type.
     Inapplicable,
 }
 
 impl Score {
-    /// The value in a mean: 0 where the original raises, none where the convention does not apply.
+    /// The value in a mean: 0 where the original raises, `None` where the convention does not apply.
     pub fn counted(self) -> Option<f64> {
         match self {
             Self::Value(value) => Some(value),
@@ -109,7 +109,7 @@ impl Score {
     }
 }
 
-/// As files of scores have it: the number, `ERR:` and the exception, `null` where the convention does not apply.
+/// The form in files of scores: the number, `ERR:` and the exception, `null` where the convention does not apply.
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,30 +126,30 @@ impl From<bool> for Score {
     }
 }
 
-/// A convention's metrics of one answer.
+/// The values of a convention's metrics for one answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
     metrics: &'static [Metric],
-    values: [Score; Self::MOST],
+    values: [Score; Self::MAX_METRICS],
 }
 
 impl Scores {
-    /// The most metrics a convention gives.
-    pub(super) const MOST: usize = 4;
+    /// The most metrics of a convention.
+    pub(super) const MAX_METRICS: usize = 4;
 
     /// `values` in the order of `metrics`.
     pub(super) fn new<const N: usize>(metrics: &'static [Metric], values: [Score; N]) -> Self {
-        let mut all = [Score::Inapplicable; Self::MOST];
-        all.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+        let mut all = [Score::Inapplicable; Self::MAX_METRICS];
+        all.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
         Self { metrics, values: all }
     }
 
-    /// A question that failed, so that there is nothing to score: it counts, and counts 0.
+    /// The scores of a failed question: 0 in every metric.
     pub fn failed(metrics: &'static [Metric]) -> Self {
-        Self { metrics, values: [Score::Value(0.0); Self::MOST] }
+        Self { metrics, values: [Score::Value(0.0); Self::MAX_METRICS] }
     }
 
-    /// Which metrics there are, in the convention's order.
+    /// The metrics, in the convention's order.
     pub fn metrics(&self) -> &'static [Metric] {
         self.metrics
     }
@@ -159,8 +159,8 @@ impl Scores {
         self.metrics.iter().copied().zip(self.values)
     }
 
-    /// One metric's value; inapplicable where the convention does not give it.
+    /// One metric's value; inapplicable if the convention does not have the metric.
     pub fn get(&self, metric: Metric) -> Score {
-        self.iter().find(|(known, _)| *known == metric).map_or(Score::Inapplicable, |(_, score)| score)
+        self.iter().find(|(listed, _)| *listed == metric).map_or(Score::Inapplicable, |(_, score)| score)
     }
 }

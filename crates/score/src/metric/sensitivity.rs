@@ -1,14 +1,14 @@
-//! What a score hangs on: how much of it is notation, how much tolerance, and which mistakes are near misses.
+//! The sensitivity of a score to notation and tolerance, and the kinds of numeric mistakes.
 //!
-//! One plain rule is at the bottom of most conventions: an answer is right when the texts are equal, or both are numbers
-//! no further apart than a part of the gold value. Here its notation and its tolerance can be turned one at a time.
+//! Most conventions share one rule: an answer is right if the texts are equal, or if both are numbers whose difference is a
+//! small share of the gold value. Here its notation and its tolerance vary one at a time.
 
 use std::borrow::Cow;
 
 use super::chartbench::number::Number;
 use super::{chartbench, python};
 
-/// A way of writing that scorers differ about.
+/// A notation that scorers treat differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notation {
     /// Capital letters count as small ones.
@@ -24,10 +24,10 @@ pub enum Notation {
 }
 
 impl Notation {
-    /// Each, in the order in which they are applied.
+    /// All notations, in the order in which they are applied.
     pub const ALL: [Self; 5] = [Self::Case, Self::TrailingDot, Self::Percent, Self::Comma, Self::Unit];
 
-    /// As tables name it.
+    /// The notation's name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Case => "case",
@@ -53,7 +53,7 @@ impl Notation {
 /// space aside), or two plain numbers with |p - t| at most `tolerance` |t|.
 ///
 /// ```
-/// use chartbench::metric::{Notation, is_right};
+/// use chartbench_score::metric::{Notation, is_right};
 /// assert!(!is_right("1,000", "1030", &[], 0.05));
 /// assert!(is_right("1,000", "1030", &[Notation::Comma], 0.05));
 /// assert!(!is_right("1,000", "1030", &[Notation::Comma], 0.02));
@@ -67,35 +67,34 @@ pub fn is_right(gold: &str, prediction: &str, notations: &[Notation], tolerance:
     gold == prediction || number(&gold).zip(number(&prediction)).is_some_and(|(t, p)| within(t, p, tolerance))
 }
 
-/// A hair on top of the tolerance, as in the convention `chartbench`: binary fractions do not push an answer over it.
+/// Adds 1e-9 to the tolerance, as in the convention `chartbench`, for the rounding of binary fractions.
 fn within(t: f64, p: f64, tolerance: f64) -> bool {
     (p - t).abs() <= tolerance * (1.0 + 1e-9) * t.abs()
 }
 
-/// How a numeric answer misses.
+/// Kinds of mistakes in numeric answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// The right size, the wrong sign.
+    /// The right magnitude with the wrong sign.
     Sign,
-    /// Ten times too large or too small, or a hundred, ...
+    /// Too large or too small by a power of ten.
     FactorOfTen,
-    /// The right number of something else: of kilograms for grams, of percent for dollars.
+    /// The right number with another unit: kilograms for grams, percent for dollars.
     Unit,
     /// Another number.
     Value,
-    /// No number at all.
+    /// Not a number.
     NotANumber,
 }
 
-/// How far powers of ten are looked for.
-const MOST_TENS: i32 = 12;
+/// Largest power of ten that is tried.
+const MAX_POWER: i32 = 12;
 
-/// What is wrong with `prediction` for a gold answer that is a number; notation is evened out as in the convention
-/// `chartbench`. `None` where the gold answer is no number; `Some(None)` where the prediction is right within
-/// `tolerance`.
+/// The mistake of `prediction` for a numeric gold answer, after normalising notation as in the convention `chartbench`.
+/// `None` if the gold answer is not a number; `Some(None)` if the prediction is right within `tolerance`.
 ///
 /// ```
-/// use chartbench::metric::{Mistake, mistake};
+/// use chartbench_score::metric::{Mistake, mistake};
 /// assert_eq!(mistake("1,250 kg", "-1250", 0.05), Some(Some(Mistake::Sign)));
 /// assert_eq!(mistake("0.3", "30", 0.05), Some(Some(Mistake::FactorOfTen)));
 /// assert_eq!(mistake("5 kg", "5 m", 0.05), Some(Some(Mistake::Unit)));
@@ -110,7 +109,7 @@ pub fn mistake(gold: &str, prediction: &str, tolerance: f64) -> Option<Option<Mi
     if near(t.value) || (t.percent != p.percent && within(t.fraction(), p.fraction(), tolerance)) {
         return Some(if t.comparable(&p) { None } else { Some(Mistake::Unit) });
     }
-    let tens = (1..=MOST_TENS).flat_map(|power| [power, -power]).any(|power| near(t.value * 10_f64.powi(power)));
+    let tens = (1..=MAX_POWER).flat_map(|power| [power, -power]).any(|power| near(t.value * 10_f64.powi(power)));
     Some(Some(match () {
         () if t.value == 0.0 => Mistake::Value,
         () if near(-t.value) => Mistake::Sign,
@@ -119,7 +118,7 @@ pub fn mistake(gold: &str, prediction: &str, tolerance: f64) -> Option<Option<Mi
     }))
 }
 
-/// A number without the commas between its thousands; `None` where the commas are not such.
+/// A number without the commas between its thousands; `None` if the commas do not separate thousands.
 fn without_commas(text: &str) -> Option<String> {
     let (first, rest) = text.split_once(',')?;
     let digits = first.trim_start_matches(['-', '+', '$']);
@@ -130,7 +129,7 @@ fn without_commas(text: &str) -> Option<String> {
     fine.then(|| text.replace(',', ""))
 }
 
-/// The bare number, with its percent sign where it has one; `None` where no unit or currency stands there.
+/// The number without its unit or currency, with its percent sign; `None` if it has no unit or currency.
 fn without_unit(text: &str) -> Option<String> {
     let plain = chartbench::text::plain(text);
     let number = Number::read(&plain).filter(|number| !number.unit.is_empty() || !number.currency.is_empty())?;
@@ -155,12 +154,12 @@ mod tests {
             (Notation::Unit, "5", "5 kg"),
         ];
         for (notation, gold, prediction) in pairs {
-            let rights = Notation::ALL.map(|one| is_right(gold, prediction, &[one], 0.05));
+            let rights = Notation::ALL.map(|single| is_right(gold, prediction, &[single], 0.05));
             // Python's float() reads `5.` without help.
             let without = is_right(gold, prediction, &[], 0.05);
             assert_eq!(without, prediction == "5.", "{gold} {prediction}");
             if !without {
-                assert_eq!(rights, Notation::ALL.map(|one| one == notation), "{gold} {prediction}");
+                assert_eq!(rights, Notation::ALL.map(|single| single == notation), "{gold} {prediction}");
             }
             assert!(is_right(gold, prediction, &Notation::ALL, 0.05));
         }

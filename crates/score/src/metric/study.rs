@@ -8,20 +8,20 @@
 //! - **ANLS**: white space folded; 1 - NL where NL = edit distance in code points / longer length, the length taken
 //!   of the upper-cased text, is below 0.5, else 0. Two empty texts give 1.
 //!
-//! Where it errs: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed accuracy can be below
+//! Known faults: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed accuracy can be below
 //! exact match; years are numbers; `%`, `,` and `$` make a text of a number; `nan` never matches itself in relaxed
 //! accuracy. The study's own figures were also taken over gold answers cut at 20 tokens, which is no part of these
 //! functions.
 
-use super::{Metric, Pair, Rules, Score, Scores, Trace, edit, python};
+use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 
 /// See the module's page.
-pub struct Study;
+pub struct StudyRules;
 
 /// The study's `threshold`: both ends of the band are computed from it, as there.
 const TOLERANCE: f64 = 0.05;
 
-impl Rules for Study {
+impl Rules for StudyRules {
     const NAME: &'static str = "study";
     const ABOUT: &'static str =
         "the RealCQA fine-tuning study: lower-cased exact match, 0.95 t <= p <= 1.05 t, ANLS of PyPI anls 0.0.2";
@@ -68,7 +68,7 @@ pub(super) fn pypi_anls(gold: &str, prediction: &str, metric: Metric, trace: &mu
         trace.step(metric, "two empty texts: ANLS 1", String::new);
         return 1.0;
     }
-    let edits = edit::distance(&gold, &prediction);
+    let edits = python::edit_distance(&gold, &prediction);
     let distance = edits as f64 / longer as f64;
     trace.step(metric, "white space folded; ANLS kept where NL < 0.5", || {
         format!("NL = {edits} / {longer} = {distance}")

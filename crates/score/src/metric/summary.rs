@@ -8,24 +8,24 @@ use super::{Metric, Score, Scores};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     metrics: &'static [Metric],
-    /// How many questions.
+    /// The number of questions.
     pub count: usize,
-    /// On how many questions the convention's original raises; what it raises on counts as 0 in the means.
+    /// The number of questions on which the convention's original raises; they count as 0 in the means.
     pub errors: usize,
-    sums: [Sum; Scores::MOST],
+    sums: [Sum; Scores::MAX_METRICS],
 }
 
 impl Summary {
-    /// Of no question yet, for a convention with these metrics.
+    /// An empty summary for a convention with these metrics.
     pub fn new(metrics: &'static [Metric]) -> Self {
-        Self { metrics, count: 0, errors: 0, sums: [Sum::default(); Scores::MOST] }
+        Self { metrics, count: 0, errors: 0, sums: [Sum::default(); Scores::MAX_METRICS] }
     }
 
-    /// The means over all `scores`, which are of one convention; `None` when there is none.
+    /// The means over all `scores`, which must be of one convention; `None` without scores.
     ///
     /// ```
-    /// use chartbench::metric::{Convention, Metric, Pair, Summary};
-    /// use chartbench::sample::{Gold, Prediction};
+    /// use chartbench_score::metric::{Convention, Metric, Pair, Summary};
+    /// use chartbench_core::question::{Gold, Prediction};
     /// let (convention, gold) = (Convention::named("study").unwrap(), Gold::from("100"));
     /// let score = |text: &str| convention.score(&Pair::new(&gold, &Prediction(text.to_owned())));
     /// let summary = Summary::of([score("100"), score("105")]).unwrap();
@@ -33,7 +33,7 @@ impl Summary {
     /// assert_eq!(summary.mean(Metric::RelaxedAccuracy), Some(100.0));
     /// assert!(Summary::of([]).is_none());
     /// ```
-    pub fn of(scores: impl IntoIterator<Item = Scores>) -> Option<Self> {
+    pub fn from_scores(scores: impl IntoIterator<Item = Scores>) -> Option<Self> {
         let mut scores = scores.into_iter();
         let first = scores.next()?;
         let mut summary = Self::new(first.metrics());
@@ -67,8 +67,8 @@ impl Summary {
 
     /// One metric's mean over the questions it applies to, in percent.
     pub fn mean(&self, metric: Metric) -> Option<f64> {
-        let place = self.metrics.iter().position(|known| *known == metric)?;
-        self.sums[place].percent()
+        let index = self.metrics.iter().position(|listed| *listed == metric)?;
+        self.sums[index].percent()
     }
 
     /// Every metric's mean, in the convention's order.
@@ -77,8 +77,8 @@ impl Summary {
     }
 }
 
-/// A sum of values from 0 up, in units of 2^-64: exact for 0, for every float from 2^-12 up, and so for every similarity
-/// a convention keeps.
+/// A sum of non-negative values in units of 2^-64: exact for 0 and for every float from 2^-12 up, and so for every
+/// similarity that a convention keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     total: u128,

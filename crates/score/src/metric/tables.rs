@@ -1,19 +1,18 @@
-//! What the conventions for data tables share: which pairs are theirs, similarities, and the optimal matching.
+//! Shared by the conventions for data tables: which questions ask for a table, similarities, and the optimal matching.
 
 use std::borrow::Cow;
 
-use super::{Metric, Pair, Score, Scores, Trace, edit, python};
+use super::{Metric, Pair, Score, Scores, Trace, python};
 use chartbench_core::data_table::DataTable;
 use chartbench_core::question::{AnswerType, Gold};
 
-/// The metrics, the one that leaderboards sort by first.
+/// The metrics; leaderboards sort by the first.
 pub(super) const METRICS: &[Metric] = &[Metric::RmsF1, Metric::RmsPrecision, Metric::RmsRecall, Metric::Rnss];
 
-/// Distance of texts from which on they have nothing in common.
+/// Least distance of texts with similarity 0.
 const TEXT_THETA: f64 = 0.5;
 
-/// Whether the question asks for a table: its answer type says so, or, where nothing is known, its gold is written as a
-/// table.
+/// Whether the question asks for a table: by its answer type, or without one, if its gold is written as a table.
 pub fn asks_for_table(pair: &Pair<'_>) -> bool {
     match (pair.answer_type, pair.gold) {
         (Some(answer_type), _) => answer_type == AnswerType::Table,
@@ -22,7 +21,8 @@ pub fn asks_for_table(pair: &Pair<'_>) -> bool {
     }
 }
 
-/// The gold text where the question asks for a table; else that the convention does not apply is told to `trace`.
+/// The gold text if the question asks for a table; otherwise `None`, and `trace` gets the step that the convention does not
+/// apply.
 pub(super) fn gold<'a>(pair: &Pair<'a>, trace: &mut impl Trace) -> Option<Cow<'a, str>> {
     if asks_for_table(pair) {
         return Some(pair.gold.text());
@@ -31,12 +31,12 @@ pub(super) fn gold<'a>(pair: &Pair<'a>, trace: &mut impl Trace) -> Option<Cow<'a
     None
 }
 
-/// The scores where the convention does not apply.
+/// The scores of a convention that does not apply.
 pub(super) fn inapplicable() -> Scores {
     Scores::new(METRICS, [Score::Inapplicable; METRICS.len()])
 }
 
-/// How much of one table is in another.
+/// The agreement of two tables.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Agreement {
     pub precision: f64,
@@ -48,8 +48,8 @@ impl Agreement {
     pub const FULL: Self = Self { precision: 1.0, recall: 1.0, f1: 1.0 };
     pub const NONE: Self = Self { precision: 0.0, recall: 0.0, f1: 0.0 };
 
-    /// Of a sum of similarities over so many predicted and gold points.
-    pub fn of(sum: f64, predicted: usize, gold: usize) -> Self {
+    /// The agreement from the sum of similarities over the predicted and gold points.
+    pub fn from_similarities(sum: f64, predicted: usize, gold: usize) -> Self {
         if sum == 0.0 {
             return Self::NONE;
         }
@@ -68,8 +68,8 @@ pub(super) fn anls(a: &str, b: &str) -> f64 {
         let distance = edits as f64 / longer as f64;
         if distance < TEXT_THETA { 1.0 - distance } else { 0.0 }
     };
-    // No fewer edits than the lengths differ by: most pairs of keys need no look at their letters.
-    if similarity(longer - shorter) == 0.0 { 0.0 } else { similarity(edit::distance(a, b)) }
+    // The difference of the lengths bounds the edits from below, which decides most pairs of keys.
+    if similarity(longer - shorter) == 0.0 { 0.0 } else { similarity(python::edit_distance(a, b)) }
 }
 
 /// A number; with a trailing `%` (any number of them) one hundredth of it.
@@ -81,13 +81,13 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// with its choice among equals. `cost` is by rows.
 ///
 /// # Errors
-/// Costs that the solver refuses (NaN, infinity): what the question scores then, as SciPy raises it.
+/// Returns the score of the question if the solver refuses the costs (NaN, infinity), for which SciPy raises.
 pub(super) fn assignment(rows: usize, columns: usize, cost: &Vec<f64>) -> Result<Vec<(usize, usize)>, Score> {
     let (rows, columns) = lsap::solve(rows, columns, cost, false).map_err(|_| Score::Raises("ValueError"))?;
     Ok(rows.into_iter().zip(columns).collect())
 }
 
-/// The scores where the points of two tables could not be matched.
+/// The scores if the points of two tables cannot be matched.
 pub(super) fn unmatched(error: Score, trace: &mut impl Trace) -> Scores {
     for metric in METRICS {
         trace.step(*metric, "the points cannot be matched", || format!("{error}"));
@@ -98,14 +98,14 @@ pub(super) fn unmatched(error: Score, trace: &mut impl Trace) -> Scores {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::{Silent, Summary};
+    use crate::metric::{SilentTrace, Summary};
 
     #[test]
     fn a_solver_that_fails_is_an_error_of_the_question() {
         assert_eq!(assignment(1, 2, &vec![0.5, 0.25]), Ok(vec![(0, 1)]));
         let error = assignment(1, 2, &vec![f64::NAN, f64::NAN]).unwrap_err();
         assert_eq!(error, Score::Raises("ValueError"));
-        let summary = Summary::of([unmatched(error, &mut Silent)]).unwrap();
+        let summary = Summary::from_scores([unmatched(error, &mut SilentTrace)]).unwrap();
         assert_eq!((summary.count, summary.errors, summary.mean(Metric::RmsF1)), (1, 1, Some(0.0)));
     }
 }

@@ -1,20 +1,20 @@
-//! The steps by which a convention comes to its scores, for those who ask why.
+//! The steps by which a convention comes to its scores.
 //!
-//! The code that scores and the code that explains are one: a convention tells each step to a [`Trace`], and scoring
-//! passes one that does not listen, which costs nothing.
+//! The same code scores and explains: a convention reports each step to a [`Trace`], and scoring passes one that ignores them
+//! at no cost.
 
 use super::Metric;
 
-/// Hears a convention's steps.
+/// Receives a convention's steps.
 pub trait Trace {
-    /// `rule` is what was applied (of a metric's steps, the last rule decided), `detail` what it came to here.
+    /// Receives a step: `rule` is the applied rule (the last rule of a metric decides), `detail` its result here.
     fn step(&mut self, metric: Metric, rule: &'static str, detail: impl FnOnce() -> String);
 }
 
-/// Does not listen.
-pub struct Silent;
+/// Ignores every step.
+pub struct SilentTrace;
 
-impl Trace for Silent {
+impl Trace for SilentTrace {
     #[inline]
     fn step(&mut self, _: Metric, _: &'static str, _: impl FnOnce() -> String) {}
 }
@@ -27,37 +27,37 @@ pub struct Step {
     pub detail: String,
 }
 
-/// Keeps every step.
+/// Records every step.
 #[derive(Debug)]
-pub struct Steps {
+pub struct StepTrace {
     steps: Vec<Step>,
     details: bool,
 }
 
-impl Default for Steps {
+impl Default for StepTrace {
     fn default() -> Self {
         Self { steps: Vec::new(), details: true }
     }
 }
 
-impl Steps {
-    /// Keeps the rules and leaves the details empty, for those who only count.
+impl StepTrace {
+    /// Records the rules without details, for counting.
     pub fn rules_only() -> Self {
         Self { steps: Vec::new(), details: false }
     }
 
     /// The steps of one metric, in order.
-    pub fn of(&self, metric: Metric) -> impl DoubleEndedIterator<Item = &Step> {
+    pub fn for_metric(&self, metric: Metric) -> impl DoubleEndedIterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.metric == metric)
     }
 
-    /// The step that decided `metric`: its last one.
+    /// The step that decided `metric`, its last.
     pub fn deciding(&self, metric: Metric) -> Option<&Step> {
-        self.of(metric).next_back()
+        self.for_metric(metric).next_back()
     }
 }
 
-impl Trace for Steps {
+impl Trace for StepTrace {
     fn step(&mut self, metric: Metric, rule: &'static str, detail: impl FnOnce() -> String) {
         let detail = if self.details { detail() } else { String::new() };
         self.steps.push(Step { metric, rule, detail });

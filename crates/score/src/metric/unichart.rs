@@ -4,16 +4,16 @@
 //! - **Relaxed accuracy**: both texts stripped of outer blanks; where both are numbers, |t - p| / |t| <= 0.05; where
 //!   that raises (no numbers, t = 0), the texts must be equal but for case.
 //!
-//! Where it errs: years are numbers; `%`, `,` and `$` make a text of a number (`52%` fails for `50%`); with t = 0 the
+//! Known faults: years are numbers; `%`, `,` and `$` make a text of a number (`52%` fails for `50%`); with t = 0 the
 //! two floats are compared as Python writes them, so that `-0` fails for `0`; `nan` never matches itself. A gold number
-//! beside a prediction that is none is compared as Python writes the number, which no text can equal.
+//! beside a prediction that is not a number is compared as Python writes the number, which no text can equal.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 
 /// See the module's page.
-pub struct UniChart;
+pub struct UniChartRules;
 
-impl Rules for UniChart {
+impl Rules for UniChartRules {
     const NAME: &'static str = "unichart";
     const ABOUT: &'static str = "UniChart: bare numbers within 5 % of the gold value, else texts equal but for case";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];

@@ -14,7 +14,7 @@
 //! Exact match and ANLS raise an exception where an alternative is no string, as in `[2013, 2016]`. A list that the data set
 //! itself gives as a list is taken to hold strings.
 //!
-//! Where it errs: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list question counts as
+//! Known faults: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list question counts as
 //! right when one item of its answer is given, and as wrong when all are (`[2013, 2016]` for itself). Expressions that are
 //! no literals, such as `[2011-2014]`, are computed by the original and texts here.
 
@@ -23,9 +23,9 @@ use super::{Metric, Pair, Rules, Score, Scores, Trace, lmms_eval, pix2struct, py
 use chartbench_core::question::Gold;
 
 /// See the module's page.
-pub struct VlmEvalKit;
+pub struct VlmEvalKitRules;
 
-impl Rules for VlmEvalKit {
+impl Rules for VlmEvalKitRules {
     const NAME: &'static str = "vlmevalkit";
     const ABOUT: &'static str =
         "VLMEvalKit image_vqa: as pix2struct with the prediction stripped, a list gold answer as alternatives";
@@ -70,7 +70,7 @@ fn alternatives(gold: &Gold) -> Vec<Item> {
             literal::typed_list(text).unwrap_or_else(|| vec![Item { text: text.clone(), is_str: true }])
         }
         Gold::List(items) => {
-            let item = |item: &Gold| Item { text: literal::of_gold(item), is_str: matches!(item, Gold::Text(_)) };
+            let item = |item: &Gold| Item { text: literal::gold_literal(item), is_str: matches!(item, Gold::Text(_)) };
             items.iter().map(item).collect()
         }
     }

@@ -11,19 +11,19 @@
 //!
 //! A gold list is a list of alternatives, and so is a text that begins with `[` and is a Python literal.
 //!
-//! Where it errs: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
+//! Known faults: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
 //! negative one; `abc` passes for `ab`.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 use chartbench_core::question::Gold;
 
 /// See the module's page.
-pub struct VlmEvalKitChartBench;
+pub struct VlmEvalKitChartBenchRules;
 
-/// What the original strips from a prediction's ends, as a set of characters.
+/// The characters that the original strips from a prediction's ends.
 const TOKEN: &str = "<\u{ff5c}end\u{2581}of\u{2581}sentence\u{ff5c}>";
 
-impl Rules for VlmEvalKitChartBench {
+impl Rules for VlmEvalKitChartBenchRules {
     const NAME: &'static str = "vlmevalkit-chartbench";
     const ABOUT: &'static str =
         "VLMEvalKit ChartBench: 5 % of the prediction, not of the gold answer (its arguments are swapped)";
@@ -47,7 +47,7 @@ fn alternatives(gold: &Gold) -> Vec<String> {
             let items = text.starts_with('[').then(|| python::literal::items(text)).flatten();
             items.unwrap_or_else(|| vec![text.clone()])
         }
-        Gold::List(golds) => golds.iter().map(python::literal::of_gold).collect(),
+        Gold::List(golds) => golds.iter().map(python::literal::gold_literal).collect(),
     }
 }
 

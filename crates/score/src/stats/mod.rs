@@ -1,23 +1,20 @@
-//! How sure a score is, and how sure a difference: pure functions of numbers. Nothing here knows what was measured.
+//! Confidence intervals of scores and tests of differences: pure functions of numbers.
 //!
-//! Questions on one chart are not independent (a chart that is hard to read is hard for all of them), so charts are the
-//! units: [`Charts`] holds the sums of their questions, from which [`Charts::interval`] is the interval of a score and
+//! Questions about one chart are not independent (a chart that is hard to read is hard for all of them), so charts are the
+//! units: [`ChartSums`] has the sums of their questions, from which [`ChartSums::interval`] is the interval of a score and
 //! [`SignFlips`] the test of a difference with its interval.
 #![deny(clippy::disallowed_methods)]
 
-mod charts;
-mod cluster;
-mod holm;
+mod chart_sums;
 mod mcnemar;
 mod sign_flips;
 mod wilson;
 
-pub use charts::Charts;
-pub use holm::holm;
-pub use mcnemar::mcnemar;
+pub use chart_sums::ChartSums;
+pub use mcnemar::{holm, mcnemar};
 pub use sign_flips::{SignFlipTest, SignFlips};
 
-/// Where the truth lies, with some confidence.
+/// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     pub low: f64,
@@ -100,12 +97,12 @@ mod tests {
             assert!((ours.low - low).abs() < 1e-12 && (ours.high - high).abs() < 1e-12, "{ours:?}, {low} to {high}");
         }
         for Clustered { sums, counts, error, detectable } in goldens.standard_error {
-            let charts = Charts::from_sums(&sums, &counts);
+            let charts = ChartSums::from_sums(&sums, &counts);
             agree(charts.standard_error(0).unwrap(), error);
             agree(charts.detectable(0, 0.95).unwrap(), detectable);
         }
         for Flipped { sums, counts, p } in goldens.sign_flips {
-            let test = SignFlips { draws: 10_000, seed: 0 }.test(&Charts::from_sums(&sums, &counts)).remove(0);
+            let test = SignFlips { draws: 10_000, seed: 0 }.test(&ChartSums::from_sums(&sums, &counts)).remove(0);
             agree(test.p_value(), p);
         }
     }

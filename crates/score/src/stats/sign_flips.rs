@@ -1,24 +1,24 @@
-//! The test of a difference, and its interval: the signs of the charts are flipped.
+//! The test of a difference and its interval, by flipping the signs of charts.
 
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngCore;
 use rayon::prelude::*;
 
-use super::{Charts, Interval};
+use super::{ChartSums, Interval};
+use chartbench_core::seeded_draw::numbered_stream;
 
-/// Flips that one task does together: what the charts hold is then read once for all of them.
-const TOGETHER: usize = 8;
-/// Differences that are this near are equal: sums in another order differ by less.
+/// Flips that one task computes together, in one pass over the charts.
+const CHUNK_FLIPS: usize = 8;
+/// Differences this close are equal, because sums in another order differ by less.
 const NEAR: f64 = 1e-9;
 
-/// How often signs are flipped, and from which seed.
+/// The number of sign flips, and their seed.
 ///
 /// Without a difference between two models each chart's difference is as likely to be its negative. A difference of `d` is
 /// tested on what each chart has above or below it: some charts are drawn, the signs of theirs are flipped, and the p-value is
 /// the part of the flips after which the mean is at least as far from zero (Canay, Romano and Shaikh, "Randomization Tests
 /// under an Approximate Symmetry Assumption", 2017; the same as the wild cluster bootstrap of Cameron, Gelbach and Miller, 2008,
 /// with Rademacher weights). Means just as far count half (the mid-p-value), and the observed signs count whole.
-/// Where charts are few, every flip is made once.
+/// With few charts, every possible flip is made once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignFlips {
     pub draws: usize,
@@ -35,7 +35,7 @@ impl Default for SignFlips {
 /// The test of one statistic.
 ///
 /// A flip leaves a mean as far from zero exactly where the tested difference lies between the mean over the charts that
-/// are flipped and the mean over the others. So each flip is two numbers, and all p-values and intervals are read off them.
+/// are flipped and the mean over the others. So each flip is two numbers, which give all p-values and intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignFlipTest {
     /// The mean over all questions; not a number without questions.
@@ -43,7 +43,7 @@ pub struct SignFlipTest {
     /// The lower of the two numbers of each flip, negated, and the higher.
     below: Ends,
     above: Ends,
-    /// Every flip was made.
+    /// Whether every possible flip was made.
     exhaustive: bool,
 }
 
@@ -51,51 +51,52 @@ impl SignFlips {
     /// The test of each statistic. The same bits on any number of cores.
     ///
     /// ```
-    /// use chartbench::stats::{Charts, SignFlips};
+    /// use chartbench_score::stats::{Charts, SignFlips};
     /// let mut charts = Charts::new(10, 1);
     /// (0..10).for_each(|chart| charts.add(chart, 0, 1.0 + chart as f64));
     /// let test = SignFlips::default().test(&charts).remove(0);
-    /// // Of 512 ways to part ten charts none but the observed one leaves the mean as far from zero.
+    /// // Only the observed one of 512 ways to divide ten charts leaves the mean as far from zero.
     /// assert_eq!(test.p_value(), 1.0 / 512.0);
     /// ```
-    pub fn test(&self, charts: &Charts) -> Vec<SignFlipTest> {
+    pub fn test(&self, charts: &ChartSums) -> Vec<SignFlipTest> {
         // A flip and its opposite are one; flipping nothing is the observed data.
         let ways = u32::try_from(charts.len().saturating_sub(1)).ok().and_then(|bits| 1_usize.checked_shl(bits));
         let every = ways.filter(|ways| ways - 1 <= self.draws);
         let flips = every.map_or(self.draws, |ways| ways - 1);
         let totals = totals(charts);
-        let firsts: Vec<usize> = (0..flips).step_by(TOGETHER).collect();
+        let firsts: Vec<usize> = (0..flips).step_by(CHUNK_FLIPS).collect();
         let sums: Vec<Vec<f64>> = firsts
             .into_par_iter()
             .flat_map_iter(|first| {
-                let numbers = first..flips.min(first + TOGETHER);
+                let numbers = first..flips.min(first + CHUNK_FLIPS);
                 let signs = numbers.map(|flip| self.signs(flip, charts.len(), every.is_some())).collect();
                 flipped_sums(charts, signs)
             })
             .collect();
-        (0..charts.statistics()).map(|at| SignFlipTest::new(&totals, &sums, at, every.is_some())).collect()
+        (0..charts.statistics())
+            .map(|statistic| SignFlipTest::new(&totals, &sums, statistic, every.is_some()))
+            .collect()
     }
 
-    /// Which charts are flipped, in bits.
+    /// The flipped charts, as bits.
     fn signs(&self, flip: usize, charts: usize, every: bool) -> Vec<u64> {
         if every {
             return vec![flip as u64 + 1];
         }
-        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
-        generator.set_stream(flip as u64);
+        let mut generator = numbered_stream(self.seed, flip as u64);
         (0..charts.div_ceil(64)).map(|_| generator.next_u64()).collect()
     }
 }
 
 /// The sums of all charts, then their counts.
-fn totals(charts: &Charts) -> Vec<f64> {
+fn totals(charts: &ChartSums) -> Vec<f64> {
     let mut totals = vec![0.0; 2 * charts.statistics()];
     charts.rows().for_each(|row| add(&mut totals, row));
     totals
 }
 
 /// For each flip the sums of the flipped charts, then their counts.
-fn flipped_sums(charts: &Charts, signs: Vec<Vec<u64>>) -> Vec<Vec<f64>> {
+fn flipped_sums(charts: &ChartSums, signs: Vec<Vec<u64>>) -> Vec<Vec<f64>> {
     let mut sums = vec![vec![0.0; 2 * charts.statistics()]; signs.len()];
     for (chart, row) in charts.rows().enumerate() {
         for (sums, signs) in sums.iter_mut().zip(&signs) {
@@ -118,7 +119,7 @@ impl SignFlipTest {
         let (mut below, mut above) = (Vec::with_capacity(flipped.len()), Vec::with_capacity(flipped.len()));
         for sums in flipped {
             let (flipped_sum, flipped_count) = (sums[statistic], sums[count_at]);
-            // Where no question's sign changes, or each one's does, any mean stays as far from zero as it was.
+            // If no question's sign changes, or every question's does, the mean stays as far from zero as it was.
             let (low, high) = if flipped_count == 0.0 || flipped_count == count {
                 (f64::NEG_INFINITY, f64::INFINITY)
             } else {
@@ -136,7 +137,7 @@ impl SignFlipTest {
         self.p_value_of(0.0)
     }
 
-    /// Whether the p-value is the least that so many random flips can show: the true one may be smaller.
+    /// Whether the p-value is the least that this number of random flips can show; the true one may be smaller.
     pub fn is_least(&self) -> bool {
         !self.exhaustive && self.p_value() <= 1.0 / (self.above.0.len() + 1) as f64
     }
@@ -165,7 +166,7 @@ impl SignFlipTest {
     }
 }
 
-/// On one side of the mean, how far each flip keeps a difference from being refused; ascending.
+/// For each flip, the end of the accepted differences on one side of the mean; ascending.
 #[derive(Clone, Debug, PartialEq)]
 struct Ends(Vec<f64>);
 
@@ -179,7 +180,7 @@ impl Ends {
         (1.0 + self.beyond(difference)) / (self.0.len() + 1) as f64
     }
 
-    /// How many ends lie beyond `value`, those at it counting half; between two ends interpolated, so that p-values and
+    /// The number of ends beyond `value`, those at it counting half; interpolated between two ends, so that p-values and
     /// intervals agree.
     fn beyond(&self, value: f64) -> f64 {
         let (first, last) = self.equal_to(value);
@@ -220,12 +221,13 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
-    use rand::Rng;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
     fn test(sums: &[f64], counts: &[f64], draws: usize) -> SignFlipTest {
-        SignFlips { draws, seed: 0 }.test(&Charts::from_sums(sums, counts)).remove(0)
+        SignFlips { draws, seed: 0 }.test(&ChartSums::from_sums(sums, counts)).remove(0)
     }
 
     /// The p-value by the definition: every sign, and how far the mean of what is above `difference` then is from zero.
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn too_few_charts_refuse_nothing() {
         let steps: Vec<f64> = (1..=6).map(f64::from).collect();
-        // Of five charts the least p-value is 1/16.
+        // The least p-value of five charts is 1/16.
         let five = test(&steps[..5], &[1.0; 5], 10_000);
         assert_eq!((five.p_value(), five.interval(0.95), five.is_least()), (1.0 / 16.0, None, false));
         assert!(test(&steps, &[1.0; 6], 10_000).interval(0.95).is_some());
@@ -286,7 +288,7 @@ mod tests {
             let test = test(&steps[..charts], &vec![1.0; charts], 10_000);
             assert_eq!((test.p_value(), test.interval(0.95)), (1.0, None));
         }
-        // Charts without a question are none, and charts that agree leave nothing to say how sure their mean is.
+        // Charts without a question do not count, and charts that agree give no interval.
         assert_eq!(test(&[2.0; 7], &[0.0; 7], 10_000).p_value(), 1.0);
         assert_eq!(test(&[0.0; 30], &[2.0; 30], 10_000).interval(0.95), None);
         assert_eq!(test(&[0.0; 30], &[2.0; 30], 10_000).p_value(), 1.0);
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn flips_are_the_seeds_alone() {
         let mut generator = ChaCha8Rng::seed_from_u64(3);
-        let mut charts = Charts::new(70, 2);
+        let mut charts = ChartSums::new(70, 2);
         for chart in 0..70 {
             let value = generator.random_range(-1.0..1.0);
             charts.add(chart, 0, value);
@@ -316,7 +318,7 @@ mod tests {
         };
         assert_eq!(of(1, 1), of(1, 3));
         assert_ne!(of(1, 1), of(2, 1));
-        // What one statistic gains the other loses, in the same flips.
+        // One statistic gains as much as the other loses, in the same flips.
         let [gain, loss] = <[SignFlipTest; 2]>::try_from(of(1, 1)).unwrap();
         assert_eq!(gain.p_value_of(0.1), loss.p_value_of(-0.1));
         assert_eq!(gain.below, loss.above);

@@ -1,11 +1,12 @@
-//! How often tests err and intervals hold the truth, on data sets drawn by a seed.
+//! Error rates of tests and coverage of intervals, on simulated data sets.
 
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 use rayon::prelude::*;
 
 use super::*;
+use chartbench_core::seeded_draw::numbered_stream;
 
 /// Data sets of a kind, unless said otherwise.
 const DATA_SETS: usize = 2000;
@@ -24,18 +25,17 @@ struct Kind {
 impl Kind {
     /// A generator and the number of questions of each chart.
     fn begin(self, data_set: usize) -> (ChaCha8Rng, Vec<usize>) {
-        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
-        generator.set_stream(data_set as u64);
+        let mut generator = numbered_stream(self.seed, data_set as u64);
         let questions = (0..self.charts).map(|_| generator.random_range(self.questions.0..=self.questions.1)).collect();
         (generator, questions)
     }
 
     /// Two models' answers: how easy a chart is has a part that both share and a part of each one's own, and the second model
     /// is better by `gain`. The values are the changes.
-    fn changes(self, gain: f64, data_set: usize) -> Charts {
+    fn changes(self, gain: f64, data_set: usize) -> ChartSums {
         let (mut generator, questions) = self.begin(data_set);
         let easiness = Beta::new(1.2, 0.8).unwrap();
-        let mut charts = Charts::new(self.charts, 1);
+        let mut charts = ChartSums::new(self.charts, 1);
         for (chart, count) in questions.into_iter().enumerate() {
             let [both, before, after] = [(); 3].map(|()| easiness.sample(&mut generator));
             let [before, after] = [before, after + 2.0 * gain].map(|own| f64::midpoint(both, own).clamp(0.0, 1.0));
@@ -48,11 +48,11 @@ impl Kind {
     }
 
     /// One model's answers, of which the part `right` is right. Two questions of one chart agree by `correlation`.
-    fn answers(self, right: f64, correlation: f64, data_set: usize) -> Charts {
+    fn answers(self, right: f64, correlation: f64, data_set: usize) -> ChartSums {
         let (mut generator, questions) = self.begin(data_set);
         let spread = 1.0 / correlation - 1.0;
         let easiness = Beta::new(right * spread, (1.0 - right) * spread).unwrap();
-        let mut charts = Charts::new(self.charts, 1);
+        let mut charts = ChartSums::new(self.charts, 1);
         for (chart, count) in questions.into_iter().enumerate() {
             let easy = easiness.sample(&mut generator).clamp(0.0, 1.0);
             (0..count).for_each(|_| charts.add(chart, 0, 100.0 * f64::from(generator.random_bool(easy))));
@@ -60,7 +60,7 @@ impl Kind {
         charts
     }
 
-    /// The part of so many data sets, in percent, in which a difference is found.
+    /// The share of data sets, in percent, in which a difference is found.
     fn found(self, gain: f64, data_sets: usize) -> f64 {
         let finds = |data_set: &usize| {
             SignFlips { draws: 999, seed: 0 }.test(&self.changes(gain, *data_set))[0].p_value() <= 0.05
@@ -122,7 +122,7 @@ fn intervals_by_question_fall_short() {
         let kind = Kind { charts: 120, questions: (5, 5), seed: 11 };
         let charts = kind.answers(0.6, 0.3, *data_set);
         let right = charts.clusters(0).map(|chart| chart.sum / 100.0).sum::<f64>() as usize;
-        let mut alone = Charts::new(600, 1);
+        let mut alone = ChartSums::new(600, 1);
         (0..600).for_each(|question| alone.add(question, 0, if question < right { 100.0 } else { 0.0 }));
         let Interval { low, high } = alone.interval(0, 100.0, 0.95).unwrap();
         low <= 60.0 && 60.0 <= high

@@ -2,10 +2,10 @@
 
 use statrs::distribution::ContinuousCDF;
 
-use super::cluster::{Cluster, student, variance};
-use super::{Charts, Interval};
+use super::chart_sums::{Cluster, student, variance};
+use super::{ChartSums, Interval};
 
-impl Charts {
+impl ChartSums {
     /// The interval of the mean over all questions of a statistic whose values lie between 0 and `whole`; `None` where fewer
     /// than two charts have a question.
     ///
@@ -19,7 +19,7 @@ impl Charts {
     /// effective number of charts that have this outcome. Without any such chart, `n` charts then count as `n * n / (n + 1)` questions.
     ///
     /// ```
-    /// use chartbench::stats::Charts;
+    /// use chartbench_score::stats::Charts;
     /// let mut charts = Charts::new(10, 1);
     /// (0..20).for_each(|question| charts.add(question / 2, 0, 100.0));
     /// let interval = charts.interval(0, 100.0, 0.95).unwrap();
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn nothing_right_and_all_right_have_an_interval_that_mirrors() {
-        let low = Charts::from_sums(&[0.0; 20], &[1.0; 20]).interval(0, 1.0, 0.95).unwrap();
-        let high = Charts::from_sums(&[1.0; 20], &[1.0; 20]).interval(0, 1.0, 0.95).unwrap();
+        let low = ChartSums::from_sums(&[0.0; 20], &[1.0; 20]).interval(0, 1.0, 0.95).unwrap();
+        let high = ChartSums::from_sums(&[1.0; 20], &[1.0; 20]).interval(0, 1.0, 0.95).unwrap();
         assert_eq!((low.low, high.high), (0.0, 1.0));
         // scipy: q = t.ppf(0.975, 19) ** 2; q / (20 * 20 / 21 + q)
         assert!((low.high - 0.186_984_836).abs() < 1e-8, "{low:?}");
@@ -80,19 +80,20 @@ mod tests {
 
     #[test]
     fn more_questions_on_the_same_charts_do_not_narrow_an_end() {
-        let of = |questions: f64| Charts::from_sums(&[0.0; 20], &[questions; 20]).interval(0, 1.0, 0.95).unwrap().high;
+        let of =
+            |questions: f64| ChartSums::from_sums(&[0.0; 20], &[questions; 20]).interval(0, 1.0, 0.95).unwrap().high;
         assert!((of(1.0) - of(40.0)).abs() < 1e-12);
     }
 
     #[test]
     fn one_chart_has_no_interval() {
-        assert_eq!(Charts::from_sums(&[3.0, 0.0], &[4.0, 0.0]).interval(0, 1.0, 0.95), None);
+        assert_eq!(ChartSums::from_sums(&[3.0, 0.0], &[4.0, 0.0]).interval(0, 1.0, 0.95), None);
     }
 
     #[test]
     fn charts_that_agree_have_an_interval() {
         // Each chart has one right answer of two: no chart differs from another.
-        let interval = Charts::from_sums(&[1.0; 30], &[2.0; 30]).interval(0, 1.0, 0.95).unwrap();
+        let interval = ChartSums::from_sums(&[1.0; 30], &[2.0; 30]).interval(0, 1.0, 0.95).unwrap();
         assert!(interval.low < 0.5 && interval.high > 0.5, "{interval:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Steps, Summary};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, StepTrace, Summary};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ fn the_default_is_right_where_the_others_err() {
 fn every_score_has_a_deciding_rule() {
     for line in goldens() {
         for convention in CONVENTIONS {
-            let (mut steps, mut rules) = (Steps::default(), Steps::rules_only());
+            let (mut steps, mut rules) = (StepTrace::default(), StepTrace::rules_only());
             let scores = convention.explain(&line.pair(), &mut steps);
             assert_eq!(scores, convention.score(&line.pair()));
             convention.explain(&line.pair(), &mut rules);
@@ -160,10 +160,10 @@ fn every_score_has_a_deciding_rule() {
                 assert!(full.is_some(), "{} {:?} {:?}", convention.name, line.gold, line.prediction);
                 assert_eq!(full.map(|step| step.rule), rule.map(|step| step.rule));
                 assert!(rule.is_none_or(|step| step.detail.is_empty()));
-                assert_eq!(full, steps.of(*metric).last());
+                assert_eq!(full, steps.for_metric(*metric).last());
                 let detail = &full.unwrap().detail;
                 let place = (convention.name, metric, &line.gold, &line.prediction, detail);
-                assert!(steps.of(*metric).all(|step| !step.detail.contains("Some(")), "{place:?}");
+                assert!(steps.for_metric(*metric).all(|step| !step.detail.contains("Some(")), "{place:?}");
                 // A verdict that is told is the one that counts.
                 let verdict = [(": true", 1.0), (": false", 0.0)].into_iter().find(|(end, _)| detail.ends_with(end));
                 if let (Some((_, verdict)), Score::Value(value @ (0.0 | 1.0))) = (verdict, scores.get(*metric)) {
@@ -172,7 +172,7 @@ fn every_score_has_a_deciding_rule() {
             }
         }
     }
-    let mut steps = Steps::default();
+    let mut steps = StepTrace::default();
     let gold = Gold::from("100");
     let nothing = Prediction::default();
     let failed = Pair { prediction: None, ..Pair::new(&gold, &nothing) };
@@ -217,7 +217,7 @@ fn realcqas_faults_are_mended() {
         (AnswerType::RankedList, list(&[]), "", 1.0),
         (AnswerType::RankedList, list(&[]), "a", 0.0),
     ];
-    let convention = Convention::named("realcqa-corrected").unwrap();
+    let convention = Convention::by_name("realcqa-corrected").unwrap();
     for (answer_type, gold, prediction, expected) in cases {
         let prediction = Prediction(prediction.to_owned());
         let pair = Pair { answer_type: Some(answer_type), ..Pair::new(&gold, &prediction) };
@@ -231,24 +231,25 @@ fn summaries_count_errors_and_know_their_metrics() {
     let empty = Gold::from("");
     let (right, wrong) = (Prediction(String::new()), Prediction("a".to_owned()));
     let score = |convention: &Convention, prediction| convention.score(&Pair::new(&empty, prediction));
-    let pix2struct = Convention::named("pix2struct").unwrap();
-    let summary = Summary::of([&right, &wrong, &right].map(|prediction| score(pix2struct, prediction))).unwrap();
+    let pix2struct = Convention::by_name("pix2struct").unwrap();
+    let summary =
+        Summary::from_scores([&right, &wrong, &right].map(|prediction| score(pix2struct, prediction))).unwrap();
     assert_eq!((summary.count, summary.errors), (3, 2), "ANLS of two empty texts");
     assert_eq!(summary.mean(Metric::Strict), None, "not one of its metrics");
     let means: Vec<(Metric, Option<f64>)> = summary.means().collect();
     assert_eq!(means, pix2struct.metrics.iter().map(|metric| (*metric, summary.mean(*metric))).collect::<Vec<_>>());
-    let untyped = Summary::of([score(Convention::named("realcqa").unwrap(), &right)]).unwrap();
+    let untyped = Summary::from_scores([score(Convention::by_name("realcqa").unwrap(), &right)]).unwrap();
     assert_eq!((untyped.count, untyped.mean(Metric::Accuracy)), (1, None), "no rule without an answer type");
     for convention in CONVENTIONS {
-        assert_eq!(Convention::named(convention.name).unwrap(), convention);
+        assert_eq!(Convention::by_name(convention.name).unwrap(), convention);
         assert!(format!("{convention:?}").contains(convention.name));
         for metric in convention.metrics {
-            assert_eq!(Metric::named(metric.key()).unwrap(), *metric);
+            assert_eq!(Metric::by_name(metric.key()).unwrap(), *metric);
             assert!(metric.name().len() > 3);
         }
     }
     assert_ne!(CONVENTIONS[0], CONVENTIONS[1]);
-    assert!(Metric::named("f1").is_err());
+    assert!(Metric::by_name("f1").is_err());
 }
 
 /// One table a convention: pairs that tell it from the others.
@@ -263,7 +264,7 @@ fn tables_of_pairs_read_as_expected() {
     for convention in CONVENTIONS.iter().filter(|convention| !convention.tables_only) {
         snapshot(convention.name, &table_of_pairs(convention, YearFlags::default(), &pairs));
     }
-    let chartqapro = Convention::named("chartqapro").unwrap();
+    let chartqapro = Convention::by_name("chartqapro").unwrap();
     snapshot("chartqapro_years", &table_of_pairs(chartqapro, YearFlags::new("YES", None), &pairs));
 }
 

@@ -37,7 +37,7 @@ fn question() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn default() -> &'static Convention {
-    Convention::named("chartbench").unwrap()
+    Convention::by_name("chartbench").unwrap()
 }
 
 fn lenient(pair: &Pair<'_>) -> bool {
@@ -135,12 +135,12 @@ proptest! {
                 convention.score(&Pair::new(&Gold::Text(gold.clone()), &Prediction(prediction.clone())))
             };
             let mut scores: Vec<Scores> = pairs.iter().map(score).collect();
-            let summary = Summary::of(scores.clone()).unwrap();
+            let summary = Summary::from_scores(scores.clone()).unwrap();
             shuffle(&mut scores, seed);
-            prop_assert_eq!(&summary, &Summary::of(scores.clone()).unwrap());
+            prop_assert_eq!(&summary, &Summary::from_scores(scores.clone()).unwrap());
             let (a, b) = scores.split_at(cut.min(scores.len()));
             let mut merged = Summary::new(convention.metrics);
-            [a, b].into_iter().filter_map(|part| Summary::of(part.iter().copied())).for_each(|part| merged.merge(&part));
+            [a, b].into_iter().filter_map(|part| Summary::from_scores(part.iter().copied())).for_each(|part| merged.merge(&part));
             prop_assert_eq!(&summary, &merged);
         }
     }

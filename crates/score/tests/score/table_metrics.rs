@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chartbench_core::data_table::DataTable;
 use chartbench_core::question::{AnswerType, Gold, Prediction};
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Scores, Steps, asks_for_table};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Scores, StepTrace, asks_for_table};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ fn root(path: &str) -> PathBuf {
 fn score(convention: &str, gold: &str, prediction: &str) -> Scores {
     let (gold, prediction) = (Gold::from(gold), Prediction(prediction.to_owned()));
     let pair = Pair { answer_type: Some(AnswerType::Table), ..Pair::new(&gold, &prediction) };
-    Convention::named(convention).unwrap().score(&pair)
+    Convention::by_name(convention).unwrap().score(&pair)
 }
 
 /// The values in the order of [`METRICS`].
@@ -137,7 +137,7 @@ fn only_tables_are_scored() {
         let pair = Pair { answer_type, ..Pair::new(&gold, &prediction) };
         assert_eq!(asks_for_table(&pair), applies, "{text}");
         for convention in CONVENTIONS.iter().filter(|convention| convention.tables_only) {
-            let mut steps = Steps::default();
+            let mut steps = StepTrace::default();
             let scores = convention.explain(&pair, &mut steps);
             assert!(applies || METRICS.iter().all(|metric| scores.get(*metric) == Score::Inapplicable));
             assert!(METRICS.iter().all(|metric| steps.deciding(*metric).is_some()));

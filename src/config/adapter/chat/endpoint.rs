@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use chartbench_core::counts::{MAX_AT_A_TIME, MAX_LIMIT, MAX_RETRIES};
+use chartbench_core::counts::{MAX_CONCURRENT, MAX_LIMIT, MAX_RETRIES};
 
 /// `[endpoint]`: where the model is served and how it wants to be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +154,7 @@ impl WireLimits {
         };
         ensure!(self.retries <= MAX_RETRIES, "`limits.retries` must be at most {MAX_RETRIES}, not {}", self.retries);
         Ok(RequestLimits {
-            concurrency: count("concurrency", Some(self.concurrency), MAX_AT_A_TIME)?.unwrap_or(1),
+            concurrency: count("concurrency", Some(self.concurrency), MAX_CONCURRENT)?.unwrap_or(1),
             requests_per_minute: count("requests_per_minute", self.requests_per_minute, MAX_LIMIT)?,
             tokens_per_minute: count("tokens_per_minute", self.tokens_per_minute, MAX_LIMIT)?,
             connect_timeout: above_zero("connect_timeout", self.connect_timeout)?,

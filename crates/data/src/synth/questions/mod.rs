@@ -1,13 +1,13 @@
 //! Questions about a recipe, from templates over RealCQA's taxonomy and its five answer types.
 //!
-//! Nothing is asked about what is not drawn, and every answer is exact: it is computed from the recipe in decimals.
+//! Questions concern only what is drawn, and every answer is exact: it is computed from the recipe in decimals.
 
 mod structure;
 mod values;
 
-use super::dice::Dice;
 use super::recipe::Recipe;
 use chartbench_core::question::{AnswerType, Gold, Taxonomy};
+use chartbench_core::seeded_draw::SeededRng;
 
 /// One kind of question.
 pub struct Template {
@@ -16,14 +16,14 @@ pub struct Template {
     /// RealCQA's `taxonomy id`: its first digit is the class.
     pub taxonomy_id: &'static str,
     pub answer_type: AnswerType,
-    /// How often it is asked where it can be asked, against the others.
+    /// The relative frequency of the template among those that apply.
     weight: u32,
-    /// Question and answer, or nothing where the chart does not lend itself to it.
-    ask: fn(&Recipe, &mut Dice) -> Option<(String, Gold)>,
+    /// Question and answer; `None` if the template does not apply to the chart.
+    ask: fn(&Recipe, &mut SeededRng) -> Option<(String, Gold)>,
 }
 
 impl Template {
-    /// The class its taxonomy id begins with.
+    /// The class named by the first digit of the taxonomy id.
     pub fn taxonomy(&self) -> Taxonomy {
         match self.taxonomy_id.as_bytes().first() {
             Some(b'1') => Taxonomy::Root,
@@ -35,29 +35,29 @@ impl Template {
 }
 
 /// A question with its answer.
-pub struct Asked {
+pub struct DrawnQuestion {
     pub template: &'static Template,
     pub text: String,
     pub gold: Gold,
 }
 
-/// Asks up to `count` different questions about a chart.
-pub fn ask(recipe: &Recipe, count: usize, dice: &mut Dice) -> Vec<Asked> {
-    let mut possible: Vec<Asked> = structure::TEMPLATES
+/// Draws up to `count` different questions about a chart.
+pub fn draw_questions(recipe: &Recipe, count: usize, rng: &mut SeededRng) -> Vec<DrawnQuestion> {
+    let mut possible: Vec<DrawnQuestion> = structure::TEMPLATES
         .iter()
         .chain(values::TEMPLATES)
         .filter_map(|template| {
-            let (text, gold) = (template.ask)(recipe, dice)?;
-            Some(Asked { template, text, gold })
+            let (text, gold) = (template.ask)(recipe, rng)?;
+            Some(DrawnQuestion { template, text, gold })
         })
         .collect();
-    let mut asked = Vec::new();
-    while asked.len() < count {
-        let weights: Vec<u32> = possible.iter().map(|one| one.template.weight).collect();
-        let Some(index) = dice.weighted(&weights) else { break };
-        asked.push(possible.swap_remove(index));
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        let weights: Vec<u32> = possible.iter().map(|question| question.template.weight).collect();
+        let Some(index) = rng.weighted(&weights) else { break };
+        drawn.push(possible.swap_remove(index));
     }
-    asked
+    drawn
 }
 
 const fn template(
@@ -65,7 +65,7 @@ const fn template(
     taxonomy_id: &'static str,
     answer_type: AnswerType,
     weight: u32,
-    ask: fn(&Recipe, &mut Dice) -> Option<(String, Gold)>,
+    ask: fn(&Recipe, &mut SeededRng) -> Option<(String, Gold)>,
 ) -> Template {
     Template { qid, taxonomy_id, answer_type, weight, ask }
 }

@@ -7,11 +7,11 @@ use chartbench_core::question::Gold;
 
 /// A gold answer's items: those of a list, inner lists flattened, or of a text in square brackets (ChartQA writes lists
 /// so); `None` for one answer.
-pub fn of_gold(gold: &Gold) -> Option<Vec<String>> {
+pub fn gold_items(gold: &Gold) -> Option<Vec<String>> {
     match gold {
         Gold::Text(text) => {
             let text = python::strip(text);
-            (text.starts_with('[') && text.ends_with(']')).then(|| of_prediction(text))
+            (text.starts_with('[') && text.ends_with(']')).then(|| prediction_items(text))
         }
         Gold::List(items) => {
             let mut flat = Vec::new();
@@ -28,18 +28,18 @@ fn flatten(gold: &Gold, flat: &mut Vec<String>) {
     }
 }
 
-/// The items of a text that answers a list question: those of a Python or JSON list; else what stands between
-/// line breaks, semicolons, commas with a blank behind, or commas, whichever of these comes first in this row. A last
-/// `and` separates as well.
+/// The items of a text that answers a list question: those of a Python or JSON list, else the parts between line breaks,
+/// semicolons, commas with a blank behind, or commas, whichever of these separators occurs first in this list. A last `and`
+/// separates as well.
 ///
 /// ```
-/// use chartbench::metric::chartbench::list::of_prediction;
-/// assert_eq!(of_prediction("['a, b', 'c']"), ["a, b", "c"]);
-/// assert_eq!(of_prediction("1,234, 5 and 6"), ["1,234", "5", "6"]);
-/// assert_eq!(of_prediction("[a,b]"), ["a", "b"]);
-/// assert!(of_prediction("[]").is_empty());
+/// use chartbench_score::metric::chartbench::list::prediction_items;
+/// assert_eq!(prediction_items("['a, b', 'c']"), ["a, b", "c"]);
+/// assert_eq!(prediction_items("1,234, 5 and 6"), ["1,234", "5", "6"]);
+/// assert_eq!(prediction_items("[a,b]"), ["a", "b"]);
+/// assert!(prediction_items("[]").is_empty());
 /// ```
-pub fn of_prediction(text: &str) -> Vec<String> {
+pub fn prediction_items(text: &str) -> Vec<String> {
     if let Some(items) = python::literal::list(text) {
         return items;
     }
@@ -86,23 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separators_are_told_apart() {
-        assert_eq!(of_prediction("a; b, c"), ["a", "b, c"]);
-        assert_eq!(of_prediction("a\nb"), ["a", "b"]);
-        assert_eq!(of_prediction("a and b"), ["a", "b"]);
-        assert_eq!(of_prediction("a, b, and c"), ["a", "b", "c"]);
-        assert_eq!(of_prediction("1,2"), ["1", "2"]);
-        assert_eq!(of_prediction("a"), ["a"]);
-        assert_eq!(of_prediction(" "), [""; 0]);
+    fn each_separator_is_recognised() {
+        assert_eq!(prediction_items("a; b, c"), ["a", "b, c"]);
+        assert_eq!(prediction_items("a\nb"), ["a", "b"]);
+        assert_eq!(prediction_items("a and b"), ["a", "b"]);
+        assert_eq!(prediction_items("a, b, and c"), ["a", "b", "c"]);
+        assert_eq!(prediction_items("1,2"), ["1", "2"]);
+        assert_eq!(prediction_items("a"), ["a"]);
+        assert_eq!(prediction_items(" "), [""; 0]);
     }
 
     #[test]
     fn golds_are_lists_by_type_or_brackets() {
         let list = Gold::List(vec![Gold::List(vec!["a".into(), "b".into()]), "c".into()]);
-        assert_eq!(of_gold(&list).unwrap(), ["a", "b", "c"]);
-        assert_eq!(of_gold(&"[2013, 2016]".into()).unwrap(), ["2013", "2016"]);
-        assert_eq!(of_gold(&"[x] y".into()), None);
-        assert_eq!(of_gold(&"a, b".into()), None);
+        assert_eq!(gold_items(&list).unwrap(), ["a", "b", "c"]);
+        assert_eq!(gold_items(&"[2013, 2016]".into()).unwrap(), ["2013", "2016"]);
+        assert_eq!(gold_items(&"[x] y".into()), None);
+        assert_eq!(gold_items(&"a, b".into()), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `chartbench`: the default. METHODOLOGY.md argues each line of it.
 //!
 //! Two numbers at one tolerance: **strict accuracy** takes an answer as it is written, **lenient accuracy** once its
-//! notation is normalised. An answer is right or wrong; there is no partial credit. What lies between the two is the room
-//! that normalisation has, and no more is made of it.
+//! notation is normalised. An answer is right or wrong; there is no partial credit. The difference between the two is the
+//! effect of normalisation only.
 //!
 //! **Strict**: outer white space stripped, the texts are equal; or both are plain numbers (decimal digits of any script,
 //! sign, point, exponent; a `%` on both or on neither) with |p - t| <= 0.05 |t|, so that a gold 0 takes only 0.
@@ -12,7 +12,7 @@
 //!   brackets and end punctuation; `true` and `false` for `yes` and `no`;
 //! - numbers ([`number`]) with thousands separators, currency, `%` or the word, `thousand` to `trillion` and a unit. A
 //!   unit or a currency may be missing on one side, two different ones do not match. A `%` may be missing on one side: the
-//!   other then matches as it stands or as a fraction (`50` and `0.5` for `50%`). `nan` and infinities are texts.
+//!   other then matches as it is or as a fraction (`50` and `0.5` for `50%`). `nan` and infinities are texts.
 //!
 //! In both:
 //! - a question that asks for a year ([`year`]) takes that year alone;
@@ -20,9 +20,9 @@
 //! - a list answer ([`list`]) needs every item and no other, in any order unless the answer type is a ranked list;
 //! - a text that is the gold answer is right, whatever it holds.
 //!
-//! 5 % are meant with a hair of 1e-9 on top, so that `0.095` for `0.1` counts as `95` for `100` does, at any scale.
+//! The tolerance is 5 % plus 1e-9 of that, so that `0.095` for `0.1` counts as `95` for `100` does, at any scale.
 //!
-//! Where it errs: without the question's text a year is a number like any other; a decimal comma (`2,5`) is not read;
+//! Known faults: without the question's text a year is a number like any other; a decimal comma (`2,5`) is not read;
 //! `1/4` is not 0.25, `five` not 5; a gold `20` that counts things takes 21.
 
 pub mod list;
@@ -35,9 +35,9 @@ use super::{Metric, Pair, Rules, Scores, Trace, python};
 use chartbench_core::question::AnswerType;
 
 /// See the module's page.
-pub struct Chartbench;
+pub struct ChartbenchRules;
 
-impl Rules for Chartbench {
+impl Rules for ChartbenchRules {
     const NAME: &'static str = "chartbench";
     const ABOUT: &'static str =
         "the default: right or wrong at 5 %, strict as written and lenient with notation normalised; years exact";
@@ -55,7 +55,7 @@ impl Rules for Chartbench {
     }
 }
 
-/// One metric's rules at work on one answer.
+/// The rules of one metric, applied to one answer.
 struct Judge<'a, T> {
     metric: Metric,
     pair: &'a Pair<'a>,
@@ -69,8 +69,8 @@ impl<T: Trace> Judge<'_, T> {
         if python::strip(&gold) == python::strip(prediction) {
             return self.texts("the same text", &gold, prediction, true);
         }
-        let Some(golds) = list::of_gold(self.pair.gold) else { return self.item(&gold, prediction) };
-        let predicted = list::of_prediction(prediction);
+        let Some(golds) = list::gold_items(self.pair.gold) else { return self.item(&gold, prediction) };
+        let predicted = list::prediction_items(prediction);
         if golds.len() != predicted.len() {
             self.trace.step(self.metric, "list: another number of items", || {
                 format!("{} in the gold answer, {} predicted", golds.len(), predicted.len())
@@ -135,7 +135,7 @@ impl<T: Trace> Judge<'_, T> {
     /// Compares two numbers; `marked` ones, with a unit or a `%`, are no years.
     fn numbers(&mut self, t: f64, p: f64, marked: bool) -> bool {
         let within = (p - t).abs() <= 0.05 * (1.0 + 1e-9) * t.abs();
-        // The question is only read where its answer makes a difference.
+        // The question is parsed only if that decides the score.
         let year = || !marked && year::is_year(t) && self.pair.question.is_some_and(year::is_asked_for);
         let (rule, right) = match self.pair.answer_type {
             Some(AnswerType::String | AnswerType::Binary) => ("numbers as labels: equal", t == p),
@@ -147,7 +147,7 @@ impl<T: Trace> Judge<'_, T> {
         right
     }
 
-    /// Tells a rule about two texts, and returns its verdict.
+    /// Reports a rule about two texts to the trace, and returns its verdict.
     fn texts(&mut self, rule: &'static str, gold: &str, prediction: &str, right: bool) -> bool {
         self.trace.step(self.metric, rule, || format!("gold {gold:?}, prediction {prediction:?}: {right}"));
         right

@@ -1,4 +1,4 @@
-//! Numbers as charts and models write them.
+//! Parses numbers as charts and models write them.
 
 /// A number with its marks, read from a normalised text ([`super::text::plain`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -6,9 +6,9 @@ pub struct Number<'a> {
     /// Finite; `million` and its like are multiplied in, a `%` is not divided by.
     pub value: f64,
     pub percent: bool,
-    /// What stands for money, in one spelling; empty where nothing does.
+    /// The currency in one spelling; empty without a currency.
     pub currency: &'static str,
-    /// The words behind the number; empty where there are none.
+    /// The words behind the number; empty without a unit.
     pub unit: &'a str,
 }
 
@@ -35,14 +35,14 @@ const CURRENCIES: [(&str, &str); 17] = [
 const PERCENT: [&str; 5] = ["%", "percentage", "percent", "per cent", "pct"];
 const SCALES: [(&str, f64); 7] =
     [("thousand", 1e3), ("million", 1e6), ("billion", 1e9), ("trillion", 1e12), ("mn", 1e6), ("bn", 1e9), ("k", 1e3)];
-/// A unit has at most so many words: more of them are a sentence.
+/// Most words of a unit; more are a sentence.
 const UNIT_WORDS: usize = 3;
 
 impl<'a> Number<'a> {
-    /// The number a text is, with all that stands around it accounted for; `None` for any other text.
+    /// Parses a text that is one number with its marks; `None` for any other text.
     ///
     /// ```
-    /// use chartbench::metric::chartbench::number::Number;
+    /// use chartbench_score::metric::chartbench::number::Number;
     /// let number = Number::read("-$1,234.5 million").unwrap();
     /// assert_eq!((number.value, number.currency), (-1_234_500_000.0, "$"));
     /// assert!(Number::read("5 %").unwrap().percent);
@@ -78,16 +78,16 @@ impl<'a> Number<'a> {
         (number.value.is_finite() && is_unit(rest, attached)).then_some(number)
     }
 
-    /// Whether the marks of two numbers allow that they mean the same: what one lacks the other may have.
+    /// Whether the marks of two numbers are compatible; a mark may be missing on one side.
     pub fn comparable(&self, other: &Self) -> bool {
         let agree = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
-        let other_kind = |one: &Self, two: &Self| one.percent && !(two.unit.is_empty() && two.currency.is_empty());
+        let other_kind = |a: &Self, b: &Self| a.percent && !(b.unit.is_empty() && b.currency.is_empty());
         agree(self.unit, other.unit)
             && agree(self.currency, other.currency)
             && (self.percent == other.percent || !(other_kind(self, other) || other_kind(other, self)))
     }
 
-    /// Whether anything stands beside the bare number.
+    /// Whether the number has a percent sign, a currency or a unit.
     pub fn marked(&self) -> bool {
         self.percent || !self.currency.is_empty() || !self.unit.is_empty()
     }
@@ -111,7 +111,7 @@ fn prefix_currency(text: &str) -> (&'static str, &str) {
 }
 
 /// The digits of a number without thousands separators, as Rust parses them, and what follows. Separators (`,`, a blank
-/// or `'`) are one character all through and stand before groups of three.
+/// or `'`) are one character throughout, and groups of three digits follow them.
 fn digits(text: &str) -> Option<(String, &str)> {
     let run = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = run(text);
@@ -148,7 +148,7 @@ fn digits(text: &str) -> Option<(String, &str)> {
     Some((digits, rest))
 }
 
-/// What follows `word` at the start of `text`, where the word ends there.
+/// The text behind `word` at the start of `text`, if the word ends there.
 fn word_off<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(word)?;
     let ends = !word.ends_with(char::is_alphabetic) || !rest.starts_with(char::is_alphanumeric);

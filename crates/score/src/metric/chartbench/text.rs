@@ -1,4 +1,4 @@
-//! Texts, normalised.
+//! Normalises texts.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -11,7 +11,7 @@ const END: &str = ".,;:!?\u{3002}\u{ff0c}\u{3001}";
 
 /// The text in one spelling: Unicode's composed form (NFC) in lower case, white space folded, full-width characters and
 /// the decimal digits of every script in ASCII, every minus and short dash a `-`, outer quotes, brackets and end
-/// punctuation gone. A text that would lose everything keeps its punctuation. (Not the compatibility form NFKC, which
+/// punctuation gone. A text of punctuation only keeps it. (Not the compatibility form NFKC, which
 /// makes 52 of a five squared.)
 pub fn plain(text: &str) -> String {
     let spelled = if text.is_ascii() {
@@ -36,7 +36,7 @@ fn ascii(c: char) -> char {
     }
 }
 
-/// Yes or no, of a normalised text.
+/// The truth value of a normalised text: `yes` and `true`, `no` and `false`.
 pub fn truth(text: &str) -> Option<bool> {
     match text {
         "yes" | "true" => Some(true),

@@ -1,13 +1,13 @@
-//! Python's `ast.literal_eval`, as scorers use it to tell a list in a text.
+//! Python's `ast.literal_eval`, with which scorers recognise a list in a text.
 //!
-//! Linear in the text's length and without recursion, because predictions are untrusted. Not known here, and so no
-//! literal: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
+//! Linear in the text's length and without recursion, because predictions are untrusted. Not supported, and so not
+//! literals: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
 
 use super::float;
 use chartbench_core::question::Gold;
 
-/// Brackets may lie this deep, as in Python's own parser.
-const DEPTH: usize = 200;
+/// Deepest nesting of brackets, as in Python's own parser.
+const MAX_DEPTH: usize = 200;
 
 /// The items of a text that is the literal of a list, a tuple, a set or a dict (its keys), or the characters of one that
 /// is the literal of a string, each as Python's `str` writes it; `None` for anything else.
@@ -29,11 +29,11 @@ pub fn list(text: &str) -> Option<Vec<String>> {
 pub struct Item {
     /// As Python's `str` writes it.
     pub text: String,
-    /// It is a string, and no number, list or name.
+    /// Whether it is a string rather than a number, a list or a name.
     pub is_str: bool,
 }
 
-/// As [`list`], with what each item is.
+/// As [`list`], with the type of each item.
 pub fn typed_list(text: &str) -> Option<Vec<Item>> {
     let Value::Items(Kind::List, items) = parse(text)? else { return None };
     Some(items.into_iter().map(|item| Item { is_str: matches!(item, Value::Text(_)), text: item.str() }).collect())
@@ -56,9 +56,9 @@ enum Value {
 enum Kind {
     List,
     Tuple,
-    /// A set, or a dict's keys: nothing asks for the values.
+    /// A set, or a dict's keys; its values are not used.
     Braces,
-    /// Round brackets that hold no comma: their content stands for itself.
+    /// Parentheses without a comma, which mean their content.
     Group,
 }
 
@@ -68,7 +68,7 @@ impl Value {
         if let Self::Text(text) = self { text } else { self.repr() }
     }
 
-    /// Python's `repr`. Of a dict the keys.
+    /// Python's `repr`, with the keys only for a dict.
     fn repr(&self) -> String {
         let all = |items: &[Self]| items.iter().map(Self::repr).collect::<Vec<_>>().join(", ");
         match self {
@@ -91,11 +91,11 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Python's `str` of a gold answer. Numbers in a list would stand without quotes there: here all items have them.
-pub fn of_gold(gold: &Gold) -> String {
+/// Python's `str` of a gold answer, except that numbers in a list have quotes too.
+pub fn gold_literal(gold: &Gold) -> String {
     let repr = |item: &Gold| match item {
         Gold::Text(text) => quoted(text),
-        Gold::List(_) => of_gold(item),
+        Gold::List(_) => gold_literal(item),
     };
     match gold {
         Gold::Text(text) => text.clone(),
@@ -103,24 +103,24 @@ pub fn of_gold(gold: &Gold) -> String {
     }
 }
 
-/// A bracket that is still open, with what it holds so far.
+/// A bracket that is still open, with its content so far.
 struct Open {
     kind: Kind,
     items: Vec<Value>,
-    /// An item stands there that no comma has followed yet.
+    /// Whether the last item has no comma behind it yet.
     filled: bool,
-    /// That item is a string.
+    /// Whether that item is a string.
     text: bool,
-    /// The current item is a dict's value.
+    /// Whether the current item is a dict's value.
     key: bool,
-    /// A `:` was seen: the braces are a dict's and no set's.
+    /// Whether a `:` was seen: the braces are a dict's, not a set's.
     pairs: bool,
 }
 
 fn parse(text: &str) -> Option<Value> {
     let text = text.trim_start_matches([' ', '\t']).trim_end();
     let first = text.chars().next()?;
-    // Most texts are no literals: tell them at a glance. Without brackets around, a line break ends the expression.
+    // Most texts are not literals and are refused early. Without brackets, a line break ends the expression.
     let bracket = matches!(first, '[' | '(' | '{');
     let quote = matches!(first, '\'' | '"');
     let number = matches!(first, '+' | '-' | '.' | '0'..='9' | 'T' | 'F' | 'N') && text.contains(',');
@@ -138,7 +138,7 @@ fn parse(text: &str) -> Option<Value> {
         rest = after;
         let value = match next {
             '[' | '(' | '{' => {
-                if open.len() > DEPTH || open.last().is_none_or(|outer| outer.filled) {
+                if open.len() > MAX_DEPTH || open.last().is_none_or(|outer| outer.filled) {
                     return None;
                 }
                 open.push(Open::new(match next {
@@ -178,7 +178,7 @@ impl Open {
     }
 
     fn put(&mut self, value: Value) -> Option<()> {
-        // Strings that stand side by side are one.
+        // Adjacent strings are joined.
         if self.filled && !(self.text && matches!(value, Value::Text(_))) {
             return None;
         }
@@ -186,7 +186,7 @@ impl Open {
         match (value, self.items.last_mut()) {
             // A dict's value is not kept.
             _ if self.key => {}
-            (Value::Text(more), Some(Value::Text(known))) if self.filled => known.push_str(&more),
+            (Value::Text(more), Some(Value::Text(text))) if self.filled => text.push_str(&more),
             (value, _) => self.items.push(value),
         }
         self.filled = true;
@@ -249,7 +249,7 @@ fn string(rest: &mut &str) -> Option<Value> {
     }
 }
 
-/// What follows a backslash.
+/// Reads the escape behind a backslash.
 fn escape(left: &mut &str, text: &mut String) -> Option<()> {
     let c = left.chars().next()?;
     let (code, length) = match c {
@@ -292,7 +292,7 @@ fn word(rest: &mut &str) -> Option<Value> {
         return Some(Value::Other(word.to_owned()));
     }
     let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
-    // What `float` takes beyond a literal: names, white space, digits of other scripts.
+    // `float` also accepts texts that are not literals: names, white space, digits of other scripts.
     if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.is_ascii() {
         return None;
     }

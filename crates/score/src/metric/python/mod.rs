@@ -1,4 +1,4 @@
-//! The parts of Python's `str` and `float` that decide scores and that Rust's own counterparts do otherwise.
+//! The parts of Python's `str` and `float` that decide scores and differ from Rust's.
 //!
 //! Lower and upper case are Rust's: both languages use Unicode's full mappings (a capital dotted I becomes two code
 //! points, a final sigma its own form). They differ only in letters added to Unicode after the Python in question.
@@ -7,6 +7,8 @@ pub mod literal;
 
 use std::borrow::Cow;
 
+use rapidfuzz::distance::levenshtein;
+
 /// Python's `string.punctuation`.
 pub fn is_punctuation(c: char) -> bool {
     c.is_ascii_punctuation()
@@ -14,12 +16,11 @@ pub fn is_punctuation(c: char) -> bool {
 
 /// Python's `float(text)`, `None` where it raises `ValueError`.
 ///
-/// Takes what Python takes and Rust's parse does not: white space around, `_` between digits, and the decimal digits
-/// of every script.
+/// Accepts, unlike Rust's `parse`, white space around, `_` between digits, and the decimal digits of every script.
 pub fn float(text: &str) -> Option<f64> {
     let ascii: Cow<'_, str> =
         if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(to_ascii).collect()) };
-    // Of ASCII, `float` strips what C calls white space: not U+001C..U+001F, unlike `str.strip`.
+    // `float` strips the ASCII white space of C, which unlike that of `str.strip` lacks U+001C..U+001F.
     let text = ascii.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     if !text.contains('_') {
         return text.parse().ok();
@@ -52,8 +53,8 @@ pub fn strip(text: &str) -> &str {
 /// Python's `" ".join(text.strip().split())`.
 pub fn fold_spaces(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
-    let folded = |(at, byte): (usize, &u8)| match byte {
-        b' ' => at > 0 && bytes.get(at + 1).is_some_and(|next| *next != b' '),
+    let folded = |(index, byte): (usize, &u8)| match byte {
+        b' ' => index > 0 && bytes.get(index + 1).is_some_and(|next| *next != b' '),
         byte => byte.is_ascii_graphic(),
     };
     if bytes.iter().enumerate().all(folded) {
@@ -91,6 +92,15 @@ pub fn lower(text: &str) -> Cow<'_, str> {
 /// Python's `a.lower() == b.lower()`.
 pub fn equal_lower(a: &str, b: &str) -> bool {
     if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { lower(a) == lower(b) }
+}
+
+/// Levenshtein distance in code points, as Python's implementations count it.
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    match (a == b, a.is_ascii() && b.is_ascii()) {
+        (true, _) => 0,
+        (_, true) => levenshtein::distance(a.bytes(), b.bytes()),
+        _ => levenshtein::distance(a.chars(), b.chars()),
+    }
 }
 
 /// Python's `len(text)`: code points.

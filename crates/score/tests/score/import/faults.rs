@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use chartbench_score::import::{ColumnNames, Golds, Layout, Options, read};
+use chartbench_score::import::{ColumnNames, FileFormat, Golds, ImportOptions, read};
 
 use super::workbook::{header_row, text_cell, workbook};
 use super::{folder, golds, shown};
@@ -19,14 +19,14 @@ fn a_problem_is_one_line_whatever_the_file_says() {
 }
 
 /// The error of reading a file of this name and content, without the folder's name.
-fn fault(name: &str, content: &[u8], options: &Options) -> String {
+fn fault(name: &str, content: &[u8], options: &ImportOptions) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
     fault_at(folder.path(), &path, options)
 }
 
-fn fault_at(folder: &Path, path: &Path, options: &Options) -> String {
+fn fault_at(folder: &Path, path: &Path, options: &ImportOptions) -> String {
     let error = format!("{:#}", read(path, options).unwrap_err());
     assert!(!error.contains('\n'), "{error}");
     error.replace(&format!("{}/", folder.display()), "")
@@ -83,7 +83,7 @@ fn bad_files_are_refused_in_one_line() {
         ("a.xlsx", &workbook(&format!("<row>{}</row>", text_cell("A1", "prediction")))),
     ];
     let mut faults: Vec<String> =
-        cases.iter().map(|(name, content)| fault(name, content, &Options::default())).collect();
+        cases.iter().map(|(name, content)| fault(name, content, &ImportOptions::default())).collect();
     faults.extend(faults_with_options());
     faults.extend(folder_faults());
     insta::with_settings!({
@@ -95,11 +95,11 @@ fn bad_files_are_refused_in_one_line() {
 }
 
 fn faults_with_options() -> Vec<String> {
-    let named = |columns: ColumnNames| Options { columns, ..Options::default() };
+    let named = |columns: ColumnNames| ImportOptions { columns, ..ImportOptions::default() };
     let gold = named(ColumnNames { gold: Some("truth".to_owned()), ..ColumnNames::default() });
     let same = named(ColumnNames { gold: Some("prediction".to_owned()), ..ColumnNames::default() });
     let id = named(ColumnNames { id: Some("nr".to_owned()), ..ColumnNames::default() });
-    let as_tsv = Options { layout: Some(Layout::Tsv), ..Options::default() };
+    let as_tsv = ImportOptions { format: Some(FileFormat::Tsv), ..ImportOptions::default() };
     let csv = b"prediction,label\na,b\n";
     let apart = golds("id,gold\nx,1\ny,2\n");
     vec![
@@ -124,7 +124,7 @@ fn folder_faults() -> Vec<String> {
         ("id/PMC1.json", "[{\"qa_id\": \"a\", \"answer\": 1, \"prediction\": 2}, {\"answer\": 1, \"prediction\": 2}]"),
     ]);
     let names = ["nowhere.csv", "empty", "cut", "none", "object", "golds", "id"];
-    names.iter().map(|name| fault_at(files.path(), &files.path().join(name), &Options::default())).collect()
+    names.iter().map(|name| fault_at(files.path(), &files.path().join(name), &ImportOptions::default())).collect()
 }
 
 #[test]

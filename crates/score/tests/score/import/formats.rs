@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chartbench_core::question::{Gold, YearFlags};
-use chartbench_score::import::{ColumnNames, Golds, Options, read};
+use chartbench_score::import::{ColumnNames, Golds, ImportOptions, read};
 use chartbench_score::metric::{Convention, Metric, Pair, Score};
 
 use super::workbook::{text_cell, workbook};
@@ -13,7 +13,7 @@ use super::{folder, golds, lines, shown, shown_with};
 #[ignore = "needs the study's published predictions: CHARTBENCH_TEST_DATA/seed-results"]
 fn outside_data_the_studys_file_is_read_byte_for_byte() {
     let path = crate::outside_data::path("seed-results/matcha-base-after.csv");
-    let imported = read(&path, &Options::default()).unwrap();
+    let imported = read(&path, &ImportOptions::default()).unwrap();
     assert_eq!((imported.answers.len(), imported.problems.len()), (4240, 0));
     let mut reader = csv::Reader::from_path(&path).unwrap();
     for (answered, record) in imported.answers.iter().zip(reader.records()) {
@@ -27,7 +27,7 @@ fn outside_data_the_studys_file_is_read_byte_for_byte() {
 #[test]
 fn pairs_with_other_keys_beside_them_are_read() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fixtures/metrics/recorded.jsonl");
-    let imported = read(&path, &Options::default()).unwrap();
+    let imported = read(&path, &ImportOptions::default()).unwrap();
     assert_eq!((imported.answers.len(), imported.problems.len()), (1482, 0));
     assert_eq!(lines(&imported)[6], "7: line chart | Line chart");
 }
@@ -135,7 +135,7 @@ fn columns_can_be_named() {
         chart: None,
         answer_type: named("kind"),
     };
-    let options = Options { columns, ..Options::default() };
+    let options = ImportOptions { columns, ..ImportOptions::default() };
     let csv = "nr,id,prediction,mine,truth,asked,kind\n7,8,no,yes,Yes,Q?,binary\n";
     assert_eq!(shown_with("p.csv", csv, &options), ["7: yes | Yes | Q? | Binary"]);
     let json = r#"{"nr": 7, "prediction": "no", "mine": "yes", "truth": "Yes", "asked": "Q?", "kind": "binary"}"#;
@@ -165,11 +165,11 @@ fn a_prediction_that_is_a_list_of_one_item_is_that_item_as_the_gold_is() {
 }
 
 /// Id, relaxed accuracy under `convention`, answer by answer.
-fn relaxed(path: &Path, options: &Options, convention: &str) -> Vec<(String, f64)> {
+fn relaxed(path: &Path, options: &ImportOptions, convention: &str) -> Vec<(String, f64)> {
     let imported = read(path, options).unwrap();
     assert!(imported.problems.is_empty(), "{:?}", imported.problems);
-    let convention = Convention::named(convention).unwrap();
-    let score = |answered: &chartbench_score::import::Answered| {
+    let convention = Convention::by_name(convention).unwrap();
+    let score = |answered: &chartbench_score::import::ImportedAnswer| {
         let year_flags = answered.year_flags.as_deref().map(|flags| YearFlags::new(flags, None)).unwrap_or_default();
         let pair = Pair { year_flags, ..Pair::new(&answered.gold, answered.prediction.as_ref().unwrap()) };
         let Score::Value(value) = convention.score(&pair).get(Metric::RelaxedAccuracy) else { panic!("{answered:?}") };
@@ -225,14 +225,14 @@ fn vlmevalkits_lists_are_alternatives_from_every_form() {
     let folder = written(&files);
     let expected: Vec<(String, f64)> = cases.iter().map(|(id, .., score)| ((*id).to_owned(), *score)).collect();
     for (name, _) in &files {
-        assert_eq!(relaxed(&folder.path().join(name), &Options::default(), "vlmevalkit"), expected, "{name}");
+        assert_eq!(relaxed(&folder.path().join(name), &ImportOptions::default(), "vlmevalkit"), expected, "{name}");
     }
     // Lists that JSON itself holds.
     let json = r#"[{"id": "a", "gold": [2013, 2016], "prediction": "2013"}, {"id": "b", "gold": [2013, 2016], "prediction": "[2013, 2016]"},
                    {"id": "h", "gold": [["a", "b"], "c"], "prediction": "['a', 'b']"}, {"id": "i", "gold": [["a", "b"], "c"], "prediction": "a, b"}]"#;
     std::fs::write(folder.path().join("lists.json"), json).unwrap();
     let expected = [("a", 1.0), ("b", 0.0), ("h", 1.0), ("i", 0.0)].map(|(id, score)| (id.to_owned(), score));
-    assert_eq!(relaxed(&folder.path().join("lists.json"), &Options::default(), "vlmevalkit"), expected);
+    assert_eq!(relaxed(&folder.path().join("lists.json"), &ImportOptions::default(), "vlmevalkit"), expected);
 }
 
 /// ChartQAPro's own predictions with the scores of its own script, as its JSON and as the tables that are made of it.
@@ -242,7 +242,7 @@ fn chartqapros_turns_and_flags_are_read_from_every_form() {
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let number = |row: &serde_json::Value| row["score"].as_f64().unwrap();
     let expected: Vec<(String, f64)> = (1..).zip(&rows).map(|(id, row)| (format!("{id}"), number(row))).collect();
-    assert_eq!(relaxed(&path, &Options::default(), "chartqapro"), expected);
+    assert_eq!(relaxed(&path, &ImportOptions::default(), "chartqapro"), expected);
 
     let python = |list: &serde_json::Value| {
         let quoted = |text: &str| if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") };
@@ -263,11 +263,11 @@ fn chartqapros_turns_and_flags_are_read_from_every_form() {
         let files = as_tables(&table);
         let folder = written(&files);
         for (name, _) in &files {
-            assert_eq!(relaxed(&folder.path().join(name), &Options::default(), "chartqapro"), expected, "{name}");
+            assert_eq!(relaxed(&folder.path().join(name), &ImportOptions::default(), "chartqapro"), expected, "{name}");
         }
         // The golds apart from the predictions.
         let apart = Golds::read(&folder.path().join("a.csv"), &ColumnNames::default(), None).unwrap();
-        let options = Options { golds: Some(apart), ..Options::default() };
+        let options = ImportOptions { golds: Some(apart), ..ImportOptions::default() };
         std::fs::write(folder.path().join("p.csv"), predictions(&texts)).unwrap();
         assert_eq!(relaxed(&folder.path().join("p.csv"), &options, "chartqapro"), expected);
     }

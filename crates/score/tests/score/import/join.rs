@@ -1,7 +1,7 @@
 //! Predictions and golds, joined.
 
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageRef, Question, QuestionSet};
-use chartbench_score::import::{ColumnNames, Golds, Layout, Options, read, summarize};
+use chartbench_score::import::{ColumnNames, FileFormat, Golds, ImportOptions, read, summarize};
 
 use super::{folder, golds, lines, shown_with};
 
@@ -28,7 +28,7 @@ fn realcqas_prediction_folder_is_joined_with_its_qa() {
         ("chart `PMC2`", merged.path().to_owned()),
     ] {
         let golds = Golds::read(&qa, &ColumnNames::default(), None).unwrap();
-        let options = Options { golds: Some(golds), ..Options::default() };
+        let options = ImportOptions { golds: Some(golds), ..ImportOptions::default() };
         let expected = [
             r#"PMC1/a: ["x"] | list of x; y | Q1 | RankedList"#,
             "PMC2/a: 3 | 3.0 | Q2 | Numerical",
@@ -54,7 +54,7 @@ fn a_realcqa_folder_with_answers_beside_predictions_joins_itself() {
         "1 row with an unknown answer type (the first, `Word`, at __1__PMC2.json, record 1): read as without one",
         "id `PMC2/a` stands twice (__0__PMC2.json, record 1 and __1__PMC2.json, record 1): the first counts",
     ];
-    let mut found = lines(&read(predictions.path(), &Options::default()).unwrap());
+    let mut found = lines(&read(predictions.path(), &ImportOptions::default()).unwrap());
     found[..2].sort_by_key(|line| !line.starts_with("PMC2"));
     assert_eq!(found, expected);
 }
@@ -90,7 +90,7 @@ fn separate_golds_are_joined_by_id_and_win() {
 fn places_of_golds_name_their_file() {
     let files = folder(&[("golds.csv", "id,gold\na,1\nb,2\na,3\n"), ("p.csv", "id,prediction\na,x\n")]);
     let golds = Golds::read(&files.path().join("golds.csv"), &ColumnNames::default(), None).unwrap();
-    let options = Options { golds: Some(golds), ..Options::default() };
+    let options = ImportOptions { golds: Some(golds), ..ImportOptions::default() };
     let expected = [
         "a: x | 1",
         "b: NONE | 2",
@@ -105,9 +105,9 @@ fn golds_that_differ_are_told_and_the_separate_ones_count() {
     let golds = Golds::parse(
         br#"[{"id": 1, "gold": ["a", "b"]}, {"id": 2, "gold": "x"}]"#,
         &ColumnNames::default(),
-        Layout::Json,
+        FileFormat::Json,
     );
-    let options = Options { golds: Some(golds.unwrap()), ..Options::default() };
+    let options = ImportOptions { golds: Some(golds.unwrap()), ..ImportOptions::default() };
     let csv = "id,prediction,label\n1,p,\"['a', 'b']\"\n2,q,X\n";
     let expected = [
         "1: p | list of a; b",
@@ -141,7 +141,7 @@ fn benchmark_question(id: &str) -> Question {
 
 #[test]
 fn a_benchmarks_questions_are_golds_and_qa_id_alone_will_do_where_it_is_unique() {
-    let options = Options { golds: Some(Golds::of(&benchmark())), ..Options::default() };
+    let options = ImportOptions { golds: Some(Golds::from_questions(&benchmark())), ..ImportOptions::default() };
     let csv = "qa_id,prediction\nPMC2/a,x\nb,y\na,z\n";
     let expected = [
         "PMC1/a: NONE | g | Q? | String",
@@ -181,7 +181,7 @@ fn golds_of_a_realcqa_folder_are_those_of_its_test_charts() {
     let expected = ["PMC2/q: PMC2 | PMC2 | ? | String", "PMC4/q: PMC4 | PMC4 | ? | String"];
     for path in [data.path().to_owned(), data.path().join("qa"), merged.path().to_owned()] {
         let golds = Golds::read(&path, &ColumnNames::default(), None).unwrap();
-        let options = Options { golds: Some(golds), ..Options::default() };
+        let options = ImportOptions { golds: Some(golds), ..ImportOptions::default() };
         assert_eq!(lines(&read(predictions.path(), &options).unwrap()), expected, "{}", path.display());
     }
     // A test chart without questions would make the golds fewer unseen.

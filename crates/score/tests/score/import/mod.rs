@@ -9,7 +9,7 @@ mod workbook;
 use std::fs;
 
 use chartbench_core::question::Gold;
-use chartbench_score::import::{Answered, ColumnNames, Golds, Imported, Layout, Options, read};
+use chartbench_score::import::{ColumnNames, FileFormat, Golds, ImportOptions, ImportResult, ImportedAnswer, read};
 
 /// A folder of these files; it is gone with its handle.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -24,16 +24,16 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 /// What a file of this name and content holds, a line an answer, then a line a problem.
 fn shown(name: &str, content: &str) -> Vec<String> {
-    shown_with(name, content, &Options::default())
+    shown_with(name, content, &ImportOptions::default())
 }
 
-fn shown_with(name: &str, content: &str, options: &Options) -> Vec<String> {
+fn shown_with(name: &str, content: &str, options: &ImportOptions) -> Vec<String> {
     let folder = folder(&[(name, content)]);
     lines(&read(&folder.path().join(name), options).unwrap())
 }
 
-fn lines(imported: &Imported) -> Vec<String> {
-    let answer = |answered: &Answered| {
+fn lines(imported: &ImportResult) -> Vec<String> {
+    let answer = |answered: &ImportedAnswer| {
         let gold = match &answered.gold {
             Gold::Text(text) => text.clone(),
             Gold::List(items) => format!("list of {}", items.iter().map(Gold::text).collect::<Vec<_>>().join("; ")),
@@ -52,7 +52,7 @@ fn lines(imported: &Imported) -> Vec<String> {
     imported.answers.iter().map(answer).chain(problems).collect()
 }
 
-fn golds(content: &str) -> Options {
-    let golds = Golds::parse(content.as_bytes(), &ColumnNames::default(), Layout::Csv).unwrap();
-    Options { golds: Some(golds), ..Options::default() }
+fn golds(content: &str) -> ImportOptions {
+    let golds = Golds::parse(content.as_bytes(), &ColumnNames::default(), FileFormat::Csv).unwrap();
+    ImportOptions { golds: Some(golds), ..ImportOptions::default() }
 }

@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use chartbench_score::import::{ColumnNames, Golds, Layout, Options, parse};
+use chartbench_score::import::{ColumnNames, FileFormat, Golds, ImportOptions, parse};
 use proptest::prelude::*;
 
 use super::workbook::{header_row, parts, workbook, zipped};
 use super::{golds, lines};
 
-const LAYOUTS: [Layout; 5] = [Layout::Csv, Layout::Tsv, Layout::Jsonl, Layout::Json, Layout::Xlsx];
+const LAYOUTS: [FileFormat; 5] =
+    [FileFormat::Csv, FileFormat::Tsv, FileFormat::Jsonl, FileFormat::Json, FileFormat::Xlsx];
 
 /// Reads the bytes in every format, for predictions with and without separate golds and for golds.
 fn read_in_every_way(bytes: &[u8]) {
     let apart = golds("id,gold\n1,x\nPMC1/a,y\n");
     for layout in LAYOUTS {
-        for options in [&Options::default(), &apart] {
+        for options in [&ImportOptions::default(), &apart] {
             match parse(bytes, layout, options) {
                 Ok(imported) => lines(&imported).iter().for_each(drop),
                 Err(error) => assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
@@ -22,7 +23,7 @@ fn read_in_every_way(bytes: &[u8]) {
         }
         drop(Golds::parse(bytes, &ColumnNames::default(), layout));
     }
-    Layout::of(Path::new("file"), bytes);
+    FileFormat::detect(Path::new("file"), bytes);
 }
 
 /// Pieces of all formats, so that random texts come far into the readers.
@@ -97,7 +98,7 @@ proptest! {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["prediction", "gold"]).unwrap();
         rows.iter().for_each(|(prediction, gold)| writer.write_record([prediction, gold]).unwrap());
-        let imported = parse(&writer.into_inner().unwrap(), Layout::Csv, &Options::default()).unwrap();
+        let imported = parse(&writer.into_inner().unwrap(), FileFormat::Csv, &ImportOptions::default()).unwrap();
         let found = imported.answers.into_iter().map(|answered| (answered.prediction.unwrap().0, answered.gold.text().into_owned()));
         prop_assert_eq!(found.collect::<Vec<_>>(), rows);
     }
@@ -107,8 +108,8 @@ proptest! {
         let objects: Vec<_> = rows.iter().map(|(prediction, gold)| serde_json::json!({"prediction": prediction, "gold": gold})).collect();
         let jsonl: Vec<String> = objects.iter().map(ToString::to_string).collect();
         let list = serde_json::to_string_pretty(&objects).unwrap();
-        for (layout, text) in [(Layout::Jsonl, jsonl.join("\n")), (Layout::Json, list)] {
-            let imported = parse(text.as_bytes(), layout, &Options::default()).unwrap();
+        for (layout, text) in [(FileFormat::Jsonl, jsonl.join("\n")), (FileFormat::Json, list)] {
+            let imported = parse(text.as_bytes(), layout, &ImportOptions::default()).unwrap();
             let found = imported.answers.into_iter().map(|answered| (answered.prediction.unwrap().0, answered.gold.text().into_owned()));
             prop_assert_eq!(&found.collect::<Vec<_>>(), &rows);
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Cursor, Write};
 
-use chartbench_score::import::{Options, read};
+use chartbench_score::import::{ImportOptions, read};
 
 use super::lines;
 
@@ -84,6 +84,6 @@ fn a_workbooks_cells_are_what_people_see() {
     for name in ["model_ChartQA.xlsx", "unnamed"] {
         let path = folder.path().join(name);
         fs::write(&path, &content).unwrap();
-        assert_eq!(lines(&read(&path, &Options::default()).unwrap()), expected);
+        assert_eq!(lines(&read(&path, &ImportOptions::default()).unwrap()), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Which format a file has.
+//! The formats of files of predictions, and their detection.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use serde::de::IgnoredAny;
 
 /// The formats of files of predictions or golds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Layout {
-    /// A header line, fields parted by commas.
+pub enum FileFormat {
+    /// A header line, fields separated by commas.
     Csv,
-    /// A header line, fields parted by tabs.
+    /// A header line, fields separated by tabs.
     Tsv,
     /// One object a line; the samples of lmms-eval and lm-eval are such files.
     Jsonl,
@@ -22,9 +22,10 @@ pub enum Layout {
 /// A zip archive's first bytes.
 const ZIP: &[u8] = b"PK\x03\x04";
 
-impl Layout {
-    /// The format of a file, told by its content (its beginning is enough), and by its name where that leaves a choice.
-    pub fn of(path: &Path, content: &[u8]) -> Self {
+impl FileFormat {
+    /// Detects the format of a file by its content, of which the beginning suffices, and by its name where the content fits
+    /// several formats.
+    pub fn detect(path: &Path, content: &[u8]) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
         match (extension.as_str(), text.first()) {

@@ -1,4 +1,4 @@
-//! From a recipe to SVG: page, axes, texts and legend; the data marks are in [`super::marks`].
+//! Renders a recipe as SVG: page, axes, texts and legend; [`super::marks`] renders the data.
 
 use super::layout::{self, KEY_WIDTH, Layout, Rect, TICK_GAP};
 use super::marks;
@@ -9,8 +9,8 @@ use super::svg::{Anchor, Stroke, Svg, Text};
 const INK: &str = "#000000";
 
 /// The chart as an SVG document.
-pub fn draw(recipe: &Recipe) -> String {
-    let layout = Layout::of(recipe);
+pub fn render_svg(recipe: &Recipe) -> String {
+    let layout = Layout::from_recipe(recipe);
     let style = &recipe.style;
     let mut svg = Svg::new(recipe.width, recipe.height, style.page, style.family);
     patterns(&mut svg, recipe);
@@ -19,7 +19,7 @@ pub fn draw(recipe: &Recipe) -> String {
         svg.rect(x, y, width, height, style.plot, None);
     }
     grid(&mut svg, recipe, &layout);
-    marks::draw(&mut svg, recipe, &Canvas { recipe, plot: layout.plot });
+    marks::draw_series(&mut svg, recipe, &Canvas { recipe, plot: layout.plot });
     frame(&mut svg, recipe, layout.plot);
     value_axis(&mut svg, recipe, &layout);
     base_axis(&mut svg, recipe, &layout);
@@ -32,14 +32,14 @@ pub fn draw(recipe: &Recipe) -> String {
     svg.finish()
 }
 
-/// Turns places on the axes into pixels.
+/// Converts positions on the axes into pixels.
 pub struct Canvas<'a> {
     pub recipe: &'a Recipe,
     pub plot: Rect,
 }
 
 impl Canvas<'_> {
-    /// The pixel of fraction `value` of the value axis and fraction `base` of the base axis.
+    /// The pixel at fraction `value` of the value axis and fraction `base` of the base axis.
     pub fn point(&self, base: f64, value: f64) -> (f64, f64) {
         let Rect { x, y, width, height } = self.plot;
         if self.recipe.horizontal() {
@@ -187,7 +187,7 @@ fn titles(svg: &mut Svg, recipe: &Recipe, layout: &Layout) {
         svg.text(&centred(middle, layout.x_title_y, style.label_size, 0.0, false, title));
     }
     if let Some(title) = recipe.y_title() {
-        // Longer than the plot is high, it may use the whole page's height.
+        // A title longer than the plot's height may use the height of the whole page.
         let half = svg.width(title, style.label_size) / 2.0 + 4.0;
         let page = f64::from(recipe.height);
         let y = (plot.y + plot.height / 2.0).clamp(half.min(page / 2.0), (page - half).max(page / 2.0));
@@ -208,7 +208,7 @@ fn legend(svg: &mut Svg, recipe: &Recipe, layout: &Layout) {
     }
     let size = layout::legend_size(recipe);
     for (index, (series, &(x, y))) in recipe.series.iter().zip(&legend.entries).enumerate() {
-        marks::key(svg, recipe, index, (x, y - size * 0.35));
+        marks::draw_key(svg, recipe, index, (x, y - size * 0.35));
         let (x, text) = (x + KEY_WIDTH + 5.0, series.name.as_str());
         svg.text(&Text { x, y, anchor: Anchor::Start, size, turn: 0.0, bold: false, text });
     }

@@ -1,29 +1,33 @@
-//! Seeded choices. Every chart has dice of its own, so that no chart depends on how many there are.
+//! Draws that depend on a seed and a name alone: the same on every machine, whatever else is drawn.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use chartbench_core::question::Split;
-
-/// What a set of dice decides: changing the questions leaves the pictures as they were.
-#[derive(Clone, Copy)]
-pub enum Purpose {
-    Plan,
-    Questions,
+/// The key by which the questions of a chart are drawn, those with the lowest keys first: the SHA-256 of seed, chart id and
+/// question id.
+pub fn draw_key(seed: u64, chart: &str, question: &str) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(seed.to_le_bytes());
+    hasher.update((chart.len() as u64).to_le_bytes());
+    hasher.update(chart);
+    hasher.update(question);
+    hasher.finalize().into()
 }
 
-/// A stream of choices that depends on nothing but what it was made from.
-pub struct Dice(ChaCha8Rng);
+/// Stream `number` of the generator of `seed`: streams of one seed are independent of each other.
+pub fn numbered_stream(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(number);
+    generator
+}
 
-impl Dice {
-    /// Dice for one purpose of one chart.
-    pub fn new(seed: u64, split: Split, index: usize, purpose: Purpose) -> Self {
-        let purpose = match purpose {
-            Purpose::Plan => "plan",
-            Purpose::Questions => "questions",
-        };
-        let name = format!("chartbench synth 1/{seed}/{}/{index}/{purpose}", split.name());
+/// A random number generator that depends on nothing but the name it is made from.
+pub struct SeededRng(ChaCha8Rng);
+
+impl SeededRng {
+    /// The generator of `name`, which contains the purpose and the seed.
+    pub fn from_name(name: &str) -> Self {
         Self(ChaCha8Rng::from_seed(Sha256::digest(name.as_bytes()).into()))
     }
 
@@ -47,18 +51,18 @@ impl Dice {
         low + (high - low) * self.0.random::<f64>()
     }
 
-    /// One of `items`, or nothing when there are none.
+    /// One of `items`; `None` if empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.count(0, items.len().saturating_sub(1)))
     }
 
     /// One of a fixed, non-empty choice.
-    pub fn one<T: Copy, const N: usize>(&mut self, items: [T; N]) -> T {
+    pub fn choose<T: Copy, const N: usize>(&mut self, items: [T; N]) -> T {
         const { assert!(N > 0) };
         items[self.count(0, N - 1)]
     }
 
-    /// An index drawn in proportion to `weights`; nothing when they sum to zero.
+    /// An index drawn in proportion to `weights`; `None` when they sum to zero.
     pub fn weighted(&mut self, weights: &[u32]) -> Option<usize> {
         let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
         if total == 0 {
@@ -72,7 +76,7 @@ impl Dice {
     }
 
     /// `count` different items (all when there are fewer), in their own order when `ordered`, else shuffled.
-    pub fn some<'a, T>(&mut self, items: &'a [T], count: usize, ordered: bool) -> Vec<&'a T> {
+    pub fn subset<'a, T>(&mut self, items: &'a [T], count: usize, ordered: bool) -> Vec<&'a T> {
         let mut indices: Vec<usize> = (0..items.len()).collect();
         for i in (1..indices.len()).rev() {
             indices.swap(i, self.count(0, i));

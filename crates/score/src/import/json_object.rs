@@ -1,4 +1,4 @@
-//! One JSON object to one row, without reading the values nobody asks for.
+//! Reads one JSON object as one row; values that are not needed are not parsed.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,55 +10,55 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use super::columns::{Columns, FILTERED_RESPONSES, Need, Scope};
+use super::json_value;
 use super::problem::{OneLine, Unit};
-use super::table::{Row, Table};
-use super::value;
+use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::{Gold, Prediction, QUESTION_TYPE, YEAR, YearFlags};
 use chartbench_core::{parse_field, read_file};
 
-/// The keys under which a file's objects have what. They are told by the first object.
-pub(super) struct Keys {
-    keys: Vec<(Slot, String)>,
+/// The keys of a file's objects and their roles, recognised by the first object.
+pub(super) struct RecordKeys {
+    keys: Vec<(KeyRole, String)>,
     need: Need,
-    /// The objects are samples logged by lmms-eval or lm-eval.
+    /// Whether the objects are samples logged by lmms-eval or lm-eval.
     samples: bool,
 }
 
-/// What a key's value is for.
+/// The role of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Slot {
+enum KeyRole {
     Id,
     Prediction,
     Gold,
     Question,
     AnswerType,
     Chart,
-    /// Why there is no prediction (chartbench's own files).
+    /// The reason for a missing prediction (chartbench's own files).
     Error,
-    /// lm-eval: which filter made the responses.
+    /// The filter that made the responses (lm-eval).
     Filter,
-    /// The data set's own record, with the question in it.
+    /// The data set's own record, which contains the question.
     Doc,
     Year,
     QuestionType,
-    /// More that is known of a question, by name (chartbench's own files).
+    /// Further slice values by name (chartbench's own files).
     Slices,
 }
 
-const SLOTS: usize = Slot::Slices as usize + 1;
+const KEY_ROLES: usize = KeyRole::Slices as usize + 1;
 
-impl Keys {
+impl RecordKeys {
     /// The keys of a file whose first object is `json`.
     ///
     /// # Errors
-    /// It is no object, or its keys do not tell.
+    /// Returns an error if it is not an object, or its keys cannot be recognised.
     pub(super) fn find(json: &str, scope: Scope<'_>) -> Result<Self> {
-        let entries = entries(json).map_err(|_| {
+        let entries = key_values(json).map_err(|_| {
             anyhow!("it must be an object with a prediction, such as {{\"id\": ..., \"prediction\": ...}}")
         })?;
         let mut seen = HashSet::new();
         let keys = entries.into_iter().map(|(key, _)| key);
-        // A key that stands twice is refused where its value is read.
+        // A duplicate key is refused when its value is read.
         let header: Vec<Cow<'_, str>> = keys.filter(|key| seen.insert(key.clone())).collect();
         let columns = Columns::find(&header, scope)?;
         let named =
@@ -66,19 +66,19 @@ impl Keys {
         let prediction = named(columns.prediction);
         let samples = prediction.as_deref() == Some(FILTERED_RESPONSES);
         let slots = [
-            (Slot::Id, named(columns.id)),
-            (Slot::Prediction, prediction),
-            (Slot::Gold, named(columns.gold)),
-            // Not every object need have these.
-            (Slot::Question, named(columns.question).or(Some("question".to_owned()))),
-            (Slot::AnswerType, named(columns.answer_type).or(Some("answer_type".to_owned()))),
-            (Slot::Chart, named(columns.chart)),
-            (Slot::Error, Some("error".to_owned())),
-            (Slot::Filter, samples.then(|| "filter".to_owned())),
-            (Slot::Doc, samples.then(|| "doc".to_owned())),
-            (Slot::Year, named(columns.year).or(Some(YEAR.to_owned()))),
-            (Slot::QuestionType, named(columns.question_type).or(Some(QUESTION_TYPE.to_owned()))),
-            (Slot::Slices, Some("slices".to_owned())),
+            (KeyRole::Id, named(columns.id)),
+            (KeyRole::Prediction, prediction),
+            (KeyRole::Gold, named(columns.gold)),
+            // Objects may lack these keys.
+            (KeyRole::Question, named(columns.question).or(Some("question".to_owned()))),
+            (KeyRole::AnswerType, named(columns.answer_type).or(Some("answer_type".to_owned()))),
+            (KeyRole::Chart, named(columns.chart)),
+            (KeyRole::Error, Some("error".to_owned())),
+            (KeyRole::Filter, samples.then(|| "filter".to_owned())),
+            (KeyRole::Doc, samples.then(|| "doc".to_owned())),
+            (KeyRole::Year, named(columns.year).or(Some(YEAR.to_owned()))),
+            (KeyRole::QuestionType, named(columns.question_type).or(Some(QUESTION_TYPE.to_owned()))),
+            (KeyRole::Slices, Some("slices".to_owned())),
         ];
         let keys = slots.into_iter().filter_map(|(slot, key)| Some((slot, key?))).collect();
         Ok(Self { keys, need: scope.need, samples })
@@ -86,18 +86,18 @@ impl Keys {
 
     /// Whether the objects have ids.
     pub(super) fn have_ids(&self) -> bool {
-        self.keys.iter().any(|(slot, _)| *slot == Slot::Id)
+        self.keys.iter().any(|(slot, _)| *slot == KeyRole::Id)
     }
 
-    /// Adds the object `json`, which stands at `number`, to the table, `chart` before its id.
+    /// Adds the object `json` with the number `number` to the table, with `chart` before its id.
     ///
     /// # Errors
-    /// By place and key.
-    pub(super) fn add(&self, table: &mut Table, number: usize, chart: Option<&str>, json: &str) -> Result<()> {
+    /// Returns an error if the object is malformed; the error names location and key.
+    pub(super) fn add(&self, table: &mut AnswerTable, number: usize, chart: Option<&str>, json: &str) -> Result<()> {
         let plain;
         let values = match self.values(json) {
             Err(error) if error.is_syntax() => {
-                plain = value::without_nan(json);
+                plain = json_value::without_nan(json);
                 self.values(&plain)
             }
             values => values,
@@ -114,52 +114,66 @@ impl Keys {
         Ok(values)
     }
 
-    fn add_values(&self, table: &mut Table, number: usize, chart: Option<&str>, values: &Values<'_>) -> Result<()> {
-        let value = |slot: Slot| values.get(slot as usize).copied().flatten();
-        if let Some(filter) = value(Slot::Filter).and_then(value::text)
+    fn add_values(
+        &self,
+        table: &mut AnswerTable,
+        number: usize,
+        chart: Option<&str>,
+        values: &Values<'_>,
+    ) -> Result<()> {
+        let value = |slot: KeyRole| values.get(slot as usize).copied().flatten();
+        if let Some(filter) = value(KeyRole::Filter).and_then(json_value::text)
             && !table.takes_filter(number, &filter)
         {
             return Ok(());
         }
-        let id = self.required(Slot::Id, value(Slot::Id))?.map(value::id).transpose();
-        let id = id.with_context(|| self.name(Slot::Id))?.map(|id| match chart {
+        let id = self.required(KeyRole::Id, value(KeyRole::Id))?.map(json_value::id).transpose();
+        let id = id.with_context(|| self.name(KeyRole::Id))?.map(|id| match chart {
             Some(chart) => format!("{chart}/{id}"),
             None => id,
         });
-        let prediction = self.prediction(table, number, value(Slot::Prediction))?;
-        let answer_type = value(Slot::AnswerType).and_then(value::text);
-        let row = Row {
-            gold: self.gold(value(Slot::Gold))?,
-            question: value(Slot::Question).and_then(value::last_text).or_else(|| value(Slot::Doc).and_then(question)),
+        let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
+        let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
+        let row = AnswerRow {
+            gold: self.gold(value(KeyRole::Gold))?,
+            question: value(KeyRole::Question)
+                .and_then(json_value::last_text)
+                .or_else(|| value(KeyRole::Doc).and_then(question)),
             answer_type: answer_type.and_then(|text| table.answer_type(number, &text)),
             prediction: prediction.map(Prediction),
-            only_item: value(Slot::Prediction).and_then(value::only_item).map(Prediction),
-            year: value(Slot::Year).and_then(value::listed_text).or_else(|| value(Slot::Slices).and_then(sliced_flags)),
-            question_type: value(Slot::QuestionType).and_then(value::text),
-            chart: value(Slot::Chart).and_then(value::text).or_else(|| chart.map(str::to_owned)),
-            ..Row::default()
+            only_item: value(KeyRole::Prediction).and_then(json_value::only_item).map(Prediction),
+            year: value(KeyRole::Year)
+                .and_then(json_value::listed_text)
+                .or_else(|| value(KeyRole::Slices).and_then(sliced_flags)),
+            question_type: value(KeyRole::QuestionType).and_then(json_value::text),
+            chart: value(KeyRole::Chart).and_then(json_value::text).or_else(|| chart.map(str::to_owned)),
+            ..AnswerRow::default()
         };
         let failed = self.need != Need::Golds && row.prediction.is_none();
         table.push(number, id, row);
         if failed {
-            table.last_failed(value(Slot::Error).and_then(value::text));
+            table.last_failed(value(KeyRole::Error).and_then(json_value::text));
         }
         Ok(())
     }
 
-    /// Beside separate golds a file's own are only compared with them: none is needed, and one of no use is as none.
+    /// With separate golds a file's own are only compared with them: they may be missing, and unreadable ones are ignored.
     fn gold(&self, raw: Option<&RawValue>) -> Result<Option<Gold>> {
         if self.need == Need::Predictions {
             return Ok(raw.and_then(|raw| parse_field::gold(raw).ok()));
         }
-        let raw = self.required(Slot::Gold, raw)?;
-        raw.map(parse_field::gold).transpose().with_context(|| self.name(Slot::Gold))
+        let raw = self.required(KeyRole::Gold, raw)?;
+        raw.map(parse_field::gold).transpose().with_context(|| self.name(KeyRole::Gold))
     }
 
-    fn prediction(&self, table: &mut Table, number: usize, raw: Option<&RawValue>) -> Result<Option<String>> {
-        let Some(raw) = self.required(Slot::Prediction, raw)? else { return Ok(None) };
-        let read = if self.samples { value::response(raw) } else { value::prediction(raw).map(|text| (text, false)) };
-        let (text, several) = read.with_context(|| self.name(Slot::Prediction))?;
+    fn prediction(&self, table: &mut AnswerTable, number: usize, raw: Option<&RawValue>) -> Result<Option<String>> {
+        let Some(raw) = self.required(KeyRole::Prediction, raw)? else { return Ok(None) };
+        let read = if self.samples {
+            json_value::response(raw)
+        } else {
+            json_value::prediction(raw).map(|text| (text, false))
+        };
+        let (text, several) = read.with_context(|| self.name(KeyRole::Prediction))?;
         if several {
             table.several_responses(number);
         }
@@ -167,18 +181,18 @@ impl Keys {
     }
 
     /// The value of a key that the first object has.
-    fn required<'a>(&self, slot: Slot, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>> {
-        let is_there = raw.is_some() || !self.keys.iter().any(|(known, _)| *known == slot);
-        is_there.then_some(raw).with_context(|| format!("no key `{}`, which the first record has", self.name(slot)))
+    fn required<'a>(&self, slot: KeyRole, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>> {
+        let is_complete = raw.is_some() || !self.keys.iter().any(|(role, _)| *role == slot);
+        is_complete.then_some(raw).with_context(|| format!("no key `{}`, which the first record has", self.name(slot)))
     }
 
-    fn name(&self, slot: Slot) -> String {
-        let key = self.keys.iter().find(|(known, _)| *known == slot);
+    fn name(&self, slot: KeyRole) -> String {
+        let key = self.keys.iter().find(|(role, _)| *role == slot);
         key.map(|(_, key)| OneLine(key).to_string()).unwrap_or_default()
     }
 }
 
-/// What is wrong with an object; a fault of the JSON itself has its column.
+/// The error of an object; a syntax error has its column.
 fn fault(error: &serde_json::Error, unit: Unit, number: usize) -> anyhow::Error {
     if !error.is_data() {
         return read_file::json_fault(error, number);
@@ -192,7 +206,7 @@ fn fault(error: &serde_json::Error, unit: Unit, number: usize) -> anyhow::Error 
 fn sliced_flags(raw: &RawValue) -> Option<String> {
     let slices: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
     let slices: HashMap<Cow<'_, str>, String> =
-        slices.into_iter().filter_map(|(name, value)| Some((name, value::text(value)?))).collect();
+        slices.into_iter().filter_map(|(name, value)| Some((name, json_value::text(value)?))).collect();
     YearFlags::from_slices(|name| slices.get(name).map(String::as_str)).text().map(str::to_owned)
 }
 
@@ -206,12 +220,12 @@ fn question(doc: &RawValue) -> Option<String> {
         query: Option<&'a RawValue>,
     }
     let doc: Doc<'_> = serde_json::from_str(doc.get()).ok()?;
-    doc.question.or(doc.query).and_then(value::text)
+    doc.question.or(doc.query).and_then(json_value::text)
 }
 
-type Values<'de> = [Option<&'de RawValue>; SLOTS];
+type Values<'de> = [Option<&'de RawValue>; KEY_ROLES];
 
-impl<'de> DeserializeSeed<'de> for &Keys {
+impl<'de> DeserializeSeed<'de> for &RecordKeys {
     type Value = Values<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -219,7 +233,7 @@ impl<'de> DeserializeSeed<'de> for &Keys {
     }
 }
 
-impl<'de> Visitor<'de> for &Keys {
+impl<'de> Visitor<'de> for &RecordKeys {
     type Value = Values<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,11 +256,11 @@ impl<'de> Visitor<'de> for &Keys {
     }
 }
 
-/// Reads a key as the slot it is for, without keeping it.
-struct Key<'k>(&'k Keys);
+/// Reads a key as its role, without storing the key.
+struct Key<'k>(&'k RecordKeys);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<Slot>;
+    type Value = Option<KeyRole>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -254,22 +268,22 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = Option<Slot>;
+    type Value = Option<KeyRole>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.keys.iter().find(|(_, known)| known == key).map(|(slot, _)| *slot))
+        Ok(self.0.keys.iter().find(|(_, name)| name == key).map(|(slot, _)| *slot))
     }
 }
 
-/// An object's entries in their order, the values unread.
+/// An object's keys and unparsed values, in order.
 ///
 /// # Errors
-/// Not an object, or broken.
-pub(super) fn entries(json: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &RawValue)>> {
+/// Returns an error if the text is not an object.
+pub(super) fn key_values(json: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &RawValue)>> {
     struct Entries;
 
     impl<'de> Visitor<'de> for Entries {

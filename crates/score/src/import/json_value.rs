@@ -1,18 +1,18 @@
-//! JSON values as answers: what a file means by a string, a number, a list.
+//! Converts JSON values to answers: strings, numbers, lists.
 
 use std::borrow::Cow;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::value::RawValue;
 
-/// How deep lists may lie in a prediction.
-const DEPTH: usize = 8;
+/// Deepest nesting of lists in a prediction.
+const MAX_DEPTH: usize = 8;
 
 /// A prediction: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), `true` and `false` become
 /// `True` and `False` (what Python prints), a list its text as a Python literal (`["A", 2]`), `null` none.
 ///
 /// # Errors
-/// An object, a broken string, lists nested deeper than [`DEPTH`].
+/// Returns an error for an object, a broken string, and lists nested deeper than [`MAX_DEPTH`].
 pub(super) fn prediction(raw: &RawValue) -> Result<Option<String>> {
     match raw.get().as_bytes().first() {
         Some(b'n') => Ok(None),
@@ -25,7 +25,7 @@ pub(super) fn prediction(raw: &RawValue) -> Result<Option<String>> {
     }
 }
 
-/// The item of a prediction that is a list of one: the text that its gold answer is, where that is a list of one too.
+/// The only item of a prediction that is a list of one, as gold answers write such a list.
 pub(super) fn only_item(raw: &RawValue) -> Option<String> {
     let [item] = items(raw).ok()?[..] else { return None };
     if item.get().starts_with(['[', '{']) { None } else { prediction(item).ok()? }
@@ -47,7 +47,7 @@ fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
     match text.as_bytes().first() {
         // Written anew, because Python reads `\/` otherwise.
         Some(b'"') => out.push_str(&serde_json::to_string(&string(raw)?).context("not a proper string")?),
-        Some(b'[') if depth == DEPTH => bail!("lists nested deeper than {DEPTH}"),
+        Some(b'[') if depth == MAX_DEPTH => bail!("lists nested deeper than {MAX_DEPTH}"),
         Some(b'[') => {
             out.push('[');
             for (index, item) in items(raw)?.into_iter().enumerate() {
@@ -65,14 +65,14 @@ fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// What an evaluation harness logs as a question's responses: a text, `[text]` or `[[text, ...]]`. The first text
-/// counts; the flag says whether there are others.
+/// Parses the responses that an evaluation harness logs: a text, `[text]` or `[[text, ...]]`. Returns the first text, and
+/// whether others follow.
 ///
 /// # Errors
-/// Anything else, such as the log-likelihoods of a multiple-choice task.
+/// Returns an error for anything else, such as the log-likelihoods of a multiple-choice task.
 pub(super) fn response(raw: &RawValue) -> Result<(Option<String>, bool)> {
     let (mut raw, mut several) = (raw, false);
-    for _ in 0..DEPTH {
+    for _ in 0..MAX_DEPTH {
         match raw.get().as_bytes().first() {
             Some(b'[') => {
                 let list = items(raw)?;
@@ -87,10 +87,10 @@ pub(super) fn response(raw: &RawValue) -> Result<(Option<String>, bool)> {
     bail!("neither a text nor a list of texts (the log-likelihoods of a multiple-choice task are no answers)")
 }
 
-/// An id, which some files write as a number.
+/// Parses an id, which some files write as a number.
 ///
 /// # Errors
-/// Neither a string nor a number.
+/// Returns an error if it is neither a string nor a number.
 pub(super) fn id(raw: &RawValue) -> Result<String> {
     match raw.get().as_bytes().first() {
         Some(b'"') => string(raw),
@@ -115,8 +115,8 @@ fn items(raw: &RawValue) -> Result<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).context("not a proper list")
 }
 
-/// Python's `json` writes `NaN`, `Infinity` and `-Infinity`, which are no JSON: `json` with their Python
-/// texts (`"nan"`, `"inf"`, `"-inf"`) in their places. Lines keep their numbers.
+/// Replaces `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes and JSON does not have, by their Python texts
+/// (`"nan"`, `"inf"`, `"-inf"`). Lines keep their numbers.
 pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
     if !json.contains("NaN") && !json.contains("Infinity") {
         return Cow::Borrowed(json);
@@ -124,8 +124,8 @@ pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
     const TEXTS: [(&str, &str); 3] = [("NaN", "\"nan\""), ("Infinity", "\"inf\""), ("-Infinity", "\"-inf\"")];
     let mut plain = String::with_capacity(json.len() + json.len() / 8);
     let (mut rest, mut quoted) = (json, false);
-    while let Some(at) = rest.find(['"', '\\', '\n', 'N', 'I', '-']) {
-        let (before, tail) = rest.split_at(at);
+    while let Some(offset) = rest.find(['"', '\\', '\n', 'N', 'I', '-']) {
+        let (before, tail) = rest.split_at(offset);
         plain.push_str(before);
         let replaced = TEXTS.iter().find(|(name, _)| !quoted && tail.starts_with(name));
         let step = match (replaced, tail.as_bytes().first()) {
@@ -140,7 +140,7 @@ pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
                 quoted = !quoted;
                 1
             }
-            // No string has a bare line end: whatever is wrong with a line stays in it.
+            // No string contains a bare line end, so a fault of a line does not affect the next.
             (None, Some(b'\n')) => {
                 quoted = false;
                 1
