@@ -72,17 +72,18 @@ impl LogEntry {
 pub struct TrainingLog(JsonLines);
 
 impl TrainingLog {
-    /// Opens or creates the log of a training that resumes after `done` finished steps (0: from the start). A torn last line and
-    /// the lines of later steps, which are repeated, are cut off.
+    /// Opens or creates the log of a training that resumes after `done` finished steps (`None`: no state was saved, not even that of
+    /// step 0). A torn last line and the lines of later steps, which are repeated, are cut off.
     ///
     /// # Errors
     /// Returns an error if a line before the last is broken, another process has the log open, or the file cannot be written.
-    pub fn open(path: &Path, done: u64) -> Result<Self> {
+    pub fn open(path: &Path, done: Option<u64>) -> Result<Self> {
         let lock = FileLock::try_acquire(path)?;
         let lock = lock.with_context(|| format!("{} is in use by another chartbench training", path.display()))?;
         let mut log = JsonLines::open(path, lock)?;
         let lines = read_lines(path)?;
-        log.truncate(lines.iter().take_while(|(entry, _)| entry.step() <= done).last().map_or(0, |&(_, end)| end))?;
+        let kept = lines.iter().take_while(|(entry, _)| Some(entry.step()) <= done);
+        log.truncate(kept.last().map_or(0, |&(_, end)| end))?;
         Ok(Self(log))
     }
 

@@ -1,6 +1,7 @@
 //! The training loop: steps, validations and saved states.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
@@ -122,7 +123,22 @@ impl Trainer<'_> {
         let provenance = provenance.with_context(|| format!("{}: not of a training", checkpoint.display()))?;
         let state = TrainingState { settings: provenance.settings, ..TrainingState::default() };
         state.check_settings(&self.settings)?;
+        self.remove_states()?;
         Ok(TrainOutcome { checkpoint, step: provenance.step, metrics: Vec::new() })
+    }
+
+    /// The folder of the states of a training that has not ended.
+    fn states(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Removes the states of a training that has ended; a kill at that moment leaves some.
+    fn remove_states(&self) -> Result<()> {
+        let states = self.states();
+        match std::fs::remove_dir_all(&states) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.with_context(|| format!("cannot remove {}", states.display())),
+        }
     }
 }
 
@@ -155,11 +171,13 @@ impl<'a> TrainLoop<'a> {
         let trained = training.model.variables().trained();
         let variables: Variables = trained.map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
         ensure!(!variables.is_empty(), "everything is frozen: there is nothing to train");
-        let states = StateDir::new(&training.folder.join("state"), 1);
+        let states = StateDir::new(&training.states(), 1);
         let mut optimizer = optimizer::build(&protocol.optimizer);
         let mut noise = (protocol.dropout == Dropout::Config).then(|| DropoutRng::new(protocol.seed));
         let mut state = TrainingState { settings: training.settings.clone(), ..TrainingState::default() };
-        if let Some(saved) = states.latest()? {
+        let saved = states.latest()?;
+        let done = saved.as_ref().map(|saved| saved.state.step);
+        if let Some(saved) = saved {
             saved.state.check_settings(&training.settings)?;
             let mut tensors = saved.tensors(training.model.variables().device())?;
             restore(&variables, &mut tensors)?;
@@ -169,7 +187,7 @@ impl<'a> TrainLoop<'a> {
             state = saved.state;
         }
         let path = training.folder.join(TRAINING_LOG);
-        let log = TrainingLog::open(&path, state.step)?;
+        let log = TrainingLog::open(&path, done)?;
         let board = EventFile::open(training.folder, &read_log(&path)?)?;
         let schedule = Schedule::new(protocol);
         let reported = HashSet::new();
@@ -307,8 +325,7 @@ impl<'a> TrainLoop<'a> {
         let (step, metrics) = (best.step, best.metrics.clone().into_iter().collect());
         self.best_checkpoint.check(step, &self.state.kept)?;
         let checkpoint = self.best_checkpoint.finish(step)?;
-        let states = self.training.folder.join("state");
-        std::fs::remove_dir_all(&states).with_context(|| format!("cannot remove {}", states.display()))?;
+        self.training.remove_states()?;
         Ok(TrainOutcome { checkpoint, step, metrics })
     }
 }

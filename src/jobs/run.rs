@@ -12,7 +12,7 @@ use crate::report::table::Format;
 use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run::RunEvent;
 use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
-use chartbench_core::files::{FileLock, write_file};
+use chartbench_core::files::{FileLock, is_disk_full, write_file};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
@@ -284,8 +284,9 @@ fn ask(
         ("batch".to_owned(), batch.to_string()),
     ];
     let entry = AdapterEntry::new(adapter.identity(), &execution);
-    // Another process may be at work on this adapter alone.
-    let mut log = dir.add_adapter(entry, request.retry_failed).map_err(AdapterError::Loading)?;
+    // Another process may be at work on this adapter alone; a full disk stops them all.
+    let stop = |error| if is_disk_full(&error) { AdapterError::Fatal(error) } else { AdapterError::Loading(error) };
+    let mut log = dir.add_adapter(entry, request.retry_failed).map_err(stop)?;
     let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {

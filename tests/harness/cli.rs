@@ -235,6 +235,12 @@ fn a_full_disk_leaves_whole_lines_and_the_run_goes_on_later() {
         );
         Command::new("bash").args(["-c", &script]).output().unwrap()
     };
+    // Without room for anything the error is reported once, not for each adapter.
+    let output = run("0");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(matches!(errors[..], [error] if error.contains("run.toml")), "{stderr}");
     let output = run("20");
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");

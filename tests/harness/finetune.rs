@@ -108,9 +108,13 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
     }
     let config = std::fs::read_to_string(folder.join("checkpoint/config.json"))?;
     assert!(config.contains("\"dtype\": \"float16\""), "{config}");
-    // Started again, it finds everything done; under other settings it says so.
+    let permissions = |name: &str| Ok::<_, std::io::Error>(folder.join("checkpoint").join(name).metadata()?.permissions());
+    assert_eq!(permissions("model.safetensors")?, permissions("config.json")?);
+    // Started again, it finds everything done, and removes what a kill just before left; under other settings it says so.
+    std::fs::create_dir_all(folder.join("state/step-000000012"))?;
     let again = short(results.path(), &["--adapters", "unichart-tiny", "--optimizer", "adafactor", "--half"])?;
     assert!(again.status.success() && !stderr(&again).contains("step 3"), "{}", stderr(&again));
+    assert!(!folder.join("state").exists());
     let other = short(results.path(), &["--adapters", "unichart-tiny", "--lr", "5e-5"])?;
     assert!(!other.status.success() && stderr(&other).contains("other settings"), "{}", stderr(&other));
     Ok(())

@@ -66,6 +66,7 @@ fn answers(export: &Export, images: &[Encoded], limits: &GenerationConfig) -> Re
 
 /// Merged decoders; two of them, whose masks have the older names; one without a cache; names of quantized graphs.
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn pix2struct_answers_from_every_layout() -> Result<()> {
     let (io, expected) = read("pix2struct")?;
     let quantized = [(ENCODER.0, "encoder_model_quantized.onnx"), (MERGED.0, "decoder_model_merged_quantized.onnx")];
@@ -86,6 +87,7 @@ fn pix2struct_answers_from_every_layout() -> Result<()> {
 
 /// Greedy decoding and every kind of beam search, whose beams fork the caches of ONNX Runtime.
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn donut_answers_with_beams() -> Result<()> {
     let (io, expected) = read("donut")?;
     let limits = GenerationConfig {
@@ -122,6 +124,7 @@ fn donut_answers_with_beams() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn the_hash_covers_graphs_weights_and_configuration() -> Result<()> {
     let dir = export("pix2struct", &[ENCODER, MERGED, FIRST])?;
     let hash = || Export::open(dir.path(), false, None)?.sha256();
@@ -140,6 +143,7 @@ fn the_hash_covers_graphs_weights_and_configuration() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn what_does_not_fit_is_an_error() -> Result<()> {
     let dir = export("pix2struct", &[ENCODER, MERGED])?;
     let loaded = Export::open(dir.path(), false, None)?;
@@ -222,6 +226,7 @@ fn complete(kind: &str, dir: &Path) -> Result<()> {
 
 /// The whole way from the chart to the answer: an export gives what its checkpoint gives.
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn exports_answer_as_their_checkpoints() -> Result<()> {
     for (kind, adapter) in [("pix2struct", "matcha-base"), ("donut", "unichart")] {
         let exported = export(kind, &[ENCODER, MERGED])?;
@@ -252,6 +257,7 @@ fn refused(mut command: Command) -> String {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn a_missing_or_broken_library_is_told_in_one_line() -> Result<()> {
     let dir = export("pix2struct", &[ENCODER, MERGED])?;
     complete("pix2struct", dir.path())?;

@@ -419,7 +419,7 @@ fn a_validation_whose_loss_is_no_number_is_logged_and_read_back() {
     let path = dir.path().join("training.jsonl");
     let metrics = BTreeMap::from([("anls".to_owned(), 0.5), ("loss".to_owned(), f64::INFINITY)]);
     let entry = ValidationEntry { step: 0, questions: 1, metrics, seconds: 0.0 };
-    TrainingLog::open(&path, 0).unwrap().append(&LogEntry::Validation(entry)).unwrap();
+    TrainingLog::open(&path, None).unwrap().append(&LogEntry::Validation(entry)).unwrap();
     let LogEntry::Validation(entry) = read_log(&path).unwrap().remove(0) else { panic!("no validation") };
     assert!(entry.metrics["loss"].is_nan() && entry.metrics["anls"] == 0.5, "{entry:?}");
 }
@@ -448,31 +448,35 @@ fn training() -> Vec<LogEntry> {
 fn a_resumed_log_has_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("training.jsonl");
-    let write = |done: u64, entries: &[LogEntry]| {
+    let write = |done: Option<u64>, entries: &[LogEntry]| {
         let mut log = TrainingLog::open(&path, done).unwrap();
         entries.iter().for_each(|entry| log.append(entry).unwrap());
     };
-    write(0, &training());
+    write(None, &training());
     let whole = std::fs::read(&path).unwrap();
     assert_eq!(read_log(&path).unwrap(), training());
     // The last saved state is of step 40; the log got further, and its last line is torn at every place.
     for torn in [1, 20, 200, whole.len() / 4] {
         std::fs::write(&path, &whole[..whole.len() - torn]).unwrap();
         let rest: Vec<LogEntry> = training().into_iter().filter(|entry| entry.step() > 40).collect();
-        write(40, &rest);
+        write(Some(40), &rest);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
-    // From the start: nothing of a former training is left.
-    write(0, &[step_entry(1)]);
-    assert_eq!(read_log(&path).unwrap(), [step_entry(1)]);
+    // From the start: nothing of a former training is left, nor a validation before the first step whose state was not saved.
+    for _ in 0..2 {
+        write(None, &[validation_entry(0)]);
+        assert_eq!(read_log(&path).unwrap(), [validation_entry(0)]);
+    }
+    write(Some(0), &[step_entry(1)]);
+    assert_eq!(read_log(&path).unwrap(), [validation_entry(0), step_entry(1)]);
 }
 
 #[test]
 fn a_log_is_written_by_one_and_read_with_care() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("training.jsonl");
-    let mut log = TrainingLog::open(&path, 0).unwrap();
-    assert!(TrainingLog::open(&path, 0).err().unwrap().to_string().contains("in use by another"));
+    let mut log = TrainingLog::open(&path, None).unwrap();
+    assert!(TrainingLog::open(&path, None).err().unwrap().to_string().contains("in use by another"));
     let mut broken =
         StepEntry { step: 1, loss: f64::NAN, lr: 0.0, gradient_norm: f64::INFINITY, tokens: 0, seconds: 0.0 };
     log.append(&LogEntry::Step(broken.clone())).unwrap();

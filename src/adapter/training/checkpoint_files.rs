@@ -83,8 +83,10 @@ impl CheckpointFiles {
         let tensors: Vec<_> = stored.collect::<Result<_>>()?;
         // transformers refuses files that do not say which framework wrote them.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(tensors, Some(metadata), &path)
-            .with_context(|| format!("cannot write {}", path.display()))
+        let written = safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(anyhow::Error::from);
+        // The file comes from a temporary one that the user alone may read; others get what they get of the files beside it.
+        let permissions = || Ok(fs::set_permissions(&path, fs::metadata(folder.join("config.json"))?.permissions())?);
+        written.and_then(|()| permissions()).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes the files, the provenance of the training, and `variables` as `quantized` stores them.

@@ -134,6 +134,26 @@ pub fn tensor_bytes(tensor: &Tensor) -> usize {
 
 /// `x · wᵀ` for many rows. A row that holds NaN or infinity gives NaN: candle rounds such values to 0.
 pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
+    let rows = x.dim(0)?;
+    let missing = rows.next_multiple_of(row_block()) - rows;
+    if missing == 0 || !fused(x) {
+        return unpadded_product(x, w);
+    }
+    unpadded_product(&x.pad_with_zeros(0, 0, missing)?, w)?.narrow(0, 0, rows)
+}
+
+/// Rows that candle multiplies together. It adds up left-over rows in another order: with the matrix product of bytes (ARMv8.2
+/// I8MM) it takes rows of Q4_K by fours.
+fn row_block() -> usize {
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("i8mm") {
+        return 4;
+    }
+    1
+}
+
+/// [`product`] of whole blocks of rows, or of a single row.
+fn unpadded_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     let out = x.apply_op1_no_bwd(w)?;
     if !fused(&x) {
@@ -159,9 +179,9 @@ pub(super) fn decode_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 31 };
     let rows = x.dim(0)?;
     if rows <= ROWS {
-        return product(x, w);
+        return unpadded_product(x, w);
     }
-    let parts = (0..rows).step_by(ROWS).map(|first| product(&x.narrow(0, first, ROWS.min(rows - first))?, w));
+    let parts = (0..rows).step_by(ROWS).map(|first| unpadded_product(&x.narrow(0, first, ROWS.min(rows - first))?, w));
     Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
 }
 
