@@ -19,20 +19,41 @@ impl Adapter for ChartType {
 
     fn answer(&mut self, charts: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let answer = |chart: &ChartQuestions| {
-            let chart_type =
-                chart.chart.chart_type.clone().context("the chart has no type").map_err(Failure::Question)?;
-            Ok(Answer { prediction: Prediction(chart_type), ..Answer::default() })
+            let chart_type = chart
+                .chart
+                .chart_type
+                .clone()
+                .context("the chart has no type")
+                .map_err(Failure::Question)?;
+            Ok(Answer {
+                prediction: Prediction(chart_type),
+                ..Answer::default()
+            })
         };
-        charts.iter().map(|chart| chart.questions.iter().map(|_| answer(chart)).collect()).collect()
+        charts
+            .iter()
+            .map(|chart| chart.questions.iter().map(|_| answer(chart)).collect())
+            .collect()
     }
 }
 
 fn main() -> Result<()> {
     // Every setting that can change an answer belongs into the identity: a run is only resumed under the same.
-    let identity = Identity { id: "chart-type".to_owned(), settings: vec![("rule".to_owned(), "1".to_owned())] };
+    let identity = Identity {
+        id: "chart-type".to_owned(),
+        settings: vec![("rule".to_owned(), "1".to_owned())],
+    };
     let results = std::env::temp_dir().join("chartbench-example");
-    let request = RunRequest { results, name: Some("custom".to_owned()), ..RunRequest::new(Vec::new()) };
-    let report = run_with(&request, &mut [Box::new(ChartType { identity })], &mut |_| {})?;
+    let request = RunRequest {
+        results,
+        name: Some("custom".to_owned()),
+        ..RunRequest::new(Vec::new())
+    };
+    let report = run_with(
+        &request,
+        &mut [Box::new(ChartType { identity })],
+        &mut |_| {},
+    )?;
     println!("{}", report.leaderboard.render(Format::Table)?);
     Ok(())
 }

@@ -9,12 +9,22 @@ use chartbench::report::table::Format;
 use chartbench::run::RunEvent;
 
 fn main() -> Result<()> {
-    let adapters = vec![SelectedAdapter::by_name("matcha-tiny")?, SelectedAdapter::by_name("majority")?];
+    let adapters = vec![
+        SelectedAdapter::by_name("matcha-tiny")?,
+        SelectedAdapter::by_name("majority")?,
+    ];
     let results = env_folder();
-    let request = RunRequest { limit: Some(20), results, ..RunRequest::new(adapters) };
+    let request = RunRequest {
+        limit: Some(20),
+        results,
+        ..RunRequest::new(adapters)
+    };
     let report = run(&request, &mut |event| {
         if let RunEvent::AdapterFinished { id, outcome } = event {
-            eprintln!("{id}: {} questions, {} failed", outcome.questions, outcome.failed);
+            eprintln!(
+                "{id}: {} questions, {} failed",
+                outcome.questions, outcome.failed
+            );
         }
     })?;
     println!("{}", report.leaderboard.render(Format::Table)?);
@@ -23,5 +33,8 @@ fn main() -> Result<()> {
 
 /// The folder for the run: the first argument, or one in the system's folder of temporary files.
 fn env_folder() -> std::path::PathBuf {
-    std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("chartbench-example"), Into::into)
+    std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join("chartbench-example"),
+        Into::into,
+    )
 }

@@ -18,11 +18,20 @@ fn main() -> Result<()> {
     let [model, prompts, tokens] = arguments.as_slice() else {
         anyhow::bail!("usage: complete MODEL.gguf PROMPTS.json TOKENS");
     };
-    let text = std::fs::read_to_string(prompts).with_context(|| format!("cannot read {prompts}"))?;
+    let text =
+        std::fs::read_to_string(prompts).with_context(|| format!("cannot read {prompts}"))?;
     let prompts: Vec<String> =
         serde_json::from_str(&text).with_context(|| format!("{prompts}: not a list of texts"))?;
-    let max_new_tokens = tokens.parse().with_context(|| format!("`{tokens}` is no number of tokens"))?;
-    let sampling = Sampling { samples: 1, temperature: 0.0, seed: 0, max_new_tokens, stop: Vec::new() };
+    let max_new_tokens = tokens
+        .parse()
+        .with_context(|| format!("`{tokens}` is no number of tokens"))?;
+    let sampling = Sampling {
+        samples: 1,
+        temperature: 0.0,
+        seed: 0,
+        max_new_tokens,
+        stop: Vec::new(),
+    };
     let mut model = Gguf::open(Path::new(model), "an argument", &Device::Cpu)?;
     for (prompt, completions) in prompts.iter().zip(model.complete(&prompts, &sampling)) {
         let completions = completions.map_err(|failure| match failure {

@@ -41,9 +41,13 @@ fn main() -> Result<()> {
         let started = std::time::Instant::now();
         let encoder = model.encode(&pixels)?;
         eprintln!("{}: encoded in {:.2?}", row.image, started.elapsed());
-        let logits = model.logits(&mut [(&mut model.image(&encoder)?.start(), &row.decoder_ids)])?;
+        let logits =
+            model.logits(&mut [(&mut model.image(&encoder)?.start(), &row.decoder_ids)])?;
         let tensors = HashMap::from([("pixels", pixels), ("encoder", encoder), ("logits", logits)]);
-        candle_core::safetensors::save(&tensors, Path::new(out).join(format!("{index}.safetensors")))?;
+        candle_core::safetensors::save(
+            &tensors,
+            Path::new(out).join(format!("{index}.safetensors")),
+        )?;
     }
     Ok(())
 }

@@ -37,12 +37,28 @@ fn main() -> Result<()> {
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
     let checkpoint = Checkpoint::open(dir)?;
-    let stored = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
-    let packed = |dtype| PackedSource { source: &stored, dtype };
-    let model = match precision.first().map(|name| WeightFormat::reduced_by_name(name)).transpose()? {
+    let stored = CheckpointSource {
+        checkpoint: &checkpoint,
+        device: &Device::Cpu,
+    };
+    let packed = |dtype| PackedSource {
+        source: &stored,
+        dtype,
+    };
+    let model = match precision
+        .first()
+        .map(|name| WeightFormat::reduced_by_name(name))
+        .transpose()?
+    {
         None => Model::for_inference(&config, &stored)?,
         Some(WeightFormat::Bf16) => Model::from_source(&config, &packed(ComputeDtype::Bf16))?,
-        Some(format) => Model::from_source(&config, &QuantizingSource { source: &packed(ComputeDtype::F32), format })?,
+        Some(format) => Model::from_source(
+            &config,
+            &QuantizingSource {
+                source: &packed(ComputeDtype::F32),
+                format,
+            },
+        )?,
     };
     let max_patches = max_patches.parse()?;
     let mut settings: serde_json::Value =
@@ -71,7 +87,10 @@ fn main() -> Result<()> {
             tensors.insert("logits", logits);
         }
         tensors.insert("patches", patches);
-        candle_core::safetensors::save(&tensors, Path::new(out).join(format!("{index}.safetensors")))?;
+        candle_core::safetensors::save(
+            &tensors,
+            Path::new(out).join(format!("{index}.safetensors")),
+        )?;
     }
     Ok(())
 }

@@ -41,7 +41,11 @@ impl LanguageModel for Timed {
         self.model.batch()
     }
 
-    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
+    fn complete(
+        &mut self,
+        prompts: &[String],
+        sampling: &Sampling,
+    ) -> Vec<Result<Vec<Completion>, Failure>> {
         let started = Instant::now();
         let completed = self.model.complete(prompts, sampling);
         self.spent.set(self.spent.get() + started.elapsed());
@@ -57,11 +61,22 @@ fn main() -> Result<()> {
         [questions, tables, weights] => (questions, tables.as_str(), Some(PathBuf::from(weights))),
         _ => bail!("usage: reader_share QUESTIONS [TABLES [WEIGHTS]]"),
     };
-    let questions = questions.parse().with_context(|| format!("`{questions}` is no number of questions"))?;
-    let set = chartbench_data::load(&Benchmark::find("mini")?.data, None, Split::Test)?.limit(questions);
+    let questions = questions
+        .parse()
+        .with_context(|| format!("`{questions}` is no number of questions"))?;
+    let set =
+        chartbench_data::load(&Benchmark::find("mini")?.data, None, Split::Test)?.limit(questions);
     let cache = tempfile::tempdir()?;
-    let tables = ModelRef { spec: AdapterSpec::find(tables, None)?, weights, precision: None };
-    let reader = ModelRef { spec: AdapterSpec::find("smollm2", None)?, weights: None, precision: None };
+    let tables = ModelRef {
+        spec: AdapterSpec::find(tables, None)?,
+        weights,
+        precision: None,
+    };
+    let reader = ModelRef {
+        spec: AdapterSpec::find("smollm2", None)?,
+        weights: None,
+        precision: None,
+    };
     for pass in ["tables read", "tables cached"] {
         let spent = Rc::default();
         let mut adapter = load(&tables, &reader, cache.path().into(), Rc::clone(&spent))?;
@@ -80,8 +95,15 @@ fn main() -> Result<()> {
 }
 
 /// `TABLES+READER` with a clock around the language model and the table cache in `cache`.
-fn load(tables: &ModelRef, reader: &ModelRef, cache: PathBuf, spent: Rc<Cell<Duration>>) -> Result<TableQa> {
-    let Family::Gguf(spec) = &reader.spec.family else { bail!("{} is no GGUF model", reader.spec.id) };
+fn load(
+    tables: &ModelRef,
+    reader: &ModelRef,
+    cache: PathBuf,
+    spent: Rc<Cell<Duration>>,
+) -> Result<TableQa> {
+    let Family::Gguf(spec) = &reader.spec.family else {
+        bail!("{} is no GGUF model", reader.spec.id)
+    };
     let setup = AdapterContext {
         name: &tables.spec.id,
         model: tables,
@@ -92,10 +114,19 @@ fn load(tables: &ModelRef, reader: &ModelRef, cache: PathBuf, spent: Rc<Cell<Dur
         device: &Device::Cpu,
         train: None,
     };
-    let model = Timed { model: Gguf::find(&setup, reader, spec)?, spent };
+    let model = Timed {
+        model: Gguf::find(&setup, reader, spec)?,
+        spent,
+    };
     let tables = adapter::build(&setup)?;
     let cache = TableCache::open(&cache, tables.identity());
-    Ok(TableQa::new("timed", tables, Some(cache), Box::new(model), &spec.reader))
+    Ok(TableQa::new(
+        "timed",
+        tables,
+        Some(cache),
+        Box::new(model),
+        &spec.reader,
+    ))
 }
 
 /// Asks everything and returns how long answering took.

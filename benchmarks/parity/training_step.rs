@@ -44,26 +44,48 @@ fn steps() -> Result<()> {
         Some(_) => bail!("--dump needs a file"),
         None => None,
     };
-    let [checkpoint, sizes @ ..] = arguments.as_slice() else { bail!(USAGE) };
-    let sizes: Vec<usize> = sizes.iter().map(|size| size.parse()).collect::<Result<_, _>>()?;
-    let [count, patches, labels, steps] = sizes.as_slice() else { bail!(USAGE) };
+    let [checkpoint, sizes @ ..] = arguments.as_slice() else {
+        bail!(USAGE)
+    };
+    let sizes: Vec<usize> = sizes
+        .iter()
+        .map(|size| size.parse())
+        .collect::<Result<_, _>>()?;
+    let [count, patches, labels, steps] = sizes.as_slice() else {
+        bail!(USAGE)
+    };
     let dir = Path::new(checkpoint);
     let config = Config::read(dir)?;
     let stored = Checkpoint::open(dir)?;
-    let source = CheckpointSource { checkpoint: &stored, device: &Device::Cpu };
+    let source = CheckpointSource {
+        checkpoint: &stored,
+        device: &Device::Cpu,
+    };
     let variables = Variables::load(&source, |source| Model::from_source(&config, source))?;
     let mut generator = ChaCha8Rng::seed_from_u64(SEED);
-    let batch: Vec<Example> =
-        (0..*count).map(|_| example(&config, &mut generator, *patches, *labels)).collect::<Result<_>>()?;
+    let batch: Vec<Example> = (0..*count)
+        .map(|_| example(&config, &mut generator, *patches, *labels))
+        .collect::<Result<_>>()?;
     let mut noise = DropoutRng::new(SEED);
-    let trained = variables.trained().map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
+    let trained = variables
+        .trained()
+        .map(|(name, variable)| (name.to_owned(), variable.clone()))
+        .collect();
     for step in 0..*steps {
         let start = Instant::now();
         let noise = dropout.then_some(&mut noise);
-        let source: &dyn TensorSource = if bf16 { &Bf16Source(&variables) } else { &variables };
+        let source: &dyn TensorSource = if bf16 {
+            &Bf16Source(&variables)
+        } else {
+            &variables
+        };
         let loss = Model::from_source(&config, source)?.loss(
             &batch,
-            LossOptions { dropout: noise, activation_checkpointing: checkpointing, ..LossOptions::default() },
+            LossOptions {
+                dropout: noise,
+                activation_checkpointing: checkpointing,
+                ..LossOptions::default()
+            },
         )?;
         let mean = loss.sum.to_scalar::<f32>()? / loss.labels as f32;
         let forward = start.elapsed().as_secs_f64();
@@ -73,7 +95,8 @@ fn steps() -> Result<()> {
             adamw.step(&trained, &gradients, 1e-4, 1.0 / loss.labels as f32)?;
         }
         let optimizer = start.elapsed().as_secs_f64() - forward - backward;
-        let seconds = format!("forward {forward:.2} s, backward {backward:.2} s, optimizer {optimizer:.2} s");
+        let seconds =
+            format!("forward {forward:.2} s, backward {backward:.2} s, optimizer {optimizer:.2} s");
         println!("step {step}: loss {mean:.6}, {seconds}, {}", peak());
         if let Some(file) = dump.as_ref().filter(|_| step == 0) {
             write(file, &batch, &loss, &gradients, &variables)?;
@@ -92,7 +115,12 @@ fn take_flag(arguments: &mut Vec<String>, flag: &str) -> Option<usize> {
 }
 
 /// Random pixels in a square of patches, random labels.
-fn example(config: &Config, generator: &mut ChaCha8Rng, patches: usize, labels: usize) -> Result<Example> {
+fn example(
+    config: &Config,
+    generator: &mut ChaCha8Rng,
+    patches: usize,
+    labels: usize,
+) -> Result<Example> {
     let pixels = config.vision_config.patch_embed_hidden_size;
     let side = (patches as f64).sqrt().ceil() as usize;
     let mut values = Vec::with_capacity(patches * (2 + pixels));
@@ -102,8 +130,14 @@ fn example(config: &Config, generator: &mut ChaCha8Rng, patches: usize, labels: 
     }
     let image = Tensor::from_vec(values, (patches, 2 + pixels), &Device::Cpu)?;
     let vocabulary = config.text_config.vocab_size as u32;
-    let labels: Vec<Option<u32>> = (0..labels).map(|_| Some(generator.random_range(2..vocabulary))).collect();
-    Ok(Example { image, inputs: config.inputs(&labels), labels })
+    let labels: Vec<Option<u32>> = (0..labels)
+        .map(|_| Some(generator.random_range(2..vocabulary)))
+        .collect();
+    Ok(Example {
+        image,
+        inputs: config.inputs(&labels),
+        labels,
+    })
 }
 
 /// The process's greatest memory so far, where the system tells.
@@ -113,10 +147,20 @@ fn peak() -> String {
     format!("peak memory {}", line.map_or("unknown", str::trim))
 }
 
-fn write(file: &Path, batch: &[Example], loss: &Loss, gradients: &GradStore, variables: &Variables) -> Result<()> {
+fn write(
+    file: &Path,
+    batch: &[Example],
+    loss: &Loss,
+    gradients: &GradStore,
+    variables: &Variables,
+) -> Result<()> {
     let mut tensors = HashMap::from([("loss".to_owned(), loss.sum.reshape(1)?)]);
     for (at, example) in batch.iter().enumerate() {
-        let labels: Vec<i64> = example.labels.iter().map(|label| label.map_or(-100, i64::from)).collect();
+        let labels: Vec<i64> = example
+            .labels
+            .iter()
+            .map(|label| label.map_or(-100, i64::from))
+            .collect();
         tensors.insert(format!("image.{at}"), example.image.clone());
         tensors.insert(format!("labels.{at}"), Tensor::new(labels, &Device::Cpu)?);
     }

@@ -41,12 +41,20 @@ fn kernels(criterion: &mut Criterion) -> Result<()> {
     group.sample_size(20);
     let operations = |count: usize| Throughput::Elements(2 * (ROWS * count) as u64);
     for kind in ["f32", "bf16", "q8"] {
-        let (square, up, down) = (weight(kind, 768, 768)?, weight(kind, 2048, 768)?, weight(kind, 768, 2048)?);
+        let (square, up, down) = (
+            weight(kind, 768, 768)?,
+            weight(kind, 2048, 768)?,
+            weight(kind, 768, 2048)?,
+        );
         let id = |name: &str| BenchmarkId::new(name, kind);
         group.throughput(operations(768 * 768));
-        group.bench_function(id("linear 768 to 768"), |b| b.iter(|| kernels::linear(&x, &square).expect("a result")));
+        group.bench_function(id("linear 768 to 768"), |b| {
+            b.iter(|| kernels::linear(&x, &square).expect("a result"))
+        });
         group.throughput(operations(2048 * 768));
-        group.bench_function(id("linear 2048 to 768"), |b| b.iter(|| kernels::linear(&wide, &down).expect("a result")));
+        group.bench_function(id("linear 2048 to 768"), |b| {
+            b.iter(|| kernels::linear(&wide, &down).expect("a result"))
+        });
         group.throughput(operations(2 * 2048 * 768));
         group.bench_function(id("gated gelu 768 to 2048"), |b| {
             b.iter(|| kernels::gated_gelu(&x, &up, &up).expect("a result"))
@@ -60,7 +68,9 @@ fn kernels(criterion: &mut Criterion) -> Result<()> {
         }
     }
     group.finish();
-    criterion.bench_function("rms norm", |b| b.iter(|| kernels::rms_norm(&x, &norm, 1e-6).expect("a result")));
+    criterion.bench_function("rms norm", |b| {
+        b.iter(|| kernels::rms_norm(&x, &norm, 1e-6).expect("a result"))
+    });
     Ok(())
 }
 
@@ -88,19 +98,33 @@ mod peak {
             // SAFETY: the processor has the instructions, or the function is not among those handed out.
             (f, ("f32", 2 * 16 * SUMS * STEPS, || unsafe { fused() })),
             // SAFETY: as above.
-            (f && bf16, ("bf16", 2 * 32 * SUMS * STEPS, || unsafe { pairs() })),
+            (
+                f && bf16,
+                ("bf16", 2 * 32 * SUMS * STEPS, || unsafe { pairs() }),
+            ),
             // SAFETY: as above.
-            (f && vnni, ("q8", 2 * 64 * SUMS * STEPS, || unsafe { bytes() })),
+            (
+                f && vnni,
+                ("q8", 2 * 64 * SUMS * STEPS, || unsafe { bytes() }),
+            ),
         ];
-        peaks.into_iter().filter(|(there, _)| *there).map(|(_, peak)| peak).collect()
+        peaks
+            .into_iter()
+            .filter(|(there, _)| *there)
+            .map(|(_, peak)| peak)
+            .collect()
     }
 
     #[target_feature(enable = "avx512f")]
     fn fused() {
         let mut sums: [_; SUMS] = std::array::from_fn(|at| _mm512_set1_ps(black_box(at as f32)));
-        let (a, b) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
+        let (a, b) = (
+            _mm512_set1_ps(black_box(0.5)),
+            _mm512_set1_ps(black_box(0.25)),
+        );
         for _ in 0..STEPS {
-            sums.iter_mut().for_each(|sum| *sum = _mm512_fmadd_ps(a, b, *sum));
+            sums.iter_mut()
+                .for_each(|sum| *sum = _mm512_fmadd_ps(a, b, *sum));
         }
         black_box(sums);
     }
@@ -109,9 +133,11 @@ mod peak {
     fn pairs() {
         let mut sums: [_; SUMS] = std::array::from_fn(|at| _mm512_set1_ps(black_box(at as f32)));
         // SAFETY: 16 words of two bf16 are as large as the vector of 32.
-        let word: __m512bh = unsafe { std::mem::transmute(_mm512_set1_epi32(black_box(0x3f00_3f00))) };
+        let word: __m512bh =
+            unsafe { std::mem::transmute(_mm512_set1_epi32(black_box(0x3f00_3f00))) };
         for _ in 0..STEPS {
-            sums.iter_mut().for_each(|sum| *sum = _mm512_dpbf16_ps(*sum, word, word));
+            sums.iter_mut()
+                .for_each(|sum| *sum = _mm512_dpbf16_ps(*sum, word, word));
         }
         black_box(sums);
     }
@@ -121,7 +147,8 @@ mod peak {
         let mut sums: [_; SUMS] = std::array::from_fn(|at| _mm512_set1_epi32(black_box(at as i32)));
         let word = _mm512_set1_epi32(black_box(0x0101_0101));
         for _ in 0..STEPS {
-            sums.iter_mut().for_each(|sum| *sum = _mm512_dpbusd_epi32(*sum, word, word));
+            sums.iter_mut()
+                .for_each(|sum| *sum = _mm512_dpbusd_epi32(*sum, word, word));
         }
         black_box(sums);
     }
@@ -137,7 +164,9 @@ mod peak {
 fn peaks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("peak");
     for (kind, operations, task) in peak::all() {
-        group.throughput(Throughput::Elements((operations * rayon::current_num_threads()) as u64));
+        group.throughput(Throughput::Elements(
+            (operations * rayon::current_num_threads()) as u64,
+        ));
         group.bench_function(BenchmarkId::new("registers", kind), |b| {
             b.iter(|| rayon::broadcast(|_| task()));
         });

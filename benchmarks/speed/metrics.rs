@@ -15,7 +15,12 @@ fn answers() -> Vec<(Gold, Prediction)> {
         ("Proportion of deaths attributed", "Proportion of deaths"),
         ("12.5, 20.0, 31.25, 40.0", "12.5, 20.0, 31.0"),
     ];
-    kinds.iter().cycle().take(1000).map(|(gold, answer)| (Gold::from(*gold), Prediction((*answer).into()))).collect()
+    kinds
+        .iter()
+        .cycle()
+        .take(1000)
+        .map(|(gold, answer)| (Gold::from(*gold), Prediction((*answer).into())))
+        .collect()
 }
 
 fn score(criterion: &mut Criterion) {
@@ -24,7 +29,11 @@ fn score(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(answers.len() as u64));
     for convention in CONVENTIONS {
         group.bench_function(convention.name, |bencher| {
-            let scores = || answers.iter().map(|(gold, answer)| convention.score(&Pair::new(gold, answer)));
+            let scores = || {
+                answers
+                    .iter()
+                    .map(|(gold, answer)| convention.score(&Pair::new(gold, answer)))
+            };
             bencher.iter(|| black_box(Summary::from_scores(scores())));
         });
     }

@@ -35,32 +35,69 @@ fn checkpoint(dir: &std::path::Path) -> Result<()> {
     );
     std::fs::write(dir.join("config.json"), config)?;
     let mut shapes: Vec<(String, Vec<usize>)> = vec![
-        ("encoder.embeddings.patch_projection.weight".into(), vec![HIDDEN, PIXELS]),
-        ("encoder.embeddings.patch_projection.bias".into(), vec![HIDDEN]),
-        ("encoder.embeddings.row_embedder.weight".into(), vec![POSITIONS, HIDDEN]),
-        ("encoder.embeddings.column_embedder.weight".into(), vec![POSITIONS, HIDDEN]),
+        (
+            "encoder.embeddings.patch_projection.weight".into(),
+            vec![HIDDEN, PIXELS],
+        ),
+        (
+            "encoder.embeddings.patch_projection.bias".into(),
+            vec![HIDDEN],
+        ),
+        (
+            "encoder.embeddings.row_embedder.weight".into(),
+            vec![POSITIONS, HIDDEN],
+        ),
+        (
+            "encoder.embeddings.column_embedder.weight".into(),
+            vec![POSITIONS, HIDDEN],
+        ),
         ("encoder.layernorm.weight".into(), vec![HIDDEN]),
-        ("decoder.embed_tokens.weight".into(), vec![VOCABULARY, HIDDEN]),
+        (
+            "decoder.embed_tokens.weight".into(),
+            vec![VOCABULARY, HIDDEN],
+        ),
         ("decoder.lm_head.weight".into(), vec![VOCABULARY, HIDDEN]),
         ("decoder.final_layer_norm.weight".into(), vec![HIDDEN]),
-        ("decoder.layer.0.self_attention.attention.relative_attention_bias.weight".into(), vec![32, HEADS]),
+        (
+            "decoder.layer.0.self_attention.attention.relative_attention_bias.weight".into(),
+            vec![32, HEADS],
+        ),
     ];
     for layer in 0..LAYERS {
         for part in ["query", "key", "value", "output"] {
-            shapes.push((format!("encoder.encoder.layer.{layer}.attention.{part}.weight"), vec![HIDDEN, HIDDEN]));
+            shapes.push((
+                format!("encoder.encoder.layer.{layer}.attention.{part}.weight"),
+                vec![HIDDEN, HIDDEN],
+            ));
             for kind in ["self_attention", "encoder_decoder_attention"] {
-                shapes.push((format!("decoder.layer.{layer}.{kind}.attention.{part}.weight"), vec![HIDDEN, HIDDEN]));
+                shapes.push((
+                    format!("decoder.layer.{layer}.{kind}.attention.{part}.weight"),
+                    vec![HIDDEN, HIDDEN],
+                ));
             }
         }
-        for mlp in [format!("encoder.encoder.layer.{layer}.mlp"), format!("decoder.layer.{layer}.mlp.DenseReluDense")] {
+        for mlp in [
+            format!("encoder.encoder.layer.{layer}.mlp"),
+            format!("decoder.layer.{layer}.mlp.DenseReluDense"),
+        ] {
             shapes.push((format!("{mlp}.wi_0.weight"), vec![FF, HIDDEN]));
             shapes.push((format!("{mlp}.wi_1.weight"), vec![FF, HIDDEN]));
             shapes.push((format!("{mlp}.wo.weight"), vec![HIDDEN, FF]));
         }
-        for norm in ["encoder.encoder.layer.N.pre_attention_layer_norm", "encoder.encoder.layer.N.pre_mlp_layer_norm"] {
-            shapes.push((format!("{}.weight", norm.replace('N', &layer.to_string())), vec![HIDDEN]));
+        for norm in [
+            "encoder.encoder.layer.N.pre_attention_layer_norm",
+            "encoder.encoder.layer.N.pre_mlp_layer_norm",
+        ] {
+            shapes.push((
+                format!("{}.weight", norm.replace('N', &layer.to_string())),
+                vec![HIDDEN],
+            ));
         }
-        for norm in ["self_attention.layer_norm", "encoder_decoder_attention.layer_norm", "mlp.layer_norm"] {
+        for norm in [
+            "self_attention.layer_norm",
+            "encoder_decoder_attention.layer_norm",
+            "mlp.layer_norm",
+        ] {
             shapes.push((format!("decoder.layer.{layer}.{norm}.weight"), vec![HIDDEN]));
         }
     }
@@ -68,24 +105,41 @@ fn checkpoint(dir: &std::path::Path) -> Result<()> {
         .into_iter()
         .map(|(name, shape)| Ok((name, Tensor::randn(0f32, 0.05, shape, &Device::Cpu)?)))
         .collect::<Result<_>>()?;
-    Ok(candle_core::safetensors::save(&tensors, dir.join("model.safetensors"))?)
+    Ok(candle_core::safetensors::save(
+        &tensors,
+        dir.join("model.safetensors"),
+    )?)
 }
 
 fn patches() -> Result<Tensor> {
-    let ids: Vec<f32> = (0..PATCHES).flat_map(|patch| [(patch / 32 + 1) as f32, (patch % 32 + 1) as f32]).collect();
+    let ids: Vec<f32> = (0..PATCHES)
+        .flat_map(|patch| [(patch / 32 + 1) as f32, (patch % 32 + 1) as f32])
+        .collect();
     let ids = Tensor::from_vec(ids, (PATCHES, 2), &Device::Cpu)?;
-    Ok(Tensor::cat(&[ids, Tensor::randn(0f32, 1.0, (PATCHES, PIXELS), &Device::Cpu)?], 1)?)
+    Ok(Tensor::cat(
+        &[
+            ids,
+            Tensor::randn(0f32, 1.0, (PATCHES, PIXELS), &Device::Cpu)?,
+        ],
+        1,
+    )?)
 }
 
 fn model(criterion: &mut Criterion) -> Result<()> {
     eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let dir = tempfile::tempdir()?;
     checkpoint(dir.path())?;
-    let model = Model::load(&Config::read(dir.path())?, &Checkpoint::open(dir.path())?, &Device::Cpu)?;
+    let model = Model::load(
+        &Config::read(dir.path())?,
+        &Checkpoint::open(dir.path())?,
+        &Device::Cpu,
+    )?;
     let patches = patches()?;
     let encoded = model.encode(&patches)?;
     let batch = vec![encoded.clone(); 8];
-    criterion.bench_function("encode 512 patches", |bencher| bencher.iter(|| model.encode(black_box(&patches))));
+    criterion.bench_function("encode 512 patches", |bencher| {
+        bencher.iter(|| model.encode(black_box(&patches)))
+    });
     criterion.bench_function("greedy, 20 tokens of 1 question", |bencher| {
         bencher.iter(|| model.greedy(black_box(&batch[..1]), 20));
     });

@@ -8,8 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use image::{Rgb, RgbImage};
 
 const SHORT: &str = "What is the value of Japan in 2011?";
-const LONG: &str =
-    "What is the difference between the highest and the lowest value of the median, in percent (2011-2019)?";
+const LONG: &str = "What is the difference between the highest and the lowest value of the median, in percent (2011-2019)?";
 
 /// 850 x 600: bars, a grid and a gradient.
 fn chart() -> RgbImage {
@@ -23,10 +22,14 @@ fn chart() -> RgbImage {
 fn preprocess(criterion: &mut Criterion) {
     eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let (font, image) = (HeaderFont::default(), chart());
-    let Ok(processor) = Pix2StructProcessor::from_json(br#"{"is_vqa": true, "max_patches": 2048}"#, "bench") else {
+    let Ok(processor) =
+        Pix2StructProcessor::from_json(br#"{"is_vqa": true, "max_patches": 2048}"#, "bench")
+    else {
         return;
     };
-    criterion.bench_function("header/long", |b| b.iter(|| black_box(font.render(black_box(LONG)))));
+    criterion.bench_function("header/long", |b| {
+        b.iter(|| black_box(font.render(black_box(LONG))))
+    });
     for (name, question) in [("short", SHORT), ("long", LONG)] {
         criterion.bench_function(&format!("header+patches/{name}"), |b| {
             b.iter(|| black_box(processor.patches(black_box(&image), Some(question))));

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 
 /// A path of the repository.
 pub fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(relative)
 }
 
 pub fn read(relative: &str) -> Vec<u8> {
@@ -17,9 +19,16 @@ pub fn read(relative: &str) -> Vec<u8> {
 
 /// The contents of all files in a folder, in the order of their names.
 pub fn read_all(folder: &str) -> Vec<Vec<u8>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(path(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
-    files.iter().filter(|file| file.is_file()).map(|file| fs::read(file).unwrap()).collect()
+    files
+        .iter()
+        .filter(|file| file.is_file())
+        .map(|file| fs::read(file).unwrap())
+        .collect()
 }
 
 /// Texts as seeds.

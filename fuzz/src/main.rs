@@ -26,7 +26,9 @@ fuzz_target!(
 /// Finds the target. Lists the targets or writes seeds instead where the environment asks for it, and ends the process.
 fn start() {
     if std::env::var_os("CHARTBENCH_FUZZ_LIST").is_some() {
-        TARGETS.iter().for_each(|target| println!("{}", target.name));
+        TARGETS
+            .iter()
+            .for_each(|target| println!("{}", target.name));
         std::process::exit(0);
     }
     let name = std::env::var("CHARTBENCH_FUZZ_TARGET").unwrap_or_default();
@@ -36,7 +38,8 @@ fn start() {
     };
     if let Some(folder) = std::env::var_os("CHARTBENCH_FUZZ_SEEDS") {
         for (number, seed) in (target.seeds)().iter().enumerate() {
-            std::fs::write(Path::new(&folder).join(format!("{number:03}")), seed).expect("cannot write a seed");
+            std::fs::write(Path::new(&folder).join(format!("{number:03}")), seed)
+                .expect("cannot write a seed");
         }
         std::process::exit(0);
     }

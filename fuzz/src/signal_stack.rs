@@ -9,7 +9,11 @@ const BYTES: usize = 1 << 20;
 /// To be called before libFuzzer installs its handlers: they keep the flag set here.
 pub fn install() {
     let memory: &'static mut [u8] = vec![0; BYTES].leak();
-    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: BYTES };
+    let stack = libc::stack_t {
+        ss_sp: memory.as_mut_ptr().cast(),
+        ss_flags: 0,
+        ss_size: BYTES,
+    };
     // SAFETY: the memory of the stack is never freed.
     let failed = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
     assert_eq!(failed, 0, "no stack for signal handlers");

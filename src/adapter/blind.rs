@@ -41,7 +41,11 @@ impl MostFrequentAnswer {
         Self::fit(id, train, kinds)
     }
 
-    fn fit(id: &str, train: &dyn QuestionSource, kinds: impl Fn(&Question) -> Vec<String>) -> Result<Self> {
+    fn fit(
+        id: &str,
+        train: &dyn QuestionSource,
+        kinds: impl Fn(&Question) -> Vec<String>,
+    ) -> Result<Self> {
         let (mut overall, mut hash) = (HashMap::<String, usize>::new(), QuestionHash::default());
         let mut counts: HashMap<String, HashMap<String, usize>> = HashMap::new();
         for piece in train.chunks() {
@@ -50,7 +54,11 @@ impl MostFrequentAnswer {
                 for question in &entry.questions {
                     let answer = question.gold.text().into_owned();
                     for kind in kinds(question) {
-                        *counts.entry(kind).or_default().entry(answer.clone()).or_default() += 1;
+                        *counts
+                            .entry(kind)
+                            .or_default()
+                            .entry(answer.clone())
+                            .or_default() += 1;
                     }
                     *overall.entry(answer).or_default() += 1;
                 }
@@ -66,17 +74,25 @@ impl MostFrequentAnswer {
                 ],
             },
             overall: most_frequent(overall),
-            by_kind: counts.into_iter().map(|(kind, answers)| (kind, most_frequent(answers))).collect(),
+            by_kind: counts
+                .into_iter()
+                .map(|(kind, answers)| (kind, most_frequent(answers)))
+                .collect(),
         })
     }
 
     fn predict(&self, question: &Question) -> &str {
-        kinds(question).iter().find_map(|kind| self.by_kind.get(kind)).unwrap_or(&self.overall)
+        kinds(question)
+            .iter()
+            .find_map(|kind| self.by_kind.get(kind))
+            .unwrap_or(&self.overall)
     }
 }
 
 fn most_frequent(counts: HashMap<String, usize>) -> String {
-    let best = counts.into_iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| b.cmp(a)));
+    let best = counts
+        .into_iter()
+        .max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| b.cmp(a)));
     best.map(|(answer, _)| answer).unwrap_or_default()
 }
 
@@ -84,12 +100,18 @@ fn most_frequent(counts: HashMap<String, usize>) -> String {
 fn kinds(question: &Question) -> Vec<String> {
     let masked = mask(&question.text);
     let words: Vec<&str> = masked.split_whitespace().collect();
-    let template = question.template.as_ref().map(|template| format!("template {template}"));
+    let template = question
+        .template
+        .as_ref()
+        .map(|template| format!("template {template}"));
     template
         .into_iter()
         .chain([
             format!("text {}", words.join(" ")),
-            format!("three {}", words.iter().take(3).copied().collect::<Vec<_>>().join(" ")),
+            format!(
+                "three {}",
+                words.iter().take(3).copied().collect::<Vec<_>>().join(" ")
+            ),
             format!("one {}", words.first().copied().unwrap_or_default()),
         ])
         .collect()
@@ -129,7 +151,15 @@ impl Adapter for MostFrequentAnswer {
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let answer = |question| Answer::from_text(self.predict(question).to_owned());
-        work.iter().map(|entry| entry.questions.iter().map(|question| Ok(answer(question))).collect()).collect()
+        work.iter()
+            .map(|entry| {
+                entry
+                    .questions
+                    .iter()
+                    .map(|question| Ok(answer(question)))
+                    .collect()
+            })
+            .collect()
     }
 }
 
@@ -144,7 +174,13 @@ impl BlankAdapter {
     pub fn new(id: &str, inner: Box<dyn Adapter>) -> Self {
         let mut settings = inner.identity().settings.clone();
         settings.push(("image".to_owned(), "white, of the chart's size".to_owned()));
-        Self { identity: Identity { id: id.to_owned(), settings }, inner }
+        Self {
+            identity: Identity {
+                id: id.to_owned(),
+                settings,
+            },
+            inner,
+        }
     }
 }
 
@@ -182,7 +218,8 @@ struct BlankImage(Chart);
 
 impl ImageProducer for BlankImage {
     fn encoded(&self) -> Result<Vec<u8>> {
-        let (width, height) = chartbench_pixels::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
+        let (width, height) =
+            chartbench_pixels::decode(&self.0.image.bytes()?, &self.0.image_name())?.dimensions();
         let mut png = Cursor::new(Vec::new());
         RgbImage::from_pixel(width, height, Rgb([255; 3]))
             .write_to(&mut png, image::ImageFormat::Png)
@@ -197,33 +234,56 @@ mod tests {
     use chartbench_core::question::QuestionSet;
 
     fn set(rows: &[(&str, Option<&str>, &str)]) -> QuestionSet {
-        let questions = rows.iter().enumerate().map(|(index, (text, template, gold))| Question {
-            id: index.to_string(),
-            text: (*text).to_owned(),
-            gold: (*gold).into(),
-            answer_type: None,
-            taxonomy: None,
-            template: template.map(str::to_owned),
-            source: None,
-            slices: Default::default(),
-        });
-        let chart =
-            Chart { id: "c".to_owned(), image: ImageRef::File("none.png".into()), chart_type: None, table: None };
+        let questions = rows
+            .iter()
+            .enumerate()
+            .map(|(index, (text, template, gold))| Question {
+                id: index.to_string(),
+                text: (*text).to_owned(),
+                gold: (*gold).into(),
+                answer_type: None,
+                taxonomy: None,
+                template: template.map(str::to_owned),
+                source: None,
+                slices: Default::default(),
+            });
+        let chart = Chart {
+            id: "c".to_owned(),
+            image: ImageRef::File("none.png".into()),
+            chart_type: None,
+            table: None,
+        };
         QuestionSet {
             benchmark: "test".to_owned(),
-            charts: vec![ChartQuestions { chart, questions: questions.collect() }],
+            charts: vec![ChartQuestions {
+                chart,
+                questions: questions.collect(),
+            }],
         }
     }
 
     fn predictions(mut prior: MostFrequentAnswer, asked: &QuestionSet) -> Vec<String> {
         let answers = prior.answer(&asked.charts).remove(0);
-        answers.into_iter().map(|answer| answer.unwrap().prediction.0).collect()
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap().prediction.0)
+            .collect()
     }
 
     #[test]
     fn majority_says_the_most_frequent_answer_whatever_is_asked() {
-        let train = set(&[("a?", Some("1"), "No"), ("b?", Some("2"), "Yes"), ("b?", Some("2"), "Yes")]);
-        assert_eq!(predictions(MostFrequentAnswer::fit_overall("majority", &train).unwrap(), &train), ["Yes"; 3]);
+        let train = set(&[
+            ("a?", Some("1"), "No"),
+            ("b?", Some("2"), "Yes"),
+            ("b?", Some("2"), "Yes"),
+        ]);
+        assert_eq!(
+            predictions(
+                MostFrequentAnswer::fit_overall("majority", &train).unwrap(),
+                &train
+            ),
+            ["Yes"; 3]
+        );
     }
 
     #[test]
@@ -249,6 +309,12 @@ mod tests {
     #[test]
     fn ties_go_to_the_answer_that_sorts_first() {
         let train = set(&[("a?", None, "b"), ("a?", None, "a")]);
-        assert_eq!(predictions(MostFrequentAnswer::fit_overall("majority", &train).unwrap(), &train), ["a", "a"]);
+        assert_eq!(
+            predictions(
+                MostFrequentAnswer::fit_overall("majority", &train).unwrap(),
+                &train
+            ),
+            ["a", "a"]
+        );
     }
 }

@@ -11,15 +11,27 @@ use super::{AdapterContext, Settings, hub};
 use crate::config::WeightsSource;
 use chartbench_nn::kernels::ComputeDtype;
 use chartbench_nn::{
-    Checkpoint, CheckpointSource, LayerStack, PackedSource, QuantizationInfo, QuantizingSource, TensorSource,
-    WeightFormat, weights_sha256,
+    Checkpoint, CheckpointSource, LayerStack, PackedSource, QuantizationInfo, QuantizingSource,
+    TensorSource, WeightFormat, weights_sha256,
 };
 
 static EMBEDDED: [(&str, Dir<'_>); 4] = [
-    ("matcha-tiny", include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny")),
-    ("matcha-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny-mini")),
-    ("unichart-tiny", include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny")),
-    ("unichart-tiny-mini", include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini")),
+    (
+        "matcha-tiny",
+        include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny"),
+    ),
+    (
+        "matcha-tiny-mini",
+        include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny-mini"),
+    ),
+    (
+        "unichart-tiny",
+        include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny"),
+    ),
+    (
+        "unichart-tiny-mini",
+        include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini"),
+    ),
 ];
 
 /// A checkpoint directory and its origin, as the manifest names it.
@@ -43,7 +55,9 @@ impl CheckpointDir {
     /// # Errors
     /// As [`hub::locate`].
     pub(super) fn locate(context: &AdapterContext<'_>, source: &WeightsSource) -> Result<Self> {
-        Self::find(context, source, &|repo, revision, explicit| hub::locate(repo, revision, explicit, context.hub))
+        Self::find(context, source, &|repo, revision, explicit| {
+            hub::locate(repo, revision, explicit, context.hub)
+        })
     }
 
     /// As [`Self::locate`], of an ONNX export.
@@ -51,41 +65,70 @@ impl CheckpointDir {
     /// # Errors
     /// As [`hub::locate_export`].
     #[cfg(feature = "onnx")]
-    pub(super) fn locate_export(context: &AdapterContext<'_>, source: &WeightsSource, quantized: bool) -> Result<Self> {
+    pub(super) fn locate_export(
+        context: &AdapterContext<'_>,
+        source: &WeightsSource,
+        quantized: bool,
+    ) -> Result<Self> {
         Self::find(context, source, &|repo, revision, explicit| {
             hub::locate_export(repo, revision, explicit, context.hub, quantized)
         })
     }
 
-    fn find(context: &AdapterContext<'_>, source: &WeightsSource, locate: Locate<'_>) -> Result<Self> {
+    fn find(
+        context: &AdapterContext<'_>,
+        source: &WeightsSource,
+        locate: Locate<'_>,
+    ) -> Result<Self> {
         let explicit = context.model.weights.as_deref();
         match source {
             WeightsSource::Embedded(name) if explicit.is_none() => Self::unpack(name),
             WeightsSource::Given if explicit.is_none() => {
                 bail!("no weights come with it: name a folder with --weights")
             }
-            WeightsSource::Embedded(_) | WeightsSource::Given => Self::on_disk("", "", explicit, locate),
-            WeightsSource::Hub { repo, revision } => Self::on_disk(repo, revision, explicit, locate),
+            WeightsSource::Embedded(_) | WeightsSource::Given => {
+                Self::on_disk("", "", explicit, locate)
+            }
+            WeightsSource::Hub { repo, revision } => {
+                Self::on_disk(repo, revision, explicit, locate)
+            }
         }
     }
 
-    fn on_disk(repo: &str, revision: &str, explicit: Option<&Path>, locate: Locate<'_>) -> Result<Self> {
+    fn on_disk(
+        repo: &str,
+        revision: &str,
+        explicit: Option<&Path>,
+        locate: Locate<'_>,
+    ) -> Result<Self> {
         let path = locate(repo, revision, explicit)?;
         // A path differs from machine to machine; the hash identifies the weights.
-        let origin = if explicit.is_some() { "given by --weights".to_owned() } else { format!("{repo}@{revision}") };
-        Ok(Self { location: Location::OnDisk(path), origin })
+        let origin = if explicit.is_some() {
+            "given by --weights".to_owned()
+        } else {
+            format!("{repo}@{revision}")
+        };
+        Ok(Self {
+            location: Location::OnDisk(path),
+            origin,
+        })
     }
 
     fn unpack(name: &str) -> Result<Self> {
         let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
-        let (_, files) = embedded.with_context(|| format!("no checkpoint {name:?} is embedded in the program"))?;
+        let (_, files) = embedded
+            .with_context(|| format!("no checkpoint {name:?} is embedded in the program"))?;
         let unpack = || -> Result<TempDir> {
             let dir = tempfile::tempdir()?;
             files.extract(dir.path())?;
             Ok(dir)
         };
-        let dir = unpack().with_context(|| format!("cannot unpack the embedded checkpoint {name}"))?;
-        Ok(Self { location: Location::Unpacked(dir), origin: format!("embedded {name}") })
+        let dir =
+            unpack().with_context(|| format!("cannot unpack the embedded checkpoint {name}"))?;
+        Ok(Self {
+            location: Location::Unpacked(dir),
+            origin: format!("embedded {name}"),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -111,18 +154,36 @@ impl CheckpointDir {
         let dir = self.path();
         let checkpoint = Checkpoint::open(dir)?;
         checkpoint.check_layers(stacks)?;
-        let full = CheckpointSource { checkpoint: &checkpoint, device: context.device };
-        let packed = |dtype| PackedSource { source: &full, dtype };
+        let full = CheckpointSource {
+            checkpoint: &checkpoint,
+            device: context.device,
+        };
+        let packed = |dtype| PackedSource {
+            source: &full,
+            dtype,
+        };
         let source = packed(ComputeDtype::F32);
         let (model, dtype, kept) = match (checkpoint.quantized(), context.model.precision) {
             (None, None | Some(WeightFormat::F32)) => (model(&source)?, WeightFormat::F32, None),
-            (None, Some(WeightFormat::Bf16)) => (model(&packed(ComputeDtype::Bf16))?, WeightFormat::Bf16, None),
-            (None, Some(format @ (WeightFormat::Q8_0 | WeightFormat::Q4K))) => {
-                (model(&QuantizingSource { source: &source, format })?, format, Some(Vec::new()))
-            }
+            (None, Some(WeightFormat::Bf16)) => (
+                model(&packed(ComputeDtype::Bf16))?,
+                WeightFormat::Bf16,
+                None,
+            ),
+            (None, Some(format @ (WeightFormat::Q8_0 | WeightFormat::Q4K))) => (
+                model(&QuantizingSource {
+                    source: &source,
+                    format,
+                })?,
+                format,
+                Some(Vec::new()),
+            ),
             (Some(QuantizationInfo { format, kept }), asked) => {
                 if let Some(asked) = asked.filter(|asked| asked != format) {
-                    bail!("{}: the weights are {format}, not {asked}: full ones could be made {asked}", dir.display());
+                    bail!(
+                        "{}: the weights are {format}, not {asked}: full ones could be made {asked}",
+                        dir.display()
+                    );
                 }
                 (model(&source)?, *format, Some(kept.clone()))
             }

@@ -37,5 +37,9 @@ pub trait LanguageModel {
 
     /// Completes each prompt (one user message) `sampling.samples` times. Prompts of a call may share a long
     /// beginning: a model in this process evaluates that once. A completion must not depend on the other prompts.
-    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>>;
+    fn complete(
+        &mut self,
+        prompts: &[String],
+        sampling: &Sampling,
+    ) -> Vec<Result<Vec<Completion>, Failure>>;
 }

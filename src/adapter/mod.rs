@@ -50,8 +50,14 @@ type Settings = Vec<(&'static str, String)>;
 
 impl Identity {
     fn new(context: &AdapterContext<'_>, settings: Settings) -> Self {
-        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { id: context.model.spec.id.clone(), settings }
+        let settings = settings
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        Self {
+            id: context.model.spec.id.clone(),
+            settings,
+        }
     }
 }
 
@@ -85,7 +91,10 @@ pub struct Answer {
 impl Answer {
     /// An answer that consists of its text alone.
     pub fn from_text(prediction: impl Into<String>) -> Self {
-        Self { prediction: Prediction(prediction.into()), ..Self::default() }
+        Self {
+            prediction: Prediction(prediction.into()),
+            ..Self::default()
+        }
     }
 }
 
@@ -107,7 +116,9 @@ impl Usage {
     pub fn plus(self, other: Self) -> Self {
         Self {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
-            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            completion_tokens: self
+                .completion_tokens
+                .saturating_add(other.completion_tokens),
             cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
         }
     }
@@ -195,26 +206,47 @@ pub struct AdapterContext<'a> {
 pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     let spec = &context.model.spec;
     // The longest answer is the reader's where there is one: a table is as long as it is.
-    let tables = Overrides { max_new_tokens: None, ..context.overrides.clone() };
-    let overrides = if context.reader.is_some() { &tables } else { context.overrides };
-    let model = &AdapterContext { overrides, ..*context };
+    let tables = Overrides {
+        max_new_tokens: None,
+        ..context.overrides.clone()
+    };
+    let overrides = if context.reader.is_some() {
+        &tables
+    } else {
+        context.overrides
+    };
+    let model = &AdapterContext {
+        overrides,
+        ..*context
+    };
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::UniChart(unichart) => Box::new(unichart::UniChart::load(model, unichart)?),
         Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, model.overrides)?),
         Family::Process(process) => Box::new(process::ProcessAdapter::start(&spec.id, process)?),
-        Family::Pix2Struct(pix2struct) => Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?),
+        Family::Pix2Struct(pix2struct) => {
+            Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?)
+        }
         Family::Gguf(_) => {
-            bail!("it reads tables and sees no charts: name what reads them with it (TABLES+{})", spec.id)
+            bail!(
+                "it reads tables and sees no charts: name what reads them with it (TABLES+{})",
+                spec.id
+            )
         }
         Family::Onnx(onnx) => onnx::build(model, onnx)?,
         Family::Oracle => Box::new(oracle::OracleAdapter::new(&spec.id)),
         Family::Majority => Box::new(fit_prior(context, blind::MostFrequentAnswer::fit_overall)?),
-        Family::QuestionPrior => Box::new(fit_prior(context, blind::MostFrequentAnswer::fit_by_template)?),
+        Family::QuestionPrior => Box::new(fit_prior(
+            context,
+            blind::MostFrequentAnswer::fit_by_template,
+        )?),
     };
     let adapter = match (context.blank, &spec.family) {
         (false, _) => adapter,
         (true, Family::Majority | Family::QuestionPrior | Family::Oracle) => {
-            bail!("{} looks at no image: `blank+` would change nothing", spec.id)
+            bail!(
+                "{} looks at no image: `blank+` would change nothing",
+                spec.id
+            )
         }
         (true, _) => Box::new(blind::BlankAdapter::new(context.name, adapter)),
     };
@@ -225,15 +257,29 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
 }
 
 /// Combines `tables`, which reads the charts' tables, with a language model that answers from them.
-fn with_reader(context: &AdapterContext<'_>, tables: Box<dyn Adapter>, reader: &ModelRef) -> Result<Box<dyn Adapter>> {
+fn with_reader(
+    context: &AdapterContext<'_>,
+    tables: Box<dyn Adapter>,
+    reader: &ModelRef,
+) -> Result<Box<dyn Adapter>> {
     let (model, mut spec): (Box<dyn LanguageModel>, ReaderSpec) = match &reader.spec.family {
-        Family::Gguf(gguf) => (Box::new(gguf::Gguf::find(context, reader, gguf)?), gguf.reader.clone()),
-        Family::Chat(chat) => {
-            (Box::new(chat::Chat::new(&reader.spec.id, chat, context.overrides)?), chat.reader.clone())
-        }
-        _ => bail!("{} is no language model: it cannot answer from a table", reader.spec.id),
+        Family::Gguf(gguf) => (
+            Box::new(gguf::Gguf::find(context, reader, gguf)?),
+            gguf.reader.clone(),
+        ),
+        Family::Chat(chat) => (
+            Box::new(chat::Chat::new(&reader.spec.id, chat, context.overrides)?),
+            chat.reader.clone(),
+        ),
+        _ => bail!(
+            "{} is no language model: it cannot answer from a table",
+            reader.spec.id
+        ),
     };
-    spec.max_new_tokens = context.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+    spec.max_new_tokens = context
+        .overrides
+        .max_new_tokens
+        .unwrap_or(spec.max_new_tokens);
     let cache = match context.model.spec.family {
         Family::Oracle => None,
         _ => match TableCache::folder() {
@@ -244,7 +290,13 @@ fn with_reader(context: &AdapterContext<'_>, tables: Box<dyn Adapter>, reader: &
             }
         },
     };
-    Ok(Box::new(TableQa::new(context.name, tables, cache, model, &spec)))
+    Ok(Box::new(TableQa::new(
+        context.name,
+        tables,
+        cache,
+        model,
+        &spec,
+    )))
 }
 
 /// Fits a blind baseline to the train split.
@@ -252,8 +304,12 @@ fn fit_prior(
     context: &AdapterContext<'_>,
     fit: impl FnOnce(&str, &dyn QuestionSource) -> Result<blind::MostFrequentAnswer>,
 ) -> Result<blind::MostFrequentAnswer> {
-    let open = context.train.context("needs a benchmark's train split to learn from")?;
-    open().and_then(|train| fit(&context.model.spec.id, train.as_ref())).context("cannot learn from the train split")
+    let open = context
+        .train
+        .context("needs a benchmark's train split to learn from")?;
+    open()
+        .and_then(|train| fit(&context.model.spec.id, train.as_ref()))
+        .context("cannot learn from the train split")
 }
 
 /// Decodes a chart's image. An image one pixel high or wide would be stretched into stripes, as the reference does; such an

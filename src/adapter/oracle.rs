@@ -14,7 +14,12 @@ pub struct OracleAdapter {
 impl OracleAdapter {
     pub fn new(id: &str) -> Self {
         let settings = vec![("table".to_owned(), "the data set's own".to_owned())];
-        Self { identity: Identity { id: id.to_owned(), settings } }
+        Self {
+            identity: Identity {
+                id: id.to_owned(),
+                settings,
+            },
+        }
     }
 }
 
@@ -24,9 +29,16 @@ impl Adapter for OracleAdapter {
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer = |chart: &Chart, question: &Question| Ok(Answer::from_text(table(chart, question)?));
+        let answer =
+            |chart: &Chart, question: &Question| Ok(Answer::from_text(table(chart, question)?));
         work.iter()
-            .map(|entry| entry.questions.iter().map(|question| answer(&entry.chart, question)).collect())
+            .map(|entry| {
+                entry
+                    .questions
+                    .iter()
+                    .map(|question| answer(&entry.chart, question))
+                    .collect()
+            })
             .collect()
     }
 }
@@ -36,7 +48,9 @@ fn table(chart: &Chart, question: &Question) -> Result<String> {
         question.answer_type == Some(AnswerType::Table),
         "the oracle has tables, not answers: name a reader with it (oracle+READER)"
     );
-    let source =
-        chart.table.as_ref().with_context(|| format!("{}: the data set has no table of this chart", chart.id))?;
+    let source = chart
+        .table
+        .as_ref()
+        .with_context(|| format!("{}: the data set has no table of this chart", chart.id))?;
     Ok(source.0.table()?.linearized())
 }

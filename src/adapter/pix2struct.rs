@@ -55,7 +55,11 @@ impl Backend for CandleBackend {
     fn encode(&self, patches: Patches) -> Result<Tensor> {
         let rows = patches.rows * patches.cols;
         let width = patches.data.len() / rows;
-        self.model.encode(&Tensor::from_vec(patches.data, (rows, width), &self.device)?)
+        self.model.encode(&Tensor::from_vec(
+            patches.data,
+            (rows, width),
+            &self.device,
+        )?)
     }
 
     fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
@@ -88,7 +92,8 @@ impl Pix2Struct<CandleBackend> {
         let dir = folder.path();
         let mut adapter = Self::assemble(context, spec, dir, |config, _| {
             let model = |source: &dyn TensorSource| Model::from_source(config, source);
-            let (model, settings) = folder.load(context, "pix2struct", &config.layer_stacks(), model)?;
+            let (model, settings) =
+                folder.load(context, "pix2struct", &config.layer_stacks(), model)?;
             Ok((CandleBackend::new(model, context.device.clone()), settings))
         })?;
         adapter.identity.settings.extend(folder.training()?);
@@ -117,9 +122,15 @@ impl<N> Pix2Struct<N> {
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
         let (backend, mut settings) = load(&config, &processor)?;
-        let max_new_tokens = context.overrides.max_new_tokens.unwrap_or(spec.max_new_tokens);
+        let max_new_tokens = context
+            .overrides
+            .max_new_tokens
+            .unwrap_or(spec.max_new_tokens);
         let question = spec.answers_questions.then(|| "the question".to_owned());
-        let prompts: Vec<String> = question.into_iter().chain(spec.table_prompt.clone()).collect();
+        let prompts: Vec<String> = question
+            .into_iter()
+            .chain(spec.table_prompt.clone())
+            .collect();
         settings.extend([
             ("prompt", prompts.join(" or ") + " as header text"),
             ("header_font", processor.font().name().to_owned()),
@@ -130,7 +141,15 @@ impl<N> Pix2Struct<N> {
         ]);
         let identity = Identity::new(context, settings);
         let (table_prompt, answers_questions) = (spec.table_prompt.clone(), spec.answers_questions);
-        Ok(Self { identity, processor, tokenizer, backend, max_new_tokens, table_prompt, answers_questions })
+        Ok(Self {
+            identity,
+            processor,
+            tokenizer,
+            backend,
+            max_new_tokens,
+            table_prompt,
+            answers_questions,
+        })
     }
 
     /// Returns the model with another backend.
@@ -149,11 +168,16 @@ impl<N> Pix2Struct<N> {
     /// The header text above the chart: the question, or the request for its table.
     pub(super) fn header<'a>(&'a self, question: &'a Question) -> Result<&'a str> {
         let id = &self.identity.id;
-        match (&self.table_prompt, question.answer_type == Some(AnswerType::Table)) {
+        match (
+            &self.table_prompt,
+            question.answer_type == Some(AnswerType::Table),
+        ) {
             (Some(prompt), true) => Ok(prompt),
             (None, true) => bail!("{id} answers questions and writes no tables"),
             (_, false) if self.answers_questions => Ok(&question.text),
-            (_, false) => bail!("{id} reads tables and answers no questions: name a reader with it ({id}+READER)"),
+            (_, false) => bail!(
+                "{id} reads tables and answers no questions: name a reader with it ({id}+READER)"
+            ),
         }
     }
 }
@@ -163,7 +187,9 @@ impl<N: Backend> Pix2Struct<N> {
     fn encode(&self, entry: &ChartQuestions) -> Vec<Result<N::Encoded>> {
         let image = chart_image(&entry.chart);
         let encode = |question: &Question| {
-            let image = image.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+            let image = image
+                .as_ref()
+                .map_err(|error| anyhow::anyhow!("{error:#}"))?;
             let patches = self
                 .processor
                 .patches(image, Some(self.header(question)?))
@@ -174,7 +200,10 @@ impl<N: Backend> Pix2Struct<N> {
     }
 
     fn decode(&self, ids: Vec<u32>) -> Result<Answer> {
-        Ok(Answer { token_ids: ids.clone(), ..Answer::from_text(self.tokenizer.decode(&ids)?) })
+        Ok(Answer {
+            token_ids: ids.clone(),
+            ..Answer::from_text(self.tokenizer.decode(&ids)?)
+        })
     }
 }
 
@@ -185,15 +214,22 @@ impl<N: Backend> Adapter for Pix2Struct<N> {
 
     /// Every image is scaled to fill the patch budget.
     fn memory_need(&self) -> Option<MemoryNeed> {
-        self.backend.memory_need(self.processor.max_patches(), self.max_new_tokens)
+        self.backend
+            .memory_need(self.processor.max_patches(), self.max_new_tokens)
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let encoded: Vec<Vec<Result<N::Encoded>>> = work.iter().map(|entry| self.encode(entry)).collect();
-        let good: Vec<N::Encoded> =
-            encoded.iter().flatten().filter_map(|states| states.as_ref().ok().cloned()).collect();
+        let encoded: Vec<Vec<Result<N::Encoded>>> =
+            work.iter().map(|entry| self.encode(entry)).collect();
+        let good: Vec<N::Encoded> = encoded
+            .iter()
+            .flatten()
+            .filter_map(|states| states.as_ref().ok().cloned())
+            .collect();
         let generated = self.backend.greedy(&good, self.max_new_tokens);
-        let mut generated = generated.map(Vec::into_iter).map_err(|error| format!("{error:#}"));
+        let mut generated = generated
+            .map(Vec::into_iter)
+            .map_err(|error| format!("{error:#}"));
         let mut decode_next = |encoded: Result<N::Encoded>| {
             encoded?;
             match &mut generated {
@@ -203,7 +239,12 @@ impl<N: Backend> Adapter for Pix2Struct<N> {
         };
         encoded
             .into_iter()
-            .map(|chart| chart.into_iter().map(|encoded| decode_next(encoded).map_err(Failure::Question)).collect())
+            .map(|chart| {
+                chart
+                    .into_iter()
+                    .map(|encoded| decode_next(encoded).map_err(Failure::Question))
+                    .collect()
+            })
             .collect()
     }
 }
@@ -226,8 +267,11 @@ fn header_font(context: &AdapterContext<'_>, source: HeaderFontSource) -> Result
     if let Some(path) = &context.overrides.header_font {
         let bytes = chartbench_core::input::read(path, chartbench_core::input::MAX_DOCUMENT_BYTES)
             .with_context(|| format!("cannot read the header font {}", path.display()))?;
-        let name = path.file_name().map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
-        return HeaderFont::new(&name, bytes).with_context(|| format!("header font {}", path.display()));
+        let name = path
+            .file_name()
+            .map_or(Cow::Borrowed("font"), |name| name.to_string_lossy());
+        return HeaderFont::new(&name, bytes)
+            .with_context(|| format!("header font {}", path.display()));
     }
     if source == HeaderFontSource::Embedded {
         return Ok(HeaderFont::default());
@@ -235,8 +279,9 @@ fn header_font(context: &AdapterContext<'_>, source: HeaderFontSource) -> Result
     let (repo, file) = REFERENCE_FONT;
     match hub::file(repo, "main", file, context.hub) {
         Ok(path) => {
-            let bytes = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes =
+                chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
             HeaderFont::new(file, bytes).with_context(|| format!("header font {}", path.display()))
         }
         Err(error) => {

@@ -11,7 +11,14 @@ const MIN_LENGTH: usize = 16;
 const ROUNDS: usize = 4;
 /// Last words of the names of environment variables that hold secrets.
 const NAMES: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PAT"];
-const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+const PROXIES: [&str; 6] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+];
 
 /// Secrets by name.
 #[derive(Clone, Default)]
@@ -29,16 +36,27 @@ impl Secrets {
     pub fn add(&mut self, name: &str, secret: &str) {
         let mut spellings = vec![SecretString::from(secret)];
         if secret.len() >= MIN_LENGTH {
-            spellings.extend((0..3).flat_map(|offset| base64_within(secret, offset)).map(SecretString::from));
+            spellings.extend(
+                (0..3)
+                    .flat_map(|offset| base64_within(secret, offset))
+                    .map(SecretString::from),
+            );
         }
-        self.0.push(Secret { name: name.to_owned(), spellings });
+        self.0.push(Secret {
+            name: name.to_owned(),
+            spellings,
+        });
     }
 
     /// Adds the passwords of the proxies that the environment names.
     pub fn add_proxies(&mut self) {
         for name in PROXIES {
-            let url = std::env::var(name).ok().and_then(|url| reqwest::Url::parse(&url).ok());
-            let Some(password) = url.as_ref().and_then(|url| url.password()) else { continue };
+            let url = std::env::var(name)
+                .ok()
+                .and_then(|url| reqwest::Url::parse(&url).ok());
+            let Some(password) = url.as_ref().and_then(|url| url.password()) else {
+                continue;
+            };
             let decoded = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
             self.add(&format!("the password in {name}"), &decoded);
         }
@@ -47,7 +65,11 @@ impl Secrets {
     /// Adds those of `variables` whose names say that they are secrets (`OPENAI_API_KEY`, `HF_TOKEN`, `DB_PASSWORD`).
     pub fn add_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in variables {
-            let last_word = name.rsplit(['_', '-']).next().unwrap_or_default().to_uppercase();
+            let last_word = name
+                .rsplit(['_', '-'])
+                .next()
+                .unwrap_or_default()
+                .to_uppercase();
             if NAMES.contains(&last_word.as_str()) && value.trim().len() >= MIN_LENGTH {
                 self.add(&name, value.trim());
             }
@@ -61,7 +83,11 @@ impl Secrets {
         }
         let mut text = text.to_owned();
         for _ in 0..ROUNDS {
-            let found = self.0.iter().filter(|secret| secret.is_long()).find(|secret| secret.is_in(&text));
+            let found = self
+                .0
+                .iter()
+                .filter(|secret| secret.is_long())
+                .find(|secret| secret.is_in(&text));
             let unescaped = unescape(&text);
             if found.is_some() || unescaped == text {
                 return found.map(|secret| secret.name.as_str());
@@ -94,20 +120,34 @@ impl Secret {
     }
 
     fn is_in(&self, text: &str) -> bool {
-        self.spellings.iter().any(|spelling| text.contains(spelling.expose_secret()))
+        self.spellings
+            .iter()
+            .any(|spelling| text.contains(spelling.expose_secret()))
     }
 
     fn blot(&self, text: &str) -> String {
         if self.is_long() {
-            let replace = |text: String, spelling: &SecretString| text.replace(spelling.expose_secret(), "[the key]");
+            let replace = |text: String, spelling: &SecretString| {
+                text.replace(spelling.expose_secret(), "[the key]")
+            };
             return self.spellings.iter().fold(text.to_owned(), replace);
         }
-        let header = self.spellings.first().map(|secret| format!("Bearer {}", secret.expose_secret()));
+        let header = self
+            .spellings
+            .first()
+            .map(|secret| format!("Bearer {}", secret.expose_secret()));
         let mut parts = header.iter().flat_map(|header| text.split(header.as_str()));
         let mut blotted = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            let ends_there = part.chars().next().is_none_or(|next| !next.is_alphanumeric());
-            blotted.push_str(if ends_there { "Bearer [the key]" } else { header.as_deref().unwrap_or_default() });
+            let ends_there = part
+                .chars()
+                .next()
+                .is_none_or(|next| !next.is_alphanumeric());
+            blotted.push_str(if ends_there {
+                "Bearer [the key]"
+            } else {
+                header.as_deref().unwrap_or_default()
+            });
             blotted.push_str(part);
         }
         blotted
@@ -118,8 +158,11 @@ impl Secret {
 fn base64_within(secret: &str, offset: usize) -> [String; 2] {
     let bytes = [vec![0; offset], secret.as_bytes().to_vec()].concat();
     let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
-    [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
-        .map(|encoded| encoded.get(first..end).unwrap_or_default().to_owned())
+    [
+        STANDARD_NO_PAD.encode(&bytes),
+        URL_SAFE_NO_PAD.encode(&bytes),
+    ]
+    .map(|encoded| encoded.get(first..end).unwrap_or_default().to_owned())
 }
 
 /// Undoes the escapes of JSON strings (`\u002B`, `\/`) and of addresses (`%2B`).
@@ -129,8 +172,9 @@ fn unescape(text: &str) -> String {
     }
     let bytes = text.as_bytes();
     let hex = |at: usize, length: usize| {
-        let digits =
-            text.get(at..at + length).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        let digits = text
+            .get(at..at + length)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         u32::from_str_radix(digits, 16).ok()
     };
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
@@ -178,7 +222,9 @@ mod tests {
     }
 
     fn escaped(text: &str) -> String {
-        text.chars().map(|c| format!("\\u{:04X}", u32::from(c))).collect()
+        text.chars()
+            .map(|c| format!("\\u{:04X}", u32::from(c)))
+            .collect()
     }
 
     #[test]
@@ -187,7 +233,9 @@ mod tests {
             KEY.to_owned(),
             format!("{{\"authorization\": \"Bearer {KEY}\"}}"),
             KEY.replace('/', "\\/").replace('+', "\\u002B"),
-            KEY.replace('/', "%2F").replace('+', "%2b").replace('=', "%3D"),
+            KEY.replace('/', "%2F")
+                .replace('+', "%2b")
+                .replace('=', "%3D"),
             KEY.replace('/', "%252F"),
             escaped(KEY),
             escaped(KEY).replace('\\', "\\\\"),
@@ -201,24 +249,38 @@ mod tests {
             let text = format!("it is \"{spelling}\", é 100 % sure \\");
             assert_eq!(secrets.found_in(&text), Some("X_KEY"), "{text}");
             let blotted = secrets.blot(&text);
-            assert!(blotted.starts_with("it is ") && blotted.contains("[the key]"), "{blotted}");
+            assert!(
+                blotted.starts_with("it is ") && blotted.contains("[the key]"),
+                "{blotted}"
+            );
             assert_eq!(secrets.found_in(&blotted), None, "{blotted}");
         }
     }
 
     #[test]
     fn texts_without_the_key_stay_as_they_are() {
-        for text in ["", "sk-a+b/c=012345678", "100 % of \\alpha, \\u0041", "%zz \\uzzzz \\"] {
-            assert_eq!((secrets(KEY).found_in(text), secrets(KEY).blot(text)), (None, text.to_owned()));
+        for text in [
+            "",
+            "sk-a+b/c=012345678",
+            "100 % of \\alpha, \\u0041",
+            "%zz \\uzzzz \\",
+        ] {
+            assert_eq!(
+                (secrets(KEY).found_in(text), secrets(KEY).blot(text)),
+                (None, text.to_owned())
+            );
         }
     }
 
     #[test]
     fn a_short_key_is_looked_for_as_a_header_in_messages_alone() {
         for key in ["e", "123", "EMPTY", "sk-none"] {
-            let text = format!("the {key} EMPTY error 123: Bearer {key}x, Bearer {key}, Bearer {key}");
+            let text =
+                format!("the {key} EMPTY error 123: Bearer {key}x, Bearer {key}, Bearer {key}");
             assert_eq!(secrets(key).found_in(&text), None);
-            let blotted = format!("the {key} EMPTY error 123: Bearer {key}x, Bearer [the key], Bearer [the key]");
+            let blotted = format!(
+                "the {key} EMPTY error 123: Bearer {key}x, Bearer [the key], Bearer [the key]"
+            );
             assert_eq!(secrets(key).blot(&text), blotted);
         }
     }
@@ -227,10 +289,26 @@ mod tests {
     fn variables_are_secrets_by_their_names() {
         let long = "0123456789abcdef";
         let mut secrets = Secrets::default();
-        let names = ["OPENAI_API_KEY", "HF_TOKEN", "db_password", "HF_TOKEN_PATH", "KEYBOARD", "SHORT_KEY"];
-        let value = |name: &str| if name == "SHORT_KEY" { "e".to_owned() } else { format!("{name}-{long}") };
+        let names = [
+            "OPENAI_API_KEY",
+            "HF_TOKEN",
+            "db_password",
+            "HF_TOKEN_PATH",
+            "KEYBOARD",
+            "SHORT_KEY",
+        ];
+        let value = |name: &str| {
+            if name == "SHORT_KEY" {
+                "e".to_owned()
+            } else {
+                format!("{name}-{long}")
+            }
+        };
         secrets.add_variables(names.map(|name| (name.to_owned(), value(name))));
-        let found: Vec<_> = names.iter().filter_map(|name| secrets.found_in(&value(name))).collect();
+        let found: Vec<_> = names
+            .iter()
+            .filter_map(|name| secrets.found_in(&value(name)))
+            .collect();
         assert_eq!(found, ["OPENAI_API_KEY", "HF_TOKEN", "db_password"]);
     }
 }

@@ -101,12 +101,16 @@ impl UniChart<CandleBackend> {
     ///
     /// # Errors
     /// Returns an error if weights cannot be found, or the files are not those of a Donut.
-    pub(super) fn load(context: &AdapterContext<'_>, spec: &UniChartSpec) -> Result<UniChartAdapter<CandleBackend>> {
+    pub(super) fn load(
+        context: &AdapterContext<'_>,
+        spec: &UniChartSpec,
+    ) -> Result<UniChartAdapter<CandleBackend>> {
         let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
         let mut unichart = Self::assemble(context, spec, dir, |config| {
             let model = |source: &dyn TensorSource| Model::from_source(config, source);
-            let (model, settings) = folder.load(context, "unichart", &config.layer_stacks(), model)?;
+            let (model, settings) =
+                folder.load(context, "unichart", &config.layer_stacks(), model)?;
             Ok((CandleBackend::new(model, context.device.clone()), settings))
         })?;
         unichart.identity.settings.extend(folder.training()?);
@@ -131,17 +135,31 @@ impl<N> UniChart<N> {
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
         let (backend, mut settings) = load(&config)?;
-        let bad_words = spec.bad_words.iter().map(|word| Ok(vec![tokenizer.id(word)?]));
+        let bad_words = spec
+            .bad_words
+            .iter()
+            .map(|word| Ok(vec![tokenizer.id(word)?]));
         let limits = GenerationConfig {
             eos: config.generation.eos.clone(),
-            max_new_tokens: context.overrides.max_new_tokens.or(spec.max_new_tokens).unwrap_or(usize::MAX),
+            max_new_tokens: context
+                .overrides
+                .max_new_tokens
+                .or(spec.max_new_tokens)
+                .unwrap_or(usize::MAX),
             max_length: Some(config.decoder.max_position_embeddings),
             bad_words: bad_words.collect::<Result<_>>()?,
             forced_eos: config.generation.forced_eos,
         };
         settings.extend(self::settings(spec, &processor, &limits));
         let (identity, spec) = (Identity::new(context, settings), spec.clone());
-        Ok(Self { identity, spec, processor, tokenizer, backend, limits })
+        Ok(Self {
+            identity,
+            spec,
+            processor,
+            tokenizer,
+            backend,
+            limits,
+        })
     }
 
     /// Returns the model with another backend.
@@ -160,7 +178,9 @@ impl<N> UniChart<N> {
     pub(super) fn prompt(&self, question: &Question) -> Result<Vec<u32>> {
         let text = match (question.answer_type, &self.spec.table_prompt) {
             (Some(AnswerType::Table), Some(prompt)) => prompt.clone(),
-            (Some(AnswerType::Table), None) => anyhow::bail!("{} writes no tables", self.identity.id),
+            (Some(AnswerType::Table), None) => {
+                anyhow::bail!("{} writes no tables", self.identity.id)
+            }
             _ => {
                 let (before, after) = &self.spec.question_prompt;
                 format!("{before}{}{after}", question.text)
@@ -178,7 +198,9 @@ impl<N> UniChart<N> {
 
     /// The text after the marker in the whole sequence of prompt and answer, cut as the reference cuts it.
     fn answer_text(&self, prompt: &[u32], answer: &[u32]) -> Result<String> {
-        let mut text = self.tokenizer.decode_with_special(&[prompt, answer].concat())?;
+        let mut text = self
+            .tokenizer
+            .decode_with_special(&[prompt, answer].concat())?;
         for removed in REMOVED {
             text = text.replace(removed, "");
         }
@@ -189,7 +211,10 @@ impl<N> UniChart<N> {
 
 impl<N: Backend> UniChartAdapter<N> {
     pub(super) fn new(unichart: UniChart<N>) -> Self {
-        Self { unichart, last: None }
+        Self {
+            unichart,
+            last: None,
+        }
     }
 
     /// The encoded chart.
@@ -208,10 +233,20 @@ impl<N: Backend> UniChartAdapter<N> {
 
     fn generate(&self, prompts: &[(N::Image, Vec<u32>)]) -> Result<Vec<Generated>> {
         let unichart = &self.unichart;
-        let search = BeamSearch { beams: unichart.spec.beams, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
-        let questions: Vec<(&N::Image, Vec<u32>)> =
-            prompts.iter().map(|(image, tokens)| (image, tokens.clone())).collect();
-        unichart.backend.generate(&questions, (search.beams > 1).then_some(&search), &unichart.limits)
+        let search = BeamSearch {
+            beams: unichart.spec.beams,
+            early_stopping: EarlyStopping::Yes,
+            length_penalty: 1.0,
+        };
+        let questions: Vec<(&N::Image, Vec<u32>)> = prompts
+            .iter()
+            .map(|(image, tokens)| (image, tokens.clone()))
+            .collect();
+        unichart.backend.generate(
+            &questions,
+            (search.beams > 1).then_some(&search),
+            &unichart.limits,
+        )
     }
 }
 
@@ -227,7 +262,13 @@ impl<N: Backend> Adapter for UniChartAdapter<N> {
 
     /// For questions about different charts, with texts of [`USUAL_TOKENS`]; longer texts are rare and need more.
     fn memory_need(&self) -> Option<MemoryNeed> {
-        let UniChart { backend, processor, spec, limits, .. } = &self.unichart;
+        let UniChart {
+            backend,
+            processor,
+            spec,
+            limits,
+            ..
+        } = &self.unichart;
         let (height, width) = processor.size();
         let tokens = USUAL_TOKENS.min(limits.max_length.unwrap_or(usize::MAX));
         backend.memory_need(height as usize * width as usize, tokens, spec.beams)
@@ -246,20 +287,38 @@ impl<N: Backend> Adapter for UniChartAdapter<N> {
             indices.push(entry.questions.iter().map(&mut prepare).collect());
         }
         let generated = self.generate(&prompts).map_err(Arc::new);
-        let answer_prompt = |index: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
-            let index = index?;
-            let (generated, (_, prompt)) = (&generated.as_ref().map_err(Arc::clone)?[index], &prompts[index]);
-            let ids = generated.as_ref().map_err(|error| Arc::new(anyhow::Error::from(*error)))?;
-            let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
-            Ok(Answer { token_ids: ids.clone(), ..Answer::from_text(text) })
+        let answer_prompt =
+            |index: Result<usize, Arc<anyhow::Error>>| -> Result<Answer, Arc<anyhow::Error>> {
+                let index = index?;
+                let (generated, (_, prompt)) = (
+                    &generated.as_ref().map_err(Arc::clone)?[index],
+                    &prompts[index],
+                );
+                let ids = generated
+                    .as_ref()
+                    .map_err(|error| Arc::new(anyhow::Error::from(*error)))?;
+                let text = self.unichart.answer_text(prompt, ids).map_err(Arc::new)?;
+                Ok(Answer {
+                    token_ids: ids.clone(),
+                    ..Answer::from_text(text)
+                })
+            };
+        let answer = |index| {
+            answer_prompt(index).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")))
         };
-        let answer = |index| answer_prompt(index).map_err(|error| Failure::Question(anyhow::anyhow!("{error:#}")));
-        indices.into_iter().map(|chart| chart.into_iter().map(answer).collect()).collect()
+        indices
+            .into_iter()
+            .map(|chart| chart.into_iter().map(answer).collect())
+            .collect()
     }
 }
 
 /// The settings that do not depend on the backend.
-fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &GenerationConfig) -> Settings {
+fn settings(
+    spec: &UniChartSpec,
+    processor: &DonutProcessor,
+    limits: &GenerationConfig,
+) -> Settings {
     let (before, after) = &spec.question_prompt;
     let (height, width) = processor.size();
     let decoding = match spec.beams {
@@ -272,7 +331,10 @@ fn settings(spec: &UniChartSpec, processor: &DonutProcessor, limits: &Generation
     };
     vec![
         ("prompt", format!("{before}{{question}}{after}")),
-        ("table_prompt", spec.table_prompt.clone().unwrap_or_default()),
+        (
+            "table_prompt",
+            spec.table_prompt.clone().unwrap_or_default(),
+        ),
         ("answer_after", spec.answer_after.clone()),
         ("image_size", format!("{height} x {width}")),
         ("decoding", decoding),

@@ -44,7 +44,10 @@ fn text(answers: &[(String, Answer)]) -> String {
     let lines = |answer: &Answer| answer.prediction.0.lines().collect::<Vec<_>>().join("\n");
     match answers {
         [(_, answer)] => format!("{}\n", lines(answer)),
-        several => several.iter().map(|(name, answer)| format!("{name}: {}\n", lines(answer))).collect(),
+        several => several
+            .iter()
+            .map(|(name, answer)| format!("{name}: {}\n", lines(answer)))
+            .collect(),
     }
 }
 

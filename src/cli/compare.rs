@@ -46,7 +46,10 @@ pub fn run(args: &Args) -> Result<Status> {
         convention: args.convention.clone(),
         slices: args.slice_by.clone(),
         questions: args.questions,
-        sign_flips: SignFlips { draws: args.permutations as usize, ..SignFlips::default() },
+        sign_flips: SignFlips {
+            draws: args.permutations as usize,
+            ..SignFlips::default()
+        },
     };
     print_formatted(&compare(&request)?.render(args.format)?, args.format);
     Ok(Status::Done)

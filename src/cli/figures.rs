@@ -22,6 +22,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let (runs, out, convention) = (args.runs.clone(), args.out.clone(), args.convention.clone());
-    print_paths(&figures(&FiguresRequest { runs, out, convention })?);
+    print_paths(&figures(&FiguresRequest {
+        runs,
+        out,
+        convention,
+    })?);
     Ok(Status::Done)
 }

@@ -65,7 +65,11 @@ pub fn run(args: &Args) -> Result<Status> {
         if let Some(evaluation) = &report.evaluation {
             run::print_report(evaluation)?;
         }
-        Ok(if report.is_complete() { Status::Done } else { Status::Failures })
+        Ok(if report.is_complete() {
+            Status::Done
+        } else {
+            Status::Failures
+        })
     })
 }
 
@@ -81,9 +85,16 @@ impl Args {
             convention: self.convention.clone(),
             from_scratch: self.from_scratch,
             overfit_one: self.overfit_one,
-            precision: if self.half || self.save_dtype == SaveDtype::F16 { Precision::F16 } else { Precision::F32 },
+            precision: if self.half || self.save_dtype == SaveDtype::F16 {
+                Precision::F16
+            } else {
+                Precision::F32
+            },
             check_memory: !self.no_memory_check,
-            protocol: ProtocolOverrides { max_patches: self.adapter.max_patches, ..self.protocol.clone() },
+            protocol: ProtocolOverrides {
+                max_patches: self.adapter.max_patches,
+                ..self.protocol.clone()
+            },
         })
     }
 }

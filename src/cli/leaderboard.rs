@@ -28,7 +28,13 @@ pub struct Args {
     no_slices: bool,
     /// Slice by `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
     /// or a column of the data [default: the first four]
-    #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_slices")]
+    #[arg(
+        long,
+        alias = "by",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "no_slices"
+    )]
     slice_by: Vec<SliceBy>,
     /// Also write leaderboard.md, .csv, .json and .tex into DIR
     #[arg(long, alias = "write", value_name = "DIR")]
@@ -61,22 +67,47 @@ pub fn run(args: &Args) -> Result<Status> {
         print_formatted(&report.leaderboard.render(args.format)?, args.format);
     }
     for (path, line) in &report.stale {
-        chartbench_core::note!("{}: stale from line {line} on: run the same without --check", path.display());
+        chartbench_core::note!(
+            "{}: stale from line {line} on: run the same without --check",
+            path.display()
+        );
     }
-    Ok(if report.stale.is_empty() { Status::Done } else { Status::Failures })
+    Ok(if report.stale.is_empty() {
+        Status::Done
+    } else {
+        Status::Failures
+    })
 }
 
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
-    let runs: Vec<String> = args.runs.iter().map(|path| path.display().to_string()).collect();
-    let convention = args.convention.as_ref().map(|name| format!(" --convention {name}")).unwrap_or_default();
+    let runs: Vec<String> = args
+        .runs
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let convention = args
+        .convention
+        .as_ref()
+        .map(|name| format!(" --convention {name}"))
+        .unwrap_or_default();
     let speed = if args.no_speed { " --no-speed" } else { "" };
     let slices = match (args.no_slices, args.slice_by.is_empty()) {
         (true, _) => " --no-slices".to_owned(),
         (false, true) => String::new(),
         (false, false) => {
-            format!(" --slice-by '{}'", args.slice_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            format!(
+                " --slice-by '{}'",
+                args.slice_by
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
         }
     };
-    format!("chartbench leaderboard {}{convention}{speed}{slices} --update-file FILE", runs.join(" "))
+    format!(
+        "chartbench leaderboard {}{convention}{speed}{slices} --update-file FILE",
+        runs.join(" ")
+    )
 }

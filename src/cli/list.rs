@@ -37,7 +37,10 @@ pub fn run(args: &Args) -> Result<Status> {
         Some(What::Conventions) => vec![conventions()],
         None => vec![adapters(folder)?, benchmarks()?, conventions()],
     };
-    let rendered: Vec<String> = tables.iter().map(|table| table.render(args.format)).collect::<Result<_>>()?;
+    let rendered: Vec<String> = tables
+        .iter()
+        .map(|table| table.render(args.format))
+        .collect::<Result<_>>()?;
     print_formatted(&rendered.join("\n"), args.format);
     Ok(Status::Done)
 }

@@ -79,7 +79,13 @@ enum Command {
 /// The version with the instruction set of the kernels, which `--version` prints.
 fn long_version() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), isa::current().name))
+    TEXT.get_or_init(|| {
+        format!(
+            "{}\nkernels: {}",
+            env!("CARGO_PKG_VERSION"),
+            isa::current().name
+        )
+    })
 }
 
 /// Runs the program on the process's arguments.
@@ -153,7 +159,11 @@ fn print_formatted(text: &str, format: Format) {
 /// Reads the command line; what an error repeats of a wrong one is short.
 fn parse() -> Result<Cli, clap::Error> {
     Cli::try_parse().map_err(|mut error| {
-        for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        for kind in [
+            ContextKind::InvalidValue,
+            ContextKind::InvalidArg,
+            ContextKind::InvalidSubcommand,
+        ] {
             if let Some(ContextValue::String(value)) = error.get(kind) {
                 let value = shorten(value);
                 error.insert(kind, ContextValue::String(value));
@@ -165,8 +175,12 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
 fn one_line(error: &anyhow::Error) -> String {
-    let line =
-        format!("{error:#}").split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let line = format!("{error:#}")
+        .split('\n')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     visible(&line)
 }
 
@@ -179,5 +193,7 @@ fn print_failures(failures: &[AdapterFailure]) {
 
 /// Prints files that were written.
 fn print_paths(paths: &[PathBuf]) {
-    paths.iter().for_each(|path| chartbench_core::note!("{}", path.display()));
+    paths
+        .iter()
+        .for_each(|path| chartbench_core::note!("{}", path.display()));
 }

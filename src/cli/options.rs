@@ -75,8 +75,13 @@ impl AdapterArgs {
             max_new_tokens: self.max_new_tokens,
             onnxruntime: self.onnxruntime.clone(),
         };
-        AdapterNames { names, adapters_dir: self.adapters_dir.clone(), weights: self.weights.clone(), overrides }
-            .select()
+        AdapterNames {
+            names,
+            adapters_dir: self.adapters_dir.clone(),
+            weights: self.weights.clone(),
+            overrides,
+        }
+        .select()
     }
 
     /// Where models come from and where they compute.
@@ -84,7 +89,10 @@ impl AdapterArgs {
     /// # Errors
     /// Returns an error if this build or machine does not have the device.
     pub fn model_options(&self) -> Result<ModelOptions> {
-        Ok(ModelOptions { hub: HubOptions::from_env(self.offline), device: self.device()? })
+        Ok(ModelOptions {
+            hub: HubOptions::from_env(self.offline),
+            device: self.device()?,
+        })
     }
 
     fn device(&self) -> Result<Device> {
@@ -111,8 +119,11 @@ impl AdapterArgs {
         };
         // SAFETY: called at the start of a command, while the process has a single thread.
         unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(STACK);
-        pool.build_global().context("cannot start the thread pool")?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .stack_size(STACK);
+        pool.build_global()
+            .context("cannot start the thread pool")?;
         rayon::scope(|_| work())
     }
 }
@@ -133,6 +144,10 @@ pub struct BenchmarkArgs {
 
 impl From<&BenchmarkArgs> for BenchmarkSelection {
     fn from(args: &BenchmarkArgs) -> Self {
-        Self { benchmark: args.benchmark.clone(), data: args.data.clone(), allow_outside: args.allow_outside }
+        Self {
+            benchmark: args.benchmark.clone(),
+            data: args.data.clone(),
+            allow_outside: args.allow_outside,
+        }
     }
 }

@@ -28,7 +28,10 @@ struct Line {
 
 impl Progress {
     pub fn new() -> Self {
-        Self { bar: None, line: None }
+        Self {
+            bar: None,
+            line: None,
+        }
     }
 
     /// Takes in one event.
@@ -40,23 +43,39 @@ impl Progress {
                     "note: {id} cannot tell what memory it takes: --memory does not change its batches"
                 );
             }
-            RunEvent::AdapterStarted { id, questions, already_answered } => self.start(id, questions, already_answered),
+            RunEvent::AdapterStarted {
+                id,
+                questions,
+                already_answered,
+            } => self.start(id, questions, already_answered),
             RunEvent::Answered { questions } => self.advance(questions),
             RunEvent::AdapterFinished { id, outcome } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
-                let spent = self.line.take().map_or(Duration::ZERO, |line| line.started.elapsed());
-                let failed = if outcome.failed > 0 { format!(", {} failed", outcome.failed) } else { String::new() };
+                let spent = self
+                    .line
+                    .take()
+                    .map_or(Duration::ZERO, |line| line.started.elapsed());
+                let failed = if outcome.failed > 0 {
+                    format!(", {} failed", outcome.failed)
+                } else {
+                    String::new()
+                };
                 chartbench_core::note!(
                     "{id}: {} questions answered{failed} in {}",
                     outcome.questions,
                     HumanDuration(spent)
                 );
                 if let Some(usage) = &outcome.usage {
-                    let cost = usage.cost_usd.map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
+                    let cost = usage
+                        .cost_usd
+                        .map(|cost| format!(", ${cost:.4}"))
+                        .unwrap_or_default();
                     let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
-                    chartbench_core::note!("{id}: {read} prompt and {written} completion tokens{cost}");
+                    chartbench_core::note!(
+                        "{id}: {read} prompt and {written} completion tokens{cost}"
+                    );
                 }
                 if let Some(line) = doubtful(outcome) {
                     chartbench_core::note!("{id}: {line}");
@@ -70,14 +89,26 @@ impl Progress {
 
     fn start(&mut self, id: &str, total: usize, before: usize) {
         if before > 0 {
-            chartbench_core::note!("{id}: resuming, {before} of {total} questions are answered already");
+            chartbench_core::note!(
+                "{id}: resuming, {before} of {total} questions are answered already"
+            );
         }
         let now = Instant::now();
-        self.line = Some(Line { id: id.to_owned(), total, before, done: before, started: now, told: now });
+        self.line = Some(Line {
+            id: id.to_owned(),
+            total,
+            before,
+            done: before,
+            started: now,
+            told: now,
+        });
         if std::io::stderr().is_terminal() {
             let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} ETA {eta}";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(total as u64).with_style(style).with_prefix(visible(id));
+            let style = ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(total as u64)
+                .with_style(style)
+                .with_prefix(visible(id));
             bar.set_position(before as u64);
             bar.reset_eta();
             bar.enable_steady_tick(Duration::from_millis(500));
@@ -108,9 +139,22 @@ impl Progress {
 
 /// Answers that are there and may not be what the model would have answered.
 fn doubtful(outcome: &Outcome) -> Option<String> {
-    let answers = |count: usize| if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
-    let cut = (outcome.cut > 0).then(|| format!("{} cut by the limit on tokens", answers(outcome.cut)));
-    let whole = (outcome.marker_missing > 0)
-        .then(|| format!("{} kept whole, as `answer.after` is not in the reply", answers(outcome.marker_missing)));
-    cut.into_iter().chain(whole).reduce(|cut, whole| format!("{cut}; {whole}"))
+    let answers = |count: usize| {
+        if count == 1 {
+            "1 answer".to_owned()
+        } else {
+            format!("{count} answers")
+        }
+    };
+    let cut =
+        (outcome.cut > 0).then(|| format!("{} cut by the limit on tokens", answers(outcome.cut)));
+    let whole = (outcome.marker_missing > 0).then(|| {
+        format!(
+            "{} kept whole, as `answer.after` is not in the reply",
+            answers(outcome.marker_missing)
+        )
+    });
+    cut.into_iter()
+        .chain(whole)
+        .reduce(|cut, whole| format!("{cut}; {whole}"))
 }

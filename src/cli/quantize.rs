@@ -53,7 +53,11 @@ pub fn run(args: &Args) -> Result<Status> {
         print_failures(&report.failures);
         terminal::print(&report.choices.render(Format::Table)?);
         print_rows(&report, args.tolerance);
-        Ok(if report.is_complete() { Status::Done } else { Status::Failures })
+        Ok(if report.is_complete() {
+            Status::Done
+        } else {
+            Status::Failures
+        })
     })
 }
 
@@ -69,25 +73,49 @@ fn print_event(event: Event<'_>) {
                 );
             }
         }
-        Event::Baseline { adapter, questions, measured } => {
-            chartbench_core::note!("{adapter}: {questions} validation questions, {}", describe(measured));
+        Event::Baseline {
+            adapter,
+            questions,
+            measured,
+        } => {
+            chartbench_core::note!(
+                "{adapter}: {questions} validation questions, {}",
+                describe(measured)
+            );
         }
-        Event::Study { adapter, precision, event: StudyEvent::Damage { done, of, damage } } => {
+        Event::Study {
+            adapter,
+            precision,
+            event: StudyEvent::Damage { done, of, damage },
+        } => {
             chartbench_core::note!(
                 "{adapter}@{precision}: layer {done}/{of}, {}: loss {:+.5}",
                 damage.layer,
                 damage.loss_rise
             );
         }
-        Event::Study { adapter, precision, event: StudyEvent::Choice(choice) } => {
+        Event::Study {
+            adapter,
+            precision,
+            event: StudyEvent::Choice(choice),
+        } => {
             let kept = choice.kept.len();
-            chartbench_core::note!("{adapter}@{precision}: all but {kept} layers: {}", describe(&choice.measured));
+            chartbench_core::note!(
+                "{adapter}@{precision}: all but {kept} layers: {}",
+                describe(&choice.measured)
+            );
         }
     }
 }
 
 fn describe(measured: &Measurement) -> String {
-    let Measurement { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
+    let Measurement {
+        bytes,
+        questions_per_second,
+        loss,
+        exact_match,
+        relaxed,
+    } = *measured;
     let megabytes = bytes as f64 / 1e6;
     format!(
         "{megabytes:.2} MB, {questions_per_second:.2} questions/s, loss {loss:.4}, exact match {exact_match:.2}, relaxed \
@@ -104,8 +132,14 @@ fn print_rows(report: &QuantizeReport, tolerance: f64) {
     }
     if !report.written.is_empty() {
         let rows: Vec<&str> = report.written.iter().map(|(row, _)| row.as_str()).collect();
-        let weights =
-            report.written.iter().map(|(row, checkpoint)| format!(" --weights {row}={}", checkpoint.display()));
-        chartbench_core::note!("ask them: chartbench run --adapters {}{}", rows.join(","), weights.collect::<String>());
+        let weights = report
+            .written
+            .iter()
+            .map(|(row, checkpoint)| format!(" --weights {row}={}", checkpoint.display()));
+        chartbench_core::note!(
+            "ask them: chartbench run --adapters {}{}",
+            rows.join(","),
+            weights.collect::<String>()
+        );
     }
 }

@@ -44,7 +44,10 @@ pub fn run(args: &Args) -> Result<Status> {
         title: args.title.clone(),
     })?;
     if let Some(error) = &page.no_pictures {
-        chartbench_core::note!("the page has no pictures of the charts: {}", one_line(error));
+        chartbench_core::note!(
+            "the page has no pictures of the charts: {}",
+            one_line(error)
+        );
     }
     chartbench_core::note!("{}: {:.1} MB", args.out.display(), page.bytes as f64 / 1e6);
     Ok(Status::Done)

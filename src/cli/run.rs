@@ -84,5 +84,9 @@ impl Args {
 pub(super) fn print_report(report: &RunReport) -> Result<Status> {
     terminal::print(&report.leaderboard.render(Format::Table)?);
     print_failures(&report.failures);
-    Ok(if report.is_complete() { Status::Done } else { Status::Failures })
+    Ok(if report.is_complete() {
+        Status::Done
+    } else {
+        Status::Failures
+    })
 }

@@ -54,7 +54,12 @@ pub struct Args {
     #[arg(long, hide = true)]
     verify: bool,
     /// Gold answers kept elsewhere: any file with ids and gold answers
-    #[arg(long, alias = "golds", value_name = "FILE", conflicts_with = "benchmark")]
+    #[arg(
+        long,
+        alias = "golds",
+        value_name = "FILE",
+        conflicts_with = "benchmark"
+    )]
     gold: Option<PathBuf>,
     /// Gold answers of a benchmark's test questions
     #[arg(long, value_name = "NAME")]
@@ -115,21 +120,32 @@ pub fn run(args: &Args) -> Result<Status> {
     if show == Some(Show::Verify) {
         return run_verify(args);
     }
-    ensure!(args.metrics.is_empty() || show == Some(Show::Questions), "--metrics needs --show questions");
-    ensure!(args.update_file.is_none() || show != Some(Show::Explain), "--update-file does not go with --show explain");
+    ensure!(
+        args.metrics.is_empty() || show == Some(Show::Questions),
+        "--metrics needs --show questions"
+    );
+    ensure!(
+        args.update_file.is_none() || show != Some(Show::Explain),
+        "--update-file does not go with --show explain"
+    );
     let named = named(args)?;
     let started = Instant::now();
     let files = read(&args.request())?;
     let conventions = named.map_or_else(|| files.conventions(), |convention| vec![convention]);
     let read = started.elapsed();
     for file in &files.0 {
-        file.problems.iter().for_each(|problem| chartbench_core::note!("{}: {problem}", file.name));
+        file.problems
+            .iter()
+            .for_each(|problem| chartbench_core::note!("{}: {problem}", file.name));
     }
     if show == Some(Show::Explain) {
         let ids = [args.ids.as_slice(), &args.explain].concat();
         ensure!(!ids.is_empty(), "--show explain needs --ids");
         terminal::print(&files.explain(&ids, &conventions)?);
-    } else if show == Some(Show::Questions) && args.format == Format::Jsonl && args.update_file.is_none() {
+    } else if show == Some(Show::Questions)
+        && args.format == Format::Jsonl
+        && args.update_file.is_none()
+    {
         files.stream_questions(&scores(args, &conventions)?, terminal::print_data)?;
     } else {
         print_tables(args, &files, &conventions)?;
@@ -137,9 +153,16 @@ pub fn run(args: &Args) -> Result<Status> {
     let answers = files.answers();
     if answers >= MANY {
         let scored = (started.elapsed() - read).as_secs_f64();
-        chartbench_core::note!("{answers} answers: read in {:.3} s, scored in {scored:.3} s", read.as_secs_f64());
+        chartbench_core::note!(
+            "{answers} answers: read in {:.3} s, scored in {scored:.3} s",
+            read.as_secs_f64()
+        );
     }
-    Ok(if files.is_complete() { Status::Done } else { Status::Failures })
+    Ok(if files.is_complete() {
+        Status::Done
+    } else {
+        Status::Failures
+    })
 }
 
 impl Args {
@@ -152,13 +175,21 @@ impl Args {
             (!self.explain.is_empty(), Show::Explain),
             (self.verify, Show::Verify),
         ];
-        self.show.or_else(|| flags.into_iter().find(|(given, _)| *given).map(|(_, show)| show))
+        self.show.or_else(|| {
+            flags
+                .into_iter()
+                .find(|(given, _)| *given)
+                .map(|(_, show)| show)
+        })
     }
 
     fn request(&self) -> ScoreRequest {
         let golds = match (&self.gold, &self.benchmark) {
             (Some(file), _) => GoldSource::File(file.clone()),
-            (None, Some(name)) => GoldSource::Benchmark { name: name.clone(), data: self.data.clone() },
+            (None, Some(name)) => GoldSource::Benchmark {
+                name: name.clone(),
+                data: self.data.clone(),
+            },
             (None, None) => GoldSource::Predictions,
         };
         let columns = ColumnNames {
@@ -169,7 +200,12 @@ impl Args {
             answer_type: self.answer_type_column.clone(),
             chart: self.chart_column.clone(),
         };
-        ScoreRequest { files: self.files.clone(), columns, format: self.file_format, golds }
+        ScoreRequest {
+            files: self.files.clone(),
+            columns,
+            format: self.file_format,
+            golds,
+        }
     }
 }
 
@@ -201,13 +237,31 @@ fn named(args: &Args) -> Result<Option<&'static Convention>> {
 }
 
 /// The conventions with the metrics that are asked for.
-fn scores(args: &Args, conventions: &[&'static Convention]) -> Result<Vec<(&'static Convention, Metric)>> {
-    let wanted = args.metrics.iter().map(|name| Metric::by_name(name)).collect::<Result<Vec<_>>>()?;
-    let all = conventions.iter().flat_map(|convention| convention.metrics.iter().map(|metric| (*convention, *metric)));
-    Ok(all.filter(|(_, metric)| wanted.is_empty() || wanted.contains(metric)).collect())
+fn scores(
+    args: &Args,
+    conventions: &[&'static Convention],
+) -> Result<Vec<(&'static Convention, Metric)>> {
+    let wanted = args
+        .metrics
+        .iter()
+        .map(|name| Metric::by_name(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let all = conventions.iter().flat_map(|convention| {
+        convention
+            .metrics
+            .iter()
+            .map(|metric| (*convention, *metric))
+    });
+    Ok(all
+        .filter(|(_, metric)| wanted.is_empty() || wanted.contains(metric))
+        .collect())
 }
 
-fn print_tables(args: &Args, files: &ScoredFiles, conventions: &[&'static Convention]) -> Result<()> {
+fn print_tables(
+    args: &Args,
+    files: &ScoredFiles,
+    conventions: &[&'static Convention],
+) -> Result<()> {
     let show = args.show();
     let render: Box<dyn Fn(Format) -> Result<String>> = if show == Some(Show::Matrix) {
         let reference = match conventions {
@@ -236,17 +290,30 @@ fn print_tables(args: &Args, files: &ScoredFiles, conventions: &[&'static Conven
 
 /// The command that makes the spliced text again.
 fn command(args: &Args) -> String {
-    let files: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+    let files: Vec<String> = args
+        .files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let show = match args.show() {
         Some(Show::Matrix) => " --show matrix",
         Some(Show::Sensitivity) => " --show sensitivity",
         Some(Show::Questions) => " --show questions",
         Some(Show::Explain | Show::Verify) | None => "",
     };
-    let metrics =
-        if args.metrics.is_empty() { String::new() } else { format!(" --metrics {}", args.metrics.join(",")) };
-    let convention =
-        if args.convention == "all" { String::new() } else { format!(" --convention {}", args.convention) };
+    let metrics = if args.metrics.is_empty() {
+        String::new()
+    } else {
+        format!(" --metrics {}", args.metrics.join(","))
+    };
+    let convention = if args.convention == "all" {
+        String::new()
+    } else {
+        format!(" --convention {}", args.convention)
+    };
     let intervals = if args.intervals { " --intervals" } else { "" };
-    format!("chartbench score {}{show}{metrics}{convention}{intervals} --update-file FILE", files.join(" "))
+    format!(
+        "chartbench score {}{show}{metrics}{convention}{intervals} --update-file FILE",
+        files.join(" ")
+    )
 }

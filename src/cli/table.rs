@@ -42,14 +42,24 @@ enum Form {
 pub fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let adapters = args.adapter.select(&["deplot"])?;
-        ensure!(args.format != Form::Csv || adapters.len() == 1, "--format csv prints one table: name one adapter");
+        ensure!(
+            args.format != Form::Csv || adapters.len() == 1,
+            "--format csv prints one table: name one adapter"
+        );
         let models = args.adapter.model_options()?;
-        let report = table(&TableRequest { image: args.image.clone(), adapters, models, gold: args.gold.clone() })?;
+        let report = table(&TableRequest {
+            image: args.image.clone(),
+            adapters,
+            models,
+            gold: args.gold.clone(),
+        })?;
         let readings = report.readings.as_slice();
         let text = if args.format == Form::Json {
             to_json(readings, report.gold.as_ref())?
         } else {
-            let texts = readings.iter().map(|reading| format_reading(args.format, reading, readings.len() > 1));
+            let texts = readings
+                .iter()
+                .map(|reading| format_reading(args.format, reading, readings.len() > 1));
             texts.collect::<Result<Vec<_>>>()?.join("\n")
         };
         match args.format {
@@ -66,8 +76,12 @@ pub fn run(args: &Args) -> Result<Status> {
             }
         }
         match (&report.gold, args.format) {
-            (Some(gold), Form::Text) => terminal::print(&format!("\n{}", agreement(readings, gold).to_terminal())),
-            (Some(gold), Form::Csv | Form::Raw) => terminal::write_note_block(&agreement(readings, gold).to_terminal()),
+            (Some(gold), Form::Text) => {
+                terminal::print(&format!("\n{}", agreement(readings, gold).to_terminal()))
+            }
+            (Some(gold), Form::Csv | Form::Raw) => {
+                terminal::write_note_block(&agreement(readings, gold).to_terminal())
+            }
             (Some(_), Form::Json) | (None, _) => {}
         }
         Ok(status)
@@ -82,16 +96,28 @@ fn format_reading(form: Form, reading: &TableReading, several: bool) -> Result<S
         (Ok(table), Form::Csv) => to_table(table).to_csv()?,
         (Ok(table), Form::Text | Form::Json) => to_table(table).to_terminal(),
     };
-    Ok(if several { format!("{}:\n{text}", reading.adapter) } else { text })
+    Ok(if several {
+        format!("{}:\n{text}", reading.adapter)
+    } else {
+        text
+    })
 }
 
 /// With as many columns as the widest row has cells; those of numbers are aligned at the right.
 fn to_table(table: &DataTable) -> Table {
     let column = |index: usize| {
         let name = table.header.get(index).map_or("", String::as_str);
-        let mut cells = table.rows.iter().filter_map(|row| row.get(index)).filter(|cell| !cell.is_empty());
+        let mut cells = table
+            .rows
+            .iter()
+            .filter_map(|row| row.get(index))
+            .filter(|cell| !cell.is_empty());
         let numbers = cells.all(|cell| cell.trim_end_matches('%').parse::<f64>().is_ok());
-        if numbers { Column::right(name) } else { Column::left(name) }
+        if numbers {
+            Column::right(name)
+        } else {
+            Column::left(name)
+        }
     };
     let cells = |row: &Vec<String>| {
         let texts = row.iter().map(String::as_str).chain(std::iter::repeat(""));
@@ -113,7 +139,10 @@ mod tests {
 
     fn readings() -> Vec<TableReading> {
         let texts = [
-            ("good", "TITLE | Sales <0x0A> Year | North | South <0x0A> 2019 | 200 | 158 | more <0x0A> 2020 | 5% | "),
+            (
+                "good",
+                "TITLE | Sales <0x0A> Year | North | South <0x0A> 2019 | 200 | 158 | more <0x0A> 2020 | 5% | ",
+            ),
             ("bad", "A bar chart."),
         ];
         let reading = |(adapter, text): (&str, &str)| TableReading {
@@ -132,11 +161,17 @@ mod tests {
         let gold = gold(&file).unwrap();
         let mut text = String::new();
         for form in [Form::Text, Form::Csv, Form::Raw] {
-            let shown: Vec<String> =
-                readings.iter().map(|reading| format_reading(form, reading, true).unwrap()).collect();
+            let shown: Vec<String> = readings
+                .iter()
+                .map(|reading| format_reading(form, reading, true).unwrap())
+                .collect();
             text += &format!("{form:?}\n{}\n", shown.join("\n"));
         }
-        text += &format!("{}\n{}", to_json(&readings, Some(&gold)).unwrap(), agreement(&readings, &gold).to_terminal());
+        text += &format!(
+            "{}\n{}",
+            to_json(&readings, Some(&gold)).unwrap(),
+            agreement(&readings, &gold).to_terminal()
+        );
         insta::with_settings!({
             snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => true,
@@ -151,10 +186,16 @@ mod tests {
         let file = folder.path().join("gold");
         let read = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            gold(&file).map_or_else(|error| format!("{error:#}"), |gold| gold.text().into_owned())
+            gold(&file).map_or_else(
+                |error| format!("{error:#}"),
+                |gold| gold.text().into_owned(),
+            )
         };
         assert_eq!(read("a,b\n1,2\n"), "TITLE |  <0x0A> a | b <0x0A> 1 | 2");
-        assert_eq!(read("title | T\na | b\n1 | 2\n"), "TITLE | T <0x0A> a | b <0x0A> 1 | 2");
+        assert_eq!(
+            read("title | T\na | b\n1 | 2\n"),
+            "TITLE | T <0x0A> a | b <0x0A> 1 | 2"
+        );
         assert!(read("").ends_with("the table is empty"));
     }
 }

@@ -32,7 +32,9 @@ impl FinetuneProgress {
                 "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
                  --protocol chartbench chooses on train charts held out"
             ),
-            FinetuneEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            FinetuneEvent::QuestionsChosen { description } => {
+                chartbench_core::note!("{description}")
+            }
             FinetuneEvent::Estimated { adapter, estimate } => print_estimate(adapter, estimate),
             FinetuneEvent::Training { adapter, event } => {
                 // The training before may have failed.
@@ -44,7 +46,11 @@ impl FinetuneProgress {
                 training.observe(event);
                 self.training = Some(training);
             }
-            FinetuneEvent::Trained { adapter, finished, curves } => {
+            FinetuneEvent::Trained {
+                adapter,
+                finished,
+                curves,
+            } => {
                 self.finish_training();
                 chartbench_core::terminal::write_note_block(curves);
                 if finished.step == 0 {
@@ -61,7 +67,9 @@ impl FinetuneProgress {
             }
             FinetuneEvent::Overfitted { adapter, loss } => {
                 self.finish_training();
-                chartbench_core::note!("{adapter}: one question was overfitted (loss {loss:.4}) and is answered right");
+                chartbench_core::note!(
+                    "{adapter}: one question was overfitted (loss {loss:.4}) and is answered right"
+                );
             }
             FinetuneEvent::Failed(failure) => super::print_failures(std::slice::from_ref(failure)),
             FinetuneEvent::Run(event) => self.run.get_or_insert_with(Progress::new).observe(event),
@@ -101,7 +109,16 @@ struct TrainingProgress {
 impl TrainingProgress {
     fn new(id: &str) -> Self {
         let now = Instant::now();
-        Self { id: id.to_owned(), bar: None, steps: 0, began: (0, now), told: now, skipped: 0, failed: 0, cut: 0 }
+        Self {
+            id: id.to_owned(),
+            bar: None,
+            steps: 0,
+            began: (0, now),
+            told: now,
+            skipped: 0,
+            failed: 0,
+            cut: 0,
+        }
     }
 
     /// Takes in one event.
@@ -137,10 +154,18 @@ impl TrainingProgress {
             bar.finish_and_clear();
         }
         if self.skipped > NAMED {
-            chartbench_core::note!("{}: {} questions were left out of training", self.id, self.skipped);
+            chartbench_core::note!(
+                "{}: {} questions were left out of training",
+                self.id,
+                self.skipped
+            );
         }
         if self.failed > NAMED {
-            chartbench_core::note!("{}: {} validation questions failed, which counts as wrong", self.id, self.failed);
+            chartbench_core::note!(
+                "{}: {} validation questions failed, which counts as wrong",
+                self.id,
+                self.failed
+            );
         }
         if self.cut > 0 {
             chartbench_core::note!(
@@ -157,8 +182,11 @@ impl TrainingProgress {
         }
         (self.steps, self.began) = (steps, (done, Instant::now()));
         if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {per_sec} ETA {eta}");
-            let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let style = ProgressStyle::with_template(
+                "{prefix} {wide_bar} {pos}/{len} {msg} {per_sec} ETA {eta}",
+            );
+            let bar = ProgressBar::new(steps)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             let bar = bar.with_prefix(visible(&self.id));
             bar.set_position(done);
             bar.reset_eta();
@@ -168,8 +196,9 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory =
-            memory_stats::memory_stats().map_or(String::new(), |stats| format_bytes(stats.physical_mem as u64));
+        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| {
+            format_bytes(stats.physical_mem as u64)
+        });
         let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);
@@ -196,10 +225,20 @@ impl TrainingProgress {
             ("relaxed", "relaxed accuracy"),
             ("anls", "ANLS"),
         ];
-        let score = |(key, name): (&str, &str)| Some(format!("{name} {:.2}", 100.0 * entry.metrics.get(key)?));
-        let loss = entry.metrics.get("loss").map(|loss| format!("loss {loss:.4}"));
+        let score = |(key, name): (&str, &str)| {
+            Some(format!("{name} {:.2}", 100.0 * entry.metrics.get(key)?))
+        };
+        let loss = entry
+            .metrics
+            .get("loss")
+            .map(|loss| format!("loss {loss:.4}"));
         let numbers: Vec<String> = SCORES.into_iter().filter_map(score).chain(loss).collect();
-        self.say(&format!("step {}: validation {} ({} questions)", entry.step, numbers.join(", "), entry.questions));
+        self.say(&format!(
+            "step {}: validation {} ({} questions)",
+            entry.step,
+            numbers.join(", "),
+            entry.questions
+        ));
     }
 
     fn say(&self, line: &str) {

@@ -50,15 +50,20 @@ impl Benchmark {
     /// Returns an error if the name is unknown (with the nearest names), or the file cannot be read or is no benchmark.
     pub fn find(name: &str) -> Result<Self> {
         let path = Path::new(name);
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             let text = input::read_text(path, MAX_SETTINGS_BYTES);
             let text = text.with_context(|| format!("cannot read the benchmark {name}"))?;
             return Self::parse(&text, name);
         }
         let (_, file) = embedded()
             .find(|(embedded, _)| *embedded == name)
-            .ok_or_else(|| names::unknown_name("benchmark", name, Self::embedded_names()))?;
-        let text = file.contents_utf8().with_context(|| format!("benchmarks/{name}.toml is not UTF-8"))?;
+            .ok_or_else(|| names::UnknownName::new("benchmark", name, Self::embedded_names()))?;
+        let text = file
+            .contents_utf8()
+            .with_context(|| format!("benchmarks/{name}.toml is not UTF-8"))?;
         Self::parse(text, &format!("benchmarks/{name}.toml"))
     }
 
@@ -74,13 +79,21 @@ impl Benchmark {
             let place = span.map(|span| place(text, span.start)).unwrap_or_default();
             anyhow!("{file_name}: {place}{what}")
         })?;
-        let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str());
-        let name = stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;
-        let checked = wire.finetune.protocol().map_err(|fault| Fault::from_protocol(text, fault));
-        checked.and_then(|_| wire.validate(name)).map_err(|fault| match fault.offset {
-            Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
-            None => anyhow!("{file_name}: {}", fault.what),
-        })
+        let stem = Path::new(file_name)
+            .file_stem()
+            .and_then(|stem| stem.to_str());
+        let name =
+            stem.with_context(|| format!("{file_name}: not the name of a benchmark file"))?;
+        let checked = wire
+            .finetune
+            .protocol()
+            .map_err(|fault| Fault::from_protocol(text, fault));
+        checked
+            .and_then(|_| wire.validate(name))
+            .map_err(|fault| match fault.offset {
+                Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
+                None => anyhow!("{file_name}: {}", fault.what),
+            })
     }
 
     /// The fine-tuning protocol, with `flags` over the file's keys ([`ProtocolOverrides::resolve`]).
@@ -95,15 +108,24 @@ impl Benchmark {
 }
 
 fn embedded() -> impl Iterator<Item = (&'static str, &'static File<'static>)> {
-    EMBEDDED.files().filter_map(|file| Some((file.path().to_str()?.strip_suffix(".toml")?, file)))
+    EMBEDDED
+        .files()
+        .filter_map(|file| Some((file.path().to_str()?.strip_suffix(".toml")?, file)))
 }
 
 /// `line 3: KEY: ` for the position `at`, the key where its line has one.
 fn place(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = 1 + before.matches('\n').count();
-    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-    key.map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {}: ", shorten(key)))
+    let key = text
+        .lines()
+        .nth(line - 1)
+        .and_then(|line| line.split_once('='))
+        .map(|(key, _)| key.trim());
+    key.map_or_else(
+        || format!("line {line}: "),
+        |key| format!("line {line}: {}: ", shorten(key)),
+    )
 }
 
 /// One published number.
@@ -189,14 +211,24 @@ struct Fault {
 
 impl Fault {
     fn new(offset: Option<usize>, what: impl Into<String>) -> Self {
-        Self { offset, what: what.into() }
+        Self {
+            offset,
+            what: what.into(),
+        }
     }
 
     /// Locates the fault at the first of its keys that the file has.
     fn from_protocol(text: &str, fault: ProtocolFault) -> Self {
-        match fault.keys.iter().find_map(|key| key_start(text, &format!("finetune.{key}"))) {
+        match fault
+            .keys
+            .iter()
+            .find_map(|key| key_start(text, &format!("finetune.{key}")))
+        {
             Some(at) => Self::new(Some(at), fault.what),
-            None => Self::new(None, format!("finetune.{}: {}", fault.keys.join(" or "), fault.what)),
+            None => Self::new(
+                None,
+                format!("finetune.{}: {}", fault.keys.join(" or "), fault.what),
+            ),
         }
     }
 }
@@ -220,15 +252,21 @@ fn key_start(text: &str, dotted: &str) -> Option<usize> {
 impl Wire {
     fn validate(self, name: &str) -> Result<Benchmark, Fault> {
         let format = self.format()?;
-        let questions = match self.questions.map(|questions| (questions.span().start, questions.into_inner())) {
+        let questions = match self
+            .questions
+            .map(|questions| (questions.span().start, questions.into_inner()))
+        {
             None | Some((_, WireQuestions::Word(All::All))) => Questions::All,
             Some((at, WireQuestions::PerChart(PerChart { per_chart, seed }))) => {
                 let count = check_count(per_chart, MAX_QUESTIONS_PER_CHART);
-                let count = count.map_err(|fault| Fault::new(Some(at), format!("per_chart {fault}")))?;
+                let count =
+                    count.map_err(|fault| Fault::new(Some(at), format!("per_chart {fault}")))?;
                 Questions::PerChart { count, seed }
             }
         };
-        let hash = self.hash.map(|hash| (hash.span().start, hash.into_inner().to_ascii_lowercase()));
+        let hash = self
+            .hash
+            .map(|hash| (hash.span().start, hash.into_inner().to_ascii_lowercase()));
         if let Some((at, hash)) = &hash
             && (hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
         {
@@ -253,10 +291,12 @@ impl Wire {
     }
 
     fn format(&self) -> Result<Format, Fault> {
-        let needed = |key: &str| Fault::new(None, format!("format = \"synth\" needs the key `{key}`"));
+        let needed =
+            |key: &str| Fault::new(None, format!("format = \"synth\" needs the key `{key}`"));
         let count = |key: &str, value: &Option<Spanned<usize>>, most: usize| {
             let value = value.as_ref().ok_or_else(|| needed(key))?;
-            check_count(*value.as_ref(), most).map_err(|fault| Fault::new(Some(value.span().start), fault))
+            check_count(*value.as_ref(), most)
+                .map_err(|fault| Fault::new(Some(value.span().start), fault))
         };
         let format = match self.format {
             WireFormat::RealCqa => Format::RealCqa,
@@ -276,9 +316,16 @@ impl Wire {
                 });
             }
         };
-        let drawn = [&self.train, &self.test, &self.questions_per_chart].map(|value| value.as_ref().map(Spanned::span));
+        let drawn = [&self.train, &self.test, &self.questions_per_chart]
+            .map(|value| value.as_ref().map(Spanned::span));
         let seed = self.seed.as_ref().map(Spanned::span);
-        match drawn.into_iter().chain([seed]).flatten().map(|span| span.start).min() {
+        match drawn
+            .into_iter()
+            .chain([seed])
+            .flatten()
+            .map(|span| span.start)
+            .min()
+        {
             Some(at) => Err(Fault::new(Some(at), "belongs to format = \"synth\" only")),
             None => Ok(format),
         }

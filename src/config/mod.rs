@@ -6,13 +6,13 @@ mod benchmark;
 mod protocol;
 
 pub use adapter::{
-    AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family, GgufSource, GgufSpec,
-    HeaderFontSource, OnnxSpec, Pix2StructSpec, Price, ProcessSpec, PromptStyle, ReaderSpec, RequestLimits,
-    UniChartSpec, WeightsSource, base_url,
+    AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family,
+    GgufSource, GgufSpec, HeaderFontSource, OnnxSpec, Pix2StructSpec, Price, ProcessSpec,
+    PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
 };
 pub use benchmark::{Benchmark, Published};
 pub use protocol::{
-    AdafactorOverrides, AdafactorSpec, AdamWSpec, AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, Lora,
-    LoraOverrides, OptimizerKind, OptimizerSpec, Preset, Protocol, ProtocolFault, ProtocolOverrides, QuestionsPerEpoch,
-    ScheduleKind, ScheduleSpec, Ties, ValidateOn, Validation,
+    AdafactorOverrides, AdafactorSpec, AdamWSpec, AnswerTypeWeights, Betas, ComputeDtype, Dropout,
+    Keep, Lora, LoraOverrides, OptimizerKind, OptimizerSpec, Preset, Protocol, ProtocolFault,
+    ProtocolOverrides, QuestionsPerEpoch, ScheduleKind, ScheduleSpec, Ties, ValidateOn, Validation,
 };

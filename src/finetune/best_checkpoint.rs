@@ -22,7 +22,9 @@ pub(super) struct BestCheckpoint {
 
 impl BestCheckpoint {
     pub(super) fn new(parent: &Path) -> Self {
-        Self { parent: parent.to_owned() }
+        Self {
+            parent: parent.to_owned(),
+        }
     }
 
     /// The finished checkpoint, if the training has ended.
@@ -42,7 +44,12 @@ impl BestCheckpoint {
         provenance: &Provenance,
     ) -> Result<Vec<FileChecksum>> {
         let target = self.step_path(step);
-        let failed = || format!("cannot keep the weights of step {step} in {}", target.display());
+        let failed = || {
+            format!(
+                "cannot keep the weights of step {step} in {}",
+                target.display()
+            )
+        };
         let write = |folder: &Path| {
             model.write(folder, precision)?;
             provenance.write(folder)
@@ -61,9 +68,13 @@ impl BestCheckpoint {
         files::remove_leftovers(&self.parent);
         for entry in fs::read_dir(&self.parent).with_context(failed)? {
             let path = entry.with_context(failed)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if name.starts_with(SO_FAR) && path != target {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                fs::remove_dir_all(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
         Ok(())
@@ -80,7 +91,10 @@ impl BestCheckpoint {
             verify_files(&folder, files)
         };
         check().with_context(|| {
-            format!("the weights kept so far are damaged: remove {} to train anew", self.parent.display())
+            format!(
+                "the weights kept so far are damaged: remove {} to train anew",
+                self.parent.display()
+            )
         })
     }
 
@@ -92,7 +106,8 @@ impl BestCheckpoint {
         self.remove_others(step)?;
         let (from, to) = (self.step_path(step), self.parent.join(FINISHED));
         let rename = || fs::rename(&from, &to).and_then(|()| files::sync_folder(&self.parent));
-        rename().with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
+        rename()
+            .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
         Ok(to)
     }
 

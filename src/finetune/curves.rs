@@ -32,10 +32,14 @@ impl Curves {
         let mut curves = Self::default();
         for entry in entries {
             match entry {
-                LogEntry::Step(entry) if entry.loss.is_finite() => curves.loss.push((entry.step, entry.loss)),
+                LogEntry::Step(entry) if entry.loss.is_finite() => {
+                    curves.loss.push((entry.step, entry.loss))
+                }
                 LogEntry::Step(_) => {}
                 LogEntry::Validation(entry) => {
-                    for (name, &value) in entry.metrics.iter().filter(|(_, value)| value.is_finite()) {
+                    for (name, &value) in
+                        entry.metrics.iter().filter(|(_, value)| value.is_finite())
+                    {
                         let line = match name.as_str() {
                             "loss" => &mut curves.validation_loss,
                             name => curves.scores.entry(name.to_owned()).or_default(),
@@ -55,7 +59,10 @@ fn running_mean(line: &Points, count: usize) -> Points {
         let window = &line[(end + 1).saturating_sub(count)..=end];
         window.iter().map(|(_, value)| value).sum::<f64>() / window.len() as f64
     };
-    line.iter().enumerate().map(|(index, &(step, _))| (step, mean(index))).collect()
+    line.iter()
+        .enumerate()
+        .map(|(index, &(step, _))| (step, mean(index)))
+        .collect()
 }
 
 impl Curves {
@@ -68,11 +75,24 @@ impl Curves {
         let losses = vec![
             line("mean of 20 steps", &self.smooth_loss, false),
             line("validation", &self.validation_loss, true),
-            Line { faint: true, ..line("batch", &self.loss, false) },
+            Line {
+                faint: true,
+                ..line("batch", &self.loss, false)
+            },
         ];
-        let scores = self.scores.iter().map(|(name, points)| line(name, points, true)).collect();
-        draw_panels(title, &[losses_panel("loss", losses), scores_panel("validation score", scores)])
-            .context("the training log is empty")
+        let scores = self
+            .scores
+            .iter()
+            .map(|(name, points)| line(name, points, true))
+            .collect();
+        draw_panels(
+            title,
+            &[
+                losses_panel("loss", losses),
+                scores_panel("validation score", scores),
+            ],
+        )
+        .context("the training log is empty")
     }
 }
 
@@ -83,31 +103,64 @@ impl Curves {
 /// Returns an error if there is nothing to draw.
 pub fn overlaid(title: &str, trainings: &[(String, Curves)]) -> Result<String> {
     let lines = |points: &dyn Fn(&Curves) -> Points, dots: bool| -> Vec<Line> {
-        trainings.iter().map(|(name, curves)| line(name, &points(curves), dots)).collect()
+        trainings
+            .iter()
+            .map(|(name, curves)| line(name, &points(curves), dots))
+            .collect()
     };
     let mut all = vec![
-        losses_panel("training loss, mean of 20 steps", lines(&|curves| curves.smooth_loss.clone(), false)),
-        losses_panel("validation loss", lines(&|curves| curves.validation_loss.clone(), true)),
+        losses_panel(
+            "training loss, mean of 20 steps",
+            lines(&|curves| curves.smooth_loss.clone(), false),
+        ),
+        losses_panel(
+            "validation loss",
+            lines(&|curves| curves.validation_loss.clone(), true),
+        ),
     ];
-    let scores: BTreeSet<&String> = trainings.iter().flat_map(|(_, curves)| curves.scores.keys()).collect();
+    let scores: BTreeSet<&String> = trainings
+        .iter()
+        .flat_map(|(_, curves)| curves.scores.keys())
+        .collect();
     for score in scores {
-        let of_score = lines(&|curves| curves.scores.get(score).cloned().unwrap_or_default(), true);
+        let of_score = lines(
+            &|curves| curves.scores.get(score).cloned().unwrap_or_default(),
+            true,
+        );
         all.push(scores_panel(&format!("validation {score}"), of_score));
     }
     draw_panels(title, &all).context("the training logs are empty")
 }
 
 fn line(name: &str, points: &Points, dots: bool) -> Line {
-    let points = points.iter().map(|&(step, value)| (step as f64, value)).collect();
-    Line { name: name.to_owned(), points, dots, faint: false }
+    let points = points
+        .iter()
+        .map(|&(step, value)| (step as f64, value))
+        .collect();
+    Line {
+        name: name.to_owned(),
+        points,
+        dots,
+        faint: false,
+    }
 }
 
 fn losses_panel(label: &str, lines: Vec<Line>) -> Panel {
-    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: None }
+    Panel {
+        x: "step".to_owned(),
+        y: label.to_owned(),
+        lines,
+        top: None,
+    }
 }
 
 fn scores_panel(label: &str, lines: Vec<Line>) -> Panel {
-    Panel { x: "step".to_owned(), y: label.to_owned(), lines, top: Some(1.0) }
+    Panel {
+        x: "step".to_owned(),
+        y: label.to_owned(),
+        lines,
+        top: Some(1.0),
+    }
 }
 
 /// Dots across and down; a character has two by four.
@@ -117,9 +170,15 @@ const TEXT_HEIGHT: u32 = 24;
 impl Curves {
     /// The training loss and each validation score, one under the other; empty where there is nothing to draw.
     pub fn text(&self) -> String {
-        let loss = [("loss, mean of 20 steps", &self.smooth_loss), ("validation loss", &self.validation_loss)];
+        let loss = [
+            ("loss, mean of 20 steps", &self.smooth_loss),
+            ("validation loss", &self.validation_loss),
+        ];
         let scores = self.scores.iter().map(|(name, line)| (name.as_str(), line));
-        loss.into_iter().chain(scores).filter_map(|(name, line)| plot_text(name, line)).collect()
+        loss.into_iter()
+            .chain(scores)
+            .filter_map(|(name, line)| plot_text(name, line))
+            .collect()
     }
 }
 
@@ -129,13 +188,20 @@ fn plot_text(name: &str, line: &Points) -> Option<String> {
     if first == last {
         return None;
     }
-    let points: Vec<(f32, f32)> = line.iter().map(|&(step, value)| (step as f32, value as f32)).collect();
+    let points: Vec<(f32, f32)> = line
+        .iter()
+        .map(|&(step, value)| (step as f32, value as f32))
+        .collect();
     let shape = Shape::Lines(&points);
     let mut chart = Chart::new(TEXT_WIDTH, TEXT_HEIGHT, first as f32, last as f32);
     let chart = chart.lineplot(&shape);
     chart.axis();
     chart.figures();
     let values = line.iter().map(|&(_, value)| value);
-    let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(value), most.max(value)));
-    Some(format!("{name}: {least:.4} to {most:.4}, {value:.4} at step {last}\n{chart}\n"))
+    let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), value| {
+        (least.min(value), most.max(value))
+    });
+    Some(format!(
+        "{name}: {least:.4} to {most:.4}, {value:.4} at step {last}\n{chart}\n"
+    ))
 }

@@ -34,15 +34,32 @@ impl MemoryEstimate {
         let moments = |dims: &[usize]| match (&protocol.optimizer, dims) {
             (OptimizerSpec::AdamW(_), dims) => 2 * dims.iter().product::<usize>(),
             (OptimizerSpec::Adafactor(_), [.., rows, columns]) => {
-                dims.iter().product::<usize>() / rows.max(&1) + dims.iter().product::<usize>() / columns.max(&1)
+                dims.iter().product::<usize>() / rows.max(&1)
+                    + dims.iter().product::<usize>() / columns.max(&1)
             }
             (OptimizerSpec::Adafactor(_), dims) => dims.iter().product(),
         };
-        let kept = protocol.micro_batch().max(1) * model.activations(example, protocol.activation_checkpointing);
+        let kept = protocol.micro_batch().max(1)
+            * model.activations(example, protocol.activation_checkpointing);
         Self {
-            weights: bytes(variables.all().map(|(_, variable)| variable.elem_count()).sum()),
-            gradients: bytes(variables.trained().map(|(_, variable)| variable.elem_count()).sum()),
-            moments: bytes(variables.trained().map(|(_, variable)| moments(variable.dims())).sum()),
+            weights: bytes(
+                variables
+                    .all()
+                    .map(|(_, variable)| variable.elem_count())
+                    .sum(),
+            ),
+            gradients: bytes(
+                variables
+                    .trained()
+                    .map(|(_, variable)| variable.elem_count())
+                    .sum(),
+            ),
+            moments: bytes(
+                variables
+                    .trained()
+                    .map(|(_, variable)| moments(variable.dims()))
+                    .sum(),
+            ),
             activations: (bytes(kept) as f64 * TRANSIENT_FACTOR) as u64,
         }
     }
@@ -76,7 +93,11 @@ impl MemoryEstimate {
 /// Formats a number of bytes in MiB or GiB.
 pub fn format_bytes(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
+    if mib >= 1024.0 {
+        format!("{:.1} GiB", mib / 1024.0)
+    } else {
+        format!("{mib:.0} MiB")
+    }
 }
 
 /// Measures the time of a step: runs the forward and backward pass of one micro-batch once. Weights and random generator stay
@@ -84,8 +105,19 @@ pub fn format_bytes(bytes: u64) -> String {
 ///
 /// # Errors
 /// Returns an error if the examples do not fit the model.
-pub fn measure_step_time(model: &dyn Trainable, protocol: &Protocol, part: &[Example]) -> Result<Duration> {
+pub fn measure_step_time(
+    model: &dyn Trainable,
+    protocol: &Protocol,
+    part: &[Example],
+) -> Result<Duration> {
     let started = Instant::now();
-    Gradients::compute(model, &Variables::new(), part, part.len(), &mut None, protocol)?;
+    Gradients::compute(
+        model,
+        &Variables::new(),
+        part,
+        part.len(),
+        &mut None,
+        protocol,
+    )?;
     Ok(started.elapsed() * u32::try_from(protocol.accumulate).unwrap_or(u32::MAX))
 }

@@ -43,7 +43,11 @@ impl Gradients {
             };
             let loss = model.loss(part, pass, compute)?;
             let store = loss.backward()?;
-            let part = Self { loss: f64::from(loss.sum.to_scalar::<f32>()?), labels: loss.labels, store };
+            let part = Self {
+                loss: f64::from(loss.sum.to_scalar::<f32>()?),
+                labels: loss.labels,
+                store,
+            };
             all = Some(match all {
                 None => part,
                 Some(all) => all.plus(part, variables)?,
@@ -62,6 +66,10 @@ impl Gradients {
                 self.store.insert(variable, sum);
             }
         }
-        Ok(Self { loss: self.loss + other.loss, labels: self.labels + other.labels, store: self.store })
+        Ok(Self {
+            loss: self.loss + other.loss,
+            labels: self.labels + other.labels,
+            store: self.store,
+        })
     }
 }

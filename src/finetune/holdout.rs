@@ -21,15 +21,32 @@ pub struct HeldOut {
 /// Returns an error if there are fewer than two charts.
 pub fn hold_out(set: QuestionSet, share: f64, seed: u64) -> Result<HeldOut> {
     let count = set.charts.len();
-    ensure!(count >= 2, "the train split has {count} charts: one to train on and one to validate on are the least");
-    let draws: Vec<u64> = set.charts.iter().map(|entry| draw(DrawPurpose::HoldOut, seed, &entry.chart.id)).collect();
+    ensure!(
+        count >= 2,
+        "the train split has {count} charts: one to train on and one to validate on are the least"
+    );
+    let draws: Vec<u64> = set
+        .charts
+        .iter()
+        .map(|entry| draw(DrawPurpose::HoldOut, seed, &entry.chart.id))
+        .collect();
     let bound = (share * 2f64.powi(64)) as u64;
     let (lowest, highest) = (draws.iter().min().copied(), draws.iter().max().copied());
-    let mut out = draws.iter().map(|&draw| (draw < bound || Some(draw) == lowest) && Some(draw) != highest);
-    let (validation, train): (Vec<ChartQuestions>, Vec<ChartQuestions>) =
-        set.charts.into_iter().partition(|_| out.next().unwrap_or(false));
-    let part = |charts| QuestionSet { benchmark: set.benchmark.clone(), charts };
-    Ok(HeldOut { train: part(train), validation: part(validation) })
+    let mut out = draws
+        .iter()
+        .map(|&draw| (draw < bound || Some(draw) == lowest) && Some(draw) != highest);
+    let (validation, train): (Vec<ChartQuestions>, Vec<ChartQuestions>) = set
+        .charts
+        .into_iter()
+        .partition(|_| out.next().unwrap_or(false));
+    let part = |charts| QuestionSet {
+        benchmark: set.benchmark.clone(),
+        charts,
+    };
+    Ok(HeldOut {
+        train: part(train),
+        validation: part(validation),
+    })
 }
 
 /// Samples the validation questions: at most N per chart and M in total, reproducibly from `seed`, in the set's order. Whether
@@ -40,15 +57,27 @@ pub fn validation_questions(set: QuestionSet, validation: &Validation, seed: u64
         Some(count) => set.sample(count, seed),
         None => set,
     };
-    let Some(count) = validation.questions.filter(|&count| count < set.len()) else { return set };
-    let rank =
-        |chart: &str, question: &str| (draw(DrawPurpose::Validation, seed, question), chart.len(), chart.to_owned());
-    let mut ranks: Vec<_> = set.iter().map(|(chart, question)| rank(&chart.id, &question.id)).collect();
+    let Some(count) = validation.questions.filter(|&count| count < set.len()) else {
+        return set;
+    };
+    let rank = |chart: &str, question: &str| {
+        (
+            draw(DrawPurpose::Validation, seed, question),
+            chart.len(),
+            chart.to_owned(),
+        )
+    };
+    let mut ranks: Vec<_> = set
+        .iter()
+        .map(|(chart, question)| rank(&chart.id, &question.id))
+        .collect();
     ranks.sort_unstable();
     let bound = ranks.get(count).cloned();
     for entry in &mut set.charts {
         let chart = &entry.chart.id;
-        entry.questions.retain(|question| Some(rank(chart, &question.id)) < bound);
+        entry
+            .questions
+            .retain(|question| Some(rank(chart, &question.id)) < bound);
     }
     set.charts.retain(|entry| !entry.questions.is_empty());
     set

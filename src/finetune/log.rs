@@ -55,7 +55,10 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
 
 fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let metrics = BTreeMap::<String, Option<f64>>::deserialize(from)?;
-    Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+    Ok(metrics
+        .into_iter()
+        .map(|(name, value)| (name, value.unwrap_or(f64::NAN)))
+        .collect())
 }
 
 impl LogEntry {
@@ -79,10 +82,17 @@ impl TrainingLog {
     /// Returns an error if a line before the last is broken, another process has the log open, or the file cannot be written.
     pub fn open(path: &Path, done: Option<u64>) -> Result<Self> {
         let lock = FileLock::try_acquire(path)?;
-        let lock = lock.with_context(|| format!("{} is in use by another chartbench training", path.display()))?;
+        let lock = lock.with_context(|| {
+            format!(
+                "{} is in use by another chartbench training",
+                path.display()
+            )
+        })?;
         let mut log = JsonLines::open(path, lock)?;
         let lines = read_lines(path)?;
-        let kept = lines.iter().take_while(|(entry, _)| Some(entry.step()) <= done);
+        let kept = lines
+            .iter()
+            .take_while(|(entry, _)| Some(entry.step()) <= done);
         log.truncate(kept.last().map_or(0, |&(_, end)| end))?;
         Ok(Self(log))
     }
@@ -101,12 +111,16 @@ impl TrainingLog {
 /// # Errors
 /// Returns an error if the file cannot be read, or a line before the last is broken.
 pub fn read_log(path: &Path) -> Result<Vec<LogEntry>> {
-    Ok(read_lines(path)?.into_iter().map(|(entry, _)| entry).collect())
+    Ok(read_lines(path)?
+        .into_iter()
+        .map(|(entry, _)| entry)
+        .collect())
 }
 
 /// The whole lines, each with the offset of its end in the file.
 fn read_lines(path: &Path) -> Result<Vec<(LogEntry, u64)>> {
-    let bytes = input::read(path, u64::MAX).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes =
+        input::read(path, u64::MAX).with_context(|| format!("cannot read {}", path.display()))?;
     let mut lines = Vec::new();
     let mut end = 0;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {

@@ -30,7 +30,9 @@ pub use order::{Batches, Order, QuestionIndex};
 pub use prefetch::SkippedQuestion;
 pub use schedule::Schedule;
 pub use trainer::{TRAINING_LOG, TrainEvent, TrainOutcome, Trainer};
-pub use validation::{MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize};
+pub use validation::{
+    MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize,
+};
 
 /// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's order.
 pub type Variables = BTreeMap<String, Var>;

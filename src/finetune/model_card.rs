@@ -19,7 +19,9 @@ pub struct ModelCard<'a> {
 impl ModelCard<'_> {
     /// The card's text.
     pub fn text(&self, protocol: &Protocol, settings: &[(String, String)]) -> String {
-        let Self { finished, scores, .. } = self;
+        let Self {
+            finished, scores, ..
+        } = self;
         let (adapter, benchmark) = (visible(self.adapter), visible(self.benchmark));
         let mut text = format!(
             "---\nlibrary_name: transformers\ntags:\n- chart-question-answering\n---\n\n# {adapter}, fine-tuned on {benchmark}\n\n\
@@ -37,7 +39,11 @@ impl ModelCard<'_> {
         let _ = write!(text, "\n## Scores on the test split\n\n{}\n", scores.trim());
         text.push_str("\n## Protocol\n\n| key | value |\n| --- | --- |\n");
         for (key, value) in settings {
-            let _ = writeln!(text, "| {key} | {} |", visible(&value.replace('|', "\\|").replace('\n', " ")));
+            let _ = writeln!(
+                text,
+                "| {key} | {} |",
+                visible(&value.replace('|', "\\|").replace('\n', " "))
+            );
         }
         text
     }

@@ -53,20 +53,35 @@ impl Order {
     /// # Errors
     /// Returns an error if there is nothing to train on.
     pub fn new(set: &QuestionSet, protocol: &Protocol) -> Result<Self> {
-        let weight =
-            |kind: Option<AnswerType>| kind.and_then(|kind| protocol.weights.get(&kind)).copied().unwrap_or(1.0);
+        let weight = |kind: Option<AnswerType>| {
+            kind.and_then(|kind| protocol.weights.get(&kind))
+                .copied()
+                .unwrap_or(1.0)
+        };
         let weighted = set.charts.iter().enumerate().map(|(chart, entry)| {
             let questions = entry.questions.iter().enumerate();
-            let items =
-                questions.map(|(question, asked)| (QuestionIndex { chart, question }, weight(asked.answer_type)));
-            items.filter(|&(_, weight)| weight > 0.0).collect::<Vec<_>>()
+            let items = questions.map(|(question, asked)| {
+                (QuestionIndex { chart, question }, weight(asked.answer_type))
+            });
+            items
+                .filter(|&(_, weight)| weight > 0.0)
+                .collect::<Vec<_>>()
         });
         let plan = match protocol.questions_per_epoch {
-            QuestionsPerEpoch::OnePerChart => Plan::OnePerChart(weighted.filter(|items| !items.is_empty()).collect()),
-            QuestionsPerEpoch::All | QuestionsPerEpoch::AllByChart => Plan::All(groups(weighted.flatten())),
+            QuestionsPerEpoch::OnePerChart => {
+                Plan::OnePerChart(weighted.filter(|items| !items.is_empty()).collect())
+            }
+            QuestionsPerEpoch::All | QuestionsPerEpoch::AllByChart => {
+                Plan::All(groups(weighted.flatten()))
+            }
         };
         let by_chart = protocol.questions_per_epoch == QuestionsPerEpoch::AllByChart;
-        let order = Self { seed: protocol.seed, batch: protocol.batch, plan, by_chart };
+        let order = Self {
+            seed: protocol.seed,
+            batch: protocol.batch,
+            plan,
+            by_chart,
+        };
         ensure!(
             order.epoch_len() > 0,
             "there is no question to train on: the train split is empty or all weights are 0"
@@ -78,7 +93,10 @@ impl Order {
     pub fn epoch_len(&self) -> usize {
         match &self.plan {
             Plan::OnePerChart(charts) => charts.len(),
-            Plan::All(groups) => groups.iter().map(|group| group.items.len() * group.copies + group.extra).sum(),
+            Plan::All(groups) => groups
+                .iter()
+                .map(|group| group.items.len() * group.copies + group.extra)
+                .sum(),
         }
     }
 
@@ -86,8 +104,14 @@ impl Order {
     pub fn epoch(&self, number: u64) -> Vec<QuestionIndex> {
         let mut random = generator(DrawPurpose::Order, self.seed, number);
         let mut items: Vec<QuestionIndex> = match &self.plan {
-            Plan::OnePerChart(charts) => charts.iter().filter_map(|items| draw(items, &mut random)).collect(),
-            Plan::All(groups) => groups.iter().flat_map(|group| group.epoch(&mut random)).collect(),
+            Plan::OnePerChart(charts) => charts
+                .iter()
+                .filter_map(|items| draw(items, &mut random))
+                .collect(),
+            Plan::All(groups) => groups
+                .iter()
+                .flat_map(|group| group.epoch(&mut random))
+                .collect(),
         };
         items.shuffle(&mut random);
         if self.by_chart {
@@ -105,7 +129,12 @@ impl Order {
         let length = self.epoch_len() as u64;
         let position = done * self.batch as u64;
         let epoch = position / length;
-        Batches { order: self, epoch, items: self.epoch(epoch), next: (position % length) as usize }
+        Batches {
+            order: self,
+            epoch,
+            items: self.epoch(epoch),
+            next: (position % length) as usize,
+        }
     }
 }
 
@@ -168,7 +197,11 @@ fn groups(items: impl Iterator<Item = (QuestionIndex, f64)>) -> Vec<Group> {
     let group = |(bits, items): (u64, Vec<QuestionIndex>)| {
         let weight = f64::from_bits(bits);
         let extra = (weight.fract() * items.len() as f64).round() as usize;
-        Group { items, copies: weight as usize, extra }
+        Group {
+            items,
+            copies: weight as usize,
+            extra,
+        }
     };
     by_weight.into_iter().map(group).collect()
 }

@@ -35,9 +35,18 @@ pub(super) struct Prefetcher<'a> {
 
 impl Prefetcher<'_> {
     /// Sends the batches of the steps from `done` to `steps`; ends early when the receiver is gone.
-    pub(super) fn send(self, order: &Order, done: u64, steps: u64, sender: &SyncSender<PreparedBatch>) {
+    pub(super) fn send(
+        self,
+        order: &Order,
+        done: u64,
+        steps: u64,
+        sender: &SyncSender<PreparedBatch>,
+    ) {
         let mut reported = HashSet::new();
-        for batch in order.batches(done).take(steps.saturating_sub(done) as usize) {
+        for batch in order
+            .batches(done)
+            .take(steps.saturating_sub(done) as usize)
+        {
             if sender.send(self.prepare(&batch, &mut reported)).is_err() {
                 return;
             }
@@ -53,7 +62,11 @@ impl Prefetcher<'_> {
         self.prepare(&items.collect::<Vec<_>>(), &mut HashSet::new())
     }
 
-    fn prepare(self, items: &[QuestionIndex], reported: &mut HashSet<QuestionIndex>) -> PreparedBatch {
+    fn prepare(
+        self,
+        items: &[QuestionIndex],
+        reported: &mut HashSet<QuestionIndex>,
+    ) -> PreparedBatch {
         let mut batch = PreparedBatch::default();
         for &item in items {
             let entry = &self.set.charts[item.chart];
@@ -65,9 +78,10 @@ impl Prefetcher<'_> {
                 }
                 Err(error) => {
                     if reported.insert(item) {
-                        batch
-                            .skipped
-                            .push(SkippedQuestion { question: question.id.clone(), error: format!("{error:#}") });
+                        batch.skipped.push(SkippedQuestion {
+                            question: question.id.clone(),
+                            error: format!("{error:#}"),
+                        });
                     }
                 }
             }

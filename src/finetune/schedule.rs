@@ -16,7 +16,11 @@ pub struct Schedule {
 impl Schedule {
     /// A protocol's.
     pub fn new(protocol: &Protocol) -> Self {
-        Self { spec: protocol.schedule, steps: protocol.steps, lr: protocol.lr }
+        Self {
+            spec: protocol.schedule,
+            steps: protocol.steps,
+            lr: protocol.lr,
+        }
     }
 
     /// The learning rate of the step after `done` finished ones. With a warm-up the first step's is 0, as in
@@ -33,7 +37,9 @@ impl Schedule {
         let falling = self.steps.saturating_sub(warmup).max(1) as f64;
         let progress = (done - warmup) as f64 / falling;
         match self.spec.kind {
-            ScheduleKind::Cosine => (0.5 * (1.0 + (PI * self.spec.num_cycles * 2.0 * progress).cos())).max(0.0),
+            ScheduleKind::Cosine => {
+                (0.5 * (1.0 + (PI * self.spec.num_cycles * 2.0 * progress).cos())).max(0.0)
+            }
             ScheduleKind::Linear => (self.steps.saturating_sub(done) as f64 / falling).max(0.0),
             ScheduleKind::Constant => 1.0,
         }
@@ -50,7 +56,13 @@ mod tests {
     /// Printed by fixtures/optimizers/make.py (transformers 5.24.0): lr 1e-4, 120 of 600 steps of warm-up.
     #[test]
     fn rates_are_those_of_transformers() {
-        let warmup = [0.0, 8.333333333333333e-07, 5e-05, 9.916666666666667e-05, 0.0001];
+        let warmup = [
+            0.0,
+            8.333333333333333e-07,
+            5e-05,
+            9.916666666666667e-05,
+            0.0001,
+        ];
         let cosine = [
             9.999892908320647e-05,
             8.535533905932738e-05,
@@ -69,7 +81,15 @@ mod tests {
             0.0001,
             9.972609476841368e-05,
         ];
-        let linear = [9.979166666666668e-05, 7.500000000000001e-05, 6.25e-05, 5e-05, 2.0833333333333333e-07, 0.0, 0.0];
+        let linear = [
+            9.979166666666668e-05,
+            7.500000000000001e-05,
+            6.25e-05,
+            5e-05,
+            2.0833333333333333e-07,
+            0.0,
+            0.0,
+        ];
         for (kind, num_cycles, after) in [
             (ScheduleKind::Cosine, 0.5, cosine),
             (ScheduleKind::Cosine, 2.0, two_cycles),
@@ -82,7 +102,11 @@ mod tests {
             let schedule = Schedule::new(&protocol);
             for (step, expected) in STEPS.into_iter().zip(warmup.into_iter().chain(after)) {
                 let apart = (schedule.lr(step) - expected).abs();
-                assert!(apart <= 1e-15, "{kind} at {step}: {} is not {expected}", schedule.lr(step));
+                assert!(
+                    apart <= 1e-15,
+                    "{kind} at {step}: {} is not {expected}",
+                    schedule.lr(step)
+                );
             }
         }
     }

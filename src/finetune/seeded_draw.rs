@@ -28,7 +28,10 @@ fn digest(purpose: DrawPurpose, seed: u64, name: &[u8]) -> [u8; 32] {
 
 /// A pseudo-random number, uniform over all of u64.
 pub(super) fn draw(purpose: DrawPurpose, seed: u64, name: &str) -> u64 {
-    digest(purpose, seed, name.as_bytes()).iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
+    digest(purpose, seed, name.as_bytes())
+        .iter()
+        .take(8)
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 /// A random generator for each `number`.

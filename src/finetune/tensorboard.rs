@@ -48,7 +48,9 @@ impl EventFile {
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn open(folder: &Path, so_far: &[LogEntry]) -> Result<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |time| time.as_secs_f64());
         let mut clock = now - so_far.iter().map(seconds).sum::<f64>();
         let mut bytes = record(&version_event(clock));
         for entry in so_far {
@@ -69,7 +71,9 @@ impl EventFile {
     pub fn append(&mut self, entry: &LogEntry) -> Result<()> {
         self.clock += seconds(entry);
         let bytes = record(&entry_event(self.clock, entry));
-        self.file.write_all(&bytes).with_context(|| format!("cannot append to {}", self.path.display()))
+        self.file
+            .write_all(&bytes)
+            .with_context(|| format!("cannot append to {}", self.path.display()))
     }
 }
 
@@ -97,9 +101,11 @@ fn entry_event(clock: f64, entry: &LogEntry) -> Vec<u8> {
         ]
         .map(|(tag, value)| (tag.to_owned(), value))
         .to_vec(),
-        LogEntry::Validation(found) => {
-            found.metrics.iter().map(|(name, &value)| (format!("validation/{name}"), value)).collect()
-        }
+        LogEntry::Validation(found) => found
+            .metrics
+            .iter()
+            .map(|(name, &value)| (format!("validation/{name}"), value))
+            .collect(),
     };
     let mut summary = Vec::new();
     for (tag, value) in scalars {
@@ -154,7 +160,9 @@ fn record(data: &[u8]) -> Vec<u8> {
 
 /// CRC-32C, turned and moved, as TFRecords have it: a checksum of data that hold checksums is weak.
 fn masked_crc(data: &[u8]) -> u32 {
-    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]
@@ -166,8 +174,19 @@ mod tests {
     /// train/loss 0.5, train/lr 0.0001, train/gradient_norm 2.0 and train/tokens 40.0.
     #[test]
     fn the_bytes_are_those_that_tensorboard_reads() {
-        let step = StepEntry { step: 300, loss: 0.5, lr: 1e-4, gradient_norm: 2.0, tokens: 40, seconds: 1.5 };
-        let bytes = [record(&version_event(10.0)), record(&entry_event(11.5, &LogEntry::Step(step)))].concat();
+        let step = StepEntry {
+            step: 300,
+            loss: 0.5,
+            lr: 1e-4,
+            gradient_norm: 2.0,
+            tokens: 40,
+            seconds: 1.5,
+        };
+        let bytes = [
+            record(&version_event(10.0)),
+            record(&entry_event(11.5, &LogEntry::Step(step))),
+        ]
+        .concat();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let expected = concat!(
             "1800000000000000a37f4b220900000000000024401a0d627261696e2e4576656e743a3218f632a7",

@@ -94,12 +94,17 @@ impl Trainer<'_> {
         if let Some(checkpoint) = best_checkpoint.finished() {
             return self.finished_before(checkpoint);
         }
-        std::fs::create_dir_all(self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
+        std::fs::create_dir_all(self.folder)
+            .with_context(|| format!("cannot create {}", self.folder.display()))?;
         let mut train_loop = TrainLoop::new(self, best_checkpoint)?;
         let (done, steps) = (train_loop.state.step, self.protocol.steps as u64);
         observe(TrainEvent::Started { done, steps });
         let order = Order::new(self.train, self.protocol)?;
-        let prefetcher = Prefetcher { model: self.model, set: self.train, rule: self.rule() };
+        let prefetcher = Prefetcher {
+            model: self.model,
+            set: self.train,
+            rule: self.rule(),
+        };
         prefetch_pool()?.in_place_scope(|scope| {
             let (send, receive) = sync_channel(AHEAD);
             scope.spawn(move |_| prefetcher.send(&order, done, steps, &send));
@@ -115,16 +120,27 @@ impl Trainer<'_> {
 
     /// The rule for labels.
     pub fn rule(&self) -> LabelRule {
-        LabelRule { max_tokens: self.protocol.max_label_tokens, mask_padding: self.protocol.mask_padding }
+        LabelRule {
+            max_tokens: self.protocol.max_label_tokens,
+            mask_padding: self.protocol.mask_padding,
+        }
     }
 
     fn finished_before(&self, checkpoint: PathBuf) -> Result<TrainOutcome> {
         let provenance = Provenance::read(&checkpoint)?;
-        let provenance = provenance.with_context(|| format!("{}: not of a training", checkpoint.display()))?;
-        let state = TrainingState { settings: provenance.settings, ..TrainingState::default() };
+        let provenance =
+            provenance.with_context(|| format!("{}: not of a training", checkpoint.display()))?;
+        let state = TrainingState {
+            settings: provenance.settings,
+            ..TrainingState::default()
+        };
         state.check_settings(&self.settings)?;
         self.remove_states()?;
-        Ok(TrainOutcome { checkpoint, step: provenance.step, metrics: Vec::new() })
+        Ok(TrainOutcome {
+            checkpoint,
+            step: provenance.step,
+            metrics: Vec::new(),
+        })
     }
 
     /// The folder of the states of a training that has not ended.
@@ -146,7 +162,8 @@ impl Trainer<'_> {
 /// that pool would deadlock where it has one thread. This pool has as many threads, which sleep while enough batches are ready.
 fn prefetch_pool() -> Result<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
-    pool.build().context("cannot start the threads that read examples")
+    pool.build()
+        .context("cannot start the threads that read examples")
 }
 
 /// A running training.
@@ -169,12 +186,21 @@ impl<'a> TrainLoop<'a> {
     fn new(training: &'a Trainer<'a>, best_checkpoint: BestCheckpoint) -> Result<Self> {
         let protocol = training.protocol;
         let trained = training.model.variables().trained();
-        let variables: Variables = trained.map(|(name, variable)| (name.to_owned(), variable.clone())).collect();
-        ensure!(!variables.is_empty(), "everything is frozen: there is nothing to train");
+        let variables: Variables = trained
+            .map(|(name, variable)| (name.to_owned(), variable.clone()))
+            .collect();
+        ensure!(
+            !variables.is_empty(),
+            "everything is frozen: there is nothing to train"
+        );
         let states = StateDir::new(&training.states(), 1);
         let mut optimizer = optimizer::build(&protocol.optimizer);
-        let mut noise = (protocol.dropout == Dropout::Config).then(|| DropoutRng::new(protocol.seed));
-        let mut state = TrainingState { settings: training.settings.clone(), ..TrainingState::default() };
+        let mut noise =
+            (protocol.dropout == Dropout::Config).then(|| DropoutRng::new(protocol.seed));
+        let mut state = TrainingState {
+            settings: training.settings.clone(),
+            ..TrainingState::default()
+        };
         let saved = states.latest()?;
         let done = saved.as_ref().map(|saved| saved.state.step);
         if let Some(saved) = saved {
@@ -182,8 +208,12 @@ impl<'a> TrainLoop<'a> {
             let mut tensors = saved.tensors(training.model.variables().device())?;
             restore(&variables, &mut tensors)?;
             optimizer.restore(tensors, &variables)?;
-            noise = noise
-                .map(|noise| DropoutRng::from_state(&DropoutRngState { word: saved.state.generator, ..noise.state() }));
+            noise = noise.map(|noise| {
+                DropoutRng::from_state(&DropoutRngState {
+                    word: saved.state.generator,
+                    ..noise.state()
+                })
+            });
             state = saved.state;
         }
         let path = training.folder.join(TRAINING_LOG);
@@ -205,35 +235,58 @@ impl<'a> TrainLoop<'a> {
             reported,
         };
         if let Ok(best) = train_loop.best() {
-            train_loop.best_checkpoint.check(best.step, &train_loop.state.kept)?;
+            train_loop
+                .best_checkpoint
+                .check(best.step, &train_loop.state.kept)?;
         }
         Ok(train_loop)
     }
 
     /// Runs the remaining steps.
-    fn run(&mut self, batches: &Receiver<PreparedBatch>, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<()> {
+    fn run(
+        &mut self,
+        batches: &Receiver<PreparedBatch>,
+        observe: &mut dyn FnMut(TrainEvent<'_>),
+    ) -> Result<()> {
         let protocol = self.training.protocol;
         if self.state.history.0.is_empty() {
             self.validate(observe)?;
         }
         while self.state.step < protocol.steps as u64 {
             if let Some(patience) = protocol.validation.patience
-                && self.state.history.since_best(protocol.validation.keep, protocol.preset.ties()) >= patience
+                && self
+                    .state
+                    .history
+                    .since_best(protocol.validation.keep, protocol.preset.ties())
+                    >= patience
             {
-                observe(TrainEvent::EndedEarly { step: self.state.step });
+                observe(TrainEvent::EndedEarly {
+                    step: self.state.step,
+                });
                 break;
             }
-            let batch = batches.recv().context("the thread that reads examples has ended: a bug in it")?;
+            let batch = batches
+                .recv()
+                .context("the thread that reads examples has ended: a bug in it")?;
             self.step(&batch, observe)?;
             let last = self.state.step == protocol.steps as u64;
-            if last || self.state.step.is_multiple_of(protocol.validation.every as u64) {
+            if last
+                || self
+                    .state
+                    .step
+                    .is_multiple_of(protocol.validation.every as u64)
+            {
                 self.validate(observe)?;
             }
         }
         Ok(())
     }
 
-    fn step(&mut self, batch: &PreparedBatch, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<()> {
+    fn step(
+        &mut self,
+        batch: &PreparedBatch,
+        observe: &mut dyn FnMut(TrainEvent<'_>),
+    ) -> Result<()> {
         let (started, protocol) = (Instant::now(), self.training.protocol);
         for skipped in &batch.skipped {
             observe(TrainEvent::Skipped(skipped));
@@ -243,20 +296,41 @@ impl<'a> TrainLoop<'a> {
         }
         let size = protocol.micro_batch();
         let model = self.training.model;
-        let gradients = Gradients::compute(model, &self.variables, &batch.examples, size, &mut self.noise, protocol)?;
+        let gradients = Gradients::compute(
+            model,
+            &self.variables,
+            &batch.examples,
+            size,
+            &mut self.noise,
+            protocol,
+        )?;
         let step = self.state.step + 1;
         let gradients = gradients.with_context(|| {
             format!("step {step}: none of its questions can be trained on; `chartbench data check` tells what is wrong")
         })?;
         let tokens = gradients.labels as f64;
-        let (loss, lr) = (gradients.loss / tokens, self.schedule.lr(self.state.step as usize));
+        let (loss, lr) = (
+            gradients.loss / tokens,
+            self.schedule.lr(self.state.step as usize),
+        );
         let gradient_norm = global_norm(&self.variables, &gradients.store)? / tokens;
         self.check(step, loss, gradient_norm, lr)?;
-        let scale = protocol.clip_norm.map_or(1.0, |max| clip_scale(gradient_norm, max)) / gradients.labels as f32;
-        self.optimizer.step(&self.variables, &gradients.store, lr, scale)?;
+        let scale = protocol
+            .clip_norm
+            .map_or(1.0, |max| clip_scale(gradient_norm, max))
+            / gradients.labels as f32;
+        self.optimizer
+            .step(&self.variables, &gradients.store, lr, scale)?;
         self.state.step = step;
         let seconds = started.elapsed().as_secs_f64();
-        let entry = StepEntry { step, loss, lr, gradient_norm, tokens: gradients.labels as u64, seconds };
+        let entry = StepEntry {
+            step,
+            loss,
+            lr,
+            gradient_norm,
+            tokens: gradients.labels as u64,
+            seconds,
+        };
         observe(TrainEvent::Step(&entry));
         self.write(LogEntry::Step(entry))
     }
@@ -266,23 +340,45 @@ impl<'a> TrainLoop<'a> {
         if loss.is_finite() && gradient_norm.is_finite() {
             return Ok(());
         }
-        let what = if loss.is_finite() { "the gradient" } else { "the loss" };
-        let kept = self.chosen().map(|point| self.best_checkpoint.step_path(point.step));
-        let kept = kept.map_or_else(String::new, |path| format!("; the best weights so far are in {}", path.display()));
-        bail!("{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --lr, or --clip-norm 1{kept}")
+        let what = if loss.is_finite() {
+            "the gradient"
+        } else {
+            "the loss"
+        };
+        let kept = self
+            .chosen()
+            .map(|point| self.best_checkpoint.step_path(point.step));
+        let kept = kept.map_or_else(String::new, |path| {
+            format!("; the best weights so far are in {}", path.display())
+        });
+        bail!(
+            "{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --lr, or --clip-norm 1{kept}"
+        )
     }
 
     fn validate(&mut self, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<()> {
         let training = self.training;
         let step = self.state.step;
-        let ValidationOutcome { entry, collapsed, failed } =
-            validate(training.model, training.validation, training.protocol, training.rule(), step)?;
+        let ValidationOutcome {
+            entry,
+            collapsed,
+            failed,
+        } = validate(
+            training.model,
+            training.validation,
+            training.protocol,
+            training.rule(),
+            step,
+        )?;
         for failure in &failed {
             if self.reported.insert(failure.question.clone()) {
                 observe(TrainEvent::ValidationFailed(failure));
             }
         }
-        self.state.history.0.push(ValidationPoint { step, metrics: entry.metrics.clone() });
+        self.state.history.0.push(ValidationPoint {
+            step,
+            metrics: entry.metrics.clone(),
+        });
         observe(TrainEvent::Validated(&entry));
         if collapsed && step > 0 {
             observe(TrainEvent::Collapsed { step });
@@ -290,11 +386,15 @@ impl<'a> TrainLoop<'a> {
         self.write(LogEntry::Validation(entry))?;
         if self.best()?.step == step {
             let provenance = Provenance::new(step, training.settings.clone());
-            self.state.kept = self.best_checkpoint.keep(step, training.model, training.precision, &provenance)?;
+            self.state.kept =
+                self.best_checkpoint
+                    .keep(step, training.model, training.precision, &provenance)?;
         }
         self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
         let mut tensors = self.optimizer.state()?;
-        let weight = |(name, variable): (&String, &Var)| (format!("{WEIGHT}{name}"), variable.as_tensor().clone());
+        let weight = |(name, variable): (&String, &Var)| {
+            (format!("{WEIGHT}{name}"), variable.as_tensor().clone())
+        };
         tensors.extend(self.variables.iter().map(weight));
         self.states.save(&self.state, &tensors, |_| Ok(()))?;
         self.best_checkpoint.remove_others(self.best()?.step)
@@ -303,13 +403,17 @@ impl<'a> TrainLoop<'a> {
     /// The validation that the protocol selects; `None` until one has a finite metric.
     fn chosen(&self) -> Option<&ValidationPoint> {
         let protocol = self.training.protocol;
-        self.state.history.best(protocol.validation.keep, protocol.preset.ties())
+        self.state
+            .history
+            .best(protocol.validation.keep, protocol.preset.ties())
     }
 
     /// The validation whose weights are kept: the selected one, else the first.
     fn best(&self) -> Result<&ValidationPoint> {
         let History(points) = &self.state.history;
-        self.chosen().or(points.first()).context("no validation was made")
+        self.chosen()
+            .or(points.first())
+            .context("no validation was made")
     }
 
     fn write(&mut self, entry: LogEntry) -> Result<()> {
@@ -326,7 +430,11 @@ impl<'a> TrainLoop<'a> {
         self.best_checkpoint.check(step, &self.state.kept)?;
         let checkpoint = self.best_checkpoint.finish(step)?;
         self.training.remove_states()?;
-        Ok(TrainOutcome { checkpoint, step, metrics })
+        Ok(TrainOutcome {
+            checkpoint,
+            step,
+            metrics,
+        })
     }
 }
 

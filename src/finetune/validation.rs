@@ -17,8 +17,11 @@ use chartbench_nn::training::LossOptions;
 use chartbench_score::metric::{Convention, Metric, Pair, Summary};
 
 /// Metrics by the names of [`ValidationEntry`].
-const METRICS: [(&str, Metric); 3] =
-    [("exact_match", Metric::ExactMatch), ("relaxed", Metric::RelaxedAccuracy), ("anls", Metric::Anls)];
+const METRICS: [(&str, Metric); 3] = [
+    ("exact_match", Metric::ExactMatch),
+    ("relaxed", Metric::RelaxedAccuracy),
+    ("anls", Metric::Anls),
+];
 /// The metric of the convention `chartbench`, likewise.
 const STRICT: [(&str, Metric); 1] = [("strict", Metric::Strict)];
 
@@ -48,27 +51,55 @@ pub(super) fn validate(
     let loss = mean_loss(model, model.variables(), set, rule, protocol.micro_batch())?;
     metrics.extend(loss.mean.map(|loss| ("loss".to_owned(), loss)));
     let mut failed = failed_questions(set, &answers);
-    let unanswered: HashSet<String> = failed.iter().map(|failure| failure.question.clone()).collect();
-    failed.extend(loss.skipped.into_iter().filter(|skipped| !unanswered.contains(&skipped.question)));
+    let unanswered: HashSet<String> = failed
+        .iter()
+        .map(|failure| failure.question.clone())
+        .collect();
+    failed.extend(
+        loss.skipped
+            .into_iter()
+            .filter(|skipped| !unanswered.contains(&skipped.question)),
+    );
     let distinct: HashSet<&Prediction> = answers.iter().flatten().collect();
     let collapsed = collapsed(set, distinct.len());
-    metrics.insert("distinct_answers".to_owned(), distinct.len() as f64 / answers.len() as f64);
+    metrics.insert(
+        "distinct_answers".to_owned(),
+        distinct.len() as f64 / answers.len() as f64,
+    );
     let seconds = started.elapsed().as_secs_f64();
-    let entry = ValidationEntry { step: done, questions: set.len() as u64, metrics, seconds };
-    Ok(ValidationOutcome { entry, collapsed, failed })
+    let entry = ValidationEntry {
+        step: done,
+        questions: set.len() as u64,
+        metrics,
+        seconds,
+    };
+    Ok(ValidationOutcome {
+        entry,
+        collapsed,
+        failed,
+    })
 }
 
 /// The scores by name: those of the preset's convention, and strict accuracy if the protocol selects by it.
-fn metrics(protocol: &Protocol, set: &QuestionSet, answers: &[ValidationAnswer]) -> Result<BTreeMap<String, f64>> {
+fn metrics(
+    protocol: &Protocol,
+    set: &QuestionSet,
+    answers: &[ValidationAnswer],
+) -> Result<BTreeMap<String, f64>> {
     let convention = match protocol.preset {
         Preset::Study => "study",
         Preset::Chartbench => "pix2struct",
     };
     let strict = protocol.preset == Preset::Chartbench || protocol.validation.keep == Keep::Strict;
     let mut metrics = BTreeMap::new();
-    for (convention, names) in [(convention, &METRICS[..]), ("chartbench", if strict { &STRICT[..] } else { &[] })] {
+    for (convention, names) in [
+        (convention, &METRICS[..]),
+        ("chartbench", if strict { &STRICT[..] } else { &[] }),
+    ] {
         let summary = summarize(Convention::by_name(convention)?, set, answers)?;
-        let scores = names.iter().filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
+        let scores = names
+            .iter()
+            .filter_map(|&(name, metric)| Some((name.to_owned(), summary.mean(metric)? / 100.0)));
         metrics.extend(scores);
     }
     Ok(metrics)
@@ -89,7 +120,10 @@ pub type ValidationAnswer = Result<Prediction, String>;
 ///
 /// # Errors
 /// Returns an error if a call fails, the adapter cannot go on, or every question fails, so that nothing can be measured.
-pub fn answer_questions(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<Vec<ValidationAnswer>> {
+pub fn answer_questions(
+    adapter: &mut dyn Adapter,
+    set: &QuestionSet,
+) -> Result<Vec<ValidationAnswer>> {
     let mut answers: Vec<ValidationAnswer> = Vec::new();
     for call in batches(set, AnsweredIds::default(), adapter.batch())? {
         for answer in adapter.answer(&call?).into_iter().flatten() {
@@ -115,21 +149,41 @@ pub fn answer_questions(adapter: &mut dyn Adapter, set: &QuestionSet) -> Result<
 
 /// The questions of the set without an answer.
 pub fn failed_questions(set: &QuestionSet, answers: &[ValidationAnswer]) -> Vec<SkippedQuestion> {
-    let failed = set.iter().zip(answers).filter_map(|((_, question), answer)| Some((question, answer.as_ref().err()?)));
-    failed.map(|(question, error)| SkippedQuestion { question: question.id.clone(), error: error.clone() }).collect()
+    let failed = set
+        .iter()
+        .zip(answers)
+        .filter_map(|((_, question), answer)| Some((question, answer.as_ref().err()?)));
+    failed
+        .map(|(question, error)| SkippedQuestion {
+            question: question.id.clone(),
+            error: error.clone(),
+        })
+        .collect()
 }
 
 /// Scores the set's answers under a convention.
 ///
 /// # Errors
 /// Returns an error if the set has no questions.
-pub fn summarize(convention: &Convention, set: &QuestionSet, answers: &[ValidationAnswer]) -> Result<Summary> {
+pub fn summarize(
+    convention: &Convention,
+    set: &QuestionSet,
+    answers: &[ValidationAnswer],
+) -> Result<Summary> {
     let pairs = set.iter().zip(answers).map(|((_, question), answer)| {
         let (gold, text) = (&question.gold, Some(question.text.as_str()));
-        let year_flags = YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
-        Pair { gold, prediction: answer.as_ref().ok(), question: text, answer_type: question.answer_type, year_flags }
+        let year_flags =
+            YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
+        Pair {
+            gold,
+            prediction: answer.as_ref().ok(),
+            question: text,
+            answer_type: question.answer_type,
+            year_flags,
+        }
     });
-    Summary::from_scores(pairs.map(|pair| convention.score(&pair))).context("nothing to validate on")
+    Summary::from_scores(pairs.map(|pair| convention.score(&pair)))
+        .context("nothing to validate on")
 }
 
 /// The mean loss over questions.
@@ -153,7 +207,10 @@ pub fn mean_loss(
 ) -> Result<MeanLoss> {
     let (mut sum, mut labels, mut skipped) = (0.0, 0, Vec::new());
     for entry in set.charts.chunks(micro_batch.max(1)) {
-        let set = &QuestionSet { benchmark: set.benchmark.clone(), charts: entry.to_vec() };
+        let set = &QuestionSet {
+            benchmark: set.benchmark.clone(),
+            charts: entry.to_vec(),
+        };
         let prepared = Prefetcher { model, set, rule }.all();
         skipped.extend(prepared.skipped);
         for batch in prepared.examples.chunks(micro_batch.max(1)) {
@@ -162,5 +219,8 @@ pub fn mean_loss(
             labels += loss.labels;
         }
     }
-    Ok(MeanLoss { mean: (labels > 0).then(|| sum / labels as f64), skipped })
+    Ok(MeanLoss {
+        mean: (labels > 0).then(|| sum / labels as f64),
+        skipped,
+    })
 }

@@ -35,7 +35,10 @@ pub struct ModelOptions {
 impl Default for ModelOptions {
     /// The hub that the environment names, and the CPU.
     fn default() -> Self {
-        Self { hub: HubOptions::from_env(false), device: Device::Cpu }
+        Self {
+            hub: HubOptions::from_env(false),
+            device: Device::Cpu,
+        }
     }
 }
 
@@ -57,15 +60,25 @@ impl SelectedAdapter {
     /// # Errors
     /// Returns an error if no adapter has the name.
     pub fn by_name(name: &str) -> Result<Self> {
-        let names = AdapterNames { names: vec![name.to_owned()], ..AdapterNames::default() };
-        names.select()?.pop().context("one name selects one adapter")
+        let names = AdapterNames {
+            names: vec![name.to_owned()],
+            ..AdapterNames::default()
+        };
+        names
+            .select()?
+            .pop()
+            .context("one name selects one adapter")
     }
 
     /// Makes the adapter; `train` opens the benchmark's train split where there is a benchmark.
     ///
     /// # Errors
     /// As [`adapter::build`].
-    pub fn build(&self, options: &ModelOptions, train: Option<TrainSplit<'_>>) -> Result<Box<dyn Adapter>> {
+    pub fn build(
+        &self,
+        options: &ModelOptions,
+        train: Option<TrainSplit<'_>>,
+    ) -> Result<Box<dyn Adapter>> {
         adapter::build(&self.context(options, train))
     }
 
@@ -73,11 +86,19 @@ impl SelectedAdapter {
     ///
     /// # Errors
     /// As [`training::load`].
-    pub fn trainable(&self, options: &ModelOptions, start: StartFrom) -> Result<Box<dyn Trainable>> {
+    pub fn trainable(
+        &self,
+        options: &ModelOptions,
+        start: StartFrom,
+    ) -> Result<Box<dyn Trainable>> {
         training::load(&self.context(options, None), start)
     }
 
-    fn context<'a>(&'a self, options: &'a ModelOptions, train: Option<TrainSplit<'a>>) -> AdapterContext<'a> {
+    fn context<'a>(
+        &'a self,
+        options: &'a ModelOptions,
+        train: Option<TrainSplit<'a>>,
+    ) -> AdapterContext<'a> {
         AdapterContext {
             name: &self.name,
             model: &self.model,
@@ -100,13 +121,24 @@ impl AdapterNames {
         let mut selected: Vec<SelectedAdapter> = Vec::new();
         for name in &self.names {
             let name = name.trim().to_owned();
-            ensure!(selected.iter().all(|other| other.name != name), "adapter `{name}` is named twice");
-            let (base, blank) = name.strip_prefix(BLANK_PREFIX).map_or((name.as_str(), false), |base| (base, true));
+            ensure!(
+                selected.iter().all(|other| other.name != name),
+                "adapter `{name}` is named twice"
+            );
+            let (base, blank) = name
+                .strip_prefix(BLANK_PREFIX)
+                .map_or((name.as_str(), false), |base| (base, true));
             let (model, reader) = match base.split_once('+') {
                 Some((tables, reader)) => (self.model(tables)?, Some(self.model(reader)?)),
                 None => (self.model(base)?, None),
             };
-            selected.push(SelectedAdapter { name, model, reader, blank, overrides: self.overrides.clone() });
+            selected.push(SelectedAdapter {
+                name,
+                model,
+                reader,
+                blank,
+                overrides: self.overrides.clone(),
+            });
         }
         self.give_weights(&mut selected)?;
         Ok(selected)
@@ -119,20 +151,29 @@ impl AdapterNames {
             Some((name, precision)) => (name, Some(precision)),
         };
         let mut spec = AdapterSpec::find(name, self.adapters_dir.as_deref())?;
-        let precision =
-            precision.map(WeightFormat::reduced_by_name).transpose().with_context(|| format!("adapter `{id}`"))?;
+        let precision = precision
+            .map(WeightFormat::reduced_by_name)
+            .transpose()
+            .with_context(|| format!("adapter `{id}`"))?;
         ensure!(
             precision.is_none() || spec.family.takes_precision(),
             "adapter `{id}`: {name} has no weights that this program can round (Pix2Struct and UniChart checkpoints do)"
         );
         spec.id = id.to_owned();
-        Ok(ModelRef { spec, weights: None, precision })
+        Ok(ModelRef {
+            spec,
+            weights: None,
+            precision,
+        })
     }
 
     /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
     fn give_weights(&self, selected: &mut [SelectedAdapter]) -> Result<()> {
         let models = |adapter: &SelectedAdapter| {
-            std::iter::once(&adapter.model).chain(&adapter.reader).cloned().collect::<Vec<_>>()
+            std::iter::once(&adapter.model)
+                .chain(&adapter.reader)
+                .cloned()
+                .collect::<Vec<_>>()
         };
         let ids: BTreeSet<String> = selected
             .iter()
@@ -141,18 +182,23 @@ impl AdapterNames {
             .collect();
         // A path may hold a `=`, and a name may hold a dot.
         let flags = self.weights.iter().map(|flag| match flag.split_once('=') {
-            Some((name, dir)) if ids.contains(name) || !name.contains(['/', '.']) => (Some(name), dir),
+            Some((name, dir)) if ids.contains(name) || !name.contains(['/', '.']) => {
+                (Some(name), dir)
+            }
             _ => (None, flag.as_str()),
         });
         let (of_rows, others): (Vec<_>, Vec<_>) =
             flags.partition(|(name, _)| name.is_some_and(|name| name.contains('@')));
         let mut own: BTreeSet<String> = BTreeSet::new();
         for (name, dir) in of_rows.into_iter().chain(others) {
-            let parts =
-                selected.iter_mut().flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
+            let parts = selected
+                .iter_mut()
+                .flat_map(|adapter| std::iter::once(&mut adapter.model).chain(&mut adapter.reader));
             let models = parts.filter(|part| part.spec.family.takes_weights());
             let mut meant: Vec<&mut ModelRef> = match name {
-                Some(name) if name.contains('@') => models.filter(|part| part.spec.id == name).collect(),
+                Some(name) if name.contains('@') => {
+                    models.filter(|part| part.spec.id == name).collect()
+                }
                 Some(name) => models.filter(|part| part.spec.file() == name).collect(),
                 None => models.collect(),
             };
@@ -165,7 +211,10 @@ impl AdapterNames {
                     let flag = name.map_or_else(|| dir.to_owned(), |name| format!("{name}={dir}"));
                     bail!("--weights {flag}: no such adapter among --adapters takes weights")
                 }
-                files => bail!("--weights {dir} could be for any of {}: write --weights NAME={dir}", files.join(", ")),
+                files => bail!(
+                    "--weights {dir} could be for any of {}: write --weights NAME={dir}",
+                    files.join(", ")
+                ),
             }
             let of_a_row = name.is_some_and(|name| name.contains('@'));
             for part in &mut meant {
@@ -174,7 +223,11 @@ impl AdapterNames {
                 } else if own.contains(&part.spec.id) {
                     continue;
                 }
-                ensure!(part.weights.is_none(), "--weights is given twice for {}", part.spec.id);
+                ensure!(
+                    part.weights.is_none(),
+                    "--weights is given twice for {}",
+                    part.spec.id
+                );
                 part.weights = Some(PathBuf::from(dir));
             }
         }

@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use super::{ModelOptions, SelectedAdapter};
 use crate::adapter::{Answer, Failure};
 use chartbench_core::input::{self, MAX_IMAGE_BYTES};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question};
+use chartbench_core::question::{
+    AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
+};
 
 /// What to ask of which adapters.
 #[derive(Clone, Debug)]
@@ -26,8 +28,12 @@ pub struct AskRequest {
 /// Returns an error if the image cannot be read, or an adapter cannot be made or does not answer.
 pub fn ask(request: &AskRequest) -> Result<Vec<(String, Answer)>> {
     let charts = [question_about(&request.image, &request.question, None)?];
-    let answers =
-        request.adapters.iter().map(|adapter| Ok((adapter.name.clone(), answer(adapter, &request.models, &charts)?)));
+    let answers = request.adapters.iter().map(|adapter| {
+        Ok((
+            adapter.name.clone(),
+            answer(adapter, &request.models, &charts)?,
+        ))
+    });
     answers.collect()
 }
 
@@ -35,12 +41,23 @@ pub fn ask(request: &AskRequest) -> Result<Vec<(String, Answer)>> {
 ///
 /// # Errors
 /// Returns an error that names the adapter if it cannot be made or does not answer.
-pub(super) fn answer(adapter: &SelectedAdapter, models: &ModelOptions, charts: &[ChartQuestions]) -> Result<Answer> {
+pub(super) fn answer(
+    adapter: &SelectedAdapter,
+    models: &ModelOptions,
+    charts: &[ChartQuestions],
+) -> Result<Answer> {
     let answer = || {
-        let answer = adapter.build(models, None)?.answer(charts).into_iter().flatten().next();
-        answer.context("no answer: a bug in the adapter")?.map_err(|failure| match failure {
-            Failure::Question(error) | Failure::Adapter(error) => error,
-        })
+        let answer = adapter
+            .build(models, None)?
+            .answer(charts)
+            .into_iter()
+            .flatten()
+            .next();
+        answer
+            .context("no answer: a bug in the adapter")?
+            .map_err(|failure| match failure {
+                Failure::Question(error) | Failure::Adapter(error) => error,
+            })
     };
     answer().with_context(|| adapter.name.clone())
 }
@@ -58,15 +75,20 @@ impl ImageProducer for Piped {
 ///
 /// # Errors
 /// Returns an error if the pipe cannot be read.
-pub fn question_about(image: &Path, text: &str, answer_type: Option<AnswerType>) -> Result<ChartQuestions> {
+pub fn question_about(
+    image: &Path,
+    text: &str,
+    answer_type: Option<AnswerType>,
+) -> Result<ChartQuestions> {
     let is_pipe = !image.is_dir() && !image.is_file() && image.exists();
     let chart = Chart {
         id: image.display().to_string(),
         image: if is_pipe {
-            let bytes = input::open_stream(image).and_then(|pipe| input::read_at_most(pipe, MAX_IMAGE_BYTES));
-            ImageRef::Drawn(Arc::new(Piped(
-                bytes.with_context(|| format!("cannot read the image {}", image.display()))?,
-            )))
+            let bytes = input::open_stream(image)
+                .and_then(|pipe| input::read_at_most(pipe, MAX_IMAGE_BYTES));
+            ImageRef::Drawn(Arc::new(Piped(bytes.with_context(|| {
+                format!("cannot read the image {}", image.display())
+            })?)))
         } else {
             ImageRef::File(image.to_owned().into())
         },
@@ -83,5 +105,8 @@ pub fn question_about(image: &Path, text: &str, answer_type: Option<AnswerType>)
         source: None,
         slices: Default::default(),
     };
-    Ok(ChartQuestions { chart, questions: vec![question] })
+    Ok(ChartQuestions {
+        chart,
+        questions: vec![question],
+    })
 }

@@ -57,6 +57,9 @@ impl BenchmarkSelection {
             (None, Some(_)) => String::new(),
             (None, None) => ", drawn by this program; --data asks questions of your own".to_owned(),
         };
-        format!("{questions} questions on {charts} charts of {}{whose}", benchmark.title)
+        format!(
+            "{questions} questions on {charts} charts of {}{whose}",
+            benchmark.title
+        )
     }
 }

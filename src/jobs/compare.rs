@@ -31,13 +31,22 @@ pub struct CompareRequest {
 /// # Errors
 /// Returns an error if a run cannot be read, the runs were asked other questions, or a slice or convention is unknown.
 pub fn compare(request: &CompareRequest) -> Result<Comparison> {
-    let runs = [read(&request.results, &request.before)?, read(&request.results, &request.after)?];
+    let runs = [
+        read(&request.results, &request.before)?,
+        read(&request.results, &request.after)?,
+    ];
     let records = runs.iter().flat_map(StoredRun::records);
     check_slices_exist(&request.slices, records.clone().map(Ok))?;
-    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let convention = convention(
+        request.convention.as_deref(),
+        records.map(|record| record.answer_type),
+    )?;
     let [before, after] = &runs;
-    let options =
-        CompareOptions { slices: request.slices.clone(), questions: request.questions, sign_flips: request.sign_flips };
+    let options = CompareOptions {
+        slices: request.slices.clone(),
+        questions: request.questions,
+        sign_flips: request.sign_flips,
+    };
     Comparison::new(before, after, convention, &options)
 }
 
@@ -47,8 +56,10 @@ fn read(results: &Path, run: &Path) -> Result<StoredRun> {
         if StoredRun::is_at(&path) {
             return StoredRun::read(&path);
         }
-        if let (Some(parent), Some(adapter)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-            && StoredRun::is_at(parent)
+        if let (Some(parent), Some(adapter)) = (
+            path.parent(),
+            path.file_name().and_then(|name| name.to_str()),
+        ) && StoredRun::is_at(parent)
         {
             return StoredRun::read(parent)?.with_adapter(adapter);
         }

@@ -25,7 +25,11 @@ pub struct CheckRequest {
 ///
 /// # Errors
 /// Returns an error if the data set cannot be loaded.
-pub fn check(request: &CheckRequest, start: &dyn Fn(usize), progress: &(dyn Fn() + Sync)) -> Result<LintReport> {
+pub fn check(
+    request: &CheckRequest,
+    start: &dyn Fn(usize),
+    progress: &(dyn Fn() + Sync),
+) -> Result<LintReport> {
     let data = DataSet::load(&request.path, request.format.clone(), request.allow_outside)?;
     start(data.charts());
     Ok(data.check(request.images.then_some(progress)))

@@ -39,10 +39,17 @@ pub enum ExportFormat {
 /// # Errors
 /// Returns an error if a run cannot be read or has questions left, two runs have one name, or a file cannot be written.
 pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
-    let runs = request.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    let runs = request
+        .runs
+        .iter()
+        .map(|path| StoredRun::read(path))
+        .collect::<Result<Vec<_>>>()?;
     check_names(&request.runs, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
-    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let convention = convention(
+        request.convention.as_deref(),
+        records.map(|record| record.answer_type),
+    )?;
     if !request.allow_unfinished {
         runs.iter().try_for_each(finished)?;
     }
@@ -56,7 +63,9 @@ pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
                     ("results.json", lm_eval_results(&scored, &run.manifest)?),
                     ("samples.jsonl", lm_eval_samples(&scored)?),
                 ],
-                ExportFormat::ModelIndex => vec![("README.md", model_index(&scored, &run.manifest)?)],
+                ExportFormat::ModelIndex => {
+                    vec![("README.md", model_index(&scored, &run.manifest)?)]
+                }
             };
             written.extend(write(&request.out.join(name).join(adapter), files)?);
         }
@@ -82,7 +91,9 @@ fn check_names(paths: &[PathBuf], runs: &[StoredRun]) -> Result<()> {
 
 /// Refuses a run whose results another program would take for whole ones.
 fn finished(run: &StoredRun) -> Result<()> {
-    let Manifest { name, benchmark, .. } = &run.manifest;
+    let Manifest {
+        name, benchmark, ..
+    } = &run.manifest;
     for (adapter, records) in &run.predictions {
         ensure!(
             records.len() >= benchmark.questions,
@@ -97,7 +108,8 @@ fn finished(run: &StoredRun) -> Result<()> {
 }
 
 fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     let mut written = Vec::new();
     for (name, text) in files {
         let path = folder.join(name);

@@ -27,35 +27,58 @@ pub struct FiguresRequest {
 /// # Errors
 /// Returns an error if a run cannot be read, the runs were asked other questions, or a file cannot be written.
 pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
-    let runs = request.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
-    let Some(first) = runs.first() else { return Ok(Vec::new()) };
+    let runs = request
+        .runs
+        .iter()
+        .map(|path| StoredRun::read(path))
+        .collect::<Result<Vec<_>>>()?;
+    let Some(first) = runs.first() else {
+        return Ok(Vec::new());
+    };
     runs.iter().try_for_each(|run| first.same_questions(run))?;
     let benchmark = &first.manifest.benchmark;
     let records = runs.iter().flat_map(StoredRun::records);
-    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let convention = convention(
+        request.convention.as_deref(),
+        records.map(|record| record.answer_type),
+    )?;
     let answers: Vec<(String, Scored<'_>)> = runs
         .iter()
-        .flat_map(|run| run.predictions.iter().map(move |(adapter, records)| (run, adapter, records)))
+        .flat_map(|run| {
+            run.predictions
+                .iter()
+                .map(move |(adapter, records)| (run, adapter, records))
+        })
         .map(|(run, adapter, records)| {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
             (scored.label(&name(run, adapter)), scored)
         })
         .collect();
     let title = titled(&benchmark.title, &runs);
-    let files: Vec<_> = answers.iter().map(|(name, scored)| (name.clone(), scored.entries())).collect();
+    let files: Vec<_> = answers
+        .iter()
+        .map(|(name, scored)| (name.clone(), scored.entries()))
+        .collect();
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
         pictures.push(("scores", score_bars(&title, &answers, metric)?));
     }
-    pictures.push(("tolerance", tolerance_curve(&title, &Sensitivity::new(&files))?));
+    pictures.push((
+        "tolerance",
+        tolerance_curve(&title, &Sensitivity::new(&files))?,
+    ));
     let trainings: Vec<(String, Curves)> = trainings(&request.runs, &runs)?
         .into_iter()
         .map(|training| (name(training.run, training.adapter), training.curves))
         .collect();
     if !trainings.is_empty() {
-        pictures.push(("training", overlaid(&format!("Training on {title}"), &trainings)?));
+        pictures.push((
+            "training",
+            overlaid(&format!("Training on {title}"), &trainings)?,
+        ));
     }
-    std::fs::create_dir_all(&request.out).with_context(|| format!("cannot create {}", request.out.display()))?;
+    std::fs::create_dir_all(&request.out)
+        .with_context(|| format!("cannot create {}", request.out.display()))?;
     let mut files = Vec::new();
     for (name, svg) in pictures {
         let path = request.out.join(name).with_extension("svg");
@@ -67,13 +90,22 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
 
 /// What a picture calls an adapter of a run: starred where the title has a remark about it.
 fn name(run: &StoredRun, adapter: &str) -> String {
-    let star = if run.manifest.remark(adapter).is_some() { "* " } else { "" };
+    let star = if run.manifest.remark(adapter).is_some() {
+        "* "
+    } else {
+        ""
+    };
     format!("{star}{}/{adapter}", run.manifest.name)
 }
 
 /// The title of a picture, with the remark about the starred adapters.
 fn titled(title: &str, runs: &[StoredRun]) -> String {
-    let remarks = |run: &StoredRun| run.manifest.adapters.iter().find_map(|entry| run.manifest.remark(&entry.id));
+    let remarks = |run: &StoredRun| {
+        run.manifest
+            .adapters
+            .iter()
+            .find_map(|entry| run.manifest.remark(&entry.id))
+    };
     match runs.iter().find_map(remarks) {
         Some(remark) => format!("{title}; * {remark}"),
         None => title.to_owned(),

@@ -13,8 +13,8 @@ use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, Valid
 use crate::finetune::curves::Curves;
 use crate::finetune::log::read_log;
 use crate::finetune::{
-    HeldOut, MemoryEstimate, ModelCard, TRAINING_LOG, TrainEvent, TrainOutcome, Trainer, hold_out, measure_step_time,
-    validation_questions,
+    HeldOut, MemoryEstimate, ModelCard, TRAINING_LOG, TrainEvent, TrainOutcome, Trainer, hold_out,
+    measure_step_time, validation_questions,
 };
 use chartbench_core::files::write_file;
 use chartbench_core::names::check_folder_name;
@@ -95,11 +95,21 @@ pub enum Event<'a> {
     /// The first model is loaded, and these questions are trained on.
     QuestionsChosen { description: &'a str },
     /// What the training of an adapter takes.
-    Estimated { adapter: &'a str, estimate: &'a Estimate },
+    Estimated {
+        adapter: &'a str,
+        estimate: &'a Estimate,
+    },
     /// A step, a validation or a remark of an adapter's training.
-    Training { adapter: &'a str, event: &'a TrainEvent<'a> },
+    Training {
+        adapter: &'a str,
+        event: &'a TrainEvent<'a>,
+    },
     /// An adapter's training ended and its checkpoint is stored.
-    Trained { adapter: &'a str, finished: &'a TrainOutcome, curves: &'a str },
+    Trained {
+        adapter: &'a str,
+        finished: &'a TrainOutcome,
+        curves: &'a str,
+    },
     /// The self-test of an adapter passed, with this loss.
     Overfitted { adapter: &'a str, loss: f64 },
     /// An adapter could not be trained; the others still are.
@@ -147,7 +157,10 @@ impl FinetuneReport {
 /// # Errors
 /// Returns [`AllFailed`] if no adapter could be trained. Returns an error if the benchmark cannot be loaded, its protocol is
 /// refused, or the folder holds another run.
-pub fn finetune(request: &FinetuneRequest, observe: &mut dyn FnMut(Event<'_>)) -> Result<FinetuneReport> {
+pub fn finetune(
+    request: &FinetuneRequest,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<FinetuneReport> {
     check_folder_name("--name", &request.name)?;
     let benchmark = request.benchmark.load()?;
     let mut protocol = benchmark.protocol(&request.protocol)?;
@@ -164,20 +177,41 @@ pub fn finetune(request: &FinetuneRequest, observe: &mut dyn FnMut(Event<'_>)) -
     let folder = request.results.join(&request.name);
     let (mut trained, mut failures) = (Vec::new(), Vec::new());
     for adapter in &request.adapters {
-        match train_adapter(request, adapter, &protocol, &mut data, &folder.join(&adapter.name), observe) {
-            Ok(finished) => trained.push(Trained { adapter: adapter.clone(), finished }),
-            Err(error) => failures.push(AdapterFailure { adapter: adapter.name.clone(), error }),
+        match train_adapter(
+            request,
+            adapter,
+            &protocol,
+            &mut data,
+            &folder.join(&adapter.name),
+            observe,
+        ) {
+            Ok(finished) => trained.push(Trained {
+                adapter: adapter.clone(),
+                finished,
+            }),
+            Err(error) => failures.push(AdapterFailure {
+                adapter: adapter.name.clone(),
+                error,
+            }),
         }
     }
     if trained.is_empty() && !failures.is_empty() && !request.overfit_one {
         return Err(AllFailed(failures).into());
     }
-    failures.iter().for_each(|failure| observe(Event::Failed(failure)));
+    failures
+        .iter()
+        .for_each(|failure| observe(Event::Failed(failure)));
     let evaluation = match request.overfit_one {
         true => None,
-        false => Some(evaluate(request, &benchmark, &protocol, &trained, &folder, observe)?),
+        false => Some(evaluate(
+            request, &benchmark, &protocol, &trained, &folder, observe,
+        )?),
     };
-    Ok(FinetuneReport { trained, failures, evaluation })
+    Ok(FinetuneReport {
+        trained,
+        failures,
+        evaluation,
+    })
 }
 
 /// What trainings read.
@@ -192,25 +226,39 @@ impl TrainingData {
     fn load(request: &FinetuneRequest, benchmark: &Benchmark, protocol: &Protocol) -> Result<Self> {
         let folder = request.benchmark.data.as_deref();
         let set = chartbench_data::load(&benchmark.data, folder, Split::Train)?;
-        let description = request.benchmark.describe(benchmark, set.len(), set.charts.len());
-        let settings =
-            vec![("benchmark".to_owned(), benchmark.data.name.clone()), ("train_hash".to_owned(), set.hash()?)];
+        let description = request
+            .benchmark
+            .describe(benchmark, set.len(), set.charts.len());
+        let settings = vec![
+            ("benchmark".to_owned(), benchmark.data.name.clone()),
+            ("train_hash".to_owned(), set.hash()?),
+        ];
         let sets = if request.overfit_one {
             let question = set.limit(1);
-            HeldOut { train: question.clone(), validation: question }
+            HeldOut {
+                train: question.clone(),
+                validation: question,
+            }
         } else {
             let validation = &protocol.validation;
             let mut sets = match validation.on {
                 ValidateOn::Train => hold_out(set, validation.share, protocol.seed)?,
                 ValidateOn::Test => {
                     let test = chartbench_data::load(&benchmark.data, folder, Split::Test)?;
-                    HeldOut { train: set, validation: test }
+                    HeldOut {
+                        train: set,
+                        validation: test,
+                    }
                 }
             };
             sets.validation = validation_questions(sets.validation, validation, protocol.seed);
             sets
         };
-        Ok(Self { sets, settings, description: Some(format!("training on {description}")) })
+        Ok(Self {
+            sets,
+            settings,
+            description: Some(format!("training on {description}")),
+        })
     }
 }
 
@@ -237,12 +285,18 @@ fn train_adapter(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<TrainOutcome> {
     let name = adapter.name.as_str();
-    let start = if request.from_scratch { StartFrom::Scratch(protocol.seed) } else { StartFrom::Checkpoint };
+    let start = if request.from_scratch {
+        StartFrom::Scratch(protocol.seed)
+    } else {
+        StartFrom::Checkpoint
+    };
     let mut adapter = adapter.clone();
     adapter.overrides.max_patches = protocol.max_patches.or(adapter.overrides.max_patches);
     let mut model = adapter.trainable(&request.models, start)?;
     if let Some(description) = data.description.take() {
-        observe(Event::QuestionsChosen { description: &description });
+        observe(Event::QuestionsChosen {
+            description: &description,
+        });
     }
     choose_weights(model.as_mut(), protocol)?;
     let scratch;
@@ -264,17 +318,32 @@ fn train_adapter(
     };
     if !training.is_finished() {
         let estimate = estimate(request, &training)?;
-        observe(Event::Estimated { adapter: name, estimate: &estimate });
+        observe(Event::Estimated {
+            adapter: name,
+            estimate: &estimate,
+        });
     }
-    let finished = training.run(&mut |event| observe(Event::Training { adapter: name, event: &event }))?;
+    let finished = training.run(&mut |event| {
+        observe(Event::Training {
+            adapter: name,
+            event: &event,
+        })
+    })?;
     if request.overfit_one {
         let loss = check_overfitted(&finished)?;
-        observe(Event::Overfitted { adapter: name, loss });
+        observe(Event::Overfitted {
+            adapter: name,
+            loss,
+        });
         return Ok(finished);
     }
     let curves = Curves::new(&read_log(&folder.join(TRAINING_LOG))?);
     write_file(&folder.join("training.svg"), curves.svg(name)?.as_bytes())?;
-    observe(Event::Trained { adapter: name, finished: &finished, curves: &curves.text() });
+    observe(Event::Trained {
+        adapter: name,
+        finished: &finished,
+        curves: &curves.text(),
+    });
     Ok(finished)
 }
 
@@ -282,11 +351,16 @@ fn train_adapter(
 fn choose_weights(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
     for part in &protocol.freeze {
         let is_known = model.variables().all().any(|(name, _)| is_part(name, part));
-        ensure!(is_known, "--freeze {part}: no weight's name is that or begins so");
+        ensure!(
+            is_known,
+            "--freeze {part}: no weight's name is that or begins so"
+        );
     }
     let variables = model.variables_mut();
     if let Some(lora) = &protocol.lora {
-        return variables.add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed).context("--lora-targets");
+        return variables
+            .add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed)
+            .context("--lora-targets");
     }
     variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
     Ok(())
@@ -303,7 +377,10 @@ fn is_part(name: &str, part: &str) -> bool {
 /// Estimates what training takes, and refuses what does not fit into memory.
 fn estimate(request: &FinetuneRequest, training: &Trainer<'_>) -> Result<Estimate> {
     let (model, protocol) = (training.model, training.protocol);
-    let questions = training.train.iter().map(|(chart, question)| model.prepare(chart, question, training.rule()));
+    let questions = training
+        .train
+        .iter()
+        .map(|(chart, question)| model.prepare(chart, question, training.rule()));
     let mut unusable = None;
     let examples = questions.filter_map(|prepared| match prepared {
         Ok(prepared) => Some(prepared.example),
@@ -315,17 +392,26 @@ fn estimate(request: &FinetuneRequest, training: &Trainer<'_>) -> Result<Estimat
     let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
     let first = part.first().with_context(|| {
         let why = unusable.map_or_else(String::new, |error| format!(" (the first: {error:#})"));
-        format!("no question of the train split can be trained on{why}; try `chartbench data check`")
+        format!(
+            "no question of the train split can be trained on{why}; try `chartbench data check`"
+        )
     })?;
     let memory = MemoryEstimate::new(model, protocol, first);
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    let available = system.cgroup_limits().map_or(system.available_memory(), |limits| limits.free_memory);
+    let available = system
+        .cgroup_limits()
+        .map_or(system.available_memory(), |limits| limits.free_memory);
     if request.check_memory {
         memory.check(available)?;
     }
     let step = measure_step_time(model, protocol, &part)?;
-    Ok(Estimate { memory: memory.total(), available, step, steps: protocol.steps as u64 })
+    Ok(Estimate {
+        memory: memory.total(),
+        available,
+        step,
+        steps: protocol.steps as u64,
+    })
 }
 
 /// The loss after the self-test.
@@ -335,8 +421,17 @@ fn estimate(request: &FinetuneRequest, training: &Trainer<'_>) -> Result<Estimat
 fn check_overfitted(finished: &TrainOutcome) -> Result<f64> {
     /// Mean loss below which a label counts as learned.
     const LEARNED: f64 = 0.1;
-    let metric = |key: &str| finished.metrics.iter().find(|(name, _)| name == key).map(|&(_, value)| value);
-    let (loss, right) = (metric("loss").unwrap_or(f64::NAN), metric("exact_match").unwrap_or(0.0));
+    let metric = |key: &str| {
+        finished
+            .metrics
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|&(_, value)| value)
+    };
+    let (loss, right) = (
+        metric("loss").unwrap_or(f64::NAN),
+        metric("exact_match").unwrap_or(0.0),
+    );
     ensure!(
         loss < LEARNED && right == 1.0,
         "one question could not be overfitted (loss {loss:.3}, answered {}): check the learning rate, whether the label \
@@ -355,10 +450,17 @@ fn evaluate(
     folder: &Path,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<RunReport> {
-    let report = run::run(&request.evaluation(protocol, trained), &mut |event| observe(Event::Run(event)))?;
+    let report = run::run(&request.evaluation(protocol, trained), &mut |event| {
+        observe(Event::Run(event))
+    })?;
     let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
     for Trained { adapter, finished } in trained {
-        let card = ModelCard { adapter: &adapter.name, benchmark: &benchmark.title, finished, scores: &scores };
+        let card = ModelCard {
+            adapter: &adapter.name,
+            benchmark: &benchmark.title,
+            finished,
+            scores: &scores,
+        };
         let text = card.text(protocol, &protocol.settings());
         write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
     }

@@ -7,14 +7,20 @@ use anyhow::{Context, Result, ensure};
 use super::convention;
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
-use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document};
+use crate::report::{
+    Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document,
+};
 use crate::run::store::{PredictionRecord, RunReader};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::{Convention, Metric};
 
 /// The files of a folder of leaderboards: `leaderboard.` and the ending.
-const FILES: [(&str, Format); 4] =
-    [("md", Format::Markdown), ("csv", Format::Csv), ("json", Format::Json), ("tex", Format::Latex)];
+const FILES: [(&str, Format); 4] = [
+    ("md", Format::Markdown),
+    ("csv", Format::Csv),
+    ("json", Format::Json),
+    ("tex", Format::Latex),
+];
 
 /// Which runs, and where the leaderboard goes besides the result.
 #[derive(Clone, Debug)]
@@ -48,27 +54,46 @@ pub struct LeaderboardReport {
 /// # Errors
 /// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be read or written.
 pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
-    let runs = request.runs.iter().map(|path| RunReader::open(path)).collect::<Result<Vec<_>>>()?;
+    let runs = request
+        .runs
+        .iter()
+        .map(|path| RunReader::open(path))
+        .collect::<Result<Vec<_>>>()?;
     check_slices_exist(&request.slices, records(&runs))?;
     // Usually the first record decides. Unreadable logs are reported by `Leaderboard::from_runs`.
     let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
     let convention = convention(request.convention.as_deref(), answer_types)?;
-    let options =
-        LeaderboardOptions { slices: request.slices.clone(), speed: request.speed, published: published(&runs)? };
+    let options = LeaderboardOptions {
+        slices: request.slices.clone(),
+        speed: request.speed,
+        published: published(&runs)?,
+    };
     let leaderboard = Leaderboard::from_runs(&runs, convention, options)?;
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     if let Some(dir) = &request.out {
         for (ending, format) in FILES {
-            files.push((dir.join("leaderboard").with_extension(ending), leaderboard.render(format)?));
+            files.push((
+                dir.join("leaderboard").with_extension(ending),
+                leaderboard.render(format)?,
+            ));
         }
     }
     if let Some(file) = &request.document {
         let text = leaderboard.render(Format::Markdown)?;
-        files.push((file.clone(), spliced_document(file, "leaderboard", &request.command, &text)?));
+        files.push((
+            file.clone(),
+            spliced_document(file, "leaderboard", &request.command, &text)?,
+        ));
     }
     if request.check {
-        ensure!(!files.is_empty(), "--check: there is nothing to check: name files with --out or --update-file");
-        return Ok(LeaderboardReport { leaderboard, stale: stale(&files)? });
+        ensure!(
+            !files.is_empty(),
+            "--check: there is nothing to check: name files with --out or --update-file"
+        );
+        return Ok(LeaderboardReport {
+            leaderboard,
+            stale: stale(&files)?,
+        });
     }
     if let Some(dir) = &request.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -76,14 +101,23 @@ pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
     for (path, text) in &files {
         write_file(path, text.as_bytes())?;
     }
-    Ok(LeaderboardReport { leaderboard, stale: Vec::new() })
+    Ok(LeaderboardReport {
+        leaderboard,
+        stale: Vec::new(),
+    })
 }
 
 /// All answers.
 fn records(runs: &[RunReader]) -> impl Iterator<Item = Result<PredictionRecord>> {
-    let pieces = runs.iter().flat_map(RunReader::predictions).flat_map(|(_, pieces)| pieces);
+    let pieces = runs
+        .iter()
+        .flat_map(RunReader::predictions)
+        .flat_map(|(_, pieces)| pieces);
     pieces.flat_map(|piece| {
-        let (records, error) = piece.map_or_else(|error| (Vec::new(), Some(Err(error))), |records| (records, None));
+        let (records, error) = piece.map_or_else(
+            |error| (Vec::new(), Some(Err(error))),
+            |records| (records, None),
+        );
         records.into_iter().map(Ok).chain(error)
     })
 }
@@ -94,7 +128,11 @@ fn stale(files: &[(PathBuf, String)]) -> Result<Vec<(PathBuf, usize)>> {
     for (path, text) in files {
         let stored = read_document(path)?;
         if stored != *text {
-            let line = 1 + stored.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+            let line = 1 + stored
+                .lines()
+                .zip(text.lines())
+                .take_while(|(a, b)| a == b)
+                .count();
             stale.push((path.clone(), line));
         }
     }
@@ -111,8 +149,11 @@ fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
         }
         let benchmark = Benchmark::find(name)?;
         for result in &benchmark.published {
-            let known = Convention::by_name(&result.convention).and(Metric::by_name(&result.metric));
-            known.with_context(|| format!("[[published]] {} of the benchmark {name}", result.system))?;
+            let known =
+                Convention::by_name(&result.convention).and(Metric::by_name(&result.metric));
+            known.with_context(|| {
+                format!("[[published]] {} of the benchmark {name}", result.system)
+            })?;
         }
         published.push((name.clone(), benchmark.published));
     }

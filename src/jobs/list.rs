@@ -13,7 +13,9 @@ fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>)
     Table {
         title: title.to_owned(),
         columns: columns.iter().copied().map(Column::left).collect(),
-        rows: rows.map(|row| row.into_iter().map(Cell::Text).collect()).collect(),
+        rows: rows
+            .map(|row| row.into_iter().map(Cell::Text).collect())
+            .collect(),
     }
 }
 
@@ -30,7 +32,9 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
             Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
             Family::Process(process) => process.command.join(" "),
             Family::Gguf(model) => match &model.source {
-                GgufSource::PythonPackage { module, .. } => format!("Python package {}", module.replace('_', "-")),
+                GgufSource::PythonPackage { module, .. } => {
+                    format!("Python package {}", module.replace('_', "-"))
+                }
                 GgufSource::Hub { repo, .. } => repo.clone(),
             },
             Family::Onnx(model) => describe_weights(&model.weights, &hub),
@@ -38,7 +42,11 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
         };
         vec![spec.id, weights, spec.title]
     });
-    Ok(table("Adapters", &["adapter", "weights", "what it is"], rows))
+    Ok(table(
+        "Adapters",
+        &["adapter", "weights", "what it is"],
+        rows,
+    ))
 }
 
 /// Where a checkpoint is, or would come from.
@@ -46,7 +54,9 @@ fn describe_weights(weights: &WeightsSource, hub: &HubOptions) -> String {
     match weights {
         WeightsSource::Given => "named by --weights".to_owned(),
         WeightsSource::Embedded(_) => "embedded".to_owned(),
-        WeightsSource::Hub { repo, revision } if is_cached(repo, revision, hub) => format!("{repo} (cached)"),
+        WeightsSource::Hub { repo, revision } if is_cached(repo, revision, hub) => {
+            format!("{repo} (cached)")
+        }
         WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
     }
 }
@@ -56,16 +66,38 @@ fn describe_weights(weights: &WeightsSource, hub: &HubOptions) -> String {
 /// # Errors
 /// Returns an error if one of them cannot be read.
 pub fn benchmarks() -> Result<Table> {
-    let all = Benchmark::embedded_names().map(Benchmark::find).collect::<Result<Vec<_>>>()?;
-    let rows = all.into_iter().map(|benchmark| vec![benchmark.data.name, benchmark.title, benchmark.description]);
-    Ok(table("Benchmarks", &["benchmark", "title", "what it is"], rows))
+    let all = Benchmark::embedded_names()
+        .map(Benchmark::find)
+        .collect::<Result<Vec<_>>>()?;
+    let rows = all
+        .into_iter()
+        .map(|benchmark| vec![benchmark.data.name, benchmark.title, benchmark.description]);
+    Ok(table(
+        "Benchmarks",
+        &["benchmark", "title", "what it is"],
+        rows,
+    ))
 }
 
 /// The scoring conventions with their metrics.
 pub fn conventions() -> Table {
     let rows = CONVENTIONS.iter().map(|convention| {
-        let metrics = convention.metrics.iter().copied().map(Metric::name).collect::<Vec<_>>().join(", ");
-        vec![convention.name.to_owned(), metrics, convention.about.to_owned()]
+        let metrics = convention
+            .metrics
+            .iter()
+            .copied()
+            .map(Metric::name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        vec![
+            convention.name.to_owned(),
+            metrics,
+            convention.about.to_owned(),
+        ]
     });
-    table("Conventions", &["convention", "metrics", "what it is"], rows)
+    table(
+        "Conventions",
+        &["convention", "metrics", "what it is"],
+        rows,
+    )
 }

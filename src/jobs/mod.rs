@@ -22,11 +22,10 @@ mod trainings;
 
 use std::fmt;
 
-use anyhow::Result;
-
 pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
 pub use benchmark::BenchmarkSelection;
 
+use chartbench_core::names::UnknownName;
 use chartbench_core::question::AnswerType;
 use chartbench_score::metric::Convention;
 
@@ -60,12 +59,16 @@ impl std::error::Error for AllFailed {}
 fn convention(
     name: Option<&str>,
     answer_types: impl IntoIterator<Item = Option<AnswerType>>,
-) -> Result<&'static Convention> {
+) -> Result<&'static Convention, UnknownName> {
     if let Some(name) = name {
         return Convention::by_name(name);
     }
     let mut answer_types = answer_types.into_iter().peekable();
-    let only_tables =
-        answer_types.peek().is_some() && answer_types.all(|answer_type| answer_type == Some(AnswerType::Table));
-    Convention::by_name(if only_tables { "deplot-corrected" } else { "chartbench" })
+    let only_tables = answer_types.peek().is_some()
+        && answer_types.all(|answer_type| answer_type == Some(AnswerType::Table));
+    Convention::by_name(if only_tables {
+        "deplot-corrected"
+    } else {
+        "chartbench"
+    })
 }

@@ -39,11 +39,22 @@ pub struct QuantizeRequest {
 #[derive(Clone, Copy)]
 pub enum Event<'a> {
     /// Questions that fail, which counts as wrong.
-    QuestionsFailed { adapter: &'a str, failures: &'a [SkippedQuestion] },
+    QuestionsFailed {
+        adapter: &'a str,
+        failures: &'a [SkippedQuestion],
+    },
     /// The weights as they are, measured on this many questions.
-    Baseline { adapter: &'a str, questions: usize, measured: &'a Measurement },
+    Baseline {
+        adapter: &'a str,
+        questions: usize,
+        measured: &'a Measurement,
+    },
     /// A layer or a choice of one precision.
-    Study { adapter: &'a str, precision: WeightFormat, event: &'a quantize::QuantizeEvent<'a> },
+    Study {
+        adapter: &'a str,
+        precision: WeightFormat,
+        event: &'a quantize::QuantizeEvent<'a>,
+    },
 }
 
 /// The study of one adapter.
@@ -79,7 +90,10 @@ impl QuantizeReport {
 /// # Errors
 /// Returns [`AllFailed`] if no adapter could be measured. Returns an error if the benchmark cannot be loaded or a file cannot
 /// be written.
-pub fn quantize(request: &QuantizeRequest, observe: &mut dyn FnMut(Event<'_>)) -> Result<QuantizeReport> {
+pub fn quantize(
+    request: &QuantizeRequest,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<QuantizeReport> {
     let benchmark = request.benchmark.load()?;
     let overrides = ProtocolOverrides {
         validate_on: Some(ValidateOn::Train),
@@ -88,25 +102,40 @@ pub fn quantize(request: &QuantizeRequest, observe: &mut dyn FnMut(Event<'_>)) -
         ..ProtocolOverrides::default()
     };
     let protocol = benchmark.protocol(&overrides)?;
-    let set = chartbench_data::load(&benchmark.data, request.benchmark.data.as_deref(), Split::Train)?;
+    let set = chartbench_data::load(
+        &benchmark.data,
+        request.benchmark.data.as_deref(),
+        Split::Train,
+    )?;
     let sets = hold_out(set, protocol.validation.share, protocol.seed)?;
     let questions = validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let (mut adapters, mut failures) = (Vec::new(), Vec::new());
     for adapter in &request.adapters {
         match study(request, adapter, &protocol, &questions, observe) {
             Ok(quantized) => adapters.push(quantized),
-            Err(error) => failures.push(AdapterFailure { adapter: adapter.name.clone(), error }),
+            Err(error) => failures.push(AdapterFailure {
+                adapter: adapter.name.clone(),
+                error,
+            }),
         }
     }
     if adapters.is_empty() && !failures.is_empty() {
         return Err(AllFailed(failures).into());
     }
-    let studied = || adapters.iter().map(|one| (one.adapter.as_str(), one.studies.as_slice()));
-    let choices =
-        quantize::choices(adapters.iter().map(|one| (one.adapter.as_str(), &one.baseline, one.studies.as_slice())));
+    let studied = || {
+        adapters
+            .iter()
+            .map(|one| (one.adapter.as_str(), one.studies.as_slice()))
+    };
+    let choices = quantize::choices(
+        adapters
+            .iter()
+            .map(|one| (one.adapter.as_str(), &one.baseline, one.studies.as_slice())),
+    );
     let damages = quantize::damages(studied());
     let folder = request.out.as_path();
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     let text = format!("{}\n{}", choices.to_markdown(), damages.to_markdown());
     write_file(&folder.join("quantize.md"), text.as_bytes())?;
     let (mut written, mut refused) = (Vec::new(), Vec::new());
@@ -119,7 +148,13 @@ pub fn quantize(request: &QuantizeRequest, observe: &mut dyn FnMut(Event<'_>)) -
             }
         }
     }
-    Ok(QuantizeReport { adapters, failures, choices, written, refused })
+    Ok(QuantizeReport {
+        adapters,
+        failures,
+        choices,
+        written,
+        refused,
+    })
 }
 
 /// Measures one adapter's choices and writes the chosen ones.
@@ -132,23 +167,43 @@ fn study(
 ) -> Result<QuantizedAdapter> {
     let model = adapter.trainable(&request.models, StartFrom::Checkpoint)?;
     let model = model.as_ref();
-    let rule = LabelRule { max_tokens: protocol.max_label_tokens, mask_padding: true };
-    let trial = Trial { model, questions, rule, micro_batch: protocol.micro_batch() };
+    let rule = LabelRule {
+        max_tokens: protocol.max_label_tokens,
+        mask_padding: true,
+    };
+    let trial = Trial {
+        model,
+        questions,
+        rule,
+        micro_batch: protocol.micro_batch(),
+    };
     let name = adapter.name.as_str();
     let (baseline, failures) = trial.baseline()?;
     if !failures.is_empty() {
-        observe(Event::QuestionsFailed { adapter: name, failures: &failures });
+        observe(Event::QuestionsFailed {
+            adapter: name,
+            failures: &failures,
+        });
     }
-    observe(Event::Baseline { adapter: name, questions: questions.len(), measured: &baseline });
+    observe(Event::Baseline {
+        adapter: name,
+        questions: questions.len(),
+        measured: &baseline,
+    });
     let settings = settings(model, protocol, questions)?;
     let mut studies = Vec::new();
     for &precision in &request.precisions {
         let fixed = model.variables().frozen();
         let mut quantized = LayerQuantizer::new(&fixed, precision);
         let study = trial.study(&mut quantized, &baseline, request.tolerance, &mut |event| {
-            observe(Event::Study { adapter: name, precision, event: &event });
+            observe(Event::Study {
+                adapter: name,
+                precision,
+                event: &event,
+            });
         })?;
-        if let Some(decision) = Decision::new(name, &settings, &baseline, &study, request.tolerance) {
+        if let Some(decision) = Decision::new(name, &settings, &baseline, &study, request.tolerance)
+        {
             let row = format!("{name}@{precision}");
             let choices = quantize::choices([(name, &baseline, std::slice::from_ref(&study))]);
             let card = quantize::model_card(&row, &decision, &choices);
@@ -156,11 +211,19 @@ fn study(
         }
         studies.push(study);
     }
-    Ok(QuantizedAdapter { adapter: name.to_owned(), baseline, studies })
+    Ok(QuantizedAdapter {
+        adapter: name.to_owned(),
+        baseline,
+        studies,
+    })
 }
 
 /// The model's settings, and which questions were asked.
-fn settings(model: &dyn Trainable, protocol: &Protocol, questions: &QuestionSet) -> Result<Vec<(String, String)>> {
+fn settings(
+    model: &dyn Trainable,
+    protocol: &Protocol,
+    questions: &QuestionSet,
+) -> Result<Vec<(String, String)>> {
     let more = [
         ("benchmark", questions.benchmark.clone()),
         ("validation_questions", questions.len().to_string()),

@@ -46,29 +46,56 @@ pub struct ReportPage {
 /// Returns an error if a run cannot be read, the runs were asked other questions, pictures that were asked for cannot be had,
 /// or the file cannot be written.
 pub fn report(request: &ReportRequest) -> Result<ReportPage> {
-    let runs = request.runs.iter().map(|path| StoredRun::read(path)).collect::<Result<Vec<_>>>()?;
+    let runs = request
+        .runs
+        .iter()
+        .map(|path| StoredRun::read(path))
+        .collect::<Result<Vec<_>>>()?;
     let records = runs.iter().flat_map(StoredRun::records);
-    let convention = convention(request.convention.as_deref(), records.map(|record| record.answer_type))?;
+    let convention = convention(
+        request.convention.as_deref(),
+        records.map(|record| record.answer_type),
+    )?;
     let (pictures, no_pictures) = pictures(request, &same_questions(&runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
     for training in trainings(&request.runs, &runs)? {
         // A log without a step is of a training that has only begun.
-        let Ok(svg) = training.curves.svg(training.adapter) else { continue };
+        let Ok(svg) = training.curves.svg(training.adapter) else {
+            continue;
+        };
         let manifest = &training.run.manifest;
         let adapter = manifest.remarked(training.adapter, training.adapter);
-        curves.push(Curves { run: manifest.name.clone(), adapter, svg });
+        curves.push(Curves {
+            run: manifest.name.clone(),
+            adapter,
+            svg,
+        });
     }
-    let page = Page { title: request.title.as_deref(), runs: &runs, convention, pictures: &pictures, curves: &curves }
-        .render()?;
+    let page = Page {
+        title: request.title.as_deref(),
+        runs: &runs,
+        convention,
+        pictures: &pictures,
+        curves: &curves,
+    }
+    .render()?;
     write_file(&request.out, page.as_bytes())?;
-    Ok(ReportPage { bytes: page.len(), no_pictures })
+    Ok(ReportPage {
+        bytes: page.len(),
+        no_pictures,
+    })
 }
 
 /// The charts' pictures. Where nobody asked for them (`--benchmark`, `--data`), not having them is no error.
-fn pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<(Pictures, Option<anyhow::Error>)> {
+fn pictures(
+    request: &ReportRequest,
+    asked: &BenchmarkEntry,
+) -> Result<(Pictures, Option<anyhow::Error>)> {
     match find_pictures(request, asked) {
         Ok(pictures) => Ok((pictures, None)),
-        Err(error) if request.benchmark.is_none() && request.data.is_none() => Ok((Pictures::default(), Some(error))),
+        Err(error) if request.benchmark.is_none() && request.data.is_none() => {
+            Ok((Pictures::default(), Some(error)))
+        }
         Err(error) => Err(error),
     }
 }
@@ -94,8 +121,13 @@ fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pict
     spec.questions = match asked.questions_per_chart.as_str() {
         "all" => Questions::All,
         count => {
-            let count = count.parse().with_context(|| format!("questions_per_chart `{count}` is no number"))?;
-            Questions::PerChart { count, seed: asked.seed }
+            let count = count
+                .parse()
+                .with_context(|| format!("questions_per_chart `{count}` is no number"))?;
+            Questions::PerChart {
+                count,
+                seed: asked.seed,
+            }
         }
     };
     let mut set = chartbench_data::load(&spec, request.data.as_deref(), Split::Test)?;
@@ -107,9 +139,20 @@ fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pict
         set.hash()? == asked.hash,
         "benchmark `{name}` has other questions than the runs: name the data they were asked on by --benchmark and --data"
     );
-    let images = set.charts.into_iter().map(|entry| (entry.chart.id, entry.chart.image)).collect::<HashMap<_, _>>();
-    let folder = request.data.as_deref().map(|data| folder(data, &request.out));
-    Ok(Pictures { images, folder, most: request.images })
+    let images = set
+        .charts
+        .into_iter()
+        .map(|entry| (entry.chart.id, entry.chart.image))
+        .collect::<HashMap<_, _>>();
+    let folder = request
+        .data
+        .as_deref()
+        .map(|data| folder(data, &request.out));
+    Ok(Pictures {
+        images,
+        folder,
+        most: request.images,
+    })
 }
 
 /// The data set's folder, and how it is reached from the page's.
@@ -118,7 +161,11 @@ fn folder(data: &Path, page: &Path) -> Folder {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let path = if data.is_file() { parent(data) } else { data.to_owned() };
+    let path = if data.is_file() {
+        parent(data)
+    } else {
+        data.to_owned()
+    };
     let from_page = match (path.canonicalize(), parent(page).canonicalize()) {
         (Ok(data), Ok(page)) => pathdiff::diff_paths(data, page),
         _ => None,

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 
-use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention};
+use super::{
+    AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
+};
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::table::Format;
 use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run::RunEvent;
-use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
+use crate::run::store::{
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader,
+};
 use chartbench_core::files::{FileLock, is_disk_full, write_file};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
@@ -124,8 +128,9 @@ impl RunRequest {
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     for selected in &request.adapters {
-        let outcome = load(request, selected, &run)
-            .and_then(|mut adapter| ask(request, &selected.name, adapter.as_mut(), &mut run, observe));
+        let outcome = load(request, selected, &run).and_then(|mut adapter| {
+            ask(request, &selected.name, adapter.as_mut(), &mut run, observe)
+        });
         run.count(&selected.name, outcome)?;
     }
     run.conclude()
@@ -178,9 +183,16 @@ impl OpenRun {
     /// # Errors
     /// Returns an error if the benchmark cannot be loaded or the folder holds another run.
     fn open(request: &RunRequest) -> Result<Self> {
-        request.convention.as_deref().map(Convention::by_name).transpose()?;
+        request
+            .convention
+            .as_deref()
+            .map(Convention::by_name)
+            .transpose()?;
         let mut benchmark = request.benchmark.load()?;
-        let name = request.name.clone().unwrap_or_else(|| benchmark.data.name.clone());
+        let name = request
+            .name
+            .clone()
+            .unwrap_or_else(|| benchmark.data.name.clone());
         check_folder_name("--name", &name)?;
         choose_questions(request, &mut benchmark.data);
         let (asked, survey, entry) = questions(request, &benchmark)?;
@@ -195,7 +207,11 @@ impl OpenRun {
             adapters: Vec::new(),
         };
         let dir = RunDir::open(&request.results.join(&name), manifest)?;
-        let description = Some(request.benchmark.describe(&benchmark, questions, survey.charts));
+        let description = Some(
+            request
+                .benchmark
+                .describe(&benchmark, questions, survey.charts),
+        );
         Ok(Self {
             benchmark,
             asked,
@@ -224,13 +240,24 @@ impl OpenRun {
             Err(AdapterError::Fatal(error)) => return Err(error),
         };
         self.began |= began;
-        self.failures.extend(error.map(|error| AdapterFailure { adapter: adapter.to_owned(), error }));
+        self.failures.extend(error.map(|error| AdapterFailure {
+            adapter: adapter.to_owned(),
+            error,
+        }));
         Ok(())
     }
 
     /// Stores the leaderboard.
     fn conclude(self) -> Result<RunReport> {
-        let Self { convention, dir, asked, began, failures, failed_questions, .. } = self;
+        let Self {
+            convention,
+            dir,
+            asked,
+            began,
+            failures,
+            failed_questions,
+            ..
+        } = self;
         // Some data sets are held whole, and scoring needs the memory.
         drop(asked);
         if !began && !failures.is_empty() {
@@ -238,7 +265,12 @@ impl OpenRun {
         }
         let dir = dir.path().to_owned();
         let leaderboard = store_leaderboard(convention, &dir)?;
-        Ok(RunReport { dir, leaderboard, failures, failed_questions })
+        Ok(RunReport {
+            dir,
+            leaderboard,
+            failures,
+            failed_questions,
+        })
     }
 }
 
@@ -253,12 +285,22 @@ enum AdapterError {
 }
 
 /// Loads one adapter.
-fn load(request: &RunRequest, selected: &SelectedAdapter, run: &OpenRun) -> Result<Box<dyn Adapter>, AdapterError> {
+fn load(
+    request: &RunRequest,
+    selected: &SelectedAdapter,
+    run: &OpenRun,
+) -> Result<Box<dyn Adapter>, AdapterError> {
     // Read anew for each blind row, which takes seconds; held for all of them it would be most of what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
-        Ok(Box::new(QuestionStream::open(&run.benchmark.data, request.benchmark.data.as_deref(), Split::Train)?))
+        Ok(Box::new(QuestionStream::open(
+            &run.benchmark.data,
+            request.benchmark.data.as_deref(),
+            Split::Train,
+        )?))
     };
-    selected.build(&request.models, Some(&train)).map_err(AdapterError::Loading)
+    selected
+        .build(&request.models, Some(&train))
+        .map_err(AdapterError::Loading)
 }
 
 /// Asks one adapter what it has not answered; returns how many questions failed.
@@ -269,29 +311,53 @@ fn ask(
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<usize, AdapterError> {
-    let OpenRun { asked, questions, description, dir, .. } = run;
+    let OpenRun {
+        asked,
+        questions,
+        description,
+        dir,
+        ..
+    } = run;
     let batch = match request.batch {
         BatchSize::Adapter => adapter.batch(),
         BatchSize::Questions(questions) => questions,
-        BatchSize::Memory(bytes) => batch_within(bytes, name, adapter, observe).map_err(AdapterError::Loading)?,
+        BatchSize::Memory(bytes) => {
+            batch_within(bytes, name, adapter, observe).map_err(AdapterError::Loading)?
+        }
     };
     if let Some(description) = description.take() {
-        observe(RunEvent::QuestionsChosen { description: &description });
+        observe(RunEvent::QuestionsChosen {
+            description: &description,
+        });
     }
     let execution = [
-        ("device".to_owned(), device_name(&request.models.device).to_owned()),
-        ("threads".to_owned(), rayon::current_num_threads().to_string()),
+        (
+            "device".to_owned(),
+            device_name(&request.models.device).to_owned(),
+        ),
+        (
+            "threads".to_owned(),
+            rayon::current_num_threads().to_string(),
+        ),
         ("batch".to_owned(), batch.to_string()),
     ];
     let entry = AdapterEntry::new(adapter.identity(), &execution);
     // Another process may be at work on this adapter alone; a full disk stops them all.
-    let stop = |error| if is_disk_full(&error) { AdapterError::Fatal(error) } else { AdapterError::Loading(error) };
+    let stop = |error| {
+        if is_disk_full(&error) {
+            AdapterError::Fatal(error)
+        } else {
+            AdapterError::Loading(error)
+        }
+    };
     let mut log = dir.add_adapter(entry, request.retry_failed).map_err(stop)?;
     let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome.failed),
-        Some(error) => Err(AdapterError::Answering(anyhow::anyhow!("{error}; start the run again to go on"))),
+        Some(error) => Err(AdapterError::Answering(anyhow::anyhow!(
+            "{error}; start the run again to go on"
+        ))),
     }
 }
 
@@ -308,12 +374,20 @@ fn device_name(device: &candle_core::Device) -> &'static str {
 ///
 /// # Errors
 /// Returns an error if the memory is too little for one question.
-fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<usize> {
+fn batch_within(
+    bytes: u64,
+    name: &str,
+    adapter: &dyn Adapter,
+    observe: &mut dyn FnMut(RunEvent<'_>),
+) -> Result<usize> {
     let Some(need) = adapter.memory_need() else {
         observe(RunEvent::MemoryUnknown { id: name });
         return Ok(adapter.batch());
     };
-    let need = MemoryNeed { fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES, ..need };
+    let need = MemoryNeed {
+        fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES,
+        ..need
+    };
     let questions = need.max_questions(bytes);
     ensure!(
         questions > 0,
@@ -329,7 +403,11 @@ fn batch_within(bytes: u64, name: &str, adapter: &dyn Adapter, observe: &mut dyn
 fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
     let file = dir.join("leaderboard.md");
     let _lock = FileLock::acquire(&file)?;
-    let mut leaderboard = Leaderboard::from_runs(&[RunReader::open(dir)?], convention, LeaderboardOptions::default())?;
+    let mut leaderboard = Leaderboard::from_runs(
+        &[RunReader::open(dir)?],
+        convention,
+        LeaderboardOptions::default(),
+    )?;
     leaderboard.show_speed(false);
     write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
     leaderboard.show_speed(true);
@@ -344,7 +422,10 @@ fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec) {
         Questions::PerChart { count, seed } => (Some(count), seed),
     };
     if let Some(count) = request.questions_per_chart.or(count) {
-        let chosen = Questions::PerChart { count, seed: request.seed.unwrap_or(seed) };
+        let chosen = Questions::PerChart {
+            count,
+            seed: request.seed.unwrap_or(seed),
+        };
         if chosen != spec.questions {
             spec.questions = chosen;
             spec.hash = None;
@@ -357,7 +438,11 @@ fn questions(
     request: &RunRequest,
     benchmark: &Benchmark,
 ) -> Result<(QuestionStream, QuestionSetSummary, BenchmarkEntry)> {
-    let mut asked = QuestionStream::open(&benchmark.data, request.benchmark.data.as_deref(), Split::Test)?;
+    let mut asked = QuestionStream::open(
+        &benchmark.data,
+        request.benchmark.data.as_deref(),
+        Split::Test,
+    )?;
     if let Some(limit) = request.limit {
         asked = asked.limit(limit);
     }

@@ -46,46 +46,87 @@ pub struct TableReport {
 /// Returns an error if the image or the gold table cannot be read, or an adapter cannot be made or does not answer.
 pub fn table(request: &TableRequest) -> Result<TableReport> {
     let gold = request.gold.as_deref().map(gold).transpose()?;
-    let charts = [ask::question_about(&request.image, TABLE_QUESTION, Some(AnswerType::Table))?];
+    let charts = [ask::question_about(
+        &request.image,
+        TABLE_QUESTION,
+        Some(AnswerType::Table),
+    )?];
     let mut readings = Vec::new();
     for adapter in &request.adapters {
         let raw = ask::answer(adapter, &request.models, &charts)?.prediction;
         let table = DataTable::parse(&raw.0);
-        readings.push(TableReading { adapter: adapter.name.clone(), raw, table });
+        readings.push(TableReading {
+            adapter: adapter.name.clone(),
+            raw,
+            table,
+        });
     }
     Ok(TableReport { readings, gold })
 }
 
 /// The right table as the gold answer of a table question.
 pub(crate) fn gold(path: &Path) -> Result<Gold> {
-    let text = input::read_stream(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let table = if DataTable::is_written_in(&text) { DataTable::parse(&text) } else { DataTable::from_csv(&text) };
-    Ok(Gold::Text(table.with_context(|| path.display().to_string())?.linearized()))
+    let text =
+        input::read_stream(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table = if DataTable::is_written_in(&text) {
+        DataTable::parse(&text)
+    } else {
+        DataTable::from_csv(&text)
+    };
+    Ok(Gold::Text(
+        table
+            .with_context(|| path.display().to_string())?
+            .linearized(),
+    ))
 }
 
 /// The conventions for tables.
 fn conventions() -> impl Iterator<Item = &'static Convention> {
-    CONVENTIONS.iter().filter(|convention| convention.tables_only)
+    CONVENTIONS
+        .iter()
+        .filter(|convention| convention.tables_only)
 }
 
-fn scores(reading: &TableReading, gold: &Gold, convention: &Convention) -> impl Iterator<Item = (Metric, Score)> {
-    let pair = Pair { answer_type: Some(AnswerType::Table), ..Pair::new(gold, &reading.raw) };
-    convention.score(&pair).iter().collect::<Vec<_>>().into_iter()
+fn scores(
+    reading: &TableReading,
+    gold: &Gold,
+    convention: &Convention,
+) -> impl Iterator<Item = (Metric, Score)> {
+    let pair = Pair {
+        answer_type: Some(AnswerType::Table),
+        ..Pair::new(gold, &reading.raw)
+    };
+    convention
+        .score(&pair)
+        .iter()
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// A row an adapter and convention.
 pub fn agreement(readings: &[TableReading], gold: &Gold) -> Table {
-    let metrics = conventions().next().map_or(&[][..], |convention| convention.metrics);
+    let metrics = conventions()
+        .next()
+        .map_or(&[][..], |convention| convention.metrics);
     let names = metrics.iter().map(|metric| Column::right(metric.name()));
-    let percent =
-        |(_, score): (Metric, Score)| score.counted().map_or(Cell::Missing, |value| Cell::Decimal(100.0 * value, 2));
+    let percent = |(_, score): (Metric, Score)| {
+        score
+            .counted()
+            .map_or(Cell::Missing, |value| Cell::Decimal(100.0 * value, 2))
+    };
     let row = |(reading, convention): (&TableReading, &Convention)| {
         let own = [Cell::text(&reading.adapter), Cell::text(convention.name)];
-        own.into_iter().chain(scores(reading, gold, convention).map(percent)).collect()
+        own.into_iter()
+            .chain(scores(reading, gold, convention).map(percent))
+            .collect()
     };
     Table {
         title: "Agreement with the gold table in %".to_owned(),
-        columns: ["adapter", "convention"].map(Column::left).into_iter().chain(names).collect(),
+        columns: ["adapter", "convention"]
+            .map(Column::left)
+            .into_iter()
+            .chain(names)
+            .collect(),
         rows: readings
             .iter()
             .flat_map(|reading| conventions().map(move |convention| (reading, convention)))
@@ -102,10 +143,13 @@ pub fn to_json(readings: &[TableReading], gold: Option<&Gold>) -> Result<String>
         if let Some(gold) = gold {
             let by_metric = |convention: &Convention| -> Map<String, Value> {
                 let values = scores(reading, gold, convention);
-                values.map(|(metric, score)| (metric.key().to_owned(), json!(score.counted()))).collect()
+                values
+                    .map(|(metric, score)| (metric.key().to_owned(), json!(score.counted())))
+                    .collect()
             };
-            let by_convention: Map<String, Value> =
-                conventions().map(|convention| (convention.name.to_owned(), by_metric(convention).into())).collect();
+            let by_convention: Map<String, Value> = conventions()
+                .map(|convention| (convention.name.to_owned(), by_metric(convention).into()))
+                .collect();
             object["scores"] = by_convention.into();
         }
         object

@@ -26,7 +26,11 @@ pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<
         for (adapter, _) in &run.predictions {
             let log = path.join(adapter).join(TRAINING_LOG);
             if log.exists() {
-                trainings.push(Training { run, adapter, curves: Curves::new(&read_log(&log)?) });
+                trainings.push(Training {
+                    run,
+                    adapter,
+                    curves: Curves::new(&read_log(&log)?),
+                });
             }
         }
     }

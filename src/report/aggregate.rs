@@ -61,7 +61,8 @@ impl Aggregate {
         if let Some(prediction) = &record.prediction {
             self.answers += 1;
             // Fixed hash keys: the same answers give the same number each time.
-            self.texts.insert(BuildHasherDefault::<DefaultHasher>::new().hash_one(&prediction.0));
+            self.texts
+                .insert(BuildHasherDefault::<DefaultHasher>::new().hash_one(&prediction.0));
         }
     }
 
@@ -83,7 +84,8 @@ impl Aggregate {
     /// Questions over the sum of their latencies; `None` where these are too short to measure.
     pub fn per_second(&self) -> Option<f64> {
         let questions = self.summary.count as f64;
-        (self.seconds >= MIN_SECONDS * questions && self.seconds > 0.0).then(|| questions / self.seconds)
+        (self.seconds >= MIN_SECONDS * questions && self.seconds > 0.0)
+            .then(|| questions / self.seconds)
     }
 
     /// Number of charts.
@@ -99,19 +101,24 @@ impl Aggregate {
     /// The interval of each metric's mean, in percent. It does not depend on the order of the charts.
     pub fn intervals(&self) -> Vec<Option<Interval>> {
         let charts = self.by_name();
-        (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE)).collect()
+        (0..charts.statistics())
+            .map(|metric| charts.interval(metric, 100.0, CONFIDENCE))
+            .collect()
     }
 
     /// The standard error of each metric's mean.
     pub fn standard_errors(&self) -> Vec<Option<f64>> {
         let charts = self.by_name();
-        (0..charts.statistics()).map(|metric| charts.standard_error(metric)).collect()
+        (0..charts.statistics())
+            .map(|metric| charts.standard_error(metric))
+            .collect()
     }
 
     fn by_name(&self) -> ChartSums {
         let mut by_name: Vec<(&String, &usize)> = self.charts.iter().collect();
         by_name.sort_unstable();
-        self.sums.reordered(by_name.into_iter().map(|(_, &chart)| chart))
+        self.sums
+            .reordered(by_name.into_iter().map(|(_, &chart)| chart))
     }
 
     /// Distinct texts over answers, without failed questions; `None` without an answer.

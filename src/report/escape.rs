@@ -5,7 +5,11 @@
 pub(super) fn markdown(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let is_inside = |place: usize| {
-        let word = |place: Option<usize>| place.and_then(|place| chars.get(place)).is_some_and(|c| c.is_alphanumeric());
+        let word = |place: Option<usize>| {
+            place
+                .and_then(|place| chars.get(place))
+                .is_some_and(|c| c.is_alphanumeric())
+        };
         word(place.checked_sub(1)) && word(place.checked_add(1))
     };
     let mut escaped = String::with_capacity(text.len());
@@ -45,8 +49,13 @@ pub(super) fn latex(text: &str) -> String {
 
 /// Escapes a CSV field: a text that a spreadsheet would read as a formula gets a leading apostrophe, unless it is a number.
 pub(super) fn csv(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();
-    if formula { format!("'{text}") } else { text.to_owned() }
+    let formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();
+    if formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -56,8 +65,14 @@ mod tests {
     #[test]
     fn markdown_stays_text() {
         assert_eq!(markdown("<b> & |"), "&lt;b&gt; &amp; \\|");
-        assert_eq!(markdown("[a](b) *c* `d` ~e~ $f$ \\"), "\\[a\\](b) \\*c\\* \\`d\\` \\~e\\~ \\$f\\$ \\\\");
-        assert_eq!(markdown("strict_accuracy _em_ _"), "strict_accuracy \\_em\\_ \\_");
+        assert_eq!(
+            markdown("[a](b) *c* `d` ~e~ $f$ \\"),
+            "\\[a\\](b) \\*c\\* \\`d\\` \\~e\\~ \\$f\\$ \\\\"
+        );
+        assert_eq!(
+            markdown("strict_accuracy _em_ _"),
+            "strict_accuracy \\_em\\_ \\_"
+        );
     }
 
     #[test]
@@ -71,7 +86,9 @@ mod tests {
 
     #[test]
     fn no_field_is_a_formula() {
-        for formula in ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-"] {
+        for formula in [
+            "=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-",
+        ] {
             assert_eq!(csv(formula), format!("'{formula}"));
         }
         for harmless in ["-5", "+3.5e2", "a=1", "", "5-1"] {

@@ -20,9 +20,15 @@ pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
     let task = format!("chartbench_{}", benchmark.name);
     let mut values = Map::from_iter([("alias".to_owned(), Value::from(task.as_str()))]);
     let mut better = Map::new();
-    let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
+    let means = scored
+        .summary()
+        .into_iter()
+        .flat_map(|summary| summary.means().collect::<Vec<_>>());
     for ((metric, mean), error) in means.zip(scored.aggregate().standard_errors()) {
-        values.insert(format!("{},none", metric.key()), mean.map_or(Value::Null, |mean| Value::from(mean / 100.0)));
+        values.insert(
+            format!("{},none", metric.key()),
+            mean.map_or(Value::Null, |mean| Value::from(mean / 100.0)),
+        );
         values.insert(
             format!("{}_stderr,none", metric.key()),
             error.map_or(Value::Null, |error| Value::from(error / 100.0)),
@@ -73,7 +79,9 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
             "filtered_resps": [answer],
             "filter": "none",
         });
-        if let Some(flags) = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)).text() {
+        if let Some(flags) =
+            YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)).text()
+        {
             sample["Year"] = Value::from(flags);
         }
         for &metric in scored.convention.metrics {
@@ -92,8 +100,13 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
 /// Never returns an error in practice: plain data always encodes as JSON.
 pub fn model_index(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
     let benchmark = &run.benchmark;
-    let remark = run.remark(scored.adapter).map_or_else(String::new, |remark| format!("; {remark}"));
-    let means = scored.summary().into_iter().flat_map(|summary| summary.means().collect::<Vec<_>>());
+    let remark = run
+        .remark(scored.adapter)
+        .map_or_else(String::new, |remark| format!("; {remark}"));
+    let means = scored
+        .summary()
+        .into_iter()
+        .flat_map(|summary| summary.means().collect::<Vec<_>>());
     let metric = |(metric, mean): (Metric, Option<f64>)| {
         let name = format!("{} ({}{remark})", metric.name(), scored.convention.name);
         Some(json!({"type": metric.key(), "value": mean?, "name": name, "verified": false}))
@@ -107,5 +120,8 @@ pub fn model_index(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
             "metrics": metrics,
         }],
     }]);
-    Ok(format!("---\nmodel-index: {}\n---\n", serde_json::to_string_pretty(&object)?))
+    Ok(format!(
+        "---\nmodel-index: {}\n---\n",
+        serde_json::to_string_pretty(&object)?
+    ))
 }

@@ -18,8 +18,14 @@ pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric)
         if !runs.contains(&scored.run) {
             runs.push(scored.run);
         }
-        let index = scored.convention.metrics.iter().position(|other| *other == metric);
-        let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else { continue };
+        let index = scored
+            .convention
+            .metrics
+            .iter()
+            .position(|other| *other == metric);
+        let Some(mean) = scored.summary().and_then(|summary| summary.mean(metric)) else {
+            continue;
+        };
         drawn.push(Bar {
             name: name.clone(),
             group: runs.iter().position(|run| *run == scored.run).unwrap_or(0),
@@ -29,7 +35,12 @@ pub fn score_bars(title: &str, answers: &[(String, Scored<'_>)], metric: Metric)
                 .map(|interval| (interval.low, interval.high)),
         });
     }
-    draw_bars(title, &format!("{}, % (95 % interval)", metric.name()), 100.0, &drawn)
+    draw_bars(
+        title,
+        &format!("{}, % (95 % interval)", metric.name()),
+        100.0,
+        &drawn,
+    )
 }
 
 /// Right answers by tolerance, a line for each file.
@@ -44,6 +55,17 @@ pub fn tolerance_curve(title: &str, sensitivity: &Sensitivity) -> Result<String>
         faint: false,
     };
     let lines = sensitivity.curves().iter().map(line).collect();
-    let (x, y) = ("tolerance, % of the gold value".to_owned(), "right, %".to_owned());
-    draw_panels(title, &[Panel { x, y, lines, top: Some(100.0) }])
+    let (x, y) = (
+        "tolerance, % of the gold value".to_owned(),
+        "right, %".to_owned(),
+    );
+    draw_panels(
+        title,
+        &[Panel {
+            x,
+            y,
+            lines,
+            top: Some(100.0),
+        }],
+    )
 }

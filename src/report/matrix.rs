@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::score_all::{CHUNK, NamedPair, score_all};
 use super::table::{Cell, Column, Format, Table};
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, StepTrace, Summary, asks_for_table};
+use chartbench_score::metric::{
+    CONVENTIONS, Convention, Metric, Scores, StepTrace, Summary, asks_for_table,
+};
 
 /// The matrix of some files' answers.
 pub struct Matrix {
@@ -29,20 +31,35 @@ impl Matrix {
     /// `reference`, and places compared with those under its relaxed accuracy (of a convention for tables: its first
     /// metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
-        let tables = files.iter().flat_map(|(_, entries)| entries).any(|entry| asks_for_table(&entry.pair));
-        let conventions: Vec<&'static Convention> =
-            CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect();
-        let summaries: Vec<Vec<Summary>> =
-            files.iter().map(|(_, entries)| score_all(entries, |entry| entry.pair, &conventions)).collect();
+        let tables = files
+            .iter()
+            .flat_map(|(_, entries)| entries)
+            .any(|entry| asks_for_table(&entry.pair));
+        let conventions: Vec<&'static Convention> = CONVENTIONS
+            .iter()
+            .filter(|convention| tables || !convention.tables_only)
+            .collect();
+        let summaries: Vec<Vec<Summary>> = files
+            .iter()
+            .map(|(_, entries)| score_all(entries, |entry| entry.pair, &conventions))
+            .collect();
         let mut rows = Vec::new();
         for (index, convention) in conventions.iter().enumerate() {
-            rows.extend(convention.metrics.iter().map(|&metric| Row {
-                convention,
-                metric,
-                means: summaries.iter().map(|summaries| summaries[index].mean(metric)).collect(),
+            rows.extend(convention.metrics.iter().map(|&metric| {
+                Row {
+                    convention,
+                    metric,
+                    means: summaries
+                        .iter()
+                        .map(|summaries| summaries[index].mean(metric))
+                        .collect(),
+                }
             }));
         }
-        let causes: Vec<Causes> = files.iter().map(|(_, entries)| causes(entries, reference)).collect();
+        let causes: Vec<Causes> = files
+            .iter()
+            .map(|(_, entries)| causes(entries, reference))
+            .collect();
         Self {
             values: values(files, &rows),
             flips: flips(files, &rows, &causes, reference),
@@ -70,7 +87,8 @@ impl Matrix {
             Format::Csv | Format::Jsonl => self.values.render(format),
             Format::Json => {
                 let [values, flips, differences] = tables.map(Table::json_rows);
-                let object: Value = json!({"values": values, "flips": flips, "differences": differences});
+                let object: Value =
+                    json!({"values": values, "flips": flips, "differences": differences});
                 Ok(format!("{}\n", serde_json::to_string_pretty(&object)?))
             }
         }
@@ -91,33 +109,65 @@ pub(super) fn score_name(convention: &Convention, metric: Metric) -> String {
 fn values(files: &[AnswerFile<'_>], rows: &[Row]) -> Table {
     let names = files.iter().map(|(name, _)| Column::right(name.as_str()));
     let cells = |row: &Row| {
-        let means = row.means.iter().map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 2)));
-        std::iter::once(Cell::text(score_name(row.convention, row.metric))).chain(means).collect()
+        let means = row
+            .means
+            .iter()
+            .map(|mean| mean.map_or(Cell::Missing, |mean| Cell::Decimal(mean, 2)));
+        std::iter::once(Cell::text(score_name(row.convention, row.metric)))
+            .chain(means)
+            .collect()
     };
     Table {
         title: "Scores in %".to_owned(),
-        columns: std::iter::once(Column::left("score")).chain(names).collect(),
+        columns: std::iter::once(Column::left("score"))
+            .chain(names)
+            .collect(),
         rows: rows.iter().map(cells).collect(),
     }
 }
 
 /// The metric of `reference` that another convention's metric is compared with.
 fn counterpart(reference: &Convention, metric: Metric) -> Option<Metric> {
-    let same = reference.metrics.iter().copied().find(|other| *other == metric);
+    let same = reference
+        .metrics
+        .iter()
+        .copied()
+        .find(|other| *other == metric);
     let kin = |metric: &Metric| {
-        matches!(metric, Metric::RelaxedAccuracy | Metric::Accuracy | Metric::Strict | Metric::Lenient)
+        matches!(
+            metric,
+            Metric::RelaxedAccuracy | Metric::Accuracy | Metric::Strict | Metric::Lenient
+        )
     };
-    same.or_else(|| reference.metrics.iter().copied().rev().find(|other| kin(other) && kin(&metric)))
+    same.or_else(|| {
+        reference
+            .metrics
+            .iter()
+            .copied()
+            .rev()
+            .find(|other| kin(other) && kin(&metric))
+    })
 }
 
-fn flips(files: &[AnswerFile<'_>], rows: &[Row], causes: &[Causes], reference: &Convention) -> Table {
+fn flips(
+    files: &[AnswerFile<'_>],
+    rows: &[Row],
+    causes: &[Causes],
+    reference: &Convention,
+) -> Table {
     let mut flipped = Vec::new();
-    let base_metric = counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
-    let base = rows.iter().rev().find(|row| row.convention == reference && Some(row.metric) == base_metric);
+    let base_metric =
+        counterpart(reference, Metric::RelaxedAccuracy).or(reference.metrics.first().copied());
+    let base = rows
+        .iter()
+        .rev()
+        .find(|row| row.convention == reference && Some(row.metric) == base_metric);
     for a in 0..files.len() {
         for b in a + 1..files.len() {
             let lead = |row: &Row| Some(row.means[a]? - row.means[b]?);
-            let Some(base_lead) = base.and_then(lead).filter(|lead| *lead != 0.0) else { continue };
+            let Some(base_lead) = base.and_then(lead).filter(|lead| *lead != 0.0) else {
+                continue;
+            };
             let (ahead, behind) = if base_lead > 0.0 { (a, b) } else { (b, a) };
             let share = |file: usize, group: &Group| group.sum / files[file].1.len() as f64;
             for row in rows {
@@ -131,7 +181,9 @@ fn flips(files: &[AnswerFile<'_>], rows: &[Row], causes: &[Causes], reference: &
                         deciding_rules(row, [&causes[behind], &causes[ahead]], |side, group| {
                             share([behind, ahead][side], group)
                         })
-                        .filter(|_| counterpart(reference, row.metric) == base.map(|base| base.metric))
+                        .filter(|_| {
+                            counterpart(reference, row.metric) == base.map(|base| base.metric)
+                        })
                         .map_or(Cell::text("another metric"), Cell::Text),
                     ]);
                 }
@@ -152,18 +204,29 @@ fn flips(files: &[AnswerFile<'_>], rows: &[Row], causes: &[Causes], reference: &
         Column::right("trailed by"),
         Column::left("most by the rules"),
     ];
-    Table { title, columns, rows: flipped }
+    Table {
+        title,
+        columns,
+        rows: flipped,
+    }
 }
 
 /// The rules of a score and of the reference that help the first of two files most against the second, `share` being
 /// what a group adds to a file's mean.
-fn deciding_rules(row: &Row, sides: [&Causes; 2], share: impl Fn(usize, &Group) -> f64) -> Option<String> {
-    let place = CONVENTIONS.iter().position(|convention| convention == row.convention)?;
+fn deciding_rules(
+    row: &Row,
+    sides: [&Causes; 2],
+    share: impl Fn(usize, &Group) -> f64,
+) -> Option<String> {
+    let place = CONVENTIONS
+        .iter()
+        .position(|convention| convention == row.convention)?;
     let mut help: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for (side, causes) in sides.into_iter().enumerate() {
         let sign = if side == 0 { 1.0 } else { -1.0 };
-        let of_score =
-            causes.iter().filter(|((convention, metric, ..), _)| (*convention, *metric) == (place, row.metric));
+        let of_score = causes
+            .iter()
+            .filter(|((convention, metric, ..), _)| (*convention, *metric) == (place, row.metric));
         for ((_, _, rule, other, _), group) in of_score {
             *help.entry((*rule, *other)).or_default() += sign * share(side, group);
         }
@@ -184,14 +247,23 @@ struct Group {
     first: usize,
 }
 
-fn differences(files: &[AnswerFile<'_>], causes: &[Causes], reference: &'static Convention) -> Table {
+fn differences(
+    files: &[AnswerFile<'_>],
+    causes: &[Causes],
+    reference: &'static Convention,
+) -> Table {
     let mut rows = Vec::new();
     for ((name, entries), causes) in files.iter().zip(causes) {
         for (&(convention, metric, rule, other, _), group) in causes {
             let convention = &CONVENTIONS[convention];
-            let Some(against) = counterpart(reference, metric) else { continue };
+            let Some(against) = counterpart(reference, metric) else {
+                continue;
+            };
             let example = entries[group.first];
-            let prediction = example.pair.prediction.map_or("", |prediction| &prediction.0);
+            let prediction = example
+                .pair
+                .prediction
+                .map_or("", |prediction| &prediction.0);
             rows.push(vec![
                 Cell::text(name),
                 Cell::text(score_name(convention, metric)),
@@ -219,49 +291,79 @@ fn differences(files: &[AnswerFile<'_>], causes: &[Causes], reference: &'static 
         Column::left("the other's rule"),
         Column::left("example: prediction for gold"),
     ];
-    Table { title: format!("Every difference from {}, by the rules that decided", reference.name), columns, rows }
+    Table {
+        title: format!(
+            "Every difference from {}, by the rules that decided",
+            reference.name
+        ),
+        columns,
+        rows,
+    }
 }
 
 fn short(text: &str) -> String {
     let mut chars = text.chars();
     let start: String = chars.by_ref().take(40).collect();
-    if chars.next().is_some() { start + "\u{2026}" } else { start }
+    if chars.next().is_some() {
+        start + "\u{2026}"
+    } else {
+        start
+    }
 }
 
 type Causes = BTreeMap<Cause, Group>;
 
 fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
-    let chunks = entries.par_chunks(CHUNK).enumerate().map(|(chunk, entries)| {
-        let mut groups = BTreeMap::new();
-        for (index, entry) in entries.iter().enumerate() {
-            compare(entry, chunk * CHUNK + index, reference, &mut groups);
-        }
-        groups
-    });
+    let chunks = entries
+        .par_chunks(CHUNK)
+        .enumerate()
+        .map(|(chunk, entries)| {
+            let mut groups = BTreeMap::new();
+            for (index, entry) in entries.iter().enumerate() {
+                compare(entry, chunk * CHUNK + index, reference, &mut groups);
+            }
+            groups
+        });
     // Chunks are merged in order, so that sums are bit-identical on any number of cores.
-    chunks.collect::<Vec<_>>().into_iter().fold(BTreeMap::new(), |mut all, groups| {
-        for (cause, group) in groups {
-            all.entry(cause)
-                .and_modify(|total: &mut Group| {
-                    total.count += group.count;
-                    total.sum += group.sum;
-                })
-                .or_insert(group);
-        }
-        all
-    })
+    chunks
+        .collect::<Vec<_>>()
+        .into_iter()
+        .fold(BTreeMap::new(), |mut all, groups| {
+            for (cause, group) in groups {
+                all.entry(cause)
+                    .and_modify(|total: &mut Group| {
+                        total.count += group.count;
+                        total.sum += group.sum;
+                    })
+                    .or_insert(group);
+            }
+            all
+        })
 }
 
-fn compare(entry: &NamedPair<'_>, index: usize, reference: &'static Convention, groups: &mut BTreeMap<Cause, Group>) {
+fn compare(
+    entry: &NamedPair<'_>,
+    index: usize,
+    reference: &'static Convention,
+    groups: &mut BTreeMap<Cause, Group>,
+) {
     let value = |scores: &Scores, metric| scores.get(metric).counted();
     let base = reference.score(&entry.pair);
     let mut base_steps: Option<StepTrace> = None;
-    for (place, convention) in CONVENTIONS.iter().enumerate().filter(|(_, convention)| *convention != reference) {
+    for (place, convention) in CONVENTIONS
+        .iter()
+        .enumerate()
+        .filter(|(_, convention)| *convention != reference)
+    {
         let scores = convention.score(&entry.pair);
         let mut steps: Option<StepTrace> = None;
         for &metric in convention.metrics {
-            let Some(against) = counterpart(reference, metric) else { continue };
-            let (Some(own), Some(other)) = (value(&scores, metric), value(&base, against)) else { continue };
+            let Some(against) = counterpart(reference, metric) else {
+                continue;
+            };
+            let (Some(own), Some(other)) = (value(&scores, metric), value(&base, against)) else {
+                continue;
+            };
             if own == other {
                 continue;
             }
@@ -273,10 +375,16 @@ fn compare(entry: &NamedPair<'_>, index: usize, reference: &'static Convention, 
                 });
                 steps.deciding(metric).map_or("", |step| step.rule)
             };
-            let (own_rule, other_rule) =
-                (rule(&mut steps, convention, metric), rule(&mut base_steps, reference, against));
+            let (own_rule, other_rule) = (
+                rule(&mut steps, convention, metric),
+                rule(&mut base_steps, reference, against),
+            );
             let cause = (place, metric, own_rule, other_rule, own > other);
-            let group = groups.entry(cause).or_insert(Group { count: 0, sum: 0.0, first: index });
+            let group = groups.entry(cause).or_insert(Group {
+                count: 0,
+                sum: 0.0,
+                first: index,
+            });
             group.count += 1;
             group.sum += own - other;
         }

@@ -15,14 +15,34 @@ use chartbench_score::metric::{Convention, Metric, Score, Scores, StepTrace};
 /// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
 /// raises.
 pub fn per_question(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Table {
-    let names = scores.iter().map(|(convention, metric)| Column::right(score_name(convention, *metric)));
-    let columns = ["id", "gold", "prediction"].map(Column::left).into_iter().chain(names).collect();
+    let names = scores
+        .iter()
+        .map(|(convention, metric)| Column::right(score_name(convention, *metric)));
+    let columns = ["id", "gold", "prediction"]
+        .map(Column::left)
+        .into_iter()
+        .chain(names)
+        .collect();
     let row = |entry: &NamedPair<'_>| {
         let scores = values(entry, scores).into_iter().map(cell);
-        let prediction = entry.pair.prediction.map_or(Cell::Missing, |prediction| Cell::text(&prediction.0));
-        [Cell::text(entry.id), Cell::text(entry.pair.gold.text()), prediction].into_iter().chain(scores).collect()
+        let prediction = entry
+            .pair
+            .prediction
+            .map_or(Cell::Missing, |prediction| Cell::text(&prediction.0));
+        [
+            Cell::text(entry.id),
+            Cell::text(entry.pair.gold.text()),
+            prediction,
+        ]
+        .into_iter()
+        .chain(scores)
+        .collect()
     };
-    Table { title: String::new(), columns, rows: entries.par_iter().map(row).collect() }
+    Table {
+        title: String::new(),
+        columns,
+        rows: entries.par_iter().map(row).collect(),
+    }
 }
 
 /// The values of `scores`, in their order; each convention is asked once.
@@ -62,7 +82,10 @@ pub fn per_question_jsonl(
 ) -> Result<()> {
     // A few chunks at a time, so that written text does not stay in memory.
     for some in entries.chunks(16 * CHUNK) {
-        let lines: Vec<String> = some.par_chunks(CHUNK).map(|chunk| lines(chunk, scores)).collect::<Result<_>>()?;
+        let lines: Vec<String> = some
+            .par_chunks(CHUNK)
+            .map(|chunk| lines(chunk, scores))
+            .collect::<Result<_>>()?;
         if !lines.iter().all(|lines| write(lines)) {
             break;
         }
@@ -71,11 +94,17 @@ pub fn per_question_jsonl(
 }
 
 fn lines(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Result<String> {
-    let keys: Vec<String> = scores.iter().map(|(convention, metric)| score_name(convention, *metric)).collect();
+    let keys: Vec<String> = scores
+        .iter()
+        .map(|(convention, metric)| score_name(convention, *metric))
+        .collect();
     let mut lines = String::new();
     for entry in entries {
-        let scores: Map<String, Value> =
-            keys.iter().cloned().zip(values(entry, scores).into_iter().map(json_score)).collect();
+        let scores: Map<String, Value> = keys
+            .iter()
+            .cloned()
+            .zip(values(entry, scores).into_iter().map(json_score))
+            .collect();
         let prediction = entry.pair.prediction.map(|prediction| &prediction.0);
         let mut line = json!({"id": entry.id, "gold": entry.pair.gold, "prediction": prediction});
         if let Some(flags) = entry.pair.year_flags.text() {
@@ -100,8 +129,10 @@ fn json_score(score: Score) -> Value {
 pub fn explain(entry: &NamedPair<'_>, conventions: &[&Convention]) -> String {
     let NamedPair { id, pair } = entry;
     let mut text = format!("{}\n  gold        {:?}\n", visible(id), pair.gold.text());
-    let prediction =
-        pair.prediction.map_or_else(|| "none: the question failed".to_owned(), |text| format!("{:?}", text.0));
+    let prediction = pair.prediction.map_or_else(
+        || "none: the question failed".to_owned(),
+        |text| format!("{:?}", text.0),
+    );
     let _ = writeln!(text, "  prediction  {prediction}");
     if let Some(question) = pair.question {
         let _ = writeln!(text, "  question    {question:?}");

@@ -22,18 +22,25 @@ pub fn estimates<'a, T: Sync>(
     conventions: &[&Convention],
 ) -> Vec<(Summary, Vec<Option<Interval>>)> {
     let numbers = numbered(answers.iter().map(&chart));
-    let places: Vec<usize> = answers.iter().map(|answer| numbers[chart(answer)]).collect();
+    let places: Vec<usize> = answers
+        .iter()
+        .map(|answer| numbers[chart(answer)])
+        .collect();
     let mut estimates = Vec::new();
     for convention in conventions {
         // Only one convention's scores at a time: all of them would dominate memory.
-        let scores: Vec<Scores> = answers.par_iter().map(|answer| convention.score(&pair(answer))).collect();
+        let scores: Vec<Scores> = answers
+            .par_iter()
+            .map(|answer| convention.score(&pair(answer)))
+            .collect();
         let mut summary = Summary::new(convention.metrics);
         let mut charts = ChartSums::new(numbers.len(), convention.metrics.len());
         for (scores, &place) in scores.iter().zip(&places) {
             summary.add(scores);
             add(&mut charts, place, scores);
         }
-        let intervals = (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE));
+        let intervals =
+            (0..charts.statistics()).map(|metric| charts.interval(metric, 100.0, CONFIDENCE));
         estimates.push((summary, intervals.collect()));
     }
     estimates
@@ -49,16 +56,25 @@ pub fn score_all<'a, T: Sync>(
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
     conventions: &[&Convention],
 ) -> Vec<Summary> {
-    let none = || conventions.iter().map(|convention| Summary::new(convention.metrics)).collect::<Vec<_>>();
+    let none = || {
+        conventions
+            .iter()
+            .map(|convention| Summary::new(convention.metrics))
+            .collect::<Vec<_>>()
+    };
     let chunks = answers.par_chunks(CHUNK).map(|chunk| {
         let mut summaries = none();
         for (convention, summary) in conventions.iter().zip(&mut summaries) {
-            chunk.iter().for_each(|answer| summary.add(&convention.score(&pair(answer))));
+            chunk
+                .iter()
+                .for_each(|answer| summary.add(&convention.score(&pair(answer))));
         }
         summaries
     });
     chunks.reduce(none, |mut all, summaries| {
-        all.iter_mut().zip(&summaries).for_each(|(all, summary)| all.merge(summary));
+        all.iter_mut()
+            .zip(&summaries)
+            .for_each(|(all, summary)| all.merge(summary));
         all
     })
 }

@@ -34,9 +34,19 @@ impl<'a> Scored<'a> {
         records: &'a [PredictionRecord],
         convention: &'static Convention,
     ) -> Self {
-        let scores = records.par_iter().map(|record| score(record, convention)).collect();
+        let scores = records
+            .par_iter()
+            .map(|record| score(record, convention))
+            .collect();
         let unfinished = is_unfinished(records.len(), &run.benchmark);
-        Self { run: &run.name, adapter, convention, unfinished, records: records.iter().collect(), scores }
+        Self {
+            run: &run.name,
+            adapter,
+            convention,
+            unfinished,
+            records: records.iter().collect(),
+            scores,
+        }
     }
 
     /// `name` as figures show it: marked where questions are unanswered.
@@ -47,8 +57,15 @@ impl<'a> Scored<'a> {
     /// The answers at the indices `places`.
     #[must_use]
     pub(super) fn select(&self, places: &[usize]) -> Self {
-        let (records, scores) = places.iter().map(|&place| (self.records[place], self.scores[place])).unzip();
-        Self { records, scores, ..*self }
+        let (records, scores) = places
+            .iter()
+            .map(|&place| (self.records[place], self.scores[place]))
+            .unzip();
+        Self {
+            records,
+            scores,
+            ..*self
+        }
     }
 
     /// The means; `None` without an answer.
@@ -59,13 +76,22 @@ impl<'a> Scored<'a> {
     /// Aggregates the answers.
     pub fn aggregate(&self) -> Aggregate {
         let mut aggregate = Aggregate::new(self.convention);
-        self.records.iter().zip(&self.scores).for_each(|(record, scores)| aggregate.add(record, scores));
+        self.records
+            .iter()
+            .zip(&self.scores)
+            .for_each(|(record, scores)| aggregate.add(record, scores));
         aggregate
     }
 
     /// The answers as the matrix and the sensitivity take them.
     pub fn entries(&self) -> Vec<NamedPair<'a>> {
-        self.records.iter().map(|record| NamedPair { id: &record.id, pair: pair(record) }).collect()
+        self.records
+            .iter()
+            .map(|record| NamedPair {
+                id: &record.id,
+                pair: pair(record),
+            })
+            .collect()
     }
 
     /// Scores of question `index` under `metric`, as it counts in the mean.
@@ -81,7 +107,11 @@ pub(super) fn is_unfinished(answers: usize, benchmark: &BenchmarkEntry) -> bool 
 
 /// The name of a row, marked where it is unfinished.
 pub(super) fn marked(name: &str, unfinished: bool) -> String {
-    if unfinished { format!("{name} (unfinished)") } else { name.to_owned() }
+    if unfinished {
+        format!("{name} (unfinished)")
+    } else {
+        name.to_owned()
+    }
 }
 
 /// Counts one more question of `chart`, its scores in percent.
@@ -96,7 +126,10 @@ pub(super) fn add(charts: &mut ChartSums, chart: usize, scores: &Scores) {
 /// The names in alphabetical order, each with its number.
 pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut numbers: BTreeMap<&str, usize> = names.map(|name| (name, 0)).collect();
-    numbers.values_mut().enumerate().for_each(|(number, value)| *value = number);
+    numbers
+        .values_mut()
+        .enumerate()
+        .for_each(|(number, value)| *value = number);
     numbers
 }
 

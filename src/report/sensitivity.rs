@@ -37,40 +37,66 @@ impl Sensitivity {
     pub fn new(files: &[AnswerFile<'_>]) -> Self {
         let part = |entries: &[NamedPair<'_>], notations: &[Notation], tolerance: f64| {
             let right = |entry: &NamedPair<'_>| {
-                let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
-                entry.pair.prediction.is_some() && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
+                let prediction = entry
+                    .pair
+                    .prediction
+                    .map_or("", |prediction| prediction.0.as_str());
+                entry.pair.prediction.is_some()
+                    && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
             };
             let count = entries.par_iter().filter(|entry| right(entry)).count();
             100.0 * count as f64 / entries.len().max(1) as f64
         };
         let row = |name: String, value: &dyn Fn(&[NamedPair<'_>]) -> Cell| {
-            std::iter::once(Cell::Text(name)).chain(files.iter().map(|(_, entries)| value(entries))).collect()
+            std::iter::once(Cell::Text(name))
+                .chain(files.iter().map(|(_, entries)| value(entries)))
+                .collect()
         };
         let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
-        sets.extend(Notation::ALL.map(|notation| (format!("{} evened out", notation.name()), vec![notation])));
+        sets.extend(
+            Notation::ALL
+                .map(|notation| (format!("{} evened out", notation.name()), vec![notation])),
+        );
         sets.push(("all evened out".to_owned(), Notation::ALL.into()));
-        let notations = sets
-            .iter()
-            .map(|(name, set)| row(name.clone(), &|entries| Cell::Decimal(part(entries, set, TOLERANCE), 2)));
+        let notations = sets.iter().map(|(name, set)| {
+            row(name.clone(), &|entries| {
+                Cell::Decimal(part(entries, set, TOLERANCE), 2)
+            })
+        });
         let curves: Vec<(String, Vec<(f64, f64)>)> = files
             .iter()
             .map(|(name, entries)| {
-                let points = TOLERANCES.map(|tolerance| (100.0 * tolerance, part(entries, &Notation::ALL, tolerance)));
+                let points = TOLERANCES
+                    .map(|tolerance| (100.0 * tolerance, part(entries, &Notation::ALL, tolerance)));
                 (name.clone(), points.into())
             })
             .collect();
         let tolerances = TOLERANCES.iter().enumerate().map(|(place, tolerance)| {
-            let values = curves.iter().map(|(_, points)| Cell::Decimal(points[place].1, 2));
-            std::iter::once(Cell::Text(format!("{} %", 100.0 * tolerance))).chain(values).collect()
+            let values = curves
+                .iter()
+                .map(|(_, points)| Cell::Decimal(points[place].1, 2));
+            std::iter::once(Cell::Text(format!("{} %", 100.0 * tolerance)))
+                .chain(values)
+                .collect()
         });
-        let missed: Vec<Vec<Option<Mistake>>> = files.iter().map(|(_, entries)| misses(entries)).collect();
+        let missed: Vec<Vec<Option<Mistake>>> =
+            files.iter().map(|(_, entries)| misses(entries)).collect();
         let counted = |name: &str, is: &dyn Fn(&Option<Mistake>) -> bool| {
-            let counts = missed.iter().map(|missed| Cell::count(missed.iter().filter(|mistake| is(mistake)).count()));
-            std::iter::once(Cell::text(name)).chain(counts).collect::<Vec<_>>()
+            let counts = missed
+                .iter()
+                .map(|missed| Cell::count(missed.iter().filter(|mistake| is(mistake)).count()));
+            std::iter::once(Cell::text(name))
+                .chain(counts)
+                .collect::<Vec<_>>()
         };
-        let mistakes = [counted("numeric questions", &|_| true), counted("right", &Option::is_none)]
-            .into_iter()
-            .chain(MISTAKES.map(|(mistake, name)| counted(name, &move |found| *found == Some(mistake))));
+        let mistakes = [
+            counted("numeric questions", &|_| true),
+            counted("right", &Option::is_none),
+        ]
+        .into_iter()
+        .chain(
+            MISTAKES.map(|(mistake, name)| counted(name, &move |found| *found == Some(mistake))),
+        );
         let table = |title: &str, first: &str, rows: Vec<Vec<Cell>>| Table {
             title: title.to_owned(),
             columns: std::iter::once(Column::left(first))
@@ -84,8 +110,16 @@ impl Sensitivity {
                 "notation",
                 notations.collect(),
             ),
-            tolerances: table("Right in % by tolerance, notation evened out", "tolerance", tolerances.collect()),
-            mistakes: table("Answers to questions with a number for an answer", "answers", mistakes.collect()),
+            tolerances: table(
+                "Right in % by tolerance, notation evened out",
+                "tolerance",
+                tolerances.collect(),
+            ),
+            mistakes: table(
+                "Answers to questions with a number for an answer",
+                "answers",
+                mistakes.collect(),
+            ),
             curves,
         }
     }
@@ -114,7 +148,8 @@ impl Sensitivity {
             Format::Csv | Format::Jsonl => self.notations.render(format),
             Format::Json => {
                 let [notations, tolerances, mistakes] = self.tables().map(Table::json_rows);
-                let object = json!({"notations": notations, "tolerances": tolerances, "mistakes": mistakes});
+                let object =
+                    json!({"notations": notations, "tolerances": tolerances, "mistakes": mistakes});
                 Ok(serde_json::to_string_pretty(&object)? + "\n")
             }
         }
@@ -124,7 +159,10 @@ impl Sensitivity {
 /// The mistake of each question with a numeric gold answer.
 fn misses(entries: &[NamedPair<'_>]) -> Vec<Option<Mistake>> {
     let miss = |entry: &NamedPair<'_>| {
-        let prediction = entry.pair.prediction.map_or("", |prediction| prediction.0.as_str());
+        let prediction = entry
+            .pair
+            .prediction
+            .map_or("", |prediction| prediction.0.as_str());
         mistake(&entry.pair.gold.text(), prediction, TOLERANCE)
     };
     entries.par_iter().filter_map(miss).collect()

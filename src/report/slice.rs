@@ -27,7 +27,12 @@ pub enum SliceBy {
 
 impl SliceBy {
     /// The default properties of a leaderboard.
-    pub const DEFAULT: [Self; 4] = [Self::AnswerType, Self::Taxonomy, Self::ChartType, Self::Source];
+    pub const DEFAULT: [Self; 4] = [
+        Self::AnswerType,
+        Self::Taxonomy,
+        Self::ChartType,
+        Self::Source,
+    ];
 
     /// The question's value, if the data set tells it.
     pub fn value(&self, record: &PredictionRecord) -> Option<String> {
@@ -46,7 +51,10 @@ impl SliceBy {
     pub fn recorded<'a>(records: impl Iterator<Item = &'a PredictionRecord>) -> Vec<Self> {
         let mut names = BTreeSet::new();
         records.for_each(|record| add_names(&mut names, record));
-        Self::DEFAULT.into_iter().chain(names.into_iter().map(Self::Named)).collect()
+        Self::DEFAULT
+            .into_iter()
+            .chain(names.into_iter().map(Self::Named))
+            .collect()
     }
 
     /// The question's value, with the order of slices.
@@ -62,7 +70,10 @@ impl SliceBy {
                 places.entry(key).or_default().push(place);
             }
         }
-        places.into_iter().map(|(key, places)| (key, scored.select(&places))).collect()
+        places
+            .into_iter()
+            .map(|(key, places)| (key, scored.select(&places)))
+            .collect()
     }
 }
 
@@ -88,10 +99,15 @@ pub fn check_slices_exist<R: Borrow<PredictionRecord>>(
         known.extend(others.extract_if(.., |slice_by| slice_by.value(record).is_some()));
         add_names(&mut names, record);
     }
-    let Some(unknown) = unknown.first() else { return Ok(()) };
+    let Some(unknown) = unknown.first() else {
+        return Ok(());
+    };
     known.extend(names.into_iter().map(SliceBy::Named));
     let known: Vec<String> = known.iter().map(SliceBy::to_string).collect();
-    bail!("--slice-by: no question has a `{unknown}`; the runs have {}", known.join(", "));
+    bail!(
+        "--slice-by: no question has a `{unknown}`; the runs have {}",
+        known.join(", ")
+    );
 }
 
 /// Adds the names of the further properties of a question.
@@ -122,7 +138,9 @@ impl FromStr for SliceBy {
     type Err = std::convert::Infallible;
 
     fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
-        let built_in = Self::DEFAULT.into_iter().chain([Self::Template, Self::LabelLength]);
+        let built_in = Self::DEFAULT
+            .into_iter()
+            .chain([Self::Template, Self::LabelLength]);
         Ok(built_in
             .into_iter()
             .find(|slice_by| slice_by.to_string() == name)
@@ -140,7 +158,13 @@ pub struct SliceValue {
 impl SliceValue {
     fn new(text: String) -> Self {
         let digits = text.split(['-', ' ']).next().unwrap_or_default();
-        Self { number: digits.parse().ok().filter(|number: &f64| number.is_finite()), text }
+        Self {
+            number: digits
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite()),
+            text,
+        }
     }
 
     /// The value's text.
@@ -160,7 +184,9 @@ impl PartialOrd for SliceValue {
 impl Ord for SliceValue {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let number = |key: &Self| key.number.unwrap_or(f64::INFINITY);
-        number(self).total_cmp(&number(other)).then_with(|| self.text.cmp(&other.text))
+        number(self)
+            .total_cmp(&number(other))
+            .then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -176,7 +202,9 @@ fn length(characters: usize) -> &'static str {
 
 /// An enum's stored name with spaces: `ranked list`.
 fn words<T: serde::Serialize>(value: &T) -> String {
-    let name = serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned));
+    let name = serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned));
     name.unwrap_or_default().replace('_', " ")
 }
 
@@ -186,7 +214,13 @@ mod tests {
 
     #[test]
     fn dimensions_are_asked_for_as_they_are_called() {
-        for name in ["answer type", "template", "label length", "series", "journal"] {
+        for name in [
+            "answer type",
+            "template",
+            "label length",
+            "series",
+            "journal",
+        ] {
             assert_eq!(name.parse::<SliceBy>().unwrap().to_string(), name);
         }
         assert_eq!("chart type".parse(), Ok(SliceBy::ChartType));
@@ -195,12 +229,20 @@ mod tests {
 
     #[test]
     fn numbers_come_by_size() {
-        let mut keys: Vec<SliceValue> =
-            ["line", "10", "9", length(25), length(7), "bar"].map(|key| SliceValue::new(key.to_owned())).into();
+        let mut keys: Vec<SliceValue> = ["line", "10", "9", length(25), length(7), "bar"]
+            .map(|key| SliceValue::new(key.to_owned()))
+            .into();
         keys.sort();
         assert_eq!(
             keys.iter().map(SliceValue::as_str).collect::<Vec<_>>(),
-            ["5-9 characters", "9", "10", "20-39 characters", "bar", "line"]
+            [
+                "5-9 characters",
+                "9",
+                "10",
+                "20-39 characters",
+                "bar",
+                "line"
+            ]
         );
     }
 }

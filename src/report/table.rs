@@ -46,17 +46,29 @@ pub struct Column {
 impl Column {
     /// A column of words.
     pub fn left(name: impl Into<String>) -> Self {
-        Self { name: name.into(), align: Align::Left, estimates: false }
+        Self {
+            name: name.into(),
+            align: Align::Left,
+            estimates: false,
+        }
     }
 
     /// A column of numbers.
     pub fn right(name: impl Into<String>) -> Self {
-        Self { name: name.into(), align: Align::Right, estimates: false }
+        Self {
+            name: name.into(),
+            align: Align::Right,
+            estimates: false,
+        }
     }
 
     /// A column of numbers with intervals.
     pub fn estimates(name: impl Into<String>) -> Self {
-        Self { name: name.into(), align: Align::Right, estimates: true }
+        Self {
+            name: name.into(),
+            align: Align::Right,
+            estimates: true,
+        }
     }
 
     fn format_display(&self) -> String {
@@ -65,7 +77,9 @@ impl Column {
 
     /// The columns that programs get for it.
     fn program_names(&self) -> impl Iterator<Item = String> {
-        let ends = self.estimates.then(|| ["low", "high"].map(|end| format!("{} {end}", self.name)));
+        let ends = self
+            .estimates
+            .then(|| ["low", "high"].map(|end| format!("{} {end}", self.name)));
         std::iter::once(self.name.clone()).chain(ends.into_iter().flatten())
     }
 }
@@ -114,14 +128,20 @@ impl Cell {
             Self::Estimate(number, Some(Interval { low, high }), digits) if number.is_finite() => {
                 format!("{number:.digits$} ({low:.digits$} to {high:.digits$})")
             }
-            Self::Estimate(number, None, digits) if number.is_finite() => format!("{number:.digits$}"),
+            Self::Estimate(number, None, digits) if number.is_finite() => {
+                format!("{number:.digits$}")
+            }
             Self::Probability(p) if *p < 0.0001 => "<0.0001".to_owned(),
             Self::Probability(p) if p.is_finite() => format!("{p:.4}"),
             // Rounded up: the bound holds as it is read.
-            Self::AtMost(p) if p.is_finite() => format!("<= {:.4}", ((p * 1e4 - 1e-6).ceil() / 1e4)),
-            Self::Decimal(..) | Self::Estimate(..) | Self::Probability(_) | Self::AtMost(_) | Self::Missing => {
-                "-".to_owned()
+            Self::AtMost(p) if p.is_finite() => {
+                format!("<= {:.4}", ((p * 1e4 - 1e-6).ceil() / 1e4))
             }
+            Self::Decimal(..)
+            | Self::Estimate(..)
+            | Self::Probability(_)
+            | Self::AtMost(_)
+            | Self::Missing => "-".to_owned(),
         }
     }
 
@@ -130,7 +150,9 @@ impl Cell {
         let plain = |number: f64| Self::Decimal(number, 0);
         match self {
             Self::Estimate(number, None, _) => [plain(*number), Self::Missing, Self::Missing],
-            Self::Estimate(number, Some(interval), _) => [*number, interval.low, interval.high].map(plain),
+            Self::Estimate(number, Some(interval), _) => {
+                [*number, interval.low, interval.high].map(plain)
+            }
             Self::Probability(p) | Self::AtMost(p) => [plain(*p), Self::Missing, Self::Missing],
             other => [other.clone(), Self::Missing, Self::Missing],
         }
@@ -198,10 +220,19 @@ impl Table {
             Align::Right => "--:".to_owned(),
         };
         let mut text = escape::markdown(&self.title_line("\n\n"));
-        text += &line(self.columns.iter().map(|column| escape::markdown(&column.format_display())).collect());
+        text += &line(
+            self.columns
+                .iter()
+                .map(|column| escape::markdown(&column.format_display()))
+                .collect(),
+        );
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
-            text += &line(self.cells(row).map(|cell| escape::markdown(&cell.format_display())).collect());
+            text += &line(
+                self.cells(row)
+                    .map(|cell| escape::markdown(&cell.format_display()))
+                    .collect(),
+            );
         }
         text
     }
@@ -209,18 +240,36 @@ impl Table {
     /// A LaTeX `tabular` for the package booktabs, its title a comment above.
     pub fn to_latex(&self) -> String {
         let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
-        let sides: String =
-            self.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
+        let sides: String = self
+            .columns
+            .iter()
+            .map(|column| {
+                if column.align == Align::Left {
+                    'l'
+                } else {
+                    'r'
+                }
+            })
+            .collect();
         let title = if self.title.is_empty() {
             String::new()
         } else {
             format!("% {}\n", chartbench_core::terminal::visible(&self.title))
         };
         let mut text = format!("{title}\\begin{{tabular}}{{{sides}}}\n\\toprule\n");
-        text += &line(self.columns.iter().map(|column| escape::latex(&column.format_display())).collect());
+        text += &line(
+            self.columns
+                .iter()
+                .map(|column| escape::latex(&column.format_display()))
+                .collect(),
+        );
         text += "\\midrule\n";
         for row in &self.rows {
-            text += &line(self.cells(row).map(|cell| escape::latex(&cell.format_display())).collect());
+            text += &line(
+                self.cells(row)
+                    .map(|cell| escape::latex(&cell.format_display()))
+                    .collect(),
+            );
         }
         text + "\\bottomrule\n\\end{tabular}\n"
     }
@@ -231,7 +280,12 @@ impl Table {
     /// See [`Table::render`].
     pub fn to_csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().flat_map(Column::program_names).map(|name| escape::csv(&name)))?;
+        writer.write_record(
+            self.columns
+                .iter()
+                .flat_map(Column::program_names)
+                .map(|name| escape::csv(&name)),
+        )?;
         for row in &self.rows {
             writer.write_record(self.program_cells(row).map(|(_, cell)| cell.csv_field()))?;
         }
@@ -252,13 +306,18 @@ impl Table {
     /// # Errors
     /// See [`Table::render`].
     pub fn to_jsonl(&self) -> Result<String> {
-        self.json_rows().iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect()
+        self.json_rows()
+            .iter()
+            .map(|row| Ok(serde_json::to_string(row)? + "\n"))
+            .collect()
     }
 
     /// One object a row, keyed by the column names in order.
     pub(super) fn json_rows(&self) -> Vec<Value> {
         let object = |row: &Vec<Cell>| {
-            let fields = self.program_cells(row).map(|(name, cell)| (name, cell.json_value()));
+            let fields = self
+                .program_cells(row)
+                .map(|(name, cell)| (name, cell.json_value()));
             Value::Object(fields.collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()
@@ -266,12 +325,17 @@ impl Table {
 
     /// A row's cells, exactly one a column.
     fn cells<'a>(&self, row: &'a [Cell]) -> impl Iterator<Item = &'a Cell> {
-        row.iter().chain(std::iter::repeat(&Cell::Missing)).take(self.columns.len())
+        row.iter()
+            .chain(std::iter::repeat(&Cell::Missing))
+            .take(self.columns.len())
     }
 
     /// A row's fields as programs get them, each under its name.
     fn program_cells(&self, row: &[Cell]) -> impl Iterator<Item = (String, Cell)> {
-        self.columns.iter().zip(self.cells(row)).flat_map(|(column, cell)| column.program_names().zip(cell.parts()))
+        self.columns
+            .iter()
+            .zip(self.cells(row))
+            .flat_map(|(column, cell)| column.program_names().zip(cell.parts()))
     }
 
     fn title_line(&self, end: &str) -> String {
@@ -303,7 +367,14 @@ mod tests {
                     Cell::text("a|b, \"c\".csv"),
                     Cell::count(4240),
                     Cell::Decimal(100.0 * 2.0 / 3.0, 3),
-                    Cell::Estimate(-1.25, Some(Interval { low: -2.0, high: 0.5 }), 1),
+                    Cell::Estimate(
+                        -1.25,
+                        Some(Interval {
+                            low: -2.0,
+                            high: 0.5,
+                        }),
+                        1,
+                    ),
                     Cell::Probability(1e-9),
                 ],
                 vec![
@@ -313,12 +384,25 @@ mod tests {
                     Cell::Estimate(0.5, None, 1),
                     Cell::Probability(0.25),
                 ],
-                vec![Cell::text("two\nlines\u{1b}[31m 図表"), Cell::Missing, Cell::Decimal(f64::NAN, 3)],
+                vec![
+                    Cell::text("two\nlines\u{1b}[31m 図表"),
+                    Cell::Missing,
+                    Cell::Decimal(f64::NAN, 3),
+                ],
                 vec![Cell::text("short")],
             ],
         };
-        let forms = [Format::Table, Format::Markdown, Format::Latex, Format::Csv, Format::Json, Format::Jsonl];
-        let text = forms.map(|format| format!("{format:?}\n{}", table.render(format).unwrap())).join("\n");
+        let forms = [
+            Format::Table,
+            Format::Markdown,
+            Format::Latex,
+            Format::Csv,
+            Format::Json,
+            Format::Jsonl,
+        ];
+        let text = forms
+            .map(|format| format!("{format:?}\n{}", table.render(format).unwrap()))
+            .join("\n");
         insta::with_settings!({
             snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => true,

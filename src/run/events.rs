@@ -10,7 +10,11 @@ pub enum RunEvent<'a> {
     /// The adapter cannot tell what memory it takes: a limit on memory does not change its batches.
     MemoryUnknown { id: &'a str },
     /// An adapter is ready to answer the questions that are left.
-    AdapterStarted { id: &'a str, questions: usize, already_answered: usize },
+    AdapterStarted {
+        id: &'a str,
+        questions: usize,
+        already_answered: usize,
+    },
     /// `questions` more questions are answered and recorded.
     Answered { questions: usize },
     /// Every question has its row.

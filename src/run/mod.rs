@@ -42,7 +42,11 @@ impl Outcome {
             self.failed += 1;
             self.first_error.get_or_insert_with(|| error.to_owned());
         }
-        self.usage = self.usage.into_iter().chain(record.usage).reduce(Usage::plus);
+        self.usage = self
+            .usage
+            .into_iter()
+            .chain(record.usage)
+            .reduce(Usage::plus);
         self.cut += usize::from(record.finish_reason.as_deref().is_some_and(is_cut));
         self.marker_missing += usize::from(record.marker_missing);
     }
@@ -50,9 +54,11 @@ impl Outcome {
 
 /// Whether one of these comma-separated reasons is a token limit, under any of the names that servers use.
 fn is_cut(finish_reasons: &str) -> bool {
-    finish_reasons
-        .split(',')
-        .any(|reason| ["length", "max_tokens"].iter().any(|name| reason.eq_ignore_ascii_case(name)))
+    finish_reasons.split(',').any(|reason| {
+        ["length", "max_tokens"]
+            .iter()
+            .any(|name| reason.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most `batch` in a call. Each batch of
@@ -78,17 +84,27 @@ pub fn answer_all(
     }
     let already_answered = outcome.questions;
     let calls = batches(source, answered, batch)?;
-    observe(RunEvent::AdapterStarted { id: &id, questions, already_answered });
+    observe(RunEvent::AdapterStarted {
+        id: &id,
+        questions,
+        already_answered,
+    });
     let (mut slice_cache, mut stopped) = (SliceCache::default(), None);
     // Skip reading the questions when every one is already answered.
-    for charts in (already_answered < questions).then_some(calls).into_iter().flatten() {
+    for charts in (already_answered < questions)
+        .then_some(calls)
+        .into_iter()
+        .flatten()
+    {
         let charts = charts?;
         let started = Instant::now();
         let answers = adapter.answer(&charts);
         let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
         let records = records(&charts, answers, latency_ms, &mut slice_cache, &mut stopped)?;
-        observe(RunEvent::Answered { questions: records.len() });
+        observe(RunEvent::Answered {
+            questions: records.len(),
+        });
         log.append(&records)?;
         records.iter().for_each(|record| outcome.count(record));
         if stopped.is_some() {
@@ -96,7 +112,10 @@ pub fn answer_all(
         }
     }
     outcome.stopped = stopped.map(|error| format!("{error:#}"));
-    observe(RunEvent::AdapterFinished { id: &id, outcome: &outcome });
+    observe(RunEvent::AdapterFinished {
+        id: &id,
+        outcome: &outcome,
+    });
     Ok(outcome)
 }
 
@@ -110,7 +129,10 @@ fn records(
 ) -> Result<Vec<PredictionRecord>> {
     ensure!(
         answers.len() == charts.len()
-            && charts.iter().zip(&answers).all(|(entry, answers)| entry.questions.len() == answers.len()),
+            && charts
+                .iter()
+                .zip(&answers)
+                .all(|(entry, answers)| entry.questions.len() == answers.len()),
         "the adapter did not answer every question of a call: a bug in the adapter"
     );
     let mut records = Vec::new();
@@ -145,7 +167,10 @@ impl SliceCache {
                 _ => entry.chart.slices(),
             })
             .collect();
-        self.0 = charts.last().zip(slices.last()).map(|(entry, slices)| (entry.chart.id.clone(), slices.clone()));
+        self.0 = charts
+            .last()
+            .zip(slices.last())
+            .map(|(entry, slices)| (entry.chart.id.clone(), slices.clone()));
         slices
     }
 }
@@ -162,7 +187,14 @@ fn record(
         Err(error) => (None, Some(format!("{error:#}"))),
     };
     let prediction = answer.as_ref().map(|answer| answer.prediction.clone());
-    let Answer { token_ids, completions, usage, finish_reason, marker_missing, .. } = answer.unwrap_or_default();
+    let Answer {
+        token_ids,
+        completions,
+        usage,
+        finish_reason,
+        marker_missing,
+        ..
+    } = answer.unwrap_or_default();
     PredictionRecord {
         id: question.id.clone(),
         chart: chart.id.clone(),
@@ -173,7 +205,11 @@ fn record(
         chart_type: chart.chart_type.clone(),
         source: question.source.clone(),
         template: question.template.clone(),
-        slices: slices.clone().into_iter().chain(question.slices.clone()).collect(),
+        slices: slices
+            .clone()
+            .into_iter()
+            .chain(question.slices.clone())
+            .collect(),
         prediction,
         token_ids,
         completions,

@@ -15,7 +15,8 @@ pub struct AnsweredIds(HashMap<String, u64>);
 
 impl AnsweredIds {
     pub(super) fn add(&mut self, record: PredictionRecord) {
-        self.0.insert(record.id, hash(&record.question, &record.gold));
+        self.0
+            .insert(record.id, hash(&record.question, &record.gold));
     }
 
     /// Returns an error if an answer is to a question that `source` lacks, or has with another text or gold.
@@ -32,7 +33,9 @@ impl AnsweredIds {
             }
         }
         if let Some(id) = unasked.into_iter().min() {
-            bail!("the stored answer to `{id}` is not to a question of this set: choose another --name");
+            bail!(
+                "the stored answer to `{id}` is not to a question of this set: choose another --name"
+            );
         }
         Ok(())
     }
@@ -73,7 +76,10 @@ pub fn batches(
                 }
                 match charts.last_mut().filter(|last| last.chart.id == chart.id) {
                     Some(last) => last.questions.push(question),
-                    None => charts.push(ChartQuestions { chart: (*chart).clone(), questions: vec![question] }),
+                    None => charts.push(ChartQuestions {
+                        chart: (*chart).clone(),
+                        questions: vec![question],
+                    }),
                 }
             }
             if !charts.is_empty() {
@@ -92,7 +98,9 @@ fn questions(source: &dyn QuestionSource) -> impl Iterator<Item = Result<(Rc<Cha
         };
         let with_chart = |ChartQuestions { chart, questions }: ChartQuestions| {
             let chart = Rc::new(chart);
-            questions.into_iter().map(move |question| Ok((Rc::clone(&chart), question)))
+            questions
+                .into_iter()
+                .map(move |question| Ok((Rc::clone(&chart), question)))
         };
         charts.into_iter().flat_map(with_chart).chain(error)
     })

@@ -10,7 +10,13 @@ struct Echo {
 
 impl Echo {
     fn new() -> Self {
-        Self { identity: Identity { id: "echo".to_owned(), settings: Vec::new() }, calls: Vec::new() }
+        Self {
+            identity: Identity {
+                id: "echo".to_owned(),
+                settings: Vec::new(),
+            },
+            calls: Vec::new(),
+        }
     }
 }
 
@@ -20,42 +26,54 @@ impl Adapter for Echo {
     }
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        self.calls.push(work.iter().flat_map(|entry| entry.questions.iter().map(|q| q.id.clone())).collect());
+        self.calls.push(
+            work.iter()
+                .flat_map(|entry| entry.questions.iter().map(|q| q.id.clone()))
+                .collect(),
+        );
         let answer = |question: &Question| match question.text.as_str() {
             "broken" => Err(Failure::Question(anyhow::anyhow!("no such image"))),
             text => Ok(Answer::from_text(text.to_owned())),
         };
-        work.iter().map(|entry| entry.questions.iter().map(answer).collect()).collect()
+        work.iter()
+            .map(|entry| entry.questions.iter().map(answer).collect())
+            .collect()
     }
 }
 
 fn set(charts: &[&[&str]]) -> QuestionSet {
     let mut next = 0;
-    let charts = charts.iter().enumerate().map(|(index, texts)| ChartQuestions {
-        chart: Chart {
-            id: format!("c{index}"),
-            image: ImageRef::File("none.png".into()),
-            chart_type: None,
-            table: None,
-        },
-        questions: texts
-            .iter()
-            .map(|text| {
-                next += 1;
-                Question {
-                    id: format!("q{next}"),
-                    text: (*text).to_owned(),
-                    gold: "gold".into(),
-                    answer_type: None,
-                    taxonomy: None,
-                    template: None,
-                    source: None,
-                    slices: Default::default(),
-                }
-            })
-            .collect(),
-    });
-    QuestionSet { benchmark: "test".to_owned(), charts: charts.collect() }
+    let charts = charts
+        .iter()
+        .enumerate()
+        .map(|(index, texts)| ChartQuestions {
+            chart: Chart {
+                id: format!("c{index}"),
+                image: ImageRef::File("none.png".into()),
+                chart_type: None,
+                table: None,
+            },
+            questions: texts
+                .iter()
+                .map(|text| {
+                    next += 1;
+                    Question {
+                        id: format!("q{next}"),
+                        text: (*text).to_owned(),
+                        gold: "gold".into(),
+                        answer_type: None,
+                        taxonomy: None,
+                        template: None,
+                        source: None,
+                        slices: Default::default(),
+                    }
+                })
+                .collect(),
+        });
+    QuestionSet {
+        benchmark: "test".to_owned(),
+        charts: charts.collect(),
+    }
 }
 
 fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Vec<Vec<String>>) {
@@ -69,7 +87,13 @@ fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Ve
 fn batches_cross_charts_and_keep_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let (outcome, calls) = run(&set(&[&["a", "b", "c"], &["d"], &["e"]]), &dir, 2);
-    assert_eq!(outcome, Outcome { questions: 5, ..Outcome::default() });
+    assert_eq!(
+        outcome,
+        Outcome {
+            questions: 5,
+            ..Outcome::default()
+        }
+    );
     assert_eq!(calls, [vec!["q1", "q2"], vec!["q3", "q4"], vec!["q5"]]);
 }
 
@@ -79,9 +103,16 @@ fn a_failure_is_a_row_and_the_rest_stands() {
     let (outcome, _) = run(&set(&[&["a", "broken", "c"]]), &dir, 2);
     assert_eq!(
         outcome,
-        Outcome { questions: 3, failed: 1, first_error: Some("no such image".to_owned()), ..Outcome::default() }
+        Outcome {
+            questions: 3,
+            failed: 1,
+            first_error: Some("no such image".to_owned()),
+            ..Outcome::default()
+        }
     );
-    let records = crate::run::store::Predictions::new(&dir.path().join("p.jsonl")).read().unwrap();
+    let records = crate::run::store::Predictions::new(&dir.path().join("p.jsonl"))
+        .read()
+        .unwrap();
     assert_eq!(records[1].prediction, None);
     assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));
 }
@@ -104,8 +135,19 @@ fn stored_answers_to_other_questions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     run(&set(&[&["a"]]), &dir, 1);
     let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
-    let error = answer_all(&mut Echo::new(), &set(&[&["other"]]), 1, &mut log, 1, &mut |_| {}).unwrap_err();
-    assert!(error.to_string().contains("the stored answer to `q1`"), "{error:#}");
+    let error = answer_all(
+        &mut Echo::new(),
+        &set(&[&["other"]]),
+        1,
+        &mut log,
+        1,
+        &mut |_| {},
+    )
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("the stored answer to `q1`"),
+        "{error:#}"
+    );
 }
 
 /// Charts of which the second cannot be read.
@@ -113,7 +155,9 @@ struct Torn(QuestionSet);
 
 impl QuestionSource for Torn {
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.0.chunks().chain(std::iter::once_with(|| Err(anyhow::anyhow!("qa/c1.json is gone")))))
+        Box::new(self.0.chunks().chain(std::iter::once_with(|| {
+            Err(anyhow::anyhow!("qa/c1.json is gone"))
+        })))
     }
 }
 
@@ -126,5 +170,11 @@ fn questions_that_cannot_be_read_end_it_and_what_was_answered_stands() {
     let error = answer_all(&mut Echo::new(), &torn, 3, &mut log, 1, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "qa/c1.json is gone");
     drop(log);
-    assert_eq!(crate::run::store::Predictions::new(&path).read().unwrap().len(), 2);
+    assert_eq!(
+        crate::run::store::Predictions::new(&path)
+            .read()
+            .unwrap()
+            .len(),
+        2
+    );
 }

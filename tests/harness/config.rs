@@ -8,7 +8,10 @@ use chartbench_data::{Ask, Format, Questions};
 use chartbench_score::metric::{Convention, Metric};
 
 fn snapshot(name: &str, lines: &[(&str, String)]) {
-    let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(case, line)| format!("{case}\n    {line}"))
+        .collect();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
     insta::with_settings!({snapshot_path => path, prepend_module_to_snapshot => true, omit_expression => true}, {
         insta::assert_snapshot!(name, text.join("\n"));
@@ -20,17 +23,40 @@ fn embedded_benchmarks_are_valid() {
     let names: Vec<_> = Benchmark::embedded_names().collect();
     assert_eq!(
         names,
-        ["chartqa", "custom", "mini", "mini-tables", "plotqa", "pretraining", "pretraining-answers", "realcqa"]
+        [
+            "chartqa",
+            "custom",
+            "mini",
+            "mini-tables",
+            "plotqa",
+            "pretraining",
+            "pretraining-answers",
+            "realcqa"
+        ]
     );
     for name in names {
         let benchmark = Benchmark::find(name).unwrap();
         assert_eq!(benchmark.data.name, name);
-        assert_eq!(benchmark.title.contains("synthetic"), matches!(benchmark.data.format, Format::Synth { .. }));
+        assert_eq!(
+            benchmark.title.contains("synthetic"),
+            matches!(benchmark.data.format, Format::Synth { .. })
+        );
     }
     let mini = Benchmark::find("mini").unwrap().data;
-    assert_eq!(mini.format, Format::Synth { seed: 42, train: 2500, test: 120, questions_per_chart: 4 });
+    assert_eq!(
+        mini.format,
+        Format::Synth {
+            seed: 42,
+            train: 2500,
+            test: 120,
+            questions_per_chart: 4
+        }
+    );
     let tables = Benchmark::find("mini-tables").unwrap().data;
-    assert_eq!((&tables.format, mini.ask, tables.ask), (&mini.format, Ask::Questions, Ask::Tables));
+    assert_eq!(
+        (&tables.format, mini.ask, tables.ask),
+        (&mini.format, Ask::Questions, Ask::Tables)
+    );
 }
 
 #[test]
@@ -40,15 +66,24 @@ fn a_file_is_found_by_its_path() {
     let text = "title = \"T\"\ndescription = \"D\"\nformat = \"chartqa\"\nquestions = { per_chart = 2, seed = 5 }\n";
     std::fs::write(&path, text).unwrap();
     let benchmark = Benchmark::find(path.to_str().unwrap()).unwrap().data;
-    assert_eq!((benchmark.name.as_str(), &benchmark.format), ("mine", &Format::ChartQa));
-    assert_eq!(benchmark.questions, Questions::PerChart { count: 2, seed: 5 });
+    assert_eq!(
+        (benchmark.name.as_str(), &benchmark.format),
+        ("mine", &Format::ChartQa)
+    );
+    assert_eq!(
+        benchmark.questions,
+        Questions::PerChart { count: 2, seed: 5 }
+    );
 }
 
 #[test]
 fn benchmark_faults() {
     let head = "title = \"T\"\ndescription = \"D\"\n";
     let parse = |text: &str| {
-        let line = format!("{:#}", Benchmark::parse(&format!("{head}{text}"), "benchmarks/x.toml").unwrap_err());
+        let line = format!(
+            "{:#}",
+            Benchmark::parse(&format!("{head}{text}"), "benchmarks/x.toml").unwrap_err()
+        );
         assert!(!line.contains('\n'), "{line}");
         line
     };
@@ -57,29 +92,77 @@ fn benchmark_faults() {
         ("no toml", parse("format = \n")),
         ("no format", parse("")),
         ("an unknown format", parse("format = \"dvqa\"\n")),
-        ("an unknown key", parse("format = \"realcqa\"\ncolour = 3\n")),
+        (
+            "an unknown key",
+            parse("format = \"realcqa\"\ncolour = 3\n"),
+        ),
         ("a wrong type", parse("format = \"realcqa\"\nlicense = 3\n")),
-        ("a key twice", parse("format = \"realcqa\"\ntitle = \"x\"\n")),
-        ("questions: a word", parse("format = \"realcqa\"\nquestions = \"some\"\n")),
-        ("questions: no seed", parse("format = \"realcqa\"\nquestions = { per_chart = 3 }\n")),
-        ("questions: none", parse("format = \"realcqa\"\nquestions = { per_chart = 0, seed = 1 }\n")),
-        ("ask: another word", parse("format = \"realcqa\"\nask = \"summaries\"\n")),
-        ("a short hash", parse("format = \"realcqa\"\nhash = \"abc\"\n")),
-        ("synth without a key", parse(&synth.replace("test = 3\n", ""))),
-        ("synth with no charts", parse(&synth.replace("test = 3", "test = 0"))),
-        ("a negative seed", parse(&synth.replace("seed = 1", "seed = -1"))),
-        ("a synth key elsewhere", parse(&synth.replace("synth", "generic"))),
-        ("an unknown benchmark", Benchmark::find("realqa").unwrap_err().to_string()),
-        ("nothing near", Benchmark::find("zzz").unwrap_err().to_string()),
-        ("no such file", format!("{:#}", Benchmark::find("nowhere/x.toml").unwrap_err())),
+        (
+            "a key twice",
+            parse("format = \"realcqa\"\ntitle = \"x\"\n"),
+        ),
+        (
+            "questions: a word",
+            parse("format = \"realcqa\"\nquestions = \"some\"\n"),
+        ),
+        (
+            "questions: no seed",
+            parse("format = \"realcqa\"\nquestions = { per_chart = 3 }\n"),
+        ),
+        (
+            "questions: none",
+            parse("format = \"realcqa\"\nquestions = { per_chart = 0, seed = 1 }\n"),
+        ),
+        (
+            "ask: another word",
+            parse("format = \"realcqa\"\nask = \"summaries\"\n"),
+        ),
+        (
+            "a short hash",
+            parse("format = \"realcqa\"\nhash = \"abc\"\n"),
+        ),
+        (
+            "synth without a key",
+            parse(&synth.replace("test = 3\n", "")),
+        ),
+        (
+            "synth with no charts",
+            parse(&synth.replace("test = 3", "test = 0")),
+        ),
+        (
+            "a negative seed",
+            parse(&synth.replace("seed = 1", "seed = -1")),
+        ),
+        (
+            "a synth key elsewhere",
+            parse(&synth.replace("synth", "generic")),
+        ),
+        (
+            "an unknown benchmark",
+            Benchmark::find("realqa").unwrap_err().to_string(),
+        ),
+        (
+            "nothing near",
+            Benchmark::find("zzz").unwrap_err().to_string(),
+        ),
+        (
+            "no such file",
+            format!("{:#}", Benchmark::find("nowhere/x.toml").unwrap_err()),
+        ),
     ];
     snapshot("benchmark_faults", &lines);
 }
 
 #[test]
 fn nearest_names_come_first() {
-    let known = ["matcha-plotqa-v1", "matcha-base", "unichart", "matcha-chartqa", "matcha-tiny"];
-    let error = names::unknown_name("adapter", "MatCha-bas", known.into_iter()).to_string();
+    let known = [
+        "matcha-plotqa-v1",
+        "matcha-base",
+        "unichart",
+        "matcha-chartqa",
+        "matcha-tiny",
+    ];
+    let error = names::UnknownName::new("adapter", "MatCha-bas", known.into_iter()).to_string();
     assert_eq!(
         error,
         "unknown adapter `MatCha-bas`; nearest: matcha-base, matcha-chartqa, matcha-tiny; `chartbench list` shows all"
@@ -101,11 +184,18 @@ fn realcqa_is_trained_as_in_the_study_by_flag_alone() {
     assert_eq!(protocol, Preset::Chartbench.protocol());
     assert!(!protocol.selects_on_test());
     assert_eq!(protocol.validation.keep, Keep::Strict);
-    let flags = ProtocolOverrides { protocol: Some(Preset::Study), ..ProtocolOverrides::default() };
+    let flags = ProtocolOverrides {
+        protocol: Some(Preset::Study),
+        ..ProtocolOverrides::default()
+    };
     let protocol = realcqa.protocol(&flags).unwrap();
     assert_eq!(protocol, Preset::Study.protocol());
     assert!(protocol.selects_on_test());
-    let pairs: Vec<_> = protocol.settings().iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let pairs: Vec<_> = protocol
+        .settings()
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
     snapshot("study_protocol", &[("settings", pairs.join("\n    "))]);
 }
 
@@ -120,17 +210,45 @@ fn without_a_table_the_default_is_trained_by() {
 #[test]
 fn flags_go_over_the_file_and_the_file_over_the_preset() {
     let file = "protocol = \"study\"\nlr = 3e-4\nclip_norm = 1\nbatch = 8\naccumulate = 2\nweights = { numeric = 3 }\n";
-    let flags = ProtocolOverrides { lr: Some(5e-5), clip_norm: Some(0.0), ..ProtocolOverrides::default() };
+    let flags = ProtocolOverrides {
+        lr: Some(5e-5),
+        clip_norm: Some(0.0),
+        ..ProtocolOverrides::default()
+    };
     let protocol = training(file, &flags).unwrap();
-    assert_eq!((protocol.lr, protocol.batch, protocol.micro_batch(), protocol.clip_norm), (5e-5, 8, 4, None));
+    assert_eq!(
+        (
+            protocol.lr,
+            protocol.batch,
+            protocol.micro_batch(),
+            protocol.clip_norm
+        ),
+        (5e-5, 8, 4, None)
+    );
     assert_eq!((protocol.steps, protocol.weights.len()), (600, 1));
     // Another protocol sets the file's keys aside: they were chosen for the one it names.
-    let flags = ProtocolOverrides { protocol: Some(Preset::Chartbench), ..ProtocolOverrides::default() };
-    assert_eq!(training(file, &flags).unwrap(), Preset::Chartbench.protocol());
-    let same = ProtocolOverrides { protocol: Some(Preset::Study), ..ProtocolOverrides::default() };
+    let flags = ProtocolOverrides {
+        protocol: Some(Preset::Chartbench),
+        ..ProtocolOverrides::default()
+    };
+    assert_eq!(
+        training(file, &flags).unwrap(),
+        Preset::Chartbench.protocol()
+    );
+    let same = ProtocolOverrides {
+        protocol: Some(Preset::Study),
+        ..ProtocolOverrides::default()
+    };
     assert_eq!(training(file, &same).unwrap().lr, 3e-4);
-    let held_out = training("protocol = \"study\"\nvalidate_on = \"train\"\n", &ProtocolOverrides::default()).unwrap();
-    assert_eq!((held_out.validation.on, held_out.validation.share), (ValidateOn::Train, 0.05));
+    let held_out = training(
+        "protocol = \"study\"\nvalidate_on = \"train\"\n",
+        &ProtocolOverrides::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        (held_out.validation.on, held_out.validation.share),
+        (ValidateOn::Train, 0.05)
+    );
 }
 
 #[test]
@@ -159,11 +277,17 @@ fn every_choice_is_a_key_and_a_flag() {
     let by_file = training(file, &ProtocolOverrides::default()).unwrap();
     assert_eq!(by_file, training("protocol = \"study\"\n", &flags).unwrap());
     let study = Preset::Study.protocol().settings();
-    let unchanged: Vec<_> =
-        by_file.settings().into_iter().filter(|pair| study.contains(pair)).map(|pair| pair.0).collect();
+    let unchanged: Vec<_> = by_file
+        .settings()
+        .into_iter()
+        .filter(|pair| study.contains(pair))
+        .map(|pair| pair.0)
+        .collect();
     // All else is named in both.
     assert_eq!(unchanged, ["protocol", "max_patches"]);
-    assert!(matches!(by_file.optimizer, OptimizerSpec::Adafactor(spec) if spec.clip_threshold == 2.0));
+    assert!(
+        matches!(by_file.optimizer, OptimizerSpec::Adafactor(spec) if spec.clip_threshold == 2.0)
+    );
 }
 
 #[test]
@@ -174,8 +298,14 @@ fn training_faults() {
         line
     };
     let file = |keys: &str| line(training(keys, &ProtocolOverrides::default()));
-    let flags = ProtocolOverrides { lr: Some(f64::NAN), ..ProtocolOverrides::default() };
-    let short = ProtocolOverrides { steps: Some(50), ..ProtocolOverrides::default() };
+    let flags = ProtocolOverrides {
+        lr: Some(f64::NAN),
+        ..ProtocolOverrides::default()
+    };
+    let short = ProtocolOverrides {
+        steps: Some(50),
+        ..ProtocolOverrides::default()
+    };
     let lines = [
         ("an unknown key", file("learning_rate = 1\n")),
         ("an unknown protocol", file("protocol = \"theirs\"\n")),
@@ -186,20 +316,44 @@ fn training_faults() {
         ("a long warm-up", file("steps = 50\nwarmup_steps = 60\n")),
         ("a warm-up of the preset", file("steps = 50\n")),
         ("no batch", file("batch = 0\n")),
-        ("a batch that does not divide", file("batch = 4\naccumulate = 3\n")),
+        (
+            "a batch that does not divide",
+            file("batch = 4\naccumulate = 3\n"),
+        ),
         ("nothing to hold out", file("validation_share = 0\n")),
-        ("held out beside test", file("validate_on = \"test\"\nvalidation_share = 0.1\n")),
+        (
+            "held out beside test",
+            file("validate_on = \"test\"\nvalidation_share = 0.1\n"),
+        ),
         ("a beta of 1", file("betas = [0.9, 1.0]\n")),
         ("three betas", file("betas = [0.9, 0.99, 0.999]\n")),
-        ("betas of the other optimiser", file("optimizer = \"adafactor\"\nbetas = [0.9, 0.99]\n")),
-        ("a key of the other optimiser", file("[finetune.adafactor]\ndecay_rate = -0.5\n")),
-        ("two rates", file("optimizer = \"adafactor\"\nlr = 0.1\nadafactor = { relative_step = true }\n")),
+        (
+            "betas of the other optimiser",
+            file("optimizer = \"adafactor\"\nbetas = [0.9, 0.99]\n"),
+        ),
+        (
+            "a key of the other optimiser",
+            file("[finetune.adafactor]\ndecay_rate = -0.5\n"),
+        ),
+        (
+            "two rates",
+            file("optimizer = \"adafactor\"\nlr = 0.1\nadafactor = { relative_step = true }\n"),
+        ),
         ("a negative norm", file("clip_norm = -1\n")),
         ("smoothing 1", file("label_smoothing = 1\n")),
-        ("an unknown answer type", file("[finetune.weights]\nnumber = 3\n")),
-        ("an endless weight", file("[finetune.weights]\nnumeric = inf\n")),
+        (
+            "an unknown answer type",
+            file("[finetune.weights]\nnumber = 3\n"),
+        ),
+        (
+            "an endless weight",
+            file("[finetune.weights]\nnumeric = inf\n"),
+        ),
         ("LoRA without rank", file("[finetune.lora]\nalpha = 8\n")),
-        ("an unknown key of LoRA", file("[finetune.lora]\nrank = 8\nbeta = 8\n")),
+        (
+            "an unknown key of LoRA",
+            file("[finetune.lora]\nrank = 8\nbeta = 8\n"),
+        ),
         ("freezing everything", file("freeze = [\"\"]\n")),
         ("a flag", line(training("", &flags))),
         ("a flag against the preset", line(training("", &short))),
@@ -215,13 +369,26 @@ fn published_results_can_be_held_against_runs() {
         for result in Benchmark::find(name).unwrap().published {
             let convention = Convention::by_name(&result.convention).unwrap();
             let metric = Metric::by_name(&result.metric).unwrap();
-            assert!(convention.metrics.contains(&metric), "{name}: {}", result.system);
-            assert!((0.0..=100.0).contains(&result.value), "{name}: {}", result.system);
+            assert!(
+                convention.metrics.contains(&metric),
+                "{name}: {}",
+                result.system
+            );
+            assert!(
+                (0.0..=100.0).contains(&result.value),
+                "{name}: {}",
+                result.system
+            );
             if let Some(adapter) = &result.adapter {
                 AdapterSpec::find(adapter, None).unwrap();
             }
             let known = ["answer type = ", "source = "];
-            assert!(result.part.is_none_or(|part| known.iter().any(|start| part.starts_with(start))), "{name}");
+            assert!(
+                result
+                    .part
+                    .is_none_or(|part| known.iter().any(|start| part.starts_with(start))),
+                "{name}"
+            );
             count += 1;
         }
     }

@@ -13,7 +13,11 @@ use serde_json::Value;
 /// Kind and place of every finding, sorted.
 fn found(report: &LintReport) -> Expected {
     let place = |finding: &chartbench_data::lint::Finding| {
-        let id = finding.question.clone().or(finding.chart.clone()).unwrap_or_default();
+        let id = finding
+            .question
+            .clone()
+            .or(finding.chart.clone())
+            .unwrap_or_default();
         (finding.kind, id, finding.other.clone())
     };
     let mut found: Expected = report.findings.iter().map(place).collect();
@@ -22,19 +26,36 @@ fn found(report: &LintReport) -> Expected {
 }
 
 fn checked(path: &Path) -> LintReport {
-    DataSet::load(path, None, false).unwrap().check(Some(&|| {}))
+    DataSet::load(path, None, false)
+        .unwrap()
+        .check(Some(&|| {}))
 }
 
 fn assert_exactly(report: &LintReport, planted: Planted) {
     let mut expected = planted.expected;
     expected.sort();
     let found = found(report);
-    let only = |a: &Expected, b: &Expected| a.iter().filter(|one| !b.contains(one)).cloned().collect::<Vec<_>>();
+    let only = |a: &Expected, b: &Expected| {
+        a.iter()
+            .filter(|one| !b.contains(one))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let (extra, lacking) = (only(&found, &expected), only(&expected, &found));
-    let messages: Vec<_> =
-        report.findings.iter().map(|f| format!("{:?} {:?} {}", f.kind, f.chart, f.message)).collect();
-    assert!(extra.is_empty() && lacking.is_empty(), "extra {extra:#?}\nlacking {lacking:#?}\nall {messages:#?}");
-    assert_eq!(found.len(), expected.len(), "a finding stands twice: {found:#?}");
+    let messages: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| format!("{:?} {:?} {}", f.kind, f.chart, f.message))
+        .collect();
+    assert!(
+        extra.is_empty() && lacking.is_empty(),
+        "extra {extra:#?}\nlacking {lacking:#?}\nall {messages:#?}"
+    );
+    assert_eq!(
+        found.len(),
+        expected.len(),
+        "a finding stands twice: {found:#?}"
+    );
 }
 
 /// Draws, checks, plants, checks again; tells how long each took.
@@ -42,7 +63,14 @@ fn synthetic(train: usize, test: usize) -> String {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("set");
     let started = Instant::now();
-    Synth { seed: 11, train, test, questions_per_chart: 4 }.write(&dir, &|| {}).unwrap();
+    Synth {
+        seed: 11,
+        train,
+        test,
+        questions_per_chart: 4,
+    }
+    .write(&dir, &|| {})
+    .unwrap();
     let drawn = started.elapsed();
     let report = checked(&dir);
     let checked_in = started.elapsed() - drawn;
@@ -52,11 +80,17 @@ fn synthetic(train: usize, test: usize) -> String {
     let planted = RealCqa::new(&dir).plant();
     let report = checked(&dir);
     let mut kinds: BTreeMap<FindingKind, usize> = BTreeMap::new();
-    report.findings.iter().for_each(|finding| *kinds.entry(finding.kind).or_default() += 1);
+    report
+        .findings
+        .iter()
+        .for_each(|finding| *kinds.entry(finding.kind).or_default() += 1);
     assert_exactly(&report, planted);
     assert_eq!(kinds.len(), 11, "every kind is planted: {kinds:?}");
     assert!(!report.usable);
-    format!("{} charts drawn in {drawn:.1?}, checked in {checked_in:.1?}; planted and found {kinds:?}", train + test)
+    format!(
+        "{} charts drawn in {drawn:.1?}, checked in {checked_in:.1?}; planted and found {kinds:?}",
+        train + test
+    )
 }
 
 #[test]
@@ -78,7 +112,10 @@ fn outside_data_faults_planted_in_real_charts_are_found() {
     // The baseline: nothing is wrong with the 120 charts and 149 questions.
     let report = checked(&sample);
     assert_eq!(found(&report), []);
-    assert_eq!((report.counts[0].charts, report.counts[0].questions), (120, 149));
+    assert_eq!(
+        (report.counts[0].charts, report.counts[0].questions),
+        (120, 149)
+    );
 
     let scratch = tempfile::tempdir().unwrap();
     let planted = ChartQa::copy(&sample, scratch.path()).plant();
@@ -103,7 +140,12 @@ fn charts_of_one_style_with_other_data_are_no_copies() {
 
 /// Two splits of a small set of one's own, with a fault of most kinds.
 fn small(dir: &Path) {
-    for (name, kind, seed) in [("a", "bars", 1), ("b", "line", 2), ("c", "points", 3), ("d", "bars", 4)] {
+    for (name, kind, seed) in [
+        ("a", "bars", 1),
+        ("b", "line", 2),
+        ("c", "points", 3),
+        ("d", "bars", 4),
+    ] {
         save(&chart(kind, seed, 0), &dir.join(format!("{name}.png")));
     }
     std::fs::copy(dir.join("a.png"), dir.join("e.png")).unwrap();
@@ -125,12 +167,17 @@ fn small(dir: &Path) {
 }
 
 fn chartbench(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chartbench")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_chartbench"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 /// Standard output with `dir` called DIR.
 fn out(output: &Output, dir: &Path) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap().replace(dir.to_str().unwrap(), "DIR")
+    String::from_utf8(output.stdout.clone())
+        .unwrap()
+        .replace(dir.to_str().unwrap(), "DIR")
 }
 
 #[test]
@@ -140,7 +187,10 @@ fn the_report_in_both_forms() {
     let dir = scratch.path().to_str().unwrap();
     let table = chartbench(&["data", "check", dir]);
     let json = chartbench(&["data", "check", dir, "--format", "json"]);
-    assert_eq!((table.status.code(), json.status.code()), (Some(1), Some(1)));
+    assert_eq!(
+        (table.status.code(), json.status.code()),
+        (Some(1), Some(1))
+    );
     insta::with_settings!({
         snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => true,
@@ -152,22 +202,52 @@ fn the_report_in_both_forms() {
     let value: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(value["format"], 1);
 
-    let one = out(&chartbench(&["data", "check", dir, "--show", "1"]), scratch.path());
-    assert!(one.contains("truncated golds (2)") && one.contains("and 1 more"), "{one}");
-    let none = out(&chartbench(&["data", "check", dir, "--show", "0"]), scratch.path());
-    assert!(none.contains("error: truncated golds (2)\nand 2 more"), "{none}");
+    let one = out(
+        &chartbench(&["data", "check", dir, "--show", "1"]),
+        scratch.path(),
+    );
+    assert!(
+        one.contains("truncated golds (2)") && one.contains("and 1 more"),
+        "{one}"
+    );
+    let none = out(
+        &chartbench(&["data", "check", dir, "--show", "0"]),
+        scratch.path(),
+    );
+    assert!(
+        none.contains("error: truncated golds (2)\nand 2 more"),
+        "{none}"
+    );
 }
 
 #[test]
 fn without_images_nothing_of_them_is_told() {
     let scratch = tempfile::tempdir().unwrap();
     small(scratch.path());
-    let output = chartbench(&["data", "check", scratch.path().to_str().unwrap(), "--no-images", "--format", "json"]);
+    let output = chartbench(&[
+        "data",
+        "check",
+        scratch.path().to_str().unwrap(),
+        "--no-images",
+        "--format",
+        "json",
+    ]);
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let kinds: Vec<&str> = value["findings"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = value["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(value["images_checked"], false);
-    assert!(kinds.contains(&"chart_in_train_and_test"), "told by its id: {kinds:?}");
-    assert!(!kinds.iter().any(|kind| kind.contains("image")), "{kinds:?}");
+    assert!(
+        kinds.contains(&"chart_in_train_and_test"),
+        "told by its id: {kinds:?}"
+    );
+    assert!(
+        !kinds.iter().any(|kind| kind.contains("image")),
+        "{kinds:?}"
+    );
 }
 
 #[test]
@@ -178,26 +258,52 @@ fn exit_codes_and_layouts() {
     let fault = |args: &[&str]| {
         let output = chartbench(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let line = String::from_utf8(output.stderr).unwrap().replace(dir.to_str().unwrap(), "DIR");
+        let line = String::from_utf8(output.stderr)
+            .unwrap()
+            .replace(dir.to_str().unwrap(), "DIR");
         assert_eq!(line.trim_end().lines().count(), 1, "{line}");
         line
     };
     let path = dir.to_str().unwrap();
     assert!(fault(&["data", "check", path]).contains("no data set of a known layout"));
-    assert!(fault(&["data", "check", &format!("{path}/nowhere")]).contains("cannot open DIR/nowhere"));
+    assert!(
+        fault(&["data", "check", &format!("{path}/nowhere")]).contains("cannot open DIR/nowhere")
+    );
     assert!(fault(&["data", "check", path, "--layout", "realcqa"]).contains("test_filenames.txt"));
 
     save(&chart("bars", 1, 0), &dir.join("a.png"));
-    std::fs::write(dir.join("questions.csv"), "image,question,answer\na.png,How much?,4\n").unwrap();
+    std::fs::write(
+        dir.join("questions.csv"),
+        "image,question,answer\na.png,How much?,4\n",
+    )
+    .unwrap();
     assert_eq!(code(&["data", "check", path]), Some(0), "clean");
-    assert_eq!(code(&["data", "check", &format!("{path}/questions.csv")]), Some(0));
+    assert_eq!(
+        code(&["data", "check", &format!("{path}/questions.csv")]),
+        Some(0)
+    );
     std::fs::write(dir.join("qa_pairs.json"), "[]").unwrap();
     assert!(fault(&["data", "check", path]).contains("plotqa, generic; name one with --layout"));
-    assert_eq!(code(&["data", "check", path, "--layout", "generic"]), Some(0));
+    assert_eq!(
+        code(&["data", "check", path, "--layout", "generic"]),
+        Some(0)
+    );
 
-    std::fs::write(dir.join("questions.csv"), "image,question,answer\na.png,How much?,nan\n").unwrap();
-    assert_eq!(code(&["data", "check", path, "--layout", "generic"]), Some(0), "a warning alone");
-    std::fs::write(dir.join("questions.csv"), "image,question,answer\na.png,How much?\n").unwrap();
+    std::fs::write(
+        dir.join("questions.csv"),
+        "image,question,answer\na.png,How much?,nan\n",
+    )
+    .unwrap();
+    assert_eq!(
+        code(&["data", "check", path, "--layout", "generic"]),
+        Some(0),
+        "a warning alone"
+    );
+    std::fs::write(
+        dir.join("questions.csv"),
+        "image,question,answer\na.png,How much?\n",
+    )
+    .unwrap();
     assert!(fault(&["data", "check", path, "--layout", "generic"]).contains("line 2"));
 }
 
@@ -212,8 +318,20 @@ fn four_hundred_thousand_questions_take_seconds() {
     let loaded = started.elapsed();
     let report = data.check(None);
     let total = started.elapsed();
-    let questions: usize = report.counts.iter().filter(|count| count.group == "all").map(|count| count.questions).sum();
-    println!("{questions} questions loaded in {loaded:.1?}, with all checks but the images' {total:.1?}");
-    assert_eq!((questions, report.findings.len()), (400_000, 0), "{:?}", report.findings.first());
+    let questions: usize = report
+        .counts
+        .iter()
+        .filter(|count| count.group == "all")
+        .map(|count| count.questions)
+        .sum();
+    println!(
+        "{questions} questions loaded in {loaded:.1?}, with all checks but the images' {total:.1?}"
+    );
+    assert_eq!(
+        (questions, report.findings.len()),
+        (400_000, 0),
+        "{:?}",
+        report.findings.first()
+    );
     assert!(total.as_secs() < 10);
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use chartbench::config::Benchmark;
-use chartbench_core::question::{AnswerType, Gold, ImageRef, QuestionSet, QuestionSource, Taxonomy};
+use chartbench_core::question::{
+    AnswerType, Gold, ImageRef, QuestionSet, QuestionSource, Taxonomy,
+};
 use chartbench_data::{Ask, QuestionSetSpec, Questions};
 use chartbench_data::{QuestionStream, Split};
 use tempfile::TempDir;
@@ -32,13 +34,27 @@ impl Tree {
     }
 
     fn load(&self, benchmark: &str, split: Split) -> QuestionSet {
-        chartbench_data::load(&Benchmark::find(benchmark).unwrap().data, Some(self.path()), split).unwrap()
+        chartbench_data::load(
+            &Benchmark::find(benchmark).unwrap().data,
+            Some(self.path()),
+            split,
+        )
+        .unwrap()
     }
 
     /// The error of loading `path` in the tree, the tree called DIR.
     fn fault(&self, benchmark: &str, path: &str, split: Split) -> String {
-        let data = if path.is_empty() { self.path().to_owned() } else { self.path().join(path) };
-        let error = chartbench_data::load(&Benchmark::find(benchmark).unwrap().data, Some(&data), split).unwrap_err();
+        let data = if path.is_empty() {
+            self.path().to_owned()
+        } else {
+            self.path().join(path)
+        };
+        let error = chartbench_data::load(
+            &Benchmark::find(benchmark).unwrap().data,
+            Some(&data),
+            split,
+        )
+        .unwrap_err();
         let line = format!("{error:#}").replace(self.path().to_str().unwrap(), "DIR");
         assert!(!line.contains('\n'), "{line}");
         line
@@ -46,7 +62,10 @@ impl Tree {
 }
 
 fn snapshot(name: &str, lines: &[(&str, String)]) {
-    let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(case, line)| format!("{case}\n    {line}"))
+        .collect();
     let settings = [concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots")];
     insta::with_settings!({snapshot_path => settings[0], prepend_module_to_snapshot => true, omit_expression => true}, {
         insta::assert_snapshot!(name, text.join("\n"));
@@ -54,7 +73,9 @@ fn snapshot(name: &str, lines: &[(&str, String)]) {
 }
 
 fn ids(set: &QuestionSet) -> Vec<&str> {
-    set.iter().map(|(_, question)| question.id.as_str()).collect()
+    set.iter()
+        .map(|(_, question)| question.id.as_str())
+        .collect()
 }
 
 fn image(set: &QuestionSet, chart: usize) -> String {
@@ -70,7 +91,8 @@ const QA_B: &str = r#"[
   {"taxonomy id": "3b", "QID": "9", "question": "Is it?", "answer": true, "answer_type": "Binary", "qa_id": 3, "PMC_ID": "PMC2_b.v1"},
   {"taxonomy id": "4c", "QID": "9", "question": "Which?", "answer": [["a", 1], "b"], "answer_type": "Unranked List", "qa_id": "q4", "PMC_ID": "PMC2_b.v1"}
 ]"#;
-const QA_A: &str = r#"[{"question": "A?", "answer": "x, y", "answer_type": "Ranked List", "qa_id": "q1"}]"#;
+const QA_A: &str =
+    r#"[{"question": "A?", "answer": "x, y", "answer_type": "Ranked List", "qa_id": "q1"}]"#;
 const QA_T: &str = r#"[{"question": "T?", "answer": "t", "answer_type": "String", "qa_id": "q1"}]"#;
 const TASK: &str = r#"{"task1": {"output": {"chart_type": "Vertical  Bar"}}, "task2": {"#;
 
@@ -91,10 +113,25 @@ fn realcqa() -> Tree {
 fn realcqa_loads_both_splits() {
     let tree = realcqa();
     let set = tree.load("realcqa", Split::Test);
-    assert_eq!(ids(&set), ["PMC1-a/q1", "PMC2_b.v1/q1", "PMC2_b.v1/q2", "PMC2_b.v1/3", "PMC2_b.v1/q4"]);
-    assert_eq!((image(&set, 0), image(&set, 1)), ("PMC1-a.jpg".into(), "PMC2_b.v1.PNG".into()));
+    assert_eq!(
+        ids(&set),
+        [
+            "PMC1-a/q1",
+            "PMC2_b.v1/q1",
+            "PMC2_b.v1/q2",
+            "PMC2_b.v1/3",
+            "PMC2_b.v1/q4"
+        ]
+    );
+    assert_eq!(
+        (image(&set, 0), image(&set, 1)),
+        ("PMC1-a.jpg".into(), "PMC2_b.v1.PNG".into())
+    );
     assert_eq!(set.charts[0].chart.chart_type, None);
-    assert_eq!(set.charts[1].chart.chart_type.as_deref(), Some("vertical bar"));
+    assert_eq!(
+        set.charts[1].chart.chart_type.as_deref(),
+        Some("vertical bar")
+    );
     let questions = &set.charts[1].questions;
     assert_eq!(questions[0].taxonomy, Some(Taxonomy::Root));
     assert_eq!(questions[1].template.as_deref(), Some("7"));
@@ -114,7 +151,8 @@ fn realcqa_loads_both_splits() {
 fn realcqa_merged_file_gives_the_same_set() {
     let tree = realcqa();
     let hash = tree.load("realcqa", Split::Test).hash().unwrap();
-    let merged = format!("\u{feff}{{\"PMC2_b.v1\": {QA_B},\n \"PMC1\": {QA_T},\n \"PMC1-a\": {QA_A}}}");
+    let merged =
+        format!("\u{feff}{{\"PMC2_b.v1\": {QA_B},\n \"PMC1\": {QA_T},\n \"PMC1-a\": {QA_A}}}");
     tree.write("merged_qa.json", merged.as_bytes());
     fs::remove_dir_all(tree.path().join("qa")).unwrap();
     assert_eq!(tree.load("realcqa", Split::Test).hash().unwrap(), hash);
@@ -123,9 +161,18 @@ fn realcqa_merged_file_gives_the_same_set() {
 #[test]
 fn a_long_annotation_is_read_to_its_task1() {
     let tree = realcqa();
-    let long = format!(r#"{{"task6": "{}", "task1": {{"output": {{"chart_type": "scatter"}}}}}}"#, "é".repeat(5000));
+    let long = format!(
+        r#"{{"task6": "{}", "task1": {{"output": {{"chart_type": "scatter"}}}}}}"#,
+        "é".repeat(5000)
+    );
     tree.write("json/PMC1-a.json", long.as_bytes());
-    assert_eq!(tree.load("realcqa", Split::Test).charts[0].chart.chart_type.as_deref(), Some("scatter"));
+    assert_eq!(
+        tree.load("realcqa", Split::Test).charts[0]
+            .chart
+            .chart_type
+            .as_deref(),
+        Some("scatter")
+    );
 }
 
 #[test]
@@ -165,18 +212,28 @@ fn realcqa_faults() {
     let lines = [
         ("not UTF-8", tree.fault("realcqa", "", Split::Test)),
         ("no folder", tree.fault("realcqa", "nowhere", Split::Test)),
-        ("a file", tree.fault("realcqa", "test_filenames.txt", Split::Test)),
+        (
+            "a file",
+            tree.fault("realcqa", "test_filenames.txt", Split::Test),
+        ),
         (
             "no data",
             format!(
                 "{:#}",
-                chartbench_data::load(&Benchmark::find("realcqa").unwrap().data, None, Split::Test).unwrap_err()
+                chartbench_data::load(&Benchmark::find("realcqa").unwrap().data, None, Split::Test)
+                    .unwrap_err()
             ),
         ),
         ("no test list", without("test_filenames.txt")),
         ("empty test list", broken("test_filenames.txt", "")),
-        ("a test chart twice", broken("test_filenames.txt", "PMC1-a\nPMC2_b.v1\nPMC1-a.jpg\n")),
-        ("a test chart without questions", broken("test_filenames.txt", "PMC1-a\nPMC2_b.v1\nPMC9\nPMC8\n")),
+        (
+            "a test chart twice",
+            broken("test_filenames.txt", "PMC1-a\nPMC2_b.v1\nPMC1-a.jpg\n"),
+        ),
+        (
+            "a test chart without questions",
+            broken("test_filenames.txt", "PMC1-a\nPMC2_b.v1\nPMC9\nPMC8\n"),
+        ),
         ("no questions at all", without("qa")),
         ("no images", without("images")),
         ("no train charts", {
@@ -184,29 +241,68 @@ fn realcqa_faults() {
             tree.fault("realcqa", "", Split::Train)
         }),
         ("empty qa file", broken("qa/PMC1-a.json", " \n")),
-        ("cut in the middle", broken("qa/PMC2_b.v1.json", &QA_B[..300])),
+        (
+            "cut in the middle",
+            broken("qa/PMC2_b.v1.json", &QA_B[..300]),
+        ),
         ("cut in a string", broken("qa/PMC2_b.v1.json", &QA_B[..50])),
-        ("something after the end", broken("qa/PMC1-a.json", &format!("{QA_A} x"))),
+        (
+            "something after the end",
+            broken("qa/PMC1-a.json", &format!("{QA_A} x")),
+        ),
         ("an object for a list", broken("qa/PMC1-a.json", "{}")),
         ("a missing key", qa(r#""question": "How many?", "#, "")),
         ("a wrong type", qa(r#""How many?""#, "12")),
         ("a null answer", qa("1.50", "null")),
         ("an object in an answer", qa(r#""b"]"#, "{}]")),
-        ("a deep answer", qa(r#""b"]"#, &format!("{}{}]", "[".repeat(99), "]".repeat(99)))),
+        (
+            "a deep answer",
+            qa(r#""b"]"#, &format!("{}{}]", "[".repeat(99), "]".repeat(99))),
+        ),
         ("NaN", qa("1.50", "NaN")),
         ("an unknown answer type", qa("Unranked List", "Set")),
         ("an unknown taxonomy", qa("2e", "5e")),
         ("an id twice", qa(r#""q4""#, r#""q2""#)),
-        ("another chart's record", qa(r#""q2", "PMC_ID": "PMC2_b.v1""#, r#""q2", "PMC_ID": "PMC1-a""#)),
+        (
+            "another chart's record",
+            qa(
+                r#""q2", "PMC_ID": "PMC2_b.v1""#,
+                r#""q2", "PMC_ID": "PMC1-a""#,
+            ),
+        ),
         ("an empty annotation", broken("json/PMC1-a.json", "")),
-        ("an annotation cut short", broken("json/PMC1-a.json", &TASK[..30])),
-        ("an annotation that is a list", broken("json/PMC1-a.json", "[]")),
-        ("a chart type that is a number", broken("json/PMC1-a.json", r#"{"task1": {"output": {"chart_type": 3}}}"#)),
-        ("merged: cut", merged(&format!("{{\"PMC1-a\": {QA_A},\n\"PMC2_b.v1\": {}", &QA_B[..300]))),
-        ("merged: a chart twice", merged(&format!("{{\"PMC1-a\": {QA_A},\n\"PMC1-a\": {QA_A}}}"))),
+        (
+            "an annotation cut short",
+            broken("json/PMC1-a.json", &TASK[..30]),
+        ),
+        (
+            "an annotation that is a list",
+            broken("json/PMC1-a.json", "[]"),
+        ),
+        (
+            "a chart type that is a number",
+            broken(
+                "json/PMC1-a.json",
+                r#"{"task1": {"output": {"chart_type": 3}}}"#,
+            ),
+        ),
+        (
+            "merged: cut",
+            merged(&format!(
+                "{{\"PMC1-a\": {QA_A},\n\"PMC2_b.v1\": {}",
+                &QA_B[..300]
+            )),
+        ),
+        (
+            "merged: a chart twice",
+            merged(&format!("{{\"PMC1-a\": {QA_A},\n\"PMC1-a\": {QA_A}}}")),
+        ),
         (
             "merged: a missing key",
-            merged(&format!("{{\"PMC1-a\": {QA_A},\n\"PMC2_b.v1\":\n{}}}", QA_B.replace(r#""qa_id": 3, "#, ""))),
+            merged(&format!(
+                "{{\"PMC1-a\": {QA_A},\n\"PMC2_b.v1\":\n{}}}",
+                QA_B.replace(r#""qa_id": 3, "#, "")
+            )),
         ),
         ("merged: a list", merged("[]")),
     ];
@@ -214,8 +310,7 @@ fn realcqa_faults() {
 }
 
 const HUMAN: &str = r#"[{"imgname": "b.png", "query": "B?", "label": "[2013, 2016]"}, {"imgname": "a.png", "query": "A?", "label": "1,200"}]"#;
-const AUGMENTED: &str =
-    r#"[{"imgname": "c.png", "query": "C?", "label": "3"}, {"imgname": "b.png", "query": "B2?", "label": "4"}]"#;
+const AUGMENTED: &str = r#"[{"imgname": "c.png", "query": "C?", "label": "3"}, {"imgname": "b.png", "query": "B2?", "label": "4"}]"#;
 
 #[test]
 fn chartqa_loads_flat_and_nested() {
@@ -227,50 +322,105 @@ fn chartqa_loads_flat_and_nested() {
         ("png/c.png", ""),
     ]);
     let set = flat.load("chartqa", Split::Test);
-    assert_eq!(ids(&set), ["human/0", "augmented/1", "human/1", "augmented/0"]);
+    assert_eq!(
+        ids(&set),
+        ["human/0", "augmented/1", "human/1", "augmented/0"]
+    );
     let (chart, question) = set.iter().next().unwrap();
-    assert_eq!((chart.id.as_str(), &question.gold), ("b", &Gold::from("[2013, 2016]")));
+    assert_eq!(
+        (chart.id.as_str(), &question.gold),
+        ("b", &Gold::from("[2013, 2016]"))
+    );
     assert_eq!(question.source.as_deref(), Some("human"));
 
     let nested = Tree::new(&[("ChartQA Dataset/test/png/b.png", "")]);
     for part in ["test", "train", "val"] {
-        nested.write(&format!("ChartQA Dataset/{part}/{part}_human.json"), HUMAN.as_bytes());
-        nested.write(&format!("ChartQA Dataset/{part}/{part}_augmented.json"), AUGMENTED.as_bytes());
+        nested.write(
+            &format!("ChartQA Dataset/{part}/{part}_human.json"),
+            HUMAN.as_bytes(),
+        );
+        nested.write(
+            &format!("ChartQA Dataset/{part}/{part}_augmented.json"),
+            AUGMENTED.as_bytes(),
+        );
     }
-    assert_eq!(nested.load("chartqa", Split::Test).hash().unwrap(), set.hash().unwrap());
+    assert_eq!(
+        nested.load("chartqa", Split::Test).hash().unwrap(),
+        set.hash().unwrap()
+    );
     nested.write("ChartQA Dataset/val/png/b.png", b"");
     let train = nested.load("chartqa", Split::Train);
     assert_eq!(
-        (ids(&train)[..2].to_vec(), ids(&train)[7], train.charts[0].chart.id.as_str()),
-        (vec!["train/human/0", "train/augmented/1"], "val/augmented/0", "train/b")
+        (
+            ids(&train)[..2].to_vec(),
+            ids(&train)[7],
+            train.charts[0].chart.id.as_str()
+        ),
+        (
+            vec!["train/human/0", "train/augmented/1"],
+            "val/augmented/0",
+            "train/b"
+        )
     );
 }
 
 #[test]
 fn chartqa_faults() {
     let with = |human: &str, augmented: Option<&str>| {
-        let tree = Tree::new(&[("test_human.json", human), ("png/a.png", ""), ("png/a.jpg", ""), ("png/b.png", "")]);
-        augmented.into_iter().for_each(|content| tree.write("test_augmented.json", content.as_bytes()));
+        let tree = Tree::new(&[
+            ("test_human.json", human),
+            ("png/a.png", ""),
+            ("png/a.jpg", ""),
+            ("png/b.png", ""),
+        ]);
+        augmented
+            .into_iter()
+            .for_each(|content| tree.write("test_augmented.json", content.as_bytes()));
         tree
     };
     let broken = |human: &str| with(human, Some(AUGMENTED)).fault("chartqa", "", Split::Test);
-    let no_images = Tree::new(&[("test_human.json", HUMAN), ("test_augmented.json", AUGMENTED)]);
+    let no_images = Tree::new(&[
+        ("test_human.json", HUMAN),
+        ("test_augmented.json", AUGMENTED),
+    ]);
     let lines = [
-        ("an empty folder", Tree::new(&[]).fault("chartqa", "", Split::Test)),
-        ("no train files", with(HUMAN, Some(AUGMENTED)).fault("chartqa", "", Split::Train)),
-        ("one file missing", with(HUMAN, None).fault("chartqa", "", Split::Test)),
+        (
+            "an empty folder",
+            Tree::new(&[]).fault("chartqa", "", Split::Test),
+        ),
+        (
+            "no train files",
+            with(HUMAN, Some(AUGMENTED)).fault("chartqa", "", Split::Train),
+        ),
+        (
+            "one file missing",
+            with(HUMAN, None).fault("chartqa", "", Split::Test),
+        ),
         ("no images", no_images.fault("chartqa", "", Split::Test)),
         ("empty file", broken("")),
         ("cut in the middle", broken(&HUMAN[..100])),
-        ("a missing key", broken(&HUMAN.replace(r#", "label": "1,200""#, ""))),
-        ("a label that is a number", broken(&HUMAN.replace(r#""1,200""#, "1200"))),
-        ("two images, one name", broken(&HUMAN.replace("b.png", "a.jpg"))),
-        ("no questions", with("[]", Some("[]")).fault("chartqa", "", Split::Test)),
+        (
+            "a missing key",
+            broken(&HUMAN.replace(r#", "label": "1,200""#, "")),
+        ),
+        (
+            "a label that is a number",
+            broken(&HUMAN.replace(r#""1,200""#, "1200")),
+        ),
+        (
+            "two images, one name",
+            broken(&HUMAN.replace("b.png", "a.jpg")),
+        ),
+        (
+            "no questions",
+            with("[]", Some("[]")).fault("chartqa", "", Split::Test),
+        ),
         (
             "no data",
             format!(
                 "{:#}",
-                chartbench_data::load(&Benchmark::find("chartqa").unwrap().data, None, Split::Test).unwrap_err()
+                chartbench_data::load(&Benchmark::find("chartqa").unwrap().data, None, Split::Test)
+                    .unwrap_err()
             ),
         ),
     ];
@@ -285,12 +435,23 @@ const CSV: &str = "image,question,answer,chart_type,answer_type,split\n\
 
 #[test]
 fn generic_loads_csv_and_jsonl() {
-    let tree = Tree::new(&[("questions.csv", CSV), ("img/a.jpg", ""), ("b.jpg", ""), ("c.png", "")]);
+    let tree = Tree::new(&[
+        ("questions.csv", CSV),
+        ("img/a.jpg", ""),
+        ("b.jpg", ""),
+        ("c.png", ""),
+    ]);
     let set = tree.load("custom", Split::Test);
     assert_eq!(ids(&set), ["1", "3", "2"]);
-    assert_eq!((set.charts[0].chart.id.as_str(), image(&set, 0)), ("img/a.png", "a.jpg".into()));
+    assert_eq!(
+        (set.charts[0].chart.id.as_str(), image(&set, 0)),
+        ("img/a.png", "a.jpg".into())
+    );
     assert_eq!(set.charts[0].chart.chart_type.as_deref(), Some("line"));
-    assert_eq!(set.charts[0].questions[0].answer_type, Some(AnswerType::Numerical));
+    assert_eq!(
+        set.charts[0].questions[0].answer_type,
+        Some(AnswerType::Numerical)
+    );
     assert_eq!(set.charts[1].questions[0].gold, Gold::from("x\ny"));
     assert_eq!(ids(&tree.load("custom", Split::Train)), ["4"]);
 
@@ -305,25 +466,51 @@ fn generic_loads_csv_and_jsonl() {
     .unwrap();
     assert_eq!(ids(&set), ["x", "2"]);
     let (first, second) = (&set.charts[0].questions[0], &set.charts[1].questions[0]);
-    assert_eq!(first.gold, Gold::List(vec![Gold::from("1"), Gold::from("2.0")]));
+    assert_eq!(
+        first.gold,
+        Gold::List(vec![Gold::from("1"), Gold::from("2.0")])
+    );
     assert_eq!(first.taxonomy, Some(Taxonomy::Retrieval));
-    assert_eq!((&second.gold, second.template.as_deref()), (&Gold::from("False"), Some("5")));
+    assert_eq!(
+        (&second.gold, second.template.as_deref()),
+        (&Gold::from("False"), Some("5"))
+    );
 }
 
 #[test]
 fn more_columns_are_for_slices_and_part_of_the_hash() {
     let load = |name: &str, content: &str| {
         let tree = Tree::new(&[(name, content), ("a.png", "")]);
-        chartbench_data::load(&Benchmark::find("custom").unwrap().data, Some(&tree.path().join(name)), Split::Test)
-            .unwrap()
+        chartbench_data::load(
+            &Benchmark::find("custom").unwrap().data,
+            Some(&tree.path().join(name)),
+            Split::Test,
+        )
+        .unwrap()
     };
-    let csv = load("q.csv", "image,question,answer,slices.journal,slices.year\na.png,Q?,1,PLOS ONE,\n");
-    let jsonl = r#"{"image": "a.png", "question": "Q?", "answer": "1", "slices": {"journal": "PLOS ONE"}}"#;
+    let csv = load(
+        "q.csv",
+        "image,question,answer,slices.journal,slices.year\na.png,Q?,1,PLOS ONE,\n",
+    );
+    let jsonl =
+        r#"{"image": "a.png", "question": "Q?", "answer": "1", "slices": {"journal": "PLOS ONE"}}"#;
     let jsonl = load("q.jsonl", jsonl);
     let plain = load("q.csv", "image,question,answer\na.png,Q?,1\n");
-    let slices = |set: &QuestionSet| set.charts[0].questions[0].slices.clone().into_iter().collect::<Vec<_>>();
-    assert_eq!(slices(&csv), [("journal".to_owned(), "PLOS ONE".to_owned())]);
-    assert_eq!((slices(&jsonl), jsonl.hash().unwrap()), (slices(&csv), csv.hash().unwrap()));
+    let slices = |set: &QuestionSet| {
+        set.charts[0].questions[0]
+            .slices
+            .clone()
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        slices(&csv),
+        [("journal".to_owned(), "PLOS ONE".to_owned())]
+    );
+    assert_eq!(
+        (slices(&jsonl), jsonl.hash().unwrap()),
+        (slices(&csv), csv.hash().unwrap())
+    );
     assert_ne!(plain.hash().unwrap(), csv.hash().unwrap());
 }
 
@@ -332,16 +519,34 @@ fn questions_can_be_asked_for_with_their_answers() {
     let text = "title = \"T\"\ndescription = \"D\"\nformat = \"synth\"\nseed = 7\ntrain = 2\ntest = 3\n\
                 questions_per_chart = 2\n";
     let asked = Benchmark::parse(text, "plain.toml").unwrap().data;
-    let told = Benchmark::parse(&format!("{text}ask = \"questions-and-answers\"\n"), "told.toml").unwrap().data;
+    let told = Benchmark::parse(
+        &format!("{text}ask = \"questions-and-answers\"\n"),
+        "told.toml",
+    )
+    .unwrap()
+    .data;
     let load = |spec: &QuestionSetSpec| chartbench_data::load(spec, None, Split::Test).unwrap();
     for (plain, told) in load(&asked).charts.iter().zip(&load(&told).charts) {
-        let [first, second] = plain.questions.as_slice() else { panic!("two questions were asked for") };
-        let [all] = told.questions.as_slice() else { panic!("one text a chart") };
-        let expected = format!("{} {} | {} {}", first.text, first.gold.text(), second.text, second.gold.text());
+        let [first, second] = plain.questions.as_slice() else {
+            panic!("two questions were asked for")
+        };
+        let [all] = told.questions.as_slice() else {
+            panic!("one text a chart")
+        };
+        let expected = format!(
+            "{} {} | {} {}",
+            first.text,
+            first.gold.text(),
+            second.text,
+            second.gold.text()
+        );
         assert_eq!(all.gold, Gold::Text(expected));
         // The data behind a chart tell its slices.
         let slices = plain.chart.slices();
-        assert!(["yes", "no"].contains(&slices["negative values"].as_str()), "{slices:?}");
+        assert!(
+            ["yes", "no"].contains(&slices["negative values"].as_str()),
+            "{slices:?}"
+        );
     }
 }
 
@@ -356,27 +561,69 @@ fn generic_faults() {
     let row = r#"{"image": "a.png", "question": "Q?", "answer": "1", "id": 1}"#;
     let both = Tree::new(&[("questions.csv", CSV), ("questions.jsonl", row)]);
     let lines = [
-        ("an empty folder", Tree::new(&[]).fault("custom", "", Split::Test)),
+        (
+            "an empty folder",
+            Tree::new(&[]).fault("custom", "", Split::Test),
+        ),
         ("both files", both.fault("custom", "", Split::Test)),
         ("another extension", load("q.txt", row)),
         ("no such file", both.fault("custom", "q.csv", Split::Test)),
-        ("no train questions", both.fault("custom", "questions.jsonl", Split::Train)),
+        (
+            "no train questions",
+            both.fault("custom", "questions.jsonl", Split::Train),
+        ),
         ("csv: empty", csv("")),
         ("csv: header only", csv("image,question,answer\n")),
         ("csv: no answer column", csv("image,question\na.png,Q?\n")),
-        ("csv: an unknown column", csv("image,question,awnser\na.png,Q?,1\n")),
-        ("csv: a column twice", csv("image,question,answer,answer\na.png,Q?,1,2\n")),
-        ("csv: a short row", csv("image,question,answer\na.png,\"Q\n?\",1\na.png,Q?\n")),
-        ("csv: an id twice", csv("image,question,answer,id\na.png,Q?,1,x\na.png,Q?,1,y\na.png,Q?,1,x\n")),
-        ("csv: an unknown split", csv("image,question,answer,split\na.png,Q?,1,dev\n")),
-        ("csv: an unknown answer type", csv("image,question,answer,answer_type\na.png,Q?,1,text\n")),
-        ("csv: two chart types", csv("image,question,answer,chart_type\na.png,Q?,1,line\na.png,Q?,1,\n")),
+        (
+            "csv: an unknown column",
+            csv("image,question,awnser\na.png,Q?,1\n"),
+        ),
+        (
+            "csv: a column twice",
+            csv("image,question,answer,answer\na.png,Q?,1,2\n"),
+        ),
+        (
+            "csv: a short row",
+            csv("image,question,answer\na.png,\"Q\n?\",1\na.png,Q?\n"),
+        ),
+        (
+            "csv: an id twice",
+            csv("image,question,answer,id\na.png,Q?,1,x\na.png,Q?,1,y\na.png,Q?,1,x\n"),
+        ),
+        (
+            "csv: an unknown split",
+            csv("image,question,answer,split\na.png,Q?,1,dev\n"),
+        ),
+        (
+            "csv: an unknown answer type",
+            csv("image,question,answer,answer_type\na.png,Q?,1,text\n"),
+        ),
+        (
+            "csv: two chart types",
+            csv("image,question,answer,chart_type\na.png,Q?,1,line\na.png,Q?,1,\n"),
+        ),
         ("csv: no image", csv("image,question,answer\nx.png,Q?,1\n")),
-        ("csv: an empty image", csv("image,question,answer\r\n,Q?,1\r\n")),
-        ("csv: no file's path", csv("image,question,answer\na.png,Q?,1\n..,Q?,1\n")),
-        ("csv: an empty question", csv("image,question,answer\r\na.png,Q?,1\r\n\r\na.png,,1\r\n")),
+        (
+            "csv: an empty image",
+            csv("image,question,answer\r\n,Q?,1\r\n"),
+        ),
+        (
+            "csv: no file's path",
+            csv("image,question,answer\na.png,Q?,1\n..,Q?,1\n"),
+        ),
+        (
+            "csv: an empty question",
+            csv("image,question,answer\r\na.png,Q?,1\r\n\r\na.png,,1\r\n"),
+        ),
         ("jsonl: cut", jsonl(&format!("{row}\n{}", &row[..30]))),
-        ("jsonl: a missing key", jsonl(&format!("{row}\n{}", row.replace(r#""question": "Q?", "#, "")))),
+        (
+            "jsonl: a missing key",
+            jsonl(&format!(
+                "{row}\n{}",
+                row.replace(r#""question": "Q?", "#, "")
+            )),
+        ),
         ("jsonl: a wrong type", jsonl(&row.replace(r#""Q?""#, "[]"))),
         ("jsonl: an unknown key", jsonl(&row.replace("id", "idd"))),
         ("jsonl: null", jsonl(&row.replace(r#""1""#, "null"))),
@@ -385,7 +632,8 @@ fn generic_faults() {
             "no data",
             format!(
                 "{:#}",
-                chartbench_data::load(&Benchmark::find("custom").unwrap().data, None, Split::Test).unwrap_err()
+                chartbench_data::load(&Benchmark::find("custom").unwrap().data, None, Split::Test)
+                    .unwrap_err()
             ),
         ),
     ];
@@ -399,17 +647,24 @@ fn the_draw_depends_on_the_chart_alone() {
     let drawn = whole.clone().sample(2, 7);
     assert_eq!(drawn.len(), 3);
     let order = ids(&whole);
-    let places: Vec<_> = ids(&drawn).iter().map(|id| order.iter().position(|other| other == id).unwrap()).collect();
+    let places: Vec<_> = ids(&drawn)
+        .iter()
+        .map(|id| order.iter().position(|other| other == id).unwrap())
+        .collect();
     assert!(places.is_sorted());
 
     let mut alone = whole.clone();
     alone.charts.remove(0);
     alone.charts[0].questions.reverse();
-    let mut alone = ids(&alone.sample(2, 7)).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut alone = ids(&alone.sample(2, 7))
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
     alone.reverse();
     assert_eq!(alone, ids(&drawn)[1..]);
-    let draws: std::collections::HashSet<_> =
-        (0..20).map(|seed| format!("{:?}", ids(&whole.clone().sample(2, seed)))).collect();
+    let draws: std::collections::HashSet<_> = (0..20)
+        .map(|seed| format!("{:?}", ids(&whole.clone().sample(2, seed))))
+        .collect();
     assert!(draws.len() > 3, "{draws:?}");
     assert_eq!(ids(&whole.clone().sample(9, 7)), order);
     assert!(whole.sample(0, 7).is_empty());
@@ -420,7 +675,13 @@ fn limit_takes_the_first_and_the_hash_tells_sets_apart() {
     let whole = realcqa().load("realcqa", Split::Test);
     let first = whole.clone().limit(3);
     assert_eq!(ids(&first), ids(&whole)[..3]);
-    assert_eq!((whole.clone().limit(1).charts.len(), whole.clone().limit(99).len()), (1, 5));
+    assert_eq!(
+        (
+            whole.clone().limit(1).charts.len(),
+            whole.clone().limit(99).len()
+        ),
+        (1, 5)
+    );
     let mut other = first.clone();
     assert_eq!(other.hash().unwrap(), first.hash().unwrap());
     other.charts[0].questions[0].gold = Gold::List(vec![Gold::from("x, y")]);
@@ -440,7 +701,10 @@ fn many() -> Tree {
             )
         };
         let records: Vec<String> = (0..1 + usize::from(place % 7 == 0)).map(record).collect();
-        tree.write(&format!("qa/{name}.json"), format!("[{}]", records.join(",")).as_bytes());
+        tree.write(
+            &format!("qa/{name}.json"),
+            format!("[{}]", records.join(",")).as_bytes(),
+        );
     }
     tree.write("images/PMC000.jpg", b"");
     tree.write("test_filenames.txt", names.join("\n").as_bytes());
@@ -457,16 +721,31 @@ fn a_stream_gives_what_is_loaded_each_time() {
         hash: None,
         ..spec.clone()
     };
-    let recited = QuestionSetSpec { ask: Ask::QuestionsAndAnswers, ..realcqa.clone() };
+    let recited = QuestionSetSpec {
+        ask: Ask::QuestionsAndAnswers,
+        ..realcqa.clone()
+    };
     for (benchmark, data) in [(&realcqa, Some(tree.path())), (&mini, None)] {
         let drawn = chartbench_data::load(&draw(benchmark), data, Split::Test).unwrap();
-        let sampled = chartbench_data::load(benchmark, data, Split::Test).unwrap().sample(1, 3);
+        let sampled = chartbench_data::load(benchmark, data, Split::Test)
+            .unwrap()
+            .sample(1, 3);
         assert_eq!(drawn.hash().unwrap(), sampled.hash().unwrap());
-        assert!(drawn.len() < chartbench_data::load(benchmark, data, Split::Test).unwrap().len());
+        assert!(
+            drawn.len()
+                < chartbench_data::load(benchmark, data, Split::Test)
+                    .unwrap()
+                    .len()
+        );
     }
     let folder = Some(tree.path());
-    let all =
-        [(&realcqa, folder), (&draw(&realcqa), folder), (&recited, folder), (&draw(&mini), None), (&tables, None)];
+    let all = [
+        (&realcqa, folder),
+        (&draw(&realcqa), folder),
+        (&recited, folder),
+        (&draw(&mini), None),
+        (&tables, None),
+    ];
     for (benchmark, data) in all {
         let open = || QuestionStream::open(benchmark, data, Split::Test).unwrap();
         let whole = chartbench_data::load(benchmark, data, Split::Test).unwrap();
@@ -475,8 +754,16 @@ fn a_stream_gives_what_is_loaded_each_time() {
             for _ in 0..2 {
                 let charts: Vec<_> = stream.chunks().flat_map(Result::unwrap).collect();
                 assert!(charts.iter().all(|entry| !entry.questions.is_empty()));
-                let streamed = QuestionSet { benchmark: whole.benchmark.clone(), charts };
-                assert_eq!(streamed.hash().unwrap(), limited.hash().unwrap(), "{limit} of {}", benchmark.name);
+                let streamed = QuestionSet {
+                    benchmark: whole.benchmark.clone(),
+                    charts,
+                };
+                assert_eq!(
+                    streamed.hash().unwrap(),
+                    limited.hash().unwrap(),
+                    "{limit} of {}",
+                    benchmark.name
+                );
             }
             let survey = stream.summarize().unwrap();
             let told = (limited.charts.len(), limited.len(), limited.hash().unwrap());
@@ -489,11 +776,18 @@ fn a_stream_gives_what_is_loaded_each_time() {
 #[test]
 fn a_stream_that_breaks_names_the_file_where_it_does() {
     let tree = many();
-    let stream =
-        QuestionStream::open(&Benchmark::find("realcqa").unwrap().data, Some(tree.path()), Split::Test).unwrap();
+    let stream = QuestionStream::open(
+        &Benchmark::find("realcqa").unwrap().data,
+        Some(tree.path()),
+        Split::Test,
+    )
+    .unwrap();
     tree.write("qa/PMC100.json", b"[{}]");
     let pieces: Vec<_> = stream.chunks().collect();
-    assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(
+        pieces.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
     let error = format!("{:#}", pieces[1].as_ref().unwrap_err());
     assert!(error.contains("PMC100.json"), "{error}");
     assert!(stream.summarize().is_err());
@@ -502,17 +796,31 @@ fn a_stream_that_breaks_names_the_file_where_it_does() {
 #[test]
 fn what_is_asked_is_what_was_surveyed() {
     let tree = many();
-    let stream =
-        QuestionStream::open(&Benchmark::find("realcqa").unwrap().data, Some(tree.path()), Split::Test).unwrap();
+    let stream = QuestionStream::open(
+        &Benchmark::find("realcqa").unwrap().data,
+        Some(tree.path()),
+        Split::Test,
+    )
+    .unwrap();
     stream.summarize().unwrap();
     assert!(stream.chunks().all(|piece| piece.is_ok()));
     let path = tree.path().join("qa/PMC100.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"answer\": \"100\"", "\"answer\": \"101\"")).unwrap();
+    fs::write(
+        &path,
+        text.replace("\"answer\": \"100\"", "\"answer\": \"101\""),
+    )
+    .unwrap();
     let pieces: Vec<_> = stream.chunks().collect();
-    assert_eq!(pieces.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(
+        pieces.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
     let error = pieces[1].as_ref().unwrap_err().to_string();
-    assert!(error.contains("on charts 65 to 128 are no longer those"), "{error}");
+    assert!(
+        error.contains("on charts 65 to 128 are no longer those"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -523,12 +831,26 @@ fn a_pinned_set_is_checked() {
     let set = chartbench_data::load(&benchmark, Some(tree.path()), Split::Test).unwrap();
     assert_eq!((set.len(), set.benchmark.as_str()), (2, "mine"));
     let hash = set.hash().unwrap();
-    let pinned = Benchmark::parse(&format!("{text}hash = \"{hash}\""), "mine.toml").unwrap().data;
-    assert_eq!(chartbench_data::load(&pinned, Some(tree.path()), Split::Test).unwrap().len(), 2);
+    let pinned = Benchmark::parse(&format!("{text}hash = \"{hash}\""), "mine.toml")
+        .unwrap()
+        .data;
+    assert_eq!(
+        chartbench_data::load(&pinned, Some(tree.path()), Split::Test)
+            .unwrap()
+            .len(),
+        2
+    );
     tree.write("qa/PMC1-a.json", QA_A.replace("A?", "B?").as_bytes());
-    let error = chartbench_data::load(&pinned, Some(tree.path()), Split::Test).unwrap_err().to_string();
-    assert!(error.contains(&hash) && error.contains("2 questions"), "{error}");
+    let error = chartbench_data::load(&pinned, Some(tree.path()), Split::Test)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&hash) && error.contains("2 questions"),
+        "{error}"
+    );
     // Though only the first question is asked, which is the same.
-    let stream = QuestionStream::open(&pinned, Some(tree.path()), Split::Test).unwrap().limit(1);
+    let stream = QuestionStream::open(&pinned, Some(tree.path()), Split::Test)
+        .unwrap()
+        .limit(1);
     assert_eq!(stream.summarize().unwrap_err().to_string(), error);
 }

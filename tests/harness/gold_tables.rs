@@ -20,17 +20,30 @@ fn tree(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn load(benchmark: &str, dir: &Path) -> QuestionSet {
-    chartbench_data::load(&Benchmark::find(benchmark).unwrap().data, Some(dir), Split::Test).unwrap()
+    chartbench_data::load(
+        &Benchmark::find(benchmark).unwrap().data,
+        Some(dir),
+        Split::Test,
+    )
+    .unwrap()
 }
 
 /// A chart's table as DePlot would write it, or why there is none; the data folder is called DIR.
 fn table(set: &QuestionSet, chart: usize, dir: &Path) -> String {
-    let table = set.charts[chart].chart.table.as_ref().map(|table| table.0.table());
+    let table = set.charts[chart]
+        .chart
+        .table
+        .as_ref()
+        .map(|table| table.0.table());
     match table {
         None => "no source".to_owned(),
         Some(Ok(table)) => table.linearized(),
         Some(Err(error)) => {
-            let kind = if error.downcast_ref::<MissingTable>().is_some() { "none" } else { "error" };
+            let kind = if error.downcast_ref::<MissingTable>().is_some() {
+                "none"
+            } else {
+                "error"
+            };
             format!("{kind}: {error:#}").replace(dir.to_str().unwrap(), "DIR")
         }
     }
@@ -46,12 +59,28 @@ const TITLED: &str = r#"{"task1": {"output": {"chart_type": "line"}},
 fn realcqas_tables_are_its_data_series() {
     let charts = [
         ("a", Some(TITLED)),
-        ("b", Some(r#"{"task1": null, "task2": null, "task6": null}"#)),
-        ("c", Some(r#"{"task1": null, "task6": {"output": {"data series": [{"name": "A", "data": []}]}}}"#)),
-        ("d", Some("{\"task1\": null,\n \"task6\": {\"output\": {\"data series\": [{\"data\": [{\"x\": [1]}]}]}}}")),
+        (
+            "b",
+            Some(r#"{"task1": null, "task2": null, "task6": null}"#),
+        ),
+        (
+            "c",
+            Some(
+                r#"{"task1": null, "task6": {"output": {"data series": [{"name": "A", "data": []}]}}}"#,
+            ),
+        ),
+        (
+            "d",
+            Some(
+                "{\"task1\": null,\n \"task6\": {\"output\": {\"data series\": [{\"data\": [{\"x\": [1]}]}]}}}",
+            ),
+        ),
         ("e", None),
     ];
-    let dir = tree(&[("test_filenames.txt", "a\nb\nc\nd\ne\n"), ("images/a.jpg", "")]);
+    let dir = tree(&[
+        ("test_filenames.txt", "a\nb\nc\nd\ne\n"),
+        ("images/a.jpg", ""),
+    ]);
     for (id, annotation) in charts {
         fs::create_dir_all(dir.path().join("qa")).unwrap();
         fs::create_dir_all(dir.path().join("json")).unwrap();
@@ -82,13 +111,23 @@ fn chartqas_tables_are_its_csv_files() {
         ("test/test_human.json", questions),
         ("test/test_augmented.json", "[]"),
         ("test/png/1.png", ""),
-        ("test/tables/1.csv", "\u{feff}Year,\"Sold, total\"\r\n2019, 12 \r\n2020,13,14\r\n"),
+        (
+            "test/tables/1.csv",
+            "\u{feff}Year,\"Sold, total\"\r\n2019, 12 \r\n2020,13,14\r\n",
+        ),
         ("test/tables/2.csv", "\n,\n"),
     ]);
     let set = load("chartqa", dir.path());
     let tables = [0, 1, 2].map(|chart| table(&set, chart, dir.path()));
     let first = "TITLE |  <0x0A> Year | Sold, total <0x0A> 2019 | 12 <0x0A> 2020 | 13 | 14";
-    assert_eq!(tables, [first, "error: DIR/test/tables/2.csv: the table is empty", "no source"]);
+    assert_eq!(
+        tables,
+        [
+            first,
+            "error: DIR/test/tables/2.csv: the table is empty",
+            "no source"
+        ]
+    );
 }
 
 /// With `ask = "tables"` a chart's one question is its table; charts without one are not asked, broken ones are told.
@@ -107,19 +146,32 @@ fn tables_are_asked_for() {
     let benchmark = Benchmark::parse(toml, "t.toml").unwrap().data;
     let load = || chartbench_data::load(&benchmark, Some(dir.path()), Split::Test);
     let set = load().unwrap();
-    let [(chart, question)] = set.iter().collect::<Vec<_>>()[..] else { panic!("{} questions", set.len()) };
+    let [(chart, question)] = set.iter().collect::<Vec<_>>()[..] else {
+        panic!("{} questions", set.len())
+    };
     assert_eq!((chart.id.as_str(), question.id.as_str()), ("a", "a/table"));
     assert_eq!(question.text, chartbench_data::TABLE_QUESTION);
     assert_eq!(question.answer_type, Some(AnswerType::Table));
-    assert_eq!(question.gold.text(), "TITLE | Growth by year <0x0A> x | A <0x0A> a/b | 1.5 <0x0A> 2 | 3");
-    fs::write(dir.path().join("json/c.json"), r#"{"task6": {"output": {"data series": 3}}}"#).unwrap();
+    assert_eq!(
+        question.gold.text(),
+        "TITLE | Growth by year <0x0A> x | A <0x0A> a/b | 1.5 <0x0A> 2 | 3"
+    );
+    fs::write(
+        dir.path().join("json/c.json"),
+        r#"{"task6": {"output": {"data series": 3}}}"#,
+    )
+    .unwrap();
     let error = format!("{:#}", load().unwrap_err()).replace(dir.path().to_str().unwrap(), "DIR");
-    assert!(error.starts_with("the table of chart `c`: DIR/json/c.json: line 1 column "), "{error}");
+    assert!(
+        error.starts_with("the table of chart `c`: DIR/json/c.json: line 1 column "),
+        "{error}"
+    );
     fs::write(dir.path().join("json/a.json"), "{}").unwrap();
     fs::remove_file(dir.path().join("json/c.json")).unwrap();
     let error = load().unwrap_err();
     assert!(
-        error.downcast_ref::<MissingSplit>().is_some() && error.to_string().contains("has a data table"),
+        error.downcast_ref::<MissingSplit>().is_some()
+            && error.to_string().contains("has a data table"),
         "{error}"
     );
 }
@@ -135,7 +187,10 @@ fn outside_data_real_annotations_give_tables() {
     }
     for entry in fs::read_dir(&samples).unwrap() {
         let path = entry.unwrap().path();
-        let (stem, extension) = (path.file_stem().unwrap().to_str().unwrap(), path.extension().unwrap());
+        let (stem, extension) = (
+            path.file_stem().unwrap().to_str().unwrap(),
+            path.extension().unwrap(),
+        );
         if extension == "json" {
             fs::copy(&path, dir.path().join(format!("json/{stem}.json"))).unwrap();
             fs::write(dir.path().join(format!("qa/{stem}.json")), QA).unwrap();
@@ -154,9 +209,18 @@ fn outside_data_real_annotations_give_tables() {
             "scatter" => "series | x | y".to_owned(),
             _ => format!("x | {}", table.header[1]),
         };
-        assert!(table.linearized().contains(&header), "{kind}: {}", table.linearized());
-        assert!(table.rows.len() > 2 && table.rows.iter().all(|row| row.len() == table.header.len()));
+        assert!(
+            table.linearized().contains(&header),
+            "{kind}: {}",
+            table.linearized()
+        );
+        assert!(
+            table.rows.len() > 2 && table.rows.iter().all(|row| row.len() == table.header.len())
+        );
         let read = DataTable::parse(&table.linearized()).unwrap();
-        assert_eq!((read.header.len(), read.rows.len()), (table.header.len(), table.rows.len()));
+        assert_eq!(
+            (read.header.len(), read.rows.len()),
+            (table.header.len(), table.rows.len())
+        );
     }
 }

@@ -67,8 +67,17 @@ fn weights() -> Vec<u8> {
 }
 
 fn repository(names: &[&str]) -> BTreeMap<String, Vec<u8>> {
-    let content = |name: &str| if is_large(name) { weights() } else { format!("{{\"file\":\"{name}\"}}").into_bytes() };
-    names.iter().map(|name| ((*name).to_owned(), content(name))).collect()
+    let content = |name: &str| {
+        if is_large(name) {
+            weights()
+        } else {
+            format!("{{\"file\":\"{name}\"}}").into_bytes()
+        }
+    };
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), content(name)))
+        .collect()
 }
 
 /// Git LFS files: told by SHA-256, and delivered from another address.
@@ -76,18 +85,29 @@ fn is_large(name: &str) -> bool {
     name.ends_with(".safetensors") || name.ends_with(".bin")
 }
 
-const SMALL: [&str; 4] = ["config.json", "tokenizer.json", "preprocessor_config.json", "special_tokens_map.json"];
+const SMALL: [&str; 4] = [
+    "config.json",
+    "tokenizer.json",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+];
 
 impl Hub {
     fn start(files: BTreeMap<String, Vec<u8>>, fault: Fault) -> Self {
         let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
         let endpoint = format!("http://{}", server.server_addr());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let hub = Self { endpoint: endpoint.clone(), log: Arc::clone(&log), server: Arc::clone(&server) };
+        let hub = Self {
+            endpoint: endpoint.clone(),
+            log: Arc::clone(&log),
+            server: Arc::clone(&server),
+        };
         let cut = cut_server();
         std::thread::spawn(move || {
             for request in server.incoming_requests() {
-                log.lock().unwrap().push(format!("{} {}", request.method(), request.url()));
+                log.lock()
+                    .unwrap()
+                    .push(format!("{} {}", request.method(), request.url()));
                 answer(request, &endpoint, &cut, &files, fault);
             }
         });
@@ -117,15 +137,22 @@ fn header(name: &str, value: &str) -> Header {
     Header::from_bytes(name, value).unwrap()
 }
 
-fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, Vec<u8>>, fault: Fault) {
+fn answer(
+    request: Request,
+    endpoint: &str,
+    cut: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+    fault: Fault,
+) {
     let url = request.url().to_owned();
     let refuse = |request: Request, status: u16, code: &str| {
-        request.respond(Response::empty(status).with_header(header("X-Error-Code", code))).unwrap();
+        request
+            .respond(Response::empty(status).with_header(header("X-Error-Code", code)))
+            .unwrap();
     };
-    let authorized = request
-        .headers()
-        .iter()
-        .any(|header| header.field.equiv("Authorization") && header.value.as_str() == "Bearer opensesame");
+    let authorized = request.headers().iter().any(|header| {
+        header.field.equiv("Authorization") && header.value.as_str() == "Bearer opensesame"
+    });
     if let Some(name) = url.strip_prefix("/cdn/") {
         let mut content = files[name].clone();
         if fault == Fault::Changed {
@@ -137,10 +164,18 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
         return request.respond(Response::from_data(content)).unwrap();
     }
     if fault == Fault::Echo {
-        let token =
-            request.headers().iter().find(|header| header.field.equiv("Authorization")).unwrap().value.to_string();
-        let response = Response::from_string(format!("{{\"error\": \"{token}\"}}")).with_status_code(500);
-        return request.respond(response.with_header(header("X-Error-Message", &token))).unwrap();
+        let token = request
+            .headers()
+            .iter()
+            .find(|header| header.field.equiv("Authorization"))
+            .unwrap()
+            .value
+            .to_string();
+        let response =
+            Response::from_string(format!("{{\"error\": \"{token}\"}}")).with_status_code(500);
+        return request
+            .respond(response.with_header(header("X-Error-Message", &token)))
+            .unwrap();
     }
     if fault == Fault::Gated && !authorized {
         return refuse(request, 401, "GatedRepo");
@@ -153,7 +188,9 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
         };
     }
     let prefix = format!("/{REPO}/resolve/{COMMIT}/");
-    let name = url.strip_prefix(&prefix).map(|name| name.trim_end_matches("?new"));
+    let name = url
+        .strip_prefix(&prefix)
+        .map(|name| name.trim_end_matches("?new"));
     let Some((name, content)) = name.and_then(|name| files.get_key_value(name)) else {
         return refuse(request, 404, "EntryNotFound");
     };
@@ -165,20 +202,35 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
         return request.respond(response).unwrap();
     }
     if is_large(name) {
-        let target = if fault == Fault::Cut { cut.to_owned() } else { format!("{endpoint}/cdn/{name}") };
+        let target = if fault == Fault::Cut {
+            cut.to_owned()
+        } else {
+            format!("{endpoint}/cdn/{name}")
+        };
         let response = Response::empty(302)
             .with_header(header("Location", &target))
             .with_header(header("X-Repo-Commit", COMMIT))
             .with_header(header("X-Linked-Size", &content.len().to_string()))
-            .with_header(header("X-Linked-ETag", &format!("\"{}\"", hex(&sha2::Sha256::digest(content)))));
+            .with_header(header(
+                "X-Linked-ETag",
+                &format!("\"{}\"", hex(&sha2::Sha256::digest(content))),
+            ));
         return request.respond(response).unwrap();
     }
-    let tag = hex(&sha1::Sha1::new_with_prefix(format!("blob {}\0", content.len())).chain_update(content).finalize());
+    let tag = hex(
+        &sha1::Sha1::new_with_prefix(format!("blob {}\0", content.len()))
+            .chain_update(content)
+            .finalize(),
+    );
     let mut content = content.clone();
     if fault == Fault::SmallChanged && *request.method() == Method::Get {
         content[3] ^= 1;
     }
-    let tag = if let Fault::Tag(tag) = fault { tag } else { &tag };
+    let tag = if let Fault::Tag(tag) = fault {
+        tag
+    } else {
+        &tag
+    };
     let response = Response::from_data(content)
         .with_header(header("ETag", &format!("\"{tag}\"")))
         .with_header(header("X-Repo-Commit", COMMIT));
@@ -186,9 +238,15 @@ fn answer(request: Request, endpoint: &str, cut: &str, files: &BTreeMap<String, 
 }
 
 fn listing(files: &BTreeMap<String, Vec<u8>>, commit: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    let names = files.keys().map(String::as_str).chain(["../../evil", "/etc/evil", ""]);
-    let siblings = names.map(|name| serde_json::json!({"rfilename": name})).collect::<Vec<_>>();
-    let info = serde_json::json!({"id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings});
+    let names = files
+        .keys()
+        .map(String::as_str)
+        .chain(["../../evil", "/etc/evil", ""]);
+    let siblings = names
+        .map(|name| serde_json::json!({"rfilename": name}))
+        .collect::<Vec<_>>();
+    let info =
+        serde_json::json!({"id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings});
     Response::from_string(info.to_string()).with_header(header("Content-Type", "application/json"))
 }
 
@@ -215,31 +273,47 @@ fn tree(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+            if path.is_dir() {
+                walk(&path, files)
+            } else {
+                files.push(path)
+            }
         }
     }
     let mut files = Vec::new();
     walk(folder, &mut files);
-    let mut names =
-        files.iter().map(|file| file.strip_prefix(folder).unwrap().display().to_string()).collect::<Vec<_>>();
+    let mut names = files
+        .iter()
+        .map(|file| file.strip_prefix(folder).unwrap().display().to_string())
+        .collect::<Vec<_>>();
     names.sort();
     names
 }
 
 /// The names in a snapshot that `locate` finds.
 fn located(names: &[&str]) -> Vec<String> {
-    let (cache, hub) = (tempfile::tempdir().unwrap(), Hub::start(repository(names), Fault::None));
+    let (cache, hub) = (
+        tempfile::tempdir().unwrap(),
+        Hub::start(repository(names), Fault::None),
+    );
     tree(&locate(REPO, "main", None, &hub.options(&cache)).unwrap())
 }
 
 /// The error of a download from a hub with this fault; nothing half-written may be left.
 fn refused(fault: Fault) -> String {
-    let (cache, hub) =
-        (tempfile::tempdir().unwrap(), Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), fault));
+    let (cache, hub) = (
+        tempfile::tempdir().unwrap(),
+        Hub::start(
+            repository(&[&SMALL[..], &["model.safetensors"]].concat()),
+            fault,
+        ),
+    );
     let error = locate(REPO, "main", None, &hub.options(&cache)).unwrap_err();
     for name in tree(cache.path()) {
         assert!(
-            !name.contains("refs") && !name.ends_with("model.safetensors") && !name.contains(".writing-"),
+            !name.contains("refs")
+                && !name.ends_with("model.safetensors")
+                && !name.contains(".writing-"),
             "{name}"
         );
         let small = std::fs::read(cache.path().join(&name)).unwrap();
@@ -247,49 +321,109 @@ fn refused(fault: Fault) -> String {
     }
     let error = format!("{error:#}");
     assert!(!error.contains("secret"), "{error}");
-    error.replace(&hub.endpoint, "HUB").replace(&cache.path().display().to_string(), "CACHE")
+    error
+        .replace(&hub.endpoint, "HUB")
+        .replace(&cache.path().display().to_string(), "CACHE")
 }
 
 #[test]
 fn a_download_fills_the_cache_once() {
-    let others = ["README.md", "tf_model.bin", "pytorch_model.bin", "model.safetensors"];
+    let others = [
+        "README.md",
+        "tf_model.bin",
+        "pytorch_model.bin",
+        "model.safetensors",
+    ];
     let hub = Hub::start(repository(&[&SMALL[..], &others].concat()), Fault::None);
     let cache = tempfile::tempdir().unwrap();
     let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
-    assert_eq!(folder, cache.path().join("models--someone--matcha/snapshots").join(COMMIT));
-    let expected =
-        ["config.json", "model.safetensors", "preprocessor_config.json", "special_tokens_map.json", "tokenizer.json"];
+    assert_eq!(
+        folder,
+        cache
+            .path()
+            .join("models--someone--matcha/snapshots")
+            .join(COMMIT)
+    );
+    let expected = [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+    ];
     assert_eq!(tree(&folder), expected);
-    assert_eq!(std::fs::read(folder.join("model.safetensors")).unwrap(), weights());
+    assert_eq!(
+        std::fs::read(folder.join("model.safetensors")).unwrap(),
+        weights()
+    );
     let blob = std::fs::canonicalize(folder.join("model.safetensors")).unwrap();
-    assert_eq!(blob.file_name().unwrap().to_str().unwrap(), hex(&sha2::Sha256::digest(weights())));
-    let note = std::fs::read_to_string(cache.path().join("models--someone--matcha/refs/main")).unwrap();
+    assert_eq!(
+        blob.file_name().unwrap().to_str().unwrap(),
+        hex(&sha2::Sha256::digest(weights()))
+    );
+    let note =
+        std::fs::read_to_string(cache.path().join("models--someone--matcha/refs/main")).unwrap();
     assert_eq!(note, COMMIT);
 
     let before = hub.requests();
-    let offline = HubOptions { offline: true, ..hub.options(&cache) };
-    assert_eq!(locate(REPO, "main", None, &hub.options(&cache)).unwrap(), folder);
+    let offline = HubOptions {
+        offline: true,
+        ..hub.options(&cache)
+    };
+    assert_eq!(
+        locate(REPO, "main", None, &hub.options(&cache)).unwrap(),
+        folder
+    );
     assert_eq!(locate(REPO, COMMIT, None, &offline).unwrap(), folder);
     assert_eq!(hub.requests(), before, "a complete copy needs no request");
 
     std::fs::remove_file(&blob).unwrap();
     let error = format!("{:#}", locate(REPO, "main", None, &offline).unwrap_err());
-    assert!(error.contains("a copy without model.safetensors"), "{error}");
-    assert_eq!(locate(REPO, "main", None, &hub.options(&cache)).unwrap(), folder);
-    let files = |log: &[String]| log.iter().filter(|request| request.starts_with("GET /someone")).count();
-    assert_eq!(files(&hub.log.lock().unwrap()[before..]), 1, "only what is missing is fetched");
+    assert!(
+        error.contains("a copy without model.safetensors"),
+        "{error}"
+    );
+    assert_eq!(
+        locate(REPO, "main", None, &hub.options(&cache)).unwrap(),
+        folder
+    );
+    let files = |log: &[String]| {
+        log.iter()
+            .filter(|request| request.starts_with("GET /someone"))
+            .count()
+    };
+    assert_eq!(
+        files(&hub.log.lock().unwrap()[before..]),
+        1,
+        "only what is missing is fetched"
+    );
 }
 
 #[test]
 fn weights_are_chosen_in_order() {
     let small = ["config.json", "tokenizer.json", "processor_config.json"];
     let pickle = located(&[&small[..], &["pytorch_model.bin"]].concat());
-    assert_eq!(pickle, ["config.json", "processor_config.json", "pytorch_model.bin", "tokenizer.json"]);
+    assert_eq!(
+        pickle,
+        [
+            "config.json",
+            "processor_config.json",
+            "pytorch_model.bin",
+            "tokenizer.json"
+        ]
+    );
 
-    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model-stray.safetensors"];
+    let shards = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model-stray.safetensors",
+    ];
     let mut files = repository(&[&small[..], &shards].concat());
     let map = serde_json::json!({"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}});
-    files.insert("model.safetensors.index.json".to_owned(), map.to_string().into_bytes());
+    files.insert(
+        "model.safetensors.index.json".to_owned(),
+        map.to_string().into_bytes(),
+    );
     let (cache, hub) = (tempfile::tempdir().unwrap(), Hub::start(files, Fault::None));
     let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
     let expected = [
@@ -337,10 +471,19 @@ fn misbehaving_hubs_give_one_line() {
 fn repositories_that_cannot_be_had_give_one_line() {
     let cache = tempfile::tempdir().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let down = options(&format!("http://{closed}"), cache.path());
-    let offline = HubOptions { offline: true, ..down.clone() };
-    let nonsense = HubOptions { endpoint: "huggingface.co".to_owned(), ..down.clone() };
+    let offline = HubOptions {
+        offline: true,
+        ..down.clone()
+    };
+    let nonsense = HubOptions {
+        endpoint: "huggingface.co".to_owned(),
+        ..down.clone()
+    };
     let (absent, empty) = (folder.path().join("absent"), folder.path());
     let files = repository(&["config.json", "tokenizer.json", "model.safetensors"]);
     let bare = Hub::start(files, Fault::None);
@@ -355,7 +498,9 @@ fn repositories_that_cannot_be_had_give_one_line() {
         locate(REPO, "main", Some(empty), &down),
         locate(REPO, "main", None, &bare.options(&cache)),
     ];
-    let errors = errors.map(|error| format!("{:#}", error.unwrap_err())).join("\n");
+    let errors = errors
+        .map(|error| format!("{:#}", error.unwrap_err()))
+        .join("\n");
     let errors = errors
         .replace(&closed.to_string(), "ADDRESS")
         .replace(" (os error 111)", "")
@@ -376,14 +521,23 @@ fn a_tag_that_is_a_path_touches_nothing_outside_the_cache() {
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().join("victim.txt");
     std::fs::write(&victim, "mine").unwrap();
-    for tag in [victim.display().to_string(), format!("../../../../../../../../../../..{}", victim.display())] {
+    for tag in [
+        victim.display().to_string(),
+        format!("../../../../../../../../../../..{}", victim.display()),
+    ] {
         let hub = Hub::start(
             repository(&[&SMALL[..], &["model.safetensors"]].concat()),
             Fault::Tag(Box::leak(tag.clone().into_boxed_str())),
         );
         let cache = tempfile::tempdir().unwrap();
-        let error = format!("{:#}", locate(REPO, "main", None, &hub.options(&cache)).unwrap_err());
-        assert!(error.contains(&tag[..20]) && error.ends_with("a path: it is not trusted"), "{error}");
+        let error = format!(
+            "{:#}",
+            locate(REPO, "main", None, &hub.options(&cache)).unwrap_err()
+        );
+        assert!(
+            error.contains(&tag[..20]) && error.ends_with("a path: it is not trusted"),
+            "{error}"
+        );
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
         assert_eq!(tree(cache.path()), [""; 0]);
     }
@@ -392,24 +546,37 @@ fn a_tag_that_is_a_path_touches_nothing_outside_the_cache() {
 
 #[test]
 fn a_renamed_repository_is_followed_to_its_checksums() {
-    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Renamed);
+    let hub = Hub::start(
+        repository(&[&SMALL[..], &["model.safetensors"]].concat()),
+        Fault::Renamed,
+    );
     let cache = tempfile::tempdir().unwrap();
     let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
     for (name, digits) in [("config.json", 40), ("model.safetensors", 64)] {
         let blob = std::fs::canonicalize(folder.join(name)).unwrap();
-        assert_eq!(blob.file_name().unwrap().len(), digits, "{name} was not compared with its checksum");
+        assert_eq!(
+            blob.file_name().unwrap().len(),
+            digits,
+            "{name} was not compared with its checksum"
+        );
     }
 }
 
 #[test]
 fn a_tag_that_is_no_checksum_is_not_taken_for_one() {
-    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Tag("5f3-1a2b"));
+    let hub = Hub::start(
+        repository(&[&SMALL[..], &["model.safetensors"]].concat()),
+        Fault::Tag("5f3-1a2b"),
+    );
     let cache = tempfile::tempdir().unwrap();
     let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
     let blob = std::fs::canonicalize(folder.join("config.json")).unwrap();
     let content = std::fs::read(&blob).unwrap();
     assert_eq!(content, repository(&["config.json"])["config.json"]);
-    assert_eq!(blob.file_name().unwrap().to_str().unwrap(), hex(&sha2::Sha256::digest(content)));
+    assert_eq!(
+        blob.file_name().unwrap().to_str().unwrap(),
+        hex(&sha2::Sha256::digest(content))
+    );
 }
 
 /// Answers nothing, or the first bytes of an answer; the connections stay open.
@@ -430,10 +597,17 @@ fn silent_hub(beginning: &'static [u8]) -> String {
 #[test]
 fn a_hub_that_says_nothing_is_not_waited_for() {
     let begun = Instant::now();
-    for beginning in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"sha\":"] {
+    for beginning in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"sha\":",
+    ] {
         let (endpoint, cache) = (silent_hub(beginning), tempfile::tempdir().unwrap());
-        let options =
-            HubOptions { retries: 5, timeout: Duration::from_millis(500), ..options(&endpoint, cache.path()) };
+        let options = HubOptions {
+            retries: 5,
+            timeout: Duration::from_millis(500),
+            ..options(&endpoint, cache.path())
+        };
         let error = format!("{:#}", locate(REPO, "main", None, &options).unwrap_err());
         let line = format!(
             "{endpoint} sent nothing of {REPO}@main for 0.5 s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
@@ -441,15 +615,25 @@ fn a_hub_that_says_nothing_is_not_waited_for() {
         );
         assert_eq!(error, line);
     }
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
 fn a_folder_of_ones_own_goes_first() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();
-    let offline = HubOptions { offline: true, ..HubOptions::from_env(true) };
-    assert_eq!(locate(REPO, "main", Some(folder.path()), &offline).unwrap(), folder.path());
+    let offline = HubOptions {
+        offline: true,
+        ..HubOptions::from_env(true)
+    };
+    assert_eq!(
+        locate(REPO, "main", Some(folder.path()), &offline).unwrap(),
+        folder.path()
+    );
 }
 
 #[test]
@@ -457,12 +641,25 @@ fn the_environment_names_hub_cache_and_token() {
     if std::env::var_os(AS_CHILD).is_some() {
         return locate_as_the_environment_says();
     }
-    let hub = Hub::start(repository(&[&SMALL[..], &["model.safetensors"]].concat()), Fault::Gated);
+    let hub = Hub::start(
+        repository(&[&SMALL[..], &["model.safetensors"]].concat()),
+        Fault::Gated,
+    );
     let home = tempfile::tempdir().unwrap();
     let child = |variables: &[(&str, &str)]| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "hub::the_environment_names_hub_cache_and_token", "--nocapture"]);
-        for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_TOKEN", "HF_HUB_OFFLINE"] {
+        command.args([
+            "--exact",
+            "hub::the_environment_names_hub_cache_and_token",
+            "--nocapture",
+        ]);
+        for name in [
+            "HF_HUB_CACHE",
+            "HUGGINGFACE_HUB_CACHE",
+            "HF_TOKEN_PATH",
+            "HF_TOKEN",
+            "HF_HUB_OFFLINE",
+        ] {
             command.env_remove(name);
         }
         command
@@ -474,38 +671,77 @@ fn the_environment_names_hub_cache_and_token() {
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };
     let refused = child(&[]);
-    assert!(refused.contains("HF_TOKEN") && refused.contains("gated"), "{refused}");
+    assert!(
+        refused.contains("HF_TOKEN") && refused.contains("gated"),
+        "{refused}"
+    );
     let offline = child(&[("HF_HUB_OFFLINE", "1"), ("HF_TOKEN", "opensesame")]);
-    assert!(offline.contains("downloads are off") && !offline.contains("opensesame"), "{offline}");
+    assert!(
+        offline.contains("downloads are off") && !offline.contains("opensesame"),
+        "{offline}"
+    );
     let granted = child(&[("HF_TOKEN", "opensesame")]);
-    let folder = home.path().join("hub/models--someone--matcha/snapshots").join(COMMIT);
-    assert!(granted.contains(&format!("found {}", folder.display())), "{granted}");
+    let folder = home
+        .path()
+        .join("hub/models--someone--matcha/snapshots")
+        .join(COMMIT);
+    assert!(
+        granted.contains(&format!("found {}", folder.display())),
+        "{granted}"
+    );
     for file in tree(home.path()) {
         let content = std::fs::read(home.path().join(file)).unwrap();
         assert!(!content.windows(10).any(|window| window == b"opensesame"));
     }
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let endpoint = format!("http://me:hunter2@{closed}");
-    let down = child(&[("HF_ENDPOINT", endpoint.as_str()), ("HF_HUB_CACHE", "/nowhere")]);
-    assert!(down.contains(&format!("cannot reach http://{closed} for")) && !down.contains("hunter2"), "{down}");
-    let nonsense = child(&[("HF_ENDPOINT", "me:hunter2@hub.example"), ("HF_HUB_CACHE", "/nowhere")]);
+    let down = child(&[
+        ("HF_ENDPOINT", endpoint.as_str()),
+        ("HF_HUB_CACHE", "/nowhere"),
+    ]);
     assert!(
-        nonsense.contains("HF_ENDPOINT `hub.example` is no address") && !nonsense.contains("hunter2"),
+        down.contains(&format!("cannot reach http://{closed} for")) && !down.contains("hunter2"),
+        "{down}"
+    );
+    let nonsense = child(&[
+        ("HF_ENDPOINT", "me:hunter2@hub.example"),
+        ("HF_HUB_CACHE", "/nowhere"),
+    ]);
+    assert!(
+        nonsense.contains("HF_ENDPOINT `hub.example` is no address")
+            && !nonsense.contains("hunter2"),
         "{nonsense}"
     );
     // A hub that repeats the token in its error.
     let echo = Hub::start(repository(&SMALL), Fault::Echo);
-    let token = [("HF_ENDPOINT", echo.endpoint.as_str()), ("HF_HUB_CACHE", "/nowhere"), ("HF_TOKEN", "hf_opensesame")];
+    let token = [
+        ("HF_ENDPOINT", echo.endpoint.as_str()),
+        ("HF_HUB_CACHE", "/nowhere"),
+        ("HF_TOKEN", "hf_opensesame"),
+    ];
     let echoed = child(&token);
-    assert!(echoed.contains("answered 500") && !echoed.contains("opensesame"), "{echoed}");
+    assert!(
+        echoed.contains("answered 500") && !echoed.contains("opensesame"),
+        "{echoed}"
+    );
     let silent = silent_hub(b"");
-    let short = [("HF_ENDPOINT", silent.as_str()), ("HF_HUB_CACHE", "/nowhere"), ("HF_HUB_DOWNLOAD_TIMEOUT", "0.25")];
+    let short = [
+        ("HF_ENDPOINT", silent.as_str()),
+        ("HF_HUB_CACHE", "/nowhere"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "0.25"),
+    ];
     assert!(child(&short).contains("for 0.25 s"), "{}", child(&short));
 }
 
 /// What a child process of the test above does: it alone has those variables.
 fn locate_as_the_environment_says() {
-    let options = HubOptions { retries: 0, ..HubOptions::from_env(false) };
+    let options = HubOptions {
+        retries: 0,
+        ..HubOptions::from_env(false)
+    };
     match locate(REPO, "main", None, &options) {
         Ok(folder) => println!("found {}", folder.display()),
         Err(error) => println!("{error:#}"),
@@ -523,17 +759,28 @@ fn exports_are_downloaded_with_their_graphs() {
         "onnx/encoder_model.onnx",
         "onnx/encoder_model_quantized.onnx",
     ];
-    let (cache, hub) =
-        (tempfile::tempdir().unwrap(), Hub::start(repository(&[&SMALL[..], &graphs].concat()), Fault::None));
+    let (cache, hub) = (
+        tempfile::tempdir().unwrap(),
+        Hub::start(repository(&[&SMALL[..], &graphs].concat()), Fault::None),
+    );
     let snapshot = locate_export(REPO, "main", None, &hub.options(&cache), false).unwrap();
     let mut names = SMALL.map(str::to_owned).to_vec();
     names.extend([graphs[1], graphs[2], graphs[3]].map(str::to_owned));
     names.sort();
     assert_eq!(tree(&snapshot), names);
-    assert_eq!(std::fs::read(snapshot.join(graphs[2])).unwrap(), repository(&graphs)[graphs[2]]);
+    assert_eq!(
+        std::fs::read(snapshot.join(graphs[2])).unwrap(),
+        repository(&graphs)[graphs[2]]
+    );
     let requests = hub.requests();
-    assert_eq!(locate_export(REPO, "main", None, &hub.options(&cache), false).unwrap(), snapshot);
+    assert_eq!(
+        locate_export(REPO, "main", None, &hub.options(&cache), false).unwrap(),
+        snapshot
+    );
     assert_eq!(hub.requests(), requests);
     let error = locate_export(REPO, "main", None, &hub.options(&cache), true).unwrap_err();
-    assert!(format!("{error:#}").contains("has no encoder_model_quantized.onnx with "), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("has no encoder_model_quantized.onnx with "),
+        "{error:#}"
+    );
 }

@@ -10,7 +10,9 @@ use std::process::{Command, Output};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use chartbench::adapter::onnx::{Encoded, Export};
-use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig, Prompt, beam_search, greedy};
+use chartbench_nn::generation::{
+    BeamSearch, EarlyStopping, GenerationConfig, Prompt, beam_search, greedy,
+};
 use chartbench_nn::preprocess::{Patches, Pixels};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,18 +21,24 @@ const QUESTIONS: usize = 4;
 const PROMPTS: [&[u32]; 4] = [&[7], &[5, 9, 30], &[41, 6, 13, 22, 8], &[50, 51]];
 
 fn fixtures(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
 }
 
 fn read(name: &str) -> Result<(HashMap<String, Tensor>, Value)> {
     let expected = serde_json::from_slice(&fs::read(fixtures(name).join("expected.json"))?)?;
-    Ok((candle_core::safetensors::load(fixtures(name).join("io.safetensors"), &Device::Cpu)?, expected))
+    Ok((
+        candle_core::safetensors::load(fixtures(name).join("io.safetensors"), &Device::Cpu)?,
+        expected,
+    ))
 }
 
 /// A folder with some of an export's graphs, under the names behind the colons.
 fn export(kind: &str, graphs: &[(&str, &str)]) -> Result<TempDir> {
     let dir = tempfile::tempdir()?;
-    let rest = ["weights.onnx_data", "config.json", "generation_config.json"].map(|name| (name, name));
+    let rest =
+        ["weights.onnx_data", "config.json", "generation_config.json"].map(|name| (name, name));
     for (from, to) in graphs.iter().chain(&rest) {
         let from = fixtures("onnx").join(kind).join(from);
         let to = dir.path().join(to);
@@ -45,23 +53,43 @@ fn export(kind: &str, graphs: &[(&str, &str)]) -> Result<TempDir> {
 const ENCODER: (&str, &str) = ("encoder_model.onnx", "encoder_model.onnx");
 const MERGED: (&str, &str) = ("decoder_model_merged.onnx", "decoder_model_merged.onnx");
 const FIRST: (&str, &str) = ("decoder_model.onnx", "decoder_model.onnx");
-const NEXT: (&str, &str) = ("decoder_with_past_model.onnx", "decoder_with_past_model.onnx");
+const NEXT: (&str, &str) = (
+    "decoder_with_past_model.onnx",
+    "decoder_with_past_model.onnx",
+);
 
 /// The patches of a golden, without padding: 24, 15, 7 and 1 of them.
 fn patches(io: &HashMap<String, Tensor>, row: usize) -> Result<Patches> {
     let golden = &io[&format!("patches.{row}")];
-    Ok(Patches { rows: golden.dim(0)?, cols: 1, data: golden.flatten_all()?.to_vec1()? })
+    Ok(Patches {
+        rows: golden.dim(0)?,
+        cols: 1,
+        data: golden.flatten_all()?.to_vec1()?,
+    })
 }
 
 fn pixels(io: &HashMap<String, Tensor>) -> Result<Pixels> {
     let golden = &io["pixels.0"];
     let (_, height, width) = golden.dims3()?;
-    Ok(Pixels { height, width, data: golden.flatten_all()?.to_vec1()? })
+    Ok(Pixels {
+        height,
+        width,
+        data: golden.flatten_all()?.to_vec1()?,
+    })
 }
 
-fn answers(export: &Export, images: &[Encoded], limits: &GenerationConfig) -> Result<Vec<Vec<u32>>> {
-    let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![0] };
-    Ok(greedy(export, images.iter().map(prompt).collect(), limits)?.into_iter().collect::<Result<_, _>>()?)
+fn answers(
+    export: &Export,
+    images: &[Encoded],
+    limits: &GenerationConfig,
+) -> Result<Vec<Vec<u32>>> {
+    let prompt = |image: &Encoded| Prompt {
+        state: image.start(),
+        tokens: vec![0],
+    };
+    Ok(greedy(export, images.iter().map(prompt).collect(), limits)?
+        .into_iter()
+        .collect::<Result<_, _>>()?)
 }
 
 /// Merged decoders; two of them, whose masks have the older names; one without a cache; names of quantized graphs.
@@ -69,17 +97,37 @@ fn answers(export: &Export, images: &[Encoded], limits: &GenerationConfig) -> Re
 #[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn pix2struct_answers_from_every_layout() -> Result<()> {
     let (io, expected) = read("pix2struct")?;
-    let quantized = [(ENCODER.0, "encoder_model_quantized.onnx"), (MERGED.0, "decoder_model_merged_quantized.onnx")];
-    let layouts: [&[(&str, &str)]; 4] = [&[ENCODER, MERGED], &[ENCODER, FIRST, NEXT], &[ENCODER, FIRST], &quantized];
+    let quantized = [
+        (ENCODER.0, "encoder_model_quantized.onnx"),
+        (MERGED.0, "decoder_model_merged_quantized.onnx"),
+    ];
+    let layouts: [&[(&str, &str)]; 4] = [
+        &[ENCODER, MERGED],
+        &[ENCODER, FIRST, NEXT],
+        &[ENCODER, FIRST],
+        &quantized,
+    ];
     for (layout, precision) in layouts.into_iter().zip(["f32", "f32", "f32", "int8"]) {
         let dir = export("pix2struct", layout)?;
         let export = Export::open(dir.path(), false, None)?;
-        assert_eq!((export.patches(), export.precision()), (Some(24), precision));
-        let images: Vec<Encoded> =
-            (0..QUESTIONS).map(|row| export.encode_patches(patches(&io, row)?)).collect::<Result<_>>()?;
+        assert_eq!(
+            (export.patches(), export.precision()),
+            (Some(24), precision)
+        );
+        let images: Vec<Encoded> = (0..QUESTIONS)
+            .map(|row| export.encode_patches(patches(&io, row)?))
+            .collect::<Result<_>>()?;
         for (key, max_new_tokens) in [("greedy_40", 40), ("greedy_default_length", 20)] {
-            let limits = GenerationConfig { eos: vec![1], max_new_tokens, ..GenerationConfig::default() };
-            assert_eq!(json!(answers(&export, &images, &limits)?), expected[key], "{key} from {layout:?}");
+            let limits = GenerationConfig {
+                eos: vec![1],
+                max_new_tokens,
+                ..GenerationConfig::default()
+            };
+            assert_eq!(
+                json!(answers(&export, &images, &limits)?),
+                expected[key],
+                "{key} from {layout:?}"
+            );
         }
     }
     Ok(())
@@ -97,22 +145,44 @@ fn donut_answers_with_beams() -> Result<()> {
         bad_words: Vec::new(),
         forced_eos: Some(2),
     };
-    let bad_words = GenerationConfig { bad_words: vec![vec![3], vec![29], vec![33, 54]], ..limits.clone() };
-    let ends = GenerationConfig { eos: vec![2, 17, 33, 45], ..limits.clone() };
-    let search = |beams, early_stopping, length_penalty| Some(BeamSearch { beams, early_stopping, length_penalty });
+    let bad_words = GenerationConfig {
+        bad_words: vec![vec![3], vec![29], vec![33, 54]],
+        ..limits.clone()
+    };
+    let ends = GenerationConfig {
+        eos: vec![2, 17, 33, 45],
+        ..limits.clone()
+    };
+    let search = |beams, early_stopping, length_penalty| {
+        Some(BeamSearch {
+            beams,
+            early_stopping,
+            length_penalty,
+        })
+    };
     let cases = [
         ("greedy", None, &limits),
         ("beam_early", search(4, EarlyStopping::Yes, 1.0), &limits),
         ("beam_never", search(4, EarlyStopping::Never, 1.0), &limits),
         ("beam_penalty", search(3, EarlyStopping::No, 2.0), &limits),
-        ("beam_bad_words", search(4, EarlyStopping::Yes, 1.0), &bad_words),
+        (
+            "beam_bad_words",
+            search(4, EarlyStopping::Yes, 1.0),
+            &bad_words,
+        ),
         ("beam_ends", search(4, EarlyStopping::Yes, 1.0), &ends),
     ];
     let dir = export("donut", &[ENCODER, MERGED])?;
     let export = Export::open(dir.path(), false, None)?;
     let image = export.encode_pixels(pixels(&io)?)?;
     for (name, beams, limits) in &cases {
-        let prompts = PROMPTS.iter().map(|tokens| Prompt { state: image.start(), tokens: tokens.to_vec() }).collect();
+        let prompts = PROMPTS
+            .iter()
+            .map(|tokens| Prompt {
+                state: image.start(),
+                tokens: tokens.to_vec(),
+            })
+            .collect();
         let ours = match beams {
             Some(settings) => beam_search(&export, prompts, settings, limits)?,
             None => greedy(&export, prompts, limits)?,
@@ -147,28 +217,52 @@ fn the_hash_covers_graphs_weights_and_configuration() -> Result<()> {
 fn what_does_not_fit_is_an_error() -> Result<()> {
     let dir = export("pix2struct", &[ENCODER, MERGED])?;
     let loaded = Export::open(dir.path(), false, None)?;
-    let message = |error: anyhow::Error| format!("{error:#}").replace(&dir.path().display().to_string(), "DIR");
-    let many = Patches { rows: 5, cols: 5, data: vec![1.0; 25 * 14] };
+    let message = |error: anyhow::Error| {
+        format!("{error:#}").replace(&dir.path().display().to_string(), "DIR")
+    };
+    let many = Patches {
+        rows: 5,
+        cols: 5,
+        data: vec![1.0; 25 * 14],
+    };
     assert_eq!(
         message(loaded.encode_patches(many).unwrap_err()),
         "25 patches are more than the 24 that this export takes: lower max_patches"
     );
-    let image = Pixels { height: 2, width: 2, data: vec![0.0; 12] };
+    let image = Pixels {
+        height: 2,
+        width: 2,
+        data: vec![0.0; 12],
+    };
     assert_eq!(
         message(loaded.encode_pixels(image).unwrap_err()),
         "DIR/encoder_model.onnx: do not know what to give for the encoder's input `flattened_patches`"
     );
-    let patches = Patches { rows: 1, cols: 1, data: vec![1.0; 14] };
-    let prompts = vec![Prompt { state: loaded.encode_patches(patches)?.start(), tokens: vec![48] }];
-    let limits = GenerationConfig { max_new_tokens: 2, ..GenerationConfig::default() };
+    let patches = Patches {
+        rows: 1,
+        cols: 1,
+        data: vec![1.0; 14],
+    };
+    let prompts = vec![Prompt {
+        state: loaded.encode_patches(patches)?.start(),
+        tokens: vec![48],
+    }];
+    let limits = GenerationConfig {
+        max_new_tokens: 2,
+        ..GenerationConfig::default()
+    };
     let error = message(greedy(&loaded, prompts, &limits).unwrap_err());
     assert!(
-        error.starts_with("decoding step: DIR/decoder_model_merged.onnx: ") && error.lines().count() == 1,
+        error.starts_with("decoding step: DIR/decoder_model_merged.onnx: ")
+            && error.lines().count() == 1,
         "{error}"
     );
     fs::write(dir.path().join("encoder_model.onnx"), "no graph")?;
     let error = message(Export::open(dir.path(), false, None).unwrap_err());
-    assert!(error.starts_with("DIR/encoder_model.onnx: ") && error.lines().count() == 1, "{error}");
+    assert!(
+        error.starts_with("DIR/encoder_model.onnx: ") && error.lines().count() == 1,
+        "{error}"
+    );
     assert_eq!(
         message(Export::open(dir.path(), true, None).unwrap_err()),
         "DIR: no ONNX export here (looked for encoder_model_quantized.onnx with decoder_model_merged_quantized.onnx or \
@@ -179,8 +273,23 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
 
 fn run(adapter: &str, weights: &Path, results: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
-    command.args(["run", "--offline", "--limit", "3", "--name", "x", "--adapters", adapter]).args(more);
-    command.arg("--weights").arg(weights).arg("--results").arg(results);
+    command
+        .args([
+            "run",
+            "--offline",
+            "--limit",
+            "3",
+            "--name",
+            "x",
+            "--adapters",
+            adapter,
+        ])
+        .args(more);
+    command
+        .arg("--weights")
+        .arg(weights)
+        .arg("--results")
+        .arg(results);
     command
 }
 
@@ -188,11 +297,26 @@ fn run(adapter: &str, weights: &Path, results: &Path, more: &[&str]) -> Command 
 fn predictions(adapter: &str, weights: &Path, more: &[&str]) -> Result<Vec<(Value, Value)>> {
     let results = tempfile::tempdir()?;
     let output = run(adapter, weights, results.path(), more).output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = fs::read_to_string(results.path().join("x").join(adapter).join("predictions.jsonl"))?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines = fs::read_to_string(
+        results
+            .path()
+            .join("x")
+            .join(adapter)
+            .join("predictions.jsonl"),
+    )?;
     let record = |line: &str| {
         let record: Value = serde_json::from_str(line)?;
-        assert!(record["token_ids"].as_array().is_some_and(|ids| !ids.is_empty()), "{line}");
+        assert!(
+            record["token_ids"]
+                .as_array()
+                .is_some_and(|ids| !ids.is_empty()),
+            "{line}"
+        );
         Ok((record["token_ids"].clone(), record["prediction"].clone()))
     };
     lines.lines().map(record).collect()
@@ -201,23 +325,34 @@ fn predictions(adapter: &str, weights: &Path, more: &[&str]) -> Result<Vec<(Valu
 /// What the tiny checkpoints and their exports lack to be run: an image processor and a tokenizer.
 fn complete(kind: &str, dir: &Path) -> Result<()> {
     let processor = match kind {
-        "pix2struct" => json!({"is_vqa": true, "max_patches": 24, "patch_size": {"height": 2, "width": 2}}),
+        "pix2struct" => {
+            json!({"is_vqa": true, "max_patches": 24, "patch_size": {"height": 2, "width": 2}})
+        }
         _ => json!({"size": {"height": 64, "width": 96}}),
     };
     fs::write(dir.join("preprocessor_config.json"), processor.to_string())?;
     if kind == "pix2struct" {
-        fs::copy(fixtures("pix2struct/tokenizer/tokenizer.json"), dir.join("tokenizer.json"))?;
+        fs::copy(
+            fixtures("pix2struct/tokenizer/tokenizer.json"),
+            dir.join("tokenizer.json"),
+        )?;
         return Ok(());
     }
     let special = ["<s>", "<pad>", "</s>", "<unk>", "<chartqa>", "<s_answer>"];
-    let pieces: Vec<String> =
-        special.into_iter().map(str::to_owned).chain((6..60).map(|id| format!("t{id}"))).collect();
+    let pieces: Vec<String> = special
+        .into_iter()
+        .map(str::to_owned)
+        .chain((6..60).map(|id| format!("t{id}")))
+        .collect();
     let added = special.iter().enumerate().map(|(id, content)| {
         json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true})
     });
-    let vocabulary: serde_json::Map<String, Value> =
-        pieces.iter().enumerate().map(|(id, piece)| (piece.clone(), json!(id))).collect();
+    let vocabulary: serde_json::Map<String, Value> = pieces
+        .iter()
+        .enumerate()
+        .map(|(id, piece)| (piece.clone(), json!(id)))
+        .collect();
     let tokenizer = json!({"version": "1.0", "added_tokens": added.collect::<Vec<_>>(),
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}});
     fs::write(dir.join("tokenizer.json"), tokenizer.to_string())?;
@@ -238,9 +373,17 @@ fn exports_answer_as_their_checkpoints() -> Result<()> {
         for dir in [exported.path(), checkpoint.path()] {
             complete(kind, dir)?;
         }
-        let more: &[&str] = if kind == "pix2struct" { &["--max-patches", "24"] } else { &[] };
+        let more: &[&str] = if kind == "pix2struct" {
+            &["--max-patches", "24"]
+        } else {
+            &[]
+        };
         let theirs = predictions(adapter, checkpoint.path(), more)?;
-        assert_eq!(predictions("onnx", exported.path(), more)?, theirs, "{kind}");
+        assert_eq!(
+            predictions("onnx", exported.path(), more)?,
+            theirs,
+            "{kind}"
+        );
     }
     Ok(())
 }
@@ -251,8 +394,13 @@ fn refused(mut command: Command) -> String {
     let Output { status, stderr, .. } = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(2), "{stderr}");
-    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("note: ")).collect();
-    let [line] = lines.as_slice() else { panic!("more than one line: {stderr}") };
+    let lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| !line.starts_with("note: "))
+        .collect();
+    let [line] = lines.as_slice() else {
+        panic!("more than one line: {stderr}")
+    };
     line.to_string()
 }
 
@@ -263,22 +411,44 @@ fn a_missing_or_broken_library_is_told_in_one_line() -> Result<()> {
     complete("pix2struct", dir.path())?;
     let start = |more: &[&str]| run("onnx", dir.path(), &dir.path().join("results"), more);
     let mut bare = start(&[]);
-    bare.env_remove("ORT_DYLIB_PATH").env_remove("VIRTUAL_ENV").env("PATH", "");
+    bare.env_remove("ORT_DYLIB_PATH")
+        .env_remove("VIRTUAL_ENV")
+        .env("PATH", "");
     let line = refused(bare);
-    assert!(line.contains("no ONNX Runtime: run `pip install onnxruntime`"), "{line}");
-    assert!(line.ends_with("there is no Python to find its package onnxruntime with"), "{line}");
+    assert!(
+        line.contains("no ONNX Runtime: run `pip install onnxruntime`"),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("there is no Python to find its package onnxruntime with"),
+        "{line}"
+    );
     let mut variable = start(&[]);
     variable.env("ORT_DYLIB_PATH", "nowhere.so");
     let line = refused(variable);
-    assert!(line.contains("ORT_DYLIB_PATH nowhere.so: no such file"), "{line}");
+    assert!(
+        line.contains("ORT_DYLIB_PATH nowhere.so: no such file"),
+        "{line}"
+    );
     let file = dir.path().join("config.json");
     let line = refused(start(&["--onnxruntime", file.to_str().unwrap()]));
-    assert!(line.contains("cannot load ONNX Runtime: ") && line.contains("config.json"), "{line}");
+    assert!(
+        line.contains("cannot load ONNX Runtime: ") && line.contains("config.json"),
+        "{line}"
+    );
     let mut nothing = Command::new(env!("CARGO_BIN_EXE_chartbench"));
-    nothing.args(["run", "--adapters", "onnx", "--results"]).arg(dir.path().join("results"));
-    assert_eq!(refused(nothing), "error: onnx: no weights come with it: name a folder with --weights");
+    nothing
+        .args(["run", "--adapters", "onnx", "--results"])
+        .arg(dir.path().join("results"));
+    assert_eq!(
+        refused(nothing),
+        "error: onnx: no weights come with it: name a folder with --weights"
+    );
     let line = refused(start(&["--max-patches", "30"]));
-    assert!(line.ends_with("this export takes 24 patches, not 30: use --max-patches 24"), "{line}");
+    assert!(
+        line.ends_with("this export takes 24 patches, not 30: use --max-patches 24"),
+        "{line}"
+    );
     fs::write(dir.path().join("decoder_model_merged.onnx"), "no graph")?;
     let line = refused(start(&[]));
     assert!(line.contains("decoder_model_merged.onnx: "), "{line}");

@@ -16,21 +16,39 @@ const FIRST_OF_LATE: usize = 5;
 const TOLERANCE: f64 = 1e-5;
 
 fn goldens() -> HashMap<String, Tensor> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/optimizers/io.safetensors");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/optimizers/io.safetensors"
+    );
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 
 fn start(goldens: &HashMap<String, Tensor>) -> Variables {
     NAMES
         .iter()
-        .map(|name| ((*name).to_owned(), Var::from_tensor(&goldens[&format!("start.{name}")]).unwrap()))
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                Var::from_tensor(&goldens[&format!("start.{name}")]).unwrap(),
+            )
+        })
         .collect()
 }
 
 /// The gradients of a step; `transposed` gives matrices as views of their transposes, as a backward pass does.
-fn gradients(goldens: &HashMap<String, Tensor>, variables: &Variables, step: usize, transposed: bool) -> GradStore {
+fn gradients(
+    goldens: &HashMap<String, Tensor>,
+    variables: &Variables,
+    step: usize,
+    transposed: bool,
+) -> GradStore {
     // The one way to an empty store: the gradients of something else.
-    let mut store = Var::zeros((), candle_core::DType::F32, &Device::Cpu).unwrap().sqr().unwrap().backward().unwrap();
+    let mut store = Var::zeros((), candle_core::DType::F32, &Device::Cpu)
+        .unwrap()
+        .sqr()
+        .unwrap()
+        .backward()
+        .unwrap();
     for (name, variable) in variables {
         if name == "late" && step < FIRST_OF_LATE {
             continue;
@@ -49,7 +67,11 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 fn schedule(lr: f64) -> Schedule {
-    let mut protocol = Protocol { lr, steps: STEPS, ..Preset::Study.protocol() };
+    let mut protocol = Protocol {
+        lr,
+        steps: STEPS,
+        ..Preset::Study.protocol()
+    };
     protocol.schedule.warmup_steps = 5;
     Schedule::new(&protocol)
 }
@@ -63,29 +85,81 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let adamw = AdamWSpec::default();
-    let other = AdamWSpec { betas: [0.8, 0.98], eps: 1e-6, weight_decay: 0.0 };
-    let decayed = AdamWSpec { weight_decay: 0.1, ..adamw };
+    let other = AdamWSpec {
+        betas: [0.8, 0.98],
+        eps: 1e-6,
+        weight_decay: 0.0,
+    };
+    let decayed = AdamWSpec {
+        weight_decay: 0.1,
+        ..adamw
+    };
     let adafactor = AdafactorSpec::default();
-    let scaled =
-        AdafactorSpec { scale_parameter: true, weight_decay: 0.01, clip_threshold: 0.5, decay_rate: -0.5, ..adafactor };
-    let relative = AdafactorSpec { scale_parameter: true, relative_step: true, ..adafactor };
-    let warmup = AdafactorSpec { warmup_init: true, ..relative };
-    let case = |name, spec, lr, clip| Case { name, spec, lr, clip };
+    let scaled = AdafactorSpec {
+        scale_parameter: true,
+        weight_decay: 0.01,
+        clip_threshold: 0.5,
+        decay_rate: -0.5,
+        ..adafactor
+    };
+    let relative = AdafactorSpec {
+        scale_parameter: true,
+        relative_step: true,
+        ..adafactor
+    };
+    let warmup = AdafactorSpec {
+        warmup_init: true,
+        ..relative
+    };
+    let case = |name, spec, lr, clip| Case {
+        name,
+        spec,
+        lr,
+        clip,
+    };
     vec![
         case("adamw", OptimizerSpec::AdamW(adamw), 1e-4, None),
         case("adamw_other", OptimizerSpec::AdamW(other), 1e-2, None),
-        case("adamw_clipped", OptimizerSpec::AdamW(decayed), 1e-2, Some(1.0)),
+        case(
+            "adamw_clipped",
+            OptimizerSpec::AdamW(decayed),
+            1e-2,
+            Some(1.0),
+        ),
         case("adafactor", OptimizerSpec::Adafactor(adafactor), 1e-2, None),
-        case("adafactor_scaled", OptimizerSpec::Adafactor(scaled), 1e-2, None),
-        case("adafactor_relative", OptimizerSpec::Adafactor(relative), 1.0, None),
-        case("adafactor_warmup", OptimizerSpec::Adafactor(warmup), 1.0, None),
+        case(
+            "adafactor_scaled",
+            OptimizerSpec::Adafactor(scaled),
+            1e-2,
+            None,
+        ),
+        case(
+            "adafactor_relative",
+            OptimizerSpec::Adafactor(relative),
+            1.0,
+            None,
+        ),
+        case(
+            "adafactor_warmup",
+            OptimizerSpec::Adafactor(warmup),
+            1.0,
+            None,
+        ),
     ]
 }
 
-fn step(case: &Case, optimizer: &mut dyn Optimizer, variables: &Variables, gradients: &GradStore, done: usize) -> f64 {
+fn step(
+    case: &Case,
+    optimizer: &mut dyn Optimizer,
+    variables: &Variables,
+    gradients: &GradStore,
+    done: usize,
+) -> f64 {
     let norm = global_norm(variables, gradients).unwrap();
     let scale = case.clip.map_or(1.0, |max| clip_scale(norm, max));
-    optimizer.step(variables, gradients, schedule(case.lr).lr(done), scale).unwrap();
+    optimizer
+        .step(variables, gradients, schedule(case.lr).lr(done), scale)
+        .unwrap();
     norm
 }
 
@@ -100,21 +174,36 @@ fn twenty_steps_end_where_the_references_do() {
                 let gradients = gradients(&goldens, &variables, done, transposed);
                 let norm = step(&case, &mut *optimizer, &variables, &gradients, done);
                 if case.clip.is_some() {
-                    let golden = f64::from(values(&goldens[&format!("{}.norm.{done}", case.name)])[0]);
-                    assert!(golden.is_finite() && (norm - golden).abs() <= TOLERANCE * golden, "{norm}, not {golden}");
+                    let golden =
+                        f64::from(values(&goldens[&format!("{}.norm.{done}", case.name)])[0]);
+                    assert!(
+                        golden.is_finite() && (norm - golden).abs() <= TOLERANCE * golden,
+                        "{norm}, not {golden}"
+                    );
                 }
             }
             for (name, variable) in &variables {
                 let golden = &goldens[&format!("{}.{name}", case.name)];
-                compare(variable, golden, Tolerance::OfEach { factor: TOLERANCE, floor: 0.01 })
-                    .unwrap_or_else(|fault| panic!("{} {name}: {fault}", case.name));
+                compare(
+                    variable,
+                    golden,
+                    Tolerance::OfEach {
+                        factor: TOLERANCE,
+                        floor: 0.01,
+                    },
+                )
+                .unwrap_or_else(|fault| panic!("{} {name}: {fault}", case.name));
             }
         }
     }
 }
 
 fn bits(variables: &Variables) -> Vec<u32> {
-    variables.values().flat_map(|variable| values(variable)).map(f32::to_bits).collect()
+    variables
+        .values()
+        .flat_map(|variable| values(variable))
+        .map(f32::to_bits)
+        .collect()
 }
 
 #[test]
@@ -129,17 +218,34 @@ fn a_restored_optimiser_goes_on_to_the_same_bits() {
                 let copy = |(name, variable): (&String, &Var)| {
                     (
                         name.clone(),
-                        Var::from_tensor(&variable.as_detached_tensor().force_contiguous().unwrap()).unwrap(),
+                        Var::from_tensor(
+                            &variable.as_detached_tensor().force_contiguous().unwrap(),
+                        )
+                        .unwrap(),
                     )
                 };
                 let copies: Variables = variables.iter().map(copy).collect();
                 let mut other = optimizer::build(&case.spec);
-                other.restore(optimizer.state().unwrap().into_iter().collect(), &copies).unwrap();
+                other
+                    .restore(optimizer.state().unwrap().into_iter().collect(), &copies)
+                    .unwrap();
                 resumed = Some((copies, other));
             }
-            step(&case, &mut *optimizer, &variables, &gradients(&goldens, &variables, done, false), done);
+            step(
+                &case,
+                &mut *optimizer,
+                &variables,
+                &gradients(&goldens, &variables, done, false),
+                done,
+            );
             if let Some((variables, optimizer)) = &mut resumed {
-                step(&case, &mut **optimizer, variables, &gradients(&goldens, variables, done, false), done);
+                step(
+                    &case,
+                    &mut **optimizer,
+                    variables,
+                    &gradients(&goldens, variables, done, false),
+                    done,
+                );
             }
         }
         let (copies, _) = resumed.unwrap();
@@ -151,21 +257,36 @@ fn a_restored_optimiser_goes_on_to_the_same_bits() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let device = Device::Cpu;
-    let shapes: BTreeMap<&str, Vec<usize>> =
-        BTreeMap::from([("a", vec![700, 300]), ("b", vec![50_000]), ("c", vec![3, 90, 200])]);
+    let shapes: BTreeMap<&str, Vec<usize>> = BTreeMap::from([
+        ("a", vec![700, 300]),
+        ("b", vec![50_000]),
+        ("c", vec![3, 90, 200]),
+    ]);
     let random = |shape: &[usize], from: u32| {
         let count = shape.iter().product::<usize>() as u32;
-        let values: Vec<f32> =
-            (0..count).map(|i| ((i + from).wrapping_mul(2_654_435_761) >> 8) as f32 / 1e7 - 0.8).collect();
+        let values: Vec<f32> = (0..count)
+            .map(|i| ((i + from).wrapping_mul(2_654_435_761) >> 8) as f32 / 1e7 - 0.8)
+            .collect();
         Tensor::from_vec(values, shape, &device).unwrap()
     };
-    for spec in [OptimizerSpec::AdamW(AdamWSpec::default()), OptimizerSpec::Adafactor(AdafactorSpec::default())] {
+    for spec in [
+        OptimizerSpec::AdamW(AdamWSpec::default()),
+        OptimizerSpec::Adafactor(AdafactorSpec::default()),
+    ] {
         let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| {
                 let variables: Variables = shapes
                     .iter()
-                    .map(|(name, shape)| ((*name).to_owned(), Var::from_tensor(&random(shape, 1)).unwrap()))
+                    .map(|(name, shape)| {
+                        (
+                            (*name).to_owned(),
+                            Var::from_tensor(&random(shape, 1)).unwrap(),
+                        )
+                    })
                     .collect();
                 let mut optimizer = optimizer::build(&spec);
                 let mut norms = Vec::new();
@@ -175,7 +296,9 @@ fn any_number_of_threads_gives_the_same_bits() {
                         store.insert(variable, random(variable.dims(), 77 * step));
                     }
                     let norm = global_norm(&variables, &store).unwrap();
-                    optimizer.step(&variables, &store, 1e-3, clip_scale(norm, 1.0)).unwrap();
+                    optimizer
+                        .step(&variables, &store, 1e-3, clip_scale(norm, 1.0))
+                        .unwrap();
                     norms.push(norm.to_bits());
                 }
                 (bits(&variables), norms)
@@ -191,33 +314,65 @@ fn what_does_not_fit_is_named() {
     let variables = start(&goldens);
     let spec = OptimizerSpec::AdamW(AdamWSpec::default());
     let mut optimizer = optimizer::build(&spec);
-    optimizer.step(&variables, &gradients(&goldens, &variables, 6, false), 1e-3, 1.0).unwrap();
+    optimizer
+        .step(
+            &variables,
+            &gradients(&goldens, &variables, 6, false),
+            1e-3,
+            1.0,
+        )
+        .unwrap();
     let state: HashMap<String, Tensor> = optimizer.state().unwrap().into_iter().collect();
     type Spoil = fn(&mut HashMap<String, Tensor>);
     let faults: [(&str, &str, Spoil); 3] = [
         ("missing", "`exp_avg.row` is missing", |state| {
             state.remove("exp_avg.row");
         }),
-        ("shape", "`exp_avg.bias` is F32 of [3], not F32 of [7]", |state| {
-            state.insert("exp_avg.bias".to_owned(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
-        }),
-        ("foreign", "`step.other` belongs to no variable of this model", |state| {
-            state.insert("step.other".to_owned(), Tensor::new(1u32, &Device::Cpu).unwrap());
-        }),
+        (
+            "shape",
+            "`exp_avg.bias` is F32 of [3], not F32 of [7]",
+            |state| {
+                state.insert(
+                    "exp_avg.bias".to_owned(),
+                    Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap(),
+                );
+            },
+        ),
+        (
+            "foreign",
+            "`step.other` belongs to no variable of this model",
+            |state| {
+                state.insert(
+                    "step.other".to_owned(),
+                    Tensor::new(1u32, &Device::Cpu).unwrap(),
+                );
+            },
+        ),
     ];
     for (name, expected, spoil) in faults {
         let mut spoilt = state.clone();
         spoil(&mut spoilt);
-        let error = optimizer::build(&spec).restore(spoilt, &variables).unwrap_err();
+        let error = optimizer::build(&spec)
+            .restore(spoilt, &variables)
+            .unwrap_err();
         assert_eq!(error.to_string(), expected, "{name}");
     }
     let mut store = gradients(&goldens, &variables, 6, false);
-    store.insert(&variables["bias"], Tensor::zeros(8, candle_core::DType::F32, &Device::Cpu).unwrap());
+    store.insert(
+        &variables["bias"],
+        Tensor::zeros(8, candle_core::DType::F32, &Device::Cpu).unwrap(),
+    );
     let error = optimizer.step(&variables, &store, 1e-3, 1.0).unwrap_err();
-    assert_eq!(format!("{error:#}"), "cannot train the variable `bias`: its gradient has the shape [8], not [7]");
+    assert_eq!(
+        format!("{error:#}"),
+        "cannot train the variable `bias`: its gradient has the shape [8], not [7]"
+    );
 }
 
 #[test]
 fn every_instruction_set_passes_these_tests() {
-    crate::instruction_sets::run_under_each("optimizers::", "every_instruction_set_passes_these_tests");
+    crate::instruction_sets::run_under_each(
+        "optimizers::",
+        "every_instruction_set_passes_these_tests",
+    );
 }

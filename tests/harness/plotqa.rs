@@ -24,13 +24,19 @@ struct Tree(TempDir);
 impl Tree {
     fn new(files: &[(&str, &str)]) -> Self {
         let tree = Self(TempDir::new().unwrap());
-        files.iter().for_each(|(path, content)| tree.write(path, content));
+        files
+            .iter()
+            .for_each(|(path, content)| tree.write(path, content));
         tree
     }
 
     /// A test split alone, without annotations.
     fn flat(records: &str) -> Self {
-        Self::new(&[("qa_pairs.json", records), ("png/0.png", ""), ("png/1.png", "")])
+        Self::new(&[
+            ("qa_pairs.json", records),
+            ("png/0.png", ""),
+            ("png/1.png", ""),
+        ])
     }
 
     fn write(&self, path: &str, content: &str) {
@@ -40,7 +46,11 @@ impl Tree {
     }
 
     fn load(&self, path: &str, split: Split) -> anyhow::Result<QuestionSet> {
-        let data = if path.is_empty() { self.0.path().to_owned() } else { self.0.path().join(path) };
+        let data = if path.is_empty() {
+            self.0.path().to_owned()
+        } else {
+            self.0.path().join(path)
+        };
         chartbench_data::load(&Benchmark::find("plotqa").unwrap().data, Some(&data), split)
     }
 
@@ -53,11 +63,16 @@ impl Tree {
 }
 
 fn ids(set: &QuestionSet) -> Vec<&str> {
-    set.iter().map(|(_, question)| question.id.as_str()).collect()
+    set.iter()
+        .map(|(_, question)| question.id.as_str())
+        .collect()
 }
 
 fn types(set: &QuestionSet) -> Vec<Option<&str>> {
-    set.charts.iter().map(|entry| entry.chart.chart_type.as_deref()).collect()
+    set.charts
+        .iter()
+        .map(|entry| entry.chart.chart_type.as_deref())
+        .collect()
 }
 
 #[test]
@@ -67,19 +82,38 @@ fn the_test_split_alone_loads() {
     assert_eq!(ids(&set), ["1/4", "1/5", "0/1"]);
     assert_eq!(types(&set), [Some("vertical bar"), Some("line")]);
     let question = &set.charts[0].questions[0];
-    assert_eq!((&question.gold, question.template.as_deref()), (&Gold::from("12.50"), Some("compound")));
-    let ImageRef::File(path) = &set.charts[0].chart.image else { unreachable!() };
+    assert_eq!(
+        (&question.gold, question.template.as_deref()),
+        (&Gold::from("12.50"), Some("compound"))
+    );
+    let ImageRef::File(path) = &set.charts[0].chart.image else {
+        unreachable!()
+    };
     assert!(path.ends_with("png/1.png"), "{path:?}");
 
     tree.write("annotations.json", ANNOTATIONS);
-    assert_eq!(types(&tree.load("", Split::Test).unwrap()), [Some("horizontal bar"), Some("dot line")]);
+    assert_eq!(
+        types(&tree.load("", Split::Test).unwrap()),
+        [Some("horizontal bar"), Some("dot line")]
+    );
 }
 
 #[test]
 fn an_object_and_a_byte_order_mark_give_the_same_set() {
-    let hash = Tree::flat(RECORDS).load("", Split::Test).unwrap().hash().unwrap();
+    let hash = Tree::flat(RECORDS)
+        .load("", Split::Test)
+        .unwrap()
+        .hash()
+        .unwrap();
     let object = format!("\u{feff}{{\"version\": {{\"n\": [1]}}, \"qa_pairs\": {RECORDS}}}");
-    assert_eq!(Tree::flat(&object).load("", Split::Test).unwrap().hash().unwrap(), hash);
+    assert_eq!(
+        Tree::flat(&object)
+            .load("", Split::Test)
+            .unwrap()
+            .hash()
+            .unwrap(),
+        hash
+    );
 }
 
 #[test]
@@ -90,7 +124,10 @@ fn splits_and_versions() {
         tree.write(&format!("{part}/annotations.json"), ANNOTATIONS);
         tree.write(&format!("{part}/png/1.png"), "");
     }
-    assert_eq!(ids(&tree.load("", Split::Test).unwrap()), ["1/4", "1/5", "0/1"]);
+    assert_eq!(
+        ids(&tree.load("", Split::Test).unwrap()),
+        ["1/4", "1/5", "0/1"]
+    );
     let train = tree.load("", Split::Train).unwrap();
     assert_eq!(ids(&train)[2..4], ["train/0/1", "val/1/4"]);
 
@@ -98,11 +135,25 @@ fn splits_and_versions() {
     for part in ["train", "validation", "test"] {
         tree.write(&format!("{part}/QA_pairs_v2.json"), &format!("{first}]"));
     }
-    assert_eq!(ids(&tree.load("test/QA_pairs_v2.json", Split::Test).unwrap()), ["1/4"]);
-    assert_eq!(ids(&tree.load("test/QA_pairs_v2.json", Split::Train).unwrap()), ["train/1/4", "val/1/4"]);
-    assert_eq!(tree.load("test/qa_pairs_V1.json", Split::Test).unwrap().len(), 3);
+    assert_eq!(
+        ids(&tree.load("test/QA_pairs_v2.json", Split::Test).unwrap()),
+        ["1/4"]
+    );
+    assert_eq!(
+        ids(&tree.load("test/QA_pairs_v2.json", Split::Train).unwrap()),
+        ["train/1/4", "val/1/4"]
+    );
+    assert_eq!(
+        tree.load("test/qa_pairs_V1.json", Split::Test)
+            .unwrap()
+            .len(),
+        3
+    );
     let fault = tree.fault("", Split::Test);
-    assert!(fault.contains("both QA_pairs_v2.json and qa_pairs_V1.json"), "{fault}");
+    assert!(
+        fault.contains("both QA_pairs_v2.json and qa_pairs_V1.json"),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -124,38 +175,80 @@ fn plotqa_faults() {
         ("no such path", path("nowhere", Split::Test)),
         ("an image for the data", path("png/0.png", Split::Test)),
         ("no train split", path("", Split::Train)),
-        ("no images", Tree::new(&[("qa_pairs.json", RECORDS)]).fault("", Split::Test)),
+        (
+            "no images",
+            Tree::new(&[("qa_pairs.json", RECORDS)]).fault("", Split::Test),
+        ),
         ("no questions", broken("[]")),
         ("an empty file", broken("")),
         ("blank", broken(" \n")),
         ("an object without the list", broken(r#"{"pairs": []}"#)),
-        ("the list twice", broken(r#"{"qa_pairs": [], "qa_pairs": []}"#)),
+        (
+            "the list twice",
+            broken(r#"{"qa_pairs": [], "qa_pairs": []}"#),
+        ),
         ("a number for the list", broken("3")),
         ("cut in a record", broken(&RECORDS[..300])),
-        ("cut between records", broken(RECORDS.rsplit_once(',').unwrap().0.split(",\n").next().unwrap())),
+        (
+            "cut between records",
+            broken(
+                RECORDS
+                    .rsplit_once(',')
+                    .unwrap()
+                    .0
+                    .split(",\n")
+                    .next()
+                    .unwrap(),
+            ),
+        ),
         ("something after the end", broken(&format!("{RECORDS} x"))),
-        ("a missing key", with(r#""question_string": "How many lines?", "#, "")),
+        (
+            "a missing key",
+            with(r#""question_string": "How many lines?", "#, ""),
+        ),
         ("a wrong type", with(r#""How many lines?""#, "12")),
-        ("an image_index that is a list", with(r#""image_index": 0"#, r#""image_index": []"#)),
+        (
+            "an image_index that is a list",
+            with(r#""image_index": 0"#, r#""image_index": []"#),
+        ),
         ("a null answer", with("12.50", "null")),
         ("an object for an answer", with("\"3\"", "{}")),
         ("NaN", with("12.50", "NaN")),
-        ("an id twice", with(r#""question_id": 5"#, r#""question_id": 4"#)),
+        (
+            "an id twice",
+            with(r#""question_id": 5"#, r#""question_id": 4"#),
+        ),
         (
             "two types of one chart",
-            with(r#""type": "vbar_categorical", "question_id": 5"#, r#""type": "line", "question_id": 5"#),
+            with(
+                r#""type": "vbar_categorical", "question_id": 5"#,
+                r#""type": "line", "question_id": 5"#,
+            ),
         ),
         ("annotations: empty", annotated("")),
         ("annotations: cut", annotated(&ANNOTATIONS[..150])),
-        ("annotations: no image_index", annotated(r#"[{"type": "line"}]"#)),
-        ("annotations: two types", annotated(&ANNOTATIONS.replace("\"image_index\": 1", "\"image_index\": 0"))),
+        (
+            "annotations: no image_index",
+            annotated(r#"[{"type": "line"}]"#),
+        ),
+        (
+            "annotations: two types",
+            annotated(&ANNOTATIONS.replace("\"image_index\": 1", "\"image_index\": 0")),
+        ),
         ("no data", {
-            let error = chartbench_data::load(&Benchmark::find("plotqa").unwrap().data, None::<&Path>, Split::Test)
-                .unwrap_err();
+            let error = chartbench_data::load(
+                &Benchmark::find("plotqa").unwrap().data,
+                None::<&Path>,
+                Split::Test,
+            )
+            .unwrap_err();
             format!("{error:#}")
         }),
     ];
-    let text: Vec<String> = lines.iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(case, line)| format!("{case}\n    {line}"))
+        .collect();
     insta::with_settings!({
         snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => true,

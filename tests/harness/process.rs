@@ -47,7 +47,11 @@ impl Scratch {
 
     fn program(&self, hello: &str, turn: &str) {
         let turn = turn.replace('\n', "\n    ");
-        std::fs::write(self.path("program.py"), PROGRAM.replace("HELLO", hello).replace("TURN", &turn)).unwrap();
+        std::fs::write(
+            self.path("program.py"),
+            PROGRAM.replace("HELLO", hello).replace("TURN", &turn),
+        )
+        .unwrap();
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -56,7 +60,10 @@ impl Scratch {
 
     fn run(&self, limit: usize) -> (Option<i32>, String) {
         let output = self.command(limit).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     }
 
     fn command(&self, limit: usize) -> Command {
@@ -77,8 +84,12 @@ impl Scratch {
         let (code, stderr) = scratch.run(8);
         assert_eq!(code, Some(1), "{stderr}");
         let line = stderr.lines().last().unwrap();
-        let why = line.strip_prefix("error: mine: `python3 program.py`: ").unwrap_or_else(|| panic!("{stderr}"));
-        let why = why.strip_suffix("; start the run again to go on").unwrap_or_else(|| panic!("{stderr}"));
+        let why = line
+            .strip_prefix("error: mine: `python3 program.py`: ")
+            .unwrap_or_else(|| panic!("{stderr}"));
+        let why = why
+            .strip_suffix("; start the run again to go on")
+            .unwrap_or_else(|| panic!("{stderr}"));
         (why.to_owned(), scratch.rows().len())
     }
 }
@@ -86,7 +97,16 @@ impl Scratch {
 fn command(adapter: &str, adapters_dir: &Path, limit: usize, results: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
     command
-        .args(["run", "--adapters", adapter, "--limit", &limit.to_string(), "--name", "r", "--adapters-dir"])
+        .args([
+            "run",
+            "--adapters",
+            adapter,
+            "--limit",
+            &limit.to_string(),
+            "--name",
+            "r",
+            "--adapters-dir",
+        ])
         .arg(adapters_dir)
         .arg("--results")
         .arg(results);
@@ -94,40 +114,74 @@ fn command(adapter: &str, adapters_dir: &Path, limit: usize, results: &Path) -> 
 }
 
 fn rows(log: &Path) -> Vec<Value> {
-    std::fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    std::fs::read_to_string(log)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn the_example_answers_every_question() {
     let results = tempfile::tempdir().unwrap();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/process");
-    let output = command("echo", &examples, 10, results.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = command("echo", &examples, 10, results.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let rows = rows(&results.path().join("r/echo/predictions.jsonl"));
     assert_eq!(rows.len(), 10);
     for row in rows {
-        assert_eq!(row["prediction"].as_str().unwrap(), row["question"].as_str().unwrap().to_uppercase());
+        assert_eq!(
+            row["prediction"].as_str().unwrap(),
+            row["question"].as_str().unwrap().to_uppercase()
+        );
     }
 }
 
 #[test]
 fn what_the_program_says_of_itself_is_in_the_manifest() {
-    let turn =
-        "assert set(question) == {'id', 'chart', 'image', 'question', 'answer_type'}, question\nanswer(question)";
+    let turn = "assert set(question) == {'id', 'chart', 'image', 'question', 'answer_type'}, question\nanswer(question)";
     let scratch = Scratch::new(HELLO, turn, "");
     let (code, stderr) = scratch.run(2);
     assert_eq!(code, Some(0), "{stderr}");
-    let manifest: toml::Table = std::fs::read_to_string(scratch.path("results/r/run.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table = std::fs::read_to_string(scratch.path("results/r/run.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
     let settings = manifest["adapters"][0]["settings"].as_table().unwrap();
     let keys: Vec<&str> = settings.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["beams", "command", "family", "sha256 of program.py", "weights"]);
-    assert_eq!((settings["beams"].as_str(), settings["weights"].as_str()), (Some("4"), Some("abc")));
-    assert_eq!(settings["command"].as_str(), Some("[\"python3\",\"program.py\"]"));
+    assert_eq!(
+        keys,
+        [
+            "beams",
+            "command",
+            "family",
+            "sha256 of program.py",
+            "weights"
+        ]
+    );
+    assert_eq!(
+        (settings["beams"].as_str(), settings["weights"].as_str()),
+        (Some("4"), Some("abc"))
+    );
+    assert_eq!(
+        settings["command"].as_str(),
+        Some("[\"python3\",\"program.py\"]")
+    );
     // Another program under the same name is another model.
     scratch.program(HELLO, "answer(question, '5')");
     let (code, stderr) = scratch.run(2);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains("fingerprint") && stderr.contains("sha256 of program.py was"), "{stderr}");
+    assert!(
+        stderr.contains("fingerprint") && stderr.contains("sha256 of program.py was"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -139,8 +193,17 @@ fn drawn_pictures_are_files_while_they_are_asked_about_and_then_gone() {
     let (code, stderr) = scratch.run(6);
     assert_eq!(code, Some(0), "{stderr}");
     let rows = scratch.rows();
-    let paths: Vec<&Path> = rows.iter().map(|row| Path::new(row["prediction"].as_str().unwrap())).collect();
-    assert!(paths.len() == 6 && paths.iter().all(|path| path.is_absolute() && !path.exists()), "{paths:?}");
+    let paths: Vec<&Path> = rows
+        .iter()
+        .map(|row| Path::new(row["prediction"].as_str().unwrap()))
+        .collect();
+    assert!(
+        paths.len() == 6
+            && paths
+                .iter()
+                .all(|path| path.is_absolute() && !path.exists()),
+        "{paths:?}"
+    );
 }
 
 #[test]
@@ -150,10 +213,27 @@ fn errors_are_rows_and_messages_are_passed_on() {
     let scratch = Scratch::new(HELLO, turn, "");
     let (code, stderr) = scratch.run(4);
     assert_eq!(code, Some(1), "{stderr}");
-    let errors: Vec<_> = scratch.rows().iter().map(|row| row["error"].clone()).collect();
-    assert_eq!(errors, [Value::Null, "no idea".into(), Value::Null, Value::Null]);
-    assert_eq!(stderr.lines().filter(|line| *line == "mine: thinking").count(), 4, "{stderr}");
-    assert!(scratch.path("ended").exists(), "the program was killed instead of let go");
+    let errors: Vec<_> = scratch
+        .rows()
+        .iter()
+        .map(|row| row["error"].clone())
+        .collect();
+    assert_eq!(
+        errors,
+        [Value::Null, "no idea".into(), Value::Null, Value::Null]
+    );
+    assert_eq!(
+        stderr
+            .lines()
+            .filter(|line| *line == "mine: thinking")
+            .count(),
+        4,
+        "{stderr}"
+    );
+    assert!(
+        scratch.path("ended").exists(),
+        "the program was killed instead of let go"
+    );
 }
 
 #[test]
@@ -163,7 +243,12 @@ fn answers_may_come_in_any_order_among_those_in_flight() {
     let scratch = Scratch::new(HELLO, turn, "in_flight = 4\n");
     let (code, stderr) = scratch.run(8);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(scratch.rows().iter().all(|row| row["prediction"] == row["question"]));
+    assert!(
+        scratch
+            .rows()
+            .iter()
+            .all(|row| row["prediction"] == row["question"])
+    );
 }
 
 #[test]
@@ -173,7 +258,12 @@ fn large_lines_both_ways_do_not_block() {
     let scratch = Scratch::new(HELLO, turn, "in_flight = 64\nanswer_timeout = 60\n");
     let (code, stderr) = scratch.run(64);
     assert_eq!(code, Some(0), "{:.300}", stderr);
-    assert!(scratch.rows().iter().all(|row| row["prediction"].as_str().unwrap().len() == 300_000));
+    assert!(
+        scratch
+            .rows()
+            .iter()
+            .all(|row| row["prediction"].as_str().unwrap().len() == 300_000)
+    );
 }
 
 #[test]
@@ -194,14 +284,23 @@ fn a_program_that_dies_is_told_and_the_run_resumes() {
     let (code, stderr) = scratch.run(12);
     assert_eq!(code, Some(0), "{stderr}");
     let rows = scratch.rows();
-    let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
-    assert_eq!((rows.len(), ids.len(), scratch.asked()), (12, 12, 13), "only the open question is asked again");
+    let ids: std::collections::BTreeSet<_> =
+        rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        (rows.len(), ids.len(), scratch.asked()),
+        (12, 12, 13),
+        "only the open question is asked again"
+    );
     assert_eq!(rows[..5], kept);
 }
 
 /// The ids that were asked, in order.
 fn rows_in_order(scratch: &Scratch) -> Vec<String> {
-    std::fs::read_to_string(scratch.path("asked")).unwrap().lines().map(str::to_owned).collect()
+    std::fs::read_to_string(scratch.path("asked"))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -211,19 +310,46 @@ fn breaches_of_the_protocol_stop_the_adapter_and_keep_what_is_answered() {
             "print('Loading...', flush=True)",
             "it wrote a line that is no answer (expected value at line 1 column 1): \"Loading...\\n\"",
         ),
-        ("say({'id': 'other', 'prediction': ''})", "it answered `other`, which it was not asked"),
-        ("answer(question); answer(question)", "which it was not asked"),
-        ("say({'id': question['id']})", "must have either `prediction` or `error`"),
-        ("say({'id': question['id'], 'prediction': '', 'error': ''})", "must have either `prediction` or `error`"),
-        ("say({'id': question['id'], 'prediction': 5})", "invalid type: integer `5`, expected a string"),
-        ("say({'id': question['id'], 'predicted': ''})", "unknown field `predicted`"),
-        ("sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush()", "it wrote a line that is not UTF-8"),
-        ("print('half a li', end='', flush=True); sys.exit()", "it wrote a line that is no answer"),
+        (
+            "say({'id': 'other', 'prediction': ''})",
+            "it answered `other`, which it was not asked",
+        ),
+        (
+            "answer(question); answer(question)",
+            "which it was not asked",
+        ),
+        (
+            "say({'id': question['id']})",
+            "must have either `prediction` or `error`",
+        ),
+        (
+            "say({'id': question['id'], 'prediction': '', 'error': ''})",
+            "must have either `prediction` or `error`",
+        ),
+        (
+            "say({'id': question['id'], 'prediction': 5})",
+            "invalid type: integer `5`, expected a string",
+        ),
+        (
+            "say({'id': question['id'], 'predicted': ''})",
+            "unknown field `predicted`",
+        ),
+        (
+            "sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush()",
+            "it wrote a line that is not UTF-8",
+        ),
+        (
+            "print('half a li', end='', flush=True); sys.exit()",
+            "it wrote a line that is no answer",
+        ),
         ("os.close(1); time.sleep(30)", "it closed its output"),
         ("os.kill(os.getpid(), 9)", "it ended (signal: 9 (SIGKILL))"),
     ];
     for (fault, told) in cases {
-        let (why, rows) = Scratch::stopped(&format!("if number == 3: {fault}\nelse: answer(question)"), "");
+        let (why, rows) = Scratch::stopped(
+            &format!("if number == 3: {fault}\nelse: answer(question)"),
+            "",
+        );
         assert!(why.contains(told), "{fault}: {why}");
         assert!((2..=3).contains(&rows), "{fault}: {rows}");
     }
@@ -236,26 +362,56 @@ fn a_program_that_hangs_is_ended() {
     let (why, rows) = Scratch::stopped(turn, "answer_timeout = 4\n");
     assert!(why.ends_with("it wrote nothing for 4 s"), "{why}");
     assert_eq!(rows, 2);
-    assert!(begun.elapsed() < Duration::from_secs(60), "it was waited for");
+    assert!(
+        begun.elapsed() < Duration::from_secs(60),
+        "it was waited for"
+    );
 }
 
 #[test]
 fn a_program_that_does_not_start_is_told_before_anything_is_written() {
     let cases = [
-        ("print('hello')", "", "its first line is not {\"protocol\":1,\"settings\":{...}} but \"hello\\n\""),
-        ("say({'protocol': 2, 'settings': {}})", "", "it speaks protocol 2, this program 1"),
+        (
+            "print('hello')",
+            "",
+            "its first line is not {\"protocol\":1,\"settings\":{...}} but \"hello\\n\"",
+        ),
+        (
+            "say({'protocol': 2, 'settings': {}})",
+            "",
+            "it speaks protocol 2, this program 1",
+        ),
         ("say({'protocol': 1})", "", "missing field `settings`"),
-        ("say({'protocol': 1, 'settings': {'command': ''}})", "", "its settings must not name `command`"),
-        ("sys.exit('no weights')", "", "waiting for its first line: it ended (exit status: 1)"),
-        ("time.sleep(600)", "start_timeout = 0.5\n", "waiting for its first line: it wrote nothing for 0.5 s"),
-        (HELLO, "folder = \"nowhere\"\n", "cannot start `python3 program.py` in "),
+        (
+            "say({'protocol': 1, 'settings': {'command': ''}})",
+            "",
+            "its settings must not name `command`",
+        ),
+        (
+            "sys.exit('no weights')",
+            "",
+            "waiting for its first line: it ended (exit status: 1)",
+        ),
+        (
+            "time.sleep(600)",
+            "start_timeout = 0.5\n",
+            "waiting for its first line: it wrote nothing for 0.5 s",
+        ),
+        (
+            HELLO,
+            "folder = \"nowhere\"\n",
+            "cannot start `python3 program.py` in ",
+        ),
     ];
     for (hello, keys, told) in cases {
         let scratch = Scratch::new(hello, "pass", keys);
         let (code, stderr) = scratch.run(2);
         assert_eq!(code, Some(2), "{stderr}");
         let line = stderr.lines().last().unwrap();
-        assert!(line.starts_with("error: mine: ") && line.contains(told), "{line}");
+        assert!(
+            line.starts_with("error: mine: ") && line.contains(told),
+            "{line}"
+        );
         assert!(!scratch.path("results").exists());
     }
 }
@@ -269,10 +425,17 @@ say({"protocol": 1, "settings": {}})"#;
 fn alive(scratch: &Scratch) -> Vec<String> {
     let pids = std::fs::read_to_string(scratch.path("pids")).unwrap();
     let is_alive = |pid: &&str| {
-        let state = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap().stdout;
+        let state = Command::new("ps")
+            .args(["-o", "stat=", "-p", pid])
+            .output()
+            .unwrap()
+            .stdout;
         !matches!(state.trim_ascii(), [] | [b'Z', ..])
     };
-    pids.split(' ').filter(is_alive).map(str::to_owned).collect()
+    pids.split(' ')
+        .filter(is_alive)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Waits for something; whether it came within ten seconds.
@@ -288,8 +451,16 @@ fn comes(condition: impl Fn() -> bool) -> bool {
 fn what_the_program_started_ends_with_the_run() {
     let scratch = Scratch::new(GRANDCHILD, "answer(question)", "");
     let (code, stderr) = scratch.run(3);
-    assert_eq!((code, scratch.path("ended").exists()), (Some(0), true), "{stderr}");
-    assert!(comes(|| alive(&scratch).is_empty()), "{:?} outlive the run", alive(&scratch));
+    assert_eq!(
+        (code, scratch.path("ended").exists()),
+        (Some(0), true),
+        "{stderr}"
+    );
+    assert!(
+        comes(|| alive(&scratch).is_empty()),
+        "{:?} outlive the run",
+        alive(&scratch)
+    );
 }
 
 #[test]
@@ -299,18 +470,33 @@ fn a_program_that_dies_is_noticed_though_what_it_started_holds_its_output() {
     let (code, stderr) = scratch.run(3);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("it ended (exit status: 3)"), "{stderr}");
-    assert!(begun.elapsed() < Duration::from_secs(30), "it was waited for");
-    assert!(comes(|| alive(&scratch).is_empty()), "{:?} outlive the run", alive(&scratch));
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "it was waited for"
+    );
+    assert!(
+        comes(|| alive(&scratch).is_empty()),
+        "{:?} outlive the run",
+        alive(&scratch)
+    );
 }
 
 /// The same command with Ctrl-C as a terminal sends it: a shell's background job, and so all that it starts, ignores it.
 fn interruptible(command: &Command) -> Command {
-    let code =
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
+    let code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
     let mut wrapped = Command::new("python3");
-    wrapped.args(["-c", code]).arg(command.get_program()).args(command.get_args());
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.get_current_dir().map(|folder| wrapped.current_dir(folder));
+    wrapped
+        .args(["-c", code])
+        .arg(command.get_program())
+        .args(command.get_args());
+    wrapped.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command
+        .get_current_dir()
+        .map(|folder| wrapped.current_dir(folder));
     wrapped
 }
 
@@ -318,13 +504,34 @@ fn interruptible(command: &Command) -> Command {
 #[test]
 fn nothing_outlives_a_run_that_is_killed() {
     for signal in ["-KILL", "-INT", "-TERM"] {
-        let scratch = Scratch::new(GRANDCHILD, "if number == 2: time.sleep(300)\nanswer(question)", "");
-        let mut run = interruptible(&scratch.command(3)).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        assert!(comes(|| scratch.asked() == 2), "the second question was not asked");
+        let scratch = Scratch::new(
+            GRANDCHILD,
+            "if number == 2: time.sleep(300)\nanswer(question)",
+            "",
+        );
+        let mut run = interruptible(&scratch.command(3))
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(
+            comes(|| scratch.asked() == 2),
+            "the second question was not asked"
+        );
         assert_eq!(alive(&scratch).len(), 2);
-        assert!(Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &run.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
         run.wait().unwrap();
-        assert!(comes(|| alive(&scratch).is_empty()), "{signal}: {:?} outlive the run", alive(&scratch));
+        assert!(
+            comes(|| alive(&scratch).is_empty()),
+            "{signal}: {:?} outlive the run",
+            alive(&scratch)
+        );
     }
 }
 
@@ -338,22 +545,47 @@ fn keys_of_the_environment_reach_neither_answers_nor_messages() {
                 elif number == 3: say({'id': question['id'], 'error': 'no: ' + key.replace('+', '%2B')})\n\
                 elif number == 4: answer(question, 'EMPTY')\n\
                 else: print(key, flush=True)";
-    let scratch = Scratch::new(HELLO, turn, &format!("env = {{ OTHER_TOKEN = \"{KEY}-other\" }}\n"));
-    let output = scratch.command(6).env("SOME_API_KEY", KEY).env("DUMMY_KEY", "EMPTY").output().unwrap();
+    let scratch = Scratch::new(
+        HELLO,
+        turn,
+        &format!("env = {{ OTHER_TOKEN = \"{KEY}-other\" }}\n"),
+    );
+    let output = scratch
+        .command(6)
+        .env("SOME_API_KEY", KEY)
+        .env("DUMMY_KEY", "EMPTY")
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let log = std::fs::read_to_string(scratch.path("results/r/mine/predictions.jsonl")).unwrap();
-    assert!(!stderr.contains("sk-a") && !log.contains("sk-a"), "{stderr}{log}");
+    assert!(
+        !stderr.contains("sk-a") && !log.contains("sk-a"),
+        "{stderr}{log}"
+    );
     assert!(stderr.contains("mine: key [the key]"), "{stderr}");
     let rows = scratch.rows();
-    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap_or_default()).collect();
-    assert_eq!(errors[0], "the answer holds the value of SOME_API_KEY: it is not kept");
+    let errors: Vec<_> = rows
+        .iter()
+        .map(|row| row["error"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        errors[0],
+        "the answer holds the value of SOME_API_KEY: it is not kept"
+    );
     assert_eq!(errors[2], "no: [the key]");
     assert_eq!(rows[3]["prediction"], "EMPTY");
 
     let hello = "say({'protocol': 1, 'settings': {'key': os.environ['SOME_API_KEY']}})";
     let scratch = Scratch::new(hello, "pass", "");
-    let output = scratch.command(2).env("SOME_API_KEY", KEY).output().unwrap();
+    let output = scratch
+        .command(2)
+        .env("SOME_API_KEY", KEY)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(stderr, "error: mine: its settings must not hold the value of SOME_API_KEY\n");
+    assert_eq!(
+        stderr,
+        "error: mine: its settings must not hold the value of SOME_API_KEY\n"
+    );
 }

@@ -13,7 +13,18 @@ const ADAPTERS: &str = "matcha-tiny,question-prior,blank+matcha-tiny";
 
 fn start(results: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_chartbench"))
-        .args(["run", "--adapters", ADAPTERS, "--limit", "80", "--batch", "3", "--name", "r", "--results"])
+        .args([
+            "run",
+            "--adapters",
+            ADAPTERS,
+            "--limit",
+            "80",
+            "--batch",
+            "3",
+            "--name",
+            "r",
+            "--results",
+        ])
         .arg(results)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -25,10 +36,18 @@ fn start(results: &Path) -> Child {
 fn predictions(results: &Path) -> String {
     let mut all = String::new();
     for adapter in ADAPTERS.split(',') {
-        let text = std::fs::read_to_string(results.join("r").join(adapter).join("predictions.jsonl")).unwrap();
+        let text =
+            std::fs::read_to_string(results.join("r").join(adapter).join("predictions.jsonl"))
+                .unwrap();
         for line in text.lines() {
             let mut record: Value = serde_json::from_str(line).unwrap();
-            assert!(record.as_object_mut().unwrap().remove("latency_ms").is_some());
+            assert!(
+                record
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("latency_ms")
+                    .is_some()
+            );
             all += &format!("{adapter} {record}\n");
         }
     }
@@ -57,7 +76,8 @@ fn killed_at_twenty_random_moments_a_run_ends_like_an_unbroken_one() {
         let mut child = start(killed.path());
         // A start costs the model's loading before it answers, so later kills must come later to get further.
         std::thread::sleep(
-            whole.mul_f64(random.random_range(0.02..0.4)) + Duration::from_millis(random.random_range(0..40)),
+            whole.mul_f64(random.random_range(0.02..0.4))
+                + Duration::from_millis(random.random_range(0..40)),
         );
         child.kill().unwrap();
         child.wait().unwrap();
@@ -65,7 +85,10 @@ fn killed_at_twenty_random_moments_a_run_ends_like_an_unbroken_one() {
     }
     let answered = 80 * ADAPTERS.split(',').count();
     assert!(
-        seen.iter().filter(|&&lines| lines > 0 && lines < answered).count() >= 2,
+        seen.iter()
+            .filter(|&&lines| lines > 0 && lines < answered)
+            .count()
+            >= 2,
         "no kill fell into answering: {seen:?}"
     );
     assert!(start(killed.path()).wait().unwrap().success());
@@ -73,5 +96,9 @@ fn killed_at_twenty_random_moments_a_run_ends_like_an_unbroken_one() {
     assert_eq!(predictions(killed.path()), predictions(unbroken.path()));
     let leaderboard = |results: &Path| std::fs::read(results.join("r/leaderboard.md")).unwrap();
     assert_eq!(leaderboard(killed.path()), leaderboard(unbroken.path()));
-    assert_eq!(predictions(killed.path()).lines().count(), answered, "a question is missing or answered twice");
+    assert_eq!(
+        predictions(killed.path()).lines().count(),
+        answered,
+        "a question is missing or answered twice"
+    );
 }

@@ -32,9 +32,19 @@ impl Scratch {
             json!({"id": format!("q{index}"), "image": IMAGES[index % IMAGES.len()], "question": text, "answer": text,
                 "chart_type": text})
         };
-        let train = json!({"id": "t", "image": "ok.png", "question": "?", "answer": "a", "split": "train"});
-        let lines = questions.iter().enumerate().map(line).chain([train]).map(|line| format!("{line}\n"));
-        fs::write(scratch.path("data/questions.jsonl"), lines.collect::<String>()).unwrap();
+        let train =
+            json!({"id": "t", "image": "ok.png", "question": "?", "answer": "a", "split": "train"});
+        let lines = questions
+            .iter()
+            .enumerate()
+            .map(line)
+            .chain([train])
+            .map(|line| format!("{line}\n"));
+        fs::write(
+            scratch.path("data/questions.jsonl"),
+            lines.collect::<String>(),
+        )
+        .unwrap();
         let (data, results) = (scratch.at("data"), scratch.at("results"));
         let ran = chartbench(&[
             "run",
@@ -84,14 +94,19 @@ impl Scratch {
         let manifest = self.path("results/r/run.toml");
         let text = fs::read_to_string(&manifest).unwrap();
         let text = text.replacen("name = \"r\"", "name = '<img src=x onerror=alert(4)>'", 1);
-        let text =
-            text.replace("[adapters.settings]", "[adapters.settings]\nprompt = '</dd><script>alert(5)</script>'");
+        let text = text.replace(
+            "[adapters.settings]",
+            "[adapters.settings]\nprompt = '</dd><script>alert(5)</script>'",
+        );
         fs::write(&manifest, text).unwrap();
     }
 }
 
 fn chartbench(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chartbench")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_chartbench"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -100,7 +115,9 @@ fn stderr(output: &Output) -> String {
 
 /// What the page's script reads.
 fn gallery(page: &str) -> Value {
-    let (_, rest) = page.split_once(r#"<script type="application/json" id="gallery-data">"#).unwrap();
+    let (_, rest) = page
+        .split_once(r#"<script type="application/json" id="gallery-data">"#)
+        .unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
@@ -108,15 +125,32 @@ fn gallery(page: &str) -> Value {
 fn a_page_holds_the_leaderboards_numbers_and_the_answers() {
     let scratch = Scratch::new(&["a", "b", "c"]);
     let page = scratch.report(&["--data", &scratch.at("data"), "--images", "1"]);
-    assert!(page.contains(r#"<span class="value">33.33</span>"#), "one of three is right");
+    assert!(
+        page.contains(r#"<span class="value">33.33</span>"#),
+        "one of three is right"
+    );
     assert!(page.contains("blind: sees no chart") && page.contains("too few to tell"));
     let gallery = gallery(&page);
     assert_eq!(gallery["questions"].as_array().unwrap().len(), 3);
     let answer = &gallery["questions"][0]["answers"][0];
-    assert_eq!((&answer["text"], &answer["verdict"]), (&json!("a"), &json!("right")));
+    assert_eq!(
+        (&answer["text"], &answer["verdict"]),
+        (&json!("a"), &json!("right"))
+    );
     // One picture is in the page, one beside it, one is none of the data's.
-    let pictures: Vec<&Value> = gallery["charts"].as_array().unwrap().iter().map(|chart| &chart["picture"]).collect();
-    assert!(pictures[0]["data"].as_str().unwrap().starts_with("data:image/png;base64,"), "{pictures:?}");
+    let pictures: Vec<&Value> = gallery["charts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|chart| &chart["picture"])
+        .collect();
+    assert!(
+        pictures[0]["data"]
+            .as_str()
+            .unwrap()
+            .starts_with("data:image/png;base64,"),
+        "{pictures:?}"
+    );
     assert_eq!(pictures[1]["link"], "./data/a%20b.png");
     assert_eq!(pictures[2]["text"], "not shown: javascript:alert(3)");
 }
@@ -126,7 +160,11 @@ fn an_unfinished_run_is_marked_or_refused_everywhere() {
     let scratch = Scratch::new(&["a", "b", "c"]);
     let log = scratch.path("results/r/majority/predictions.jsonl");
     let lines = fs::read_to_string(&log).unwrap();
-    fs::write(&log, lines.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+    fs::write(
+        &log,
+        lines.split_inclusive('\n').take(2).collect::<String>(),
+    )
+    .unwrap();
     let (run, out) = (scratch.at("results/r"), scratch.at("out"));
     let done = |arguments: &[&str]| {
         let output = chartbench(arguments);
@@ -134,7 +172,11 @@ fn an_unfinished_run_is_marked_or_refused_everywhere() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(done(&["leaderboard", &run]).contains("majority (unfinished)"));
-    assert!(scratch.report(&[]).contains(r#"<span class="badge alert">unfinished</span>"#));
+    assert!(
+        scratch
+            .report(&[])
+            .contains(r#"<span class="badge alert">unfinished</span>"#)
+    );
     done(&["figures", &run, "--out", &out]);
     for picture in ["scores.svg", "tolerance.svg"] {
         let svg = fs::read_to_string(scratch.path("out").join(picture)).unwrap();
@@ -147,18 +189,24 @@ fn an_unfinished_run_is_marked_or_refused_everywhere() {
         stderr(&output)
     };
     assert!(
-        refused(&["compare", &run, &run]).contains("majority in r answered 2 of 3 questions: finish that run first")
+        refused(&["compare", &run, &run])
+            .contains("majority in r answered 2 of 3 questions: finish that run first")
     );
     for format in ["lm-eval", "model-index"] {
         let export = ["export", &run, "--to", format, "--out", &out];
         let line = refused(&export);
         assert!(
-            line.contains("majority in r answered 2 of 3 questions") && line.contains("--allow-unfinished"),
+            line.contains("majority in r answered 2 of 3 questions")
+                && line.contains("--allow-unfinished"),
             "{line}"
         );
         assert!(!scratch.path("out/r").exists(), "something was written");
         done(&[&export[..], &["--allow-unfinished"]].concat());
-        let file = if format == "lm-eval" { "results.json" } else { "README.md" };
+        let file = if format == "lm-eval" {
+            "results.json"
+        } else {
+            "README.md"
+        };
         let text = fs::read_to_string(scratch.path("out/r/majority").join(file)).unwrap();
         assert!(text.contains("majority (unfinished)"), "{text}");
         fs::remove_dir_all(scratch.path("out/r")).unwrap();
@@ -169,22 +217,65 @@ fn an_unfinished_run_is_marked_or_refused_everywhere() {
 fn nothing_in_data_or_answers_becomes_markup() {
     let scratch = Scratch::new(&HOSTILE);
     scratch.poison();
-    let page = scratch.report(&["--data", &scratch.at("data"), "--title", "</title><script>alert(6)</script>"]);
-    assert!(!page.contains("<script>alert") && !page.contains("<img src=x") && !page.contains("\"'><b>"));
+    let page = scratch.report(&[
+        "--data",
+        &scratch.at("data"),
+        "--title",
+        "</title><script>alert(6)</script>",
+    ]);
+    assert!(
+        !page.contains("<script>alert")
+            && !page.contains("<img src=x")
+            && !page.contains("\"'><b>")
+    );
     // The page's own two, its data's and nothing else.
-    assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (2, 2));
-    let hidden =
-        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert_eq!(
+        (
+            page.matches("<script").count(),
+            page.matches("</script").count()
+        ),
+        (2, 2)
+    );
+    let hidden = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     assert!(!page.contains(hidden), "something is hidden");
     let gallery = gallery(&page);
-    let texts: Vec<&str> =
-        gallery["questions"].as_array().unwrap().iter().map(|one| one["question"].as_str().unwrap()).collect();
+    let texts: Vec<&str> = gallery["questions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["question"].as_str().unwrap())
+        .collect();
     let bell = "bell \\u{7}, escape \\u{1b}[31m, {{ 7 * 7 }}";
-    assert_eq!(texts, [HOSTILE[0], HOSTILE[1], "\"'><b>\\u{202e}turned\\u{2066}", bell]);
-    let answer = gallery["questions"][0]["answers"][0]["text"].as_str().unwrap();
-    assert_eq!(answer.len(), HOSTILE[0].len() + 100_000, "an answer is not whole");
-    let pictures: Vec<&Value> = gallery["charts"].as_array().unwrap().iter().map(|chart| &chart["picture"]).collect();
-    assert_eq!(pictures[2], &json!({"text": "not shown: javascript:alert(3)"}));
+    assert_eq!(
+        texts,
+        [
+            HOSTILE[0],
+            HOSTILE[1],
+            "\"'><b>\\u{202e}turned\\u{2066}",
+            bell
+        ]
+    );
+    let answer = gallery["questions"][0]["answers"][0]["text"]
+        .as_str()
+        .unwrap();
+    assert_eq!(
+        answer.len(),
+        HOSTILE[0].len() + 100_000,
+        "an answer is not whole"
+    );
+    let pictures: Vec<&Value> = gallery["charts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|chart| &chart["picture"])
+        .collect();
+    assert_eq!(
+        pictures[2],
+        &json!({"text": "not shown: javascript:alert(3)"})
+    );
     assert_eq!(pictures[3], &json!({"text": "not shown: ../outside.png"}));
 }
 
@@ -193,14 +284,47 @@ fn the_policy_lets_only_the_pages_own_script_run() {
     use base64::Engine;
     use sha2::Digest;
     let page = Scratch::new(&["a"]).report(&[]);
-    let between = |open: &str, close: &str| page.split_once(open).unwrap().1.split_once(close).unwrap().0.to_owned();
-    let policy = between("Content-Security-Policy\" content=\"", "\"").replace("&#x27;", "'").replace("&#x2f;", "/");
-    let hash = |text: String| base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
+    let between = |open: &str, close: &str| {
+        page.split_once(open)
+            .unwrap()
+            .1
+            .split_once(close)
+            .unwrap()
+            .0
+            .to_owned()
+    };
+    let policy = between("Content-Security-Policy\" content=\"", "\"")
+        .replace("&#x27;", "'")
+        .replace("&#x2f;", "/");
+    let hash =
+        |text: String| base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-    assert!(policy.contains(&format!("script-src 'sha256-{}';", hash(between("<script>", "</script>")))), "{policy}");
-    assert!(policy.contains(&format!("style-src 'sha256-{}';", hash(between("<style>", "</style>")))), "{policy}");
-    for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "://"] {
-        assert!(!between("<script>", "</script>").contains(sink), "the script uses {sink}");
+    assert!(
+        policy.contains(&format!(
+            "script-src 'sha256-{}';",
+            hash(between("<script>", "</script>"))
+        )),
+        "{policy}"
+    );
+    assert!(
+        policy.contains(&format!(
+            "style-src 'sha256-{}';",
+            hash(between("<style>", "</style>"))
+        )),
+        "{policy}"
+    );
+    for sink in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "://",
+    ] {
+        assert!(
+            !between("<script>", "</script>").contains(sink),
+            "the script uses {sink}"
+        );
     }
 }
 
@@ -217,11 +341,15 @@ fn mistakes_are_told_in_a_line_and_write_nothing() {
     };
     let message = refused(&[&run, &other.at("results/r")]);
     assert!(
-        message.contains("were asked different questions") && message.contains("run both on the same benchmark"),
+        message.contains("were asked different questions")
+            && message.contains("run both on the same benchmark"),
         "{message}"
     );
     let message = refused(&[&run, "--data", &other.at("data")]);
-    assert!(message.contains("has other questions than the runs") && message.contains("--data"), "{message}");
+    assert!(
+        message.contains("has other questions than the runs") && message.contains("--data"),
+        "{message}"
+    );
     let message = refused(&[&scratch.at("data")]);
     assert!(message.contains("is not a run directory"), "{message}");
     let message = refused(&[&run, "--convention", "pix2strukt"]);

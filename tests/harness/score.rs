@@ -12,7 +12,12 @@ fn root(path: &str) -> PathBuf {
 /// Runs `score` in `folder`.
 fn score(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
-    command.arg("score").args(args).current_dir(folder).output().unwrap()
+    command
+        .arg("score")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -64,15 +69,27 @@ fn outside_data_the_studys_published_predictions_give_its_scores() {
 }
 
 fn matrix(path: &Path) -> Value {
-    let output = score(Path::new("."), &[path.to_str().unwrap(), "--matrix", "--format", "json"]);
+    let output = score(
+        Path::new("."),
+        &[path.to_str().unwrap(), "--matrix", "--format", "json"],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// What a matrix of one file has for `CONVENTION.METRIC`.
 fn value(matrix: &Value, name: &str) -> f64 {
-    let row = matrix["values"].as_array().unwrap().iter().find(|row| row["score"] == name).unwrap();
-    row.as_object().unwrap().values().find_map(Value::as_f64).unwrap()
+    let row = matrix["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["score"] == name)
+        .unwrap();
+    row.as_object()
+        .unwrap()
+        .values()
+        .find_map(Value::as_f64)
+        .unwrap()
 }
 
 /// Every difference is explained to the last question: the points of the rules add up to it.
@@ -83,9 +100,16 @@ fn assert_differences_are_explained(matrix: &Value) {
         ("vlmevalkit.relaxed", "pix2struct.relaxed"),
         ("lmms-eval.anls", "pix2struct.anls"),
     ] {
-        let rows = matrix["differences"].as_array().unwrap().iter().filter(|row| row["score"] == name);
+        let rows = matrix["differences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["score"] == name);
         let points: f64 = rows.map(|row| row["points"].as_f64().unwrap()).sum();
-        assert!((points - (value(matrix, name) - value(matrix, against))).abs() < 1e-9, "{name}: {points}");
+        assert!(
+            (points - (value(matrix, name) - value(matrix, against))).abs() < 1e-9,
+            "{name}: {points}"
+        );
     }
 }
 
@@ -99,9 +123,17 @@ fn every_difference_of_a_matrix_is_explained() {
 fn scores_are_those_of_the_original_implementations() {
     let path = root("fixtures/metrics/recorded.jsonl");
     let output = score(Path::new("."), &[path.to_str().unwrap(), "--verify"]);
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     let note = text(&output.stderr);
-    assert!(note.ends_with("1482 pairs, 5374 recorded scores, 0 differ\n"), "{note}");
+    assert!(
+        note.ends_with("1482 pairs, 5374 recorded scores, 0 differ\n"),
+        "{note}"
+    );
 }
 
 /// These scores were made by the inner functions, before VLMEvalKit evaluates golds that are lists.
@@ -109,14 +141,23 @@ fn scores_are_those_of_the_original_implementations() {
 #[ignore = "needs pairs that are not the project's: CHARTBENCH_TEST_DATA/metric-goldens"]
 fn outside_data_scores_are_those_of_the_original_implementations() {
     let path = crate::outside_data::path("metric-goldens/pairs.jsonl");
-    let output = score(Path::new("."), &[path.to_str().unwrap(), "--verify", "--format", "jsonl"]);
+    let output = score(
+        Path::new("."),
+        &[path.to_str().unwrap(), "--verify", "--format", "jsonl"],
+    );
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
-    assert!(stderr.ends_with("70 pairs, 1260 recorded scores, 8 differ\n"), "{stderr}");
+    assert!(
+        stderr.ends_with("70 pairs, 1260 recorded scores, 8 differ\n"),
+        "{stderr}"
+    );
     for line in text(&output.stdout).lines() {
         let row: Value = serde_json::from_str(line).unwrap();
         let is_list = row["gold"].as_str().unwrap().starts_with('[');
-        assert!(is_list && row["score"].as_str().unwrap().contains("vlm"), "{line}");
+        assert!(
+            is_list && row["score"].as_str().unwrap().contains("vlm"),
+            "{line}"
+        );
     }
 }
 
@@ -130,7 +171,9 @@ fn every_convention_has_a_row() {
 
 #[test]
 fn a_matrix_shows_flips_and_causes() {
-    let other = PAIRS.replace(",0.0,", ",0,").replace("\"1,234\",1234", "9,1234");
+    let other = PAIRS
+        .replace(",0.0,", ",0,")
+        .replace("\"1,234\",1234", "9,1234");
     let folder = folder(&[("a.csv", PAIRS), ("b.csv", &other)]);
     let output = score(folder.path(), &["a.csv", "b.csv", "--matrix"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -140,11 +183,17 @@ fn a_matrix_shows_flips_and_causes() {
 #[test]
 fn every_question_is_a_line_of_json() {
     let folder = folder(&[("a.csv", PAIRS)]);
-    let output = score(folder.path(), &["a.csv", "--per-question", "--format", "jsonl"]);
+    let output = score(
+        folder.path(),
+        &["a.csv", "--per-question", "--format", "jsonl"],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     let lines = text(&output.stdout);
     let line: Value = serde_json::from_str(lines.lines().next_back().unwrap()).unwrap();
-    assert_eq!((&line["id"], &line["gold"], &line["prediction"]), (&"empty".into(), &"".into(), &"".into()));
+    assert_eq!(
+        (&line["id"], &line["gold"], &line["prediction"]),
+        (&"empty".into(), &"".into(), &"".into())
+    );
     assert_eq!(line["scores"]["pix2struct.anls"], "ERR:ZeroDivisionError");
     assert_eq!(line["scores"]["realcqa.accuracy"], Value::Null);
     assert_eq!(line["scores"]["chartbench.strict"], 1.0);
@@ -152,14 +201,23 @@ fn every_question_is_a_line_of_json() {
     // What one command writes the other reads.
     std::fs::write(folder.path().join("scores.jsonl"), &output.stdout).unwrap();
     let verified = score(folder.path(), &["scores.jsonl", "--verify"]);
-    assert!(verified.status.code() == Some(1), "the year depends on a question that the lines do not hold");
-    assert_eq!(text(&verified.stderr), "scores.jsonl: 8 pairs, 160 recorded scores, 2 differ\n");
+    assert!(
+        verified.status.code() == Some(1),
+        "the year depends on a question that the lines do not hold"
+    );
+    assert_eq!(
+        text(&verified.stderr),
+        "scores.jsonl: 8 pairs, 160 recorded scores, 2 differ\n"
+    );
 }
 
 #[test]
 fn an_answer_is_explained_step_by_step() {
     let folder = folder(&[("a.csv", PAIRS)]);
-    let output = score(folder.path(), &["a.csv", "--explain", "year", "--explain", "percent"]);
+    let output = score(
+        folder.path(),
+        &["a.csv", "--explain", "year", "--explain", "percent"],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     snapshot("explanations", &text(&output.stdout));
 }
@@ -170,17 +228,31 @@ fn golds_are_joined_by_id_and_what_does_not_fit_is_told() {
     let predictions = "{\"id\":\"a\",\"prediction\":\"1\"}\n{\"id\":\"b\",\"prediction\":\"2\"}\n{\"id\":\"b\",\"prediction\":\"9\"}\n\
                        {\"id\":\"x\",\"prediction\":\"5\"}\n";
     let folder = folder(&[("golds.csv", golds), ("p.jsonl", predictions)]);
-    let args = ["p.jsonl", "--golds", "golds.csv", "--convention", "chartbench", "--format", "csv"];
+    let args = [
+        "p.jsonl",
+        "--golds",
+        "golds.csv",
+        "--convention",
+        "chartbench",
+        "--format",
+        "csv",
+    ];
     let output = score(folder.path(), &args);
     assert_eq!(output.status.code(), Some(1), "finished, with problems");
-    snapshot("golds_by_id", &format!("{}{}", text(&output.stderr), text(&output.stdout)));
+    snapshot(
+        "golds_by_id",
+        &format!("{}{}", text(&output.stderr), text(&output.stdout)),
+    );
 }
 
 #[test]
 fn mistakes_are_told_in_one_line() {
     let folder = folder(&[
         ("a.csv", PAIRS),
-        ("pairs.jsonl", "{\"gold\":\"1\",\"prediction\":\"1\",\"scores\":{\"study.f1\":1}}\n"),
+        (
+            "pairs.jsonl",
+            "{\"gold\":\"1\",\"prediction\":\"1\",\"scores\":{\"study.f1\":1}}\n",
+        ),
     ]);
     let cases: [&[&str]; 8] = [
         &["a.csv", "--convention", "studdy"],
@@ -208,14 +280,19 @@ fn mistakes_are_told_in_one_line() {
 #[test]
 fn recorded_scores_are_verified() {
     let line = |x: f64| {
-        format!("{{\"target\":\"100\",\"prediction\":\"105\",\"scores\":{{\"p2s\":{x},\"study.anls\":0.6667}}}}\n")
+        format!(
+            "{{\"target\":\"100\",\"prediction\":\"105\",\"scores\":{{\"p2s\":{x},\"study.anls\":0.6667}}}}\n"
+        )
     };
     let folder = folder(&[("good.jsonl", &line(1.0)), ("bad.jsonl", &line(0.0))]);
     let good = score(folder.path(), &["good.jsonl", "--verify"]);
     assert!(good.status.success(), "{}", text(&good.stderr));
     let bad = score(folder.path(), &["bad.jsonl", "--verify", "--format", "csv"]);
     assert_eq!(bad.status.code(), Some(1));
-    assert_eq!(text(&bad.stdout), "line,score,gold,prediction,recorded,here\n1,p2s,100,105,0,1\n");
+    assert_eq!(
+        text(&bad.stdout),
+        "line,score,gold,prediction,recorded,here\n1,p2s,100,105,0,1\n"
+    );
 }
 
 /// The means of each file in percent, as `FILE: MEAN over QUESTIONS`, or the single line of the error.
@@ -229,19 +306,24 @@ fn means(folder: &Path, args: &[&str]) -> Vec<String> {
     }
     let line = |line: &str| {
         let row: Value = serde_json::from_str(line).unwrap();
-        let mean = ["strict accuracy", "relaxed accuracy"].iter().find_map(|metric| row[*metric].as_f64()).unwrap();
-        format!("{}: {mean:.2} over {}", row["file"].as_str().unwrap(), row["questions"])
+        let mean = ["strict accuracy", "relaxed accuracy"]
+            .iter()
+            .find_map(|metric| row[*metric].as_f64())
+            .unwrap();
+        format!(
+            "{}: {mean:.2} over {}",
+            row["file"].as_str().unwrap(),
+            row["questions"]
+        )
     };
     text(&output.stdout).lines().map(line).collect()
 }
 
 #[test]
 fn files_as_people_have_them_are_read_or_refused_in_one_line() {
-    let lmms =
-        r#"{"doc_id": 0, "doc": {"question": "How many?", "answer": "7"}, "target": "7", "filtered_resps": ["7"]}"#;
+    let lmms = r#"{"doc_id": 0, "doc": {"question": "How many?", "answer": "7"}, "target": "7", "filtered_resps": ["7"]}"#;
     let logs = format!(r#"{{"args": {{"model": "llava"}}, "logs": [{lmms}], "time_hash": "abc"}}"#);
-    let list =
-        "neither a list of records nor an object of predictions by id: write a list of records, or one record a line";
+    let list = "neither a list of records nor an object of predictions by id: write a list of records, or one record a line";
     let same = "--prediction-column: columns are gold, prediction, prediction: two columns are called `prediction`: \
                 rename or remove one";
     let semicolons = "the header line has no comma: separate the fields by commas, or by tabs in a .tsv file: cannot tell \
@@ -250,23 +332,58 @@ fn files_as_people_have_them_are_read_or_refused_in_one_line() {
     let cases = [
         (
             "lmms.jsonl",
-            format!("{lmms}\n{}", lmms.replace("[\"7\"]", "[\"8\"]").replace("\"doc_id\": 0", "\"doc_id\": 1")),
+            format!(
+                "{lmms}\n{}",
+                lmms.replace("[\"7\"]", "[\"8\"]")
+                    .replace("\"doc_id\": 0", "\"doc_id\": 1")
+            ),
             "50.00 over 2",
         ),
         ("lmms-old.json", logs, list),
-        ("nan.json", r#"[{"gold":"7","prediction":NaN},{"gold":"8","prediction":"8"}]"#.to_owned(), "50.00 over 2"),
-        ("same.csv", "gold,prediction,prediction\n7,7,8\n".to_owned(), same),
-        ("keys.jsonl", r#"{"query": "q", "label": ["7"], "prediction": ["7"]}"#.to_owned(), "100.00 over 1"),
-        ("figures.json", r#"{"0": {"figure_id": 1, "response": "7", "answer": "7"}}"#.to_owned(), list),
-        ("records.json", r#"{"summary": {"n": 2}, "records": [{"label": "7", "prediction": "7"}]}"#.to_owned(), list),
-        ("semicolons.csv", "gold;prediction\n7;7\n".to_owned(), semicolons),
-        ("ids.json", r#"{"a": {"prediction": "7", "gold": "7"}}"#.to_owned(), list),
+        (
+            "nan.json",
+            r#"[{"gold":"7","prediction":NaN},{"gold":"8","prediction":"8"}]"#.to_owned(),
+            "50.00 over 2",
+        ),
+        (
+            "same.csv",
+            "gold,prediction,prediction\n7,7,8\n".to_owned(),
+            same,
+        ),
+        (
+            "keys.jsonl",
+            r#"{"query": "q", "label": ["7"], "prediction": ["7"]}"#.to_owned(),
+            "100.00 over 1",
+        ),
+        (
+            "figures.json",
+            r#"{"0": {"figure_id": 1, "response": "7", "answer": "7"}}"#.to_owned(),
+            list,
+        ),
+        (
+            "records.json",
+            r#"{"summary": {"n": 2}, "records": [{"label": "7", "prediction": "7"}]}"#.to_owned(),
+            list,
+        ),
+        (
+            "semicolons.csv",
+            "gold;prediction\n7;7\n".to_owned(),
+            semicolons,
+        ),
+        (
+            "ids.json",
+            r#"{"a": {"prediction": "7", "gold": "7"}}"#.to_owned(),
+            list,
+        ),
     ];
     for (name, content, expected) in &cases {
         let folder = folder(&[(name, content.as_str())]);
         let found = means(folder.path(), &[name, "--convention", "chartbench"]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains(name) && found[0].ends_with(expected), "{name}: {found:?}");
+        assert!(
+            found[0].contains(name) && found[0].ends_with(expected),
+            "{name}: {found:?}"
+        );
     }
 }
 
@@ -280,10 +397,18 @@ fn ids_that_match_nothing_are_one_line_and_no_table() {
         ("some.csv", &format!("id,prediction\ng0,1\n{predictions}")),
     ]);
     let none = means(folder.path(), &["p.csv", "--golds", "golds.csv"]);
-    let error =
-        "not one of the 124 predictions (the first id is `p0`) belongs to one of the 124 golds (the first is `g0`)";
+    let error = "not one of the 124 predictions (the first id is `p0`) belongs to one of the 124 golds (the first is `g0`)";
     assert!(none[0].contains(error), "{none:?}");
-    let output = score(folder.path(), &["some.csv", "--golds", "golds.csv", "--convention", "chartbench"]);
+    let output = score(
+        folder.path(),
+        &[
+            "some.csv",
+            "--golds",
+            "golds.csv",
+            "--convention",
+            "chartbench",
+        ],
+    );
     assert_eq!(output.status.code(), Some(1));
     let expected = "some.csv: 124 predictions have no gold answer (the first: `p0`, line 3)\n\
                     some.csv: 123 golds have no prediction (the first: `g1`, golds.csv, line 3)\n";
@@ -299,7 +424,9 @@ fn flags_of_the_data_set_choose_the_rule_of_a_run() {
         std::fs::copy(&image, folder.path().join(name)).unwrap();
     }
     let row = |image: &str, id: &str, answer: &str, more: &str| {
-        format!(r#"{{"image": "{image}", "question": "When?", "id": "{id}", "answer": {answer}{more}}}"#) + "\n"
+        format!(
+            r#"{{"image": "{image}", "question": "When?", "id": "{id}", "answer": {answer}{more}}}"#
+        ) + "\n"
     };
     let rows = [
         row("a.png", "train", "\"2013\"", r#", "split": "train""#),
@@ -307,27 +434,78 @@ fn flags_of_the_data_set_choose_the_rule_of_a_run() {
         row("b.png", "no", "\"2012\"", r#", "Year": ["NO"]"#),
         row("b.png", "yes", "\"2012\"", r#", "Year": ["YES"]"#),
         row("b.png", "text", "\"2012\"", r#", "Year": "YES""#),
-        row("b.png", "turns", r#"["2012", "2013"]"#, r#", "Year": ["NO", "YES"], "Question Type": "Conversational""#),
-        row("b.png", "last", r#"["2013", "2012"]"#, r#", "Year": ["NO", "YES"], "Question Type": "Conversational""#),
+        row(
+            "b.png",
+            "turns",
+            r#"["2012", "2013"]"#,
+            r#", "Year": ["NO", "YES"], "Question Type": "Conversational""#,
+        ),
+        row(
+            "b.png",
+            "last",
+            r#"["2013", "2012"]"#,
+            r#", "Year": ["NO", "YES"], "Question Type": "Conversational""#,
+        ),
     ];
     std::fs::write(folder.path().join("questions.jsonl"), rows.concat()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
     let data = folder.path().to_str().unwrap();
-    let args =
-        ["run", "--benchmark", "custom", "--data", data, "--adapters", "majority", "--name", "r", "--results", "out"];
-    let run = command.args(args).current_dir(folder.path()).output().unwrap();
+    let args = [
+        "run",
+        "--benchmark",
+        "custom",
+        "--data",
+        data,
+        "--adapters",
+        "majority",
+        "--name",
+        "r",
+        "--results",
+        "out",
+    ];
+    let run = command
+        .args(args)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     assert!(run.status.success(), "{}", text(&run.stderr));
-    let expected = [("plain", 1.0), ("no", 1.0), ("yes", 0.0), ("text", 0.0), ("turns", 1.0), ("last", 0.0)];
-    for path in ["out/r", "out/r/majority", "out/r/majority/", "out/r/majority/predictions.jsonl"] {
-        let args = [path, "--convention", "chartqapro", "--per-question", "--format", "jsonl"];
+    let expected = [
+        ("plain", 1.0),
+        ("no", 1.0),
+        ("yes", 0.0),
+        ("text", 0.0),
+        ("turns", 1.0),
+        ("last", 0.0),
+    ];
+    for path in [
+        "out/r",
+        "out/r/majority",
+        "out/r/majority/",
+        "out/r/majority/predictions.jsonl",
+    ] {
+        let args = [
+            path,
+            "--convention",
+            "chartqapro",
+            "--per-question",
+            "--format",
+            "jsonl",
+        ];
         let output = score(folder.path(), &args);
         assert!(output.status.success(), "{path}: {}", text(&output.stderr));
         let lines = text(&output.stdout);
         let scores = lines.lines().map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
-            (line["id"].as_str().unwrap().to_owned(), line["scores"]["chartqapro.relaxed"].as_f64().unwrap())
+            (
+                line["id"].as_str().unwrap().to_owned(),
+                line["scores"]["chartqapro.relaxed"].as_f64().unwrap(),
+            )
         });
-        assert_eq!(scores.collect::<Vec<_>>(), expected.map(|(id, score)| (id.to_owned(), score)), "{path}");
+        assert_eq!(
+            scores.collect::<Vec<_>>(),
+            expected.map(|(id, score)| (id.to_owned(), score)),
+            "{path}"
+        );
         // The lines hold what their scores depend on.
         std::fs::write(folder.path().join("scores.jsonl"), lines).unwrap();
         let verified = score(folder.path(), &["scores.jsonl", "--verify"]);

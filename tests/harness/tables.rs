@@ -3,8 +3,12 @@
 use chartbench::adapter::Identity;
 use chartbench::config::Published;
 use chartbench::report::table::Format;
-use chartbench::report::{CompareOptions, Comparison, Leaderboard, LeaderboardOptions, NamedPair, Sensitivity};
-use chartbench::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun};
+use chartbench::report::{
+    CompareOptions, Comparison, Leaderboard, LeaderboardOptions, NamedPair, Sensitivity,
+};
+use chartbench::run::store::{
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun,
+};
 use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy, YearFlags};
 use chartbench_score::metric::{Convention, Pair};
 
@@ -12,11 +16,36 @@ use chartbench_score::metric::{Convention, Pair};
 fn questions() -> [(Gold, AnswerType, Taxonomy, &'static str); 5] {
     let list = Gold::List(vec!["a".into(), "b".into()]);
     [
-        ("Line chart".into(), AnswerType::String, Taxonomy::Root, "line"),
-        ("Yes".into(), AnswerType::Binary, Taxonomy::Structural, "line"),
-        ("100".into(), AnswerType::Numerical, Taxonomy::Retrieval, "line"),
-        ("-40".into(), AnswerType::Numerical, Taxonomy::Reasoning, "vertical bar"),
-        (list, AnswerType::UnrankedList, Taxonomy::Structural, "vertical bar"),
+        (
+            "Line chart".into(),
+            AnswerType::String,
+            Taxonomy::Root,
+            "line",
+        ),
+        (
+            "Yes".into(),
+            AnswerType::Binary,
+            Taxonomy::Structural,
+            "line",
+        ),
+        (
+            "100".into(),
+            AnswerType::Numerical,
+            Taxonomy::Retrieval,
+            "line",
+        ),
+        (
+            "-40".into(),
+            AnswerType::Numerical,
+            Taxonomy::Reasoning,
+            "vertical bar",
+        ),
+        (
+            list,
+            AnswerType::UnrankedList,
+            Taxonomy::Structural,
+            "vertical bar",
+        ),
     ]
 }
 
@@ -24,7 +53,9 @@ fn questions() -> [(Gold, AnswerType, Taxonomy, &'static str); 5] {
 fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRun {
     let records = |answers: &[Option<&str>]| {
         let pairs = questions().into_iter().zip(answers).enumerate();
-        pairs.map(|(index, (question, answer))| record(index, question, *answer)).collect()
+        pairs
+            .map(|(index, (question, answer))| record(index, question, *answer))
+            .collect()
     };
     StoredRun {
         manifest: Manifest {
@@ -44,7 +75,10 @@ fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRu
             },
             adapters: Vec::<AdapterEntry>::new(),
         },
-        predictions: adapters.iter().map(|(adapter, answers)| ((*adapter).to_owned(), records(answers))).collect(),
+        predictions: adapters
+            .iter()
+            .map(|(adapter, answers)| ((*adapter).to_owned(), records(answers)))
+            .collect(),
     }
 }
 
@@ -70,7 +104,9 @@ fn record(
         usage: None,
         finish_reason: None,
         marker_missing: false,
-        error: answer.is_none().then(|| "cannot read the chart image".to_owned()),
+        error: answer
+            .is_none()
+            .then(|| "cannot read the chart image".to_owned()),
         latency_ms: 250.0,
     }
 }
@@ -80,9 +116,30 @@ fn before() -> StoredRun {
         "before",
         "0123456789abcdef",
         &[
-            ("careful", &[Some("Line chart"), Some("yes"), Some("104"), Some("40"), Some("a, b")]),
-            ("constant", &[Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes"), Some("Yes")]),
-            ("broken|pipe", &[None, None, Some("100"), Some("-41"), Some("b, a")]),
+            (
+                "careful",
+                &[
+                    Some("Line chart"),
+                    Some("yes"),
+                    Some("104"),
+                    Some("40"),
+                    Some("a, b"),
+                ],
+            ),
+            (
+                "constant",
+                &[
+                    Some("Yes"),
+                    Some("Yes"),
+                    Some("Yes"),
+                    Some("Yes"),
+                    Some("Yes"),
+                ],
+            ),
+            (
+                "broken|pipe",
+                &[None, None, Some("100"), Some("-41"), Some("b, a")],
+            ),
         ],
     )
 }
@@ -102,9 +159,16 @@ fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions
     let mut leaderboard = Leaderboard::new(Convention::by_name(convention).unwrap(), options);
     for run in runs {
         // As they would be read from a log of any length: in pieces.
-        let pieces =
-            |records: &Vec<PredictionRecord>| records.chunks(1).map(|piece| Ok(piece.to_vec())).collect::<Vec<_>>();
-        let predictions = run.predictions.iter().map(|(adapter, records)| (adapter.as_str(), pieces(records)));
+        let pieces = |records: &Vec<PredictionRecord>| {
+            records
+                .chunks(1)
+                .map(|piece| Ok(piece.to_vec()))
+                .collect::<Vec<_>>()
+        };
+        let predictions = run
+            .predictions
+            .iter()
+            .map(|(adapter, records)| (adapter.as_str(), pieces(records)));
         leaderboard.add(&run.manifest, predictions).unwrap();
     }
     leaderboard
@@ -113,22 +177,41 @@ fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions
 #[test]
 fn leaderboard_for_the_terminal() {
     let leaderboard = leaderboard(&[before()], "pix2struct", LeaderboardOptions::default());
-    snapshot("leaderboard_terminal", &leaderboard.render(Format::Table).unwrap());
+    snapshot(
+        "leaderboard_terminal",
+        &leaderboard.render(Format::Table).unwrap(),
+    );
 }
 
 #[test]
 fn leaderboard_as_markdown_under_another_convention() {
-    let leaderboard =
-        leaderboard(&[before()], "study", LeaderboardOptions { speed: false, ..LeaderboardOptions::default() });
-    snapshot("leaderboard_markdown", &leaderboard.render(Format::Markdown).unwrap());
+    let leaderboard = leaderboard(
+        &[before()],
+        "study",
+        LeaderboardOptions {
+            speed: false,
+            ..LeaderboardOptions::default()
+        },
+    );
+    snapshot(
+        "leaderboard_markdown",
+        &leaderboard.render(Format::Markdown).unwrap(),
+    );
 }
 
 #[test]
 fn leaderboard_for_programs() {
     let leaderboard = leaderboard(&[before()], "pix2struct", LeaderboardOptions::default());
     snapshot("leaderboard_csv", &leaderboard.render(Format::Csv).unwrap());
-    let json: serde_json::Value = serde_json::from_str(&leaderboard.render(Format::Json).unwrap()).unwrap();
-    assert_eq!((json["format"].as_u64(), json["rows"].as_array().unwrap().len()), (Some(1), 33));
+    let json: serde_json::Value =
+        serde_json::from_str(&leaderboard.render(Format::Json).unwrap()).unwrap();
+    assert_eq!(
+        (
+            json["format"].as_u64(),
+            json["rows"].as_array().unwrap().len()
+        ),
+        (Some(1), 33)
+    );
     assert_eq!(json["rows"][0]["relaxed accuracy"].as_f64(), Some(80.0));
     let high = json["rows"][0]["relaxed accuracy high"].as_f64().unwrap();
     assert!((high - 99.963_426).abs() < 1e-6, "{high}");
@@ -136,19 +219,37 @@ fn leaderboard_for_programs() {
 
 #[test]
 fn runs_on_other_questions_stand_apart_and_unfinished_ones_say_so() {
-    let mut partial = run("partial", "fedcba9876543210", &[("careful", &[Some("Line chart"), Some("No")])]);
+    let mut partial = run(
+        "partial",
+        "fedcba9876543210",
+        &[("careful", &[Some("Line chart"), Some("No")])],
+    );
     partial.manifest.benchmark.title = "Other questions".to_owned();
-    let text = leaderboard(&[before(), partial], "pix2struct", LeaderboardOptions::default())
-        .render(Format::Markdown)
-        .unwrap();
+    let text = leaderboard(
+        &[before(), partial],
+        "pix2struct",
+        LeaderboardOptions::default(),
+    )
+    .render(Format::Markdown)
+    .unwrap();
     assert_eq!(text.matches("### ").count(), 2);
-    let row = text.lines().find(|line| line.contains("| partial |")).unwrap();
-    assert!(row.starts_with("| partial | careful (unfinished) | 2 | 0 | 50.00 |"), "{row}");
+    let row = text
+        .lines()
+        .find(|line| line.contains("| partial |"))
+        .unwrap();
+    assert!(
+        row.starts_with("| partial | careful (unfinished) | 2 | 0 | 50.00 |"),
+        "{row}"
+    );
 }
 
 /// A run of one adapter that was trained from `seed`.
 fn trained(seed: &str, answers: &[Option<&str>]) -> StoredRun {
-    let mut run = run(&format!("seed{seed}"), "0123456789abcdef", &[("careful", answers)]);
+    let mut run = run(
+        &format!("seed{seed}"),
+        "0123456789abcdef",
+        &[("careful", answers)],
+    );
     let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let settings = [
         ("prompt", "What, exactly? <b>"),
@@ -157,15 +258,27 @@ fn trained(seed: &str, answers: &[Option<&str>]) -> StoredRun {
         ("finetune.lr", "0.001"),
         ("weights_sha256", seed),
     ];
-    let identity = Identity { id: "careful".to_owned(), settings: settings.map(setting).into() };
+    let identity = Identity {
+        id: "careful".to_owned(),
+        settings: settings.map(setting).into(),
+    };
     run.manifest.adapters = vec![AdapterEntry::new(&identity, &[])];
     run
 }
 
 #[test]
 fn training_seeds_published_results_and_settings_stand_below() {
-    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
-    let runs = [trained("1", &right), trained("2", &[&right[..3], &[None, None]].concat())];
+    let right = [
+        Some("Line chart"),
+        Some("Yes"),
+        Some("100"),
+        Some("-40"),
+        Some("a, b"),
+    ];
+    let runs = [
+        trained("1", &right),
+        trained("2", &[&right[..3], &[None, None]].concat()),
+    ];
     let published = |system: &str, adapter: Option<&str>, part: Option<&str>| Published {
         system: system.to_owned(),
         adapter: adapter.map(str::to_owned),
@@ -178,7 +291,11 @@ fn training_seeds_published_results_and_settings_stand_below() {
         note: None,
     };
     let results = vec![
-        published("Careful, as published", Some("careful"), Some("answer type = numerical")),
+        published(
+            "Careful, as published",
+            Some("careful"),
+            Some("answer type = numerical"),
+        ),
         published("Someone else's", None, None),
     ];
     let options = LeaderboardOptions {
@@ -186,7 +303,12 @@ fn training_seeds_published_results_and_settings_stand_below() {
         speed: false,
         published: vec![("five".to_owned(), results)],
     };
-    snapshot("leaderboard_below", &leaderboard(&runs, "study", options).render(Format::Markdown).unwrap());
+    snapshot(
+        "leaderboard_below",
+        &leaderboard(&runs, "study", options)
+            .render(Format::Markdown)
+            .unwrap(),
+    );
 }
 
 /// The published results of `run` as Markdown; all of its numeric questions are right, and 75 % were published.
@@ -207,26 +329,45 @@ fn beside_published(run: StoredRun, questions: Option<usize>) -> String {
         published: vec![("five".to_owned(), vec![published])],
         ..LeaderboardOptions::default()
     };
-    let text = leaderboard(&[run], "study", options).render(Format::Markdown).unwrap();
-    text.lines().find(|line| line.contains("as published")).unwrap().to_owned()
+    let text = leaderboard(&[run], "study", options)
+        .render(Format::Markdown)
+        .unwrap();
+    text.lines()
+        .find(|line| line.contains("as published"))
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
 fn published_results_are_compared_on_their_whole_question_set_alone() {
-    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
+    let right = [
+        Some("Line chart"),
+        Some("Yes"),
+        Some("100"),
+        Some("-40"),
+        Some("a, b"),
+    ];
     let whole = || run("whole", "0123456789abcdef", &[("careful", &right)]);
     for questions in [None, Some(2)] {
         let row = beside_published(whole(), questions);
-        assert!(row.contains("| 75.00 | 100.00 | 25.00 | whole | arXiv:0000.00000 | - |"), "{row}");
+        assert!(
+            row.contains("| 75.00 | 100.00 | 25.00 | whole | arXiv:0000.00000 | - |"),
+            "{row}"
+        );
     }
     let refused = |change: fn(&mut StoredRun), questions, reason: &str| {
         let mut run = whole();
         change(&mut run);
         let row = beside_published(run, questions);
-        let expected = format!("| 75.00 | - | - | whole | arXiv:0000.00000 | not compared: {reason} |");
+        let expected =
+            format!("| 75.00 | - | - | whole | arXiv:0000.00000 | not compared: {reason} |");
         assert!(row.contains(&expected), "{row} lacks {expected}");
     };
-    refused(|run| run.manifest.benchmark.limit = 5, None, "only the first 5 questions are asked");
+    refused(
+        |run| run.manifest.benchmark.limit = 5,
+        None,
+        "only the first 5 questions are asked",
+    );
     refused(
         |run| run.manifest.benchmark.questions_per_chart = "3".to_owned(),
         None,
@@ -237,7 +378,11 @@ fn published_results_are_compared_on_their_whole_question_set_alone() {
         None,
         "the questions are those of the train split",
     );
-    refused(|run| run.manifest.benchmark.questions = 9, None, "5 of 9 questions are answered");
+    refused(
+        |run| run.manifest.benchmark.questions = 9,
+        None,
+        "5 of 9 questions are answered",
+    );
     refused(|_| (), Some(1250), "2 questions, where 1250 were published");
     refused(
         |run| run.manifest.adapters = trained("1", &[]).manifest.adapters,
@@ -250,9 +395,20 @@ fn published_results_are_compared_on_their_whole_question_set_alone() {
 fn rows_that_look_answers_up_have_no_speed() {
     let speed = |latency_ms: f64| {
         let mut run = before();
-        run.predictions[0].1.iter_mut().for_each(|record| record.latency_ms = latency_ms);
-        let text = leaderboard(&[run], "study", LeaderboardOptions::default()).render(Format::Csv).unwrap();
-        text.lines().find(|line| line.contains("careful")).unwrap().rsplit(',').next().unwrap().to_owned()
+        run.predictions[0]
+            .1
+            .iter_mut()
+            .for_each(|record| record.latency_ms = latency_ms);
+        let text = leaderboard(&[run], "study", LeaderboardOptions::default())
+            .render(Format::Csv)
+            .unwrap();
+        text.lines()
+            .find(|line| line.contains("careful"))
+            .unwrap()
+            .rsplit(',')
+            .next()
+            .unwrap()
+            .to_owned()
     };
     // Stored in microseconds: a shorter latency is 0 or 0.001.
     assert_eq!([0.0, 0.001, 0.099].map(&speed), [""; 3]);
@@ -262,29 +418,57 @@ fn rows_that_look_answers_up_have_no_speed() {
 
 #[test]
 fn seeds_of_two_runs_of_one_name_are_told_apart() {
-    let right = [Some("Line chart"), Some("Yes"), Some("100"), Some("-40"), Some("a, b")];
-    let mut runs = [trained("1", &[None; 5]), trained("2", &right), trained("3", &[])];
-    runs.iter_mut().for_each(|run| run.manifest.name = "tuned".to_owned());
-    let text = leaderboard(&runs, "study", LeaderboardOptions::default()).render(Format::Markdown).unwrap();
-    let row = text.lines().find(|line| line.contains("| careful | 1, 2 |")).unwrap();
+    let right = [
+        Some("Line chart"),
+        Some("Yes"),
+        Some("100"),
+        Some("-40"),
+        Some("a, b"),
+    ];
+    let mut runs = [
+        trained("1", &[None; 5]),
+        trained("2", &right),
+        trained("3", &[]),
+    ];
+    runs.iter_mut()
+        .for_each(|run| run.manifest.name = "tuned".to_owned());
+    let text = leaderboard(&runs, "study", LeaderboardOptions::default())
+        .render(Format::Markdown)
+        .unwrap();
+    let row = text
+        .lines()
+        .find(|line| line.contains("| careful | 1, 2 |"))
+        .unwrap();
     // The third has no answers. Of 0 and 100 the mean is 50 and the standard deviation 70.71.
-    assert!(row.starts_with("| careful | 1, 2 | 2 | 50.00 | 70.71 |"), "{row}");
+    assert!(
+        row.starts_with("| careful | 1, 2 | 2 | 50.00 | 70.71 |"),
+        "{row}"
+    );
 }
 
 /// A run on 40 charts with three questions each: `right` says whether it answers one right.
 fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     let mut run = run(name, "0123456789abcdef", &[]);
-    let records = (0..40).flat_map(|chart| (0..3).map(move |question| (chart, question))).map(|(chart, question)| {
-        let answer = if right(chart, question) { "Yes" } else { "No" };
-        let slices = [("series".to_owned(), if chart < 5 { "12" } else { "3" }.to_owned())];
-        PredictionRecord {
-            id: format!("c{chart}/q{question}"),
-            chart: format!("c{chart}"),
-            template: Some(question.to_string()),
-            slices: slices.into_iter().collect(),
-            ..record(0, ("Yes".into(), AnswerType::Binary, Taxonomy::Root, "line"), Some(answer))
-        }
-    });
+    let records = (0..40)
+        .flat_map(|chart| (0..3).map(move |question| (chart, question)))
+        .map(|(chart, question)| {
+            let answer = if right(chart, question) { "Yes" } else { "No" };
+            let slices = [(
+                "series".to_owned(),
+                if chart < 5 { "12" } else { "3" }.to_owned(),
+            )];
+            PredictionRecord {
+                id: format!("c{chart}/q{question}"),
+                chart: format!("c{chart}"),
+                template: Some(question.to_string()),
+                slices: slices.into_iter().collect(),
+                ..record(
+                    0,
+                    ("Yes".into(), AnswerType::Binary, Taxonomy::Root, "line"),
+                    Some(answer),
+                )
+            }
+        });
     run.manifest.benchmark.questions = 120;
     run.manifest.benchmark.charts = 40;
     run.predictions = vec![("careful".to_owned(), records.collect())];
@@ -293,30 +477,62 @@ fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
 
 fn comparison(before: &StoredRun, after: &StoredRun, by: &[&str]) -> anyhow::Result<Comparison> {
     let slices = by.iter().map(|name| name.parse().unwrap()).collect();
-    let options = CompareOptions { slices, questions: !by.is_empty(), ..CompareOptions::default() };
+    let options = CompareOptions {
+        slices,
+        questions: !by.is_empty(),
+        ..CompareOptions::default()
+    };
     Comparison::new(before, after, pix2struct(), &options)
 }
 
 #[test]
 fn comparison_of_two_runs() {
     let before = many("before", |chart, question| (chart + question) % 4 == 0);
-    let after = many("after", |chart, question| (chart + question) % 4 == 0 || chart % 5 == question);
-    let same = many("same", |chart, question| (chart + question) % 4 == 1 + chart % 2);
-    let text = |other: &StoredRun| comparison(&before, other, &[]).unwrap().render(Format::Table).unwrap();
-    snapshot("comparison", &format!("{}\n{}\n{}", text(&after), text(&same), text(&before)));
+    let after = many("after", |chart, question| {
+        (chart + question) % 4 == 0 || chart % 5 == question
+    });
+    let same = many("same", |chart, question| {
+        (chart + question) % 4 == 1 + chart % 2
+    });
+    let text = |other: &StoredRun| {
+        comparison(&before, other, &[])
+            .unwrap()
+            .render(Format::Table)
+            .unwrap()
+    };
+    snapshot(
+        "comparison",
+        &format!("{}\n{}\n{}", text(&after), text(&same), text(&before)),
+    );
     let sliced = comparison(&before, &after, &["series", "template"]).unwrap();
-    snapshot("comparison_slices", &sliced.render(Format::Markdown).unwrap());
-    let json: serde_json::Value = serde_json::from_str(&sliced.render(Format::Json).unwrap()).unwrap();
-    assert_eq!((json["format"].as_u64(), json["slices"].as_array().unwrap().len()), (Some(1), 2));
+    snapshot(
+        "comparison_slices",
+        &sliced.render(Format::Markdown).unwrap(),
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&sliced.render(Format::Json).unwrap()).unwrap();
+    assert_eq!(
+        (
+            json["format"].as_u64(),
+            json["slices"].as_array().unwrap().len()
+        ),
+        (Some(1), 2)
+    );
     assert_eq!(json["questions"].as_array().unwrap().len(), 18);
 }
 
 #[test]
 fn two_adapters_of_one_run_can_be_compared() {
     let side = |adapter: &str| before().with_adapter(adapter).unwrap();
-    let text = comparison(&side("constant"), &side("careful"), &[]).unwrap().render(Format::Table).unwrap();
+    let text = comparison(&side("constant"), &side("careful"), &[])
+        .unwrap()
+        .render(Format::Table)
+        .unwrap();
     assert!(text.contains("constant -> careful"), "{text}");
-    assert!(text.contains("on too few questions to conclude anything (5 on 2 charts)"), "{text}");
+    assert!(
+        text.contains("on too few questions to conclude anything (5 on 2 charts)"),
+        "{text}"
+    );
     assert!(before().with_adapter("missing").is_err());
 }
 
@@ -324,11 +540,23 @@ fn two_adapters_of_one_run_can_be_compared() {
 fn runs_that_cannot_be_compared_are_refused() {
     let told = |after: &StoredRun| comparison(&before(), after, &[]).err().unwrap().to_string();
     let other = run("after", "fedcba9876543210", &[("careful", &[None; 5])]);
-    assert!(told(&other).contains("were asked different questions"), "{}", told(&other));
+    assert!(
+        told(&other).contains("were asked different questions"),
+        "{}",
+        told(&other)
+    );
     let stranger = run("after", "0123456789abcdef", &[("stranger", &[None; 5])]);
-    assert!(told(&stranger).contains("no adapter in common"), "{}", told(&stranger));
+    assert!(
+        told(&stranger).contains("no adapter in common"),
+        "{}",
+        told(&stranger)
+    );
     let partial = run("after", "0123456789abcdef", &[("careful", &[None; 2])]);
-    assert!(told(&partial).contains("answered 2 of 5"), "{}", told(&partial));
+    assert!(
+        told(&partial).contains("answered 2 of 5"),
+        "{}",
+        told(&partial)
+    );
 }
 
 #[test]
@@ -349,18 +577,23 @@ fn near_misses_are_counted_exactly() {
         ("Line chart", Some("line chart.")),
     ];
     let golds: Vec<Gold> = answers.iter().map(|(gold, _)| Gold::from(*gold)).collect();
-    let predictions: Vec<Option<Prediction>> =
-        answers.iter().map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned()))).collect();
-    let entries = golds.iter().zip(&predictions).map(|(gold, prediction)| NamedPair {
-        id: "q",
-        pair: Pair {
-            gold,
-            prediction: prediction.as_ref(),
-            question: None,
-            answer_type: None,
-            year_flags: YearFlags::default(),
-        },
-    });
+    let predictions: Vec<Option<Prediction>> = answers
+        .iter()
+        .map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned())))
+        .collect();
+    let entries = golds
+        .iter()
+        .zip(&predictions)
+        .map(|(gold, prediction)| NamedPair {
+            id: "q",
+            pair: Pair {
+                gold,
+                prediction: prediction.as_ref(),
+                question: None,
+                answer_type: None,
+                year_flags: YearFlags::default(),
+            },
+        });
     let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);
     snapshot("sensitivity", &sensitivity.render(Format::Table).unwrap());
 }
@@ -377,44 +610,105 @@ fn answering(name: &str, answer: impl Fn(usize) -> &'static str) -> StoredRun {
 #[test]
 fn each_metric_with_another_verdict_has_a_sentence() {
     let sentences = |before: &StoredRun, after: &StoredRun| -> Vec<String> {
-        let json = comparison(before, after, &[]).unwrap().render(Format::Json).unwrap();
+        let json = comparison(before, after, &[])
+            .unwrap()
+            .render(Format::Json)
+            .unwrap();
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        json["conclusions"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+        json["conclusions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap().to_owned())
+            .collect()
     };
     // Never right, but nearer: ANLS alone rises.
-    let (far, near) =
-        (answering("far", |_| "none"), answering("near", |place| if place % 3 == 0 { "Yess" } else { "none" }));
+    let (far, near) = (
+        answering("far", |_| "none"),
+        answering("near", |place| if place % 3 == 0 { "Yess" } else { "none" }),
+    );
     let lines = sentences(&far, &near);
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("no difference in exact match between far and near can be concluded"), "{lines:?}");
-    assert!(lines[1].contains("near is better than far in ANLS, by +25.00 points"), "{lines:?}");
+    assert!(
+        lines[0].contains("no difference in exact match between far and near can be concluded"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].contains("near is better than far in ANLS, by +25.00 points"),
+        "{lines:?}"
+    );
     // The other way round exact match and the others agree: one sentence is enough.
     let right = answering("right", |place| if place % 2 == 0 { "Yes" } else { "none" });
     let lines = sentences(&far, &right);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("careful: right is better than far in exact match, by +50.00 points"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("careful: right is better than far in exact match, by +50.00 points"),
+        "{lines:?}"
+    );
     // The 10,000 flips show no less than 0.0001: p may be smaller.
-    assert!(lines[0].ends_with("p <= 0.0001, corrected for 3 tests <= 0.0003)."), "{lines:?}");
+    assert!(
+        lines[0].ends_with("p <= 0.0001, corrected for 3 tests <= 0.0003)."),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn settings_that_differ_are_named() {
     let with = |name: &str, settings: &[(&str, &str)]| {
         let mut run = many(name, |_, _| true);
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        run.manifest.adapters = vec![AdapterEntry::new(&Identity { id: "careful".to_owned(), settings }, &[])];
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        run.manifest.adapters = vec![AdapterEntry::new(
+            &Identity {
+                id: "careful".to_owned(),
+                settings,
+            },
+            &[],
+        )];
         run
     };
     let line = |before: &StoredRun, after: &StoredRun| {
-        let text = comparison(before, after, &[]).unwrap().render(Format::Table).unwrap();
-        text.lines().find_map(|line| line.strip_prefix("careful: settings differ: ").map(str::to_owned))
+        let text = comparison(before, after, &[])
+            .unwrap()
+            .render(Format::Table)
+            .unwrap();
+        text.lines().find_map(|line| {
+            line.strip_prefix("careful: settings differ: ")
+                .map(str::to_owned)
+        })
     };
-    let before = with("before", &[("max_patches", "512"), ("prompt", "Q"), ("weights_sha256", "0123456789abcdef")]);
-    let fewer = with("fewer", &[("max_patches", "256"), ("prompt", "Q"), ("weights_sha256", "0123456789abcdef")]);
-    assert_eq!(line(&before, &fewer).as_deref(), Some("max_patches 512 / 256"));
+    let before = with(
+        "before",
+        &[
+            ("max_patches", "512"),
+            ("prompt", "Q"),
+            ("weights_sha256", "0123456789abcdef"),
+        ],
+    );
+    let fewer = with(
+        "fewer",
+        &[
+            ("max_patches", "256"),
+            ("prompt", "Q"),
+            ("weights_sha256", "0123456789abcdef"),
+        ],
+    );
+    assert_eq!(
+        line(&before, &fewer).as_deref(),
+        Some("max_patches 512 / 256")
+    );
     assert_eq!(line(&before, &before), None);
     let long = "x".repeat(100_000);
-    let tuned = with("tuned", &[("prompt", &long), ("weights_sha256", "fedcba9876543210"), ("finetune.lr", "1")]);
+    let tuned = with(
+        "tuned",
+        &[
+            ("prompt", &long),
+            ("weights_sha256", "fedcba9876543210"),
+            ("finetune.lr", "1"),
+        ],
+    );
     let expected = format!(
         "max_patches 512 / none, prompt Q / {}..., weights_sha256 0123456789ab / fedcba987654, fine-tuned no / yes",
         "x".repeat(80)
@@ -423,13 +717,21 @@ fn settings_that_differ_are_named() {
 }
 
 /// What a model or a data set may write to harm a reader.
-const HOSTILE: &str = "<script>alert(1)</script>|\"'\u{202e}\u{1b}[2J\r\n=cmd()&\\input{x}$`[a](javascript:b)";
+const HOSTILE: &str =
+    "<script>alert(1)</script>|\"'\u{202e}\u{1b}[2J\r\n=cmd()&\\input{x}$`[a](javascript:b)";
 
 #[test]
 fn hostile_text_stays_text_in_every_form() {
-    let mut evil = run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])]);
+    let mut evil = run(
+        HOSTILE,
+        "0123456789abcdef",
+        &[(HOSTILE, &[Some(HOSTILE); 5])],
+    );
     evil.manifest.benchmark.title = HOSTILE.to_owned();
-    evil.predictions[0].1.iter_mut().for_each(|record| record.chart_type = Some(format!("={HOSTILE}")));
+    evil.predictions[0]
+        .1
+        .iter_mut()
+        .for_each(|record| record.chart_type = Some(format!("={HOSTILE}")));
     let long = "\u{0}".repeat(100_000);
     evil.predictions[0].1[0].prediction = Some(Prediction(long));
     let mut other = run("after", "0123456789abcdef", &[(HOSTILE, &[Some("Yes"); 5])]);
@@ -437,28 +739,57 @@ fn hostile_text_stays_text_in_every_form() {
     let changed = comparison(&evil, &other, &["chart type"]).unwrap();
     let forms = |format: Format| {
         let board = leaderboard(
-            &[run(HOSTILE, "0123456789abcdef", &[(HOSTILE, &[Some(HOSTILE); 5])])],
+            &[run(
+                HOSTILE,
+                "0123456789abcdef",
+                &[(HOSTILE, &[Some(HOSTILE); 5])],
+            )],
             "study",
             LeaderboardOptions::default(),
         );
-        format!("{}{}", board.render(format).unwrap(), changed.render(format).unwrap())
+        format!(
+            "{}{}",
+            board.render(format).unwrap(),
+            changed.render(format).unwrap()
+        )
     };
     for format in [Format::Table, Format::Markdown, Format::Latex] {
         let text = forms(format);
-        let hidden = text.chars().find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
+        let hidden = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
         assert_eq!(hidden, None, "{format:?}");
     }
     let markdown = forms(Format::Markdown);
     assert!(!markdown.contains("<script>") && markdown.contains("&lt;script&gt;"));
     assert!(!markdown.contains("[a]("));
     let latex = forms(Format::Latex);
-    let commands = latex.lines().filter(|line| !line.starts_with('%')).any(|line| line.contains("\\input"));
+    let commands = latex
+        .lines()
+        .filter(|line| !line.starts_with('%'))
+        .any(|line| line.contains("\\input"));
     assert!(!commands && latex.contains("\\textbackslash{}input"));
     let evil_name = run("=cmd()", "0123456789abcdef", &[("a", &[Some("x"); 5])]);
-    let header = comparison(&evil_name, &run("b", "0123456789abcdef", &[("a", &[Some("x"); 5])]), &[]).unwrap();
-    assert!(header.render(Format::Csv).unwrap().starts_with("adapter,metric,'=cmd(),b,"));
-    for record in csv::Reader::from_reader(forms(Format::Csv).as_bytes()).into_records().take(3) {
-        let formula = record.unwrap().iter().any(|field| field.starts_with(['=', '+', '@', '\t', '\r']));
+    let header = comparison(
+        &evil_name,
+        &run("b", "0123456789abcdef", &[("a", &[Some("x"); 5])]),
+        &[],
+    )
+    .unwrap();
+    assert!(
+        header
+            .render(Format::Csv)
+            .unwrap()
+            .starts_with("adapter,metric,'=cmd(),b,")
+    );
+    for record in csv::Reader::from_reader(forms(Format::Csv).as_bytes())
+        .into_records()
+        .take(3)
+    {
+        let formula = record
+            .unwrap()
+            .iter()
+            .any(|field| field.starts_with(['=', '+', '@', '\t', '\r']));
         assert!(!formula);
     }
 }

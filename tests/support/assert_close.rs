@@ -53,24 +53,35 @@ pub fn assert_close(found: &Tensor, golden: &Tensor, tolerance: Tolerance) {
 /// the golden one than `tolerance` allows.
 pub fn compare(found: &Tensor, golden: &Tensor, tolerance: Tolerance) -> Result<(), String> {
     if found.dims() != golden.dims() {
-        return Err(format!("the shape is {:?}, not {:?}", found.dims(), golden.dims()));
+        return Err(format!(
+            "the shape is {:?}, not {:?}",
+            found.dims(),
+            golden.dims()
+        ));
     }
     let (found_values, golden_values) = (values(found), values(golden));
     let finite = golden_values.iter().filter(|value| value.is_finite());
     let largest = finite.fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    for (position, (&found_value, &golden_value)) in found_values.iter().zip(&golden_values).enumerate() {
+    for (position, (&found_value, &golden_value)) in
+        found_values.iter().zip(&golden_values).enumerate()
+    {
         let allowed = tolerance.allowed(golden_value, largest);
         let both_finite = found_value.is_finite() && golden_value.is_finite();
         if !(both_finite && (found_value - golden_value).abs() <= allowed) {
             let index = index_of(position, golden.dims());
-            return Err(format!("at {index:?}: {found_value:e}, not {golden_value:e} (within {allowed:.1e})"));
+            return Err(format!(
+                "at {index:?}: {found_value:e}, not {golden_value:e} (within {allowed:.1e})"
+            ));
         }
     }
     Ok(())
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).and_then(|tensor| tensor.flatten_all()?.to_vec1()).unwrap()
+    tensor
+        .to_dtype(DType::F64)
+        .and_then(|tensor| tensor.flatten_all()?.to_vec1())
+        .unwrap()
 }
 
 /// The index in each dimension of the value at `position` in row-major order.

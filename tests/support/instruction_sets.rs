@@ -18,12 +18,27 @@ pub fn run_under_each(filter: &str, this_one: &str) {
     let all = isa::supported();
     let (best, plainer) = all.split_last().unwrap();
     for isa in plainer {
-        let output =
-            Command::new(&binary).args([filter, "--skip", this_one]).env(isa::VARIABLE, isa.name).output().unwrap();
+        let output = Command::new(&binary)
+            .args([filter, "--skip", this_one])
+            .env(isa::VARIABLE, isa.name)
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "under {}:\n{text}\n{}", isa.name, String::from_utf8_lossy(&output.stderr));
-        let result = text.lines().find(|line| line.starts_with("test result: ok. ")).unwrap();
-        assert!(!result.starts_with("test result: ok. 0 passed"), "no test ran under {}", isa.name);
+        assert!(
+            output.status.success(),
+            "under {}:\n{text}\n{}",
+            isa.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let result = text
+            .lines()
+            .find(|line| line.starts_with("test result: ok. "))
+            .unwrap();
+        assert!(
+            !result.starts_with("test result: ok. 0 passed"),
+            "no test ran under {}",
+            isa.name
+        );
         report(&format!("under {}: {result}", isa.name));
     }
     report(&format!("under {}: this run", best.name));

@@ -25,7 +25,12 @@ pub fn catch_panic<T>(library: &str, call: impl FnOnce() -> Result<T>) -> Result
     let before = CAUGHT.replace(true);
     let result = catch_unwind(AssertUnwindSafe(call));
     CAUGHT.set(before);
-    result.unwrap_or_else(|cause| Err(anyhow!("{library} cannot read it: {}", shorten(message(&*cause)))))
+    result.unwrap_or_else(|cause| {
+        Err(anyhow!(
+            "{library} cannot read it: {}",
+            shorten(message(&*cause))
+        ))
+    })
 }
 
 fn silence_caught_panics() {
@@ -39,8 +44,12 @@ fn silence_caught_panics() {
 
 /// The first line of a panic's message.
 fn message(cause: &(dyn Any + Send)) -> &str {
-    let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
-    text.and_then(|text| text.lines().next()).unwrap_or("it stopped without a message")
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied());
+    text.and_then(|text| text.lines().next())
+        .unwrap_or("it stopped without a message")
 }
 
 #[cfg(test)]
@@ -55,7 +64,8 @@ mod tests {
         assert_eq!(read(1).unwrap(), 2);
         let line = "a reader cannot read it: index out of bounds: the len is 2 but the index is 7";
         assert_eq!(format!("{:#}", read(7).unwrap_err()), line);
-        let error = catch_panic("a reader", || -> Result<()> { bail!("no such file") }).unwrap_err();
+        let error =
+            catch_panic("a reader", || -> Result<()> { bail!("no such file") }).unwrap_err();
         assert_eq!(error.to_string(), "no such file");
     }
 }

@@ -45,7 +45,11 @@ pub fn check_count(count: usize, max: usize) -> Result<usize, String> {
 /// # Errors
 /// Returns an error if the text is not a number, or if [`check_count`] refuses it.
 pub fn parse_count<const MAX: usize>(text: &str) -> Result<usize, String> {
-    check_count(text.parse().map_err(|error: std::num::ParseIntError| error.to_string())?, MAX)
+    check_count(
+        text.parse()
+            .map_err(|error: std::num::ParseIntError| error.to_string())?,
+        MAX,
+    )
 }
 
 /// Reads a flag's count from 0 to `MAX`.
@@ -53,5 +57,9 @@ pub fn parse_count<const MAX: usize>(text: &str) -> Result<usize, String> {
 /// # Errors
 /// As [`parse_count`], except for 0.
 pub fn parse_count_or_zero<const MAX: usize>(text: &str) -> Result<usize, String> {
-    if text == "0" { Ok(0) } else { parse_count::<MAX>(text) }
+    if text == "0" {
+        Ok(0)
+    } else {
+        parse_count::<MAX>(text)
+    }
 }

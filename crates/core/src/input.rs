@@ -24,10 +24,17 @@ pub fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32,
+    );
     let file = options.open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() { Ok(file) } else { Err(not_regular(&metadata)) }
+    if metadata.is_file() {
+        Ok(file)
+    } else {
+        Err(not_regular(&metadata))
+    }
 }
 
 /// Opens a file that a user names to be read once: a regular file, or a pipe such as `/dev/stdin` or `<(command)`.
@@ -37,7 +44,11 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn open_stream(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() || is_pipe(&metadata) || file.is_terminal() { Ok(file) } else { Err(not_regular(&metadata)) }
+    if metadata.is_file() || is_pipe(&metadata) || file.is_terminal() {
+        Ok(file)
+    } else {
+        Err(not_regular(&metadata))
+    }
 }
 
 /// Reads a UTF-8 text from a file or a pipe ([`open_stream`]).
@@ -61,7 +72,8 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Returns an error if [`read`] does, or if the file is not UTF-8.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
-    String::from_utf8(read(path, max)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+    String::from_utf8(read(path, max)?)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
 /// Reads an open file to its end.
@@ -85,14 +97,20 @@ pub fn check_size(bytes: u64, max: u64) -> io::Result<()> {
     if bytes <= max {
         return Ok(());
     }
-    Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {} MiB", max >> 20)))
+    Err(io::Error::new(
+        ErrorKind::FileTooLarge,
+        format!("it has more than {} MiB", max >> 20),
+    ))
 }
 
 fn not_regular(metadata: &Metadata) -> io::Error {
     if metadata.is_dir() {
         return io::Error::new(ErrorKind::IsADirectory, "it is a directory");
     }
-    io::Error::new(ErrorKind::InvalidInput, "it is not a regular file but a pipe, a socket or a device")
+    io::Error::new(
+        ErrorKind::InvalidInput,
+        "it is not a regular file but a pipe, a socket or a device",
+    )
 }
 
 #[cfg(unix)]
@@ -131,12 +149,17 @@ impl Boundary {
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        let Some(folder) = &self.0 else { return Ok(path.to_owned()) };
+        let Some(folder) = &self.0 else {
+            return Ok(path.to_owned());
+        };
         let real = fs::canonicalize(path)?;
         if real.starts_with(folder) {
             return Ok(real);
         }
-        let outside = format!("it lies outside the data set's folder {}; --allow-outside reads it", folder.display());
+        let outside = format!(
+            "it lies outside the data set's folder {}; --allow-outside reads it",
+            folder.display()
+        );
         Err(io::Error::new(ErrorKind::PermissionDenied, outside))
     }
 }

@@ -26,7 +26,12 @@ pub struct Isa {
 
 /// The instruction sets of this processor, from the plainest to the best, which has every extension.
 pub fn supported() -> Vec<Isa> {
-    let plain = |name, arch| Isa { name, arch, bf16: false, vnni: false };
+    let plain = |name, arch| Isa {
+        name,
+        arch,
+        bf16: false,
+        vnni: false,
+    };
     let mut all = vec![plain("scalar", Arch::Scalar)];
     #[cfg(target_arch = "x86_64")]
     {
@@ -36,9 +41,19 @@ pub fn supported() -> Vec<Isa> {
             let bf16 = std::is_x86_feature_detected!("avx512bf16");
             let vnni = std::is_x86_feature_detected!("avx512vnni");
             all.push(plain("avx512", arch));
-            all.extend(bf16.then_some(Isa { bf16, ..plain("avx512-bf16", arch) }));
-            all.extend(vnni.then_some(Isa { vnni, ..plain("avx512-vnni", arch) }));
-            all.extend((bf16 && vnni).then_some(Isa { bf16, vnni, ..plain("avx512-bf16-vnni", arch) }));
+            all.extend(bf16.then_some(Isa {
+                bf16,
+                ..plain("avx512-bf16", arch)
+            }));
+            all.extend(vnni.then_some(Isa {
+                vnni,
+                ..plain("avx512-vnni", arch)
+            }));
+            all.extend((bf16 && vnni).then_some(Isa {
+                bf16,
+                vnni,
+                ..plain("avx512-bf16-vnni", arch)
+            }));
         }
     }
     #[cfg(target_arch = "aarch64")]
@@ -70,13 +85,22 @@ pub fn requested() -> Result<Isa> {
     let all = supported();
     let Some(isa) = all.iter().find(|isa| name == isa.name) else {
         let names: Vec<&str> = all.iter().map(|isa| isa.name).collect();
-        bail!("{VARIABLE}: this processor has no `{}`; it has {}", shorten(&name.to_string_lossy()), names.join(", "));
+        bail!(
+            "{VARIABLE}: this processor has no `{}`; it has {}",
+            shorten(&name.to_string_lossy()),
+            names.join(", ")
+        );
     };
     Ok(*isa)
 }
 
 fn best() -> Isa {
-    supported().pop().unwrap_or(Isa { name: "scalar", arch: Arch::Scalar, bf16: false, vnni: false })
+    supported().pop().unwrap_or(Isa {
+        name: "scalar",
+        arch: Arch::Scalar,
+        bf16: false,
+        vnni: false,
+    })
 }
 
 #[cfg(test)]
@@ -97,9 +121,16 @@ mod tests {
     #[test]
     fn an_instruction_set_that_is_missing_is_refused() {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = command.arg("the_requested_set_is_in_use").env(VARIABLE, "avx1024").output().unwrap();
+        let output = command
+            .arg("the_requested_set_is_in_use")
+            .env(VARIABLE, "avx1024")
+            .output()
+            .unwrap();
         assert!(!output.status.success());
-        assert!(String::from_utf8_lossy(&output.stdout).contains("this processor has no `avx1024`; it has scalar"));
+        assert!(
+            String::from_utf8_lossy(&output.stdout)
+                .contains("this processor has no `avx1024`; it has scalar")
+        );
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
+};
 
 use crate::input;
 use crate::read_file;
@@ -23,20 +26,36 @@ pub fn for_each_record<T: DeserializeOwned>(
     take: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     let cannot_read = || format!("cannot read {}", path.display());
-    let mut reader = BufReader::with_capacity(1 << 18, input::open(path).with_context(cannot_read)?);
-    if reader.fill_buf().with_context(cannot_read)?.starts_with("\u{feff}".as_bytes()) {
+    let mut reader =
+        BufReader::with_capacity(1 << 18, input::open(path).with_context(cannot_read)?);
+    if reader
+        .fill_buf()
+        .with_context(cannot_read)?
+        .starts_with("\u{feff}".as_bytes())
+    {
         reader.consume("\u{feff}".len());
     }
     if reader.fill_buf().with_context(cannot_read)?.is_empty() {
         bail!("{}: the file is empty", path.display());
     }
-    let mut list = List { key, take, index: 0, reading: false, refused: None, record: PhantomData };
+    let mut list = List {
+        key,
+        take,
+        index: 0,
+        reading: false,
+        refused: None,
+        record: PhantomData,
+    };
     let mut parser = serde_json::Deserializer::from_reader(reader);
-    let parsed = (&mut list).deserialize(&mut parser).and_then(|()| parser.end());
+    let parsed = (&mut list)
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end());
     let Err(error) = parsed else { return Ok(()) };
     let fault = match list.refused {
         Some(refused) => refused,
-        None if list.reading => read_file::json_fault(&error, 1).context(format!("[{}]", list.index)),
+        None if list.reading => {
+            read_file::json_fault(&error, 1).context(format!("[{}]", list.index))
+        }
         None => read_file::json_fault(&error, 1),
     };
     Err(fault).with_context(|| path.display().to_string())
@@ -54,7 +73,9 @@ struct List<'a, T, F> {
     record: PhantomData<T>,
 }
 
-impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> DeserializeSeed<'de> for &mut List<'_, T, F> {
+impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> DeserializeSeed<'de>
+    for &mut List<'_, T, F>
+{
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -62,17 +83,25 @@ impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> DeserializeSeed
     }
 }
 
-impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> Visitor<'de> for &mut List<'_, T, F> {
+impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> Visitor<'de>
+    for &mut List<'_, T, F>
+{
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of records, or an object with it as `{}`", self.key)
+        write!(
+            f,
+            "a list of records, or an object with it as `{}`",
+            self.key
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         loop {
             self.reading = true;
-            let Some(record) = list.next_element()? else { break };
+            let Some(record) = list.next_element()? else {
+                break;
+            };
             if let Err(refused) = (self.take)(self.index, record) {
                 self.refused = Some(refused);
                 return Err(A::Error::custom("a record is refused"));
@@ -94,6 +123,13 @@ impl<'de, T: DeserializeOwned, F: FnMut(usize, T) -> Result<()>> Visitor<'de> fo
                 map.next_value_seed(&mut *self)?;
             }
         }
-        if found { Ok(()) } else { Err(A::Error::custom(format_args!("there is no `{}` in the object", self.key))) }
+        if found {
+            Ok(())
+        } else {
+            Err(A::Error::custom(format_args!(
+                "there is no `{}` in the object",
+                self.key
+            )))
+        }
     }
 }

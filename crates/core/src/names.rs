@@ -1,5 +1,6 @@
 //! The error for an unknown name, with the nearest names, and the check of names that become folders.
 
+use std::fmt;
 use std::path::{Component, Path};
 
 use anyhow::{Result, ensure};
@@ -20,7 +21,9 @@ pub fn check_folder_name(kind: &str, name: &str) -> Result<()> {
     let mut parts = Path::new(name).components();
     let is_one_part = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
     ensure!(
-        is_one_part && !name.starts_with('.') && !name.contains(|c: char| c == '\\' || c.is_control()),
+        is_one_part
+            && !name.starts_with('.')
+            && !name.contains(|c: char| c == '\\' || c.is_control()),
         "{kind} `{}` is not a plain folder name: it must not be empty, begin with a dot, or hold a slash, a backslash or a \
          control character",
         shorten(name)
@@ -28,14 +31,49 @@ pub fn check_folder_name(kind: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The error that no `kind` is called `name`, with the nearest of `names`.
-pub fn unknown_name<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> anyhow::Error {
-    let wanted = name.to_lowercase();
-    let mut near: Vec<(f64, &str)> =
-        names.map(|other| (jaro_winkler::similarity(wanted.chars(), other.chars()), other)).collect();
-    near.retain(|(similarity, _)| *similarity >= MIN_SIMILARITY);
-    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    let near: Vec<&str> = near.into_iter().take(MAX_SUGGESTIONS).map(|(_, other)| other).collect();
-    let hint = if near.is_empty() { String::new() } else { format!("nearest: {}; ", near.join(", ")) };
-    anyhow::anyhow!("unknown {kind} `{}`; {hint}`chartbench list` shows all", shorten(name))
+/// The error that nothing of a kind has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    /// The kind of thing: `adapter`, `benchmark`, `convention`, `metric`.
+    pub kind: String,
+    pub name: String,
+    /// The nearest names, the nearest first.
+    pub suggestions: Vec<String>,
 }
+
+impl UnknownName {
+    /// The error that no `kind` is called `name`, with the nearest of `names`.
+    pub fn new<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        let wanted = name.to_lowercase();
+        let mut near: Vec<(f64, &str)> = Vec::new();
+        for other in names {
+            let similarity = jaro_winkler::similarity(wanted.chars(), other.chars());
+            if similarity >= MIN_SIMILARITY {
+                near.push((similarity, other));
+            }
+        }
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        let suggestions = near
+            .iter()
+            .take(MAX_SUGGESTIONS)
+            .map(|(_, other)| (*other).to_owned())
+            .collect();
+        Self {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            suggestions,
+        }
+    }
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown {} `{}`; ", self.kind, shorten(&self.name))?;
+        if !self.suggestions.is_empty() {
+            write!(f, "nearest: {}; ", self.suggestions.join(", "))?;
+        }
+        f.write_str("`chartbench list` shows all")
+    }
+}
+
+impl std::error::Error for UnknownName {}

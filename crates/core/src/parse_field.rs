@@ -25,10 +25,19 @@ fn nested_gold(raw: &RawValue, depth: usize) -> Result<Gold> {
         Some(b'[') if depth == MAX_DEPTH => bail!("lists nested deeper than {MAX_DEPTH}"),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).context("not a proper list")?;
-            Gold::List(items.into_iter().map(|item| nested_gold(item, depth + 1)).collect::<Result<_>>()?)
+            Gold::List(
+                items
+                    .into_iter()
+                    .map(|item| nested_gold(item, depth + 1))
+                    .collect::<Result<_>>()?,
+            )
         }
-        Some(b'{') => bail!("an object is no answer; it must be a string, a number, true, false or a list"),
-        Some(b'n') => bail!("null is no answer; it must be a string, a number, true, false or a list"),
+        Some(b'{') => {
+            bail!("an object is no answer; it must be a string, a number, true, false or a list")
+        }
+        Some(b'n') => {
+            bail!("null is no answer; it must be a string, a number, true, false or a list")
+        }
         Some(b't') => Gold::from("True"),
         Some(b'f') => Gold::from("False"),
         _ => Gold::from(text),
@@ -48,7 +57,9 @@ pub fn answer_type(text: &str) -> Result<AnswerType> {
         "ranked list" => AnswerType::RankedList,
         "unranked list" => AnswerType::UnrankedList,
         "table" => AnswerType::Table,
-        _ => bail!("unknown answer type `{text}`; it must be String, Numerical, Binary, Ranked List or Unranked List"),
+        _ => bail!(
+            "unknown answer type `{text}`; it must be String, Numerical, Binary, Ranked List or Unranked List"
+        ),
     })
 }
 

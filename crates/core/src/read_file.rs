@@ -22,9 +22,17 @@ pub fn read(path: &Path) -> Result<String> {
 pub fn read_within(path: &Path, boundary: &Boundary) -> Result<String> {
     let cannot_read = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
-    boundary.open(path).with_context(cannot_read)?.read_to_end(&mut bytes).with_context(cannot_read)?;
+    boundary
+        .open(path)
+        .with_context(cannot_read)?
+        .read_to_end(&mut bytes)
+        .with_context(cannot_read)?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
-        anyhow!("{}: not UTF-8 text (at byte {})", path.display(), error.utf8_error().valid_up_to())
+        anyhow!(
+            "{}: not UTF-8 text (at byte {})",
+            path.display(),
+            error.utf8_error().valid_up_to()
+        )
     })?;
     if text.starts_with('\u{feff}') {
         text.drain(..'\u{feff}'.len_utf8());
@@ -45,18 +53,24 @@ pub fn list_folder(folder: &Path) -> Result<Vec<String>> {
         Err(error)
             if matches!(
                 error.kind(),
-                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename
+                ErrorKind::NotFound
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::InvalidFilename
             ) =>
         {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot list {}", folder.display()));
+        }
     };
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
         let name = entry.file_name().into_string();
-        let name = name.map_err(|name| anyhow!("{}: the file name {name:?} is not UTF-8", folder.display()))?;
+        let name = name
+            .map_err(|name| anyhow!("{}: the file name {name:?} is not UTF-8", folder.display()))?;
         if !name.starts_with('.') {
             names.push(name);
         }
@@ -70,7 +84,8 @@ pub fn list_folder(folder: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// Returns an error if it does not exist or is not a folder.
 pub fn require_folder(path: &Path) -> Result<()> {
-    let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let meta =
+        std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if !meta.is_dir() {
         bail!("{} is not a directory", path.display());
     }
@@ -84,7 +99,11 @@ pub fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error
     let what = full.strip_suffix(&position).unwrap_or(&full);
     let line = first_line.saturating_add(error.line()).saturating_sub(1);
     // A fault of a whole value has no column.
-    let column = if error.column() == 0 { String::new() } else { format!(" column {}", error.column()) };
+    let column = if error.column() == 0 {
+        String::new()
+    } else {
+        format!(" column {}", error.column())
+    };
     if error.is_eof() {
         anyhow!("line {line}{column}: the JSON ends in the middle ({what}); is the file cut short?")
     } else if what == "expected value" {
@@ -104,16 +123,28 @@ pub struct CsvLines<'a> {
 impl<'a> CsvLines<'a> {
     /// A counter at the first line of `content`.
     pub fn new(content: &'a str) -> Self {
-        Self { content, byte: 0, line: 1 }
+        Self {
+            content,
+            byte: 0,
+            line: 1,
+        }
     }
 
     /// The line of the record at `position`; positions must not decrease.
     pub fn line_of(&mut self, position: &csv::Position) -> usize {
         let rest = self.content.as_bytes().get(self.byte..).unwrap_or_default();
         let before = (position.byte() as usize).saturating_sub(self.byte);
-        let ends = rest.iter().skip(before).take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+        let ends = rest
+            .iter()
+            .skip(before)
+            .take_while(|&&byte| matches!(byte, b'\r' | b'\n'))
+            .count();
         let passed = before + ends;
-        self.line += rest.iter().take(passed).filter(|&&byte| byte == b'\n').count();
+        self.line += rest
+            .iter()
+            .take(passed)
+            .filter(|&&byte| byte == b'\n')
+            .count();
         self.byte += passed;
         self.line
     }

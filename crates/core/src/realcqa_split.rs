@@ -25,7 +25,10 @@ impl TestCharts {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(TEST_LIST);
         if !path.exists() {
-            bail!("{}: no such file; it names the test charts, one a line", path.display());
+            bail!(
+                "{}: no such file; it names the test charts, one a line",
+                path.display()
+            );
         }
         let text = read_file::read(&path)?;
         let mut lines = HashMap::new();
@@ -35,7 +38,11 @@ impl TestCharts {
                 continue;
             }
             if let Some(first) = lines.insert(name.to_owned(), index + 1) {
-                bail!("{}: line {}: `{name}` is already on line {first}", path.display(), index + 1);
+                bail!(
+                    "{}: line {}: `{name}` is already on line {first}",
+                    path.display(),
+                    index + 1
+                );
             }
         }
         Ok(Self { path, lines })
@@ -52,11 +59,20 @@ impl TestCharts {
         questions: &Path,
     ) -> Result<Vec<(String, T)>> {
         available.sort_by(|a, b| a.0.cmp(&b.0));
-        let (tests, train): (Vec<_>, Vec<_>) =
-            available.into_iter().partition(|(id, _)| self.lines.contains_key(id.as_str()));
+        let (tests, train): (Vec<_>, Vec<_>) = available
+            .into_iter()
+            .partition(|(id, _)| self.lines.contains_key(id.as_str()));
         if tests.len() < self.lines.len() {
-            let has_questions = |name: &str| tests.binary_search_by(|(id, _)| id.as_str().cmp(name)).is_ok();
-            let missing = self.lines.iter().filter(|(name, _)| !has_questions(name)).min_by_key(|(_, line)| **line);
+            let has_questions = |name: &str| {
+                tests
+                    .binary_search_by(|(id, _)| id.as_str().cmp(name))
+                    .is_ok()
+            };
+            let missing = self
+                .lines
+                .iter()
+                .filter(|(name, _)| !has_questions(name))
+                .min_by_key(|(_, line)| **line);
             let (name, line) = missing.context("the test charts are not sorted")?;
             bail!(
                 "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them); \

@@ -28,7 +28,9 @@ pub struct SeededRng(ChaCha8Rng);
 impl SeededRng {
     /// The generator of `name`, which contains the purpose and the seed.
     pub fn from_name(name: &str) -> Self {
-        Self(ChaCha8Rng::from_seed(Sha256::digest(name.as_bytes()).into()))
+        Self(ChaCha8Rng::from_seed(
+            Sha256::digest(name.as_bytes()).into(),
+        ))
     }
 
     /// True with probability `p`.
@@ -38,7 +40,11 @@ impl SeededRng {
 
     /// An integer of `low..=high`; `low` when the range is empty.
     pub fn int(&mut self, low: i64, high: i64) -> i64 {
-        if low >= high { low } else { self.0.random_range(low..=high) }
+        if low >= high {
+            low
+        } else {
+            self.0.random_range(low..=high)
+        }
     }
 
     /// A length or index of `low..=high`.
@@ -85,6 +91,9 @@ impl SeededRng {
         if ordered {
             indices.sort_unstable();
         }
-        indices.into_iter().filter_map(|index| items.get(index)).collect()
+        indices
+            .into_iter()
+            .filter_map(|index| items.get(index))
+            .collect()
     }
 }

@@ -26,7 +26,11 @@ pub fn visible(text: &str) -> String {
 pub fn visible_except(text: &str, kept: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hidden(c) && !kept.contains(&c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+        if is_hidden(c) && !kept.contains(&c) {
+            escaped.extend(c.escape_default())
+        } else {
+            escaped.push(c)
+        }
     }
     escaped
 }
@@ -42,13 +46,21 @@ pub fn shorten(value: &str) -> String {
 /// A URL without its user and password.
 pub fn url_without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned();
+        return url
+            .rsplit_once('@')
+            .map_or(url, |(_, host)| host)
+            .to_owned();
     };
     // A password may contain an unescaped `/`: a text that is not a URL is cut at the last `@`.
     let valid = url::Url::parse(url).is_ok();
-    let end = rest.find(['/', '\\', '?', '#']).filter(|_| valid).unwrap_or(rest.len());
+    let end = rest
+        .find(['/', '\\', '?', '#'])
+        .filter(|_| valid)
+        .unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }
 
@@ -72,7 +84,8 @@ pub fn print_data(data: &str) -> bool {
 
 /// Prints a text of this program: with ANSI styles on a terminal that shows them, else plain.
 pub fn print_styled(plain: &str, styled: &str) {
-    let shows_styles = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let shows_styles = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     write_stdout(if shows_styles { styled } else { plain }.as_bytes());
 }
 
@@ -89,7 +102,9 @@ fn write_stdout(bytes: &[u8]) -> bool {
 
 /// The error of standard output; `None` for a closed pipe (`| head`).
 pub fn stdout_error() -> Option<&'static io::Error> {
-    STDOUT_FAILURE.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+    STDOUT_FAILURE
+        .get()
+        .filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
 /// Cuts long quoted parts, long words and the line itself, because error texts of libraries have no limit.
@@ -103,7 +118,9 @@ pub fn cut_long_parts(line: &str) -> Cow<'_, str> {
         let end = match first {
             '`' | '"' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
             c if c.is_whitespace() => c.len_utf8(),
-            _ => rest.find(|c: char| c.is_whitespace() || c == '`' || c == '"').unwrap_or(rest.len()),
+            _ => rest
+                .find(|c: char| c.is_whitespace() || c == '`' || c == '"')
+                .unwrap_or(rest.len()),
         };
         let (part, behind) = rest.split_at(end);
         if part.chars().count() > MAX_PART {
@@ -113,7 +130,11 @@ pub fn cut_long_parts(line: &str) -> Cow<'_, str> {
         }
         rest = behind;
     }
-    Cow::Owned(if cut.chars().count() > MAX_LINE { head(&cut, MAX_LINE) } else { cut })
+    Cow::Owned(if cut.chars().count() > MAX_LINE {
+        head(&cut, MAX_LINE)
+    } else {
+        cut
+    })
 }
 
 /// The first characters of a longer text.
@@ -135,7 +156,9 @@ pub fn write_note_block(text: &str) {
 
 fn write_stderr(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
 }
 
 /// Formats one line and writes it to stderr with [`terminal::write_note`](crate::terminal::write_note).
@@ -148,7 +171,10 @@ macro_rules! note {
 /// characters that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
 fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}'
+        )
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -158,16 +184,28 @@ mod tests {
 
     #[test]
     fn nothing_hidden_stays_hidden() {
-        assert_eq!(visible("a\u{1b}[31m\u{202e}b\tc"), "a\\u{1b}[31m\\u{202e}b\\tc");
-        assert_eq!(visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"), "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}");
+        assert_eq!(
+            visible("a\u{1b}[31m\u{202e}b\tc"),
+            "a\\u{1b}[31m\\u{202e}b\\tc"
+        );
+        assert_eq!(
+            visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"),
+            "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}"
+        );
         assert_eq!(visible("図表 é <b>"), "図表 é <b>");
     }
 
     #[test]
     fn an_address_is_shown_without_user_and_password() {
         for (url, shown) in [
-            ("https://hub.example/a@b?c=d@e", "https://hub.example/a@b?c=d@e"),
-            ("https://me:hunter2@hub.example:8080/x", "https://hub.example:8080/x"),
+            (
+                "https://hub.example/a@b?c=d@e",
+                "https://hub.example/a@b?c=d@e",
+            ),
+            (
+                "https://me:hunter2@hub.example:8080/x",
+                "https://hub.example:8080/x",
+            ),
             ("https://hunter2@hub.example", "https://hub.example"),
             ("https://me:p@ss@hub.example/", "https://hub.example/"),
             ("https://me:hunter/2@hub.example/x", "https://hub.example/x"),
@@ -190,8 +228,14 @@ mod tests {
         let command = format!("run `{}`", "chartbench data check ".repeat(15));
         assert_eq!(cut_long_parts(&command), command);
         let (word, texts) = ("é".repeat(9000), "a b ".repeat(9000));
-        assert_eq!(cut_long_parts(&format!("line 3: {word}: no")), format!("line 3: {}... no", "é".repeat(80)));
-        assert_eq!(cut_long_parts(&format!("no key `{texts}` here")), format!("no key `{}... here", &texts[..79]));
+        assert_eq!(
+            cut_long_parts(&format!("line 3: {word}: no")),
+            format!("line 3: {}... no", "é".repeat(80))
+        );
+        assert_eq!(
+            cut_long_parts(&format!("no key `{texts}` here")),
+            format!("no key `{}... here", &texts[..79])
+        );
         assert_eq!(cut_long_parts(&texts).chars().count(), 4003);
     }
 }

@@ -26,7 +26,9 @@ use chartbench_core::data_table::DataTable;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::Split;
 use chartbench_core::question::stem;
-use chartbench_core::question::{Chart, ChartQuestions, Gold, ImageRef, Question, TableRef, TableSource};
+use chartbench_core::question::{
+    Chart, ChartQuestions, Gold, ImageRef, Question, TableRef, TableSource,
+};
 use chartbench_core::read_file;
 
 /// The two kinds of questions, in the order they are asked about a chart.
@@ -48,16 +50,32 @@ struct Record {
 /// # Errors
 /// Returns an error if anything is missing or malformed; the error names file and record. A single missing image is no
 /// error.
-pub(super) fn load(folder: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(
+    folder: &Path,
+    split: Split,
+    allow_outside: bool,
+) -> Result<Vec<ChartQuestions>> {
     read_file::require_folder(folder)?;
     let boundary = Boundary::new(folder, allow_outside);
     let mut charts = QuestionsByChart::default();
     let mut parts = Vec::new();
     match split {
-        Split::Test => parts.push(Part::load(&part_folder(folder, "test")?, "test", "", &boundary, &mut charts)?),
+        Split::Test => parts.push(Part::load(
+            &part_folder(folder, "test")?,
+            "test",
+            "",
+            &boundary,
+            &mut charts,
+        )?),
         Split::Train => {
             let train = part_folder(folder, "train")?;
-            parts.push(Part::load(&train, "train", "train/", &boundary, &mut charts)?);
+            parts.push(Part::load(
+                &train,
+                "train",
+                "train/",
+                &boundary,
+                &mut charts,
+            )?);
             if let Ok(val) = part_folder(folder, "val") {
                 parts.push(Part::load(&val, "val", "val/", &boundary, &mut charts)?);
             }
@@ -76,9 +94,16 @@ pub(super) fn is_at(folder: &Path) -> bool {
 
 /// The folder with a part's question files.
 fn part_folder(folder: &Path, part: &str) -> Result<PathBuf> {
-    let candidates = [folder.to_owned(), folder.join(part), folder.join("ChartQA Dataset").join(part)];
-    let has_questions =
-        |folder: &PathBuf| SOURCES.iter().any(|source| folder.join(format!("{part}_{source}.json")).exists());
+    let candidates = [
+        folder.to_owned(),
+        folder.join(part),
+        folder.join("ChartQA Dataset").join(part),
+    ];
+    let has_questions = |folder: &PathBuf| {
+        SOURCES
+            .iter()
+            .any(|source| folder.join(format!("{part}_{source}.json")).exists())
+    };
     candidates.into_iter().find(has_questions).with_context(|| {
         MissingSplit(format!(
             "{}: neither {part}_human.json nor {part}_augmented.json is there; the layout is {LAYOUT}",
@@ -106,27 +131,47 @@ impl<'a> Part<'a> {
     ) -> Result<Self> {
         let images = ImageFolder::list(folder.join("png"), boundary)?;
         let tables = TableFolder::list(folder.join("tables"), boundary)?;
-        let part = Self { prefix, images, tables };
+        let part = Self {
+            prefix,
+            images,
+            tables,
+        };
         for source in SOURCES {
             let path = folder.join(format!("{name}_{source}.json"));
             let json = read_file::read(&path)?;
-            let records = serde_json::from_str::<Vec<Record>>(&json).map_err(|error| read_file::json_fault(&error, 1));
-            for (index, record) in records.with_context(|| path.display().to_string())?.into_iter().enumerate() {
+            let records = serde_json::from_str::<Vec<Record>>(&json)
+                .map_err(|error| read_file::json_fault(&error, 1));
+            for (index, record) in records
+                .with_context(|| path.display().to_string())?
+                .into_iter()
+                .enumerate()
+            {
                 let field = || format!("{}: [{index}].imgname", path.display());
-                part.add(source, index, record, charts).with_context(field)?;
+                part.add(source, index, record, charts)
+                    .with_context(field)?;
             }
         }
         Ok(part)
     }
 
-    fn add(&self, source: &str, index: usize, record: Record, charts: &mut QuestionsByChart) -> Result<()> {
+    fn add(
+        &self,
+        source: &str,
+        index: usize,
+        record: Record,
+        charts: &mut QuestionsByChart,
+    ) -> Result<()> {
         let chart_id = format!("{}{}", self.prefix, stem(&record.imgname));
         let image = self.images.find(&record.imgname);
         if let Some(chart) = charts.get(&chart_id)
             && let (ImageRef::File(first), ImageRef::File(path)) = (&chart.image, &image)
             && **first != **path
         {
-            bail!("chart `{chart_id}` would be {} and {}", first.display(), path.display());
+            bail!(
+                "chart `{chart_id}` would be {} and {}",
+                first.display(),
+                path.display()
+            );
         }
         let table = self.tables.find(&record.imgname);
         let question = Question {
@@ -139,7 +184,16 @@ impl<'a> Part<'a> {
             source: Some(source.to_owned()),
             slices: Default::default(),
         };
-        charts.add(&chart_id, || Chart { id: chart_id.clone(), image, chart_type: None, table }, question);
+        charts.add(
+            &chart_id,
+            || Chart {
+                id: chart_id.clone(),
+                image,
+                chart_type: None,
+                table,
+            },
+            question,
+        );
         Ok(())
     }
 }
@@ -154,13 +208,22 @@ struct TableFolder {
 impl TableFolder {
     fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
         let names = read_file::list_folder(&folder)?.into_iter().collect();
-        Ok(Self { folder, names, boundary: boundary.clone() })
+        Ok(Self {
+            folder,
+            names,
+            boundary: boundary.clone(),
+        })
     }
 
     fn find(&self, image: &str) -> Option<TableRef> {
         let name = format!("{}.csv", stem(image));
-        let source = || CsvTableSource { path: self.folder.join(&name), boundary: self.boundary.clone() };
-        self.names.contains(&name).then(|| TableRef(Arc::new(source())))
+        let source = || CsvTableSource {
+            path: self.folder.join(&name),
+            boundary: self.boundary.clone(),
+        };
+        self.names
+            .contains(&name)
+            .then(|| TableRef(Arc::new(source())))
     }
 }
 

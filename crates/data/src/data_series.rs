@@ -74,21 +74,39 @@ impl Point {
     }
 
     fn summary(&self) -> [Option<&Value>; 5] {
-        [&self.min, &self.first_quartile, &self.median, &self.third_quartile, &self.max].map(Option::as_ref)
+        [
+            &self.min,
+            &self.first_quartile,
+            &self.median,
+            &self.third_quartile,
+            &self.max,
+        ]
+        .map(Option::as_ref)
     }
 }
 
 /// The table of a chart's series, by the rules on the module's page.
-pub(super) fn to_table(title: String, chart_type: Option<&str>, series: &[DataSeries]) -> DataTable {
+pub(super) fn to_table(
+    title: String,
+    chart_type: Option<&str>,
+    series: &[DataSeries],
+) -> DataTable {
     let points = || series.iter().flat_map(|series| &series.data);
-    let Rows { header, rows } = if points().any(|point| point.summary().iter().any(Option::is_some)) {
+    let Rows { header, rows } = if points().any(|point| point.summary().iter().any(Option::is_some))
+    {
         box_rows(series)
-    } else if chart_type != Some("scatter") && points().all(|point| point.x.is_some() && point.y.is_some()) {
+    } else if chart_type != Some("scatter")
+        && points().all(|point| point.x.is_some() && point.y.is_some())
+    {
         rows_by_x(series).unwrap_or_else(|| rows_by_point(series))
     } else {
         rows_by_point(series)
     };
-    DataTable { title, header, rows }
+    DataTable {
+        title,
+        header,
+        rows,
+    }
 }
 
 struct Rows {
@@ -100,11 +118,28 @@ fn box_rows(series: &[DataSeries]) -> Rows {
     let mut rows = Vec::new();
     for data_series in series {
         for point in &data_series.data {
-            let key = if series.len() > 1 { format!("{} {}", data_series.name(), point.x()) } else { point.x() };
-            rows.push(std::iter::once(key.trim().to_owned()).chain(point.summary().map(cell)).collect());
+            let key = if series.len() > 1 {
+                format!("{} {}", data_series.name(), point.x())
+            } else {
+                point.x()
+            };
+            rows.push(
+                std::iter::once(key.trim().to_owned())
+                    .chain(point.summary().map(cell))
+                    .collect(),
+            );
         }
     }
-    let header = ["x", "min", "first quartile", "median", "third quartile", "max"].map(str::to_owned).into();
+    let header = [
+        "x",
+        "min",
+        "first quartile",
+        "median",
+        "third quartile",
+        "max",
+    ]
+    .map(str::to_owned)
+    .into();
     Rows { header, rows }
 }
 
@@ -126,20 +161,33 @@ fn rows_by_x(series: &[DataSeries]) -> Option<Rows> {
         columns.push(column);
     }
     let row = |x: String| {
-        let values: Vec<String> = columns.iter().map(|column| column.get(&x).cloned().unwrap_or_default()).collect();
+        let values: Vec<String> = columns
+            .iter()
+            .map(|column| column.get(&x).cloned().unwrap_or_default())
+            .collect();
         std::iter::once(x).chain(values).collect()
     };
-    let header = std::iter::once("x".to_owned()).chain(series.iter().map(DataSeries::name)).collect();
-    Some(Rows { header, rows: order.into_iter().map(row).collect() })
+    let header = std::iter::once("x".to_owned())
+        .chain(series.iter().map(DataSeries::name))
+        .collect();
+    Some(Rows {
+        header,
+        rows: order.into_iter().map(row).collect(),
+    })
 }
 
 fn rows_by_point(series: &[DataSeries]) -> Rows {
     let mut rows = Vec::new();
     for data_series in series {
         let points = data_series.data.iter();
-        rows.extend(points.map(|point| vec![data_series.name(), point.x(), cell(point.y.as_ref())]));
+        rows.extend(
+            points.map(|point| vec![data_series.name(), point.x(), cell(point.y.as_ref())]),
+        );
     }
-    Rows { header: ["series", "x", "y"].map(str::to_owned).into(), rows }
+    Rows {
+        header: ["series", "x", "y"].map(str::to_owned).into(),
+        rows,
+    }
 }
 
 #[cfg(test)]
@@ -157,18 +205,29 @@ mod tests {
                        {"name": 2020, "data": [{"x": "Mar", "y": -0.0}, {"x": "Feb", "y": 1e21}]}]"#;
         let wide = "TITLE |  <0x0A> x | A | 2020 <0x0A> Jan 2019 | 12 |  <0x0A> Feb | 0.5 | 1000000000000000000000 <0x0A> Mar |  | 0";
         assert_eq!(linearized("vertical bar", bars), wide);
-        let points =
-            r#"[{"name": "A", "data": [{"x": 1, "y": 2}, {"x": 1, "y": 3}]}, {"data": [{"x": 0.1, "y": null}]}]"#;
-        let long = "TITLE |  <0x0A> series | x | y <0x0A> A | 1 | 2 <0x0A> A | 1 | 3 <0x0A>  | 0.1 | ";
+        let points = r#"[{"name": "A", "data": [{"x": 1, "y": 2}, {"x": 1, "y": 3}]}, {"data": [{"x": 0.1, "y": null}]}]"#;
+        let long =
+            "TITLE |  <0x0A> series | x | y <0x0A> A | 1 | 2 <0x0A> A | 1 | 3 <0x0A>  | 0.1 | ";
         assert_eq!(linearized("line", points), long);
         let two = r#"[{"name": "A", "data": [{"x": 1, "y": 2}, {"x": 2, "y": 3}]}]"#;
-        assert_eq!(linearized("line", two), "TITLE |  <0x0A> x | A <0x0A> 1 | 2 <0x0A> 2 | 3");
-        assert_eq!(linearized("scatter", two), "TITLE |  <0x0A> series | x | y <0x0A> A | 1 | 2 <0x0A> A | 2 | 3");
-        let boxes =
-            r#"[{"name": "A", "data": [{"x": "a", "min": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}]}]"#;
+        assert_eq!(
+            linearized("line", two),
+            "TITLE |  <0x0A> x | A <0x0A> 1 | 2 <0x0A> 2 | 3"
+        );
+        assert_eq!(
+            linearized("scatter", two),
+            "TITLE |  <0x0A> series | x | y <0x0A> A | 1 | 2 <0x0A> A | 2 | 3"
+        );
+        let boxes = r#"[{"name": "A", "data": [{"x": "a", "min": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}]}]"#;
         let header = "TITLE |  <0x0A> x | min | first quartile | median | third quartile | max";
-        assert_eq!(linearized("vertical box", boxes), format!("{header} <0x0A> a | 1 | 2 | 3 | 4 | "));
-        let several = boxes.replace("}]}]", r#"}]}, {"name": "B", "data": [{"x": "a", "max": 5}]}]"#);
+        assert_eq!(
+            linearized("vertical box", boxes),
+            format!("{header} <0x0A> a | 1 | 2 | 3 | 4 | ")
+        );
+        let several = boxes.replace(
+            "}]}]",
+            r#"}]}, {"name": "B", "data": [{"x": "a", "max": 5}]}]"#,
+        );
         assert_eq!(
             linearized("vertical box", &several),
             format!("{header} <0x0A> A a | 1 | 2 | 3 | 4 |  <0x0A> B a |  |  |  |  | 5")

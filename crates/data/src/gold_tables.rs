@@ -24,7 +24,9 @@ fn ask_for_table(mut chart_questions: ChartQuestions) -> Result<ChartQuestions> 
     questions.clear();
     let table = match chart.table.as_ref().map(|source| source.0.table()) {
         None => return Ok(chart_questions),
-        Some(Err(error)) if error.downcast_ref::<MissingTable>().is_some() => return Ok(chart_questions),
+        Some(Err(error)) if error.downcast_ref::<MissingTable>().is_some() => {
+            return Ok(chart_questions);
+        }
         Some(table) => table.with_context(|| format!("the table of chart `{}`", chart.id))?,
     };
     questions.push(Question {

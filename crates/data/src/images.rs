@@ -21,26 +21,45 @@ pub(super) struct ImageFolder {
 impl ImageFolder {
     /// Lists `folder`; a folder that does not exist, or lies outside the boundary, has no images.
     pub(super) fn list(folder: PathBuf, boundary: &Boundary) -> Result<Self> {
-        let names = if boundary.contains(&folder) { read_file::list_folder(&folder)? } else { Vec::new() };
-        Ok(Self { folder, names: names.into_iter().collect(), boundary: boundary.clone() })
+        let names = if boundary.contains(&folder) {
+            read_file::list_folder(&folder)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            folder,
+            names: names.into_iter().collect(),
+            boundary: boundary.clone(),
+        })
     }
 
     /// The image called `name`, else one that differs in the extension only, else the path where it should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
-        let found = if self.names.contains(name) { None } else { self.other_extension(stem(name)) };
+        let found = if self.names.contains(name) {
+            None
+        } else {
+            self.other_extension(stem(name))
+        };
         let path = self.folder.join(found.as_deref().unwrap_or(name));
         ImageRef::File(ImageFile::new(path, self.boundary.clone()))
     }
 
     fn other_extension(&self, stem: &str) -> Option<String> {
-        let lower = IMAGE_EXTENSIONS.iter().map(|extension| format!("{stem}.{extension}"));
-        let upper = IMAGE_EXTENSIONS.iter().map(|extension| format!("{stem}.{}", extension.to_ascii_uppercase()));
+        let lower = IMAGE_EXTENSIONS
+            .iter()
+            .map(|extension| format!("{stem}.{extension}"));
+        let upper = IMAGE_EXTENSIONS
+            .iter()
+            .map(|extension| format!("{stem}.{}", extension.to_ascii_uppercase()));
         lower.chain(upper).find(|name| self.names.contains(name))
     }
 
     fn has(&self, path: &Path) -> bool {
         path.parent() == Some(&self.folder)
-            && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| self.names.contains(name))
+            && path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| self.names.contains(name))
     }
 }
 
@@ -49,10 +68,15 @@ impl ImageFolder {
 ///
 /// # Errors
 /// Returns an error if no image exists; the error names the first.
-pub(super) fn require_any_image(images: impl Iterator<Item = ImageRef>, folders: &[&ImageFolder]) -> Result<()> {
+pub(super) fn require_any_image(
+    images: impl Iterator<Item = ImageRef>,
+    folders: &[&ImageFolder],
+) -> Result<()> {
     let (mut count, mut first) = (0, None);
     for image in images {
-        let ImageRef::File(file) = image else { return Ok(()) };
+        let ImageRef::File(file) = image else {
+            return Ok(());
+        };
         if folders.iter().any(|images| images.has(&file)) {
             return Ok(());
         }
@@ -73,5 +97,7 @@ pub(super) fn require_any_image(images: impl Iterator<Item = ImageRef>, folders:
 
 /// The images of `charts`.
 pub(super) fn chart_images(charts: &[ChartQuestions]) -> impl Iterator<Item = ImageRef> {
-    charts.iter().map(|chart_questions| chart_questions.chart.image.clone())
+    charts
+        .iter()
+        .map(|chart_questions| chart_questions.chart.image.clone())
 }

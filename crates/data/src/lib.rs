@@ -55,9 +55,18 @@ pub fn load(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result
 fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Result<&'a Path> {
     data.with_context(|| {
         let (path, layout) = match spec.format {
-            Format::RealCqa => ("DIR, from https://github.com/cse-ai-lab/RealCQA, with", realcqa::LAYOUT),
-            Format::ChartQa => ("DIR, from https://github.com/vis-nlp/ChartQA, with", chartqa::LAYOUT),
-            Format::PlotQa => ("DIR, from https://github.com/NiteshMethani/PlotQA, with", plotqa::LAYOUT),
+            Format::RealCqa => (
+                "DIR, from https://github.com/cse-ai-lab/RealCQA, with",
+                realcqa::LAYOUT,
+            ),
+            Format::ChartQa => (
+                "DIR, from https://github.com/vis-nlp/ChartQA, with",
+                chartqa::LAYOUT,
+            ),
+            Format::PlotQa => (
+                "DIR, from https://github.com/NiteshMethani/PlotQA, with",
+                plotqa::LAYOUT,
+            ),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
         format!("benchmark `{}` needs --data {path} {layout}", spec.name)

@@ -65,13 +65,17 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
     let boundary = Boundary::new(&files.root, allow_outside);
     let missing = |part: &str| {
         let root = files.root.display();
-        MissingSplit(format!("{root}: no question file of the {part} split is there; the layout is {LAYOUT}"))
+        MissingSplit(format!(
+            "{root}: no question file of the {part} split is there; the layout is {LAYOUT}"
+        ))
     };
     let mut charts = QuestionsByChart::default();
     let mut image_folders = Vec::new();
     match split {
         Split::Test => {
-            let file = files.find(&["test", ""])?.with_context(|| missing("test"))?;
+            let file = files
+                .find(&["test", ""])?
+                .with_context(|| missing("test"))?;
             image_folders.push(load_part(&file, "", &boundary, &mut charts)?);
         }
         Split::Train => {
@@ -83,7 +87,10 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
         }
     }
     let charts = charts.into_charts();
-    images::require_any_image(images::chart_images(&charts), &image_folders.iter().collect::<Vec<_>>())?;
+    images::require_any_image(
+        images::chart_images(&charts),
+        &image_folders.iter().collect::<Vec<_>>(),
+    )?;
     Ok(charts)
 }
 
@@ -102,19 +109,40 @@ struct QuestionFiles {
 impl QuestionFiles {
     /// The question files of the data set at `path`.
     fn open(path: &Path) -> Result<Self> {
-        let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let meta =
+            std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
         if meta.is_dir() {
-            return Ok(Self { root: path.to_owned(), name: None });
+            return Ok(Self {
+                root: path.to_owned(),
+                name: None,
+            });
         }
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if !is_question_file(name) {
-            bail!("{}: neither a folder nor a qa_pairs file; the layout is {LAYOUT}", path.display());
+            bail!(
+                "{}: neither a folder nor a qa_pairs file; the layout is {LAYOUT}",
+                path.display()
+            );
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let in_test = folder.file_name().is_some_and(|name| name == "test");
-        let root = if in_test { folder.parent().unwrap_or(Path::new("")) } else { folder };
-        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-        Ok(Self { root: root.to_owned(), name: Some(name.to_owned()) })
+        let root = if in_test {
+            folder.parent().unwrap_or(Path::new(""))
+        } else {
+            folder
+        };
+        let root = if root.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            root
+        };
+        Ok(Self {
+            root: root.to_owned(),
+            name: Some(name.to_owned()),
+        })
     }
 
     /// The question file in the first of `folders` that has one.
@@ -123,9 +151,15 @@ impl QuestionFiles {
             if !folder.is_dir() {
                 continue;
             }
-            let is_chosen =
-                |name: &String| self.name.as_ref().map_or_else(|| is_question_file(name), |chosen| name == chosen);
-            let names: Vec<String> = read_file::list_folder(&folder)?.into_iter().filter(is_chosen).collect();
+            let is_chosen = |name: &String| {
+                self.name
+                    .as_ref()
+                    .map_or_else(|| is_question_file(name), |chosen| name == chosen)
+            };
+            let names: Vec<String> = read_file::list_folder(&folder)?
+                .into_iter()
+                .filter(is_chosen)
+                .collect();
             match names.as_slice() {
                 [] => {}
                 [name] => return Ok(Some(folder.join(name))),
@@ -140,11 +174,18 @@ impl QuestionFiles {
 }
 
 fn is_question_file(name: &str) -> bool {
-    QUESTIONS.iter().any(|listed| name.eq_ignore_ascii_case(listed))
+    QUESTIONS
+        .iter()
+        .any(|listed| name.eq_ignore_ascii_case(listed))
 }
 
 /// Adds the questions of a part to `charts`, with `prefix` before all ids, and returns the folder of its images.
-fn load_part(file: &Path, prefix: &str, boundary: &Boundary, charts: &mut QuestionsByChart) -> Result<ImageFolder> {
+fn load_part(
+    file: &Path,
+    prefix: &str,
+    boundary: &Boundary,
+    charts: &mut QuestionsByChart,
+) -> Result<ImageFolder> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut part = SplitPart {
         prefix,
@@ -152,7 +193,9 @@ fn load_part(file: &Path, prefix: &str, boundary: &Boundary, charts: &mut Questi
         images: ImageFolder::list(folder.join("png"), boundary)?,
         indices: HashMap::new(),
     };
-    json_records::for_each_record(file, "qa_pairs", |index, record: Record| part.add(index, record, charts))?;
+    json_records::for_each_record(file, "qa_pairs", |index, record: Record| {
+        part.add(index, record, charts)
+    })?;
     Ok(part.images)
 }
 
@@ -164,11 +207,15 @@ fn annotated_types(path: &Path) -> Result<HashMap<String, String>> {
     }
     json_records::for_each_record(path, "annotations", |index, annotation: Annotation| {
         let id = annotation.image_index.0;
-        let Some(kind) = annotation.chart_type.as_deref().and_then(chart_type) else { return Ok(()) };
+        let Some(kind) = annotation.chart_type.as_deref().and_then(chart_type) else {
+            return Ok(());
+        };
         if let Some(first) = types.get(&id)
             && *first != kind
         {
-            bail!("[{index}].type: it is `{kind}`, but `{first}` in an earlier record of image_index {id}");
+            bail!(
+                "[{index}].type: it is `{kind}`, but `{first}` in an earlier record of image_index {id}"
+            );
         }
         types.insert(id, kind);
         Ok(())
@@ -198,11 +245,15 @@ struct SplitPart<'a> {
 impl SplitPart<'_> {
     fn add(&mut self, index: usize, record: Record, charts: &mut QuestionsByChart) -> Result<()> {
         let image = record.image_index.0;
-        let number = record.question_id.map_or_else(|| index.to_string(), |id| id.0);
+        let number = record
+            .question_id
+            .map_or_else(|| index.to_string(), |id| id.0);
         let chart_id = format!("{}{image}", self.prefix);
         let id = format!("{chart_id}/{number}");
         if let Some(first) = self.indices.insert(id.clone(), index) {
-            bail!("[{index}].question_id: `{number}` of image_index {image} is already the id of [{first}]");
+            bail!(
+                "[{index}].question_id: `{number}` of image_index {image} is already the id of [{first}]"
+            );
         }
         let annotated = self.types.get(&image).cloned();
         let recorded = record.chart_type.as_deref().and_then(chart_type);
@@ -210,8 +261,11 @@ impl SplitPart<'_> {
             && let Some(chart) = charts.get(&chart_id)
             && chart.chart_type != recorded
         {
-            let [first, new] = [&chart.chart_type, &recorded].map(|kind| kind.as_deref().unwrap_or_default());
-            bail!("[{index}].type: it is `{new}`, but `{first}` in an earlier record of image_index {image}");
+            let [first, new] =
+                [&chart.chart_type, &recorded].map(|kind| kind.as_deref().unwrap_or_default());
+            bail!(
+                "[{index}].type: it is `{new}`, but `{first}` in an earlier record of image_index {image}"
+            );
         }
         let question = Question {
             id,
@@ -224,7 +278,12 @@ impl SplitPart<'_> {
             slices: Default::default(),
         };
         let file = self.images.find(&format!("{image}.png"));
-        let chart = || Chart { id: chart_id.clone(), image: file, chart_type: annotated.or(recorded), table: None };
+        let chart = || Chart {
+            id: chart_id.clone(),
+            image: file,
+            chart_type: annotated.or(recorded),
+            table: None,
+        };
         charts.add(&chart_id, chart, question);
         Ok(())
     }

@@ -9,9 +9,14 @@ const REQUEST: &str = "What does the chart show?";
 /// Replaces each chart's questions by one, whose gold is the questions with their answers: `QUESTION ANSWER | QUESTION
 /// ANSWER`. Charts without questions stay without.
 pub(super) fn join_questions(mut charts: Vec<ChartQuestions>) -> Vec<ChartQuestions> {
-    for ChartQuestions { chart, questions } in charts.iter_mut().filter(|chart| !chart.questions.is_empty()) {
-        let answered: Vec<String> =
-            questions.iter().map(|question| format!("{} {}", question.text, question.gold.text())).collect();
+    for ChartQuestions { chart, questions } in charts
+        .iter_mut()
+        .filter(|chart| !chart.questions.is_empty())
+    {
+        let answered: Vec<String> = questions
+            .iter()
+            .map(|question| format!("{} {}", question.text, question.gold.text()))
+            .collect();
         *questions = vec![Question {
             id: format!("{}/questions-and-answers", chart.id),
             text: REQUEST.to_owned(),

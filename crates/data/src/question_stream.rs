@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail, ensure};
 
 use super::realcqa::{self, PerChartQa, QaLayout};
-use super::{MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path, synth};
+use super::{
+    MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path, synth,
+};
 use crate::{Ask, Format, QuestionSetSpec, Questions};
 use chartbench_core::question::Split;
 use chartbench_core::question::{
@@ -54,13 +56,25 @@ impl QuestionStream {
             Format::ChartQa => chartqa::load(path()?, split, outside)?,
             Format::PlotQa => plotqa::load(path()?, split, outside)?,
             Format::Generic => generic::load(path()?, split, outside)?,
-            &Format::Synth { seed, train, test, questions_per_chart } => {
+            &Format::Synth {
+                seed,
+                train,
+                test,
+                questions_per_chart,
+            } => {
                 ensure!(
                     data.is_none(),
                     "benchmark `{}` draws its own charts and reads no --data: ask your own with --benchmark custom",
                     spec.name
                 );
-                synth::Synth { seed, train, test, questions_per_chart }.question_set(split).charts
+                synth::Synth {
+                    seed,
+                    train,
+                    test,
+                    questions_per_chart,
+                }
+                .question_set(split)
+                .charts
             }
         };
         let charts = selection.select(charts)?;
@@ -69,13 +83,21 @@ impl QuestionStream {
     }
 
     fn new(selection: QuestionSelection, source: Source) -> Self {
-        Self { selection, source, limit: None, chunk_hashes: OnceLock::new() }
+        Self {
+            selection,
+            source,
+            limit: None,
+            chunk_hashes: OnceLock::new(),
+        }
     }
 
     /// Limits the stream to the first `count` questions, chart after chart.
     #[must_use]
     pub fn limit(self, count: usize) -> Self {
-        Self { limit: Some(count), ..self }
+        Self {
+            limit: Some(count),
+            ..self
+        }
     }
 
     /// Counts and hashes the questions in one pass.
@@ -91,9 +113,14 @@ impl QuestionStream {
             hashes.push(hash(charts));
             Ok(())
         }))?;
-        self.selection.check(summary.questions, || Ok(summary.hash.clone()))?;
+        self.selection
+            .check(summary.questions, || Ok(summary.hash.clone()))?;
         let _ = self.chunk_hashes.set(hashes);
-        if limit == self.limit { Ok(summary) } else { QuestionSetSummary::from_chunks(self.chunks()) }
+        if limit == self.limit {
+            Ok(summary)
+        } else {
+            QuestionSetSummary::from_chunks(self.chunks())
+        }
     }
 
     /// Reads all questions into memory.
@@ -101,12 +128,17 @@ impl QuestionStream {
     /// # Errors
     /// As [`summarize`](Self::summarize).
     pub(super) fn read(self) -> Result<QuestionSet> {
-        let Self { selection, source, .. } = self;
+        let Self {
+            selection, source, ..
+        } = self;
         let charts = match source {
             Source::InMemory(charts) => charts,
             Source::PerChart(qa) => selection.select(qa.charts(0..qa.len())?)?,
         };
-        let set = QuestionSet { benchmark: selection.benchmark.clone(), charts };
+        let set = QuestionSet {
+            benchmark: selection.benchmark.clone(),
+            charts,
+        };
         selection.check(set.len(), || set.hash())?;
         Ok(set)
     }
@@ -168,8 +200,20 @@ fn hash(charts: &[ChartQuestions]) -> u64 {
     for ChartQuestions { chart, questions } in charts {
         (&chart.id, &chart.chart_type, questions.len()).hash(&mut hasher);
         for question in questions {
-            (&question.id, &question.text, &question.gold, question.answer_type).hash(&mut hasher);
-            (question.taxonomy, &question.template, &question.source, &question.slices).hash(&mut hasher);
+            (
+                &question.id,
+                &question.text,
+                &question.gold,
+                question.answer_type,
+            )
+                .hash(&mut hasher);
+            (
+                question.taxonomy,
+                &question.template,
+                &question.source,
+                &question.slices,
+            )
+                .hash(&mut hasher);
         }
     }
     hasher.finish()
@@ -195,7 +239,10 @@ struct SampleSpec {
 impl QuestionSelection {
     fn new(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Self {
         let sample = match spec.questions {
-            Questions::PerChart { count, seed } if split == Split::Test => Some(SampleSpec { per_chart: count, seed }),
+            Questions::PerChart { count, seed } if split == Split::Test => Some(SampleSpec {
+                per_chart: count,
+                seed,
+            }),
             _ => None,
         };
         Self {
@@ -204,7 +251,9 @@ impl QuestionSelection {
             ask: spec.ask,
             sample,
             pinned_hash: spec.hash.clone().filter(|_| split == Split::Test),
-            location: data.map(|path| format!(" of {}", path.display())).unwrap_or_default(),
+            location: data
+                .map(|path| format!(" of {}", path.display()))
+                .unwrap_or_default(),
         }
     }
 
@@ -216,7 +265,9 @@ impl QuestionSelection {
             Ask::QuestionsAndAnswers => qa_pretraining::join_questions(charts),
         };
         if let Some(SampleSpec { per_chart, seed }) = self.sample {
-            charts.iter_mut().for_each(|chart_questions| sample_questions(chart_questions, per_chart, seed));
+            charts
+                .iter_mut()
+                .for_each(|chart_questions| sample_questions(chart_questions, per_chart, seed));
         }
         charts.retain(|chart_questions| !chart_questions.questions.is_empty());
         Ok(charts)
@@ -225,7 +276,9 @@ impl QuestionSelection {
     /// Checks that the split has questions, and that their hash is the pinned one.
     fn check(&self, questions: usize, hash: impl FnOnce() -> Result<String>) -> Result<()> {
         ensure!(questions > 0, self.no_questions());
-        let Some(pinned) = &self.pinned_hash else { return Ok(()) };
+        let Some(pinned) = &self.pinned_hash else {
+            return Ok(());
+        };
         let actual = hash()?;
         if *pinned != actual {
             bail!(
@@ -240,7 +293,9 @@ impl QuestionSelection {
     fn no_questions(&self) -> MissingSplit {
         let (split, location) = (self.split, &self.location);
         MissingSplit(match self.ask {
-            Ask::Questions | Ask::QuestionsAndAnswers => format!("no questions in the {split} split{location}"),
+            Ask::Questions | Ask::QuestionsAndAnswers => {
+                format!("no questions in the {split} split{location}")
+            }
             Ask::Tables => format!("no chart of the {split} split{location} has a data table"),
         })
     }

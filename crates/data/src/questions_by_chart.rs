@@ -15,16 +15,26 @@ pub(super) struct QuestionsByChart {
 impl QuestionsByChart {
     /// The chart called `id`, if it has a question already.
     pub(super) fn get(&self, id: &str) -> Option<&Chart> {
-        self.indices.get(id).and_then(|&index| self.charts.get(index)).map(|chart_questions| &chart_questions.chart)
+        self.indices
+            .get(id)
+            .and_then(|&index| self.charts.get(index))
+            .map(|chart_questions| &chart_questions.chart)
     }
 
     /// Adds a question to the chart called `id`; calls `chart` for a new one.
     pub(super) fn add(&mut self, id: &str, chart: impl FnOnce() -> Chart, question: Question) {
-        match self.indices.get(id).and_then(|&index| self.charts.get_mut(index)) {
+        match self
+            .indices
+            .get(id)
+            .and_then(|&index| self.charts.get_mut(index))
+        {
             Some(chart_questions) => chart_questions.questions.push(question),
             None => {
                 self.indices.insert(id.to_owned(), self.charts.len());
-                self.charts.push(ChartQuestions { chart: chart(), questions: vec![question] });
+                self.charts.push(ChartQuestions {
+                    chart: chart(),
+                    questions: vec![question],
+                });
             }
         }
     }

@@ -77,15 +77,38 @@ struct DetectableFormat {
 }
 
 const FORMATS: [DetectableFormat; 4] = [
-    DetectableFormat { format: Format::RealCqa, name: "realcqa", is_at: realcqa::is_at, layout: realcqa::LAYOUT },
-    DetectableFormat { format: Format::ChartQa, name: "chartqa", is_at: chartqa::is_at, layout: chartqa::LAYOUT },
-    DetectableFormat { format: Format::PlotQa, name: "plotqa", is_at: plotqa::is_at, layout: plotqa::LAYOUT },
-    DetectableFormat { format: Format::Generic, name: "generic", is_at: generic::is_at, layout: generic::LAYOUT },
+    DetectableFormat {
+        format: Format::RealCqa,
+        name: "realcqa",
+        is_at: realcqa::is_at,
+        layout: realcqa::LAYOUT,
+    },
+    DetectableFormat {
+        format: Format::ChartQa,
+        name: "chartqa",
+        is_at: chartqa::is_at,
+        layout: chartqa::LAYOUT,
+    },
+    DetectableFormat {
+        format: Format::PlotQa,
+        name: "plotqa",
+        is_at: plotqa::is_at,
+        layout: plotqa::LAYOUT,
+    },
+    DetectableFormat {
+        format: Format::Generic,
+        name: "generic",
+        is_at: generic::is_at,
+        layout: generic::LAYOUT,
+    },
 ];
 
 /// The users' name of a format, e.g. `realcqa`; `None` for drawn charts.
 pub fn format_name(format: &Format) -> Option<&'static str> {
-    FORMATS.iter().find(|listed| listed.format == *format).map(|listed| listed.name)
+    FORMATS
+        .iter()
+        .find(|listed| listed.format == *format)
+        .map(|listed| listed.name)
 }
 
 /// Detects the format of the data set at `path` by the names of its files; it opens none of them.
@@ -93,14 +116,24 @@ pub fn format_name(format: &Format) -> Option<&'static str> {
 /// # Errors
 /// Returns an error if the path does not exist, or if its files fit no format or several.
 pub fn detect(path: &Path) -> Result<Format> {
-    std::fs::metadata(path).map_err(|error| anyhow::anyhow!("cannot open {}: {error}", path.display()))?;
-    let found: Vec<&DetectableFormat> = FORMATS.iter().filter(|format| (format.is_at)(path)).collect();
+    std::fs::metadata(path)
+        .map_err(|error| anyhow::anyhow!("cannot open {}: {error}", path.display()))?;
+    let found: Vec<&DetectableFormat> = FORMATS
+        .iter()
+        .filter(|format| (format.is_at)(path))
+        .collect();
     match found.as_slice() {
         [detected] => Ok(detected.format.clone()),
         [] => {
-            let layouts: Vec<String> =
-                FORMATS.iter().map(|format| format!("{}: {}", format.name, format.layout)).collect();
-            bail!("{}: no data set of a known layout is there ({})", path.display(), layouts.join("; "))
+            let layouts: Vec<String> = FORMATS
+                .iter()
+                .map(|format| format!("{}: {}", format.name, format.layout))
+                .collect();
+            bail!(
+                "{}: no data set of a known layout is there ({})",
+                path.display(),
+                layouts.join("; ")
+            )
         }
         several => {
             let names: Vec<&str> = several.iter().map(|format| format.name).collect();

@@ -34,7 +34,10 @@ impl From<OneOrMany> for Vec<u32> {
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    Ok(serde_json::from_slice(&chartbench_core::input::read(path, chartbench_core::input::MAX_SETTINGS_BYTES)?)?)
+    Ok(serde_json::from_slice(&chartbench_core::input::read(
+        path,
+        chartbench_core::input::MAX_SETTINGS_BYTES,
+    )?)?)
 }
 
 /// Refuses the configuration of an architecture other than `needed`. The error names it.
@@ -49,7 +52,9 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
         (kind, class) => bail!(
             "is the configuration of another architecture: {}{}; a {needed} checkpoint is needed here",
             shorten(kind.unwrap_or("no model_type")),
-            class.map(|class| format!(" ({})", shorten(class))).unwrap_or_default()
+            class
+                .map(|class| format!(" ({})", shorten(class)))
+                .unwrap_or_default()
         ),
     }
 }
@@ -57,7 +62,10 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
 /// Refuses a size, given with its key, that is 0 or above `largest`: a slip or a broken file, which would take all memory.
 pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> {
     for (key, size) in keys {
-        ensure!((1..=largest).contains(size), "{key} is {size}: must be from 1 to {largest}");
+        ensure!(
+            (1..=largest).contains(size),
+            "{key} is {size}: must be from 1 to {largest}"
+        );
     }
     Ok(())
 }
@@ -65,7 +73,10 @@ pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> 
 /// Refuses the epsilon of a norm, given with its key, that lets the norm divide by zero or take the root of a negative number.
 pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
     for (key, epsilon) in keys {
-        ensure!(*epsilon > 0.0 && *epsilon < 1.0, "{key} is {epsilon}: must be above 0 and below 1, e.g. 1e-6");
+        ensure!(
+            *epsilon > 0.0 && *epsilon < 1.0,
+            "{key} is {epsilon}: must be above 0 and below 1, e.g. 1e-6"
+        );
     }
     Ok(())
 }
@@ -73,7 +84,10 @@ pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
 /// Refuses token ids, given with their keys, outside the vocabulary.
 pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result<()> {
     for (key, id) in keys {
-        ensure!((*id as usize) < vocabulary, "{key} is {id}: the vocabulary has {vocabulary} tokens, from 0 on");
+        ensure!(
+            (*id as usize) < vocabulary,
+            "{key} is {id}: the vocabulary has {vocabulary} tokens, from 0 on"
+        );
     }
     Ok(())
 }
@@ -81,7 +95,10 @@ pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result
 /// Refuses deviations and factors of initial weights, given with their keys, that are negative or absurd.
 pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
     for (key, factor) in keys {
-        ensure!(*factor >= 0.0 && *factor <= 1e3, "{key} is {factor}: must be from 0 to 1000");
+        ensure!(
+            *factor >= 0.0 && *factor <= 1e3,
+            "{key} is {factor}: must be from 0 to 1000"
+        );
     }
     Ok(())
 }
@@ -89,7 +106,10 @@ pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
 /// Refuses probabilities of dropout, given with their keys, outside [0, 1).
 pub(super) fn check_probabilities(keys: &[(&str, f64)]) -> Result<()> {
     for (key, p) in keys {
-        ensure!((0.0..1.0).contains(p), "{key} {p} is no probability below 1");
+        ensure!(
+            (0.0..1.0).contains(p),
+            "{key} {p} is no probability below 1"
+        );
     }
     Ok(())
 }

@@ -25,8 +25,9 @@ pub mod training;
 
 pub use finite::all_finite;
 pub use loading::{
-    Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack, PackedSource, QuantizationInfo,
-    QuantizingSource, TensorSource, WeightFormat, file_sha256, files_sha256, layer_name, weights_sha256,
+    Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack, PackedSource,
+    QuantizationInfo, QuantizingSource, TensorSource, WeightFormat, file_sha256, files_sha256,
+    layer_name, weights_sha256,
 };
 pub use memory_need::MemoryNeed;
 
@@ -45,10 +46,17 @@ mod tests {
         }
         for isa in isa::supported() {
             let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-            let output =
-                command.args(["--skip", "every_instruction_set"]).env(isa::VARIABLE, isa.name).output().unwrap();
+            let output = command
+                .args(["--skip", "every_instruction_set"])
+                .env(isa::VARIABLE, isa.name)
+                .output()
+                .unwrap();
             let text = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success() && !text.contains("running 0 tests"), "under {}:\n{text}", isa.name);
+            assert!(
+                output.status.success() && !text.contains("running 0 tests"),
+                "under {}:\n{text}",
+                isa.name
+            );
         }
     }
 }

@@ -12,7 +12,10 @@ pub struct MemoryNeed {
 impl MemoryNeed {
     /// The need of `fixed` and `per_question` f32 values.
     pub(super) fn from_f32_values(fixed: usize, per_question: usize) -> Self {
-        Self { fixed_bytes: 4 * fixed as u64, per_question_bytes: 4 * per_question as u64 }
+        Self {
+            fixed_bytes: 4 * fixed as u64,
+            per_question_bytes: 4 * per_question as u64,
+        }
     }
 
     /// The sum of both needs.
@@ -26,7 +29,8 @@ impl MemoryNeed {
 
     /// Bytes of a batch of `questions`.
     pub fn batch_bytes(self, questions: usize) -> u64 {
-        self.fixed_bytes.saturating_add(self.per_question_bytes.saturating_mul(questions as u64))
+        self.fixed_bytes
+            .saturating_add(self.per_question_bytes.saturating_mul(questions as u64))
     }
 
     /// The largest batch that fits into `bytes`; 0 if a single question does not fit.
@@ -42,12 +46,25 @@ mod tests {
 
     #[test]
     fn a_batch_within_bytes_is_the_largest_that_fits() {
-        let need = MemoryNeed { fixed_bytes: 100, per_question_bytes: 7 };
+        let need = MemoryNeed {
+            fixed_bytes: 100,
+            per_question_bytes: 7,
+        };
         for bytes in 0..200 {
             let questions = need.max_questions(bytes);
-            assert!(questions == 0 || need.batch_bytes(questions) <= bytes, "{bytes}");
+            assert!(
+                questions == 0 || need.batch_bytes(questions) <= bytes,
+                "{bytes}"
+            );
             assert!(need.batch_bytes(questions + 1) > bytes, "{bytes}");
         }
-        assert_eq!(MemoryNeed { fixed_bytes: 1, per_question_bytes: 0 }.max_questions(11), 10);
+        assert_eq!(
+            MemoryNeed {
+                fixed_bytes: 1,
+                per_question_bytes: 0
+            }
+            .max_questions(11),
+            10
+        );
     }
 }

@@ -55,7 +55,12 @@ struct Kernels<W> {
 impl<W: Copy + Default> Kernels<W> {
     /// Makes kernels from the first input pixel and the weights of each output pixel, for `from` input pixels.
     fn new(from: u32, kernels: Vec<(u32, Vec<W>)>) -> Self {
-        let taps = kernels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0).max(1);
+        let taps = kernels
+            .iter()
+            .map(|(_, weights)| weights.len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let last = (from as usize).saturating_sub(taps);
         let mut first = Vec::with_capacity(kernels.len());
         let mut padded = Vec::with_capacity(kernels.len() * taps);
@@ -67,12 +72,19 @@ impl<W: Copy + Default> Kernels<W> {
             first.push(moved);
             padded.resize(first.len() * taps, W::default());
         }
-        Self { first, weights: padded, taps }
+        Self {
+            first,
+            weights: padded,
+            taps,
+        }
     }
 
     /// First input pixel and weights of each output pixel.
     fn iter(&self) -> impl Iterator<Item = (usize, &[W])> {
-        self.first.iter().copied().zip(self.weights.chunks_exact(self.taps))
+        self.first
+            .iter()
+            .copied()
+            .zip(self.weights.chunks_exact(self.taps))
     }
 }
 
@@ -89,7 +101,9 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbI
         out.par_chunks_mut(row.max(1))
             .zip(source)
             .with_min_len(16)
-            .for_each_init(Vec::new, |wide, (out, source)| across_u8(source, &kernels, wide, out));
+            .for_each_init(Vec::new, |wide, (out, source)| {
+                across_u8(source, &kernels, wide, out)
+            });
         pixels = out.into();
     }
     if let Some(kernels) = down {
@@ -99,7 +113,12 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbI
             .zip(kernels.weights.par_chunks(kernels.taps))
             .with_min_len(16)
             .for_each_init(Vec::new, |sums, ((out, first), weights)| {
-                down_u8(pixels.get(first * row..).unwrap_or_default(), weights, sums, out);
+                down_u8(
+                    pixels.get(first * row..).unwrap_or_default(),
+                    weights,
+                    sums,
+                    out,
+                );
             });
         pixels = out.into();
     }
@@ -112,7 +131,10 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbI
 pub fn interpolate(image: &RgbImage, level: &[f32; 256], width: u32, height: u32) -> Vec<f32> {
     const ROWS: usize = 16;
     let (from_width, from_height) = image.dimensions();
-    let (across, down) = (torch_kernels(from_width, width), torch_kernels(from_height, height));
+    let (across, down) = (
+        torch_kernels(from_width, width),
+        torch_kernels(from_height, height),
+    );
     let (from_row, row) = (from_width as usize * CHANNELS, width as usize * CHANNELS);
     let mut out = vec![0.0; row * height as usize];
     let jobs = out
@@ -123,13 +145,25 @@ pub fn interpolate(image: &RgbImage, level: &[f32; 256], width: u32, height: u32
         || (Vec::new(), vec![0.0; from_row], Vec::new()),
         |(levels, sums, wide), ((out, firsts), weights)| {
             let start = firsts.first().map_or(0, |first| first * from_row);
-            let end = firsts.last().map_or(0, |last| (last + down.taps) * from_row);
+            let end = firsts
+                .last()
+                .map_or(0, |last| (last + down.taps) * from_row);
             levels.clear();
-            let source = image.as_raw().get(start..end.min(image.as_raw().len())).unwrap_or_default();
+            let source = image
+                .as_raw()
+                .get(start..end.min(image.as_raw().len()))
+                .unwrap_or_default();
             levels.extend(source.iter().map(|&value| level[usize::from(value)]));
-            let lines = out.chunks_exact_mut(row.max(1)).zip(firsts).zip(weights.chunks_exact(down.taps));
+            let lines = out
+                .chunks_exact_mut(row.max(1))
+                .zip(firsts)
+                .zip(weights.chunks_exact(down.taps));
             for ((out, first), weights) in lines {
-                down_f32(levels.get(first * from_row - start..).unwrap_or_default(), weights, sums);
+                down_f32(
+                    levels.get(first * from_row - start..).unwrap_or_default(),
+                    weights,
+                    sums,
+                );
                 across_f32(sums, &across, wide, out);
             }
         },
@@ -149,11 +183,18 @@ fn pillow_kernels(from: u32, to: u32, filter: Filter) -> Kernels<i32> {
             let end = ((center + support + 0.5) as u32).min(from);
             let inverse = 1.0 / stretch;
             let weights: Vec<f64> = (first..end)
-                .map(|j| filter.weight((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse))
+                .map(|j| {
+                    filter
+                        .weight((f64::from(j - first) + f64::from(first) - center + 0.5) * inverse)
+                })
                 .collect();
             let total: f64 = weights.iter().sum();
             let fixed = |weight: &f64| {
-                let scaled = (if total == 0.0 { *weight } else { weight / total }) * f64::from(1 << PRECISION);
+                let scaled = (if total == 0.0 {
+                    *weight
+                } else {
+                    weight / total
+                }) * f64::from(1 << PRECISION);
                 (scaled + 0.5_f64.copysign(scaled)) as i32
             };
             (first, weights.iter().map(fixed).collect())
@@ -172,8 +213,9 @@ fn torch_kernels(from: u32, to: u32) -> Kernels<f32> {
             let center = scale * (i as f32 + 0.5);
             let first = (center - support + 0.5) as u32;
             let end = ((center + support + 0.5) as u32).min(from);
-            let mut weights: Vec<f32> =
-                (first..end).map(|j| (1.0 - (((j as f32) - center + 0.5) * inverse).abs()).max(0.0)).collect();
+            let mut weights: Vec<f32> = (first..end)
+                .map(|j| (1.0 - (((j as f32) - center + 0.5) * inverse).abs()).max(0.0))
+                .collect();
             let total: f32 = weights.iter().sum();
             if total != 0.0 {
                 weights.iter_mut().for_each(|weight| *weight /= total);
@@ -196,7 +238,11 @@ const HALF: i32 = 1 << (PRECISION - 1);
 fn across_u8(source: &[u8], kernels: &Kernels<i32>, wide: &mut Vec<[i32; 4]>, out: &mut [u8]) {
     isa::arch().dispatch(|| {
         wide.clear();
-        wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0].into(), pixel[1].into(), pixel[2].into(), 0]));
+        wide.extend(
+            source
+                .chunks_exact(CHANNELS)
+                .map(|pixel| [pixel[0].into(), pixel[1].into(), pixel[2].into(), 0]),
+        );
         for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
             let mut sums = [HALF; 4];
             for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {
@@ -231,7 +277,11 @@ fn down_u8(source: &[u8], weights: &[i32], sums: &mut Vec<i32>, out: &mut [u8]) 
 fn across_f32(source: &[f32], kernels: &Kernels<f32>, wide: &mut Vec<[f32; 4]>, out: &mut [f32]) {
     isa::arch().dispatch(|| {
         wide.clear();
-        wide.extend(source.chunks_exact(CHANNELS).map(|pixel| [pixel[0], pixel[1], pixel[2], 0.0]));
+        wide.extend(
+            source
+                .chunks_exact(CHANNELS)
+                .map(|pixel| [pixel[0], pixel[1], pixel[2], 0.0]),
+        );
         for (out, (first, weights)) in out.chunks_exact_mut(CHANNELS).zip(kernels.iter()) {
             let mut sums = [0.0_f32; 4];
             for (pixel, &weight) in wide.get(first..).unwrap_or_default().iter().zip(weights) {

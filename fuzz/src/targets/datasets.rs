@@ -31,14 +31,23 @@ fn load(benchmark: &QuestionSetSpec, folder: &Path) {
 
 /// The part before the first NUL, and what follows it.
 fn halves(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
+    let end = input
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(input.len());
     (&input[..end], input.get(end + 1..).unwrap_or_default())
 }
 
 /// Questions of the chart `c`, a NUL, its annotation; the questions also in one file of all charts.
 pub fn realcqa(input: &[u8]) {
     let folder = fixtures::scratch(|folder| {
-        for name in ["apart/images", "apart/qa", "apart/json", "merged/images", "merged/json"] {
+        for name in [
+            "apart/images",
+            "apart/qa",
+            "apart/json",
+            "merged/images",
+            "merged/json",
+        ] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         for name in ["apart", "merged"] {
@@ -49,7 +58,10 @@ pub fn realcqa(input: &[u8]) {
     let (questions, annotation) = halves(input);
     fixtures::write(&folder.join("apart/qa/c.json"), questions);
     fixtures::write(&folder.join("apart/json/c.json"), annotation);
-    fixtures::write(&folder.join("merged/merged_qa.json"), &[b"{\"c\": ", questions, b"}"].concat());
+    fixtures::write(
+        &folder.join("merged/merged_qa.json"),
+        &[b"{\"c\": ", questions, b"}"].concat(),
+    );
     let benchmark = benchmark("realcqa");
     assert!(matches!(benchmark.format, Format::RealCqa));
     load(&benchmark, &folder.join("apart"));
@@ -60,7 +72,11 @@ pub fn realcqa_seeds() -> Vec<Vec<u8>> {
     let annotation = r#"{"task1": {"output": {"chart_type": "vertical bar"}}, "task6": {"output": {"data series": [{"name": "a", "data": [{"x": "p", "y": 1.5}, {"x": "q", "y": 2}]}]}}}"#;
     let questions = r#"[{"taxonomy id": "2j", "QID": "7", "question": "Is it?", "answer": "yes", "answer_type": "Binary", "qa_id": "1", "PMC_ID": "c"},
  {"taxonomy id": "1a", "QID": 8, "question": "Which?", "answer": ["a", "b"], "answer_type": "Unranked", "qa_id": 2}]"#;
-    fixtures::texts(&[&format!("{questions}\0{annotation}"), questions, &format!("[]\0{annotation}")])
+    fixtures::texts(&[
+        &format!("{questions}\0{annotation}"),
+        questions,
+        &format!("[]\0{annotation}"),
+    ])
 }
 
 /// Questions of the chart 1, a NUL, the annotations.

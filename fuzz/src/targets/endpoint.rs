@@ -24,9 +24,17 @@ pub fn reply(input: &[u8]) {
         [b'{', ..] => http("200 OK", input),
         raw => raw.to_vec(),
     };
-    let sampling = Sampling { samples: 1, temperature: 0.0, seed: 1, max_new_tokens: 8, stop: Vec::new() };
+    let sampling = Sampling {
+        samples: 1,
+        temperature: 0.0,
+        seed: 1,
+        max_new_tokens: 8,
+        stop: Vec::new(),
+    };
     let mut chat = CHAT.lock().unwrap();
-    let answers = chat.get_or_insert_with(open).complete(&["x".to_owned()], &sampling);
+    let answers = chat
+        .get_or_insert_with(open)
+        .complete(&["x".to_owned()], &sampling);
     assert_eq!(answers.len(), 1);
     match &answers[0] {
         Ok(completions) => assert_eq!(completions.len(), 1),
@@ -39,7 +47,10 @@ pub fn reply(input: &[u8]) {
 }
 
 fn http(status: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -53,7 +64,9 @@ fn open() -> Chat {
     );
     fixtures::write(&folder.join("fuzzed.toml"), file.as_bytes());
     let spec = AdapterSpec::find("fuzzed", Some(folder)).expect("the file above");
-    let Family::Chat(spec) = spec.family else { unreachable!("the file above") };
+    let Family::Chat(spec) = spec.family else {
+        unreachable!("the file above")
+    };
     Chat::new("fuzzed", &spec, &Overrides::default()).expect("the file above")
 }
 

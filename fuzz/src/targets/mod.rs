@@ -18,20 +18,76 @@ pub struct Target {
 }
 
 pub const TARGETS: &[Target] = &[
-    Target { name: "numbers", run: scores::numbers, seeds: scores::number_seeds },
-    Target { name: "lists", run: scores::lists, seeds: scores::list_seeds },
-    Target { name: "csv", run: predictions::csv, seeds: predictions::csv_seeds },
-    Target { name: "json", run: predictions::json, seeds: predictions::json_seeds },
-    Target { name: "pickle", run: weights::pickle, seeds: weights::pickle_seeds },
-    Target { name: "safetensors", run: weights::safetensors, seeds: weights::safetensors_seeds },
-    Target { name: "gguf", run: weights::gguf, seeds: weights::gguf_seeds },
-    Target { name: "adapter", run: settings::adapter, seeds: || fixtures::read_all("adapters") },
-    Target { name: "benchmark", run: settings::benchmark, seeds: settings::benchmark_seeds },
-    Target { name: "image", run: images::decode, seeds: images::seeds },
-    Target { name: "realcqa", run: datasets::realcqa, seeds: datasets::realcqa_seeds },
-    Target { name: "plotqa", run: datasets::plotqa, seeds: datasets::plotqa_seeds },
-    Target { name: "endpoint", run: endpoint::reply, seeds: endpoint::seeds },
-    Target { name: "program", run: programs::program, seeds: programs::seeds },
+    Target {
+        name: "numbers",
+        run: scores::numbers,
+        seeds: scores::number_seeds,
+    },
+    Target {
+        name: "lists",
+        run: scores::lists,
+        seeds: scores::list_seeds,
+    },
+    Target {
+        name: "csv",
+        run: predictions::csv,
+        seeds: predictions::csv_seeds,
+    },
+    Target {
+        name: "json",
+        run: predictions::json,
+        seeds: predictions::json_seeds,
+    },
+    Target {
+        name: "pickle",
+        run: weights::pickle,
+        seeds: weights::pickle_seeds,
+    },
+    Target {
+        name: "safetensors",
+        run: weights::safetensors,
+        seeds: weights::safetensors_seeds,
+    },
+    Target {
+        name: "gguf",
+        run: weights::gguf,
+        seeds: weights::gguf_seeds,
+    },
+    Target {
+        name: "adapter",
+        run: settings::adapter,
+        seeds: || fixtures::read_all("adapters"),
+    },
+    Target {
+        name: "benchmark",
+        run: settings::benchmark,
+        seeds: settings::benchmark_seeds,
+    },
+    Target {
+        name: "image",
+        run: images::decode,
+        seeds: images::seeds,
+    },
+    Target {
+        name: "realcqa",
+        run: datasets::realcqa,
+        seeds: datasets::realcqa_seeds,
+    },
+    Target {
+        name: "plotqa",
+        run: datasets::plotqa,
+        seeds: datasets::plotqa_seeds,
+    },
+    Target {
+        name: "endpoint",
+        run: endpoint::reply,
+        seeds: endpoint::seeds,
+    },
+    Target {
+        name: "program",
+        run: programs::program,
+        seeds: programs::seeds,
+    },
 ];
 
 /// The longest error message: values from outside are cut where they are repeated.
@@ -42,5 +98,9 @@ const LONGEST_ERROR: usize = 4096;
 fn check_error(error: &anyhow::Error) {
     let message = format!("{error:#}");
     assert!(!message.trim().is_empty(), "an error without a message");
-    assert!(message.len() <= LONGEST_ERROR, "an error of {} bytes: {message:.200}", message.len());
+    assert!(
+        message.len() <= LONGEST_ERROR,
+        "an error of {} bytes: {message:.200}",
+        message.len()
+    );
 }

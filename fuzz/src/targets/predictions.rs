@@ -19,13 +19,27 @@ fn read(input: &[u8], layouts: &[FileFormat]) {
         match parse(input, layout, &ImportOptions::default()) {
             Ok(imported) => {
                 assert!(!imported.answers.is_empty());
-                let failed = imported.answers.iter().filter(|answer| answer.prediction.is_none()).count();
-                assert!(failed <= imported.problems.len(), "a missing prediction without a word");
+                let failed = imported
+                    .answers
+                    .iter()
+                    .filter(|answer| answer.prediction.is_none())
+                    .count();
+                assert!(
+                    failed <= imported.problems.len(),
+                    "a missing prediction without a word"
+                );
             }
             Err(error) => check_error(&error),
         }
         if let Ok(golds) = Golds::parse(input, &ImportOptions::default().columns, layout) {
-            let _ = parse(input, layout, &ImportOptions { golds: Some(golds), ..ImportOptions::default() });
+            let _ = parse(
+                input,
+                layout,
+                &ImportOptions {
+                    golds: Some(golds),
+                    ..ImportOptions::default()
+                },
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use crate::fixtures;
 
 /// The program of a completion is evaluated, and what it leaves is the same each time.
 pub fn program(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     for completion in [text.to_owned(), format!("#Python\n{text}")] {
         assert_eq!(table_qa::answer(&completion), table_qa::answer(&completion));
     }

@@ -17,11 +17,15 @@ pub fn adapter(input: &[u8]) {
 
 /// A benchmark, and its protocol of fine-tuning.
 pub fn benchmark(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     match Benchmark::parse(text, "fuzzed.toml") {
         Ok(benchmark) => {
             assert_eq!(benchmark.data.name, "fuzzed");
-            benchmark.protocol(&Default::default()).expect("what the file says was checked");
+            benchmark
+                .protocol(&Default::default())
+                .expect("what the file says was checked");
         }
         Err(error) => check_error(&error),
     }
@@ -29,5 +33,8 @@ pub fn benchmark(input: &[u8]) {
 
 pub fn benchmark_seeds() -> Vec<Vec<u8>> {
     let names = Benchmark::embedded_names().map(|name| format!("benchmarks/{name}.toml"));
-    names.filter(|name| fixtures::path(name).is_file()).map(|name| fixtures::read(&name)).collect()
+    names
+        .filter(|name| fixtures::path(name).is_file())
+        .map(|name| fixtures::read(&name))
+        .collect()
 }

@@ -24,7 +24,10 @@ const MOST_DATA: u64 = 1 << 20;
 /// A folder with the tiny model's configuration.
 fn folder() -> &'static Path {
     fixtures::scratch(|folder| {
-        fixtures::write(&folder.join("config.json"), &fixtures::read("fixtures/pix2struct/safetensors/config.json"));
+        fixtures::write(
+            &folder.join("config.json"),
+            &fixtures::read("fixtures/pix2struct/safetensors/config.json"),
+        );
     })
 }
 
@@ -35,7 +38,10 @@ fn open() {
         Err(error) => return check_error(&error),
     };
     let config = Config::read(folder()).expect("the fixture's configuration");
-    let source = CheckpointSource { checkpoint: &checkpoint, device: &Device::Cpu };
+    let source = CheckpointSource {
+        checkpoint: &checkpoint,
+        device: &Device::Cpu,
+    };
     if let Err(error) = Model::from_source(&config, &source) {
         check_error(&error);
     }
@@ -43,7 +49,11 @@ fn open() {
 
 /// A whole `pytorch_model.bin` where the input begins as a zip, else the pickle in one.
 pub fn pickle(input: &[u8]) {
-    let bytes = if input.starts_with(b"PK") { input.to_vec() } else { zipped(input) };
+    let bytes = if input.starts_with(b"PK") {
+        input.to_vec()
+    } else {
+        zipped(input)
+    };
     fixtures::write(&folder().join("pytorch_model.bin"), &bytes);
     open();
 }
@@ -51,8 +61,11 @@ pub fn pickle(input: &[u8]) {
 fn zipped(pickle: &[u8]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let files: [(&str, &[u8]); 3] =
-        [("archive/data.pkl", pickle), ("archive/data/0", &[0; 256]), ("archive/version", b"3\n")];
+    let files: [(&str, &[u8]); 3] = [
+        ("archive/data.pkl", pickle),
+        ("archive/data/0", &[0; 256]),
+        ("archive/version", b"3\n"),
+    ];
     for (name, bytes) in files {
         zip.start_file(name, options).unwrap();
         zip.write_all(bytes).unwrap();
@@ -62,7 +75,11 @@ fn zipped(pickle: &[u8]) -> Vec<u8> {
 
 pub fn pickle_seeds() -> Vec<Vec<u8>> {
     let mut zip = ZipArchive::new(File::open(fixtures::path(PICKLE)).unwrap()).unwrap();
-    let name = zip.file_names().find(|name| name.ends_with("data.pkl")).unwrap().to_owned();
+    let name = zip
+        .file_names()
+        .find(|name| name.ends_with("data.pkl"))
+        .unwrap()
+        .to_owned();
     let mut whole = Vec::new();
     zip.by_name(&name).unwrap().read_to_end(&mut whole).unwrap();
     // {'w': torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', 4), 0, (2, 2), (2, 1), False, {})}
@@ -76,7 +93,10 @@ pub fn pickle_seeds() -> Vec<Vec<u8>> {
         b"\x80\x02]]]]aaa.",
     ];
     let zip = zipped(&small);
-    [whole, small, zip].into_iter().chain(others.map(<[u8]>::to_vec)).collect()
+    [whole, small, zip]
+        .into_iter()
+        .chain(others.map(<[u8]>::to_vec))
+        .collect()
 }
 
 /// A header, with as much data behind it as it claims; a whole file where the input does not begin as JSON.
@@ -95,9 +115,15 @@ pub fn safetensors(input: &[u8]) {
 
 /// The largest end of a tensor in a header.
 fn claimed(header: &[u8]) -> u64 {
-    let Ok(serde_json::Value::Object(tensors)) = serde_json::from_slice(header) else { return 0 };
-    let ends = tensors.values().filter_map(|tensor| tensor["data_offsets"][1].as_u64());
-    ends.filter(|end| *end <= MOST_DATA).max().unwrap_or_default()
+    let Ok(serde_json::Value::Object(tensors)) = serde_json::from_slice(header) else {
+        return 0;
+    };
+    let ends = tensors
+        .values()
+        .filter_map(|tensor| tensor["data_offsets"][1].as_u64());
+    ends.filter(|end| *end <= MOST_DATA)
+        .max()
+        .unwrap_or_default()
 }
 
 pub fn safetensors_seeds() -> Vec<Vec<u8>> {
@@ -130,7 +156,10 @@ pub fn gguf_seeds() -> Vec<Vec<u8>> {
         ("chartbench.quantization", text("q8")),
         ("chartbench.kept", Value::Array(vec![text("encoder")])),
     ];
-    vec![written(&quantized, &[("decoder.embed_tokens.weight", &[2, 32])]), language_model()]
+    vec![
+        written(&quantized, &[("decoder.embed_tokens.weight", &[2, 32])]),
+        language_model(),
+    ]
 }
 
 fn written(metadata: &[(&str, Value)], tensors: &[(&str, &[usize])]) -> Vec<u8> {
@@ -142,7 +171,10 @@ fn written(metadata: &[(&str, Value)], tensors: &[(&str, &[usize])]) -> Vec<u8> 
         })
         .collect();
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
     let mut file = Cursor::new(Vec::new());
     gguf_file::write(&mut file, &metadata, &tensors).unwrap();
     file.into_inner()
@@ -166,11 +198,20 @@ fn language_model() -> Vec<u8> {
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
         ("tokenizer.ggml.model", text("gpt2")),
         ("tokenizer.ggml.pre", text("smollm")),
-        ("tokenizer.ggml.tokens", array(&["a", "x", "<|im_start|>", "<|im_end|>"])),
-        ("tokenizer.ggml.token_type", Value::Array([1, 1, 3, 3].map(Value::I32).to_vec())),
+        (
+            "tokenizer.ggml.tokens",
+            array(&["a", "x", "<|im_start|>", "<|im_end|>"]),
+        ),
+        (
+            "tokenizer.ggml.token_type",
+            Value::Array([1, 1, 3, 3].map(Value::I32).to_vec()),
+        ),
         ("tokenizer.ggml.merges", array(&["a x"])),
         ("tokenizer.ggml.eos_token_id", Value::U32(3)),
-        ("tokenizer.chat_template", text("{% for m in messages %}{{ m['content'] }}{% endfor %}")),
+        (
+            "tokenizer.chat_template",
+            text("{% for m in messages %}{{ m['content'] }}{% endfor %}"),
+        ),
     ];
     let tensors: [(&str, &[usize]); 12] = [
         ("token_embd.weight", &[4, 8]),

@@ -59,7 +59,10 @@ pub(super) struct Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("base_url", &self.base_url.as_str()).field("model", &self.model).finish()
+        f.debug_struct("Endpoint")
+            .field("base_url", &self.base_url.as_str())
+            .field("model", &self.model)
+            .finish()
     }
 }
 
@@ -68,9 +71,19 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns an error if a required key is not set, or the address is invalid.
-    pub(super) fn new(spec: &EndpointSpec, limits: &RequestLimits, price: Option<Price>) -> Result<Self> {
-        let base = match spec.base_url_env.as_deref().and_then(|name| Some((name, variable(name)?))) {
-            Some((name, address)) => base_url(&address).with_context(|| format!("the address in {name}"))?,
+    pub(super) fn new(
+        spec: &EndpointSpec,
+        limits: &RequestLimits,
+        price: Option<Price>,
+    ) -> Result<Self> {
+        let base = match spec
+            .base_url_env
+            .as_deref()
+            .and_then(|name| Some((name, variable(name)?)))
+        {
+            Some((name, address)) => {
+                base_url(&address).with_context(|| format!("the address in {name}"))?
+            }
             None => spec.base_url.clone(),
         };
         let client = Client::builder()
@@ -80,7 +93,11 @@ impl Endpoint {
             .redirect(redirect::Policy::none())
             .build()
             .context("cannot set up an HTTP client")?;
-        let model = spec.model_env.as_deref().and_then(variable).unwrap_or_else(|| spec.model.clone());
+        let model = spec
+            .model_env
+            .as_deref()
+            .and_then(variable)
+            .unwrap_or_else(|| spec.model.clone());
         let key = key(spec)?;
         let mut secrets = Secrets::default();
         if let (Some(name), Some(key)) = (&spec.key_env, &key) {
@@ -97,7 +114,9 @@ impl Endpoint {
             client,
             rate_limiter: RateLimiter::new(limits.requests_per_minute, limits.tokens_per_minute),
             abort: AbortSignal::default(),
-            consecutive_failures: AtomicUsize::new(MAX_CONSECUTIVE_FAILURES - MAX_FAILURES_BEFORE_FIRST_ANSWER),
+            consecutive_failures: AtomicUsize::new(
+                MAX_CONSECUTIVE_FAILURES - MAX_FAILURES_BEFORE_FIRST_ANSWER,
+            ),
             spec: spec.clone(),
             limits: limits.clone(),
         })
@@ -110,9 +129,15 @@ impl Endpoint {
             ("base_url", self.base_url.to_string()),
             ("model", self.model.clone()),
             ("request_without", self.spec.without.join(", ")),
-            ("request_extra", Value::Object(self.spec.extra.clone()).to_string()),
+            (
+                "request_extra",
+                Value::Object(self.spec.extra.clone()).to_string(),
+            ),
         ];
-        settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        settings
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     pub(super) fn abort_signal(&self) -> &AbortSignal {
@@ -123,7 +148,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns an error of the question or of the endpoint. After an error of the endpoint nothing more is sent.
-    pub(super) fn ask(&self, messages: Vec<Value>, keys: &RequestKeys<'_>) -> Result<Reply, Failure> {
+    pub(super) fn ask(
+        &self,
+        messages: Vec<Value>,
+        keys: &RequestKeys<'_>,
+    ) -> Result<Reply, Failure> {
         let body = wire::request(&self.spec, &self.model, messages, keys).to_string();
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(self.limits.first_delay)
@@ -141,8 +170,12 @@ impl Endpoint {
                 }
                 Err(error) => error,
             };
-            let delay = delays.next().filter(|_| error.retryable && error.wait.is_none_or(|wait| wait <= LONGEST_WAIT));
-            let Some(delay) = delay else { return Err(self.give_up(error)) };
+            let delay = delays
+                .next()
+                .filter(|_| error.retryable && error.wait.is_none_or(|wait| wait <= LONGEST_WAIT));
+            let Some(delay) = delay else {
+                return Err(self.give_up(error));
+            };
             match error.wait {
                 Some(wait) if !wait.is_zero() => self.pause(wait, &error.message),
                 _ => self.abort.wait(delay)?,
@@ -162,7 +195,12 @@ impl Endpoint {
     }
 
     fn give_up(&self, error: RequestError) -> Failure {
-        let RequestError { message, scope, wait, .. } = error;
+        let RequestError {
+            message,
+            scope,
+            wait,
+            ..
+        } = error;
         let wait = match wait {
             Some(wait) if wait > LONGEST_WAIT => format!(
                 "; it wants to be asked again in {} s, and at most {} s are waited for",
@@ -175,19 +213,28 @@ impl Endpoint {
         let message = format!("{}: {message}{wait}", self.base_url);
         match scope {
             ErrorScope::Endpoint => self.abort.raise(message),
-            ErrorScope::Question => match self.consecutive_failures.fetch_add(1, Ordering::Relaxed) + 1 {
-                MAX_CONSECUTIVE_FAILURES.. => {
-                    self.abort.raise(format!("too many questions in a row failed, the last with {message}"))
+            ErrorScope::Question => {
+                match self.consecutive_failures.fetch_add(1, Ordering::Relaxed) + 1 {
+                    MAX_CONSECUTIVE_FAILURES.. => self.abort.raise(format!(
+                        "too many questions in a row failed, the last with {message}"
+                    )),
+                    _ => Failure::Question(anyhow::Error::msg(message)),
                 }
-                _ => Failure::Question(anyhow::Error::msg(message)),
-            },
+            }
         }
     }
 
     fn send(&self, body: &str) -> Result<Reply, RequestError> {
         let begun = Instant::now();
-        let address = format!("{}/chat/completions", self.base_url.as_str().trim_end_matches('/'));
-        let mut request = self.client.post(address).header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        let address = format!(
+            "{}/chat/completions",
+            self.base_url.as_str().trim_end_matches('/')
+        );
+        let mut request = self
+            .client
+            .post(address)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_owned());
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose_secret());
         }
@@ -197,7 +244,12 @@ impl Endpoint {
         if !status.is_success() {
             let body = read.unwrap_or_default();
             let body = ErrorBody::new(&body, &self.secrets);
-            return Err(RequestError::status(status.as_u16(), &headers, &body, &self.key_name()));
+            return Err(RequestError::status(
+                status.as_u16(),
+                &headers,
+                &body,
+                &self.key_name(),
+            ));
         }
         self.reply(&read?)
     }
@@ -208,7 +260,10 @@ impl Endpoint {
         let mut buffer = vec![0; 1 << 14];
         loop {
             let length = response.read(&mut buffer).map_err(|error| {
-                match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+                match error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+                {
                     Some(inner) => self.transport(inner),
                     None => RequestError::connection(&error),
                 }
@@ -229,26 +284,45 @@ impl Endpoint {
 
     fn reply(&self, body: &str) -> Result<Reply, RequestError> {
         let error_body = || ErrorBody::new(body, &self.secrets);
-        let reply = WireReply::parse(body).map_err(|error| RequestError::garbled(&error_body(), &error))?;
+        let reply =
+            WireReply::parse(body).map_err(|error| RequestError::garbled(&error_body(), &error))?;
         if let Some(error) = &reply.error {
-            return Err(RequestError::in_reply(error, &error_body(), &self.key_name()));
+            return Err(RequestError::in_reply(
+                error,
+                &error_body(),
+                &self.key_name(),
+            ));
         }
-        let mut choices = reply.choices.ok_or_else(|| RequestError::garbled(&error_body(), &"it has no `choices`"))?;
-        if let Some(secret) = choices.iter_mut().find_map(|choice| choice.secret(&self.secrets)) {
+        let mut choices = reply
+            .choices
+            .ok_or_else(|| RequestError::garbled(&error_body(), &"it has no `choices`"))?;
+        if let Some(secret) = choices
+            .iter_mut()
+            .find_map(|choice| choice.secret(&self.secrets))
+        {
             return Err(RequestError::leak(secret));
         }
-        Ok(Reply { choices, usage: reply.usage.and_then(|usage| self.usage(&usage)) })
+        Ok(Reply {
+            choices,
+            usage: reply.usage.and_then(|usage| self.usage(&usage)),
+        })
     }
 
     /// The usage of a reply; the cost is unknown where a count is.
     fn usage(&self, usage: &WireUsage) -> Option<Usage> {
         let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
         prompt.or(completion)?;
-        let dollars =
-            |price: Price| Some((prompt? as f64 * price.prompt + completion? as f64 * price.completion) / 1e6);
+        let dollars = |price: Price| {
+            Some((prompt? as f64 * price.prompt + completion? as f64 * price.completion) / 1e6)
+        };
         let (prompt_tokens, completion_tokens) = (prompt.unwrap_or(0), completion.unwrap_or(0));
-        self.rate_limiter.record_tokens(prompt_tokens.saturating_add(completion_tokens));
-        Some(Usage { prompt_tokens, completion_tokens, cost_usd: self.price.and_then(dollars) })
+        self.rate_limiter
+            .record_tokens(prompt_tokens.saturating_add(completion_tokens));
+        Some(Usage {
+            prompt_tokens,
+            completion_tokens,
+            cost_usd: self.price.and_then(dollars),
+        })
     }
 
     fn transport(&self, error: &reqwest::Error) -> RequestError {
@@ -266,21 +340,37 @@ impl Endpoint {
         match (&self.spec.key_env, &self.key) {
             (Some(name), Some(_)) => format!("the key in {name}: check it"),
             (Some(name), None) => format!("requests without a key: set {name}"),
-            (None, _) => "requests without a key: name a variable with one as `endpoint.key_env`".to_owned(),
+            (None, _) => {
+                "requests without a key: name a variable with one as `endpoint.key_env`".to_owned()
+            }
         }
     }
 }
 
 /// An environment variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    std::env::var(name)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn key(spec: &EndpointSpec) -> Result<Option<SecretString>> {
-    let Some(name) = &spec.key_env else { return Ok(None) };
+    let Some(name) = &spec.key_env else {
+        return Ok(None);
+    };
     let key = variable(name);
-    ensure!(key.is_some() || spec.key_optional, "set the environment variable {name} to the key of {}", spec.base_url);
-    let fits = key.as_deref().is_none_or(|key| HeaderValue::from_str(key).is_ok());
-    ensure!(fits, "the environment variable {name} holds characters that no key has");
+    ensure!(
+        key.is_some() || spec.key_optional,
+        "set the environment variable {name} to the key of {}",
+        spec.base_url
+    );
+    let fits = key
+        .as_deref()
+        .is_none_or(|key| HeaderValue::from_str(key).is_ok());
+    ensure!(
+        fits,
+        "the environment variable {name} holds characters that no key has"
+    );
     Ok(key.map(SecretString::from))
 }

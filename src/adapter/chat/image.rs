@@ -10,7 +10,8 @@ use image::ImageFormat;
 use chartbench_core::question::Chart;
 
 /// The description in manifests.
-pub(super) const HANDLING: &str = "the file's own bytes where PNG, JPEG, WebP or GIF, else as PNG; base64";
+pub(super) const HANDLING: &str =
+    "the file's own bytes where PNG, JPEG, WebP or GIF, else as PNG; base64";
 
 /// The picture as `data:MIME;base64,...`: the file's own bytes where every server reads its format, else re-encoded as PNG.
 /// The content decides the format.
@@ -32,6 +33,8 @@ pub(super) fn data_url(chart: &Chart) -> Result<String> {
 fn as_png(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
     let mut png = Cursor::new(Vec::new());
     let image = chartbench_pixels::decode(bytes, name)?;
-    image.write_to(&mut png, ImageFormat::Png).with_context(|| format!("image {name}: cannot encode it as PNG"))?;
+    image
+        .write_to(&mut png, ImageFormat::Png)
+        .with_context(|| format!("image {name}: cannot encode it as PNG"))?;
     Ok(png.into_inner())
 }

@@ -42,41 +42,86 @@ impl Chat {
     /// Returns an error if a required key is not set, or the address is invalid.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
         let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
-        let max_tokens = overrides.max_new_tokens.unwrap_or(spec.generation.max_tokens);
+        let max_tokens = overrides
+            .max_new_tokens
+            .unwrap_or(spec.generation.max_tokens);
         let mut settings = endpoint.settings();
         let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
         set("prompt", spec.prompt.question.clone());
-        set("table_prompt", spec.prompt.table.clone().unwrap_or_else(|| "none".to_owned()));
-        set("system_prompt", spec.prompt.system.clone().unwrap_or_else(|| "none".to_owned()));
+        set(
+            "table_prompt",
+            spec.prompt
+                .table
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
+        );
+        set(
+            "system_prompt",
+            spec.prompt
+                .system
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
+        );
         set("image", image::HANDLING.to_owned());
-        set("image_detail", spec.image_detail.clone().unwrap_or_else(|| "not sent".to_owned()));
+        set(
+            "image_detail",
+            spec.image_detail
+                .clone()
+                .unwrap_or_else(|| "not sent".to_owned()),
+        );
         let sent = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
-        set("temperature", sent(spec.generation.temperature.map(|value| value.to_string())));
-        set("seed", sent(spec.generation.seed.map(|value| value.to_string())));
+        set(
+            "temperature",
+            sent(spec.generation.temperature.map(|value| value.to_string())),
+        );
+        set(
+            "seed",
+            sent(spec.generation.seed.map(|value| value.to_string())),
+        );
         set(spec.endpoint.max_tokens_key.name(), max_tokens.to_string());
         set(
             "answer",
-            spec.answer_after.as_ref().map_or("the whole reply".to_owned(), |after| format!("after {after:?}")),
+            spec.answer_after
+                .as_ref()
+                .map_or("the whole reply".to_owned(), |after| {
+                    format!("after {after:?}")
+                }),
         );
-        Ok(Self { identity: Identity { id: id.to_owned(), settings }, spec: spec.clone(), max_tokens, endpoint })
+        Ok(Self {
+            identity: Identity {
+                id: id.to_owned(),
+                settings,
+            },
+            spec: spec.clone(),
+            max_tokens,
+            endpoint,
+        })
     }
 
     fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
         let text = match question.answer_type {
-            Some(AnswerType::Table) => prompt
-                .table
-                .clone()
-                .with_context(|| format!("{} writes no tables: its file has no `prompt.table`", self.identity.id))?,
+            Some(AnswerType::Table) => prompt.table.clone().with_context(|| {
+                format!(
+                    "{} writes no tables: its file has no `prompt.table`",
+                    self.identity.id
+                )
+            })?,
             _ => prompt.about(&question.text),
         };
         let mut url = json!({"url": image});
         if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
             url.insert("detail".to_owned(), detail.as_str().into());
         }
-        let content = json!([{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]);
-        let system = prompt.system.iter().map(|system| json!({"role": "system", "content": system}));
-        let messages = system.chain([json!({"role": "user", "content": content})]).collect();
+        let content =
+            json!([{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]);
+        let system = prompt
+            .system
+            .iter()
+            .map(|system| json!({"role": "system", "content": system}));
+        let messages = system
+            .chain([json!({"role": "user", "content": content})])
+            .collect();
         let generation = &self.spec.generation;
         let keys = RequestKeys {
             temperature: generation.temperature,
@@ -85,9 +130,17 @@ impl Chat {
             ..RequestKeys::default()
         };
         let reply = self.endpoint.ask(messages, &keys)?;
-        let choice = reply.choices.into_iter().next().context("the reply has no choices")?;
+        let choice = reply
+            .choices
+            .into_iter()
+            .next()
+            .context("the reply has no choices")?;
         let answer = answer(choice.text()?, self.spec.answer_after.as_deref());
-        Ok(Answer { usage: reply.usage, finish_reason: choice.finish_reason, ..answer })
+        Ok(Answer {
+            usage: reply.usage,
+            finish_reason: choice.finish_reason,
+            ..answer
+        })
     }
 
     fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
@@ -101,14 +154,22 @@ impl Chat {
                 stop: &sampling.stop,
                 samples: sampling.samples - completions.len(),
             };
-            let reply = self.endpoint.ask(vec![json!({"role": "user", "content": prompt})], &keys)?;
+            let reply = self
+                .endpoint
+                .ask(vec![json!({"role": "user", "content": prompt})], &keys)?;
             if reply.choices.is_empty() {
-                return Err(Failure::Question(anyhow::anyhow!("the reply has no choices")));
+                return Err(Failure::Question(anyhow::anyhow!(
+                    "the reply has no choices"
+                )));
             }
             // The usage is that of all choices together: the first carries it.
             let mut usage = reply.usage;
             for choice in reply.choices.into_iter().take(keys.samples) {
-                let text = if sampling.samples > 1 && choice.is_empty() { "" } else { choice.text()? };
+                let text = if sampling.samples > 1 && choice.is_empty() {
+                    ""
+                } else {
+                    choice.text()?
+                };
                 completions.push(Completion {
                     text: cut_at_stop(text, &sampling.stop).to_owned(),
                     token_ids: Vec::new(),
@@ -117,8 +178,13 @@ impl Chat {
                 });
             }
         }
-        if completions.iter().all(|completion| completion.text.trim().is_empty()) {
-            return Err(Failure::Question(anyhow::anyhow!("the reply has no text before its first stop text")));
+        if completions
+            .iter()
+            .all(|completion| completion.text.trim().is_empty())
+        {
+            return Err(Failure::Question(anyhow::anyhow!(
+                "the reply has no text before its first stop text"
+            )));
         }
         Ok(completions)
     }
@@ -126,15 +192,28 @@ impl Chat {
 
 /// Extracts the answer of a reply; the whole reply is kept as a completion if it is longer.
 fn answer(reply: &str, after: Option<&str>) -> Answer {
-    let part = after.and_then(|after| reply.rsplit_once(after)).map(|(_, part)| part.trim());
+    let part = after
+        .and_then(|after| reply.rsplit_once(after))
+        .map(|(_, part)| part.trim());
     let (marker_missing, part) = (after.is_some() && part.is_none(), part.unwrap_or(reply));
-    let completions = if part == reply { Vec::new() } else { vec![reply.to_owned()] };
-    Answer { completions, marker_missing, ..Answer::from_text(part) }
+    let completions = if part == reply {
+        Vec::new()
+    } else {
+        vec![reply.to_owned()]
+    };
+    Answer {
+        completions,
+        marker_missing,
+        ..Answer::from_text(part)
+    }
 }
 
 /// Cuts a text at its first stop text, because not every server supports `stop`.
 fn cut_at_stop<'a>(text: &'a str, stop: &[String]) -> &'a str {
-    let end = stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
+    let end = stop
+        .iter()
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min();
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
@@ -149,20 +228,36 @@ impl Adapter for Chat {
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         // Each chart is read and encoded once, by the first thread that needs it.
-        let images: Vec<OnceLock<Result<String, String>>> = work.iter().map(|_| OnceLock::new()).collect();
+        let images: Vec<OnceLock<Result<String, String>>> =
+            work.iter().map(|_| OnceLock::new()).collect();
         let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
-            let encoded = slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
+            let encoded =
+                slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
             encoded.clone().map_err(anyhow::Error::msg)
         };
         let jobs: Vec<_> = work
             .iter()
             .zip(&images)
-            .flat_map(|(entry, slot)| entry.questions.iter().map(move |question| (slot, &entry.chart, question)))
+            .flat_map(|(entry, slot)| {
+                entry
+                    .questions
+                    .iter()
+                    .map(move |question| (slot, &entry.chart, question))
+            })
             .collect();
-        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| self.about_chart(&image(slot, chart)?, question);
-        let mut answers =
-            pool::map_concurrent(&jobs, self.spec.limits.concurrency, self.endpoint.abort_signal(), ask).into_iter();
-        work.iter().map(|entry| answers.by_ref().take(entry.questions.len()).collect()).collect()
+        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
+            self.about_chart(&image(slot, chart)?, question)
+        };
+        let mut answers = pool::map_concurrent(
+            &jobs,
+            self.spec.limits.concurrency,
+            self.endpoint.abort_signal(),
+            ask,
+        )
+        .into_iter();
+        work.iter()
+            .map(|entry| answers.by_ref().take(entry.questions.len()).collect())
+            .collect()
     }
 }
 
@@ -175,9 +270,18 @@ impl LanguageModel for Chat {
         self.spec.limits.concurrency * QUESTIONS_A_THREAD
     }
 
-    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
+    fn complete(
+        &mut self,
+        prompts: &[String],
+        sampling: &Sampling,
+    ) -> Vec<Result<Vec<Completion>, Failure>> {
         let ask = |prompt: &String| self.about_prompt(prompt, sampling);
-        pool::map_concurrent(prompts, self.spec.limits.concurrency, self.endpoint.abort_signal(), ask)
+        pool::map_concurrent(
+            prompts,
+            self.spec.limits.concurrency,
+            self.endpoint.abort_signal(),
+            ask,
+        )
     }
 }
 
@@ -188,12 +292,18 @@ mod tests {
     #[test]
     fn the_answer_follows_the_last_marker() {
         assert_eq!(answer("so 5\n", None), Answer::from_text("so 5\n"));
-        let whole = Answer { marker_missing: true, ..Answer::from_text("no such mark") };
+        let whole = Answer {
+            marker_missing: true,
+            ..Answer::from_text("no such mark")
+        };
         assert_eq!(answer("no such mark", Some("Answer:")), whole);
         let reply = "Answer: maybe 4. Answer: 5 \n";
         assert_eq!(
             answer(reply, Some("Answer:")),
-            Answer { completions: vec![reply.to_owned()], ..Answer::from_text("5") }
+            Answer {
+                completions: vec![reply.to_owned()],
+                ..Answer::from_text("5")
+            }
         );
     }
 

@@ -42,7 +42,11 @@ impl AbortSignal {
             if left.is_zero() {
                 return Ok(());
             }
-            reason = self.raised.wait_timeout(reason, left).unwrap_or_else(PoisonError::into_inner).0;
+            reason = self
+                .raised
+                .wait_timeout(reason, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -74,8 +78,15 @@ pub(super) fn map_concurrent<J: Sync, T: Send + Sync>(
             scope.spawn(answer_jobs);
         }
     });
-    let unasked = || Err(Failure::Question(anyhow::anyhow!("was not asked: a bug in the adapter")));
-    answers.into_iter().map(|answer| answer.into_inner().unwrap_or_else(unasked)).collect()
+    let unasked = || {
+        Err(Failure::Question(anyhow::anyhow!(
+            "was not asked: a bug in the adapter"
+        )))
+    };
+    answers
+        .into_iter()
+        .map(|answer| answer.into_inner().unwrap_or_else(unasked))
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,10 +100,20 @@ mod tests {
         let asked = AtomicUsize::new(0);
         let answers = map_concurrent(&jobs, 3, &stop, |&job| {
             asked.fetch_add(1, Ordering::Relaxed);
-            if job == 10 { Err(stop.raise("gone".to_owned())) } else { Ok(job) }
+            if job == 10 {
+                Err(stop.raise("gone".to_owned()))
+            } else {
+                Ok(job)
+            }
         });
-        let answered: Vec<usize> = answers.iter().filter_map(|answer| answer.as_ref().ok().copied()).collect();
-        assert!(answered.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) && answered.len() < 15, "{answered:?}");
+        let answered: Vec<usize> = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().ok().copied())
+            .collect();
+        assert!(
+            answered.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) && answered.len() < 15,
+            "{answered:?}"
+        );
         assert!(asked.into_inner() < 15);
         for answer in answers.into_iter().filter_map(Result::err) {
             assert!(matches!(answer, Failure::Adapter(error) if error.to_string() == "gone"));

@@ -21,13 +21,23 @@ pub(super) struct RateLimiter {
 
 impl RateLimiter {
     /// `None` means no limit.
-    pub(super) fn new(requests_per_minute: Option<usize>, tokens_per_minute: Option<usize>) -> Self {
+    pub(super) fn new(
+        requests_per_minute: Option<usize>,
+        tokens_per_minute: Option<usize>,
+    ) -> Self {
         let interval = |number: Option<usize>| {
-            number.map_or(Duration::ZERO, |number| Duration::from_secs_f64(60.0 / number.max(1) as f64))
+            number.map_or(Duration::ZERO, |number| {
+                Duration::from_secs_f64(60.0 / number.max(1) as f64)
+            })
         };
         let now = Instant::now();
         let (request, token) = (interval(requests_per_minute), interval(tokens_per_minute));
-        Self { request, token, next: Mutex::new(now), paid: Mutex::new(now) }
+        Self {
+            request,
+            token,
+            next: Mutex::new(now),
+            paid: Mutex::new(now),
+        }
     }
 
     /// Reserves the slot of the next request; returns how long to wait for it.
@@ -65,7 +75,9 @@ mod tests {
     #[test]
     fn requests_are_a_minutes_share_apart() {
         let rate_limiter = RateLimiter::new(Some(60), None);
-        let waits: Vec<f64> = (0..4).map(|_| rate_limiter.reserve().as_secs_f64()).collect();
+        let waits: Vec<f64> = (0..4)
+            .map(|_| rate_limiter.reserve().as_secs_f64())
+            .collect();
         for (index, wait) in waits.into_iter().enumerate() {
             assert!((wait - index as f64).abs() < 0.2, "{index}: {wait}");
         }
@@ -86,7 +98,10 @@ mod tests {
         rate_limiter.record_tokens(1_000_000);
         assert_eq!(rate_limiter.reserve(), Duration::ZERO);
         assert!(rate_limiter.pause(Duration::from_secs(5)));
-        assert!(!rate_limiter.pause(Duration::from_secs(5)), "the same wait is no news");
+        assert!(
+            !rate_limiter.pause(Duration::from_secs(5)),
+            "the same wait is no news"
+        );
         assert!(rate_limiter.reserve() > Duration::from_secs(4));
     }
 

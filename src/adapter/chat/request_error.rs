@@ -39,13 +39,21 @@ pub(super) struct ErrorBody<'a> {
 impl<'a> ErrorBody<'a> {
     pub(super) fn new(body: &'a str, secrets: &Secrets) -> Self {
         // Cut after the key is gone: half a key would not be found.
-        Self { body, message: wire::one_line(&secrets.blot(&wire::error_message(body))) }
+        Self {
+            body,
+            message: wire::one_line(&secrets.blot(&wire::error_message(body))),
+        }
     }
 }
 
 impl RequestError {
     fn new(message: impl Into<String>, retryable: bool, scope: ErrorScope) -> Self {
-        Self { message: message.into(), retryable, scope, wait: None }
+        Self {
+            message: message.into(),
+            retryable,
+            scope,
+            wait: None,
+        }
     }
 
     /// A connection that could not be made, was reset, or was closed within the reply.
@@ -53,61 +61,105 @@ impl RequestError {
         // The innermost cause does not repeat addresses.
         let causes = std::iter::successors(Some(error), |error| error.source());
         let cause = causes.last().map(ToString::to_string).unwrap_or_default();
-        Self::new(format!("the connection failed ({cause})"), true, ErrorScope::Endpoint)
+        Self::new(
+            format!("the connection failed ({cause})"),
+            true,
+            ErrorScope::Endpoint,
+        )
     }
 
     /// No whole reply in time. A model that does not come to an end does so for one question; a server that is gone is
     /// noticed by its connections.
     pub(super) fn slow(limit: Duration) -> Self {
-        let message = format!("no whole reply within {} s (`limits.answer_timeout`)", limit.as_secs_f64());
+        let message = format!(
+            "no whole reply within {} s (`limits.answer_timeout`)",
+            limit.as_secs_f64()
+        );
         Self::new(message, true, ErrorScope::Question)
     }
 
     /// No connection in time.
     pub(super) fn unreachable(limit: Duration) -> Self {
-        let message = format!("no connection within {} s (`limits.connect_timeout`)", limit.as_secs_f64());
+        let message = format!(
+            "no connection within {} s (`limits.connect_timeout`)",
+            limit.as_secs_f64()
+        );
         Self::new(message, true, ErrorScope::Endpoint)
     }
 
     /// A reply that is longer than any answer; nothing of it is read further.
     pub(super) fn long(limit: usize) -> Self {
-        Self::new(format!("the reply has more than {limit} bytes"), true, ErrorScope::Question)
+        Self::new(
+            format!("the reply has more than {limit} bytes"),
+            true,
+            ErrorScope::Question,
+        )
     }
 
     /// A reply with a good status that is not a chat completion.
     pub(super) fn garbled(body: &ErrorBody<'_>, error: &dyn std::fmt::Display) -> Self {
-        let message = format!("the reply is no chat completion ({error}): {}", body.message);
+        let message = format!(
+            "the reply is no chat completion ({error}): {}",
+            body.message
+        );
         Self::new(message, true, ErrorScope::Question)
     }
 
     /// An answer with a secret in it.
     pub(super) fn leak(secret: &str) -> Self {
-        Self::new(format!("the answer repeats {secret}: it is not kept"), false, ErrorScope::Question)
+        Self::new(
+            format!("the answer repeats {secret}: it is not kept"),
+            false,
+            ErrorScope::Question,
+        )
     }
 
     /// A reply with a status that is an error; `key` describes where the key comes from.
-    pub(super) fn status(status: u16, headers: &HeaderMap, body: &ErrorBody<'_>, key: &str) -> Self {
-        let said = if body.message.is_empty() { String::new() } else { format!(": {}", body.message) };
-        let error = |retryable, scope| Self::new(format!("status {status}{said}"), retryable, scope);
+    pub(super) fn status(
+        status: u16,
+        headers: &HeaderMap,
+        body: &ErrorBody<'_>,
+        key: &str,
+    ) -> Self {
+        let said = if body.message.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", body.message)
+        };
+        let error =
+            |retryable, scope| Self::new(format!("status {status}{said}"), retryable, scope);
         let error = match status {
             // Servers repeat keys in this message.
-            401 | 403 => Self::new(format!("status {status}: it refuses {key}"), false, ErrorScope::Endpoint),
+            401 | 403 => Self::new(
+                format!("status {status}: it refuses {key}"),
+                false,
+                ErrorScope::Endpoint,
+            ),
             400 | 413 | 415 | 422 => error(false, ErrorScope::Question),
             429 if is_spent(body.body) => error(false, ErrorScope::Endpoint),
             408 | 409 | 429 | 502..=504 => error(true, ErrorScope::Endpoint),
             500.. => error(true, ErrorScope::Question),
-            300..=399 => {
-                Self::new(format!("status {status}: it has moved; change its address"), false, ErrorScope::Endpoint)
-            }
+            300..=399 => Self::new(
+                format!("status {status}: it has moved; change its address"),
+                false,
+                ErrorScope::Endpoint,
+            ),
             _ => error(false, ErrorScope::Endpoint),
         };
-        Self { wait: retry_after(headers), ..error }
+        Self {
+            wait: retry_after(headers),
+            ..error
+        }
     }
 
     /// An error message with a good status: its `code` is a status where it is a number.
     pub(super) fn in_reply(error: &Value, body: &ErrorBody<'_>, key: &str) -> Self {
-        let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-        let status = code.filter(|&code| StatusCode::from_u16(code).is_ok_and(|code| !code.is_success()));
+        let code = error
+            .get("code")
+            .and_then(Value::as_u64)
+            .and_then(|code| u16::try_from(code).ok());
+        let status =
+            code.filter(|&code| StatusCode::from_u16(code).is_ok_and(|code| !code.is_success()));
         Self::status(status.unwrap_or(500), &HeaderMap::new(), body, key)
     }
 }
@@ -121,9 +173,14 @@ fn is_spent(body: &str) -> bool {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 => Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)),
+        Ok(seconds) if seconds > 0.0 => {
+            Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+        }
         Ok(_) => None,
-        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
+        Err(_) => httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(SystemTime::now())
+            .ok(),
     }
 }
 
@@ -140,28 +197,51 @@ mod tests {
     #[test]
     fn statuses_are_told_apart() {
         for retryable in [408, 409, 429, 502, 503, 504] {
-            assert_eq!(status(retryable, ""), (true, ErrorScope::Endpoint), "{retryable}");
+            assert_eq!(
+                status(retryable, ""),
+                (true, ErrorScope::Endpoint),
+                "{retryable}"
+            );
         }
         for lasting in [301, 401, 402, 403, 404, 405] {
-            assert_eq!(status(lasting, ""), (false, ErrorScope::Endpoint), "{lasting}");
+            assert_eq!(
+                status(lasting, ""),
+                (false, ErrorScope::Endpoint),
+                "{lasting}"
+            );
         }
         for of_the_question in [400, 413, 422] {
-            assert_eq!(status(of_the_question, ""), (false, ErrorScope::Question), "{of_the_question}");
+            assert_eq!(
+                status(of_the_question, ""),
+                (false, ErrorScope::Question),
+                "{of_the_question}"
+            );
         }
         assert_eq!(status(500, ""), (true, ErrorScope::Question));
-        assert_eq!(status(429, r#"{"error":{"code":"insufficient_quota"}}"#), (false, ErrorScope::Endpoint));
+        assert_eq!(
+            status(429, r#"{"error":{"code":"insufficient_quota"}}"#),
+            (false, ErrorScope::Endpoint)
+        );
     }
 
     #[test]
     fn a_refused_key_is_never_repeated() {
-        let body = ErrorBody::new(r#"{"error":{"message":"bad key: hunter2"}}"#, &Secrets::default());
+        let body = ErrorBody::new(
+            r#"{"error":{"message":"bad key: hunter2"}}"#,
+            &Secrets::default(),
+        );
         let error = RequestError::status(401, &HeaderMap::new(), &body, "the key in X");
         assert_eq!(error.message, "status 401: it refuses the key in X");
     }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        let parse = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        let parse = |text: &str| {
+            retry_after(&HeaderMap::from_iter([(
+                RETRY_AFTER,
+                text.parse().unwrap(),
+            )]))
+        };
         assert_eq!(parse("2"), Some(Duration::from_secs(2)));
         assert_eq!(parse("1e300"), Some(Duration::MAX));
         for text in ["soon", "-5", "0", "NaN"] {

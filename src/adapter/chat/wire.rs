@@ -24,7 +24,12 @@ pub(super) struct RequestKeys<'a> {
 }
 
 /// The request's body.
-pub(super) fn request(spec: &EndpointSpec, model: &str, messages: Vec<Value>, keys: &RequestKeys<'_>) -> Value {
+pub(super) fn request(
+    spec: &EndpointSpec,
+    model: &str,
+    messages: Vec<Value>,
+    keys: &RequestKeys<'_>,
+) -> Value {
     let mut body: Map<String, Value> = spec.extra.clone();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value.filter(|_| spec.without.iter().all(|without| without != key)) {
@@ -109,23 +114,44 @@ struct WireChoice {
 }
 
 impl From<WireChoice> for Choice {
-    fn from(WireChoice { message, finish_reason }: WireChoice) -> Self {
-        let is_text =
-            |key: &&str| message.get(*key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    fn from(
+        WireChoice {
+            message,
+            finish_reason,
+        }: WireChoice,
+    ) -> Self {
+        let is_text = |key: &&str| {
+            message
+                .get(*key)
+                .and_then(Value::as_str)
+                .is_some_and(|text| !text.trim().is_empty())
+        };
         Self {
             content: message.get("content").and_then(content),
-            refusal: message.get("refusal").and_then(Value::as_str).map(str::to_owned),
+            refusal: message
+                .get("refusal")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             reasoning: ["reasoning", "reasoning_content"].into_iter().find(is_text),
-            finish_reason: scalar(&finish_reason).filter(|reason| !reason.trim().is_empty()).map(|text| shorten(&text)),
+            finish_reason: scalar(&finish_reason)
+                .filter(|reason| !reason.trim().is_empty())
+                .map(|text| shorten(&text)),
         }
     }
 }
 
 /// A message's text: a string, or the texts of a list of parts.
 fn content(value: &Value) -> Option<String> {
-    let part = |part: &Value| part.as_str().or_else(|| part.get("text")?.as_str()).map(str::to_owned);
+    let part = |part: &Value| {
+        part.as_str()
+            .or_else(|| part.get("text")?.as_str())
+            .map(str::to_owned)
+    };
     match value {
-        Value::Array(parts) => parts.iter().filter_map(part).reduce(|text, more| text + &more),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(part)
+            .reduce(|text, more| text + &more),
         other => scalar(other),
     }
 }
@@ -140,14 +166,19 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// A count that is a number, or a number as text.
 fn count(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+    value
+        .as_u64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// Puts U+FFFD in the place of each escaped half of a surrogate pair without its other half: a server that counts in UTF-16
 /// cuts an answer there, and JSON's own rules would refuse all of it.
 fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
-        let digits = body.get(at..).filter(|rest| rest.starts_with("\\u"))?.get(2..6)?;
+        let digits = body
+            .get(at..)
+            .filter(|rest| rest.starts_with("\\u"))?
+            .get(2..6)?;
         u32::from_str_radix(digits, 16).ok()
     };
     let mut mended = String::new();
@@ -163,10 +194,21 @@ fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
                 kept
             }
             // The character behind a backslash is part of the escape, a second backslash too.
-            _ => escape + 1 + body.get(escape + 1..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8),
+            _ => {
+                escape
+                    + 1
+                    + body
+                        .get(escape + 1..)
+                        .and_then(|rest| rest.chars().next())
+                        .map_or(1, char::len_utf8)
+            }
         };
     }
-    if kept == 0 { body.into() } else { (mended + body.get(kept..).unwrap_or_default()).into() }
+    if kept == 0 {
+        body.into()
+    } else {
+        (mended + body.get(kept..).unwrap_or_default()).into()
+    }
 }
 
 impl Choice {
@@ -177,12 +219,24 @@ impl Choice {
     /// is no text.
     pub(super) fn text(&self) -> Result<&str> {
         let finish = self.finish_reason.as_deref().unwrap_or("none");
-        let text = self.content.as_deref().filter(|text| !text.trim().is_empty());
-        match (finish.to_lowercase().as_str(), text, self.refusal.as_deref(), self.reasoning) {
+        let text = self
+            .content
+            .as_deref()
+            .filter(|text| !text.trim().is_empty());
+        match (
+            finish.to_lowercase().as_str(),
+            text,
+            self.refusal.as_deref(),
+            self.reasoning,
+        ) {
             ("content_filter", ..) => bail!("the endpoint's content filter withheld the answer"),
-            ("error" | "abort", ..) => bail!("the endpoint broke the answer off (finish_reason {finish})"),
+            ("error" | "abort", ..) => {
+                bail!("the endpoint broke the answer off (finish_reason {finish})")
+            }
             (_, Some(text), ..) => Ok(text),
-            (_, None, Some(refusal), _) => bail!("the model refused to answer: {}", one_line(refusal)),
+            (_, None, Some(refusal), _) => {
+                bail!("the model refused to answer: {}", one_line(refusal))
+            }
             ("length", None, None, _) => {
                 bail!("the reply has no text: all its tokens went into reasoning; allow it more")
             }
@@ -197,16 +251,24 @@ impl Choice {
 
     /// Whether it ended as it should, with nothing written: one completion of several may.
     pub(super) fn is_empty(&self) -> bool {
-        self.finish_reason.as_deref().is_none_or(|reason| reason == "stop")
+        self.finish_reason
+            .as_deref()
+            .is_none_or(|reason| reason == "stop")
             && self.refusal.is_none()
             && self.reasoning.is_none()
-            && self.content.as_deref().is_some_and(|text| text.trim().is_empty())
+            && self
+                .content
+                .as_deref()
+                .is_some_and(|text| text.trim().is_empty())
     }
 
     /// The name of a secret that it repeats. A refusal becomes a message, where it loses the secret.
     pub(super) fn secret<'a>(&mut self, secrets: &'a Secrets) -> Option<&'a str> {
         self.refusal = self.refusal.as_deref().map(|refusal| secrets.blot(refusal));
-        [&self.content, &self.finish_reason].into_iter().flatten().find_map(|text| secrets.found_in(text))
+        [&self.content, &self.finish_reason]
+            .into_iter()
+            .flatten()
+            .find_map(|text| secrets.found_in(text))
     }
 }
 
@@ -214,7 +276,9 @@ impl Choice {
 pub(super) fn error_message(body: &str) -> String {
     let json: Value = serde_json::from_str(&replace_lone_surrogates(body)).unwrap_or_default();
     let pointers = ["/error/message", "/error", "/message", "/detail"];
-    let found = pointers.iter().find_map(|pointer| json.pointer(pointer).and_then(Value::as_str));
+    let found = pointers
+        .iter()
+        .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str));
     found.unwrap_or(body).to_owned()
 }
 
@@ -233,15 +297,26 @@ mod tests {
 
     /// The first choice of a reply with this message and finish reason.
     fn text(message: &str, finish_reason: &str) -> Result<String> {
-        let body = format!("{{\"choices\": [{{\"message\": {message}, \"finish_reason\": {finish_reason}}}]}}");
-        Ok(WireReply::parse(&body)?.choices.unwrap().remove(0).text()?.to_owned())
+        let body = format!(
+            "{{\"choices\": [{{\"message\": {message}, \"finish_reason\": {finish_reason}}}]}}"
+        );
+        Ok(WireReply::parse(&body)?
+            .choices
+            .unwrap()
+            .remove(0)
+            .text()?
+            .to_owned())
     }
 
     #[test]
     fn an_answer_is_read_whatever_is_around_it() {
         for (message, finish_reason, answer) in [
             (r#"{"content": "7"}"#, "null", "7"),
-            (r#"{"content": " 7\n", "reasoning": "hm", "refusal": null}"#, "1", " 7\n"),
+            (
+                r#"{"content": " 7\n", "reasoning": "hm", "refusal": null}"#,
+                "1",
+                " 7\n",
+            ),
             (
                 r#"{"content": [{"type": "text", "text": "7 "}, {"type": "image_url"}, "8"], "x": [1e5]}"#,
                 "\"stop\"",
@@ -249,7 +324,11 @@ mod tests {
             ),
             (r#"{"content": 7}"#, "{}", "7"),
             (r#"{"content": "7 \ud83d"}"#, "\"length\"", "7 \u{fffd}"),
-            (r#"{"content": "\udc00\ud83d\ude00\\ud83d \\\ud83d"}"#, "true", "\u{fffd}\u{1f600}\\ud83d \\\u{fffd}"),
+            (
+                r#"{"content": "\udc00\ud83d\ude00\\ud83d \\\ud83d"}"#,
+                "true",
+                "\u{fffd}\u{1f600}\\ud83d \\\u{fffd}",
+            ),
         ] {
             assert_eq!(text(message, finish_reason).unwrap(), answer, "{message}");
         }
@@ -258,13 +337,37 @@ mod tests {
     #[test]
     fn a_reply_without_an_answer_says_why() {
         for (message, finish_reason, why) in [
-            ("null", "\"content_filter\"", "the endpoint's content filter withheld the answer"),
+            (
+                "null",
+                "\"content_filter\"",
+                "the endpoint's content filter withheld the answer",
+            ),
             ("null", "null", "the reply has no text (finish_reason none)"),
-            ("\"7\"", "\"stop\"", "the reply has no text (finish_reason stop)"),
-            (r#"{"content": " \n"}"#, "\"stop\"", "the reply has no text (finish_reason stop)"),
-            (r#"{"content": []}"#, "\"stop\"", "the reply has no text (finish_reason stop)"),
-            (r#"{"content": "7"}"#, "\"error\"", "the endpoint broke the answer off (finish_reason error)"),
-            (r#"{"content": "7"}"#, "\"ABORT\"", "the endpoint broke the answer off (finish_reason ABORT)"),
+            (
+                "\"7\"",
+                "\"stop\"",
+                "the reply has no text (finish_reason stop)",
+            ),
+            (
+                r#"{"content": " \n"}"#,
+                "\"stop\"",
+                "the reply has no text (finish_reason stop)",
+            ),
+            (
+                r#"{"content": []}"#,
+                "\"stop\"",
+                "the reply has no text (finish_reason stop)",
+            ),
+            (
+                r#"{"content": "7"}"#,
+                "\"error\"",
+                "the endpoint broke the answer off (finish_reason error)",
+            ),
+            (
+                r#"{"content": "7"}"#,
+                "\"ABORT\"",
+                "the endpoint broke the answer off (finish_reason ABORT)",
+            ),
             (
                 r#"{"content": "", "reasoning_content": "7"}"#,
                 "\"stop\"",
@@ -281,16 +384,37 @@ mod tests {
         for (usage, tokens) in [
             ("null", None),
             ("7", None),
-            (r#"{"prompt_tokens": null, "completion_tokens": null}"#, Some((None, None))),
-            (r#"{"prompt_tokens": "12", "completion_tokens": -1}"#, Some((Some(12), None))),
-            (r#"{"prompt_tokens": 3, "completion_tokens": 4, "details": [1]}"#, Some((Some(3), Some(4)))),
+            (
+                r#"{"prompt_tokens": null, "completion_tokens": null}"#,
+                Some((None, None)),
+            ),
+            (
+                r#"{"prompt_tokens": "12", "completion_tokens": -1}"#,
+                Some((Some(12), None)),
+            ),
+            (
+                r#"{"prompt_tokens": 3, "completion_tokens": 4, "details": [1]}"#,
+                Some((Some(3), Some(4))),
+            ),
             (r#"{"prompt_tokens": 3, "completion_tokens": 1e400}"#, None),
         ] {
-            let reply = WireReply::parse(&format!("{{\"choices\": [], \"usage\": {usage}}}")).unwrap();
+            let reply =
+                WireReply::parse(&format!("{{\"choices\": [], \"usage\": {usage}}}")).unwrap();
             assert_eq!(reply.choices.unwrap().len(), 0);
-            assert_eq!(reply.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens)), tokens, "{usage}");
+            assert_eq!(
+                reply
+                    .usage
+                    .map(|usage| (usage.prompt_tokens, usage.completion_tokens)),
+                tokens,
+                "{usage}"
+            );
         }
         assert!(WireReply::parse("{}").unwrap().choices.is_none());
-        assert!(WireReply::parse("{\"choices\": {}}").unwrap().choices.is_none());
+        assert!(
+            WireReply::parse("{\"choices\": {}}")
+                .unwrap()
+                .choices
+                .is_none()
+        );
     }
 }

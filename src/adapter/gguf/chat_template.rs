@@ -29,13 +29,24 @@ impl ChatTemplate {
         environment.set_fuel(Some(MAX_STEPS));
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<String, Error> {
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
         environment.add_function("strftime_now", |format: String| fixed_date(&format));
-        environment.add_template_owned(NAME, source).map_err(one_line).context("its chat template does not parse")?;
-        Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
+        environment
+            .add_template_owned(NAME, source)
+            .map_err(one_line)
+            .context("its chat template does not parse")?;
+        Ok(Self {
+            environment,
+            bos_token: bos_token.to_owned(),
+            eos_token: eos_token.to_owned(),
+        })
     }
 
     /// The text after which the model writes its answer to `message`. Thinking is switched off, because
@@ -45,7 +56,10 @@ impl ChatTemplate {
     /// Returns an error if the template refuses the message, calls an unknown function, or takes too many steps.
     pub fn render(&self, message: &str) -> Result<String> {
         let template = self.environment.get_template(NAME).map_err(one_line)?;
-        let mut text = BoundedText { bytes: Vec::new(), limit: message.len().saturating_add(MAX_TEXT) };
+        let mut text = BoundedText {
+            bytes: Vec::new(),
+            limit: message.len().saturating_add(MAX_TEXT),
+        };
         let values = context! {
             messages => [context! { role => "user", content => message }],
             add_generation_prompt => true,
@@ -53,11 +67,14 @@ impl ChatTemplate {
             bos_token => self.bos_token,
             eos_token => self.eos_token,
         };
-        let rendered = template.render_captured_to(values, &mut text).map(drop).map_err(|error| match error.kind() {
-            ErrorKind::OutOfFuel => anyhow!("it takes more than {MAX_STEPS} steps"),
-            ErrorKind::WriteFailure => anyhow!("it writes more than {} bytes", text.limit),
-            _ => one_line(error),
-        });
+        let rendered = template
+            .render_captured_to(values, &mut text)
+            .map(drop)
+            .map_err(|error| match error.kind() {
+                ErrorKind::OutOfFuel => anyhow!("it takes more than {MAX_STEPS} steps"),
+                ErrorKind::WriteFailure => anyhow!("it writes more than {} bytes", text.limit),
+                _ => one_line(error),
+            });
         let text = rendered.and_then(|()| Ok(String::from_utf8(text.bytes)?));
         text.context("its chat template cannot be rendered")
     }
@@ -86,14 +103,32 @@ impl Write for BoundedText {
 /// An answer must not depend on the day it is given: templates that ask for the date get the one that Llama 3.1's
 /// template falls back on, 26 July 2024.
 fn fixed_date(format: &str) -> String {
-    [("%d", "26"), ("%B", "July"), ("%b", "Jul"), ("%m", "07"), ("%Y", "2024"), ("%y", "24"), ("%A", "Friday")]
-        .iter()
-        .fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
+    [
+        ("%d", "26"),
+        ("%B", "July"),
+        ("%b", "Jul"),
+        ("%m", "07"),
+        ("%Y", "2024"),
+        ("%y", "24"),
+        ("%A", "Friday"),
+    ]
+    .iter()
+    .fold(format.to_owned(), |text, (code, value)| {
+        text.replace(code, value)
+    })
 }
 
 /// minijinja's errors print their source lines below the message; the message alone is one line.
 fn one_line(error: Error) -> anyhow::Error {
-    let line = error.line().map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    anyhow!("{}{line}", detail.split_whitespace().collect::<Vec<_>>().join(" "))
+    let line = error
+        .line()
+        .map(|line| format!(" (line {line} of the template)"))
+        .unwrap_or_default();
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    anyhow!(
+        "{}{line}",
+        detail.split_whitespace().collect::<Vec<_>>().join(" ")
+    )
 }

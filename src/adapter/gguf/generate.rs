@@ -49,31 +49,53 @@ impl Decoder<'_> {
                 finish_reason = None;
                 break;
             }
-            text = self.tokenizer.decode(&token_ids, true).map_err(|error| anyhow!("cannot decode: {error}"))?;
+            text = self
+                .tokenizer
+                .decode(&token_ids, true)
+                .map_err(|error| anyhow!("cannot decode: {error}"))?;
             if let Some(end) = self.stop(&text) {
                 text.truncate(end);
                 finish_reason = None;
                 break;
             }
-            logits = state.forward(&[token], position).context("cannot go on from the last token")?;
+            logits = state
+                .forward(&[token], position)
+                .context("cannot go on from the last token")?;
         }
-        Ok(Completion { text, token_ids, usage: None, finish_reason })
+        Ok(Completion {
+            text,
+            token_ids,
+            usage: None,
+            finish_reason,
+        })
     }
 
     /// Where the first stop text begins.
     fn stop(&self, text: &str) -> Option<usize> {
-        self.sampling.stop.iter().filter_map(|stop| text.find(stop.as_str())).min()
+        self.sampling
+            .stop
+            .iter()
+            .filter_map(|stop| text.find(stop.as_str()))
+            .min()
     }
 
     /// A sampler seeded by the prompt and the sample's number alone, independent of earlier prompts.
     fn choice(&self, prompt: &str, sample: usize) -> LogitsProcessor {
         let temperature = self.sampling.temperature;
-        let choice = if temperature > 0.0 { Choice::All { temperature } } else { Choice::ArgMax };
+        let choice = if temperature > 0.0 {
+            Choice::All { temperature }
+        } else {
+            Choice::ArgMax
+        };
         let mut hasher = Sha256::new();
         hasher.update(self.sampling.seed.to_le_bytes());
         hasher.update((sample as u64).to_le_bytes());
         hasher.update(prompt);
-        let seed = hasher.finalize().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        let seed = hasher
+            .finalize()
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         LogitsProcessor::from_sampling(seed, choice)
     }
 }

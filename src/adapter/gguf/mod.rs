@@ -32,7 +32,13 @@ use prefix::PrefixStates;
 const BATCH: usize = 4;
 
 /// Control tokens that end a turn in one template or another, whatever the metadata names besides.
-const TURN_ENDS: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>"];
+const TURN_ENDS: [&str; 5] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+];
 
 /// A loaded GGUF model.
 pub struct Gguf {
@@ -67,7 +73,8 @@ impl Gguf {
     }
 
     fn load(path: &Path, origin: &str, device: &Device) -> Result<Self> {
-        let mut file = BufReader::new(chartbench_core::input::open(path).context("cannot read it")?);
+        let mut file =
+            BufReader::new(chartbench_core::input::open(path).context("cannot read it")?);
         GgufHeader::read(path)?;
         let mut content = Content::read(&mut file).context("no GGUF file")?;
         let architecture = model::architecture(&content)?;
@@ -81,13 +88,38 @@ impl Gguf {
             ("weights", origin.to_owned()),
             ("weights_sha256", file_sha256(path)?),
             ("architecture", architecture),
-            ("arithmetic", if limits.single_precision { "f32" } else { "quantised, activations in 8 bits" }.to_owned()),
+            (
+                "arithmetic",
+                if limits.single_precision {
+                    "f32"
+                } else {
+                    "quantised, activations in 8 bits"
+                }
+                .to_owned(),
+            ),
             ("context", limits.context.to_string()),
-            ("chat_template", template.as_ref().map_or("none", |_| "the file's, thinking off").to_owned()),
+            (
+                "chat_template",
+                template
+                    .as_ref()
+                    .map_or("none", |_| "the file's, thinking off")
+                    .to_owned(),
+            ),
         ];
-        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let settings = settings
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
         let states = PrefixStates::new(model, limits.in_blocks);
-        Ok(Self { settings, template, tokenizer, ends, begin, states, context: limits.context })
+        Ok(Self {
+            settings,
+            template,
+            tokenizer,
+            ends,
+            begin,
+            states,
+            context: limits.context,
+        })
     }
 
     /// A prompt's tokens: in the chat template if there is one, else the prompt after the beginning-of-text token.
@@ -101,7 +133,10 @@ impl Gguf {
         };
         let encoding = self.tokenizer.encode(text, false);
         let encoding = encoding.map_err(|error| anyhow!("cannot tokenise the prompt: {error}"))?;
-        let ids: Vec<u32> = begin.into_iter().chain(encoding.get_ids().iter().copied()).collect();
+        let ids: Vec<u32> = begin
+            .into_iter()
+            .chain(encoding.get_ids().iter().copied())
+            .collect();
         ensure!(
             ids.len() < self.context,
             "the prompt is {} tokens long, the model reads at most {}: the table is too large for it",
@@ -125,12 +160,26 @@ impl Gguf {
     ) -> Result<Vec<Completion>> {
         let (state, logits) = self.states.evaluate(ids, next)?;
         let room = self.context - ids.len();
-        let decoder = Decoder { tokenizer: &self.tokenizer, ends: &self.ends, sampling, room };
+        let decoder = Decoder {
+            tokenizer: &self.tokenizer,
+            ends: &self.ends,
+            sampling,
+            room,
+        };
         // Greedy completions of a prompt are all the same.
-        let distinct = if sampling.temperature > 0.0 { sampling.samples } else { sampling.samples.min(1) };
-        let complete = |sample: usize| decoder.complete(state.clone(), &logits, ids.len(), text, sample);
+        let distinct = if sampling.temperature > 0.0 {
+            sampling.samples
+        } else {
+            sampling.samples.min(1)
+        };
+        let complete =
+            |sample: usize| decoder.complete(state.clone(), &logits, ids.len(), text, sample);
         let completions = (0..distinct).map(complete).collect::<Result<Vec<_>>>()?;
-        Ok(completions.into_iter().cycle().take(sampling.samples).collect())
+        Ok(completions
+            .into_iter()
+            .cycle()
+            .take(sampling.samples)
+            .collect())
     }
 }
 
@@ -143,8 +192,13 @@ impl LanguageModel for Gguf {
         BATCH
     }
 
-    fn complete(&mut self, prompts: &[String], sampling: &Sampling) -> Vec<Result<Vec<Completion>, Failure>> {
-        let encoded: Vec<Result<Vec<u32>>> = prompts.iter().map(|prompt| self.encode(prompt)).collect();
+    fn complete(
+        &mut self,
+        prompts: &[String],
+        sampling: &Sampling,
+    ) -> Vec<Result<Vec<Completion>, Failure>> {
+        let encoded: Vec<Result<Vec<u32>>> =
+            prompts.iter().map(|prompt| self.encode(prompt)).collect();
         let mut completed = Vec::new();
         for (index, (prompt, ids)) in prompts.iter().zip(&encoded).enumerate() {
             let next = encoded.get(index + 1).and_then(|next| next.as_deref().ok());
@@ -159,8 +213,12 @@ impl LanguageModel for Gguf {
 }
 
 fn template(content: &Content, tokens: &[String]) -> Result<Option<ChatTemplate>> {
-    let Some(source) = content.metadata.get("tokenizer.chat_template") else { return Ok(None) };
-    let source = source.to_string().map_err(|_| anyhow!("`tokenizer.chat_template` is no text"))?;
+    let Some(source) = content.metadata.get("tokenizer.chat_template") else {
+        return Ok(None);
+    };
+    let source = source
+        .to_string()
+        .map_err(|_| anyhow!("`tokenizer.chat_template` is no text"))?;
     let token = |key: &str| {
         let id = model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok();
         id.and_then(|id| tokens.get(id)).map_or("", String::as_str)
@@ -170,19 +228,31 @@ fn template(content: &Content, tokens: &[String]) -> Result<Option<ChatTemplate>
 
 /// The token that begins a text, where the file says that one does; SentencePiece models do unless it says otherwise.
 fn begin(content: &Content) -> Option<u32> {
-    let kind = content.metadata.get("tokenizer.ggml.model").and_then(|kind| kind.to_string().ok());
-    let said = content.metadata.get("tokenizer.ggml.add_bos_token").and_then(|add| add.to_bool().ok());
+    let kind = content
+        .metadata
+        .get("tokenizer.ggml.model")
+        .and_then(|kind| kind.to_string().ok());
+    let said = content
+        .metadata
+        .get("tokenizer.ggml.add_bos_token")
+        .and_then(|add| add.to_bool().ok());
     let begins = said.unwrap_or(kind.is_some_and(|kind| kind == "llama"));
-    let id = model::number(content, "tokenizer.ggml.bos_token_id").ok().filter(|_| begins)?;
+    let id = model::number(content, "tokenizer.ggml.bos_token_id")
+        .ok()
+        .filter(|_| begins)?;
     u32::try_from(id).ok()
 }
 
 /// The tokens after which a completion is over.
 fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
-    let named = ["eos", "eot", "eom"]
-        .into_iter()
-        .filter_map(|key| u32::try_from(model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok()?).ok());
-    let turn_ends = tokens.iter().zip(0..).filter(|(token, _)| TURN_ENDS.contains(&token.as_str())).map(|(_, id)| id);
+    let named = ["eos", "eot", "eom"].into_iter().filter_map(|key| {
+        u32::try_from(model::number(content, &format!("tokenizer.ggml.{key}_token_id")).ok()?).ok()
+    });
+    let turn_ends = tokens
+        .iter()
+        .zip(0..)
+        .filter(|(token, _)| TURN_ENDS.contains(&token.as_str()))
+        .map(|(_, id)| id);
     let mut ends: Vec<u32> = named.chain(turn_ends).collect();
     ends.sort_unstable();
     ends.dedup();
@@ -197,7 +267,11 @@ fn one_line(error: anyhow::Error) -> anyhow::Error {
         let cause = cause.to_string();
         let line = cause.lines().next().unwrap_or_default();
         let short: String = line.chars().take(LONGEST).collect();
-        if short.len() < line.len() { short + "..." } else { short }
+        if short.len() < line.len() {
+            short + "..."
+        } else {
+            short
+        }
     });
     anyhow!(first.collect::<Vec<_>>().join(": "))
 }

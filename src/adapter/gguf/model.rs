@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::gguf_file::{self, Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use candle_transformers::models::{quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3};
+use candle_transformers::models::{
+    quantized_gemma3, quantized_llama, quantized_phi3, quantized_qwen3,
+};
 
 use chartbench_core::terminal::shorten;
 
@@ -48,7 +50,11 @@ pub struct ModelLimits {
 /// # Errors
 /// Returns an error if there is none, or this program cannot run it.
 pub fn architecture(content: &Content) -> Result<String> {
-    let name = content.metadata.get("general.architecture").context("no `general.architecture` in it")?.to_string()?;
+    let name = content
+        .metadata
+        .get("general.architecture")
+        .context("no `general.architecture` in it")?
+        .to_string()?;
     ensure!(
         ["llama", "qwen3", "gemma3", "phi3"].contains(&name.as_str()),
         "architecture `{}` is none of llama, qwen3, gemma3, phi3",
@@ -62,7 +68,11 @@ impl Model {
     ///
     /// # Errors
     /// Returns an error if metadata or tensors are missing or do not fit, or if candle would compute wrong rotary frequencies.
-    pub fn load(mut content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<(Self, ModelLimits)> {
+    pub fn load(
+        mut content: Content,
+        file: &mut (impl Read + Seek),
+        device: &Device,
+    ) -> Result<(Self, ModelLimits)> {
         let name = architecture(&content)?;
         let limits = limits(&content, &name)?;
         check_heads(&content, &name)?;
@@ -71,16 +81,27 @@ impl Model {
         check_epsilon(&content, &name)?;
         check_layers(&content, &name)?;
         // candle's Qwen 3 would compute its rotary angles in half precision, which is off by radians a thousand tokens in.
-        content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
+        content
+            .metadata
+            .insert("general.dtype".to_owned(), Value::U32(0));
         // Its Phi-3 allocates its state for the whole context at once.
-        content.metadata.insert(format!("{name}.context_length"), Value::U32(u32::try_from(limits.context)?));
+        content.metadata.insert(
+            format!("{name}.context_length"),
+            Value::U32(u32::try_from(limits.context)?),
+        );
         let weights = if limits.single_precision {
             let mut file = dequantised(&mut content, file)?;
             Weights::read(&name, content, &mut file, device)?
         } else {
             Weights::read(&name, content, file, device)?
         };
-        Ok((Self { weights, device: device.clone() }, limits))
+        Ok((
+            Self {
+                weights,
+                device: device.clone(),
+            },
+            limits,
+        ))
     }
 
     /// Evaluates `tokens`, which stand at `position` of the sequence, behind what this state has seen; the logits that
@@ -101,12 +122,25 @@ impl Model {
 }
 
 impl Weights {
-    fn read(name: &str, content: Content, file: &mut (impl Read + Seek), device: &Device) -> Result<Self> {
+    fn read(
+        name: &str,
+        content: Content,
+        file: &mut (impl Read + Seek),
+        device: &Device,
+    ) -> Result<Self> {
         Ok(match name {
-            "llama" => Self::Llama(quantized_llama::ModelWeights::from_gguf(content, file, device)?),
-            "qwen3" => Self::Qwen3(quantized_qwen3::ModelWeights::from_gguf(content, file, device)?),
-            "gemma3" => Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(content, file, device)?),
-            _ => Self::Phi3(quantized_phi3::ModelWeights::from_gguf(false, content, file, device)?),
+            "llama" => Self::Llama(quantized_llama::ModelWeights::from_gguf(
+                content, file, device,
+            )?),
+            "qwen3" => Self::Qwen3(quantized_qwen3::ModelWeights::from_gguf(
+                content, file, device,
+            )?),
+            "gemma3" => Self::Gemma3(quantized_gemma3::ModelWeights::from_gguf(
+                content, file, device,
+            )?),
+            _ => Self::Phi3(quantized_phi3::ModelWeights::from_gguf(
+                false, content, file, device,
+            )?),
         })
     }
 }
@@ -115,15 +149,23 @@ impl Weights {
 fn dequantised(content: &mut Content, file: &mut (impl Read + Seek)) -> Result<Cursor<Vec<u8>>> {
     let mut tensors = Vec::new();
     for name in content.tensor_infos.keys() {
-        let tensor = content.tensor(file, name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+        let tensor = content
+            .tensor(file, name, &Device::Cpu)?
+            .dequantize(&Device::Cpu)?;
         tensors.push((name.as_str(), QTensor::quantize(&tensor, GgmlDType::F32)?));
     }
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
     let mut file = Cursor::new(Vec::new());
     gguf_file::write(&mut file, &[], &tensors)?;
     file.set_position(0);
     let metadata = std::mem::take(&mut content.metadata);
-    *content = Content { metadata, ..Content::read(&mut file)? };
+    *content = Content {
+        metadata,
+        ..Content::read(&mut file)?
+    };
     Ok(file)
 }
 
@@ -139,9 +181,21 @@ fn limits(content: &Content, name: &str) -> Result<ModelLimits> {
     };
     ensure!(context > 0, "`{name}.context_length` is 0");
     // candle multiplies by these one scalar after the other, slower by far than in single precision.
-    let slow = [GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1, GgmlDType::Q8_1];
-    let single_precision = content.tensor_infos.values().any(|tensor| slow.contains(&tensor.ggml_dtype));
-    Ok(ModelLimits { context: context.min(1 << 20), in_blocks: name != "gemma3", single_precision })
+    let slow = [
+        GgmlDType::Q4_1,
+        GgmlDType::Q5_0,
+        GgmlDType::Q5_1,
+        GgmlDType::Q8_1,
+    ];
+    let single_precision = content
+        .tensor_infos
+        .values()
+        .any(|tensor| slow.contains(&tensor.ggml_dtype));
+    Ok(ModelLimits {
+        context: context.min(1 << 20),
+        in_blocks: name != "gemma3",
+        single_precision,
+    })
 }
 
 /// The counts that candle divides by.
@@ -150,7 +204,10 @@ fn check_heads(content: &Content, name: &str) -> Result<()> {
     let kv_heads = number(content, &format!("{name}.attention.head_count_kv"))?;
     let width = number(content, &format!("{name}.embedding_length"))?;
     let fit = heads > 0 && kv_heads > 0 && heads.is_multiple_of(kv_heads) && width >= heads;
-    ensure!(fit, "{heads} heads, {kv_heads} key-value heads and an embedding of {width} do not fit");
+    ensure!(
+        fit,
+        "{heads} heads, {kv_heads} key-value heads and an embedding of {width} do not fit"
+    );
     Ok(())
 }
 
@@ -171,7 +228,10 @@ fn check_sizes(content: &Content, name: &str) -> Result<()> {
     ];
     for key in sizes.map(|key| format!("{name}.{key}")) {
         let size = number(content, &key).unwrap_or(0);
-        ensure!(size <= MOST, "{key} is {size}, more than the {MOST} allowed");
+        ensure!(
+            size <= MOST,
+            "{key} is {size}, more than the {MOST} allowed"
+        );
     }
     Ok(())
 }
@@ -179,8 +239,15 @@ fn check_sizes(content: &Content, name: &str) -> Result<()> {
 /// Checks the epsilon that norms add before they take a root.
 fn check_epsilon(content: &Content, name: &str) -> Result<()> {
     let key = format!("{name}.attention.layer_norm_rms_epsilon");
-    if let Some(epsilon) = content.metadata.get(&key).and_then(|value| value.to_f32().ok()) {
-        ensure!(epsilon > 0.0 && epsilon < 1.0, "`{key}` is {epsilon}: must be above 0 and below 1, e.g. 1e-6");
+    if let Some(epsilon) = content
+        .metadata
+        .get(&key)
+        .and_then(|value| value.to_f32().ok())
+    {
+        ensure!(
+            epsilon > 0.0 && epsilon < 1.0,
+            "`{key}` is {epsilon}: must be above 0 and below 1, e.g. 1e-6"
+        );
     }
     Ok(())
 }
@@ -189,29 +256,63 @@ fn check_epsilon(content: &Content, name: &str) -> Result<()> {
 fn check_layers(content: &Content, name: &str) -> Result<()> {
     let key = format!("{name}.block_count");
     let count = number(content, &key)?;
-    ensure!((1..=MOST_LAYERS).contains(&count), "`{key}` is {count}: must be from 1 to {MOST_LAYERS}");
-    let layer = |tensor: &&String| tensor.strip_prefix("blk.")?.split('.').next()?.parse::<usize>().ok();
-    let beyond = content.tensor_infos.keys().filter(|tensor| layer(tensor).is_some_and(|layer| layer >= count)).min();
+    ensure!(
+        (1..=MOST_LAYERS).contains(&count),
+        "`{key}` is {count}: must be from 1 to {MOST_LAYERS}"
+    );
+    let layer = |tensor: &&String| {
+        tensor
+            .strip_prefix("blk.")?
+            .split('.')
+            .next()?
+            .parse::<usize>()
+            .ok()
+    };
+    let beyond = content
+        .tensor_infos
+        .keys()
+        .filter(|tensor| layer(tensor).is_some_and(|layer| layer >= count))
+        .min();
     if let Some(tensor) = beyond {
-        bail!("`{key}` is {count}, but there are layers beyond that (tensor {tensor}): the file is damaged");
+        bail!(
+            "`{key}` is {count}, but there are layers beyond that (tensor {tensor}): the file is damaged"
+        );
     }
     Ok(())
 }
 
 /// Scaled rotary frequencies (Llama 3.1 and later, long-context Phi-3) are not applied by candle's models.
 fn check_rotary(content: &Content, name: &str) -> Result<()> {
-    let scaled = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
-    let scaling = content.metadata.get(&format!("{name}.rope.scaling.type")).and_then(|value| value.to_string().ok());
+    let scaled = [
+        "rope_freqs.weight",
+        "rope_factors_long.weight",
+        "rope_factors_short.weight",
+    ];
+    let scaling = content
+        .metadata
+        .get(&format!("{name}.rope.scaling.type"))
+        .and_then(|value| value.to_string().ok());
     let is_scaled = scaling.is_some_and(|scaling| scaling != "none") && name != "gemma3";
-    if is_scaled || scaled.iter().any(|tensor| content.tensor_infos.contains_key(*tensor)) {
-        bail!("its rotary frequencies are scaled, which this program cannot do: choose another model");
+    if is_scaled
+        || scaled
+            .iter()
+            .any(|tensor| content.tensor_infos.contains_key(*tensor))
+    {
+        bail!(
+            "its rotary frequencies are scaled, which this program cannot do: choose another model"
+        );
     }
     Ok(())
 }
 
 /// An unsigned number of the metadata.
 pub fn number(content: &Content, key: &str) -> Result<usize> {
-    let value = content.metadata.get(key).with_context(|| format!("no `{key}` in it"))?;
-    let value = value.to_u64().with_context(|| format!("`{key}` is no number"))?;
+    let value = content
+        .metadata
+        .get(key)
+        .with_context(|| format!("no `{key}` in it"))?;
+    let value = value
+        .to_u64()
+        .with_context(|| format!("`{key}` is no number"))?;
     Ok(usize::try_from(value)?)
 }

@@ -31,7 +31,13 @@ impl PrefixStates {
     /// `in_blocks` false evaluates every prompt whole.
     pub fn new(model: Model, in_blocks: bool) -> Self {
         let block = if in_blocks { BLOCK } else { usize::MAX };
-        Self { fresh: model, block, kept: Vec::new(), last_prompt: Vec::new(), evaluated: 0 }
+        Self {
+            fresh: model,
+            block,
+            kept: Vec::new(),
+            last_prompt: Vec::new(),
+            evaluated: 0,
+        }
     }
 
     /// How many tokens of prompts have been evaluated.
@@ -46,20 +52,31 @@ impl PrefixStates {
     /// Returns an error if the prompt is empty, or the weights do not fit each other.
     pub fn evaluate(&mut self, prompt: &[u32], next: Option<&[u32]>) -> Result<(Model, Tensor)> {
         ensure!(!prompt.is_empty(), "the prompt has no tokens");
-        self.kept.retain(|state| prompt.len() > state.tokens.len() && prompt.starts_with(&state.tokens));
-        let shared = common(prompt, &self.last_prompt).max(next.map_or(0, |next| common(prompt, next)));
+        self.kept
+            .retain(|state| prompt.len() > state.tokens.len() && prompt.starts_with(&state.tokens));
+        let shared =
+            common(prompt, &self.last_prompt).max(next.map_or(0, |next| common(prompt, next)));
         // The last token is always evaluated anew: its logits are not kept.
         let shared = shared.min(prompt.len() - 1) / self.block * self.block;
         self.last_prompt = prompt.to_vec();
         if shared > self.kept.last().map_or(0, |state| state.tokens.len()) {
             let (tokens, mut model) = self.top();
-            advance(&mut model, prompt.get(..shared).unwrap_or(prompt), tokens, self.block)?;
+            advance(
+                &mut model,
+                prompt.get(..shared).unwrap_or(prompt),
+                tokens,
+                self.block,
+            )?;
             self.evaluated += shared - tokens;
-            self.kept.push(State { tokens: prompt.get(..shared).unwrap_or(prompt).to_vec(), model });
+            self.kept.push(State {
+                tokens: prompt.get(..shared).unwrap_or(prompt).to_vec(),
+                model,
+            });
         }
         let (tokens, mut model) = self.top();
         self.evaluated += prompt.len() - tokens;
-        let logits = advance(&mut model, prompt, tokens, self.block)?.context("a prompt without a last token")?;
+        let logits = advance(&mut model, prompt, tokens, self.block)?
+            .context("a prompt without a last token")?;
         Ok((model, logits))
     }
 

@@ -36,7 +36,11 @@ const USER_DEFINED: i64 = 4;
 /// Returns an error if the kind is unknown, or the arrays do not fit.
 pub fn read(content: &mut Content) -> Result<Tokenizer> {
     check_tokens(content)?;
-    let kind = content.metadata.get("tokenizer.ggml.model").context("no `tokenizer.ggml.model` in it")?.to_string()?;
+    let kind = content
+        .metadata
+        .get("tokenizer.ggml.model")
+        .context("no `tokenizer.ggml.model` in it")?
+        .to_string()?;
     match kind.as_str() {
         "gpt2" => byte_level(content),
         "llama" => sentencepiece(content),
@@ -59,7 +63,12 @@ fn check_tokens(content: &Content) -> Result<()> {
 
 fn byte_level(content: &mut Content) -> Result<Tokenizer> {
     const PRE: &str = "tokenizer.ggml.pre";
-    let pre = content.metadata.get(PRE).and_then(|pre| pre.to_string().ok()).cloned().unwrap_or_default();
+    let pre = content
+        .metadata
+        .get(PRE)
+        .and_then(|pre| pre.to_string().ok())
+        .cloned()
+        .unwrap_or_default();
     let plain = ByteLevel::new(false, true, true);
     match pre.as_str() {
         "smollm" => {
@@ -75,11 +84,18 @@ fn byte_level(content: &mut Content) -> Result<Tokenizer> {
         }
         "qwen2" => from_gguf(content),
         "llama-bpe" | "llama-v3" | "llama3" => {
-            content.metadata.insert(PRE.to_owned(), Value::String("llama3".to_owned()));
-            content.metadata.insert("tokenizer.ggml.ignore_merges".to_owned(), Value::Bool(true));
+            content
+                .metadata
+                .insert(PRE.to_owned(), Value::String("llama3".to_owned()));
+            content
+                .metadata
+                .insert("tokenizer.ggml.ignore_merges".to_owned(), Value::Bool(true));
             from_gguf(content)
         }
-        pre => bail!("pre-tokeniser `{}` is none of smollm, gpt-2, qwen2, llama-bpe", shorten(pre)),
+        pre => bail!(
+            "pre-tokeniser `{}` is none of smollm, gpt-2, qwen2, llama-bpe",
+            shorten(pre)
+        ),
     }
 }
 
@@ -89,23 +105,43 @@ fn from_gguf(content: &Content) -> Result<Tokenizer> {
 
 fn sentencepiece(content: &Content) -> Result<Tokenizer> {
     let tokens = tokens(content)?;
-    let scores = array(content, "tokenizer.ggml.scores")?.iter().map(Value::to_f32);
-    let scores: Vec<f32> = scores.collect::<Result<_, _>>().context("`tokenizer.ggml.scores` are no numbers")?;
-    ensure!(scores.len() == tokens.len(), "{} tokens with {} scores", tokens.len(), scores.len());
+    let scores = array(content, "tokenizer.ggml.scores")?
+        .iter()
+        .map(Value::to_f32);
+    let scores: Vec<f32> = scores
+        .collect::<Result<_, _>>()
+        .context("`tokenizer.ggml.scores` are no numbers")?;
+    ensure!(
+        scores.len() == tokens.len(),
+        "{} tokens with {} scores",
+        tokens.len(),
+        scores.len()
+    );
     let ids: Vocab = tokens.iter().cloned().zip(0..).collect();
     let model = BPE::builder().vocab_and_merges(ids.clone(), merges(&tokens, &scores, &ids));
-    let model = model.byte_fallback(true).fuse_unk(true).unk_token("<unk>".to_owned());
+    let model = model
+        .byte_fallback(true)
+        .fuse_unk(true)
+        .unk_token("<unk>".to_owned());
     let mut tokenizer = Tokenizer::new(model.build().map_err(tokenizer_error)?);
-    let prefixed =
-        content.metadata.get("tokenizer.ggml.add_space_prefix").is_none_or(|value| value.to_bool().unwrap_or(true));
-    let mut normalizers: Vec<NormalizerWrapper> = vec![Replace::new(" ", SPACE).map_err(tokenizer_error)?.into()];
-    let mut decoders: Vec<DecoderWrapper> =
-        vec![Replace::new(SPACE, " ").map_err(tokenizer_error)?.into(), ByteFallback::new().into(), Fuse::new().into()];
+    let prefixed = content
+        .metadata
+        .get("tokenizer.ggml.add_space_prefix")
+        .is_none_or(|value| value.to_bool().unwrap_or(true));
+    let mut normalizers: Vec<NormalizerWrapper> =
+        vec![Replace::new(" ", SPACE).map_err(tokenizer_error)?.into()];
+    let mut decoders: Vec<DecoderWrapper> = vec![
+        Replace::new(SPACE, " ").map_err(tokenizer_error)?.into(),
+        ByteFallback::new().into(),
+        Fuse::new().into(),
+    ];
     if prefixed {
         normalizers.insert(0, Prepend::new(SPACE.to_owned()).into());
         decoders.push(Strip::new(' ', 1, 0).into());
     }
-    tokenizer.with_normalizer(Some(Normalizers::new(normalizers))).map_err(tokenizer_error)?;
+    tokenizer
+        .with_normalizer(Some(Normalizers::new(normalizers)))
+        .map_err(tokenizer_error)?;
     tokenizer.with_decoder(Some(Decoders::new(decoders)));
     add_whole_tokens(&mut tokenizer, &tokens, content)?;
     Ok(tokenizer)
@@ -113,11 +149,17 @@ fn sentencepiece(content: &Content) -> Result<Tokenizer> {
 
 /// Tokens that are cut out of a text before anything else.
 fn add_whole_tokens(tokenizer: &mut Tokenizer, tokens: &[String], content: &Content) -> Result<()> {
-    let types: Vec<i64> = array(content, "tokenizer.ggml.token_type")?.iter().map(integer).collect::<Result<_>>()?;
+    let types: Vec<i64> = array(content, "tokenizer.ggml.token_type")?
+        .iter()
+        .map(integer)
+        .collect::<Result<_>>()?;
     // What Phi-3's tokenizer.json says of them and GGUF has no place for: white space behind them is dropped.
     let strips = super::model::architecture(content)? == "phi3";
     let keeps_space = |token: &str| ["<unk>", "<s>", "<|endoftext|>"].contains(&token);
-    let whole = tokens.iter().zip(&types).filter(|(_, kind)| [CONTROL, USER_DEFINED].contains(kind));
+    let whole = tokens
+        .iter()
+        .zip(&types)
+        .filter(|(_, kind)| [CONTROL, USER_DEFINED].contains(kind));
     let whole: Vec<AddedToken> = whole
         .map(|(token, kind)| {
             let added = AddedToken::from(token.as_str(), *kind == CONTROL).normalized(false);
@@ -132,27 +174,49 @@ fn add_whole_tokens(tokenizer: &mut Tokenizer, tokens: &[String], content: &Cont
 fn merges(tokens: &[String], scores: &[f32], ids: &Vocab) -> Merges {
     let mut merges = Vec::new();
     for (token, score) in tokens.iter().zip(scores) {
-        let halves = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
-        let mut pairs: Vec<(u32, u32, &str, &str)> =
-            halves.filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, left, right))).collect();
+        let halves = token
+            .char_indices()
+            .skip(1)
+            .map(|(at, _)| token.split_at(at));
+        let mut pairs: Vec<(u32, u32, &str, &str)> = halves
+            .filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, left, right)))
+            .collect();
         pairs.sort_unstable();
-        merges.extend(pairs.into_iter().map(|(_, _, left, right)| (*score, left, right)));
+        merges.extend(
+            pairs
+                .into_iter()
+                .map(|(_, _, left, right)| (*score, left, right)),
+        );
     }
     let length = |text: &str| Reverse(text.chars().count());
+    merges.sort_by(|a, b| {
+        b.0.total_cmp(&a.0)
+            .then_with(|| (length(a.1), length(a.2)).cmp(&(length(b.1), length(b.2))))
+    });
     merges
-        .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (length(a.1), length(a.2)).cmp(&(length(b.1), length(b.2)))));
-    merges.into_iter().map(|(_, left, right)| (left.to_owned(), right.to_owned())).collect()
+        .into_iter()
+        .map(|(_, left, right)| (left.to_owned(), right.to_owned()))
+        .collect()
 }
 
 /// The vocabulary, by id.
 pub fn tokens(content: &Content) -> Result<Vec<String>> {
-    let tokens = array(content, "tokenizer.ggml.tokens")?.iter().map(|token| Ok(token.to_string()?.clone()));
-    tokens.collect::<Result<_>>().context("`tokenizer.ggml.tokens` are no texts")
+    let tokens = array(content, "tokenizer.ggml.tokens")?
+        .iter()
+        .map(|token| Ok(token.to_string()?.clone()));
+    tokens
+        .collect::<Result<_>>()
+        .context("`tokenizer.ggml.tokens` are no texts")
 }
 
 fn array<'a>(content: &'a Content, key: &str) -> Result<&'a Vec<Value>> {
-    let value = content.metadata.get(key).with_context(|| format!("no `{key}` in it"))?;
-    value.to_vec().with_context(|| format!("`{key}` is no array"))
+    let value = content
+        .metadata
+        .get(key)
+        .with_context(|| format!("no `{key}` in it"))?;
+    value
+        .to_vec()
+        .with_context(|| format!("`{key}` is no array"))
 }
 
 fn integer(value: &Value) -> Result<i64> {

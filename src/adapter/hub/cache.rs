@@ -36,31 +36,46 @@ impl HubOptions {
     /// The token is no option: `HF_TOKEN`, or the file `huggingface-cli login` left, is read at each download.
     pub fn from_env(offline: bool) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let is_true = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+        let is_true =
+            |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         Self {
             offline: offline || set("HF_HUB_OFFLINE").is_some_and(is_true),
             cache: cache_folder(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             retries: 5,
-            timeout: set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| seconds(&value)).unwrap_or(TIMEOUT),
+            timeout: set("HF_HUB_DOWNLOAD_TIMEOUT")
+                .and_then(|value| seconds(&value))
+                .unwrap_or(TIMEOUT),
         }
     }
 }
 
 /// Hugging Face's folder: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME` or in `.cache` of the home folder.
 pub(super) fn hf_home() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("HF_HOME").unwrap_or_else(|| {
         let home = || dirs::home_dir().unwrap_or_default().join(".cache");
-        set("XDG_CACHE_HOME").unwrap_or_else(home).join("huggingface")
+        set("XDG_CACHE_HOME")
+            .unwrap_or_else(home)
+            .join("huggingface")
     })
 }
 
 /// The cache of models: `HF_HUB_CACHE` or `HUGGINGFACE_HUB_CACHE`, else `hub` in [`hf_home`].
 fn cache_folder() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("HF_HUB_CACHE").or_else(|| set("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| hf_home().join("hub"))
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("HF_HUB_CACHE")
+        .or_else(|| set("HUGGINGFACE_HUB_CACHE"))
+        .unwrap_or_else(|| hf_home().join("hub"))
 }
 
 /// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob, `refs/REVISION` = commit.
@@ -70,7 +85,11 @@ pub(super) struct CachedRepo {
 
 impl CachedRepo {
     pub fn new(repo: &str, options: &HubOptions) -> Self {
-        Self { folder: options.cache.join(format!("models--{}", repo.replace('/', "--"))) }
+        Self {
+            folder: options
+                .cache
+                .join(format!("models--{}", repo.replace('/', "--"))),
+        }
     }
 
     /// The commit that `revision` was when it was last downloaded.
@@ -92,11 +111,18 @@ const WEIGHTS: [&str; 4] = ["model.safetensors", INDEX, "pytorch_model.bin", GGU
 /// The list of the shards of weights that are too large for one file.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// Files read when they are there.
-const OPTIONAL: [&str; 4] =
-    ["added_tokens.json", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"];
+const OPTIONAL: [&str; 4] = [
+    "added_tokens.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+];
 /// Files that must be there beside the weights, any one of each line; the first there is taken.
-const REQUIRED: [&[&str]; 3] =
-    [&["config.json"], &["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"]];
+const REQUIRED: [&[&str]; 3] = [
+    &["config.json"],
+    &["tokenizer.json"],
+    &["preprocessor_config.json", "processor_config.json"],
+];
 
 /// Selects the needed files of a repository; returns a missing one as the error.
 pub(super) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
@@ -116,13 +142,20 @@ pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> 
 ///
 /// # Errors
 /// As [`needed`].
-pub(in crate::adapter) fn beside_weights(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+pub(in crate::adapter) fn beside_weights(
+    has: &dyn Fn(&str) -> bool,
+) -> Result<Vec<String>, String> {
     let mut files = Vec::new();
     for choices in REQUIRED {
         let found = choices.iter().find(|name| has(name));
         files.push((*found.ok_or_else(|| choices.join(" or "))?).to_owned());
     }
-    files.extend(OPTIONAL.iter().filter(|name| has(name)).map(|&name| name.to_owned()));
+    files.extend(
+        OPTIONAL
+            .iter()
+            .filter(|name| has(name))
+            .map(|&name| name.to_owned()),
+    );
     Ok(files)
 }
 
@@ -150,8 +183,8 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
     let text = chartbench_core::input::read_text(index, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", index.display()))?;
-    let index: Index =
-        serde_json::from_str(&text).with_context(|| format!("{}: not an index of shards", index.display()))?;
+    let index: Index = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not an index of shards", index.display()))?;
     let shards = index.weight_map.into_values().collect::<BTreeSet<_>>();
     if let Some(shard) = shards.iter().find(|shard| !is_name(shard)) {
         bail!("{INDEX}: `{shard}` is no plain file name");
@@ -161,7 +194,11 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
 
 /// A number of seconds above 0 and up to an hour.
 fn seconds(text: &str) -> Option<Duration> {
-    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)?;
+    let seconds = text
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

@@ -25,7 +25,11 @@ const MIN_SPEED: f64 = 1024.0;
 const SLOW_START: f64 = 10.0;
 const MAX_REDIRECTS: usize = 10;
 /// Characters of a revision that need no percent-encoding: the unreserved ones of RFC 3986.
-const REVISION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const REVISION: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A hub's client.
 pub(super) struct HubClient<'a> {
@@ -68,9 +72,17 @@ impl<'a> HubClient<'a> {
                 .build()
                 .with_context(|| format!("cannot set up a connection to {display_address}"))
         };
-        let (describing, fetching) =
-            (client(redirect::Policy::none())?, client(redirect::Policy::limited(MAX_REDIRECTS))?);
-        Ok(Self { options, token: token()?, describing, fetching, display_address })
+        let (describing, fetching) = (
+            client(redirect::Policy::none())?,
+            client(redirect::Policy::limited(MAX_REDIRECTS))?,
+        );
+        Ok(Self {
+            options,
+            token: token()?,
+            describing,
+            fetching,
+            display_address,
+        })
     }
 
     /// The commit that `revision` stands for, and the names of its files.
@@ -89,17 +101,36 @@ impl<'a> HubClient<'a> {
             rfilename: String,
         }
         let what = &format!("{repo}@{revision}");
-        let path = format!("api/models/{repo}/revision/{}", utf8_percent_encode(revision, REVISION));
+        let path = format!(
+            "api/models/{repo}/revision/{}",
+            utf8_percent_encode(revision, REVISION)
+        );
         let response = self.send(Method::GET, &self.url(&path), what)?;
         if !response.status().is_success() {
             return Err(self.refusal(&response, repo, revision, None));
         }
         let mut body = Vec::new();
-        self.copy(response, &mut body, Bound { bytes: MAX_LISTING, stated: false }, what, &mut |_| {})?;
-        let info: Info = serde_json::from_slice(&body)
-            .map_err(|error| anyhow!("{} does not answer as a hub for {what}: {error}", self.display_address))?;
+        self.copy(
+            response,
+            &mut body,
+            Bound {
+                bytes: MAX_LISTING,
+                stated: false,
+            },
+            what,
+            &mut |_| {},
+        )?;
+        let info: Info = serde_json::from_slice(&body).map_err(|error| {
+            anyhow!(
+                "{} does not answer as a hub for {what}: {error}",
+                self.display_address
+            )
+        })?;
         let commit = info.sha.with_context(|| {
-            format!("{} answered without a commit id for {repo}: is it a hub?", self.display_address)
+            format!(
+                "{} answered without a commit id for {repo}: is it a hub?",
+                self.display_address
+            )
         })?;
         ensure!(
             is_commit(&commit),
@@ -107,7 +138,13 @@ impl<'a> HubClient<'a> {
             self.display_address,
             shorten(&commit)
         );
-        Ok((commit, info.siblings.into_iter().map(|file| file.rfilename).collect()))
+        Ok((
+            commit,
+            info.siblings
+                .into_iter()
+                .map(|file| file.rfilename)
+                .collect(),
+        ))
     }
 
     /// Requests the metadata of a file.
@@ -135,8 +172,12 @@ impl<'a> HubClient<'a> {
                 shorten(tag)
             )
         })?;
-        let length = text("x-linked-size").or_else(|| text(CONTENT_LENGTH.as_str()).filter(|_| status.is_success()));
-        Ok(FileFacts { checksum: checksum.flatten(), bytes: length.and_then(|length| length.trim().parse().ok()) })
+        let length = text("x-linked-size")
+            .or_else(|| text(CONTENT_LENGTH.as_str()).filter(|_| status.is_success()));
+        Ok(FileFacts {
+            checksum: checksum.flatten(),
+            bytes: length.and_then(|length| length.trim().parse().ok()),
+        })
     }
 
     /// Writes the content of a file to `out`; `progress` gets the bytes so far.
@@ -154,7 +195,10 @@ impl<'a> HubClient<'a> {
         if !response.status().is_success() {
             return Err(self.refusal(&response, file.repo, file.revision, Some(file.name)));
         }
-        let bound = Bound { bytes: bytes.unwrap_or(MAX_FILE), stated: bytes.is_some() };
+        let bound = Bound {
+            bytes: bytes.unwrap_or(MAX_FILE),
+            stated: bytes.is_some(),
+        };
         self.copy(response, out, bound, &file.what(), progress)
     }
 
@@ -164,7 +208,11 @@ impl<'a> HubClient<'a> {
 
     /// Sends a request, with retries after transient failures. A timeout is not retried: another attempt would take as long.
     fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
-        let client = if method == Method::HEAD { &self.describing } else { &self.fetching };
+        let client = if method == Method::HEAD {
+            &self.describing
+        } else {
+            &self.fetching
+        };
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
@@ -208,10 +256,19 @@ impl<'a> HubClient<'a> {
             };
             received += length as u64;
             if received > bound.bytes {
-                let stated = if bound.stated { "it states" } else { "are read" };
-                bail!("{} sends more for {what} than the {} bytes that {stated}", self.display_address, bound.bytes);
+                let stated = if bound.stated {
+                    "it states"
+                } else {
+                    "are read"
+                };
+                bail!(
+                    "{} sends more for {what} than the {} bytes that {stated}",
+                    self.display_address,
+                    bound.bytes
+                );
             }
-            let patience = SLOW_START * self.options.timeout.as_secs_f64() + received as f64 / MIN_SPEED;
+            let patience =
+                SLOW_START * self.options.timeout.as_secs_f64() + received as f64 / MIN_SPEED;
             ensure!(
                 begun.elapsed().as_secs_f64() <= patience,
                 "{} sends {what} with less than {MIN_SPEED} bytes a second: try again later",
@@ -223,7 +280,10 @@ impl<'a> HubClient<'a> {
     }
 
     fn broken(&self, error: &io::Error, what: &str) -> anyhow::Error {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+        {
             Some(inner) => self.transport(inner, what),
             None => anyhow!("{what} broke off ({}): run again", root(error)),
         }
@@ -238,7 +298,11 @@ impl<'a> HubClient<'a> {
                  seconds"
             )
         } else if error.is_connect() {
-            let cause = if error.is_timeout() { format!("no connection within {seconds} s") } else { root(error) };
+            let cause = if error.is_timeout() {
+                format!("no connection within {seconds} s")
+            } else {
+                root(error)
+            };
             anyhow!(
                 "cannot reach {hub} for {what} ({cause}): check the network or HF_ENDPOINT, or name a folder with \
                  --weights"
@@ -249,12 +313,27 @@ impl<'a> HubClient<'a> {
     }
 
     /// A status that is an error, in one line with what to do about it.
-    fn refusal(&self, response: &Response, repo: &str, revision: &str, file: Option<&str>) -> anyhow::Error {
+    fn refusal(
+        &self,
+        response: &Response,
+        repo: &str,
+        revision: &str,
+        file: Option<&str>,
+    ) -> anyhow::Error {
         let hub = &self.display_address;
-        let what = file.map_or_else(|| format!("{repo}@{revision}"), |file| format!("{file} of {repo}@{revision}"));
-        match (response.status().as_u16(), error_code(response.headers()), file) {
+        let what = file.map_or_else(
+            || format!("{repo}@{revision}"),
+            |file| format!("{file} of {repo}@{revision}"),
+        );
+        match (
+            response.status().as_u16(),
+            error_code(response.headers()),
+            file,
+        ) {
             (401, "RepoNotFound", _) => {
-                anyhow!("{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one")
+                anyhow!(
+                    "{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one"
+                )
             }
             (401 | 403, ..) => anyhow!(
                 "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
@@ -262,7 +341,9 @@ impl<'a> HubClient<'a> {
             ),
             (404, "RevisionNotFound", _) => anyhow!("{repo} at {hub} has no revision `{revision}`"),
             (404, _, None) => {
-                anyhow!("{hub} has no repository {repo}, or no revision `{revision}` of it: check the name")
+                anyhow!(
+                    "{hub} has no repository {repo}, or no revision `{revision}` of it: check the name"
+                )
             }
             (404, _, Some(_)) => anyhow!("{hub} has no {what}, though it lists it"),
             (429, ..) => anyhow!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
@@ -312,14 +393,27 @@ fn checksum(tag: &str) -> Result<Option<String>, &str> {
 
 /// Where a hub has a renamed repository: its redirect states nothing of the file.
 fn renamed(response: &Response) -> Option<Url> {
-    let moved = response.status().is_redirection() && !response.headers().contains_key("x-linked-etag");
-    let location = response.headers().get(LOCATION).filter(|_| moved)?.to_str().ok()?;
+    let moved =
+        response.status().is_redirection() && !response.headers().contains_key("x-linked-etag");
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .filter(|_| moved)?
+        .to_str()
+        .ok()?;
     // The token goes nowhere else.
-    response.url().join(location).ok().filter(|url| url.origin() == response.url().origin())
+    response
+        .url()
+        .join(location)
+        .ok()
+        .filter(|url| url.origin() == response.url().origin())
 }
 
 fn error_code(headers: &HeaderMap) -> &str {
-    headers.get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default()
+    headers
+        .get("x-error-code")
+        .and_then(|code| code.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// The innermost cause of an error: the one that does not repeat addresses.
@@ -331,19 +425,29 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 /// The token as Hugging Face's own tools find it: `HF_TOKEN`, the file `HF_TOKEN_PATH`, or the file that
 /// `huggingface-cli login` left.
 fn token() -> Result<Option<SecretString>> {
-    let set =
-        |name: &str| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let set = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
     if set("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some() {
         return Ok(None);
     }
     let file = || {
-        let path = set("HF_TOKEN_PATH").map_or_else(|| super::cache::hf_home().join("token"), Into::into);
+        let path =
+            set("HF_TOKEN_PATH").map_or_else(|| super::cache::hf_home().join("token"), Into::into);
         let token = std::fs::read_to_string(path).ok()?;
         Some(token.trim().to_owned()).filter(|token| !token.is_empty())
     };
     let token = set("HF_TOKEN").or_else(file);
-    let fits = token.as_deref().is_none_or(|token| HeaderValue::from_str(token).is_ok());
-    ensure!(fits, "HF_TOKEN, or the file `huggingface-cli login` left, holds characters that no token has");
+    let fits = token
+        .as_deref()
+        .is_none_or(|token| HeaderValue::from_str(token).is_ok());
+    ensure!(
+        fits,
+        "HF_TOKEN, or the file `huggingface-cli login` left, holds characters that no token has"
+    );
     Ok(token.map(SecretString::from))
 }
 
@@ -355,11 +459,26 @@ mod tests {
     fn only_a_checksum_is_taken_for_one() {
         let (sha1, sha256) = ("0a".repeat(20), "F".repeat(64));
         assert_eq!(checksum(&format!("\"{sha1}\"")), Ok(Some(sha1.clone())));
-        assert_eq!(checksum(&format!("W/\"{sha256}\"")), Ok(Some(sha256.to_lowercase())));
-        for tag in ["", "\"5f3-1a2b\"", &"g".repeat(40), &"0".repeat(32), &"0".repeat(41)] {
+        assert_eq!(
+            checksum(&format!("W/\"{sha256}\"")),
+            Ok(Some(sha256.to_lowercase()))
+        );
+        for tag in [
+            "",
+            "\"5f3-1a2b\"",
+            &"g".repeat(40),
+            &"0".repeat(32),
+            &"0".repeat(41),
+        ] {
             assert_eq!(checksum(tag), Ok(None), "{tag}");
         }
-        for tag in ["../../victim", "/srv/victim", "a\\b", "..", &format!("{sha1}/..")] {
+        for tag in [
+            "../../victim",
+            "/srv/victim",
+            "a\\b",
+            "..",
+            &format!("{sha1}/.."),
+        ] {
             assert!(checksum(&format!("\"{tag}\"")).is_err(), "{tag}");
         }
     }

@@ -39,7 +39,12 @@ pub(super) fn download(
     let staged = staging.path().join("file");
     let mut unchecked = 0;
     let mut fetch_named = |name: &str| -> Result<()> {
-        let file = RemoteFile { repo, revision, commit: &commit, name };
+        let file = RemoteFile {
+            repo,
+            revision,
+            commit: &commit,
+            name,
+        };
         unchecked += usize::from(fetch(&hub, &file, &staged, cached)? == Fetched::Unchecked);
         Ok(())
     };
@@ -73,8 +78,17 @@ enum Fetched {
 }
 
 /// Downloads one file into the snapshot by way of `staged`, unless the snapshot has it.
-fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &CachedRepo) -> Result<Fetched> {
-    ensure!(is_relative(file.name), "`{}` is no file of a repository", file.name);
+fn fetch(
+    hub: &HubClient<'_>,
+    file: &RemoteFile<'_>,
+    staged: &Path,
+    cached: &CachedRepo,
+) -> Result<Fetched> {
+    ensure!(
+        is_relative(file.name),
+        "`{}` is no file of a repository",
+        file.name
+    );
     let target = cached.snapshot(file.commit).join(file.name);
     if target.is_file() {
         return Ok(Fetched::AlreadyThere);
@@ -83,16 +97,22 @@ fn fetch(hub: &HubClient<'_>, file: &RemoteFile<'_>, staged: &Path, cached: &Cac
     let disk = |error| on_disk(error, &cached.folder);
     let bar = progress_bar(file, facts.bytes);
     let mut out = BufWriter::new(fs::File::create(staged).map_err(disk)?);
-    let fetched = hub.fetch(file, facts.bytes, &mut out, &mut |bytes| bar.set_position(bytes));
+    let fetched = hub.fetch(file, facts.bytes, &mut out, &mut |bytes| {
+        bar.set_position(bytes)
+    });
     bar.finish_and_clear();
     fetched.map_err(|error| match error.downcast::<io::Error>() {
         Ok(error) => disk(error),
         Err(error) => error,
     })?;
-    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(disk)?;
+    out.flush()
+        .and_then(|()| out.get_ref().sync_all())
+        .map_err(disk)?;
     drop(out);
     let (checksum, fetched) = match facts.checksum {
-        Some(checksum) if matches_checksum(staged, &checksum).map_err(disk)? => (checksum, Fetched::Checked),
+        Some(checksum) if matches_checksum(staged, &checksum).map_err(disk)? => {
+            (checksum, Fetched::Checked)
+        }
         Some(_) => bail!(
             "{}: the {} that came from {} does not have the checksum stated there: run again",
             file.repo,
@@ -120,8 +140,14 @@ fn keep(staged: &Path, checksum: &str, target: &Path, cached: &CachedRepo) -> io
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let depth = target.strip_prefix(&cached.folder).map_or(0, |inside| inside.components().count());
-        let up = Path::new("..").components().cycle().take(depth.saturating_sub(1)).collect::<PathBuf>();
+        let depth = target
+            .strip_prefix(&cached.folder)
+            .map_or(0, |inside| inside.components().count());
+        let up = Path::new("..")
+            .components()
+            .cycle()
+            .take(depth.saturating_sub(1))
+            .collect::<PathBuf>();
         match std::os::unix::fs::symlink(up.join("blobs").join(checksum), target) {
             // Another process fetched the same file meanwhile.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -138,9 +164,13 @@ fn keep(staged: &Path, checksum: &str, target: &Path, cached: &CachedRepo) -> io
 fn on_disk(error: io::Error, folder: &Path) -> anyhow::Error {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            anyhow!("the disk is full: free some space for {} or set HF_HUB_CACHE to another disk", folder.display())
+            anyhow!(
+                "the disk is full: free some space for {} or set HF_HUB_CACHE to another disk",
+                folder.display()
+            )
         }
-        _ => anyhow::Error::new(error).context(format!("cannot write the cache {}", folder.display())),
+        _ => anyhow::Error::new(error)
+            .context(format!("cannot write the cache {}", folder.display())),
     }
 }
 
@@ -155,7 +185,10 @@ fn matches_checksum(path: &Path, checksum: &str) -> io::Result<bool> {
 }
 
 fn sha256(path: &Path) -> io::Result<String> {
-    Ok(hex(&digest(sha2::Sha256::new(), &mut fs::File::open(path)?)?))
+    Ok(hex(&digest(
+        sha2::Sha256::new(),
+        &mut fs::File::open(path)?,
+    )?))
 }
 
 fn digest<D: Digest>(mut hasher: D, file: &mut fs::File) -> io::Result<Vec<u8>> {
@@ -185,7 +218,8 @@ fn write_ref(path: &Path, commit: &str) -> io::Result<()> {
 /// One file's progress on stderr; draws nothing where that is no terminal.
 fn progress_bar(file: &RemoteFile<'_>, bytes: Option<u64>) -> ProgressBar {
     let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(bytes.unwrap_or(0)).with_style(style);
     bar.with_message(format!("{} {}", file.repo, file.name))
 }

@@ -18,7 +18,12 @@ use chartbench_core::files::recover_folder;
 /// Returns an error in one line with what is missing and what to do: `explicit` is no model folder, there is no copy while
 /// offline, the repository is unknown, gated or incomplete, the hub is down, a download is broken, or the disk is full. A failed
 /// download leaves complete files and nothing half-written.
-pub fn locate(repo: &str, revision: &str, explicit: Option<&Path>, options: &HubOptions) -> Result<PathBuf> {
+pub fn locate(
+    repo: &str,
+    revision: &str,
+    explicit: Option<&Path>,
+    options: &HubOptions,
+) -> Result<PathBuf> {
     locate_files(repo, revision, explicit, options, &needed)
 }
 
@@ -34,7 +39,9 @@ pub fn locate_export(
     options: &HubOptions,
     quantized: bool,
 ) -> Result<PathBuf> {
-    locate_files(repo, revision, explicit, options, &|has| crate::adapter::onnx::needed(has, quantized))
+    locate_files(repo, revision, explicit, options, &|has| {
+        crate::adapter::onnx::needed(has, quantized)
+    })
 }
 
 fn locate_files(
@@ -46,7 +53,11 @@ fn locate_files(
 ) -> Result<PathBuf> {
     if let Some(folder) = explicit {
         recover_folder(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        ensure!(folder.is_dir(), "--weights {}: no such folder", folder.display());
+        ensure!(
+            folder.is_dir(),
+            "--weights {}: no such folder",
+            folder.display()
+        );
         ensure!(
             folder.join("config.json").is_file(),
             "--weights {}: no config.json in it (it must be a model folder as transformers saves it)",
@@ -54,10 +65,18 @@ fn locate_files(
         );
         return Ok(folder.to_owned());
     }
-    ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
-    ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
+    ensure!(
+        is_repo(repo),
+        "`{repo}` is no Hugging Face repository: expected OWNER/NAME"
+    );
+    ensure!(
+        is_relative(revision),
+        "`{revision}` is no revision: expected a branch, a tag or a commit id"
+    );
     let cached = CachedRepo::new(repo, options);
-    let snapshot = cached.commit(revision).map(|commit| cached.snapshot(&commit));
+    let snapshot = cached
+        .commit(revision)
+        .map(|commit| cached.snapshot(&commit));
     let missing = match &snapshot {
         None => "no copy".to_owned(),
         Some(snapshot) => match missing(snapshot, needed) {
@@ -82,21 +101,41 @@ fn locate_files(
 /// # Errors
 /// As [`locate`].
 pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
-    ensure!(is_repo(repo), "`{repo}` is no Hugging Face repository: expected OWNER/NAME");
-    ensure!(is_relative(revision), "`{revision}` is no revision: expected a branch, a tag or a commit id");
+    ensure!(
+        is_repo(repo),
+        "`{repo}` is no Hugging Face repository: expected OWNER/NAME"
+    );
+    ensure!(
+        is_relative(revision),
+        "`{revision}` is no revision: expected a branch, a tag or a commit id"
+    );
     ensure!(is_relative(name), "`{name}` is no file of a repository");
     let cached = CachedRepo::new(repo, options);
-    let found = cached.commit(revision).map(|commit| cached.snapshot(&commit).join(name)).filter(|path| path.is_file());
+    let found = cached
+        .commit(revision)
+        .map(|commit| cached.snapshot(&commit).join(name))
+        .filter(|path| path.is_file());
     if let Some(path) = found {
         return Ok(path);
     }
-    ensure!(!options.offline, "{name} of {repo} is not in the cache and downloads are off");
-    let wanted = |has: &dyn Fn(&str) -> bool| if has(name) { Ok(vec![name.to_owned()]) } else { Err(name.to_owned()) };
+    ensure!(
+        !options.offline,
+        "{name} of {repo} is not in the cache and downloads are off"
+    );
+    let wanted = |has: &dyn Fn(&str) -> bool| {
+        if has(name) {
+            Ok(vec![name.to_owned()])
+        } else {
+            Err(name.to_owned())
+        }
+    };
     Ok(download(repo, revision, &cached, options, &wanted)?.join(name))
 }
 
 /// Whether the cache holds everything [`locate`] needs of a model.
 pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
     let cached = CachedRepo::new(repo, options);
-    cached.commit(revision).is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
+    cached
+        .commit(revision)
+        .is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
 }

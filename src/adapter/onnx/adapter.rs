@@ -17,12 +17,22 @@ use chartbench_nn::preprocess::{Patches, Pixels};
 ///
 /// # Errors
 /// Returns an error if weights or ONNX Runtime cannot be found, or the files are no export of a Pix2Struct or Donut.
-pub(in crate::adapter) fn build(context: &AdapterContext<'_>, spec: &OnnxSpec) -> Result<Box<dyn Adapter>> {
-    ensure!(context.device.is_cpu(), "ONNX exports run on the CPU: leave out --device");
+pub(in crate::adapter) fn build(
+    context: &AdapterContext<'_>,
+    spec: &OnnxSpec,
+) -> Result<Box<dyn Adapter>> {
+    ensure!(
+        context.device.is_cpu(),
+        "ONNX exports run on the CPU: leave out --device"
+    );
     let folder = CheckpointDir::locate_export(context, &spec.weights, spec.quantized)?;
     let dir = folder.path();
     let open = || {
-        let export = Export::open(dir, spec.quantized, context.overrides.onnxruntime.as_deref())?;
+        let export = Export::open(
+            dir,
+            spec.quantized,
+            context.overrides.onnxruntime.as_deref(),
+        )?;
         let settings = vec![
             ("family", "onnx".to_owned()),
             ("weights", folder.origin().to_owned()),
@@ -34,19 +44,37 @@ pub(in crate::adapter) fn build(context: &AdapterContext<'_>, spec: &OnnxSpec) -
     let lacks = |table: &str| format!("an export of this architecture needs the table `[{table}]`");
     match model_type(dir)?.as_str() {
         "pix2struct" => {
-            let keys = spec.pix2struct.as_ref().with_context(|| lacks("pix2struct"))?;
-            Ok(Box::new(pix2struct::Pix2Struct::assemble(context, keys, dir, |config, processor| {
-                let (export, settings) = open()?;
-                if let Some(patches) = export.patches() {
-                    let asked = processor.max_patches();
-                    ensure!(
-                        asked <= patches,
-                        "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
-                    );
-                }
-                let limits = GenerationConfig { eos: config.generation.eos.clone(), ..GenerationConfig::default() };
-                Ok((Pix2Struct { export, start: config.generation.start, limits }, settings))
-            })?))
+            let keys = spec
+                .pix2struct
+                .as_ref()
+                .with_context(|| lacks("pix2struct"))?;
+            Ok(Box::new(pix2struct::Pix2Struct::assemble(
+                context,
+                keys,
+                dir,
+                |config, processor| {
+                    let (export, settings) = open()?;
+                    if let Some(patches) = export.patches() {
+                        let asked = processor.max_patches();
+                        ensure!(
+                            asked <= patches,
+                            "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
+                        );
+                    }
+                    let limits = GenerationConfig {
+                        eos: config.generation.eos.clone(),
+                        ..GenerationConfig::default()
+                    };
+                    Ok((
+                        Pix2Struct {
+                            export,
+                            start: config.generation.start,
+                            limits,
+                        },
+                        settings,
+                    ))
+                },
+            )?))
         }
         "vision-encoder-decoder" => {
             let keys = spec.unichart.as_ref().with_context(|| lacks("unichart"))?;
@@ -68,11 +96,13 @@ fn model_type(dir: &Path) -> Result<String> {
     }
     let path = dir.join("config.json");
     let read = || -> Result<String> {
-        Ok(serde_json::from_slice::<Config>(&chartbench_core::input::read(
-            &path,
-            chartbench_core::input::MAX_SETTINGS_BYTES,
-        )?)?
-        .model_type)
+        Ok(
+            serde_json::from_slice::<Config>(&chartbench_core::input::read(
+                &path,
+                chartbench_core::input::MAX_SETTINGS_BYTES,
+            )?)?
+            .model_type,
+        )
     };
     read().with_context(|| path.display().to_string())
 }
@@ -92,8 +122,14 @@ impl pix2struct::Backend for Pix2Struct {
     }
 
     fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Generated>> {
-        let prompt = |image: &Encoded| Prompt { state: image.start(), tokens: vec![self.start] };
-        let limits = GenerationConfig { max_new_tokens, ..self.limits.clone() };
+        let prompt = |image: &Encoded| Prompt {
+            state: image.start(),
+            tokens: vec![self.start],
+        };
+        let limits = GenerationConfig {
+            max_new_tokens,
+            ..self.limits.clone()
+        };
         generation::greedy(&self.export, encoded.iter().map(prompt).collect(), &limits)
     }
 }
@@ -111,7 +147,10 @@ impl unichart::Backend for Export {
         beams: Option<&BeamSearch>,
         limits: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
-        let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
+        let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt {
+            state: image.start(),
+            tokens: tokens.clone(),
+        };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }
 }

@@ -38,7 +38,11 @@ pub struct State {
 impl Encoded {
     /// Begins a question about the image.
     pub fn start(&self) -> State {
-        State { image: self.clone(), tokens: Vec::new(), cache: BTreeMap::new() }
+        State {
+            image: self.clone(),
+            tokens: Vec::new(),
+            cache: BTreeMap::new(),
+        }
     }
 }
 
@@ -48,7 +52,10 @@ impl Decoders<Graph> {
     /// # Errors
     /// Returns an error if the graph has unknown inputs, or ONNX Runtime fails.
     pub(super) fn step(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>> {
-        ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
+        ensure!(
+            !tokens.is_empty(),
+            "a decoding step needs tokens of every question"
+        );
         let first = state.tokens.is_empty();
         state.tokens.extend_from_slice(tokens);
         let graph = match self {
@@ -56,7 +63,11 @@ impl Decoders<Graph> {
             Self::Pair { first: graph, .. } if first => graph,
             Self::Pair { next, .. } => next,
         };
-        let fed = if matches!(self, Self::Whole(_)) { &state.tokens[..] } else { tokens };
+        let fed = if matches!(self, Self::Whole(_)) {
+            &state.tokens[..]
+        } else {
+            tokens
+        };
         let mut logits = None;
         for (name, value) in graph.run(|input| state.value(graph, input, fed, first))? {
             if name == "logits" {
@@ -71,17 +82,29 @@ impl Decoders<Graph> {
 
 impl State {
     /// The value of a decoder input when the decoder reads the tokens `fed`, the last of the sequence.
-    fn value(&self, graph: &Graph, input: &Input, fed: &[u32], first: bool) -> Result<SessionInputValue<'_>> {
+    fn value(
+        &self,
+        graph: &Graph,
+        input: &Input,
+        fed: &[u32],
+        first: bool,
+    ) -> Result<SessionInputValue<'_>> {
         let image = &self.image;
         Ok(match input.name.as_str() {
-            "input_ids" | "decoder_input_ids" => {
-                tensor(vec![1, fed.len()], fed.iter().copied().map(i64::from).collect())?.into()
-            }
+            "input_ids" | "decoder_input_ids" => tensor(
+                vec![1, fed.len()],
+                fed.iter().copied().map(i64::from).collect(),
+            )?
+            .into(),
             "encoder_hidden_states" => SessionInputValue::from(&*image.states),
             "encoder_attention_mask" => input.mask(image.valid, image.length)?.into(),
             // Optimum renamed the decoder's mask: it is the image's only beside one that is the decoder's by name.
-            "attention_mask" if graph.takes("decoder_attention_mask") => input.mask(image.valid, image.length)?.into(),
-            "attention_mask" | "decoder_attention_mask" => input.mask(self.tokens.len(), self.tokens.len())?.into(),
+            "attention_mask" if graph.takes("decoder_attention_mask") => {
+                input.mask(image.valid, image.length)?.into()
+            }
+            "attention_mask" | "decoder_attention_mask" => {
+                input.mask(self.tokens.len(), self.tokens.len())?.into()
+            }
             "use_cache_branch" => tensor(vec![1], vec![!first])?.into(),
             "cache_position" => {
                 let places = self.tokens.len() - fed.len()..self.tokens.len();
@@ -105,8 +128,15 @@ impl State {
 
 /// The last row of logits [1, T, vocabulary].
 fn last_row(logits: &DynValue) -> Result<Vec<f32>> {
-    let (shape, values) = logits.try_extract_tensor::<f32>().map_err(|error| anyhow!(one_line(error)))?;
-    let width = shape.last().and_then(|&width| usize::try_from(width).ok()).filter(|width| *width > 0);
+    let (shape, values) = logits
+        .try_extract_tensor::<f32>()
+        .map_err(|error| anyhow!(one_line(error)))?;
+    let width = shape
+        .last()
+        .and_then(|&width| usize::try_from(width).ok())
+        .filter(|width| *width > 0);
     let row = width.and_then(|width| values.rchunks_exact(width).next());
-    Ok(row.with_context(|| format!("the decoder's logits are of shape {shape}"))?.to_vec())
+    Ok(row
+        .with_context(|| format!("the decoder's logits are of shape {shape}"))?
+        .to_vec())
 }

@@ -38,10 +38,18 @@ impl Export {
         let open = |name: &String| Graph::open(&environment, &dir.join(name));
         let decoders = match &files.decoders {
             Decoders::Merged(graph) => Decoders::Merged(open(graph)?),
-            Decoders::Pair { first, next } => Decoders::Pair { first: open(first)?, next: open(next)? },
+            Decoders::Pair { first, next } => Decoders::Pair {
+                first: open(first)?,
+                next: open(next)?,
+            },
             Decoders::Whole(graph) => Decoders::Whole(open(graph)?),
         };
-        Ok(Self { encoder: open(&files.encoder)?, decoders, files, dir: dir.to_owned() })
+        Ok(Self {
+            encoder: open(&files.encoder)?,
+            decoders,
+            files,
+            dir: dir.to_owned(),
+        })
     }
 
     /// How the weights are stored, as the files' names tell: `f32` or `int8`.
@@ -70,7 +78,10 @@ impl Export {
     /// Returns an error if there are more patches than the export takes, or its encoder takes no patches.
     pub fn encode_patches(&self, patches: Patches) -> Result<Encoded> {
         let valid = patches.rows * patches.cols;
-        let (length, width) = (self.patches().unwrap_or(valid), patches.data.len() / valid.max(1));
+        let (length, width) = (
+            self.patches().unwrap_or(valid),
+            patches.data.len() / valid.max(1),
+        );
         ensure!(
             valid <= length,
             "{valid} patches are more than the {length} that this export takes: lower max_patches"
@@ -83,7 +94,10 @@ impl Export {
             "attention_mask" => Ok(input.mask(valid, length)?.into()),
             name => bail!("do not know what to give for the encoder's input `{name}`"),
         })?;
-        Ok(Encoded { valid, ..encoded(outputs)? })
+        Ok(Encoded {
+            valid,
+            ..encoded(outputs)?
+        })
     }
 
     /// Encodes the pixels of one image.
@@ -101,18 +115,29 @@ impl Export {
 
 /// The states among an encoder's outputs, all of them valid.
 fn encoded(outputs: Vec<(String, DynValue)>) -> Result<Encoded> {
-    let states = outputs.into_iter().find(|(name, _)| name == "last_hidden_state");
+    let states = outputs
+        .into_iter()
+        .find(|(name, _)| name == "last_hidden_state");
     let (_, states) = states.context("the encoder has no output `last_hidden_state`")?;
-    let length = states.dtype().tensor_shape().and_then(|shape| usize::try_from(*shape.get(1)?).ok());
+    let length = states
+        .dtype()
+        .tensor_shape()
+        .and_then(|shape| usize::try_from(*shape.get(1)?).ok());
     let length = length.context("the encoder's states are not of shape [1, N, H]")?;
-    Ok(Encoded { states: Arc::new(states), valid: length, length })
+    Ok(Encoded {
+        states: Arc::new(states),
+        valid: length,
+        length,
+    })
 }
 
 impl generation::Decoder for Export {
     type State = State;
 
     fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        let rows = batch.iter_mut().map(|(state, tokens)| self.decoders.step(state, tokens));
+        let rows = batch
+            .iter_mut()
+            .map(|(state, tokens)| self.decoders.step(state, tokens));
         let rows: Vec<Vec<f32>> = rows.collect::<Result<_>>()?;
         Ok(Tensor::new(rows, &Device::Cpu)?)
     }

@@ -39,8 +39,14 @@ impl Graphs {
     /// # Errors
     /// Returns what is missing.
     pub fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
-        let plain = if quantized { None } else { Self::with_suffix(has, "") };
-        plain.or_else(|| Self::with_suffix(has, QUANTIZED)).ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
+        let plain = if quantized {
+            None
+        } else {
+            Self::with_suffix(has, "")
+        };
+        plain
+            .or_else(|| Self::with_suffix(has, QUANTIZED))
+            .ok_or_else(|| lacks(if quantized { QUANTIZED } else { "" }))
     }
 
     fn with_suffix(has: &dyn Fn(&str) -> bool, precision: &str) -> Option<Self> {
@@ -55,7 +61,11 @@ impl Graphs {
             };
             let merged = found("decoder_model_merged").map(Decoders::Merged);
             let decoders = merged.or_else(|| found("decoder_model").map(apart))?;
-            Some(Self { encoder: found("encoder_model")?, decoders, quantized: !precision.is_empty() })
+            Some(Self {
+                encoder: found("encoder_model")?,
+                decoders,
+                quantized: !precision.is_empty(),
+            })
         })
     }
 
@@ -64,8 +74,12 @@ impl Graphs {
     /// # Errors
     /// Returns what is missing.
     pub fn find(dir: &Path, quantized: bool) -> Result<Self> {
-        Self::choose(&|name| dir.join(name).is_file(), quantized)
-            .map_err(|missing| anyhow!("{}: no ONNX export here (looked for {missing})", dir.display()))
+        Self::choose(&|name| dir.join(name).is_file(), quantized).map_err(|missing| {
+            anyhow!(
+                "{}: no ONNX export here (looked for {missing})",
+                dir.display()
+            )
+        })
     }
 
     /// The files' names.
@@ -74,7 +88,10 @@ impl Graphs {
             Decoders::Merged(graph) | Decoders::Whole(graph) => vec![graph],
             Decoders::Pair { first, next } => vec![first, next],
         };
-        std::iter::once(&self.encoder).chain(decoders).map(String::as_str).collect()
+        std::iter::once(&self.encoder)
+            .chain(decoders)
+            .map(String::as_str)
+            .collect()
     }
 
     /// How the weights are stored, as the files' names tell.
@@ -88,12 +105,18 @@ impl Graphs {
     /// Returns an error if a file cannot be read.
     pub fn sha256(&self, dir: &Path) -> Result<String> {
         let mut files: Vec<PathBuf> = self.names().iter().map(|name| dir.join(name)).collect();
-        let folder = dir.join(&self.encoder).parent().map_or_else(|| dir.to_owned(), Path::to_owned);
+        let folder = dir
+            .join(&self.encoder)
+            .parent()
+            .map_or_else(|| dir.to_owned(), Path::to_owned);
         let unreadable = || format!("cannot read {}", folder.display());
         for entry in std::fs::read_dir(&folder).with_context(unreadable)? {
             let path = entry.with_context(unreadable)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if DATA.iter().any(|ending| name.contains(&format!(".onnx{ending}"))) {
+            if DATA
+                .iter()
+                .any(|ending| name.contains(&format!(".onnx{ending}")))
+            {
                 files.push(path);
             }
         }
@@ -103,7 +126,9 @@ impl Graphs {
 }
 
 fn lacks(precision: &str) -> String {
-    format!("encoder_model{precision}.onnx with decoder_model_merged{precision}.onnx or decoder_model{precision}.onnx")
+    format!(
+        "encoder_model{precision}.onnx with decoder_model_merged{precision}.onnx or decoder_model{precision}.onnx"
+    )
 }
 
 /// The files of an export in a repository that `has` them. Plain or quantized is not left to what there is: it would depend
@@ -111,13 +136,20 @@ fn lacks(precision: &str) -> String {
 ///
 /// # Errors
 /// Returns the missing file.
-pub(in crate::adapter) fn needed(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Vec<String>, String> {
+pub(in crate::adapter) fn needed(
+    has: &dyn Fn(&str) -> bool,
+    quantized: bool,
+) -> Result<Vec<String>, String> {
     let mut files = beside_weights(has)?;
     let precision = if quantized { QUANTIZED } else { "" };
     let graphs = Graphs::with_suffix(has, precision).ok_or_else(|| lacks(precision))?;
     for graph in graphs.names() {
         // The weights first: a graph tells that the others are there.
-        files.extend(DATA.iter().map(|ending| format!("{graph}{ending}")).filter(|name| has(name)));
+        files.extend(
+            DATA.iter()
+                .map(|ending| format!("{graph}{ending}"))
+                .filter(|name| has(name)),
+        );
         files.push(graph.to_owned());
     }
     Ok(files)
@@ -143,16 +175,31 @@ mod tests {
             "encoder_model_quantized.onnx",
             "decoder_model_merged_quantized.onnx",
         ];
-        assert_eq!(chosen(&all, false).unwrap(), ["encoder_model.onnx", "decoder_model_merged.onnx"]);
+        assert_eq!(
+            chosen(&all, false).unwrap(),
+            ["encoder_model.onnx", "decoder_model_merged.onnx"]
+        );
         assert_eq!(chosen(&all, true).unwrap(), all[4..]);
         assert_eq!(chosen(&all[4..], false).unwrap(), all[4..]);
         assert_eq!(chosen(&all[..3], false).unwrap(), all[..3]);
         assert_eq!(chosen(&all[..2], false).unwrap(), all[..2]);
         assert_eq!(
-            chosen(&["onnx/encoder_model.onnx", "onnx/decoder_model_merged.onnx"], false).unwrap(),
+            chosen(
+                &["onnx/encoder_model.onnx", "onnx/decoder_model_merged.onnx"],
+                false
+            )
+            .unwrap(),
             ["onnx/encoder_model.onnx", "onnx/decoder_model_merged.onnx"]
         );
-        assert!(chosen(&all[..1], false).unwrap_err().contains("decoder_model_merged.onnx"));
-        assert!(chosen(&all[..4], true).unwrap_err().contains("encoder_model_quantized.onnx"));
+        assert!(
+            chosen(&all[..1], false)
+                .unwrap_err()
+                .contains("decoder_model_merged.onnx")
+        );
+        assert!(
+            chosen(&all[..4], true)
+                .unwrap_err()
+                .contains("encoder_model_quantized.onnx")
+        );
     }
 }

@@ -40,22 +40,43 @@ impl Graph {
         let open = || -> Result<Session> {
             let mut builder = Session::builder(environment)
                 .map_err(one_line)
-                .and_then(|builder| builder.with_intra_threads(rayon::current_num_threads()).map_err(one_line))
+                .and_then(|builder| {
+                    builder
+                        .with_intra_threads(rayon::current_num_threads())
+                        .map_err(one_line)
+                })
                 // Errors are returned, so that nothing is logged to stderr.
                 .and_then(|builder| builder.with_log_level(LogLevel::Fatal).map_err(one_line))
-                .and_then(|builder| builder.with_execution_providers([ep::CPU::default().build()]).map_err(one_line))
+                .and_then(|builder| {
+                    builder
+                        .with_execution_providers([ep::CPU::default().build()])
+                        .map_err(one_line)
+                })
                 .map_err(|error| anyhow!(error))?;
-            builder.commit_from_file(path).map_err(|error| anyhow!(one_line(error)))
+            builder
+                .commit_from_file(path)
+                .map_err(|error| anyhow!(one_line(error)))
         };
-        let session = catch_panic("ONNX Runtime", open).with_context(|| path.display().to_string())?;
+        let session =
+            catch_panic("ONNX Runtime", open).with_context(|| path.display().to_string())?;
         let input = |outlet: &ort::value::Outlet| match outlet.dtype() {
-            ValueType::Tensor { ty, shape, .. } => {
-                Ok(Input { name: outlet.name().to_owned(), element: *ty, shape: shape.to_vec() })
-            }
-            other => bail!("{}: the input `{}` is no tensor but {other}", path.display(), outlet.name()),
+            ValueType::Tensor { ty, shape, .. } => Ok(Input {
+                name: outlet.name().to_owned(),
+                element: *ty,
+                shape: shape.to_vec(),
+            }),
+            other => bail!(
+                "{}: the input `{}` is no tensor but {other}",
+                path.display(),
+                outlet.name()
+            ),
         };
         let inputs = session.inputs().iter().map(input).collect::<Result<_>>()?;
-        Ok(Self { path: path.to_owned(), session: RefCell::new(session), inputs })
+        Ok(Self {
+            path: path.to_owned(),
+            session: RefCell::new(session),
+            inputs,
+        })
     }
 
     /// Whether there is an input of this name.
@@ -72,13 +93,24 @@ impl Graph {
     ///
     /// # Errors
     /// Returns an error if `value` fails, or the inputs do not fit the graph.
-    pub fn run<'v>(&self, value: impl Fn(&Input) -> Result<SessionInputValue<'v>>) -> Result<Vec<(String, DynValue)>> {
+    pub fn run<'v>(
+        &self,
+        value: impl Fn(&Input) -> Result<SessionInputValue<'v>>,
+    ) -> Result<Vec<(String, DynValue)>> {
         let run = || -> Result<Vec<(String, DynValue)>> {
-            let given = self.inputs.iter().map(|input| Ok((input.name.as_str(), value(input)?)));
+            let given = self
+                .inputs
+                .iter()
+                .map(|input| Ok((input.name.as_str(), value(input)?)));
             let values = given.collect::<Result<Vec<_>>>()?;
             let mut session = self.session.borrow_mut();
-            let outputs = session.run(values).map_err(|error| anyhow!(one_line(error)))?;
-            Ok(outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            let outputs = session
+                .run(values)
+                .map_err(|error| anyhow!(one_line(error)))?;
+            Ok(outputs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect())
         };
         run().with_context(|| self.path.display().to_string())
     }
@@ -94,7 +126,10 @@ impl Input {
         match self.element {
             TensorElementType::Int64 => tensor(vec![1, length], ones.map(i64::from).collect()),
             TensorElementType::Int32 => tensor(vec![1, length], ones.map(i32::from).collect()),
-            TensorElementType::Float32 => tensor(vec![1, length], ones.map(|one| f32::from(u8::from(one))).collect()),
+            TensorElementType::Float32 => tensor(
+                vec![1, length],
+                ones.map(|one| f32::from(u8::from(one))).collect(),
+            ),
             TensorElementType::Bool => tensor(vec![1, length], ones.collect()),
             other => bail!("the mask `{}` is of type {other}", self.name),
         }
@@ -106,9 +141,14 @@ impl Input {
     /// Returns an error if the type is not f32.
     pub fn empty(&self) -> Result<DynValue> {
         if self.element != TensorElementType::Float32 {
-            bail!("the cache `{}` is of type {}: export the model in f32", self.name, self.element);
+            bail!(
+                "the cache `{}` is of type {}: export the model in f32",
+                self.name,
+                self.element
+            );
         }
-        let size = |(axis, &size): (usize, &i64)| usize::try_from(size).unwrap_or(usize::from(axis == 0));
+        let size =
+            |(axis, &size): (usize, &i64)| usize::try_from(size).unwrap_or(usize::from(axis == 0));
         let shape: Vec<usize> = self.shape.iter().enumerate().map(size).collect();
         tensor(shape.clone(), vec![0f32; shape.iter().product()])
     }
@@ -122,10 +162,16 @@ pub(super) fn tensor<T>(shape: Vec<usize>, values: Vec<T>) -> Result<DynValue>
 where
     T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static,
 {
-    Ok(Tensor::from_array((shape, values)).map_err(|error| anyhow!(one_line(error)))?.into_dyn())
+    Ok(Tensor::from_array((shape, values))
+        .map_err(|error| anyhow!(one_line(error)))?
+        .into_dyn())
 }
 
 /// ONNX Runtime's message without its line breaks.
 pub(super) fn one_line(error: impl Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }

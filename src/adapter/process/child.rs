@@ -38,11 +38,18 @@ pub(super) struct Child {
 
 impl Child {
     pub(super) fn start(id: &str, spec: &ProcessSpec, secrets: &Secrets) -> Result<Self> {
-        let (program, arguments) = spec.command.split_first().context("`process.command` names no program")?;
+        let (program, arguments) = spec
+            .command
+            .split_first()
+            .context("`process.command` names no program")?;
         let folder = std::path::absolute(&spec.folder)?;
         // A program named by a path is looked for from the folder it runs in, one named alone in PATH.
         let has_path = Path::new(program).components().count() > 1;
-        let file = if has_path { folder.join(program) } else { program.into() };
+        let file = if has_path {
+            folder.join(program)
+        } else {
+            program.into()
+        };
         let mut command = Command::new(&file);
         command
             .args(arguments)
@@ -53,10 +60,18 @@ impl Child {
             .stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut process = command
-            .spawn()
-            .with_context(|| format!("cannot start `{}` in {}", spec.command.join(" "), folder.display()))?;
-        let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let mut process = command.spawn().with_context(|| {
+            format!(
+                "cannot start `{}` in {}",
+                spec.command.join(" "),
+                folder.display()
+            )
+        })?;
+        let (stdin, stdout, stderr) = (
+            process.stdin.take(),
+            process.stdout.take(),
+            process.stderr.take(),
+        );
         let (input, lines_in) = channel();
         let (lines_out, output) = channel();
         let guard = Guard::start(process.id(), spec.grace);
@@ -64,7 +79,13 @@ impl Child {
         std::thread::spawn(move || stdin.map(|stdin| write(stdin, &lines_in)));
         std::thread::spawn(move || stdout.map(|stdout| read(stdout, &lines_out)));
         std::thread::spawn(move || stderr.map(|stderr| pass_on(stderr, &prefix, &secrets)));
-        Ok(Self { process, guard, input: Some(input), output, grace: spec.grace })
+        Ok(Self {
+            process,
+            guard,
+            input: Some(input),
+            output,
+            grace: spec.grace,
+        })
     }
 
     /// Sends a line. A program that has exited is noticed when its answer is awaited.
@@ -85,11 +106,15 @@ impl Child {
             match self.output.recv_timeout(left.min(CHECK_EVERY)) {
                 Ok(line) => return line,
                 // What it started may hold its output open: the end of the program is the end of its answers.
-                Err(RecvTimeoutError::Timeout) if self.guard.is_some() && self.wait(Duration::ZERO).is_some() => {
+                Err(RecvTimeoutError::Timeout)
+                    if self.guard.is_some() && self.wait(Duration::ZERO).is_some() =>
+                {
                     self.guard = None;
                 }
                 Err(RecvTimeoutError::Timeout) if left > CHECK_EVERY => {}
-                Err(RecvTimeoutError::Timeout) => bail!("it wrote nothing for {} s", timeout.as_secs_f64()),
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("it wrote nothing for {} s", timeout.as_secs_f64())
+                }
                 Err(RecvTimeoutError::Disconnected) => match self.wait(STATUS_WAIT) {
                     Some(status) => bail!("it ended ({status})"),
                     None => bail!("it closed its output"),
@@ -142,8 +167,22 @@ impl Guard {
         use std::os::unix::process::CommandExt;
         let seconds = grace.as_secs_f64().ceil().to_string();
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", GUARD, "chartbench-guard", &group.to_string(), &seconds]).process_group(0);
-        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok().map(Self)
+        shell
+            .args([
+                "-c",
+                GUARD,
+                "chartbench-guard",
+                &group.to_string(),
+                &seconds,
+            ])
+            .process_group(0);
+        shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()
+            .map(Self)
     }
 
     #[cfg(not(unix))]
@@ -162,7 +201,11 @@ impl Drop for Guard {
 
 fn write(mut stdin: ChildStdin, lines: &Receiver<String>) {
     for line in lines {
-        if stdin.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdin.flush()).is_err() {
+        if stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| stdin.flush())
+            .is_err()
+        {
             return;
         }
     }
@@ -172,11 +215,18 @@ fn read(stdout: impl Read, lines: &Sender<Result<String>>) {
     let mut reader = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
-        let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let read = reader
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line);
         let line = match read {
             Ok(0) | Err(_) => return,
-            Ok(_) if line.len() as u64 == LONGEST_LINE => Err(anyhow!("it wrote a line of over {LONGEST_LINE} bytes")),
-            Ok(_) => String::from_utf8(line).map_err(|_| anyhow!("it wrote a line that is not UTF-8")),
+            Ok(_) if line.len() as u64 == LONGEST_LINE => {
+                Err(anyhow!("it wrote a line of over {LONGEST_LINE} bytes"))
+            }
+            Ok(_) => {
+                String::from_utf8(line).map_err(|_| anyhow!("it wrote a line that is not UTF-8"))
+            }
         };
         let last = line.is_err();
         if lines.send(line).is_err() || last {
@@ -188,7 +238,12 @@ fn read(stdout: impl Read, lines: &Sender<Result<String>>) {
 fn pass_on(stderr: impl Read, prefix: &str, secrets: &Secrets) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
-    while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+    while reader
+        .by_ref()
+        .take(LONGEST_LINE)
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|length| length > 0)
+    {
         let text = String::from_utf8_lossy(&line);
         // A progress bar redraws its line: only the last state counts.
         let text = text.trim_end().rsplit('\r').next().unwrap_or_default();

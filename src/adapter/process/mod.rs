@@ -50,12 +50,15 @@ impl ProcessAdapter {
     /// Returns an error if the program cannot be started, ends, or writes another first line.
     pub fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
         let mut secrets = Secrets::default();
-        let inherited =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let inherited = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         secrets.add_variables(inherited.chain(spec.env.clone()));
         secrets.add_proxies();
         let mut child = Child::start(id, spec, &secrets)?;
-        let line = child.line(spec.start_timeout).context("waiting for its first line")?;
+        let line = child
+            .line(spec.start_timeout)
+            .context("waiting for its first line")?;
         let hello = Hello::parse(&line, &secrets)?;
         let mut settings = vec![("family".to_owned(), "process".to_owned())];
         settings.push(("command".to_owned(), serde_json::to_string(&spec.command)?));
@@ -65,14 +68,26 @@ impl ProcessAdapter {
             }
         }
         for (key, value) in hello.settings() {
-            ensure!(settings.iter().all(|(ours, _)| *ours != key), "its settings must not name `{key}`");
+            ensure!(
+                settings.iter().all(|(ours, _)| *ours != key),
+                "its settings must not name `{key}`"
+            );
             if let Some(name) = secrets.found_in(&key).or_else(|| secrets.found_in(&value)) {
                 bail!("its settings must not hold the value of {name}");
             }
             settings.push((key, value));
         }
-        let identity = Identity { id: id.to_owned(), settings };
-        Ok(Self { identity, spec: spec.clone(), child, secrets, broken: None })
+        let identity = Identity {
+            id: id.to_owned(),
+            settings,
+        };
+        Ok(Self {
+            identity,
+            spec: spec.clone(),
+            child,
+            secrets,
+            broken: None,
+        })
     }
 
     /// Sends every question without an answer, `in_flight` at a time.
@@ -92,10 +107,17 @@ impl ProcessAdapter {
             if open.is_empty() {
                 return Ok(());
             }
-            let line = self.child.line(self.spec.answer_timeout).with_context(|| waiting(&open))?;
+            let line = self
+                .child
+                .line(self.spec.answer_timeout)
+                .with_context(|| waiting(&open))?;
             let reply = Reply::parse(&line, &self.secrets)?;
             let Some(job) = open.remove(&reply.id).and_then(|index| jobs.get_mut(index)) else {
-                bail!("it answered `{}`, which it was not asked ({})", shorten(&reply.id), waiting(&open));
+                bail!(
+                    "it answered `{}`, which it was not asked ({})",
+                    shorten(&reply.id),
+                    waiting(&open)
+                );
             };
             job.answer = Some(self.checked(reply.answer));
         }
@@ -103,17 +125,27 @@ impl ProcessAdapter {
 
     /// An answer without a secret in it, or why the question failed.
     fn checked(&self, answer: Result<Answer, String>) -> Result<Answer, Failure> {
-        let answer = answer.map_err(|error| Failure::Question(anyhow!(self.secrets.blot(&error))))?;
+        let answer =
+            answer.map_err(|error| Failure::Question(anyhow!(self.secrets.blot(&error))))?;
         match self.secrets.found_in(&answer.prediction.0) {
-            Some(name) => Err(Failure::Question(anyhow!("the answer holds the value of {name}: it is not kept"))),
+            Some(name) => Err(Failure::Question(anyhow!(
+                "the answer holds the value of {name}: it is not kept"
+            ))),
             None => Ok(answer),
         }
     }
 }
 
 fn waiting(open: &HashMap<String, usize>) -> String {
-    let first = open.iter().min_by_key(|(_, index)| **index).map_or("", |(id, _)| id);
-    let more = if open.len() > 1 { format!(" and {} more", open.len() - 1) } else { String::new() };
+    let first = open
+        .iter()
+        .min_by_key(|(_, index)| **index)
+        .map_or("", |(id, _)| id);
+    let more = if open.len() > 1 {
+        format!(" and {} more", open.len() - 1)
+    } else {
+        String::new()
+    };
     format!("waiting for the answer to `{first}`{more}")
 }
 
@@ -129,21 +161,37 @@ impl Adapter for ProcessAdapter {
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         // Drawn pictures are files for as long as the call lasts.
         let mut drawn = Vec::new();
-        let images: Vec<Result<String>> = work.iter().map(|entry| image_file(&entry.chart, &mut drawn)).collect();
+        let images: Vec<Result<String>> = work
+            .iter()
+            .map(|entry| image_file(&entry.chart, &mut drawn))
+            .collect();
         let pairs = work.iter().zip(&images);
-        let pairs =
-            pairs.flat_map(|(entry, image)| entry.questions.iter().map(move |question| (entry, image, question)));
-        let mut jobs: Vec<Job<'_>> = pairs.map(|(entry, image, question)| job(&entry.chart, image, question)).collect();
+        let pairs = pairs.flat_map(|(entry, image)| {
+            entry
+                .questions
+                .iter()
+                .map(move |question| (entry, image, question))
+        });
+        let mut jobs: Vec<Job<'_>> = pairs
+            .map(|(entry, image, question)| job(&entry.chart, image, question))
+            .collect();
         if self.broken.is_none()
             && let Err(error) = self.converse(&mut jobs)
         {
-            self.broken = Some(self.secrets.blot(&format!("`{}`: {error:#}", self.spec.command.join(" "))));
+            self.broken = Some(
+                self.secrets
+                    .blot(&format!("`{}`: {error:#}", self.spec.command.join(" "))),
+            );
             self.child.end();
         }
         let broken = self.broken.as_deref().unwrap_or_default();
-        let mut answers =
-            jobs.into_iter().map(|job| job.answer.unwrap_or_else(|| Err(Failure::Adapter(anyhow!("{broken}")))));
-        work.iter().map(|entry| answers.by_ref().take(entry.questions.len()).collect()).collect()
+        let mut answers = jobs.into_iter().map(|job| {
+            job.answer
+                .unwrap_or_else(|| Err(Failure::Adapter(anyhow!("{broken}"))))
+        });
+        work.iter()
+            .map(|entry| answers.by_ref().take(entry.questions.len()).collect())
+            .collect()
     }
 }
 
@@ -153,7 +201,16 @@ fn job<'a>(chart: &'a Chart, image: &'a Result<String>, question: &'a Question) 
         Err(error) => ("", Some(Err(Failure::Question(anyhow!("{error:#}"))))),
     };
     let (id, question_text, answer_type) = (&question.id, &question.text, question.answer_type);
-    Job { request: Request { id, chart: &chart.id, image, question: question_text, answer_type }, answer }
+    Job {
+        request: Request {
+            id,
+            chart: &chart.id,
+            image,
+            question: question_text,
+            answer_type,
+        },
+        answer,
+    }
 }
 
 /// The absolute path of a chart's picture; a drawn one is written to a temporary file first.
@@ -165,14 +222,20 @@ fn image_file(chart: &Chart, drawn: &mut Vec<NamedTempFile>) -> Result<String> {
         }
         ImageRef::Drawn(source) => {
             let bytes = source.encoded()?;
-            let extension = image::guess_format(&bytes).ok().and_then(|format| format.extensions_str().first());
+            let extension = image::guess_format(&bytes)
+                .ok()
+                .and_then(|format| format.extensions_str().first());
             let suffix = format!(".{}", extension.unwrap_or(&"img"));
             let write = || -> std::io::Result<NamedTempFile> {
-                let file = tempfile::Builder::new().prefix("chartbench-").suffix(&suffix).tempfile()?;
+                let file = tempfile::Builder::new()
+                    .prefix("chartbench-")
+                    .suffix(&suffix)
+                    .tempfile()?;
                 std::fs::write(file.path(), &bytes)?;
                 Ok(file)
             };
-            let file = write().with_context(|| format!("cannot write the picture of {} to a file", chart.id))?;
+            let file = write()
+                .with_context(|| format!("cannot write the picture of {} to a file", chart.id))?;
             let path = file.path().to_owned();
             drawn.push(file);
             path
@@ -182,6 +245,8 @@ fn image_file(chart: &Chart, drawn: &mut Vec<NamedTempFile>) -> Result<String> {
 }
 
 fn text(path: &Path) -> Result<String> {
-    let text = path.to_str().with_context(|| format!("{}: unusable file name", path.display()))?;
+    let text = path
+        .to_str()
+        .with_context(|| format!("{}: unusable file name", path.display()))?;
     Ok(text.to_owned())
 }

@@ -27,7 +27,11 @@ impl Hello {
             let line = describe_line(line, secrets);
             anyhow!("its first line is not {{\"protocol\":{PROTOCOL},\"settings\":{{...}}}} but {line}: {error}")
         })?;
-        ensure!(hello.protocol == PROTOCOL, "it speaks protocol {}, this program {PROTOCOL}", hello.protocol);
+        ensure!(
+            hello.protocol == PROTOCOL,
+            "it speaks protocol {}, this program {PROTOCOL}",
+            hello.protocol
+        );
         Ok(hello)
     }
 
@@ -69,14 +73,23 @@ impl Reply {
     pub(super) fn parse(line: &str, secrets: &Secrets) -> Result<Self> {
         let wire: WireReply = serde_json::from_str(line).map_err(|error| {
             let error = secrets.blot(&error.to_string());
-            anyhow!("it wrote a line that is no answer ({error}): {}", describe_line(line, secrets))
+            anyhow!(
+                "it wrote a line that is no answer ({error}): {}",
+                describe_line(line, secrets)
+            )
         })?;
         let answer = match (wire.prediction, wire.error) {
             (Some(prediction), None) => Ok(Answer::from_text(prediction)),
             (None, Some(error)) => Err(error.split_whitespace().collect::<Vec<_>>().join(" ")),
-            _ => bail!("its answer to `{}` must have either `prediction` or `error`", shorten(&wire.id)),
+            _ => bail!(
+                "its answer to `{}` must have either `prediction` or `error`",
+                shorten(&wire.id)
+            ),
         };
-        Ok(Self { id: wire.id, answer })
+        Ok(Self {
+            id: wire.id,
+            answer,
+        })
     }
 }
 

@@ -49,10 +49,16 @@ impl TableCache {
             }
         };
         // A line without its newline is cut off when the next is appended.
-        let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let whole = bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"));
         let lines = whole.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         let tables = lines.map(|line| (line.image, line.table)).collect();
-        Self { path, tables, is_stored }
+        Self {
+            path,
+            tables,
+            is_stored,
+        }
     }
 
     /// The default folder of the tables.
@@ -60,9 +66,13 @@ impl TableCache {
     /// # Errors
     /// Returns an error if there is no home folder and no `CHARTBENCH_CACHE`.
     pub fn folder() -> Result<PathBuf> {
-        let set = std::env::var_os("CHARTBENCH_CACHE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let set = std::env::var_os("CHARTBENCH_CACHE")
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from);
         let cache = set.or_else(|| Some(dirs::cache_dir()?.join("chartbench")));
-        Ok(cache.context("no folder to keep tables in: set CHARTBENCH_CACHE to one")?.join("tables"))
+        Ok(cache
+            .context("no folder to keep tables in: set CHARTBENCH_CACHE to one")?
+            .join("tables"))
     }
 
     /// The table of the image with this hash.
@@ -72,12 +82,17 @@ impl TableCache {
 
     /// Keeps the table of an image. The first failure to store one is reported; from then on tables are kept in memory.
     pub fn put(&mut self, image: String, table: &str) {
-        let line = Line { image, table: table.to_owned() };
+        let line = Line {
+            image,
+            table: table.to_owned(),
+        };
         if self.is_stored
             && let Err(error) = append(&self.path, &line)
         {
             self.is_stored = false;
-            chartbench_core::note!("note: {error:#}: tables that are read from now on are not kept for other runs");
+            chartbench_core::note!(
+                "note: {error:#}: tables that are read from now on are not kept for other runs"
+            );
         }
         self.tables.insert(line.image, line.table);
     }
@@ -86,7 +101,8 @@ impl TableCache {
 /// Appends a line; the lock is held for that long only, since many processes may keep tables of one reader.
 fn append(path: &Path, line: &Line) -> Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     JsonLines::open(path, FileLock::acquire(path)?)?.append(std::slice::from_ref(line))
 }

@@ -18,8 +18,13 @@ pub fn answer(completion: &str) -> String {
 
 /// The completion without a leading `A:`, and without the fence around the code it begins with.
 fn bare(completion: &str) -> &str {
-    let text = completion.trim_start().strip_prefix("A:").map_or(completion, str::trim_start);
-    let fenced = text.strip_prefix("```").and_then(|fenced| fenced.split_once('\n'));
+    let text = completion
+        .trim_start()
+        .strip_prefix("A:")
+        .map_or(completion, str::trim_start);
+    let fenced = text
+        .strip_prefix("```")
+        .and_then(|fenced| fenced.split_once('\n'));
     fenced.map_or(text, |(_, code)| code.split("```").next().unwrap_or(code))
 }
 
@@ -63,7 +68,10 @@ mod tests {
             ("#python\nans = \"Republicans\"", "Republicans"),
             ("#PYTHON\nans = 3 > 2", "Yes"),
             ("#Python\nans = [1, 2.5, 'a']", "1, 2.5, a"),
-            ("```python\n#Python\nans = 5 - 2\n```\nThe answer is 4.", "3"),
+            (
+                "```python\n#Python\nans = 5 - 2\n```\nThe answer is 4.",
+                "3",
+            ),
             ("A: #Python\nans = 2", "2"),
             ("#Python\nprint(3)", ""),
             ("#Python\n\nans = 3", ""),

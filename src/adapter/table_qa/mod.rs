@@ -50,8 +50,9 @@ impl TableQa {
             stop: STOP.iter().map(|&stop| stop.to_owned()).collect(),
         };
         let tables_settings = tables.identity().settings.iter();
-        let mut settings: Vec<(String, String)> =
-            tables_settings.map(|(key, value)| (format!("table_{key}"), value.clone())).collect();
+        let mut settings: Vec<(String, String)> = tables_settings
+            .map(|(key, value)| (format!("table_{key}"), value.clone()))
+            .collect();
         settings.extend(model.settings());
         let style = match reader.style {
             PromptStyle::ChainOfThought => "DePlot's one-shot chain of thought",
@@ -66,8 +67,17 @@ impl TableQa {
             ("stop", format!("{:?}", sampling.stop)),
         ];
         settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
-        let identity = Identity { id: id.to_owned(), settings };
-        Self { identity, tables: Tables::new(tables, cache), model, style: reader.style, sampling }
+        let identity = Identity {
+            id: id.to_owned(),
+            settings,
+        };
+        Self {
+            identity,
+            tables: Tables::new(tables, cache),
+            model,
+            style: reader.style,
+            sampling,
+        }
     }
 }
 
@@ -82,42 +92,77 @@ impl Adapter for TableQa {
 
     fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
         let tables = self.tables.read_all(work);
-        let asked = work.iter().zip(&tables).filter_map(|(entry, table)| Some((entry, table.as_ref().ok()?)));
+        let asked = work
+            .iter()
+            .zip(&tables)
+            .filter_map(|(entry, table)| Some((entry, table.as_ref().ok()?)));
         let prompts: Vec<String> = asked
-            .flat_map(|(entry, table)| entry.questions.iter().map(|question| prompt(self.style, table, &question.text)))
+            .flat_map(|(entry, table)| {
+                entry
+                    .questions
+                    .iter()
+                    .map(|question| prompt(self.style, table, &question.text))
+            })
             .collect();
-        let completed = if prompts.is_empty() { Vec::new() } else { self.model.complete(&prompts, &self.sampling) };
+        let completed = if prompts.is_empty() {
+            Vec::new()
+        } else {
+            self.model.complete(&prompts, &self.sampling)
+        };
         let mut completed = completed.into_iter();
         let mut answer = |table: &Result<_, Failure>| match table {
             Err(failure) => Err(again(failure)),
-            Ok(_) => match completed.next().context("the language model left out a prompt: a bug in it")? {
+            Ok(_) => match completed
+                .next()
+                .context("the language model left out a prompt: a bug in it")?
+            {
                 Ok(completions) => Ok(voted(completions)),
                 Err(failure) => Err(failure),
             },
         };
-        let answers =
-            work.iter().zip(&tables).map(|(entry, table)| entry.questions.iter().map(|_| answer(table)).collect());
+        let answers = work
+            .iter()
+            .zip(&tables)
+            .map(|(entry, table)| entry.questions.iter().map(|_| answer(table)).collect());
         answers.collect()
     }
 }
 
 /// The majority of what the completions say.
 fn voted(completions: Vec<Completion>) -> Answer {
-    let answers: Vec<String> = completions.iter().map(|completion| extract::answer(&completion.text)).collect();
-    let usage = completions.iter().filter_map(|completion| completion.usage).reduce(Usage::plus);
+    let answers: Vec<String> = completions
+        .iter()
+        .map(|completion| extract::answer(&completion.text))
+        .collect();
+    let usage = completions
+        .iter()
+        .filter_map(|completion| completion.usage)
+        .reduce(Usage::plus);
     let token_ids = match completions.as_slice() {
         [only] => only.token_ids.clone(),
         _ => Vec::new(),
     };
     let finish_reason = finish_reasons(&completions);
-    let completions = completions.into_iter().map(|completion| completion.text).collect();
-    Answer { token_ids, completions, usage, finish_reason, ..Answer::from_text(majority(&answers)) }
+    let completions = completions
+        .into_iter()
+        .map(|completion| completion.text)
+        .collect();
+    Answer {
+        token_ids,
+        completions,
+        usage,
+        finish_reason,
+        ..Answer::from_text(majority(&answers))
+    }
 }
 
 /// Why the completions end: each reason once, in the order they come.
 fn finish_reasons(completions: &[Completion]) -> Option<String> {
     let mut reasons: Vec<&str> = Vec::new();
-    for reason in completions.iter().filter_map(|completion| completion.finish_reason.as_deref()) {
+    for reason in completions
+        .iter()
+        .filter_map(|completion| completion.finish_reason.as_deref())
+    {
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }

@@ -32,7 +32,9 @@ pub fn prompt(style: PromptStyle, table: &str, question: &str) -> String {
         PromptStyle::ProgramOfThought => (PROGRAM_INSTRUCTION, PROGRAM_EXAMPLES, ""),
     };
     let (example, table) = (marked_up(TABLE), marked_up(&table.replace("<0x0A>", "\n")));
-    format!("{instruction}\n\n{example}\n\n{examples}\n\n{instruction}\n\n{table}\n\nQ: {question}\n{cue}")
+    format!(
+        "{instruction}\n\n{example}\n\n{examples}\n\n{instruction}\n\n{table}\n\nQ: {question}\n{cue}"
+    )
 }
 
 /// The mark-up of the prompts: `Title: `, `Header: `, `Row 1: ` before the lines of a table.
@@ -40,7 +42,12 @@ fn marked_up(table: &str) -> String {
     let mut lines = table.lines().map(str::trim).peekable();
     // The published code fails on a title row without a title, which DePlot writes where a chart has none.
     let title = lines.next_if(|line| line.starts_with("TITLE"));
-    let title = title.map(|line| format!("Title: {}", line.split_once('|').map_or("", |(_, title)| title.trim())));
+    let title = title.map(|line| {
+        format!(
+            "Title: {}",
+            line.split_once('|').map_or("", |(_, title)| title.trim())
+        )
+    });
     let rows = lines.enumerate().map(|(row, line)| match row {
         0 => format!("Header: {line}"),
         row => format!("Row {row}: {line}"),

@@ -22,12 +22,19 @@ type Table = Result<Rc<str>, Failure>;
 
 impl Tables {
     pub fn new(reader: Box<dyn Adapter>, cache: Option<TableCache>) -> Self {
-        Self { reader, cache, read: HashMap::new() }
+        Self {
+            reader,
+            cache,
+            read: HashMap::new(),
+        }
     }
 
     /// The table of each chart, in order: from memory, from the cache, or read now.
     pub fn read_all(&mut self, work: &[ChartQuestions]) -> Vec<Table> {
-        let cached: Vec<CachedTable> = work.iter().map(|entry| self.look_up(&entry.chart)).collect();
+        let cached: Vec<CachedTable> = work
+            .iter()
+            .map(|entry| self.look_up(&entry.chart))
+            .collect();
         let missing: Vec<(ChartQuestions, Option<String>)> = work
             .iter()
             .zip(&cached)
@@ -36,12 +43,15 @@ impl Tables {
                 CachedTable::Table(_) => None,
             })
             .collect();
-        let (missing, images): (Vec<ChartQuestions>, Vec<Option<String>>) = missing.into_iter().unzip();
+        let (missing, images): (Vec<ChartQuestions>, Vec<Option<String>>) =
+            missing.into_iter().unzip();
         let batch = self.reader.batch().max(1);
         let mut read: Vec<Table> = Vec::new();
         for (charts, images) in missing.chunks(batch).zip(images.chunks(batch)) {
             let answers = self.reader.answer(charts).into_iter().flatten();
-            let answers: Vec<Table> = answers.map(|answer| answer.map(|answer| answer.prediction.0.into())).collect();
+            let answers: Vec<Table> = answers
+                .map(|answer| answer.map(|answer| answer.prediction.0.into()))
+                .collect();
             for ((entry, image), table) in charts.iter().zip(images).zip(answers) {
                 if let Ok(table) = &table {
                     self.keep(&entry.chart, image.clone(), table);
@@ -51,7 +61,11 @@ impl Tables {
         }
         let mut read = read.into_iter();
         let mut next = || {
-            let left_out = || Err(Failure::Question(anyhow!("the reader of tables left out a chart: a bug in it")));
+            let left_out = || {
+                Err(Failure::Question(anyhow!(
+                    "the reader of tables left out a chart: a bug in it"
+                )))
+            };
             read.next().unwrap_or_else(left_out)
         };
         let table = |cached| match cached {
@@ -65,12 +79,16 @@ impl Tables {
         if let Some(table) = self.read.get(&chart.id) {
             return CachedTable::Table(Ok(table.clone()));
         }
-        let Some(cache) = &self.cache else { return CachedTable::Missing { image: None } };
+        let Some(cache) = &self.cache else {
+            return CachedTable::Missing { image: None };
+        };
         let image = match chart.image.bytes() {
             Ok(image) => image_sha256(&image),
             Err(error) => return CachedTable::Table(Err(Failure::Question(error))),
         };
-        let Some(table) = cache.get(&image) else { return CachedTable::Missing { image: Some(image) } };
+        let Some(table) = cache.get(&image) else {
+            return CachedTable::Missing { image: Some(image) };
+        };
         let table: Rc<str> = table.into();
         self.read.insert(chart.id.clone(), table.clone());
         CachedTable::Table(Ok(table))
@@ -105,5 +123,8 @@ fn request(chart: &Chart) -> ChartQuestions {
         source: None,
         slices: Default::default(),
     };
-    ChartQuestions { chart: chart.clone(), questions: vec![question] }
+    ChartQuestions {
+        chart: chart.clone(),
+        questions: vec![question],
+    }
 }

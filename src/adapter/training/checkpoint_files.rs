@@ -44,7 +44,8 @@ impl CheckpointFiles {
         let path = folder.join(CONFIG);
         let failed = || format!("cannot read {}", path.display());
         let config = serde_json::from_slice(
-            &chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES).with_context(failed)?,
+            &chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
+                .with_context(failed)?,
         )
         .with_context(failed)?;
         let mut rest = Vec::new();
@@ -59,7 +60,12 @@ impl CheckpointFiles {
             }
         }
         let provenance = Provenance::read(folder)?;
-        Ok(Self { config, rest, provenance, bytes: weights_bytes(folder).ok() })
+        Ok(Self {
+            config,
+            rest,
+            provenance,
+            bytes: weights_bytes(folder).ok(),
+        })
     }
 
     /// Size of the checkpoint's weight files in bytes, if there are any.
@@ -71,7 +77,12 @@ impl CheckpointFiles {
     ///
     /// # Errors
     /// Returns an error that names the file if one cannot be written.
-    pub(super) fn write(&self, folder: &Path, variables: &Variables, precision: Precision) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        folder: &Path,
+        variables: &Variables,
+        precision: Precision,
+    ) -> Result<()> {
         let mut config = self.config.clone();
         set_dtype(&mut config, precision.name());
         self.write_beside(folder, &config)?;
@@ -83,10 +94,18 @@ impl CheckpointFiles {
         let tensors: Vec<_> = stored.collect::<Result<_>>()?;
         // transformers refuses files that do not say which framework wrote them.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let written = safetensors::serialize_to_file(tensors, Some(metadata), &path).map_err(anyhow::Error::from);
+        let written = safetensors::serialize_to_file(tensors, Some(metadata), &path)
+            .map_err(anyhow::Error::from);
         // The file comes from a temporary one that the user alone may read; others get what they get of the files beside it.
-        let permissions = || Ok(fs::set_permissions(&path, fs::metadata(folder.join("config.json"))?.permissions())?);
-        written.and_then(|()| permissions()).with_context(|| format!("cannot write {}", path.display()))
+        let permissions = || {
+            Ok(fs::set_permissions(
+                &path,
+                fs::metadata(folder.join("config.json"))?.permissions(),
+            )?)
+        };
+        written
+            .and_then(|()| permissions())
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes the files, the provenance of the training, and `variables` as `quantized` stores them.
@@ -119,13 +138,18 @@ impl CheckpointFiles {
             fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
         };
         write(CONFIG, format!("{config:#}\n").as_bytes())?;
-        self.rest.iter().try_for_each(|(name, content)| write(name, content))
+        self.rest
+            .iter()
+            .try_for_each(|(name, content)| write(name, content))
     }
 }
 
 /// The weights as the model computes with them, by name.
 pub(super) fn weights(variables: &Variables) -> Result<Vec<(String, Tensor)>> {
-    variables.merged().map(|weight| weight.map(|(name, tensor)| (name.to_owned(), tensor))).collect()
+    variables
+        .merged()
+        .map(|weight| weight.map(|(name, tensor)| (name.to_owned(), tensor)))
+        .collect()
 }
 
 /// Sets every `dtype` of a configuration to that of the weights.

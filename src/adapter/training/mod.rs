@@ -22,8 +22,8 @@ use chartbench_core::question::{Chart, Question};
 use chartbench_nn::loading::gguf_bytes;
 use chartbench_nn::training::{Example, InitRule, InitSource, Loss, LossOptions, Variables};
 use chartbench_nn::{
-    Bf16Source, Checkpoint, CheckpointSource, LayerQuantizer, LayerStack, QuantizationInfo, TensorSource, kernels,
-    weights_sha256,
+    Bf16Source, Checkpoint, CheckpointSource, LayerQuantizer, LayerStack, QuantizationInfo,
+    TensorSource, kernels, weights_sha256,
 };
 
 /// How target texts become labels.
@@ -99,10 +99,17 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// Returns an error if the examples do not fit the model.
-    fn loss(&self, batch: &[Example], pass: LossOptions<'_>, compute: kernels::ComputeDtype) -> Result<Loss> {
+    fn loss(
+        &self,
+        batch: &[Example],
+        pass: LossOptions<'_>,
+        compute: kernels::ComputeDtype,
+    ) -> Result<Loss> {
         match compute {
             kernels::ComputeDtype::F32 => self.loss_over(self.variables(), batch, pass),
-            kernels::ComputeDtype::Bf16 => self.loss_over(&Bf16Source(self.variables()), batch, pass),
+            kernels::ComputeDtype::Bf16 => {
+                self.loss_over(&Bf16Source(self.variables()), batch, pass)
+            }
         }
     }
 
@@ -110,7 +117,12 @@ pub trait Trainable: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::loss`]; returns an error if the source lacks a weight.
-    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss>;
+    fn loss_over(
+        &self,
+        source: &dyn TensorSource,
+        batch: &[Example],
+        pass: LossOptions<'_>,
+    ) -> Result<Loss>;
 
     /// f32 values that one example keeps in memory from the forward to the backward pass, roughly, with
     /// [`LossOptions::activation_checkpointing`] or without.
@@ -149,7 +161,8 @@ pub trait Trainable: Send + Sync {
     /// # Errors
     /// Returns an error if a file cannot be written.
     fn write_quantized(&self, folder: &Path, quantized: &LayerQuantizer<'_>) -> Result<()> {
-        self.files().write_quantized(folder, self.architecture(), self.variables(), quantized)
+        self.files()
+            .write_quantized(folder, self.architecture(), self.variables(), quantized)
     }
 
     /// The bytes of the weights that [`Self::write_quantized`] would write.
@@ -157,7 +170,11 @@ pub trait Trainable: Send + Sync {
     /// # Errors
     /// Returns an error if a device other than the CPU fails.
     fn quantized_bytes(&self, quantized: &LayerQuantizer<'_>) -> Result<u64> {
-        gguf_bytes(self.architecture(), &checkpoint_files::weights(self.variables())?, quantized)
+        gguf_bytes(
+            self.architecture(),
+            &checkpoint_files::weights(self.variables())?,
+            quantized,
+        )
     }
 }
 
@@ -168,15 +185,27 @@ pub trait Trainable: Send + Sync {
 pub fn load(context: &AdapterContext<'_>, start: StartFrom) -> Result<Box<dyn Trainable>> {
     let id = &context.model.spec.id;
     if context.reader.is_some() || context.blank {
-        bail!("{} is made of parts: fine-tune `{id}` and name the folder with --weights", context.name);
+        bail!(
+            "{} is made of parts: fine-tune `{id}` and name the folder with --weights",
+            context.name
+        );
     }
     if context.model.precision.is_some() {
-        bail!("{id} is quantized: it is {} that can be trained", context.model.spec.file());
+        bail!(
+            "{id} is quantized: it is {} that can be trained",
+            context.model.spec.file()
+        );
     }
     match &context.model.spec.family {
-        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Pix2StructTrainable::load(context, spec, start)?)),
-        Family::UniChart(spec) => Ok(Box::new(unichart::UniChartTrainable::load(context, spec, start)?)),
-        _ => bail!("{id} has no weights that this program can train: name a Pix2Struct or UniChart checkpoint"),
+        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Pix2StructTrainable::load(
+            context, spec, start,
+        )?)),
+        Family::UniChart(spec) => Ok(Box::new(unichart::UniChartTrainable::load(
+            context, spec, start,
+        )?)),
+        _ => bail!(
+            "{id} has no weights that this program can train: name a Pix2Struct or UniChart checkpoint"
+        ),
     }
 }
 
@@ -195,19 +224,37 @@ fn variables<M>(
             let checkpoint = Checkpoint::open(folder.path())?;
             checkpoint.check_layers(stacks)?;
             if let Some(QuantizationInfo { format, .. }) = checkpoint.quantized() {
-                bail!("{}: the weights are {format}: it takes full ones to train or quantize", folder.path().display());
+                bail!(
+                    "{}: the weights are {format}: it takes full ones to train or quantize",
+                    folder.path().display()
+                );
             }
-            let source = CheckpointSource { checkpoint: &checkpoint, device: context.device };
+            let source = CheckpointSource {
+                checkpoint: &checkpoint,
+                device: context.device,
+            };
             let sha256 = weights_sha256(folder.path())?;
             (
                 Variables::load(&source, model)?,
-                vec![("weights", folder.origin().to_owned()), ("weights_sha256", sha256)],
+                vec![
+                    ("weights", folder.origin().to_owned()),
+                    ("weights_sha256", sha256),
+                ],
             )
         }
         StartFrom::Scratch(seed) => {
             let source = InitSource::new(rule, seed, context.device);
-            (Variables::load(&source, model)?, vec![("weights", format!("drawn by seed {seed}"))])
+            (
+                Variables::load(&source, model)?,
+                vec![("weights", format!("drawn by seed {seed}"))],
+            )
         }
     };
-    Ok((variables, origin.into_iter().chain([("dtype", "f32".to_owned())]).collect()))
+    Ok((
+        variables,
+        origin
+            .into_iter()
+            .chain([("dtype", "f32".to_owned())])
+            .collect(),
+    ))
 }

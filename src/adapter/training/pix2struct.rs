@@ -26,19 +26,38 @@ pub(super) struct Pix2StructTrainable {
 }
 
 impl Pix2StructTrainable {
-    pub(super) fn load(context: &AdapterContext<'_>, spec: &Pix2StructSpec, start: StartFrom) -> Result<Self> {
+    pub(super) fn load(
+        context: &AdapterContext<'_>,
+        spec: &Pix2StructSpec,
+        start: StartFrom,
+    ) -> Result<Self> {
         let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = context.device.clone();
         let rule = |name: &str, _: &[usize]| config.init_distribution(name);
         let model = |source: &dyn TensorSource| Model::from_source(&config, source);
-        let (variables, origin) = variables(context, &folder, &config.layer_stacks(), start, &rule, model)?;
+        let (variables, origin) = variables(
+            context,
+            &folder,
+            &config.layer_stacks(),
+            start,
+            &rule,
+            model,
+        )?;
         let family = ("family", "pix2struct".to_owned());
-        let parts =
-            Pix2Struct::assemble(context, spec, dir, |_, _| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let parts = Pix2Struct::assemble(context, spec, dir, |_, _| {
+            Ok(((), std::iter::once(family).chain(origin).collect()))
+        })?;
         let eos = end_of_sequence(&config.generation.eos)?;
-        Ok(Self { files: CheckpointFiles::read(dir)?, config, parts, variables, device, eos })
+        Ok(Self {
+            files: CheckpointFiles::read(dir)?,
+            config,
+            parts,
+            variables,
+            device,
+            eos,
+        })
     }
 }
 
@@ -58,17 +77,32 @@ impl Trainable for Pix2StructTrainable {
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {
         let labels = Labels::new(&self.parts.tokenizer, &question.gold.text(), self.eos, rule)?;
         let header = self.parts.header(question)?;
-        let patches = self.parts.processor.patches(&chart_image(chart)?, Some(header));
+        let patches = self
+            .parts
+            .processor
+            .patches(&chart_image(chart)?, Some(header));
         let patches = patches.with_context(|| format!("image {}", chart.image_name()))?;
         let rows = patches.rows * patches.cols;
         let width = patches.data.len() / rows;
         let image = Tensor::from_vec(patches.data, (rows, width), &self.device)?;
         let cut = labels.cut;
         let labels = labels.padded(self.config.text_config.pad_token_id, rule);
-        Ok(Prepared { example: Example { image, inputs: self.config.inputs(&labels), labels }, cut })
+        Ok(Prepared {
+            example: Example {
+                image,
+                inputs: self.config.inputs(&labels),
+                labels,
+            },
+            cut,
+        })
     }
 
-    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss> {
+    fn loss_over(
+        &self,
+        source: &dyn TensorSource,
+        batch: &[Example],
+        pass: LossOptions<'_>,
+    ) -> Result<Loss> {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
@@ -76,16 +110,27 @@ impl Trainable for Pix2StructTrainable {
     fn activations(&self, example: &Example, checkpointing: bool) -> usize {
         let (vision, text) = (&self.config.vision_config, &self.config.text_config);
         let patches = example.image.dim(0).unwrap_or(0);
-        let (layers, layer) = (vision.num_hidden_layers, 8 * vision.hidden_size + vision.d_ff);
-        let encoder = if checkpointing { layers * vision.hidden_size + layer } else { layers * layer };
+        let (layers, layer) = (
+            vision.num_hidden_layers,
+            8 * vision.hidden_size + vision.d_ff,
+        );
+        let encoder = if checkpointing {
+            layers * vision.hidden_size + layer
+        } else {
+            layers * layer
+        };
         let projected = 2 * text.num_layers * text.hidden_size;
         let decoder = text.num_layers * (14 * text.hidden_size + text.d_ff) + 2 * text.vocab_size;
-        patches * (encoder + projected + vision.patch_embed_hidden_size) + example.labels.len() * decoder
+        patches * (encoder + projected + vision.patch_embed_hidden_size)
+            + example.labels.len() * decoder
     }
 
     fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
         let model = Model::for_inference(&self.config, source)?;
-        Ok(Box::new(self.parts.with_backend(CandleBackend::new(model, self.device.clone()))))
+        Ok(Box::new(self.parts.with_backend(CandleBackend::new(
+            model,
+            self.device.clone(),
+        ))))
     }
 
     fn architecture(&self) -> &'static str {

@@ -23,7 +23,11 @@ pub struct Provenance {
 
 impl Provenance {
     pub fn new(step: u64, settings: Vec<(String, String)>) -> Self {
-        Self { format: FORMAT, step, settings }
+        Self {
+            format: FORMAT,
+            step,
+            settings,
+        }
     }
 
     /// Reads the provenance of a checkpoint folder; `None` if this program did not train it.
@@ -40,23 +44,36 @@ impl Provenance {
                 &path,
                 chartbench_core::input::MAX_SETTINGS_BYTES,
             )?)?;
-            ensure!(provenance.format == FORMAT, "format {}, this program reads {FORMAT}", provenance.format);
+            ensure!(
+                provenance.format == FORMAT,
+                "format {}, this program reads {FORMAT}",
+                provenance.format
+            );
             Ok(provenance)
         };
-        read().map(Some).with_context(|| format!("cannot read {}", path.display()))
+        read()
+            .map(Some)
+            .with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
-        let text = serde_json::to_string_pretty(self).context("cannot encode what the training was")?;
-        std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+        let text =
+            serde_json::to_string_pretty(self).context("cannot encode what the training was")?;
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The provenance as settings of the adapter that answers with the checkpoint.
     pub fn into_settings(self) -> Vec<(String, String)> {
-        let settings = self.settings.into_iter().map(|(key, value)| (format!("finetune.{key}"), value));
-        std::iter::once(("finetune.step".to_owned(), self.step.to_string())).chain(settings).collect()
+        let settings = self
+            .settings
+            .into_iter()
+            .map(|(key, value)| (format!("finetune.{key}"), value));
+        std::iter::once(("finetune.step".to_owned(), self.step.to_string()))
+            .chain(settings)
+            .collect()
     }
 }

@@ -30,25 +30,48 @@ pub(super) struct UniChartTrainable {
 }
 
 impl UniChartTrainable {
-    pub(super) fn load(context: &AdapterContext<'_>, spec: &UniChartSpec, start: StartFrom) -> Result<Self> {
+    pub(super) fn load(
+        context: &AdapterContext<'_>,
+        spec: &UniChartSpec,
+        start: StartFrom,
+    ) -> Result<Self> {
         let folder = CheckpointDir::locate(context, &spec.weights)?;
         let dir = folder.path();
         let config = Config::read(dir)?;
         let device = context.device.clone();
         let rule = |name: &str, shape: &[usize]| config.init_distribution(name, shape);
         let model = |source: &dyn TensorSource| Model::from_source(&config, source);
-        let (variables, origin) = variables(context, &folder, &config.layer_stacks(), start, &rule, model)?;
+        let (variables, origin) = variables(
+            context,
+            &folder,
+            &config.layer_stacks(),
+            start,
+            &rule,
+            model,
+        )?;
         let family = ("family", "unichart".to_owned());
-        let parts =
-            UniChart::assemble(context, spec, dir, |_| Ok(((), std::iter::once(family).chain(origin).collect())))?;
+        let parts = UniChart::assemble(context, spec, dir, |_| {
+            Ok(((), std::iter::once(family).chain(origin).collect()))
+        })?;
         let eos = end_of_sequence(&config.generation.eos)?;
-        Ok(Self { files: CheckpointFiles::read(dir)?, config, parts, variables, device, eos, last: Mutex::default() })
+        Ok(Self {
+            files: CheckpointFiles::read(dir)?,
+            config,
+            parts,
+            variables,
+            device,
+            eos,
+            last: Mutex::default(),
+        })
     }
 
     fn image(&self, chart: &Chart) -> Result<Tensor> {
         // The lock is not held while pixels are prepared: threads that wait for it would be missing there.
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = last().as_ref().filter(|(id, _)| *id == chart.id).map(|(_, image)| image.clone());
+        let kept = last()
+            .as_ref()
+            .filter(|(id, _)| *id == chart.id)
+            .map(|(_, image)| image.clone());
         if let Some(image) = kept {
             return Ok(image);
         }
@@ -75,21 +98,46 @@ impl Trainable for UniChartTrainable {
 
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared> {
         let prompt = self.parts.prompt(question)?;
-        let labels = Labels::new(&self.parts.tokenizer, &format!(" {}", question.gold.text()), self.eos, rule)?;
+        let labels = Labels::new(
+            &self.parts.tokenizer,
+            &format!(" {}", question.gold.text()),
+            self.eos,
+            rule,
+        )?;
         let image = self.image(chart)?;
         let cut = labels.cut;
         let answer = labels.padded(self.config.decoder.pad_token_id, rule);
         let length = prompt.len() + answer.len() - 1;
         let most = self.config.decoder.max_position_embeddings;
-        anyhow::ensure!(length <= most, "prompt and answer of {length} tokens exceed the decoder's {most} positions");
+        anyhow::ensure!(
+            length <= most,
+            "prompt and answer of {length} tokens exceed the decoder's {most} positions"
+        );
         // All tokens but the last are read, all but the first are written, those of the prompt without a label.
-        let read = prompt.iter().copied().chain(answer.iter().flatten().copied());
+        let read = prompt
+            .iter()
+            .copied()
+            .chain(answer.iter().flatten().copied());
         let inputs = read.take(length).collect();
-        let labels = std::iter::repeat_n(None, prompt.len() - 1).chain(answer).collect();
-        Ok(Prepared { example: Example { image, inputs, labels }, cut })
+        let labels = std::iter::repeat_n(None, prompt.len() - 1)
+            .chain(answer)
+            .collect();
+        Ok(Prepared {
+            example: Example {
+                image,
+                inputs,
+                labels,
+            },
+            cut,
+        })
     }
 
-    fn loss_over(&self, source: &dyn TensorSource, batch: &[Example], pass: LossOptions<'_>) -> Result<Loss> {
+    fn loss_over(
+        &self,
+        source: &dyn TensorSource,
+        batch: &[Example],
+        pass: LossOptions<'_>,
+    ) -> Result<Loss> {
         Model::from_source(&self.config, source)?.loss(batch, pass)
     }
 
@@ -103,13 +151,19 @@ impl Trainable for UniChartTrainable {
         for depth in &encoder.depths {
             let inner = (encoder.mlp_ratio * width as f64) as usize;
             let block = 9 * width + 2 * inner;
-            sum += places * if checkpointing { depth * width } else { depth * block };
+            sum += places
+                * if checkpointing {
+                    depth * width
+                } else {
+                    depth * block
+                };
             largest = largest.max(places * block);
             (places, width) = (places.div_ceil(4), 2 * width);
         }
         let layers = decoder.decoder_layers;
         let projected = 8 * places * layers * decoder.d_model;
-        let tokens = layers * (16 * decoder.d_model + 2 * decoder.decoder_ffn_dim) + 2 * decoder.vocab_size;
+        let tokens =
+            layers * (16 * decoder.d_model + 2 * decoder.decoder_ffn_dim) + 2 * decoder.vocab_size;
         let again = if checkpointing { largest } else { 0 };
         sum + again + projected + example.labels.len() * tokens
     }
@@ -117,7 +171,9 @@ impl Trainable for UniChartTrainable {
     fn adapter_over(&self, source: &dyn TensorSource) -> Result<Box<dyn Adapter>> {
         let model = Model::for_inference(&self.config, source)?;
         let backend = CandleBackend::new(model, self.device.clone());
-        Ok(Box::new(UniChartAdapter::new(self.parts.with_backend(backend))))
+        Ok(Box::new(UniChartAdapter::new(
+            self.parts.with_backend(backend),
+        )))
     }
 
     fn architecture(&self) -> &'static str {

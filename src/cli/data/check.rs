@@ -77,7 +77,9 @@ pub fn run(args: &Args) -> Result<Status> {
         allow_outside: args.allow_outside,
         images: !args.no_images,
     };
-    let report = check(&request, &|charts| bar.set_length(charts as u64), &|| bar.inc(1))?;
+    let report = check(&request, &|charts| bar.set_length(charts as u64), &|| {
+        bar.inc(1)
+    })?;
     bar.finish_and_clear();
     match args.format {
         Format::Table => terminal::print(&describe(&report, args.show)),
@@ -85,14 +87,22 @@ pub fn run(args: &Args) -> Result<Status> {
             terminal::print_data(&report.to_json()?);
         }
     }
-    Ok(if report.usable { Status::Done } else { Status::Failures })
+    Ok(if report.usable {
+        Status::Done
+    } else {
+        Status::Failures
+    })
 }
 
 /// The report for people.
 fn describe(report: &LintReport, show: usize) -> String {
     let mut text = counts(report).to_terminal();
     let prior = &report.prior;
-    let from = if prior.learned_on == Split::Train { "the train split" } else { "the other test charts" };
+    let from = if prior.learned_on == Split::Train {
+        "the train split"
+    } else {
+        "the other test charts"
+    };
     text += &format!(
         "\nthe text alone, by the most frequent gold of {from}: {} of {} test questions are right ({:.1} %)\n",
         prior.right, prior.questions, prior.accuracy
@@ -112,23 +122,48 @@ fn counts(report: &LintReport) -> Table {
         let place = usize::from(count.split == Split::Test);
         let same = |(row, _): &(&Count, _)| row.group == count.group && row.value == count.value;
         if !rows.last().is_some_and(same) {
-            rows.push((count, std::array::from_fn(|_| [Cell::count(0), Cell::count(0)])));
+            rows.push((
+                count,
+                std::array::from_fn(|_| [Cell::count(0), Cell::count(0)]),
+            ));
         }
         if let Some(cells) = rows.last_mut().and_then(|(_, cells)| cells.get_mut(place)) {
             *cells = [Cell::count(count.charts), Cell::count(count.questions)];
         }
     }
     // A group of which the data set tells nothing says no more than all.
-    let known = |group: &str| report.counts.iter().any(|count| count.group == group && count.value.is_some());
+    let known = |group: &str| {
+        report
+            .counts
+            .iter()
+            .any(|count| count.group == group && count.value.is_some())
+    };
     rows.retain(|(count, _)| count.group == "all" || known(count.group));
     let row = |(count, cells): (&Count, [[Cell; 2]; 2])| {
-        let value = if count.group == "all" { "" } else { count.value.as_deref().unwrap_or("not told") };
-        [Cell::text(count.group), Cell::text(value)].into_iter().chain(cells.into_iter().flatten()).collect()
+        let value = if count.group == "all" {
+            ""
+        } else {
+            count.value.as_deref().unwrap_or("not told")
+        };
+        [Cell::text(count.group), Cell::text(value)]
+            .into_iter()
+            .chain(cells.into_iter().flatten())
+            .collect()
     };
-    let names = ["train charts", "train questions", "test charts", "test questions"];
+    let names = [
+        "train charts",
+        "train questions",
+        "test charts",
+        "test questions",
+    ];
     Table {
-        title: report.layout.map_or(report.path.clone(), |layout| format!("{} (layout {layout})", report.path)),
-        columns: [Column::left("by"), Column::left("kind")].into_iter().chain(names.map(Column::right)).collect(),
+        title: report.layout.map_or(report.path.clone(), |layout| {
+            format!("{} (layout {layout})", report.path)
+        }),
+        columns: [Column::left("by"), Column::left("kind")]
+            .into_iter()
+            .chain(names.map(Column::right))
+            .collect(),
         rows: rows.into_iter().map(row).collect(),
     }
 }
@@ -136,7 +171,10 @@ fn counts(report: &LintReport) -> Table {
 fn self_match(report: &LintReport) -> Table {
     let rows = report.self_match.iter().map(|one| {
         let texts = [one.convention, one.metric].map(Cell::text);
-        texts.into_iter().chain([Cell::count(one.questions), Cell::text(one.example.as_str())]).collect()
+        texts
+            .into_iter()
+            .chain([Cell::count(one.questions), Cell::text(one.example.as_str())])
+            .collect()
     });
     Table {
         title: "Golds that a convention scores below 1 against themselves".to_owned(),
@@ -152,8 +190,14 @@ fn self_match(report: &LintReport) -> Table {
 
 /// One kind's findings.
 fn findings(alike: &[Finding], show: usize) -> String {
-    let Some(first) = alike.first() else { return String::new() };
-    let severity = if first.severity == Severity::Error { "error" } else { "warning" };
+    let Some(first) = alike.first() else {
+        return String::new();
+    };
+    let severity = if first.severity == Severity::Error {
+        "error"
+    } else {
+        "warning"
+    };
     let row = |finding: &Finding| {
         let id = finding.question.as_ref().or(finding.chart.as_ref());
         vec![
@@ -167,7 +211,11 @@ fn findings(alike: &[Finding], show: usize) -> String {
         columns: ["split", "where", "what"].map(Column::left).into(),
         rows: alike.iter().take(show).map(row).collect(),
     };
-    let shown = if show == 0 { format!("{}\n", table.title) } else { table.to_terminal() };
+    let shown = if show == 0 {
+        format!("{}\n", table.title)
+    } else {
+        table.to_terminal()
+    };
     match alike.len().saturating_sub(show) {
         0 => shown,
         more => format!("{shown}and {more} more (--show N shows N, --format json all)\n"),
@@ -175,9 +223,21 @@ fn findings(alike: &[Finding], show: usize) -> String {
 }
 
 fn verdict(report: &LintReport) -> String {
-    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let errors = report
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
     let warnings = report.findings.len() - errors;
-    let usable = if report.usable { "usable" } else { "not usable as it is" };
-    let images = if report.images_checked { "" } else { ", images not looked at" };
+    let usable = if report.usable {
+        "usable"
+    } else {
+        "not usable as it is"
+    };
+    let images = if report.images_checked {
+        ""
+    } else {
+        ", images not looked at"
+    };
     format!("\n{usable}: errors: {errors}, warnings: {warnings}{images}\n")
 }

@@ -57,19 +57,29 @@ pub fn run(args: &Args) -> Result<Status> {
 }
 
 fn synth(args: &SynthArgs) -> Result<Status> {
-    let synth = Synth { seed: args.seed, train: args.train, test: args.test, questions_per_chart: args.questions };
+    let synth = Synth {
+        seed: args.seed,
+        train: args.train,
+        test: args.test,
+        questions_per_chart: args.questions,
+    };
     let started = Instant::now();
     let total = args.train + args.test;
     let bar = bar(total, "charts")?;
     crate::jobs::data::synth(&synth, &args.dir, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    chartbench_core::note!("wrote {total} synthetic charts to {} in {seconds:.1} s", args.dir.display());
+    chartbench_core::note!(
+        "wrote {total} synthetic charts to {} in {seconds:.1} s",
+        args.dir.display()
+    );
     Ok(Status::Done)
 }
 
 /// Drawn on stderr, and only where that is a terminal.
 fn bar(total: usize, of: &str) -> Result<ProgressBar> {
-    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {of}, {{per_sec}}, {{eta}} left"))?;
+    let style = ProgressStyle::with_template(&format!(
+        "{{bar:40}} {{pos}}/{{len}} {of}, {{per_sec}}, {{eta}} left"
+    ))?;
     Ok(ProgressBar::new(total as u64).with_style(style))
 }

@@ -23,7 +23,11 @@ pub enum GgufSource {
         file: String,
     },
     /// A file of a Hugging Face repository at a revision (branch, tag or commit).
-    Hub { repo: String, revision: String, file: String },
+    Hub {
+        repo: String,
+        revision: String,
+        file: String,
+    },
 }
 
 /// The family's own keys.
@@ -47,7 +51,10 @@ struct WireSource {
 impl Wire {
     pub(super) fn validate(self) -> Result<GgufSpec> {
         Ok(GgufSpec {
-            source: self.weights.context("missing table `[weights]`")?.validate()?,
+            source: self
+                .weights
+                .context("missing table `[weights]`")?
+                .validate()?,
             reader: self.reader.validate()?,
         })
     }
@@ -56,7 +63,11 @@ impl Wire {
 impl WireSource {
     fn validate(self) -> Result<GgufSource> {
         let file = self.file.context("missing key `weights.file`")?;
-        ensure!(is_plain(&file, "-+"), "`weights.file` must be the name of a file, not `{}`", shorten(&file));
+        ensure!(
+            is_plain(&file, "-+"),
+            "`weights.file` must be the name of a file, not `{}`",
+            shorten(&file)
+        );
         match (self.python, self.repo, self.revision) {
             (Some(module), None, None) => {
                 ensure!(
@@ -67,8 +78,16 @@ impl WireSource {
                 Ok(GgufSource::PythonPackage { module, file })
             }
             (None, Some(repo), revision) => {
-                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{}`", shorten(&repo));
-                Ok(GgufSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()), file })
+                ensure!(
+                    repo.split('/').count() == 2,
+                    "`weights.repo` must be OWNER/NAME, not `{}`",
+                    shorten(&repo)
+                );
+                Ok(GgufSource::Hub {
+                    repo,
+                    revision: revision.unwrap_or_else(|| "main".to_owned()),
+                    file,
+                })
             }
             _ => bail!("`[weights]` needs `file` and either `python` or `repo` (with `revision`)"),
         }
@@ -77,7 +96,8 @@ impl WireSource {
 
 /// A name that leads to no other folder.
 fn is_plain(name: &str, more: &str) -> bool {
-    let is_plain =
-        |c: char| c.is_ascii_alphanumeric() || c == '_' || (c == '.' && !more.is_empty()) || more.contains(c);
+    let is_plain = |c: char| {
+        c.is_ascii_alphanumeric() || c == '_' || (c == '.' && !more.is_empty()) || more.contains(c)
+    };
     !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
 }

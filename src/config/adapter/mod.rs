@@ -19,7 +19,9 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use chat::{ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, base_url};
+pub use chat::{
+    ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, base_url,
+};
 pub use gguf::{GgufSource, GgufSpec};
 pub use onnx::OnnxSpec;
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
@@ -30,7 +32,7 @@ pub use weights::WeightsSource;
 
 use chartbench_core::counts::check_count;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
-use chartbench_core::names::{check_folder_name, unknown_name};
+use chartbench_core::names::{UnknownName, check_folder_name};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 
@@ -74,7 +76,10 @@ pub enum Family {
 impl Family {
     /// Whether it has a checkpoint, so that `--weights` can name another one.
     pub fn takes_weights(&self) -> bool {
-        matches!(self, Self::Pix2Struct(_) | Self::UniChart(_) | Self::Onnx(_) | Self::Gguf(_))
+        matches!(
+            self,
+            Self::Pix2Struct(_) | Self::UniChart(_) | Self::Onnx(_) | Self::Gguf(_)
+        )
     }
 
     /// Whether its checkpoint can be quantized: `NAME@q8`.
@@ -97,7 +102,9 @@ impl AdapterSpec {
         let all = Self::all(extra)?;
         match all.iter().find(|spec| spec.id == id) {
             Some(spec) => Ok(spec.clone()),
-            None => Err(unknown_name("adapter", id, all.iter().map(|spec| spec.id.as_str()))),
+            None => {
+                Err(UnknownName::new("adapter", id, all.iter().map(|spec| spec.id.as_str())).into())
+            }
         }
     }
 
@@ -111,7 +118,8 @@ impl AdapterSpec {
             for path in toml_files(dir)? {
                 let text = input::read_text(&path, MAX_SETTINGS_BYTES);
                 let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-                let mut spec = Self::parse(stem(&path)?, &text).with_context(|| format!("{}", path.display()))?;
+                let mut spec = Self::parse(stem(&path)?, &text)
+                    .with_context(|| format!("{}", path.display()))?;
                 if let Family::Process(process) = &mut spec.family {
                     process.folder = dir.join(&process.folder);
                 }
@@ -130,10 +138,15 @@ impl AdapterSpec {
     }
 
     fn parse(id: &str, text: &str) -> Result<Self> {
-        ensure!(!id.contains(['+', ',', '=', '/', '@']), "an adapter's name must not hold any of + , = / @");
+        ensure!(
+            !id.contains(['+', ',', '=', '/', '@']),
+            "an adapter's name must not hold any of + , = / @"
+        );
         check_folder_name("an adapter's name", id)?;
         let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            let line = error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             anyhow!("line {line}: {}", error.message().replace('\n', " "))
         })?;
         let family = table.remove("family").context("missing key `family`")?;
@@ -143,28 +156,45 @@ impl AdapterSpec {
         let family = family.read(table)?;
         Ok(Self {
             id: id.to_owned(),
-            title: title.context("missing key `title`")?.try_into().context("`title`")?,
-            source: source.context("missing key `source`")?.try_into().context("`source`")?,
+            title: title
+                .context("missing key `title`")?
+                .try_into()
+                .context("`title`")?,
+            source: source
+                .context("missing key `source`")?
+                .try_into()
+                .context("`source`")?,
             family,
         })
     }
 }
 
 fn stem(path: &Path) -> Result<&str> {
-    path.file_stem().and_then(|stem| stem.to_str()).with_context(|| format!("{}: unusable file name", path.display()))
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .with_context(|| format!("{}: unusable file name", path.display()))
 }
 
 fn toml_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let entries =
-        std::fs::read_dir(dir).with_context(|| format!("cannot read the adapters folder {}", dir.display()))?;
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("cannot read the adapters folder {}", dir.display()))?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let path = entry
+            .with_context(|| format!("cannot read {}", dir.display()))?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             files.push(path);
         }
     }
-    ensure!(!files.is_empty(), "no *.toml in the adapters folder {}", dir.display());
+    ensure!(
+        !files.is_empty(),
+        "no *.toml in the adapters folder {}",
+        dir.display()
+    );
     Ok(files)
 }
 
@@ -212,7 +242,9 @@ const LONGEST: u64 = 1_000_000_000;
 
 /// A time in seconds, as adapter files have it.
 fn seconds(key: &str, value: f64) -> Result<Duration> {
-    let time = Duration::try_from_secs_f64(value).ok().filter(|time| time.as_secs() <= LONGEST);
+    let time = Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|time| time.as_secs() <= LONGEST);
     time.with_context(|| format!("`{key}` must be a number of seconds, not {value}"))
 }
 
@@ -234,9 +266,15 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused() {
-        let error =
-            AdapterSpec::parse("x", "family = \"majority\"\ntitle = \"\"\nsource = \"\"\nbeams = 4\n").unwrap_err();
-        assert!(format!("{error:#}").contains("unknown field `beams`"), "{error:#}");
+        let error = AdapterSpec::parse(
+            "x",
+            "family = \"majority\"\ntitle = \"\"\nsource = \"\"\nbeams = 4\n",
+        )
+        .unwrap_err();
+        assert!(
+            format!("{error:#}").contains("unknown field `beams`"),
+            "{error:#}"
+        );
     }
 
     #[test]
@@ -244,20 +282,41 @@ mod tests {
         let head = "family = \"pix2struct\"\ntitle = \"\"\nsource = \"\"\n";
         let error = AdapterSpec::parse("x", head).unwrap_err();
         assert_eq!(format!("{error:#}"), "missing table `[weights]`");
-        let error = AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"a/b\"\n")).unwrap_err();
-        assert_eq!(format!("{error:#}"), "missing key `generation.max_new_tokens`");
-        let error = AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"b\"\n")).unwrap_err();
-        assert_eq!(format!("{error:#}"), "`weights.repo` must be OWNER/NAME, not `b`");
+        let error =
+            AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"a/b\"\n")).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "missing key `generation.max_new_tokens`"
+        );
+        let error =
+            AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"b\"\n")).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "`weights.repo` must be OWNER/NAME, not `b`"
+        );
     }
 
     #[test]
     fn an_export_is_asked_in_the_keys_of_its_architecture() {
         let head = "family = \"onnx\"\ntitle = \"\"\nsource = \"\"\n";
         let keys = "[pix2struct.generation]\nmax_new_tokens = 8\n";
-        let spec = AdapterSpec::parse("x", &format!("{head}quantized = true\n[weights]\nrepo = \"a/b\"\n{keys}"));
-        let Family::Onnx(spec) = spec.unwrap().family else { panic!("another family") };
-        assert_eq!((spec.quantized, &spec.weights), (true, &spec.pix2struct.as_ref().unwrap().weights));
-        let message = |keys: &str| format!("{:#}", AdapterSpec::parse("x", &format!("{head}{keys}")).unwrap_err());
+        let spec = AdapterSpec::parse(
+            "x",
+            &format!("{head}quantized = true\n[weights]\nrepo = \"a/b\"\n{keys}"),
+        );
+        let Family::Onnx(spec) = spec.unwrap().family else {
+            panic!("another family")
+        };
+        assert_eq!(
+            (spec.quantized, &spec.weights),
+            (true, &spec.pix2struct.as_ref().unwrap().weights)
+        );
+        let message = |keys: &str| {
+            format!(
+                "{:#}",
+                AdapterSpec::parse("x", &format!("{head}{keys}")).unwrap_err()
+            )
+        };
         assert_eq!(message(""), "missing table `[pix2struct]` or `[unichart]`");
         assert_eq!(
             message(&format!("{keys}[pix2struct.weights]\nrepo = \"a/b\"\n")),

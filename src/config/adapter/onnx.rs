@@ -31,10 +31,21 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn validate(self) -> Result<OnnxSpec> {
-        let Self { weights, quantized, pix2struct, unichart } = self;
+        let Self {
+            weights,
+            quantized,
+            pix2struct,
+            unichart,
+        } = self;
         let weights = weights.map_or(Ok(WeightsSource::Given), WireWeights::validate)?;
-        ensure!(!matches!(weights, WeightsSource::Embedded(_)), "`weights.embedded`: no export is embedded");
-        ensure!(pix2struct.is_some() || unichart.is_some(), "missing table `[pix2struct]` or `[unichart]`");
+        ensure!(
+            !matches!(weights, WeightsSource::Embedded(_)),
+            "`weights.embedded`: no export is embedded"
+        );
+        ensure!(
+            pix2struct.is_some() || unichart.is_some(),
+            "missing table `[pix2struct]` or `[unichart]`"
+        );
         let pix2struct = pix2struct.map(|keys| keys.with_weights(weights.clone()));
         let unichart = unichart.map(|keys| keys.with_weights(weights.clone()));
         Ok(OnnxSpec {

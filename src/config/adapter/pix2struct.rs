@@ -68,7 +68,11 @@ struct WireGeneration {
 
 impl Wire {
     pub(super) fn validate(mut self) -> Result<Pix2StructSpec> {
-        let weights = self.weights.take().context("missing table `[weights]`")?.validate()?;
+        let weights = self
+            .weights
+            .take()
+            .context("missing table `[weights]`")?
+            .validate()?;
         self.with_weights(weights)
     }
 
@@ -83,10 +87,21 @@ impl Wire {
         Ok(Pix2StructSpec {
             weights,
             answers_questions,
-            header_font: self.preprocess.header_font.unwrap_or(HeaderFontSource::Reference),
-            max_patches: count("preprocess.max_patches", self.preprocess.max_patches, MAX_PATCHES)?,
-            max_new_tokens: count("generation.max_new_tokens", self.generation.max_new_tokens, MAX_TOKENS)?
-                .context("missing key `generation.max_new_tokens`")?,
+            header_font: self
+                .preprocess
+                .header_font
+                .unwrap_or(HeaderFontSource::Reference),
+            max_patches: count(
+                "preprocess.max_patches",
+                self.preprocess.max_patches,
+                MAX_PATCHES,
+            )?,
+            max_new_tokens: count(
+                "generation.max_new_tokens",
+                self.generation.max_new_tokens,
+                MAX_TOKENS,
+            )?
+            .context("missing key `generation.max_new_tokens`")?,
             table_prompt: self.prompt.table,
         })
     }

@@ -53,14 +53,22 @@ struct WireProcess {
 impl Wire {
     pub(super) fn validate(self) -> Result<ProcessSpec> {
         let wire = self.process.context("missing table `[process]`")?;
-        ensure!(wire.command.first().is_some_and(|program| !program.is_empty()), "`process.command` names no program");
+        ensure!(
+            wire.command
+                .first()
+                .is_some_and(|program| !program.is_empty()),
+            "`process.command` names no program"
+        );
         Ok(ProcessSpec {
             command: wire.command,
             folder: wire.folder,
             env: wire.env,
             in_flight: count("process.in_flight", wire.in_flight, MAX_CONCURRENT)?.unwrap_or(1),
             start_timeout: seconds("process.start_timeout", wire.start_timeout.unwrap_or(600.0))?,
-            answer_timeout: seconds("process.answer_timeout", wire.answer_timeout.unwrap_or(300.0))?,
+            answer_timeout: seconds(
+                "process.answer_timeout",
+                wire.answer_timeout.unwrap_or(300.0),
+            )?,
             grace: seconds("process.grace", wire.grace.unwrap_or(5.0))?,
         })
     }

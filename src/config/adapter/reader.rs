@@ -41,17 +41,41 @@ pub(super) struct WireReader {
 
 impl Default for WireReader {
     fn default() -> Self {
-        Self { style: PromptStyle::default(), samples: 1, temperature: 0.0, seed: 42, max_new_tokens: 256 }
+        Self {
+            style: PromptStyle::default(),
+            samples: 1,
+            temperature: 0.0,
+            seed: 42,
+            max_new_tokens: 256,
+        }
     }
 }
 
 impl WireReader {
     pub(super) fn validate(self) -> Result<ReaderSpec> {
-        let Self { style, samples, temperature, seed, max_new_tokens } = self;
+        let Self {
+            style,
+            samples,
+            temperature,
+            seed,
+            max_new_tokens,
+        } = self;
         count("reader.samples", Some(samples), MAX_SAMPLES)?;
         count("reader.max_new_tokens", Some(max_new_tokens), MAX_TOKENS)?;
-        ensure!((0.0..=2.0).contains(&temperature), "`reader.temperature` must be between 0 and 2");
-        ensure!(samples == 1 || temperature > 0.0, "`reader.samples` above 1 need a `reader.temperature` above 0");
-        Ok(ReaderSpec { style, samples, temperature, seed, max_new_tokens })
+        ensure!(
+            (0.0..=2.0).contains(&temperature),
+            "`reader.temperature` must be between 0 and 2"
+        );
+        ensure!(
+            samples == 1 || temperature > 0.0,
+            "`reader.samples` above 1 need a `reader.temperature` above 0"
+        );
+        Ok(ReaderSpec {
+            style,
+            samples,
+            temperature,
+            seed,
+            max_new_tokens,
+        })
     }
 }

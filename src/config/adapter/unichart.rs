@@ -56,20 +56,33 @@ struct WireGeneration {
 
 impl Wire {
     pub(super) fn validate(mut self) -> Result<UniChartSpec> {
-        let weights = self.weights.take().context("missing table `[weights]`")?.validate()?;
+        let weights = self
+            .weights
+            .take()
+            .context("missing table `[weights]`")?
+            .validate()?;
         self.with_weights(weights)
     }
 
     /// Validates the keys without `[weights]`, which is given elsewhere.
     pub(super) fn with_weights(self, source: WeightsSource) -> Result<UniChartSpec> {
-        let Self { weights, prompt, generation } = self;
+        let Self {
+            weights,
+            prompt,
+            generation,
+        } = self;
         ensure!(weights.is_none(), "unexpected table `weights`");
-        let (before, after) = prompt
-            .question
-            .split_once(QUESTION)
-            .with_context(|| format!("`prompt.question` must say where the question goes: {QUESTION}"))?;
-        ensure!(!prompt.answer_after.is_empty(), "`prompt.answer_after` is empty");
-        ensure!((1..=64).contains(&generation.beams), "`generation.beams` must be between 1 and 64");
+        let (before, after) = prompt.question.split_once(QUESTION).with_context(|| {
+            format!("`prompt.question` must say where the question goes: {QUESTION}")
+        })?;
+        ensure!(
+            !prompt.answer_after.is_empty(),
+            "`prompt.answer_after` is empty"
+        );
+        ensure!(
+            (1..=64).contains(&generation.beams),
+            "`generation.beams` must be between 1 and 64"
+        );
         Ok(UniChartSpec {
             weights: source,
             question_prompt: (before.to_owned(), after.to_owned()),
@@ -77,7 +90,11 @@ impl Wire {
             answer_after: prompt.answer_after,
             beams: generation.beams,
             bad_words: generation.bad_words,
-            max_new_tokens: count("generation.max_new_tokens", generation.max_new_tokens, MAX_TOKENS)?,
+            max_new_tokens: count(
+                "generation.max_new_tokens",
+                generation.max_new_tokens,
+                MAX_TOKENS,
+            )?,
         })
     }
 }

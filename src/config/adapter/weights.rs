@@ -27,11 +27,26 @@ pub(super) struct WireWeights {
 impl WireWeights {
     pub(super) fn validate(self) -> Result<WeightsSource> {
         match self {
-            Self { repo: Some(repo), revision, embedded: None } => {
-                ensure!(repo.split('/').count() == 2, "`weights.repo` must be OWNER/NAME, not `{}`", shorten(&repo));
-                Ok(WeightsSource::Hub { repo, revision: revision.unwrap_or_else(|| "main".to_owned()) })
+            Self {
+                repo: Some(repo),
+                revision,
+                embedded: None,
+            } => {
+                ensure!(
+                    repo.split('/').count() == 2,
+                    "`weights.repo` must be OWNER/NAME, not `{}`",
+                    shorten(&repo)
+                );
+                Ok(WeightsSource::Hub {
+                    repo,
+                    revision: revision.unwrap_or_else(|| "main".to_owned()),
+                })
             }
-            Self { repo: None, revision: None, embedded: Some(name) } => Ok(WeightsSource::Embedded(name)),
+            Self {
+                repo: None,
+                revision: None,
+                embedded: Some(name),
+            } => Ok(WeightsSource::Embedded(name)),
             _ => bail!("`[weights]` needs either `repo` (with `revision`) or `embedded`"),
         }
     }

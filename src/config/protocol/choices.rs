@@ -134,7 +134,16 @@ macro_rules! spelled {
     };
 }
 
-spelled!(Preset, OptimizerKind, ScheduleKind, ValidateOn, Keep, QuestionsPerEpoch, Dropout, ComputeDtype);
+spelled!(
+    Preset,
+    OptimizerKind,
+    ScheduleKind,
+    ValidateOn,
+    Keep,
+    QuestionsPerEpoch,
+    Dropout,
+    ComputeDtype
+);
 
 /// `betas`: `[0.9, 0.999]` in TOML, `0.9,0.999` as a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -145,7 +154,10 @@ impl TryFrom<Vec<f64>> for Betas {
     type Error = String;
 
     fn try_from(numbers: Vec<f64>) -> Result<Self, String> {
-        numbers.try_into().map(Self).map_err(|_| "must be two numbers, e.g. 0.9 and 0.999".to_owned())
+        numbers
+            .try_into()
+            .map(Self)
+            .map_err(|_| "must be two numbers, e.g. 0.9 and 0.999".to_owned())
     }
 }
 
@@ -153,7 +165,10 @@ impl FromStr for Betas {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        let numbers: Option<Vec<f64>> = text
+            .split(',')
+            .map(|part| part.trim().parse().ok())
+            .collect();
         numbers.unwrap_or_default().try_into()
     }
 }
@@ -170,7 +185,10 @@ impl TryFrom<BTreeMap<String, f64>> for AnswerTypeWeights {
         let mut weights = BTreeMap::new();
         for (name, weight) in table {
             if weights.insert(answer_type(&name)?, weight).is_some() {
-                return Err(format!("the answer type `{}` is weighted twice", shorten(&name)));
+                return Err(format!(
+                    "the answer type `{}` is weighted twice",
+                    shorten(&name)
+                ));
             }
         }
         Ok(Self(weights))
@@ -183,10 +201,18 @@ impl FromStr for AnswerTypeWeights {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut table = BTreeMap::new();
         for part in text.split(',') {
-            let (name, weight) = part.split_once('=').ok_or("must be TYPE=WEIGHT, e.g. numeric=3")?;
-            let weight = weight.trim().parse().map_err(|_| format!("`{}` is no number", shorten(weight)))?;
+            let (name, weight) = part
+                .split_once('=')
+                .ok_or("must be TYPE=WEIGHT, e.g. numeric=3")?;
+            let weight = weight
+                .trim()
+                .parse()
+                .map_err(|_| format!("`{}` is no number", shorten(weight)))?;
             if table.insert(name.trim().to_owned(), weight).is_some() {
-                return Err(format!("the answer type `{}` is weighted twice", shorten(name.trim())));
+                return Err(format!(
+                    "the answer type `{}` is weighted twice",
+                    shorten(name.trim())
+                ));
             }
         }
         table.try_into()

@@ -2,10 +2,12 @@
 
 use super::choices::answer_type_name;
 use super::{
-    AdafactorSpec, AdamWSpec, Lora, OptimizerKind, OptimizerSpec, Protocol, ProtocolOverrides, ScheduleSpec,
-    ValidateOn, Validation,
+    AdafactorSpec, AdamWSpec, Lora, OptimizerKind, OptimizerSpec, Protocol, ProtocolOverrides,
+    ScheduleSpec, ValidateOn, Validation,
 };
-use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_STEPS, MAX_TOKENS, check_count};
+use chartbench_core::counts::{
+    MAX_BATCH, MAX_LIMIT, MAX_PATCHES, MAX_RANK, MAX_STEPS, MAX_TOKENS, check_count,
+};
 
 /// A value that cannot be trained with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +27,26 @@ impl ProtocolFault {
             "keep" => "--select-by".to_owned(),
             key => format!("--{}", key.replace(['_', '.'], "-")),
         };
-        format!("{}: {}", self.keys.iter().map(flag).collect::<Vec<_>>().join(" or "), self.what)
+        format!(
+            "{}: {}",
+            self.keys.iter().map(flag).collect::<Vec<_>>().join(" or "),
+            self.what
+        )
     }
 }
 
 fn fault<T>(keys: &[&'static str], what: impl Into<String>) -> Result<T, ProtocolFault> {
-    Err(ProtocolFault { keys: keys.to_vec(), what: what.into() })
+    Err(ProtocolFault {
+        keys: keys.to_vec(),
+        what: what.into(),
+    })
 }
 
-fn check(fine: bool, keys: &[&'static str], what: impl FnOnce() -> String) -> Result<(), ProtocolFault> {
+fn check(
+    fine: bool,
+    keys: &[&'static str],
+    what: impl FnOnce() -> String,
+) -> Result<(), ProtocolFault> {
     if fine { Ok(()) } else { fault(keys, what()) }
 }
 
@@ -45,7 +58,11 @@ impl ProtocolOverrides {
     /// Returns an error if a value is out of range, or values conflict.
     pub fn resolve(&self, flags: &Self) -> Result<Protocol, ProtocolFault> {
         let own = self.protocol.unwrap_or_default();
-        if flags.protocol.is_some_and(|asked| asked != own) { flags.protocol() } else { self.under(flags).protocol() }
+        if flags.protocol.is_some_and(|asked| asked != own) {
+            flags.protocol()
+        } else {
+            self.under(flags).protocol()
+        }
     }
 
     /// # Errors
@@ -60,18 +77,25 @@ impl ProtocolOverrides {
             steps: self.steps.unwrap_or(base.steps),
             batch: self.batch.unwrap_or(base.batch),
             accumulate: self.accumulate.unwrap_or(base.accumulate),
-            activation_checkpointing: self.activation_checkpointing.unwrap_or(base.activation_checkpointing),
+            activation_checkpointing: self
+                .activation_checkpointing
+                .unwrap_or(base.activation_checkpointing),
             max_patches: self.max_patches.or(base.max_patches),
             max_label_tokens: self.max_label_tokens.unwrap_or(base.max_label_tokens),
             seed: self.seed.unwrap_or(base.seed),
             validation: self.validation(base.validation)?,
-            clip_norm: self.clip_norm.map_or(base.clip_norm, |norm| Some(norm).filter(|&norm| norm != 0.0)),
+            clip_norm: self.clip_norm.map_or(base.clip_norm, |norm| {
+                Some(norm).filter(|&norm| norm != 0.0)
+            }),
             mask_padding: self.mask_padding.unwrap_or(base.mask_padding),
             label_smoothing: self.label_smoothing.unwrap_or(base.label_smoothing),
             dropout: self.dropout.unwrap_or(base.dropout),
             compute: self.compute.unwrap_or(base.compute),
             questions_per_epoch: self.questions_per_epoch.unwrap_or(base.questions_per_epoch),
-            weights: self.weights.clone().map_or(base.weights, |weights| weights.0),
+            weights: self
+                .weights
+                .clone()
+                .map_or(base.weights, |weights| weights.0),
             freeze: self.freeze.clone().unwrap_or(base.freeze),
             lora: self.lora()?,
         };
@@ -91,14 +115,28 @@ impl ProtocolOverrides {
 
     fn adamw(&self) -> Result<AdamWSpec, ProtocolFault> {
         let own = [
-            ("adafactor.relative_step", self.adafactor.relative_step.is_some()),
-            ("adafactor.scale_parameter", self.adafactor.scale_parameter.is_some()),
-            ("adafactor.warmup_init", self.adafactor.warmup_init.is_some()),
-            ("adafactor.clip_threshold", self.adafactor.clip_threshold.is_some()),
+            (
+                "adafactor.relative_step",
+                self.adafactor.relative_step.is_some(),
+            ),
+            (
+                "adafactor.scale_parameter",
+                self.adafactor.scale_parameter.is_some(),
+            ),
+            (
+                "adafactor.warmup_init",
+                self.adafactor.warmup_init.is_some(),
+            ),
+            (
+                "adafactor.clip_threshold",
+                self.adafactor.clip_threshold.is_some(),
+            ),
             ("adafactor.decay_rate", self.adafactor.decay_rate.is_some()),
         ];
         for (key, given) in own {
-            check(!given, &[key], || "belongs to optimizer = \"adafactor\" only".to_owned())?;
+            check(!given, &[key], || {
+                "belongs to optimizer = \"adafactor\" only".to_owned()
+            })?;
         }
         let spec = AdamWSpec::default();
         let spec = AdamWSpec {
@@ -107,14 +145,20 @@ impl ProtocolOverrides {
             weight_decay: self.weight_decay.unwrap_or(spec.weight_decay),
         };
         let fine = spec.betas.iter().all(|beta| (0.0..1.0).contains(beta));
-        check(fine, &["betas"], || "both must be at least 0 and below 1".to_owned())?;
-        check(spec.eps.is_finite() && spec.eps > 0.0, &["eps"], || "must be above 0".to_owned())?;
+        check(fine, &["betas"], || {
+            "both must be at least 0 and below 1".to_owned()
+        })?;
+        check(spec.eps.is_finite() && spec.eps > 0.0, &["eps"], || {
+            "must be above 0".to_owned()
+        })?;
         Ok(spec)
     }
 
     fn adafactor(&self) -> Result<AdafactorSpec, ProtocolFault> {
         for (key, given) in [("betas", self.betas.is_some()), ("eps", self.eps.is_some())] {
-            check(!given, &[key], || "belongs to optimizer = \"adamw\" only".to_owned())?;
+            check(!given, &[key], || {
+                "belongs to optimizer = \"adamw\" only".to_owned()
+            })?;
         }
         let (own, spec) = (&self.adafactor, AdafactorSpec::default());
         let spec = AdafactorSpec {
@@ -125,18 +169,31 @@ impl ProtocolOverrides {
             decay_rate: own.decay_rate.unwrap_or(spec.decay_rate),
             weight_decay: self.weight_decay.unwrap_or(spec.weight_decay),
         };
-        check(!spec.relative_step || self.lr.is_none(), &["lr", "adafactor.relative_step"], || {
-            "does not count with adafactor.relative_step = true: leave one of them out".to_owned()
-        })?;
-        check(!spec.warmup_init || spec.relative_step, &["adafactor.warmup_init"], || {
-            "needs adafactor.relative_step = true".to_owned()
-        })?;
+        check(
+            !spec.relative_step || self.lr.is_none(),
+            &["lr", "adafactor.relative_step"],
+            || {
+                "does not count with adafactor.relative_step = true: leave one of them out"
+                    .to_owned()
+            },
+        )?;
+        check(
+            !spec.warmup_init || spec.relative_step,
+            &["adafactor.warmup_init"],
+            || "needs adafactor.relative_step = true".to_owned(),
+        )?;
         let threshold = spec.clip_threshold;
-        check(threshold.is_finite() && threshold > 0.0, &["adafactor.clip_threshold"], || {
-            "must be above 0".to_owned()
-        })?;
+        check(
+            threshold.is_finite() && threshold > 0.0,
+            &["adafactor.clip_threshold"],
+            || "must be above 0".to_owned(),
+        )?;
         let rate = spec.decay_rate;
-        check(rate.is_finite() && rate < 0.0, &["adafactor.decay_rate"], || "must be below 0, e.g. -0.8".to_owned())?;
+        check(
+            rate.is_finite() && rate < 0.0,
+            &["adafactor.decay_rate"],
+            || "must be below 0, e.g. -0.8".to_owned(),
+        )?;
         Ok(spec)
     }
 
@@ -146,28 +203,37 @@ impl ProtocolOverrides {
             warmup_steps: self.warmup_steps.unwrap_or(base.warmup_steps),
             num_cycles: self.num_cycles.unwrap_or(base.num_cycles),
         };
-        check(spec.num_cycles.is_finite() && spec.num_cycles > 0.0, &["num_cycles"], || {
-            "must be above 0; 0.5 falls once to 0".to_owned()
-        })?;
+        check(
+            spec.num_cycles.is_finite() && spec.num_cycles > 0.0,
+            &["num_cycles"],
+            || "must be above 0; 0.5 falls once to 0".to_owned(),
+        )?;
         Ok(spec)
     }
 
     fn validation(&self, base: Validation) -> Result<Validation, ProtocolFault> {
-        let limit =
-            |given: Option<usize>, base: Option<usize>| given.map_or(base, |count| Some(count).filter(|&n| n > 0));
+        let limit = |given: Option<usize>, base: Option<usize>| {
+            given.map_or(base, |count| Some(count).filter(|&n| n > 0))
+        };
         let on = self.validate_on.unwrap_or(base.on);
         let usual = super::Preset::Chartbench.protocol().validation.share;
-        let base_share = if on == ValidateOn::Train && base.share == 0.0 { usual } else { base.share };
+        let base_share = if on == ValidateOn::Train && base.share == 0.0 {
+            usual
+        } else {
+            base.share
+        };
         let share = match on {
             ValidateOn::Train => self.validation_share.unwrap_or(base_share),
             ValidateOn::Test => self.validation_share.unwrap_or(0.0),
         };
         match on {
             ValidateOn::Train => check(share > 0.0 && share < 1.0, &["validation_share"], || {
-                "must be above 0 and below 1, e.g. 0.05: that part of the train charts is held out".to_owned()
+                "must be above 0 and below 1, e.g. 0.05: that part of the train charts is held out"
+                    .to_owned()
             })?,
             ValidateOn::Test => check(share == 0.0, &["validation_share"], || {
-                "must be 0 with validate_on = \"test\": nothing is held out of the train split".to_owned()
+                "must be 0 with validate_on = \"test\": nothing is held out of the train split"
+                    .to_owned()
             })?,
         }
         Ok(Validation {
@@ -175,7 +241,10 @@ impl ProtocolOverrides {
             on,
             share,
             questions: limit(self.validation_questions, base.questions),
-            questions_per_chart: limit(self.validation_questions_per_chart, base.questions_per_chart),
+            questions_per_chart: limit(
+                self.validation_questions_per_chart,
+                base.questions_per_chart,
+            ),
             keep: self.keep.unwrap_or(base.keep),
             patience: limit(self.patience, base.patience),
         })
@@ -183,19 +252,34 @@ impl ProtocolOverrides {
 
     fn lora(&self) -> Result<Option<Lora>, ProtocolFault> {
         let Some(rank) = self.lora.rank.filter(|&rank| rank > 0) else {
-            for (key, given) in
-                [("lora.alpha", self.lora.alpha.is_some()), ("lora.targets", self.lora.targets.is_some())]
-            {
-                check(!given || self.lora.rank == Some(0), &[key], || "needs lora.rank, e.g. 8".to_owned())?;
+            for (key, given) in [
+                ("lora.alpha", self.lora.alpha.is_some()),
+                ("lora.targets", self.lora.targets.is_some()),
+            ] {
+                check(!given || self.lora.rank == Some(0), &[key], || {
+                    "needs lora.rank, e.g. 8".to_owned()
+                })?;
             }
             return Ok(None);
         };
         let alpha = self.lora.alpha.unwrap_or(2.0 * rank as f64);
-        check(alpha.is_finite() && alpha > 0.0, &["lora.alpha"], || "must be above 0".to_owned())?;
-        let targets = self.lora.targets.clone().unwrap_or_else(|| vec!["query".to_owned(), "value".to_owned()]);
+        check(alpha.is_finite() && alpha > 0.0, &["lora.alpha"], || {
+            "must be above 0".to_owned()
+        })?;
+        let targets = self
+            .lora
+            .targets
+            .clone()
+            .unwrap_or_else(|| vec!["query".to_owned(), "value".to_owned()]);
         let fine = !targets.is_empty() && targets.iter().all(|target| !target.is_empty());
-        check(fine, &["lora.targets"], || "must name parts of names of weights, e.g. query".to_owned())?;
-        Ok(Some(Lora { rank, alpha, targets }))
+        check(fine, &["lora.targets"], || {
+            "must name parts of names of weights, e.g. query".to_owned()
+        })?;
+        Ok(Some(Lora {
+            rank,
+            alpha,
+            targets,
+        }))
     }
 }
 
@@ -205,16 +289,35 @@ fn check_counts(protocol: &Protocol) -> Result<(), ProtocolFault> {
         ("steps", protocol.steps, MAX_STEPS),
         ("batch", protocol.batch, MAX_BATCH),
         ("accumulate", protocol.accumulate, MAX_BATCH),
-        ("max_patches", protocol.max_patches.unwrap_or(1), MAX_PATCHES),
+        (
+            "max_patches",
+            protocol.max_patches.unwrap_or(1),
+            MAX_PATCHES,
+        ),
         ("max_label_tokens", protocol.max_label_tokens, MAX_TOKENS),
         ("validate_every", validation.every, MAX_STEPS),
-        ("validation_questions", validation.questions.unwrap_or(1), MAX_LIMIT),
-        ("validation_questions_per_chart", validation.questions_per_chart.unwrap_or(1), MAX_LIMIT),
+        (
+            "validation_questions",
+            validation.questions.unwrap_or(1),
+            MAX_LIMIT,
+        ),
+        (
+            "validation_questions_per_chart",
+            validation.questions_per_chart.unwrap_or(1),
+            MAX_LIMIT,
+        ),
         ("patience", validation.patience.unwrap_or(1), MAX_STEPS),
-        ("lora.rank", protocol.lora.as_ref().map_or(1, |lora| lora.rank), MAX_RANK),
+        (
+            "lora.rank",
+            protocol.lora.as_ref().map_or(1, |lora| lora.rank),
+            MAX_RANK,
+        ),
     ];
     for (key, count, most) in counts {
-        check_count(count, most).map_err(|what| ProtocolFault { keys: vec![key], what })?;
+        check_count(count, most).map_err(|what| ProtocolFault {
+            keys: vec![key],
+            what,
+        })?;
     }
     Ok(())
 }
@@ -230,24 +333,45 @@ fn check_protocol(protocol: &Protocol) -> Result<(), ProtocolFault> {
     })?;
     let warmup = protocol.schedule.warmup_steps;
     check(warmup < protocol.steps, &["warmup_steps", "steps"], || {
-        format!("a warm-up of {warmup} steps does not end within {} steps: shorten it or train longer", protocol.steps)
+        format!(
+            "a warm-up of {warmup} steps does not end within {} steps: shorten it or train longer",
+            protocol.steps
+        )
     })?;
-    check(protocol.batch.is_multiple_of(protocol.accumulate), &["accumulate", "batch"], || {
-        format!("a batch of {} does not divide into {} equal parts", protocol.batch, protocol.accumulate)
+    check(
+        protocol.batch.is_multiple_of(protocol.accumulate),
+        &["accumulate", "batch"],
+        || {
+            format!(
+                "a batch of {} does not divide into {} equal parts",
+                protocol.batch, protocol.accumulate
+            )
+        },
+    )?;
+    let norm_is_fine = protocol
+        .clip_norm
+        .is_none_or(|norm| norm.is_finite() && norm > 0.0);
+    check(norm_is_fine, &["clip_norm"], || {
+        "must be above 0, or 0 for no clipping".to_owned()
     })?;
-    let norm_is_fine = protocol.clip_norm.is_none_or(|norm| norm.is_finite() && norm > 0.0);
-    check(norm_is_fine, &["clip_norm"], || "must be above 0, or 0 for no clipping".to_owned())?;
-    check((0.0..1.0).contains(&protocol.label_smoothing), &["label_smoothing"], || {
-        "must be at least 0 and below 1".to_owned()
-    })?;
+    check(
+        (0.0..1.0).contains(&protocol.label_smoothing),
+        &["label_smoothing"],
+        || "must be at least 0 and below 1".to_owned(),
+    )?;
     for (&kind, &weight) in &protocol.weights {
         /// More repetitions of a question an epoch than make sense.
         const HIGHEST: f64 = 1000.0;
         check((0.0..=HIGHEST).contains(&weight), &["weights"], || {
-            format!("{} = {weight}: must be from 0 to {HIGHEST}", answer_type_name(kind))
+            format!(
+                "{} = {weight}: must be from 0 to {HIGHEST}",
+                answer_type_name(kind)
+            )
         })?;
     }
-    check(protocol.freeze.iter().all(|name| !name.is_empty()), &["freeze"], || {
-        "an empty name would freeze everything".to_owned()
-    })
+    check(
+        protocol.freeze.iter().all(|name| !name.is_empty()),
+        &["freeze"],
+        || "an empty name would freeze everything".to_owned(),
+    )
 }

@@ -10,8 +10,8 @@ mod settings;
 use std::collections::BTreeMap;
 
 pub use choices::{
-    AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind,
-    Ties, ValidateOn,
+    AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, OptimizerKind, Preset,
+    QuestionsPerEpoch, ScheduleKind, Ties, ValidateOn,
 };
 pub use merge::ProtocolFault;
 pub use overrides::{AdafactorOverrides, LoraOverrides, ProtocolOverrides};
@@ -92,7 +92,11 @@ pub struct AdamWSpec {
 impl Default for AdamWSpec {
     /// PyTorch's.
     fn default() -> Self {
-        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 }
+        Self {
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.01,
+        }
     }
 }
 

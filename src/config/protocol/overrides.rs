@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::choices::{
-    AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, OptimizerKind, Preset, QuestionsPerEpoch, ScheduleKind,
-    ValidateOn,
+    AnswerTypeWeights, Betas, ComputeDtype, Dropout, Keep, OptimizerKind, Preset,
+    QuestionsPerEpoch, ScheduleKind, ValidateOn,
 };
 
 /// The training options of a benchmark file or a command line, unchecked.
@@ -93,7 +93,12 @@ pub struct ProtocolOverrides {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub dropout: Option<Dropout>,
     /// Compute dtype of the large matrix products in training; weights stay f32
-    #[arg(long = "compute-dtype", alias = "compute", value_enum, value_name = "DTYPE")]
+    #[arg(
+        long = "compute-dtype",
+        alias = "compute",
+        value_enum,
+        value_name = "DTYPE"
+    )]
     pub compute: Option<ComputeDtype>,
     /// Early-stopping patience in validations; 0 for none
     #[arg(long, value_name = "N")]
@@ -127,16 +132,32 @@ pub struct ProtocolOverrides {
 #[serde(deny_unknown_fields)]
 pub struct AdafactorOverrides {
     /// Adafactor: relative step size, from the step number instead of the learning rate
-    #[arg(id = "adafactor_relative_step", long = "adafactor-relative-step", value_name = "true|false")]
+    #[arg(
+        id = "adafactor_relative_step",
+        long = "adafactor-relative-step",
+        value_name = "true|false"
+    )]
     pub relative_step: Option<bool>,
     /// Adafactor: scale steps by each weight matrix's root mean square
-    #[arg(id = "adafactor_scale_parameter", long = "adafactor-scale-parameter", value_name = "true|false")]
+    #[arg(
+        id = "adafactor_scale_parameter",
+        long = "adafactor-scale-parameter",
+        value_name = "true|false"
+    )]
     pub scale_parameter: Option<bool>,
     /// Adafactor: warm-up of relative steps
-    #[arg(id = "adafactor_warmup_init", long = "adafactor-warmup-init", value_name = "true|false")]
+    #[arg(
+        id = "adafactor_warmup_init",
+        long = "adafactor-warmup-init",
+        value_name = "true|false"
+    )]
     pub warmup_init: Option<bool>,
     /// Adafactor: clipping threshold of an update's root mean square
-    #[arg(id = "adafactor_clip_threshold", long = "adafactor-clip-threshold", value_name = "NUMBER")]
+    #[arg(
+        id = "adafactor_clip_threshold",
+        long = "adafactor-clip-threshold",
+        value_name = "NUMBER"
+    )]
     pub clip_threshold: Option<f64>,
     /// Adafactor: decay rate of the second moment, negative
     #[arg(
@@ -159,7 +180,12 @@ pub struct LoraOverrides {
     #[arg(id = "lora_alpha", long = "lora-alpha", value_name = "NUMBER")]
     pub alpha: Option<f64>,
     /// LoRA target modules, as parts of weight names [default: query,value]
-    #[arg(id = "lora_targets", long = "lora-targets", value_delimiter = ',', value_name = "NAMES")]
+    #[arg(
+        id = "lora_targets",
+        long = "lora-targets",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
     pub targets: Option<Vec<String>>,
 }
 

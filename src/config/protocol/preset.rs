@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AdamWSpec, ComputeDtype, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch, ScheduleKind,
-    ScheduleSpec, ValidateOn, Validation,
+    AdamWSpec, ComputeDtype, Dropout, Keep, OptimizerSpec, Preset, Protocol, QuestionsPerEpoch,
+    ScheduleKind, ScheduleSpec, ValidateOn, Validation,
 };
 
 impl Preset {
@@ -24,7 +24,11 @@ fn study() -> Protocol {
         preset: Preset::Study,
         optimizer: OptimizerSpec::AdamW(AdamWSpec::default()),
         lr: 1e-4,
-        schedule: ScheduleSpec { kind: ScheduleKind::Cosine, warmup_steps: 120, num_cycles: 0.5 },
+        schedule: ScheduleSpec {
+            kind: ScheduleKind::Cosine,
+            warmup_steps: 120,
+            num_cycles: 0.5,
+        },
         steps: 600,
         batch: 4,
         accumulate: 1,

@@ -20,7 +20,11 @@ impl Protocol {
         if self.activation_checkpointing {
             push("activation_checkpointing", true.to_string());
         }
-        push("max_patches", self.max_patches.map_or_else(|| "adapter's".to_owned(), |patches| patches.to_string()));
+        push(
+            "max_patches",
+            self.max_patches
+                .map_or_else(|| "adapter's".to_owned(), |patches| patches.to_string()),
+        );
         push("max_label_tokens", self.max_label_tokens.to_string());
         push("seed", self.seed.to_string());
         self.validation_settings(&mut push);
@@ -33,10 +37,16 @@ impl Protocol {
         }
         push("questions_per_epoch", self.questions_per_epoch.to_string());
         for (&kind, weight) in &self.weights {
-            push(&format!("weights.{}", answer_type_name(kind)), weight.to_string());
+            push(
+                &format!("weights.{}", answer_type_name(kind)),
+                weight.to_string(),
+            );
         }
         push("freeze", self.freeze.join(","));
-        push("lora.rank", self.lora.as_ref().map_or(0, |lora| lora.rank).to_string());
+        push(
+            "lora.rank",
+            self.lora.as_ref().map_or(0, |lora| lora.rank).to_string(),
+        );
         if let Some(lora) = &self.lora {
             push("lora.alpha", lora.alpha.to_string());
             push("lora.targets", lora.targets.join(","));
@@ -49,8 +59,14 @@ impl Protocol {
         push("validate_every", validation.every.to_string());
         push("validate_on", validation.on.to_string());
         push("validation_share", validation.share.to_string());
-        push("validation_questions", validation.questions.unwrap_or(0).to_string());
-        push("validation_questions_per_chart", validation.questions_per_chart.unwrap_or(0).to_string());
+        push(
+            "validation_questions",
+            validation.questions.unwrap_or(0).to_string(),
+        );
+        push(
+            "validation_questions_per_chart",
+            validation.questions_per_chart.unwrap_or(0).to_string(),
+        );
         push("keep", validation.keep.to_string());
         push("patience", validation.patience.unwrap_or(0).to_string());
     }
@@ -69,7 +85,10 @@ impl OptimizerSpec {
                 push("optimizer", OptimizerKind::Adafactor.to_string());
                 push("weight_decay", spec.weight_decay.to_string());
                 push("adafactor.relative_step", spec.relative_step.to_string());
-                push("adafactor.scale_parameter", spec.scale_parameter.to_string());
+                push(
+                    "adafactor.scale_parameter",
+                    spec.scale_parameter.to_string(),
+                );
                 push("adafactor.warmup_init", spec.warmup_init.to_string());
                 push("adafactor.clip_threshold", spec.clip_threshold.to_string());
                 push("adafactor.decay_rate", spec.decay_rate.to_string());

@@ -40,7 +40,12 @@ pub(super) struct Factors {
 impl AdamW {
     /// An optimiser without moments.
     pub fn new(spec: AdamWSpec) -> Self {
-        Self { spec, moments: Moments::new(|dims| vec![("exp_avg", dims.to_vec()), ("exp_avg_sq", dims.to_vec())]) }
+        Self {
+            spec,
+            moments: Moments::new(|dims| {
+                vec![("exp_avg", dims.to_vec()), ("exp_avg_sq", dims.to_vec())]
+            }),
+        }
     }
 }
 
@@ -60,14 +65,24 @@ pub(super) fn factors(spec: &AdamWSpec, step: u32, lr: f64, scale: f32) -> Facto
 }
 
 impl Optimizer for AdamW {
-    fn step(&mut self, variables: &Variables, gradients: &GradStore, lr: f64, scale: f32) -> Result<()> {
+    fn step(
+        &mut self,
+        variables: &Variables,
+        gradients: &GradStore,
+        lr: f64,
+        scale: f32,
+    ) -> Result<()> {
         for (name, variable) in variables {
-            let Some(gradient) = gradients.get(variable) else { continue };
+            let Some(gradient) = gradients.get(variable) else {
+                continue;
+            };
             let mut step = || {
                 let moments = self.moments.advance(name, variable)?;
                 let factors = factors(&self.spec, moments.step, lr, scale);
                 if variable.device().is_cpu() {
-                    with_gradient(gradient, variable.dims(), |gradient| in_place(variable, moments, gradient, factors))
+                    with_gradient(gradient, variable.dims(), |gradient| {
+                        in_place(variable, moments, gradient, factors)
+                    })
                 } else {
                     device::adamw(variable, moments, gradient, factors)
                 }
@@ -86,27 +101,55 @@ impl Optimizer for AdamW {
     }
 }
 
-fn in_place(variable: &Tensor, moments: &VariableMoments, gradient: &Gradient<'_>, factors: Factors) -> Result<()> {
-    let [mean, square] = moments.tensors.as_slice() else { anyhow::bail!("not the moments of AdamW") };
+fn in_place(
+    variable: &Tensor,
+    moments: &VariableMoments,
+    gradient: &Gradient<'_>,
+    factors: Factors,
+) -> Result<()> {
+    let [mean, square] = moments.tensors.as_slice() else {
+        anyhow::bail!("not the moments of AdamW")
+    };
     let block = gradient.grid.block_rows() * gradient.grid.columns.max(1);
     with_values(&[variable, mean, square], &mut |values| {
-        let [weights, means, squares] = values else { candle_core::bail!("not three tensors") };
+        let [weights, means, squares] = values else {
+            candle_core::bail!("not three tensors")
+        };
         weights
             .par_chunks_mut(block)
             .zip_eq(means.par_chunks_mut(block))
             .zip_eq(squares.par_chunks_mut(block))
-            .zip_eq(gradient.grid.blocks(0..gradient.grid.rows).collect::<Vec<_>>())
+            .zip_eq(
+                gradient
+                    .grid
+                    .blocks(0..gradient.grid.rows)
+                    .collect::<Vec<_>>(),
+            )
             .for_each_init(Vec::new, |buffer, (((weights, means), squares), rows)| {
-                step_block(weights, means, squares, gradient.rows(rows, buffer), factors);
+                step_block(
+                    weights,
+                    means,
+                    squares,
+                    gradient.rows(rows, buffer),
+                    factors,
+                );
             });
         Ok(())
     })?;
     Ok(())
 }
 
-fn step_block(weights: &mut [f32], means: &mut [f32], squares: &mut [f32], gradient: &[f32], factors: Factors) {
+fn step_block(
+    weights: &mut [f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+    gradient: &[f32],
+    factors: Factors,
+) {
     isa::arch().dispatch(|| {
-        for (((weight, mean), square), &gradient) in weights.iter_mut().zip(means).zip(squares).zip(gradient) {
+        for (((weight, mean), square), &gradient) in
+            weights.iter_mut().zip(means).zip(squares).zip(gradient)
+        {
             let gradient = gradient * factors.scale;
             *mean += factors.new[0] * (gradient - *mean);
             *square = *square * factors.beta2 + factors.new[1] * gradient * gradient;

@@ -39,18 +39,37 @@ pub fn clip_scale(norm: f64, max: f64) -> f32 {
 pub(super) fn squares(tensor: &Tensor) -> Result<f64> {
     if tensor.device().is_cpu() {
         // The order does not matter: a transposed view is read as it lies.
-        let lying = if tensor.rank() == 2 && !tensor.is_contiguous() { tensor.t()? } else { tensor.clone() };
-        let tensor = if lying.is_contiguous() { &lying } else { tensor };
-        with_gradient(tensor, tensor.dims(), |gradient| Ok(sum_of_blocks(gradient)))
+        let lying = if tensor.rank() == 2 && !tensor.is_contiguous() {
+            tensor.t()?
+        } else {
+            tensor.clone()
+        };
+        let tensor = if lying.is_contiguous() {
+            &lying
+        } else {
+            tensor
+        };
+        with_gradient(tensor, tensor.dims(), |gradient| {
+            Ok(sum_of_blocks(gradient))
+        })
     } else {
-        Ok(tensor.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_scalar::<f32>()?.into())
+        Ok(tensor
+            .to_dtype(DType::F32)?
+            .sqr()?
+            .sum_all()?
+            .to_scalar::<f32>()?
+            .into())
     }
 }
 
 fn sum_of_blocks(gradient: &Gradient<'_>) -> f64 {
     let blocks: Vec<_> = gradient.grid.blocks(0..gradient.grid.rows).collect();
-    let sums: Vec<f64> =
-        blocks.into_par_iter().map_init(Vec::new, |buffer, rows| sum_of_squares(gradient.rows(rows, buffer))).collect();
+    let sums: Vec<f64> = blocks
+        .into_par_iter()
+        .map_init(Vec::new, |buffer, rows| {
+            sum_of_squares(gradient.rows(rows, buffer))
+        })
+        .collect();
     sums.iter().sum()
 }
 

@@ -14,7 +14,9 @@ pub(super) fn adamw(
     gradient: &Tensor,
     factors: adamw::Factors,
 ) -> Result<()> {
-    let [mean, square] = moments.tensors.as_mut_slice() else { bail!("not the moments of AdamW") };
+    let [mean, square] = moments.tensors.as_mut_slice() else {
+        bail!("not the moments of AdamW")
+    };
     let [new, new_square] = factors.new.map(f64::from);
     let gradient = (gradient.detach() * f64::from(factors.scale))?;
     *mean = (&*mean + ((&gradient - &*mean)? * new)?)?;
@@ -41,7 +43,11 @@ pub(super) fn adafactor(
         [rows, columns] => {
             *rows = mix(rows, &squares.mean(D::Minus1)?)?;
             *columns = mix(columns, &squares.mean(D::Minus2)?)?;
-            let down = rows.broadcast_div(&rows.mean_keepdim(D::Minus1)?)?.sqrt()?.recip()?.unsqueeze(D::Minus1)?;
+            let down = rows
+                .broadcast_div(&rows.mean_keepdim(D::Minus1)?)?
+                .sqrt()?
+                .recip()?
+                .unsqueeze(D::Minus1)?;
             let across = columns.sqrt()?.recip()?.unsqueeze(D::Minus2)?;
             (down.broadcast_mul(&across)? * gradient)?
         }
@@ -71,10 +77,16 @@ mod tests {
     use crate::finetune::optimizer::{Adafactor, AdamW, Optimizer};
 
     /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same values.
-    fn agree(shape: &[usize], fused: &mut dyn Optimizer, mut composed: impl FnMut(&Var, u32, &Tensor)) {
+    fn agree(
+        shape: &[usize],
+        fused: &mut dyn Optimizer,
+        mut composed: impl FnMut(&Var, u32, &Tensor),
+    ) {
         let mut draws = ChaCha8Rng::seed_from_u64(5);
         let mut normal = || {
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| draws.sample(StandardNormal)).collect();
+            let values: Vec<f32> = (0..shape.iter().product())
+                .map(|_| draws.sample(StandardNormal))
+                .collect();
             Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
         };
         let start = normal();
@@ -87,8 +99,12 @@ mod tests {
             fused.step(&variables, &gradients, 1e-2, 0.5).unwrap();
             composed(&other, step, &gradient);
         }
-        let (found, golden) = (variables["a"].as_detached_tensor(), other.as_detached_tensor());
-        compare(&found, &golden, Tolerance::Absolute(1e-5)).unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
+        let (found, golden) = (
+            variables["a"].as_detached_tensor(),
+            other.as_detached_tensor(),
+        );
+        compare(&found, &golden, Tolerance::Absolute(1e-5))
+            .unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
     }
 
     #[test]
@@ -96,18 +112,34 @@ mod tests {
         for shape in [vec![40], vec![300, 70], vec![2, 30, 20]] {
             let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
             let spec = AdamWSpec::default();
-            let mut moments = VariableMoments { step: 0, tensors: vec![zeros(&shape), zeros(&shape)] };
+            let mut moments = VariableMoments {
+                step: 0,
+                tensors: vec![zeros(&shape), zeros(&shape)],
+            };
             agree(&shape, &mut AdamW::new(spec), |variable, step, gradient| {
                 let factors = adamw::factors(&spec, step, 1e-2, 0.5);
                 adamw(variable, &mut moments, gradient, factors).unwrap();
             });
-            let spec = AdafactorSpec { weight_decay: 0.1, ..AdafactorSpec::default() };
-            let moments = adafactor::moment_shapes(&shape).iter().map(|(_, shape)| zeros(shape)).collect();
-            let mut moments = VariableMoments { step: 0, tensors: moments };
-            agree(&shape, &mut Adafactor::new(spec), |variable, step, gradient| {
-                let factors = adafactor::factors(&spec, step, 1e-2, 0.5, 0.0);
-                adafactor(variable, &mut moments, gradient, factors).unwrap();
-            });
+            let spec = AdafactorSpec {
+                weight_decay: 0.1,
+                ..AdafactorSpec::default()
+            };
+            let moments = adafactor::moment_shapes(&shape)
+                .iter()
+                .map(|(_, shape)| zeros(shape))
+                .collect();
+            let mut moments = VariableMoments {
+                step: 0,
+                tensors: moments,
+            };
+            agree(
+                &shape,
+                &mut Adafactor::new(spec),
+                |variable, step, gradient| {
+                    let factors = adafactor::factors(&spec, step, 1e-2, 0.5, 0.0);
+                    adafactor(variable, &mut moments, gradient, factors).unwrap();
+                },
+            );
         }
     }
 }

@@ -21,9 +21,18 @@ pub(super) struct Grid {
 impl Grid {
     pub fn from_dims(dims: &[usize]) -> Self {
         match dims {
-            [] => Self { rows: 1, columns: 1 },
-            [count] => Self { rows: *count, columns: 1 },
-            [rows @ .., columns] => Self { rows: rows.iter().product(), columns: *columns },
+            [] => Self {
+                rows: 1,
+                columns: 1,
+            },
+            [count] => Self {
+                rows: *count,
+                columns: 1,
+            },
+            [rows @ .., columns] => Self {
+                rows: rows.iter().product(),
+                columns: *columns,
+            },
         }
     }
 
@@ -35,7 +44,9 @@ impl Grid {
     /// The blocks of `rows`, in order.
     pub fn blocks(self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let step = self.block_rows();
-        rows.clone().step_by(step).map(move |start| start..(start + step).min(rows.end))
+        rows.clone()
+            .step_by(step)
+            .map(move |start| start..(start + step).min(rows.end))
     }
 }
 
@@ -50,14 +61,20 @@ pub(super) struct Gradient<'a> {
 
 impl<'a> Gradient<'a> {
     fn new(storage: &'a Storage, layout: &Layout) -> Result<Self> {
-        let Storage::Cpu(CpuStorage::F32(values)) = storage else { anyhow::bail!("a gradient is not f32 on the CPU") };
+        let Storage::Cpu(CpuStorage::F32(values)) = storage else {
+            anyhow::bail!("a gradient is not f32 on the CPU")
+        };
         let values = &values[layout.start_offset()..];
         let strides = match (layout.is_contiguous(), layout.stride()) {
             (true, _) => None,
             (false, &[down, across]) => Some((down, across)),
             (false, _) => anyhow::bail!("a gradient is neither contiguous nor a matrix"),
         };
-        Ok(Self { values, grid: Grid::from_dims(layout.dims()), strides })
+        Ok(Self {
+            values,
+            grid: Grid::from_dims(layout.dims()),
+            strides,
+        })
     }
 
     /// The values of `rows`, row after row; `buffer` holds them if they have to be gathered.
@@ -88,7 +105,11 @@ pub(super) fn with_gradient<T>(
     dims: &[usize],
     body: impl FnOnce(&Gradient<'_>) -> Result<T>,
 ) -> Result<T> {
-    ensure!(tensor.dims() == dims, "its gradient has the shape {:?}, not {dims:?}", tensor.dims());
+    ensure!(
+        tensor.dims() == dims,
+        "its gradient has the shape {:?}, not {dims:?}",
+        tensor.dims()
+    );
     let copied;
     let tensor = if tensor.is_contiguous() || tensor.rank() == 2 {
         tensor
@@ -122,17 +143,32 @@ mod tests {
     fn any_layout_reads_in_the_order_of_its_rows() {
         let count = 3 * BLOCK + 50;
         let values = Tensor::arange(0f32, count as f32, &Device::Cpu).unwrap();
-        let wide = values.narrow(0, 1, 300 * 150).unwrap().reshape((300, 150)).unwrap();
+        let wide = values
+            .narrow(0, 1, 300 * 150)
+            .unwrap()
+            .reshape((300, 150))
+            .unwrap();
         for tensor in [
             values.clone(),
             wide.clone(),
             wide.t().unwrap(),
             wide.narrow(1, 3, 37).unwrap(),
-            wide.narrow(0, 3, 1).unwrap().broadcast_as((5, 150)).unwrap(),
-            wide.reshape((3, 100, 150)).unwrap().transpose(0, 2).unwrap(),
+            wide.narrow(0, 3, 1)
+                .unwrap()
+                .broadcast_as((5, 150))
+                .unwrap(),
+            wide.reshape((3, 100, 150))
+                .unwrap()
+                .transpose(0, 2)
+                .unwrap(),
             wide.get(0).unwrap().get(0).unwrap(),
         ] {
-            assert_eq!(read(&tensor), tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{:?}", tensor.layout());
+            assert_eq!(
+                read(&tensor),
+                tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+                "{:?}",
+                tensor.layout()
+            );
         }
     }
 }

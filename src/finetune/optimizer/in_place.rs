@@ -20,7 +20,10 @@ pub(super) fn with_values(tensors: &[&Tensor], body: Body<'_>) -> Result<()> {
 
 fn borrow(tensors: &[&Tensor], borrowed: Vec<&mut [f32]>, body: Body<'_>) -> Result<()> {
     match tensors.split_first() {
-        Some((first, rest)) => first.inplace_op1(&Borrow { rest, state: RefCell::new(Some((borrowed, body))) }),
+        Some((first, rest)) => first.inplace_op1(&Borrow {
+            rest,
+            state: RefCell::new(Some((borrowed, body))),
+        }),
         None => {
             let mut borrowed = borrowed;
             body(&mut borrowed)
@@ -42,9 +45,15 @@ impl InplaceOp1 for Borrow<'_> {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Some((start, end)) = layout.contiguous_offsets() else { bail!("a trained tensor is not contiguous") };
-        let CpuStorage::F32(values) = storage else { bail!("a trained tensor is not f32") };
-        let Some((mut borrowed, body)) = self.state.take() else { bail!("a step was made twice") };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("a trained tensor is not contiguous")
+        };
+        let CpuStorage::F32(values) = storage else {
+            bail!("a trained tensor is not f32")
+        };
+        let Some((mut borrowed, body)) = self.state.take() else {
+            bail!("a step was made twice")
+        };
         borrowed.push(&mut values[start..end]);
         borrow(self.rest, borrowed, body)
     }

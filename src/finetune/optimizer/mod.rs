@@ -31,7 +31,13 @@ pub trait Optimizer {
     ///
     /// # Errors
     /// Returns an error if a variable or gradient is not f32, or its shape differs from its moments'.
-    fn step(&mut self, variables: &Variables, gradients: &GradStore, lr: f64, scale: f32) -> Result<()>;
+    fn step(
+        &mut self,
+        variables: &Variables,
+        gradients: &GradStore,
+        lr: f64,
+        scale: f32,
+    ) -> Result<()>;
 
     /// Moments and counts of steps, named `exp_avg.NAME`, `step.NAME` and so on. The tensors share the optimiser's memory:
     /// write them before the next step.

@@ -79,7 +79,11 @@ pub struct Study {
 
 /// The events of a study.
 pub enum QuantizeEvent<'a> {
-    Damage { done: usize, of: usize, damage: &'a Damage },
+    Damage {
+        done: usize,
+        of: usize,
+        damage: &'a Damage,
+    },
     Choice(&'a Choice),
 }
 
@@ -89,7 +93,11 @@ impl Trial<'_> {
     /// # Errors
     /// Returns an error if the adapter cannot go on, or no question can be read.
     pub fn baseline(&self) -> Result<(Measurement, Vec<SkippedQuestion>)> {
-        let bytes = self.model.files().weights_bytes().context("the checkpoint has no weights")?;
+        let bytes = self
+            .model
+            .files()
+            .weights_bytes()
+            .context("the checkpoint has no weights")?;
         self.measure(&self.model.variables().frozen(), bytes)
     }
 
@@ -107,7 +115,12 @@ impl Trial<'_> {
         let damages = self.damages(quantized, baseline, observe)?;
         let mut choices = Vec::new();
         for count in counts(damages.len()) {
-            quantized.keep(damages.iter().take(count).map(|damage| damage.layer.clone()));
+            quantized.keep(
+                damages
+                    .iter()
+                    .take(count)
+                    .map(|damage| damage.layer.clone()),
+            );
             let choice = self.choice(quantized)?;
             observe(QuantizeEvent::Choice(&choice));
             choices.push(choice);
@@ -116,7 +129,12 @@ impl Trial<'_> {
         if let Some(choice) = chosen.and_then(|chosen| choices.get(chosen)) {
             quantized.keep(choice.kept.iter().cloned());
         }
-        Ok(Study { to: quantized.info().format, damages, choices, chosen })
+        Ok(Study {
+            to: quantized.info().format,
+            damages,
+            choices,
+            chosen,
+        })
     }
 
     fn damages(
@@ -131,8 +149,15 @@ impl Trial<'_> {
         let mut damages = Vec::new();
         for layer in &layers {
             quantized.keep(layers.iter().filter(|other| *other != layer).cloned());
-            let damage = Damage { layer: layer.clone(), loss_rise: self.loss(quantized)? - baseline.loss };
-            observe(QuantizeEvent::Damage { done: damages.len() + 1, of: layers.len(), damage: &damage });
+            let damage = Damage {
+                layer: layer.clone(),
+                loss_rise: self.loss(quantized)? - baseline.loss,
+            };
+            observe(QuantizeEvent::Damage {
+                done: damages.len() + 1,
+                of: layers.len(),
+                damage: &damage,
+            });
             damages.push(damage);
         }
         damages.sort_by(|a, b| b.loss_rise.total_cmp(&a.loss_rise));
@@ -141,30 +166,60 @@ impl Trial<'_> {
 
     fn choice(&self, quantized: &LayerQuantizer<'_>) -> Result<Choice> {
         let (measured, _) = self.measure(quantized, self.model.quantized_bytes(quantized)?)?;
-        Ok(Choice { kept: quantized.info().kept, matrices: quantized.count_by_format(), measured })
+        Ok(Choice {
+            kept: quantized.info().kept,
+            matrices: quantized.count_by_format(),
+            measured,
+        })
     }
 
-    fn measure(&self, weights: &dyn TensorSource, bytes: u64) -> Result<(Measurement, Vec<SkippedQuestion>)> {
+    fn measure(
+        &self,
+        weights: &dyn TensorSource,
+        bytes: u64,
+    ) -> Result<(Measurement, Vec<SkippedQuestion>)> {
         let mut adapter = self.model.adapter_over(weights)?;
         let begun = Instant::now();
         let answers = finetune::answer_questions(adapter.as_mut(), self.questions)?;
         let questions_per_second = answers.len() as f64 / begun.elapsed().as_secs_f64();
-        let summary = finetune::summarize(Convention::by_name(CONVENTION)?, self.questions, &answers)?;
-        let mean = |metric: Metric| summary.mean(metric).with_context(|| format!("no {}", metric.name()));
+        let summary =
+            finetune::summarize(Convention::by_name(CONVENTION)?, self.questions, &answers)?;
+        let mean = |metric: Metric| {
+            summary
+                .mean(metric)
+                .with_context(|| format!("no {}", metric.name()))
+        };
         let (exact_match, relaxed) = (mean(Metric::ExactMatch)?, mean(Metric::RelaxedAccuracy)?);
-        let measured = Measurement { bytes, questions_per_second, loss: self.loss(weights)?, exact_match, relaxed };
-        Ok((measured, finetune::failed_questions(self.questions, &answers)))
+        let measured = Measurement {
+            bytes,
+            questions_per_second,
+            loss: self.loss(weights)?,
+            exact_match,
+            relaxed,
+        };
+        Ok((
+            measured,
+            finetune::failed_questions(self.questions, &answers),
+        ))
     }
 
     fn loss(&self, weights: &dyn TensorSource) -> Result<f64> {
-        let loss = finetune::mean_loss(self.model, weights, self.questions, self.rule, self.micro_batch)?;
-        loss.mean.context("no validation question can be learned from; try `chartbench data check`")
+        let loss = finetune::mean_loss(
+            self.model,
+            weights,
+            self.questions,
+            self.rule,
+            self.micro_batch,
+        )?;
+        loss.mean
+            .context("no validation question can be learned from; try `chartbench data check`")
     }
 }
 
 /// Numbers of layers that the choices keep in full precision: 0, 1, 2, 4 and so on, never all.
 fn counts(layers: usize) -> Vec<usize> {
-    let doubling = std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|&count| count < layers);
+    let doubling =
+        std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|&count| count < layers);
     std::iter::once(0).chain(doubling).collect()
 }
 
@@ -173,8 +228,12 @@ fn choose(choices: &[Choice], baseline: &Measurement, tolerance: f64) -> Option<
     // Means of percents are off by their last bits.
     let least = baseline.exact_match - tolerance - 1e-9;
     let holds = |measured: &Measurement| measured.exact_match >= least && measured.loss.is_finite();
-    let good = choices.iter().enumerate().filter(|(_, choice)| holds(&choice.measured));
-    good.min_by_key(|(_, choice)| choice.measured.bytes).map(|(index, _)| index)
+    let good = choices
+        .iter()
+        .enumerate()
+        .filter(|(_, choice)| holds(&choice.measured));
+    good.min_by_key(|(_, choice)| choice.measured.bytes)
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]
@@ -182,18 +241,32 @@ mod tests {
     use super::*;
 
     fn measured(bytes: u64, exact_match: f64) -> Measurement {
-        Measurement { bytes, questions_per_second: 1.0, loss: 1.0, exact_match, relaxed: exact_match }
+        Measurement {
+            bytes,
+            questions_per_second: 1.0,
+            loss: 1.0,
+            exact_match,
+            relaxed: exact_match,
+        }
     }
 
     fn choice(kept: usize, bytes: u64, exact_match: f64) -> Choice {
         let kept = (0..kept).map(|layer| layer.to_string()).collect();
-        Choice { kept, matrices: BTreeMap::new(), measured: measured(bytes, exact_match) }
+        Choice {
+            kept,
+            matrices: BTreeMap::new(),
+            measured: measured(bytes, exact_match),
+        }
     }
 
     #[test]
     fn the_smallest_that_holds_is_chosen() {
         let baseline = measured(100, 50.0);
-        let choices = [choice(0, 50, 49.4), choice(1, 55, 49.5), choice(2, 60, 50.0)];
+        let choices = [
+            choice(0, 50, 49.4),
+            choice(1, 55, 49.5),
+            choice(2, 60, 50.0),
+        ];
         assert_eq!(choose(&choices, &baseline, 0.5), Some(1));
         assert_eq!(choose(&choices, &baseline, 0.6), Some(0));
         assert_eq!(choose(&choices, &baseline, 0.0), Some(2));

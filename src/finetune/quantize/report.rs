@@ -13,8 +13,17 @@ const FILE: &str = "quantize.json";
 const FORMAT: u32 = 1;
 
 /// Every choice for each adapter's precisions, under its full weights.
-pub fn choices<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a Measurement, &'a [Study])>) -> Table {
-    let columns = ["MB", "questions/s", "loss", "exact match", "relaxed accuracy"].map(Column::right);
+pub fn choices<'a>(
+    adapters: impl IntoIterator<Item = (&'a str, &'a Measurement, &'a [Study])>,
+) -> Table {
+    let columns = [
+        "MB",
+        "questions/s",
+        "loss",
+        "exact match",
+        "relaxed accuracy",
+    ]
+    .map(Column::right);
     let ends = [Column::left("adapter"), Column::left("full layers")];
     let mut rows = Vec::new();
     for (name, baseline, studies) in adapters {
@@ -23,19 +32,34 @@ pub fn choices<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a Measurement,
             for (index, choice) in study.choices.iter().enumerate() {
                 let name = format!("{name}@{}", study.to);
                 let kept = Cell::count(choice.kept.len());
-                rows.push(row(name, kept, &choice.measured, study.chosen == Some(index)));
+                rows.push(row(
+                    name,
+                    kept,
+                    &choice.measured,
+                    study.chosen == Some(index),
+                ));
             }
         }
     }
     Table {
         title: format!("Quantized, on validation questions (convention {CONVENTION})"),
-        columns: ends.into_iter().chain(columns).chain([Column::left("chosen")]).collect(),
+        columns: ends
+            .into_iter()
+            .chain(columns)
+            .chain([Column::left("chosen")])
+            .collect(),
         rows,
     }
 }
 
 fn row(name: String, kept: Cell, measured: &Measurement, chosen: bool) -> Vec<Cell> {
-    let Measurement { bytes, questions_per_second, loss, exact_match, relaxed } = *measured;
+    let Measurement {
+        bytes,
+        questions_per_second,
+        loss,
+        exact_match,
+        relaxed,
+    } = *measured;
     vec![
         Cell::Text(name),
         kept,
@@ -55,13 +79,21 @@ pub fn damages<'a>(adapters: impl IntoIterator<Item = (&'a str, &'a [Study])>) -
         for study in studies {
             for Damage { layer, loss_rise } in &study.damages {
                 let name = format!("{name}@{}", study.to);
-                rows.push(vec![Cell::Text(name), Cell::text(layer), Cell::Decimal(*loss_rise, 5)]);
+                rows.push(vec![
+                    Cell::Text(name),
+                    Cell::text(layer),
+                    Cell::Decimal(*loss_rise, 5),
+                ]);
             }
         }
     }
     Table {
         title: "Rise of the loss when one layer alone is quantized".to_owned(),
-        columns: vec![Column::left("adapter"), Column::left("layer"), Column::right("rise of the loss")],
+        columns: vec![
+            Column::left("adapter"),
+            Column::left("layer"),
+            Column::right("rise of the loss"),
+        ],
         rows,
     }
 }
@@ -114,7 +146,8 @@ impl<'a> Decision<'a> {
     pub fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         let text = serde_json::to_string_pretty(self).context("cannot encode the decision")?;
-        std::fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -49,7 +49,11 @@ struct Format {
 pub(super) fn write_state(folder: &Path, state: &TrainingState) -> Result<()> {
     let files = file_checksums(folder)?;
     let path = folder.join(STATE_FILE);
-    let seal = StateFile { format: FORMAT_VERSION, state: state.clone(), files };
+    let seal = StateFile {
+        format: FORMAT_VERSION,
+        state: state.clone(),
+        files,
+    };
     let text = serde_json::to_vec_pretty(&seal).context("cannot encode the training state")?;
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&path)?;
@@ -67,14 +71,25 @@ pub(super) fn write_state(folder: &Path, state: &TrainingState) -> Result<()> {
 /// Returns an error if a file cannot be read or written, and names it.
 pub(in crate::finetune) fn file_checksums(folder: &Path) -> Result<Vec<FileChecksum>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .path();
         let sealed = || -> Result<FileChecksum> {
-            let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .context("a name that is no text")?;
             let mut file = chartbench_core::input::open(&path)?;
             file.sync_all()?;
             let (bytes, crc32c) = checksum(&mut file)?;
-            Ok(FileChecksum { name: name.to_owned(), bytes, crc32c })
+            Ok(FileChecksum {
+                name: name.to_owned(),
+                bytes,
+                crc32c,
+            })
         };
         files.push(sealed().with_context(|| format!("cannot write {}", path.display()))?);
     }
@@ -90,14 +105,16 @@ pub(super) fn read_state(folder: &Path) -> Result<TrainingState> {
     let path = folder.join(STATE_FILE);
     let text = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let version: Format = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
+    let version: Format =
+        serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
     ensure!(
         version.format == FORMAT_VERSION,
         "{} has format {}, this program reads {FORMAT_VERSION}: use the version that wrote it",
         path.display(),
         version.format
     );
-    let seal: StateFile = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
+    let seal: StateFile =
+        serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
     verify_files(folder, &seal.files)?;
     Ok(seal.state)
 }
@@ -109,9 +126,10 @@ pub(super) fn read_state(folder: &Path) -> Result<TrainingState> {
 pub(in crate::finetune) fn verify_files(folder: &Path, files: &[FileChecksum]) -> Result<()> {
     for sealed in files {
         let path = folder.join(&sealed.name);
-        let mut file =
-            chartbench_core::input::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let found = checksum(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file = chartbench_core::input::open(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let found =
+            checksum(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             found == (sealed.bytes, sealed.crc32c),
             "{} is not as it was written: {} bytes, should have {}, or other content",

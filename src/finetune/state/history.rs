@@ -46,18 +46,26 @@ impl History {
 
     /// Number of validations since the best one, for early stopping. An equal one is not better.
     pub fn since_best(&self, keep: Keep, ties: Ties) -> usize {
-        self.best_indices(keep, ties).map_or(self.0.len(), |(best, _)| self.0.len() - 1 - best)
+        self.best_indices(keep, ties)
+            .map_or(self.0.len(), |(best, _)| self.0.len() - 1 - best)
     }
 
     /// The first and the last of the validations that no other is better than.
     fn best_indices(&self, keep: Keep, ties: Ties) -> Option<(usize, usize)> {
         let last = self.0.len().checked_sub(1)?;
-        let Some((name, more)) = selection_metric(keep) else { return Some((last, last)) };
+        let Some((name, more)) = selection_metric(keep) else {
+            return Some((last, last));
+        };
         let mut best: Option<([f64; 2], usize, usize)> = None;
         for (index, point) in self.0.iter().enumerate() {
-            let Some(value) = point.finite(name) else { continue };
+            let Some(value) = point.finite(name) else {
+                continue;
+            };
             let loss = point.finite("loss").filter(|_| ties == Ties::LowestLoss);
-            let rank = [if more { value } else { -value }, loss.map_or(f64::NEG_INFINITY, |loss| -loss)];
+            let rank = [
+                if more { value } else { -value },
+                loss.map_or(f64::NEG_INFINITY, |loss| -loss),
+            ];
             best = match best {
                 Some((so_far, first, _)) if rank == so_far => Some((rank, first, index)),
                 Some(so_far) if rank < so_far.0 => Some(so_far),
@@ -70,7 +78,10 @@ impl History {
 
 impl ValidationPoint {
     fn finite(&self, metric: &str) -> Option<f64> {
-        self.metrics.get(metric).copied().filter(|value| value.is_finite())
+        self.metrics
+            .get(metric)
+            .copied()
+            .filter(|value| value.is_finite())
     }
 }
 

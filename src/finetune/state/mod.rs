@@ -34,7 +34,9 @@ impl TrainingState {
     /// Returns an error that names the settings that differ from the state's.
     pub fn check_settings(&self, now: &[(String, String)]) -> Result<()> {
         let find = |all: &[(String, String)], key: &str| {
-            all.iter().find(|(other, _)| other == key).map_or("nothing".to_owned(), |(_, value)| format!("`{value}`"))
+            all.iter()
+                .find(|(other, _)| other == key)
+                .map_or("nothing".to_owned(), |(_, value)| format!("`{value}`"))
         };
         let keys = self.settings.iter().chain(now).map(|(key, _)| key.as_str());
         let mut differences: Vec<String> = Vec::new();

@@ -38,7 +38,10 @@ pub struct SavedState {
 impl StateDir {
     /// Keeps the newest `kept` states, at least one.
     pub fn new(path: &Path, kept: usize) -> Self {
-        Self { path: path.to_owned(), kept: kept.max(1) }
+        Self {
+            path: path.to_owned(),
+            kept: kept.max(1),
+        }
     }
 
     /// Saves a state: the optimiser's `tensors`, and the files that `more` writes into the given folder (none in sub-folders).
@@ -52,7 +55,13 @@ impl StateDir {
         tensors: &[(String, Tensor)],
         more: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        let failed = || format!("cannot save the training at step {} in {}", state.step, self.path.display());
+        let failed = || {
+            format!(
+                "cannot save the training at step {} in {}",
+                state.step,
+                self.path.display()
+            )
+        };
         self.write(state, tensors, more).with_context(failed)
     }
 
@@ -84,28 +93,43 @@ impl StateDir {
         let mut passed_over = Vec::new();
         for (_, path) in self.finished()? {
             match read_state(&path) {
-                Ok(state) => return Ok(Some(SavedState { state, path, passed_over })),
+                Ok(state) => {
+                    return Ok(Some(SavedState {
+                        state,
+                        path,
+                        passed_over,
+                    }));
+                }
                 Err(error) => passed_over.push(format!("{error:#}")),
             }
         }
         if passed_over.is_empty() {
             return Ok(None);
         }
-        bail!("no saved state is whole ({}): remove {} to start anew", passed_over.join("; "), self.path.display())
+        bail!(
+            "no saved state is whole ({}): remove {} to start anew",
+            passed_over.join("; "),
+            self.path.display()
+        )
     }
 
     /// The folders of finished states, the newest first.
     fn finished(&self) -> Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
         for (name, path) in self.entries()? {
-            let rest = name.strip_prefix("step-").or_else(|| name.strip_prefix(REPLACED));
+            let rest = name
+                .strip_prefix("step-")
+                .or_else(|| name.strip_prefix(REPLACED));
             if let Some(step) = rest.and_then(|step| step.parse::<u64>().ok()) {
                 found.push((step, name.starts_with(REPLACED), path));
             }
         }
         // The replacement precedes the state that it replaces.
         found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
+        Ok(found
+            .into_iter()
+            .map(|(step, _, path)| (step, path))
+            .collect())
     }
 
     fn entries(&self) -> Result<Vec<(String, PathBuf)>> {
@@ -128,18 +152,30 @@ impl StateDir {
     /// that went back makes them again.
     fn clear_old(&self, newest: &Path) -> Result<()> {
         let finished = self.finished()?;
-        let newest_step = finished.iter().find(|(_, path)| path == newest).map_or(u64::MAX, |&(step, _)| step);
-        let is_current = |(step, path): &&(u64, PathBuf)| *step <= newest_step && !is_replaced(path);
-        let kept: Vec<&PathBuf> = finished.iter().filter(is_current).take(self.kept).map(|(_, path)| path).collect();
+        let newest_step = finished
+            .iter()
+            .find(|(_, path)| path == newest)
+            .map_or(u64::MAX, |&(step, _)| step);
+        let is_current =
+            |(step, path): &&(u64, PathBuf)| *step <= newest_step && !is_replaced(path);
+        let kept: Vec<&PathBuf> = finished
+            .iter()
+            .filter(is_current)
+            .take(self.kept)
+            .map(|(_, path)| path)
+            .collect();
         for (_, path) in finished.iter().filter(|(_, path)| !kept.contains(&path)) {
-            std::fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            std::fs::remove_dir_all(path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
         }
         Ok(())
     }
 }
 
 fn is_replaced(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(REPLACED))
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with(REPLACED))
 }
 
 impl SavedState {
@@ -156,15 +192,32 @@ impl SavedState {
 fn read_tensors(path: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
     let mut file = chartbench_core::input::open(path)?;
     let mut tensors = HashMap::new();
-    for StoredTensor { name, dtype, shape, offset, bytes } in read_header(path)? {
+    for StoredTensor {
+        name,
+        dtype,
+        shape,
+        offset,
+        bytes,
+    } in read_header(path)?
+    {
         let kept = match dtype.as_str() {
             "F32" => DType::F32,
             "U32" => DType::U32,
-            other => bail!("`{}` is of {}, which no optimiser keeps", shorten(&name), shorten(other)),
+            other => bail!(
+                "`{}` is of {}, which no optimiser keeps",
+                shorten(&name),
+                shorten(other)
+            ),
         };
-        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let elements = shape
+            .iter()
+            .try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         let fits = elements.and_then(|elements| elements.checked_mul(4)) == Some(bytes);
-        ensure!(fits, "`{}`: its shape does not fill its {bytes} bytes", shorten(&name));
+        ensure!(
+            fits,
+            "`{}`: its shape does not fill its {bytes} bytes",
+            shorten(&name)
+        );
         let mut values = vec![0; usize::try_from(bytes)?];
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut values)?;

@@ -10,12 +10,16 @@ pub use verify::{Verified, verify};
 
 use crate::config::Benchmark;
 use crate::report::table::{Cell, Column, Table};
-use crate::report::{Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all};
+use crate::report::{
+    Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all,
+};
 use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;
-use chartbench_score::import::{self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer};
+use chartbench_score::import::{
+    self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer,
+};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use chartbench_score::stats::Interval;
 
@@ -70,10 +74,18 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
             // Golds alone: no image is opened, and nothing leaves this machine.
             let mut spec = Benchmark::find(name)?.data;
             spec.allow_outside = true;
-            Some(Golds::from_questions(&chartbench_data::load(&spec, data.as_deref(), Split::Test)?))
+            Some(Golds::from_questions(&chartbench_data::load(
+                &spec,
+                data.as_deref(),
+                Split::Test,
+            )?))
         }
     };
-    let options = ImportOptions { columns, format: request.format, golds };
+    let options = ImportOptions {
+        columns,
+        format: request.format,
+        golds,
+    };
     let mut files = Vec::new();
     for path in &request.files {
         if StoredRun::is_at(path) {
@@ -83,7 +95,11 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         } else {
             let imported = import::read(path, &options)?;
             let problems = import::summarize(&imported.problems);
-            files.push(ScoredFile { name: path.display().to_string(), answers: imported.answers, problems });
+            files.push(ScoredFile {
+                name: path.display().to_string(),
+                answers: imported.answers,
+                problems,
+            });
         }
     }
     Ok(ScoredFiles(files))
@@ -92,8 +108,15 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
 impl ScoredFiles {
     /// All conventions; those for tables only where a table is asked for.
     pub fn conventions(&self) -> Vec<&'static Convention> {
-        let tables = self.0.iter().flat_map(|file| &file.answers).any(|answer| asks_for_table(&pair(answer)));
-        CONVENTIONS.iter().filter(|convention| tables || !convention.tables_only).collect()
+        let tables = self
+            .0
+            .iter()
+            .flat_map(|file| &file.answers)
+            .any(|answer| asks_for_table(&pair(answer)));
+        CONVENTIONS
+            .iter()
+            .filter(|convention| tables || !convention.tables_only)
+            .collect()
     }
 
     /// How many answers there are.
@@ -108,7 +131,11 @@ impl ScoredFiles {
 
     /// One row for each file and convention; metrics in percent, with intervals by chart where they are asked for.
     pub fn summary(&self, conventions: &[&Convention], intervals: bool) -> Table {
-        let mut metrics: Vec<Metric> = conventions.iter().flat_map(|convention| convention.metrics).copied().collect();
+        let mut metrics: Vec<Metric> = conventions
+            .iter()
+            .flat_map(|convention| convention.metrics)
+            .copied()
+            .collect();
         metrics.sort_unstable();
         metrics.dedup();
         let mut rows = Vec::new();
@@ -116,25 +143,55 @@ impl ScoredFiles {
             let scored: Vec<(Summary, Vec<Option<Interval>>)> = if intervals {
                 estimates(&file.answers, pair, chart, conventions)
             } else {
-                score_all(&file.answers, pair, conventions).into_iter().map(|summary| (summary, Vec::new())).collect()
+                score_all(&file.answers, pair, conventions)
+                    .into_iter()
+                    .map(|summary| (summary, Vec::new()))
+                    .collect()
             };
             for (convention, (summary, intervals)) in conventions.iter().zip(scored) {
                 let means = metrics.iter().map(|metric| {
                     let at = convention.metrics.iter().position(|known| known == metric);
                     let interval = at.and_then(|at| *intervals.get(at)?);
-                    summary.mean(*metric).map_or(Cell::Missing, |mean| Cell::Estimate(mean, interval, 3))
+                    summary
+                        .mean(*metric)
+                        .map_or(Cell::Missing, |mean| Cell::Estimate(mean, interval, 3))
                 });
-                let own = [Cell::text(&file.name), Cell::count(summary.count), Cell::text(convention.name)];
-                rows.push(own.into_iter().chain(means).chain([Cell::count(summary.errors)]).collect());
+                let own = [
+                    Cell::text(&file.name),
+                    Cell::count(summary.count),
+                    Cell::text(convention.name),
+                ];
+                rows.push(
+                    own.into_iter()
+                        .chain(means)
+                        .chain([Cell::count(summary.errors)])
+                        .collect(),
+                );
             }
         }
-        let own = [Column::left("file"), Column::right("questions"), Column::left("convention")];
+        let own = [
+            Column::left("file"),
+            Column::right("questions"),
+            Column::left("convention"),
+        ];
         let column = |metric: &Metric| {
-            if intervals { Column::estimates(metric.name()) } else { Column::right(metric.name()) }
+            if intervals {
+                Column::estimates(metric.name())
+            } else {
+                Column::right(metric.name())
+            }
         };
         let metrics = metrics.iter().map(column);
-        let columns = own.into_iter().chain(metrics).chain([Column::right("errors")]).collect();
-        Table { title: String::new(), columns, rows }
+        let columns = own
+            .into_iter()
+            .chain(metrics)
+            .chain([Column::right("errors")])
+            .collect();
+        Table {
+            title: String::new(),
+            columns,
+            rows,
+        }
     }
 
     /// All conventions side by side, with the rules behind every difference from `reference`.
@@ -156,7 +213,10 @@ impl ScoredFiles {
             let mut table = per_question(&entries(file), scores);
             if self.0.len() > 1 {
                 table.columns.insert(0, Column::left("file"));
-                table.rows.iter_mut().for_each(|row| row.insert(0, Cell::text(&file.name)));
+                table
+                    .rows
+                    .iter_mut()
+                    .for_each(|row| row.insert(0, Cell::text(&file.name)));
             }
             table
         });
@@ -190,34 +250,48 @@ impl ScoredFiles {
             let before = texts.len();
             for file in &self.0 {
                 let answers = file.answers.iter().filter(|answer| answer.id == *id);
-                texts.extend(answers.map(|answer| format!("{}: {}", file.name, explain(&entry(answer), conventions))));
+                texts.extend(answers.map(|answer| {
+                    format!("{}: {}", file.name, explain(&entry(answer), conventions))
+                }));
             }
             if texts.len() == before {
                 let answers = self.0.iter().flat_map(|file| &file.answers).take(3);
                 let examples: Vec<&str> = answers.map(|answer| answer.id.as_str()).collect();
-                bail!("--ids: no answer has the id `{id}` (ids are like {})", examples.join(", "));
+                bail!(
+                    "--ids: no answer has the id `{id}` (ids are like {})",
+                    examples.join(", ")
+                );
             }
         }
         Ok(texts.join("\n"))
     }
 
     fn entries(&self) -> Vec<(String, Vec<NamedPair<'_>>)> {
-        self.0.iter().map(|file| (file.name.clone(), entries(file))).collect()
+        self.0
+            .iter()
+            .map(|file| (file.name.clone(), entries(file)))
+            .collect()
     }
 }
 
 /// The run and the adapter that a folder `RUN/ADAPTER` is of.
 fn adapter_of_run(path: &Path) -> Option<(&Path, &str)> {
-    let run = path.parent().filter(|run| path.is_dir() && StoredRun::is_at(run))?;
+    let run = path
+        .parent()
+        .filter(|run| path.is_dir() && StoredRun::is_at(run))?;
     Some((run, path.file_name()?.to_str()?))
 }
 
 /// The adapters of a stored run, each as a source `RUN/ADAPTER`.
 fn stored(run: StoredRun) -> Vec<ScoredFile> {
-    let StoredRun { manifest, predictions } = run;
+    let StoredRun {
+        manifest,
+        predictions,
+    } = run;
     let sources = predictions.into_iter().map(|(adapter, records)| {
         let missing = manifest.benchmark.questions.saturating_sub(records.len());
-        let unasked = (missing > 0).then(|| format!("{missing} questions are not answered yet and not counted"));
+        let unasked = (missing > 0)
+            .then(|| format!("{missing} questions are not answered yet and not counted"));
         ScoredFile {
             name: manifest.remarked(&adapter, &format!("{}/{adapter}", manifest.name)),
             problems: failures(&records).into_iter().chain(unasked).collect(),
@@ -229,12 +303,18 @@ fn stored(run: StoredRun) -> Vec<ScoredFile> {
 
 /// One line on the questions that failed, if any did.
 fn failures(records: &[PredictionRecord]) -> Option<String> {
-    let mut failed = records.iter().filter_map(|record| Some((record.id.as_str(), record.failure()?)));
+    let mut failed = records
+        .iter()
+        .filter_map(|record| Some((record.id.as_str(), record.failure()?)));
     let (id, error) = failed.next()?;
     let error = shorten(error);
     Some(match failed.count() {
         0 => format!("{}: failed: {error}", shorten(id)),
-        more => format!("{} questions failed (the first: {}: {error})", more + 1, shorten(id)),
+        more => format!(
+            "{} questions failed (the first: {}: {error})",
+            more + 1,
+            shorten(id)
+        ),
     })
 }
 
@@ -257,7 +337,11 @@ fn pair(answered: &ImportedAnswer) -> Pair<'_> {
         prediction: answered.prediction.as_ref(),
         question: answered.question.as_deref(),
         answer_type: answered.answer_type,
-        year_flags: answered.year_flags.as_deref().map(|text| YearFlags::new(text, None)).unwrap_or_default(),
+        year_flags: answered
+            .year_flags
+            .as_deref()
+            .map(|text| YearFlags::new(text, None))
+            .unwrap_or_default(),
     }
 }
 
@@ -267,7 +351,10 @@ fn chart(answered: &ImportedAnswer) -> &str {
 }
 
 fn entry(answered: &ImportedAnswer) -> NamedPair<'_> {
-    NamedPair { id: &answered.id, pair: pair(answered) }
+    NamedPair {
+        id: &answered.id,
+        pair: pair(answered),
+    }
 }
 
 fn entries(file: &ScoredFile) -> Vec<NamedPair<'_>> {

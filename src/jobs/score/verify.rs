@@ -55,14 +55,34 @@ const SHORT: [(&str, &str, &str, Option<AnswerType>); 17] = [
     ("p2s", "pix2struct", "relaxed", None),
     ("lmms", "lmms-eval", "relaxed", None),
     ("vlm", "vlmevalkit", "relaxed", None),
-    ("vlmCB(swapped as called)", "vlmevalkit-chartbench", "relaxed", None),
+    (
+        "vlmCB(swapped as called)",
+        "vlmevalkit-chartbench",
+        "relaxed",
+        None,
+    ),
     ("lm-eval", "lm-eval", "relaxed", None),
     ("unichart", "unichart", "relaxed", None),
     ("ChartQAPro", "chartqapro", "relaxed", None),
     ("seed", "study", "relaxed", None),
-    ("RealCQA-num", "realcqa", "accuracy", Some(AnswerType::Numerical)),
-    ("RealCQA-str", "realcqa", "accuracy", Some(AnswerType::String)),
-    ("RealCQA-bin", "realcqa", "accuracy", Some(AnswerType::Binary)),
+    (
+        "RealCQA-num",
+        "realcqa",
+        "accuracy",
+        Some(AnswerType::Numerical),
+    ),
+    (
+        "RealCQA-str",
+        "realcqa",
+        "accuracy",
+        Some(AnswerType::String),
+    ),
+    (
+        "RealCQA-bin",
+        "realcqa",
+        "accuracy",
+        Some(AnswerType::Binary),
+    ),
     ("anls_pix2struct", "pix2struct", "anls", None),
     ("anls_vlmevalkit", "vlmevalkit", "anls", None),
     ("anls_lmms", "lmms-eval", "anls", None),
@@ -82,17 +102,37 @@ impl Key {
         let (convention, metric, answer_type) = match short {
             Some((_, convention, metric, answer_type)) => (*convention, *metric, *answer_type),
             None => {
-                let (convention, metric) =
-                    key.rsplit_once('.').with_context(|| format!("scores: `{key}` is not CONVENTION.METRIC"))?;
+                let (convention, metric) = key
+                    .rsplit_once('.')
+                    .with_context(|| format!("scores: `{key}` is not CONVENTION.METRIC"))?;
                 (convention, metric, None)
             }
         };
-        let convention = Convention::by_name(convention).with_context(|| format!("scores: `{key}`"))?;
-        let metric = convention.metrics.iter().copied().find(|known| known.key() == metric).with_context(|| {
-            let known: Vec<&str> = convention.metrics.iter().map(|metric| metric.key()).collect();
-            format!("scores: `{key}`: {} gives {}", convention.name, known.join(", "))
-        })?;
-        Ok(Self { convention, metric, answer_type, year })
+        let convention =
+            Convention::by_name(convention).with_context(|| format!("scores: `{key}`"))?;
+        let metric = convention
+            .metrics
+            .iter()
+            .copied()
+            .find(|known| known.key() == metric)
+            .with_context(|| {
+                let known: Vec<&str> = convention
+                    .metrics
+                    .iter()
+                    .map(|metric| metric.key())
+                    .collect();
+                format!(
+                    "scores: `{key}`: {} gives {}",
+                    convention.name,
+                    known.join(", ")
+                )
+            })?;
+        Ok(Self {
+            convention,
+            metric,
+            answer_type,
+            year,
+        })
     }
 }
 
@@ -110,10 +150,16 @@ pub struct Verified {
 /// Names the file and the line that is no such object, or the key that names no score.
 pub fn verify(path: &Path) -> Result<Verified> {
     let place = || path.display().to_string();
-    let text = input::read_stream(path).context("cannot read the file").with_context(place)?;
+    let text = input::read_stream(path)
+        .context("cannot read the file")
+        .with_context(place)?;
     let mut rows = Vec::new();
     let (mut pairs, mut scores) = (0, 0);
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let number = index + 1;
         let at = || format!("{}: line {number}", path.display());
         let line: Line = serde_json::from_str(line)
@@ -147,18 +193,28 @@ pub fn verify(path: &Path) -> Result<Verified> {
     }
     ensure!(scores > 0, "{}: no recorded scores", path.display());
     let names = ["score", "gold", "prediction", "recorded", "here"].map(Column::left);
-    let columns = std::iter::once(Column::right("line")).chain(names).collect();
-    Ok(Verified { pairs, scores, differences: Table { title: String::new(), columns, rows } })
+    let columns = std::iter::once(Column::right("line"))
+        .chain(names)
+        .collect();
+    Ok(Verified {
+        pairs,
+        scores,
+        differences: Table {
+            title: String::new(),
+            columns,
+            rows,
+        },
+    })
 }
 
 fn same(score: Score, recorded: &Value) -> bool {
     match (score, recorded) {
-        (Score::Value(value), Value::Number(number)) => {
-            number.as_f64().is_some_and(|number| (number - value).abs() <= 0.5e-4 + 1e-12)
-        }
-        (Score::Raises(exception), Value::String(text)) => {
-            text.strip_prefix("ERR").is_some_and(|rest| rest.trim_start_matches(':').trim() == exception)
-        }
+        (Score::Value(value), Value::Number(number)) => number
+            .as_f64()
+            .is_some_and(|number| (number - value).abs() <= 0.5e-4 + 1e-12),
+        (Score::Raises(exception), Value::String(text)) => text
+            .strip_prefix("ERR")
+            .is_some_and(|rest| rest.trim_start_matches(':').trim() == exception),
         (Score::Inapplicable, Value::Null) => true,
         _ => false,
     }

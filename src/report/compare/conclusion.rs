@@ -39,7 +39,11 @@ pub(super) fn sentences(
     tests: usize,
     names: &[String; 2],
 ) -> impl Iterator<Item = String> {
-    let verdicts: Vec<Verdict> = metrics.iter().zip(holm).map(|(tested, holm)| Verdict::new(tested, *holm)).collect();
+    let verdicts: Vec<Verdict> = metrics
+        .iter()
+        .zip(holm)
+        .map(|(tested, holm)| Verdict::new(tested, *holm))
+        .collect();
     let first = verdicts.first().copied();
     let counts = move |(place, verdict): (usize, Verdict)| match verdict {
         _ if place == 0 => true,
@@ -52,8 +56,18 @@ pub(super) fn sentences(
         .map(move |(_, ((tested, holm), verdict))| sentence(tested, verdict, *holm, tests, names))
 }
 
-fn sentence(tested: &Tested<'_>, verdict: Verdict, holm: f64, tests: usize, [before, after]: &[String; 2]) -> String {
-    let Tested { pair, metric, change } = tested;
+fn sentence(
+    tested: &Tested<'_>,
+    verdict: Verdict,
+    holm: f64,
+    tests: usize,
+    [before, after]: &[String; 2],
+) -> String {
+    let Tested {
+        pair,
+        metric,
+        change,
+    } = tested;
     let (adapter, metric) = (&pair.adapter, metric.name());
     let (questions, charts) = (change.questions, change.charts);
     let measured = measured(tested, holm, tests);
@@ -62,8 +76,12 @@ fn sentence(tested: &Tested<'_>, verdict: Verdict, holm: f64, tests: usize, [bef
         Verdict::TooFew => format!(
             "{adapter}: {measured} of {metric}, on too few questions to conclude anything ({questions} on {charts} charts)."
         ),
-        Verdict::Better => format!("{adapter}: {after} is better than {before} in {metric}, by {measured}."),
-        Verdict::Worse => format!("{adapter}: {after} is worse than {before} in {metric}, by {measured}."),
+        Verdict::Better => {
+            format!("{adapter}: {after} is better than {before} in {metric}, by {measured}.")
+        }
+        Verdict::Worse => {
+            format!("{adapter}: {after} is worse than {before} in {metric}, by {measured}.")
+        }
         Verdict::NoDifference => {
             let detectable = change.detectable.map_or_else(
                 || format!("The {questions} answers score the same."),
@@ -85,7 +103,12 @@ fn sentence(tested: &Tested<'_>, verdict: Verdict, holm: f64, tests: usize, [bef
 fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
     let change = &tested.change;
     let interval = change.interval.map_or_else(String::new, |interval| {
-        format!("{:.0} % interval {:+.2} to {:+.2}; ", 100.0 * CONFIDENCE, interval.low, interval.high)
+        format!(
+            "{:.0} % interval {:+.2} to {:+.2}; ",
+            100.0 * CONFIDENCE,
+            interval.low,
+            interval.high
+        )
     });
     format!(
         "{:+.2} points ({interval}p {}, corrected for {tests} tests {})",
@@ -98,6 +121,10 @@ fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
 impl Tested<'_> {
     /// The cell of a p-value of this test.
     pub(super) fn probability(&self, p: f64) -> Cell {
-        if self.change.p_is_least && p < 1.0 { Cell::AtMost(p) } else { Cell::Probability(p) }
+        if self.change.p_is_least && p < 1.0 {
+            Cell::AtMost(p)
+        } else {
+            Cell::Probability(p)
+        }
     }
 }

@@ -56,21 +56,42 @@ impl Comparison {
         let (a, b) = (&before.manifest, &after.manifest);
         before.same_questions(after)?;
         let pairs = pairs(before, after, convention)?;
-        let tested: Vec<Tested<'_>> = pairs.iter().flat_map(|pair| tested(pair, &options.sign_flips)).collect();
+        let tested: Vec<Tested<'_>> = pairs
+            .iter()
+            .flat_map(|pair| tested(pair, &options.sign_flips))
+            .collect();
         let p: Vec<f64> = tested.iter().map(|tested| tested.change.p).collect();
         let corrected = holm(&p);
         let names = column_names(&a.name, &b.name);
-        let rows = tested.iter().zip(&corrected).map(|(tested, holm)| tested.cells(*holm));
+        let rows = tested
+            .iter()
+            .zip(&corrected)
+            .map(|(tested, holm)| tested.cells(*holm));
         // Every pair has the same metrics.
         let metrics = convention.metrics.len().max(1);
         let of_pairs = tested.chunks(metrics).zip(corrected.chunks(metrics));
-        let conclusions = of_pairs.flat_map(|(tests, holm)| sentences(tests, holm, tested.len(), &names)).collect();
-        let sliced = options.slices.iter().map(|slice| slice_table(slice, &pairs, &names, &options.sign_flips));
-        let overall = Table { title: String::new(), columns: columns(&names, true), rows: rows.collect() };
+        let conclusions = of_pairs
+            .flat_map(|(tests, holm)| sentences(tests, holm, tested.len(), &names))
+            .collect();
+        let sliced = options
+            .slices
+            .iter()
+            .map(|slice| slice_table(slice, &pairs, &names, &options.sign_flips));
+        let overall = Table {
+            title: String::new(),
+            columns: columns(&names, true),
+            rows: rows.collect(),
+        };
         let slices = sliced.filter(|table| !table.rows.is_empty()).collect();
         let settings = pairs.iter().filter_map(pair::describe_settings).collect();
         let questions = options.questions.then(|| changed(&pairs, &names));
-        Ok(Self { overall, settings, conclusions, slices, questions })
+        Ok(Self {
+            overall,
+            settings,
+            conclusions,
+            slices,
+            questions,
+        })
     }
 
     /// The comparison in `format`: for people the tables with their conclusions, in JSON an object of all of them, in CSV
@@ -80,16 +101,22 @@ impl Comparison {
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
         match format {
-            Format::Table => Ok(self.join(Table::to_terminal, "", chartbench_core::terminal::visible)),
-            Format::Markdown => {
-                Ok(self
-                    .join(Table::to_markdown, "- ", |text| escape::markdown(&chartbench_core::terminal::visible(text))))
+            Format::Table => {
+                Ok(self.join(Table::to_terminal, "", chartbench_core::terminal::visible))
             }
-            Format::Latex => Ok(self.join(Table::to_latex, "% ", chartbench_core::terminal::visible)),
+            Format::Markdown => Ok(self.join(Table::to_markdown, "- ", |text| {
+                escape::markdown(&chartbench_core::terminal::visible(text))
+            })),
+            Format::Latex => {
+                Ok(self.join(Table::to_latex, "% ", chartbench_core::terminal::visible))
+            }
             Format::Csv | Format::Jsonl => self.overall.render(format),
             Format::Json => {
-                let slices: Vec<_> =
-                    self.slices.iter().map(|table| json!({"title": table.title, "rows": table.json_rows()})).collect();
+                let slices: Vec<_> = self
+                    .slices
+                    .iter()
+                    .map(|table| json!({"title": table.title, "rows": table.json_rows()}))
+                    .collect();
                 let object = json!({
                     "format": FORMAT_VERSION,
                     "rows": self.overall.json_rows(),
@@ -105,20 +132,38 @@ impl Comparison {
 
     fn join(&self, render: fn(&Table) -> String, bullet: &str, text: fn(&str) -> String) -> String {
         let lines = self.settings.iter().chain(&self.conclusions);
-        let conclusions: String = lines.map(|line| format!("{bullet}{}\n", text(line))).collect();
+        let conclusions: String = lines
+            .map(|line| format!("{bullet}{}\n", text(line)))
+            .collect();
         let tables = self.slices.iter().chain(&self.questions).map(render);
-        [render(&self.overall), conclusions].into_iter().chain(tables).collect::<Vec<_>>().join("\n")
+        [render(&self.overall), conclusions]
+            .into_iter()
+            .chain(tables)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 /// The answers of every adapter that both runs hold, question by question.
-fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static Convention) -> Result<Vec<Pair<'a>>> {
+fn pairs<'a>(
+    before: &'a StoredRun,
+    after: &'a StoredRun,
+    convention: &'static Convention,
+) -> Result<Vec<Pair<'a>>> {
     let alone = before.predictions.len() == 1 && after.predictions.len() == 1;
     let mut pairs = Vec::new();
     for (adapter, records) in &before.predictions {
-        let other = after.predictions.iter().find(|(other, _)| alone || other == adapter);
-        let Some((other, others)) = other else { continue };
-        for (run, name, answered) in [(before, adapter, records.len()), (after, other, others.len())] {
+        let other = after
+            .predictions
+            .iter()
+            .find(|(other, _)| alone || other == adapter);
+        let Some((other, others)) = other else {
+            continue;
+        };
+        for (run, name, answered) in [
+            (before, adapter, records.len()),
+            (after, other, others.len()),
+        ] {
             let (benchmark, run) = (&run.manifest.benchmark, &run.manifest.name);
             ensure!(
                 !is_unfinished(answered, benchmark),
@@ -126,12 +171,25 @@ fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static C
                 benchmark.questions
             );
         }
-        let scored =
-            |run: &'a StoredRun, adapter: &'a str, records| Scored::new(&run.manifest, adapter, records, convention);
-        let entries = [(before, adapter), (after, other)]
-            .map(|(run, adapter)| run.manifest.adapters.iter().find(|entry| entry.id == *adapter));
-        let names = [before.manifest.remarked(adapter, adapter), after.manifest.remarked(other, other)];
-        pairs.push(Pair::new(&names, &scored(before, adapter, records), &scored(after, other, others), entries));
+        let scored = |run: &'a StoredRun, adapter: &'a str, records| {
+            Scored::new(&run.manifest, adapter, records, convention)
+        };
+        let entries = [(before, adapter), (after, other)].map(|(run, adapter)| {
+            run.manifest
+                .adapters
+                .iter()
+                .find(|entry| entry.id == *adapter)
+        });
+        let names = [
+            before.manifest.remarked(adapter, adapter),
+            after.manifest.remarked(other, other),
+        ];
+        pairs.push(Pair::new(
+            &names,
+            &scored(before, adapter, records),
+            &scored(after, other, others),
+            entries,
+        ));
     }
     ensure!(
         !pairs.is_empty(),
@@ -145,7 +203,11 @@ fn pairs<'a>(before: &'a StoredRun, after: &'a StoredRun, convention: &'static C
 }
 
 fn names(run: &StoredRun) -> String {
-    run.predictions.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    run.predictions
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The names of the two runs' columns, which differ even if the runs have the same name.
@@ -166,7 +228,14 @@ struct Tested<'a> {
 
 fn tested<'a>(pair: &'a Pair<'a>, sign_flips: &SignFlips) -> Vec<Tested<'a>> {
     let changes = pair.changes(sign_flips);
-    changes.into_iter().map(|(metric, change)| Tested { pair, metric, change }).collect()
+    changes
+        .into_iter()
+        .map(|(metric, change)| Tested {
+            pair,
+            metric,
+            change,
+        })
+        .collect()
 }
 
 impl Tested<'_> {
@@ -175,18 +244,32 @@ impl Tested<'_> {
             self.probability(self.change.p),
             self.probability(holm),
             self.change.mcnemar.map_or(Cell::Missing, Cell::Probability),
-            self.change.detectable.map_or(Cell::Missing, |points| Cell::Decimal(points, 2)),
+            self.change
+                .detectable
+                .map_or(Cell::Missing, |points| Cell::Decimal(points, 2)),
         ];
-        cells(self.pair, self.metric, &self.change).into_iter().chain(p).collect()
+        cells(self.pair, self.metric, &self.change)
+            .into_iter()
+            .chain(p)
+            .collect()
     }
 }
 
 fn columns([before, after]: &[String; 2], tests: bool) -> Vec<Column> {
     let words = ["adapter", "metric"].map(Column::left);
-    let values = [Column::right(before), Column::right(after), Column::estimates("difference")];
+    let values = [
+        Column::right(before),
+        Column::right(after),
+        Column::estimates("difference"),
+    ];
     let counts = ["fixed", "broken"].map(Column::right);
     let tests = tests.then(|| ["p", "p (Holm)", "p (McNemar)", "detectable"].map(Column::right));
-    words.into_iter().chain(values).chain(counts).chain(tests.into_iter().flatten()).collect()
+    words
+        .into_iter()
+        .chain(values)
+        .chain(counts)
+        .chain(tests.into_iter().flatten())
+        .collect()
 }
 
 fn cells(pair: &Pair<'_>, metric: Metric, change: &pair::Change) -> Vec<Cell> {
@@ -196,41 +279,67 @@ fn cells(pair: &Pair<'_>, metric: Metric, change: &pair::Change) -> Vec<Cell> {
         Cell::text(metric.name()),
         decimal(change.before),
         decimal(change.after),
-        change.difference().map_or(Cell::Missing, |value| Cell::Estimate(value, change.interval, 2)),
+        change.difference().map_or(Cell::Missing, |value| {
+            Cell::Estimate(value, change.interval, 2)
+        }),
         Cell::count(change.fixed),
         Cell::count(change.broken),
     ]
 }
 
 /// A row for each value of the property and each adapter: the convention's first metric.
-fn slice_table(slice: &SliceBy, pairs: &[Pair<'_>], names: &[String; 2], sign_flips: &SignFlips) -> Table {
+fn slice_table(
+    slice: &SliceBy,
+    pairs: &[Pair<'_>],
+    names: &[String; 2],
+    sign_flips: &SignFlips,
+) -> Table {
     let mut rows = Vec::new();
     for pair in pairs {
         for (key, part) in pair.parts(slice) {
-            let few = if part.before.aggregate().too_few() { " (few)" } else { "" };
+            let few = if part.before.aggregate().too_few() {
+                " (few)"
+            } else {
+                ""
+            };
             let value = Cell::Text(format!("{}{few}", key.as_str()));
             let questions = Cell::count(part.before.records.len());
             let changes = part.changes(sign_flips).into_iter().take(1);
             rows.extend(changes.map(|(metric, change)| {
-                [value.clone(), questions.clone()].into_iter().chain(cells(&part, metric, &change)).collect()
+                [value.clone(), questions.clone()]
+                    .into_iter()
+                    .chain(cells(&part, metric, &change))
+                    .collect()
             }));
         }
     }
     let own = [Column::left(slice.to_string()), Column::right("questions")];
-    Table { title: format!("By {slice}"), columns: own.into_iter().chain(columns(names, false)).collect(), rows }
+    Table {
+        title: format!("By {slice}"),
+        columns: own.into_iter().chain(columns(names, false)).collect(),
+        rows,
+    }
 }
 
 /// The questions whose score by the convention's first metric changed, fixed ones first.
 fn changed(pairs: &[Pair<'_>], [before, after]: &[String; 2]) -> Table {
     let mut rows = Vec::new();
     for pair in pairs {
-        let Some(&metric) = pair.before.convention.metrics.first() else { continue };
+        let Some(&metric) = pair.before.convention.metrics.first() else {
+            continue;
+        };
         for (word, higher) in [("fixed", true), ("broken", false)] {
-            let places = pair.changed(metric).filter(|(_, rose)| *rose == higher).map(|(place, _)| place);
+            let places = pair
+                .changed(metric)
+                .filter(|(_, rose)| *rose == higher)
+                .map(|(place, _)| place);
             rows.extend(places.map(|place| {
                 let (old, new) = (pair.before.records[place], pair.after.records[place]);
                 let answer = |record: &crate::run::store::PredictionRecord| {
-                    record.prediction.as_ref().map_or(Cell::Missing, |prediction| Cell::text(&prediction.0))
+                    record
+                        .prediction
+                        .as_ref()
+                        .map_or(Cell::Missing, |prediction| Cell::text(&prediction.0))
                 };
                 vec![
                     Cell::text(&pair.adapter),
@@ -244,6 +353,14 @@ fn changed(pairs: &[Pair<'_>], [before, after]: &[String; 2]) -> Table {
             }));
         }
     }
-    let columns = ["adapter", "change", "question", "text", "gold", before, after].map(Column::left).into();
-    Table { title: "Questions that changed".to_owned(), columns, rows }
+    let columns = [
+        "adapter", "change", "question", "text", "gold", before, after,
+    ]
+    .map(Column::left)
+    .into();
+    Table {
+        title: "Questions that changed".to_owned(),
+        columns,
+        rows,
+    }
 }

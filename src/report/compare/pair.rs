@@ -56,7 +56,11 @@ impl<'a> Pair<'a> {
         after: &Scored<'a>,
         entries: [Option<&'a AdapterEntry>; 2],
     ) -> Self {
-        let adapter = if names[0] == names[1] { names[0].clone() } else { names.join(" -> ") };
+        let adapter = if names[0] == names[1] {
+            names[0].clone()
+        } else {
+            names.join(" -> ")
+        };
         Self::with_name(adapter, before, after, entries)
     }
 
@@ -66,12 +70,22 @@ impl<'a> Pair<'a> {
         after: &Scored<'a>,
         entries: [Option<&'a AdapterEntry>; 2],
     ) -> Self {
-        let places: HashMap<&str, usize> =
-            after.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect();
+        let places: HashMap<&str, usize> = after
+            .records
+            .iter()
+            .enumerate()
+            .map(|(place, record)| (record.id.as_str(), place))
+            .collect();
         let both = before.records.iter().enumerate();
-        let both = both.filter_map(|(place, record)| Some((place, *places.get(record.id.as_str())?)));
+        let both =
+            both.filter_map(|(place, record)| Some((place, *places.get(record.id.as_str())?)));
         let (olds, news): (Vec<usize>, Vec<usize>) = both.unzip();
-        Self { adapter, before: before.select(&olds), after: after.select(&news), entries }
+        Self {
+            adapter,
+            before: before.select(&olds),
+            after: after.select(&news),
+            entries,
+        }
     }
 
     /// The parts along a property.
@@ -81,24 +95,39 @@ impl<'a> Pair<'a> {
         let part = |before: &Scored<'a>, after: &Scored<'a>| {
             Self::with_name(self.adapter.clone(), before, after, self.entries)
         };
-        befores.filter_map(|(key, before)| Some((key.clone(), part(&before, &afters.remove(&key)?)))).collect()
+        befores
+            .filter_map(|(key, before)| Some((key.clone(), part(&before, &afters.remove(&key)?))))
+            .collect()
     }
 
     /// The questions whose score by `metric` is another one, and whether it rose.
     pub(super) fn changed(&self, metric: Metric) -> impl Iterator<Item = (usize, bool)> {
-        self.values(metric).filter(|(_, before, after)| before != after).map(|(place, a, b)| (place, b > a))
+        self.values(metric)
+            .filter(|(_, before, after)| before != after)
+            .map(|(place, a, b)| (place, b > a))
     }
 
     /// The questions that `metric` applies to, with both values.
     fn values(&self, metric: Metric) -> impl Iterator<Item = (usize, f64, f64)> {
-        let values = move |place| Some((place, self.before.value(place, metric)?, self.after.value(place, metric)?));
+        let values = move |place| {
+            Some((
+                place,
+                self.before.value(place, metric)?,
+                self.after.value(place, metric)?,
+            ))
+        };
         (0..self.before.records.len()).filter_map(values)
     }
 
     /// Every metric of the convention.
     pub(super) fn changes(&self, sign_flips: &SignFlips) -> Vec<(Metric, Change)> {
         let metrics = self.before.convention.metrics;
-        let numbers = numbered(self.before.records.iter().map(|record| record.chart.as_str()));
+        let numbers = numbered(
+            self.before
+                .records
+                .iter()
+                .map(|record| record.chart.as_str()),
+        );
         let mut charts = ChartSums::new(numbers.len(), metrics.len());
         for (statistic, &metric) in metrics.iter().enumerate() {
             for (place, before, after) in self.values(metric) {
@@ -108,15 +137,27 @@ impl<'a> Pair<'a> {
         }
         let tests = sign_flips.test(&charts).into_iter().enumerate();
         let changes = metrics.iter().zip(tests);
-        changes.map(|(&metric, (statistic, test))| (metric, self.change(metric, &charts, statistic, &test))).collect()
+        changes
+            .map(|(&metric, (statistic, test))| {
+                (metric, self.change(metric, &charts, statistic, &test))
+            })
+            .collect()
     }
 
-    fn change(&self, metric: Metric, changes: &ChartSums, statistic: usize, test: &SignFlipTest) -> Change {
+    fn change(
+        &self,
+        metric: Metric,
+        changes: &ChartSums,
+        statistic: usize,
+        test: &SignFlipTest,
+    ) -> Change {
         let mean = |side: &Scored<'_>| side.summary().and_then(|summary| summary.mean(metric));
         let rose: Vec<bool> = self.changed(metric).map(|(_, rose)| rose).collect();
         let fixed = rose.iter().filter(|rose| **rose).count();
         let broken = rose.len() - fixed;
-        let is_binary = self.values(metric).all(|(_, a, b)| [a, b].iter().all(|value| [0.0, 1.0].contains(value)));
+        let is_binary = self
+            .values(metric)
+            .all(|(_, a, b)| [a, b].iter().all(|value| [0.0, 1.0].contains(value)));
         let (charts, questions) = changes.counts(statistic);
         Change {
             before: mean(&self.before),
@@ -140,21 +181,45 @@ const TRAINING: &str = "finetune.";
 /// `ADAPTER: settings differ: KEY BEFORE / AFTER, ...`; `None` where both sides answered with the same. Of two adapters of
 /// different names only the settings that both have.
 pub(super) fn describe_settings(pair: &Pair<'_>) -> Option<String> {
-    let [Some(before), Some(after)] = pair.entries else { return None };
-    let keys: BTreeSet<&String> = before.settings.keys().chain(after.settings.keys()).collect();
+    let [Some(before), Some(after)] = pair.entries else {
+        return None;
+    };
+    let keys: BTreeSet<&String> = before
+        .settings
+        .keys()
+        .chain(after.settings.keys())
+        .collect();
     let one_is_trained = is_trained(before) != is_trained(after);
     let mut differences: Vec<String> = keys
         .into_iter()
         .filter(|key| before.settings.get(*key) != after.settings.get(*key))
         .filter(|key| !(one_is_trained && key.starts_with(TRAINING)))
-        .filter(|key| before.id == after.id || [before, after].iter().all(|side| side.settings.contains_key(*key)))
-        .map(|key| format!("{key} {} / {}", setting_value(before, key), setting_value(after, key)))
+        .filter(|key| {
+            before.id == after.id
+                || [before, after]
+                    .iter()
+                    .all(|side| side.settings.contains_key(*key))
+        })
+        .map(|key| {
+            format!(
+                "{key} {} / {}",
+                setting_value(before, key),
+                setting_value(after, key)
+            )
+        })
         .collect();
     if one_is_trained {
-        let [before, after] = [before, after].map(|side| if is_trained(side) { "yes" } else { "no" });
+        let [before, after] =
+            [before, after].map(|side| if is_trained(side) { "yes" } else { "no" });
         differences.push(format!("fine-tuned {before} / {after}"));
     }
-    (!differences.is_empty()).then(|| format!("{}: settings differ: {}", pair.adapter, differences.join(", ")))
+    (!differences.is_empty()).then(|| {
+        format!(
+            "{}: settings differ: {}",
+            pair.adapter,
+            differences.join(", ")
+        )
+    })
 }
 
 fn is_trained(entry: &AdapterEntry) -> bool {
@@ -163,8 +228,12 @@ fn is_trained(entry: &AdapterEntry) -> bool {
 
 /// A setting's value; a hash by its first characters, as tables show it.
 fn setting_value(entry: &AdapterEntry, key: &str) -> String {
-    let Some(value) = entry.settings.get(key) else { return "none".to_owned() };
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let Some(value) = entry.settings.get(key) else {
+        return "none".to_owned();
+    };
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     match text.get(..12) {
         Some(first) if key.contains("hash") || key.contains("sha256") => first.to_owned(),
         _ => shorten(&text),

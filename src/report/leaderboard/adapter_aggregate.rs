@@ -40,27 +40,49 @@ impl<'o> AdapterAggregate<'o> {
     /// Adds answers.
     pub(super) fn add(&mut self, records: &[PredictionRecord]) {
         let convention = self.convention;
-        let scores: Vec<Scores> = records.par_iter().map(|record| score(record, convention)).collect();
+        let scores: Vec<Scores> = records
+            .par_iter()
+            .map(|record| score(record, convention))
+            .collect();
         let scored = || records.iter().zip(&scores);
         let slices = &mut self.slices;
         rayon::join(
             || scored().for_each(|(record, scores)| self.overall.add(record, scores)),
             || {
-                self.slices_by.par_iter().zip(slices).for_each(|(slice_by, parts)| {
-                    for (record, scores) in scored() {
-                        let Some(key) = slice_by.key(record) else { continue };
-                        parts.entry(key).or_insert_with(|| Aggregate::new(convention)).add(record, scores);
-                    }
-                });
+                self.slices_by
+                    .par_iter()
+                    .zip(slices)
+                    .for_each(|(slice_by, parts)| {
+                        for (record, scores) in scored() {
+                            let Some(key) = slice_by.key(record) else {
+                                continue;
+                            };
+                            parts
+                                .entry(key)
+                                .or_insert_with(|| Aggregate::new(convention))
+                                .add(record, scores);
+                        }
+                    });
             },
         );
-        self.published.iter_mut().for_each(|published| published.add(records));
+        self.published
+            .iter_mut()
+            .for_each(|published| published.add(records));
     }
 
     /// The run's own values of the published results about this adapter.
-    pub(super) fn published(&self, run: &Manifest, entry: Option<&AdapterEntry>) -> impl Iterator<Item = OwnResult> {
+    pub(super) fn published(
+        &self,
+        run: &Manifest,
+        entry: Option<&AdapterEntry>,
+    ) -> impl Iterator<Item = OwnResult> {
         let difference = difference(run, entry, self.overall.questions());
-        let name = entry.map_or_else(|| run.name.clone(), |entry| run.remarked(&entry.id, &run.name));
-        self.published.iter().filter_map(move |published| published.own_result(&name, difference.clone()))
+        let name = entry.map_or_else(
+            || run.name.clone(),
+            |entry| run.remarked(&entry.id, &run.name),
+        );
+        self.published
+            .iter()
+            .filter_map(move |published| published.own_result(&name, difference.clone()))
     }
 }

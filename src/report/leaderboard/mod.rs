@@ -37,7 +37,11 @@ pub struct LeaderboardOptions {
 
 impl Default for LeaderboardOptions {
     fn default() -> Self {
-        Self { slices: SliceBy::DEFAULT.into(), speed: true, published: Vec::new() }
+        Self {
+            slices: SliceBy::DEFAULT.into(),
+            speed: true,
+            published: Vec::new(),
+        }
     }
 }
 
@@ -63,16 +67,25 @@ struct Board {
 impl Leaderboard {
     /// An empty leaderboard.
     pub fn new(convention: &'static Convention, options: LeaderboardOptions) -> Self {
-        Self { convention, boards: Vec::new(), options }
+        Self {
+            convention,
+            boards: Vec::new(),
+            options,
+        }
     }
 
     /// The leaderboard of runs on disk.
     ///
     /// # Errors
     /// Returns an error if predictions cannot be read.
-    pub fn from_runs(runs: &[RunReader], convention: &'static Convention, options: LeaderboardOptions) -> Result<Self> {
+    pub fn from_runs(
+        runs: &[RunReader],
+        convention: &'static Convention,
+        options: LeaderboardOptions,
+    ) -> Result<Self> {
         let mut leaderboard = Self::new(convention, options);
-        runs.iter().try_for_each(|run| leaderboard.add(&run.manifest, run.predictions()))?;
+        runs.iter()
+            .try_for_each(|run| leaderboard.add(&run.manifest, run.predictions()))?;
         Ok(leaderboard)
     }
 
@@ -81,13 +94,18 @@ impl Leaderboard {
     ///
     /// # Errors
     /// Returns the chunks' errors, after which the leaderboard is incomplete.
-    pub fn add<'r, P>(&mut self, run: &Manifest, predictions: impl IntoIterator<Item = (&'r str, P)>) -> Result<()>
+    pub fn add<'r, P>(
+        &mut self,
+        run: &Manifest,
+        predictions: impl IntoIterator<Item = (&'r str, P)>,
+    ) -> Result<()>
     where
         P: IntoIterator<Item = Result<Vec<PredictionRecord>>>,
     {
         let same = |board: &Board| board.benchmark.hash == run.benchmark.hash;
         let place = self.boards.iter().position(same).unwrap_or_else(|| {
-            self.boards.push(Board::new(&run.benchmark, &self.options.slices));
+            self.boards
+                .push(Board::new(&run.benchmark, &self.options.slices));
             self.boards.len() - 1
         });
         let board = &mut self.boards[place];
@@ -139,13 +157,26 @@ impl Leaderboard {
         table: fn(&Table) -> String,
     ) -> String {
         let boards = self.boards.iter().map(|board| {
-            let mut parts = vec![table(&board.overall_table(self.convention, self.options.speed))];
-            let published = published::table(published_of(&self.options, &board.benchmark), &board.own_results);
-            let more = [seeds::table(&board.manifests, &board.overall, self.convention), published];
+            let mut parts = vec![table(
+                &board.overall_table(self.convention, self.options.speed),
+            )];
+            let published = published::table(
+                published_of(&self.options, &board.benchmark),
+                &board.own_results,
+            );
+            let more = [
+                seeds::table(&board.manifests, &board.overall, self.convention),
+                published,
+            ];
             parts.extend(more.iter().flatten().map(table));
             let settings = settings_lines(&board.manifests);
             if !settings.is_empty() {
-                parts.push(settings.iter().map(|settings| format!("{line}{}\n", text(settings))).collect());
+                parts.push(
+                    settings
+                        .iter()
+                        .map(|settings| format!("{line}{}\n", text(settings)))
+                        .collect(),
+                );
             }
             parts.extend(board.slice_tables(self.convention).iter().map(table));
             format!(
@@ -159,7 +190,12 @@ impl Leaderboard {
     }
 
     fn caption(&self, board: &Board, text: fn(&str) -> String) -> String {
-        let BenchmarkEntry { questions, charts, hash, .. } = &board.benchmark;
+        let BenchmarkEntry {
+            questions,
+            charts,
+            hash,
+            ..
+        } = &board.benchmark;
         format!(
             "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
              question scores 0. In parentheses {:.0} % intervals (Wilson, clustered by chart); distinct is the part of \
@@ -175,7 +211,10 @@ impl Leaderboard {
         let (convention, speed) = (self.convention, self.options.speed);
         let rows = self.boards.iter().flat_map(|board| {
             let overall = board.overall.iter().map(|row| ("overall".to_owned(), row));
-            let sliced = board.slices.iter().flat_map(|(slice, rows)| rows.iter().map(|row| (slice.to_string(), row)));
+            let sliced = board
+                .slices
+                .iter()
+                .flat_map(|(slice, rows)| rows.iter().map(|row| (slice.to_string(), row)));
             overall.chain(sliced).map(|(slice, row)| {
                 let own = [
                     Cell::text(&board.benchmark.name),
@@ -187,8 +226,15 @@ impl Leaderboard {
                 own.into_iter().chain(row.cells(true, speed)).collect()
             })
         });
-        let columns = own.into_iter().chain(columns(convention, true, speed)).collect();
-        Table { title: String::new(), rows: rows.collect(), columns }
+        let columns = own
+            .into_iter()
+            .chain(columns(convention, true, speed))
+            .collect();
+        Table {
+            title: String::new(),
+            rows: rows.collect(),
+            columns,
+        }
     }
 }
 
@@ -199,7 +245,10 @@ impl Board {
             benchmark: benchmark.clone(),
             manifests: Vec::new(),
             overall: Vec::new(),
-            slices: slices.iter().map(|slice| (slice.clone(), Vec::new())).collect(),
+            slices: slices
+                .iter()
+                .map(|slice| (slice.clone(), Vec::new()))
+                .collect(),
             own_results: Vec::new(),
         }
     }
@@ -211,14 +260,21 @@ impl Board {
         let place = self.manifests.len() - 1;
         let remark = run.remark(adapter);
         let row = |slice, aggregate: &Aggregate| {
-            Some(Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.remarked(remark))
+            Some(
+                Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.remarked(remark),
+            )
         };
         self.overall.extend(row(None, &adapter_aggregate.overall));
         for ((_, rows), parts) in self.slices.iter_mut().zip(&adapter_aggregate.slices) {
-            rows.extend(parts.iter().filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)));
+            rows.extend(
+                parts
+                    .iter()
+                    .filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)),
+            );
         }
         let entry = run.adapters.iter().find(|entry| entry.id == adapter);
-        self.own_results.extend(adapter_aggregate.published(run, entry));
+        self.own_results
+            .extend(adapter_aggregate.published(run, entry));
     }
 
     fn sort(&mut self) {
@@ -230,7 +286,11 @@ impl Board {
         Table {
             title: String::new(),
             columns: columns(convention, true, speed).collect(),
-            rows: self.overall.iter().map(|row| row.cells(true, speed).collect()).collect(),
+            rows: self
+                .overall
+                .iter()
+                .map(|row| row.cells(true, speed).collect())
+                .collect(),
         }
     }
 
@@ -240,28 +300,56 @@ impl Board {
             columns: std::iter::once(Column::left(slice_by.to_string()))
                 .chain(columns(convention, false, false))
                 .collect(),
-            rows: rows.iter().map(|row| std::iter::once(slice(row)).chain(row.cells(false, false)).collect()).collect(),
+            rows: rows
+                .iter()
+                .map(|row| {
+                    std::iter::once(slice(row))
+                        .chain(row.cells(false, false))
+                        .collect()
+                })
+                .collect(),
         };
-        self.slices.iter().filter(|(_, rows)| !rows.is_empty()).map(table).collect()
+        self.slices
+            .iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(table)
+            .collect()
     }
 }
 
 /// The published results of a benchmark.
-fn published_of<'o>(options: &'o LeaderboardOptions, benchmark: &BenchmarkEntry) -> &'o [Published] {
-    options.published.iter().find(|(name, _)| *name == benchmark.name).map_or(&[], |(_, results)| results)
+fn published_of<'o>(
+    options: &'o LeaderboardOptions,
+    benchmark: &BenchmarkEntry,
+) -> &'o [Published] {
+    options
+        .published
+        .iter()
+        .find(|(name, _)| *name == benchmark.name)
+        .map_or(&[], |(_, results)| results)
 }
 
 /// A slice's value as people see it.
 fn slice(row: &Row) -> Cell {
     let few = if row.few { " (few)" } else { "" };
-    row.slice.as_ref().map_or(Cell::Missing, |value| Cell::Text(format!("{value}{few}")))
+    row.slice
+        .as_ref()
+        .map_or(Cell::Missing, |value| Cell::Text(format!("{value}{few}")))
 }
 
 /// The best of the convention's first metric first; names decide ties.
 fn sort(rows: &mut [Row]) {
     rows.sort_by(|a, b| {
-        let first = |row: &Row| row.summary.means().next().and_then(|(_, mean)| mean).unwrap_or(0.0);
-        first(b).total_cmp(&first(a)).then_with(|| (&a.adapter, &a.run).cmp(&(&b.adapter, &b.run)))
+        let first = |row: &Row| {
+            row.summary
+                .means()
+                .next()
+                .and_then(|(_, mean)| mean)
+                .unwrap_or(0.0)
+        };
+        first(b)
+            .total_cmp(&first(a))
+            .then_with(|| (&a.adapter, &a.run).cmp(&(&b.adapter, &b.run)))
     });
 }
 
@@ -281,12 +369,17 @@ fn by_slice(rows: &mut [Row]) {
 fn settings_lines(runs: &[Manifest]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for entry in runs.iter().flat_map(|run| &run.adapters) {
-        let described = entry
-            .settings
-            .iter()
-            .filter(|(key, _)| !key.starts_with("finetune.") && !key.contains("hash") && !key.contains("sha256"));
-        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let settings: Vec<String> = described.map(|(key, value)| format!("{key} {}", quoted(&text(value)))).collect();
+        let described = entry.settings.iter().filter(|(key, _)| {
+            !key.starts_with("finetune.") && !key.contains("hash") && !key.contains("sha256")
+        });
+        let text = |value: &toml::Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let settings: Vec<String> = described
+            .map(|(key, value)| format!("{key} {}", quoted(&text(value))))
+            .collect();
         if settings.is_empty() {
             continue;
         }
@@ -297,10 +390,17 @@ fn settings_lines(runs: &[Manifest]) -> Vec<String> {
             None => groups.push((settings, vec![entry.id.clone()])),
         }
     }
-    groups.into_iter().map(|(settings, names)| format!("{}: {settings}", names.join(", "))).collect()
+    groups
+        .into_iter()
+        .map(|(settings, names)| format!("{}: {settings}", names.join(", ")))
+        .collect()
 }
 
 /// A value of more than a word between quotation marks.
 fn quoted(value: &str) -> String {
-    if value.contains([' ', ',']) { format!("\u{201c}{value}\u{201d}") } else { value.to_owned() }
+    if value.contains([' ', ',']) {
+        format!("\u{201c}{value}\u{201d}")
+    } else {
+        value.to_owned()
+    }
 }

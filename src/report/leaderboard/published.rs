@@ -19,17 +19,34 @@ pub(super) struct OwnResult {
 }
 
 /// The reason why a run's answers cannot be compared with results published for the whole benchmark; `None` if they can.
-pub(super) fn difference(run: &Manifest, entry: Option<&AdapterEntry>, answered: usize) -> Option<String> {
-    let BenchmarkEntry { split, questions, questions_per_chart, limit, .. } = &run.benchmark;
+pub(super) fn difference(
+    run: &Manifest,
+    entry: Option<&AdapterEntry>,
+    answered: usize,
+) -> Option<String> {
+    let BenchmarkEntry {
+        split,
+        questions,
+        questions_per_chart,
+        limit,
+        ..
+    } = &run.benchmark;
     if split != "test" {
         Some(format!("the questions are those of the {split} split"))
     } else if *limit > 0 {
         Some(format!("only the first {limit} questions are asked"))
     } else if questions_per_chart != "all" {
-        Some(format!("only {questions_per_chart} questions a chart are asked"))
+        Some(format!(
+            "only {questions_per_chart} questions a chart are asked"
+        ))
     } else if is_unfinished(answered, &run.benchmark) {
         Some(format!("{answered} of {questions} questions are answered"))
-    } else if entry.is_some_and(|entry| entry.settings.keys().any(|key| key.starts_with("finetune."))) {
+    } else if entry.is_some_and(|entry| {
+        entry
+            .settings
+            .keys()
+            .any(|key| key.starts_with("finetune."))
+    }) {
         Some("the checkpoint was fine-tuned further".to_owned())
     } else {
         None
@@ -51,13 +68,19 @@ pub(super) struct PublishedMatch {
 impl PublishedMatch {
     /// One for each of `results` that is about `adapter`.
     pub(super) fn all(results: &[Published], adapter: &str) -> Vec<Self> {
-        let own = results.iter().enumerate().filter(|(_, result)| result.adapter.as_deref() == Some(adapter));
-        own.filter_map(|(place, result)| Self::new(place, result)).collect()
+        let own = results
+            .iter()
+            .enumerate()
+            .filter(|(_, result)| result.adapter.as_deref() == Some(adapter));
+        own.filter_map(|(place, result)| Self::new(place, result))
+            .collect()
     }
 
     fn new(place: usize, result: &Published) -> Option<Self> {
-        let (convention, metric) =
-            (Convention::by_name(&result.convention).ok()?, Metric::by_name(&result.metric).ok()?);
+        let (convention, metric) = (
+            Convention::by_name(&result.convention).ok()?,
+            Metric::by_name(&result.metric).ok()?,
+        );
         let part = match &result.part {
             None => None,
             Some(part) => {
@@ -66,7 +89,14 @@ impl PublishedMatch {
             }
         };
         let (questions, summary) = (result.questions, Summary::new(convention.metrics));
-        Some(Self { place, questions, convention, metric, part, summary })
+        Some(Self {
+            place,
+            questions,
+            convention,
+            metric,
+            part,
+            summary,
+        })
     }
 
     /// Adds answers.
@@ -75,8 +105,11 @@ impl PublishedMatch {
             None => true,
             Some((slice_by, value)) => slice_by.value(record).as_ref() == Some(value),
         };
-        let scores: Vec<Scores> =
-            records.par_iter().filter(belongs).map(|record| score(record, self.convention)).collect();
+        let scores: Vec<Scores> = records
+            .par_iter()
+            .filter(belongs)
+            .map(|record| score(record, self.convention))
+            .collect();
         scores.iter().for_each(|scores| self.summary.add(scores));
     }
 
@@ -84,9 +117,14 @@ impl PublishedMatch {
     pub(super) fn own_result(&self, run: &str, difference: Option<String>) -> Option<OwnResult> {
         let (mean, count) = (self.summary.mean(self.metric)?, self.summary.count);
         let other_count = self.questions.filter(|questions| *questions != count);
-        let other_count = other_count.map(|questions| format!("{count} questions, where {questions} were published"));
+        let other_count = other_count
+            .map(|questions| format!("{count} questions, where {questions} were published"));
         let value = difference.or(other_count).map_or(Ok(mean), Err);
-        Some(OwnResult { place: self.place, run: run.to_owned(), value })
+        Some(OwnResult {
+            place: self.place,
+            run: run.to_owned(),
+            value,
+        })
     }
 }
 
@@ -99,18 +137,31 @@ pub(super) fn table(results: &[Published], own_results: &[OwnResult]) -> Option<
     (!results.is_empty()).then(|| Table {
         title: "Published results, and the same here where a run has it".to_owned(),
         columns: words.into_iter().chain(numbers).chain(notes).collect(),
-        rows: results.iter().enumerate().flat_map(|(place, result)| rows(place, result, own_results)).collect(),
+        rows: results
+            .iter()
+            .enumerate()
+            .flat_map(|(place, result)| rows(place, result, own_results))
+            .collect(),
     })
 }
 
 fn rows(place: usize, result: &Published, own_results: &[OwnResult]) -> Vec<Vec<Cell>> {
-    let ours: Vec<&OwnResult> = own_results.iter().filter(|own| own.place == place).collect();
-    if ours.is_empty() { vec![row(result, None)] } else { ours.into_iter().map(|own| row(result, Some(own))).collect() }
+    let ours: Vec<&OwnResult> = own_results
+        .iter()
+        .filter(|own| own.place == place)
+        .collect();
+    if ours.is_empty() {
+        vec![row(result, None)]
+    } else {
+        ours.into_iter().map(|own| row(result, Some(own))).collect()
+    }
 }
 
 fn row(result: &Published, own: Option<&OwnResult>) -> Vec<Cell> {
     let value = own.and_then(|own| own.value.as_ref().ok());
-    let not_compared = own.and_then(|own| own.value.as_ref().err()).map(|reason| format!("not compared: {reason}"));
+    let not_compared = own
+        .and_then(|own| own.value.as_ref().err())
+        .map(|reason| format!("not compared: {reason}"));
     let notes: Vec<String> = result.note.iter().cloned().chain(not_compared).collect();
     vec![
         Cell::text(&result.system),
@@ -118,9 +169,15 @@ fn row(result: &Published, own: Option<&OwnResult>) -> Vec<Cell> {
         Cell::text(format!("{}.{}", result.convention, result.metric)),
         Cell::Decimal(result.value, 2),
         value.map_or(Cell::Missing, |value| Cell::Decimal(*value, 2)),
-        value.map_or(Cell::Missing, |value| Cell::Decimal(value - result.value, 2)),
+        value.map_or(Cell::Missing, |value| {
+            Cell::Decimal(value - result.value, 2)
+        }),
         own.map_or(Cell::Missing, |own| Cell::text(&own.run)),
         Cell::text(&result.source),
-        if notes.is_empty() { Cell::Missing } else { Cell::Text(notes.join("; ")) },
+        if notes.is_empty() {
+            Cell::Missing
+        } else {
+            Cell::Text(notes.join("; "))
+        },
     ]
 }

@@ -63,7 +63,10 @@ impl Row {
 
     /// The adapter's name with its remark.
     pub(super) fn name(&self) -> String {
-        self.remark.map_or_else(|| self.adapter.clone(), |remark| format!("{} ({remark})", self.adapter))
+        self.remark.map_or_else(
+            || self.adapter.clone(),
+            |remark| format!("{} ({remark})", self.adapter),
+        )
     }
 
     /// The cells under [`columns`].
@@ -78,18 +81,46 @@ impl Row {
             .summary
             .means()
             .zip(&self.intervals)
-            .map(|((_, mean), interval)| mean.map_or(Cell::Missing, |mean| Cell::Estimate(mean, *interval, 2)));
-        let distinct = distinct.then(|| self.distinct.map_or(Cell::Missing, |rate| Cell::Decimal(100.0 * rate, 1)));
-        let speed = speed.then(|| self.per_second.map_or(Cell::Missing, |rate| Cell::Decimal(rate, 2)));
-        counts.into_iter().chain(metrics).chain(distinct).chain(speed)
+            .map(|((_, mean), interval)| {
+                mean.map_or(Cell::Missing, |mean| Cell::Estimate(mean, *interval, 2))
+            });
+        let distinct = distinct.then(|| {
+            self.distinct
+                .map_or(Cell::Missing, |rate| Cell::Decimal(100.0 * rate, 1))
+        });
+        let speed = speed.then(|| {
+            self.per_second
+                .map_or(Cell::Missing, |rate| Cell::Decimal(rate, 2))
+        });
+        counts
+            .into_iter()
+            .chain(metrics)
+            .chain(distinct)
+            .chain(speed)
     }
 }
 
 /// The columns of [`Row::cells`].
-pub(super) fn columns(convention: &Convention, distinct: bool, speed: bool) -> impl Iterator<Item = Column> {
+pub(super) fn columns(
+    convention: &Convention,
+    distinct: bool,
+    speed: bool,
+) -> impl Iterator<Item = Column> {
     let words = ["run", "adapter"].map(Column::left);
     let counts = ["questions", "failures"].map(Column::right);
-    let metrics = convention.metrics.iter().copied().map(Metric::name).map(Column::estimates);
-    let more = distinct.then_some("distinct").into_iter().chain(speed.then_some("questions/s"));
-    words.into_iter().chain(counts).chain(metrics).chain(more.map(Column::right))
+    let metrics = convention
+        .metrics
+        .iter()
+        .copied()
+        .map(Metric::name)
+        .map(Column::estimates);
+    let more = distinct
+        .then_some("distinct")
+        .into_iter()
+        .chain(speed.then_some("questions/s"));
+    words
+        .into_iter()
+        .chain(counts)
+        .chain(metrics)
+        .chain(more.map(Column::right))
 }

@@ -47,7 +47,10 @@ pub(super) struct Number {
 impl Number {
     fn new(value: Option<f64>, digits: usize) -> Self {
         let value = value.filter(|value| value.is_finite());
-        Self { value, text: value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}")) }
+        Self {
+            value,
+            text: value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}")),
+        }
     }
 }
 
@@ -86,13 +89,22 @@ impl Estimate {
 
 impl Board {
     pub(super) fn new(rows: &[Row<'_>]) -> Self {
-        let metrics = rows.first().map_or(&[][..], |row| row.scored.convention.metrics);
+        let metrics = rows
+            .first()
+            .map_or(&[][..], |row| row.scored.convention.metrics);
         let golds = gold_distinct_rate(rows);
         let rows: Vec<BoardRow> = rows.iter().map(|row| board_row(row, golds)).collect();
         let best = |metric: usize| {
             let blind = rows.iter().filter(|row| row.kind == Kind::Blind);
             let scores = blind.filter_map(|row| row.scores.get(metric));
-            scores.max_by(|a, b| a.number.value.unwrap_or(-1.0).total_cmp(&b.number.value.unwrap_or(-1.0))).cloned()
+            scores
+                .max_by(|a, b| {
+                    a.number
+                        .value
+                        .unwrap_or(-1.0)
+                        .total_cmp(&b.number.value.unwrap_or(-1.0))
+                })
+                .cloned()
         };
         Self {
             metrics: metrics.iter().map(|metric| metric.name()).collect(),
@@ -125,12 +137,19 @@ fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
 
 /// Whether a model has collapsed to few distinct answers. Blind rows are exempt.
 fn collapsed(kind: Kind, distinct: Option<f64>, golds: Option<f64>) -> bool {
-    kind != Kind::Blind && distinct.zip(golds).is_some_and(|(own, golds)| own < COLLAPSED * golds)
+    kind != Kind::Blind
+        && distinct
+            .zip(golds)
+            .is_some_and(|(own, golds)| own < COLLAPSED * golds)
 }
 
 /// Distinct gold answers over the number of questions.
 fn gold_distinct_rate(rows: &[Row<'_>]) -> Option<f64> {
-    let records = &rows.iter().max_by_key(|row| row.scored.records.len())?.scored.records;
+    let records = &rows
+        .iter()
+        .max_by_key(|row| row.scored.records.len())?
+        .scored
+        .records;
     let distinct: HashSet<_> = records.iter().map(|record| record.gold.text()).collect();
     Some(distinct.len() as f64 / records.len() as f64)
 }
@@ -143,6 +162,8 @@ mod tests {
     fn a_model_with_a_tenth_of_the_golds_variety_has_collapsed() {
         let of = |kind, distinct| collapsed(kind, Some(distinct), Some(0.5));
         assert!(of(Kind::Model, 0.049) && !of(Kind::Model, 0.05) && !of(Kind::Blind, 0.0));
-        assert!(!collapsed(Kind::Model, None, Some(0.5)) && !collapsed(Kind::Model, Some(0.0), None));
+        assert!(
+            !collapsed(Kind::Model, None, Some(0.5)) && !collapsed(Kind::Model, Some(0.0), None)
+        );
     }
 }

@@ -62,12 +62,21 @@ struct ColumnView {
 impl Conventions {
     /// Against `reference`, the page's own convention.
     pub(super) fn new(rows: &[Row<'_>], reference: &'static Convention) -> Self {
-        let files: Vec<_> = rows.iter().map(|row| (row.label.clone(), row.scored.entries())).collect();
+        let files: Vec<_> = rows
+            .iter()
+            .map(|row| (row.label.clone(), row.scored.entries()))
+            .collect();
         let matrix = Matrix::new(&files, reference);
         let [values, flips, differences] = matrix.tables();
-        let leaderboard = reference.metrics.first().map(|&metric| score_name(reference, metric));
-        let base =
-            values.rows.iter().find(|row| leaderboard.as_ref().is_some_and(|name| row[0].format_display() == *name));
+        let leaderboard = reference
+            .metrics
+            .first()
+            .map(|&metric| score_name(reference, metric));
+        let base = values.rows.iter().find(|row| {
+            leaderboard
+                .as_ref()
+                .is_some_and(|name| row[0].format_display() == *name)
+        });
         let base = base.map(|row| places(&row[1..])).unwrap_or_default();
         let of_reference = format!("{}.", reference.name);
         let row = |row: &Vec<Cell>| ConventionRow {
@@ -76,11 +85,22 @@ impl Conventions {
             cells: placed(&row[1..], &base),
         };
         Self {
-            columns: values.columns.iter().skip(1).map(|column| column.name.clone()).collect(),
+            columns: values
+                .columns
+                .iter()
+                .skip(1)
+                .map(|column| column.name.clone())
+                .collect(),
             rows: values.rows.iter().map(row).collect(),
             flips: TableView::new(flips, 0, |_| true),
-            differences: rows.iter().filter_map(|row| Differences::new(&row.label, differences)).collect(),
-            sensitivity: Sensitivity::new(&files).tables().map(|table| TableView::new(table, 0, |_| true)).into(),
+            differences: rows
+                .iter()
+                .filter_map(|row| Differences::new(&row.label, differences))
+                .collect(),
+            sensitivity: Sensitivity::new(&files)
+                .tables()
+                .map(|table| TableView::new(table, 0, |_| true))
+                .into(),
         }
     }
 }
@@ -88,14 +108,29 @@ impl Conventions {
 impl Differences {
     /// Those of one row of the page, the most questions first.
     fn new(label: &str, differences: &Table) -> Option<Self> {
-        let count = |row: &Vec<Cell>| if let Cell::Integer(count) = row[3] { count } else { 0 };
+        let count = |row: &Vec<Cell>| {
+            if let Cell::Integer(count) = row[3] {
+                count
+            } else {
+                0
+            }
+        };
         let own = |row: &Vec<Cell>| matches!(&row[0], Cell::Text(name) if name == label);
         let mut sorted = differences.clone();
         sorted.rows.sort_by_key(|row| std::cmp::Reverse(count(row)));
         // The name is in the heading.
         let table = TableView::new(&sorted, 1, own);
-        let questions = differences.rows.iter().filter(|row| own(row)).map(count).sum();
-        (!table.rows.is_empty()).then(|| Self { label: label.to_owned(), questions, table })
+        let questions = differences
+            .rows
+            .iter()
+            .filter(|row| own(row))
+            .map(count)
+            .sum();
+        (!table.rows.is_empty()).then(|| Self {
+            label: label.to_owned(),
+            questions,
+            table,
+        })
     }
 }
 
@@ -106,7 +141,10 @@ impl TableView {
         Self {
             title: table.title.clone(),
             columns: columns
-                .map(|column| ColumnView { name: column.name.clone(), number: column.align == Align::Right })
+                .map(|column| ColumnView {
+                    name: column.name.clone(),
+                    number: column.align == Align::Right,
+                })
                 .collect(),
             rows: table
                 .rows
@@ -119,21 +157,38 @@ impl TableView {
 }
 
 fn value(cell: &Cell) -> Option<f64> {
-    if let Cell::Decimal(value, _) = cell { Some(*value).filter(|value| value.is_finite()) } else { None }
+    if let Cell::Decimal(value, _) = cell {
+        Some(*value).filter(|value| value.is_finite())
+    } else {
+        None
+    }
 }
 
 /// Each cell's place, 1 the highest; equal values share theirs.
 fn places(cells: &[Cell]) -> Vec<Option<usize>> {
     let values: Vec<Option<f64>> = cells.iter().map(value).collect();
-    let place = |own: f64| 1 + values.iter().flatten().filter(|other| **other > own).count();
+    let place = |own: f64| {
+        1 + values
+            .iter()
+            .flatten()
+            .filter(|other| **other > own)
+            .count()
+    };
     values.iter().map(|own| own.map(place)).collect()
 }
 
 fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
     let places = places(cells);
     let rank = |(index, cell): (usize, &Cell)| {
-        let moved = places[index].zip(base.get(index).copied().flatten()).is_some_and(|(own, base)| own != base);
-        Placed { value: value(cell), text: cell.format_display(), place: places[index], moved }
+        let moved = places[index]
+            .zip(base.get(index).copied().flatten())
+            .is_some_and(|(own, base)| own != base);
+        Placed {
+            value: value(cell),
+            text: cell.format_display(),
+            place: places[index],
+            moved,
+        }
     };
     cells.iter().enumerate().map(rank).collect()
 }

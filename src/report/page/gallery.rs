@@ -110,11 +110,22 @@ impl Gallery {
             });
         }
         let pictures = pictures.select(&charts, &most_telling(rows, &questions, charts.len()));
-        let chart = |(id, picture): (&str, Picture)| GalleryChart { id: VisibleText::new(id), picture };
-        let metrics = rows.first().map_or(&[][..], |row| row.scored.convention.metrics);
+        let chart = |(id, picture): (&str, Picture)| GalleryChart {
+            id: VisibleText::new(id),
+            picture,
+        };
+        let metrics = rows
+            .first()
+            .map_or(&[][..], |row| row.scored.convention.metrics);
         Self {
             metrics: metrics.iter().map(|metric| metric.name()).collect(),
-            rows: rows.iter().map(|row| GalleryRow { label: VisibleText::new(&row.label), kind: row.kind }).collect(),
+            rows: rows
+                .iter()
+                .map(|row| GalleryRow {
+                    label: VisibleText::new(&row.label),
+                    kind: row.kind,
+                })
+                .collect(),
             slices: slices.into_gallery(),
             charts: charts.into_iter().zip(pictures).map(chart).collect(),
             questions,
@@ -123,13 +134,21 @@ impl Gallery {
 
     /// The number of charts, and of pictures in the page.
     pub(super) fn pictures(&self) -> (usize, usize) {
-        let inside = self.charts.iter().filter(|chart| matches!(chart.picture, Picture::Data(_)));
+        let inside = self
+            .charts
+            .iter()
+            .filter(|chart| matches!(chart.picture, Picture::Data(_)));
         (self.charts.len(), inside.count())
     }
 }
 
 fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
-    scored.records.iter().enumerate().map(|(place, record)| (record.id.as_str(), place)).collect()
+    scored
+        .records
+        .iter()
+        .enumerate()
+        .map(|(place, record)| (record.id.as_str(), place))
+        .collect()
 }
 
 /// Every question that some row has answered, in the order of the row with the most answers; then the others.
@@ -137,8 +156,12 @@ fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
     let mut longest: Vec<&Row<'a>> = rows.iter().collect();
     longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));
     let mut seen = std::collections::HashSet::new();
-    let records = longest.into_iter().flat_map(|row| row.scored.records.iter().copied());
-    records.filter(|record| seen.insert(record.id.as_str())).collect()
+    let records = longest
+        .into_iter()
+        .flat_map(|row| row.scored.records.iter().copied());
+    records
+        .filter(|record| seen.insert(record.id.as_str()))
+        .collect()
 }
 
 fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<GalleryAnswer>> {
@@ -150,14 +173,26 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
         let (scored, place) = (&rows[row].scored, *places[row].get(id)?);
         let record = scored.records[place];
         let own = first(row);
-        let change =
-            earlier(rows, row).and_then(|earlier| Some((first(earlier)?, own?))).and_then(|(before, after)| {
-                (before != after).then_some(if after > before { Change::Fixed } else { Change::Broken })
+        let change = earlier(rows, row)
+            .and_then(|earlier| Some((first(earlier)?, own?)))
+            .and_then(|(before, after)| {
+                (before != after).then_some(if after > before {
+                    Change::Fixed
+                } else {
+                    Change::Broken
+                })
             });
         // Four digits are more than people read; all of them would be half of the page.
-        let score = |&metric: &Metric| scored.value(place, metric).map(|value| (value * 1e4).round() / 1e4);
+        let score = |&metric: &Metric| {
+            scored
+                .value(place, metric)
+                .map(|value| (value * 1e4).round() / 1e4)
+        };
         Some(GalleryAnswer {
-            text: record.prediction.as_ref().map(|prediction| VisibleText::new(&prediction.0)),
+            text: record
+                .prediction
+                .as_ref()
+                .map(|prediction| VisibleText::new(&prediction.0)),
             error: record.failure().map(VisibleText::new),
             scores: scored.convention.metrics.iter().map(score).collect(),
             verdict: verdict(record, own),
@@ -171,7 +206,9 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
 fn earlier(rows: &[Row<'_>], row: usize) -> Option<usize> {
     let own = &rows[row];
     let same = |other: &Row<'_>| other.scored.adapter == own.scored.adapter && other.run < own.run;
-    (0..rows.len()).filter(|&other| same(&rows[other])).max_by_key(|&other| rows[other].run)
+    (0..rows.len())
+        .filter(|&other| same(&rows[other]))
+        .max_by_key(|&other| rows[other].run)
 }
 
 fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {
@@ -188,10 +225,19 @@ fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {
 fn most_telling(rows: &[Row<'_>], questions: &[GalleryQuestion], charts: usize) -> Vec<usize> {
     let mut telling = vec![0_usize; charts];
     for question in questions {
-        let models = rows.iter().zip(&question.answers).filter(|(row, _)| row.kind == Kind::Model);
+        let models = rows
+            .iter()
+            .zip(&question.answers)
+            .filter(|(row, _)| row.kind == Kind::Model);
         let mut verdicts = models.filter_map(|(_, answer)| Some(answer.as_ref()?.verdict));
-        let disagree = verdicts.next().is_some_and(|first| verdicts.any(|other| other != first));
-        let changed = question.answers.iter().flatten().any(|answer| answer.change.is_some());
+        let disagree = verdicts
+            .next()
+            .is_some_and(|first| verdicts.any(|other| other != first));
+        let changed = question
+            .answers
+            .iter()
+            .flatten()
+            .any(|answer| answer.change.is_some());
         telling[question.chart] += usize::from(disagree || changed);
     }
     let mut places: Vec<usize> = (0..charts).collect();
@@ -204,24 +250,33 @@ struct Slices(Vec<(SliceBy, Vec<SliceValue>)>);
 
 impl Slices {
     fn new(records: &[&PredictionRecord]) -> Self {
-        let slices = SliceBy::recorded(records.iter().copied()).into_iter().map(|slice_by| {
-            let values: std::collections::BTreeSet<SliceValue> =
-                records.iter().filter_map(|record| slice_by.key(record)).collect();
-            (slice_by, values.into_iter().collect::<Vec<_>>())
-        });
+        let slices = SliceBy::recorded(records.iter().copied())
+            .into_iter()
+            .map(|slice_by| {
+                let values: std::collections::BTreeSet<SliceValue> = records
+                    .iter()
+                    .filter_map(|record| slice_by.key(record))
+                    .collect();
+                (slice_by, values.into_iter().collect::<Vec<_>>())
+            });
         Self(slices.filter(|(_, values)| !values.is_empty()).collect())
     }
 
     /// The places of a question's values.
     fn indices(&self, record: &PredictionRecord) -> Vec<Option<usize>> {
-        let place = |(slice_by, values): &(SliceBy, Vec<SliceValue>)| values.binary_search(&slice_by.key(record)?).ok();
+        let place = |(slice_by, values): &(SliceBy, Vec<SliceValue>)| {
+            values.binary_search(&slice_by.key(record)?).ok()
+        };
         self.0.iter().map(place).collect()
     }
 
     fn into_gallery(self) -> Vec<GallerySlice> {
         let slice = |(slice_by, values): (SliceBy, Vec<SliceValue>)| GallerySlice {
             name: VisibleText::new(&slice_by.to_string()),
-            values: values.iter().map(|value| VisibleText::new(value.as_str())).collect(),
+            values: values
+                .iter()
+                .map(|value| VisibleText::new(value.as_str()))
+                .collect(),
         };
         self.0.into_iter().map(slice).collect()
     }

@@ -3,7 +3,10 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, context, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, context,
+    escape_formatter,
+};
 use sha2::{Digest, Sha256};
 
 use super::Model;
@@ -28,13 +31,17 @@ pub(super) fn render(model: &Model) -> Result<String> {
         script => Value::from_safe_string(SCRIPT.to_owned()),
         gallery => Value::from_safe_string(json_in_html(&model.gallery)?),
     };
-    environment.render_named_str("page.html", TEMPLATE, values).context("cannot fill the page's template")
+    environment
+        .render_named_str("page.html", TEMPLATE, values)
+        .context("cannot fill the page's template")
 }
 
 /// Makes what is hidden in a text visible before it is escaped: no place of the template can forget to.
 fn show(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str() {
-        Some(text) if !value.is_safe() => escape_formatter(output, state, &Value::from(visible(text))),
+        Some(text) if !value.is_safe() => {
+            escape_formatter(output, state, &Value::from(visible(text)))
+        }
         _ => escape_formatter(output, state, value),
     }
 }

@@ -94,7 +94,8 @@ struct CurvesView {
 /// Returns an error that names two runs on different questions.
 pub fn same_questions(runs: &[StoredRun]) -> Result<&StoredRun> {
     let first = runs.first().context("a report needs a run")?;
-    runs.iter().try_for_each(|other| first.same_questions(other))?;
+    runs.iter()
+        .try_for_each(|other| first.same_questions(other))?;
     Ok(first)
 }
 
@@ -110,15 +111,24 @@ impl Page<'_> {
     fn model(&self) -> Result<Model> {
         let first = same_questions(self.runs)?;
         let rows = Row::all(self.runs, self.convention);
-        ensure!(!rows.is_empty(), "no answers in {}: finish the run first", first.manifest.name);
+        ensure!(
+            !rows.is_empty(),
+            "no answers in {}: finish the run first",
+            first.manifest.name
+        );
         let gallery = Gallery::new(&rows, self.pictures);
         let (charts, pictures) = gallery.pictures();
         let benchmark = first.manifest.benchmark.clone();
         let view = View {
-            title: self.title.map_or_else(|| benchmark.title.clone(), str::to_owned),
+            title: self
+                .title
+                .map_or_else(|| benchmark.title.clone(), str::to_owned),
             version: env!("CARGO_PKG_VERSION"),
             benchmark,
-            convention: ConventionView { name: self.convention.name, about: self.convention.about },
+            convention: ConventionView {
+                name: self.convention.name,
+                about: self.convention.about,
+            },
             confidence: (100.0 * CONFIDENCE).round() as u32,
             several_runs: self.runs.len() > 1,
             board: Board::new(&rows),

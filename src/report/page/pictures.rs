@@ -23,7 +23,11 @@ const WHOLE_BYTES: usize = 256 * 1024;
 const LONGER_SIDE: u32 = 1000;
 const QUALITY: u8 = 85;
 /// Characters that need no percent-encoding in a path segment.
-const IN_LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const IN_LINK: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Where the charts' pictures are.
 #[derive(Debug, Default)]
@@ -60,17 +64,30 @@ impl Pictures {
     /// The pictures of `charts`, in their order; those that matter most are given in `first`, by their places.
     pub(super) fn select(&self, charts: &[&str], first: &[usize]) -> Vec<Picture> {
         let mut inside = vec![false; charts.len()];
-        first.iter().filter(|&&place| self.images.contains_key(charts[place])).take(self.most).for_each(|&place| {
-            inside[place] = true;
-        });
-        charts.par_iter().zip(inside).map(|(chart, inside)| self.picture(chart, inside)).collect()
+        first
+            .iter()
+            .filter(|&&place| self.images.contains_key(charts[place]))
+            .take(self.most)
+            .for_each(|&place| {
+                inside[place] = true;
+            });
+        charts
+            .par_iter()
+            .zip(inside)
+            .map(|(chart, inside)| self.picture(chart, inside))
+            .collect()
     }
 
     fn picture(&self, chart: &str, inside: bool) -> Picture {
-        let Some(image) = self.images.get(chart) else { return words(&format!("no picture of {chart} at hand")) };
+        let Some(image) = self.images.get(chart) else {
+            return words(&format!("no picture of {chart} at hand"));
+        };
         let mut link = None;
         if let ImageRef::File(path) = image {
-            let inside = self.folder.as_ref().and_then(|folder| Some((folder, folder.inside(path)?)));
+            let inside = self
+                .folder
+                .as_ref()
+                .and_then(|folder| Some((folder, folder.inside(path)?)));
             let Some((folder, parts)) = inside else {
                 return words(&format!("not shown: {}", self.describe_path(path)));
             };
@@ -88,37 +105,63 @@ impl Pictures {
                 Err(_) => return words(&format!("the picture of {chart} cannot be read")),
             }
         }
-        link.map_or_else(|| words("this picture is not in the page (--images)"), Picture::Link)
+        link.map_or_else(
+            || words("this picture is not in the page (--images)"),
+            Picture::Link,
+        )
     }
 
     /// A path relative to the data set's folder, so that the page does not reveal where the data set is stored.
     fn describe_path(&self, path: &Path) -> String {
-        let part = self.folder.as_ref().and_then(|folder| path.strip_prefix(&folder.path).ok());
-        part.unwrap_or_else(|| path.file_name().map_or(path, Path::new)).display().to_string()
+        let part = self
+            .folder
+            .as_ref()
+            .and_then(|folder| path.strip_prefix(&folder.path).ok());
+        part.unwrap_or_else(|| path.file_name().map_or(path, Path::new))
+            .display()
+            .to_string()
     }
 }
 
 impl Folder {
     /// The parts of a path below the folder; none of one that leaves it or looks like an address.
     fn inside<'a>(&self, path: &'a Path) -> Option<Vec<&'a str>> {
-        let parts = path.strip_prefix(&self.path).ok()?.components().map(|component| match component {
-            Component::Normal(part) => part.to_str().filter(|part| !part.contains([':', '\\'])),
-            _ => None,
-        });
+        let parts =
+            path.strip_prefix(&self.path)
+                .ok()?
+                .components()
+                .map(|component| match component {
+                    Component::Normal(part) => {
+                        part.to_str().filter(|part| !part.contains([':', '\\']))
+                    }
+                    _ => None,
+                });
         parts.collect()
     }
 
     fn link(&self, parts: &[&str]) -> Option<String> {
-        let above = self.from_page.as_ref()?.components().map(|component| match component {
-            Component::ParentDir => Some(".."),
-            Component::CurDir => Some("."),
-            Component::Normal(part) => part.to_str(),
-            Component::Prefix(_) | Component::RootDir => None,
-        });
+        let above = self
+            .from_page
+            .as_ref()?
+            .components()
+            .map(|component| match component {
+                Component::ParentDir => Some(".."),
+                Component::CurDir => Some("."),
+                Component::Normal(part) => part.to_str(),
+                Component::Prefix(_) | Component::RootDir => None,
+            });
         let above: Vec<&str> = above.collect::<Option<_>>()?;
-        let encoded = above.iter().chain(parts).map(|part| utf8_percent_encode(part, IN_LINK).to_string());
+        let encoded = above
+            .iter()
+            .chain(parts)
+            .map(|part| utf8_percent_encode(part, IN_LINK).to_string());
         // The first part must not read as a scheme or a host.
-        Some(std::iter::once(".".to_owned()).chain(encoded).collect::<Vec<_>>().join("/"))
+        Some(
+            std::iter::once(".".to_owned())
+                .chain(encoded)
+                .collect::<Vec<_>>()
+                .join("/"),
+        )
     }
 }
 
@@ -138,7 +181,10 @@ fn embedded(bytes: &[u8]) -> Result<String> {
     };
     match kind.filter(|_| bytes.len() <= WHOLE_BYTES) {
         Some(kind) => Ok(address(kind, bytes)),
-        None => Ok(address("jpeg", &catch_panic("the image decoder", || smaller(bytes))?)),
+        None => Ok(address(
+            "jpeg",
+            &catch_panic("the image decoder", || smaller(bytes))?,
+        )),
     }
 }
 
@@ -148,18 +194,30 @@ fn address(kind: &str, bytes: &[u8]) -> String {
 
 /// The picture as a JPEG on white, its longer side at most [`LONGER_SIDE`].
 fn smaller(bytes: &[u8]) -> Result<Vec<u8>> {
-    let image = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.decode()?;
+    let image = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()?
+        .decode()?;
     let image = if image.width().max(image.height()) > LONGER_SIDE {
-        image.resize(LONGER_SIDE, LONGER_SIDE, image::imageops::FilterType::CatmullRom)
+        image.resize(
+            LONGER_SIDE,
+            LONGER_SIDE,
+            image::imageops::FilterType::CatmullRom,
+        )
     } else {
         image
     };
-    let mut white =
-        DynamicImage::ImageRgb8(RgbImage::from_pixel(image.width(), image.height(), Rgb([255; 3]))).to_rgba8();
+    let mut white = DynamicImage::ImageRgb8(RgbImage::from_pixel(
+        image.width(),
+        image.height(),
+        Rgb([255; 3]),
+    ))
+    .to_rgba8();
     image::imageops::overlay(&mut white, &image.to_rgba8(), 0, 0);
     let mut jpeg = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
-    DynamicImage::ImageRgba8(white).to_rgb8().write_with_encoder(encoder)?;
+    DynamicImage::ImageRgba8(white)
+        .to_rgb8()
+        .write_with_encoder(encoder)?;
     Ok(jpeg)
 }
 
@@ -168,43 +226,84 @@ mod tests {
     use super::*;
 
     fn folder() -> Folder {
-        Folder { path: "data".into(), from_page: Some("../my data".into()) }
+        Folder {
+            path: "data".into(),
+            from_page: Some("../my data".into()),
+        }
     }
 
     fn pick(image: &str, most: usize) -> Picture {
-        let images = HashMap::from([("c".to_owned(), ImageRef::File(Path::new("data").join(image).into()))]);
-        Pictures { images, folder: Some(folder()), most }.select(&["c"], &[0]).swap_remove(0)
+        let images = HashMap::from([(
+            "c".to_owned(),
+            ImageRef::File(Path::new("data").join(image).into()),
+        )]);
+        Pictures {
+            images,
+            folder: Some(folder()),
+            most,
+        }
+        .select(&["c"], &[0])
+        .swap_remove(0)
     }
 
     #[test]
     fn links_are_relative_and_encoded() {
-        let link = |path: &str| folder().link(&folder().inside(&Path::new("data").join(path)).unwrap()).unwrap();
-        assert_eq!(link("png/a b#1?.png"), "./../my%20data/png/a%20b%231%3F.png");
-        assert_eq!(link("\"><script>.png"), "./../my%20data/%22%3E%3Cscript%3E.png");
+        let link = |path: &str| {
+            folder()
+                .link(&folder().inside(&Path::new("data").join(path)).unwrap())
+                .unwrap()
+        };
+        assert_eq!(
+            link("png/a b#1?.png"),
+            "./../my%20data/png/a%20b%231%3F.png"
+        );
+        assert_eq!(
+            link("\"><script>.png"),
+            "./../my%20data/%22%3E%3Cscript%3E.png"
+        );
     }
 
     #[test]
     fn what_leaves_the_data_set_or_reads_as_an_address_is_words() {
-        for path in ["../secret.png", "png/../../secret.png", "javascript:alert(1)", "C:\\x.png", "/etc/passwd"] {
-            assert_eq!(folder().inside(&Path::new("data").join(path)), None, "{path}");
+        for path in [
+            "../secret.png",
+            "png/../../secret.png",
+            "javascript:alert(1)",
+            "C:\\x.png",
+            "/etc/passwd",
+        ] {
+            assert_eq!(
+                folder().inside(&Path::new("data").join(path)),
+                None,
+                "{path}"
+            );
         }
         assert_eq!(pick("../secret.png", 1), words("not shown: ../secret.png"));
     }
 
     #[test]
     fn a_file_that_is_missing_or_no_image_is_words() {
-        assert_eq!([pick("missing.png", 0), pick("missing.png", 1)], ["not there: missing.png"; 2].map(words));
+        assert_eq!(
+            [pick("missing.png", 0), pick("missing.png", 1)],
+            ["not there: missing.png"; 2].map(words)
+        );
         assert!(embedded(b"<svg onload=alert(1)>").is_err());
     }
 
     #[test]
     fn big_pictures_are_made_smaller() {
         let mut png = Vec::new();
-        let noise = RgbImage::from_fn(1600, 800, |x, y| Rgb([(x * y % 251) as u8, (x % 256) as u8, (x * 7 + y) as u8]));
-        noise.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        let noise = RgbImage::from_fn(1600, 800, |x, y| {
+            Rgb([(x * y % 251) as u8, (x % 256) as u8, (x * 7 + y) as u8])
+        });
+        noise
+            .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+            .unwrap();
         assert!(png.len() > WHOLE_BYTES);
         let address = embedded(&png).unwrap();
-        let jpeg = STANDARD.decode(address.strip_prefix("data:image/jpeg;base64,").unwrap()).unwrap();
+        let jpeg = STANDARD
+            .decode(address.strip_prefix("data:image/jpeg;base64,").unwrap())
+            .unwrap();
         let small = image::load_from_memory(&jpeg).unwrap();
         assert_eq!((small.width(), small.height()), (1000, 500));
     }

@@ -38,9 +38,21 @@ impl<'a> Row<'a> {
         let mut rows = Vec::new();
         for (run, stored) in runs.iter().enumerate() {
             let name = stored.manifest.name.as_str();
-            for (adapter, records) in stored.predictions.iter().filter(|(_, records)| !records.is_empty()) {
-                let entry = stored.manifest.adapters.iter().find(|entry| entry.id == *adapter);
-                let label = if runs.len() > 1 { format!("{adapter} ({name})") } else { adapter.clone() };
+            for (adapter, records) in stored
+                .predictions
+                .iter()
+                .filter(|(_, records)| !records.is_empty())
+            {
+                let entry = stored
+                    .manifest
+                    .adapters
+                    .iter()
+                    .find(|entry| entry.id == *adapter);
+                let label = if runs.len() > 1 {
+                    format!("{adapter} ({name})")
+                } else {
+                    adapter.clone()
+                };
                 rows.push(Self {
                     label: stored.manifest.remarked(adapter, &label),
                     remark: stored.manifest.remark(adapter),
@@ -53,7 +65,9 @@ impl<'a> Row<'a> {
         }
         rows.sort_by(|a, b| {
             let names = |row: &Self| (row.scored.adapter, row.scored.run, row.run);
-            b.first().total_cmp(&a.first()).then_with(|| names(a).cmp(&names(b)))
+            b.first()
+                .total_cmp(&a.first())
+                .then_with(|| names(a).cmp(&names(b)))
         });
         number_doubles(&mut rows);
         rows
@@ -61,12 +75,18 @@ impl<'a> Row<'a> {
 
     /// The mean of the convention's first metric, by which rows are ordered.
     fn first(&self) -> f64 {
-        self.scored.summary().and_then(|summary| summary.means().next()?.1).unwrap_or(0.0)
+        self.scored
+            .summary()
+            .and_then(|summary| summary.means().next()?.1)
+            .unwrap_or(0.0)
     }
 }
 
 fn kind(adapter: &str, entry: Option<&AdapterEntry>) -> Kind {
-    let family = entry.and_then(|entry| entry.settings.get("family")).and_then(toml::Value::as_str).unwrap_or(adapter);
+    let family = entry
+        .and_then(|entry| entry.settings.get("family"))
+        .and_then(toml::Value::as_str)
+        .unwrap_or(adapter);
     if adapter.starts_with("blank+") || matches!(family, "majority" | "question-prior") {
         Kind::Blind
     } else if adapter.starts_with("oracle+") || family == "oracle" {

@@ -15,7 +15,11 @@ pub(super) struct RunSettings {
 impl RunSettings {
     pub(super) fn new(run: &StoredRun) -> Self {
         let manifest = &run.manifest;
-        Self { name: manifest.name.clone(), program: manifest.program.clone(), benchmark: manifest.benchmark.clone() }
+        Self {
+            name: manifest.name.clone(),
+            program: manifest.program.clone(),
+            benchmark: manifest.benchmark.clone(),
+        }
     }
 }
 
@@ -41,6 +45,13 @@ impl RowSettings {
 }
 
 fn pairs(table: &toml::Table) -> Vec<(String, String)> {
-    let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    table.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    let text = |value: &toml::Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    table
+        .iter()
+        .map(|(key, value)| (key.clone(), text(value)))
+        .collect()
 }

@@ -21,8 +21,11 @@ impl ImageProducer for Grey {
 }
 
 fn record(id: usize, answer: Option<&str>) -> PredictionRecord {
-    let (chart, question, gold) =
-        [("c1", "Which is <b>highest</b>?", "A"), ("c1", "How many?", "12"), ("c2", "How \u{202e}many?", "3")][id];
+    let (chart, question, gold) = [
+        ("c1", "Which is <b>highest</b>?", "A"),
+        ("c1", "How many?", "12"),
+        ("c2", "How \u{202e}many?", "3"),
+    ][id];
     let error = answer.is_none().then_some("cannot read the chart image");
     serde_json::from_value(json!({
         "id": format!("q{id}"), "chart": chart, "question": question, "gold": gold, "answer_type": "string",
@@ -50,7 +53,14 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         hash: hash.to_owned(),
     };
     let adapters_of = |&(id, answers): &(&str, [Option<&str>; 3])| {
-        (id.to_owned(), answers.into_iter().enumerate().map(|(id, answer)| record(id, answer)).collect())
+        (
+            id.to_owned(),
+            answers
+                .into_iter()
+                .enumerate()
+                .map(|(id, answer)| record(id, answer))
+                .collect(),
+        )
     };
     StoredRun {
         predictions: adapters.iter().map(adapters_of).collect(),
@@ -66,20 +76,45 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
 
 fn runs() -> [StoredRun; 2] {
     [
-        run("before", "0123", &[("model", [Some("A"), Some("11"), None]), ("majority", [Some("A"); 3])]),
-        run("after", "0123", &[("model", [Some("</script>"), Some("12"), Some("3")])]),
+        run(
+            "before",
+            "0123",
+            &[
+                ("model", [Some("A"), Some("11"), None]),
+                ("majority", [Some("A"); 3]),
+            ],
+        ),
+        run(
+            "after",
+            "0123",
+            &[("model", [Some("</script>"), Some("12"), Some("3")])],
+        ),
     ]
 }
 
 fn page<'a>(runs: &'a [StoredRun], pictures: &'a Pictures, curves: &'a [Curves]) -> Page<'a> {
-    Page { title: None, runs, convention: Convention::by_name("chartbench").unwrap(), pictures, curves }
+    Page {
+        title: None,
+        runs,
+        convention: Convention::by_name("chartbench").unwrap(),
+        pictures,
+        curves,
+    }
 }
 
 #[test]
 fn the_model_of_two_runs() {
     let images = HashMap::from([("c1".to_owned(), ImageRef::Drawn(Arc::new(Grey)))]);
-    let pictures = Pictures { images, folder: None, most: 1 };
-    let curves = [Curves { run: "after".to_owned(), adapter: "model".to_owned(), svg: "<svg/>".to_owned() }];
+    let pictures = Pictures {
+        images,
+        folder: None,
+        most: 1,
+    };
+    let curves = [Curves {
+        run: "after".to_owned(),
+        adapter: "model".to_owned(),
+        svg: "<svg/>".to_owned(),
+    }];
     let mut model = page(&runs(), &pictures, &curves).model().unwrap();
     model.view.version = "VERSION";
     insta::with_settings!({
@@ -97,8 +132,14 @@ fn the_page_is_the_same_each_time_and_escapes() {
     let pictures = Pictures::default();
     let html = page(&runs, &pictures, &[]).render().unwrap();
     assert_eq!(html, page(&runs, &pictures, &[]).render().unwrap());
-    assert!(!html.contains("<b>highest") && html.contains("\\u003cb\\u003ehighest"), "a question is markup");
-    assert!(!html.contains('\u{202e}'), "a mark that turns the text is hidden");
+    assert!(
+        !html.contains("<b>highest") && html.contains("\\u003cb\\u003ehighest"),
+        "a question is markup"
+    );
+    assert!(
+        !html.contains('\u{202e}'),
+        "a mark that turns the text is hidden"
+    );
     assert_eq!(html.matches("</script>").count(), 2);
 }
 
@@ -106,7 +147,10 @@ fn the_page_is_the_same_each_time_and_escapes() {
 fn runs_on_different_questions_are_refused() {
     let [before, _] = runs();
     let runs = [before, run("other", "4567", &[("model", [None; 3])])];
-    let error = page(&runs, &Pictures::default(), &[]).render().unwrap_err().to_string();
+    let error = page(&runs, &Pictures::default(), &[])
+        .render()
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "before and other were asked different questions (3 of three, 3 of three): run both on the same benchmark, seed and limit"

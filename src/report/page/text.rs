@@ -47,8 +47,14 @@ mod tests {
 
     #[test]
     fn nothing_hidden_stays_hidden() {
-        assert_eq!(visible("a\u{1b}[31m\u{202e}b\0\r"), "a\\u{1b}[31m\\u{202e}b\\u{0}\\r");
-        assert_eq!(visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"), "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}");
+        assert_eq!(
+            visible("a\u{1b}[31m\u{202e}b\0\r"),
+            "a\\u{1b}[31m\\u{202e}b\\u{0}\\r"
+        );
+        assert_eq!(
+            visible("\u{9b}\u{feff}\u{2066}\u{200b}\u{2028}"),
+            "\\u{9b}\\u{feff}\\u{2066}\\u{200b}\\u{2028}"
+        );
         assert_eq!(
             visible("two\nlines\t図表 é <b> \u{1f468}\u{200d}\u{1f469}"),
             "two\nlines\t図表 é <b> \u{1f468}\u{200d}\u{1f469}"
@@ -59,7 +65,10 @@ mod tests {
     fn json_cannot_leave_its_element_and_reads_back() {
         let text = "</script><!-- & \u{2028}\u{2029} \\u003c \"";
         let json = json_in_html(&text).unwrap();
-        assert!(!json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{json}");
+        assert!(
+            !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']),
+            "{json}"
+        );
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 }

@@ -32,7 +32,12 @@ const MAX_LABEL_CHARS: usize = 44;
 pub fn draw_bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<String> {
     ensure!(!bars.is_empty(), "there is nothing to draw");
     let height = BAR_HEIGHT * u32::try_from(bars.len())? + FRAME_HEIGHT;
-    let longest = bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0).min(MAX_LABEL_CHARS);
+    let longest = bars
+        .iter()
+        .map(|bar| bar.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(MAX_LABEL_CHARS);
     svg((WIDTH, height), title, |area| -> Drawn {
         let count = bars.len() as f64;
         let mut chart = ChartBuilder::on(area)
@@ -53,17 +58,25 @@ pub fn draw_bars(title: &str, axis: &str, top: f64, bars: &[Bar]) -> Result<Stri
         for (place, bar) in bars.iter().enumerate() {
             let middle = count - place as f64 - 0.5;
             let colour = COLOURS[bar.group % COLOURS.len()];
-            let corners = [(0.0, middle - 0.3), (bar.value.clamp(0.0, top), middle + 0.3)];
+            let corners = [
+                (0.0, middle - 0.3),
+                (bar.value.clamp(0.0, top), middle + 0.3),
+            ];
             chart.draw_series([Rectangle::new(corners, colour.mix(0.75).filled())])?;
             if let Some((low, high)) = bar.interval {
-                let whisker = |x: f64| PathElement::new([(x, middle - 0.15), (x, middle + 0.15)], BLACK);
+                let whisker =
+                    |x: f64| PathElement::new([(x, middle - 0.15), (x, middle + 0.15)], BLACK);
                 let (low, high) = (low.clamp(0.0, top), high.clamp(0.0, top));
                 let across = PathElement::new([(low, middle), (high, middle)], BLACK);
                 chart.draw_series([across, whisker(low), whisker(high)])?;
             }
             let shown = truncate(&bar.name, MAX_LABEL_CHARS);
-            let style = (FONT, 14).into_text_style(area).pos(Pos::new(HPos::Right, VPos::Center));
-            chart.draw_series([EmptyElement::at((0.0, middle)) + Text::new(shown, (-8, 0), style)])?;
+            let style = (FONT, 14)
+                .into_text_style(area)
+                .pos(Pos::new(HPos::Right, VPos::Center));
+            chart.draw_series([
+                EmptyElement::at((0.0, middle)) + Text::new(shown, (-8, 0), style)
+            ])?;
         }
         Ok(())
     })

@@ -40,25 +40,46 @@ const MAX_LABEL_CHARS: usize = 28;
 /// # Errors
 /// Returns an error if there is no point.
 pub fn draw_panels(title: &str, panels: &[Panel]) -> Result<String> {
-    let panels: Vec<&Panel> = panels.iter().filter(|panel| panel.points().next().is_some()).collect();
-    let all = || panels.iter().flat_map(|panel| panel.points()).map(|(x, _)| x);
-    let (first, last) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
-    let count = u32::try_from(panels.len()).ok().filter(|count| *count > 0).context("there is nothing to draw")?;
+    let panels: Vec<&Panel> = panels
+        .iter()
+        .filter(|panel| panel.points().next().is_some())
+        .collect();
+    let all = || {
+        panels
+            .iter()
+            .flat_map(|panel| panel.points())
+            .map(|(x, _)| x)
+    };
+    let (first, last) = (
+        all().fold(f64::INFINITY, f64::min),
+        all().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let count = u32::try_from(panels.len())
+        .ok()
+        .filter(|count| *count > 0)
+        .context("there is nothing to draw")?;
     svg((WIDTH, TITLE + PANEL_HEIGHT * count), title, |area| {
         let areas = area.split_evenly((panels.len(), 1));
-        panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, first, last))
+        panels
+            .iter()
+            .zip(&areas)
+            .try_for_each(|(panel, area)| panel.draw(area, first, last))
     })
 }
 
 impl Panel {
     fn points(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.lines.iter().flat_map(|line| line.points.iter().copied())
+        self.lines
+            .iter()
+            .flat_map(|line| line.points.iter().copied())
     }
 
     fn draw(&self, area: &Area<'_>, first: f64, last: f64) -> Drawn {
         let highest = self.points().map(|(_, y)| y).fold(0.0, f64::max);
         // An axis without extent cannot be drawn.
-        let top = self.top.unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
+        let top = self
+            .top
+            .unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
         let last = if last > first { last } else { first + 1.0 };
         let (area, names) = area.split_horizontally(LEGEND_X);
         let mut chart = ChartBuilder::on(&area)
@@ -75,9 +96,16 @@ impl Panel {
             .x_label_formatter(&|x| format!("{x:.0}"))
             .draw()?;
         let strong = self.lines.iter().filter(|line| !line.faint).enumerate();
-        let strong = strong.map(|(place, line)| (line, COLOURS[place % COLOURS.len()], place >= COLOURS.len()));
-        let faint = self.lines.iter().filter(|line| line.faint).map(|line| (line, PALE, false));
-        let drawn = faint.chain(strong).filter(|(line, ..)| !line.points.is_empty());
+        let strong = strong
+            .map(|(place, line)| (line, COLOURS[place % COLOURS.len()], place >= COLOURS.len()));
+        let faint = self
+            .lines
+            .iter()
+            .filter(|line| line.faint)
+            .map(|line| (line, PALE, false));
+        let drawn = faint
+            .chain(strong)
+            .filter(|(line, ..)| !line.points.is_empty());
         for (place, (line, colour, dashed)) in drawn.enumerate() {
             let (points, style) = (line.points.iter().copied(), colour.stroke_width(2));
             let height = 24 + 20 * place as i32;
@@ -92,7 +120,11 @@ impl Panel {
             if line.dots {
                 chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
             }
-            names.draw(&Text::new(truncate(&line.name, MAX_LABEL_CHARS), (32, height - 7), (FONT, 14)))?;
+            names.draw(&Text::new(
+                truncate(&line.name, MAX_LABEL_CHARS),
+                (32, height - 7),
+                (FONT, 14),
+            ))?;
         }
         Ok(())
     }

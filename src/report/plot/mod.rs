@@ -32,7 +32,11 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 fn truncate(name: &str, most: usize) -> String {
     let mut letters = name.chars();
     let start: String = letters.by_ref().take(most).collect();
-    if letters.next().is_some() { start + "\u{2026}" } else { start }
+    if letters.next().is_some() {
+        start + "\u{2026}"
+    } else {
+        start
+    }
 }
 
 /// The SVG of `size` that `draw` fills, under a title.

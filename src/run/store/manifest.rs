@@ -68,7 +68,10 @@ impl AdapterEntry {
     /// The entry of an adapter that is about to answer.
     pub fn new(identity: &Identity, execution: &[(String, String)]) -> Self {
         let table = |pairs: &[(String, String)]| {
-            pairs.iter().map(|(key, value)| (key.clone(), toml::Value::String(value.clone()))).collect()
+            pairs
+                .iter()
+                .map(|(key, value)| (key.clone(), toml::Value::String(value.clone())))
+                .collect()
         };
         Self {
             id: identity.id.clone(),
@@ -82,7 +85,11 @@ impl AdapterEntry {
     /// reads its tables.
     fn step_chosen_on_test(&self, benchmark: &str) -> bool {
         let chosen = |prefix: &str| {
-            let setting = |key: &str| self.settings.get(&format!("{prefix}finetune.{key}"))?.as_str();
+            let setting = |key: &str| {
+                self.settings
+                    .get(&format!("{prefix}finetune.{key}"))?
+                    .as_str()
+            };
             setting("validate_on") == Some("test")
                 && setting("keep") != Some("last")
                 && setting("benchmark") == Some(benchmark)
@@ -101,12 +108,15 @@ impl Manifest {
     /// The remark that tables show beside the scores of an adapter, if any.
     pub fn remark(&self, adapter: &str) -> Option<&'static str> {
         let entry = self.adapters.iter().find(|entry| entry.id == adapter)?;
-        entry.step_chosen_on_test(&self.benchmark.name).then_some(STEP_CHOSEN_ON_TEST)
+        entry
+            .step_chosen_on_test(&self.benchmark.name)
+            .then_some(STEP_CHOSEN_ON_TEST)
     }
 
     /// `name` (the adapter, or what a table calls it) with the adapter's remark.
     pub fn remarked(&self, adapter: &str, name: &str) -> String {
-        self.remark(adapter).map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
+        self.remark(adapter)
+            .map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
     }
 
     /// # Errors
@@ -114,7 +124,9 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Self> {
         let text = input::read_text(path, MAX_SETTINGS_BYTES);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-        let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        let table: toml::Table = text
+            .parse()
+            .with_context(|| format!("{} is not TOML", path.display()))?;
         if let Some(format) = table.get("format").and_then(toml::Value::as_integer) {
             ensure!(
                 format == i64::from(FORMAT_VERSION),
@@ -122,15 +134,21 @@ impl Manifest {
                 path.display()
             );
         }
-        let manifest: Self = table.try_into().with_context(|| format!("{} is not a run manifest", path.display()))?;
-        manifest.check_names().with_context(|| format!("{} is not a run manifest", path.display()))?;
+        let manifest: Self = table
+            .try_into()
+            .with_context(|| format!("{} is not a run manifest", path.display()))?;
+        manifest
+            .check_names()
+            .with_context(|| format!("{} is not a run manifest", path.display()))?;
         Ok(manifest)
     }
 
     /// Returns an error if a name is no plain folder name: it could lead out of the run directory.
     fn check_names(&self) -> Result<()> {
         check_folder_name("`name`", &self.name)?;
-        self.adapters.iter().try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))
+        self.adapters
+            .iter()
+            .try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))
     }
 
     /// # Errors
@@ -146,8 +164,14 @@ mod tests {
     use super::*;
 
     fn identity(settings: &[(&str, &str)]) -> Identity {
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Identity { id: "a".to_owned(), settings }
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Identity {
+            id: "a".to_owned(),
+            settings,
+        }
     }
 
     #[test]
@@ -187,14 +211,33 @@ mod tests {
             };
             run.remarked("a", "r/a")
         };
-        let study = [("finetune.benchmark", "b"), ("finetune.validate_on", "test"), ("finetune.keep", "exact_match")];
+        let study = [
+            ("finetune.benchmark", "b"),
+            ("finetune.validate_on", "test"),
+            ("finetune.keep", "exact_match"),
+        ];
         assert_eq!(remarked(&study, "b"), "r/a (step chosen on test)");
         assert_eq!(remarked(&study, "another"), "r/a");
-        let of_tables: Vec<_> = study.iter().map(|(key, value)| (format!("table_{key}"), *value)).collect();
-        let of_tables: Vec<_> = of_tables.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let of_tables: Vec<_> = study
+            .iter()
+            .map(|(key, value)| (format!("table_{key}"), *value))
+            .collect();
+        let of_tables: Vec<_> = of_tables
+            .iter()
+            .map(|(key, value)| (key.as_str(), *value))
+            .collect();
         assert_eq!(remarked(&of_tables, "b"), "r/a (step chosen on test)");
-        assert_eq!(remarked(&[study[0], study[1], ("finetune.keep", "last")], "b"), "r/a");
-        assert_eq!(remarked(&[study[0], ("finetune.validate_on", "train"), study[2]], "b"), "r/a");
+        assert_eq!(
+            remarked(&[study[0], study[1], ("finetune.keep", "last")], "b"),
+            "r/a"
+        );
+        assert_eq!(
+            remarked(
+                &[study[0], ("finetune.validate_on", "train"), study[2]],
+                "b"
+            ),
+            "r/a"
+        );
         assert_eq!(remarked(&[], "b"), "r/a");
     }
 

@@ -90,7 +90,10 @@ impl PredictionLog {
     /// Returns an error if another process has the log open.
     pub(super) fn lock(path: &Path) -> Result<FileLock> {
         FileLock::try_acquire(path)?.with_context(|| {
-            format!("{} is in use by another chartbench run: start this one again when that has ended", path.display())
+            format!(
+                "{} is in use by another chartbench run: start this one again when that has ended",
+                path.display()
+            )
         })
     }
 
@@ -104,7 +107,10 @@ impl PredictionLog {
         if drop_failed && failures {
             lines.retain(is_answered)?;
         }
-        Ok(Self { path: path.to_owned(), lines })
+        Ok(Self {
+            path: path.to_owned(),
+            lines,
+        })
     }
 
     /// Returns the stored predictions, in the order they were answered.
@@ -117,7 +123,9 @@ impl PredictionLog {
     /// # Errors
     /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole line.
     pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
-        self.lines.append(records).map_err(|error| anyhow!("{error:#}; start the run again to go on"))
+        self.lines
+            .append(records)
+            .map_err(|error| anyhow!("{error:#}; start the run again to go on"))
     }
 }
 
@@ -168,22 +176,33 @@ mod tests {
     fn what_is_appended_is_read_back() {
         with_log(|path| {
             let mut log = PredictionLog::open(path, false).unwrap();
-            log.append(&[record("a", None), record("b", Some("broken"))]).unwrap();
+            log.append(&[record("a", None), record("b", Some("broken"))])
+                .unwrap();
             drop(log);
-            assert_eq!(Predictions::new(path).read().unwrap(), [record("a", None), record("b", Some("broken"))]);
+            assert_eq!(
+                Predictions::new(path).read().unwrap(),
+                [record("a", None), record("b", Some("broken"))]
+            );
         });
     }
 
     #[test]
     fn a_torn_last_line_is_cut_off_and_written_anew() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("b", None)]).unwrap();
+            PredictionLog::open(path, false)
+                .unwrap()
+                .append(&[record("a", None), record("b", None)])
+                .unwrap();
             let whole = std::fs::read(path).unwrap();
             for length in 0..whole.len() {
                 std::fs::write(path, &whole[..length]).unwrap();
                 let mut log = PredictionLog::open(path, false).unwrap();
                 let found = log.stored().read().unwrap().len();
-                let missing: Vec<_> = ["a", "b"].into_iter().skip(found).map(|id| record(id, None)).collect();
+                let missing: Vec<_> = ["a", "b"]
+                    .into_iter()
+                    .skip(found)
+                    .map(|id| record(id, None))
+                    .collect();
                 log.append(&missing).unwrap();
                 assert_eq!(std::fs::read(path).unwrap(), whole, "cut at {length}");
             }
@@ -195,16 +214,29 @@ mod tests {
         with_log(|path| {
             std::fs::write(path, "{\"id\":\n{}\n").unwrap();
             let error = PredictionLog::open(path, false).err().unwrap();
-            assert!(error.to_string().contains("predictions.jsonl, line 1 is not a prediction"), "{error:#}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("predictions.jsonl, line 1 is not a prediction"),
+                "{error:#}"
+            );
         });
     }
 
     #[test]
     fn a_doubled_id_is_an_error() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(&[record("a", None), record("a", None)]).unwrap();
+            PredictionLog::open(path, false)
+                .unwrap()
+                .append(&[record("a", None), record("a", None)])
+                .unwrap();
             let error = Predictions::new(path).read().unwrap_err();
-            assert!(error.to_string().contains("line 2: question `a` is answered twice"), "{error:#}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("line 2: question `a` is answered twice"),
+                "{error:#}"
+            );
         });
     }
 
@@ -220,9 +252,27 @@ mod tests {
     #[test]
     fn failed_rows_are_dropped_on_request() {
         with_log(|path| {
-            PredictionLog::open(path, false).unwrap().append(&[record("a", Some("x")), record("b", None)]).unwrap();
-            assert_eq!(PredictionLog::open(path, false).unwrap().stored().read().unwrap().len(), 2);
-            assert_eq!(PredictionLog::open(path, true).unwrap().stored().read().unwrap(), [record("b", None)]);
+            PredictionLog::open(path, false)
+                .unwrap()
+                .append(&[record("a", Some("x")), record("b", None)])
+                .unwrap();
+            assert_eq!(
+                PredictionLog::open(path, false)
+                    .unwrap()
+                    .stored()
+                    .read()
+                    .unwrap()
+                    .len(),
+                2
+            );
+            assert_eq!(
+                PredictionLog::open(path, true)
+                    .unwrap()
+                    .stored()
+                    .read()
+                    .unwrap(),
+                [record("b", None)]
+            );
             assert_eq!(Predictions::new(path).read().unwrap(), [record("b", None)]);
         });
     }

@@ -71,9 +71,15 @@ impl Predictions {
                 },
             };
             let already_searched = self.rest.len();
-            let read = file.take(CHUNK_BYTES).read_to_end(&mut self.rest).with_context(cannot_read)?;
+            let read = file
+                .take(CHUNK_BYTES)
+                .read_to_end(&mut self.rest)
+                .with_context(cannot_read)?;
             // Only a newline at the end proves that a line was written whole. The earlier bytes hold none.
-            if let Some(newline) = self.rest[already_searched..].iter().rposition(|&byte| byte == b'\n') {
+            if let Some(newline) = self.rest[already_searched..]
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+            {
                 return self.parse(already_searched + newline + 1).map(Some);
             }
             if read == 0 {
@@ -84,9 +90,13 @@ impl Predictions {
 
     /// Parses the lines in the first `whole` bytes and removes them from the buffer.
     fn parse(&mut self, whole: usize) -> Result<Vec<PredictionRecord>> {
-        let lines: Vec<&[u8]> = self.rest[..whole].split_inclusive(|&byte| byte == b'\n').collect();
-        let parsed: Vec<serde_json::Result<PredictionRecord>> =
-            lines.par_iter().map(|line| serde_json::from_slice(line)).collect();
+        let lines: Vec<&[u8]> = self.rest[..whole]
+            .split_inclusive(|&byte| byte == b'\n')
+            .collect();
+        let parsed: Vec<serde_json::Result<PredictionRecord>> = lines
+            .par_iter()
+            .map(|line| serde_json::from_slice(line))
+            .collect();
         let mut records = Vec::with_capacity(parsed.len());
         for record in parsed {
             self.lines += 1;
@@ -94,7 +104,11 @@ impl Predictions {
             let record = record.with_context(|| {
                 format!("{} is not a prediction: remove this line alone, and its question is asked again", location())
             })?;
-            let new = self.seen.insert(self.hashers.each_ref().map(|hasher| hasher.hash_one(&record.id)));
+            let new = self.seen.insert(
+                self.hashers
+                    .each_ref()
+                    .map(|hasher| hasher.hash_one(&record.id)),
+            );
             ensure!(
                 new,
                 "{}: question `{}` is answered twice: remove one of its two lines",
@@ -135,7 +149,9 @@ mod tests {
 
     /// 3 MiB in lines of 10 kB, one of them of 2.5 MiB.
     fn log() -> (tempfile::TempDir, PathBuf, Vec<String>) {
-        let lines: Vec<String> = (0..300).map(|id| line(id, if id == 100 { 5 << 19 } else { 10_000 })).collect();
+        let lines: Vec<String> = (0..300)
+            .map(|id| line(id, if id == 100 { 5 << 19 } else { 10_000 }))
+            .collect();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("predictions.jsonl");
         std::fs::write(&path, lines.concat()).unwrap();
@@ -146,9 +162,14 @@ mod tests {
     fn lines_across_pieces_and_longer_than_one_are_read_whole() {
         let (_dir, path, lines) = log();
         let mut predictions = Predictions::new(&path);
-        let chunks: Vec<Vec<PredictionRecord>> = predictions.by_ref().collect::<Result<_>>().unwrap();
+        let chunks: Vec<Vec<PredictionRecord>> =
+            predictions.by_ref().collect::<Result<_>>().unwrap();
         assert!(chunks.len() > 3, "{}", chunks.len());
-        let ids: Vec<String> = chunks.iter().flatten().map(|record| record.id.clone()).collect();
+        let ids: Vec<String> = chunks
+            .iter()
+            .flatten()
+            .map(|record| record.id.clone())
+            .collect();
         assert_eq!(ids, (0..300).map(|id| format!("q{id}")).collect::<Vec<_>>());
         assert_eq!(predictions.lines, lines.len());
     }
@@ -161,13 +182,20 @@ mod tests {
         let mut predictions = Predictions::new(&path);
         let error = predictions.find_map(Result::err).unwrap();
         assert!(
-            error.to_string().contains("predictions.jsonl, line 251: question `q3` is answered twice: remove one"),
+            error.to_string().contains(
+                "predictions.jsonl, line 251: question `q3` is answered twice: remove one"
+            ),
             "{error:#}"
         );
         assert!(predictions.next().is_none());
         lines[250] = "{}\n".to_owned();
         std::fs::write(&path, lines.concat()).unwrap();
         let error = Predictions::new(&path).read().unwrap_err();
-        assert!(error.to_string().contains("predictions.jsonl, line 251 is not a prediction"), "{error:#}");
+        assert!(
+            error
+                .to_string()
+                .contains("predictions.jsonl, line 251 is not a prediction"),
+            "{error:#}"
+        );
     }
 }

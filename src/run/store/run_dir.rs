@@ -29,9 +29,16 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the directory holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
-        let mut run = Self { path: path.to_owned(), manifest };
+        let mut run = Self {
+            path: path.to_owned(),
+            manifest,
+        };
         if !run.read_manifest()? {
-            ensure!(is_empty(path), "{} exists and is not a run directory: choose another --name", path.display());
+            ensure!(
+                is_empty(path),
+                "{} exists and is not a run directory: choose another --name",
+                path.display()
+            );
         }
         Ok(run)
     }
@@ -72,7 +79,11 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the fingerprint differs, if the settings of stored answers are unknown, if another process runs the
     /// same adapter, or if a directory or file cannot be created.
-    pub fn add_adapter(&mut self, entry: AdapterEntry, retry_failed: bool) -> Result<PredictionLog> {
+    pub fn add_adapter(
+        &mut self,
+        entry: AdapterEntry,
+        retry_failed: bool,
+    ) -> Result<PredictionLog> {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
             run.check_adapter(&entry)?;
@@ -81,7 +92,12 @@ impl RunDir {
             let lock = PredictionLog::lock(&log)?;
             remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
-            match run.manifest.adapters.iter_mut().find(|stored| stored.id == entry.id) {
+            match run
+                .manifest
+                .adapters
+                .iter_mut()
+                .find(|stored| stored.id == entry.id)
+            {
                 Some(stored) => *stored = entry,
                 None => run.manifest.adapters.push(entry),
             }
@@ -92,21 +108,38 @@ impl RunDir {
 
     /// Returns an error if the adapter's entry in the manifest has other settings.
     fn check_adapter(&self, entry: &AdapterEntry) -> Result<()> {
-        let Some(stored) = self.manifest.adapters.iter().find(|stored| stored.id == entry.id) else { return Ok(()) };
+        let Some(stored) = self
+            .manifest
+            .adapters
+            .iter()
+            .find(|stored| stored.id == entry.id)
+        else {
+            return Ok(());
+        };
         if stored.fingerprint == entry.fingerprint {
             return Ok(());
         }
-        self.refuse(&stored.fingerprint, entry, &format!("; {}", difference(&stored.settings, &entry.settings)))
+        self.refuse(
+            &stored.fingerprint,
+            entry,
+            &format!("; {}", difference(&stored.settings, &entry.settings)),
+        )
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings: answers have known settings
     /// where the manifest has their entry or the directory their fingerprint. Then stores the fingerprint.
     fn check_answers(&self, dir: &Path, entry: &AdapterEntry) -> Result<()> {
-        let has_entry = self.manifest.adapters.iter().any(|stored| stored.id == entry.id);
+        let has_entry = self
+            .manifest
+            .adapters
+            .iter()
+            .any(|stored| stored.id == entry.id);
         let log = dir.join(PREDICTIONS);
         let answered = log.metadata().is_ok_and(|log| log.len() > 0);
         match read_fingerprint(dir)? {
-            Some(fingerprint) if fingerprint != entry.fingerprint => return self.refuse(&fingerprint, entry, ""),
+            Some(fingerprint) if fingerprint != entry.fingerprint => {
+                return self.refuse(&fingerprint, entry, "");
+            }
             Some(_) if !has_entry && answered => {
                 chartbench_core::note!(
                     "note: {MANIFEST} had no entry of {}: the answers in {} were made with the same settings and are kept",
@@ -124,7 +157,10 @@ impl RunDir {
                     entry.id,
                     dir.display()
                 );
-                write_file(&dir.join(FINGERPRINT), format!("{}\n", entry.fingerprint).as_bytes())?;
+                write_file(
+                    &dir.join(FINGERPRINT),
+                    format!("{}\n", entry.fingerprint).as_bytes(),
+                )?;
             }
         }
         Ok(())
@@ -184,7 +220,9 @@ fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
 
 /// Whether the directory holds nothing but temporary files and locks of a killed process.
 fn is_empty(dir: &Path) -> bool {
-    let Ok(mut entries) = std::fs::read_dir(dir) else { return true };
+    let Ok(mut entries) = std::fs::read_dir(dir) else {
+        return true;
+    };
     entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name().to_string_lossy())))
 }
 
@@ -199,11 +237,19 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     let mut keys: Vec<&String> = stored.keys().chain(now.keys()).collect();
     keys.sort();
     keys.dedup();
-    let text = |value: Option<&toml::Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let text = |value: Option<&toml::Value>| {
+        value.map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
     let differences = keys
         .into_iter()
         .filter(|&key| stored.get(key) != now.get(key))
-        .map(|key| format!("{key} was {}, is {}", text(stored.get(key)), text(now.get(key))));
+        .map(|key| {
+            format!(
+                "{key} was {}, is {}",
+                text(stored.get(key)),
+                text(now.get(key))
+            )
+        });
     differences.collect::<Vec<_>>().join("; ")
 }
 
@@ -220,7 +266,11 @@ impl RunReader {
     /// Returns an error if the directory is no run, or its manifest is broken.
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join(MANIFEST);
-        ensure!(file.exists(), "{} is not a run directory: it has no {MANIFEST}", path.display());
+        ensure!(
+            file.exists(),
+            "{} is not a run directory: it has no {MANIFEST}",
+            path.display()
+        );
         let manifest = Manifest::read(&file)?;
         for entry in &manifest.adapters {
             let dir = path.join(&entry.id);
@@ -235,13 +285,19 @@ impl RunReader {
                 shorten(short(&entry.fingerprint))
             );
         }
-        Ok(Self { path: path.to_owned(), manifest })
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+        })
     }
 
     /// The adapters in the manifest's order, each with its predictions. One that was killed before its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
         let log = |adapter: &str| Predictions::new(&self.path.join(adapter).join(PREDICTIONS));
-        self.manifest.adapters.iter().map(move |entry| (entry.id.as_str(), log(&entry.id)))
+        self.manifest
+            .adapters
+            .iter()
+            .map(move |entry| (entry.id.as_str(), log(&entry.id)))
     }
 }
 
@@ -264,8 +320,13 @@ impl StoredRun {
     /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
         let run = RunReader::open(path)?;
-        let predictions = run.predictions().map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
-        Ok(Self { predictions: predictions.collect::<Result<_>>()?, manifest: run.manifest })
+        let predictions = run
+            .predictions()
+            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
+        Ok(Self {
+            predictions: predictions.collect::<Result<_>>()?,
+            manifest: run.manifest,
+        })
     }
 
     /// The run with one of its adapters alone.
@@ -274,7 +335,12 @@ impl StoredRun {
     /// Returns an error if the run does not have the adapter.
     pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
         self.predictions.retain(|(name, _)| name == adapter);
-        let adapters: Vec<&str> = self.manifest.adapters.iter().map(|entry| entry.id.as_str()).collect();
+        let adapters: Vec<&str> = self
+            .manifest
+            .adapters
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
         ensure!(
             !self.predictions.is_empty(),
             "{} has no {adapter}: it has {}",
@@ -309,147 +375,4 @@ impl StoredRun {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::store::{BenchmarkEntry, FORMAT_VERSION};
-
-    fn manifest() -> Manifest {
-        let benchmark = BenchmarkEntry {
-            name: "b".to_owned(),
-            title: "B".to_owned(),
-            split: "test".to_owned(),
-            charts: 1,
-            questions: 1,
-            questions_per_chart: "all".to_owned(),
-            seed: 0,
-            limit: 0,
-            hash: "00".to_owned(),
-        };
-        Manifest { format: FORMAT_VERSION, name: "r".to_owned(), program: "0".to_owned(), benchmark, adapters: vec![] }
-    }
-
-    fn entry() -> AdapterEntry {
-        let identity = crate::adapter::Identity { id: "a".to_owned(), settings: Vec::new() };
-        AdapterEntry::new(&identity, &[])
-    }
-
-    #[test]
-    fn a_run_killed_before_its_first_answer_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("r");
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join(".writing-x"), "form").unwrap();
-        RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
-        assert!(!path.join(".writing-x").exists());
-        std::fs::remove_dir_all(path.join("a")).unwrap();
-        assert_eq!(StoredRun::read(&path).unwrap().predictions, [("a".to_owned(), Vec::new())]);
-        RunDir::open(&path, manifest()).unwrap().add_adapter(entry(), false).unwrap();
-    }
-
-    fn entry_with(setting: &str) -> AdapterEntry {
-        let settings = vec![("patches".to_owned(), setting.to_owned())];
-        AdapterEntry::new(&crate::adapter::Identity { id: "a".to_owned(), settings }, &[])
-    }
-
-    /// A run in which the adapter `a` has answers, made with the setting 256.
-    fn answered(dir: &Path) -> PathBuf {
-        let path = dir.join("r");
-        RunDir::open(&path, manifest()).unwrap().add_adapter(entry_with("256"), false).unwrap();
-        std::fs::write(
-            path.join("a").join(PREDICTIONS),
-            concat!(
-                "{\"id\":\"q\",\"chart\":\"c\",\"question\":\"?\",\"gold\":\"1\",\"prediction\":\"1\",",
-                "\"error\":null,\"latency_ms\":1.0}\n"
-            ),
-        )
-        .unwrap();
-        path
-    }
-
-    fn add(path: &Path, setting: &str) -> Result<()> {
-        RunDir::open(path, manifest())?.add_adapter(entry_with(setting), false).map(drop)
-    }
-
-    #[test]
-    fn adapters_added_by_several_at_once_all_stay() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("r");
-        let ids: Vec<String> = (0..8).map(|id| format!("a{id}")).collect();
-        // All have read the manifest, or found none, before the first writes it.
-        let runs: Vec<RunDir> = ids.iter().map(|_| RunDir::open(&path, manifest()).unwrap()).collect();
-        std::thread::scope(|scope| {
-            for (mut run, id) in runs.into_iter().zip(&ids) {
-                scope.spawn(move || {
-                    let identity = crate::adapter::Identity { id: id.clone(), settings: Vec::new() };
-                    run.add_adapter(AdapterEntry::new(&identity, &[]), false).unwrap();
-                });
-            }
-        });
-        let mut stored: Vec<String> =
-            StoredRun::read(&path).unwrap().manifest.adapters.into_iter().map(|entry| entry.id).collect();
-        stored.sort();
-        assert_eq!(stored, ids);
-        let left: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left.len(), 9, "{left:?}");
-    }
-
-    #[test]
-    fn answers_are_never_taken_for_those_of_other_settings() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = answered(dir.path());
-        let error = add(&path, "64").unwrap_err().to_string();
-        assert!(error.contains("holds predictions of another a") && error.contains("patches was"), "{error}");
-        // Their entry is lost, and then replaced by another one.
-        manifest().write(&path.join(MANIFEST)).unwrap();
-        let error = add(&path, "64").unwrap_err().to_string();
-        assert!(error.contains("holds predictions of another a (fingerprint"), "{error}");
-        assert_eq!(Manifest::read(&path.join(MANIFEST)).unwrap(), manifest());
-        let wrong = Manifest { adapters: vec![entry_with("64")], ..manifest() };
-        wrong.write(&path.join(MANIFEST)).unwrap();
-        assert!(add(&path, "64").is_err());
-        let error = StoredRun::read(&path).err().unwrap().to_string();
-        assert!(error.contains("not of the settings they were made with"), "{error}");
-        manifest().write(&path.join(MANIFEST)).unwrap();
-        add(&path, "256").unwrap();
-        assert_eq!(StoredRun::read(&path).unwrap().predictions[0].1.len(), 1);
-    }
-
-    #[test]
-    fn answers_without_a_fingerprint_need_their_entry() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = answered(dir.path());
-        let fingerprint = path.join("a").join(FINGERPRINT);
-        std::fs::remove_file(&fingerprint).unwrap();
-        // As an earlier version left it.
-        add(&path, "256").unwrap();
-        assert_eq!(std::fs::read_to_string(&fingerprint).unwrap().trim(), entry_with("256").fingerprint);
-        std::fs::remove_file(&fingerprint).unwrap();
-        manifest().write(&path.join(MANIFEST)).unwrap();
-        for setting in ["64", "256"] {
-            let error = add(&path, setting).unwrap_err().to_string();
-            assert!(error.contains("nothing shows with which settings"), "{error}");
-        }
-        // No answers, nothing to adopt.
-        std::fs::write(path.join("a").join(PREDICTIONS), "").unwrap();
-        add(&path, "64").unwrap();
-    }
-
-    #[test]
-    fn a_second_run_of_one_adapter_is_refused_and_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("r");
-        let _log = RunDir::open(&path, manifest()).unwrap().add_adapter(entry_with("256"), false).unwrap();
-        let before = std::fs::read(path.join(MANIFEST)).unwrap();
-        let error = add(&path, "256").unwrap_err().to_string();
-        assert!(error.contains("is in use by another chartbench run"), "{error}");
-        assert_eq!(std::fs::read(path.join(MANIFEST)).unwrap(), before);
-    }
-
-    #[test]
-    fn a_directory_with_something_else_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        let error = RunDir::open(dir.path(), manifest()).err().unwrap();
-        assert!(error.to_string().contains("is not a run directory"), "{error:#}");
-    }
-}
+mod tests;

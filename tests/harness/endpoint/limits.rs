@@ -7,7 +7,11 @@ use super::{chart, served, told};
 
 /// Seconds after which each request came in, in order.
 fn arrivals(server: &Server, begun: Instant) -> Vec<f64> {
-    let mut arrivals: Vec<f64> = server.seen().iter().map(|seen| (seen.at - begun).as_secs_f64()).collect();
+    let mut arrivals: Vec<f64> = server
+        .seen()
+        .iter()
+        .map(|seen| (seen.at - begun).as_secs_f64())
+        .collect();
     arrivals.sort_by(f64::total_cmp);
     arrivals
 }
@@ -26,11 +30,17 @@ fn as_many_requests_are_under_way_as_the_file_says() {
 fn requests_keep_their_distance() {
     let server = Server::start(|_, _| Act::Say("5".to_owned()));
     let (_folder, work) = chart(8);
-    let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 8\nrequests_per_minute = 600\n");
+    let mut adapter = served(
+        &server.base_url(),
+        "[limits]\nconcurrency = 8\nrequests_per_minute = 600\n",
+    );
     let begun = Instant::now();
     assert_eq!(told(adapter.answer(&work)), vec!["=5"; 8]);
     for (index, since) in arrivals(&server, begun).into_iter().enumerate() {
-        assert!(since >= 0.1 * index as f64, "request {index} came after {since} s");
+        assert!(
+            since >= 0.1 * index as f64,
+            "request {index} came after {since} s"
+        );
     }
 }
 
@@ -39,10 +49,16 @@ fn tokens_are_paced() {
     // Each answer takes 1010 tokens: a tenth of a second at 606,000 a minute.
     let server = Server::start(|_, _| Act::Say("5".to_owned()));
     let (_folder, work) = chart(6);
-    let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 1\ntokens_per_minute = 606000\n");
+    let mut adapter = served(
+        &server.base_url(),
+        "[limits]\nconcurrency = 1\ntokens_per_minute = 606000\n",
+    );
     let begun = Instant::now();
     assert_eq!(told(adapter.answer(&work)), vec!["=5"; 6]);
     for (index, since) in arrivals(&server, begun).into_iter().enumerate() {
-        assert!(since >= 0.1 * index as f64, "request {index} came after {since} s");
+        assert!(
+            since >= 0.1 * index as f64,
+            "request {index} came after {since} s"
+        );
     }
 }

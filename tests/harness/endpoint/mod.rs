@@ -16,11 +16,19 @@ use tempfile::TempDir;
 
 /// An adapter file `served.toml` for a server, with waits that suit tests; `more` are further lines.
 fn adapter_file(folder: &Path, base_url: &str, more: &str) {
-    let limits = if more.contains("[limits]") { "" } else { "[limits]\nconcurrency = 1\n" };
+    let limits = if more.contains("[limits]") {
+        ""
+    } else {
+        "[limits]\nconcurrency = 1\n"
+    };
     let delays = "first_delay = 0.01\nlongest_delay = 0.05\nretries = 2\n";
     let more = more.replace("[limits]\n", &format!("[limits]\n{delays}"));
     let limits = limits.replace("[limits]\n", &format!("[limits]\n{delays}"));
-    let endpoint = if more.starts_with("key_env") { more.clone() } else { format!("\n{more}") };
+    let endpoint = if more.starts_with("key_env") {
+        more.clone()
+    } else {
+        format!("\n{more}")
+    };
     let text = format!(
         "family = \"chat\"\ntitle = \"Served\"\nsource = \"here\"\n[endpoint]\nbase_url = \"{base_url}\"\nmodel = \"m-1\"\n\
          {endpoint}\n{limits}"
@@ -38,7 +46,11 @@ fn spec(base_url: &str, more: &str) -> AdapterSpec {
 fn served(base_url: &str, more: &str) -> Box<dyn Adapter> {
     adapter::build(&AdapterContext {
         name: "served",
-        model: &ModelRef { spec: spec(base_url, more), weights: None, precision: None },
+        model: &ModelRef {
+            spec: spec(base_url, more),
+            weights: None,
+            precision: None,
+        },
         reader: None,
         blank: false,
         overrides: &Overrides::default(),
@@ -66,14 +78,28 @@ fn question(id: &str, text: &str, answer_type: Option<AnswerType>) -> Question {
 fn chart(questions: usize) -> (TempDir, Vec<ChartQuestions>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chart.png");
-    image::RgbImage::from_pixel(8, 6, image::Rgb([1, 2, 3])).save(&path).unwrap();
-    let questions =
-        (0..questions).map(|index| question(&format!("q{index}"), &format!("Why {index}?"), None)).collect();
-    (folder, vec![ChartQuestions { chart: picture(path), questions }])
+    image::RgbImage::from_pixel(8, 6, image::Rgb([1, 2, 3]))
+        .save(&path)
+        .unwrap();
+    let questions = (0..questions)
+        .map(|index| question(&format!("q{index}"), &format!("Why {index}?"), None))
+        .collect();
+    (
+        folder,
+        vec![ChartQuestions {
+            chart: picture(path),
+            questions,
+        }],
+    )
 }
 
 fn picture(path: PathBuf) -> Chart {
-    Chart { id: "c".to_owned(), image: ImageRef::File(path.into()), chart_type: None, table: None }
+    Chart {
+        id: "c".to_owned(),
+        image: ImageRef::File(path.into()),
+        chart_type: None,
+        table: None,
+    }
 }
 
 /// Each answer as `=text`, each failure as `question: why` or `adapter: why`.

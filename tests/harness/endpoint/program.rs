@@ -20,7 +20,11 @@ struct Scratch(TempDir);
 impl Scratch {
     fn new(base_url: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        adapter_file(dir.path(), base_url, &format!("key_env = \"TEST_KEY\"\nbase_url_env = \"TEST_URL\"\n{more}"));
+        adapter_file(
+            dir.path(),
+            base_url,
+            &format!("key_env = \"TEST_KEY\"\nbase_url_env = \"TEST_URL\"\n{more}"),
+        );
         Self(dir)
     }
 
@@ -30,7 +34,16 @@ impl Scratch {
 
     fn run(&self, environment: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_chartbench"))
-            .args(["run", "--adapters", "served", "--limit", &QUESTIONS.to_string(), "--name", "r", "--adapters-dir"])
+            .args([
+                "run",
+                "--adapters",
+                "served",
+                "--limit",
+                &QUESTIONS.to_string(),
+                "--name",
+                "r",
+                "--adapters-dir",
+            ])
             .arg(self.0.path())
             .arg("--results")
             .arg(self.results())
@@ -40,8 +53,11 @@ impl Scratch {
     }
 
     fn rows(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.results().join("r/served/predictions.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let text =
+            std::fs::read_to_string(self.results().join("r/served/predictions.jsonl")).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Nothing that was written or printed may hold the key.
@@ -56,7 +72,10 @@ impl Scratch {
         }
         for (name, bytes) in texts {
             let text = String::from_utf8_lossy(&bytes);
-            assert!(!text.contains(KEY) && !text.to_lowercase().contains("bearer"), "{name}: {text}");
+            assert!(
+                !text.contains(KEY) && !text.to_lowercase().contains("bearer"),
+                "{name}: {text}"
+            );
         }
     }
 }
@@ -79,7 +98,11 @@ fn stderr(output: &Output) -> String {
 /// How often each question was answered whole.
 fn answered(servers: &[&Server]) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
-    for seen in servers.iter().flat_map(|server| server.seen()).filter(|seen| seen.answered) {
+    for seen in servers
+        .iter()
+        .flat_map(|server| server.seen())
+        .filter(|seen| seen.answered)
+    {
         *counts.entry(seen.prompt()).or_default() += 1;
     }
     counts
@@ -98,10 +121,20 @@ fn an_endpoint_killed_and_started_again_loses_and_repeats_nothing() {
     let told = stderr(&stopped);
     assert_eq!(stopped.status.code(), Some(1), "{told}");
     let line = told.lines().last().unwrap();
-    let start = format!("error: served: {}: the connection failed (", first.base_url());
-    assert!(line.starts_with(&start) && line.ends_with("start the run again to go on"), "{told}");
+    let start = format!(
+        "error: served: {}: the connection failed (",
+        first.base_url()
+    );
+    assert!(
+        line.starts_with(&start) && line.ends_with("start the run again to go on"),
+        "{told}"
+    );
     let kept = scratch.rows();
-    assert!((10..QUESTIONS).contains(&kept.len()) && kept.iter().all(|row| row["error"].is_null()), "{}", kept.len());
+    assert!(
+        (10..QUESTIONS).contains(&kept.len()) && kept.iter().all(|row| row["error"].is_null()),
+        "{}",
+        kept.len()
+    );
     assert_eq!(kept.len(), answered(&[&first]).len(), "an answer was lost");
 
     let second = Server::at(first.address, |_, seen| echo(seen));
@@ -109,18 +142,33 @@ fn an_endpoint_killed_and_started_again_loses_and_repeats_nothing() {
     assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
     let rows = scratch.rows();
     assert_eq!(rows[..kept.len()], kept);
-    let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
     assert_eq!((rows.len(), ids.len()), (QUESTIONS, QUESTIONS));
-    assert!(rows.iter().all(|row| row["prediction"] == row["question"] && row["error"].is_null()));
+    assert!(
+        rows.iter()
+            .all(|row| row["prediction"] == row["question"] && row["error"].is_null())
+    );
     let counts = answered(&[&first, &second]);
     assert_eq!(counts.len(), QUESTIONS);
-    assert!(counts.values().all(|&count| count == 1), "a question was answered twice");
+    assert!(
+        counts.values().all(|&count| count == 1),
+        "a question was answered twice"
+    );
 
     // 40 answers of 1000 and 10 tokens.
-    assert!(stderr(&whole).contains("served: 40000 prompt and 400 completion tokens, $0.0404"), "{}", stderr(&whole));
+    assert!(
+        stderr(&whole).contains("served: 40000 prompt and 400 completion tokens, $0.0404"),
+        "{}",
+        stderr(&whole)
+    );
     assert_eq!(rows[0]["usage"]["cost_usd"], 0.00101);
     let requests = [first.seen(), second.seen()].concat();
-    assert!(requests.iter().all(|seen| seen.authorization.as_deref() == Some(&format!("Bearer {KEY}"))));
+    assert!(
+        requests
+            .iter()
+            .all(|seen| seen.authorization.as_deref() == Some(&format!("Bearer {KEY}")))
+    );
     scratch.keeps_the_key(&[&stopped, &whole]);
 }
 
@@ -128,7 +176,11 @@ fn an_endpoint_killed_and_started_again_loses_and_repeats_nothing() {
 fn a_wrong_key_stops_at_the_first_answer_and_is_shown_nowhere() {
     let server = Server::start(|_, seen| {
         let header = seen.authorization.clone().unwrap();
-        Act::Status(401, "WWW-Authenticate: Bearer", format!("{{\"error\":{{\"message\":\"wrong: {header}\"}}}}"))
+        Act::Status(
+            401,
+            "WWW-Authenticate: Bearer",
+            format!("{{\"error\":{{\"message\":\"wrong: {header}\"}}}}"),
+        )
     });
     let scratch = Scratch::new(&server.base_url(), "");
     let output = scratch.run(&[("TEST_KEY", KEY)]);
@@ -146,7 +198,10 @@ fn a_wrong_key_stops_at_the_first_answer_and_is_shown_nowhere() {
 /// The key in every spelling that a server may give it: a row with it failed, and nothing holds it.
 #[test]
 fn a_server_that_repeats_the_key_does_not_bring_it_into_the_record() {
-    let escaped: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped: String = KEY
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect();
     let spellings = [
         KEY.to_owned(),
         escaped.clone(),
@@ -159,22 +214,48 @@ fn a_server_that_repeats_the_key_does_not_bring_it_into_the_record() {
     let server = Server::start(move |index, _| {
         let spelling = &spellings[index / 2 % spellings.len()];
         match index % 2 {
-            0 => Act::Body(format!("{{\"choices\": [{{\"message\": {{\"content\": \"it is {spelling}\"}}}}]}}")),
-            _ => Act::Status(400, "X-A: b", format!("{{\"error\": {{\"message\": \"no: {spelling}\"}}}}")),
+            0 => Act::Body(format!(
+                "{{\"choices\": [{{\"message\": {{\"content\": \"it is {spelling}\"}}}}]}}"
+            )),
+            _ => Act::Status(
+                400,
+                "X-A: b",
+                format!("{{\"error\": {{\"message\": \"no: {spelling}\"}}}}"),
+            ),
         }
     });
     let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n");
     // Five questions a start that fail are enough of an endpoint that has not answered any.
     for start in 0..=count * 2 / 5 {
         let output = scratch.run(&[("TEST_KEY", KEY)]);
-        assert_eq!(output.status.code(), Some(1), "{start}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{start}: {}",
+            stderr(&output)
+        );
         scratch.keeps_the_key(&[&output]);
     }
     let rows = scratch.rows();
-    assert!(rows.len() >= count && rows.iter().all(|row| row["prediction"].is_null()), "{rows:?}");
-    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap()).collect();
-    assert!(errors.iter().any(|error| error.ends_with("the answer repeats the key in TEST_KEY: it is not kept")));
-    assert!(errors.iter().any(|error| error.ends_with("status 400: no: [the key]")), "{errors:?}");
+    assert!(
+        rows.len() >= count && rows.iter().all(|row| row["prediction"].is_null()),
+        "{rows:?}"
+    );
+    let errors: Vec<_> = rows
+        .iter()
+        .map(|row| row["error"].as_str().unwrap())
+        .collect();
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.ends_with("the answer repeats the key in TEST_KEY: it is not kept"))
+    );
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.ends_with("status 400: no: [the key]")),
+        "{errors:?}"
+    );
 }
 
 /// A key so short that it may be part of any answer changes none.
@@ -193,9 +274,15 @@ fn a_dummy_key_changes_no_answer_and_no_error() {
         let output = scratch.run(&[("TEST_KEY", key)]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         let rows = scratch.rows();
-        assert_eq!(rows[0]["prediction"], format!("the {key} of 15 EMPTY boxes is 5"));
+        assert_eq!(
+            rows[0]["prediction"],
+            format!("the {key} of 15 EMPTY boxes is 5")
+        );
         let error = rows[1]["error"].as_str().unwrap();
-        assert!(error.ends_with("status 400: the error 5, EMPTY: Bearer [the key]"), "{error}");
+        assert!(
+            error.ends_with("status 400: the error 5, EMPTY: Bearer [the key]"),
+            "{error}"
+        );
     }
 }
 
@@ -204,7 +291,10 @@ fn a_dummy_key_changes_no_answer_and_no_error() {
 fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
     let server = Server::start(|index, seen| {
         let reply = |message: Value, finish: &str| {
-            Act::Body(serde_json::json!({"choices": [{"message": message, "finish_reason": finish}]}).to_string())
+            Act::Body(
+                serde_json::json!({"choices": [{"message": message, "finish_reason": finish}]})
+                    .to_string(),
+            )
         };
         match index {
             3 => reply(Value::Null, "content_filter"),
@@ -212,30 +302,63 @@ fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
             5 => reply(serde_json::json!({"content": "7"}), "stop"),
             6..=8 => Act::Body("{\"choices\": null}".to_owned()),
             12 => Act::Die,
-            _ => reply(serde_json::json!({"content": format!("Answer: {}", seen.prompt().0)}), "stop"),
+            _ => reply(
+                serde_json::json!({"content": format!("Answer: {}", seen.prompt().0)}),
+                "stop",
+            ),
         }
     });
-    let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n[answer]\nafter = \"Answer:\"\n");
+    let scratch = Scratch::new(
+        &server.base_url(),
+        "[limits]\nconcurrency = 1\n[answer]\nafter = \"Answer:\"\n",
+    );
     let stopped = scratch.run(&[("TEST_KEY", KEY)]);
     assert_eq!(stopped.status.code(), Some(1), "{}", stderr(&stopped));
     let rows = scratch.rows();
-    let errors: Vec<_> = rows.iter().map(|row| row["error"].as_str().unwrap_or_default()).collect();
-    assert_eq!(errors.iter().filter(|error| !error.is_empty()).count(), 2, "{errors:?}");
+    let errors: Vec<_> = rows
+        .iter()
+        .map(|row| row["error"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        errors.iter().filter(|error| !error.is_empty()).count(),
+        2,
+        "{errors:?}"
+    );
     assert!(
-        errors[6].ends_with("the reply is no chat completion (it has no `choices`): {\"choices\": null}"),
+        errors[6].ends_with(
+            "the reply is no chat completion (it has no `choices`): {\"choices\": null}"
+        ),
         "{errors:?}"
     );
     assert_eq!(rows[4]["finish_reason"], "length");
-    assert_eq!((&rows[5]["prediction"], &rows[5]["marker_missing"]), (&"7".into(), &true.into()));
-    assert_eq!((&rows[3]["finish_reason"], &rows[4]["marker_missing"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&rows[5]["prediction"], &rows[5]["marker_missing"]),
+        (&"7".into(), &true.into())
+    );
+    assert_eq!(
+        (&rows[3]["finish_reason"], &rows[4]["marker_missing"]),
+        (&Value::Null, &Value::Null)
+    );
 
     let second = Server::at(server.address, |_, _| Act::Say("Answer: 5".to_owned()));
     let whole = scratch.run(&[("TEST_KEY", KEY)]);
-    assert_eq!((whole.status.code(), scratch.rows().len()), (Some(1), QUESTIONS), "{}", stderr(&whole));
-    assert_eq!(second.seen().len(), QUESTIONS - rows.len(), "a failed question was asked again");
-    let line =
-        "served: 1 answer cut by the limit on tokens; 1 answer kept whole, as `answer.after` is not in the reply";
-    assert!(stderr(&whole).lines().any(|told| told == line), "{}", stderr(&whole));
+    assert_eq!(
+        (whole.status.code(), scratch.rows().len()),
+        (Some(1), QUESTIONS),
+        "{}",
+        stderr(&whole)
+    );
+    assert_eq!(
+        second.seen().len(),
+        QUESTIONS - rows.len(),
+        "a failed question was asked again"
+    );
+    let line = "served: 1 answer cut by the limit on tokens; 1 answer kept whole, as `answer.after` is not in the reply";
+    assert!(
+        stderr(&whole).lines().any(|told| told == line),
+        "{}",
+        stderr(&whole)
+    );
 }
 
 /// The file's prices are not those of another model, or of another address.
@@ -256,8 +379,16 @@ fn prices_are_those_of_the_files_own_model_and_address() {
         let output = scratch.run(&[&always[..], environment.as_slice()].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let tokens = "served: 40000 prompt and 400 completion tokens";
-        let line = if cost { format!("{tokens}, $0.0404") } else { tokens.to_owned() };
-        assert!(stderr(&output).lines().any(|told| told == line), "{environment:?}: {}", stderr(&output));
+        let line = if cost {
+            format!("{tokens}, $0.0404")
+        } else {
+            tokens.to_owned()
+        };
+        assert!(
+            stderr(&output).lines().any(|told| told == line),
+            "{environment:?}: {}",
+            stderr(&output)
+        );
         assert_eq!(scratch.rows()[0]["usage"].get("cost_usd").is_some(), cost);
     }
 }
@@ -277,20 +408,39 @@ fn a_wait_that_the_server_asks_for_is_reported() {
     let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 3\n");
     let output = scratch.run(&[("TEST_KEY", KEY)]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let line =
-        format!("note: {}: status 429: slow down; retry after 2 s (up to 600 s are waited for)", server.base_url());
-    assert_eq!(stderr(&output).lines().filter(|told| *told == line).count(), 1, "{}", stderr(&output));
+    let line = format!(
+        "note: {}: status 429: slow down; retry after 2 s (up to 600 s are waited for)",
+        server.base_url()
+    );
+    assert_eq!(
+        stderr(&output).lines().filter(|told| *told == line).count(),
+        1,
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn what_is_missing_or_must_not_be_is_told_before_anything_is_written() {
     let scratch = Scratch::new("http://127.0.0.1:9/v1", "");
     for (environment, told) in [
-        (vec![], "set the environment variable TEST_KEY to the key of http://127.0.0.1:9/v1"),
-        (vec![("TEST_KEY", " ")], "set the environment variable TEST_KEY to the key of http://127.0.0.1:9/v1"),
-        (vec![("TEST_KEY", "a\u{7f}b")], "the environment variable TEST_KEY holds characters that no key has"),
         (
-            vec![("TEST_KEY", KEY), ("TEST_URL", "https://me:hunter2@host/v1")],
+            vec![],
+            "set the environment variable TEST_KEY to the key of http://127.0.0.1:9/v1",
+        ),
+        (
+            vec![("TEST_KEY", " ")],
+            "set the environment variable TEST_KEY to the key of http://127.0.0.1:9/v1",
+        ),
+        (
+            vec![("TEST_KEY", "a\u{7f}b")],
+            "the environment variable TEST_KEY holds characters that no key has",
+        ),
+        (
+            vec![
+                ("TEST_KEY", KEY),
+                ("TEST_URL", "https://me:hunter2@host/v1"),
+            ],
             "the address in TEST_URL: must not hold a user or password: keys come from the variable that \
              `endpoint.key_env` names",
         ),
@@ -305,11 +455,22 @@ fn what_is_missing_or_must_not_be_is_told_before_anything_is_written() {
 #[test]
 fn nobody_at_the_address_is_told() {
     // A port that was free a moment ago.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let scratch = Scratch::new("http://127.0.0.1:9/v1", "");
-    let output = scratch.run(&[("TEST_KEY", KEY), ("TEST_URL", &format!("http://{address}/v1"))]);
+    let output = scratch.run(&[
+        ("TEST_KEY", KEY),
+        ("TEST_URL", &format!("http://{address}/v1")),
+    ]);
     assert_eq!(output.status.code(), Some(1));
     let told = stderr(&output);
-    assert!(told.contains(&format!("error: served: http://{address}/v1: the connection failed (")), "{told}");
+    assert!(
+        told.contains(&format!(
+            "error: served: http://{address}/v1: the connection failed ("
+        )),
+        "{told}"
+    );
     assert!(told.contains("refused"), "{told}");
 }

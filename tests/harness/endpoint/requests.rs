@@ -49,15 +49,26 @@ fn a_picture_goes_out_as_it_is_with_the_mime_of_its_content() {
     for (index, (format, mime)) in formats.into_iter().enumerate() {
         // The extension says nothing.
         let path = folder.path().join("chart.dat");
-        image::DynamicImage::from(pixels.clone()).save_with_format(&path, format).unwrap();
-        let work = [ChartQuestions { chart: picture(path.clone()), questions: vec![question("q", "Why?", None)] }];
+        image::DynamicImage::from(pixels.clone())
+            .save_with_format(&path, format)
+            .unwrap();
+        let work = [ChartQuestions {
+            chart: picture(path.clone()),
+            questions: vec![question("q", "Why?", None)],
+        }];
         assert_eq!(told(served(&server.base_url(), "").answer(&work)), ["=5"]);
         let (_, url) = server.seen()[index].prompt();
-        let encoded =
-            url.strip_prefix(&format!("data:{mime};base64,")).unwrap_or_else(|| panic!("{format:?}: {url:.40}"));
+        let encoded = url
+            .strip_prefix(&format!("data:{mime};base64,"))
+            .unwrap_or_else(|| panic!("{format:?}: {url:.40}"));
         let sent = STANDARD.decode(encoded).unwrap();
         if matches!(format, ImageFormat::Bmp | ImageFormat::Tiff) {
-            assert_eq!(image::load_from_memory_with_format(&sent, ImageFormat::Png).unwrap().into_rgb8(), pixels);
+            assert_eq!(
+                image::load_from_memory_with_format(&sent, ImageFormat::Png)
+                    .unwrap()
+                    .into_rgb8(),
+                pixels
+            );
         } else {
             assert_eq!(sent, std::fs::read(&path).unwrap());
         }
@@ -70,14 +81,29 @@ fn a_broken_picture_fails_its_questions_alone() {
     let (folder, mut work) = chart(1);
     let broken = folder.path().join("broken.png");
     std::fs::write(&broken, "not a picture").unwrap();
-    work.insert(0, ChartQuestions { chart: picture(broken), questions: vec![question("b", "Why?", None)] });
     work.insert(
         0,
-        ChartQuestions { chart: picture("nowhere.png".into()), questions: vec![question("n", "Why?", None)] },
+        ChartQuestions {
+            chart: picture(broken),
+            questions: vec![question("b", "Why?", None)],
+        },
+    );
+    work.insert(
+        0,
+        ChartQuestions {
+            chart: picture("nowhere.png".into()),
+            questions: vec![question("n", "Why?", None)],
+        },
     );
     let told = told(served(&server.base_url(), "").answer(&work));
-    assert!(told[0].starts_with("question: cannot read the chart image nowhere.png"), "{told:?}");
-    assert!(told[1].starts_with("question: image ") && told[1].contains("broken.png: not a PNG"), "{told:?}");
+    assert!(
+        told[0].starts_with("question: cannot read the chart image nowhere.png"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("question: image ") && told[1].contains("broken.png: not a PNG"),
+        "{told:?}"
+    );
     assert_eq!((told[2].as_str(), server.seen().len()), ("=5", 1));
 }
 
@@ -85,18 +111,27 @@ fn a_broken_picture_fails_its_questions_alone() {
 fn the_request_is_what_the_file_says() {
     let server = say("5");
     let (_folder, mut work) = chart(1);
-    work[0].questions.push(question("t", "", Some(AnswerType::Table)));
+    work[0]
+        .questions
+        .push(question("t", "", Some(AnswerType::Table)));
     let more = "key_env = \"PATH\"\nmax_tokens_key = \"max_completion_tokens\"\nextra = { top_p = 0.5 }\n\
                 [prompt]\nsystem = \"Be brief.\"\nquestion = \"Q: {question} A:\"\ntable = \"The table?\"\n\
                 [image]\ndetail = \"high\"\n[generation]\ntemperature = 0\nseed = 7\nmax_tokens = 9\n";
-    assert_eq!(told(served(&server.base_url(), more).answer(&work)), ["=5", "=5"]);
+    assert_eq!(
+        told(served(&server.base_url(), more).answer(&work)),
+        ["=5", "=5"]
+    );
     let seen = server.seen();
     assert_eq!(seen[0].path, "/v1/chat/completions");
-    assert_eq!(seen[0].authorization, Some(format!("Bearer {}", key_in_path())));
+    assert_eq!(
+        seen[0].authorization,
+        Some(format!("Bearer {}", key_in_path()))
+    );
     let (_, url) = seen[0].prompt();
     let content = json!([{"type": "image_url", "image_url": {"url": url, "detail": "high"}},
         {"type": "text", "text": "Q: Why 0? A:"}]);
-    let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]);
+    let messages =
+        json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]);
     let expected = json!({"top_p": 0.5, "model": "m-1", "messages": messages, "temperature": 0.0, "seed": 7,
         "max_completion_tokens": 9});
     assert_eq!(seen[0].body, expected);
@@ -105,11 +140,19 @@ fn the_request_is_what_the_file_says() {
     let more = "key_env = \"NO_SUCH_KEY\"\nkey_optional = true\nwithout = [\"temperature\", \"max_tokens\"]\n\
                 [generation]\ntemperature = 0\n";
     let answers = told(served(&server.base_url(), more).answer(&work));
-    assert_eq!(answers, ["=5", "question: served writes no tables: its file has no `prompt.table`"]);
+    assert_eq!(
+        answers,
+        [
+            "=5",
+            "question: served writes no tables: its file has no `prompt.table`"
+        ]
+    );
     let body = &server.seen()[2].body;
     assert_eq!(server.seen()[2].authorization, None);
     assert!(
-        body.get("temperature").is_none() && body.get("max_tokens").is_none() && body.get("seed").is_none(),
+        body.get("temperature").is_none()
+            && body.get("max_tokens").is_none()
+            && body.get("seed").is_none(),
         "{body}"
     );
 }
@@ -119,45 +162,107 @@ fn a_reply_is_cut_priced_and_kept() {
     let server = say("I think. Answer: 5 ");
     let (_folder, work) = chart(1);
     let more = "[price]\nprompt = 2\ncompletion = 10\n[answer]\nafter = \"Answer:\"\n";
-    let answer = served(&server.base_url(), more).answer(&work).remove(0).remove(0).unwrap();
+    let answer = served(&server.base_url(), more)
+        .answer(&work)
+        .remove(0)
+        .remove(0)
+        .unwrap();
     assert_eq!(answer.prediction.0, "5");
     assert_eq!(answer.completions, ["I think. Answer: 5 "]);
-    let usage = Usage { prompt_tokens: 1000, completion_tokens: 10, cost_usd: Some(0.0021) };
+    let usage = Usage {
+        prompt_tokens: 1000,
+        completion_tokens: 10,
+        cost_usd: Some(0.0021),
+    };
     assert_eq!(answer.usage, Some(usage));
-    assert_eq!((answer.finish_reason.as_deref(), answer.marker_missing), (Some("stop"), false));
-    let answer = served(&server.base_url(), "").answer(&work).remove(0).remove(0).unwrap();
-    assert_eq!((answer.prediction.0.as_str(), answer.completions.len()), ("I think. Answer: 5 ", 0));
-    assert_eq!(answer.usage, Some(Usage { cost_usd: None, ..usage }));
+    assert_eq!(
+        (answer.finish_reason.as_deref(), answer.marker_missing),
+        (Some("stop"), false)
+    );
+    let answer = served(&server.base_url(), "")
+        .answer(&work)
+        .remove(0)
+        .remove(0)
+        .unwrap();
+    assert_eq!(
+        (answer.prediction.0.as_str(), answer.completions.len()),
+        ("I think. Answer: 5 ", 0)
+    );
+    assert_eq!(
+        answer.usage,
+        Some(Usage {
+            cost_usd: None,
+            ..usage
+        })
+    );
 }
 
 /// The prices of the file are those of its model at its address.
 #[test]
 fn the_cost_is_unknown_where_a_count_is() {
-    let body =
-        r#"{"choices": [{"message": {"content": "5"}}], "usage": {"prompt_tokens": 7, "completion_tokens": null}}"#;
+    let body = r#"{"choices": [{"message": {"content": "5"}}], "usage": {"prompt_tokens": 7, "completion_tokens": null}}"#;
     let server = Server::start(|_, _| Act::Body(body.to_owned()));
     let (_folder, work) = chart(1);
     let more = "[price]\nprompt = 2\ncompletion = 10\n";
-    let answer = served(&server.base_url(), more).answer(&work).remove(0).remove(0).unwrap();
-    assert_eq!(answer.usage, Some(Usage { prompt_tokens: 7, completion_tokens: 0, cost_usd: None }));
-    let known = Usage { prompt_tokens: 1, completion_tokens: 1, cost_usd: Some(0.5) };
+    let answer = served(&server.base_url(), more)
+        .answer(&work)
+        .remove(0)
+        .remove(0)
+        .unwrap();
+    assert_eq!(
+        answer.usage,
+        Some(Usage {
+            prompt_tokens: 7,
+            completion_tokens: 0,
+            cost_usd: None
+        })
+    );
+    let known = Usage {
+        prompt_tokens: 1,
+        completion_tokens: 1,
+        cost_usd: Some(0.5),
+    };
     assert_eq!(known.plus(known).cost_usd, Some(1.0));
-    assert_eq!(known.plus(Usage { cost_usd: None, ..known }).cost_usd, None);
+    assert_eq!(
+        known
+            .plus(Usage {
+                cost_usd: None,
+                ..known
+            })
+            .cost_usd,
+        None
+    );
 }
 
 #[test]
 fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
-    let settings = |more: &str| Adapter::identity(&chat("http://host:1/v1", more)).settings.clone();
+    let settings = |more: &str| {
+        Adapter::identity(&chat("http://host:1/v1", more))
+            .settings
+            .clone()
+    };
     let base = settings("");
-    assert!(base.contains(&("base_url".to_owned(), "http://host:1/v1".to_owned())), "{base:?}");
-    for limits in
-        ["[limits]\nconcurrency = 9\n", "[limits]\nrequests_per_minute = 2\n", "[price]\nprompt = 1\ncompletion = 2\n"]
-    {
+    assert!(
+        base.contains(&("base_url".to_owned(), "http://host:1/v1".to_owned())),
+        "{base:?}"
+    );
+    for limits in [
+        "[limits]\nconcurrency = 9\n",
+        "[limits]\nrequests_per_minute = 2\n",
+        "[price]\nprompt = 1\ncompletion = 2\n",
+    ] {
         assert_eq!(settings(limits), base);
     }
-    let overrides = Overrides { max_new_tokens: Some(3), ..Overrides::default() };
+    let overrides = Overrides {
+        max_new_tokens: Some(3),
+        ..Overrides::default()
+    };
     let shorter = Chat::new("served", &chat_spec("http://host:1/v1", ""), &overrides).unwrap();
-    assert!(Adapter::identity(&shorter).settings.contains(&("max_tokens".to_owned(), "3".to_owned())));
+    assert!(
+        Adapter::identity(&shorter)
+            .settings
+            .contains(&("max_tokens".to_owned(), "3".to_owned()))
+    );
     for more in [
         "extra = { top_p = 1.0 }\n",
         "without = [\"seed\"]\n",
@@ -181,23 +286,44 @@ fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
 
 #[test]
 fn neither_debug_output_nor_an_answer_shows_the_key() {
-    let server =
-        Server::start(move |_, seen| Act::Say(format!("your header is {}", seen.authorization.clone().unwrap())));
+    let server = Server::start(move |_, seen| {
+        Act::Say(format!(
+            "your header is {}",
+            seen.authorization.clone().unwrap()
+        ))
+    });
     let more = "key_env = \"PATH\"\n";
     let mut model = chat(&server.base_url(), more);
     let debug = format!("{model:?} {:?}", model.settings());
-    assert!(debug.contains("m-1") && !debug.contains(&key_in_path()), "{debug}");
+    assert!(
+        debug.contains("m-1") && !debug.contains(&key_in_path()),
+        "{debug}"
+    );
     let (_folder, work) = chart(1);
-    let line = format!("question: {}: the answer repeats the key in PATH: it is not kept", server.base_url());
+    let line = format!(
+        "question: {}: the answer repeats the key in PATH: it is not kept",
+        server.base_url()
+    );
     assert_eq!(told(model.answer(&work)), [line]);
 }
 
-const SAMPLING: Sampling = Sampling { samples: 3, temperature: 0.4, seed: 42, max_new_tokens: 50, stop: Vec::new() };
+const SAMPLING: Sampling = Sampling {
+    samples: 3,
+    temperature: 0.4,
+    seed: 42,
+    max_new_tokens: 50,
+    stop: Vec::new(),
+};
 
 fn choices(texts: &[&str]) -> Act {
-    let choices: Vec<_> =
-        texts.iter().map(|text| json!({"message": {"content": text}, "finish_reason": "stop"})).collect();
-    Act::Body(json!({"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 7}}).to_string())
+    let choices: Vec<_> = texts
+        .iter()
+        .map(|text| json!({"message": {"content": text}, "finish_reason": "stop"}))
+        .collect();
+    Act::Body(
+        json!({"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 7}})
+            .to_string(),
+    )
 }
 
 #[test]
@@ -207,23 +333,61 @@ fn a_prompt_is_completed_as_often_as_asked() {
         _ => choices(&["a"]),
     });
     let mut model = chat(&server.base_url(), "[price]\nprompt = 1\ncompletion = 1\n");
-    let sampling = Sampling { stop: vec!["Q:".to_owned()], ..SAMPLING };
+    let sampling = Sampling {
+        stop: vec!["Q:".to_owned()],
+        ..SAMPLING
+    };
     let completions = model.complete(&["many".to_owned(), "one".to_owned()], &sampling);
     let texts = |at: usize| {
         let completions = completions[at].as_ref().unwrap();
-        completions.iter().map(|completion| completion.text.as_str()).collect::<Vec<_>>()
+        completions
+            .iter()
+            .map(|completion| completion.text.as_str())
+            .collect::<Vec<_>>()
     };
-    assert_eq!((texts(0), texts(1)), (vec!["a ", "b", "c"], vec!["a", "a", "a"]));
-    let tokens = |at: usize| completions[at].as_ref().unwrap().iter().filter_map(|completion| completion.usage);
-    assert_eq!(tokens(0).map(|usage| usage.prompt_tokens).collect::<Vec<_>>(), [5]);
-    assert_eq!(tokens(1).map(|usage| usage.prompt_tokens).collect::<Vec<_>>(), [5, 5, 5]);
+    assert_eq!(
+        (texts(0), texts(1)),
+        (vec!["a ", "b", "c"], vec!["a", "a", "a"])
+    );
+    let tokens = |at: usize| {
+        completions[at]
+            .as_ref()
+            .unwrap()
+            .iter()
+            .filter_map(|completion| completion.usage)
+    };
+    assert_eq!(
+        tokens(0)
+            .map(|usage| usage.prompt_tokens)
+            .collect::<Vec<_>>(),
+        [5]
+    );
+    assert_eq!(
+        tokens(1)
+            .map(|usage| usage.prompt_tokens)
+            .collect::<Vec<_>>(),
+        [5, 5, 5]
+    );
     let seen = server.seen();
     let sent = |at: usize, key: &str| seen[at].body[key].clone();
-    assert_eq!((sent(0, "n"), sent(0, "seed"), sent(0, "temperature")), (json!(3), json!(42), json!(0.4)));
-    assert_eq!((sent(0, "stop"), sent(0, "max_tokens")), (json!(["Q:"]), json!(50)));
+    assert_eq!(
+        (sent(0, "n"), sent(0, "seed"), sent(0, "temperature")),
+        (json!(3), json!(42), json!(0.4))
+    );
+    assert_eq!(
+        (sent(0, "stop"), sent(0, "max_tokens")),
+        (json!(["Q:"]), json!(50))
+    );
     // A server that gives one choice at a time is asked for the others with other seeds.
     let asked: Vec<_> = (1..4).map(|at| (sent(at, "n"), sent(at, "seed"))).collect();
-    assert_eq!(asked, [(json!(3), json!(42)), (json!(2), json!(43)), (json!(null), json!(44))]);
+    assert_eq!(
+        asked,
+        [
+            (json!(3), json!(42)),
+            (json!(2), json!(43)),
+            (json!(null), json!(44))
+        ]
+    );
 }
 
 /// One completion of several may be empty, and then has no vote; a prompt without any completion failed.
@@ -235,16 +399,34 @@ fn completions_without_a_text_are_no_answer() {
         _ => choices(&["", " ", ""]),
     });
     let mut model = chat(&server.base_url(), "");
-    let sampling = Sampling { stop: vec!["END".to_owned()], ..SAMPLING };
-    let mut completions = model.complete(&["some", "stop", "none"].map(str::to_owned), &sampling).into_iter();
-    let texts: Vec<_> = completions.next().unwrap().unwrap().into_iter().map(|completion| completion.text).collect();
+    let sampling = Sampling {
+        stop: vec!["END".to_owned()],
+        ..SAMPLING
+    };
+    let mut completions = model
+        .complete(&["some", "stop", "none"].map(str::to_owned), &sampling)
+        .into_iter();
+    let texts: Vec<_> = completions
+        .next()
+        .unwrap()
+        .unwrap()
+        .into_iter()
+        .map(|completion| completion.text)
+        .collect();
     assert_eq!(texts, ["", "b", ""]);
     for completions in completions {
-        assert!(matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text")));
+        assert!(
+            matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text"))
+        );
     }
-    let greedy = Sampling { samples: 1, ..SAMPLING };
+    let greedy = Sampling {
+        samples: 1,
+        ..SAMPLING
+    };
     let completions = model.complete(&["none".to_owned()], &greedy).remove(0);
-    assert!(matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text")));
+    assert!(
+        matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text"))
+    );
 }
 
 #[test]
@@ -257,7 +439,12 @@ fn a_reader_fails_prompt_by_prompt_or_altogether() {
     let mut model = chat(&server.base_url(), "");
     let prompts = ["bad", "good", "gone", "good"].map(str::to_owned);
     let completions = model.complete(&prompts, &SAMPLING);
-    assert!(matches!(&completions[0], Err(Failure::Question(error)) if error.to_string().contains("too long")));
+    assert!(
+        matches!(&completions[0], Err(Failure::Question(error)) if error.to_string().contains("too long"))
+    );
     assert_eq!(completions[1].as_ref().unwrap().len(), 3);
-    assert!(matches!(&completions[2], Err(Failure::Adapter(_))) && matches!(&completions[3], Err(Failure::Adapter(_))));
+    assert!(
+        matches!(&completions[2], Err(Failure::Adapter(_)))
+            && matches!(&completions[3], Err(Failure::Adapter(_)))
+    );
 }

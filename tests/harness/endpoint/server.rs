@@ -43,7 +43,10 @@ impl Seen {
         let content = &self.body["messages"].as_array().unwrap().last().unwrap()["content"];
         match content {
             Value::String(text) => (text.clone(), String::new()),
-            parts => (parts[1]["text"].as_str().unwrap().into(), parts[0]["image_url"]["url"].as_str().unwrap().into()),
+            parts => (
+                parts[1]["text"].as_str().unwrap().into(),
+                parts[0]["image_url"]["url"].as_str().unwrap().into(),
+            ),
         }
     }
 }
@@ -76,7 +79,10 @@ impl Server {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
     }
 
-    pub fn at(address: SocketAddr, script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> Self {
+    pub fn at(
+        address: SocketAddr,
+        script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -93,7 +99,11 @@ impl Server {
                 if shared.dead.load(Ordering::SeqCst) {
                     return;
                 }
-                shared.connections.lock().unwrap().push(stream.try_clone().unwrap());
+                shared
+                    .connections
+                    .lock()
+                    .unwrap()
+                    .push(stream.try_clone().unwrap());
                 let state = Arc::clone(&shared);
                 std::thread::spawn(move || while state.serve(&stream, address).is_some() {});
             }
@@ -159,8 +169,15 @@ impl State {
             }
         };
         self.under_way.fetch_sub(1, Ordering::SeqCst);
-        let head = format!("HTTP/1.1 {status} Status\r\n{header}\r\nContent-Length: {}\r\n\r\n", body.len());
-        let sent = if open { body.as_str() } else { &body[..body.len() / 2] };
+        let head = format!(
+            "HTTP/1.1 {status} Status\r\n{header}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let sent = if open {
+            body.as_str()
+        } else {
+            &body[..body.len() / 2]
+        };
         let whole = stream.write_all(format!("{head}{sent}").as_bytes()).is_ok();
         if !open {
             let _ = stream.shutdown(Shutdown::Both);
@@ -174,13 +191,18 @@ impl State {
 fn read_request(stream: &TcpStream) -> Option<Seen> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    reader
+        .read_line(&mut line)
+        .ok()
+        .filter(|length| *length > 0)?;
     let path = line.split(' ').nth(1)?.to_owned();
     let (mut length, mut authorization) = (0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        let Some((name, value)) = header.trim().split_once(": ") else {
+            break;
+        };
         match name.to_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
             "authorization" => authorization = Some(value.to_owned()),
@@ -190,5 +212,11 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = serde_json::from_slice(&body).ok()?;
-    Some(Seen { at: Instant::now(), path, authorization, body, answered: false })
+    Some(Seen {
+        at: Instant::now(),
+        path,
+        authorization,
+        body,
+        answered: false,
+    })
 }

@@ -36,7 +36,13 @@ fn open(path: &Path) -> Gguf {
 }
 
 fn sampling(samples: usize, temperature: f64) -> Sampling {
-    Sampling { samples, temperature, seed: 42, max_new_tokens: 12, stop: Vec::new() }
+    Sampling {
+        samples,
+        temperature,
+        seed: 42,
+        max_new_tokens: 12,
+        stop: Vec::new(),
+    }
 }
 
 fn done(completed: Vec<Result<Vec<Completion>, Failure>>) -> Vec<Vec<Completion>> {
@@ -45,9 +51,14 @@ fn done(completed: Vec<Result<Vec<Completion>, Failure>>) -> Vec<Vec<Completion>
 
 /// Prompts that share a long beginning, then a shorter one, and one that shares nothing.
 fn prompts() -> Vec<String> {
-    let (shot, tables) = ("One shot, the same for all. ".repeat(3), ["table A ".repeat(4), "table B ".repeat(5)]);
+    let (shot, tables) = (
+        "One shot, the same for all. ".repeat(3),
+        ["table A ".repeat(4), "table B ".repeat(5)],
+    );
     let questions = ["x?", "why is the largest larger than the smallest?", "x?"];
-    let asked = tables.iter().flat_map(|table| questions.map(|question| format!("{shot}{table}{question}")));
+    let asked = tables
+        .iter()
+        .flat_map(|table| questions.map(|question| format!("{shot}{table}{question}")));
     asked.chain(["else".to_owned()]).collect()
 }
 
@@ -56,21 +67,26 @@ fn reuse_of_prefixes_changes_no_completion() {
     for architecture in ARCHITECTURES {
         let file = written(&Tiny::new(architecture));
         let sampling = sampling(2, 1.0);
-        let alone: Vec<_> =
-            prompts().iter().map(|p| done(open(&file.path).complete(std::slice::from_ref(p), &sampling))).collect();
+        let alone: Vec<_> = prompts()
+            .iter()
+            .map(|p| done(open(&file.path).complete(std::slice::from_ref(p), &sampling)))
+            .collect();
         let alone = alone.concat();
         let together = done(open(&file.path).complete(&prompts(), &sampling));
         assert_eq!(together, alone, "{architecture}: one call");
         let mut model = open(&file.path);
-        let one_by_one: Vec<_> =
-            prompts().iter().map(|p| done(model.complete(std::slice::from_ref(p), &sampling))).collect();
+        let one_by_one: Vec<_> = prompts()
+            .iter()
+            .map(|p| done(model.complete(std::slice::from_ref(p), &sampling)))
+            .collect();
         assert_eq!(one_by_one.concat(), alone, "{architecture}: many calls");
         let backwards: Vec<String> = prompts().into_iter().rev().collect();
         let mut backwards = done(model.complete(&backwards, &sampling));
         backwards.reverse();
         assert_eq!(backwards, alone, "{architecture}: backwards");
         // The test would pass on a model that always says the same.
-        let texts: std::collections::BTreeSet<_> = alone.iter().flatten().map(|one| &one.token_ids).collect();
+        let texts: std::collections::BTreeSet<_> =
+            alone.iter().flatten().map(|one| &one.token_ids).collect();
         assert!(texts.len() > 5, "{architecture}: {texts:?}");
     }
 }
@@ -81,13 +97,22 @@ fn what_is_shared_is_evaluated_once() {
     let mut model = open(&file.path);
     let shared = "a long table that all of them share, ".repeat(10);
     let prompts: Vec<String> = (0..20).map(|at| format!("{shared} {at}?")).collect();
-    let sampling = Sampling { max_new_tokens: 1, ..sampling(1, 0.0) };
+    let sampling = Sampling {
+        max_new_tokens: 1,
+        ..sampling(1, 0.0)
+    };
     done(model.complete(&prompts, &sampling));
-    let all: usize = prompts.iter().map(|prompt| model.encode(prompt).unwrap().len()).sum();
+    let all: usize = prompts
+        .iter()
+        .map(|prompt| model.encode(prompt).unwrap().len())
+        .sum();
     let shared = model.encode(&shared).unwrap().len();
     let evaluated = model.evaluated_tokens();
     // Blocks of 32: what is shared is cut down to whole ones, and up to 31 tokens of it are evaluated anew each time.
-    assert!(evaluated <= shared + 20 * 2 * 32 && evaluated * 4 < all, "{evaluated} of {all}");
+    assert!(
+        evaluated <= shared + 20 * 2 * 32 && evaluated * 4 < all,
+        "{evaluated} of {all}"
+    );
 }
 
 #[test]
@@ -99,10 +124,19 @@ fn greedy_samples_are_one_and_sampled_ones_differ() {
     assert_eq!((&greedy[0], &greedy[1]), (&greedy[1], &greedy[2]));
     let sampled = done(open(&file.path).complete(&prompt, &sampling(3, 1.0))).remove(0);
     assert!(sampled[0] != sampled[1] && sampled[1] != sampled[2]);
-    let other = Sampling { seed: 43, ..sampling(3, 1.0) };
-    assert_ne!(done(open(&file.path).complete(&prompt, &other)).remove(0), sampled);
+    let other = Sampling {
+        seed: 43,
+        ..sampling(3, 1.0)
+    };
+    assert_ne!(
+        done(open(&file.path).complete(&prompt, &other)).remove(0),
+        sampled
+    );
     let fewer = done(open(&file.path).complete(&prompt, &sampling(1, 1.0))).remove(0);
-    assert_eq!(fewer[0], sampled[0], "a sample depends on its number, not on how many there are");
+    assert_eq!(
+        fewer[0], sampled[0],
+        "a sample depends on its number, not on how many there are"
+    );
 }
 
 #[test]
@@ -110,18 +144,31 @@ fn completions_end_at_stop_texts_and_end_tokens() {
     let mut tiny = Tiny::new("llama");
     let file = written(&tiny);
     let prompt = ["hello".to_owned()];
-    let whole = done(open(&file.path).complete(&prompt, &sampling(1, 0.0))).remove(0).remove(0);
+    let whole = done(open(&file.path).complete(&prompt, &sampling(1, 0.0)))
+        .remove(0)
+        .remove(0);
     assert_eq!(whole.token_ids.len(), 12);
     let stop: String = whole.text.chars().skip(2).take(2).collect();
-    let stopped = Sampling { stop: vec!["never".to_owned(), stop.clone()], ..sampling(1, 0.0) };
-    let stopped = done(open(&file.path).complete(&prompt, &stopped)).remove(0).remove(0);
+    let stopped = Sampling {
+        stop: vec!["never".to_owned(), stop.clone()],
+        ..sampling(1, 0.0)
+    };
+    let stopped = done(open(&file.path).complete(&prompt, &stopped))
+        .remove(0)
+        .remove(0);
     assert_eq!(stopped.text, whole.text[..whole.text.find(&stop).unwrap()]);
     assert!(whole.token_ids.starts_with(&stopped.token_ids) && stopped.token_ids.len() < 12);
     // The fourth token as the one that ends a text.
     let end = whole.token_ids[3];
     tiny.set("tokenizer.ggml.eot_token_id", Value::U32(end));
-    let ended = done(open(&written(&tiny).path).complete(&prompt, &sampling(1, 0.0))).remove(0).remove(0);
-    let first = whole.token_ids.iter().position(|token| *token == end).unwrap();
+    let ended = done(open(&written(&tiny).path).complete(&prompt, &sampling(1, 0.0)))
+        .remove(0)
+        .remove(0);
+    let first = whole
+        .token_ids
+        .iter()
+        .position(|token| *token == end)
+        .unwrap();
     assert_eq!(ended.token_ids, whole.token_ids[..=first]);
     assert!(whole.text.starts_with(&ended.text));
     let reasons = [&whole, &stopped, &ended].map(|completion| completion.finish_reason.as_deref());
@@ -132,15 +179,25 @@ fn completions_end_at_stop_texts_and_end_tokens() {
 fn a_prompt_that_is_too_long_fails_alone() {
     let file = written(&Tiny::new("llama"));
     let prompts = ["short".to_owned(), "long ".repeat(200), "short".to_owned()];
-    let mut completed = open(&file.path).complete(&prompts, &sampling(1, 0.0)).into_iter();
+    let mut completed = open(&file.path)
+        .complete(&prompts, &sampling(1, 0.0))
+        .into_iter();
     let first = completed.next().unwrap().unwrap();
-    let Err(Failure::Question(error)) = completed.next().unwrap() else { panic!("it is too long") };
+    let Err(Failure::Question(error)) = completed.next().unwrap() else {
+        panic!("it is too long")
+    };
     let line = format!("{error:#}");
-    assert!(line.contains("tokens long, the model reads at most 512"), "{line}");
+    assert!(
+        line.contains("tokens long, the model reads at most 512"),
+        "{line}"
+    );
     assert_eq!(completed.next().unwrap().unwrap(), first);
     // A completion ends where the context does.
     let long = ["x".repeat(470)];
-    let many = Sampling { max_new_tokens: 100, ..sampling(1, 0.0) };
+    let many = Sampling {
+        max_new_tokens: 100,
+        ..sampling(1, 0.0)
+    };
     let mut model = open(&file.path);
     let room = 512 - model.encode(&long[0]).unwrap().len();
     assert!(room < 40 && done(model.complete(&long, &many))[0][0].token_ids.len() <= room);
@@ -152,17 +209,28 @@ fn formats_without_a_fast_kernel_are_computed_in_single_precision() {
     let quantised = open(&written(&tiny).path).settings();
     tiny.requantise("blk.0.attn_q.weight", GgmlDType::Q4_1);
     let mut model = open(&written(&tiny).path);
-    let arithmetic =
-        |settings: &[(String, String)]| settings.iter().find(|(key, _)| key == "arithmetic").unwrap().1.clone();
+    let arithmetic = |settings: &[(String, String)]| {
+        settings
+            .iter()
+            .find(|(key, _)| key == "arithmetic")
+            .unwrap()
+            .1
+            .clone()
+    };
     assert_eq!(arithmetic(&quantised), "quantised, activations in 8 bits");
     assert_eq!(arithmetic(&model.settings()), "f32");
-    assert!(!done(model.complete(&["hello".to_owned()], &sampling(1, 0.0)))[0][0].token_ids.is_empty());
+    assert!(
+        !done(model.complete(&["hello".to_owned()], &sampling(1, 0.0)))[0][0]
+            .token_ids
+            .is_empty()
+    );
 }
 
 #[test]
 fn sentencepiece_vocabularies_tokenise_as_sentencepiece_does() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gguf/sentencepiece.json");
-    let fixture: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(fixture).unwrap()).unwrap();
+    let fixture: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(fixture).unwrap()).unwrap();
     let model = open(&written(&Tiny::with_sentencepiece("llama", &fixture)).path);
     for case in fixture["texts"].as_array().unwrap() {
         let expected: Vec<u32> = serde_json::from_value(case[1].clone()).unwrap();
@@ -177,6 +245,12 @@ fn digits_are_single_tokens_and_spaces_stay() {
     let ids = model.encode("a  1").unwrap();
     let text = "<|im_start|>user\na  1<|im_end|>\n<|im_start|>assistant\n";
     // Every control token is one token, every other byte another.
-    assert_eq!(ids.len(), text.len() - 2 * ("<|im_start|>".len() - 1) - ("<|im_end|>".len() - 1));
-    assert_eq!((ids[0], ids.iter().filter(|id| **id >= 256).count()), (256, 3));
+    assert_eq!(
+        ids.len(),
+        text.len() - 2 * ("<|im_start|>".len() - 1) - ("<|im_end|>".len() - 1)
+    );
+    assert_eq!(
+        (ids[0], ids.iter().filter(|id| **id >= 256).count()),
+        (256, 3)
+    );
 }

@@ -58,7 +58,9 @@ fn templates_render_as_in_transformers() {
         ("qwen 3", QWEN3),
         ("one that asks for the date", DATED),
     ];
-    let rendered: Vec<String> = templates.map(|(name, template)| format!("== {name}\n{}", render(template))).into();
+    let rendered: Vec<String> = templates
+        .map(|(name, template)| format!("== {name}\n{}", render(template)))
+        .into();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
     insta::with_settings!({snapshot_path => path, prepend_module_to_snapshot => true, omit_expression => true}, {
         insta::assert_snapshot!("chat_templates", rendered.join("\n"));
@@ -69,11 +71,20 @@ fn templates_render_as_in_transformers() {
 fn faults_of_templates_are_one_line() {
     let refused = |template: &str| {
         let template = ChatTemplate::new(template.to_owned(), "", "");
-        let line = format!("{:#}", template.and_then(|template| template.render("x")).unwrap_err());
+        let line = format!(
+            "{:#}",
+            template
+                .and_then(|template| template.render("x"))
+                .unwrap_err()
+        );
         assert!(!line.contains('\n'), "{line}");
         line
     };
-    assert!(refused("a\n{% if %}").contains("does not parse"), "{}", refused("a\n{% if %}"));
+    assert!(
+        refused("a\n{% if %}").contains("does not parse"),
+        "{}",
+        refused("a\n{% if %}")
+    );
     assert!(refused("{{ raise_exception('no users here') }}").contains("no users here"));
     assert!(refused("{{ nothing.like.this() }}").contains("cannot be rendered"));
 }
@@ -87,7 +98,15 @@ fn a_template_without_an_end_is_stopped() {
     let loops = "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}";
     let ends = "{% endfor %}{% endfor %}{% endfor %}";
     let endless = refused(&format!("{loops}{ends}"));
-    assert_eq!(endless, "its chat template cannot be rendered: it takes more than 1000000 steps");
-    let long = refused(&format!("{{% set text = 'x' * 100000 %}}{loops}{{{{ text }}}}{ends}"));
-    assert_eq!(long, "its chat template cannot be rendered: it writes more than 16777217 bytes");
+    assert_eq!(
+        endless,
+        "its chat template cannot be rendered: it takes more than 1000000 steps"
+    );
+    let long = refused(&format!(
+        "{{% set text = 'x' * 100000 %}}{loops}{{{{ text }}}}{ends}"
+    ));
+    assert_eq!(
+        long,
+        "its chat template cannot be rendered: it writes more than 16777217 bytes"
+    );
 }

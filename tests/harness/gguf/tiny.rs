@@ -35,17 +35,30 @@ fn texts(texts: impl IntoIterator<Item = String>) -> Value {
 fn byte_level_vocabulary() -> Vec<String> {
     let plain = |byte: &u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let mut other = 256..;
-    let bytes = (0..256).map(|byte| if plain(&byte) { byte } else { other.next().unwrap() });
+    let bytes = (0..256).map(|byte| {
+        if plain(&byte) {
+            byte
+        } else {
+            other.next().unwrap()
+        }
+    });
     let letters = bytes.map(|letter| char::from_u32(letter).unwrap().to_string());
-    letters.chain(["<|im_start|>", "<|im_end|>"].map(str::to_owned)).collect()
+    letters
+        .chain(["<|im_start|>", "<|im_end|>"].map(str::to_owned))
+        .collect()
 }
 
 impl Tiny {
     /// A model of `architecture` (llama, qwen3, gemma3, phi3) that speaks bytes in ChatML.
     pub fn new(architecture: &str) -> Self {
         let tokens = byte_level_vocabulary();
-        let types = (0..tokens.len()).map(|id| Value::I32(if id < 256 { 1 } else { 3 })).collect();
-        let mut tiny = Self { metadata: Vec::new(), tensors: Vec::new() };
+        let types = (0..tokens.len())
+            .map(|id| Value::I32(if id < 256 { 1 } else { 3 }))
+            .collect();
+        let mut tiny = Self {
+            metadata: Vec::new(),
+            tensors: Vec::new(),
+        };
         tiny.describe(architecture);
         tiny.set("tokenizer.ggml.model", text("gpt2"));
         tiny.set("tokenizer.ggml.pre", text("smollm"));
@@ -61,12 +74,24 @@ impl Tiny {
     /// The vocabulary of `fixtures/gguf/sentencepiece.json` in the place of the bytes, and no chat template.
     pub fn with_sentencepiece(architecture: &str, fixture: &serde_json::Value) -> Self {
         let list = |key: &str| fixture[key].as_array().unwrap().clone();
-        let mut tiny = Self { metadata: Vec::new(), tensors: Vec::new() };
+        let mut tiny = Self {
+            metadata: Vec::new(),
+            tensors: Vec::new(),
+        };
         tiny.describe(architecture);
         tiny.set("tokenizer.ggml.model", text("llama"));
-        let scores = list("scores").iter().map(|score| Value::F32(score.as_f64().unwrap() as f32)).collect();
-        let types = list("types").iter().map(|kind| Value::I32(kind.as_i64().unwrap() as i32)).collect();
-        let tokens: Vec<String> = list("tokens").iter().map(|token| token.as_str().unwrap().to_owned()).collect();
+        let scores = list("scores")
+            .iter()
+            .map(|score| Value::F32(score.as_f64().unwrap() as f32))
+            .collect();
+        let types = list("types")
+            .iter()
+            .map(|kind| Value::I32(kind.as_i64().unwrap() as i32))
+            .collect();
+        let tokens: Vec<String> = list("tokens")
+            .iter()
+            .map(|token| token.as_str().unwrap().to_owned())
+            .collect();
         tiny.set("tokenizer.ggml.scores", Value::Array(scores));
         tiny.set("tokenizer.ggml.token_type", Value::Array(types));
         tiny.set("tokenizer.ggml.bos_token_id", Value::U32(1));
@@ -87,9 +112,16 @@ impl Tiny {
     }
 
     pub fn write(&self, path: &Path) {
-        let metadata: Vec<(&str, &Value)> = self.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        let tensors: Vec<(&str, &QTensor)> =
-            self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let metadata: Vec<(&str, &Value)> = self
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect();
+        let tensors: Vec<(&str, &QTensor)> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         gguf_file::write(&mut File::create(path).unwrap(), &metadata, &tensors).unwrap();
     }
 
@@ -107,10 +139,19 @@ impl Tiny {
             ("context_length", 512),
         ];
         for (key, value) in numbers {
-            self.set(&format!("{architecture}.{key}"), Value::U32(u32::try_from(value).unwrap()));
+            self.set(
+                &format!("{architecture}.{key}"),
+                Value::U32(u32::try_from(value).unwrap()),
+            );
         }
-        self.set(&format!("{architecture}.rope.freq_base"), Value::F32(10_000.0));
-        self.set(&format!("{architecture}.attention.layer_norm_rms_epsilon"), Value::F32(1e-5));
+        self.set(
+            &format!("{architecture}.rope.freq_base"),
+            Value::F32(10_000.0),
+        );
+        self.set(
+            &format!("{architecture}.attention.layer_norm_rms_epsilon"),
+            Value::F32(1e-5),
+        );
         if architecture == "gemma3" {
             self.set("gemma3.attention.sliding_window", Value::U32(300));
         }
@@ -122,16 +163,21 @@ impl Tiny {
         let mut add = |name: &str, shape: &[usize], dtype: GgmlDType| {
             let count = shape.iter().product();
             let around = if shape.len() == 1 { 1.0 } else { 0.0 };
-            let values: Vec<f32> = (0..count).map(|_| around + random.random_range(-0.3..0.3)).collect();
+            let values: Vec<f32> = (0..count)
+                .map(|_| around + random.random_range(-0.3..0.3))
+                .collect();
             let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-            self.tensors.push((name.to_owned(), QTensor::quantize(&tensor, dtype).unwrap()));
+            self.tensors
+                .push((name.to_owned(), QTensor::quantize(&tensor, dtype).unwrap()));
         };
         let (single, eight) = (GgmlDType::F32, GgmlDType::Q8_0);
         add("token_embd.weight", &[vocabulary, WIDTH], eight);
         add("output.weight", &[vocabulary, WIDTH], eight);
         add("output_norm.weight", &[WIDTH], single);
         for layer in 0..LAYERS {
-            let mut add = |name: &str, shape: &[usize], dtype| add(&format!("blk.{layer}.{name}.weight"), shape, dtype);
+            let mut add = |name: &str, shape: &[usize], dtype| {
+                add(&format!("blk.{layer}.{name}.weight"), shape, dtype)
+            };
             let narrow = WIDTH / 2;
             if architecture == "phi3" {
                 add("attn_qkv", &[WIDTH + 2 * narrow, WIDTH], eight);
@@ -160,7 +206,11 @@ impl Tiny {
 
     /// Turns a tensor into one of a format without a fast kernel.
     pub fn requantise(&mut self, name: &str, dtype: GgmlDType) {
-        let (_, tensor) = self.tensors.iter_mut().find(|(other, _)| other == name).unwrap();
+        let (_, tensor) = self
+            .tensors
+            .iter_mut()
+            .find(|(other, _)| other == name)
+            .unwrap();
         *tensor = QTensor::quantize(&tensor.dequantize(&Device::Cpu).unwrap(), dtype).unwrap();
     }
 }

@@ -20,32 +20,62 @@ pub struct Planted {
 
 impl Planted {
     fn chart(&mut self, kind: FindingKind, id: &str, other: Option<&str>) {
-        self.expected.push((kind, id.to_owned(), other.map(str::to_owned)));
+        self.expected
+            .push((kind, id.to_owned(), other.map(str::to_owned)));
     }
 }
 
 /// Ways to make a near copy.
 const COPIES: [fn(&RgbImage) -> Vec<u8>; 6] = [
     |image| jpeg(image, 70),
-    |image| png(&imageops::resize(image, image.width() * 4 / 5, image.height() * 4 / 5, FilterType::Lanczos3)),
-    |image| png(&imageops::resize(image, image.width() * 4 / 5, image.height() * 4 / 5, FilterType::Triangle)),
+    |image| {
+        png(&imageops::resize(
+            image,
+            image.width() * 4 / 5,
+            image.height() * 4 / 5,
+            FilterType::Lanczos3,
+        ))
+    },
+    |image| {
+        png(&imageops::resize(
+            image,
+            image.width() * 4 / 5,
+            image.height() * 4 / 5,
+            FilterType::Triangle,
+        ))
+    },
     |image| png(&imageops::colorops::brighten(image, 12)),
     |image| png(&bordered(image, 1, Rgb([0, 0, 0]))),
     |image| png(&bordered(image, 2, Rgb([255, 255, 255]))),
 ];
 
 /// Golds that were cut off.
-const TRUNCATED: [&str; 7] =
-    ["Cases (per year", "[2013, 2016", "they say \"yes", "Don't kno...", "Other causes…", "A, B,", "Total<0x0A>"];
+const TRUNCATED: [&str; 7] = [
+    "Cases (per year",
+    "[2013, 2016",
+    "they say \"yes",
+    "Don't kno...",
+    "Other causes…",
+    "A, B,",
+    "Total<0x0A>",
+];
 
 /// Golds that say nothing.
 fn empty() -> [Value; 5] {
-    [json!(""), json!("  "), json!("[]"), json!([]), json!(["a", " "])]
+    [
+        json!(""),
+        json!("  "),
+        json!("[]"),
+        json!([]),
+        json!(["a", " "]),
+    ]
 }
 
 fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image).unwrap();
+    JpegEncoder::new_with_quality(&mut bytes, quality)
+        .encode_image(image)
+        .unwrap();
     bytes
 }
 
@@ -56,7 +86,11 @@ fn png(image: &RgbImage) -> Vec<u8> {
 }
 
 fn bordered(image: &RgbImage, width: u32, colour: Rgb<u8>) -> RgbImage {
-    let mut larger = RgbImage::from_pixel(image.width() + 2 * width, image.height() + 2 * width, colour);
+    let mut larger = RgbImage::from_pixel(
+        image.width() + 2 * width,
+        image.height() + 2 * width,
+        colour,
+    );
     imageops::replace(&mut larger, image, width.into(), width.into());
     larger
 }
@@ -81,12 +115,19 @@ impl RealCqa {
     pub fn new(dir: &Path) -> Self {
         let tests = fs::read_to_string(dir.join("test_filenames.txt")).unwrap();
         let test: Vec<String> = tests.lines().map(str::to_owned).collect();
-        let names =
-            fs::read_dir(dir.join("qa")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut train: Vec<String> =
-            names.map(|name| name.replace(".json", "")).filter(|id| !test.contains(id)).collect();
+        let names = fs::read_dir(dir.join("qa"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut train: Vec<String> = names
+            .map(|name| name.replace(".json", ""))
+            .filter(|id| !test.contains(id))
+            .collect();
         train.sort();
-        Self { dir: dir.to_owned(), train, test }
+        Self {
+            dir: dir.to_owned(),
+            train,
+            test,
+        }
     }
 
     fn image(&self, id: &str) -> PathBuf {
@@ -94,7 +135,14 @@ impl RealCqa {
     }
 
     /// Adds a question to a chart and gives its id.
-    fn ask(&self, chart: &str, number: usize, question: &str, template: &str, answer: Value) -> String {
+    fn ask(
+        &self,
+        chart: &str,
+        number: usize,
+        question: &str,
+        template: &str,
+        answer: Value,
+    ) -> String {
         let path = self.dir.join(format!("qa/{chart}.json"));
         let mut records: Vec<Value> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         records.push(json!({
@@ -156,8 +204,16 @@ impl RealCqa {
         let mut tests = self.test.iter().skip(60);
         let mut next = || tests.next().unwrap().as_str();
         for (kind, text, gold) in [
-            (FindingKind::DuplicateQuestion, " how  many BARS are planted? ", "Four"),
-            (FindingKind::ConflictingQuestion, "How many bars are planted?", "five"),
+            (
+                FindingKind::DuplicateQuestion,
+                " how  many BARS are planted? ",
+                "Four",
+            ),
+            (
+                FindingKind::ConflictingQuestion,
+                "How many bars are planted?",
+                "five",
+            ),
         ] {
             let chart = next();
             let first = self.ask(chart, 1, "How many bars are planted?", "90", json!("four"));
@@ -165,14 +221,28 @@ impl RealCqa {
             planted.chart(kind, &second, Some(&first));
         }
         for gold in empty() {
-            planted.chart(FindingKind::EmptyGold, &self.ask(next(), 1, "What is empty?", "91", gold), None);
+            planted.chart(
+                FindingKind::EmptyGold,
+                &self.ask(next(), 1, "What is empty?", "91", gold),
+                None,
+            );
         }
         for gold in TRUNCATED {
-            planted.chart(FindingKind::TruncatedGold, &self.ask(next(), 1, "What is cut?", "92", json!(gold)), None);
+            planted.chart(
+                FindingKind::TruncatedGold,
+                &self.ask(next(), 1, "What is cut?", "92", json!(gold)),
+                None,
+            );
         }
         let chart = next();
         let cut = self.ask(chart, 1, "What is cut?", "92", json!("Number of new infec"));
-        self.ask(chart, 2, "What is whole?", "92", json!("Number of new infections a year"));
+        self.ask(
+            chart,
+            2,
+            "What is whole?",
+            "92",
+            json!("Number of new infections a year"),
+        );
         planted.chart(FindingKind::TruncatedGold, &cut, None);
         planted.chart(
             FindingKind::UnmatchableGold,
@@ -180,17 +250,35 @@ impl RealCqa {
             None,
         );
 
-        self.ask(&self.train[20], 1, "Who planted this?", "94", json!("a gardener"));
+        self.ask(
+            &self.train[20],
+            1,
+            "Who planted this?",
+            "94",
+            json!("a gardener"),
+        );
         let asked: Vec<String> = (0..25)
             .map(|number| {
                 let gold = if number < 2 { "nobody" } else { "A gardener" };
-                self.ask(next(), 1, &format!("Who planted number {number}?"), "94", json!(gold))
+                self.ask(
+                    next(),
+                    1,
+                    &format!("Who planted number {number}?"),
+                    "94",
+                    json!(gold),
+                )
             })
             .collect();
         planted.chart(FindingKind::GivenAway, &asked[0], None);
         // One in two is no fault.
         for number in 0..30 {
-            self.ask(next(), 1, "Is it planted?", "95", json!(if number % 2 == 0 { "yes" } else { "no" }));
+            self.ask(
+                next(),
+                1,
+                "Is it planted?",
+                "95",
+                json!(if number % 2 == 0 { "yes" } else { "no" }),
+            );
         }
     }
 }
@@ -210,9 +298,18 @@ impl ChartQa {
             let path = entry.unwrap().path();
             fs::copy(&path, dir.join("png").join(path.file_name().unwrap())).unwrap();
         }
-        fs::copy(from.join("test_augmented.json"), dir.join("test_augmented.json")).unwrap();
-        let test = serde_json::from_slice(&fs::read(from.join("test_human.json")).unwrap()).unwrap();
-        Self { dir: dir.to_owned(), test, train: Vec::new() }
+        fs::copy(
+            from.join("test_augmented.json"),
+            dir.join("test_augmented.json"),
+        )
+        .unwrap();
+        let test =
+            serde_json::from_slice(&fs::read(from.join("test_human.json")).unwrap()).unwrap();
+        Self {
+            dir: dir.to_owned(),
+            test,
+            train: Vec::new(),
+        }
     }
 
     fn image(&self, name: &str) -> PathBuf {
@@ -221,7 +318,8 @@ impl ChartQa {
 
     /// Adds a test question and gives its id.
     fn ask(&mut self, image: &str, question: &str, label: &str) -> String {
-        self.test.push(json!({"imgname": image, "query": question, "label": label}));
+        self.test
+            .push(json!({"imgname": image, "query": question, "label": label}));
         format!("human/{}", self.test.len() - 1)
     }
 
@@ -237,9 +335,17 @@ impl ChartQa {
         self.plant_images(&names, &mut planted);
         self.plant_train(&names[20..], &mut planted);
         self.plant_questions(&names, &mut planted);
-        let files = [("test_human", &self.test), ("train_human", &self.train), ("train_augmented", &Vec::new())];
+        let files = [
+            ("test_human", &self.test),
+            ("train_human", &self.train),
+            ("train_augmented", &Vec::new()),
+        ];
         for (name, records) in files {
-            fs::write(self.dir.join(format!("{name}.json")), serde_json::to_vec(records).unwrap()).unwrap();
+            fs::write(
+                self.dir.join(format!("{name}.json")),
+                serde_json::to_vec(records).unwrap(),
+            )
+            .unwrap();
         }
         planted
     }
@@ -254,7 +360,15 @@ impl ChartQa {
         for (number, of) in names[2..4].iter().enumerate() {
             let (name, first) = copy_of(of);
             let bytes = fs::read(self.image(of)).unwrap();
-            fs::write(self.image(&name), if number == 0 { bytes } else { png(&read(&self.image(of))) }).unwrap();
+            fs::write(
+                self.image(&name),
+                if number == 0 {
+                    bytes
+                } else {
+                    png(&read(&self.image(of)))
+                },
+            )
+            .unwrap();
             self.ask(&name, "What is copied?", "It");
             planted.chart(FindingKind::DoubledImage, stem(&name), Some(&first));
         }
@@ -268,7 +382,8 @@ impl ChartQa {
 
     fn plant_train(&mut self, names: &[String], planted: &mut Planted) {
         let mut train = |name: &str, label: &str| {
-            self.train.push(json!({"imgname": name, "query": "Who planted this?", "label": label}));
+            self.train
+                .push(json!({"imgname": name, "query": "Who planted this?", "label": label}));
         };
         train(&names[0], "nobody");
         train("bytes.png", "nobody");
@@ -276,17 +391,32 @@ impl ChartQa {
         train("fresh.png", "a gardener");
         train("fresh.png", "a Gardener");
         fs::copy(self.image(&names[1]), self.image("bytes.png")).unwrap();
-        fs::write(self.image("jpeg.png"), jpeg(&read(&self.image(&names[2])), 60)).unwrap();
+        fs::write(
+            self.image("jpeg.png"),
+            jpeg(&read(&self.image(&names[2])), 60),
+        )
+        .unwrap();
         save(&chart("bars", 7, 0), &self.image("fresh.png"));
         for (test, train) in names.iter().zip([stem(&names[0]), "bytes", "jpeg"]) {
-            planted.chart(FindingKind::ChartInTrainAndTest, stem(test), Some(&format!("train/{train}")));
+            planted.chart(
+                FindingKind::ChartInTrainAndTest,
+                stem(test),
+                Some(&format!("train/{train}")),
+            );
         }
-        planted.chart(FindingKind::DuplicateQuestion, "train/human/4", Some("train/human/3"));
+        planted.chart(
+            FindingKind::DuplicateQuestion,
+            "train/human/4",
+            Some("train/human/3"),
+        );
     }
 
     fn plant_questions(&mut self, names: &[String], planted: &mut Planted) {
         let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
-        for (place, kind) in [(3, FindingKind::DuplicateQuestion), (5, FindingKind::ConflictingQuestion)] {
+        for (place, kind) in [
+            (3, FindingKind::DuplicateQuestion),
+            (5, FindingKind::ConflictingQuestion),
+        ] {
             let record = self.test[place].clone();
             let mut label = text(&record, "label");
             if kind == FindingKind::ConflictingQuestion {
@@ -297,17 +427,36 @@ impl ChartQa {
             planted.chart(kind, &id, Some(&format!("human/{place}")));
         }
         for gold in ["", " ", "[]"] {
-            planted.chart(FindingKind::EmptyGold, &self.ask(&names[30], &format!("What is empty{gold}?"), gold), None);
+            planted.chart(
+                FindingKind::EmptyGold,
+                &self.ask(&names[30], &format!("What is empty{gold}?"), gold),
+                None,
+            );
         }
         for gold in TRUNCATED {
-            planted.chart(FindingKind::TruncatedGold, &self.ask(&names[31], &format!("Why {gold}?"), gold), None);
+            planted.chart(
+                FindingKind::TruncatedGold,
+                &self.ask(&names[31], &format!("Why {gold}?"), gold),
+                None,
+            );
         }
         let cut = self.ask(&names[32], "What is cut?", "Number of new infec");
-        self.ask(&names[32], "What is whole?", "Number of new infections a year");
+        self.ask(
+            &names[32],
+            "What is whole?",
+            "Number of new infections a year",
+        );
         planted.chart(FindingKind::TruncatedGold, &cut, None);
-        planted.chart(FindingKind::UnmatchableGold, &self.ask(&names[33], "What is no number?", "nan"), None);
-        let asked: Vec<String> =
-            names[20..].iter().take(20).map(|name| self.ask(name, "Who planted  this?", "A gardener")).collect();
+        planted.chart(
+            FindingKind::UnmatchableGold,
+            &self.ask(&names[33], "What is no number?", "nan"),
+            None,
+        );
+        let asked: Vec<String> = names[20..]
+            .iter()
+            .take(20)
+            .map(|name| self.ask(name, "Who planted  this?", "A gardener"))
+            .collect();
         planted.chart(FindingKind::GivenAway, &asked[0], None);
     }
 }
@@ -327,19 +476,48 @@ pub fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
     fill(&mut image, 60, 20, 2, 402, [0; 3]);
     fill(&mut image, 60, 420, 560, 2, [0; 3]);
     let value = |place: u32| {
-        40 + (seed * 7919 + place * 104_729).wrapping_mul(2_654_435_761) % 300 + u32::from(place == 3) * shift
+        40 + (seed * 7919 + place * 104_729).wrapping_mul(2_654_435_761) % 300
+            + u32::from(place == 3) * shift
     };
     for place in 0..8 {
         let left = 80 + 65 * place;
         match kind {
-            "bars" => fill(&mut image, left, 420 - value(place), 45, value(place), [31, 119, 180]),
-            "pale" => fill(&mut image, left, 420 - value(place), 45, value(place), [255, 240, 120]),
-            "points" => fill(&mut image, left + 2 * (value(place) % 20), 420 - value(place), 6, 6, [200, 30, 30]),
+            "bars" => fill(
+                &mut image,
+                left,
+                420 - value(place),
+                45,
+                value(place),
+                [31, 119, 180],
+            ),
+            "pale" => fill(
+                &mut image,
+                left,
+                420 - value(place),
+                45,
+                value(place),
+                [255, 240, 120],
+            ),
+            "points" => fill(
+                &mut image,
+                left + 2 * (value(place) % 20),
+                420 - value(place),
+                6,
+                6,
+                [200, 30, 30],
+            ),
             _ => {
                 let (from, to) = (f64::from(value(place)), f64::from(value(place + 1)));
                 for step in 0..65 {
                     let y = 420.0 - (from + (to - from) * f64::from(step) / 65.0);
-                    fill(&mut image, left + step, y as u32, 1, 3 + ((to - from).abs() / 65.0) as u32, [20, 120, 20]);
+                    fill(
+                        &mut image,
+                        left + step,
+                        y as u32,
+                        1,
+                        3 + ((to - from).abs() / 65.0) as u32,
+                        [20, 120, 20],
+                    );
                 }
             }
         }
@@ -351,28 +529,47 @@ pub fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
 pub fn many_questions(dir: &Path, charts: usize, each: usize) {
     fs::create_dir(dir.join("qa")).unwrap();
     fs::create_dir(dir.join("images")).unwrap();
-    let kinds = ["String", "Numerical", "Binary", "Ranked List", "Unranked List"];
+    let kinds = [
+        "String",
+        "Numerical",
+        "Binary",
+        "Ranked List",
+        "Unranked List",
+    ];
     let mut tests = String::new();
     for chart in 0..charts {
         let id = format!("PMC{chart:07}");
         let record = |number: usize| {
             let dice = (chart * each + number).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-            let name = |shift: usize| format!("Series {} of group {}", (dice >> shift) % 97, (dice >> shift) % 13);
+            let name = |shift: usize| {
+                format!(
+                    "Series {} of group {}",
+                    (dice >> shift) % 97,
+                    (dice >> shift) % 13
+                )
+            };
             let answer = match number % 5 {
                 0 => json!(name(3)),
                 1 => json!(format!("{:.2}", (dice % 100_000) as f64 / 100.0 - 300.0)),
                 2 => json!(if dice.is_multiple_of(2) { "yes" } else { "no" }),
                 _ => json!([name(1), name(5), name(9)]),
             };
-            let question =
-                format!("What is the value of {} at place {number} along the axis called {}?", name(2), name(7));
+            let question = format!(
+                "What is the value of {} at place {number} along the axis called {}?",
+                name(2),
+                name(7)
+            );
             json!({
                 "taxonomy id": format!("{}a", 1 + number % 4), "QID": number.to_string(), "question": question,
                 "answer": answer, "answer_type": kinds[number % 5], "qa_id": format!("q{number}"), "PMC_ID": id,
             })
         };
         let records: Vec<Value> = (0..each).map(record).collect();
-        fs::write(dir.join(format!("qa/{id}.json")), serde_json::to_vec(&records).unwrap()).unwrap();
+        fs::write(
+            dir.join(format!("qa/{id}.json")),
+            serde_json::to_vec(&records).unwrap(),
+        )
+        .unwrap();
         if chart < 2 {
             fs::write(dir.join(format!("images/{id}.png")), "").unwrap();
         }

@@ -10,13 +10,21 @@ use candle_core::{DType, Device};
 use super::fixture;
 
 fn chartbench(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chartbench")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_chartbench"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[track_caller]
 fn told(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{}", &stderr[..stderr.len().min(2000)]);
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{}",
+        &stderr[..stderr.len().min(2000)]
+    );
     stderr
 }
 
@@ -24,8 +32,18 @@ fn told(output: &Output) -> String {
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
     let stderr = told(&chartbench(arguments));
-    assert_eq!(stderr.lines().count(), 1, "{}", &stderr[..stderr.len().min(2000)]);
-    assert!(stderr.len() < 1000, "{} bytes: {}", stderr.len(), &stderr[..1000]);
+    assert_eq!(
+        stderr.lines().count(),
+        1,
+        "{}",
+        &stderr[..stderr.len().min(2000)]
+    );
+    assert!(
+        stderr.len() < 1000,
+        "{} bytes: {}",
+        stderr.len(),
+        &stderr[..1000]
+    );
     stderr
 }
 
@@ -45,30 +63,51 @@ fn model(replaced: &str, bytes: &[u8]) -> tempfile::TempDir {
 
 fn image(dir: &Path) -> String {
     let path = dir.join("a.png");
-    image::RgbImage::from_pixel(60, 40, image::Rgb([250, 250, 250])).save(&path).unwrap();
+    image::RgbImage::from_pixel(60, 40, image::Rgb([250, 250, 250]))
+        .save(&path)
+        .unwrap();
     path.display().to_string()
 }
 
 #[test]
 fn damaged_models_are_one_line() {
     let ask = |dir: &Path| {
-        refused(&["ask", "--adapters", "matcha-tiny", "--weights", &dir.display().to_string(), &image(dir), "Why?"])
+        refused(&[
+            "ask",
+            "--adapters",
+            "matcha-tiny",
+            "--weights",
+            &dir.display().to_string(),
+            &image(dir),
+            "Why?",
+        ])
     };
     let laughs = {
         let mut pickle = b"\x80\x02)q\x00".to_vec();
         for level in 0..12 {
-            pickle.extend([b"(".to_vec(), [b'h', level].repeat(10), vec![b't', b'q', level + 1]].concat());
+            pickle.extend(
+                [
+                    b"(".to_vec(),
+                    [b'h', level].repeat(10),
+                    vec![b't', b'q', level + 1],
+                ]
+                .concat(),
+            );
         }
         pickle.push(b'.');
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let stored = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
         zip.start_file("m/data.pkl", stored).unwrap();
         std::io::Write::write_all(&mut zip, &pickle).unwrap();
         zip.finish().unwrap().into_inner()
     };
     let dir = model("pytorch_model.bin", &laughs);
     assert!(ask(dir.path()).contains("pytorch_model.bin: m/data.pkl: not a state dict"));
-    let long = format!("{{\"model\":{{\"vocab\":[[\"{}\",-1.0]]}}}}", "a".repeat(5_000_000));
+    let long = format!(
+        "{{\"model\":{{\"vocab\":[[\"{}\",-1.0]]}}}}",
+        "a".repeat(5_000_000)
+    );
     let dir = model("tokenizer.json", long.as_bytes());
     assert!(ask(dir.path()).contains("has 5000000 bytes, more than the 1024 allowed"));
 }
@@ -82,12 +121,35 @@ fn every_count_has_a_bound() {
     for (flags, most) in [
         (vec!["run", "--benchmark", "mini", "--batch"], "65536"),
         (vec!["run", "--benchmark", "mini", "--limit"], "1000000000"),
-        (vec!["run", "--benchmark", "mini", "--questions-per-chart"], "100000"),
+        (
+            vec!["run", "--benchmark", "mini", "--questions-per-chart"],
+            "100000",
+        ),
         (vec!["ask", &image, "Why?", "--max-patches"], "65536"),
         (vec!["ask", &image, "Why?", "--max-new-tokens"], "65536"),
         (vec!["ask", &image, "Why?", "--threads"], "1024"),
-        (vec!["finetune", "--benchmark", "mini", "--adapters", "matcha-tiny", "--limit"], "1000000000"),
-        (vec!["quantize", "--benchmark", "mini", "--adapters", "matcha-tiny", "--validation-questions"], "1000000000"),
+        (
+            vec![
+                "finetune",
+                "--benchmark",
+                "mini",
+                "--adapters",
+                "matcha-tiny",
+                "--limit",
+            ],
+            "1000000000",
+        ),
+        (
+            vec![
+                "quantize",
+                "--benchmark",
+                "mini",
+                "--adapters",
+                "matcha-tiny",
+                "--validation-questions",
+            ],
+            "1000000000",
+        ),
         (vec!["compare", "a", "b", "--draws"], "1000000"),
         (vec!["report", "a", "--images"], "1000000000"),
         (vec!["data", "synth", "new", "--train"], "1000000"),
@@ -140,7 +202,15 @@ fn counts_of_files_have_bounds() {
         let path = dir.path().join("b.toml");
         fs::write(&path, format!("title = \"B\"\ndescription = \"b\"\n{keys}")).unwrap();
         let results = dir.path().join("results").display().to_string();
-        refused(&["run", "--benchmark", path.to_str().unwrap(), "--adapters", "majority", "--results", &results])
+        refused(&[
+            "run",
+            "--benchmark",
+            path.to_str().unwrap(),
+            "--adapters",
+            "majority",
+            "--results",
+            &results,
+        ])
     };
     let synth = |train: &str, test: &str, questions: &str| {
         benchmark(&format!(
@@ -148,42 +218,82 @@ fn counts_of_files_have_bounds() {
         ))
     };
     let huge = "9223372036854775807";
-    assert!(synth(huge, "1", "1").contains("line 5: train: must be at most 1000000, not 9223372036854775807"));
+    assert!(
+        synth(huge, "1", "1")
+            .contains("line 5: train: must be at most 1000000, not 9223372036854775807")
+    );
     assert!(synth("1", huge, "1").contains("line 6: test: must be at most 1000000"));
     assert!(synth("1", "1", huge).contains("line 7: questions_per_chart: must be at most 100000"));
-    let line = benchmark(&format!("format = \"generic\"\nquestions = {{ per_chart = {huge}, seed = 1 }}\n"));
-    assert!(line.contains("line 4: questions: per_chart must be at most 100000"), "{line}");
+    let line = benchmark(&format!(
+        "format = \"generic\"\nquestions = {{ per_chart = {huge}, seed = 1 }}\n"
+    ));
+    assert!(
+        line.contains("line 4: questions: per_chart must be at most 100000"),
+        "{line}"
+    );
 
     let adapter = |keys: &str| {
-        fs::write(dir.path().join("x.toml"), format!("title = \"X\"\nsource = \"x\"\n{keys}")).unwrap();
+        fs::write(
+            dir.path().join("x.toml"),
+            format!("title = \"X\"\nsource = \"x\"\n{keys}"),
+        )
+        .unwrap();
         fs::remove_file(dir.path().join("b.toml")).ok();
         refused(&["list", "--adapters-dir", dir.path().to_str().unwrap()])
     };
     let chat = "family = \"chat\"\n[endpoint]\nbase_url = \"http://localhost/v1\"\nmodel = \"m\"\n";
     for (keys, told) in [
-        ("[limits]\nconcurrency = ", "`limits.concurrency` must be at most 1024"),
-        ("[limits]\nrequests_per_minute = ", "`limits.requests_per_minute` must be at most 1000000000"),
-        ("[limits]\ntokens_per_minute = ", "`limits.tokens_per_minute` must be at most 1000000000"),
-        ("[limits]\nretries = ", "`limits.retries` must be at most 1000"),
-        ("[generation]\nmax_tokens = ", "`generation.max_tokens` must be at most 10000000"),
-        ("[reader]\ntemperature = 1.0\nsamples = ", "`reader.samples` must be at most 1024"),
-        ("[reader]\nmax_new_tokens = ", "`reader.max_new_tokens` must be at most 65536"),
+        (
+            "[limits]\nconcurrency = ",
+            "`limits.concurrency` must be at most 1024",
+        ),
+        (
+            "[limits]\nrequests_per_minute = ",
+            "`limits.requests_per_minute` must be at most 1000000000",
+        ),
+        (
+            "[limits]\ntokens_per_minute = ",
+            "`limits.tokens_per_minute` must be at most 1000000000",
+        ),
+        (
+            "[limits]\nretries = ",
+            "`limits.retries` must be at most 1000",
+        ),
+        (
+            "[generation]\nmax_tokens = ",
+            "`generation.max_tokens` must be at most 10000000",
+        ),
+        (
+            "[reader]\ntemperature = 1.0\nsamples = ",
+            "`reader.samples` must be at most 1024",
+        ),
+        (
+            "[reader]\nmax_new_tokens = ",
+            "`reader.max_new_tokens` must be at most 65536",
+        ),
     ] {
         let line = adapter(&format!("{chat}{keys}{huge}\n"));
         assert!(line.contains(&format!("{told}, not {huge}")), "{line}");
     }
     let weights = "[weights]\nrepo = \"a/b\"\n";
     for (keys, told) in [
-        ("[generation]\nmax_new_tokens = ", "`generation.max_new_tokens` must be at most 65536"),
+        (
+            "[generation]\nmax_new_tokens = ",
+            "`generation.max_new_tokens` must be at most 65536",
+        ),
         (
             "[generation]\nmax_new_tokens = 1\n[preprocess]\nmax_patches = ",
             "`preprocess.max_patches` must be at most 65536",
         ),
     ] {
-        assert!(adapter(&format!("family = \"pix2struct\"\n{weights}{keys}{huge}\n")).contains(told));
+        assert!(
+            adapter(&format!("family = \"pix2struct\"\n{weights}{keys}{huge}\n")).contains(told)
+        );
     }
     let process = "family = \"process\"\n[process]\ncommand = [\"x\"]\nin_flight = ";
-    assert!(adapter(&format!("{process}{huge}\n")).contains("`process.in_flight` must be at most 1024"));
+    assert!(
+        adapter(&format!("{process}{huge}\n")).contains("`process.in_flight` must be at most 1024")
+    );
 }
 
 /// Values of 100 kB, in every kind of place a message may repeat one from.
@@ -210,7 +320,15 @@ fn long_values_are_repeated_in_short() {
     .enumerate()
     {
         let path = write(&format!("b{number}.toml"), toml);
-        refused(&["run", "--benchmark", &path, "--adapters", "majority", "--results", "never"]);
+        refused(&[
+            "run",
+            "--benchmark",
+            &path,
+            "--adapters",
+            "majority",
+            "--results",
+            "never",
+        ]);
     }
     for (number, toml) in [
         format!("family = \"{long}\"\n{adapter}"),
@@ -223,10 +341,18 @@ fn long_values_are_repeated_in_short() {
     .enumerate()
     {
         write(&format!("adapters{number}/x.toml"), toml);
-        refused(&["list", "--adapters-dir", dir.path().join(format!("adapters{number}")).to_str().unwrap()]);
+        refused(&[
+            "list",
+            "--adapters-dir",
+            dir.path()
+                .join(format!("adapters{number}"))
+                .to_str()
+                .unwrap(),
+        ]);
     }
     let question = |key: &str| {
-        let mut row = serde_json::json!({"id": "1", "image": "a.png", "question": "Why?", "answer": "b"});
+        let mut row =
+            serde_json::json!({"id": "1", "image": "a.png", "question": "Why?", "answer": "b"});
         row[key] = long.clone().into();
         row.to_string()
     };
@@ -236,21 +362,48 @@ fn long_values_are_repeated_in_short() {
         let bytes = output.stderr.len();
         assert!(bytes < 1000, "{key:.20}: {bytes} bytes");
     }
-    for text in [format!("{{\"{long}\": 1}}"), format!("[\"{long}\"]"), long.clone()] {
+    for text in [
+        format!("{{\"{long}\": 1}}"),
+        format!("[\"{long}\"]"),
+        long.clone(),
+    ] {
         let path = write("p.json", text);
         let output = chartbench(&["score", &path]);
         assert!(output.stderr.len() < 1500, "{} bytes", output.stderr.len());
     }
     for arguments in [
         ["ask", "a.png", "Why?", "--adapters", long.as_str()],
-        ["run", "--benchmark", long.as_str(), "--adapters", "majority"],
+        [
+            "run",
+            "--benchmark",
+            long.as_str(),
+            "--adapters",
+            "majority",
+        ],
         ["ask", "a.png", "Why?", "--threads", long.as_str()],
-        ["list", "--metrics", long.as_str(), long.as_str(), long.as_str()],
+        [
+            "list",
+            "--metrics",
+            long.as_str(),
+            long.as_str(),
+            long.as_str(),
+        ],
         [long.as_str(), "a", "b", "c", "d"],
-        ["score", "p.json", "--convention", long.as_str(), "--per-question"],
+        [
+            "score",
+            "p.json",
+            "--convention",
+            long.as_str(),
+            "--per-question",
+        ],
     ] {
         let stderr = told(&chartbench(&arguments));
-        assert!(stderr.len() < 1000, "{}: {} bytes", &arguments[0][..3.min(arguments[0].len())], stderr.len());
+        assert!(
+            stderr.len() < 1000,
+            "{}: {} bytes",
+            &arguments[0][..3.min(arguments[0].len())],
+            stderr.len()
+        );
     }
 }
 
@@ -266,23 +419,43 @@ fn scores_that_are_no_finite_numbers_fail_their_questions() -> Result<()> {
     }
     let path = weights.join("model.safetensors");
     let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
-    let norm = tensors.get_mut("decoder.final_layer_norm.weight").expect("the decoder's last norm");
+    let norm = tensors
+        .get_mut("decoder.final_layer_norm.weight")
+        .expect("the decoder's last norm");
     *norm = (norm.to_dtype(DType::F32)? * 1e38)?;
     candle_core::safetensors::save(&tensors, &path)?;
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_chartbench"))
-        .args(["run", "--adapters", "matcha-tiny", "--limit", "3", "--name", "r"])
+        .args([
+            "run",
+            "--adapters",
+            "matcha-tiny",
+            "--limit",
+            "3",
+            "--name",
+            "r",
+        ])
         .arg("--weights")
         .arg(&weights)
         .arg("--results")
         .arg(dir.path())
         .output()?;
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let log = fs::read_to_string(dir.path().join("r/matcha-tiny/predictions.jsonl"))?;
     assert_eq!(log.lines().count(), 3);
     for line in log.lines() {
         let row: serde_json::Value = serde_json::from_str(line)?;
         assert!(row["prediction"].is_null(), "{line}");
-        assert!(row["error"].as_str().is_some_and(|error| error.contains("are NaN or infinite")), "{line}");
+        assert!(
+            row["error"]
+                .as_str()
+                .is_some_and(|error| error.contains("are NaN or infinite")),
+            "{line}"
+        );
     }
     Ok(())
 }

@@ -8,13 +8,17 @@ mod tokenizers;
 use std::path::{Path, PathBuf};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
 }
 
 /// The error's line; it must be one, and short.
 #[track_caller]
 fn line<T>(result: anyhow::Result<T>) -> String {
-    let Err(error) = result else { panic!("the file was read") };
+    let Err(error) = result else {
+        panic!("the file was read")
+    };
     let line = format!("{error:#}");
     assert!(!line.contains('\n') && line.len() < 1000, "{line}");
     line

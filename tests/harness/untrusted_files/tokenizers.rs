@@ -19,12 +19,18 @@ fn open(json: &[u8]) -> Result<Tokenizer> {
 
 #[track_caller]
 fn refused(json: &[u8]) -> String {
-    line(open(json)).split_once("tokenizer.json: ").unwrap().1.to_owned()
+    line(open(json))
+        .split_once("tokenizer.json: ")
+        .unwrap()
+        .1
+        .to_owned()
 }
 
 /// The fixture's tokenizer with other keys.
 fn with(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
-    let mut json = serde_json::from_slice(&fs::read(fixture("pix2struct/tokenizer/tokenizer.json")).unwrap()).unwrap();
+    let mut json =
+        serde_json::from_slice(&fs::read(fixture("pix2struct/tokenizer/tokenizer.json")).unwrap())
+            .unwrap();
     change(&mut json);
     json.to_string().into_bytes()
 }
@@ -50,8 +56,14 @@ fn with_charsmap(charsmap: &[u8]) -> Vec<u8> {
 #[test]
 fn a_charsmap_is_read_and_one_that_leads_outside_itself_is_not() {
     let tokenizer = open(&with_charsmap(&charsmap())).unwrap();
-    assert_eq!(tokenizer.encode("A").unwrap(), tokenizer.encode("n").unwrap());
-    assert_ne!(tokenizer.encode("A").unwrap(), tokenizer.encode("Z").unwrap());
+    assert_eq!(
+        tokenizer.encode("A").unwrap(),
+        tokenizer.encode("n").unwrap()
+    );
+    assert_ne!(
+        tokenizer.encode("A").unwrap(),
+        tokenizer.encode("Z").unwrap()
+    );
     let changed = |at: usize, unit: u32| {
         let mut charsmap = charsmap();
         charsmap[4 + 4 * at..8 + 4 * at].copy_from_slice(&unit.to_le_bytes());
@@ -59,7 +71,10 @@ fn a_charsmap_is_read_and_one_that_leads_outside_itself_is_not() {
     };
     let damaged = "precompiled_charsmap is damaged: ";
     assert!(changed(0, 1000 << 10).starts_with(&format!("{damaged}a step leads outside its trie")));
-    assert!(changed(0x41, 1 << 31 | 9).starts_with(&format!("{damaged}a value leads outside its texts")));
+    assert!(
+        changed(0x41, 1 << 31 | 9)
+            .starts_with(&format!("{damaged}a value leads outside its texts"))
+    );
     assert!(changed(0x141, 4096 << 10 | 1 << 8 | 0x41).starts_with(damaged));
     for (bytes, reason) in [
         (&b"\xff\xff\xff\xff"[..], "its trie is longer than it"),
@@ -74,7 +89,10 @@ fn a_charsmap_is_read_and_one_that_leads_outside_itself_is_not() {
 /// Whatever is opened encodes every byte without a panic.
 #[test]
 fn charsmaps_damaged_at_random() {
-    let texts: Vec<String> = (1..=255u32).filter_map(char::from_u32).map(|c| format!("{c}A{c}")).collect();
+    let texts: Vec<String> = (1..=255u32)
+        .filter_map(char::from_u32)
+        .map(|c| format!("{c}A{c}"))
+        .collect();
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut opened = 0;
     for round in 0..100 {
@@ -84,11 +102,14 @@ fn charsmaps_damaged_at_random() {
         for _ in 0..random.random_range(1..4) {
             let place = match round % 2 {
                 0 => random.random_range(0..charsmap.len()),
-                _ => (places[random.random_range(0..4)] + random.random_range(0..4)).min(charsmap.len() - 1),
+                _ => (places[random.random_range(0..4)] + random.random_range(0..4))
+                    .min(charsmap.len() - 1),
             };
             charsmap[place] = random.random();
         }
-        let Ok(tokenizer) = open(&with_charsmap(&charsmap)) else { continue };
+        let Ok(tokenizer) = open(&with_charsmap(&charsmap)) else {
+            continue;
+        };
         opened += 1;
         for text in &texts {
             tokenizer.encode(text).unwrap();
@@ -104,22 +125,36 @@ fn long_tokens_and_patterns_are_refused() {
         let vocabulary = json["model"]["vocab"].as_array_mut().unwrap();
         vocabulary.push(serde_json::json!([long, -1.0]));
     }));
-    let shown = format!("the text {}... has 5000000 bytes, more than the 1024 allowed", "a".repeat(80));
+    let shown = format!(
+        "the text {}... has 5000000 bytes, more than the 1024 allowed",
+        "a".repeat(80)
+    );
     assert!(told.starts_with(&shown), "{told}");
-    let told = refused(&with(|json| json["added_tokens"][0]["content"] = long.clone().into()));
+    let told = refused(&with(|json| {
+        json["added_tokens"][0]["content"] = long.clone().into()
+    }));
     assert!(told.starts_with(&shown), "{told}");
     let told = refused(&with(|json| {
         let pattern = serde_json::json!({"Regex": "(".repeat(20_000)});
-        json["pre_tokenizer"] =
-            serde_json::json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+        json["pre_tokenizer"] = serde_json::json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
     }));
-    assert!(told.contains("has 20000 bytes, more than the 16384 allowed"), "{told}");
-    assert!(refused(&[b"[".repeat(100_000), b"]".repeat(100_000)].concat()).contains("recursion limit"));
+    assert!(
+        told.contains("has 20000 bytes, more than the 16384 allowed"),
+        "{told}"
+    );
+    assert!(
+        refused(&[b"[".repeat(100_000), b"]".repeat(100_000)].concat()).contains("recursion limit")
+    );
     // As long as allowed, on a thread with a small stack.
     let json = with(|json| {
-        json["model"]["vocab"].as_array_mut().unwrap().push(serde_json::json!(["a".repeat(1024), -1.0]));
+        json["model"]["vocab"]
+            .as_array_mut()
+            .unwrap()
+            .push(serde_json::json!(["a".repeat(1024), -1.0]));
     });
-    let small = std::thread::Builder::new().stack_size(1 << 20).spawn(move || drop(open(&json).unwrap().clone()));
+    let small = std::thread::Builder::new()
+        .stack_size(1 << 20)
+        .spawn(move || drop(open(&json).unwrap().clone()));
     small.unwrap().join().unwrap();
 }
 
@@ -130,8 +165,7 @@ fn padding_and_truncation_of_the_file_do_not_count() {
     let padded = open(&with(|json| {
         json["padding"] = serde_json::json!({"strategy": {"Fixed": 1u64 << 40}, "direction": "Right",
             "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"});
-        json["truncation"] =
-            serde_json::json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
+        json["truncation"] = serde_json::json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
     }));
     assert_eq!(padded.unwrap().encode("n n n").unwrap(), plain);
 }

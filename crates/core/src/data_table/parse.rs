@@ -36,18 +36,34 @@ impl DataTable {
             rows.retain(|row| row.len() > 1);
             rows.iter_mut().for_each(strip_bars);
         }
-        let titled = rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.eq_ignore_ascii_case("title"));
-        let title = if titled { rows.remove(0).split_off(1).join(" | ") } else { String::new() };
+        let titled = rows
+            .first()
+            .and_then(|row| row.first())
+            .is_some_and(|cell| cell.eq_ignore_ascii_case("title"));
+        let title = if titled {
+            rows.remove(0).split_off(1).join(" | ")
+        } else {
+            String::new()
+        };
         ensure!(!rows.is_empty(), "not a table: there is no row of cells");
         let header = rows.remove(0);
-        ensure!(header.len() > 1, "not a table: there is no ` | ` between cells in the first row");
-        Ok(Self { title, header, rows })
+        ensure!(
+            header.len() > 1,
+            "not a table: there is no ` | ` between cells in the first row"
+        );
+        Ok(Self {
+            title,
+            header,
+            rows,
+        })
     }
 
     /// Whether any text is meant as a table: a header and rows below, all of two cells or more.
     pub fn is_written_in(text: &str) -> bool {
         text.contains('|')
-            && Self::parse(text).is_ok_and(|table| !table.rows.is_empty() && table.rows.iter().all(|row| row.len() > 1))
+            && Self::parse(text).is_ok_and(|table| {
+                !table.rows.is_empty() && table.rows.iter().all(|row| row.len() > 1)
+            })
     }
 }
 
@@ -62,7 +78,9 @@ fn row_texts(text: &str) -> Vec<String> {
     } else {
         between_ampersands(text)
     };
-    rows.into_iter().filter(|row| !row.trim().is_empty()).collect()
+    rows.into_iter()
+        .filter(|row| !row.trim().is_empty())
+        .collect()
 }
 
 fn between_ampersands(text: &str) -> Vec<String> {
@@ -92,13 +110,17 @@ fn cells(row: &str) -> Vec<String> {
 
 /// Whether a row is the line of dashes under a Markdown table's header.
 fn is_rule(row: &[String]) -> bool {
-    let dashes = |cell: &String| cell.contains("--") && cell.chars().all(|c| matches!(c, '-' | ':'));
+    let dashes =
+        |cell: &String| cell.contains("--") && cell.chars().all(|c| matches!(c, '-' | ':'));
     row.iter().any(dashes) && row.iter().all(|cell| cell.is_empty() || dashes(cell))
 }
 
 /// Leaves out the empty cells that the bars around a Markdown row make.
 fn strip_bars(row: &mut Vec<String>) {
-    if row.len() > 2 && row.first().is_some_and(String::is_empty) && row.last().is_some_and(String::is_empty) {
+    if row.len() > 2
+        && row.first().is_some_and(String::is_empty)
+        && row.last().is_some_and(String::is_empty)
+    {
         row.remove(0);
         row.pop();
     }
@@ -113,8 +135,15 @@ mod tests {
     fn parsed(text: &str) -> String {
         DataTable::parse(text).map_or_else(
             |error| error.to_string(),
-            |DataTable { title, header, rows }| {
-                let rows: Vec<String> = std::iter::once(header).chain(rows).map(|row| row.join(";")).collect();
+            |DataTable {
+                 title,
+                 header,
+                 rows,
+             }| {
+                let rows: Vec<String> = std::iter::once(header)
+                    .chain(rows)
+                    .map(|row| row.join(";"))
+                    .collect();
                 format!("{title}: {}", rows.join(" / "))
             },
         )
@@ -123,30 +152,66 @@ mod tests {
     #[test]
     fn what_models_write_is_read() {
         let cases = [
-            ("TITLE | Sales <0x0A> Year | A | B <0x0A> 2019 | 1 | 2", "Sales: Year;A;B / 2019;1;2"),
-            ("TITLE | <0x0A> Year | A<0x0A>2019 | 1 <0x0A>", ": Year;A / 2019;1"),
-            ("TITLE | a | b\nYear | A\r\n2019 | 1\n\n", "a | b: Year;A / 2019;1"),
+            (
+                "TITLE | Sales <0x0A> Year | A | B <0x0A> 2019 | 1 | 2",
+                "Sales: Year;A;B / 2019;1;2",
+            ),
+            (
+                "TITLE | <0x0A> Year | A<0x0A>2019 | 1 <0x0A>",
+                ": Year;A / 2019;1",
+            ),
+            (
+                "TITLE | a | b\nYear | A\r\n2019 | 1\n\n",
+                "a | b: Year;A / 2019;1",
+            ),
             ("Year|A\n2019|1", ": Year;A / 2019;1"),
-            ("title |\n | A | B\na |  | 2\nb | 1 | ", ": ;A;B / a;;2 / b;1;"),
+            (
+                "title |\n | A | B\na |  | 2\nb | 1 | ",
+                ": ;A;B / a;;2 / b;1;",
+            ),
             (
                 "Title | T <0x0A> Year | A | B <0x0A> 2019 | 1 <0x0A> 2020 | 1 | 2 | 3",
                 "T: Year;A;B / 2019;1 / 2020;1;2;3",
             ),
-            ("Year | A & 2019 | 1 & 2020 | 2 &", ": Year;A / 2019;1 / 2020;2"),
-            ("Year | A && 2019 | 1&&2020 | R & D", ": Year;A / 2019;1 / 2020;R & D"),
-            ("Field | A & Research & Development | 5 & R&D | 6", ": Field;A / Research & Development;5 / R&D;6"),
+            (
+                "Year | A & 2019 | 1 & 2020 | 2 &",
+                ": Year;A / 2019;1 / 2020;2",
+            ),
+            (
+                "Year | A && 2019 | 1&&2020 | R & D",
+                ": Year;A / 2019;1 / 2020;R & D",
+            ),
+            (
+                "Field | A & Research & Development | 5 & R&D | 6",
+                ": Field;A / Research & Development;5 / R&D;6",
+            ),
             ("Field | Who & a | Tom & Ann", ": Field;Who / a;Tom & Ann"),
             ("a & b | c\n1 | 2", ": a & b;c / 1;2"),
-            ("| Year | A |\n| :-- | --: |\n| 2019 | 1 |", ": Year;A / 2019;1"),
+            (
+                "| Year | A |\n| :-- | --: |\n| 2019 | 1 |",
+                ": Year;A / 2019;1",
+            ),
             ("| Year | A |\n|---|---|\n| 2019 | |", ": Year;A / 2019;"),
-            ("The table:\n```\n| Year | A |\n|---|---|\n| 2019 | 1 |\n```\nDone.", ": Year;A / 2019;1"),
+            (
+                "The table:\n```\n| Year | A |\n|---|---|\n| 2019 | 1 |\n```\nDone.",
+                ": Year;A / 2019;1",
+            ),
             ("Year | A", ": Year;A"),
             ("", "not a table: there is no row of cells"),
             (" \n<0x0A>", "not a table: there is no row of cells"),
             ("TITLE | Sales", "not a table: there is no row of cells"),
-            ("A bar chart.", "not a table: there is no ` | ` between cells in the first row"),
-            ("A bar chart:\nYear | A", "not a table: there is no ` | ` between cells in the first row"),
-            ("&", "not a table: there is no ` | ` between cells in the first row"),
+            (
+                "A bar chart.",
+                "not a table: there is no ` | ` between cells in the first row",
+            ),
+            (
+                "A bar chart:\nYear | A",
+                "not a table: there is no ` | ` between cells in the first row",
+            ),
+            (
+                "&",
+                "not a table: there is no ` | ` between cells in the first row",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(parsed(text), expected, "{text:?}");
@@ -155,8 +220,14 @@ mod tests {
 
     #[test]
     fn texts_and_tables_are_distinguished() {
-        let tables = ["a | b\n1 | 2", "TITLE | <0x0A> a | b <0x0A> 1 | 2", "a | b & 1 | 2"];
-        let texts = ["a | b", "Yes", "a & b", "", "P(a|b)", "a | b\n1", "12", "[1 | 2]"];
+        let tables = [
+            "a | b\n1 | 2",
+            "TITLE | <0x0A> a | b <0x0A> 1 | 2",
+            "a | b & 1 | 2",
+        ];
+        let texts = [
+            "a | b", "Yes", "a & b", "", "P(a|b)", "a | b\n1", "12", "[1 | 2]",
+        ];
         assert!(tables.iter().all(|text| DataTable::is_written_in(text)));
         assert!(!texts.iter().any(|text| DataTable::is_written_in(text)));
     }
@@ -165,11 +236,13 @@ mod tests {
         let cell = "[a-zA-Z0-9%.,&| \n\u{e9}-]{0,8}";
         let row = proptest::collection::vec(cell, 1..5);
         let header = proptest::collection::vec(cell, 2..5);
-        ("[a-z |]{0,9}", header, proptest::collection::vec(row, 0..5)).prop_map(|(title, header, rows)| DataTable {
-            title,
-            header,
-            rows,
-        })
+        ("[a-z |]{0,9}", header, proptest::collection::vec(row, 0..5)).prop_map(
+            |(title, header, rows)| DataTable {
+                title,
+                header,
+                rows,
+            },
+        )
     }
 
     proptest! {

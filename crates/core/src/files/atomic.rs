@@ -24,7 +24,10 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// Returns an error if the file cannot be written, and names it.
-pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let replace = || -> io::Result<()> {
         let target = follow_links(path)?;
         if let Some(number) = descriptor(&target) {
@@ -34,7 +37,9 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
             Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
             Ok(metadata) if metadata.is_file() => replace_regular(&target, Some(&metadata), write),
             Ok(_) => write_through(OpenOptions::new().write(true).open(&target)?, write),
-            Err(error) if error.kind() == ErrorKind::NotFound => replace_regular(&target, None, write),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                replace_regular(&target, None, write)
+            }
             Err(error) => Err(error),
         }
     };
@@ -51,7 +56,14 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         // Not every file system can, and not every folder that can be written to can be read.
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         synced => synced,
     }
@@ -59,7 +71,9 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// The folder that `path` is in.
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// The path that a symbolic link, or a chain of them, leads to. It need not exist.
@@ -98,14 +112,21 @@ fn replace_regular(
     sync_folder(parent(target))
 }
 
-fn write_through(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_through(
+    file: File,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     write(&mut writer)?;
     writer.flush()
 }
 
 /// Writes to standard output and standard error where they are: opening a file behind them again would overwrite it.
-fn write_descriptor(number: u32, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_descriptor(
+    number: u32,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     match number {
         1 => {
             let mut stdout = io::stdout().lock();
@@ -120,10 +141,15 @@ fn write_descriptor(number: u32, path: &Path, write: impl FnOnce(&mut dyn Write)
 fn descriptor(path: &Path) -> Option<u32> {
     let folder = path.parent()?;
     let is_own = |process: &Path| {
-        let name = process.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        process.parent() == Some(Path::new("/proc")) && (name == "self" || name == std::process::id().to_string())
+        let name = process
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        process.parent() == Some(Path::new("/proc"))
+            && (name == "self" || name == std::process::id().to_string())
     };
-    let is_list = folder == Path::new("/dev/fd") || (folder.ends_with("fd") && folder.parent().is_some_and(is_own));
+    let is_list = folder == Path::new("/dev/fd")
+        || (folder.ends_with("fd") && folder.parent().is_some_and(is_own));
     path.file_name().filter(|_| is_list)?.to_str()?.parse().ok()
 }
 
@@ -158,8 +184,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -173,24 +201,42 @@ mod tests {
         symlink("private", &link).unwrap();
         write_file(&link, b"new").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(
+            file.metadata().unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
         assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
         // A link to a file that is still to be made, through another link.
         symlink("later", dir.path().join("second")).unwrap();
         symlink("second", dir.path().join("first")).unwrap();
         write_file(&dir.path().join("first"), b"made").unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("later")).unwrap(), "made");
-        assert_eq!(names(dir.path()), ["first", "later", "link", "private", "second"]);
+        assert_eq!(
+            fs::read_to_string(dir.path().join("later")).unwrap(),
+            "made"
+        );
+        assert_eq!(
+            names(dir.path()),
+            ["first", "later", "link", "private", "second"]
+        );
         symlink("round", dir.path().join("round")).unwrap();
         let error = write_file(&dir.path().join("round"), b"").unwrap_err();
-        assert!(format!("{error:#}").ends_with("round: too many symbolic links"), "{error:#}");
+        assert!(
+            format!("{error:#}").ends_with("round: too many symbolic links"),
+            "{error:#}"
+        );
     }
 
     #[test]
     fn a_pipe_is_written_to_and_a_folder_refused() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         let reader = std::thread::spawn({
             let pipe = pipe.clone();
             move || {
@@ -203,7 +249,10 @@ mod tests {
         assert_eq!(reader.join().unwrap(), "through");
         assert_eq!(names(dir.path()), ["pipe"]);
         let error = write_file(dir.path(), b"").unwrap_err();
-        assert!(format!("{error:#}").starts_with(&format!("cannot write {}", dir.path().display())), "{error:#}");
+        assert!(
+            format!("{error:#}").starts_with(&format!("cannot write {}", dir.path().display())),
+            "{error:#}"
+        );
         write_file(Path::new("/dev/null"), b"gone").unwrap();
         assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
     }
@@ -221,7 +270,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "old");
         assert_eq!(names(dir.path()), ["file"]);
         // A device that is always full says so.
-        assert!(write_file(Path::new("/dev/full"), b"x").is_err() || !Path::new("/dev/full").exists());
+        assert!(
+            write_file(Path::new("/dev/full"), b"x").is_err() || !Path::new("/dev/full").exists()
+        );
     }
 
     #[test]
@@ -230,7 +281,14 @@ mod tests {
         for (path, number) in [("/dev/fd/1", 1), ("/proc/self/fd/2", 2), (own.as_str(), 7)] {
             assert_eq!(descriptor(Path::new(path)), Some(number), "{path}");
         }
-        for path in ["/proc/1/fd/1", "/srv/fd/1", "fd/1", "/dev/fd", "/dev/stdout", "/"] {
+        for path in [
+            "/proc/1/fd/1",
+            "/srv/fd/1",
+            "fd/1",
+            "/dev/fd",
+            "/dev/stdout",
+            "/",
+        ] {
             assert_eq!(descriptor(Path::new(path)), None, "{path}");
         }
     }

@@ -24,9 +24,15 @@ pub fn replace_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) ->
     let replaced = match target.metadata() {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", target.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", target.display()));
+        }
     };
-    ensure!(replaced.as_ref().is_none_or(|replaced| replaced.is_dir()), "{} is not a folder", target.display());
+    ensure!(
+        replaced.as_ref().is_none_or(|replaced| replaced.is_dir()),
+        "{} is not a folder",
+        target.display()
+    );
     let unfinished = fill(&target, write)?;
     match replaced {
         None => fs::rename(unfinished.path(), &target)?,
@@ -49,7 +55,8 @@ pub fn create_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> 
     if cfg!(not(unix)) {
         let _ = fs::remove_dir(&target);
     }
-    fs::rename(unfinished.path(), &target).with_context(|| format!("cannot create {}", target.display()))?;
+    fs::rename(unfinished.path(), &target)
+        .with_context(|| format!("cannot create {}", target.display()))?;
     Ok(sync_folder(parent(&target))?)
 }
 
@@ -79,8 +86,9 @@ fn fill(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<Unfini
 
 /// Forces every file of a folder and its sub-folders to disk.
 fn sync_tree(folder: &Path) -> io::Result<()> {
-    let paths: Vec<PathBuf> =
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    let paths: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()?;
     paths.par_iter().try_for_each(|path| match path.is_dir() {
         true => sync_tree(path),
         false => File::open(path)?.sync_all(),
@@ -136,7 +144,10 @@ mod tests {
     }
 
     fn names(folder: &Path) -> Vec<String> {
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -177,7 +188,10 @@ mod tests {
         fs::create_dir(former(&target)).unwrap();
         replace_folder(&target, fill_with("newer")).unwrap();
         drop(unfinished);
-        assert_eq!((content(&target).as_str(), names(dir.path())), ("newer", vec!["checkpoint".to_owned()]));
+        assert_eq!(
+            (content(&target).as_str(), names(dir.path())),
+            ("newer", vec!["checkpoint".to_owned()])
+        );
     }
 
     #[test]
@@ -188,7 +202,10 @@ mod tests {
         create_folder(&target, fill_with("new")).unwrap();
         assert_eq!(content(&target), "new");
         assert!(create_folder(&target, fill_with("newer")).is_err());
-        assert_eq!((content(&target).as_str(), names(dir.path())), ("new", vec!["data".to_owned()]));
+        assert_eq!(
+            (content(&target).as_str(), names(dir.path())),
+            ("new", vec!["data".to_owned()])
+        );
     }
 
     #[cfg(unix)]

@@ -33,8 +33,14 @@ impl JsonLines {
     /// Returns an error if the file cannot be opened or cut.
     pub fn open(path: &Path, lock: FileLock) -> Result<Self> {
         let mut file = open(path)?;
-        let end = end_of_lines(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut log = Self { path: path.to_owned(), file, end, _lock: lock };
+        let end =
+            end_of_lines(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut log = Self {
+            path: path.to_owned(),
+            file,
+            end,
+            _lock: lock,
+        };
         log.truncate(end)?;
         Ok(log)
     }
@@ -45,7 +51,11 @@ impl JsonLines {
     /// Returns an error if the write fails, as on a full disk; the log is first cut back to its last whole line.
     pub fn append<T: Serialize + Sync>(&mut self, records: &[T]) -> Result<()> {
         let lines = if records.len() > ENCODE_CHUNK {
-            records.par_chunks(ENCODE_CHUNK).map(encode).collect::<Result<Vec<_>>>()?.concat()
+            records
+                .par_chunks(ENCODE_CHUNK)
+                .map(encode)
+                .collect::<Result<Vec<_>>>()?
+                .concat()
         } else {
             encode(records)?
         };
@@ -65,7 +75,9 @@ impl JsonLines {
         self.file
             .set_len(end)
             .and_then(|()| self.file.seek(SeekFrom::Start(end)))
-            .with_context(|| format!("cannot cut {} to its last whole line", self.path.display()))?;
+            .with_context(|| {
+                format!("cannot cut {} to its last whole line", self.path.display())
+            })?;
         self.end = end;
         Ok(())
     }
@@ -95,7 +107,12 @@ impl JsonLines {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path);
     file.with_context(|| format!("cannot open {}", path.display()))
 }
 
@@ -116,7 +133,9 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
         let start = end.saturating_sub(CHUNK);
         file.seek(SeekFrom::Start(start))?;
         chunk.clear();
-        Read::by_ref(file).take(end - start).read_to_end(&mut chunk)?;
+        Read::by_ref(file)
+            .take(end - start)
+            .read_to_end(&mut chunk)?;
         if let Some(newline) = chunk.iter().rposition(|&byte| byte == b'\n') {
             return Ok(start + newline as u64 + 1);
         }
@@ -147,7 +166,10 @@ mod tests {
                 text.resize(text.len() + torn, 0);
                 std::fs::write(path, text).unwrap();
                 open_log(path).append(&["c"]).unwrap();
-                assert_eq!(std::fs::read_to_string(path).unwrap(), "\"a\"\n\"b\"\n\"c\"\n");
+                assert_eq!(
+                    std::fs::read_to_string(path).unwrap(),
+                    "\"a\"\n\"b\"\n\"c\"\n"
+                );
             }
             std::fs::write(path, "no newline").unwrap();
             open_log(path);
@@ -166,8 +188,14 @@ mod tests {
             assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n3\n4\n");
             let mut old = String::new();
             (&before).read_to_string(&mut old).unwrap();
-            assert_eq!(old, "1\n2\n3\n", "who reads the log meanwhile reads it whole");
-            assert!(log.retain(|_| Err(io::ErrorKind::StorageFull.into())).is_err());
+            assert_eq!(
+                old, "1\n2\n3\n",
+                "who reads the log meanwhile reads it whole"
+            );
+            assert!(
+                log.retain(|_| Err(io::ErrorKind::StorageFull.into()))
+                    .is_err()
+            );
             assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n3\n4\n");
         });
     }
@@ -175,7 +203,9 @@ mod tests {
     #[test]
     fn many_records_are_in_order() {
         with_log(|path| {
-            open_log(path).append(&(0..1000).collect::<Vec<_>>()).unwrap();
+            open_log(path)
+                .append(&(0..1000).collect::<Vec<_>>())
+                .unwrap();
             let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
             assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
         });

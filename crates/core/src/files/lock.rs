@@ -30,7 +30,10 @@ impl FileLock {
                 return Ok(lock);
             }
             if !is_reported && started.elapsed() > PATIENCE {
-                crate::note!("waiting until another chartbench process has written {}", guarded.display());
+                crate::note!(
+                    "waiting until another chartbench process has written {}",
+                    guarded.display()
+                );
                 is_reported = true;
             }
             std::thread::sleep(POLL_INTERVAL);
@@ -44,7 +47,11 @@ impl FileLock {
     pub fn try_acquire(guarded: &Path) -> Result<Option<Self>> {
         let path = lock_path(guarded);
         loop {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path);
             let file = file.with_context(|| format!("cannot create {}", path.display()))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -105,7 +112,10 @@ mod tests {
         let first = FileLock::try_acquire(&guarded).unwrap().unwrap();
         assert!(FileLock::try_acquire(&guarded).unwrap().is_none());
         drop(first);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), usize::from(cfg!(not(unix))));
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            usize::from(cfg!(not(unix)))
+        );
         assert!(FileLock::try_acquire(&guarded).unwrap().is_some());
     }
 

@@ -32,7 +32,12 @@ impl UnfinishedFolder {
             let folder = builder(0o777).tempdir_in(parent)?;
             match hold(folder.path()) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                lock => return Ok(Self { folder, _lock: lock? }),
+                lock => {
+                    return Ok(Self {
+                        folder,
+                        _lock: lock?,
+                    });
+                }
             }
         }
     }
@@ -101,7 +106,9 @@ fn is_unmistakable(name: &str) -> bool {
 
 /// Removes the files and folders of these names that no living process locks. Those that cannot be removed stay.
 fn remove_matching(folder: &Path, is_leftover: impl Fn(&str) -> bool) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_str().is_some_and(&is_leftover) {
             let _ = remove_unheld(&entry.path());
@@ -116,7 +123,11 @@ fn remove_unheld(path: &Path) -> io::Result<()> {
     }
     let file = File::open(path)?;
     file.try_lock()?;
-    if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    if kind.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -126,8 +137,10 @@ mod tests {
     #[test]
     fn leftovers_are_removed_and_unfinished_files_stay() {
         let parent = tempfile::tempdir().unwrap();
-        let (file, folder) =
-            (parent.path().join(".writing-0123456789abcdef"), parent.path().join(".writing-fedcba9876543210"));
+        let (file, folder) = (
+            parent.path().join(".writing-0123456789abcdef"),
+            parent.path().join(".writing-fedcba9876543210"),
+        );
         fs::write(&file, "half").unwrap();
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("weights"), "half").unwrap();
@@ -135,13 +148,19 @@ mod tests {
         for name in [".writing-drafts", ".writing-0123456789abcde."] {
             fs::create_dir(parent.path().join(name)).unwrap();
         }
-        let (held_file, held_folder) =
-            (create_file_in(parent.path(), 0o666).unwrap(), UnfinishedFolder::create_in(parent.path()).unwrap());
+        let (held_file, held_folder) = (
+            create_file_in(parent.path(), 0o666).unwrap(),
+            UnfinishedFolder::create_in(parent.path()).unwrap(),
+        );
         assert!(!file.exists() && !folder.exists());
         UnfinishedFolder::create_in(parent.path()).unwrap();
         remove_leftovers(parent.path());
         assert!(held_file.path().exists() && held_folder.path().exists());
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 2, "in a folder of the program the prefix is enough");
+        assert_eq!(
+            fs::read_dir(parent.path()).unwrap().count(),
+            2,
+            "in a folder of the program the prefix is enough"
+        );
         drop((held_file, held_folder));
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }

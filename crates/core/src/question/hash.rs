@@ -22,10 +22,29 @@ impl QuestionHash {
     pub fn add(&mut self, chart_questions: &ChartQuestions) -> Result<()> {
         let ChartQuestions { chart, questions } = chart_questions;
         for question in questions {
-            let Question { id, text, gold, answer_type, taxonomy, template, source, slices } = question;
+            let Question {
+                id,
+                text,
+                gold,
+                answer_type,
+                taxonomy,
+                template,
+                source,
+                slices,
+            } = question;
             self.line.clear();
             let describe = || format!("cannot hash the question `{id}`");
-            let fields = (&chart.id, &chart.chart_type, id, text, gold, answer_type, taxonomy, template, source);
+            let fields = (
+                &chart.id,
+                &chart.chart_type,
+                id,
+                text,
+                gold,
+                answer_type,
+                taxonomy,
+                template,
+                source,
+            );
             serde_json::to_writer(&mut self.line, &fields).with_context(describe)?;
             // Questions without slices keep the hash that they had before slices existed.
             if !slices.is_empty() {
@@ -50,7 +69,9 @@ impl QuestionSet {
     /// As [`QuestionHash::add`].
     pub fn hash(&self) -> Result<String> {
         let mut hash = QuestionHash::default();
-        self.charts.iter().try_for_each(|chart_questions| hash.add(chart_questions))?;
+        self.charts
+            .iter()
+            .try_for_each(|chart_questions| hash.add(chart_questions))?;
         Ok(hash.hex())
     }
 }

@@ -17,7 +17,11 @@ pub fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => {
             let mut extensions = IMAGE_EXTENSIONS.iter().chain(&["json"]);
-            if extensions.any(|listed| extension.eq_ignore_ascii_case(listed)) { stem } else { name }
+            if extensions.any(|listed| extension.eq_ignore_ascii_case(listed)) {
+                stem
+            } else {
+                name
+            }
         }
         _ => name,
     }
@@ -48,13 +52,19 @@ impl ImageFile {
     /// Returns an error if it cannot be opened, is no regular file, is too large or lies outside its boundary; the error
     /// names it.
     pub fn check(&self) -> Result<()> {
-        let size = self.boundary.open(&self.path).and_then(|file| file.metadata());
+        let size = self
+            .boundary
+            .open(&self.path)
+            .and_then(|file| file.metadata());
         let checked = size.and_then(|metadata| input::check_size(metadata.len(), MAX_IMAGE_BYTES));
         checked.with_context(|| self.unreadable())
     }
 
     fn read(&self) -> Result<Vec<u8>> {
-        let bytes = self.boundary.open(&self.path).and_then(|file| input::read_at_most(file, MAX_IMAGE_BYTES));
+        let bytes = self
+            .boundary
+            .open(&self.path)
+            .and_then(|file| input::read_at_most(file, MAX_IMAGE_BYTES));
         bytes.with_context(|| self.unreadable())
     }
 
@@ -71,7 +81,10 @@ impl ImageFile {
 /// A file that the user names: it may lie anywhere.
 impl From<PathBuf> for ImageFile {
     fn from(path: PathBuf) -> Self {
-        Self { path, boundary: Boundary::default() }
+        Self {
+            path,
+            boundary: Boundary::default(),
+        }
     }
 }
 

@@ -88,10 +88,17 @@ impl Chart {
     /// Slice values that are read off the chart's data, by name: `series` (the number of them) and `negative values`. Empty
     /// where the chart has no data or they cannot be read; its questions are asked all the same.
     pub fn slices(&self) -> BTreeMap<String, String> {
-        let Some(Ok(table)) = self.table.as_ref().map(|source| source.0.table()) else { return BTreeMap::new() };
-        let series = table.series().map(|count| ("series".to_owned(), count.to_string()));
+        let Some(Ok(table)) = self.table.as_ref().map(|source| source.0.table()) else {
+            return BTreeMap::new();
+        };
+        let series = table
+            .series()
+            .map(|count| ("series".to_owned(), count.to_string()));
         let negative = if table.has_negative() { "yes" } else { "no" };
-        series.into_iter().chain([("negative values".to_owned(), negative.to_owned())]).collect()
+        series
+            .into_iter()
+            .chain([("negative values".to_owned(), negative.to_owned())])
+            .collect()
     }
 }
 
@@ -133,7 +140,9 @@ impl Gold {
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
-            Self::List(items) => Cow::Owned(items.iter().map(Gold::text).collect::<Vec<_>>().join(", ")),
+            Self::List(items) => {
+                Cow::Owned(items.iter().map(Gold::text).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }

@@ -25,7 +25,11 @@ pub struct QuestionSet {
 
 impl QuestionSource for QuestionSet {
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.charts.chunks(CHUNK_CHARTS).map(|chunk| Ok(chunk.to_vec())))
+        Box::new(
+            self.charts
+                .chunks(CHUNK_CHARTS)
+                .map(|chunk| Ok(chunk.to_vec())),
+        )
     }
 }
 
@@ -44,13 +48,17 @@ impl QuestionSet {
     pub fn iter(&self) -> impl Iterator<Item = (&Chart, &Question)> {
         self.charts
             .iter()
-            .flat_map(|ChartQuestions { chart, questions }| questions.iter().map(move |question| (chart, question)))
+            .flat_map(|ChartQuestions { chart, questions }| {
+                questions.iter().map(move |question| (chart, question))
+            })
     }
 
     /// At most `per_chart` questions of each chart, drawn by `seed` and left in their order ([`sample_questions`]).
     #[must_use]
     pub fn sample(mut self, per_chart: usize, seed: u64) -> Self {
-        self.charts.iter_mut().for_each(|chart_questions| sample_questions(chart_questions, per_chart, seed));
+        self.charts
+            .iter_mut()
+            .for_each(|chart_questions| sample_questions(chart_questions, per_chart, seed));
         self.without_empty()
     }
 
@@ -66,7 +74,8 @@ impl QuestionSet {
     }
 
     fn without_empty(mut self) -> Self {
-        self.charts.retain(|ChartQuestions { questions, .. }| !questions.is_empty());
+        self.charts
+            .retain(|ChartQuestions { questions, .. }| !questions.is_empty());
         self
     }
 }
@@ -78,7 +87,10 @@ impl QuestionSet {
 pub fn sample_questions(chart_questions: &mut ChartQuestions, per_chart: usize, seed: u64) {
     let ChartQuestions { chart, questions } = chart_questions;
     if questions.len() > per_chart {
-        let mut keys: Vec<_> = questions.iter().map(|question| draw_key(seed, &chart.id, &question.id)).collect();
+        let mut keys: Vec<_> = questions
+            .iter()
+            .map(|question| draw_key(seed, &chart.id, &question.id))
+            .collect();
         keys.sort_unstable();
         let bound = keys.get(per_chart).copied();
         questions.retain(|question| Some(draw_key(seed, &chart.id, &question.id)) < bound);
@@ -102,16 +114,24 @@ impl QuestionSetSummary {
     /// # Errors
     /// Returns the first error of a chunk.
     pub fn from_chunks(chunks: impl Iterator<Item = Result<Vec<ChartQuestions>>>) -> Result<Self> {
-        let (mut charts, mut questions, mut hash, mut only_tables) = (0, 0, QuestionHash::default(), true);
+        let (mut charts, mut questions, mut hash, mut only_tables) =
+            (0, 0, QuestionHash::default(), true);
         for chunk in chunks {
             for chart_questions in chunk? {
                 charts += 1;
                 questions += chart_questions.questions.len();
                 hash.add(&chart_questions)?;
                 let asked = &chart_questions.questions;
-                only_tables &= asked.iter().all(|question| question.answer_type == Some(AnswerType::Table));
+                only_tables &= asked
+                    .iter()
+                    .all(|question| question.answer_type == Some(AnswerType::Table));
             }
         }
-        Ok(Self { charts, questions, hash: hash.hex(), only_tables })
+        Ok(Self {
+            charts,
+            questions,
+            hash: hash.hex(),
+            only_tables,
+        })
     }
 }

@@ -26,19 +26,31 @@ impl<'a> YearFlags<'a> {
             Some("Conversational") => Self(Self(text).items().last().unwrap_or_default()),
             _ => Self(text),
         };
-        let valid = |flag: &str| ["YES", "NO"].iter().any(|name| flag.eq_ignore_ascii_case(name));
-        if flags.items().all(valid) { flags } else { Self::default() }
+        let valid = |flag: &str| {
+            ["YES", "NO"]
+                .iter()
+                .any(|name| flag.eq_ignore_ascii_case(name))
+        };
+        if flags.items().all(valid) {
+            flags
+        } else {
+            Self::default()
+        }
     }
 
     /// The flags among a question's slices.
     pub fn from_slices(get: impl Fn(&str) -> Option<&'a str>) -> Self {
-        get(YEAR).map(|text| Self::new(text, get(QUESTION_TYPE))).unwrap_or_default()
+        get(YEAR)
+            .map(|text| Self::new(text, get(QUESTION_TYPE)))
+            .unwrap_or_default()
     }
 
     /// Whether the element at `index` is a year. Where elements outnumber the flags, the flags repeat from the first on.
     pub fn is_year(self, index: usize) -> bool {
         let count = self.items().count().max(1);
-        self.items().nth(index % count).is_some_and(|flag| flag.eq_ignore_ascii_case("YES"))
+        self.items()
+            .nth(index % count)
+            .is_some_and(|flag| flag.eq_ignore_ascii_case("YES"))
     }
 
     /// The flags as they are written; `None` without flags.
@@ -47,7 +59,9 @@ impl<'a> YearFlags<'a> {
     }
 
     fn items(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(',').map(|flag| flag.trim_matches([' ', '[', ']', '\'', '"']))
+        self.0
+            .split(',')
+            .map(|flag| flag.trim_matches([' ', '[', ']', '\'', '"']))
     }
 }
 
@@ -74,10 +88,21 @@ mod tests {
     #[test]
     fn flags_are_read_in_every_spelling() {
         assert_eq!(years("YES", None), [true; 3], "one flag is all elements'");
-        assert_eq!(years("no, Yes", None), [false, true, false], "two flags are repeated");
+        assert_eq!(
+            years("no, Yes", None),
+            [false, true, false],
+            "two flags are repeated"
+        );
         assert_eq!(years("[\"YES\",\"NO\"]", None), [true, false, true]);
-        assert_eq!(years("['NO', 'YES']", Some("Factoid")), [false, true, false]);
-        assert_eq!(years("['NO', 'YES']", Some("Conversational")), [true; 3], "the last turn's");
+        assert_eq!(
+            years("['NO', 'YES']", Some("Factoid")),
+            [false, true, false]
+        );
+        assert_eq!(
+            years("['NO', 'YES']", Some("Conversational")),
+            [true; 3],
+            "the last turn's"
+        );
         assert_eq!(years("YES, NO", Some("Conversational")), [false; 3]);
         for other in ["", "[]", "2019", "YES, 2019", "YES,"] {
             assert_eq!(YearFlags::new(other, None), YearFlags::default(), "{other}");

@@ -41,16 +41,33 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
     let file = question_file(path)?;
     let content = read_file::read(&file)?;
     let file_name = || file.display().to_string();
-    let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let rows = if is_csv { rows::csv(&content) } else { rows::jsonl(&content) }.with_context(file_name)?;
+    let is_csv = file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let rows = if is_csv {
+        rows::csv(&content)
+    } else {
+        rows::jsonl(&content)
+    }
+    .with_context(file_name)?;
     let folder = folder_of(&file);
-    let mut loader = Loader { boundary: Boundary::new(&folder, allow_outside), folder, ..Default::default() };
+    let mut loader = Loader {
+        boundary: Boundary::new(&folder, allow_outside),
+        folder,
+        ..Default::default()
+    };
     for (index, row) in rows.into_iter().enumerate() {
         let line = row.line;
-        loader.add(row, index + 1, split).with_context(|| format!("line {line}")).with_context(file_name)?;
+        loader
+            .add(row, index + 1, split)
+            .with_context(|| format!("line {line}"))
+            .with_context(file_name)?;
     }
     let charts = loader.charts.into_charts();
-    images::require_any_image(images::chart_images(&charts), &loader.image_folders.values().collect::<Vec<_>>())?;
+    images::require_any_image(
+        images::chart_images(&charts),
+        &loader.image_folders.values().collect::<Vec<_>>(),
+    )?;
     Ok(charts)
 }
 
@@ -61,25 +78,43 @@ pub(super) fn is_at(path: &Path) -> bool {
 
 /// The folder of a file; a bare name lies in the working directory.
 fn folder_of(file: &Path) -> PathBuf {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// The question file: `path` itself, or the file in that folder.
 fn question_file(path: &Path) -> Result<PathBuf> {
-    let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let meta =
+        std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if meta.is_dir() {
         let [jsonl, csv] = NAMES.map(|name| path.join(name));
         return match (jsonl.exists(), csv.exists()) {
             (true, false) => Ok(jsonl),
             (false, true) => Ok(csv),
-            (true, true) => bail!("{}: both questions.jsonl and questions.csv are there; name one", path.display()),
-            (false, false) => bail!("{}: neither questions.jsonl nor questions.csv is there", path.display()),
+            (true, true) => bail!(
+                "{}: both questions.jsonl and questions.csv are there; name one",
+                path.display()
+            ),
+            (false, false) => bail!(
+                "{}: neither questions.jsonl nor questions.csv is there",
+                path.display()
+            ),
         };
     }
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if !["jsonl", "csv"].iter().any(|listed| extension.eq_ignore_ascii_case(listed)) {
-        bail!("{}: not a .jsonl or .csv file; the data must be {LAYOUT}", path.display());
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    if !["jsonl", "csv"]
+        .iter()
+        .any(|listed| extension.eq_ignore_ascii_case(listed))
+    {
+        bail!(
+            "{}: not a .jsonl or .csv file; the data must be {LAYOUT}",
+            path.display()
+        );
     }
     Ok(path.to_owned())
 }
@@ -114,8 +149,18 @@ impl Loader {
             id,
             text: row.question,
             gold: row.answer,
-            answer_type: row.answer_type.as_deref().map(parse_field::answer_type).transpose().context("answer_type")?,
-            taxonomy: row.taxonomy.as_deref().map(parse_field::taxonomy).transpose().context("taxonomy")?,
+            answer_type: row
+                .answer_type
+                .as_deref()
+                .map(parse_field::answer_type)
+                .transpose()
+                .context("answer_type")?,
+            taxonomy: row
+                .taxonomy
+                .as_deref()
+                .map(parse_field::taxonomy)
+                .transpose()
+                .context("taxonomy")?,
             template: row.template,
             source: row.source,
             slices: row.slices,
@@ -127,10 +172,23 @@ impl Loader {
         if let Some(chart) = self.charts.get(&row.image)
             && chart.chart_type != chart_type
         {
-            let [first, new] = [&chart.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or_default());
-            bail!("chart_type: it is `{new}`, but `{first}` on an earlier line with the image `{}`", row.image);
+            let [first, new] =
+                [&chart.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or_default());
+            bail!(
+                "chart_type: it is `{new}`, but `{first}` on an earlier line with the image `{}`",
+                row.image
+            );
         }
-        self.charts.add(&row.image, || Chart { id: row.image.clone(), image, chart_type, table: None }, question);
+        self.charts.add(
+            &row.image,
+            || Chart {
+                id: row.image.clone(),
+                image,
+                chart_type,
+                table: None,
+            },
+            question,
+        );
         Ok(())
     }
 
@@ -139,12 +197,17 @@ impl Loader {
         if name.is_empty() {
             bail!("image: it is empty");
         }
-        let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|file| file.to_str())) else {
+        let (Some(folder), Some(file)) = (
+            path.parent(),
+            path.file_name().and_then(|file| file.to_str()),
+        ) else {
             bail!("image: `{name}` is not the path of a file");
         };
         let images = match self.image_folders.entry(folder.to_owned()) {
             Entry::Occupied(listed) => listed.into_mut(),
-            Entry::Vacant(unlisted) => unlisted.insert(ImageFolder::list(folder.to_owned(), &self.boundary)?),
+            Entry::Vacant(unlisted) => {
+                unlisted.insert(ImageFolder::list(folder.to_owned(), &self.boundary)?)
+            }
         };
         Ok(images.find(file))
     }

@@ -68,22 +68,39 @@ struct JsonRow<'a> {
 /// # Errors
 /// Returns an error if a line is malformed; the error names it.
 pub(super) fn jsonl(content: &str) -> Result<Vec<QuestionRow>> {
-    let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, text)| json_row(index + 1, text)).collect()
+    let lines = content
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, text)| json_row(index + 1, text))
+        .collect()
 }
 
 fn json_row(line: usize, text: &str) -> Result<QuestionRow> {
-    let row: JsonRow<'_> = serde_json::from_str(text).map_err(|error| read_file::json_fault(&error, line))?;
-    let mut slices: BTreeMap<_, _> = row.slices.into_iter().map(|(name, value)| (name, value.0)).collect();
-    let mut answer = parse_field::gold(row.answer).with_context(|| format!("line {line}: answer"))?;
+    let row: JsonRow<'_> =
+        serde_json::from_str(text).map_err(|error| read_file::json_fault(&error, line))?;
+    let mut slices: BTreeMap<_, _> = row
+        .slices
+        .into_iter()
+        .map(|(name, value)| (name, value.0))
+        .collect();
+    let mut answer =
+        parse_field::gold(row.answer).with_context(|| format!("line {line}: answer"))?;
     if let Some(year) = row.year {
-        let flags = parse_field::gold(year).with_context(|| format!("line {line}: {YEAR}"))?.text().into_owned();
+        let flags = parse_field::gold(year)
+            .with_context(|| format!("line {line}: {YEAR}"))?
+            .text()
+            .into_owned();
         if row.question_type.is_some() && YearFlags::new(&flags, None) != YearFlags::default() {
             answer = answer.last_turn();
         }
         slices.insert(YEAR.to_owned(), flags);
     }
-    slices.extend(row.question_type.map(|question_type| (QUESTION_TYPE.to_owned(), question_type)));
+    slices.extend(
+        row.question_type
+            .map(|question_type| (QUESTION_TYPE.to_owned(), question_type)),
+    );
     Ok(QuestionRow {
         line,
         answer,
@@ -110,23 +127,37 @@ pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
     let mut columns: HashMap<&str, usize> = HashMap::new();
     for (column, name) in header.iter().enumerate() {
         if !FIELDS.contains(&name) && slice_name(name).is_none() {
-            bail!("line 1: unknown field `{name}`; the fields are {}, and `slices.NAME`", FIELDS.join(", "));
+            bail!(
+                "line 1: unknown field `{name}`; the fields are {}, and `slices.NAME`",
+                FIELDS.join(", ")
+            );
         }
         if columns.insert(name, column).is_some() {
             bail!("line 1: two columns are called `{name}`");
         }
     }
-    if let Some(missing) = FIELDS.iter().take(3).find(|name| !columns.contains_key(*name)) {
+    if let Some(missing) = FIELDS
+        .iter()
+        .take(3)
+        .find(|name| !columns.contains_key(*name))
+    {
         bail!("line 1: no column is called `{missing}`");
     }
     let mut rows = Vec::new();
     let mut lines = CsvLines::new(content);
     for record in reader.records() {
         let record = record.map_err(|error| csv_fault(error, &mut lines))?;
-        let cell = |name: &str| columns.get(name).and_then(|&column| record.get(column)).map(str::to_owned);
+        let cell = |name: &str| {
+            columns
+                .get(name)
+                .and_then(|&column| record.get(column))
+                .map(str::to_owned)
+        };
         let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
         rows.push(QuestionRow {
-            line: record.position().map_or(0, |position| lines.line_of(position)),
+            line: record
+                .position()
+                .map_or(0, |position| lines.line_of(position)),
             image: cell("image").unwrap_or_default(),
             question: cell("question").unwrap_or_default(),
             answer: Gold::Text(cell("answer").unwrap_or_default()),
@@ -149,13 +180,23 @@ pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
 /// NAME of a column `slices.NAME`. ChartQAPro's columns are slices, too.
 fn slice_name(column: &str) -> Option<&str> {
     let is_chartqapro = [YEAR, QUESTION_TYPE].contains(&column);
-    column.strip_prefix("slices.").or(is_chartqapro.then_some(column)).filter(|name| !name.is_empty())
+    column
+        .strip_prefix("slices.")
+        .or(is_chartqapro.then_some(column))
+        .filter(|name| !name.is_empty())
 }
 
 fn csv_fault(error: csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
-            anyhow!("line {}: {len} fields where the first row has {expected_len}", lines.line_of(position))
+        csv::ErrorKind::UnequalLengths {
+            pos: Some(position),
+            expected_len,
+            len,
+        } => {
+            anyhow!(
+                "line {}: {len} fields where the first row has {expected_len}",
+                lines.line_of(position)
+            )
         }
         _ => error.into(),
     }

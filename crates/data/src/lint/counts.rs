@@ -38,21 +38,32 @@ pub(super) fn count(split_charts: &[SplitChart<'_>]) -> Vec<Count> {
     let mut counts: BTreeMap<(QuestionKind<'_>, u8), Count> = BTreeMap::new();
     for split_chart in split_charts {
         let mut in_chart: BTreeMap<QuestionKind<'_>, usize> = BTreeMap::new();
-        let chart_type = split_chart.chart.chart_type.as_deref().map(|name| (0, name));
+        let chart_type = split_chart
+            .chart
+            .chart_type
+            .as_deref()
+            .map(|name| (0, name));
         for question in split_chart.questions {
-            let values = [None, question.answer_type.map(answer_type), question.taxonomy.map(taxonomy), chart_type];
+            let values = [
+                None,
+                question.answer_type.map(answer_type),
+                question.taxonomy.map(taxonomy),
+                chart_type,
+            ];
             for (group, value) in values.into_iter().enumerate() {
                 *in_chart.entry(QuestionKind { group, value }).or_default() += 1;
             }
         }
         for (kind, questions) in in_chart {
-            let count = counts.entry((kind, u8::from(split_chart.split == Split::Test))).or_insert_with(|| Count {
-                group: GROUPS.get(kind.group).copied().unwrap_or_default(),
-                value: kind.value.map(|(_, name)| name.to_owned()),
-                split: split_chart.split,
-                charts: 0,
-                questions: 0,
-            });
+            let count = counts
+                .entry((kind, u8::from(split_chart.split == Split::Test)))
+                .or_insert_with(|| Count {
+                    group: GROUPS.get(kind.group).copied().unwrap_or_default(),
+                    value: kind.value.map(|(_, name)| name.to_owned()),
+                    split: split_chart.split,
+                    charts: 0,
+                    questions: 0,
+                });
             count.charts += 1;
             count.questions += questions;
         }

@@ -47,24 +47,47 @@ struct Match {
 }
 
 /// Finds duplicate charts; `digests` is empty if the images were not checked.
-pub(super) fn check(format: &Format, charts: &[SplitChart<'_>], digests: &[Option<ImageDigest>]) -> Vec<Finding> {
+pub(super) fn check(
+    format: &Format,
+    charts: &[SplitChart<'_>],
+    digests: &[Option<ImageDigest>],
+) -> Vec<Finding> {
     let mut matches = Vec::new();
-    let ids = charts.iter().map(|chart| id_in_both_splits(format, &chart.chart.id));
+    let ids = charts
+        .iter()
+        .map(|chart| id_in_both_splits(format, &chart.chart.id));
     match_keys(&mut matches, charts, MatchKind::Id, ids);
-    match_keys(&mut matches, charts, MatchKind::File, charts.iter().map(|chart| file(chart.chart)));
-    let bytes = digests.iter().map(|digest| digest.as_ref().map(|digest| digest.bytes));
+    match_keys(
+        &mut matches,
+        charts,
+        MatchKind::File,
+        charts.iter().map(|chart| file(chart.chart)),
+    );
+    let bytes = digests
+        .iter()
+        .map(|digest| digest.as_ref().map(|digest| digest.bytes));
     match_keys(&mut matches, charts, MatchKind::Bytes, bytes);
-    let pixels = digests.iter().map(|digest| digest.as_ref().map(|digest| digest.pixels));
+    let pixels = digests
+        .iter()
+        .map(|digest| digest.as_ref().map(|digest| digest.pixels));
     match_keys(&mut matches, charts, MatchKind::Pixels, pixels);
     matches.extend(near_matches(charts, digests));
     // Ids differ within a split, except for charts that the train and val files both name; their images are compared.
     let split = |index: usize| charts.get(index).map(|chart| chart.split);
-    matches.retain(|found| found.kind != MatchKind::Id || split(found.first) != split(found.second));
+    matches
+        .retain(|found| found.kind != MatchKind::Id || split(found.first) != split(found.second));
     matches.sort_by_key(|found| (found.second, found.kind, found.first));
     let mut reported = HashSet::new();
     let mut findings = Vec::new();
-    for Match { first, second, kind } in matches {
-        let (Some(first), Some(chart)) = (charts.get(first), charts.get(second)) else { continue };
+    for Match {
+        first,
+        second,
+        kind,
+    } in matches
+    {
+        let (Some(first), Some(chart)) = (charts.get(first), charts.get(second)) else {
+            continue;
+        };
         let is_across = first.split != chart.split;
         if !reported.insert((second, is_across)) {
             continue;
@@ -74,8 +97,15 @@ pub(super) fn check(format: &Format, charts: &[SplitChart<'_>], digests: &[Optio
             MatchKind::Near => FindingKind::NearIdenticalImage,
             _ => FindingKind::DoubledImage,
         };
-        let message = format!("{} the {} chart `{}`", kind.describe(), first.split, first.chart.id);
-        findings.push(Finding::about_chart(finding_kind, chart, message).colliding_with(&first.chart.id));
+        let message = format!(
+            "{} the {} chart `{}`",
+            kind.describe(),
+            first.split,
+            first.chart.id
+        );
+        findings.push(
+            Finding::about_chart(finding_kind, chart, message).colliding_with(&first.chart.id),
+        );
     }
     findings
 }
@@ -93,7 +123,11 @@ fn match_keys<K: Eq + Hash>(
         let mut key = (Split::Train, key);
         for split in [Split::Train, Split::Test] {
             key.0 = split;
-            matches.extend(firsts.get(&key).map(|&first| Match { first, second, kind }));
+            matches.extend(firsts.get(&key).map(|&first| Match {
+                first,
+                second,
+                kind,
+            }));
         }
         key.0 = chart.split;
         firsts.entry(key).or_insert(second);
@@ -103,7 +137,11 @@ fn match_keys<K: Eq + Hash>(
 /// The id that a chart has in both splits; `None` for PlotQA, whose splits each count their charts from 0.
 fn id_in_both_splits<'a>(format: &Format, id: &'a str) -> Option<&'a str> {
     match format {
-        Format::ChartQa => Some(id.strip_prefix("train/").or_else(|| id.strip_prefix("val/")).unwrap_or(id)),
+        Format::ChartQa => Some(
+            id.strip_prefix("train/")
+                .or_else(|| id.strip_prefix("val/"))
+                .unwrap_or(id),
+        ),
         Format::PlotQa => None,
         Format::RealCqa | Format::Generic | Format::Synth { .. } => Some(id),
     }
@@ -128,14 +166,23 @@ struct DistinctChart<'a> {
 fn near_matches(charts: &[SplitChart<'_>], digests: &[Option<ImageDigest>]) -> Vec<Match> {
     let mut pixels = HashSet::new();
     let mut distinct = Vec::new();
-    for (index, (&SplitChart { split, chart, .. }, digest)) in charts.iter().zip(digests).enumerate() {
+    for (index, (&SplitChart { split, chart, .. }, digest)) in
+        charts.iter().zip(digests).enumerate()
+    {
         let Some(digest) = digest else { continue };
         if pixels.insert(digest.pixels) {
-            distinct.push(DistinctChart { index, split, chart, digest });
+            distinct.push(DistinctChart {
+                index,
+                split,
+                chart,
+                digest,
+            });
         }
     }
-    let matches =
-        distinct.par_iter().enumerate().flat_map_iter(|(count, chart)| chart.near(distinct.iter().take(count)));
+    let matches = distinct
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|(count, chart)| chart.near(distinct.iter().take(count)));
     matches.collect()
 }
 
@@ -146,7 +193,9 @@ impl<'a> DistinctChart<'a> {
         let mut image = None;
         let mut matched_splits = HashSet::new();
         for other in earlier {
-            if matched_splits.contains(&other.split) || !self.digest.thumbnail.resembles(&other.digest.thumbnail) {
+            if matched_splits.contains(&other.split)
+                || !self.digest.thumbnail.resembles(&other.digest.thumbnail)
+            {
                 continue;
             }
             let image = image.get_or_insert_with(|| decode(self.chart));
@@ -154,7 +203,11 @@ impl<'a> DistinctChart<'a> {
                 && image_match::same_chart(image, &other_image)
             {
                 matched_splits.insert(other.split);
-                matches.push(Match { first: other.index, second: self.index, kind: MatchKind::Near });
+                matches.push(Match {
+                    first: other.index,
+                    second: self.index,
+                    kind: MatchKind::Near,
+                });
             }
         }
         matches

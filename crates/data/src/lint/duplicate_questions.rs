@@ -17,16 +17,29 @@ fn check_chart(split_chart: &SplitChart<'_>) -> Vec<Finding> {
     let mut first_asked = HashMap::new();
     let mut findings = Vec::new();
     for question in split_chart.questions {
-        let Some(first) = first_asked.insert(fold(&question.text), question) else { continue };
-        let [gold, before] = [question, first].map(|question| fold_gold(&question.gold, question.answer_type));
+        let Some(first) = first_asked.insert(fold(&question.text), question) else {
+            continue;
+        };
+        let [gold, before] =
+            [question, first].map(|question| fold_gold(&question.gold, question.answer_type));
         let text = quote(&question.text);
         let finding = if gold == before {
             let message = format!("{text} is asked as `{}` already", first.id);
-            Finding::about_question(FindingKind::DuplicateQuestion, split_chart, question, message)
+            Finding::about_question(
+                FindingKind::DuplicateQuestion,
+                split_chart,
+                question,
+                message,
+            )
         } else {
             let [gold, before] = [question, first].map(|question| quote(&question.gold.text()));
             let message = format!("{text} has the gold {gold}, but {before} as `{}`", first.id);
-            Finding::about_question(FindingKind::ConflictingQuestion, split_chart, question, message)
+            Finding::about_question(
+                FindingKind::ConflictingQuestion,
+                split_chart,
+                question,
+                message,
+            )
         };
         findings.push(finding.colliding_with(&first.id));
     }

@@ -100,7 +100,11 @@ pub struct Finding {
 
 impl Finding {
     /// A finding about a chart.
-    pub(super) fn about_chart(kind: FindingKind, split_chart: &SplitChart<'_>, message: impl Into<String>) -> Self {
+    pub(super) fn about_chart(
+        kind: FindingKind,
+        split_chart: &SplitChart<'_>,
+        message: impl Into<String>,
+    ) -> Self {
         let file = match &split_chart.chart.image {
             ImageRef::File(path) => Some(path.display().to_string()),
             ImageRef::Drawn(_) => None,
@@ -124,11 +128,17 @@ impl Finding {
         question: &Question,
         message: impl Into<String>,
     ) -> Self {
-        Self { question: Some(question.id.clone()), ..Self::about_chart(kind, split_chart, message) }
+        Self {
+            question: Some(question.id.clone()),
+            ..Self::about_chart(kind, split_chart, message)
+        }
     }
 
     /// The same finding with the id of the chart or question with which it collides.
     pub(super) fn colliding_with(self, other: &str) -> Self {
-        Self { other: Some(other.to_owned()), ..self }
+        Self {
+            other: Some(other.to_owned()),
+            ..self
+        }
     }
 }

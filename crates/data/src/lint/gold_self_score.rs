@@ -30,14 +30,36 @@ pub struct GoldSelfScore {
 }
 
 /// The metrics that score `gold` below 1 against itself in every spelling: as its text, and a list as a Python list too.
-fn failing_metrics(convention: &Convention, gold: &Gold, answer_type: Option<AnswerType>) -> Vec<&'static str> {
+fn failing_metrics(
+    convention: &Convention,
+    gold: &Gold,
+    answer_type: Option<AnswerType>,
+) -> Vec<&'static str> {
     let listed = matches!(gold, Gold::List(_)).then(|| python::literal::gold_literal(gold));
     let texts = std::iter::once(gold.text().into_owned()).chain(listed);
-    let scores: Vec<Scores> =
-        texts.map(|text| convention.score(&Pair { answer_type, ..Pair::new(gold, &Prediction(text)) })).collect();
-    let right =
-        |metric: Metric| scores.iter().any(|scores| scores.get(metric).counted().is_none_or(|value| value >= 1.0));
-    convention.metrics.iter().copied().filter(|metric| !right(*metric)).map(Metric::name).collect()
+    let scores: Vec<Scores> = texts
+        .map(|text| {
+            convention.score(&Pair {
+                answer_type,
+                ..Pair::new(gold, &Prediction(text))
+            })
+        })
+        .collect();
+    let right = |metric: Metric| {
+        scores.iter().any(|scores| {
+            scores
+                .get(metric)
+                .counted()
+                .is_none_or(|value| value >= 1.0)
+        })
+    };
+    convention
+        .metrics
+        .iter()
+        .copied()
+        .filter(|metric| !right(*metric))
+        .map(Metric::name)
+        .collect()
 }
 
 /// The metrics of one convention that score a gold below 1 against itself.
@@ -56,8 +78,15 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (Vec<GoldSelfScore>, Vec
     let mut findings = Vec::new();
     for split_chart in split_charts {
         for question in split_chart.questions {
-            let Some(failed) = failures.get(&(&question.gold, question.answer_type)) else { continue };
-            for FailedConvention { index, convention, metrics } in failed {
+            let Some(failed) = failures.get(&(&question.gold, question.answer_type)) else {
+                continue;
+            };
+            for FailedConvention {
+                index,
+                convention,
+                metrics,
+            } in failed
+            {
                 for &metric in metrics {
                     let example = || GoldSelfScore {
                         convention: convention.name,
@@ -65,7 +94,10 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (Vec<GoldSelfScore>, Vec
                         questions: 0,
                         example: question.id.clone(),
                     };
-                    matches.entry((*index, metric)).or_insert_with(example).questions += 1;
+                    matches
+                        .entry((*index, metric))
+                        .or_insert_with(example)
+                        .questions += 1;
                 }
             }
             if failed.len() >= MIN_CONVENTIONS {
@@ -74,7 +106,12 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (Vec<GoldSelfScore>, Vec
                     quote(&question.gold.text()),
                     format_failures(failed)
                 );
-                findings.push(Finding::about_question(FindingKind::UnmatchableGold, split_chart, question, message));
+                findings.push(Finding::about_question(
+                    FindingKind::UnmatchableGold,
+                    split_chart,
+                    question,
+                    message,
+                ));
             }
         }
     }
@@ -82,28 +119,41 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (Vec<GoldSelfScore>, Vec
 }
 
 /// The distinct golds that some convention scores below 1.
-fn all_failures<'a>(split_charts: &[SplitChart<'a>]) -> HashMap<(&'a Gold, Option<AnswerType>), Failures> {
+fn all_failures<'a>(
+    split_charts: &[SplitChart<'a>],
+) -> HashMap<(&'a Gold, Option<AnswerType>), Failures> {
     let mut distinct: HashMap<(&Gold, Option<AnswerType>), Failures> = split_charts
         .iter()
         .flat_map(|split_chart| split_chart.questions)
         .filter(|question| !golds::is_empty(&question.gold))
         .map(|question| ((&question.gold, question.answer_type), Vec::new()))
         .collect();
-    distinct.par_iter_mut().for_each(|((gold, answer_type), failures)| {
-        for (index, convention) in CONVENTIONS.iter().enumerate() {
-            let metrics = failing_metrics(convention, gold, *answer_type);
-            if !metrics.is_empty() {
-                failures.push(FailedConvention { index, convention, metrics });
+    distinct
+        .par_iter_mut()
+        .for_each(|((gold, answer_type), failures)| {
+            for (index, convention) in CONVENTIONS.iter().enumerate() {
+                let metrics = failing_metrics(convention, gold, *answer_type);
+                if !metrics.is_empty() {
+                    failures.push(FailedConvention {
+                        index,
+                        convention,
+                        metrics,
+                    });
+                }
             }
-        }
-    });
+        });
     distinct.retain(|_, failures| !failures.is_empty());
     distinct
 }
 
 fn format_failures(failures: &Failures) -> String {
     let mut texts = Vec::new();
-    for FailedConvention { convention, metrics, .. } in failures {
+    for FailedConvention {
+        convention,
+        metrics,
+        ..
+    } in failures
+    {
         texts.push(format!("{} ({})", convention.name, metrics.join(", ")));
     }
     texts.join(", ")

@@ -28,7 +28,12 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> Vec<Finding> {
     let faults = split_charts.par_iter().flat_map_iter(|split_chart| {
         split_chart.questions.iter().filter_map(|question| {
             let (kind, message) = find_fault(question, &cut_words)?;
-            Some(Finding::about_question(kind, split_chart, question, message))
+            Some(Finding::about_question(
+                kind,
+                split_chart,
+                question,
+                message,
+            ))
         })
     });
     faults.collect()
@@ -44,9 +49,16 @@ fn find_fault(question: &Question, cut_words: &CutWords) -> Option<(FindingKind,
         return Some((FindingKind::EmptyGold, what));
     }
     gold_texts(&question.gold).into_iter().find_map(|text| {
-        let whole = || cut_words.whole(&question.id, text).map(|whole| format!("goes on as {}", quote(whole)));
+        let whole = || {
+            cut_words
+                .whole(&question.id, text)
+                .map(|whole| format!("goes on as {}", quote(whole)))
+        };
         let reason = cut_short(text).map(str::to_owned).or_else(whole)?;
-        Some((FindingKind::TruncatedGold, format!("the gold {} {reason}", quote(text))))
+        Some((
+            FindingKind::TruncatedGold,
+            format!("the gold {} {reason}", quote(text)),
+        ))
     })
 }
 
@@ -60,8 +72,14 @@ pub(super) fn is_empty(gold: &Gold) -> bool {
 
 /// Whether a list written as text has no items or an empty one.
 fn has_empty_item(text: &str) -> bool {
-    let items = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    items.is_some_and(|items| items.split(',').any(|item| matches!(item.trim(), "" | "''" | "\"\"")))
+    let items = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    items.is_some_and(|items| {
+        items
+            .split(',')
+            .any(|item| matches!(item.trim(), "" | "''" | "\"\""))
+    })
 }
 
 /// The reason why a text looks cut off by itself.
@@ -84,8 +102,13 @@ fn cut_short(text: &str) -> Option<&'static str> {
 }
 
 fn has_open_quote(text: &str) -> bool {
-    let Some((before, after)) = text.rsplit_once('"') else { return false };
-    let opening = before.chars().next_back().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '{'));
+    let Some((before, after)) = text.rsplit_once('"') else {
+        return false;
+    };
+    let opening = before
+        .chars()
+        .next_back()
+        .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | '[' | '{'));
     let odd = text.matches('"').count() % 2 == 1;
     odd && opening && after.chars().next().is_some_and(|c| !c.is_whitespace())
 }
@@ -98,7 +121,8 @@ struct CutWords {
 
 impl CutWords {
     fn find(split_charts: &[SplitChart<'_>]) -> Self {
-        let mut wholes: BTreeMap<(String, String), String> = split_charts.par_iter().flat_map_iter(continued).collect();
+        let mut wholes: BTreeMap<(String, String), String> =
+            split_charts.par_iter().flat_map_iter(continued).collect();
         let cut: HashSet<&str> = wholes.keys().map(|(_, text)| text.as_str()).collect();
         let whole = whole_words(split_charts, &cut);
         wholes.retain(|(_, text), _| !whole.contains(last_word(text)));
@@ -109,7 +133,9 @@ impl CutWords {
         if self.wholes.is_empty() {
             return None;
         }
-        self.wholes.get(&(question.to_owned(), fold(text))).map(String::as_str)
+        self.wholes
+            .get(&(question.to_owned(), fold(text)))
+            .map(String::as_str)
     }
 }
 
@@ -117,14 +143,24 @@ impl CutWords {
 fn continued(split_chart: &SplitChart<'_>) -> Vec<((String, String), String)> {
     let mut texts: Vec<(String, &str)> = Vec::new();
     for question in split_chart.questions {
-        texts.extend(gold_texts(&question.gold).into_iter().map(|text| (fold(text), question.id.as_str())));
+        texts.extend(
+            gold_texts(&question.gold)
+                .into_iter()
+                .map(|text| (fold(text), question.id.as_str())),
+        );
     }
     texts.sort_unstable();
     // Texts that begin with a text sort right behind it.
     let mut found = Vec::new();
     for (index, (text, id)) in texts.iter().enumerate() {
-        let longer = texts.iter().skip(index + 1).map(|(other, _)| other).find(|other| *other != text);
-        let Some(rest) = longer.and_then(|longer| longer.strip_prefix(text.as_str())) else { continue };
+        let longer = texts
+            .iter()
+            .skip(index + 1)
+            .map(|(other, _)| other)
+            .find(|other| *other != text);
+        let Some(rest) = longer.and_then(|longer| longer.strip_prefix(text.as_str())) else {
+            continue;
+        };
         let letters = rest.chars().take_while(|c| c.is_alphabetic()).count();
         let within = text.chars().next_back().is_some_and(char::is_alphabetic) && letters >= 2;
         if within && text.contains(' ') {
@@ -141,18 +177,30 @@ fn whole_words(split_charts: &[SplitChart<'_>], cut: &HashSet<&str>) -> HashSet<
         return whole;
     }
     let sought: HashSet<&str> = cut.iter().map(|text| last_word(text)).collect();
-    for question in split_charts.iter().flat_map(|split_chart| split_chart.questions) {
-        let golds = gold_texts(&question.gold).into_iter().map(fold).filter(|text| !cut.contains(text.as_str()));
+    for question in split_charts
+        .iter()
+        .flat_map(|split_chart| split_chart.questions)
+    {
+        let golds = gold_texts(&question.gold)
+            .into_iter()
+            .map(fold)
+            .filter(|text| !cut.contains(text.as_str()));
         for text in golds.chain([fold(&question.text)]) {
             let words = text.split(|c: char| !c.is_alphanumeric());
-            whole.extend(words.filter(|word| sought.contains(word)).map(str::to_owned));
+            whole.extend(
+                words
+                    .filter(|word| sought.contains(word))
+                    .map(str::to_owned),
+            );
         }
     }
     whole
 }
 
 fn last_word(text: &str) -> &str {
-    text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
+    text.rsplit(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -169,7 +217,11 @@ mod tests {
             assert!(!is_empty(&text.into()), "{text:?}");
         }
         let list = |items: &[&str]| Gold::List(items.iter().map(|&item| item.into()).collect());
-        assert!(is_empty(&list(&[])) && is_empty(&list(&["a", " "])) && is_empty(&Gold::List(vec![list(&[])])));
+        assert!(
+            is_empty(&list(&[]))
+                && is_empty(&list(&["a", " "]))
+                && is_empty(&Gold::List(vec![list(&[])]))
+        );
         assert!(!is_empty(&list(&["a", "b"])));
     }
 
@@ -219,12 +271,30 @@ mod tests {
             let asked = TestChart::with_golds(golds, text);
             check(&[asked.split_chart()]).len()
         };
-        assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "How many?"), 1);
-        assert_eq!(cut(&["new HIV infec", "new HIV infections a year"], "Is it infec or not?"), 0, "a word elsewhere");
-        assert_eq!(cut(&["Niger", "Nigeria"], "Which?"), 0, "one word says too little");
+        assert_eq!(
+            cut(&["new HIV infec", "new HIV infections a year"], "How many?"),
+            1
+        );
+        assert_eq!(
+            cut(
+                &["new HIV infec", "new HIV infections a year"],
+                "Is it infec or not?"
+            ),
+            0,
+            "a word elsewhere"
+        );
+        assert_eq!(
+            cut(&["Niger", "Nigeria"], "Which?"),
+            0,
+            "one word says too little"
+        );
         assert_eq!(cut(&["South Niger", "South Nigeria"], "Is Niger first?"), 0);
         assert_eq!(cut(&["the male", "the males"], "Which?"), 0, "a plural");
         assert_eq!(cut(&["in 201", "in 2013"], "When?"), 0, "numbers");
-        assert_eq!(cut(&["new cases", "new cases a year"], "What?"), 0, "a whole word");
+        assert_eq!(
+            cut(&["new cases", "new cases a year"], "What?"),
+            0,
+            "a whole word"
+        );
     }
 }

@@ -25,8 +25,18 @@ struct Tolerances {
     outside: usize,
 }
 
-const CLOSE: Tolerances = Tolerances { side: 320.0, scale: 0.66, tolerance: 32.0, outside: 2 };
-const SCALED: Tolerances = Tolerances { side: 200.0, scale: 0.5, tolerance: 48.0, outside: 20 };
+const CLOSE: Tolerances = Tolerances {
+    side: 320.0,
+    scale: 0.66,
+    tolerance: 32.0,
+    outside: 2,
+};
+const SCALED: Tolerances = Tolerances {
+    side: 200.0,
+    scale: 0.5,
+    tolerance: 48.0,
+    outside: 20,
+};
 
 /// The same for red, green and blue each: JPEG stores colours at half the resolution and less exactly, and light colours
 /// differ in these channels only.
@@ -40,10 +50,15 @@ pub fn same_chart(a: &RgbImage, b: &RgbImage) -> bool {
         let (width, height) = (wide_a.min(wide_b), high_a.min(high_b));
         let sizes_differ = (wide_a, high_a) != (wide_b, high_b);
         return CLOSE.match_images(a, b)
-            || (sizes_differ && CLOSE.match_images(&crop_middle(a, width, height), &crop_middle(b, width, height)));
+            || (sizes_differ
+                && CLOSE.match_images(
+                    &crop_middle(a, width, height),
+                    &crop_middle(b, width, height),
+                ));
     }
     let (larger, smaller) = if wide_a > wide_b { (a, b) } else { (b, a) };
-    let height = f64::from(larger.height()) * f64::from(smaller.width()) / f64::from(larger.width());
+    let height =
+        f64::from(larger.height()) * f64::from(smaller.width()) / f64::from(larger.width());
     (height - f64::from(smaller.height())).abs() <= f64::from(BORDER) && SCALED.match_images(a, b)
 }
 
@@ -51,10 +66,15 @@ impl Tolerances {
     fn match_images(&self, a: &RgbImage, b: &RgbImage) -> bool {
         let (width, height) = (a.width().min(b.width()), a.height().min(b.height()));
         let scale = (self.side / width.max(height) as f32).min(self.scale);
-        let [width, height] = [width, height].map(|length| ((length as f32 * scale).round() as u32).max(1));
-        let [a, b] = [a, b].map(|image| resize(&without_border(image), width, height, Filter::Bilinear));
-        let outside =
-            pixel_match::outside_after_evening(&imageops::grayscale(&a), &imageops::grayscale(&b), self.tolerance);
+        let [width, height] =
+            [width, height].map(|length| ((length as f32 * scale).round() as u32).max(1));
+        let [a, b] =
+            [a, b].map(|image| resize(&without_border(image), width, height, Filter::Bilinear));
+        let outside = pixel_match::outside_after_evening(
+            &imageops::grayscale(&a),
+            &imageops::grayscale(&b),
+            self.tolerance,
+        );
         outside <= self.outside
             && (0..3).all(|channel| {
                 let [a, b] = [&a, &b].map(|image| channel_as_grey(image, channel));
@@ -71,14 +91,19 @@ fn crop_middle(image: &RgbImage, width: u32, height: u32) -> RgbImage {
 
 /// An image without a fiftieth at each side, where borders are.
 fn without_border(image: &RgbImage) -> RgbImage {
-    let [width, height] =
-        [image.width(), image.height()].map(|length| length - 2 * (length as f32 * 0.02).round() as u32);
+    let [width, height] = [image.width(), image.height()]
+        .map(|length| length - 2 * (length as f32 * 0.02).round() as u32);
     crop_middle(image, width, height)
 }
 
 /// One channel as a grey image.
 fn channel_as_grey(image: &RgbImage, channel: usize) -> GrayImage {
     GrayImage::from_fn(image.width(), image.height(), |x, y| {
-        Luma([image.get_pixel(x, y).0.get(channel).copied().unwrap_or_default()])
+        Luma([image
+            .get_pixel(x, y)
+            .0
+            .get(channel)
+            .copied()
+            .unwrap_or_default()])
     })
 }

@@ -57,20 +57,33 @@ struct ImageFault {
 }
 
 fn broken(message: String) -> ImageFault {
-    ImageFault { kind: FindingKind::BrokenImage, message }
+    ImageFault {
+        kind: FindingKind::BrokenImage,
+        message,
+    }
 }
 
 fn digest_image(chart: &Chart) -> Result<ImageDigest, ImageFault> {
-    let bytes = chart.image.bytes().map_err(|error| match error.downcast_ref::<std::io::Error>() {
-        Some(io) if io.kind() == ErrorKind::NotFound => {
-            ImageFault { kind: FindingKind::MissingImage, message: "there is no such file".to_owned() }
-        }
-        _ => broken(format!("{error:#}")),
-    })?;
+    let bytes =
+        chart
+            .image
+            .bytes()
+            .map_err(|error| match error.downcast_ref::<std::io::Error>() {
+                Some(io) if io.kind() == ErrorKind::NotFound => ImageFault {
+                    kind: FindingKind::MissingImage,
+                    message: "there is no such file".to_owned(),
+                },
+                _ => broken(format!("{error:#}")),
+            })?;
     let name = chart.image_name();
     let image = chartbench_pixels::decode(&bytes, &name).map_err(|error| {
         let message = format!("{error:#}");
-        broken(message.strip_prefix(&format!("image {name}: ")).unwrap_or(&message).to_owned())
+        broken(
+            message
+                .strip_prefix(&format!("image {name}: "))
+                .unwrap_or(&message)
+                .to_owned(),
+        )
     })?;
     if let Some(message) = cannot_be_a_chart(&image) {
         return Err(broken(message));
@@ -94,5 +107,7 @@ fn cannot_be_a_chart(image: &RgbImage) -> Option<String> {
     }
     let mut pixels = image.pixels();
     let first = pixels.next()?;
-    pixels.all(|pixel| pixel == first).then(|| format!("all of its {width} x {height} pixels have one colour"))
+    pixels
+        .all(|pixel| pixel == first)
+        .then(|| format!("all of its {width} x {height} pixels have one colour"))
 }

@@ -89,7 +89,12 @@ impl DataSet {
             Err(error) if error.downcast_ref::<MissingSplit>().is_some() => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.to_owned(), format, train, test })
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            train,
+            test,
+        })
     }
 
     /// The number of charts in both splits.
@@ -101,8 +106,13 @@ impl DataSet {
     pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> LintReport {
         let split_charts = self.split_charts();
         let mut findings = Vec::new();
-        let digests = images.map(|progress| images::digest_images(&split_charts, progress, &mut findings));
-        findings.extend(duplicate_charts::check(&self.format, &split_charts, digests.as_deref().unwrap_or_default()));
+        let digests =
+            images.map(|progress| images::digest_images(&split_charts, progress, &mut findings));
+        findings.extend(duplicate_charts::check(
+            &self.format,
+            &split_charts,
+            digests.as_deref().unwrap_or_default(),
+        ));
         findings.extend(duplicate_questions::check(&split_charts));
         findings.extend(golds::check(&split_charts));
         let (self_match, unmatchable) = gold_self_score::check(&split_charts);
@@ -114,7 +124,9 @@ impl DataSet {
             format: FORMAT,
             path: self.path.display().to_string(),
             layout: crate::format_name(&self.format),
-            usable: findings.iter().all(|finding| finding.severity != Severity::Error),
+            usable: findings
+                .iter()
+                .all(|finding| finding.severity != Severity::Error),
             images_checked: images.is_some(),
             counts: counts::count(&split_charts),
             prior,
@@ -125,10 +137,20 @@ impl DataSet {
 
     /// All charts, those of the train split first.
     fn split_charts(&self) -> Vec<SplitChart<'_>> {
-        let splits = self.train.iter().map(|set| (Split::Train, set)).chain([(Split::Test, &self.test)]);
+        let splits = self
+            .train
+            .iter()
+            .map(|set| (Split::Train, set))
+            .chain([(Split::Test, &self.test)]);
         splits
             .flat_map(|(split, set)| {
-                set.charts.iter().map(move |ChartQuestions { chart, questions }| SplitChart { split, chart, questions })
+                set.charts
+                    .iter()
+                    .map(move |ChartQuestions { chart, questions }| SplitChart {
+                        split,
+                        chart,
+                        questions,
+                    })
             })
             .collect()
     }
@@ -164,13 +186,21 @@ mod testing {
                 source: None,
                 slices: Default::default(),
             };
-            let chart =
-                Chart { id: "c".to_owned(), image: ImageRef::File("c.png".into()), chart_type: None, table: None };
+            let chart = Chart {
+                id: "c".to_owned(),
+                image: ImageRef::File("c.png".into()),
+                chart_type: None,
+                table: None,
+            };
             Self(chart, golds.iter().enumerate().map(question).collect())
         }
 
         pub fn split_chart(&self) -> SplitChart<'_> {
-            SplitChart { split: Split::Test, chart: &self.0, questions: &self.1 }
+            SplitChart {
+                split: Split::Test,
+                chart: &self.0,
+                questions: &self.1,
+            }
         }
     }
 }

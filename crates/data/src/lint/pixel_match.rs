@@ -9,7 +9,15 @@ use image::GrayImage;
 /// The number of pixels of `a` or of `b`, whichever is larger, that lie more than `tolerance` grey levels outside the values
 /// of the other image at the same position and the eight around it. The images must have one size.
 pub fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
-    count_outside(Levels { gain: 1.0, offset: 0.0 }, a, b, tolerance)
+    count_outside(
+        Levels {
+            gain: 1.0,
+            offset: 0.0,
+        },
+        a,
+        b,
+        tolerance,
+    )
 }
 
 /// As [`outside`], after brightness and contrast are evened out within limits.
@@ -25,7 +33,11 @@ struct Levels {
 
 fn count_outside(levels: Levels, a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
     let Levels { gain, offset } = levels;
-    let evened: Vec<f32> = a.as_raw().iter().map(|&value| f32::from(value) * gain + offset).collect();
+    let evened: Vec<f32> = a
+        .as_raw()
+        .iter()
+        .map(|&value| f32::from(value) * gain + offset)
+        .collect();
     let plain: Vec<f32> = b.as_raw().iter().map(|&value| f32::from(value)).collect();
     let width = a.width() as usize;
     strays(&evened, &plain, width, tolerance).max(strays(&plain, &evened, width, tolerance))
@@ -34,17 +46,33 @@ fn count_outside(levels: Levels, a: &GrayImage, b: &GrayImage, tolerance: f32) -
 /// The gain and offset that give `a` the mean and the standard deviation of `b`.
 fn even(a: &GrayImage, b: &GrayImage) -> Levels {
     let [(mean_a, deviation_a), (mean_b, deviation_b)] = [a, b].map(moments);
-    let gain = if deviation_a > 0.0 { (deviation_b / deviation_a).clamp(0.8, 1.25) } else { 1.0 };
-    Levels { gain, offset: (mean_b - gain * mean_a).clamp(-64.0, 64.0) }
+    let gain = if deviation_a > 0.0 {
+        (deviation_b / deviation_a).clamp(0.8, 1.25)
+    } else {
+        1.0
+    };
+    Levels {
+        gain,
+        offset: (mean_b - gain * mean_a).clamp(-64.0, 64.0),
+    }
 }
 
 fn moments(image: &GrayImage) -> (f32, f32) {
     let count = image.as_raw().len().max(1) as f64;
-    let (sum, squares) = image.as_raw().iter().fold((0_u64, 0_u64), |(sum, squares), &value| {
-        (sum + u64::from(value), squares + u64::from(value) * u64::from(value))
-    });
+    let (sum, squares) = image
+        .as_raw()
+        .iter()
+        .fold((0_u64, 0_u64), |(sum, squares), &value| {
+            (
+                sum + u64::from(value),
+                squares + u64::from(value) * u64::from(value),
+            )
+        });
     let mean = sum as f64 / count;
-    (mean as f32, (squares as f64 / count - mean * mean).max(0.0).sqrt() as f32)
+    (
+        mean as f32,
+        (squares as f64 / count - mean * mean).max(0.0).sqrt() as f32,
+    )
 }
 
 /// The number of `values` outside the neighbourhoods of `around`, both in rows of `width` values.

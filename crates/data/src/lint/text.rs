@@ -32,16 +32,32 @@ pub(super) fn fold_gold(gold: &Gold, answer_type: Option<AnswerType>) -> String 
 /// A text between backticks, on one line, its middle left out when it is long.
 pub(super) fn quote(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
-    match (characters.get(..MAX_QUOTE / 2), characters.get(characters.len().saturating_sub(MAX_QUOTE / 2)..)) {
+    match (
+        characters.get(..MAX_QUOTE / 2),
+        characters.get(characters.len().saturating_sub(MAX_QUOTE / 2)..),
+    ) {
         (Some(first), Some(last)) if characters.len() > MAX_QUOTE => {
-            format!("`{} [...] {}`", escape_controls(first), escape_controls(last))
+            format!(
+                "`{} [...] {}`",
+                escape_controls(first),
+                escape_controls(last)
+            )
         }
         _ => format!("`{}`", escape_controls(&characters)),
     }
 }
 
 fn escape_controls(characters: &[char]) -> String {
-    characters.iter().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    characters
+        .iter()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
 }
 
 /// Every text in a gold answer, including those of nested lists.

@@ -83,8 +83,14 @@ impl<'a> Ranking<'a> {
             if best.is_some_and(|(first, most)| count < most || count == most && gold > first) {
                 break;
             }
-            let left = count - own.and_then(|own| own.get(gold)).copied().unwrap_or(0).min(count);
-            let better = best.is_none_or(|(first, most)| left > most || left == most && gold < first);
+            let left = count
+                - own
+                    .and_then(|own| own.get(gold))
+                    .copied()
+                    .unwrap_or(0)
+                    .min(count);
+            let better =
+                best.is_none_or(|(first, most)| left > most || left == most && gold < first);
             if left > 0 && better {
                 best = Some((gold, left));
             }
@@ -103,7 +109,12 @@ struct GoldCounts<'a> {
 impl<'a> GoldCounts<'a> {
     fn add(&mut self, asked: &'a [KindAndGold<'a>]) {
         for (key, gold) in asked {
-            *self.by_kind.entry(key).or_default().entry(gold).or_default() += 1;
+            *self
+                .by_kind
+                .entry(key)
+                .or_default()
+                .entry(gold)
+                .or_default() += 1;
             *self.all.entry(gold).or_default() += 1;
         }
     }
@@ -117,27 +128,47 @@ struct Outcome<'a> {
 }
 
 pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (TextLeakage, Vec<Finding>) {
-    let learned_on = split_charts.first().map_or(Split::Test, |split_chart| split_chart.split);
+    let learned_on = split_charts
+        .first()
+        .map_or(Split::Test, |split_chart| split_chart.split);
     let asked: Vec<Vec<KindAndGold<'_>>> = split_charts.par_iter().map(kinds_and_golds).collect();
     let mut train_counts = GoldCounts::default();
     let pairs = || split_charts.iter().zip(&asked);
-    pairs().filter(|(split_chart, _)| split_chart.split == learned_on).for_each(|(_, asked)| train_counts.add(asked));
+    pairs()
+        .filter(|(split_chart, _)| split_chart.split == learned_on)
+        .for_each(|(_, asked)| train_counts.add(asked));
     let all = Ranking::from_counts(train_counts.all);
-    let rankings: HashMap<&QuestionKind<'_>, Ranking<'_>> =
-        train_counts.by_kind.into_iter().map(|(key, counts)| (key, Ranking::from_counts(counts))).collect();
-    let mut prior = TextLeakage { learned_on, kinds: 0, questions: 0, right: 0, accuracy: 0.0 };
+    let rankings: HashMap<&QuestionKind<'_>, Ranking<'_>> = train_counts
+        .by_kind
+        .into_iter()
+        .map(|(key, counts)| (key, Ranking::from_counts(counts)))
+        .collect();
+    let mut prior = TextLeakage {
+        learned_on,
+        kinds: 0,
+        questions: 0,
+        right: 0,
+        accuracy: 0.0,
+    };
     let mut outcomes: HashMap<&QuestionKind<'_>, Outcome<'_>> = HashMap::new();
-    for (split_chart, asked) in pairs().filter(|(split_chart, _)| split_chart.split == Split::Test) {
+    for (split_chart, asked) in pairs().filter(|(split_chart, _)| split_chart.split == Split::Test)
+    {
         let mut own = GoldCounts::default();
         if learned_on == Split::Test {
             own.add(asked);
         }
         for (question, (key, gold)) in split_chart.questions.iter().zip(asked) {
-            let best = rankings.get(key).and_then(|ranking| ranking.best_without(own.by_kind.get(key)));
+            let best = rankings
+                .get(key)
+                .and_then(|ranking| ranking.best_without(own.by_kind.get(key)));
             let answer = best.or_else(|| all.best_without(Some(&own.all)));
             prior.questions += 1;
             prior.right += usize::from(answer == Some(gold.as_str()));
-            let new = || Outcome { asked: 0, right: 0, example: (split_chart, question) };
+            let new = || Outcome {
+                asked: 0,
+                right: 0,
+                example: (split_chart, question),
+            };
             let outcome = outcomes.entry(key).or_insert_with(new);
             outcome.asked += 1;
             outcome.right += usize::from(best == Some(gold.as_str()));
@@ -147,11 +178,16 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (TextLeakage, Vec<Findin
     prior.accuracy = percent(prior.right, prior.questions);
     let mut given_away: Vec<_> = outcomes
         .into_iter()
-        .filter(|(_, outcome)| outcome.asked >= MIN_QUESTIONS && 100 * outcome.right >= MIN_SHARE * outcome.asked)
+        .filter(|(_, outcome)| {
+            outcome.asked >= MIN_QUESTIONS && 100 * outcome.right >= MIN_SHARE * outcome.asked
+        })
         .collect();
     given_away.sort_unstable_by_key(|(key, _)| *key);
     let found = |(key, outcome): (&QuestionKind<'_>, Outcome<'_>)| {
-        let gold = rankings.get(key).and_then(|ranking| ranking.best_without(None)).unwrap_or_default();
+        let gold = rankings
+            .get(key)
+            .and_then(|ranking| ranking.best_without(None))
+            .unwrap_or_default();
         finding(key, &outcome, gold, learned_on)
     };
     (prior, given_away.into_iter().map(found).collect())
@@ -159,12 +195,20 @@ pub(super) fn check(split_charts: &[SplitChart<'_>]) -> (TextLeakage, Vec<Findin
 
 fn kinds_and_golds<'a>(split_chart: &SplitChart<'a>) -> Vec<KindAndGold<'a>> {
     let pair = |question: &'a Question| {
-        (QuestionKind::from_question(question), fold_gold(&question.gold, question.answer_type))
+        (
+            QuestionKind::from_question(question),
+            fold_gold(&question.gold, question.answer_type),
+        )
     };
     split_chart.questions.iter().map(pair).collect()
 }
 
-fn finding(key: &QuestionKind<'_>, outcome: &Outcome<'_>, gold: &str, learned_on: Split) -> Finding {
+fn finding(
+    key: &QuestionKind<'_>,
+    outcome: &Outcome<'_>,
+    gold: &str,
+    learned_on: Split,
+) -> Finding {
     let from = match learned_on {
         Split::Train => "the train split",
         Split::Test => "the other test charts",
@@ -186,7 +230,11 @@ fn finding(key: &QuestionKind<'_>, outcome: &Outcome<'_>, gold: &str, learned_on
 }
 
 fn percent(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        100.0 * part as f64 / whole as f64
+    }
 }
 
 #[cfg(test)]
@@ -198,17 +246,40 @@ mod tests {
     fn a_chart_does_not_give_itself_away() {
         let alone = TestChart::with_golds(&["x"; 30], "Which?");
         let (prior, findings) = check(&[alone.split_chart()]);
-        assert_eq!((prior.learned_on, prior.questions, prior.right, findings.len()), (Split::Test, 30, 0, 0));
+        assert_eq!(
+            (
+                prior.learned_on,
+                prior.questions,
+                prior.right,
+                findings.len()
+            ),
+            (Split::Test, 30, 0, 0)
+        );
         let other = TestChart::with_golds(&["X", "y"], "which?");
         let (prior, findings) = check(&[alone.split_chart(), other.split_chart()]);
-        assert_eq!((prior.kinds, prior.right, findings.len()), (1, 31, 1), "30 by a tie that sorts first, and `X`");
+        assert_eq!(
+            (prior.kinds, prior.right, findings.len()),
+            (1, 31, 1),
+            "30 by a tie that sorts first, and `X`"
+        );
     }
 
     #[test]
     fn twenty_questions_at_nine_in_ten_are_given_away() {
         let given_away = |golds: &[&str]| {
-            let (train, test) = (TestChart::with_golds(&["x"], "Which?"), TestChart::with_golds(golds, "Which?"));
-            check(&[SplitChart { split: Split::Train, ..train.split_chart() }, test.split_chart()]).1.len()
+            let (train, test) = (
+                TestChart::with_golds(&["x"], "Which?"),
+                TestChart::with_golds(golds, "Which?"),
+            );
+            check(&[
+                SplitChart {
+                    split: Split::Train,
+                    ..train.split_chart()
+                },
+                test.split_chart(),
+            ])
+            .1
+            .len()
         };
         let mut golds = vec!["x"; 18];
         golds.extend(["y"; 2]);

@@ -39,9 +39,14 @@ impl Thumbnail {
     pub fn from_image(image: &RgbImage) -> Self {
         let (width, height) = image.dimensions();
         let [left, top] = [width, height].map(margin);
-        let inner = imageops::crop_imm(image, left, top, width - 2 * left, height - 2 * top).to_image();
+        let inner =
+            imageops::crop_imm(image, left, top, width - 2 * left, height - 2 * top).to_image();
         let grey = imageops::grayscale(&resize(&inner, SIDE, SIDE, Filter::Bilinear));
-        Self { hash: hash(&grey), aspect: (width as f32 / height as f32).ln(), grey }
+        Self {
+            hash: hash(&grey),
+            aspect: (width as f32 / height as f32).ln(),
+            grey,
+        }
     }
 
     /// Whether `other` could show the same chart.
@@ -53,7 +58,11 @@ impl Thumbnail {
 
     /// The number of bits in which two hashes differ.
     fn distance(&self, other: &Self) -> u32 {
-        self.hash.iter().zip(&other.hash).map(|(a, b)| (a ^ b).count_ones()).sum()
+        self.hash
+            .iter()
+            .zip(&other.hash)
+            .map(|(a, b)| (a ^ b).count_ones())
+            .sum()
     }
 }
 

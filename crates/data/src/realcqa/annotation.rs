@@ -34,7 +34,10 @@ pub(super) fn chart_type(path: &Path, boundary: &Boundary) -> Result<Option<Stri
     };
     let mut bytes = Vec::with_capacity(BEGINNING as usize);
     let cannot_read = || format!("cannot read {}", path.display());
-    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).with_context(cannot_read)?;
+    file.by_ref()
+        .take(BEGINNING)
+        .read_to_end(&mut bytes)
+        .with_context(cannot_read)?;
     let found = match parse_chart_type(&bytes) {
         Ok(found) => found,
         Err(_) => {
@@ -52,10 +55,13 @@ fn parse_chart_type(bytes: &[u8]) -> Result<Option<String>> {
         return Err(anyhow!("the file is empty"));
     }
     let mut found = None;
-    let parsed = serde_json::Deserializer::from_slice(bytes).deserialize_map(Search { found: &mut found });
+    let parsed =
+        serde_json::Deserializer::from_slice(bytes).deserialize_map(Search { found: &mut found });
     match (found, parsed) {
         // The visitor stops after `task1`, so the parser reports an unfinished map.
-        (Some(task1), _) => Ok(task1.and_then(|task| task.output).and_then(|output| output.chart_type)),
+        (Some(task1), _) => Ok(task1
+            .and_then(|task| task.output)
+            .and_then(|output| output.chart_type)),
         (None, Ok(())) => Ok(None),
         (None, Err(error)) => Err(read_file::json_fault(&error, 1)),
     }
@@ -155,24 +161,51 @@ fn output<T>(task: Option<Task<T>>) -> Option<T> {
 impl TableSource for AnnotationTableSource {
     fn table(&self) -> Result<DataTable> {
         let json = read_file::read_within(&self.path, &self.boundary)?;
-        let parsed = serde_json::from_str::<Annotation>(&json).map_err(|error| read_file::json_fault(&error, 1));
-        let Annotation { task1, task2, task3, task6 } = parsed.with_context(|| self.path.display().to_string())?;
-        let series = output(task6).and_then(|data| data.series).unwrap_or_default();
+        let parsed = serde_json::from_str::<Annotation>(&json)
+            .map_err(|error| read_file::json_fault(&error, 1));
+        let Annotation {
+            task1,
+            task2,
+            task3,
+            task6,
+        } = parsed.with_context(|| self.path.display().to_string())?;
+        let series = output(task6)
+            .and_then(|data| data.series)
+            .unwrap_or_default();
         if series.iter().all(|series| series.data.is_empty()) {
-            return Err(MissingTable(format!("{}: task6 has no data series", self.path.display())).into());
+            return Err(
+                MissingTable(format!("{}: task6 has no data series", self.path.display())).into(),
+            );
         }
-        let chart_type = output(task1).and_then(|task| task.chart_type).as_deref().and_then(parse_field::chart_type);
-        let blocks = output(task2).and_then(|task| task.text_blocks).unwrap_or_default();
-        let roles = output(task3).and_then(|task| task.text_roles).unwrap_or_default();
-        Ok(data_series::to_table(title(&blocks, &roles), chart_type.as_deref(), &series))
+        let chart_type = output(task1)
+            .and_then(|task| task.chart_type)
+            .as_deref()
+            .and_then(parse_field::chart_type);
+        let blocks = output(task2)
+            .and_then(|task| task.text_blocks)
+            .unwrap_or_default();
+        let roles = output(task3)
+            .and_then(|task| task.text_roles)
+            .unwrap_or_default();
+        Ok(data_series::to_table(
+            title(&blocks, &roles),
+            chart_type.as_deref(),
+            &series,
+        ))
     }
 }
 
 /// The text blocks with the role of chart title, in the order of the roles.
 fn title(blocks: &[Block], roles: &[Role]) -> String {
-    let titles = roles.iter().filter(|role| role.role.as_deref() == Some("chart_title"));
-    let text =
-        |role: &Role| blocks.iter().find(|block| block.id.0 == role.id.0).and_then(|block| block.text.as_deref());
+    let titles = roles
+        .iter()
+        .filter(|role| role.role.as_deref() == Some("chart_title"));
+    let text = |role: &Role| {
+        blocks
+            .iter()
+            .find(|block| block.id.0 == role.id.0)
+            .and_then(|block| block.text.as_deref())
+    };
     let words = titles.filter_map(text).flat_map(str::split_whitespace);
     words.collect::<Vec<_>>().join(" ")
 }

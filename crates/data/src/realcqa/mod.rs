@@ -32,8 +32,7 @@ use chartbench_core::realcqa_split::{self, TestCharts};
 const MERGED: &str = "merged_qa.json";
 
 /// The files of this format in a line, for messages.
-pub(super) const LAYOUT: &str =
-    "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
+pub(super) const LAYOUT: &str = "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
 
 /// The questions of one split, by how the files store them.
 pub(super) enum QaLayout {
@@ -55,7 +54,10 @@ pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<Q
     let merged = folder.join(MERGED);
     if qa.is_dir() {
         let names = read_file::list_folder(&qa)?;
-        let ids = names.iter().filter_map(|name| name.strip_suffix(".json")).map(|id| (id.to_owned(), ()));
+        let ids = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(".json"))
+            .map(|id| (id.to_owned(), ()));
         let chosen = tests.choose(ids.collect(), split, &qa)?;
         let ids: Vec<String> = chosen.into_iter().map(|(id, ())| id).collect();
         let files = ChartFiles::list(folder, allow_outside)?;
@@ -65,10 +67,15 @@ pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<Q
         let questions = read_merged(&merged, &tests, split)?;
         let files = ChartFiles::list(folder, allow_outside)?;
         files.require_any_image(questions.iter().map(|(id, _)| id))?;
-        let charts = questions.into_par_iter().map(|(id, questions)| files.chart(id, questions));
+        let charts = questions
+            .into_par_iter()
+            .map(|(id, questions)| files.chart(id, questions));
         Ok(QaLayout::Merged(collect_in_order(charts)?))
     } else {
-        bail!("{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}", folder.display());
+        bail!(
+            "{}: neither qa/ nor {MERGED} is there; the layout is {LAYOUT}",
+            folder.display()
+        );
     }
 }
 
@@ -88,7 +95,8 @@ impl PerChartQa {
         collect_in_order(self.ids[range].par_iter().map(|id| {
             let path = self.qa.join(format!("{id}.json"));
             let json = read_file::read(&path)?;
-            let questions = record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
+            let questions =
+                record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
             self.files.chart(id.clone(), questions)
         }))
     }
@@ -110,7 +118,11 @@ impl ChartFiles {
     fn list(folder: &Path, allow_outside: bool) -> Result<Self> {
         let boundary = Boundary::new(folder, allow_outside);
         let images = ImageFolder::list(folder.join("images"), &boundary)?;
-        Ok(Self { images, annotations: folder.join("json"), boundary })
+        Ok(Self {
+            images,
+            annotations: folder.join("json"),
+            boundary,
+        })
     }
 
     fn image(&self, id: &str) -> ImageRef {
@@ -127,39 +139,67 @@ impl ChartFiles {
         let chart_type = annotation::chart_type(&annotation, &self.boundary)?;
         let image = self.image(&id);
         let has_annotation = annotation.exists();
-        let source = AnnotationTableSource { path: annotation, boundary: self.boundary.clone() };
+        let source = AnnotationTableSource {
+            path: annotation,
+            boundary: self.boundary.clone(),
+        };
         let table = has_annotation.then(|| TableRef(Arc::new(source)));
-        Ok(ChartQuestions { chart: Chart { id, image, chart_type, table }, questions })
+        Ok(ChartQuestions {
+            chart: Chart {
+                id,
+                image,
+                chart_type,
+                table,
+            },
+            questions,
+        })
     }
 }
 
 /// Whether `folder` has the file names of this format.
 pub(super) fn is_at(folder: &Path) -> bool {
-    folder.join("qa").is_dir() || [MERGED, realcqa_split::TEST_LIST].iter().any(|name| folder.join(name).exists())
+    folder.join("qa").is_dir()
+        || [MERGED, realcqa_split::TEST_LIST]
+            .iter()
+            .any(|name| folder.join(name).exists())
 }
 
 /// Collects in order. Unlike rayon's own `collect` it always returns the first error in that order.
-fn collect_in_order<T: Send>(results: impl IndexedParallelIterator<Item = Result<T>>) -> Result<Vec<T>> {
+fn collect_in_order<T: Send>(
+    results: impl IndexedParallelIterator<Item = Result<T>>,
+) -> Result<Vec<T>> {
     results.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn read_merged(path: &Path, tests: &TestCharts, split: Split) -> Result<Vec<(String, Vec<Question>)>> {
+fn read_merged(
+    path: &Path,
+    tests: &TestCharts,
+    split: Split,
+) -> Result<Vec<(String, Vec<Question>)>> {
     let json = read_file::read(path)?;
     let file_name = || path.display().to_string();
     let mut parser = serde_json::Deserializer::from_str(&json);
-    let lists = parser.deserialize_map(Lists).and_then(|lists| parser.end().map(|()| lists));
-    let lists = lists.map_err(|error| read_file::json_fault(&error, 1)).with_context(file_name)?;
+    let lists = parser
+        .deserialize_map(Lists)
+        .and_then(|lists| parser.end().map(|()| lists));
+    let lists = lists
+        .map_err(|error| read_file::json_fault(&error, 1))
+        .with_context(file_name)?;
     let mut lines = HashMap::new();
     for (id, list) in &lists {
         if let Some(first) = lines.insert(id.as_str(), *list) {
             let [line, first] = [*list, first].map(|list| line_of(&json, list.get()));
-            bail!("{}: line {line}: chart `{id}` is already on line {first}", path.display());
+            bail!(
+                "{}: line {line}: chart `{id}` is already on line {first}",
+                path.display()
+            );
         }
     }
     let chosen = tests.choose(lists, split, path)?;
     collect_in_order(chosen.into_par_iter().map(|(id, list)| {
         let list = list.get();
-        let questions = record::questions(&id, list, || line_of(&json, list)).with_context(|| format!("chart `{id}`"));
+        let questions = record::questions(&id, list, || line_of(&json, list))
+            .with_context(|| format!("chart `{id}`"));
         Ok((id, questions.with_context(file_name)?))
     }))
 }
@@ -167,7 +207,11 @@ fn read_merged(path: &Path, tests: &TestCharts, split: Split) -> Result<Vec<(Str
 /// The number of the line of `text` on which `part`, a slice of it, begins.
 fn line_of(text: &str, part: &str) -> usize {
     let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+    1 + text
+        .bytes()
+        .take(offset)
+        .filter(|&byte| byte == b'\n')
+        .count()
 }
 
 /// Reads `{chart: [...]}` without reading the lists.

@@ -36,13 +36,20 @@ struct Record<'a> {
 /// # Errors
 /// Returns an error if the JSON or a record is malformed; the error names the line, or the record's index (from 0) and the
 /// key.
-pub(super) fn questions(chart: &str, json: &str, first_line: impl FnOnce() -> usize) -> Result<Vec<Question>> {
+pub(super) fn questions(
+    chart: &str,
+    json: &str,
+    first_line: impl FnOnce() -> usize,
+) -> Result<Vec<Question>> {
     let records: Vec<Record<'_>> =
         serde_json::from_str(json).map_err(|error| read_file::json_fault(&error, first_line()))?;
     let mut seen = HashMap::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
         if let Some(first) = seen.insert(record.qa_id.0.as_str(), index) {
-            bail!("[{index}].qa_id: `{}` is already the id of [{first}]", record.qa_id.0);
+            bail!(
+                "[{index}].qa_id: `{}` is already the id of [{first}]",
+                record.qa_id.0
+            );
         }
     }
     // Collecting would reuse the records' memory, which is larger.
@@ -59,13 +66,18 @@ fn question(chart: &str, index: usize, record: Record<'_>) -> Result<Question> {
     {
         bail!("[{index}].PMC_ID: `{recorded}` stands among the questions of chart `{chart}`");
     }
-    let taxonomy = record.taxonomy.as_ref().map(|id| parse_field::taxonomy(&id.0)).transpose();
+    let taxonomy = record
+        .taxonomy
+        .as_ref()
+        .map(|id| parse_field::taxonomy(&id.0))
+        .transpose();
     Ok(Question {
         id: format!("{chart}/{}", record.qa_id.0),
         text: record.question,
         gold: parse_field::gold(record.answer).with_context(|| format!("[{index}].answer"))?,
         answer_type: Some(
-            parse_field::answer_type(&record.answer_type).with_context(|| format!("[{index}].answer_type"))?,
+            parse_field::answer_type(&record.answer_type)
+                .with_context(|| format!("[{index}].answer_type"))?,
         ),
         taxonomy: taxonomy.with_context(|| format!("[{index}].taxonomy id"))?,
         template: record.template.map(|id| id.0),

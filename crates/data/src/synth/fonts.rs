@@ -27,8 +27,16 @@ pub enum Family {
 
 impl Family {
     /// Each family as often as its frequency among the charts.
-    pub const ALL: [Self; 8] =
-        [Self::Sans, Self::Sans, Self::Sans, Self::SansBold, Self::Serif, Self::Serif, Self::Carlito, Self::DejaVu];
+    pub const ALL: [Self; 8] = [
+        Self::Sans,
+        Self::Sans,
+        Self::Sans,
+        Self::SansBold,
+        Self::Serif,
+        Self::Serif,
+        Self::Carlito,
+        Self::DejaVu,
+    ];
 
     /// SVG attributes that select the family.
     pub fn attributes(self) -> &'static str {
@@ -42,8 +50,9 @@ impl Family {
     }
 
     fn face(self) -> Option<&'static Face<'static>> {
-        static FACES: LazyLock<[Option<Face<'static>>; 5]> =
-            LazyLock::new(|| [SANS, SANS_BOLD, SERIF, CARLITO, DEJAVU].map(|data| Face::parse(data, 0).ok()));
+        static FACES: LazyLock<[Option<Face<'static>>; 5]> = LazyLock::new(|| {
+            [SANS, SANS_BOLD, SERIF, CARLITO, DEJAVU].map(|data| Face::parse(data, 0).ok())
+        });
         let index = match self {
             Self::Sans => 0,
             Self::SansBold => 1,
@@ -58,8 +67,11 @@ impl Family {
     pub fn width(self, text: &str, size: f64) -> f64 {
         let Some(face) = self.face() else { return 0.0 };
         let em = f64::from(face.units_per_em());
-        let advance =
-            |c| face.glyph_index(c).and_then(|glyph| face.glyph_hor_advance(glyph)).map_or(em / 2.0, f64::from);
+        let advance = |c| {
+            face.glyph_index(c)
+                .and_then(|glyph| face.glyph_hor_advance(glyph))
+                .map_or(em / 2.0, f64::from)
+        };
         text.chars().map(advance).sum::<f64>() / em * size
     }
 }

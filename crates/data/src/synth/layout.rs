@@ -44,14 +44,22 @@ impl Layout {
         let style = &recipe.style;
         let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
         let family = style.family;
-        let measure =
-            |labels: &[String]| labels.iter().map(|label| family.width(label, style.tick_size)).fold(0.0, f64::max);
+        let measure = |labels: &[String]| {
+            labels
+                .iter()
+                .map(|label| family.width(label, style.tick_size))
+                .fold(0.0, f64::max)
+        };
         let (below, beside) = if recipe.horizontal() {
             (recipe.value_texts(), recipe.base_texts())
         } else {
             (recipe.base_texts(), recipe.value_texts())
         };
-        let y_title = if recipe.y_title().is_some() { style.label_size * 1.65 } else { 0.0 };
+        let y_title = if recipe.y_title().is_some() {
+            style.label_size * 1.65
+        } else {
+            0.0
+        };
         let mut left = PAD + y_title + measure(&beside) + TICK_GAP;
         let mut right = page_width - PAD - measure(&below).min(60.0) / 2.0;
         let mut top = PAD + style.tick_size * 0.7;
@@ -83,7 +91,9 @@ impl Layout {
                 legend = Some(centred(entries, page_width, bottom));
                 bottom -= legend_size * 0.4;
             }
-            Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => legend = Some(column(recipe)),
+            Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => {
+                legend = Some(column(recipe))
+            }
             None => {}
         }
         let x_title_y = bottom - style.label_size * 0.25;
@@ -93,7 +103,8 @@ impl Layout {
         let widest = measure(&below);
         let tilt = tilt(&below, widest, right - left, recipe);
         if tilt == 45.0 {
-            left = left.max(PAD + widest * 0.71 - (right - left) * recipe.base.fraction(0).min(0.5));
+            left =
+                left.max(PAD + widest * 0.71 - (right - left) * recipe.base.fraction(0).min(0.5));
         }
         let label_height = match tilt {
             0.0 => style.tick_size,
@@ -101,17 +112,31 @@ impl Layout {
             _ => widest,
         };
         bottom -= label_height + TICK_GAP;
-        let plot = Rect { x: left, y: top, width: right - left, height: bottom - top };
+        let plot = Rect {
+            x: left,
+            y: top,
+            width: right - left,
+            height: bottom - top,
+        };
         let legend = legend.map(|entries| match recipe.legend {
             Some(LegendPlace::Right) => {
                 let y = plot.y + (plot.height - entries.rect.height) / 2.0;
                 shifted(entries, page_width - PAD / 2.0, y, true)
             }
-            Some(LegendPlace::InsideRight) => shifted(entries, plot.x + plot.width - 6.0, plot.y + 6.0, true),
+            Some(LegendPlace::InsideRight) => {
+                shifted(entries, plot.x + plot.width - 6.0, plot.y + 6.0, true)
+            }
             Some(LegendPlace::InsideLeft) => shifted(entries, plot.x + 8.0, plot.y + 6.0, false),
             _ => entries,
         });
-        Self { plot, legend, tilt, title_y, x_title_y, y_title_x: PAD + style.label_size * 0.9 }
+        Self {
+            plot,
+            legend,
+            tilt,
+            title_y,
+            x_title_y,
+            y_title_x: PAD + style.label_size * 0.9,
+        }
     }
 }
 
@@ -127,10 +152,25 @@ fn entry_width(recipe: &Recipe, name: &str) -> f64 {
 /// One legend entry on each line, at the origin.
 fn column(recipe: &Recipe) -> LegendBox {
     let pitch = legend_size(recipe) * 1.35;
-    let width = recipe.series.iter().map(|series| entry_width(recipe, &series.name)).fold(0.0, f64::max) + 10.0;
-    let entries = (0..recipe.series.len()).map(|i| (5.0, 4.0 + pitch * (i as f64 + 0.75))).collect();
+    let width = recipe
+        .series
+        .iter()
+        .map(|series| entry_width(recipe, &series.name))
+        .fold(0.0, f64::max)
+        + 10.0;
+    let entries = (0..recipe.series.len())
+        .map(|i| (5.0, 4.0 + pitch * (i as f64 + 0.75)))
+        .collect();
     let height = pitch * recipe.series.len() as f64 + 6.0;
-    LegendBox { rect: Rect { x: 0.0, y: 0.0, width, height }, entries }
+    LegendBox {
+        rect: Rect {
+            x: 0.0,
+            y: 0.0,
+            width,
+            height,
+        },
+        entries,
+    }
 }
 
 /// Legend entries side by side, in lines of width `room`, at the origin.
@@ -147,7 +187,15 @@ fn rows(recipe: &Recipe, room: f64) -> LegendBox {
         x += width + 12.0;
         widest = widest.max(x - 7.0);
     }
-    LegendBox { rect: Rect { x: 0.0, y: 0.0, width: widest, height: pitch * (row + 1.0) + 6.0 }, entries }
+    LegendBox {
+        rect: Rect {
+            x: 0.0,
+            y: 0.0,
+            width: widest,
+            height: pitch * (row + 1.0) + 6.0,
+        },
+        entries,
+    }
 }
 
 /// Centres the legend on the page at height `y`.

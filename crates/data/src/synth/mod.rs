@@ -50,8 +50,13 @@ pub struct Synth {
 impl Synth {
     /// All questions of a split in order of chart id. Images are drawn on demand. The benchmark's name is `synthetic`.
     pub fn question_set(&self, split: Split) -> QuestionSet {
-        let charts = (0..self.count(split)).map(|index| self.chart(split, index).into_chart_questions()).collect();
-        QuestionSet { benchmark: "synthetic".to_owned(), charts }
+        let charts = (0..self.count(split))
+            .map(|index| self.chart(split, index).into_chart_questions())
+            .collect();
+        QuestionSet {
+            benchmark: "synthetic".to_owned(),
+            charts,
+        }
     }
 
     /// The number of charts of a split.
@@ -63,11 +68,19 @@ impl Synth {
     }
 
     fn chart(&self, split: Split, index: usize) -> PlannedChart {
-        let source = ChartSource { seed: self.seed, split, index };
+        let source = ChartSource {
+            seed: self.seed,
+            split,
+            index,
+        };
         let recipe = source.recipe();
         let mut rng = source.rng(Purpose::Questions);
         let questions = questions::draw_questions(&recipe, self.questions_per_chart, &mut rng);
-        PlannedChart { source, recipe, questions }
+        PlannedChart {
+            source,
+            recipe,
+            questions,
+        }
     }
 }
 
@@ -89,7 +102,12 @@ struct ChartSource {
 impl ChartSource {
     /// The chart's id. Ids sort in the order of the charts.
     fn id(&self) -> String {
-        format!("synthetic-{}-{}-{:07}", self.seed, self.split.name(), self.index)
+        format!(
+            "synthetic-{}-{}-{:07}",
+            self.seed,
+            self.split.name(),
+            self.index
+        )
     }
 
     fn recipe(&self) -> Recipe {
@@ -103,7 +121,10 @@ impl ChartSource {
             Purpose::Questions => "questions",
         };
         let Self { seed, split, index } = self;
-        SeededRng::from_name(&format!("chartbench synth 1/{seed}/{}/{index}/{purpose}", split.name()))
+        SeededRng::from_name(&format!(
+            "chartbench synth 1/{seed}/{}/{index}/{purpose}",
+            split.name()
+        ))
     }
 
     fn png(recipe: &Recipe) -> Result<Vec<u8>> {
@@ -121,7 +142,11 @@ impl TableSource for ChartSource {
     /// The table of the annotation in the written data set: without a title.
     fn table(&self) -> Result<DataTable> {
         let recipe = self.recipe();
-        Ok(data_series::to_table(String::new(), Some(recipe.chart_type.name()), &recipe.data_series()))
+        Ok(data_series::to_table(
+            String::new(),
+            Some(recipe.chart_type.name()),
+            &recipe.data_series(),
+        ))
     }
 }
 
@@ -139,8 +164,9 @@ fn qa_id(number: usize) -> String {
 
 impl PlannedChart {
     fn into_chart_questions(self) -> ChartQuestions {
-        let ids: Vec<String> =
-            (0..self.questions.len()).map(|number| format!("{}/{}", self.source.id(), qa_id(number))).collect();
+        let ids: Vec<String> = (0..self.questions.len())
+            .map(|number| format!("{}/{}", self.source.id(), qa_id(number)))
+            .collect();
         let chart = Chart {
             id: self.source.id(),
             image: ImageRef::Drawn(Arc::new(self.source)),
@@ -148,7 +174,15 @@ impl PlannedChart {
             table: Some(TableRef(Arc::new(self.source))),
         };
         let mut questions = Vec::with_capacity(ids.len());
-        for (id, DrawnQuestion { template, text, gold }) in ids.into_iter().zip(self.questions) {
+        for (
+            id,
+            DrawnQuestion {
+                template,
+                text,
+                gold,
+            },
+        ) in ids.into_iter().zip(self.questions)
+        {
             questions.push(Question {
                 id,
                 text,

@@ -24,12 +24,21 @@ pub fn plan(rng: &mut SeededRng) -> Recipe {
         base,
         series: series_names(rng, count)
             .into_iter()
-            .map(|name| Series { name, data: Data::Values(Vec::new()) })
+            .map(|name| Series {
+                name,
+                data: Data::Values(Vec::new()),
+            })
             .collect(),
         value_title: Some(value_title.to_owned()).filter(|_| rng.chance(0.9)),
         base_title: Some(base_title.to_owned()).filter(|_| rng.chance(0.85)),
-        title: rng.pick(&vocab::TITLES).filter(|_| rng.chance(0.4)).map(|&title| title.to_owned()),
-        panel: rng.chance(0.2).then(|| rng.choose(["A", "B", "C", "(a)", "(b)", "(c)", "a", "b"]).to_owned()),
+        title: rng
+            .pick(&vocab::TITLES)
+            .filter(|_| rng.chance(0.4))
+            .map(|&title| title.to_owned()),
+        panel: rng.chance(0.2).then(|| {
+            rng.choose(["A", "B", "C", "(a)", "(b)", "(c)", "a", "b"])
+                .to_owned()
+        }),
         legend,
         rising,
         style,
@@ -55,10 +64,15 @@ fn legend(rng: &mut SeededRng, chart_type: ChartType, series: usize) -> Option<L
 }
 
 fn value_scale(rng: &mut SeededRng, chart_type: ChartType, title: &str) -> Scale {
-    let counts = ["Number", "Count", "Reads", "Cases", "Frequency"].iter().any(|word| title.starts_with(word));
+    let counts = ["Number", "Count", "Reads", "Cases", "Frequency"]
+        .iter()
+        .any(|word| title.starts_with(word));
     let negative = !counts && rng.chance(0.45);
     let ticks = rng.int(4, 8);
-    let bars = matches!(chart_type, ChartType::VerticalBar | ChartType::HorizontalBar);
+    let bars = matches!(
+        chart_type,
+        ChartType::VerticalBar | ChartType::HorizontalBar
+    );
     let first = match (negative, bars) {
         (true, _) => -rng.int(1, ticks - 2),
         (false, false) if rng.chance(0.25) => rng.int(1, 4),
@@ -67,13 +81,25 @@ fn value_scale(rng: &mut SeededRng, chart_type: ChartType, title: &str) -> Scale
     let last = first + ticks - 1;
     let (mantissa, exponent) = if title.contains('%') {
         // Up to a hundred per cent.
-        rng.choose(if last > 5 { [(5, 0), (1, 1), (2, 0)] } else { [(5, 0), (1, 1), (2, 1)] })
+        rng.choose(if last > 5 {
+            [(5, 0), (1, 1), (2, 0)]
+        } else {
+            [(5, 0), (1, 1), (2, 1)]
+        })
     } else if counts {
         (rng.choose([1, 2, 5, 25, 5]), rng.choose([0, 0, 1, 1, 2, 3]))
     } else {
-        (rng.choose([1, 2, 2, 5, 5, 25, 1]), rng.choose([-3, -2, -2, -1, -1, -1, 0, 0, 0, 1, 1, 1, 2, 3]))
+        (
+            rng.choose([1, 2, 2, 5, 5, 25, 1]),
+            rng.choose([-3, -2, -2, -1, -1, -1, 0, 0, 0, 1, 1, 1, 2, 3]),
+        )
     };
-    Scale { mantissa, exponent, first, last }
+    Scale {
+        mantissa,
+        exponent,
+        first,
+        last,
+    }
 }
 
 /// The base axis and its title.
@@ -91,7 +117,10 @@ fn base(rng: &mut SeededRng, chart_type: ChartType, series: usize) -> (Base, &'s
             first,
             last: first + rng.int(3, 7),
         };
-        return (Base::Numbers(scale), rng.pick(&vocab::NUMBER_TITLES).copied().unwrap_or_default());
+        return (
+            Base::Numbers(scale),
+            rng.pick(&vocab::NUMBER_TITLES).copied().unwrap_or_default(),
+        );
     }
     let most = match (chart_type, series) {
         (ChartType::Line, _) => 8,
@@ -102,15 +131,31 @@ fn base(rng: &mut SeededRng, chart_type: ChartType, series: usize) -> (Base, &'s
     };
     let count = rng.count(2 + usize::from(chart_type == ChartType::Line), most);
     // The categories of a line chart have an order.
-    let orders: Vec<&vocab::Names> =
-        vocab::CATEGORIES.iter().filter(|names| names.ordered || chart_type != ChartType::Line).collect();
-    let Some(names) = rng.pick(&orders) else { return (Base::Categories(Vec::new()), "") };
-    let picked = rng.subset(names.names, count, names.ordered).into_iter().map(|&name| name.to_owned()).collect();
+    let orders: Vec<&vocab::Names> = vocab::CATEGORIES
+        .iter()
+        .filter(|names| names.ordered || chart_type != ChartType::Line)
+        .collect();
+    let Some(names) = rng.pick(&orders) else {
+        return (Base::Categories(Vec::new()), "");
+    };
+    let picked = rng
+        .subset(names.names, count, names.ordered)
+        .into_iter()
+        .map(|&name| name.to_owned())
+        .collect();
     (Base::Categories(picked), names.title)
 }
 
 fn series_names(rng: &mut SeededRng, count: usize) -> Vec<String> {
-    let enough: Vec<&vocab::Names> = vocab::SERIES.iter().filter(|names| names.names.len() >= count).collect();
-    let Some(names) = rng.pick(&enough) else { return Vec::new() };
-    rng.subset(names.names, count, names.ordered).into_iter().map(|&name| name.to_owned()).collect()
+    let enough: Vec<&vocab::Names> = vocab::SERIES
+        .iter()
+        .filter(|names| names.names.len() >= count)
+        .collect();
+    let Some(names) = rng.pick(&enough) else {
+        return Vec::new();
+    };
+    rng.subset(names.names, count, names.ordered)
+        .into_iter()
+        .map(|&name| name.to_owned())
+        .collect()
 }

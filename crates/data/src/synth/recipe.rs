@@ -15,7 +15,13 @@ pub enum ChartType {
 }
 
 impl ChartType {
-    pub const ALL: [Self; 5] = [Self::Line, Self::Scatter, Self::VerticalBar, Self::HorizontalBar, Self::VerticalBox];
+    pub const ALL: [Self; 5] = [
+        Self::Line,
+        Self::Scatter,
+        Self::VerticalBar,
+        Self::HorizontalBar,
+        Self::VerticalBox,
+    ];
 
     /// The spelling of the annotations.
     pub fn name(self) -> &'static str {
@@ -161,12 +167,20 @@ impl Recipe {
 
     /// The title under the plot.
     pub fn x_title(&self) -> Option<&str> {
-        if self.horizontal() { self.value_title.as_deref() } else { self.base_title.as_deref() }
+        if self.horizontal() {
+            self.value_title.as_deref()
+        } else {
+            self.base_title.as_deref()
+        }
     }
 
     /// The title beside the plot.
     pub fn y_title(&self) -> Option<&str> {
-        if self.horizontal() { self.base_title.as_deref() } else { self.value_title.as_deref() }
+        if self.horizontal() {
+            self.base_title.as_deref()
+        } else {
+            self.value_title.as_deref()
+        }
     }
 
     /// The texts along the value axis as they are drawn.
@@ -183,20 +197,34 @@ impl Recipe {
     }
 
     fn with_drawn_minus(&self, numbers: Vec<String>) -> Vec<String> {
-        let minus = if self.style.long_minus { "\u{2212}" } else { "-" };
-        numbers.into_iter().map(|number| number.replace('-', minus)).collect()
+        let minus = if self.style.long_minus {
+            "\u{2212}"
+        } else {
+            "-"
+        };
+        numbers
+            .into_iter()
+            .map(|number| number.replace('-', minus))
+            .collect()
     }
 
     /// The names of the value axis and the base axis in questions.
     pub fn axis_names(&self) -> (&'static str, &'static str) {
-        if self.horizontal() { ("x-axis", "y-axis") } else { ("y-axis", "x-axis") }
+        if self.horizontal() {
+            ("x-axis", "y-axis")
+        } else {
+            ("y-axis", "x-axis")
+        }
     }
 
     /// The chart's numbers as CHART-Info annotates them.
     pub fn data_series(&self) -> Vec<DataSeries> {
         let mut all = Vec::new();
         for series in &self.series {
-            all.push(DataSeries { data: self.points(series), name: Some(Value::Text(series.name.clone())) });
+            all.push(DataSeries {
+                data: self.points(series),
+                name: Some(Value::Text(series.name.clone())),
+            });
         }
         all
     }
@@ -207,7 +235,10 @@ impl Recipe {
             Data::Values(values) => labels
                 .iter()
                 .zip(values)
-                .map(|(label, &value)| Point { y: self.annotated(value), ..labelled_point(label) })
+                .map(|(label, &value)| Point {
+                    y: self.annotated(value),
+                    ..labelled_point(label)
+                })
                 .collect(),
             Data::Points(points) => points
                 .iter()
@@ -217,7 +248,11 @@ impl Recipe {
                         Base::Categories(_) => x,
                     };
                     let y = Value::Number(self.value.number(y));
-                    Point { x: Some(Value::Number(x)), y: Some(y), ..Point::default() }
+                    Point {
+                        x: Some(Value::Number(x)),
+                        y: Some(y),
+                        ..Point::default()
+                    }
                 })
                 .collect(),
             Data::Boxes(boxes) => labels
@@ -236,10 +271,15 @@ impl Recipe {
     }
 
     fn annotated(&self, quanta: i64) -> Option<Value> {
-        Some(Value::Number(self.value.value(quanta).parse().unwrap_or(0.0)))
+        Some(Value::Number(
+            self.value.value(quanta).parse().unwrap_or(0.0),
+        ))
     }
 }
 
 fn labelled_point(label: &str) -> Point {
-    Point { x: Some(Value::Text(label.to_owned())), ..Point::default() }
+    Point {
+        x: Some(Value::Text(label.to_owned())),
+        ..Point::default()
+    }
 }

@@ -33,7 +33,9 @@ impl Scale {
 
     /// The texts at the ticks, all with the same decimals.
     pub fn labels(&self) -> Vec<String> {
-        (self.first..=self.last).map(|tick| self.label(tick)).collect()
+        (self.first..=self.last)
+            .map(|tick| self.label(tick))
+            .collect()
     }
 
     /// The text at one tick.
@@ -43,12 +45,18 @@ impl Scale {
 
     /// A value of `quanta`, or a sum or difference of values, in the fewest exact decimals.
     pub fn value(&self, quanta: i64) -> String {
-        shortest(&decimal(quanta * self.mantissa * (10 / Self::PER_TICK), self.exponent - 1))
+        shortest(&decimal(
+            quanta * self.mantissa * (10 / Self::PER_TICK),
+            self.exponent - 1,
+        ))
     }
 
     /// A position in tick units as a number with two more decimals than the ticks have.
     pub fn number(&self, ticks: f64) -> f64 {
-        let text = decimal((ticks * 100.0).round() as i64 * self.mantissa, self.exponent - 2);
+        let text = decimal(
+            (ticks * 100.0).round() as i64 * self.mantissa,
+            self.exponent - 2,
+        );
         text.parse().unwrap_or(0.0)
     }
 
@@ -68,7 +76,11 @@ fn decimal(mantissa: i64, exponent: i32) -> String {
     let sign = if mantissa < 0 { "-" } else { "" };
     let digits = mantissa.unsigned_abs().to_string();
     if exponent >= 0 {
-        let zeros = if mantissa == 0 { String::new() } else { "0".repeat(exponent as usize) };
+        let zeros = if mantissa == 0 {
+            String::new()
+        } else {
+            "0".repeat(exponent as usize)
+        };
         return format!("{sign}{digits}{zeros}");
     }
     let decimals = exponent.unsigned_abs() as usize;
@@ -79,7 +91,11 @@ fn decimal(mantissa: i64, exponent: i32) -> String {
 
 /// The decimal without trailing zeros after the point.
 fn shortest(text: &str) -> String {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -88,10 +104,23 @@ mod tests {
 
     #[test]
     fn labels_share_their_decimals_and_values_are_shortest() {
-        let scale = Scale { mantissa: 5, exponent: -1, first: -1, last: 2 };
+        let scale = Scale {
+            mantissa: 5,
+            exponent: -1,
+            first: -1,
+            last: 2,
+        };
         assert_eq!(scale.labels(), ["-0.5", "0.0", "0.5", "1.0"]);
-        assert_eq!([scale.value(3), scale.value(-5), scale.value(0)], ["0.3", "-0.5", "0"]);
-        let scale = Scale { mantissa: 2, exponent: 2, first: 0, last: 2 };
+        assert_eq!(
+            [scale.value(3), scale.value(-5), scale.value(0)],
+            ["0.3", "-0.5", "0"]
+        );
+        let scale = Scale {
+            mantissa: 2,
+            exponent: 2,
+            first: 0,
+            last: 2,
+        };
         assert_eq!(scale.labels(), ["0", "200", "400"]);
         assert_eq!(scale.value(1), "40");
         assert_eq!(scale.number(0.33), 66.0);

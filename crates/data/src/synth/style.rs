@@ -113,15 +113,30 @@ const COLOURS: [[&str; 5]; 12] = [
 const GREYS: [&str; 5] = ["#000000", "#8c8c8c", "#ffffff", "#c8c8c8", "#505050"];
 const GREY_INKS: [&str; 5] = ["#000000", "#707070", "#000000", "#909090", "#404040"];
 const DASHES: [&str; 5] = ["", "6 3", "2 2", "8 3 2 3", "4 4"];
-const HATCHES: [Option<Hatch>; 5] =
-    [None, Some(Hatch::Rising), Some(Hatch::Dots), Some(Hatch::Cross), Some(Hatch::Level)];
-const MARKERS: [Marker; 5] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross];
+const HATCHES: [Option<Hatch>; 5] = [
+    None,
+    Some(Hatch::Rising),
+    Some(Hatch::Dots),
+    Some(Hatch::Cross),
+    Some(Hatch::Level),
+];
+const MARKERS: [Marker; 5] = [
+    Marker::Circle,
+    Marker::Square,
+    Marker::Triangle,
+    Marker::Diamond,
+    Marker::Cross,
+];
 
 impl Style {
     /// Draws the appearance of a chart with `series` data series.
     pub fn plan(rng: &mut SeededRng, series: usize) -> Self {
         let greyscale = rng.chance(0.3);
-        let paints = if greyscale { grey_paints(rng) } else { colour_paints(rng) };
+        let paints = if greyscale {
+            grey_paints(rng)
+        } else {
+            colour_paints(rng)
+        };
         let tick_size = rng.real(11.0, 15.0).round();
         let label_size = (tick_size + rng.real(0.0, 3.0)).round();
         let same_marker = rng.chance(0.3);
@@ -135,25 +150,56 @@ impl Style {
             title_size: (label_size + rng.real(0.0, 3.0)).round(),
             title_bold: rng.chance(0.5),
             greyscale,
-            paints: paints.into_iter().cycle().skip(offset * usize::from(series < 4)).take(5).collect(),
-            markers: (0..5).map(|i| MARKERS[if same_marker { first_marker } else { (first_marker + i) % 5 }]).collect(),
+            paints: paints
+                .into_iter()
+                .cycle()
+                .skip(offset * usize::from(series < 4))
+                .take(5)
+                .collect(),
+            markers: (0..5)
+                .map(|i| {
+                    MARKERS[if same_marker {
+                        first_marker
+                    } else {
+                        (first_marker + i) % 5
+                    }]
+                })
+                .collect(),
             marker_size: rng.real(2.5, 5.0),
-            dashes: DASHES.iter().map(|&dash| if dashed { dash } else { "" }).collect(),
+            dashes: DASHES
+                .iter()
+                .map(|&dash| if dashed { dash } else { "" })
+                .collect(),
             line_width: rng.real(1.0, 2.8),
             show_markers: rng.chance(0.6),
             show_lines: true,
-            frame: rng.choose([Frame::Boxed, Frame::LeftBottom, Frame::LeftBottom, Frame::Boxed, Frame::BottomOnly]),
+            frame: rng.choose([
+                Frame::Boxed,
+                Frame::LeftBottom,
+                Frame::LeftBottom,
+                Frame::Boxed,
+                Frame::BottomOnly,
+            ]),
             grid: rng.choose([Grid::None, Grid::Value, Grid::None, Grid::Both]),
             grid_dash: rng.choose(["", "", "4 3", "1 3"]),
             grid_colour: rng.choose(["#b0b0b0", "#808080", "#c8c8c8", "#909090"]),
-            tick_marks: rng.choose([TickMarks::Outside, TickMarks::Inside, TickMarks::None, TickMarks::Outside]),
+            tick_marks: rng.choose([
+                TickMarks::Outside,
+                TickMarks::Inside,
+                TickMarks::None,
+                TickMarks::Outside,
+            ]),
             minor_ticks: rng.chance(0.2),
             page: if greyscale {
                 "#ffffff"
             } else {
                 rng.choose(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"])
             },
-            plot: if rng.chance(0.15) { rng.choose(["#ebebeb", "#f4f4f4"]) } else { "#ffffff" },
+            plot: if rng.chance(0.15) {
+                rng.choose(["#ebebeb", "#f4f4f4"])
+            } else {
+                "#ffffff"
+            },
             outer_border: rng.chance(0.1),
             legend_border: rng.chance(0.45),
             fill_ratio: rng.real(0.5, 0.92),
@@ -168,35 +214,59 @@ impl Style {
 
     /// The paint of series `index`.
     pub fn paint(&self, index: usize) -> Paint {
-        self.paints.get(index % self.paints.len().max(1)).copied().unwrap_or(Paint {
-            fill: "#000000",
-            ink: "#000000",
-            hatch: None,
-        })
+        self.paints
+            .get(index % self.paints.len().max(1))
+            .copied()
+            .unwrap_or(Paint {
+                fill: "#000000",
+                ink: "#000000",
+                hatch: None,
+            })
     }
 
     /// The marker of series `index`.
     pub fn marker(&self, index: usize) -> Marker {
-        self.markers.get(index % self.markers.len().max(1)).copied().unwrap_or(Marker::Circle)
+        self.markers
+            .get(index % self.markers.len().max(1))
+            .copied()
+            .unwrap_or(Marker::Circle)
     }
 
     /// The dash array of series `index`.
     pub fn dash(&self, index: usize) -> &'static str {
-        self.dashes.get(index % self.dashes.len().max(1)).copied().unwrap_or("")
+        self.dashes
+            .get(index % self.dashes.len().max(1))
+            .copied()
+            .unwrap_or("")
     }
 }
 
 fn colour_paints(rng: &mut SeededRng) -> Vec<Paint> {
     let colours = rng.choose(COLOURS);
-    colours.iter().map(|&fill| Paint { fill, ink: fill, hatch: None }).collect()
+    colours
+        .iter()
+        .map(|&fill| Paint {
+            fill,
+            ink: fill,
+            hatch: None,
+        })
+        .collect()
 }
 
 fn grey_paints(rng: &mut SeededRng) -> Vec<Paint> {
     let hatched = rng.chance(0.35);
     (0..5)
         .map(|i| match (hatched, HATCHES[i]) {
-            (true, Some(hatch)) => Paint { fill: "#ffffff", ink: GREY_INKS[i], hatch: Some(hatch) },
-            _ => Paint { fill: GREYS[i], ink: GREY_INKS[i], hatch: None },
+            (true, Some(hatch)) => Paint {
+                fill: "#ffffff",
+                ink: GREY_INKS[i],
+                hatch: Some(hatch),
+            },
+            _ => Paint {
+                fill: GREYS[i],
+                ink: GREY_INKS[i],
+                hatch: None,
+            },
         })
         .collect()
 }

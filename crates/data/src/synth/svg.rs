@@ -40,7 +40,11 @@ pub struct Stroke<'a> {
 impl<'a> Stroke<'a> {
     /// A solid line.
     pub fn solid(colour: &'a str, width: f64) -> Self {
-        Self { colour, width, dash: "" }
+        Self {
+            colour,
+            width,
+            dash: "",
+        }
     }
 }
 
@@ -75,11 +79,21 @@ impl Svg {
     /// A straight line.
     pub fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: Stroke) {
         let stroke = attributes(stroke);
-        self.raw(&format!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"{stroke}/>"));
+        self.raw(&format!(
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"{stroke}/>"
+        ));
     }
 
     /// A filled rectangle, outlined where there is a stroke.
-    pub fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: &str, stroke: Option<Stroke>) {
+    pub fn rect(
+        &mut self,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+        fill: &str,
+        stroke: Option<Stroke>,
+    ) {
         let stroke = stroke.map(attributes).unwrap_or_default();
         self.raw(&format!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{fill}\"{stroke}/>"
@@ -89,19 +103,27 @@ impl Svg {
     /// An open line through points.
     pub fn polyline(&mut self, points: &[(f64, f64)], stroke: Stroke) {
         let list = join(points);
-        self.raw(&format!("<polyline points=\"{list}\" fill=\"none\"{}/>", attributes(stroke)));
+        self.raw(&format!(
+            "<polyline points=\"{list}\" fill=\"none\"{}/>",
+            attributes(stroke)
+        ));
     }
 
     /// A filled, outlined polygon.
     pub fn polygon(&mut self, points: &[(f64, f64)], fill: &str, stroke: Stroke) {
         let list = join(points);
-        self.raw(&format!("<polygon points=\"{list}\" fill=\"{fill}\"{}/>", attributes(stroke)));
+        self.raw(&format!(
+            "<polygon points=\"{list}\" fill=\"{fill}\"{}/>",
+            attributes(stroke)
+        ));
     }
 
     /// A filled, outlined circle.
     pub fn circle(&mut self, (x, y): (f64, f64), radius: f64, fill: &str, stroke: Stroke) {
         let stroke = attributes(stroke);
-        self.raw(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\"{stroke}/>"));
+        self.raw(&format!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\"{stroke}/>"
+        ));
     }
 
     /// A text in the page's family.
@@ -117,8 +139,16 @@ impl Svg {
         } else {
             format!(" transform=\"rotate({} {x:.1} {y:.1})\"", text.turn)
         };
-        let weight = if text.bold { " font-weight=\"bold\"" } else { "" };
-        let content = text.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let weight = if text.bold {
+            " font-weight=\"bold\""
+        } else {
+            ""
+        };
+        let content = text
+            .text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         self.raw(&format!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\"{weight}{turn}>{content}</text>"
         ));
@@ -132,7 +162,10 @@ impl Svg {
 }
 
 fn attributes(stroke: Stroke) -> String {
-    let mut text = format!(" stroke=\"{}\" stroke-width=\"{:.1}\"", stroke.colour, stroke.width);
+    let mut text = format!(
+        " stroke=\"{}\" stroke-width=\"{:.1}\"",
+        stroke.colour, stroke.width
+    );
     if !stroke.dash.is_empty() {
         let _ = write!(text, " stroke-dasharray=\"{}\"", stroke.dash);
     }
@@ -140,22 +173,41 @@ fn attributes(stroke: Stroke) -> String {
 }
 
 fn join(points: &[(f64, f64)]) -> String {
-    points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
+    points
+        .iter()
+        .map(|(x, y)| format!("{x:.1},{y:.1}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Renders an SVG with the embedded fonts as PNG: RGB, or 8-bit grey where `grey`.
 pub fn to_png(svg: &str, grey: bool) -> Result<Vec<u8>> {
-    let options = Options { fontdb: fonts::database(), ..Options::default() };
+    let options = Options {
+        fontdb: fonts::database(),
+        ..Options::default()
+    };
     let tree = Tree::from_str(svg, &options).context("cannot read the drawn chart's SVG")?;
     let size = tree.size().to_int_size();
-    let mut pixmap = Pixmap::new(size.width(), size.height()).context("the drawn chart has no pixels")?;
+    let mut pixmap =
+        Pixmap::new(size.width(), size.height()).context("the drawn chart has no pixels")?;
     resvg::render(&tree, Transform::identity(), &mut pixmap.as_mut());
     // The page is opaque, so premultiplied colours are the colours themselves.
-    let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
-    let image = RgbImage::from_raw(size.width(), size.height(), rgb).context("the drawn chart's size is off")?;
+    let rgb: Vec<u8> = pixmap
+        .data()
+        .chunks_exact(4)
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect();
+    let image = RgbImage::from_raw(size.width(), size.height(), rgb)
+        .context("the drawn chart's size is off")?;
     let image = DynamicImage::ImageRgb8(image);
-    let image = if grey { DynamicImage::ImageLuma8(image.to_luma8()) } else { image };
+    let image = if grey {
+        DynamicImage::ImageLuma8(image.to_luma8())
+    } else {
+        image
+    };
     let mut png = Vec::new();
-    image.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).context("cannot encode the drawn chart")?;
+    image
+        .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+        .context("cannot encode the drawn chart")?;
     Ok(png)
 }

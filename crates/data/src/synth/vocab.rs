@@ -9,11 +9,19 @@ pub struct Names {
 }
 
 const fn ordered(title: &'static str, names: &'static [&'static str]) -> Names {
-    Names { title, names, ordered: true }
+    Names {
+        title,
+        names,
+        ordered: true,
+    }
 }
 
 const fn free(title: &'static str, names: &'static [&'static str]) -> Names {
-    Names { title, names, ordered: false }
+    Names {
+        title,
+        names,
+        ordered: false,
+    }
 }
 
 /// Titles of value axes.
@@ -134,42 +142,153 @@ pub const NUMBER_TITLES: [&str; 36] = [
 
 /// Categories of the base axis.
 pub const CATEGORIES: [Names; 30] = [
-    ordered("Year", &["2001", "2002", "2003", "2004", "2005", "2006", "2007", "2008", "2009", "2010"]),
-    ordered("Year", &["1990", "1995", "2000", "2005", "2010", "2015", "2020"]),
-    ordered("Age group", &["<20", "20-29", "30-39", "40-49", "50-59", "60-69", "70+"]),
-    ordered("Age (years)", &["0-4", "5-9", "10-14", "15-19", "20-24", "25-34", "35+"]),
-    ordered("Month", &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct"]),
+    ordered(
+        "Year",
+        &[
+            "2001", "2002", "2003", "2004", "2005", "2006", "2007", "2008", "2009", "2010",
+        ],
+    ),
+    ordered(
+        "Year",
+        &["1990", "1995", "2000", "2005", "2010", "2015", "2020"],
+    ),
+    ordered(
+        "Age group",
+        &["<20", "20-29", "30-39", "40-49", "50-59", "60-69", "70+"],
+    ),
+    ordered(
+        "Age (years)",
+        &["0-4", "5-9", "10-14", "15-19", "20-24", "25-34", "35+"],
+    ),
+    ordered(
+        "Month",
+        &[
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
+        ],
+    ),
     ordered("Dose (mg/kg)", &["0", "1", "3", "10", "30", "100"]),
-    ordered("Concentration (µM)", &["0", "0.5", "1", "5", "10", "50", "100"]),
-    ordered("Time point", &["Baseline", "Week 4", "Week 8", "Week 12", "Week 24", "Week 52"]),
+    ordered(
+        "Concentration (µM)",
+        &["0", "0.5", "1", "5", "10", "50", "100"],
+    ),
+    ordered(
+        "Time point",
+        &[
+            "Baseline", "Week 4", "Week 8", "Week 12", "Week 24", "Week 52",
+        ],
+    ),
     ordered("Time", &["0 h", "6 h", "12 h", "24 h", "48 h", "72 h"]),
     ordered("Stage", &["I", "II", "III", "IV", "V"]),
     ordered("Quartile", &["Q1", "Q2", "Q3", "Q4"]),
     ordered("Day", &["D0", "D3", "D7", "D14", "D21", "D28"]),
-    ordered("Income group", &["Lowest", "Low", "Middle", "High", "Highest"]),
-    free("Treatment", &["Control", "Vehicle", "Low dose", "High dose", "Combined", "Sham", "Placebo"]),
+    ordered(
+        "Income group",
+        &["Lowest", "Low", "Middle", "High", "Highest"],
+    ),
+    free(
+        "Treatment",
+        &[
+            "Control",
+            "Vehicle",
+            "Low dose",
+            "High dose",
+            "Combined",
+            "Sham",
+            "Placebo",
+        ],
+    ),
     free("Genotype", &["WT", "KO", "HET", "dKO", "TG", "cKO", "mut1"]),
-    free("Country", &["Kenya", "Ghana", "Brazil", "India", "China", "Peru", "Nepal", "Spain", "Japan", "Chile"]),
-    free("Tissue", &["Liver", "Kidney", "Heart", "Lung", "Spleen", "Brain", "Muscle", "Skin"]),
-    free("Cell line", &["HeLa", "MCF-7", "A549", "HepG2", "HEK293", "PC-3", "U2OS", "K562"]),
-    free("Method", &["SVM", "kNN", "RF", "CNN", "LDA", "Bayes", "LSTM", "PCA"]),
-    free("Gene", &["TP53", "MYC", "EGFR", "KRAS", "BRCA1", "SOX2", "GAPDH", "FOXP3"]),
-    free("Site", &["North", "South", "East", "West", "Coast", "River", "Lake", "Forest"]),
-    free("Species", &["Oak", "Pine", "Birch", "Maple", "Spruce", "Beech", "Ash", "Elm"]),
+    free(
+        "Country",
+        &[
+            "Kenya", "Ghana", "Brazil", "India", "China", "Peru", "Nepal", "Spain", "Japan",
+            "Chile",
+        ],
+    ),
+    free(
+        "Tissue",
+        &[
+            "Liver", "Kidney", "Heart", "Lung", "Spleen", "Brain", "Muscle", "Skin",
+        ],
+    ),
+    free(
+        "Cell line",
+        &[
+            "HeLa", "MCF-7", "A549", "HepG2", "HEK293", "PC-3", "U2OS", "K562",
+        ],
+    ),
+    free(
+        "Method",
+        &["SVM", "kNN", "RF", "CNN", "LDA", "Bayes", "LSTM", "PCA"],
+    ),
+    free(
+        "Gene",
+        &[
+            "TP53", "MYC", "EGFR", "KRAS", "BRCA1", "SOX2", "GAPDH", "FOXP3",
+        ],
+    ),
+    free(
+        "Site",
+        &[
+            "North", "South", "East", "West", "Coast", "River", "Lake", "Forest",
+        ],
+    ),
+    free(
+        "Species",
+        &[
+            "Oak", "Pine", "Birch", "Maple", "Spruce", "Beech", "Ash", "Elm",
+        ],
+    ),
     free("Group", &["A", "B", "C", "D", "E", "F", "G", "H"]),
     free("Sample", &["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"]),
-    free("Domain", &["Memory", "Attention", "Language", "Motor", "Mood", "Sleep", "Pain", "Vision"]),
-    free("Compound", &["DMSO", "Aspirin", "Caffeine", "Nicotine", "Taxol", "Curcumin", "Zinc"]),
-    free("Diagnosis", &["Asthma", "Diabetes", "Stroke", "Cancer", "COPD", "Angina", "Anemia"]),
-    free("Condition", &["Rest", "Walk", "Run", "Cycle", "Stand", "Sit", "Climb"]),
-    free("Food group", &["Fruit", "Meat", "Dairy", "Grain", "Fish", "Sugar", "Nuts", "Beans"]),
-    free("Education", &["None", "Primary", "Secondary", "College", "Higher"]),
+    free(
+        "Domain",
+        &[
+            "Memory",
+            "Attention",
+            "Language",
+            "Motor",
+            "Mood",
+            "Sleep",
+            "Pain",
+            "Vision",
+        ],
+    ),
+    free(
+        "Compound",
+        &[
+            "DMSO", "Aspirin", "Caffeine", "Nicotine", "Taxol", "Curcumin", "Zinc",
+        ],
+    ),
+    free(
+        "Diagnosis",
+        &[
+            "Asthma", "Diabetes", "Stroke", "Cancer", "COPD", "Angina", "Anemia",
+        ],
+    ),
+    free(
+        "Condition",
+        &["Rest", "Walk", "Run", "Cycle", "Stand", "Sit", "Climb"],
+    ),
+    free(
+        "Food group",
+        &[
+            "Fruit", "Meat", "Dairy", "Grain", "Fish", "Sugar", "Nuts", "Beans",
+        ],
+    ),
+    free(
+        "Education",
+        &["None", "Primary", "Secondary", "College", "Higher"],
+    ),
 ];
 
 /// Series names.
 pub const SERIES: [Names; 28] = [
     free("sex", &["Male", "Female", "Total", "Unknown"]),
-    free("treatment", &["Control", "Treated", "Vehicle", "Sham", "Drug A"]),
+    free(
+        "treatment",
+        &["Control", "Treated", "Vehicle", "Sham", "Drug A"],
+    ),
     free("genotype", &["WT", "KO", "Het", "Mutant", "Rescue"]),
     free("period", &["Before", "After", "During", "Follow-up"]),
     free("model", &["Model 1", "Model 2", "Model 3", "Baseline"]),

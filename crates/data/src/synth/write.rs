@@ -20,12 +20,23 @@ impl Synth {
     /// # Errors
     /// Returns an error if `dir` is not empty or cannot be written; `dir` then stays as it was.
     pub fn write(&self, dir: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
-        if dir.exists() && fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some()
+        if dir.exists()
+            && fs::read_dir(dir)
+                .with_context(|| format!("cannot read {}", dir.display()))?
+                .next()
+                .is_some()
         {
-            bail!("{} is not empty: name a new or empty directory", dir.display());
+            bail!(
+                "{} is not empty: name a new or empty directory",
+                dir.display()
+            );
         }
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let parent = dir
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
         create_folder(dir, |folder| self.write_into(folder, progress))
     }
 
@@ -35,23 +46,47 @@ impl Synth {
             fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
         for split in [Split::Train, Split::Test] {
-            (0..self.count(split)).into_par_iter().try_for_each(|index| {
-                let chart = self.chart(split, index);
-                let id = chart.source.id();
-                put(&dir.join(format!("images/{id}.png")), &ChartSource::png(&chart.recipe)?)?;
-                put_json(&dir.join(format!("qa/{id}.json")), &records(&chart))?;
-                put_json(&dir.join(format!("json/{id}.json")), &annotation(&chart.recipe))?;
-                progress();
-                anyhow::Ok(())
-            })?;
+            (0..self.count(split))
+                .into_par_iter()
+                .try_for_each(|index| {
+                    let chart = self.chart(split, index);
+                    let id = chart.source.id();
+                    put(
+                        &dir.join(format!("images/{id}.png")),
+                        &ChartSource::png(&chart.recipe)?,
+                    )?;
+                    put_json(&dir.join(format!("qa/{id}.json")), &records(&chart))?;
+                    put_json(
+                        &dir.join(format!("json/{id}.json")),
+                        &annotation(&chart.recipe),
+                    )?;
+                    progress();
+                    anyhow::Ok(())
+                })?;
         }
-        let test = (0..self.test).map(|index| ChartSource { seed: self.seed, split: Split::Test, index }.id() + "\n");
-        put(&dir.join("test_filenames.txt"), test.collect::<String>().as_bytes())?;
+        let test = (0..self.test).map(|index| {
+            ChartSource {
+                seed: self.seed,
+                split: Split::Test,
+                index,
+            }
+            .id()
+                + "\n"
+        });
+        put(
+            &dir.join("test_filenames.txt"),
+            test.collect::<String>().as_bytes(),
+        )?;
         put(&dir.join("README.txt"), self.readme().as_bytes())
     }
 
     fn readme(&self) -> String {
-        let Self { seed, train, test, questions_per_chart } = self;
+        let Self {
+            seed,
+            train,
+            test,
+            questions_per_chart,
+        } = self;
         format!(
             "SYNTHETIC charts with questions, in the layout of RealCQA: {train} for training and {test} for testing\n\
              (test_filenames.txt). No chart shows real data. Made by\n\n    \
@@ -73,7 +108,15 @@ fn put_json(path: &Path, value: &Value) -> Result<()> {
 /// The chart's questions as RealCQA's records.
 fn records(chart: &PlannedChart) -> Value {
     let mut records = Vec::with_capacity(chart.questions.len());
-    for (number, DrawnQuestion { template, text, gold }) in chart.questions.iter().enumerate() {
+    for (
+        number,
+        DrawnQuestion {
+            template,
+            text,
+            gold,
+        },
+    ) in chart.questions.iter().enumerate()
+    {
         records.push(json!({
             "taxonomy id": template.taxonomy_id,
             "QID": template.qid,

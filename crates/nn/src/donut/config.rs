@@ -142,7 +142,10 @@ impl EncoderConfig {
     /// The probability of dropping a block's attention in training (stochastic depth): it grows linearly from 0 at the first
     /// block to `drop_path_rate` at the last.
     pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
-        let (index, count) = (self.depths[..stage].iter().sum::<usize>() + block, self.depths.iter().sum::<usize>());
+        let (index, count) = (
+            self.depths[..stage].iter().sum::<usize>() + block,
+            self.depths.iter().sum::<usize>(),
+        );
         self.drop_path_rate * index as f64 / count.saturating_sub(1).max(1) as f64
     }
 
@@ -158,10 +161,19 @@ impl EncoderConfig {
             shorten(&self.hidden_act)
         );
         ensure!(self.qkv_bias, "encoder.qkv_bias false is not supported");
-        ensure!(!self.use_absolute_embeddings, "encoder.use_absolute_embeddings is not supported");
+        ensure!(
+            !self.use_absolute_embeddings,
+            "encoder.use_absolute_embeddings is not supported"
+        );
         let (depths, heads) = (self.depths.len(), self.num_heads.len());
-        ensure!(depths == heads, "encoder.depths has {depths} stages, encoder.num_heads {heads}");
-        ensure!((1..=8).contains(&depths), "encoder.depths has {depths} stages, 1 to 8 are supported");
+        ensure!(
+            depths == heads,
+            "encoder.depths has {depths} stages, encoder.num_heads {heads}"
+        );
+        ensure!(
+            (1..=8).contains(&depths),
+            "encoder.depths has {depths} stages, 1 to 8 are supported"
+        );
         check_sizes(
             LARGEST_OF_ENCODER,
             &[
@@ -171,17 +183,29 @@ impl EncoderConfig {
             ],
         )?;
         check_sizes(LARGEST_WINDOW, &[("encoder.window_size", self.window_size)])?;
-        ensure!(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0, "encoder.mlp_ratio {} is absurd", self.mlp_ratio);
-        self.depths.iter().try_for_each(|&depth| check_sizes(MOST_LAYERS, &[("encoder.depths", depth)]))?;
+        ensure!(
+            self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0,
+            "encoder.mlp_ratio {} is absurd",
+            self.mlp_ratio
+        );
+        self.depths
+            .iter()
+            .try_for_each(|&depth| check_sizes(MOST_LAYERS, &[("encoder.depths", depth)]))?;
         check_epsilons(&[("encoder.layer_norm_eps", self.layer_norm_eps)])?;
         check_probabilities(&[
             ("encoder.hidden_dropout_prob", self.hidden_dropout_prob),
-            ("encoder.attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            (
+                "encoder.attention_probs_dropout_prob",
+                self.attention_probs_dropout_prob,
+            ),
             ("encoder.drop_path_rate", self.drop_path_rate),
         ])?;
         for (stage, &heads) in self.num_heads.iter().enumerate() {
             let width = self.embed_dim << stage;
-            ensure!(heads > 0 && width.is_multiple_of(heads), "encoder: {heads} heads do not divide {width}");
+            ensure!(
+                heads > 0 && width.is_multiple_of(heads),
+                "encoder: {heads} heads do not divide {width}"
+            );
         }
         Ok(())
     }
@@ -195,18 +219,31 @@ impl DecoderConfig {
             shorten(&self.model_type)
         );
         let act = &self.activation_function;
-        ensure!(act == GELU, "decoder.activation_function {:?} is not supported ({GELU} is)", shorten(act));
+        ensure!(
+            act == GELU,
+            "decoder.activation_function {:?} is not supported ({GELU} is)",
+            shorten(act)
+        );
         check_sizes(
             LARGEST,
             &[
                 ("decoder.vocab_size", self.vocab_size),
-                ("decoder.max_position_embeddings", self.max_position_embeddings),
+                (
+                    "decoder.max_position_embeddings",
+                    self.max_position_embeddings,
+                ),
                 ("decoder.d_model", self.d_model),
-                ("decoder.decoder_attention_heads", self.decoder_attention_heads),
+                (
+                    "decoder.decoder_attention_heads",
+                    self.decoder_attention_heads,
+                ),
                 ("decoder.decoder_ffn_dim", self.decoder_ffn_dim),
             ],
         )?;
-        check_sizes(MOST_LAYERS, &[("decoder.decoder_layers", self.decoder_layers)])?;
+        check_sizes(
+            MOST_LAYERS,
+            &[("decoder.decoder_layers", self.decoder_layers)],
+        )?;
         check_probabilities(&[
             ("decoder.dropout", self.dropout),
             ("decoder.attention_dropout", self.attention_dropout),
@@ -252,11 +289,23 @@ impl Config {
         let mut stacks = Vec::new();
         for (stage, &depth) in self.encoder.depths.iter().enumerate() {
             let prefix = format!("{ENCODER_STAGE}{stage}.blocks.");
-            stacks.push(LayerStack::new(format!("encoder.depths[{stage}]"), prefix, depth));
+            stacks.push(LayerStack::new(
+                format!("encoder.depths[{stage}]"),
+                prefix,
+                depth,
+            ));
         }
-        stacks.push(LayerStack::new("the length of encoder.depths", ENCODER_STAGE, self.encoder.depths.len()));
+        stacks.push(LayerStack::new(
+            "the length of encoder.depths",
+            ENCODER_STAGE,
+            self.encoder.depths.len(),
+        ));
         let decoder_layers = self.decoder.decoder_layers;
-        stacks.push(LayerStack::new("decoder.decoder_layers", "decoder.model.decoder.layers.", decoder_layers));
+        stacks.push(LayerStack::new(
+            "decoder.decoder_layers",
+            "decoder.model.decoder.layers.",
+            decoder_layers,
+        ));
         stacks
     }
 
@@ -264,7 +313,10 @@ impl Config {
         let EndTokens { eos, forced_eos } = &self.generation;
         let ends = eos.iter().map(|&id| ("eos_token_id", id));
         let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
-        let ids: Vec<_> = ends.chain(forced).chain([("decoder.pad_token_id", self.decoder.pad_token_id)]).collect();
+        let ids: Vec<_> = ends
+            .chain(forced)
+            .chain([("decoder.pad_token_id", self.decoder.pad_token_id)])
+            .collect();
         check_token_ids(self.decoder.vocab_size, &ids)
     }
 }
@@ -280,7 +332,9 @@ struct Stored {
 impl Stored {
     fn over(self, decoder: &DecoderConfig) -> EndTokens {
         EndTokens {
-            eos: self.eos_token_id.map_or_else(|| vec![decoder.eos_token_id], Into::into),
+            eos: self
+                .eos_token_id
+                .map_or_else(|| vec![decoder.eos_token_id], Into::into),
             forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
         }
     }

@@ -26,7 +26,10 @@ impl Config {
         let inputs: usize = shape.iter().skip(1).product();
         let deviation = (inputs.max(1) as f64).powf(-0.5);
         if name.ends_with("embed_tokens.weight") {
-            return InitDistribution::NormalExceptRow(deviation, self.decoder.pad_token_id as usize);
+            return InitDistribution::NormalExceptRow(
+                deviation,
+                self.decoder.pad_token_id as usize,
+            );
         }
         let residual = ["output.dense.weight", "out_proj.weight", "fc2.weight"];
         InitDistribution::Normal(if residual.iter().any(|last| name.ends_with(last)) {

@@ -18,19 +18,37 @@ pub(super) struct Projection {
 impl Projection {
     pub(super) fn load(weights: &CountingSource, prefix: &str, shape: [usize; 2]) -> Result<Self> {
         let weight = weights.weight(format!("{prefix}.weight"), shape)?;
-        Ok(Self { weight, bias: weights.tensor(format!("{prefix}.bias"), &shape[..1])?, factor: None })
+        Ok(Self {
+            weight,
+            bias: weights.tensor(format!("{prefix}.bias"), &shape[..1])?,
+            factor: None,
+        })
     }
 
     /// Folds the factor of an attention's scores into the projection of the queries.
     pub(super) fn scaled(self, factor: f64) -> Result<Self> {
         let bias = (self.bias * factor)?;
         Ok(match self.weight {
-            Weight::Full(weight) => Self { weight: (weight * factor)?.into(), bias, factor: None },
-            Weight::Rounded(weight) => Self { weight: Weight::Rounded((weight * factor)?), bias, factor: None },
-            Weight::Packed(panels) if panels.compute_dtype() == ComputeDtype::F32 => {
-                Self { weight: Weight::Packed(panels.scaled(factor).into()), bias, factor: None }
-            }
-            weight => Self { weight, bias, factor: Some(factor) },
+            Weight::Full(weight) => Self {
+                weight: (weight * factor)?.into(),
+                bias,
+                factor: None,
+            },
+            Weight::Rounded(weight) => Self {
+                weight: Weight::Rounded((weight * factor)?),
+                bias,
+                factor: None,
+            },
+            Weight::Packed(panels) if panels.compute_dtype() == ComputeDtype::F32 => Self {
+                weight: Weight::Packed(panels.scaled(factor).into()),
+                bias,
+                factor: None,
+            },
+            weight => Self {
+                weight,
+                bias,
+                factor: Some(factor),
+            },
         })
     }
 
@@ -43,7 +61,10 @@ impl Projection {
 
     /// Projects many rows [M, in].
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(kernels::biased(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
+        Ok(kernels::biased(
+            &self.factored(kernels::linear(x, &self.weight)?)?,
+            &self.bias,
+        )?)
     }
 
     /// See [`Weight::precision`].
@@ -53,17 +74,26 @@ impl Projection {
 
     /// The exact GELU of the projection of many rows.
     pub(super) fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(kernels::biased_gelu(&self.factored(kernels::linear(x, &self.weight)?)?, &self.bias)?)
+        Ok(kernels::biased_gelu(
+            &self.factored(kernels::linear(x, &self.weight)?)?,
+            &self.bias,
+        )?)
     }
 
     /// Projects the rows of a decoding step.
     pub(super) fn decode(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(kernels::biased(&self.factored(kernels::decode_linear(x, &self.weight)?)?, &self.bias)?)
+        Ok(kernels::biased(
+            &self.factored(kernels::decode_linear(x, &self.weight)?)?,
+            &self.bias,
+        )?)
     }
 
     /// The exact GELU of the projection of a decoding step's rows.
     pub(super) fn decode_gelu(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(kernels::biased_gelu(&self.factored(kernels::decode_linear(x, &self.weight)?)?, &self.bias)?)
+        Ok(kernels::biased_gelu(
+            &self.factored(kernels::decode_linear(x, &self.weight)?)?,
+            &self.bias,
+        )?)
     }
 }
 
@@ -76,9 +106,18 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn load(weights: &CountingSource, prefix: &str, width: usize, eps: f64) -> Result<Self> {
+    pub(super) fn load(
+        weights: &CountingSource,
+        prefix: &str,
+        width: usize,
+        eps: f64,
+    ) -> Result<Self> {
         let weight = weights.tensor(format!("{prefix}.weight"), &[width])?;
-        Ok(Self { weight, bias: weights.tensor(format!("{prefix}.bias"), &[width])?, eps })
+        Ok(Self {
+            weight,
+            bias: weights.tensor(format!("{prefix}.bias"), &[width])?,
+            eps,
+        })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {

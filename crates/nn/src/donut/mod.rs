@@ -54,7 +54,13 @@ impl Model {
     /// # Errors
     /// As [`Self::load`].
     pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
-        Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
+        Self::from_source(
+            config,
+            &PackedSource {
+                source,
+                dtype: ComputeDtype::F32,
+            },
+        )
     }
 
     /// Loads the weights from any source.
@@ -64,7 +70,8 @@ impl Model {
     pub fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
         let weights = CountingSource::new(source);
         let (from, to) = (config.encoder.hidden_size(), config.decoder.d_model);
-        let projection = (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
+        let projection =
+            (from != to).then(|| Projection::load(&weights, "enc_to_dec_proj", [to, from]));
         Ok(Self {
             encoder: Encoder::load(&config.encoder, &weights)?,
             projection: projection.transpose()?,
@@ -75,9 +82,14 @@ impl Model {
 
     /// The memory of inference for images of `pixels`, each with its own question, and texts of `tokens` with `beams`.
     pub fn memory_need(&self, pixels: usize, tokens: usize, beams: usize) -> MemoryNeed {
-        let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
+        let weights = MemoryNeed {
+            fixed_bytes: self.weights_bytes,
+            per_question_bytes: 0,
+        };
         let (encoder, places) = self.encoder.memory_need(pixels);
-        weights.plus(encoder).plus(self.decoder.memory_need(places, tokens, beams))
+        weights
+            .plus(encoder)
+            .plus(self.decoder.memory_need(places, tokens, beams))
     }
 
     /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns the final hidden
@@ -86,7 +98,11 @@ impl Model {
     /// # Errors
     /// Returns an error if the image is smaller than a window, or has other channels.
     pub fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.encoder.forward(pixels, &mut DropoutMode::off(), &mut LayerCheckpoints::off())
+        self.encoder.forward(
+            pixels,
+            &mut DropoutMode::off(),
+            &mut LayerCheckpoints::off(),
+        )
     }
 
     /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text: its tokens but the last as
@@ -101,9 +117,15 @@ impl Model {
         let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
         let mut encoded = Vec::with_capacity(packed.images.len());
         for image in &packed.images {
-            encoded.push(self.encoder.forward(image, &mut dropout, &mut checkpoints)?);
+            encoded.push(
+                self.encoder
+                    .forward(image, &mut dropout, &mut checkpoints)?,
+            );
         }
-        let encoded_lengths: Vec<usize> = encoded.iter().map(|states| Ok(states.dim(0)?)).collect::<Result<_>>()?;
+        let encoded_lengths: Vec<usize> = encoded
+            .iter()
+            .map(|states| Ok(states.dim(0)?))
+            .collect::<Result<_>>()?;
         let encoded = Tensor::cat(&encoded, 0)?;
         let encoded = match &self.projection {
             None => encoded,
@@ -111,7 +133,13 @@ impl Model {
         };
         Ok(self
             .decoder
-            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
+            .loss(
+                &packed,
+                &encoded,
+                &encoded_lengths,
+                &mut dropout,
+                options.label_smoothing,
+            )?
             .with_checkpoints(checkpoints))
     }
 
@@ -146,7 +174,10 @@ impl Model {
         beams: Option<&BeamSearch>,
         config: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
-        let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt { state: image.start(), tokens: tokens.clone() };
+        let prompt = |(image, tokens): &(&Image, Vec<u32>)| Prompt {
+            state: image.start(),
+            tokens: tokens.clone(),
+        };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, config)
     }
 }

@@ -46,17 +46,25 @@ pub fn beam_search<D: Decoder>(
 where
     D::State: Clone + Send,
 {
-    let mut searches: Vec<Search<D::State>> =
-        prompts.into_iter().map(|prompt| Search::new(prompt, settings, config)).collect();
+    let mut searches: Vec<Search<D::State>> = prompts
+        .into_iter()
+        .map(|prompt| Search::new(prompt, settings, config))
+        .collect();
     loop {
-        let mut open: Vec<&mut Search<D::State>> = searches.iter_mut().filter(|search| !search.over).collect();
+        let mut open: Vec<&mut Search<D::State>> =
+            searches.iter_mut().filter(|search| !search.over).collect();
         if open.is_empty() {
             break;
         }
         let mut batch: Vec<(&mut D::State, &[u32])> = Vec::new();
         for search in &mut open {
             let fed = search.fed;
-            batch.extend(search.running.iter_mut().map(|beam| (&mut beam.state, &beam.tokens[fed..])));
+            batch.extend(
+                search
+                    .running
+                    .iter_mut()
+                    .map(|beam| (&mut beam.state, &beam.tokens[fed..])),
+            );
         }
         let logits = decoder.step(&mut batch).context("decoding step")?;
         let mut logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
@@ -64,7 +72,9 @@ where
         for search in &open {
             rows.push(logits.by_ref().take(search.running.len()).collect());
         }
-        open.into_par_iter().zip(rows).for_each(|(search, rows)| search.advance(rows));
+        open.into_par_iter()
+            .zip(rows)
+            .for_each(|(search, rows)| search.advance(rows));
     }
     Ok(searches.into_iter().map(Search::answer).collect())
 }
@@ -121,7 +131,11 @@ impl<'a, S: Clone> Search<'a, S> {
             longest,
             fed: 0,
             over: tokens.len() >= longest,
-            running: vec![Beam { state, tokens, score: 0.0 }],
+            running: vec![Beam {
+                state,
+                tokens,
+                score: 0.0,
+            }],
             finished: Vec::new(),
             improving: true,
             not_finite: false,
@@ -139,9 +153,13 @@ impl<'a, S: Clone> Search<'a, S> {
         let length = self.running.first().map_or(0, |beam| beam.tokens.len()) + 1;
         let answered = (length - self.prompt) as f32;
         let penalty = |length: f32| (f64::from(length).powf(self.settings.length_penalty)) as f32;
-        let closed = self.settings.early_stopping == EarlyStopping::Yes && self.finished.len() >= beams;
+        let closed =
+            self.settings.early_stopping == EarlyStopping::Yes && self.finished.len() >= beams;
         if self.improving && !closed {
-            let done = candidates.iter().take(beams).filter(|candidate| candidate.done);
+            let done = candidates
+                .iter()
+                .take(beams)
+                .filter(|candidate| candidate.done);
             let done: Vec<Finished> = done
                 .map(|candidate| Finished {
                     tokens: self.tokens(candidate),
@@ -156,12 +174,22 @@ impl<'a, S: Clone> Search<'a, S> {
         let all_done = candidates.iter().all(|candidate| candidate.done);
         self.continue_with(candidates);
         let reach = match self.settings.early_stopping {
-            EarlyStopping::Never if self.settings.length_penalty > 0.0 => (self.longest - self.prompt) as f32,
+            EarlyStopping::Never if self.settings.length_penalty > 0.0 => {
+                (self.longest - self.prompt) as f32
+            }
             _ => answered,
         };
-        let best = self.running.first().map_or(f32::NEG_INFINITY, |beam| beam.score) / penalty(reach);
+        let best = self
+            .running
+            .first()
+            .map_or(f32::NEG_INFINITY, |beam| beam.score)
+            / penalty(reach);
         let full = self.finished.len() >= beams;
-        let worst = self.finished.last().filter(|_| full).map_or(EXCLUDED, |answer| answer.score);
+        let worst = self
+            .finished
+            .last()
+            .filter(|_| full)
+            .map_or(EXCLUDED, |answer| answer.score);
         self.improving &= best > worst;
         let early = self.settings.early_stopping == EarlyStopping::Yes && full;
         self.over = !self.improving || early || all_done;
@@ -173,14 +201,23 @@ impl<'a, S: Clone> Search<'a, S> {
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);
         for (parent, (beam, mut scores)) in self.running.iter().zip(logits).enumerate() {
             log_softmax(&mut scores);
-            self.config.mask_scores(&beam.tokens, self.longest, &mut scores);
+            self.config
+                .mask_scores(&beam.tokens, self.longest, &mut scores);
             for (token, score) in scores.into_iter().enumerate() {
                 let score = score + beam.score;
                 if best.len() == kept && best.last().is_none_or(|last| score <= last.score) {
                     continue;
                 }
                 let index = best.partition_point(|other| other.score >= score);
-                best.insert(index, Candidate { parent, token: token as u32, score, done: false });
+                best.insert(
+                    index,
+                    Candidate {
+                        parent,
+                        token: token as u32,
+                        score,
+                        done: false,
+                    },
+                );
                 best.truncate(kept);
             }
         }
@@ -227,7 +264,10 @@ impl<'a, S: Clone> Search<'a, S> {
 /// Replaces logits by log-probabilities.
 fn log_softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from((logit - largest).exp())).sum();
+    let sum: f64 = logits
+        .iter()
+        .map(|&logit| f64::from((logit - largest).exp()))
+        .sum();
     let shift = largest + sum.ln() as f32;
     logits.iter_mut().for_each(|logit| *logit -= shift);
 }

@@ -20,27 +20,45 @@ pub fn greedy<D: Decoder>(
 ) -> Result<Vec<Generated>> {
     let mut answers: Vec<Answer<D::State>> = prompts
         .into_iter()
-        .map(|Prompt { state, tokens }| Answer { state, prompt: tokens.len(), fed: 0, tokens, not_finite: false })
+        .map(|Prompt { state, tokens }| Answer {
+            state,
+            prompt: tokens.len(),
+            fed: 0,
+            tokens,
+            not_finite: false,
+        })
         .collect();
     loop {
-        let mut open: Vec<&mut Answer<D::State>> =
-            answers.iter_mut().filter(|answer| !answer.finished(config)).collect();
+        let mut open: Vec<&mut Answer<D::State>> = answers
+            .iter_mut()
+            .filter(|answer| !answer.finished(config))
+            .collect();
         if open.is_empty() {
             break;
         }
-        let mut batch: Vec<(&mut D::State, &[u32])> =
-            open.iter_mut().map(|answer| (&mut answer.state, &answer.tokens[answer.fed..])).collect();
+        let mut batch: Vec<(&mut D::State, &[u32])> = open
+            .iter_mut()
+            .map(|answer| (&mut answer.state, &answer.tokens[answer.fed..]))
+            .collect();
         let logits = decoder.step(&mut batch).context("decoding step")?;
         let logits: Vec<Vec<f32>> = logits.to_dtype(DType::F32)?.to_vec2()?;
         for (answer, mut logits) in open.into_iter().zip(logits) {
             answer.not_finite = !all_finite(&logits);
-            config.mask_scores(&answer.tokens, config.max_total_length(answer.prompt), &mut logits);
+            config.mask_scores(
+                &answer.tokens,
+                config.max_total_length(answer.prompt),
+                &mut logits,
+            );
             answer.fed = answer.tokens.len();
             answer.tokens.push(argmax(&logits));
         }
     }
     let generated = |mut answer: Answer<D::State>| {
-        if answer.not_finite { Err(NotFinite) } else { Ok(answer.tokens.split_off(answer.prompt)) }
+        if answer.not_finite {
+            Err(NotFinite)
+        } else {
+            Ok(answer.tokens.split_off(answer.prompt))
+        }
     };
     Ok(answers.into_iter().map(generated).collect())
 }
@@ -59,7 +77,9 @@ struct Answer<S> {
 
 impl<S> Answer<S> {
     fn finished(&self, config: &GenerationConfig) -> bool {
-        let ended = self.tokens[self.prompt..].last().is_some_and(|id| config.eos.contains(id));
+        let ended = self.tokens[self.prompt..]
+            .last()
+            .is_some_and(|id| config.eos.contains(id));
         self.not_finite || ended || self.tokens.len() >= config.max_total_length(self.prompt)
     }
 }

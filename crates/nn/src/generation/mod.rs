@@ -108,7 +108,11 @@ impl GenerationConfig {
             && tokens.len() + 1 == longest
         {
             for (id, score) in scores.iter_mut().enumerate() {
-                *score = if id == eos as usize { 0.0 } else { f32::NEG_INFINITY };
+                *score = if id == eos as usize {
+                    0.0
+                } else {
+                    f32::NEG_INFINITY
+                };
             }
         }
     }
@@ -139,21 +143,44 @@ mod tests {
                     }
                 })
                 .collect();
-            Ok(Tensor::from_vec(rows.concat(), (rows.len(), 3), &Device::Cpu)?)
+            Ok(Tensor::from_vec(
+                rows.concat(),
+                (rows.len(), 3),
+                &Device::Cpu,
+            )?)
         }
     }
 
     #[test]
     fn only_the_question_whose_scores_are_no_numbers_fails() {
-        let config = GenerationConfig { eos: vec![0], max_new_tokens: 8, ..GenerationConfig::default() };
-        let beams = BeamSearch { beams: 2, early_stopping: EarlyStopping::Yes, length_penalty: 1.0 };
+        let config = GenerationConfig {
+            eos: vec![0],
+            max_new_tokens: 8,
+            ..GenerationConfig::default()
+        };
+        let beams = BeamSearch {
+            beams: 2,
+            early_stopping: EarlyStopping::Yes,
+            length_penalty: 1.0,
+        };
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for beams in [None, Some(&beams)] {
-                let prompts = [0, 1, 0].map(|state| Prompt { state, tokens: vec![2] }).into();
+                let prompts = [0, 1, 0]
+                    .map(|state| Prompt {
+                        state,
+                        tokens: vec![2],
+                    })
+                    .into();
                 let answers = generate(&Odd(odd), prompts, beams, &config).unwrap();
                 assert_eq!(answers[1], Err(NotFinite), "{odd}");
                 assert_eq!(answers[0], answers[2]);
-                assert!(answers[0].as_ref().is_ok_and(|tokens| tokens.last() == Some(&0)), "{:?}", answers[0]);
+                assert!(
+                    answers[0]
+                        .as_ref()
+                        .is_ok_and(|tokens| tokens.last() == Some(&0)),
+                    "{:?}",
+                    answers[0]
+                );
             }
         }
     }

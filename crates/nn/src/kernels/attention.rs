@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::elementary::exp;
 use super::micro_kernel::{
-    self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, TileShape, pack_columns, pack_group, vectors, vectors_mut,
+    self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, TileShape, pack_columns, pack_group,
+    vectors, vectors_mut,
 };
 use super::mul_add::{self, ComputeDtype, F, MulAdd, WithMulAdd};
 use super::varlen::{AttentionGradients, ScoreModifiers, SequenceSpan, span_offsets};
@@ -42,13 +43,18 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
+        let input =
+            AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let mut out = vec![0f32; input.queries * input.hidden];
         for offsets in span_offsets(&self.spans, &input, false)? {
-            let rows = offsets.query * input.hidden..(offsets.query + offsets.span.queries) * input.hidden;
+            let rows =
+                offsets.query * input.hidden..(offsets.query + offsets.span.queries) * input.hidden;
             attend(&input.span(offsets), self.dtype, &mut out[rows]);
         }
-        Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
+        Ok((
+            CpuStorage::F32(out),
+            Shape::from((input.queries, input.hidden)),
+        ))
     }
 
     fn bwd(
@@ -59,8 +65,13 @@ impl CustomOp3 for Attention {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dq, dk, dv, _) =
-            AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.spans, ScoreModifiers::default())?;
+        let (dq, dk, dv, _) = AttentionGradients::tensors(
+            self.heads,
+            [q, k, v],
+            grad,
+            &self.spans,
+            ScoreModifiers::default(),
+        )?;
         Ok((Some(dq), Some(dk), Some(dv)))
     }
 }
@@ -72,9 +83,19 @@ fn attend(input: &AttentionInput, dtype: ComputeDtype, out: &mut [f32]) {
         .map(|head| PackedHead::new(input, head, shape.rows, dtype.values_per_word()))
         .collect();
     let rows = QUERY_PANELS * shape.columns;
-    out.par_chunks_mut(rows * input.hidden).enumerate().for_each(|(task, out)| {
-        mul_add::dispatch(dtype, QueryRows { input, keys: &keys, first: task * rows, out });
-    });
+    out.par_chunks_mut(rows * input.hidden)
+        .enumerate()
+        .for_each(|(task, out)| {
+            mul_add::dispatch(
+                dtype,
+                QueryRows {
+                    input,
+                    keys: &keys,
+                    first: task * rows,
+                    out,
+                },
+            );
+        });
 }
 
 /// Keys and values of one head, packed as words, the left operands of cells.
@@ -91,8 +112,17 @@ impl PackedHead {
         let part = head * width..(head + 1) * width;
         let words = width.div_ceil(values);
         let mut k = vec![0f32; input.keys.next_multiple_of(rows) * words];
-        for (group, keys) in k.chunks_exact_mut(rows * words).zip(input.k.chunks(rows * input.hidden)) {
-            pack_group(keys.chunks_exact(input.hidden).map(|key| &key[part.clone()]), rows, values, group);
+        for (group, keys) in k
+            .chunks_exact_mut(rows * words)
+            .zip(input.k.chunks(rows * input.hidden))
+        {
+            pack_group(
+                keys.chunks_exact(input.hidden)
+                    .map(|key| &key[part.clone()]),
+                rows,
+                values,
+                group,
+            );
         }
         let words = input.keys.div_ceil(values);
         let mut v = vec![0f32; width.next_multiple_of(rows) * words];
@@ -137,16 +167,33 @@ impl QueryRows<'_> {
             let queries = &self.input.q[self.first * hidden..][..rows * hidden];
             let mut panels: Vec<Panel<M>> = queries
                 .chunks(columns * hidden)
-                .map(|rows| Panel::new(unit, rows.chunks_exact(hidden).map(|row| &row[part.clone()]), width, R))
+                .map(|rows| {
+                    Panel::new(
+                        unit,
+                        rows.chunks_exact(hidden).map(|row| &row[part.clone()]),
+                        width,
+                        R,
+                    )
+                })
                 .collect();
             for first in (0..self.input.keys).step_by(BLOCK_KEYS) {
                 let block = first..self.input.keys.min(first + BLOCK_KEYS);
                 for panel in &mut panels {
-                    panel.attend::<R>(unit, keys, block.clone(), width, self.input.keys, &mut scores);
+                    panel.attend::<R>(
+                        unit,
+                        keys,
+                        block.clone(),
+                        width,
+                        self.input.keys,
+                        &mut scores,
+                    );
                 }
             }
             for (panel, out) in panels.iter().zip(self.out.chunks_mut(columns * hidden)) {
-                panel.write(out.chunks_exact_mut(hidden).map(|row| &mut row[part.clone()]));
+                panel.write(
+                    out.chunks_exact_mut(hidden)
+                        .map(|row| &mut row[part.clone()]),
+                );
             }
         }
     }
@@ -164,7 +211,12 @@ struct Panel<M: MulAdd> {
 
 impl<M: MulAdd> Panel<M> {
     #[inline(always)]
-    fn new<'a>(unit: M, queries: impl Iterator<Item = &'a [f32]>, width: usize, rows: usize) -> Self {
+    fn new<'a>(
+        unit: M,
+        queries: impl Iterator<Item = &'a [f32]>,
+        width: usize,
+        rows: usize,
+    ) -> Self {
         let (simd, columns) = (unit.simd(), 2 * <M::S as Simd>::F32_LANES);
         let mut q = vec![0f32; width.div_ceil(M::VALUES) * columns];
         pack_group(queries, columns, M::VALUES, &mut q);
@@ -193,7 +245,8 @@ impl<M: MulAdd> Panel<M> {
         let words = width.div_ceil(M::VALUES);
         let groups = keys.k[block.start * words..].chunks_exact(R * words);
         for (group, scores) in groups.zip(scores.chunks_mut(R)) {
-            let tile = micro_kernel::product::<M, R>(unit, group.as_chunks().0, vectors::<M::S>(&self.q));
+            let tile =
+                micro_kernel::product::<M, R>(unit, group.as_chunks().0, vectors::<M::S>(&self.q));
             for (score, row) in scores.iter_mut().zip(tile) {
                 *score = row;
                 for side in 0..2 {
@@ -209,7 +262,11 @@ impl<M: MulAdd> Panel<M> {
         for index in 0..block.len().div_ceil(M::VALUES) {
             for side in 0..2 {
                 let mut values = [simd.splat_f32s(0.0); 2];
-                for (value, score) in values.iter_mut().zip(&scores[index * M::VALUES..]).take(M::VALUES) {
+                for (value, score) in values
+                    .iter_mut()
+                    .zip(&scores[index * M::VALUES..])
+                    .take(M::VALUES)
+                {
                     let distance = simd.sub_f32s(score[side], largest[side]);
                     *value = unit.exp(distance);
                     weight[side] = simd.add_f32s(weight[side], *value);

@@ -7,7 +7,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::elementary::exp;
 use super::micro_kernel::{
-    self, MicroTile, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_group, vectors, vectors_mut,
+    self, MicroTile, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_group, vectors,
+    vectors_mut,
 };
 use super::mul_add::F32;
 
@@ -96,24 +97,57 @@ impl OneHead<'_> {
         let (queries, keys) = (rows.q.len() / width, rows.k.len() / width);
         let keys_of = Keys::new(rows, R);
         let mut sums = Sums::new(keys, width, R, columns);
-        let mut out = HeadGradients { q: vec![0f32; queries * width], k: Vec::new(), v: Vec::new() };
+        let mut out = HeadGradients {
+            q: vec![0f32; queries * width],
+            k: Vec::new(),
+            v: Vec::new(),
+        };
         let mut scores = vec![0f32; keys.next_multiple_of(R) * columns];
         let mut slopes = scores.clone();
         let mut panel = Panel::new(width, columns);
         for first in (0..queries).step_by(columns) {
             let taken = first * width..queries.min(first + columns) * width;
-            panel.fill(&rows.q[taken.clone()], &rows.grad[taken.clone()], width, columns);
+            panel.fill(
+                &rows.q[taken.clone()],
+                &rows.grad[taken.clone()],
+                width,
+                columns,
+            );
             let range = first * keys..(first + columns) * keys;
             products::<S, R>(simd, &keys_of.k, width, &panel.q, &mut scores);
-            softmax::<S>(simd, &mut scores[..keys * columns], self.panels.bias.map(|bias| &bias[range.clone()]));
+            softmax::<S>(
+                simd,
+                &mut scores[..keys * columns],
+                self.panels.bias.map(|bias| &bias[range.clone()]),
+            );
             products::<S, R>(simd, &keys_of.v, width, &panel.grad, &mut slopes);
             let factors = self.panels.factors.map(|factors| &factors[range.clone()]);
-            let of_bias = self.panels.of_bias.as_deref_mut().map(|sums| &mut sums[range]);
-            through_softmax::<S>(simd, keys * columns, &mut scores, &mut slopes, factors, of_bias);
-            write_queries::<S, R>(simd, &keys_of.across, &slopes[..keys * columns], width, &mut out.q[taken]);
+            let of_bias = self
+                .panels
+                .of_bias
+                .as_deref_mut()
+                .map(|sums| &mut sums[range]);
+            through_softmax::<S>(
+                simd,
+                keys * columns,
+                &mut scores,
+                &mut slopes,
+                factors,
+                of_bias,
+            );
+            write_queries::<S, R>(
+                simd,
+                &keys_of.across,
+                &slopes[..keys * columns],
+                width,
+                &mut out.q[taken],
+            );
             sums.add::<S, R>(simd, &scores, &slopes, &panel);
         }
-        (out.k, out.v) = (sums.rows(&sums.k, keys, width), sums.rows(&sums.v, keys, width));
+        (out.k, out.v) = (
+            sums.rows(&sums.k, keys, width),
+            sums.rows(&sums.v, keys, width),
+        );
         out
     }
 }
@@ -134,14 +168,21 @@ impl Keys {
         let keys = rows.k.len() / width;
         let along = |values: &[f32]| {
             let mut packed = vec![0f32; keys.next_multiple_of(group) * width];
-            for (packed, rows) in packed.chunks_exact_mut(group * width).zip(values.chunks(group * width)) {
+            for (packed, rows) in packed
+                .chunks_exact_mut(group * width)
+                .zip(values.chunks(group * width))
+            {
                 pack_group(rows.chunks_exact(width), group, 1, packed);
             }
             packed
         };
         let mut across = vec![0f32; width.next_multiple_of(group) * keys];
         split_columns(&rows.k, width, group, keys, &mut across);
-        Self { k: along(&rows.k), v: along(&rows.v), across }
+        Self {
+            k: along(&rows.k),
+            v: along(&rows.v),
+            across,
+        }
     }
 }
 
@@ -150,7 +191,10 @@ fn split_columns(rows: &[f32], width: usize, columns: usize, count: usize, packe
     for (panel, packed) in packed.chunks_exact_mut(columns * count).enumerate() {
         let first = panel * columns;
         let taken = columns.min(width - first);
-        for (packed, row) in packed.chunks_exact_mut(columns).zip(rows.chunks_exact(width)) {
+        for (packed, row) in packed
+            .chunks_exact_mut(columns)
+            .zip(rows.chunks_exact(width))
+        {
             packed[..taken].copy_from_slice(&row[first..first + taken]);
         }
     }
@@ -168,13 +212,26 @@ struct Panel {
 
 impl Panel {
     fn new(width: usize, columns: usize) -> Self {
-        let (lanes, rows) = (vec![0f32; width * columns], vec![0f32; width.next_multiple_of(columns) * columns]);
-        Self { q: lanes.clone(), grad: lanes, q_rows: rows.clone(), grad_rows: rows }
+        let (lanes, rows) = (
+            vec![0f32; width * columns],
+            vec![0f32; width.next_multiple_of(columns) * columns],
+        );
+        Self {
+            q: lanes.clone(),
+            grad: lanes,
+            q_rows: rows.clone(),
+            grad_rows: rows,
+        }
     }
 
     fn fill(&mut self, q: &[f32], grad: &[f32], width: usize, columns: usize) {
         // Lanes past the last query have a gradient of zero: they add nothing.
-        for values in [&mut self.q, &mut self.grad, &mut self.q_rows, &mut self.grad_rows] {
+        for values in [
+            &mut self.q,
+            &mut self.grad,
+            &mut self.q_rows,
+            &mut self.grad_rows,
+        ] {
             if q.len() < columns * width {
                 values.fill(0.0);
             }
@@ -188,10 +245,19 @@ impl Panel {
 
 /// `lhs` (`[rows / R][width][R]`) times a panel: `[rows]` pairs of vectors.
 #[inline(always)]
-fn products<S: Simd, const R: usize>(simd: S, lhs: &[f32], width: usize, panel: &[f32], out: &mut [f32]) {
-    let groups = lhs.chunks_exact(R * width).zip(vectors_mut::<S>(out).chunks_exact_mut(R));
+fn products<S: Simd, const R: usize>(
+    simd: S,
+    lhs: &[f32],
+    width: usize,
+    panel: &[f32],
+    out: &mut [f32],
+) {
+    let groups = lhs
+        .chunks_exact(R * width)
+        .zip(vectors_mut::<S>(out).chunks_exact_mut(R));
     for (group, out) in groups {
-        let tile: MicroTile<S, R> = micro_kernel::product(F32(simd), group.as_chunks().0, vectors::<S>(panel));
+        let tile: MicroTile<S, R> =
+            micro_kernel::product(F32(simd), group.as_chunks().0, vectors::<S>(panel));
         out.copy_from_slice(&tile);
     }
 }
@@ -237,7 +303,10 @@ fn through_softmax<S: Simd>(
     // Rows that only fill up the last group of keys.
     probabilities[len..].fill(0.0);
     slopes[len..].fill(0.0);
-    let (probabilities, slopes) = (vectors_mut::<S>(&mut probabilities[..len]), vectors_mut::<S>(&mut slopes[..len]));
+    let (probabilities, slopes) = (
+        vectors_mut::<S>(&mut probabilities[..len]),
+        vectors_mut::<S>(&mut slopes[..len]),
+    );
     if let Some(factors) = factors {
         for (slope, factor) in slopes.iter_mut().zip(vectors::<S>(factors)) {
             for side in 0..2 {
@@ -272,7 +341,13 @@ fn through_softmax<S: Simd>(
 
 /// Writes the gradients of a panel's queries, from those of their scores.
 #[inline(always)]
-fn write_queries<S: Simd, const R: usize>(simd: S, across: &[f32], slopes: &[f32], width: usize, out: &mut [f32]) {
+fn write_queries<S: Simd, const R: usize>(
+    simd: S,
+    across: &[f32],
+    slopes: &[f32],
+    width: usize,
+    out: &mut [f32],
+) {
     let (slopes, columns) = (vectors::<S>(slopes), 2 * S::F32_LANES);
     for (group, keys) in across.chunks_exact(R * slopes.len()).enumerate() {
         let tile: MicroTile<S, R> = micro_kernel::product(F32(simd), keys.as_chunks().0, slopes);
@@ -298,16 +373,32 @@ impl Sums {
     fn new(keys: usize, width: usize, group: usize, columns: usize) -> Self {
         let keys = keys.next_multiple_of(group);
         let zeros = vec![0f32; keys * width.next_multiple_of(columns)];
-        Self { k: zeros.clone(), v: zeros, keys, columns }
+        Self {
+            k: zeros.clone(),
+            v: zeros,
+            keys,
+            columns,
+        }
     }
 
     #[inline(always)]
-    fn add<S: Simd, const R: usize>(&mut self, simd: S, weights: &[f32], slopes: &[f32], panel: &Panel) {
-        for (sums, lhs, rhs) in [(&mut self.v, weights, &panel.grad_rows), (&mut self.k, slopes, &panel.q_rows)] {
+    fn add<S: Simd, const R: usize>(
+        &mut self,
+        simd: S,
+        weights: &[f32],
+        slopes: &[f32],
+        panel: &Panel,
+    ) {
+        for (sums, lhs, rhs) in [
+            (&mut self.v, weights, &panel.grad_rows),
+            (&mut self.k, slopes, &panel.q_rows),
+        ] {
             let panels = sums.chunks_exact_mut(self.keys * self.columns);
             for (sums, rhs) in panels.zip(rhs.chunks_exact(self.columns * self.columns)) {
                 let rhs = vectors::<S>(rhs);
-                let groups = vectors_mut::<S>(sums).chunks_exact_mut(R).zip(lhs.chunks_exact(R * self.columns));
+                let groups = vectors_mut::<S>(sums)
+                    .chunks_exact_mut(R)
+                    .zip(lhs.chunks_exact(R * self.columns));
                 for (sums, lhs) in groups {
                     add_product::<S, R>(simd, lhs, rhs, sums);
                 }
@@ -320,7 +411,10 @@ impl Sums {
         for (panel, sums) in sums.chunks_exact(self.keys * self.columns).enumerate() {
             let first = panel * self.columns;
             let taken = self.columns.min(width - first);
-            for (row, sums) in rows.chunks_exact_mut(width).zip(sums.chunks_exact(self.columns)) {
+            for (row, sums) in rows
+                .chunks_exact_mut(width)
+                .zip(sums.chunks_exact(self.columns))
+            {
                 row[first..first + taken].copy_from_slice(&sums[..taken]);
             }
         }
@@ -330,7 +424,12 @@ impl Sums {
 
 /// Adds `lhs` (R rows of as many values as `rhs` has pairs) times `rhs` to R pairs of vectors.
 #[inline(always)]
-fn add_product<S: Simd, const R: usize>(simd: S, lhs: &[f32], rhs: &[[S::f32s; 2]], sums: &mut [[S::f32s; 2]]) {
+fn add_product<S: Simd, const R: usize>(
+    simd: S,
+    lhs: &[f32],
+    rhs: &[[S::f32s; 2]],
+    sums: &mut [[S::f32s; 2]],
+) {
     let inner = rhs.len();
     let rows: [&[f32]; R] = std::array::from_fn(|row| &lhs[row * inner..][..inner]);
     let mut tile: MicroTile<S, R> = std::array::from_fn(|row| sums[row]);

@@ -38,8 +38,10 @@ pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     if columns == 0 {
         return Vec::new();
     }
-    let parts: Vec<Vec<f32>> =
-        matrix.par_chunks(TASK_ROWS * columns).map(|rows| sum_rows(rows.chunks_exact(columns), columns)).collect();
+    let parts: Vec<Vec<f32>> = matrix
+        .par_chunks(TASK_ROWS * columns)
+        .map(|rows| sum_rows(rows.chunks_exact(columns), columns))
+        .collect();
     sum_rows(parts.iter().map(Vec::as_slice), columns)
 }
 
@@ -57,7 +59,9 @@ pub(super) fn matmul_backward(
     let (of_x, of_w) = (x.track_op(), w.track_op());
     let (x, w, grad) = (detached(x)?, detached(w)?, detached(grad)?);
     let dx = of_x.then(|| product(&grad, &w, dtype)).transpose()?;
-    let dw = of_w.then(|| transposed_product(&grad, &x, dtype)).transpose()?;
+    let dw = of_w
+        .then(|| transposed_product(&grad, &x, dtype))
+        .transpose()?;
     Ok((dx, dw))
 }
 
@@ -68,7 +72,13 @@ fn product(a: &Tensor, b: &Tensor, dtype: ComputeDtype) -> Result<Tensor> {
         return a.matmul(b);
     }
     let storages = [a, b].map(Tensor::storage_and_layout);
-    let out = linear::row_major_product(cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, inner, columns, dtype);
+    let out = linear::row_major_product(
+        cpu_slice(&storages[0])?,
+        cpu_slice(&storages[1])?,
+        inner,
+        columns,
+        dtype,
+    );
     Tensor::from_vec(out, (rows, columns), a.device())
 }
 
@@ -79,7 +89,13 @@ fn transposed_product(a: &Tensor, b: &Tensor, dtype: ComputeDtype) -> Result<Ten
         return a.t()?.matmul(b);
     }
     let storages = [a, b].map(Tensor::storage_and_layout);
-    let out =
-        linear::transposed_product(cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, inner, rows, columns, dtype);
+    let out = linear::transposed_product(
+        cpu_slice(&storages[0])?,
+        cpu_slice(&storages[1])?,
+        inner,
+        rows,
+        columns,
+        dtype,
+    );
     Tensor::from_vec(out, (rows, columns), a.device())
 }

@@ -38,11 +38,20 @@ impl CrossKv {
     /// Returns an error if the shapes do not fit.
     pub fn new(k: &Tensor, v: &Tensor, heads: usize, dtype: ComputeDtype) -> Result<Self> {
         let (keys, hidden) = k.dims2()?;
-        if v.dims2()? != (keys, hidden) || keys == 0 || heads == 0 || !hidden.is_multiple_of(heads) {
-            candle_core::bail!("{heads} heads do not fit keys {:?} and values {:?}", k.shape(), v.shape());
+        if v.dims2()? != (keys, hidden) || keys == 0 || heads == 0 || !hidden.is_multiple_of(heads)
+        {
+            candle_core::bail!(
+                "{heads} heads do not fit keys {:?} and values {:?}",
+                k.shape(),
+                v.shape()
+            );
         }
         if !fused(k) {
-            return Ok(Self(Kind::Plain { k: k.clone(), v: v.clone(), heads }));
+            return Ok(Self(Kind::Plain {
+                k: k.clone(),
+                v: v.clone(),
+                heads,
+            }));
         }
         let (k, v, width) = (k.contiguous()?, v.contiguous()?, hidden / heads);
         let storages = [k.storage_and_layout(), v.storage_and_layout()];
@@ -54,7 +63,10 @@ impl CrossKv {
                 v: PackedWeight::of_columns(v, hidden, part, dtype),
             }
         };
-        Ok(Self(Kind::Packed { heads: (0..heads).into_par_iter().map(pack_head).collect(), width }))
+        Ok(Self(Kind::Packed {
+            heads: (0..heads).into_par_iter().map(pack_head).collect(),
+            width,
+        }))
     }
 
     /// `softmax(q kᵀ) v` of each head, unscaled and unmasked: `q` and the result are [M, H]. No gradient passes through.
@@ -64,7 +76,10 @@ impl CrossKv {
     pub fn attention(&self, q: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Kind::Plain { k, v, heads } => reference::attention(q, k, v, *heads, None),
-            Kind::Packed { heads, width } => q.contiguous()?.apply_op1_no_bwd(&CrossAttention { heads, width: *width }),
+            Kind::Packed { heads, width } => q.contiguous()?.apply_op1_no_bwd(&CrossAttention {
+                heads,
+                width: *width,
+            }),
         }
     }
 }
@@ -80,18 +95,31 @@ impl CustomOp1 for CrossAttention<'_> {
     }
 
     fn cpu_fwd(&self, q: &CpuStorage, ql: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Matrix { values: q, rows, columns: hidden } = matrix(q, ql)?;
+        let Matrix {
+            values: q,
+            rows,
+            columns: hidden,
+        } = matrix(q, ql)?;
         let width = self.width;
         if hidden != width * self.heads.len() {
-            candle_core::bail!("{}: queries of {hidden} values, {} heads of {width}", self.name(), self.heads.len());
+            candle_core::bail!(
+                "{}: queries of {hidden} values, {} heads of {width}",
+                self.name(),
+                self.heads.len()
+            );
         }
         let arch = isa::arch();
         let attend = |(index, head): (usize, &PackedKv)| {
-            let q: Vec<f32> =
-                q.chunks_exact(hidden).flat_map(|row| &row[index * width..(index + 1) * width]).copied().collect();
+            let q: Vec<f32> = q
+                .chunks_exact(hidden)
+                .flat_map(|row| &row[index * width..(index + 1) * width])
+                .copied()
+                .collect();
             let mut scores = products(&q, rows, &head.k);
-            let weights: Vec<f32> =
-                scores.chunks_exact_mut(head.k.columns).map(|scores| arch.dispatch(Softmax(scores))).collect();
+            let weights: Vec<f32> = scores
+                .chunks_exact_mut(head.k.columns)
+                .map(|scores| arch.dispatch(Softmax(scores)))
+                .collect();
             let mut sums = products(&scores, rows, &head.v);
             for (sums, weight) in sums.chunks_exact_mut(width).zip(weights) {
                 sums.iter_mut().for_each(|value| *value /= weight);
@@ -101,7 +129,9 @@ impl CustomOp1 for CrossAttention<'_> {
         let by_head: Vec<Vec<f32>> = self.heads.par_iter().enumerate().map(attend).collect();
         let mut out = Vec::with_capacity(rows * hidden);
         for row in 0..rows {
-            by_head.iter().for_each(|of_head| out.extend_from_slice(&of_head[row * width..(row + 1) * width]));
+            by_head.iter().for_each(|of_head| {
+                out.extend_from_slice(&of_head[row * width..(row + 1) * width])
+            });
         }
         Ok((CpuStorage::F32(out), Shape::from((rows, hidden))))
     }

@@ -37,18 +37,39 @@ impl CustomOp3 for DecodeAttention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
+        let input =
+            AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let dropout = self.dropout.as_ref();
         let out = match &self.distance_bias {
-            None => attend(&input, &self.spans, ScoreModifiers { dropout, ..ScoreModifiers::default() })?,
+            None => attend(
+                &input,
+                &self.spans,
+                ScoreModifiers {
+                    dropout,
+                    ..ScoreModifiers::default()
+                },
+            )?,
             Some(table) => {
                 let (storage, layout) = table.storage_and_layout();
-                let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
+                let Storage::Cpu(storage) = &*storage else {
+                    candle_core::bail!("the bias is on another device")
+                };
                 let bias = Some(distance_bias(&input, storage, layout)?);
-                attend(&input, &self.spans, ScoreModifiers { bias, dropout, ..ScoreModifiers::default() })?
+                attend(
+                    &input,
+                    &self.spans,
+                    ScoreModifiers {
+                        bias,
+                        dropout,
+                        ..ScoreModifiers::default()
+                    },
+                )?
             }
         };
-        Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
+        Ok((
+            CpuStorage::F32(out),
+            Shape::from((input.queries, input.hidden)),
+        ))
     }
 
     fn bwd(
@@ -60,10 +81,16 @@ impl CustomOp3 for DecodeAttention {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         if self.distance_bias.is_some() {
-            candle_core::bail!("the gradient of an attention with distance bias is another operation's");
+            candle_core::bail!(
+                "the gradient of an attention with distance bias is another operation's"
+            );
         }
-        let scores = ScoreModifiers { dropout: self.dropout.as_ref(), ..ScoreModifiers::default() };
-        let (dq, dk, dv, _) = AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.spans, scores)?;
+        let scores = ScoreModifiers {
+            dropout: self.dropout.as_ref(),
+            ..ScoreModifiers::default()
+        };
+        let (dq, dk, dv, _) =
+            AttentionGradients::tensors(self.heads, [q, k, v], grad, &self.spans, scores)?;
         Ok((Some(dq), Some(dk), Some(dv)))
     }
 }
@@ -90,12 +117,23 @@ impl CustomOp3 for CausalAttention {
         table: &CpuStorage,
         tl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (k, v) = (kvl.narrow(0, 0, kvl.dims()[0] / 2)?, kvl.narrow(0, kvl.dims()[0] / 2, kvl.dims()[0] / 2)?);
-        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(kv, &k)?, matrix(kv, &v)?)?;
+        let (k, v) = (
+            kvl.narrow(0, 0, kvl.dims()[0] / 2)?,
+            kvl.narrow(0, kvl.dims()[0] / 2, kvl.dims()[0] / 2)?,
+        );
+        let input =
+            AttentionInput::new(self.heads, matrix(q, ql)?, matrix(kv, &k)?, matrix(kv, &v)?)?;
         let bias = Some(distance_bias(&input, table, tl)?);
-        let scores = ScoreModifiers { bias, hidden: &self.hidden, dropout: self.dropout.as_ref() };
+        let scores = ScoreModifiers {
+            bias,
+            hidden: &self.hidden,
+            dropout: self.dropout.as_ref(),
+        };
         let out = attend(&input, &self.spans, scores)?;
-        Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
+        Ok((
+            CpuStorage::F32(out),
+            Shape::from((input.queries, input.hidden)),
+        ))
     }
 
     fn bwd(
@@ -112,16 +150,32 @@ impl CustomOp3 for CausalAttention {
         let table_detached = detached(table)?;
         let storages = table_detached.storage_and_layout();
         let bias = Some((cpu_slice(&storages)?, table.dim(1)?));
-        let scores = ScoreModifiers { bias, hidden: &self.hidden, dropout: self.dropout.as_ref() };
-        let (dq, dk, dv, sums) = AttentionGradients::tensors(self.heads, [q, &k, &v], grad, &self.spans, scores)?;
-        let dtable = table.track_op().then(|| Tensor::from_vec(sums, table.shape(), table.device())).transpose()?;
+        let scores = ScoreModifiers {
+            bias,
+            hidden: &self.hidden,
+            dropout: self.dropout.as_ref(),
+        };
+        let (dq, dk, dv, sums) =
+            AttentionGradients::tensors(self.heads, [q, &k, &v], grad, &self.spans, scores)?;
+        let dtable = table
+            .track_op()
+            .then(|| Tensor::from_vec(sums, table.shape(), table.device()))
+            .transpose()?;
         Ok((Some(dq), Some(Tensor::cat(&[dk, dv], 0)?), dtable))
     }
 }
 
 /// The table [heads, distances], checked to fit.
-fn distance_bias<'a>(input: &AttentionInput, storage: &'a CpuStorage, layout: &Layout) -> Result<(&'a [f32], usize)> {
-    let Matrix { values: bias, rows: heads, columns: distances } = matrix(storage, layout)?;
+fn distance_bias<'a>(
+    input: &AttentionInput,
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<(&'a [f32], usize)> {
+    let Matrix {
+        values: bias,
+        rows: heads,
+        columns: distances,
+    } = matrix(storage, layout)?;
     if heads != input.heads || distances == 0 {
         candle_core::bail!("a bias of {heads} heads does not fit the causal attention");
     }
@@ -129,7 +183,11 @@ fn distance_bias<'a>(input: &AttentionInput, storage: &'a CpuStorage, layout: &L
 }
 
 /// Attends for all spans, queries and heads.
-fn attend(input: &AttentionInput, spans: &[SequenceSpan], scores: ScoreModifiers) -> Result<Vec<f32>> {
+fn attend(
+    input: &AttentionInput,
+    spans: &[SequenceSpan],
+    scores: ScoreModifiers,
+) -> Result<Vec<f32>> {
     let mut out = vec![0f32; input.queries * input.hidden];
     let arch = isa::arch();
     for offsets in span_offsets(spans, input, scores.bias.is_some())? {
@@ -139,19 +197,31 @@ fn attend(input: &AttentionInput, spans: &[SequenceSpan], scores: ScoreModifiers
             let (query, head) = (task / input.heads, task % input.heads);
             let (keys, bias) = match scores.bias {
                 None => (input.keys, None),
-                Some((bias, distances)) => {
-                    (input.keys - input.queries + query + 1, Some(&bias[head * distances..][..distances]))
-                }
+                Some((bias, distances)) => (
+                    input.keys - input.queries + query + 1,
+                    Some(&bias[head * distances..][..distances]),
+                ),
             };
             let first = offsets.scores + (head * input.queries + query) * input.keys;
             let dropout = scores.dropout.map(|dropout| (dropout, first));
-            arch.dispatch(OneHead { input: &input, query, head, keys, bias, hidden, dropout, out });
+            arch.dispatch(OneHead {
+                input: &input,
+                query,
+                head,
+                keys,
+                bias,
+                hidden,
+                dropout,
+                out,
+            });
         };
         let out = &mut out[offsets.query * input.hidden..][..input.queries * input.hidden];
         if input.queries * input.keys * input.hidden < PARALLEL_FROM {
             out.chunks_mut(input.width()).enumerate().for_each(one_head);
         } else {
-            out.par_chunks_mut(input.width()).enumerate().for_each(one_head);
+            out.par_chunks_mut(input.width())
+                .enumerate()
+                .for_each(one_head);
         }
     }
     Ok(out)
@@ -175,14 +245,30 @@ impl WithSimd for OneHead<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { input, query, head, keys, bias, hidden: unseen, dropout, out } = self;
+        let Self {
+            input,
+            query,
+            head,
+            keys,
+            bias,
+            hidden: unseen,
+            dropout,
+            out,
+        } = self;
         let (hidden, width) = (input.hidden, input.width());
         let part = head * width..(head + 1) * width;
         let q = &input.q[query * hidden..][part.clone()];
         let mut scores = vec![0f32; keys];
-        for (scores, rows) in scores.chunks_mut(SIDE_BY_SIDE).zip(input.k.chunks(SIDE_BY_SIDE * hidden)) {
+        for (scores, rows) in scores
+            .chunks_mut(SIDE_BY_SIDE)
+            .zip(input.k.chunks(SIDE_BY_SIDE * hidden))
+        {
             if let Ok(scores) = <&mut [f32; SIDE_BY_SIDE]>::try_from(&mut *scores) {
-                *scores = dot_products(simd, q, std::array::from_fn(|key| &rows[key * hidden..][part.clone()]));
+                *scores = dot_products(
+                    simd,
+                    q,
+                    std::array::from_fn(|key| &rows[key * hidden..][part.clone()]),
+                );
             } else {
                 for (score, row) in scores.iter_mut().zip(rows.chunks_exact(hidden)) {
                     [*score] = dot_products(simd, q, [&row[part.clone()]]);
@@ -194,7 +280,11 @@ impl WithSimd for OneHead<'_> {
                 *score += bias[distance.min(bias.len() - 1)];
             }
         }
-        for (score, _) in scores.iter_mut().zip(unseen.unwrap_or_default()).filter(|(_, unseen)| **unseen) {
+        for (score, _) in scores
+            .iter_mut()
+            .zip(unseen.unwrap_or_default())
+            .filter(|(_, unseen)| **unseen)
+        {
             *score = f32::MIN;
         }
         let weight = softmax_weights(simd, &mut scores);
@@ -219,7 +309,11 @@ fn dot_products<S: Simd, const K: usize>(simd: S, q: &[f32], keys: [&[f32]; K]) 
             *sum = simd.mul_add_f32s(*q, *key, *sum);
         }
         if !tail.is_empty() {
-            *sum = simd.mul_add_f32s(simd.partial_load_f32s(q_tail), simd.partial_load_f32s(tail), *sum);
+            *sum = simd.mul_add_f32s(
+                simd.partial_load_f32s(q_tail),
+                simd.partial_load_f32s(tail),
+                *sum,
+            );
         }
     }
     let mut out = [0.0; K];
@@ -232,7 +326,11 @@ fn dot_products<S: Simd, const K: usize>(simd: S, q: &[f32], keys: [&[f32]; K]) 
 /// Replaces scores by `exp(score - largest)` and returns their sum.
 #[inline(always)]
 pub(super) fn softmax_weights<S: Simd>(simd: S, scores: &mut [f32]) -> f32 {
-    let largest = simd.splat_f32s(scores.iter().fold(f32::NEG_INFINITY, |largest, &score| largest.max(score)));
+    let largest = simd.splat_f32s(
+        scores
+            .iter()
+            .fold(f32::NEG_INFINITY, |largest, &score| largest.max(score)),
+    );
     let (vectors, tail) = S::as_mut_simd_f32s(scores);
     let mut sum = simd.splat_f32s(0.0);
     for score in vectors {

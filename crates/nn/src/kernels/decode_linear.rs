@@ -27,15 +27,29 @@ impl<const W: usize> CustomOp1 for PackedDecodeLinear<'_, W> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Matrix { values: x, rows, columns: inner } = matrix(x, xl)?;
+        let Matrix {
+            values: x,
+            rows,
+            columns: inner,
+        } = matrix(x, xl)?;
         let columns = self.0[0].columns;
-        if let Some(weight) = self.0.iter().find(|weight| weight.inner != inner || weight.columns != columns) {
-            candle_core::bail!("{}: weight {weight:?} does not fit input {rows}x{inner}", self.name());
+        if let Some(weight) = self
+            .0
+            .iter()
+            .find(|weight| weight.inner != inner || weight.columns != columns)
+        {
+            candle_core::bail!(
+                "{}: weight {weight:?} does not fit input {rows}x{inner}",
+                self.name()
+            );
         }
         let mut outs = self.0.map(|weight| products(x, rows, weight)).into_iter();
         let mut out = outs.next().unwrap_or_default();
         for linear in outs {
-            isa::arch().dispatch(Gate { gate: &mut out, linear: &linear });
+            isa::arch().dispatch(Gate {
+                gate: &mut out,
+                linear: &linear,
+            });
         }
         Ok((CpuStorage::F32(out), Shape::from((rows, columns))))
     }
@@ -43,7 +57,13 @@ impl<const W: usize> CustomOp1 for PackedDecodeLinear<'_, W> {
 
 /// `x · wᵀ`, row-major [rows, columns].
 pub(super) fn products(x: &[f32], rows: usize, weight: &PackedWeight) -> Vec<f32> {
-    let PackedWeight { inner, columns, dtype, width, .. } = *weight;
+    let PackedWeight {
+        inner,
+        columns,
+        dtype,
+        width,
+        ..
+    } = *weight;
     let words = inner.div_ceil(dtype.values_per_word());
     let mut out = vec![0f32; rows * columns];
     if out.is_empty() || words == 0 {
@@ -60,16 +80,34 @@ pub(super) fn products(x: &[f32], rows: usize, weight: &PackedWeight) -> Vec<f32
     // [panels][rows][width]: a task's outputs lie together.
     let mut by_panel = vec![0f32; columns.div_ceil(width) * rows * width];
     let task = |(out, panels): (&mut [f32], &[f32])| {
-        mul_add::dispatch(dtype, FewRows { groups: &groups, rows, words, panels, out });
+        mul_add::dispatch(
+            dtype,
+            FewRows {
+                groups: &groups,
+                rows,
+                words,
+                panels,
+                out,
+            },
+        );
     };
     let (of_out, of_words) = (SIDE_BY_SIDE * rows * width, SIDE_BY_SIDE * words * width);
     if x.len() * columns < PARALLEL_FROM {
-        by_panel.chunks_mut(of_out).zip(weight.words.chunks(of_words)).for_each(task);
+        by_panel
+            .chunks_mut(of_out)
+            .zip(weight.words.chunks(of_words))
+            .for_each(task);
     } else {
-        by_panel.par_chunks_mut(of_out).zip(weight.words.par_chunks(of_words)).for_each(task);
+        by_panel
+            .par_chunks_mut(of_out)
+            .zip(weight.words.par_chunks(of_words))
+            .for_each(task);
     }
     for (panel, of_panel) in by_panel.chunks_exact(rows * width).enumerate() {
-        for (out, row) in out.chunks_exact_mut(columns).zip(of_panel.chunks_exact(width)) {
+        for (out, row) in out
+            .chunks_exact_mut(columns)
+            .zip(of_panel.chunks_exact(width))
+        {
             let range = panel * width..columns.min((panel + 1) * width);
             out[range.clone()].copy_from_slice(&row[..range.len()]);
         }
@@ -80,7 +118,10 @@ pub(super) fn products(x: &[f32], rows: usize, weight: &PackedWeight) -> Vec<f32
 /// The first row of each group and how many it has: [`SHARING`], then one at a time.
 fn groups(rows: usize) -> impl Iterator<Item = (usize, usize)> {
     let shared = rows / SHARING * SHARING;
-    (0..shared).step_by(SHARING).map(|first| (first, SHARING)).chain((shared..rows).map(|row| (row, 1)))
+    (0..shared)
+        .step_by(SHARING)
+        .map(|first| (first, SHARING))
+        .chain((shared..rows).map(|row| (row, 1)))
 }
 
 /// All rows against up to [`SIDE_BY_SIDE`] panels; `out` is [panels][rows][width].
@@ -97,24 +138,42 @@ impl WithMulAdd for FewRows<'_> {
 
     #[inline(always)]
     fn with_mul_add<M: MulAdd>(self, unit: M) {
-        let Self { groups, rows, words, panels, out } = self;
+        let Self {
+            groups,
+            rows,
+            words,
+            panels,
+            out,
+        } = self;
         let width = 2 * <M::S as Simd>::F32_LANES;
         let size = words * width;
         for ((first, taken), packed) in self::groups(rows).zip(groups) {
             if taken == 1 && panels.len() == SIDE_BY_SIDE * size {
                 let sums = side_by_side::<M>(unit, packed, panels, size);
                 for (panel, sums) in out.chunks_exact_mut(rows * width).zip(&sums) {
-                    panel[first * width..][..width].copy_from_slice(pulp::bytemuck::cast_slice(sums));
+                    panel[first * width..][..width]
+                        .copy_from_slice(pulp::bytemuck::cast_slice(sums));
                 }
                 continue;
             }
-            for (panel, out) in panels.chunks_exact(size).zip(out.chunks_exact_mut(rows * width)) {
-                let (panel, out) = (vectors::<M::S>(panel), &mut out[first * width..][..taken * width]);
+            for (panel, out) in panels
+                .chunks_exact(size)
+                .zip(out.chunks_exact_mut(rows * width))
+            {
+                let (panel, out) = (
+                    vectors::<M::S>(panel),
+                    &mut out[first * width..][..taken * width],
+                );
                 if taken == 1 {
-                    let tile = micro_kernel::product_in_chunks::<M, 1>(unit, packed.as_chunks().0, panel);
+                    let tile =
+                        micro_kernel::product_in_chunks::<M, 1>(unit, packed.as_chunks().0, panel);
                     out.copy_from_slice(pulp::bytemuck::cast_slice(&tile[0]));
                 } else {
-                    let tile = micro_kernel::product_in_chunks::<M, SHARING>(unit, packed.as_chunks().0, panel);
+                    let tile = micro_kernel::product_in_chunks::<M, SHARING>(
+                        unit,
+                        packed.as_chunks().0,
+                        panel,
+                    );
                     for (out, row) in out.chunks_exact_mut(width).zip(&tile) {
                         out.copy_from_slice(pulp::bytemuck::cast_slice(row));
                     }

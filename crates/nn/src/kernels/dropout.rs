@@ -26,13 +26,22 @@ impl Dropout {
     pub fn new(stream: ChaCha8Rng, p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
         let threshold = (p * (1u64 << 32) as f64) as u64;
-        Self { stream, threshold, factor: if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 } }
+        Self {
+            stream,
+            threshold,
+            factor: if p < 1.0 {
+                (1.0 / (1.0 - p)) as f32
+            } else {
+                0.0
+            },
+        }
     }
 
     /// The mask of the values from `first` on.
     pub(super) fn from(&self, first: usize) -> Self {
         let mut from = self.clone();
-        from.stream.set_word_pos(self.stream.get_word_pos().wrapping_add(first as u128));
+        from.stream
+            .set_word_pos(self.stream.get_word_pos().wrapping_add(first as u128));
         from
     }
 
@@ -49,13 +58,22 @@ impl Dropout {
     fn each(&self, first: usize, values: &mut [f32], set: impl Fn(&mut f32, f32)) {
         let mut stream = self.from(first).stream;
         for value in values {
-            set(value, if u64::from(stream.next_u32()) < self.threshold { 0.0 } else { self.factor });
+            set(
+                value,
+                if u64::from(stream.next_u32()) < self.threshold {
+                    0.0
+                } else {
+                    self.factor
+                },
+            );
         }
     }
 
     fn applied(&self, values: &[f32]) -> Vec<f32> {
         let mut out = values.to_vec();
-        out.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| self.apply(task * TASK, values));
+        out.par_chunks_mut(TASK)
+            .enumerate()
+            .for_each(|(task, values)| self.apply(task * TASK, values));
         out
     }
 }
@@ -69,7 +87,10 @@ impl CustomOp1 for Dropout {
         let Some((start, end)) = layout.contiguous_offsets() else {
             candle_core::bail!("dropout needs contiguous values")
         };
-        Ok((CpuStorage::F32(self.applied(&x.as_slice::<f32>()?[start..end])), layout.shape().clone()))
+        Ok((
+            CpuStorage::F32(self.applied(&x.as_slice::<f32>()?[start..end])),
+            layout.shape().clone(),
+        ))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {

@@ -27,7 +27,11 @@ impl TileShape {
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) -> TileShape {
                 TileShape {
-                    rows: if has_32_registers::<S>() { ROWS_WITH_32_REGISTERS } else { ROWS_WITH_16_REGISTERS },
+                    rows: if has_32_registers::<S>() {
+                        ROWS_WITH_32_REGISTERS
+                    } else {
+                        ROWS_WITH_16_REGISTERS
+                    },
                     columns: 2 * S::F32_LANES,
                 }
             }
@@ -52,7 +56,11 @@ pub(super) type MicroTile<S, const R: usize> = [[<S as Simd>::f32s; 2]; R];
 
 /// `lhs` (`[inner][R]`) times `rhs` (`[inner]` pairs of vectors).
 #[inline(always)]
-pub(super) fn product<M: MulAdd, const R: usize>(unit: M, lhs: &[[f32; R]], rhs: &[[F<M>; 2]]) -> MicroTile<M::S, R> {
+pub(super) fn product<M: MulAdd, const R: usize>(
+    unit: M,
+    lhs: &[[f32; R]],
+    rhs: &[[F<M>; 2]],
+) -> MicroTile<M::S, R> {
     product_onto(unit, [[unit.simd().splat_f32s(0.0); 2]; R], lhs, rhs)
 }
 
@@ -93,7 +101,11 @@ pub(super) fn product_in_chunks<M: MulAdd, const R: usize>(
 
 /// `sum + other`, value by value.
 #[inline(always)]
-pub(super) fn add<S: Simd, const R: usize>(simd: S, sum: &mut MicroTile<S, R>, other: &MicroTile<S, R>) {
+pub(super) fn add<S: Simd, const R: usize>(
+    simd: S,
+    sum: &mut MicroTile<S, R>,
+    other: &MicroTile<S, R>,
+) {
     for (sum, other) in sum.as_flattened_mut().iter_mut().zip(other.as_flattened()) {
         *sum = simd.add_f32s(*sum, *other);
     }
@@ -135,12 +147,20 @@ pub(super) fn store<S: Simd>(row: &[S::f32s; 2], values: &mut [f32]) {
 /// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; missing rows of a group stay as
 /// they were (zero). `rows` yields the rows, all of the same length. A word holds `values` values of a row.
 #[inline(always)]
-pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize, values: usize, packed: &mut [f32]) {
+pub(super) fn pack_group<'a>(
+    rows: impl Iterator<Item = &'a [f32]>,
+    group: usize,
+    values: usize,
+    packed: &mut [f32],
+) {
     /// Columns moved at a time: one cache line of a row.
     const STRIP: usize = 16;
     let rows: Vec<&[f32]> = rows.collect();
     let columns = rows.first().map_or(0, |row| row.len());
-    for (start, strip) in (0..columns).step_by(STRIP).zip(packed.chunks_mut(STRIP / values * group)) {
+    for (start, strip) in (0..columns)
+        .step_by(STRIP)
+        .zip(packed.chunks_mut(STRIP / values * group))
+    {
         for (lane, row) in rows.iter().enumerate() {
             let mut taken = [0f32; STRIP];
             match row[start..].first_chunk() {
@@ -152,7 +172,9 @@ pub(super) fn pack_group<'a>(rows: impl Iterator<Item = &'a [f32]>, group: usize
                     words[lane] = value;
                 }
             } else {
-                for (words, [first, second]) in strip.chunks_exact_mut(group).zip(taken.as_chunks().0) {
+                for (words, [first, second]) in
+                    strip.chunks_exact_mut(group).zip(taken.as_chunks().0)
+                {
                     words[lane] = pack_bf16_pair(*first, *second);
                 }
             }
@@ -173,7 +195,10 @@ pub(super) fn pack_columns(
     isa::arch().dispatch(|| {
         let taken = columns.len();
         if values == 1 {
-            for (words, row) in packed.chunks_exact_mut(group).zip(matrix.chunks_exact(width)) {
+            for (words, row) in packed
+                .chunks_exact_mut(group)
+                .zip(matrix.chunks_exact(width))
+            {
                 words[..taken].copy_from_slice(&row[columns.clone()]);
             }
             return;
@@ -182,10 +207,16 @@ pub(super) fn pack_columns(
             let (first, second) = rows.split_at(width);
             let first = &first[columns.clone()];
             if second.is_empty() {
-                words.iter_mut().zip(first).for_each(|(word, first)| *word = pack_bf16_pair(*first, 0.0));
+                words
+                    .iter_mut()
+                    .zip(first)
+                    .for_each(|(word, first)| *word = pack_bf16_pair(*first, 0.0));
             } else {
                 let pairs = first.iter().zip(&second[columns.clone()]);
-                words.iter_mut().zip(pairs).for_each(|(word, (first, second))| *word = pack_bf16_pair(*first, *second));
+                words
+                    .iter_mut()
+                    .zip(pairs)
+                    .for_each(|(word, (first, second))| *word = pack_bf16_pair(*first, *second));
             }
         }
     })

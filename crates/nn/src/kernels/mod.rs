@@ -28,6 +28,7 @@ mod linear;
 mod micro_kernel;
 mod mul_add;
 mod norm;
+mod operands;
 mod packed_weight;
 mod q8_0;
 pub mod reference;
@@ -36,7 +37,7 @@ mod weight;
 mod window_attention;
 mod window_attention_backward;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use attention::Attention;
 use bias::Bias;
@@ -48,6 +49,7 @@ pub use dropout::Dropout;
 use linear::{GatedGelu, PackedLinear, PackedLinearAdd};
 pub use mul_add::ComputeDtype;
 use norm::{LayerNorm, RmsNorm};
+use operands::{AttentionInput, Matrix, fused, matrix};
 pub use packed_weight::PackedWeight;
 use q8_0::{PackedQ8, Q8Linear, Q8LinearAdd};
 pub use varlen::SequenceSpan;
@@ -63,8 +65,12 @@ use window_attention_backward::TrainableWindowAttention;
 /// Returns an error if the shapes do not fit.
 pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
-        Weight::Full(tensor) | Weight::Rounded(tensor) => linear::unpacked_product(x, tensor, w.compute_dtype()),
-        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedLinear(&[[&**panels]])),
+        Weight::Full(tensor) | Weight::Rounded(tensor) => {
+            linear::unpacked_product(x, tensor, w.compute_dtype())
+        }
+        Weight::Packed(panels) => x
+            .contiguous()?
+            .apply_op1_no_bwd(&PackedLinear(&[[&**panels]])),
         Weight::Q8(w) => x.contiguous()?.apply_op1_no_bwd(&Q8Linear(&[[&**w]])),
         Weight::Quantized(w) => weight::product(x, w),
     }
@@ -75,9 +81,16 @@ pub fn linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// # Errors
 /// Returns an error if the shapes do not fit.
 pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Tensor; N]> {
-    let packed: Vec<[&PackedWeight; 1]> =
-        weights.iter().filter_map(|weight| weight.packed()).map(|weight| [weight]).collect();
-    let blocks: Vec<[&PackedQ8; 1]> = weights.iter().filter_map(|weight| weight.q8()).map(|weight| [weight]).collect();
+    let packed: Vec<[&PackedWeight; 1]> = weights
+        .iter()
+        .filter_map(|weight| weight.packed())
+        .map(|weight| [weight])
+        .collect();
+    let blocks: Vec<[&PackedQ8; 1]> = weights
+        .iter()
+        .filter_map(|weight| weight.q8())
+        .map(|weight| [weight])
+        .collect();
     let together = if packed.len() == N {
         Some(x.contiguous()?.apply_op1_no_bwd(&PackedLinear(&packed))?)
     } else if blocks.len() == N {
@@ -86,12 +99,17 @@ pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Ten
         None
     };
     let rows = x.dim(0)?;
-    let products = weights.iter().enumerate().map(|(index, weight)| match &together {
-        Some(together) => together.narrow(0, index * rows, rows),
-        None => linear(x, weight),
-    });
+    let products = weights
+        .iter()
+        .enumerate()
+        .map(|(index, weight)| match &together {
+            Some(together) => together.narrow(0, index * rows, rows),
+            None => linear(x, weight),
+        });
     let products = products.collect::<Result<Vec<_>>>()?;
-    products.try_into().map_err(|_| candle_core::Error::Msg("as many products as weights".to_owned()))
+    products
+        .try_into()
+        .map_err(|_| candle_core::Error::Msg("as many products as weights".to_owned()))
 }
 
 /// [`linear`], added to `onto` [M, N].
@@ -100,8 +118,12 @@ pub fn linears<const N: usize>(x: &Tensor, weights: [&Weight; N]) -> Result<[Ten
 /// Returns an error if the shapes do not fit.
 pub fn linear_add(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
     match w {
-        Weight::Packed(panels) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &PackedLinearAdd(panels)),
-        Weight::Q8(blocks) => x.contiguous()?.apply_op2_no_bwd(&onto.contiguous()?, &Q8LinearAdd(blocks)),
+        Weight::Packed(panels) => x
+            .contiguous()?
+            .apply_op2_no_bwd(&onto.contiguous()?, &PackedLinearAdd(panels)),
+        Weight::Q8(blocks) => x
+            .contiguous()?
+            .apply_op2_no_bwd(&onto.contiguous()?, &Q8LinearAdd(blocks)),
         Weight::Full(tensor) | Weight::Rounded(tensor) => {
             linear::unpacked_product_add(x, tensor, onto, w.compute_dtype())
         }
@@ -115,10 +137,23 @@ pub fn linear_add(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
 /// Returns an error if the shapes do not fit.
 pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Q8(w0), Weight::Q8(w1)) => x.contiguous()?.apply_op1_no_bwd(&Q8Linear(&[[&**w0, &**w1]])),
-        (Weight::Packed(w0), Weight::Packed(w1)) => x.contiguous()?.apply_op1_no_bwd(&PackedLinear(&[[&**w0, &**w1]])),
-        (Weight::Full(gate), Weight::Full(linear)) | (Weight::Rounded(gate), Weight::Rounded(linear)) if fused(x) => {
-            x.apply_op3(gate, linear, GatedGelu { dtype: w0.compute_dtype() })
+        (Weight::Q8(w0), Weight::Q8(w1)) => x
+            .contiguous()?
+            .apply_op1_no_bwd(&Q8Linear(&[[&**w0, &**w1]])),
+        (Weight::Packed(w0), Weight::Packed(w1)) => x
+            .contiguous()?
+            .apply_op1_no_bwd(&PackedLinear(&[[&**w0, &**w1]])),
+        (Weight::Full(gate), Weight::Full(linear))
+        | (Weight::Rounded(gate), Weight::Rounded(linear))
+            if fused(x) =>
+        {
+            x.apply_op3(
+                gate,
+                linear,
+                GatedGelu {
+                    dtype: w0.compute_dtype(),
+                },
+            )
         }
         (Weight::Full(w0), Weight::Full(w1)) => reference::gated_gelu(x, w0, w1),
         _ => weight::gated(&linear(x, w0)?, &linear(x, w1)?),
@@ -131,7 +166,9 @@ pub fn gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
 /// Returns an error if the shapes do not fit.
 pub fn decode_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
     match w {
-        Weight::Packed(panels) => x.contiguous()?.apply_op1_no_bwd(&PackedDecodeLinear([&**panels])),
+        Weight::Packed(panels) => x
+            .contiguous()?
+            .apply_op1_no_bwd(&PackedDecodeLinear([&**panels])),
         Weight::Quantized(w) => weight::decode_product(x, w),
         Weight::Full(_) | Weight::Rounded(_) | Weight::Q8(_) => linear(x, w),
     }
@@ -143,9 +180,9 @@ pub fn decode_linear(x: &Tensor, w: &Weight) -> Result<Tensor> {
 /// Returns an error if the shapes do not fit.
 pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor> {
     match (w0, w1) {
-        (Weight::Packed(w0), Weight::Packed(w1)) => {
-            x.contiguous()?.apply_op1_no_bwd(&PackedDecodeLinear([&**w0, &**w1]))
-        }
+        (Weight::Packed(w0), Weight::Packed(w1)) => x
+            .contiguous()?
+            .apply_op1_no_bwd(&PackedDecodeLinear([&**w0, &**w1])),
         (Weight::Full(_), Weight::Full(_))
         | (Weight::Rounded(_), Weight::Rounded(_))
         | (Weight::Q8(_), Weight::Q8(_)) => gated_gelu(x, w0, w1),
@@ -158,10 +195,27 @@ pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor>
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, dtype: ComputeDtype) -> Result<Tensor> {
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    dtype: ComputeDtype,
+) -> Result<Tensor> {
     if fused(q) {
-        let spans = vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }];
-        q.apply_op3(k, v, Attention { heads, spans, dtype })
+        let spans = vec![SequenceSpan {
+            queries: q.dim(0)?,
+            keys: k.dim(0)?,
+        }];
+        q.apply_op3(
+            k,
+            v,
+            Attention {
+                heads,
+                spans,
+                dtype,
+            },
+        )
     } else {
         reference::attention(q, k, v, heads, None)
     }
@@ -188,8 +242,25 @@ pub fn varlen_attention(
     }
     let spans = spans.to_vec();
     match dropout {
-        None => q.apply_op3(k, v, Attention { heads, spans, dtype }),
-        Some(_) => q.apply_op3(k, v, DecodeAttention { heads, spans, distance_bias: None, dropout }),
+        None => q.apply_op3(
+            k,
+            v,
+            Attention {
+                heads,
+                spans,
+                dtype,
+            },
+        ),
+        Some(_) => q.apply_op3(
+            k,
+            v,
+            DecodeAttention {
+                heads,
+                spans,
+                distance_bias: None,
+                dropout,
+            },
+        ),
     }
 }
 
@@ -206,15 +277,24 @@ pub fn decode_attention(
     heads: usize,
     distance_bias: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let spans = || candle_core::Result::Ok(vec![SequenceSpan { queries: q.dim(0)?, keys: k.dim(0)? }]);
+    let spans = || {
+        candle_core::Result::Ok(vec![SequenceSpan {
+            queries: q.dim(0)?,
+            keys: k.dim(0)?,
+        }])
+    };
     match distance_bias {
         _ if !fused(q) => reference::attention(q, k, v, heads, distance_bias),
         Some(table) if [q, k, v, table].iter().any(|x| x.track_op()) => {
             causal_attention([q, k, v], heads, table, &spans()?, Vec::new(), None)
         }
         _ => {
-            let attention =
-                DecodeAttention { heads, spans: spans()?, distance_bias: distance_bias.cloned(), dropout: None };
+            let attention = DecodeAttention {
+                heads,
+                spans: spans()?,
+                distance_bias: distance_bias.cloned(),
+                dropout: None,
+            };
             q.apply_op3(k, v, attention)
         }
     }
@@ -235,13 +315,33 @@ pub fn causal_attention(
     dropout: Option<Dropout>,
 ) -> Result<Tensor> {
     if !hidden.is_empty() && hidden.len() != k.dim(0)? {
-        candle_core::bail!("{} marks of hidden keys for {} keys", hidden.len(), k.dim(0)?);
+        candle_core::bail!(
+            "{} marks of hidden keys for {} keys",
+            hidden.len(),
+            k.dim(0)?
+        );
     }
     if !fused(q) {
-        return reference::varlen_attention([q, k, v], heads, spans, Some(distance_bias), &hidden, dropout.as_ref());
+        return reference::varlen_attention(
+            [q, k, v],
+            heads,
+            spans,
+            Some(distance_bias),
+            &hidden,
+            dropout.as_ref(),
+        );
     }
     let below = Tensor::cat(&[k, v], 0)?;
-    q.apply_op3(&below, distance_bias, CausalAttention { heads, spans: spans.to_vec(), hidden, dropout })
+    q.apply_op3(
+        &below,
+        distance_bias,
+        CausalAttention {
+            heads,
+            spans: spans.to_vec(),
+            hidden,
+            dropout,
+        },
+    )
 }
 
 /// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`, `k`, `v` and the result
@@ -263,9 +363,25 @@ pub fn window_attention(
     if !fused(q) {
         reference::window_attention(q, k, v, heads, bias, windows, dropout.as_ref())
     } else if dropout.is_none() && ![q, k, v, bias].iter().any(|x| x.track_op()) {
-        q.apply_op3(k, v, WindowAttention { windows, heads, bias: bias.clone() })
+        q.apply_op3(
+            k,
+            v,
+            WindowAttention {
+                windows,
+                heads,
+                bias: bias.clone(),
+            },
+        )
     } else {
-        q.apply_op3(&Tensor::cat(&[k, v], 0)?, bias, TrainableWindowAttention { windows, heads, dropout })
+        q.apply_op3(
+            &Tensor::cat(&[k, v], 0)?,
+            bias,
+            TrainableWindowAttention {
+                windows,
+                heads,
+                dropout,
+            },
+        )
     }
 }
 
@@ -274,7 +390,11 @@ pub fn window_attention(
 /// # Errors
 /// Returns an error if the shapes do not fit.
 pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op2(b, Bias { gelu: false }) } else { x.broadcast_add(b) }
+    if fused(x) {
+        x.apply_op2(b, Bias { gelu: false })
+    } else {
+        x.broadcast_add(b)
+    }
 }
 
 /// `gelu(x + b)` with the exact form of GELU: `x` [M, N], `b` \[N\].
@@ -282,7 +402,11 @@ pub fn biased(x: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Returns an error if the shapes do not fit.
 pub fn biased_gelu(x: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if fused(x) { x.apply_op2(b, Bias { gelu: true }) } else { x.broadcast_add(b)?.gelu_erf() }
+    if fused(x) {
+        x.apply_op2(b, Bias { gelu: true })
+    } else {
+        x.broadcast_add(b)?.gelu_erf()
+    }
 }
 
 /// `w ∘ (x - mean) / sqrt(variance + eps) + b` over the last dimension.
@@ -294,7 +418,11 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor
         return x.apply_op3(w, b, LayerNorm { eps: eps as f32 });
     }
     let tracked = [x, w, b].iter().any(|x| x.track_op());
-    if tracked { reference::layer_norm(x, w, b, eps) } else { candle_nn::ops::layer_norm(x, w, b, eps as f32) }
+    if tracked {
+        reference::layer_norm(x, w, b, eps)
+    } else {
+        candle_nn::ops::layer_norm(x, w, b, eps as f32)
+    }
 }
 
 /// `w ∘ x / sqrt(mean(x²) + eps)` over the last dimension.
@@ -306,7 +434,11 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
         return x.apply_op2(w, RmsNorm { eps: eps as f32 });
     }
     let tracked = x.track_op() || w.track_op();
-    if tracked { reference::rms_norm(x, w, eps) } else { candle_nn::ops::rms_norm(x, w, eps as f32) }
+    if tracked {
+        reference::rms_norm(x, w, eps)
+    } else {
+        candle_nn::ops::rms_norm(x, w, eps as f32)
+    }
 }
 
 /// Drops values and enlarges the others, as `dropout` says.
@@ -314,7 +446,11 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
 /// # Errors
 /// Returns an error if the values are not contiguous.
 pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
-    if fused(x) { x.apply_op1(dropout) } else { dropout::reference(x, &dropout) }
+    if fused(x) {
+        x.apply_op1(dropout)
+    } else {
+        dropout::reference(x, &dropout)
+    }
 }
 
 /// The cross-entropy of each row of `logits` [M, N] with its label, summed over the rows to a scalar f32. With `smoothing`
@@ -324,7 +460,10 @@ pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
 /// Returns an error if a label is missing, or is N or more.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
     if fused(logits) {
-        logits.apply_op1(CrossEntropy { labels: labels.to_vec(), smoothing: smoothing as f32 })
+        logits.apply_op1(CrossEntropy {
+            labels: labels.to_vec(),
+            smoothing: smoothing as f32,
+        })
     } else {
         reference::cross_entropy(logits, labels, smoothing)
     }
@@ -332,76 +471,3 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<
 
 /// Multiplications from which a decoding step's operation is worth waking other threads for.
 const PARALLEL_FROM: usize = 1 << 19;
-
-fn fused(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
-}
-
-/// A row-major f32 matrix.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-}
-
-/// The matrix in a contiguous two-dimensional f32 tensor.
-fn matrix<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Matrix<'a>> {
-    let (rows, columns) = layout.shape().dims2()?;
-    let values = storage.as_slice::<f32>()?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(Matrix { values: &values[start..end], rows, columns }),
-        None => candle_core::bail!("a fused kernel needs contiguous rows"),
-    }
-}
-
-/// The three matrices of an attention, checked to fit each other.
-struct AttentionInput<'a> {
-    q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
-    queries: usize,
-    keys: usize,
-    hidden: usize,
-    heads: usize,
-}
-
-impl<'a> AttentionInput<'a> {
-    fn new(heads: usize, q: Matrix<'a>, k: Matrix<'a>, v: Matrix<'a>) -> Result<Self> {
-        let Matrix { values: q, rows: queries, columns: hidden } = q;
-        let Matrix { values: k, rows: keys, columns: k_hidden } = k;
-        let Matrix { values: v, rows: v_keys, columns: v_hidden } = v;
-        if k_hidden != hidden
-            || v_hidden != hidden
-            || v_keys != keys
-            || heads == 0
-            || !hidden.is_multiple_of(heads)
-            || keys == 0
-        {
-            candle_core::bail!(
-                "attention over {heads} heads does not fit q {queries}x{hidden}, k {keys}x{k_hidden}, \
-                 v {v_keys}x{v_hidden}"
-            );
-        }
-        Ok(Self { q, k, v, queries, keys, hidden, heads })
-    }
-
-    /// One part of several examples' rows.
-    fn span(&self, SpanOffsets { span, query, key, .. }: SpanOffsets) -> AttentionInput<'a> {
-        let rows =
-            |values: &'a [f32], first: usize, count: usize| &values[first * self.hidden..][..count * self.hidden];
-        AttentionInput {
-            q: rows(self.q, query, span.queries),
-            k: rows(self.k, key, span.keys),
-            v: rows(self.v, key, span.keys),
-            queries: span.queries,
-            keys: span.keys,
-            ..*self
-        }
-    }
-
-    /// Width of one head.
-    fn width(&self) -> usize {
-        self.hidden / self.heads
-    }
-}

@@ -78,7 +78,11 @@ pub(super) fn pack_bf16_pair(first: f32, second: f32) -> f32 {
     let high = |value: f32| {
         let bits = value.to_bits();
         let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-        if value.is_nan() { 0x7fc0_0000 } else { rounded & 0xffff_0000 }
+        if value.is_nan() {
+            0x7fc0_0000
+        } else {
+            rounded & 0xffff_0000
+        }
     };
     f32::from_bits(high(first) >> 16 | high(second))
 }
@@ -144,7 +148,10 @@ impl<S: Simd> Bf16Emulated<S> {
     fn rounded(self, value: S::f32s) -> S::u32s {
         let simd = self.0;
         let bits = simd.transmute_u32s_f32s(value);
-        let odd = simd.and_u32s(simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16)), simd.splat_u32s(1));
+        let odd = simd.and_u32s(
+            simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16)),
+            simd.splat_u32s(1),
+        );
         let rounded = simd.add_u32s(bits, simd.add_u32s(odd, simd.splat_u32s(0x7fff)));
         simd.and_u32s(rounded, simd.splat_u32s(0xffff_0000))
     }
@@ -190,8 +197,8 @@ impl<S: Simd> MulAdd for Bf16Emulated<S> {
 #[cfg(target_arch = "x86_64")]
 mod native {
     use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16, _mm512_reduce_ps,
-        _mm512_scalef_ps,
+        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16,
+        _mm512_reduce_ps, _mm512_scalef_ps,
     };
     use std::mem::transmute;
 
@@ -207,7 +214,10 @@ mod native {
 
     pub(super) fn run<K: WithMulAdd>(kernel: K) -> K::Output {
         match (Bf16::try_new(), V4::try_new()) {
-            (Some(features), Some(v4)) => features.vectorize(Kernel { kernel, unit: Bf16Native(features, v4) }),
+            (Some(features), Some(v4)) => features.vectorize(Kernel {
+                kernel,
+                unit: Bf16Native(features, v4),
+            }),
             _ => unreachable!("asked for before"),
         }
     }
@@ -253,8 +263,15 @@ mod native {
         fn mul_add(self, a: f32x16, b: f32x16, sum: f32x16) -> f32x16 {
             // SAFETY: `Bf16` exists only where the processor has these instructions; all types are 64 plain bytes.
             unsafe {
-                let [a, b] = [transmute::<f32x16, __m512bh>(a), transmute::<f32x16, __m512bh>(b)];
-                transmute::<__m512, f32x16>(_mm512_dpbf16_ps(transmute::<f32x16, __m512>(sum), a, b))
+                let [a, b] = [
+                    transmute::<f32x16, __m512bh>(a),
+                    transmute::<f32x16, __m512bh>(b),
+                ];
+                transmute::<__m512, f32x16>(_mm512_dpbf16_ps(
+                    transmute::<f32x16, __m512>(sum),
+                    a,
+                    b,
+                ))
             }
         }
 
@@ -262,7 +279,10 @@ mod native {
         fn pack_words(self, [first, second]: [f32x16; 2]) -> f32x16 {
             // SAFETY: as above.
             unsafe {
-                let [first, second] = [transmute::<f32x16, __m512>(first), transmute::<f32x16, __m512>(second)];
+                let [first, second] = [
+                    transmute::<f32x16, __m512>(first),
+                    transmute::<f32x16, __m512>(second),
+                ];
                 let halves = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
                 let interleave = transmute::<[u32; 16], __m512i>(INTERLEAVE);
                 transmute::<__m512i, f32x16>(_mm512_permutexvar_epi16(interleave, halves))
@@ -279,8 +299,11 @@ mod native {
             let simd = self.1;
             let y = simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E));
             // SAFETY: `V4` exists only where the processor has these instructions; all types are 64 plain bytes.
-            let above =
-                unsafe { transmute::<__m512, f32x16>(_mm512_reduce_ps::<DOWN>(transmute::<f32x16, __m512>(y))) };
+            let above = unsafe {
+                transmute::<__m512, f32x16>(_mm512_reduce_ps::<DOWN>(transmute::<f32x16, __m512>(
+                    y,
+                )))
+            };
             let mut power = simd.splat_f32s(CUBIC[0]);
             for coefficient in &CUBIC[1..] {
                 power = simd.mul_add_f32s(power, above, simd.splat_f32s(*coefficient));
@@ -325,7 +348,11 @@ mod tests {
             let simd = unit.simd();
             let first_lane = |values: &[f32; 4]| {
                 let [a, b, c, d] = values.map(|value| simd.splat_f32s(value));
-                let all = unit.mul_add(unit.pack_words([a, b]), unit.pack_words([c, d]), simd.splat_f32s(1.0));
+                let all = unit.mul_add(
+                    unit.pack_words([a, b]),
+                    unit.pack_words([c, d]),
+                    simd.splat_f32s(1.0),
+                );
                 pulp::bytemuck::cast_slice::<_, f32>(std::slice::from_ref(&all))[0]
             };
             self.0.iter().map(first_lane).collect()
@@ -336,7 +363,9 @@ mod tests {
     #[test]
     fn words_of_two_multiply_alike_native_and_widened() {
         let value = |index: usize| ((index * 2_654_435_761) % 10_007) as f32 / 2_500.0 - 2.0;
-        let inputs: Vec<[f32; 4]> = (0..2_000).map(|row| std::array::from_fn(|index| value(4 * row + index))).collect();
+        let inputs: Vec<[f32; 4]> = (0..2_000)
+            .map(|row| std::array::from_fn(|index| value(4 * row + index)))
+            .collect();
         let rounded = |value: f32| f64::from(half::bf16::from_f32(value).to_f32());
         let native = dispatch(ComputeDtype::Bf16, Products(&inputs));
         let widened = isa::arch().dispatch(OnBf16Emulated(Products(&inputs)));
@@ -344,10 +373,14 @@ mod tests {
             let [a, b, c, d] = values.map(rounded);
             let exact = 1.0 + a * c + b * d;
             for found in [found.0, found.1] {
-                assert!((f64::from(*found) - exact).abs() < 2e-6, "{values:?}: {found}, not {exact}");
+                assert!(
+                    (f64::from(*found) - exact).abs() < 2e-6,
+                    "{values:?}: {found}, not {exact}"
+                );
             }
         }
-        let infinite = isa::arch().dispatch(OnBf16Emulated(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
+        let infinite =
+            isa::arch().dispatch(OnBf16Emulated(Products(&[[1.0, f32::INFINITY, 1.0, 1.0]])));
         assert_eq!(infinite, [f32::INFINITY]);
     }
 
@@ -362,7 +395,10 @@ mod tests {
         for (found, tolerance) in kinds {
             for (x, exp) in inputs.iter().zip(found) {
                 let exact = f64::from(*x).exp();
-                assert!((f64::from(exp) - exact).abs() <= tolerance * exact, "exp({x}) = {exp}, not {exact}");
+                assert!(
+                    (f64::from(exp) - exact).abs() <= tolerance * exact,
+                    "exp({x}) = {exp}, not {exact}"
+                );
             }
         }
         for dtype in [ComputeDtype::F32, ComputeDtype::Bf16] {

@@ -27,7 +27,13 @@ impl CustomOp2 for RmsNorm {
         "rms-norm"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (x, w) = (contiguous(x, xl)?, contiguous(w, wl)?);
         let out = each_row(x, check(xl, [w])?, |x, out| {
             let root = self.root(x);
@@ -38,10 +44,20 @@ impl CustomOp2 for RmsNorm {
         Ok((CpuStorage::F32(out), xl.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (x_detached, w_detached, grad) = (detached(x)?, detached(w)?, detached(grad)?);
         let storages = [&x_detached, &w_detached, &grad].map(Tensor::storage_and_layout);
-        let (x_all, w_all, grads) = (cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, cpu_slice(&storages[2])?);
+        let (x_all, w_all, grads) = (
+            cpu_slice(&storages[0])?,
+            cpu_slice(&storages[1])?,
+            cpu_slice(&storages[2])?,
+        );
         let size = w_all.len();
         let (dx, [dw]) = gradients(x_all, grads, size, |x, grad, dx, [dw]| {
             let root = self.root(x);
@@ -55,7 +71,10 @@ impl CustomOp2 for RmsNorm {
                 *dw += grad * x / root;
             }
         });
-        let dx = x.track_op().then(|| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?;
+        let dx = x
+            .track_op()
+            .then(|| Tensor::from_vec(dx, x.shape(), x.device()))
+            .transpose()?;
         Ok((dx, Some(Tensor::from_vec(dw, size, w.device())?)))
     }
 }
@@ -100,7 +119,11 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (x_detached, w_detached, grad) = (detached(x)?, detached(w)?, detached(grad)?);
         let storages = [&x_detached, &w_detached, &grad].map(Tensor::storage_and_layout);
-        let (x_all, w_all, grads) = (cpu_slice(&storages[0])?, cpu_slice(&storages[1])?, cpu_slice(&storages[2])?);
+        let (x_all, w_all, grads) = (
+            cpu_slice(&storages[0])?,
+            cpu_slice(&storages[1])?,
+            cpu_slice(&storages[2])?,
+        );
         let size = w_all.len();
         let (dx, [dw, db]) = gradients(x_all, grads, size, |x, grad, dx, [dw, db]| {
             let (mean, scale) = self.statistics(x);
@@ -119,7 +142,9 @@ impl CustomOp3 for LayerNorm {
             }
         });
         Ok((
-            x.track_op().then(|| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?,
+            x.track_op()
+                .then(|| Tensor::from_vec(dx, x.shape(), x.device()))
+                .transpose()?,
             Some(Tensor::from_vec(dw, size, w.device())?),
             Some(Tensor::from_vec(db, size, b.device())?),
         ))
@@ -151,7 +176,11 @@ fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]>
 fn check<const N: usize>(layout: &Layout, weights: [&[f32]; N]) -> Result<usize> {
     let size = layout.dims().last().copied().unwrap_or(0);
     if size == 0 || weights.iter().any(|weights| weights.len() != size) {
-        candle_core::bail!("a norm of {} weights does not fit {:?}", weights[0].len(), layout.shape());
+        candle_core::bail!(
+            "a norm of {} weights does not fit {:?}",
+            weights[0].len(),
+            layout.shape()
+        );
     }
     Ok(size)
 }
@@ -159,9 +188,13 @@ fn check<const N: usize>(layout: &Layout, weights: [&[f32]; N]) -> Result<usize>
 fn each_row(x: &[f32], size: usize, row: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0f32; x.len()];
     if x.len() < PARALLEL_ROWS * size {
-        out.chunks_exact_mut(size).zip(x.chunks_exact(size)).for_each(|(out, x)| row(x, out));
+        out.chunks_exact_mut(size)
+            .zip(x.chunks_exact(size))
+            .for_each(|(out, x)| row(x, out));
     } else {
-        out.par_chunks_exact_mut(size).zip(x.par_chunks_exact(size)).for_each(|(out, x)| row(x, out));
+        out.par_chunks_exact_mut(size)
+            .zip(x.par_chunks_exact(size))
+            .for_each(|(out, x)| row(x, out));
     }
     out
 }
@@ -175,11 +208,17 @@ fn gradients<const N: usize>(
 ) -> (Vec<f32>, [Vec<f32>; N]) {
     let mut dx = vec![0f32; x.len()];
     let task = TASK_ROWS * size;
-    let tasks = dx.par_chunks_mut(task).zip(x.par_chunks(task)).zip(grad.par_chunks(task));
+    let tasks = dx
+        .par_chunks_mut(task)
+        .zip(x.par_chunks(task))
+        .zip(grad.par_chunks(task));
     let parts: Vec<Vec<f32>> = tasks
         .map(|((dx, x), grad)| {
             let mut sums = vec![0f32; N * size];
-            let rows = dx.chunks_exact_mut(size).zip(x.chunks_exact(size)).zip(grad.chunks_exact(size));
+            let rows = dx
+                .chunks_exact_mut(size)
+                .zip(x.chunks_exact(size))
+                .zip(grad.chunks_exact(size));
             for ((dx, x), grad) in rows {
                 let mut rest = sums.as_mut_slice();
                 let sums = std::array::from_fn(|_| {
@@ -193,5 +232,8 @@ fn gradients<const N: usize>(
         })
         .collect();
     let sums = sum_rows(parts.iter().map(Vec::as_slice), N * size);
-    (dx, std::array::from_fn(|index| sums[index * size..][..size].to_vec()))
+    (
+        dx,
+        std::array::from_fn(|index| sums[index * size..][..size].to_vec()),
+    )
 }

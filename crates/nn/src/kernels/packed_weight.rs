@@ -21,7 +21,11 @@ pub struct PackedWeight {
 
 impl std::fmt::Debug for PackedWeight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PackedWeight({}x{} in {:?})", self.columns, self.inner, self.dtype)
+        write!(
+            f,
+            "PackedWeight({}x{} in {:?})",
+            self.columns, self.inner, self.dtype
+        )
     }
 }
 
@@ -31,34 +35,79 @@ impl PackedWeight {
         let (width, values) = (TileShape::get().columns, dtype.values_per_word());
         let columns = w.len() / inner.max(1);
         let mut words = vec![0f32; columns.div_ceil(width) * width * inner.div_ceil(values)];
-        let pairs =
-            words.par_chunks_mut((width * inner.div_ceil(values)).max(1)).zip(w.par_chunks((width * inner).max(1)));
+        let pairs = words
+            .par_chunks_mut((width * inner.div_ceil(values)).max(1))
+            .zip(w.par_chunks((width * inner).max(1)));
         pairs.for_each(|(panel, rows)| pack_group(rows.chunks_exact(inner), width, values, panel));
-        Self { words, inner, columns, dtype, width }
+        Self {
+            words,
+            inner,
+            columns,
+            dtype,
+            width,
+        }
     }
 
     /// Packs some columns of a row-major matrix [out, `hidden`].
-    pub(super) fn of_rows(matrix: &[f32], hidden: usize, part: Range<usize>, dtype: ComputeDtype) -> Self {
-        let (width, values, inner) = (TileShape::get().columns, dtype.values_per_word(), part.len());
+    pub(super) fn of_rows(
+        matrix: &[f32],
+        hidden: usize,
+        part: Range<usize>,
+        dtype: ComputeDtype,
+    ) -> Self {
+        let (width, values, inner) = (
+            TileShape::get().columns,
+            dtype.values_per_word(),
+            part.len(),
+        );
         let columns = matrix.len() / hidden;
         let size = width * inner.div_ceil(values);
         let mut words = vec![0f32; columns.div_ceil(width) * size];
-        for (panel, rows) in words.chunks_exact_mut(size).zip(matrix.chunks(width * hidden)) {
-            pack_group(rows.chunks_exact(hidden).map(|row| &row[part.clone()]), width, values, panel);
+        for (panel, rows) in words
+            .chunks_exact_mut(size)
+            .zip(matrix.chunks(width * hidden))
+        {
+            pack_group(
+                rows.chunks_exact(hidden).map(|row| &row[part.clone()]),
+                width,
+                values,
+                panel,
+            );
         }
-        Self { words, inner, columns, dtype, width }
+        Self {
+            words,
+            inner,
+            columns,
+            dtype,
+            width,
+        }
     }
 
     /// Packs the transpose: some columns of a row-major matrix [in, `hidden`] are the outputs.
-    pub(super) fn of_columns(matrix: &[f32], hidden: usize, part: Range<usize>, dtype: ComputeDtype) -> Self {
-        let (width, values, inner) = (TileShape::get().columns, dtype.values_per_word(), matrix.len() / hidden);
+    pub(super) fn of_columns(
+        matrix: &[f32],
+        hidden: usize,
+        part: Range<usize>,
+        dtype: ComputeDtype,
+    ) -> Self {
+        let (width, values, inner) = (
+            TileShape::get().columns,
+            dtype.values_per_word(),
+            matrix.len() / hidden,
+        );
         let size = width * inner.div_ceil(values);
         let mut words = vec![0f32; part.len().div_ceil(width) * size];
         for (index, panel) in words.chunks_exact_mut(size).enumerate() {
             let taken = part.start + index * width..part.end.min(part.start + (index + 1) * width);
             pack_columns(matrix, hidden, taken, width, values, panel);
         }
-        Self { words, inner, columns: part.len(), dtype, width }
+        Self {
+            words,
+            inner,
+            columns: part.len(),
+            dtype,
+            width,
+        }
     }
 
     /// Packs an f32 matrix [out, in] on the CPU.
@@ -70,9 +119,11 @@ impl PackedWeight {
         let w = w.contiguous()?;
         let (storage, layout) = w.storage_and_layout();
         match (&*storage, layout.contiguous_offsets()) {
-            (Storage::Cpu(storage), Some((start, end))) => {
-                Ok(Self::pack(&storage.as_slice::<f32>()?[start..end], inner, dtype))
-            }
+            (Storage::Cpu(storage), Some((start, end))) => Ok(Self::pack(
+                &storage.as_slice::<f32>()?[start..end],
+                inner,
+                dtype,
+            )),
             _ => candle_core::bail!("weights are packed on the CPU alone"),
         }
     }
@@ -86,21 +137,28 @@ impl PackedWeight {
         let words = self.inner.div_ceil(values);
         let mut full = vec![0f32; self.columns * self.inner];
         if !full.is_empty() {
-            full.par_chunks_mut(self.inner).enumerate().for_each(|(column, full)| {
-                let panel = &self.words[column / self.width * self.width * words..][..self.width * words];
-                for (full, word) in
-                    full.chunks_mut(values).zip(panel.iter().skip(column % self.width).step_by(self.width))
-                {
-                    let bits = word.to_bits();
-                    match (self.dtype, full) {
-                        (ComputeDtype::F32, full) => full.fill(*word),
-                        (ComputeDtype::Bf16, [first]) => *first = f32::from_bits(bits << 16),
-                        (ComputeDtype::Bf16, full) => {
-                            full.copy_from_slice(&[f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]);
+            full.par_chunks_mut(self.inner)
+                .enumerate()
+                .for_each(|(column, full)| {
+                    let panel = &self.words[column / self.width * self.width * words..]
+                        [..self.width * words];
+                    for (full, word) in full
+                        .chunks_mut(values)
+                        .zip(panel.iter().skip(column % self.width).step_by(self.width))
+                    {
+                        let bits = word.to_bits();
+                        match (self.dtype, full) {
+                            (ComputeDtype::F32, full) => full.fill(*word),
+                            (ComputeDtype::Bf16, [first]) => *first = f32::from_bits(bits << 16),
+                            (ComputeDtype::Bf16, full) => {
+                                full.copy_from_slice(&[
+                                    f32::from_bits(bits << 16),
+                                    f32::from_bits(bits & 0xffff_0000),
+                                ]);
+                            }
                         }
                     }
-                }
-            });
+                });
         }
         Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
     }

@@ -4,6 +4,9 @@
 //! The left operand is rounded to 8 bits in the same blocks, row by row. A block's products are whole numbers and exact;
 //! blocks are added up in f32 from first to last, whichever rows share the pass.
 
+#[cfg(target_arch = "x86_64")]
+mod native;
+
 #[cfg(not(target_arch = "x86_64"))]
 use missing as native;
 
@@ -61,14 +64,21 @@ impl PackedQ8 {
         let blocks = inner / BLOCK;
         let mut words = vec![0u32; columns.div_ceil(WIDTH) * blocks * PANEL_BLOCK];
         if !words.is_empty() {
-            let panels = words.par_chunks_mut(blocks * PANEL_BLOCK).zip(stored.par_chunks(WIDTH * blocks * STORED));
+            let panels = words
+                .par_chunks_mut(blocks * PANEL_BLOCK)
+                .zip(stored.par_chunks(WIDTH * blocks * STORED));
             panels.for_each(|(panel, rows)| {
                 for (column, row) in rows.chunks_exact(blocks * STORED).enumerate() {
-                    for (block, stored) in panel.chunks_exact_mut(PANEL_BLOCK).zip(row.chunks_exact(STORED)) {
+                    for (block, stored) in panel
+                        .chunks_exact_mut(PANEL_BLOCK)
+                        .zip(row.chunks_exact(STORED))
+                    {
                         let scale = half::f16::from_le_bytes([stored[0], stored[1]]).to_f32();
                         block[VALUES + column] = scale.to_bits();
-                        for (word, bytes) in
-                            block[column..VALUES].iter_mut().step_by(WIDTH).zip(stored[2..].as_chunks().0)
+                        for (word, bytes) in block[column..VALUES]
+                            .iter_mut()
+                            .step_by(WIDTH)
+                            .zip(stored[2..].as_chunks().0)
                         {
                             *word = u32::from_le_bytes(*bytes) ^ 0x8080_8080;
                         }
@@ -76,7 +86,11 @@ impl PackedQ8 {
                 }
             });
         }
-        Ok(Some(Self { words, inner, columns }))
+        Ok(Some(Self {
+            words,
+            inner,
+            columns,
+        }))
     }
 
     /// The values as f32 [out, in].
@@ -88,11 +102,18 @@ impl PackedQ8 {
         let mut full = vec![0f32; self.columns * self.inner];
         for (index, values) in full.chunks_exact_mut(BLOCK).enumerate() {
             let (column, block) = (index / blocks, index % blocks);
-            let block = &self.words[(column / WIDTH * blocks + block) * PANEL_BLOCK..][..PANEL_BLOCK];
+            let block =
+                &self.words[(column / WIDTH * blocks + block) * PANEL_BLOCK..][..PANEL_BLOCK];
             let column = column % WIDTH;
             let scale = f32::from_bits(block[VALUES + column]);
-            let bytes = block[column..VALUES].iter().step_by(WIDTH).flat_map(|word| (word ^ 0x8080_8080).to_le_bytes());
-            values.iter_mut().zip(bytes).for_each(|(value, byte)| *value = scale * f32::from(byte as i8));
+            let bytes = block[column..VALUES]
+                .iter()
+                .step_by(WIDTH)
+                .flat_map(|word| (word ^ 0x8080_8080).to_le_bytes());
+            values
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(value, byte)| *value = scale * f32::from(byte as i8));
         }
         Tensor::from_vec(full, (self.columns, self.inner), &Device::Cpu)
     }
@@ -130,7 +151,13 @@ impl CustomOp2 for Q8LinearAdd<'_> {
         "block-linear-onto"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, onto: &CpuStorage, ol: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        onto: &CpuStorage,
+        ol: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let onto = matrix(onto, ol)?.values;
         products(matrix(x, xl)?, &[[self.0]], Some(onto), self.name())
     }
@@ -142,20 +169,33 @@ fn products<const W: usize>(
     onto: Option<&[f32]>,
     name: &str,
 ) -> Result<(CpuStorage, Shape)> {
-    let Matrix { rows, columns: inner, .. } = x;
+    let Matrix {
+        rows,
+        columns: inner,
+        ..
+    } = x;
     let Some(columns) = weights.first().map(|weight| weight[0].columns) else {
         candle_core::bail!("{name}: no weight")
     };
-    if let Some(weight) = weights.iter().flatten().find(|weight| weight.inner != inner || weight.columns != columns) {
+    if let Some(weight) = weights
+        .iter()
+        .flatten()
+        .find(|weight| weight.inner != inner || weight.columns != columns)
+    {
         candle_core::bail!("{name}: weight {weight:?} does not fit input {rows}x{inner}");
     }
     let mut out = match onto {
         None => vec![0f32; weights.len() * rows * columns],
         Some(onto) if onto.len() == rows * columns => onto.to_vec(),
-        Some(onto) => candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len()),
+        Some(onto) => {
+            candle_core::bail!("{name}: {} values do not fit {rows}x{columns}", onto.len())
+        }
     };
     if !out.is_empty() && inner > 0 {
-        let weights: Vec<[&[u32]; W]> = weights.iter().map(|weight| weight.map(|weight| &*weight.words)).collect();
+        let weights: Vec<[&[u32]; W]> = weights
+            .iter()
+            .map(|weight| weight.map(|weight| &*weight.words))
+            .collect();
         if rows >= MANY_ROWS {
             many_rows(x, &weights, columns, onto.is_some(), &mut out);
         } else {
@@ -165,20 +205,47 @@ fn products<const W: usize>(
             }
         }
     }
-    Ok((CpuStorage::F32(out), Shape::from((weights.len() * rows, columns))))
+    Ok((
+        CpuStorage::F32(out),
+        Shape::from((weights.len() * rows, columns)),
+    ))
 }
 
 /// Multiplies in tasks of [`TASK_ROWS`] rows and all columns.
-fn many_rows<const W: usize>(x: Matrix, weights: &[[&[u32]; W]], columns: usize, onto: bool, out: &mut [f32]) {
-    let Matrix { values: x, rows, columns: inner } = x;
+fn many_rows<const W: usize>(
+    x: Matrix,
+    weights: &[[&[u32]; W]],
+    columns: usize,
+    onto: bool,
+    out: &mut [f32],
+) {
+    let Matrix {
+        values: x,
+        rows,
+        columns: inner,
+    } = x;
     let of_panel = inner / BLOCK * PANEL_BLOCK;
-    let task = TASK_ROWS.min(rows.div_ceil(rayon::current_num_threads()).next_multiple_of(GROUP));
-    let tasks = in_blocks(out, rows * columns, task * columns).into_par_iter().zip(x.par_chunks(task * inner));
+    let task = TASK_ROWS.min(
+        rows.div_ceil(rayon::current_num_threads())
+            .next_multiple_of(GROUP),
+    );
+    let tasks = in_blocks(out, rows * columns, task * columns)
+        .into_par_iter()
+        .zip(x.par_chunks(task * inner));
     tasks.for_each(|(outs, x)| {
         let lhs = PackedLhs::new(x, inner);
         for (weights, out) in weights.iter().zip(outs) {
             let weights = *weights;
-            native::run(Task { lhs: &lhs, weights, of_panel, out, row: columns, panel: WIDTH, columns, onto });
+            native::run(Task {
+                lhs: &lhs,
+                weights,
+                of_panel,
+                out,
+                row: columns,
+                panel: WIDTH,
+                columns,
+                onto,
+            });
         }
     });
 }
@@ -198,9 +265,19 @@ fn few_rows<const W: usize>(
     let mut by_panel = vec![0f32; columns.div_ceil(WIDTH) * rows * WIDTH];
     let task = |(index, out): (usize, &mut [f32])| {
         let first = index * TASK_PANELS * of_panel;
-        let weights = weights.map(|words| &words[first..words.len().min(first + TASK_PANELS * of_panel)]);
+        let weights =
+            weights.map(|words| &words[first..words.len().min(first + TASK_PANELS * of_panel)]);
         let columns = out.len() / rows;
-        native::run(Task { lhs, weights, of_panel, out, row: WIDTH, panel: rows * WIDTH, columns, onto: false });
+        native::run(Task {
+            lhs,
+            weights,
+            of_panel,
+            out,
+            row: WIDTH,
+            panel: rows * WIDTH,
+            columns,
+            onto: false,
+        });
     };
     let of_task = TASK_PANELS * rows * WIDTH;
     if rows * inner * columns < PARALLEL_FROM {
@@ -209,7 +286,10 @@ fn few_rows<const W: usize>(
         by_panel.par_chunks_mut(of_task).enumerate().for_each(task);
     }
     for (panel, of_panel) in by_panel.chunks_exact(rows * WIDTH).enumerate() {
-        for (out, row) in out.chunks_exact_mut(columns).zip(of_panel.chunks_exact(WIDTH)) {
+        for (out, row) in out
+            .chunks_exact_mut(columns)
+            .zip(of_panel.chunks_exact(WIDTH))
+        {
             let range = panel * WIDTH..columns.min((panel + 1) * WIDTH);
             for (out, value) in out[range].iter_mut().zip(row) {
                 *out = if onto { *out + value } else { *value };
@@ -234,9 +314,17 @@ impl PackedLhs {
     fn new(x: &[f32], inner: usize) -> Self {
         let rows = x.len() / inner;
         let whole = rows / GROUP * GROUP;
-        let sizes = (0..whole).step_by(GROUP).map(|first| (first, GROUP)).chain((whole..rows).map(|row| (row, 1)));
-        let group = |(first, rows)| Group { rows, words: native::round(&x[first * inner..][..rows * inner], rows) };
-        Self { groups: sizes.map(group).collect() }
+        let sizes = (0..whole)
+            .step_by(GROUP)
+            .map(|first| (first, GROUP))
+            .chain((whole..rows).map(|row| (row, 1)));
+        let group = |(first, rows)| Group {
+            rows,
+            words: native::round(&x[first * inner..][..rows * inner], rows),
+        };
+        Self {
+            groups: sizes.map(group).collect(),
+        }
     }
 }
 
@@ -263,14 +351,27 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
     let inner = x.len() / rows;
     let size = (BLOCK / 4 + 2) * rows;
     for (row, x) in x.chunks_exact(inner).enumerate() {
-        for (values, words) in x.as_chunks::<BLOCK>().0.iter().zip(words.chunks_exact_mut(size)) {
+        for (values, words) in x
+            .as_chunks::<BLOCK>()
+            .0
+            .iter()
+            .zip(words.chunks_exact_mut(size))
+        {
             // Magnitudes order as their bits do; NaN and infinity have larger bits than any finite value.
-            let largest = values.iter().fold(0, |largest, value| largest.max(value.to_bits() & SIZE));
+            let largest = values
+                .iter()
+                .fold(0, |largest, value| largest.max(value.to_bits() & SIZE));
             let scale = f32::from_bits(largest) / 127.0;
             let steps = if largest > 0 { 1.0 / scale } else { 0.0 };
             let whole = values.map(|value| (value * steps + ROUND).to_bits());
             let sum: i32 = whole.iter().map(|whole| i32::from(*whole as i8)).sum();
-            for (index, four) in whole.map(|whole| whole as u8).as_chunks::<4>().0.iter().enumerate() {
+            for (index, four) in whole
+                .map(|whole| whole as u8)
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .enumerate()
+            {
                 words[index * rows + row] = u32::from_le_bytes(*four);
             }
             words[BLOCK / 4 * rows + row] = (-128 * sum) as u32;
@@ -278,160 +379,6 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
             let scale = if largest < INFINITE { scale } else { f32::NAN };
             words[(BLOCK / 4 + 1) * rows + row] = scale.to_bits();
         }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod native {
-    use std::arch::x86_64::{__m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32};
-    use std::mem::transmute;
-
-    use pulp::bytemuck::cast_slice;
-    use pulp::x86::V4;
-    use pulp::{Simd, f32x16, u32x16};
-
-    use super::{BLOCK, GROUP, PANEL_BLOCK, Task, VALUES, WIDTH, round_rows};
-    use crate::kernels::avx512::Vnni;
-    use crate::kernels::elementary::gelu;
-
-    /// Words of four bytes in a block.
-    const WORDS: usize = BLOCK / 4;
-
-    pub(super) fn available() -> bool {
-        chartbench_core::isa::current().vnni
-    }
-
-    fn features() -> (Vnni, V4) {
-        match (Vnni::try_new(), V4::try_new()) {
-            (Some(features), Some(v4)) => (features, v4),
-            _ => unreachable!("weights are blocks only where the processor has the instructions"),
-        }
-    }
-
-    pub(super) fn round(x: &[f32], rows: usize) -> Vec<u32> {
-        let mut words = vec![0u32; x.len() / BLOCK * (WORDS + 2)];
-        features().0.vectorize(Round { x, rows, words: &mut words });
-        words
-    }
-
-    struct Round<'a> {
-        x: &'a [f32],
-        rows: usize,
-        words: &'a mut [u32],
-    }
-
-    impl pulp::NullaryFnOnce for Round<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn call(self) {
-            round_rows(self.x, self.rows, self.words);
-        }
-    }
-
-    pub(super) fn run<const W: usize>(task: Task<'_, W>) {
-        let (features, simd) = features();
-        features.vectorize(Kernel { task, features, simd });
-    }
-
-    struct Kernel<'a, const W: usize> {
-        task: Task<'a, W>,
-        features: Vnni,
-        simd: V4,
-    }
-
-    impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
-        type Output = ();
-
-        #[inline(always)]
-        fn call(self) {
-            let Self { task: Task { lhs, weights, of_panel, out, row, panel, columns, onto }, features, simd } = self;
-            for index in 0..columns.div_ceil(WIDTH) {
-                let weights = weights.map(|words| &words[index * of_panel..][..of_panel]);
-                let taken = WIDTH.min(columns - index * WIDTH);
-                let mut first = 0;
-                for group in &lhs.groups {
-                    let out = &mut out[index * panel + first * row..];
-                    if group.rows == GROUP {
-                        write(tiles::<W, GROUP>(features, simd, &group.words, weights), out, row, taken, onto);
-                    } else {
-                        write(tiles::<W, 1>(features, simd, &group.words, weights), out, row, taken, onto);
-                    }
-                    first += group.rows;
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn write<const R: usize>(tile: [f32x16; R], out: &mut [f32], row: usize, taken: usize, onto: bool) {
-        for (values, out) in tile.iter().zip(out.chunks_mut(row)) {
-            if let ([whole], false) = (V4::as_mut_simd_f32s(&mut out[..taken]).0, onto) {
-                *whole = *values;
-                continue;
-            }
-            let values: &[f32] = &cast_slice(std::slice::from_ref(values))[..taken];
-            if onto {
-                out[..taken].iter_mut().zip(values).for_each(|(out, value)| *out += value);
-            } else {
-                out[..taken].copy_from_slice(values);
-            }
-        }
-    }
-
-    /// The product, or the gated GELU of both.
-    #[inline(always)]
-    fn tiles<const W: usize, const R: usize>(
-        features: Vnni,
-        simd: V4,
-        lhs: &[u32],
-        weights: [&[u32]; W],
-    ) -> [f32x16; R] {
-        let mut out = tile::<R>(features, simd, lhs, weights[0]);
-        if W == 2 {
-            let linear = tile::<R>(features, simd, lhs, weights[1]);
-            for (out, linear) in out.iter_mut().zip(linear) {
-                *out = simd.mul_f32s(gelu(simd, *out), linear);
-            }
-        }
-        out
-    }
-
-    /// R rows against one panel.
-    #[inline(always)]
-    fn tile<const R: usize>(_: Vnni, simd: V4, lhs: &[u32], panel: &[u32]) -> [f32x16; R] {
-        let mut sums = [simd.splat_f32s(0.0); R];
-        for (lhs, block) in lhs.chunks_exact((WORDS + 2) * R).zip(panel.as_chunks::<PANEL_BLOCK>().0) {
-            let (rows, tails) = lhs.as_chunks::<R>().0.split_at(WORDS);
-            let [offsets, scales] = tails else { continue };
-            let weights: &[u32x16] = cast_slice(&block[..VALUES]);
-            let of_columns: &[f32x16] = cast_slice(&block[VALUES..]);
-            for row in 0..R {
-                let mut sum = simd.splat_u32s(offsets[row]);
-                for (words, weight) in rows.iter().zip(weights) {
-                    sum = add_products(sum, *weight, simd.splat_u32s(words[row]));
-                }
-                let scale = simd.mul_f32s(of_columns[0], simd.splat_f32s(f32::from_bits(scales[row])));
-                sums[row] = simd.mul_add_f32s(to_f32(sum), scale, sums[row]);
-            }
-        }
-        sums
-    }
-
-    /// `sum` and the products of four bytes of each lane, those of `a` unsigned.
-    #[inline(always)]
-    fn add_products(sum: u32x16, a: u32x16, b: u32x16) -> u32x16 {
-        // SAFETY: only `Kernel` calls it, which holds `Vnni`; all types are 64 plain bytes.
-        unsafe {
-            let [sum, a, b] = [sum, a, b].map(|words| transmute::<u32x16, __m512i>(words));
-            transmute::<__m512i, u32x16>(_mm512_dpbusd_epi32(sum, a, b))
-        }
-    }
-
-    #[inline(always)]
-    fn to_f32(sum: u32x16) -> f32x16 {
-        // SAFETY: as above.
-        unsafe { transmute::<__m512, f32x16>(_mm512_cvtepi32_ps(transmute::<u32x16, __m512i>(sum))) }
     }
 }
 

@@ -26,8 +26,16 @@ pub fn gated_gelu(x: &Tensor, w0: &Tensor, w1: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, distance_bias: Option<&Tensor>) -> Result<Tensor> {
-    let bias = distance_bias.map(|table| causal_bias(table, q.dim(0)?, k.dim(0)?)).transpose()?;
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    distance_bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let bias = distance_bias
+        .map(|table| causal_bias(table, q.dim(0)?, k.dim(0)?))
+        .transpose()?;
     biased_attention(q, k, v, heads, bias.as_ref(), None)
 }
 
@@ -47,14 +55,27 @@ pub fn varlen_attention(
     let mut attended = Vec::with_capacity(spans.len());
     for span in spans {
         let [k, v] = [k, v].map(|rows| rows.narrow(0, key, span.keys));
-        let mut bias = distance_bias.map(|table| causal_bias(table, span.queries, span.keys)).transpose()?;
+        let mut bias = distance_bias
+            .map(|table| causal_bias(table, span.queries, span.keys))
+            .transpose()?;
         if let (Some(bias), Some(hidden)) = (&mut bias, hidden.get(key..key + span.keys)) {
-            let hidden: Vec<f32> = hidden.iter().map(|hidden| if *hidden { f32::MIN / 2.0 } else { 0.0 }).collect();
-            *bias = (bias.maximum(f32::MIN / 2.0)?).broadcast_add(&Tensor::new(hidden, q.device())?)?;
+            let hidden: Vec<f32> = hidden
+                .iter()
+                .map(|hidden| if *hidden { f32::MIN / 2.0 } else { 0.0 })
+                .collect();
+            *bias =
+                (bias.maximum(f32::MIN / 2.0)?).broadcast_add(&Tensor::new(hidden, q.device())?)?;
         }
         let dropout = dropout.map(|dropout| dropout.from(scores));
         let q = q.narrow(0, query, span.queries)?;
-        attended.push(biased_attention(&q, &k?, &v?, heads, bias.as_ref(), dropout.as_ref())?);
+        attended.push(biased_attention(
+            &q,
+            &k?,
+            &v?,
+            heads,
+            bias.as_ref(),
+            dropout.as_ref(),
+        )?);
         query += span.queries;
         key += span.keys;
         scores += span.queries * span.keys * heads;
@@ -72,8 +93,14 @@ fn biased_attention(
     dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
     let (queries, hidden) = q.dims2()?;
-    let split = |x: &Tensor| x.reshape((x.dim(0)?, heads, hidden / heads))?.transpose(0, 1)?.contiguous();
-    let mut scores = split(q)?.matmul(&split(k)?.transpose(1, 2)?.contiguous()?)?.to_dtype(DType::F32)?;
+    let split = |x: &Tensor| {
+        x.reshape((x.dim(0)?, heads, hidden / heads))?
+            .transpose(0, 1)?
+            .contiguous()
+    };
+    let mut scores = split(q)?
+        .matmul(&split(k)?.transpose(1, 2)?.contiguous()?)?
+        .to_dtype(DType::F32)?;
     if let Some(bias) = bias {
         scores = scores.add(bias)?;
     }
@@ -81,7 +108,11 @@ fn biased_attention(
     if let Some(dropout) = dropout {
         weights = dropout::reference(&weights, dropout)?;
     }
-    weights.to_dtype(v.dtype())?.matmul(&split(v)?)?.transpose(0, 1)?.reshape((queries, hidden))
+    weights
+        .to_dtype(v.dtype())?
+        .matmul(&split(v)?)?
+        .transpose(0, 1)?
+        .reshape((queries, hidden))
 }
 
 /// See [`super::window_attention`]. Softmax in f32.
@@ -101,31 +132,52 @@ pub fn window_attention(
     windows.check(all)?;
     let tokens = windows.side * windows.side;
     let device = q.device();
-    let positions: Vec<u32> = windows.positions().into_iter().map(|position| position as u32).collect();
+    let positions: Vec<u32> = windows
+        .positions()
+        .into_iter()
+        .map(|position| position as u32)
+        .collect();
     let mut back = vec![0u32; all];
     for (index, &position) in positions.iter().enumerate() {
         back[position as usize] = index as u32;
     }
     let positions = Tensor::new(positions, device)?;
     let cut = |x: &Tensor| {
-        let rows = x.index_select(&positions, 0)?.reshape((all / tokens, tokens, heads, hidden / heads))?;
+        let rows = x.index_select(&positions, 0)?.reshape((
+            all / tokens,
+            tokens,
+            heads,
+            hidden / heads,
+        ))?;
         rows.transpose(1, 2)?.contiguous()
     };
     let mut mask: Vec<f32> = Vec::with_capacity(all * tokens);
     for regions in windows.regions().chunks(tokens) {
         for region in regions {
-            mask.extend(regions.iter().map(|other| if other == region { 0.0 } else { APART }));
+            mask.extend(
+                regions
+                    .iter()
+                    .map(|other| if other == region { 0.0 } else { APART }),
+            );
         }
     }
     let mask = Tensor::from_vec(mask, (all / tokens, 1, tokens, tokens), device)?;
-    let bias = bias.reshape((1, heads, tokens, tokens))?.to_dtype(DType::F32)?;
-    let scores = cut(q)?.matmul(&cut(k)?.transpose(2, 3)?.contiguous()?)?.to_dtype(DType::F32)?;
+    let bias = bias
+        .reshape((1, heads, tokens, tokens))?
+        .to_dtype(DType::F32)?;
+    let scores = cut(q)?
+        .matmul(&cut(k)?.transpose(2, 3)?.contiguous()?)?
+        .to_dtype(DType::F32)?;
     let scores = scores.broadcast_add(&bias)?.broadcast_add(&mask)?;
     let mut weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
     if let Some(dropout) = dropout {
         weights = dropout::reference(&weights, dropout)?;
     }
-    let attended = weights.to_dtype(v.dtype())?.matmul(&cut(v)?)?.transpose(1, 2)?.reshape((all, hidden))?;
+    let attended = weights
+        .to_dtype(v.dtype())?
+        .matmul(&cut(v)?)?
+        .transpose(1, 2)?
+        .reshape((all, hidden))?;
     attended.index_select(&Tensor::new(back, device)?, 0)
 }
 
@@ -137,12 +189,18 @@ fn causal_bias(table: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
     let mut columns: Vec<u32> = Vec::with_capacity(queries * keys);
     for position in (0..queries).map(|query| keys - queries + query) {
         for key in 0..keys {
-            let column = if key > position { distances } else { (position - key).min(distances - 1) };
+            let column = if key > position {
+                distances
+            } else {
+                (position - key).min(distances - 1)
+            };
             columns.push(column as u32);
         }
     }
     let columns = Tensor::from_vec(columns, queries * keys, table.device())?;
-    table.index_select(&columns, 1)?.reshape((heads, queries, keys))
+    table
+        .index_select(&columns, 1)?
+        .reshape((heads, queries, keys))
 }
 
 /// See [`super::rms_norm`]. Statistics in f32.

@@ -22,7 +22,13 @@ pub struct SequenceSpan {
 impl SequenceSpan {
     /// Spans of self-attention, one for each length.
     pub fn square(lengths: &[usize]) -> Vec<Self> {
-        lengths.iter().map(|&length| Self { queries: length, keys: length }).collect()
+        lengths
+            .iter()
+            .map(|&length| Self {
+                queries: length,
+                keys: length,
+            })
+            .collect()
     }
 }
 
@@ -48,18 +54,31 @@ pub(super) struct SpanOffsets {
 }
 
 /// The offsets of `spans`, checked to fill all rows and, for causal attention, to have no more queries than keys.
-pub(super) fn span_offsets(spans: &[SequenceSpan], input: &AttentionInput, causal: bool) -> Result<Vec<SpanOffsets>> {
+pub(super) fn span_offsets(
+    spans: &[SequenceSpan],
+    input: &AttentionInput,
+    causal: bool,
+) -> Result<Vec<SpanOffsets>> {
     let (mut query, mut key, mut scores) = (0, 0, 0);
     let mut span_offsets = Vec::with_capacity(spans.len());
     for &span in spans {
-        span_offsets.push(SpanOffsets { span, query, key, scores });
+        span_offsets.push(SpanOffsets {
+            span,
+            query,
+            key,
+            scores,
+        });
         query += span.queries;
         key += span.keys;
         scores += span.queries * span.keys * input.heads;
     }
     let bad = |span: &SequenceSpan| span.keys == 0 || causal && span.queries > span.keys;
     if (query, key) != (input.queries, input.keys) || spans.iter().any(bad) {
-        candle_core::bail!("parts {spans:?} do not fit {} queries and {} keys", input.queries, input.keys);
+        candle_core::bail!(
+            "parts {spans:?} do not fit {} queries and {} keys",
+            input.queries,
+            input.keys
+        );
     }
     Ok(span_offsets)
 }
@@ -81,12 +100,16 @@ impl AttentionGradients {
         scores: ScoreModifiers,
     ) -> Result<Self> {
         let span_offsets = span_offsets(spans, input, scores.bias.is_some())?;
-        let tasks: Vec<(SpanOffsets, usize)> =
-            span_offsets.iter().flat_map(|offsets| (0..input.heads).map(move |head| (*offsets, head))).collect();
+        let tasks: Vec<(SpanOffsets, usize)> = span_offsets
+            .iter()
+            .flat_map(|offsets| (0..input.heads).map(move |head| (*offsets, head)))
+            .collect();
         let arch = isa::arch();
-        let gradients_of_head =
-            |(offsets, head): &(SpanOffsets, usize)| one_head(arch, input, grad, *offsets, *head, scores);
-        let results: Vec<(HeadGradients, Vec<f32>)> = tasks.par_iter().map(gradients_of_head).collect();
+        let gradients_of_head = |(offsets, head): &(SpanOffsets, usize)| {
+            one_head(arch, input, grad, *offsets, *head, scores)
+        };
+        let results: Vec<(HeadGradients, Vec<f32>)> =
+            tasks.par_iter().map(gradients_of_head).collect();
         let mut all = Self {
             q: vec![0f32; input.q.len()],
             k: vec![0f32; input.k.len()],
@@ -95,12 +118,32 @@ impl AttentionGradients {
         };
         let (width, hidden) = (input.width(), input.hidden);
         for ((offsets, head), (part, bias)) in tasks.iter().zip(&results) {
-            put(&part.q, width, &mut all.q[offsets.query * hidden..], hidden, head * width);
-            put(&part.k, width, &mut all.k[offsets.key * hidden..], hidden, head * width);
-            put(&part.v, width, &mut all.v[offsets.key * hidden..], hidden, head * width);
+            put(
+                &part.q,
+                width,
+                &mut all.q[offsets.query * hidden..],
+                hidden,
+                head * width,
+            );
+            put(
+                &part.k,
+                width,
+                &mut all.k[offsets.key * hidden..],
+                hidden,
+                head * width,
+            );
+            put(
+                &part.v,
+                width,
+                &mut all.v[offsets.key * hidden..],
+                hidden,
+                head * width,
+            );
             if let Some((_, distances)) = scores.bias {
                 let sums = &mut all.bias[head * distances..][..distances];
-                sums.iter_mut().zip(bias).for_each(|(sum, value)| *sum += value);
+                sums.iter_mut()
+                    .zip(bias)
+                    .for_each(|(sum, value)| *sum += value);
             }
         }
         Ok(all)
@@ -125,7 +168,12 @@ impl AttentionGradients {
             hidden: q.dim(1)?,
             heads,
         };
-        let Self { q: of_q, k: of_k, v: of_v, bias } = Self::new(&input, cpu_slice(&storages[3])?, spans, scores)?;
+        let Self {
+            q: of_q,
+            k: of_k,
+            v: of_v,
+            bias,
+        } = Self::new(&input, cpu_slice(&storages[3])?, spans, scores)?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((tensor(of_q, q)?, tensor(of_k, k)?, tensor(of_v, v)?, bias))
     }
@@ -141,7 +189,9 @@ fn one_head(
     scores: ScoreModifiers,
 ) -> (HeadGradients, Vec<f32>) {
     let SequenceSpan { queries, keys } = offsets.span;
-    let head_rows = |values: &[f32], first: usize, count: usize| take(values, input, first..first + count, head);
+    let head_rows = |values: &[f32], first: usize, count: usize| {
+        take(values, input, first..first + count, head)
+    };
     let rows = HeadRows {
         width: input.width(),
         q: head_rows(input.q, offsets.query, queries),
@@ -149,7 +199,11 @@ fn one_head(
         v: head_rows(input.v, offsets.key, keys),
         grad: head_rows(grad, offsets.query, queries),
     };
-    let layout = PanelLayout { queries, keys, columns: TileShape::get().columns };
+    let layout = PanelLayout {
+        queries,
+        keys,
+        columns: TileShape::get().columns,
+    };
     let factors = scores.dropout.map(|dropout| {
         let (mut factors, mut panels) = (vec![0f32; queries * keys], vec![0f32; layout.len()]);
         dropout.factors(offsets.scores + head * queries * keys, &mut factors);
@@ -159,14 +213,29 @@ fn one_head(
     let hidden = scores.hidden.get(offsets.key..offsets.key + keys);
     let bias = (hidden.is_some() || scores.bias.is_some()).then(|| {
         let mut panels = vec![0f32; layout.len()];
-        layout.fill(&mut panels, |query, key| bias_of(scores, hidden, head, distance(layout, query, key), key));
+        layout.fill(&mut panels, |query, key| {
+            bias_of(scores, hidden, head, distance(layout, query, key), key)
+        });
         panels
     });
-    let mut of_scores = vec![0f32; if scores.bias.is_some() { layout.len() } else { 0 }];
+    let mut of_scores = vec![
+        0f32;
+        if scores.bias.is_some() {
+            layout.len()
+        } else {
+            0
+        }
+    ];
     let of_bias = scores.bias.map(|_| of_scores.as_mut_slice());
-    let panels = ScorePanels { bias: bias.as_deref(), factors: factors.as_deref(), of_bias };
+    let panels = ScorePanels {
+        bias: bias.as_deref(),
+        factors: factors.as_deref(),
+        of_bias,
+    };
     let head_gradients = gradients(arch, &rows, panels);
-    let sums = scores.bias.map(|(_, distances)| by_distance(layout, &of_scores, distances));
+    let sums = scores
+        .bias
+        .map(|(_, distances)| by_distance(layout, &of_scores, distances));
     (head_gradients, sums.unwrap_or_default())
 }
 
@@ -188,19 +257,32 @@ fn distance(layout: PanelLayout, query: usize, key: usize) -> Option<usize> {
     (layout.keys - layout.queries.min(layout.keys) + query).checked_sub(key)
 }
 
-fn bias_of(scores: ScoreModifiers, hidden: Option<&[bool]>, head: usize, distance: Option<usize>, key: usize) -> f32 {
+fn bias_of(
+    scores: ScoreModifiers,
+    hidden: Option<&[bool]>,
+    head: usize,
+    distance: Option<usize>,
+    key: usize,
+) -> f32 {
     if hidden.is_some_and(|hidden| hidden[key]) {
         return f32::MIN;
     }
     match (scores.bias, distance) {
         (None, _) => 0.0,
         (Some(_), None) => f32::MIN,
-        (Some((bias, distances)), Some(distance)) => bias[head * distances + distance.min(distances - 1)],
+        (Some((bias, distances)), Some(distance)) => {
+            bias[head * distances + distance.min(distances - 1)]
+        }
     }
 }
 
 /// The values of one head in some rows, row by row.
-fn take(values: &[f32], input: &AttentionInput, rows: std::ops::Range<usize>, head: usize) -> Vec<f32> {
+fn take(
+    values: &[f32],
+    input: &AttentionInput,
+    rows: std::ops::Range<usize>,
+    head: usize,
+) -> Vec<f32> {
     let (width, hidden) = (input.width(), input.hidden);
     let mut taken = Vec::with_capacity(rows.len() * width);
     for row in rows {

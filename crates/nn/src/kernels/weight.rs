@@ -51,7 +51,9 @@ impl Weight {
         Ok(match PackedQ8::new(&weight)? {
             Some(blocks) => Self::Q8(blocks.into()),
             None if can_multiply_blocks() || !weight.device().is_cpu() => Self::Quantized(weight),
-            None => Self::Packed(PackedWeight::new(&weight.dequantize(&weight.device())?, ComputeDtype::F32)?.into()),
+            None => Self::Packed(
+                PackedWeight::new(&weight.dequantize(&weight.device())?, ComputeDtype::F32)?.into(),
+            ),
         })
     }
 
@@ -102,11 +104,19 @@ impl Weight {
     }
 
     pub(super) fn packed(&self) -> Option<&PackedWeight> {
-        if let Self::Packed(panels) = self { Some(panels) } else { None }
+        if let Self::Packed(panels) = self {
+            Some(panels)
+        } else {
+            None
+        }
     }
 
     pub(super) fn q8(&self) -> Option<&PackedQ8> {
-        if let Self::Q8(blocks) = self { Some(blocks) } else { None }
+        if let Self::Q8(blocks) = self {
+            Some(blocks)
+        } else {
+            None
+        }
     }
 
     pub fn device(&self) -> Device {
@@ -161,12 +171,22 @@ fn unpadded_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     }
     let guard: Vec<f32> = {
         let (storage, layout) = x.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else { return Ok(out) };
-        let Matrix { values, rows, columns } = matrix(storage, layout)?;
+        let Storage::Cpu(storage) = &*storage else {
+            return Ok(out);
+        };
+        let Matrix {
+            values,
+            rows,
+            columns,
+        } = matrix(storage, layout)?;
         if columns == 0 || all_finite(values) {
             return Ok(out);
         }
-        values.chunks_exact(columns).take(rows).map(|row| if all_finite(row) { 0.0 } else { f32::NAN }).collect()
+        values
+            .chunks_exact(columns)
+            .take(rows)
+            .map(|row| if all_finite(row) { 0.0 } else { f32::NAN })
+            .collect()
     };
     let rows = guard.len();
     out.broadcast_add(&Tensor::from_vec(guard, (rows, 1), &Device::Cpu)?)
@@ -181,13 +201,19 @@ pub(super) fn decode_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     if rows <= ROWS {
         return unpadded_product(x, w);
     }
-    let parts = (0..rows).step_by(ROWS).map(|first| unpadded_product(&x.narrow(0, first, ROWS.min(rows - first))?, w));
+    let parts = (0..rows)
+        .step_by(ROWS)
+        .map(|first| unpadded_product(&x.narrow(0, first, ROWS.min(rows - first))?, w));
     Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
 }
 
 /// `gelu(gate) ∘ linear`, the tanh form of GELU. No gradient passes through.
 pub(super) fn gated(gate: &Tensor, linear: &Tensor) -> Result<Tensor> {
-    if fused(gate) { gate.apply_op2_no_bwd(linear, &Gating) } else { gate.gelu()?.mul(linear) }
+    if fused(gate) {
+        gate.apply_op2_no_bwd(linear, &Gating)
+    } else {
+        gate.gelu()?.mul(linear)
+    }
 }
 
 struct Gating;
@@ -197,11 +223,25 @@ impl CustomOp2 for Gating {
         "gating"
     }
 
-    fn cpu_fwd(&self, gate: &CpuStorage, gl: &Layout, linear: &CpuStorage, ll: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Matrix { values: gate, rows, columns } = matrix(gate, gl)?;
+    fn cpu_fwd(
+        &self,
+        gate: &CpuStorage,
+        gl: &Layout,
+        linear: &CpuStorage,
+        ll: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Matrix {
+            values: gate,
+            rows,
+            columns,
+        } = matrix(gate, gl)?;
         let linear = matrix(linear, ll)?.values;
         if gate.len() != linear.len() {
-            candle_core::bail!("{}: {} values do not fit {rows}x{columns}", self.name(), linear.len());
+            candle_core::bail!(
+                "{}: {} values do not fit {rows}x{columns}",
+                self.name(),
+                linear.len()
+            );
         }
         let mut out = gate.to_vec();
         let arch = isa::arch();
@@ -228,7 +268,10 @@ impl WithSimd for Gate<'_> {
         for (gate, linear) in gates.iter_mut().zip(linears) {
             *gate = simd.mul_f32s(gelu(simd, *gate), *linear);
         }
-        let last = simd.mul_f32s(gelu(simd, simd.partial_load_f32s(gate_tail)), simd.partial_load_f32s(linear_tail));
+        let last = simd.mul_f32s(
+            gelu(simd, simd.partial_load_f32s(gate_tail)),
+            simd.partial_load_f32s(linear_tail),
+        );
         simd.partial_store_f32s(gate_tail, last);
     }
 }

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 use super::decode_attention::softmax_weights;
 use super::dropout::Dropout;
-use super::micro_kernel::{self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_group, vectors};
+use super::micro_kernel::{
+    self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_group, vectors,
+};
 use super::mul_add::F32;
 use super::{AttentionInput, Matrix, matrix};
 use chartbench_core::isa;
@@ -31,32 +33,56 @@ impl Windows {
     pub(super) fn positions(&self) -> Vec<usize> {
         let ((height, width), side) = (self.grid, self.side);
         let tokens_of = |window: usize| {
-            let (top, left) = (window / (width / side) * side, window % (width / side) * side);
+            let (top, left) = (
+                window / (width / side) * side,
+                window % (width / side) * side,
+            );
             (0..side * side).map(move |inside| (top + inside / side, left + inside % side))
         };
         let rolled = |(y, x)| (y + self.shift) % height * width + (x + self.shift) % width;
-        (0..height * width / (side * side)).flat_map(tokens_of).map(rolled).collect()
+        (0..height * width / (side * side))
+            .flat_map(tokens_of)
+            .map(rolled)
+            .collect()
     }
 
     /// The region, one of nine that a shifted cut leaves whole, of each token of [`Self::positions`].
     pub(super) fn regions(&self) -> Vec<u8> {
         let ((height, width), side) = (self.grid, self.side);
-        let part = |index: usize, size: usize| u8::from(index >= size - side) + u8::from(index >= size - self.shift);
+        let part = |index: usize, size: usize| {
+            u8::from(index >= size - side) + u8::from(index >= size - self.shift)
+        };
         let region = |window: usize, inside: usize| {
-            let (top, left) = (window / (width / side) * side, window % (width / side) * side);
+            let (top, left) = (
+                window / (width / side) * side,
+                window % (width / side) * side,
+            );
             3 * part(top + inside / side, height) + part(left + inside % side, width)
         };
         let tokens = side * side;
         (0..height * width)
-            .map(|index| if self.shift == 0 { 0 } else { region(index / tokens, index % tokens) })
+            .map(|index| {
+                if self.shift == 0 {
+                    0
+                } else {
+                    region(index / tokens, index % tokens)
+                }
+            })
             .collect()
     }
 
     pub(super) fn check(&self, tokens: usize) -> Result<()> {
-        let Self { grid: (height, width), side, shift } = *self;
-        let whole = side > 0 && height.is_multiple_of(side) && width.is_multiple_of(side) && shift < side;
+        let Self {
+            grid: (height, width),
+            side,
+            shift,
+        } = *self;
+        let whole =
+            side > 0 && height.is_multiple_of(side) && width.is_multiple_of(side) && shift < side;
         if !whole || height * width != tokens {
-            candle_core::bail!("windows of {side} shifted by {shift} do not fit {tokens} tokens in {height}x{width}");
+            candle_core::bail!(
+                "windows of {side} shifted by {shift} do not fit {tokens} tokens in {height}x{width}"
+            );
         }
         Ok(())
     }
@@ -83,11 +109,17 @@ impl CustomOp3 for WindowAttention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let input = AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
+        let input =
+            AttentionInput::new(self.heads, matrix(q, ql)?, matrix(k, kl)?, matrix(v, vl)?)?;
         let (storage, layout) = self.bias.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the bias is on another device") };
+        let Storage::Cpu(storage) = &*storage else {
+            candle_core::bail!("the bias is on another device")
+        };
         let out = attend(&input, self.windows, matrix(storage, layout)?, None)?;
-        Ok((CpuStorage::F32(out), Shape::from((input.queries, input.hidden))))
+        Ok((
+            CpuStorage::F32(out),
+            Shape::from((input.queries, input.hidden)),
+        ))
     }
 }
 
@@ -100,19 +132,35 @@ pub(super) fn attend(
 ) -> Result<Vec<f32>> {
     windows.check(input.queries)?;
     let tokens = windows.side * windows.side;
-    let Matrix { values: bias, rows, columns } = bias;
+    let Matrix {
+        values: bias,
+        rows,
+        columns,
+    } = bias;
     if (rows, columns) != (input.heads * tokens, tokens) || input.keys != input.queries {
-        candle_core::bail!("a bias {rows}x{columns} does not fit {} heads in windows of {tokens}", input.heads);
+        candle_core::bail!(
+            "a bias {rows}x{columns} does not fit {} heads in windows of {tokens}",
+            input.heads
+        );
     }
     let (positions, regions) = (windows.positions(), windows.regions());
     let mut windowed = vec![0f32; input.queries * input.hidden];
     let arch = isa::arch();
     let tasks = windowed.par_chunks_mut(tokens * input.hidden).enumerate();
-    tasks.zip(positions.par_chunks(tokens)).zip(regions.par_chunks(tokens)).for_each(
-        |(((index, out), positions), regions)| {
-            arch.dispatch(OneWindow { input, bias, index, positions, regions, dropout, out });
-        },
-    );
+    tasks
+        .zip(positions.par_chunks(tokens))
+        .zip(regions.par_chunks(tokens))
+        .for_each(|(((index, out), positions), regions)| {
+            arch.dispatch(OneWindow {
+                input,
+                bias,
+                index,
+                positions,
+                regions,
+                dropout,
+                out,
+            });
+        });
     let mut out = vec![0f32; windowed.len()];
     for (row, &position) in windowed.chunks_exact(input.hidden).zip(&positions) {
         out[position * input.hidden..][..input.hidden].copy_from_slice(row);
@@ -175,9 +223,14 @@ impl OneWindow<'_> {
     #[inline(always)]
     fn pack(&self, values: &[f32], first: usize, group: usize, packed: &mut [f32]) {
         let (hidden, width) = (self.input.hidden, self.input.width());
-        for (packed, positions) in packed.chunks_exact_mut(group * width).zip(self.positions.chunks(group)) {
+        for (packed, positions) in packed
+            .chunks_exact_mut(group * width)
+            .zip(self.positions.chunks(group))
+        {
             pack_group(
-                positions.iter().map(|position| &values[position * hidden + first..][..width]),
+                positions
+                    .iter()
+                    .map(|position| &values[position * hidden + first..][..width]),
                 group,
                 1,
                 packed,
@@ -189,7 +242,10 @@ impl OneWindow<'_> {
     #[inline(always)]
     fn pack_values(&self, first: usize, columns: usize, packed: &mut [f32]) {
         let (hidden, width) = (self.input.hidden, self.input.width());
-        for (panel, packed) in packed.chunks_exact_mut(columns * self.positions.len()).enumerate() {
+        for (panel, packed) in packed
+            .chunks_exact_mut(columns * self.positions.len())
+            .enumerate()
+        {
             let taken = columns.min(width - panel * columns);
             for (packed, position) in packed.chunks_exact_mut(columns).zip(self.positions) {
                 let from = position * hidden + first + panel * columns;
@@ -205,7 +261,9 @@ impl OneWindow<'_> {
         let padded = head.scores.len() / R;
         for (row, scores) in head.scores.chunks_exact_mut(padded).enumerate() {
             let query = group * R + row;
-            let Some(&region) = self.regions.get(query) else { break };
+            let Some(&region) = self.regions.get(query) else {
+                break;
+            };
             let scores = &mut scores[..tokens];
             let bias = &self.bias[(index * tokens + query) * tokens..][..tokens];
             for ((score, bias), other) in scores.iter_mut().zip(bias).zip(self.regions) {
@@ -213,7 +271,10 @@ impl OneWindow<'_> {
             }
             let sum = softmax_weights(simd, scores);
             if let Some(dropout) = self.dropout {
-                dropout.apply(((self.index * self.input.heads + index) * tokens + query) * tokens, scores);
+                dropout.apply(
+                    ((self.index * self.input.heads + index) * tokens + query) * tokens,
+                    scores,
+                );
             }
             for (weights, score) in head.weights.chunks_exact_mut(R).zip(&*scores) {
                 weights[row] = score / sum;
@@ -228,7 +289,11 @@ impl OneWindow<'_> {
         let columns = 2 * S::F32_LANES;
         for (panel, values) in head.v.chunks_exact(columns * tokens).enumerate() {
             let taken = columns.min(width - panel * columns);
-            let tile = micro_kernel::product::<_, R>(F32(simd), head.weights.as_chunks().0, vectors::<S>(values));
+            let tile = micro_kernel::product::<_, R>(
+                F32(simd),
+                head.weights.as_chunks().0,
+                vectors::<S>(values),
+            );
             let rows = self.out[group * R * hidden..].chunks_exact_mut(hidden);
             for (row, values) in rows.zip(&tile) {
                 let values: &[f32] = pulp::bytemuck::cast_slice(values);
@@ -264,7 +329,8 @@ impl Head {
         for (panel, keys) in self.k.chunks_exact(columns * width).enumerate() {
             let tile = micro_kernel::product::<_, R>(F32(simd), left, vectors::<S>(keys));
             for (row, values) in self.scores.chunks_exact_mut(padded).zip(&tile) {
-                row[panel * columns..][..columns].copy_from_slice(pulp::bytemuck::cast_slice(values));
+                row[panel * columns..][..columns]
+                    .copy_from_slice(pulp::bytemuck::cast_slice(values));
             }
         }
     }

@@ -22,13 +22,27 @@ const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
 /// The locations of a file's tensors and how they are quantized. Every tensor is checked to end inside the file and to share
 /// no byte with another.
-pub(super) fn locate_tensors(path: &Path) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
-    let GgufHeader { metadata, tensors, data_start, file_bytes } = GgufHeader::read(path)?;
+pub(super) fn locate_tensors(
+    path: &Path,
+) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
+    let GgufHeader {
+        metadata,
+        tensors,
+        data_start,
+        file_bytes,
+    } = GgufHeader::read(path)?;
     let quantized = read_info(&metadata)?;
     let mut locations = BTreeMap::new();
-    for GgufTensor { name, shape, kind, offset } in tensors {
-        let location = encoding(kind, &shape)
-            .and_then(|encoding| TensorLocation::new(path, data_start.saturating_add(offset), shape, encoding));
+    for GgufTensor {
+        name,
+        shape,
+        kind,
+        offset,
+    } in tensors
+    {
+        let location = encoding(kind, &shape).and_then(|encoding| {
+            TensorLocation::new(path, data_start.saturating_add(offset), shape, encoding)
+        });
         let location = location.with_context(|| format!("tensor {}", shorten(&name)))?;
         let end = location.end();
         ensure!(
@@ -43,12 +57,19 @@ pub(super) fn locate_tensors(path: &Path) -> Result<(BTreeMap<String, TensorLoca
 }
 
 fn check_overlaps(locations: &BTreeMap<String, TensorLocation>) -> Result<()> {
-    let mut ranges: Vec<(u64, u64, &str)> =
-        locations.iter().map(|(name, location)| (location.offset, location.end(), name.as_str())).collect();
+    let mut ranges: Vec<(u64, u64, &str)> = locations
+        .iter()
+        .map(|(name, location)| (location.offset, location.end(), name.as_str()))
+        .collect();
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
         let ((_, end, first), (start, _, second)) = (pair[0], pair[1]);
-        ensure!(end <= start, "tensors {} and {} overlap", shorten(first), shorten(second));
+        ensure!(
+            end <= start,
+            "tensors {} and {} overlap",
+            shorten(first),
+            shorten(second)
+        );
     }
     Ok(())
 }
@@ -57,7 +78,11 @@ fn read_info(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizationInfo>
     match metadata.get(ARCHITECTURE) {
         Some(GgufValue::Text(name)) if KNOWN.contains(&name.as_str()) => {}
         Some(GgufValue::Text(name)) => {
-            bail!("{ARCHITECTURE} is {:?}: no model of {}", shorten(name), KNOWN.join(" or "))
+            bail!(
+                "{ARCHITECTURE} is {:?}: no model of {}",
+                shorten(name),
+                KNOWN.join(" or ")
+            )
         }
         _ => bail!("no {ARCHITECTURE} in it"),
     }
@@ -68,7 +93,10 @@ fn read_info(metadata: &BTreeMap<String, GgufValue>) -> Result<QuantizationInfo>
         Some(GgufValue::Texts(kept)) => kept.clone(),
         _ => Vec::new(),
     };
-    Ok(QuantizationInfo { format: WeightFormat::quantized_by_name(name).context(QUANTIZATION)?, kept })
+    Ok(QuantizationInfo {
+        format: WeightFormat::quantized_by_name(name).context(QUANTIZATION)?,
+        kept,
+    })
 }
 
 /// The encodings that [`write`] uses.
@@ -81,7 +109,10 @@ fn encoding(kind: u32, shape: &[usize]) -> Result<Encoding> {
         other => return Ok(Encoding::Unsupported(format!("GGML type {other}"))),
     };
     let row = shape.last().copied().unwrap_or(0);
-    ensure!(row.is_multiple_of(blocks.block_size()), "rows of {row} values are no whole blocks of {blocks:?}");
+    ensure!(
+        row.is_multiple_of(blocks.block_size()),
+        "rows of {row} values are no whole blocks of {blocks:?}"
+    );
     Ok(Encoding::Blocks(blocks))
 }
 
@@ -100,7 +131,10 @@ pub fn write_gguf(
     let metadata = [
         (ARCHITECTURE, Stored::String(architecture.to_owned())),
         (QUANTIZATION, Stored::String(format.name().to_owned())),
-        (KEPT, Stored::Array(kept.into_iter().map(Stored::String).collect())),
+        (
+            KEPT,
+            Stored::Array(kept.into_iter().map(Stored::String).collect()),
+        ),
     ];
     let mut tensors: Vec<(&str, Arc<QTensor>)> = Vec::new();
     for (name, tensor) in weights {
@@ -110,15 +144,27 @@ pub fn write_gguf(
         };
         tensors.push((name, stored));
     }
-    let metadata: Vec<(&str, &Stored)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor.as_ref())).collect();
+    let metadata: Vec<(&str, &Stored)> =
+        metadata.iter().map(|(key, value)| (*key, value)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor.as_ref()))
+        .collect();
     Ok(gguf_file::write(to, &metadata, &tensors)?)
 }
 
 fn unquantized(tensor: &Tensor) -> Result<QTensor> {
     let half = tensor.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
-    let lost = tensor.ne(&half)?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
-    let kind = if lost == 0.0 { GgmlDType::F16 } else { GgmlDType::F32 };
+    let lost = tensor
+        .ne(&half)?
+        .to_dtype(DType::F32)?
+        .sum_all()?
+        .to_scalar::<f32>()?;
+    let kind = if lost == 0.0 {
+        GgmlDType::F16
+    } else {
+        GgmlDType::F32
+    };
     Ok(QTensor::quantize(tensor, kind)?)
 }
 
@@ -126,7 +172,11 @@ fn unquantized(tensor: &Tensor) -> Result<QTensor> {
 ///
 /// # Errors
 /// As [`write_gguf`].
-pub fn gguf_bytes(architecture: &str, weights: &[(String, Tensor)], quantized: &LayerQuantizer<'_>) -> Result<u64> {
+pub fn gguf_bytes(
+    architecture: &str,
+    weights: &[(String, Tensor)],
+    quantized: &LayerQuantizer<'_>,
+) -> Result<u64> {
     let mut count = Count(0);
     write_gguf(&mut count, architecture, weights, quantized)?;
     Ok(count.0)

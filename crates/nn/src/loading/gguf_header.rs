@@ -55,14 +55,30 @@ impl GgufHeader {
     pub fn read(path: &Path) -> Result<Self> {
         let file = chartbench_core::input::open(path)?;
         let file_bytes = file.metadata()?.len();
-        let mut reader = HeaderReader { reader: BufReader::new(file), file_bytes, elements: 0 };
+        let mut reader = HeaderReader {
+            reader: BufReader::new(file),
+            file_bytes,
+            elements: 0,
+        };
         let (tensor_count, value_count) = reader.counts().context("no GGUF file, or truncated")?;
-        ensure!(value_count <= MAX_ENTRIES, "{value_count} entries of metadata, more than the {MAX_ENTRIES} allowed");
-        ensure!(tensor_count <= MAX_ENTRIES, "{tensor_count} tensors, more than the {MAX_ENTRIES} allowed");
+        ensure!(
+            value_count <= MAX_ENTRIES,
+            "{value_count} entries of metadata, more than the {MAX_ENTRIES} allowed"
+        );
+        ensure!(
+            tensor_count <= MAX_ENTRIES,
+            "{tensor_count} tensors, more than the {MAX_ENTRIES} allowed"
+        );
         let mut metadata = BTreeMap::new();
         for _ in 0..value_count {
-            let (key, value) = reader.key_value().context("its metadata is damaged, or the file truncated")?;
-            ensure!(!metadata.contains_key(&key), "its metadata has {} twice", shorten(&key));
+            let (key, value) = reader
+                .key_value()
+                .context("its metadata is damaged, or the file truncated")?;
+            ensure!(
+                !metadata.contains_key(&key),
+                "its metadata has {} twice",
+                shorten(&key)
+            );
             metadata.insert(key, value);
         }
         let alignment = match metadata.get(ALIGNMENT) {
@@ -72,13 +88,23 @@ impl GgufHeader {
         };
         let tensors = reader.tensors(tensor_count, alignment)?;
         let header_end = reader.reader.stream_position()?;
-        let data_start = header_end.checked_next_multiple_of(alignment).context("its alignment is too large")?;
+        let data_start = header_end
+            .checked_next_multiple_of(alignment)
+            .context("its alignment is too large")?;
         for tensor in &tensors {
             let start = data_start.saturating_add(tensor.offset);
             let name = shorten(&tensor.name);
-            ensure!(start <= file_bytes, "truncated: tensor {name} begins at byte {start} of {file_bytes}");
+            ensure!(
+                start <= file_bytes,
+                "truncated: tensor {name} begins at byte {start} of {file_bytes}"
+            );
         }
-        Ok(Self { metadata, tensors, data_start, file_bytes })
+        Ok(Self {
+            metadata,
+            tensors,
+            data_start,
+            file_bytes,
+        })
     }
 }
 
@@ -96,7 +122,10 @@ impl HeaderReader {
         self.reader.read_exact(&mut magic)?;
         ensure!(&magic == b"GGUF", "it does not begin with GGUF");
         let version = self.u32()?;
-        ensure!((2..=3).contains(&version), "version {version} is not read here (2 and 3 are)");
+        ensure!(
+            (2..=3).contains(&version),
+            "version {version} is not read here (2 and 3 are)"
+        );
         Ok((self.u64()?, self.u64()?))
     }
 
@@ -121,7 +150,10 @@ impl HeaderReader {
     fn texts(&mut self) -> Result<GgufValue> {
         let (kind, count) = (self.u32()?, self.u64()?);
         self.elements = self.elements.saturating_add(count);
-        ensure!(self.elements <= MAX_ARRAY_ELEMENTS, "arrays of more than {MAX_ARRAY_ELEMENTS} elements");
+        ensure!(
+            self.elements <= MAX_ARRAY_ELEMENTS,
+            "arrays of more than {MAX_ARRAY_ELEMENTS} elements"
+        );
         let mut texts = Vec::new();
         for _ in 0..count {
             if kind == 8 {
@@ -149,10 +181,18 @@ impl HeaderReader {
     fn tensors(&mut self, count: u64, alignment: u64) -> Result<Vec<GgufTensor>> {
         let (mut tensors, mut names) = (Vec::new(), BTreeSet::new());
         for _ in 0..count {
-            let tensor = self.tensor().context("its list of tensors is damaged, or the file truncated")?;
+            let tensor = self
+                .tensor()
+                .context("its list of tensors is damaged, or the file truncated")?;
             let name = shorten(&tensor.name);
-            ensure!(names.insert(tensor.name.clone()), "tensor {name} is there twice");
-            ensure!(tensor.offset.is_multiple_of(alignment), "tensor {name} is not at a multiple of {alignment} bytes");
+            ensure!(
+                names.insert(tensor.name.clone()),
+                "tensor {name} is there twice"
+            );
+            ensure!(
+                tensor.offset.is_multiple_of(alignment),
+                "tensor {name} is not at a multiple of {alignment} bytes"
+            );
             tensors.push(tensor);
         }
         Ok(tensors)
@@ -161,27 +201,48 @@ impl HeaderReader {
     fn tensor(&mut self) -> Result<GgufTensor> {
         let name = self.text()?;
         let dimensions = self.u32()?;
-        ensure!(dimensions <= 4, "tensor {} has {dimensions} dimensions", shorten(&name));
+        ensure!(
+            dimensions <= 4,
+            "tensor {} has {dimensions} dimensions",
+            shorten(&name)
+        );
         let mut shape = Vec::new();
         for _ in 0..dimensions {
             shape.push(usize::try_from(self.u64()?)?);
         }
         shape.reverse();
-        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let elements = shape
+            .iter()
+            .try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         // No type takes less than a bit an element.
         let fits = elements.is_some_and(|elements| elements / 8 <= self.file_bytes);
-        ensure!(fits, "tensor {} of shape {shape:?} is larger than the file", shorten(&name));
-        Ok(GgufTensor { name, shape, kind: self.u32()?, offset: self.u64()? })
+        ensure!(
+            fits,
+            "tensor {} of shape {shape:?} is larger than the file",
+            shorten(&name)
+        );
+        Ok(GgufTensor {
+            name,
+            shape,
+            kind: self.u32()?,
+            offset: self.u64()?,
+        })
     }
 
     fn text(&mut self) -> Result<String> {
         let length = self.u64()?;
-        ensure!(length <= self.file_bytes, "a text of {length} bytes in a file of {}", self.file_bytes);
+        ensure!(
+            length <= self.file_bytes,
+            "a text of {length} bytes in a file of {}",
+            self.file_bytes
+        );
         let mut text = Vec::new();
         self.reader.by_ref().take(length).read_to_end(&mut text)?;
         ensure!(text.len() as u64 == length, "the file ends inside it");
         // As candle reads it: zeros at the end do not count.
-        Ok(String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned())
+        Ok(String::from_utf8_lossy(&text)
+            .trim_end_matches('\0')
+            .to_owned())
     }
 
     fn number(&mut self, bytes: usize) -> Result<GgufValue> {

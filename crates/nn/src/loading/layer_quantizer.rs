@@ -21,8 +21,15 @@ use crate::kernels::Weight;
 /// assert_eq!(layer_name("decoder.lm_head.weight"), "decoder.lm_head");
 /// ```
 pub fn layer_name(name: &str) -> String {
-    const WHOLE: [&str; 7] =
-        ["attention", "self_attention", "encoder_decoder_attention", "self_attn", "encoder_attn", "mlp", "downsample"];
+    const WHOLE: [&str; 7] = [
+        "attention",
+        "self_attention",
+        "encoder_decoder_attention",
+        "self_attn",
+        "encoder_attn",
+        "mlp",
+        "downsample",
+    ];
     const MLP_PARTS: [&str; 4] = ["intermediate", "output", "fc1", "fc2"];
     let parts: Vec<&str> = name.trim_end_matches(".weight").split('.').collect();
     for (index, part) in parts.iter().enumerate() {
@@ -47,7 +54,12 @@ pub struct LayerQuantizer<'a> {
 
 impl<'a> LayerQuantizer<'a> {
     pub fn new(source: &'a dyn TensorSource, format: WeightFormat) -> Self {
-        Self { source, format, kept: BTreeSet::new(), matrices: RefCell::default() }
+        Self {
+            source,
+            format,
+            kept: BTreeSet::new(),
+            matrices: RefCell::default(),
+        }
     }
 
     /// Keeps the matrices of these layers, and of no others, full from now on.
@@ -57,13 +69,20 @@ impl<'a> LayerQuantizer<'a> {
 
     /// The format and the kept layers.
     pub fn info(&self) -> QuantizationInfo {
-        QuantizationInfo { format: self.format, kept: self.kept.iter().cloned().collect() }
+        QuantizationInfo {
+            format: self.format,
+            kept: self.kept.iter().cloned().collect(),
+        }
     }
 
     /// The layers with matrices that can be quantized, among those asked for so far.
     pub fn layers(&self) -> BTreeSet<String> {
         let matrices = self.matrices.borrow();
-        matrices.iter().filter(|(_, blocks)| blocks.is_some()).map(|(name, _)| layer_name(name)).collect()
+        matrices
+            .iter()
+            .filter(|(_, blocks)| blocks.is_some())
+            .map(|(name, _)| layer_name(name))
+            .collect()
     }
 
     /// The number of matrices asked for so far by how they are stored.
@@ -83,7 +102,11 @@ impl<'a> LayerQuantizer<'a> {
 
     /// The quantized matrix of a name, if it was asked for and its layer is not kept.
     pub(super) fn stored(&self, name: &str) -> Option<Arc<QTensor>> {
-        if self.kept.contains(&layer_name(name)) { None } else { self.matrices.borrow().get(name).cloned().flatten() }
+        if self.kept.contains(&layer_name(name)) {
+            None
+        } else {
+            self.matrices.borrow().get(name).cloned().flatten()
+        }
     }
 }
 

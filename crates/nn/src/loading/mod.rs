@@ -31,7 +31,9 @@ pub use gguf::{gguf_bytes, write_gguf};
 pub use gguf_header::GgufHeader;
 pub use layer_quantizer::{LayerQuantizer, layer_name};
 pub use safetensors::{StoredTensor, read_header};
-pub use tensor_source::{Bf16Source, CheckpointSource, PackedSource, QuantizingSource, TensorSource};
+pub use tensor_source::{
+    Bf16Source, CheckpointSource, PackedSource, QuantizingSource, TensorSource,
+};
 pub use weight_format::{QuantizationInfo, WeightFormat};
 pub use weights_hash::{file_sha256, files_sha256, weights_sha256};
 
@@ -68,7 +70,11 @@ pub struct LayerStack {
 
 impl LayerStack {
     pub fn new(key: impl Into<String>, prefix: impl Into<String>, count: usize) -> Self {
-        Self { key: key.into(), prefix: prefix.into(), count }
+        Self {
+            key: key.into(),
+            prefix: prefix.into(),
+            count,
+        }
     }
 }
 
@@ -121,23 +127,42 @@ impl Checkpoint {
             WeightFiles::Safetensors(files) => {
                 let mut locations: BTreeMap<String, TensorLocation> = BTreeMap::new();
                 for file in &files {
-                    let shard = safetensors::locate_tensors(file).with_context(|| file.display().to_string())?;
-                    if let Some((name, location)) = shard.keys().find_map(|name| locations.get_key_value(name)) {
-                        bail!("{}: tensor {} is in {} too", file.display(), shorten(name), location.file.display());
+                    let shard = safetensors::locate_tensors(file)
+                        .with_context(|| file.display().to_string())?;
+                    if let Some((name, location)) =
+                        shard.keys().find_map(|name| locations.get_key_value(name))
+                    {
+                        bail!(
+                            "{}: tensor {} is in {} too",
+                            file.display(),
+                            shorten(name),
+                            location.file.display()
+                        );
                     }
                     locations.extend(shard);
                 }
                 locations
             }
-            WeightFiles::PyTorch(file) => pytorch::locate_tensors(&file).with_context(|| file.display().to_string())?,
+            WeightFiles::PyTorch(file) => {
+                pytorch::locate_tensors(&file).with_context(|| file.display().to_string())?
+            }
             WeightFiles::Gguf(file) => {
-                let (locations, info) = gguf::locate_tensors(&file).with_context(|| file.display().to_string())?;
+                let (locations, info) =
+                    gguf::locate_tensors(&file).with_context(|| file.display().to_string())?;
                 quantized = Some(info);
                 locations
             }
         };
-        ensure!(!locations.is_empty(), "{}: the weight files hold no tensors", dir.display());
-        Ok(Self { dir: dir.to_owned(), locations, quantized })
+        ensure!(
+            !locations.is_empty(),
+            "{}: the weight files hold no tensors",
+            dir.display()
+        );
+        Ok(Self {
+            dir: dir.to_owned(),
+            locations,
+            quantized,
+        })
     }
 
     /// How its matrices are quantized, if they are.
@@ -156,7 +181,9 @@ impl Checkpoint {
     /// Returns an error if the tensor is missing, has another shape than `shape` (the configuration's), or cannot be read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
         let location = self.locate(name, shape)?;
-        let values = location.read().with_context(|| format!("{}: tensor {name}", location.file.display()))?;
+        let values = location
+            .read()
+            .with_context(|| format!("{}: tensor {name}", location.file.display()))?;
         Ok(Tensor::from_vec(values, shape, device)?)
     }
 
@@ -167,10 +194,13 @@ impl Checkpoint {
     pub fn weight(&self, name: &str, shape: [usize; 2], device: &Device) -> Result<Weight> {
         let location = self.locate(name, &shape)?;
         match &location.encoding {
-            Encoding::Plain(_) | Encoding::Unsupported(_) => Ok(self.tensor(name, &shape, device)?.into()),
+            Encoding::Plain(_) | Encoding::Unsupported(_) => {
+                Ok(self.tensor(name, &shape, device)?.into())
+            }
             Encoding::Blocks(kind) => {
                 let blocks = location.read_blocks(*kind, device);
-                let blocks = blocks.with_context(|| format!("{}: tensor {name}", location.file.display()))?;
+                let blocks = blocks
+                    .with_context(|| format!("{}: tensor {name}", location.file.display()))?;
                 Ok(Weight::quantized(blocks.into())?)
             }
         }
@@ -182,8 +212,18 @@ impl Checkpoint {
     /// Returns an error that names the key and the first tensor of a layer too many.
     pub fn check_layers(&self, stacks: &[LayerStack]) -> Result<()> {
         for LayerStack { key, prefix, count } in stacks {
-            let number = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-            if let Some(name) = self.locations.keys().find(|name| number(name).is_some_and(|number| number >= *count)) {
+            let number = |name: &str| {
+                name.strip_prefix(prefix)?
+                    .split('.')
+                    .next()?
+                    .parse::<usize>()
+                    .ok()
+            };
+            if let Some(name) = self
+                .locations
+                .keys()
+                .find(|name| number(name).is_some_and(|number| number >= *count))
+            {
                 bail!(
                     "{}: {key} is {count}, but the weights have layers beyond that (tensor {name}): is it the configuration of \
                      another checkpoint?",
@@ -196,10 +236,17 @@ impl Checkpoint {
 
     fn locate(&self, name: &str, shape: &[usize]) -> Result<&TensorLocation> {
         let Some(location) = self.locations.get(name) else {
-            bail!("{}: the checkpoint has no tensor {name} (it holds {})", self.dir.display(), self.locations.len())
+            bail!(
+                "{}: the checkpoint has no tensor {name} (it holds {})",
+                self.dir.display(),
+                self.locations.len()
+            )
         };
         if let Encoding::Unsupported(dtype) = &location.encoding {
-            bail!("{}: tensor {name} is stored as {dtype}, which is not read here", location.file.display());
+            bail!(
+                "{}: tensor {name} is stored as {dtype}, which is not read here",
+                location.file.display()
+            );
         }
         ensure!(
             location.shape == shape,
@@ -212,13 +259,28 @@ impl Checkpoint {
 }
 
 impl TensorLocation {
-    fn new(file: &Path, offset: u64, shape: Vec<usize>, encoding: impl Into<Encoding>) -> Result<Self> {
+    fn new(
+        file: &Path,
+        offset: u64,
+        shape: Vec<usize>,
+        encoding: impl Into<Encoding>,
+    ) -> Result<Self> {
         let encoding = encoding.into();
         let (values, size) = encoding.unit();
-        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
-        let bytes = elements.and_then(|elements| (elements / values as u64).checked_mul(size as u64));
-        let bytes = bytes.with_context(|| format!("shape {} is too large", shorten(&format!("{shape:?}"))))?;
-        Ok(Self { file: file.to_owned(), offset, bytes, shape, encoding })
+        let elements = shape
+            .iter()
+            .try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let bytes =
+            elements.and_then(|elements| (elements / values as u64).checked_mul(size as u64));
+        let bytes = bytes
+            .with_context(|| format!("shape {} is too large", shorten(&format!("{shape:?}"))))?;
+        Ok(Self {
+            file: file.to_owned(),
+            offset,
+            bytes,
+            shape,
+            encoding,
+        })
     }
 
     /// The first byte after the tensor.
@@ -230,9 +292,13 @@ impl TensorLocation {
         let mut file = chartbench_core::input::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = vec![0; self.bytes as usize];
-        file.read_exact(&mut bytes).context("the file ends inside it (truncated?)")?;
+        file.read_exact(&mut bytes)
+            .context("the file ends inside it (truncated?)")?;
         check_scales(&bytes, kind)?;
-        Ok(QTensor::new(QStorage::from_data(bytes.into(), device, kind)?, self.shape.as_slice())?)
+        Ok(QTensor::new(
+            QStorage::from_data(bytes.into(), device, kind)?,
+            self.shape.as_slice(),
+        )?)
     }
 
     /// Reads the values as f32, chunk by chunk: each is converted and checked while it is in the cache.
@@ -255,11 +321,16 @@ impl TensorLocation {
         let mut chunk = vec![0u8; CHUNK.min(left)];
         while left > 0 {
             let piece = &mut chunk[..CHUNK.min(left)];
-            file.read_exact(piece).context("the file ends inside it (truncated?)")?;
+            file.read_exact(piece)
+                .context("the file ends inside it (truncated?)")?;
             let start = values.len();
             append_f32(piece, dtype, &mut values)?;
             if let Some(index) = first_not_finite(&values[start..]) {
-                bail!("value {} is {}: {NOT_FINITE}", start + index, values[start + index]);
+                bail!(
+                    "value {} is {}: {NOT_FINITE}",
+                    start + index,
+                    values[start + index]
+                );
             }
             left -= piece.len();
         }
@@ -271,7 +342,11 @@ impl TensorLocation {
 const NOT_FINITE: &str = "no answer can come of it; the file is damaged, or its training ran away";
 
 fn first_not_finite(values: &[f32]) -> Option<usize> {
-    if all_finite(values) { None } else { values.iter().position(|value| !value.is_finite()) }
+    if all_finite(values) {
+        None
+    } else {
+        values.iter().position(|value| !value.is_finite())
+    }
 }
 
 /// Refuses blocks with a scale that is NaN or infinite. The values are whole numbers times these scales.
@@ -280,7 +355,12 @@ fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
     let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };
     for (index, block) in bytes.chunks_exact(kind.type_size()).enumerate() {
         let (words, _) = block.as_chunks::<2>();
-        if let Some(scale) = words.iter().take(scales).map(|&word| f16::from_le_bytes(word)).find(|s| !s.is_finite()) {
+        if let Some(scale) = words
+            .iter()
+            .take(scales)
+            .map(|&word| f16::from_le_bytes(word))
+            .find(|s| !s.is_finite())
+        {
             bail!("the scale of block {index} is {scale}: {NOT_FINITE}");
         }
     }
@@ -313,17 +393,23 @@ enum WeightFiles {
 /// Returns an error if there are no weight files.
 pub fn weights_bytes(dir: &Path) -> Result<u64> {
     let size = |file: PathBuf| Ok(std::fs::metadata(file)?.len());
-    WeightFiles::find(dir)?.into_paths().into_iter().map(size).sum()
+    WeightFiles::find(dir)?
+        .into_paths()
+        .into_iter()
+        .map(size)
+        .sum()
 }
 
 impl WeightFiles {
     fn find(dir: &Path) -> Result<Self> {
-        let [whole, index, pytorch, gguf] = [SAFETENSORS, SHARD_INDEX, PYTORCH, GGUF].map(|name| dir.join(name));
+        let [whole, index, pytorch, gguf] =
+            [SAFETENSORS, SHARD_INDEX, PYTORCH, GGUF].map(|name| dir.join(name));
         if whole.is_file() {
             return Ok(Self::Safetensors(vec![whole]));
         }
         if index.is_file() {
-            let shards = safetensors::shards(&index).with_context(|| index.display().to_string())?;
+            let shards =
+                safetensors::shards(&index).with_context(|| index.display().to_string())?;
             return Ok(Self::Safetensors(shards));
         }
         if pytorch.is_file() {
@@ -332,7 +418,10 @@ impl WeightFiles {
         if gguf.is_file() {
             return Ok(Self::Gguf(gguf));
         }
-        bail!("{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH}, {GGUF})", dir.display())
+        bail!(
+            "{}: no weights here (looked for {SAFETENSORS}, {SHARD_INDEX}, {PYTORCH}, {GGUF})",
+            dir.display()
+        )
     }
 
     fn into_paths(self) -> Vec<PathBuf> {
@@ -357,7 +446,10 @@ mod tests {
                     let mut bytes = vec![0x7b; 3 * size];
                     bytes[size + scale_offset..][..2].copy_from_slice(&scale.to_le_bytes());
                     let error = check_scales(&bytes, kind).unwrap_err().to_string();
-                    assert!(error.starts_with(&format!("the scale of block 1 is {name}: ")), "{error}");
+                    assert!(
+                        error.starts_with(&format!("the scale of block 1 is {name}: ")),
+                        "{error}"
+                    );
                 }
             }
         }

@@ -62,13 +62,24 @@ impl<'a> Pickle<'a> {
     /// Returns an error if the pickle names what is no part of a tensor, has opcodes that torch does not write for a state
     /// dict, or is damaged or too large.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
-        ensure!(bytes.len() <= MAX_BYTES, "the pickle has {} bytes, more than the {MAX_BYTES} allowed", bytes.len());
-        let mut machine = Machine { bytes, ..Machine::default() };
+        ensure!(
+            bytes.len() <= MAX_BYTES,
+            "the pickle has {} bytes, more than the {MAX_BYTES} allowed",
+            bytes.len()
+        );
+        let mut machine = Machine {
+            bytes,
+            ..Machine::default()
+        };
         let result = machine.run();
         // Names come first, also in a pickle that is damaged behind them: they say what the file is for.
         machine.objects.iter().try_for_each(check_name)?;
-        let result = result.context("holds more than a state dict's tensors, or is damaged; refused")?;
-        Ok(Self { objects: machine.objects, result })
+        let result =
+            result.context("holds more than a state dict's tensors, or is damaged; refused")?;
+        Ok(Self {
+            objects: machine.objects,
+            result,
+        })
     }
 
     /// The id of the object that the pickle holds.
@@ -82,7 +93,9 @@ impl<'a> Pickle<'a> {
 
     /// The function's name and the arguments of a call.
     pub(super) fn call(&self, id: ObjectId) -> Option<(&'a str, &[ObjectId])> {
-        let Object::Call { function, args } = self.get(id) else { return None };
+        let Object::Call { function, args } = self.get(id) else {
+            return None;
+        };
         match (self.get(*function), self.get(*args)) {
             (Object::Global { name, .. }, Object::Tuple(args)) => Some((name, args)),
             _ => None,
@@ -92,7 +105,9 @@ impl<'a> Pickle<'a> {
 
 /// Refuses a name that is not part of torch's tensor format.
 fn check_name(object: &Object<'_>) -> Result<()> {
-    let Object::Global { module, name } = object else { return Ok(()) };
+    let Object::Global { module, name } = object else {
+        return Ok(());
+    };
     let full = format!("{module}.{name}");
     let is_storage = *module == "torch" && name.ends_with("Storage");
     ensure!(
@@ -132,7 +147,10 @@ impl<'a> Machine<'a> {
             0x80 => drop(self.byte()?),
             b'.' => return self.pop().map(Some),
             b'c' => {
-                let global = Object::Global { module: self.line()?, name: self.line()? };
+                let global = Object::Global {
+                    module: self.line()?,
+                    name: self.line()?,
+                };
                 self.push(global)?;
             }
             b'q' => {
@@ -170,7 +188,11 @@ impl<'a> Machine<'a> {
                 let length = self.byte()?;
                 ensure!(length <= 8, "a number of {length} bytes");
                 let digits = self.take(length.into())?;
-                let fill = if digits.last().is_some_and(|high| high & 0x80 != 0) { 0xff } else { 0 };
+                let fill = if digits.last().is_some_and(|high| high & 0x80 != 0) {
+                    0xff
+                } else {
+                    0
+                };
                 let mut number = [fill; 8];
                 number[..digits.len()].copy_from_slice(digits);
                 Object::Int(i64::from_le_bytes(number))
@@ -188,7 +210,10 @@ impl<'a> Machine<'a> {
         match code {
             b'(' => {
                 self.marks.push(self.stack.len());
-                ensure!(self.marks.len() <= MAX_OBJECTS, "more than {MAX_OBJECTS} marks");
+                ensure!(
+                    self.marks.len() <= MAX_OBJECTS,
+                    "more than {MAX_OBJECTS} marks"
+                );
             }
             b')' => self.push(Object::Tuple(Vec::new()))?,
             b't' => {
@@ -196,7 +221,11 @@ impl<'a> Machine<'a> {
                 self.push(Object::Tuple(items))?;
             }
             0x85..=0x87 => {
-                let start = self.stack.len().checked_sub(usize::from(code - 0x84)).context("the stack is empty")?;
+                let start = self
+                    .stack
+                    .len()
+                    .checked_sub(usize::from(code - 0x84))
+                    .context("the stack is empty")?;
                 let items = self.stack.split_off(start);
                 self.push(Object::Tuple(items))?;
             }
@@ -226,11 +255,18 @@ impl<'a> Machine<'a> {
 
     fn call(&mut self) -> Result<()> {
         let (args, function) = (self.pop()?, self.pop()?);
-        let is_dict = matches!(self.objects[function.0 as usize], Object::Global { name: "OrderedDict", .. });
+        let is_dict = matches!(
+            self.objects[function.0 as usize],
+            Object::Global {
+                name: "OrderedDict",
+                ..
+            }
+        );
         if !is_dict {
             return self.push(Object::Call { function, args });
         }
-        let is_empty = matches!(&self.objects[args.0 as usize], Object::Tuple(items) if items.is_empty());
+        let is_empty =
+            matches!(&self.objects[args.0 as usize], Object::Tuple(items) if items.is_empty());
         ensure!(is_empty, "an OrderedDict with arguments");
         self.push(Object::Dict(Vec::new()))
     }
@@ -239,7 +275,9 @@ impl<'a> Machine<'a> {
     fn insert(&mut self, items: Vec<ObjectId>) -> Result<()> {
         ensure!(items.len().is_multiple_of(2), "a key without a value");
         let top = self.stack.last().context("the stack is empty")?;
-        let Object::Dict(pairs) = &mut self.objects[top.0 as usize] else { bail!("no dict to add to") };
+        let Object::Dict(pairs) = &mut self.objects[top.0 as usize] else {
+            bail!("no dict to add to")
+        };
         pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
         Ok(())
     }
@@ -247,36 +285,57 @@ impl<'a> Machine<'a> {
     fn remember(&mut self, index: u32) -> Result<()> {
         let top = *self.stack.last().context("the stack is empty")?;
         self.memo.insert(index, top);
-        ensure!(self.memo.len() <= MAX_OBJECTS, "more than {MAX_OBJECTS} objects in the memo");
+        ensure!(
+            self.memo.len() <= MAX_OBJECTS,
+            "more than {MAX_OBJECTS} objects in the memo"
+        );
         Ok(())
     }
 
     fn recall(&mut self, index: u32) -> Result<()> {
-        let id = *self.memo.get(&index).with_context(|| format!("object {index} is used before it is made"))?;
+        let id = *self
+            .memo
+            .get(&index)
+            .with_context(|| format!("object {index} is used before it is made"))?;
         self.push_id(id)
     }
 
     fn push(&mut self, object: Object<'a>) -> Result<()> {
-        ensure!(self.objects.len() < MAX_OBJECTS, "more than {MAX_OBJECTS} objects");
+        ensure!(
+            self.objects.len() < MAX_OBJECTS,
+            "more than {MAX_OBJECTS} objects"
+        );
         let id = ObjectId(u32::try_from(self.objects.len())?);
         self.objects.push(object);
         self.push_id(id)
     }
 
     fn push_id(&mut self, id: ObjectId) -> Result<()> {
-        ensure!(self.stack.len() < MAX_OBJECTS, "more than {MAX_OBJECTS} objects on the stack");
+        ensure!(
+            self.stack.len() < MAX_OBJECTS,
+            "more than {MAX_OBJECTS} objects on the stack"
+        );
         self.stack.push(id);
         Ok(())
     }
 
     /// Takes an object from the stack, none below the last mark.
     fn pop(&mut self) -> Result<ObjectId> {
-        ensure!(self.marks.last().is_none_or(|&mark| self.stack.len() > mark), "the stack is empty");
+        ensure!(
+            self.marks
+                .last()
+                .is_none_or(|&mark| self.stack.len() > mark),
+            "the stack is empty"
+        );
         self.stack.pop().context("the stack is empty")
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<ObjectId>> {
-        let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len()).context("no mark on the stack")?;
+        let mark = self
+            .marks
+            .pop()
+            .filter(|&mark| mark <= self.stack.len())
+            .context("no mark on the stack")?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -289,13 +348,20 @@ impl<'a> Machine<'a> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count).context("the pickle ends early")?;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(count)
+            .context("the pickle ends early")?;
         self.bytes = rest;
         Ok(taken)
     }
 
     fn line(&mut self) -> Result<&'a str> {
-        let end = self.bytes.iter().position(|&byte| byte == b'\n').context("the pickle ends early")?;
+        let end = self
+            .bytes
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .context("the pickle ends early")?;
         let line = std::str::from_utf8(self.take(end)?)?;
         self.take(1)?;
         Ok(line.strip_suffix('\r').unwrap_or(line))
@@ -315,7 +381,9 @@ mod tests {
     fn numbers_of_every_length() {
         let number = |pickle: &[u8]| {
             let pickle = Pickle::read(pickle).unwrap();
-            let Object::Int(number) = pickle.get(pickle.result()) else { panic!("no number") };
+            let Object::Int(number) = pickle.get(pickle.result()) else {
+                panic!("no number")
+            };
             *number
         };
         assert_eq!(number(b"K\xff."), 255);
@@ -324,15 +392,24 @@ mod tests {
         assert_eq!(number(b"\x8a\x00."), 0);
         assert_eq!(number(b"\x8a\x01\xff."), -1);
         assert_eq!(number(b"\x8a\x05\x00\x00\x00\x00\x01."), 1 << 32);
-        assert_eq!(number(b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), i64::MAX);
-        assert!(refused(b"\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01.").ends_with("byte 0: a number of 9 bytes"));
+        assert_eq!(
+            number(b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."),
+            i64::MAX
+        );
+        assert!(
+            refused(b"\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01.")
+                .ends_with("byte 0: a number of 9 bytes")
+        );
         assert!(refused(b"\x8a\xff\x00.").ends_with("a number of 255 bytes"));
     }
 
     #[test]
     fn deep_and_repeated_objects_cost_their_opcodes() {
         let deep = [b"\x80\x02N".as_slice(), &[0x85; 300_000], b"."].concat();
-        assert!(matches!(Pickle::read(&deep).unwrap().objects.len(), 300_001));
+        assert!(matches!(
+            Pickle::read(&deep).unwrap().objects.len(),
+            300_001
+        ));
         let lists = [&b"("[..], &[b']'; 200_000], &[b'a'; 199_999], b"t."].concat();
         assert_eq!(Pickle::read(&lists).unwrap().objects.len(), 200_001);
         let mut laughs = b"\x80\x02)q\x00".to_vec();
@@ -347,7 +424,10 @@ mod tests {
 
     #[test]
     fn too_many_objects_and_broken_stacks_are_errors() {
-        assert!(refused(&[&[b')'; MAX_OBJECTS + 1], b".".as_slice()].concat()).contains("more than 2097152 objects"));
+        assert!(
+            refused(&[&[b')'; MAX_OBJECTS + 1], b".".as_slice()].concat())
+                .contains("more than 2097152 objects")
+        );
         for pickle in [
             b".".as_slice(),
             b"R.",
@@ -361,7 +441,10 @@ mod tests {
             b"N",
             b"",
         ] {
-            assert!(refused(pickle).starts_with("holds more than a state dict's tensors, or is damaged; refused"));
+            assert!(
+                refused(pickle)
+                    .starts_with("holds more than a state dict's tensors, or is damaged; refused")
+            );
         }
     }
 }

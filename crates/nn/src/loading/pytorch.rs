@@ -27,17 +27,26 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
         anyhow!("not a zip, or truncated ({error}); files of torch before 1.6 must be saved again with a newer torch")
     })?;
-    let name = zip.file_names().find(|name| name.ends_with("data.pkl")).map(str::to_owned);
+    let name = zip
+        .file_names()
+        .find(|name| name.ends_with("data.pkl"))
+        .map(str::to_owned);
     let name = name.context("a zip, but without data.pkl in it")?;
     let root = name.strip_suffix("data.pkl").unwrap_or_default();
     let bytes = read_pickle(&mut zip, &name).with_context(|| shorten(&name))?;
     let pickle = Pickle::read(&bytes).with_context(|| shorten(&name))?;
-    let Object::Dict(items) = pickle.get(pickle.result()) else { bail!("{}: not a state dict", shorten(&name)) };
+    let Object::Dict(items) = pickle.get(pickle.result()) else {
+        bail!("{}: not a state dict", shorten(&name))
+    };
     let mut locations = BTreeMap::new();
     for &(key, value) in items {
-        let Object::Text(name) = *pickle.get(key) else { continue };
+        let Object::Text(name) = *pickle.get(key) else {
+            continue;
+        };
         let mut locate = || -> Result<Option<TensorLocation>> {
-            let Some(view) = StorageView::find(&pickle, value)? else { return Ok(None) };
+            let Some(view) = StorageView::find(&pickle, value)? else {
+                return Ok(None);
+            };
             view.locate(&mut zip, root, path, file_bytes).map(Some)
         };
         if let Some(location) = locate().with_context(|| format!("tensor {}", shorten(name)))? {
@@ -50,7 +59,9 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
 /// Reads at most the limit, whatever size the zip declares.
 fn read_pickle(zip: &mut Zip, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    zip.by_name(name)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    zip.by_name(name)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -73,7 +84,9 @@ impl StorageView {
         let mut call = pickle.call(id);
         for _ in 0..MAX_WRAPPERS {
             match call {
-                Some(("_rebuild_tensor_v2", args)) => return Self::from_args(pickle, args).map(Some),
+                Some(("_rebuild_tensor_v2", args)) => {
+                    return Self::from_args(pickle, args).map(Some);
+                }
                 Some(("_rebuild_parameter", [tensor, ..])) => {
                     id = *tensor;
                     call = pickle.call(id);
@@ -91,22 +104,50 @@ impl StorageView {
     }
 
     fn from_args(pickle: &Pickle<'_>, args: &[ObjectId]) -> Result<Self> {
-        let [storage, offset, shape, stride, ..] = args else { bail!("its storage has an unknown form") };
-        let Object::Storage(id) = pickle.get(*storage) else { bail!("its storage is not stored in the file") };
-        let Object::Tuple(id) = pickle.get(*id) else { bail!("its storage has an unknown form") };
-        let [_, class, key, ..] = id.as_slice() else { bail!("its storage has an unknown form") };
-        let (Object::Global { name: class, .. }, Object::Text(key)) = (pickle.get(*class), pickle.get(*key)) else {
+        let [storage, offset, shape, stride, ..] = args else {
+            bail!("its storage has an unknown form")
+        };
+        let Object::Storage(id) = pickle.get(*storage) else {
+            bail!("its storage is not stored in the file")
+        };
+        let Object::Tuple(id) = pickle.get(*id) else {
+            bail!("its storage has an unknown form")
+        };
+        let [_, class, key, ..] = id.as_slice() else {
+            bail!("its storage has an unknown form")
+        };
+        let (Object::Global { name: class, .. }, Object::Text(key)) =
+            (pickle.get(*class), pickle.get(*key))
+        else {
             bail!("its storage has an unknown form")
         };
         let (encoding, width) = storage_encoding(class);
         let (shape, stride) = (integers(pickle, *shape)?, integers(pickle, *stride)?);
-        ensure!(shape.len() == stride.len(), "its shape has {} sizes, its strides are {}", shape.len(), stride.len());
+        ensure!(
+            shape.len() == stride.len(),
+            "its shape has {} sizes, its strides are {}",
+            shape.len(),
+            stride.len()
+        );
         let offset = integer(pickle, *offset)? as u64;
-        Ok(Self { storage: (*key).to_owned(), encoding, width, offset, shape, stride })
+        Ok(Self {
+            storage: (*key).to_owned(),
+            encoding,
+            width,
+            offset,
+            shape,
+            stride,
+        })
     }
 
     /// The bytes of the tensor inside the zip file.
-    fn locate(self, zip: &mut Zip, root: &str, path: &Path, file_bytes: u64) -> Result<TensorLocation> {
+    fn locate(
+        self,
+        zip: &mut Zip,
+        root: &str,
+        path: &Path,
+        file_bytes: u64,
+    ) -> Result<TensorLocation> {
         ensure!(
             self.is_contiguous(),
             "stored with strides {} of shape {}; save a contiguous copy",
@@ -115,15 +156,28 @@ impl StorageView {
         );
         let name = format!("{root}data/{}", self.storage);
         let shown = shorten(&name);
-        let file = zip.by_name(&name).with_context(|| format!("its storage {shown} is not in the zip"))?;
-        ensure!(file.compression() == CompressionMethod::Stored, "its storage {shown} is compressed");
-        let start = file.data_start().context("its storage has no place in the zip")?;
-        let storage_end = start.checked_add(file.compressed_size()).filter(|&end| end <= file_bytes);
-        let storage_end =
-            storage_end.with_context(|| format!("its storage {shown} ends beyond the file (truncated?)"))?;
+        let file = zip
+            .by_name(&name)
+            .with_context(|| format!("its storage {shown} is not in the zip"))?;
+        ensure!(
+            file.compression() == CompressionMethod::Stored,
+            "its storage {shown} is compressed"
+        );
+        let start = file
+            .data_start()
+            .context("its storage has no place in the zip")?;
+        let storage_end = start
+            .checked_add(file.compressed_size())
+            .filter(|&end| end <= file_bytes);
+        let storage_end = storage_end
+            .with_context(|| format!("its storage {shown} ends beyond the file (truncated?)"))?;
         let offset = start.saturating_add(self.offset.saturating_mul(self.width));
         let location = TensorLocation::new(path, offset, self.shape, self.encoding)?;
-        ensure!(location.end() <= storage_end, "ends beyond its storage {shown} of {} bytes", file.compressed_size());
+        ensure!(
+            location.end() <= storage_end,
+            "ends beyond its storage {shown} of {} bytes",
+            file.compressed_size()
+        );
         Ok(location)
     }
 
@@ -133,11 +187,15 @@ impl StorageView {
             return true;
         }
         let mut expected = 1usize;
-        self.shape.iter().zip(&self.stride).rev().all(|(&size, &stride)| {
-            let fits = size == 1 || stride == expected;
-            expected = expected.saturating_mul(size);
-            fits
-        })
+        self.shape
+            .iter()
+            .zip(&self.stride)
+            .rev()
+            .all(|(&size, &stride)| {
+                let fits = size == 1 || stride == expected;
+                expected = expected.saturating_mul(size);
+                fits
+            })
     }
 }
 
@@ -155,11 +213,17 @@ fn storage_encoding(class: &str) -> (Encoding, u64) {
 }
 
 fn integer(pickle: &Pickle<'_>, id: ObjectId) -> Result<usize> {
-    let Object::Int(value) = pickle.get(id) else { bail!("its place or shape is not a number") };
-    usize::try_from(*value).ok().context("its place or shape is negative")
+    let Object::Int(value) = pickle.get(id) else {
+        bail!("its place or shape is not a number")
+    };
+    usize::try_from(*value)
+        .ok()
+        .context("its place or shape is negative")
 }
 
 fn integers(pickle: &Pickle<'_>, id: ObjectId) -> Result<Vec<usize>> {
-    let Object::Tuple(items) = pickle.get(id) else { bail!("its shape is not a tuple") };
+    let Object::Tuple(items) = pickle.get(id) else {
+        bail!("its shape is not a tuple")
+    };
     items.iter().map(|&item| integer(pickle, item)).collect()
 }

@@ -43,22 +43,45 @@ pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
     let mut file = chartbench_core::input::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut length = [0; LENGTH_BYTES as usize];
-    file.read_exact(&mut length).with_context(|| format!("truncated: {file_bytes} bytes, no header"))?;
+    file.read_exact(&mut length)
+        .with_context(|| format!("truncated: {file_bytes} bytes, no header"))?;
     let header_bytes = u64::from_le_bytes(length);
     let data_start = header_bytes.saturating_add(LENGTH_BYTES);
     ensure!(
         data_start <= file_bytes,
         "truncated, or not a safetensors file: the header should take {header_bytes} bytes, the file has {file_bytes}"
     );
-    ensure!(header_bytes <= MAX_HEADER, "a header of {header_bytes} bytes, more than the {MAX_HEADER} allowed");
+    ensure!(
+        header_bytes <= MAX_HEADER,
+        "a header of {header_bytes} bytes, more than the {MAX_HEADER} allowed"
+    );
     let mut header = vec![0; header_bytes as usize];
     file.read_exact(&mut header)?;
-    let Header(tensors) = serde_json::from_slice(&header).context("the safetensors header is not valid")?;
+    let Header(tensors) =
+        serde_json::from_slice(&header).context("the safetensors header is not valid")?;
     let mut stored = Vec::new();
-    for (name, Info { dtype, shape, data_offsets: [start, end] }) in tensors {
-        ensure!(start <= end, "tensor {} ends before it begins", shorten(&name));
+    for (
+        name,
+        Info {
+            dtype,
+            shape,
+            data_offsets: [start, end],
+        },
+    ) in tensors
+    {
+        ensure!(
+            start <= end,
+            "tensor {} ends before it begins",
+            shorten(&name)
+        );
         let offset = data_start.saturating_add(start);
-        stored.push(StoredTensor { name, dtype, shape, offset, bytes: end - start });
+        stored.push(StoredTensor {
+            name,
+            dtype,
+            shape,
+            offset,
+            bytes: end - start,
+        });
     }
     stored.sort_by_key(|tensor| (tensor.offset, tensor.bytes));
     check_layout(&stored, data_start, file_bytes)?;
@@ -69,12 +92,26 @@ fn check_layout(stored: &[StoredTensor], data_start: u64, file_bytes: u64) -> Re
     let mut end = data_start;
     for tensor in stored {
         let name = shorten(&tensor.name);
-        ensure!(tensor.offset >= end, "tensor {name} overlaps the one before it");
-        ensure!(tensor.offset == end, "{} bytes before tensor {name} belong to no tensor", tensor.offset - end);
+        ensure!(
+            tensor.offset >= end,
+            "tensor {name} overlaps the one before it"
+        );
+        ensure!(
+            tensor.offset == end,
+            "{} bytes before tensor {name} belong to no tensor",
+            tensor.offset - end
+        );
         end = end.saturating_add(tensor.bytes);
-        ensure!(end <= file_bytes, "truncated: tensor {name} ends at byte {end}, the file has {file_bytes} bytes");
+        ensure!(
+            end <= file_bytes,
+            "truncated: tensor {name} ends at byte {end}, the file has {file_bytes} bytes"
+        );
     }
-    ensure!(end == file_bytes, "{} bytes after the last tensor belong to none", file_bytes - end);
+    ensure!(
+        end == file_bytes,
+        "{} bytes after the last tensor belong to none",
+        file_bytes - end
+    );
     Ok(())
 }
 
@@ -83,14 +120,21 @@ pub(super) fn locate_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocat
     let mut locations = BTreeMap::new();
     for tensor in read_header(path)? {
         let name = tensor.name.clone();
-        let location = locate(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
+        let location =
+            locate(path, tensor).with_context(|| format!("tensor {}", shorten(&name)))?;
         locations.insert(name, location);
     }
     Ok(locations)
 }
 
 fn locate(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
-    let StoredTensor { dtype, shape, offset, bytes, .. } = tensor;
+    let StoredTensor {
+        dtype,
+        shape,
+        offset,
+        bytes,
+        ..
+    } = tensor;
     let encoding = match dtype.as_str() {
         "F32" => Encoding::Plain(DType::F32),
         "F16" => Encoding::Plain(DType::F16),
@@ -102,7 +146,10 @@ fn locate(path: &Path, tensor: StoredTensor) -> Result<TensorLocation> {
     let is_read = !matches!(encoding, Encoding::Unsupported(_));
     let shown = shorten(&format!("{shape:?}"));
     let location = TensorLocation::new(path, offset, shape, encoding)?;
-    ensure!(!is_read || location.bytes == bytes, "shape {shown} does not fill its {bytes} bytes");
+    ensure!(
+        !is_read || location.bytes == bytes,
+        "shape {shown} does not fill its {bytes} bytes"
+    );
     Ok(location)
 }
 
@@ -135,7 +182,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let (mut tensors, mut names) = (Vec::new(), BTreeSet::new());
         while let Some(name) = map.next_key::<String>()? {
             if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format!("{} is there twice", shorten(&name))));
+                return Err(A::Error::custom(format!(
+                    "{} is there twice",
+                    shorten(&name)
+                )));
             }
             if name == METADATA {
                 map.next_value::<IgnoredAny>()?;
@@ -154,16 +204,28 @@ struct ShardIndex {
 
 /// The shard files an index names, in order; each must exist beside the index.
 pub(super) fn shards(index: &Path) -> Result<Vec<PathBuf>> {
-    let parsed: ShardIndex =
-        serde_json::from_slice(&chartbench_core::input::read(index, chartbench_core::input::MAX_DOCUMENT_BYTES)?)?;
+    let parsed: ShardIndex = serde_json::from_slice(&chartbench_core::input::read(
+        index,
+        chartbench_core::input::MAX_DOCUMENT_BYTES,
+    )?)?;
     let names: BTreeSet<&String> = parsed.weight_map.values().collect();
     let dir = index.parent().unwrap_or(Path::new("."));
     let mut files = Vec::new();
     for name in names {
-        let plain = Path::new(name).file_name().is_some_and(|file| file == name.as_str());
-        ensure!(plain, "{:?} is not the name of a file in this folder", shorten(name));
+        let plain = Path::new(name)
+            .file_name()
+            .is_some_and(|file| file == name.as_str());
+        ensure!(
+            plain,
+            "{:?} is not the name of a file in this folder",
+            shorten(name)
+        );
         let file = dir.join(name);
-        ensure!(file.is_file(), "the shard {} is not in this folder", shorten(name));
+        ensure!(
+            file.is_file(),
+            "the shard {} is not in this folder",
+            shorten(name)
+        );
         files.push(file);
     }
     Ok(files)

@@ -88,14 +88,20 @@ impl TensorSource for PackedSource<'_> {
             return self.source.weight(name, shape);
         }
         match self.source.weight(name, shape)? {
-            Weight::Full(matrix) => Ok(Weight::Packed(PackedWeight::new(&matrix, self.dtype)?.into())),
+            Weight::Full(matrix) => Ok(Weight::Packed(
+                PackedWeight::new(&matrix, self.dtype)?.into(),
+            )),
             other => Ok(other),
         }
     }
 
     fn table(&self, name: &str, shape: [usize; 2]) -> Result<Tensor> {
         let table = self.source.table(name, shape)?;
-        Ok(if self.dtype == ComputeDtype::Bf16 { table.to_dtype(DType::BF16)? } else { table })
+        Ok(if self.dtype == ComputeDtype::Bf16 {
+            table.to_dtype(DType::BF16)?
+        } else {
+            table
+        })
     }
 
     fn device(&self) -> &Device {
@@ -116,7 +122,10 @@ impl TensorSource for Bf16Source<'_> {
     }
 
     fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
-        ensure!(self.device().is_cpu(), "training computes in bf16 on the CPU alone: leave out --device or `compute`");
+        ensure!(
+            self.device().is_cpu(),
+            "training computes in bf16 on the CPU alone: leave out --device or `compute`"
+        );
         Ok(Weight::Rounded(self.0.tensor(name, &shape)?))
     }
 
@@ -160,7 +169,10 @@ pub(crate) struct CountingSource<'a> {
 
 impl<'a> CountingSource<'a> {
     pub(crate) fn new(source: &'a dyn TensorSource) -> Self {
-        Self { source, bytes: Cell::new(0) }
+        Self {
+            source,
+            bytes: Cell::new(0),
+        }
     }
 
     /// Bytes of all weights handed out.

@@ -31,9 +31,15 @@ impl WeightFormat {
     /// # Errors
     /// Returns an error for any other name.
     pub fn reduced_by_name(name: &str) -> Result<Self> {
-        match [Self::Bf16, Self::Q8_0, Self::Q4K].into_iter().find(|format| format.name() == name) {
+        match [Self::Bf16, Self::Q8_0, Self::Q4K]
+            .into_iter()
+            .find(|format| format.name() == name)
+        {
             Some(format) => Ok(format),
-            None => bail!("no precision `{}`: there are bf16, q8 and q4", shorten(name)),
+            None => bail!(
+                "no precision `{}`: there are bf16, q8 and q4",
+                shorten(name)
+            ),
         }
     }
 
@@ -42,7 +48,10 @@ impl WeightFormat {
     /// # Errors
     /// Returns an error for any other name.
     pub fn quantized_by_name(name: &str) -> Result<Self> {
-        match Self::QUANTIZED.into_iter().find(|format| format.name() == name) {
+        match Self::QUANTIZED
+            .into_iter()
+            .find(|format| format.name() == name)
+        {
             Some(format) => Ok(format),
             None => bail!("no precision `{}`: there are q8 and q4", shorten(name)),
         }
@@ -64,7 +73,10 @@ impl WeightFormat {
             Self::Q8_0 => &[GgmlDType::Q8_0],
             Self::Q4K => &[GgmlDType::Q4K, GgmlDType::Q8_0],
         };
-        types.iter().copied().find(|kind| width > 0 && width.is_multiple_of(kind.block_size()))
+        types
+            .iter()
+            .copied()
+            .find(|kind| width > 0 && width.is_multiple_of(kind.block_size()))
     }
 
     /// Quantizes the matrix of this name; `None` if no blocks fill its rows.
@@ -74,8 +86,12 @@ impl WeightFormat {
         name: &str,
         shape: [usize; 2],
     ) -> Result<Option<Arc<QTensor>>> {
-        let Some(kind) = self.ggml_type(shape[1]) else { return Ok(None) };
-        Ok(Some(QTensor::quantize(&source.tensor(name, &shape)?, kind)?.into()))
+        let Some(kind) = self.ggml_type(shape[1]) else {
+            return Ok(None);
+        };
+        Ok(Some(
+            QTensor::quantize(&source.tensor(name, &shape)?, kind)?.into(),
+        ))
     }
 }
 

@@ -30,7 +30,10 @@ pub fn weights_sha256(dir: &Path) -> Result<String> {
 /// Returns an error if one of the files cannot be read.
 pub fn files_sha256(mut files: Vec<PathBuf>) -> Result<String> {
     files.sort();
-    let lines: Vec<String> = files.par_iter().map(|file| sum_line(file.as_path())).collect::<Result<_>>()?;
+    let lines: Vec<String> = files
+        .par_iter()
+        .map(|file| sum_line(file.as_path()))
+        .collect::<Result<_>>()?;
     Ok(hex(&Sha256::digest(lines.concat())))
 }
 

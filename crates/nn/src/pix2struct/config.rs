@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::LayerStack;
 use crate::config_file::{
-    CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons, check_factors,
-    check_probabilities, check_sizes, check_token_ids, read_json,
+    CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons,
+    check_factors, check_probabilities, check_sizes, check_token_ids, read_json,
 };
 use chartbench_core::terminal::shorten;
 
@@ -157,7 +157,8 @@ impl Config {
             config.generation = ids.over(&Ids::default(), &config.text_config);
             let generation = dir.join(GENERATION_CONFIG);
             if generation.is_file() {
-                let stored: Ids = read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?;
+                let stored: Ids =
+                    read_json(&generation).with_context(|| GENERATION_CONFIG.to_owned())?;
                 config.generation = stored.over(&ids, &config.text_config);
             }
             config.check_ids()?;
@@ -170,14 +171,23 @@ impl Config {
     pub fn inputs(&self, labels: &[Option<u32>]) -> Vec<u32> {
         let text = &self.text_config;
         let before = labels.split_last().map_or(&[][..], |(_, before)| before);
-        let shifted = before.iter().map(|label| label.unwrap_or(text.pad_token_id));
-        std::iter::once(text.decoder_start_token_id).chain(shifted).take(labels.len()).collect()
+        let shifted = before
+            .iter()
+            .map(|label| label.unwrap_or(text.pad_token_id));
+        std::iter::once(text.decoder_start_token_id)
+            .chain(shifted)
+            .take(labels.len())
+            .collect()
     }
 
     /// The stacks of layers whose depth it gives.
     pub fn layer_stacks(&self) -> [LayerStack; 2] {
         [
-            LayerStack::new("text_config.num_layers", "decoder.layer.", self.text_config.num_layers),
+            LayerStack::new(
+                "text_config.num_layers",
+                "decoder.layer.",
+                self.text_config.num_layers,
+            ),
             LayerStack::new(
                 "vision_config.num_hidden_layers",
                 "encoder.encoder.layer.",
@@ -192,13 +202,20 @@ impl Config {
             ("text_config.pad_token_id", self.text_config.pad_token_id),
         ];
         let ends = self.generation.eos.iter().map(|&id| ("eos_token_id", id));
-        check_token_ids(self.text_config.vocab_size, &ids.into_iter().chain(ends).collect::<Vec<_>>())
+        check_token_ids(
+            self.text_config.vocab_size,
+            &ids.into_iter().chain(ends).collect::<Vec<_>>(),
+        )
     }
 
     fn check(&self) -> Result<()> {
         let (text, vision) = (&self.text_config, &self.vision_config);
         for act in [&text.dense_act_fn, &vision.dense_act_fn] {
-            ensure!(act == "gelu_new", "dense_act_fn {:?} is not supported (gelu_new is)", shorten(act));
+            ensure!(
+                act == "gelu_new",
+                "dense_act_fn {:?} is not supported (gelu_new is)",
+                shorten(act)
+            );
         }
         self.check_sizes()?;
         ensure!(
@@ -221,7 +238,10 @@ impl Config {
         check_factors(&[
             ("initializer_range", self.initializer_range),
             ("text_config.initializer_factor", text.initializer_factor),
-            ("vision_config.initializer_factor", vision.initializer_factor),
+            (
+                "vision_config.initializer_factor",
+                vision.initializer_factor,
+            ),
         ])?;
         check_probabilities(&[
             ("text_config.dropout_rate", text.dropout_rate),
@@ -254,10 +274,16 @@ impl Config {
                 ("text_config.d_ff", text.d_ff),
                 ("text_config.num_heads", text.num_heads),
                 ("vision_config.hidden_size", vision.hidden_size),
-                ("vision_config.patch_embed_hidden_size", vision.patch_embed_hidden_size),
+                (
+                    "vision_config.patch_embed_hidden_size",
+                    vision.patch_embed_hidden_size,
+                ),
                 ("vision_config.d_ff", vision.d_ff),
                 ("vision_config.d_kv", vision.d_kv),
-                ("vision_config.num_attention_heads", vision.num_attention_heads),
+                (
+                    "vision_config.num_attention_heads",
+                    vision.num_attention_heads,
+                ),
                 ("vision_config.seq_len", vision.seq_len),
             ],
         )?;
@@ -282,7 +308,10 @@ impl Ids {
     /// These ids, else those of `other`, else the decoder configuration's.
     fn over(&self, other: &Self, text: &TextConfig) -> SpecialTokens {
         let start = self.decoder_start_token_id.or(other.decoder_start_token_id);
-        let eos = self.eos_token_id.clone().or_else(|| other.eos_token_id.clone());
+        let eos = self
+            .eos_token_id
+            .clone()
+            .or_else(|| other.eos_token_id.clone());
         SpecialTokens {
             start: start.unwrap_or(text.decoder_start_token_id),
             eos: match eos {

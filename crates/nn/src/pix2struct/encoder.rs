@@ -33,13 +33,26 @@ impl Encoder {
         let prefix = "encoder.embeddings";
         Ok(Self {
             projection: weights
-                .tensor(format!("{prefix}.patch_projection.weight"), &[hidden, config.patch_embed_hidden_size])?
+                .tensor(
+                    format!("{prefix}.patch_projection.weight"),
+                    &[hidden, config.patch_embed_hidden_size],
+                )?
                 .into(),
-            projection_bias: weights.tensor(format!("{prefix}.patch_projection.bias"), &[hidden])?,
-            rows: weights.tensor(format!("{prefix}.row_embedder.weight"), &[positions, hidden])?,
-            columns: weights.tensor(format!("{prefix}.column_embedder.weight"), &[positions, hidden])?,
+            projection_bias: weights
+                .tensor(format!("{prefix}.patch_projection.bias"), &[hidden])?,
+            rows: weights.tensor(
+                format!("{prefix}.row_embedder.weight"),
+                &[positions, hidden],
+            )?,
+            columns: weights.tensor(
+                format!("{prefix}.column_embedder.weight"),
+                &[positions, hidden],
+            )?,
             layers: (0..config.num_hidden_layers)
-                .map(|layer| Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}")).map(Rc::new))
+                .map(|layer| {
+                    Layer::load(config, weights, &format!("encoder.encoder.layer.{layer}"))
+                        .map(Rc::new)
+                })
                 .collect::<Result<_>>()?,
             norm: weights.tensor("encoder.layernorm.weight", &[hidden])?,
             eps: config.layer_norm_eps,
@@ -51,9 +64,16 @@ impl Encoder {
     pub(super) fn memory_need(&self, patches: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let pixels = self.projection.dims().map_or(0, |(_, pixels)| pixels);
-        let inner = self.layers.first().and_then(|layer| layer.wi_0.dims().ok()).map_or(0, |(inner, _)| inner);
+        let inner = self
+            .layers
+            .first()
+            .and_then(|layer| layer.wi_0.dims().ok())
+            .map_or(0, |(inner, _)| inner);
         // The patches twice; states, norms, queries, keys and values with what is packed of them; the gate.
-        MemoryNeed::from_f32_values(patches * (2 * pixels + 10 * hidden + 2 * inner), patches * hidden)
+        MemoryNeed::from_f32_values(
+            patches * (2 * pixels + 10 * hidden + 2 * inner),
+            patches * hidden,
+        )
     }
 
     /// Encodes the rows of several images; the rows of a span attend within their image.
@@ -67,8 +87,9 @@ impl Encoder {
         let mut states = dropout.apply(self.embed(patches)?, self.dropout)?;
         for layer in &self.layers {
             let (layer, spans, eps) = (Rc::clone(layer), spans.to_vec(), self.eps);
-            states = checkpoints
-                .run_layer(states, dropout, move |states, dropout| layer.forward(states, eps, &spans, dropout))?;
+            states = checkpoints.run_layer(states, dropout, move |states, dropout| {
+                layer.forward(states, eps, &spans, dropout)
+            })?;
         }
         Ok(kernels::rms_norm(&states, &self.norm, self.eps)?)
     }
@@ -80,11 +101,17 @@ impl Encoder {
             count > 0 && width == POSITIONS + pixels,
             "patches of shape {count}x{width} do not fit the model (two ids and {pixels} pixel values a row)"
         );
-        let patches = patches.to_device(self.projection_bias.device())?.to_dtype(self.projection_bias.dtype())?;
+        let patches = patches
+            .to_device(self.projection_bias.device())?
+            .to_dtype(self.projection_bias.dtype())?;
         let pixels = patches.narrow(1, POSITIONS, pixels)?.contiguous()?;
-        let mut states = kernels::biased(&kernels::linear(&pixels, &self.projection)?, &self.projection_bias)?;
+        let mut states = kernels::biased(
+            &kernels::linear(&pixels, &self.projection)?,
+            &self.projection_bias,
+        )?;
         for (column, table) in [&self.rows, &self.columns].into_iter().enumerate() {
-            states = (states + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
+            states = (states
+                + table.index_select(&position_ids(&patches, column, table.dim(0)?)?, 0)?)?;
         }
         Ok(states)
     }
@@ -92,7 +119,11 @@ impl Encoder {
 
 /// The ids in one column of the patches, checked against the rows of the table they point into.
 fn position_ids(patches: &Tensor, column: usize, rows: usize) -> Result<Tensor> {
-    let values: Vec<f32> = patches.narrow(1, column, 1)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+    let values: Vec<f32> = patches
+        .narrow(1, column, 1)?
+        .flatten_all()?
+        .to_dtype(DType::F32)?
+        .to_vec1()?;
     let mut ids = Vec::with_capacity(values.len());
     for value in values {
         if !(value >= 0.0 && value < rows as f32) {
@@ -125,7 +156,9 @@ impl Layer {
         let (hidden, heads, ff) = (config.hidden_size, config.num_attention_heads, config.d_ff);
         let inner = heads * config.d_kv;
         let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
+        let weight = |name: &str, shape: [usize; 2]| {
+            weights.weight(format!("{prefix}.{name}.weight"), shape)
+        };
         Ok(Self {
             attention_norm: norm("pre_attention_layer_norm")?,
             query: weight("attention.query", [inner, hidden])?,
@@ -142,14 +175,34 @@ impl Layer {
         })
     }
 
-    fn forward(&self, states: &Tensor, eps: f64, spans: &[SequenceSpan], dropout: &mut DropoutMode) -> Result<Tensor> {
+    fn forward(
+        &self,
+        states: &Tensor,
+        eps: f64,
+        spans: &[SequenceSpan],
+        dropout: &mut DropoutMode,
+    ) -> Result<Tensor> {
         let x = kernels::rms_norm(states, &self.attention_norm, eps)?;
         let [q, k, v] = kernels::linears(&x, [&self.query, &self.key, &self.value])?;
-        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(spans, self.heads));
-        let attended = kernels::varlen_attention(&q, &k, &v, self.heads, spans, self.query.compute_dtype(), mask)?;
+        let mask = dropout.mask(
+            self.attention_dropout,
+            PackedBatch::count_scores(spans, self.heads),
+        );
+        let attended = kernels::varlen_attention(
+            &q,
+            &k,
+            &v,
+            self.heads,
+            spans,
+            self.query.compute_dtype(),
+            mask,
+        )?;
         let states = kernels::linear_add(&attended, &self.output, states)?;
         let x = kernels::rms_norm(&states, &self.mlp_norm, eps)?;
-        let inner = dropout.apply(kernels::gated_gelu(&x, &self.wi_0, &self.wi_1)?, self.dropout)?;
+        let inner = dropout.apply(
+            kernels::gated_gelu(&x, &self.wi_0, &self.wi_1)?,
+            self.dropout,
+        )?;
         Ok(kernels::linear_add(&inner, &self.wo, &states)?)
     }
 }

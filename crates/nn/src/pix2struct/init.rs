@@ -14,7 +14,11 @@ impl Config {
         let (text, vision) = (&self.text_config, &self.vision_config);
         let root = |size: usize| (size as f64).powf(-0.5);
         if name.contains("norm") {
-            let factor = if name.starts_with("decoder.") { text.initializer_factor } else { vision.initializer_factor };
+            let factor = if name.starts_with("decoder.") {
+                text.initializer_factor
+            } else {
+                vision.initializer_factor
+            };
             return InitDistribution::Constant(factor);
         }
         if name.ends_with(".bias") {

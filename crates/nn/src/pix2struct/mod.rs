@@ -51,7 +51,13 @@ impl Model {
     /// # Errors
     /// As [`Self::load`].
     pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
-        Self::from_source(config, &PackedSource { source, dtype: ComputeDtype::F32 })
+        Self::from_source(
+            config,
+            &PackedSource {
+                source,
+                dtype: ComputeDtype::F32,
+            },
+        )
     }
 
     /// Loads the weights from any source.
@@ -70,8 +76,13 @@ impl Model {
 
     /// The memory of inference for images of `patches` and answers of `tokens`.
     pub fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
-        let weights = MemoryNeed { fixed_bytes: self.weights_bytes, per_question_bytes: 0 };
-        weights.plus(self.encoder.memory_need(patches)).plus(self.decoder.memory_need(patches, tokens))
+        let weights = MemoryNeed {
+            fixed_bytes: self.weights_bytes,
+            per_question_bytes: 0,
+        };
+        weights
+            .plus(self.encoder.memory_need(patches))
+            .plus(self.decoder.memory_need(patches, tokens))
     }
 
     /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no
@@ -98,13 +109,27 @@ impl Model {
         let mut dropout = DropoutMode::new(options.dropout);
         let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
         let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
-        let encoded_lengths: Vec<usize> = packed.images.iter().map(|image| Ok(image.dim(0)?)).collect::<Result<_>>()?;
+        let encoded_lengths: Vec<usize> = packed
+            .images
+            .iter()
+            .map(|image| Ok(image.dim(0)?))
+            .collect::<Result<_>>()?;
         let patches = Tensor::cat(&packed.images, 0)?;
-        let encoded =
-            self.encoder.forward(&patches, &SequenceSpan::square(&encoded_lengths), &mut dropout, &mut checkpoints)?;
+        let encoded = self.encoder.forward(
+            &patches,
+            &SequenceSpan::square(&encoded_lengths),
+            &mut dropout,
+            &mut checkpoints,
+        )?;
         Ok(self
             .decoder
-            .loss(&packed, &encoded, &encoded_lengths, &mut dropout, options.label_smoothing)?
+            .loss(
+                &packed,
+                &encoded,
+                &encoded_lengths,
+                &mut dropout,
+                options.label_smoothing,
+            )?
             .with_checkpoints(checkpoints))
     }
 
@@ -130,7 +155,10 @@ impl Model {
     /// # Errors
     /// Returns an error for a token id outside the embedding or an empty batch.
     pub fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        ensure!(batch.iter().any(|(_, tokens)| !tokens.is_empty()), "a decoding step needs tokens");
+        ensure!(
+            batch.iter().any(|(_, tokens)| !tokens.is_empty()),
+            "a decoding step needs tokens"
+        );
         self.decoder.forward(batch)
     }
 
@@ -140,9 +168,22 @@ impl Model {
     /// Returns an error if the states are not the encoder's.
     pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
         let SpecialTokens { start, eos } = &self.generation;
-        let prompt = |states| Ok(Prompt { state: self.start(states)?, tokens: vec![*start] });
-        let limits = GenerationConfig { eos: eos.clone(), max_new_tokens, ..GenerationConfig::default() };
-        generation::greedy(self, encoded.iter().map(prompt).collect::<Result<_>>()?, &limits)
+        let prompt = |states| {
+            Ok(Prompt {
+                state: self.start(states)?,
+                tokens: vec![*start],
+            })
+        };
+        let limits = GenerationConfig {
+            eos: eos.clone(),
+            max_new_tokens,
+            ..GenerationConfig::default()
+        };
+        generation::greedy(
+            self,
+            encoded.iter().map(prompt).collect::<Result<_>>()?,
+            &limits,
+        )
     }
 }
 
@@ -150,7 +191,10 @@ impl generation::Decoder for Model {
     type State = State;
 
     fn step(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        ensure!(batch.iter().all(|(_, tokens)| !tokens.is_empty()), "a decoding step needs tokens of every question");
+        ensure!(
+            batch.iter().all(|(_, tokens)| !tokens.is_empty()),
+            "a decoding step needs tokens of every question"
+        );
         let logits = Self::step(self, batch)?;
         generation::last_rows(&logits, batch)
     }

@@ -50,7 +50,8 @@ impl DonutProcessor {
     /// Returns an error if the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
+        let json =
+            input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
         Self::from_json(&json, &name)
     }
 
@@ -63,7 +64,10 @@ impl DonutProcessor {
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
         let config = PreprocessorConfig::parse(json, name)?;
         let (height, width) = size(&config)?;
-        ensure!(config.flag("do_resize")?.unwrap_or(true), "{name}: do_resize false is not supported");
+        ensure!(
+            config.flag("do_resize")?.unwrap_or(true),
+            "{name}: do_resize false is not supported"
+        );
         Ok(Self {
             height,
             width,
@@ -85,7 +89,10 @@ impl DonutProcessor {
     /// # Errors
     /// Returns an error if the image is so long that it would become too large, or does not fit the model's size.
     pub fn pixels(&self, image: &RgbImage) -> Result<Pixels> {
-        ensure!(image.width() > 0 && image.height() > 0, "the image has no pixels");
+        ensure!(
+            image.width() > 0 && image.height() > 0,
+            "the image has no pixels"
+        );
         let mut image = std::borrow::Cow::Borrowed(image);
         if self.align_long_axis && turned(image.dimensions(), (self.width, self.height)) {
             image = std::borrow::Cow::Owned(imageops::rotate90(&*image));
@@ -94,10 +101,17 @@ impl DonutProcessor {
         let mut image = resize(&image, width, height, self.filter);
         if self.thumbnail {
             let (width, height) = shrunk(image.dimensions(), (self.width, self.height));
-            ensure!(width > 0 && height > 0, "the image is so long that nothing of it is left: crop it");
+            ensure!(
+                width > 0 && height > 0,
+                "the image is so long that nothing of it is left: crop it"
+            );
             image = resize(&image, width, height, self.filter);
         }
-        let (width, height) = if self.pad { (self.width, self.height) } else { image.dimensions() };
+        let (width, height) = if self.pad {
+            (self.width, self.height)
+        } else {
+            image.dimensions()
+        };
         ensure!(
             image.width() <= width && image.height() <= height,
             "{} x {} pixels do not fit the model's {width} x {height}",
@@ -112,7 +126,11 @@ impl DonutProcessor {
         let (inner_width, inner_height) = (image.width() as usize, image.height() as usize);
         let (top, left) = ((height - inner_height) / 2, (width - inner_width) / 2);
         let mut data = vec![0.0; CHANNELS * height * width];
-        for (channel, (plane, level)) in data.chunks_exact_mut(height * width).zip(&self.levels).enumerate() {
+        for (channel, (plane, level)) in data
+            .chunks_exact_mut(height * width)
+            .zip(&self.levels)
+            .enumerate()
+        {
             plane.fill(level[0]);
             let rows = plane.chunks_exact_mut(width).skip(top);
             for (row, source) in rows.zip(image.as_raw().chunks_exact(inner_width * CHANNELS)) {
@@ -121,7 +139,11 @@ impl DonutProcessor {
                 }
             }
         }
-        Pixels { height, width, data }
+        Pixels {
+            height,
+            width,
+            data,
+        }
     }
 }
 
@@ -139,13 +161,19 @@ fn shortest_edge((width, height): (u32, u32), edge: u32) -> Result<(u32, u32)> {
         bail!("{width} x {height} pixels are too long to be a chart: crop the image");
     }
     let other = u32::try_from(other)?;
-    Ok(if width <= height { (edge, other) } else { (other, edge) })
+    Ok(if width <= height {
+        (edge, other)
+    } else {
+        (other, edge)
+    })
 }
 
 /// (width, height) shrunk to fit the target by the reference's rule.
 fn shrunk((from_width, from_height): (u32, u32), (to_width, to_height): (u32, u32)) -> (u32, u32) {
     let (mut width, mut height) = (from_width.min(to_width), from_height.min(to_height));
-    let part = |side: u32, target: u32, of: u32| (u64::from(side) * u64::from(target) / u64::from(of)) as u32;
+    let part = |side: u32, target: u32, of: u32| {
+        (u64::from(side) * u64::from(target) / u64::from(of)) as u32
+    };
     if (width, height) != (from_width, from_height) {
         if from_height > from_width {
             width = part(from_width, height, from_height);
@@ -163,7 +191,9 @@ fn size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
         Some(Value::Object(size)) => {
             let side = |key: &str| {
                 let path = format!("size.{key}");
-                let value = size.get(key).with_context(|| format!("{}: {path} is missing", config.name()))?;
+                let value = size
+                    .get(key)
+                    .with_context(|| format!("{}: {path} is missing", config.name()))?;
                 config.whole(&path, value, MAX_SIDE)
             };
             Ok((side("height")?, side("width")?))
@@ -172,7 +202,11 @@ fn size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
             let side = |index: usize| config.whole("size", &sides[index], MAX_SIDE);
             Ok((side(1)?, side(0)?))
         }
-        Some(value) => bail!("{}: size = {}: must hold height and width", config.name(), shorten(&value.to_string())),
+        Some(value) => bail!(
+            "{}: size = {}: must hold height and width",
+            config.name(),
+            shorten(&value.to_string())
+        ),
     }
 }
 
@@ -181,7 +215,10 @@ fn filter(config: &PreprocessorConfig) -> Result<Filter> {
     match config.get("resample").map(Value::as_u64) {
         None | Some(Some(2)) => Ok(Filter::Bilinear),
         Some(Some(3)) => Ok(Filter::Bicubic),
-        Some(_) => bail!("{}: resample: only 2 (bilinear) and 3 (bicubic) are supported", config.name()),
+        Some(_) => bail!(
+            "{}: resample: only 2 (bilinear) and 3 (bicubic) are supported",
+            config.name()
+        ),
     }
 }
 
@@ -189,30 +226,51 @@ fn filter(config: &PreprocessorConfig) -> Result<Filter> {
 fn levels(config: &PreprocessorConfig) -> Result<Vec<[f32; 256]>> {
     let name = config.name();
     let numbers = |key: &str| -> Result<Vec<f32>> {
-        let Some(value) = config.get(key) else { return Ok(vec![0.5; CHANNELS]) };
+        let Some(value) = config.get(key) else {
+            return Ok(vec![0.5; CHANNELS]);
+        };
         let items = value.as_array().filter(|items| items.len() == CHANNELS);
-        let items =
-            items.with_context(|| format!("{name}: {key} = {}: must be three numbers", shorten(&value.to_string())))?;
+        let items = items.with_context(|| {
+            format!(
+                "{name}: {key} = {}: must be three numbers",
+                shorten(&value.to_string())
+            )
+        })?;
         let number = |item: &Value| item.as_f64().map(|number| number as f32);
-        items.iter().map(number).collect::<Option<_>>().with_context(|| format!("{name}: {key}: not a number"))
+        items
+            .iter()
+            .map(number)
+            .collect::<Option<_>>()
+            .with_context(|| format!("{name}: {key}: not a number"))
     };
     let factor = match config.get("rescale_factor") {
         _ if !config.flag("do_rescale")?.unwrap_or(true) => 1.0,
         None => 1.0 / 255.0,
-        Some(value) => value
-            .as_f64()
-            .with_context(|| format!("{name}: rescale_factor = {}: not a number", shorten(&value.to_string())))?,
+        Some(value) => value.as_f64().with_context(|| {
+            format!(
+                "{name}: rescale_factor = {}: not a number",
+                shorten(&value.to_string())
+            )
+        })?,
     };
     let (mean, std) = match config.flag("do_normalize")?.unwrap_or(true) {
         true => (numbers("image_mean")?, numbers("image_std")?),
         false => (vec![0.0; CHANNELS], vec![1.0; CHANNELS]),
     };
-    ensure!(std.iter().all(|std| *std != 0.0), "{name}: image_std holds a 0");
+    ensure!(
+        std.iter().all(|std| *std != 0.0),
+        "{name}: image_std holds a 0"
+    );
     let mut levels: Vec<[f32; 256]> = Vec::with_capacity(CHANNELS);
     for (&mean, &std) in mean.iter().zip(&std) {
-        levels.push(std::array::from_fn(|value| ((value as f64 * factor) as f32 - mean) / std));
+        levels.push(std::array::from_fn(|value| {
+            ((value as f64 * factor) as f32 - mean) / std
+        }));
     }
     let finite = levels.as_flattened().iter().all(|level| level.is_finite());
-    ensure!(finite, "{name}: image_mean, image_std and rescale_factor make pixels that are no finite numbers");
+    ensure!(
+        finite,
+        "{name}: image_mean, image_std and rescale_factor make pixels that are no finite numbers"
+    );
     Ok(levels)
 }

@@ -89,9 +89,13 @@ impl HeaderFont {
         }
         let (width, height) = (bounds.right + 2 * PADDING, bounds.bottom + 2 * PADDING);
         if width > MAX_SIDE || height > MAX_SIDE {
-            bail!("a header text of {} lines is too long to draw ({width} x {height} pixels)", lines.len());
+            bail!(
+                "a header text of {} lines is too long to draw ({width} x {height} pixels)",
+                lines.len()
+            );
         }
-        let mut canvas = RgbImage::from_pixel(u32::try_from(width)?, u32::try_from(height)?, Rgb([255; 3]));
+        let mut canvas =
+            RgbImage::from_pixel(u32::try_from(width)?, u32::try_from(height)?, Rgb([255; 3]));
         for (glyphs, top) in &shaped {
             pen.draw(glyphs, PADDING + top, &mut canvas)?;
         }
@@ -99,19 +103,38 @@ impl HeaderFont {
     }
 
     fn hashed(name: &str, bytes: Cow<'static, [u8]>) -> Self {
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { name: name.to_owned(), sha256, bytes }
+        let sha256 = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            sha256,
+            bytes,
+        }
     }
 
     fn open(&self) -> Result<Pen<'_>> {
         let broken = || format!("font {} cannot be read as a scalable font", self.name);
         let shaper = rustybuzz::Face::from_slice(&self.bytes, 0).with_context(broken)?;
         let library = Library::init().context("cannot start FreeType")?;
-        let face = library.new_memory_face2(self.bytes.as_ref(), 0).with_context(broken)?;
+        let face = library
+            .new_memory_face2(self.bytes.as_ref(), 0)
+            .with_context(broken)?;
         face.set_pixel_sizes(0, SIZE).with_context(broken)?;
-        let ascender = face.size_metrics().map(|metrics| pixel(metrics.ascender)).with_context(broken)?;
+        let ascender = face
+            .size_metrics()
+            .map(|metrics| pixel(metrics.ascender))
+            .with_context(broken)?;
         let scale = Scale::new(SIZE, shaper.units_per_em());
-        Ok(Pen { name: &self.name, shaper, face, ascender, scale, bitmaps: HashMap::new() })
+        Ok(Pen {
+            name: &self.name,
+            shaper,
+            face,
+            ascender,
+            scale,
+            bitmaps: HashMap::new(),
+        })
     }
 }
 
@@ -156,7 +179,10 @@ impl Pen<'_> {
             below = below.min(y - i64::try_from(glyph.rows)?);
             Ok(())
         })?;
-        Ok(Bounds { right, bottom: self.ascender - below })
+        Ok(Bounds {
+            right,
+            bottom: self.ascender - below,
+        })
     }
 
     /// Draws a line with its top at `top` in black over the canvas.
@@ -172,7 +198,10 @@ impl Pen<'_> {
         let mut mask = GrayImage::new(canvas.width(), u32::try_from(above - below)?);
         self.for_each_glyph(glyphs, |x, y, glyph, _| {
             for (row, line) in (above - y..).zip(glyph.coverage.chunks_exact(glyph.width.max(1))) {
-                for (column, &coverage) in (PADDING + x..).zip(line).filter(|(_, coverage)| **coverage > 0) {
+                for (column, &coverage) in (PADDING + x..)
+                    .zip(line)
+                    .filter(|(_, coverage)| **coverage > 0)
+                {
                     if let Some(Luma([under])) = inside(&mut mask, column, row) {
                         *under = coverage.saturating_add(muldiv255(*under, 255 - coverage));
                     }
@@ -180,7 +209,8 @@ impl Pen<'_> {
             }
             Ok(())
         })?;
-        for (x, y, Luma([coverage])) in mask.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > 0) {
+        for (x, y, Luma([coverage])) in mask.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > 0)
+        {
             if let Some(pixel) = inside(canvas, x.into(), first_row + i64::from(y)) {
                 pixel.0 = pixel.0.map(|value| muldiv255(value, 255 - coverage));
             }
@@ -222,7 +252,10 @@ fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<GlyphBitmap> {
     face.load_glyph(index, LoadFlag::DEFAULT | LoadFlag::RENDER)?;
     let glyph = face.glyph();
     let bitmap = glyph.bitmap();
-    let (width, rows) = (usize::try_from(bitmap.width())?, usize::try_from(bitmap.rows())?);
+    let (width, rows) = (
+        usize::try_from(bitmap.width())?,
+        usize::try_from(bitmap.rows())?,
+    );
     let mut coverage = Vec::with_capacity(width * rows);
     if width * rows > 0 {
         if !matches!(bitmap.pixel_mode()?, freetype::bitmap::PixelMode::Gray) {
@@ -233,11 +266,21 @@ fn rasterise(face: &freetype::Face<&[u8]>, index: u32) -> Result<GlyphBitmap> {
             coverage.extend_from_slice(row.get(..width).context("its bitmap is broken")?);
         }
     }
-    Ok(GlyphBitmap { left: glyph.bitmap_left().into(), top: glyph.bitmap_top().into(), width, rows, coverage })
+    Ok(GlyphBitmap {
+        left: glyph.bitmap_left().into(),
+        top: glyph.bitmap_top().into(),
+        width,
+        rows,
+        coverage,
+    })
 }
 
 /// The pixel at (x, y), unless that is outside the image.
-fn inside<P: image::Pixel>(image: &mut ImageBuffer<P, Vec<P::Subpixel>>, x: i64, y: i64) -> Option<&mut P> {
+fn inside<P: image::Pixel>(
+    image: &mut ImageBuffer<P, Vec<P::Subpixel>>,
+    x: i64,
+    y: i64,
+) -> Option<&mut P> {
     image.get_pixel_mut_checked(u32::try_from(x).ok()?, u32::try_from(y).ok()?)
 }
 

@@ -29,7 +29,8 @@ struct PreprocessorConfig<'a> {
 
 impl<'a> PreprocessorConfig<'a> {
     fn parse(json: &[u8], name: &'a str) -> Result<Self> {
-        let values = serde_json::from_slice(json).with_context(|| format!("{name}: not a JSON object"))?;
+        let values =
+            serde_json::from_slice(json).with_context(|| format!("{name}: not a JSON object"))?;
         Ok(Self { values, name })
     }
 
@@ -46,19 +47,30 @@ impl<'a> PreprocessorConfig<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => bail!("{}: {key} = {}: must be true or false", self.name, shorten(&other.to_string())),
+            Some(other) => bail!(
+                "{}: {key} = {}: must be true or false",
+                self.name,
+                shorten(&other.to_string())
+            ),
         }
     }
 
     fn count(&self, key: &str, most: u64) -> Result<Option<u32>> {
-        self.get(key).map(|value| self.whole(key, value, most)).transpose()
+        self.get(key)
+            .map(|value| self.whole(key, value, most))
+            .transpose()
     }
 
     fn whole(&self, key: &str, value: &Value, most: u64) -> Result<u32> {
         let number = value.as_u64().filter(|number| (1..=most).contains(number));
-        number.and_then(|number| u32::try_from(number).ok()).with_context(|| {
-            let shown = shorten(&value.to_string());
-            format!("{}: {key} = {shown}: must be a whole number from 1 to {most}", self.name)
-        })
+        number
+            .and_then(|number| u32::try_from(number).ok())
+            .with_context(|| {
+                let shown = shorten(&value.to_string());
+                format!(
+                    "{}: {key} = {shown}: must be a whole number from 1 to {most}",
+                    self.name
+                )
+            })
     }
 }

@@ -53,7 +53,8 @@ impl Pix2StructProcessor {
     /// Returns an error if the file cannot be read or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let json = input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
+        let json =
+            input::read(path, MAX_SETTINGS_BYTES).with_context(|| format!("cannot read {name}"))?;
         Self::from_json(&json, &name)
     }
 
@@ -82,7 +83,9 @@ impl Pix2StructProcessor {
     /// # Errors
     /// Returns an error if it is 0 or above 65,536.
     pub fn with_max_patches(mut self, max_patches: usize) -> Result<Self> {
-        let allowed = u64::try_from(max_patches).ok().filter(|count| (1..=MAX_PATCHES).contains(count));
+        let allowed = u64::try_from(max_patches)
+            .ok()
+            .filter(|count| (1..=MAX_PATCHES).contains(count));
         let Some(count) = allowed.and_then(|count| u32::try_from(count).ok()) else {
             bail!("max_patches = {max_patches}: must be between 1 and {MAX_PATCHES}");
         };
@@ -128,24 +131,41 @@ impl Pix2StructProcessor {
         let image = match header {
             _ if image.width() == 0 || image.height() == 0 => bail!("the image has no pixels"),
             _ if !self.is_vqa => image,
-            None => bail!("this model reads the question from the image (is_vqa): a header text is needed"),
+            None => bail!(
+                "this model reads the question from the image (is_vqa): a header text is needed"
+            ),
             Some(text) => {
                 composed = compose(&self.font.render(text)?, image)?;
                 &composed
             }
         };
         let (rows, cols) = self.grid(image.width(), image.height())?;
-        let levels = if self.normalize { normalised_levels(image) } else { std::array::from_fn(|value| value as f32) };
-        let pixels = interpolate(image, &levels, cols * self.patch_width, rows * self.patch_height);
+        let levels = if self.normalize {
+            normalised_levels(image)
+        } else {
+            std::array::from_fn(|value| value as f32)
+        };
+        let pixels = interpolate(
+            image,
+            &levels,
+            cols * self.patch_width,
+            rows * self.patch_height,
+        );
         let (rows, cols) = (rows as usize, cols as usize);
-        Ok(Patches { rows, cols, data: self.cut(&pixels, rows, cols) })
+        Ok(Patches {
+            rows,
+            cols,
+            data: self.cut(&pixels, rows, cols),
+        })
     }
 
     /// Rows and columns of patches that fill the budget at the image's aspect ratio.
     fn grid(&self, width: u32, height: u32) -> Result<(u32, u32)> {
         let (width, height) = (f64::from(width), f64::from(height));
-        let (patch_width, patch_height) = (f64::from(self.patch_width), f64::from(self.patch_height));
-        let scale = (f64::from(self.max_patches) * (patch_height / height) * (patch_width / width)).powf(0.5);
+        let (patch_width, patch_height) =
+            (f64::from(self.patch_width), f64::from(self.patch_height));
+        let scale = (f64::from(self.max_patches) * (patch_height / height) * (patch_width / width))
+            .powf(0.5);
         let rows = ((scale * height / patch_height) as u32).clamp(1, self.max_patches);
         let cols = ((scale * width / patch_width) as u32).clamp(1, self.max_patches);
         let longest = rows.max(cols) as usize;
@@ -165,15 +185,21 @@ impl Pix2StructProcessor {
         let line = cols * across;
         let mut data = vec![0.0; rows * cols * depth];
         let patch_rows = pixels.par_chunks(self.patch_height as usize * line);
-        data.par_chunks_mut(cols * depth).zip(patch_rows).enumerate().for_each(|(row, (out, pixels))| {
-            for (col, patch) in out.chunks_exact_mut(depth).enumerate() {
-                let (ids, values) = patch.split_at_mut(2);
-                ids.copy_from_slice(&[(row + 1) as f32, (col + 1) as f32]);
-                for (value, pixels) in values.chunks_exact_mut(across).zip(pixels.chunks_exact(line)) {
-                    value.copy_from_slice(&pixels[col * across..(col + 1) * across]);
+        data.par_chunks_mut(cols * depth)
+            .zip(patch_rows)
+            .enumerate()
+            .for_each(|(row, (out, pixels))| {
+                for (col, patch) in out.chunks_exact_mut(depth).enumerate() {
+                    let (ids, values) = patch.split_at_mut(2);
+                    ids.copy_from_slice(&[(row + 1) as f32, (col + 1) as f32]);
+                    for (value, pixels) in values
+                        .chunks_exact_mut(across)
+                        .zip(pixels.chunks_exact(line))
+                    {
+                        value.copy_from_slice(&pixels[col * across..(col + 1) * across]);
+                    }
                 }
-            }
-        });
+            });
         data
     }
 }
@@ -181,7 +207,9 @@ impl Pix2StructProcessor {
 /// The header above the image, the narrower of the two enlarged to the width of the other, bicubic.
 fn compose(header: &RgbImage, image: &RgbImage) -> Result<RgbImage> {
     let width = header.width().max(image.width());
-    let scaled = |part: &RgbImage| (f64::from(part.height()) * (f64::from(width) / f64::from(part.width()))) as u64;
+    let scaled = |part: &RgbImage| {
+        (f64::from(part.height()) * (f64::from(width) / f64::from(part.width()))) as u64
+    };
     let (header_height, image_height) = (scaled(header), scaled(image));
     let height = header_height + image_height;
     if height * u64::from(width) > MAX_PIXELS {
@@ -194,14 +222,18 @@ fn compose(header: &RgbImage, image: &RgbImage) -> Result<RgbImage> {
         );
     }
     let mut pixels = Vec::with_capacity(usize::try_from(height)? * width as usize * 3);
-    for (part, height) in [(header, u32::try_from(header_height)?), (image, u32::try_from(image_height)?)] {
+    for (part, height) in [
+        (header, u32::try_from(header_height)?),
+        (image, u32::try_from(image_height)?),
+    ] {
         if part.dimensions() == (width, height) {
             pixels.extend_from_slice(part);
         } else {
             pixels.extend_from_slice(&resize(part, width, height, Filter::Bicubic));
         }
     }
-    RgbImage::from_raw(width, u32::try_from(height)?, pixels).context("the header does not fit the image")
+    RgbImage::from_raw(width, u32::try_from(height)?, pixels)
+        .context("the header does not fit the image")
 }
 
 /// The normalised value of each 8-bit value: (value - mean) / max(standard deviation, 1 / sqrt(n)) over all n samples.
@@ -212,7 +244,12 @@ fn normalised_levels(image: &RgbImage) -> [f32; 256] {
     }
     let samples = image.as_raw().len().max(1) as f64;
     let moment = |of: &dyn Fn(f64) -> f64| {
-        counts.iter().enumerate().map(|(value, &count)| count as f64 * of(value as f64)).sum::<f64>() / samples
+        counts
+            .iter()
+            .enumerate()
+            .map(|(value, &count)| count as f64 * of(value as f64))
+            .sum::<f64>()
+            / samples
     };
     let mean = moment(&|value| value);
     let deviation = moment(&|value| (value - mean).powi(2)).sqrt();
@@ -228,11 +265,15 @@ fn patch_size(config: &PreprocessorConfig) -> Result<(u32, u32)> {
         Some(Value::Object(size)) => {
             let side = |key: &str| {
                 let path = format!("patch_size.{key}");
-                let value = size.get(key).with_context(|| format!("{}: {path} is missing", config.name()))?;
+                let value = size
+                    .get(key)
+                    .with_context(|| format!("{}: {path} is missing", config.name()))?;
                 config.whole(&path, value, MOST)
             };
             Ok((side("height")?, side("width")?))
         }
-        Some(value) => config.whole("patch_size", value, MOST).map(|side| (side, side)),
+        Some(value) => config
+            .whole("patch_size", value, MOST)
+            .map(|side| (side, side)),
     }
 }

@@ -27,7 +27,10 @@ impl Scale {
     /// The scale of a font of `units_per_em` at `pixels` per em.
     pub fn new(pixels: u32, units_per_em: i32) -> Self {
         let (size, units) = (i64::from(pixels) * 64, i64::from(units_per_em.max(1)));
-        Self { advance: ((size << 16) + units / 2) / units, delta: (size << 16) / units }
+        Self {
+            advance: ((size << 16) + units / 2) / units,
+            delta: (size << 16) / units,
+        }
     }
 
     /// An unhinted advance: through 16.16 pixels, rounded twice.
@@ -54,7 +57,11 @@ pub fn shape(face: &Face, scale: Scale, line: &str) -> Vec<Glyph> {
                 parts.reverse();
             }
             for (range, script) in parts {
-                let direction = if backward { Direction::RightToLeft } else { Direction::LeftToRight };
+                let direction = if backward {
+                    Direction::RightToLeft
+                } else {
+                    Direction::LeftToRight
+                };
                 shape_run(face, scale, line, range, script, direction, &mut glyphs);
             }
         }
@@ -88,7 +95,11 @@ fn shape_run(
             .map_or(0, i64::from);
         let advance = i64::from(position.x_advance);
         // The advance and what kerning adds are rounded apart; a mark without width is zeroed, not kerned away.
-        let x_advance = if advance == 0 { 0 } else { scale.advance(units) + scale.delta(advance - units) };
+        let x_advance = if advance == 0 {
+            0
+        } else {
+            scale.advance(units) + scale.delta(advance - units)
+        };
         glyphs.push(Glyph {
             index: info.glyph_id,
             x_offset: scale.delta(i64::from(position.x_offset)),
@@ -102,8 +113,15 @@ fn shape_run(
 fn split_by_script(line: &str, scripts: &[(usize, Script)], run: Range) -> Vec<(Range, Script)> {
     let mut parts: Vec<(Range, Script)> = Vec::new();
     let from = scripts.partition_point(|(position, _)| *position < run.start);
-    for &(position, script) in scripts.iter().skip(from).take_while(|(position, _)| *position < run.end) {
-        let end = line[position..].chars().next().map_or(position, |c| position + c.len_utf8());
+    for &(position, script) in scripts
+        .iter()
+        .skip(from)
+        .take_while(|(position, _)| *position < run.end)
+    {
+        let end = line[position..]
+            .chars()
+            .next()
+            .map_or(position, |c| position + c.len_utf8());
         match parts.last_mut() {
             Some((range, last)) if *last == script => range.end = end,
             _ => parts.push((position..end, script)),
@@ -150,7 +168,11 @@ fn resolve_scripts(line: &str) -> Vec<(usize, Script)> {
                 } else if own == script::COMMON
                     && let Some(pair) = PAIRS.iter().find(|pair| pair.1 == c)
                 {
-                    open.truncate(open.iter().rposition(|(opening, _)| *opening == pair.0).map_or(0, |i| i + 1));
+                    open.truncate(
+                        open.iter()
+                            .rposition(|(opening, _)| *opening == pair.0)
+                            .map_or(0, |i| i + 1),
+                    );
                     taken = open.last().map_or(previous, |(_, script)| *script);
                 }
                 taken

@@ -25,7 +25,10 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         }
         let mut line: Vec<Vec<char>> = Vec::new();
         let mut length = 0;
-        while chunks.front().is_some_and(|chunk| length + chunk.len() <= width) {
+        while chunks
+            .front()
+            .is_some_and(|chunk| length + chunk.len() <= width)
+        {
             let chunk = chunks.pop_front().unwrap_or_default();
             length += chunk.len();
             line.push(chunk);
@@ -119,9 +122,11 @@ fn breaks_after_hyphen(text: &[char], hyphen: usize) -> bool {
     let before = |n: usize| hyphen.checked_sub(n).and_then(|i| text.get(i)).copied();
     let after = |n: usize| text.get(hyphen + n).copied();
     let precedes = before(1).is_some_and(is_letter)
-        && (before(2).is_some_and(is_letter) || before(2) == Some('-') && before(3).is_some_and(is_letter));
+        && (before(2).is_some_and(is_letter)
+            || before(2) == Some('-') && before(3).is_some_and(is_letter));
     let follows = after(1).is_some_and(is_letter)
-        && (after(2).is_some_and(is_letter) || after(2) == Some('-') && after(3).is_some_and(is_letter));
+        && (after(2).is_some_and(is_letter)
+            || after(2) == Some('-') && after(3).is_some_and(is_letter));
     precedes && follows
 }
 
@@ -134,7 +139,10 @@ fn ends_before_dash(text: &[char], end: usize) -> bool {
 }
 
 fn run(text: &[char], start: usize, belongs: impl Fn(char) -> bool) -> usize {
-    text.iter().skip(start).position(|&c| !belongs(c)).map_or(text.len(), |n| start + n)
+    text.iter()
+        .skip(start)
+        .position(|&c| !belongs(c))
+        .map_or(text.len(), |n| start + n)
 }
 
 fn is_ascii_blank(c: char) -> bool {
@@ -143,12 +151,18 @@ fn is_ascii_blank(c: char) -> bool {
 
 /// Python's `chunk.strip() == ""`, which counts every Unicode space.
 fn is_blank(chunk: &[char]) -> bool {
-    chunk.iter().all(|c| c.is_whitespace() || ('\x1c'..='\x1f').contains(c))
+    chunk
+        .iter()
+        .all(|c| c.is_whitespace() || ('\x1c'..='\x1f').contains(c))
 }
 
 /// Python's `\w`.
 fn is_word(c: char) -> bool {
-    c == '_' || matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
+    c == '_'
+        || matches!(
+            c.general_category_group(),
+            GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number
+        )
 }
 
 /// Python's `[^\d\W]`.

@@ -36,12 +36,20 @@ struct Texts<'k> {
 impl Texts<'_> {
     fn check<E: Error>(self, text: &str) -> Result<(), E> {
         if self.key == CHARSMAP {
-            return check_charsmap(text).map_err(|error| E::custom(format!("{CHARSMAP} is damaged: {error:#}")));
+            return check_charsmap(text)
+                .map_err(|error| E::custom(format!("{CHARSMAP} is damaged: {error:#}")));
         }
-        let most = if self.key == PATTERN { MAX_PATTERN_BYTES } else { MAX_TOKEN_BYTES };
+        let most = if self.key == PATTERN {
+            MAX_PATTERN_BYTES
+        } else {
+            MAX_TOKEN_BYTES
+        };
         if text.len() > most {
             let shown = shorten(text);
-            return Err(E::custom(format!("the text {shown} has {} bytes, more than the {most} allowed", text.len())));
+            return Err(E::custom(format!(
+                "the text {shown} has {} bytes, more than the {most} allowed",
+                text.len()
+            )));
         }
         Ok(())
     }
@@ -106,10 +114,18 @@ fn check_charsmap(base64: &str) -> Result<()> {
     let bytes = STANDARD.decode(base64).context("it is no base64")?;
     let (length, rest) = bytes.split_first_chunk::<4>().context("it is too short")?;
     let length = u32::from_le_bytes(*length) as usize;
-    let (trie, texts) = rest.split_at_checked(length).context("its trie is longer than it")?;
+    let (trie, texts) = rest
+        .split_at_checked(length)
+        .context("its trie is longer than it")?;
     let (units, remainder) = trie.as_chunks::<4>();
-    ensure!(!units.is_empty() && remainder.is_empty(), "its trie has {length} bytes");
-    let units: Vec<usize> = units.iter().map(|unit| u32::from_le_bytes(*unit) as usize).collect();
+    ensure!(
+        !units.is_empty() && remainder.is_empty(),
+        "its trie has {length} bytes"
+    );
+    let units: Vec<usize> = units
+        .iter()
+        .map(|unit| u32::from_le_bytes(*unit) as usize)
+        .collect();
     let texts = std::str::from_utf8(texts).context("its texts are no UTF-8")?;
     let mut seen = vec![false; units.len()];
     let mut nodes = vec![offset(units[0])];
@@ -127,8 +143,12 @@ fn check_charsmap(base64: &str) -> Result<()> {
             let next = (node ^ byte) ^ offset(unit);
             nodes.push(next);
             if unit >> 8 & 1 == 1 {
-                let value = units.get(next).context("a value lies outside its trie")? & ((1 << 31) - 1);
-                ensure!(texts.is_char_boundary(value), "a value leads outside its texts");
+                let value =
+                    units.get(next).context("a value lies outside its trie")? & ((1 << 31) - 1);
+                ensure!(
+                    texts.is_char_boundary(value),
+                    "a value leads outside its texts"
+                );
             }
         }
     }

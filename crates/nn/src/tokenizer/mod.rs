@@ -60,7 +60,11 @@ impl Tokenizer {
         }
         let inner = read(&path).with_context(|| path.display().to_string())?;
         let clean_up = clean_up(dir)?;
-        Ok(Self { path, inner, clean_up })
+        Ok(Self {
+            path,
+            inner,
+            clean_up,
+        })
     }
 
     /// Refuses a tokenizer that can produce ids the model has no embedding for. Special added tokens beyond the embedding
@@ -71,7 +75,8 @@ impl Tokenizer {
     pub fn check_embedding(&self, rows: usize, config: &Path) -> Result<()> {
         let added = self.inner.get_added_tokens_decoder();
         let vocabulary = self.inner.get_vocab(true);
-        let beyond = |id: u32| id as usize >= rows && !added.get(&id).is_some_and(|token| token.special);
+        let beyond =
+            |id: u32| id as usize >= rows && !added.get(&id).is_some_and(|token| token.special);
         let ordinary = vocabulary.iter().filter(|(_, id)| beyond(**id));
         if let Some((piece, id)) = ordinary.min_by_key(|(_, id)| **id) {
             bail!(
@@ -103,8 +108,13 @@ impl Tokenizer {
     }
 
     fn decoded(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        let decode = || self.inner.decode(ids, skip_special).map_err(|error| anyhow!("{error}"));
-        let mut text = catch_panic(LIBRARY, decode).with_context(|| self.path.display().to_string())?;
+        let decode = || {
+            self.inner
+                .decode(ids, skip_special)
+                .map_err(|error| anyhow!("{error}"))
+        };
+        let mut text =
+            catch_panic(LIBRARY, decode).with_context(|| self.path.display().to_string())?;
         if self.clean_up {
             for (from, to) in CLEAN_UP {
                 text = text.replace(from, to);
@@ -118,8 +128,13 @@ impl Tokenizer {
     /// # Errors
     /// Returns an error if the tokenizer's own model fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encode = || self.inner.encode(text, false).map_err(|error| anyhow!("{error}"));
-        let encoding = catch_panic(LIBRARY, encode).with_context(|| self.path.display().to_string())?;
+        let encode = || {
+            self.inner
+                .encode(text, false)
+                .map_err(|error| anyhow!("{error}"))
+        };
+        let encoding =
+            catch_panic(LIBRARY, encode).with_context(|| self.path.display().to_string())?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -137,11 +152,16 @@ impl Tokenizer {
 fn read(path: &Path) -> Result<tokenizers::Tokenizer> {
     let json = chartbench_core::input::read(path, chartbench_core::input::MAX_DOCUMENT_BYTES)?;
     check::check(&json)?;
-    let read = || tokenizers::Tokenizer::from_bytes(&json).map_err(|error| anyhow!("{}", shorten(&error.to_string())));
+    let read = || {
+        tokenizers::Tokenizer::from_bytes(&json)
+            .map_err(|error| anyhow!("{}", shorten(&error.to_string())))
+    };
     let mut tokenizer = catch_panic(LIBRARY, read)?;
     // transformers turns both off for a single text, whatever the file says.
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| anyhow!("{error}"))?;
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| anyhow!("{error}"))?;
     Ok(tokenizer)
 }
 
@@ -157,7 +177,10 @@ fn clean_up(dir: &Path) -> Result<bool> {
         return Ok(false);
     }
     let read = || -> Result<Stored> {
-        Ok(serde_json::from_slice(&chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)?)?)
+        Ok(serde_json::from_slice(&chartbench_core::input::read(
+            &path,
+            chartbench_core::input::MAX_DOCUMENT_BYTES,
+        )?)?)
     };
     let stored = read().with_context(|| path.display().to_string())?;
     Ok(stored.clean_up_tokenization_spaces.unwrap_or(false))

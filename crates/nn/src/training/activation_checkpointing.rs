@@ -31,7 +31,9 @@ impl LayerCheckpoints {
         dropout: &mut DropoutMode,
         layer: impl Fn(&Tensor, &mut DropoutMode) -> Result<Tensor> + 'static,
     ) -> Result<Tensor> {
-        let Some(layers) = &mut self.0 else { return layer(&states, dropout) };
+        let Some(layers) = &mut self.0 else {
+            return layer(&states, dropout);
+        };
         let rng = dropout.0.as_deref().cloned();
         let output = layer(&states, dropout)?;
         if !output.track_op() {
@@ -41,7 +43,13 @@ impl LayerCheckpoints {
         // The output of the layer before is a variable already, and stays the same one.
         let (input, output) = (Var::from_tensor(&states)?, Var::from_tensor(&output)?);
         let result = output.as_tensor().clone();
-        layers.push(CheckpointedLayer { upstream: states, input, output, rng, layer: Box::new(layer) });
+        layers.push(CheckpointedLayer {
+            upstream: states,
+            input,
+            output,
+            rng,
+            layer: Box::new(layer),
+        });
         Ok(result)
     }
 
@@ -68,7 +76,9 @@ pub(crate) struct CheckpointedLayer {
 impl CheckpointedLayer {
     /// Replaces the gradient of the output in `store` by those of the layer's weights and of the graph in front.
     pub(crate) fn backward(&self, store: &mut GradStore) -> Result<()> {
-        let Some(gradient) = store.remove(&self.output) else { return Ok(()) };
+        let Some(gradient) = store.remove(&self.output) else {
+            return Ok(());
+        };
         let mut rng = self.rng.clone();
         let output = (self.layer)(&self.input, &mut DropoutMode(rng.as_mut()))?;
         extend(store, &output, &gradient)?;

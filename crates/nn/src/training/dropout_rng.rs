@@ -23,12 +23,17 @@ pub struct DropoutRngState {
 
 impl DropoutRng {
     pub fn new(seed: u64) -> Self {
-        Self { stream: ChaCha8Rng::seed_from_u64(seed) }
+        Self {
+            stream: ChaCha8Rng::seed_from_u64(seed),
+        }
     }
 
     /// The state that [`Self::from_state`] resumes from.
     pub fn state(&self) -> DropoutRngState {
-        DropoutRngState { seed: self.stream.get_seed(), word: self.stream.get_word_pos() as u64 }
+        DropoutRngState {
+            seed: self.stream.get_seed(),
+            word: self.stream.get_word_pos() as u64,
+        }
     }
 
     /// A generator that continues where `state` was taken.
@@ -41,7 +46,8 @@ impl DropoutRng {
     /// Draws for `count` values, each dropped with probability `p`.
     fn draw(&mut self, p: f64, count: usize) -> Dropout {
         let mask = Dropout::new(self.stream.clone(), p);
-        self.stream.set_word_pos(self.stream.get_word_pos().wrapping_add(count as u128));
+        self.stream
+            .set_word_pos(self.stream.get_word_pos().wrapping_add(count as u128));
         mask
     }
 }
@@ -70,13 +76,22 @@ impl<'a> DropoutMode<'a> {
 
     /// Which of `count` values are dropped, if any can be.
     pub(crate) fn mask(&mut self, p: f64, count: usize) -> Option<Dropout> {
-        self.0.as_mut().filter(|_| p > 0.0).map(|rng| rng.draw(p, count))
+        self.0
+            .as_mut()
+            .filter(|_| p > 0.0)
+            .map(|rng| rng.draw(p, count))
     }
 
     /// Drops `x` as a whole with probability `p` (stochastic depth): `None`, or `x` enlarged so that its expected value stays.
     pub(crate) fn drop_path(&mut self, x: Tensor, p: f64) -> Result<Option<Tensor>> {
-        let Some(rng) = self.0.as_mut().filter(|_| p > 0.0) else { return Ok(Some(x)) };
+        let Some(rng) = self.0.as_mut().filter(|_| p > 0.0) else {
+            return Ok(Some(x));
+        };
         let dropped = f64::from(rng.stream.next_u32()) < p * (1u64 << 32) as f64;
-        if dropped { Ok(None) } else { Ok(Some((x / (1.0 - p))?)) }
+        if dropped {
+            Ok(None)
+        } else {
+            Ok(Some((x / (1.0 - p))?))
+        }
     }
 }

@@ -33,7 +33,11 @@ pub struct InitSource<'a> {
 
 impl<'a> InitSource<'a> {
     pub fn new(rule: &'a InitRule<'a>, seed: u64, device: &Device) -> Self {
-        Self { rule, generator: RefCell::new(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
+        Self {
+            rule,
+            generator: RefCell::new(ChaCha8Rng::seed_from_u64(seed)),
+            device: device.clone(),
+        }
     }
 
     fn normal(&self, count: usize, deviation: f64) -> Vec<f32> {
@@ -61,7 +65,11 @@ impl TensorSource for InitSource<'_> {
             InitDistribution::NormalExceptRow(deviation, row) => {
                 let mut values = self.normal(count, deviation);
                 let width = shape.last().copied().unwrap_or(0);
-                values.iter_mut().skip(row * width).take(width).for_each(|value| *value = 0.0);
+                values
+                    .iter_mut()
+                    .skip(row * width)
+                    .take(width)
+                    .for_each(|value| *value = 0.0);
                 values
             }
         };

@@ -89,6 +89,9 @@ impl Loss {
 
     /// Adds the layers that ran on the way to the sum.
     pub(super) fn with_checkpoints(self, checkpoints: LayerCheckpoints) -> Self {
-        Self { checkpoints: checkpoints.into_layers(), ..self }
+        Self {
+            checkpoints: checkpoints.into_layers(),
+            ..self
+        }
     }
 }

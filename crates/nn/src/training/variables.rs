@@ -24,16 +24,32 @@ impl Variables {
     ///
     /// # Errors
     /// Returns the error of `load`.
-    pub fn load<M>(source: &dyn TensorSource, load: impl FnOnce(&dyn TensorSource) -> Result<M>) -> Result<Self> {
-        let recorder = VariableSource { source, variables: RefCell::default() };
+    pub fn load<M>(
+        source: &dyn TensorSource,
+        load: impl FnOnce(&dyn TensorSource) -> Result<M>,
+    ) -> Result<Self> {
+        let recorder = VariableSource {
+            source,
+            variables: RefCell::default(),
+        };
         load(&recorder)?;
         let (variables, device) = (recorder.variables.into_inner(), source.device().clone());
-        Ok(Self { variables, frozen: BTreeSet::new(), lora: None, device })
+        Ok(Self {
+            variables,
+            frozen: BTreeSet::new(),
+            lora: None,
+            device,
+        })
     }
 
     /// Freezes every variable whose name `frozen` accepts: no gradient is computed for it.
     pub fn freeze(&mut self, frozen: impl Fn(&str) -> bool) {
-        self.frozen = self.variables.keys().filter(|name| frozen(name)).cloned().collect();
+        self.frozen = self
+            .variables
+            .keys()
+            .filter(|name| frozen(name))
+            .cloned()
+            .collect();
     }
 
     /// Freezes all weights and adds LoRA factors of `rank` beside every matrix whose name contains one of `targets`. Their
@@ -41,8 +57,21 @@ impl Variables {
     ///
     /// # Errors
     /// Returns an error if there is no such matrix.
-    pub fn add_lora(&mut self, rank: usize, alpha: f64, targets: &[String], seed: u64) -> Result<()> {
-        self.lora = Some(LoraFactors::new(&self.variables, rank, alpha, targets, seed, &self.device)?);
+    pub fn add_lora(
+        &mut self,
+        rank: usize,
+        alpha: f64,
+        targets: &[String],
+        seed: u64,
+    ) -> Result<()> {
+        self.lora = Some(LoraFactors::new(
+            &self.variables,
+            rank,
+            alpha,
+            targets,
+            seed,
+            &self.device,
+        )?);
         self.freeze(|_| true);
         Ok(())
     }
@@ -52,12 +81,15 @@ impl Variables {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn merged(&self) -> impl Iterator<Item = Result<(&str, Tensor)>> {
-        self.all().map(|(name, variable)| Ok((name, self.frozen().tensor(name, variable.dims())?)))
+        self.all()
+            .map(|(name, variable)| Ok((name, self.frozen().tensor(name, variable.dims())?)))
     }
 
     /// The weights of the checkpoint, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+        self.variables
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
     }
 
     /// The trained variables: weights that are not frozen, then LoRA factors, each in the order of the names.
@@ -83,12 +115,22 @@ impl TensorSource for Variables {
 
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let Some(variable) = self.variables.get(name) else {
-            anyhow::bail!("there is no variable {name} (there are {})", self.variables.len())
+            anyhow::bail!(
+                "there is no variable {name} (there are {})",
+                self.variables.len()
+            )
         };
         let found = variable.dims();
-        ensure!(found == shape, "variable {name} has shape {found:?}, the configuration asks for {shape:?}");
+        ensure!(
+            found == shape,
+            "variable {name} has shape {found:?}, the configuration asks for {shape:?}"
+        );
         let frozen = self.frozen.contains(name);
-        let weight = if frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() };
+        let weight = if frozen {
+            variable.as_detached_tensor()
+        } else {
+            variable.as_tensor().clone()
+        };
         match &self.lora {
             None => Ok(weight),
             Some(lora) => lora.merge(name, weight),
@@ -134,7 +176,9 @@ impl TensorSource for VariableSource<'_> {
         }
         let variable = Var::from_tensor(&self.source.tensor(name, shape)?)?;
         let tensor = variable.as_tensor().clone();
-        self.variables.borrow_mut().insert(name.to_owned(), variable);
+        self.variables
+            .borrow_mut()
+            .insert(name.to_owned(), variable);
         Ok(tensor)
     }
 

@@ -7,8 +7,14 @@ const EXACT: Tolerance = Tolerance::Absolute(0.0);
 /// Allows any finite difference.
 const WIDE: [Tolerance; 3] = [
     Tolerance::Absolute(f64::INFINITY),
-    Tolerance::OfLargest { factor: f64::INFINITY, floor: 1.0 },
-    Tolerance::OfEach { factor: 1e30, floor: 1.0 },
+    Tolerance::OfLargest {
+        factor: f64::INFINITY,
+        floor: 1.0,
+    },
+    Tolerance::OfEach {
+        factor: 1e30,
+        floor: 1.0,
+    },
 ];
 
 fn tensor(values: [f32; 4]) -> Tensor {
@@ -27,12 +33,18 @@ fn equal_tensors_are_close() {
 
 #[test]
 fn a_nan_is_never_close() {
-    let (plain, spoilt) = (tensor([1.0, 2.0, 3.0, 4.0]), tensor([1.0, 2.0, f32::NAN, 4.0]));
+    let (plain, spoilt) = (
+        tensor([1.0, 2.0, 3.0, 4.0]),
+        tensor([1.0, 2.0, f32::NAN, 4.0]),
+    );
     for tolerance in WIDE {
         assert_close(&plain, &tensor([4.0, 3.0, 2.0, 1.0]), tolerance);
         for (found, golden) in [(&spoilt, &plain), (&plain, &spoilt), (&spoilt, &spoilt)] {
             let fault = compare(found, golden, tolerance).unwrap_err();
-            assert!(fault.starts_with("at [1, 0]: ") && fault.contains("NaN"), "{fault}");
+            assert!(
+                fault.starts_with("at [1, 0]: ") && fault.contains("NaN"),
+                "{fault}"
+            );
         }
     }
 }
@@ -45,7 +57,10 @@ fn an_infinite_value_is_never_close() {
         for tolerance in WIDE {
             for (found, golden) in [(&spoilt, &plain), (&plain, &spoilt), (&spoilt, &spoilt)] {
                 let fault = compare(found, golden, tolerance).unwrap_err();
-                assert!(fault.starts_with("at [0, 1]: ") && fault.contains("inf"), "{fault}");
+                assert!(
+                    fault.starts_with("at [0, 1]: ") && fault.contains("inf"),
+                    "{fault}"
+                );
             }
         }
     }
@@ -54,20 +69,32 @@ fn an_infinite_value_is_never_close() {
 #[test]
 #[should_panic(expected = "at [0, 1]: NaN, not 2e0")]
 fn a_nan_panics() {
-    assert_close(&tensor([1.0, f32::NAN, 3.0, 4.0]), &tensor([1.0, 2.0, 3.0, 4.0]), WIDE[0]);
+    assert_close(
+        &tensor([1.0, f32::NAN, 3.0, 4.0]),
+        &tensor([1.0, 2.0, 3.0, 4.0]),
+        WIDE[0],
+    );
 }
 
 #[test]
 #[should_panic(expected = "the shape is [2, 2], not [4]")]
 fn another_shape_panics() {
-    assert_close(&tensor([1.0; 4]), &tensor([1.0; 4]).flatten_all().unwrap(), WIDE[0]);
+    assert_close(
+        &tensor([1.0; 4]),
+        &tensor([1.0; 4]).flatten_all().unwrap(),
+        WIDE[0],
+    );
 }
 
 /// Shapes that broadcast are other shapes.
 #[test]
 #[should_panic(expected = "the shape is [2, 2], not [1, 2]")]
 fn a_row_is_no_matrix() {
-    assert_close(&tensor([1.0; 4]), &tensor([1.0; 4]).narrow(0, 0, 1).unwrap(), WIDE[0]);
+    assert_close(
+        &tensor([1.0; 4]),
+        &tensor([1.0; 4]).narrow(0, 0, 1).unwrap(),
+        WIDE[0],
+    );
 }
 
 #[test]
@@ -79,8 +106,14 @@ fn each_tolerance_ends_where_it_should() {
         tensor(values)
     };
     let relative = Tolerance::relative(0.01);
-    let floored = Tolerance::OfLargest { factor: 0.01, floor: 200.0 };
-    let of_each = Tolerance::OfEach { factor: 0.5, floor: 0.01 };
+    let floored = Tolerance::OfLargest {
+        factor: 0.01,
+        floor: 200.0,
+    };
+    let of_each = Tolerance::OfEach {
+        factor: 0.5,
+        floor: 0.01,
+    };
     for (tolerance, place, fine, wrong) in [
         (Tolerance::Absolute(0.5), 2, 0.5, 0.51),
         (relative, 1, 1.0, 1.01),
@@ -91,7 +124,10 @@ fn each_tolerance_ends_where_it_should() {
         (of_each, 3, 5.0, 5.1),
     ] {
         assert_close(&moved(place, fine), &golden, tolerance);
-        assert!(compare(&moved(place, wrong), &golden, tolerance).is_err(), "{tolerance:?} at {place}");
+        assert!(
+            compare(&moved(place, wrong), &golden, tolerance).is_err(),
+            "{tolerance:?} at {place}"
+        );
     }
     let fault = compare(&moved(3, 2.0), &golden, relative).unwrap_err();
     assert_eq!(fault, "at [1, 1]: -8e0, not -1e1 (within 1.0e0)");

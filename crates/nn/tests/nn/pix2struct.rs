@@ -10,10 +10,15 @@ use chartbench_nn::Checkpoint;
 use chartbench_nn::pix2struct::{Config, Model};
 
 const QUESTIONS: usize = 4;
-const TOLERANCE: Tolerance = Tolerance::OfLargest { factor: 1e-4, floor: 1.0 };
+const TOLERANCE: Tolerance = Tolerance::OfLargest {
+    factor: 1e-4,
+    floor: 1.0,
+};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fixtures/pix2struct").join(name)
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .join("fixtures/pix2struct")
+        .join(name)
 }
 
 fn load(kind: &str) -> Result<Model> {
@@ -22,7 +27,10 @@ fn load(kind: &str) -> Result<Model> {
 }
 
 fn goldens() -> Result<HashMap<String, Tensor>> {
-    Ok(candle_core::safetensors::load(fixture("io.safetensors"), &Device::Cpu)?)
+    Ok(candle_core::safetensors::load(
+        fixture("io.safetensors"),
+        &Device::Cpu,
+    )?)
 }
 
 fn ids(tensor: &Tensor) -> Result<Vec<u32>> {
@@ -34,12 +42,20 @@ fn embeddings_states_and_logits() -> Result<()> {
     let (model, io) = (load("safetensors")?, goldens()?);
     for row in 0..QUESTIONS {
         let golden = |name: &str| &io[&format!("{name}.{row}")];
-        assert_close(&model.embed(golden("patches"))?, golden("embedded"), TOLERANCE);
+        assert_close(
+            &model.embed(golden("patches"))?,
+            golden("embedded"),
+            TOLERANCE,
+        );
         let encoded = model.encode(golden("patches"))?;
         assert_close(&encoded, golden("encoded"), TOLERANCE);
         let mut state = model.start(&encoded)?;
         let forced = ids(golden("ids"))?;
-        assert_close(&model.step(&mut [(&mut state, &forced)])?, golden("logits"), TOLERANCE);
+        assert_close(
+            &model.step(&mut [(&mut state, &forced)])?,
+            golden("logits"),
+            TOLERANCE,
+        );
     }
     Ok(())
 }
@@ -54,11 +70,21 @@ fn logits_after_150_tokens() -> Result<()> {
     let last = golden.dim(0)?;
     let mut state = model.start(&encoded)?;
     let whole = model.step(&mut [(&mut state, &tokens)])?;
-    assert_close(&whole.narrow(0, tokens.len() - last, last)?, golden, TOLERANCE);
+    assert_close(
+        &whole.narrow(0, tokens.len() - last, last)?,
+        golden,
+        TOLERANCE,
+    );
     let mut state = model.start(&encoded)?;
-    let steps: Vec<Tensor> =
-        tokens.chunks(1).map(|token| model.step(&mut [(&mut state, token)])).collect::<Result<_>>()?;
-    assert_close(&Tensor::cat(&steps[steps.len() - last..], 0)?, golden, TOLERANCE);
+    let steps: Vec<Tensor> = tokens
+        .chunks(1)
+        .map(|token| model.step(&mut [(&mut state, token)]))
+        .collect::<Result<_>>()?;
+    assert_close(
+        &Tensor::cat(&steps[steps.len() - last..], 0)?,
+        golden,
+        TOLERANCE,
+    );
     Ok(())
 }
 
@@ -73,10 +99,17 @@ fn greedy_tokens_from_every_file_format() -> Result<()> {
     let io = goldens()?;
     for kind in ["safetensors", "pytorch", "shards"] {
         let model = load(kind)?;
-        let encoded: Vec<Tensor> =
-            (0..QUESTIONS).map(|row| model.encode(&io[&format!("patches.{row}")])).collect::<Result<_>>()?;
-        for (length, golden) in [(40, &expected.greedy_40), (20, &expected.greedy_default_length)] {
-            let ours: Vec<Vec<u32>> = model.greedy(&encoded, length)?.into_iter().collect::<Result<_, _>>()?;
+        let encoded: Vec<Tensor> = (0..QUESTIONS)
+            .map(|row| model.encode(&io[&format!("patches.{row}")]))
+            .collect::<Result<_>>()?;
+        for (length, golden) in [
+            (40, &expected.greedy_40),
+            (20, &expected.greedy_default_length),
+        ] {
+            let ours: Vec<Vec<u32>> = model
+                .greedy(&encoded, length)?
+                .into_iter()
+                .collect::<Result<_, _>>()?;
             assert_eq!(ours, *golden, "{kind}");
         }
     }
@@ -87,24 +120,39 @@ fn greedy_tokens_from_every_file_format() -> Result<()> {
 #[test]
 fn a_batch_changes_nothing() -> Result<()> {
     let (model, io) = (load("safetensors")?, goldens()?);
-    let encoded: Vec<Tensor> =
-        (0..QUESTIONS).map(|row| model.encode(&io[&format!("patches.{row}")])).collect::<Result<_>>()?;
+    let encoded: Vec<Tensor> = (0..QUESTIONS)
+        .map(|row| model.encode(&io[&format!("patches.{row}")]))
+        .collect::<Result<_>>()?;
     let alone: Vec<Vec<Vec<f32>>> = encoded
         .iter()
         .map(|states| {
             let mut state = model.start(states)?;
-            (0..4).map(|token| Ok(model.step(&mut [(&mut state, &[token])])?.flatten_all()?.to_vec1()?)).collect()
+            (0..4)
+                .map(|token| {
+                    Ok(model
+                        .step(&mut [(&mut state, &[token])])?
+                        .flatten_all()?
+                        .to_vec1()?)
+                })
+                .collect()
         })
         .collect::<Result<_>>()?;
     for size in 2..=9 {
-        let mut states: Vec<_> = (0..size).map(|row| model.start(&encoded[row % QUESTIONS])).collect::<Result<_>>()?;
+        let mut states: Vec<_> = (0..size)
+            .map(|row| model.start(&encoded[row % QUESTIONS]))
+            .collect::<Result<_>>()?;
         for token in 0..4u32 {
             let tokens = [token];
-            let mut batch: Vec<_> = states.iter_mut().map(|state| (state, &tokens[..])).collect();
+            let mut batch: Vec<_> = states
+                .iter_mut()
+                .map(|state| (state, &tokens[..]))
+                .collect();
             let logits: Vec<Vec<f32>> = model.step(&mut batch)?.to_vec2()?;
             for (row, logits) in logits.iter().enumerate() {
-                let same =
-                    logits.iter().zip(&alone[row % QUESTIONS][token as usize]).all(|(a, b)| a.to_bits() == b.to_bits());
+                let same = logits
+                    .iter()
+                    .zip(&alone[row % QUESTIONS][token as usize])
+                    .all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "row {row} of {size}, token {token}");
             }
         }
@@ -131,6 +179,9 @@ fn ids_outside_the_tables_are_errors() -> Result<()> {
         "patch row id NaN is outside the model's table of 24 positions"
     );
     let mut state = model.start(&model.encode(&patch(1.0, 1.0)?)?)?;
-    assert_eq!(message(model.step(&mut [(&mut state, &[48])])), "token id 48 is outside the embedding of 48 rows");
+    assert_eq!(
+        message(model.step(&mut [(&mut state, &[48])])),
+        "token id 48 is outside the embedding of 48 rows"
+    );
     Ok(())
 }

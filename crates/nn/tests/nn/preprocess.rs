@@ -24,7 +24,10 @@ struct Expected {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/preprocess"))
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/preprocess"
+    ))
 }
 
 fn expected() -> Expected {
@@ -50,21 +53,47 @@ fn for_each(prefix: &str, mut check: impl FnMut(&str, &[usize], &[u8])) {
 }
 
 fn assert_pixels(name: &str, image: &RgbImage, shape: &[usize], expected: &[u8]) {
-    assert_eq!([image.height() as usize, image.width() as usize, 3], shape, "{name}");
-    let wrong = image.as_raw().iter().zip(expected).filter(|(a, b)| a != b).count();
-    assert_eq!(wrong, 0, "{name}: {wrong} of {} values differ", expected.len());
+    assert_eq!(
+        [image.height() as usize, image.width() as usize, 3],
+        shape,
+        "{name}"
+    );
+    let wrong = image
+        .as_raw()
+        .iter()
+        .zip(expected)
+        .filter(|(a, b)| a != b)
+        .count();
+    assert_eq!(
+        wrong,
+        0,
+        "{name}: {wrong} of {} values differ",
+        expected.len()
+    );
 }
 
 /// `values` against little-endian f32 `bytes` of `shape`.
 fn assert_values(name: &str, values: &[f32], shape: &[usize], bytes: &[u8], tolerance: f64) {
-    let golden: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let golden: Vec<f32> = bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect();
     let tensor = |values: &[f32]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
-    compare(&tensor(values), &tensor(&golden), Tolerance::Absolute(tolerance))
-        .unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    compare(
+        &tensor(values),
+        &tensor(&golden),
+        Tolerance::Absolute(tolerance),
+    )
+    .unwrap_or_else(|fault| panic!("{name}: {fault}"));
 }
 
 fn processor(is_vqa: bool) -> Pix2StructProcessor {
-    let json = format!(r#"{{"is_vqa": {is_vqa}, "max_patches": {}, "unknown": 1}}"#, expected().max_patches);
+    let json = format!(
+        r#"{{"is_vqa": {is_vqa}, "max_patches": {}, "unknown": 1}}"#,
+        expected().max_patches
+    );
     Pix2StructProcessor::from_json(json.as_bytes(), "preprocessor_config.json").unwrap()
 }
 
@@ -83,14 +112,19 @@ fn assert_patches(
 
 #[test]
 fn decoded_pixels_equal_the_reference() {
-    for_each("rgb/", |name, shape, bytes| assert_pixels(name, &image(name).unwrap(), shape, bytes));
+    for_each("rgb/", |name, shape, bytes| {
+        assert_pixels(name, &image(name).unwrap(), shape, bytes)
+    });
 }
 
 #[test]
 fn broken_files_are_refused_in_one_line_with_their_name() {
     for name in expected().refused {
         let error = format!("{:#}", image(&name).unwrap_err());
-        assert!(error.starts_with(&format!("image {name}: ")) && !error.contains('\n'), "{error}");
+        assert!(
+            error.starts_with(&format!("image {name}: ")) && !error.contains('\n'),
+            "{error}"
+        );
     }
 }
 
@@ -101,12 +135,17 @@ fn a_decompression_bomb_is_refused_before_its_pixels_are_read() {
     let checksum = crc32(&png[12..29]).to_be_bytes();
     png[29..33].copy_from_slice(&checksum);
     let error = format!("{:#}", decode(&png, "bomb.png").unwrap_err());
-    assert_eq!(error, "image bomb.png: 60000 x 60000 pixels are more than the 178956970 allowed");
+    assert_eq!(
+        error,
+        "image bomb.png: 60000 x 60000 pixels are more than the 178956970 allowed"
+    );
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1)))
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1))
+        })
     })
 }
 
@@ -114,7 +153,11 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn resized_pixels_equal_pillow() {
     let chart = image("chart.png").unwrap();
     for_each("resize/", |name, shape, bytes| {
-        let filter = if name.ends_with("BICUBIC") { Filter::Bicubic } else { Filter::Bilinear };
+        let filter = if name.ends_with("BICUBIC") {
+            Filter::Bicubic
+        } else {
+            Filter::Bilinear
+        };
         let resized = resize(&chart, shape[1] as u32, shape[0] as u32, filter);
         assert_pixels(name, &resized, shape, bytes);
     });
@@ -142,13 +185,21 @@ fn header_pixels_equal_the_reference() {
 fn patches_agree_with_the_reference() {
     let processor = processor(false);
     for_each("plain/", |name, shape, bytes| {
-        assert_patches(&processor, &format!("plain/{name}"), name, None, shape, bytes);
+        assert_patches(
+            &processor,
+            &format!("plain/{name}"),
+            name,
+            None,
+            shape,
+            bytes,
+        );
     });
 }
 
 #[test]
 fn patch_size_and_normalisation_follow_the_settings() {
-    let json = br#"{"patch_size": {"height": 6, "width": 10}, "max_patches": 30, "do_normalize": false}"#;
+    let json =
+        br#"{"patch_size": {"height": 6, "width": 10}, "max_patches": 30, "do_normalize": false}"#;
     let processor = Pix2StructProcessor::from_json(json, "preprocessor_config.json").unwrap();
     for_each("odd/", |name, shape, bytes| {
         assert_patches(&processor, &format!("odd/{name}"), name, None, shape, bytes);
@@ -161,7 +212,14 @@ fn patches_under_a_header_agree_with_the_reference() {
     for_each("vqa/", |key, shape, bytes| {
         let (name, header) = key.split_once('/').unwrap();
         let header = texts[header.parse::<usize>().unwrap()].as_str();
-        assert_patches(&processor, &format!("vqa/{key}"), name, Some(header), shape, bytes);
+        assert_patches(
+            &processor,
+            &format!("vqa/{key}"),
+            name,
+            Some(header),
+            shape,
+            bytes,
+        );
     });
 }
 
@@ -169,12 +227,27 @@ fn patches_under_a_header_agree_with_the_reference() {
 fn bad_settings_name_file_and_key() {
     for (json, wanted) in [
         ("[1]", "p.json: not a JSON object: "),
-        (r#"{"max_patches": 0}"#, "p.json: max_patches = 0: must be a whole number from 1 to 65536"),
-        (r#"{"is_vqa": "yes"}"#, "p.json: is_vqa = \"yes\": must be true or false"),
-        (r#"{"patch_size": {"height": 16}}"#, "p.json: patch_size.width is missing"),
-        (r#"{"patch_size": -4}"#, "p.json: patch_size = -4: must be a whole number from 1 to 256"),
+        (
+            r#"{"max_patches": 0}"#,
+            "p.json: max_patches = 0: must be a whole number from 1 to 65536",
+        ),
+        (
+            r#"{"is_vqa": "yes"}"#,
+            "p.json: is_vqa = \"yes\": must be true or false",
+        ),
+        (
+            r#"{"patch_size": {"height": 16}}"#,
+            "p.json: patch_size.width is missing",
+        ),
+        (
+            r#"{"patch_size": -4}"#,
+            "p.json: patch_size = -4: must be a whole number from 1 to 256",
+        ),
     ] {
-        let error = format!("{:#}", Pix2StructProcessor::from_json(json.as_bytes(), "p.json").unwrap_err());
+        let error = format!(
+            "{:#}",
+            Pix2StructProcessor::from_json(json.as_bytes(), "p.json").unwrap_err()
+        );
         assert!(error.starts_with(wanted), "{error}");
     }
 }
@@ -182,34 +255,61 @@ fn bad_settings_name_file_and_key() {
 #[test]
 fn impossible_requests_are_refused() {
     let chart = image("chart.png").unwrap();
-    let error = processor(true).patches(&chart, None).unwrap_err().to_string();
+    let error = processor(true)
+        .patches(&chart, None)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a header text is needed"), "{error}");
 
     let long = RgbImage::from_pixel(5000, 1, image::Rgb([9; 3]));
     let narrow = processor(false).with_max_patches(4096).unwrap();
     let error = narrow.patches(&long, None).unwrap_err().to_string();
-    assert!(error.contains("1 x 4096 patches") && error.contains("lower max_patches"), "{error}");
-    assert_eq!(narrow.with_positions(4097).patches(&long, None).unwrap().cols, 4096);
+    assert!(
+        error.contains("1 x 4096 patches") && error.contains("lower max_patches"),
+        "{error}"
+    );
+    assert_eq!(
+        narrow
+            .with_positions(4097)
+            .patches(&long, None)
+            .unwrap()
+            .cols,
+        4096
+    );
 
     let tall = RgbImage::from_pixel(1, 8000, image::Rgb([9; 3]));
-    let error = processor(true).patches(&tall, Some("What is the median of the first group?")).unwrap_err().to_string();
-    assert!(error.starts_with("1 x 8000 pixels under a question"), "{error}");
+    let error = processor(true)
+        .patches(&tall, Some("What is the median of the first group?"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("1 x 8000 pixels under a question"),
+        "{error}"
+    );
 }
 
 #[test]
 fn donut_pixels() {
     for_each("donut/", |name, shape, expected| {
-        let [file, size, rule] = name.split('/').collect::<Vec<_>>()[..] else { panic!("{name}") };
+        let [file, size, rule] = name.split('/').collect::<Vec<_>>()[..] else {
+            panic!("{name}")
+        };
         let (height, width) = size.split_once('x').unwrap();
         let settings = match rule {
             "plain" => r#""image_mean": [0.5, 0.5, 0.5], "do_pad": true"#,
-            "bicubic" => r#""resample": 3, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.5, 0.3]"#,
+            "bicubic" => {
+                r#""resample": 3, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.5, 0.3]"#
+            }
             _ => r#""do_align_long_axis": true, "rescale_factor": 0.00392156862745098"#,
         };
         let json = format!(r#"{{"size": {{"height": {height}, "width": {width}}}, {settings}}}"#);
         let old = format!(r#"{{"size": [{width}, {height}], {settings}}}"#);
         let processor = DonutProcessor::from_json(json.as_bytes(), "p.json").unwrap();
-        assert_eq!(processor, DonutProcessor::from_json(old.as_bytes(), "p.json").unwrap(), "size as a list");
+        assert_eq!(
+            processor,
+            DonutProcessor::from_json(old.as_bytes(), "p.json").unwrap(),
+            "size as a list"
+        );
         let pixels = processor.pixels(&image(file).unwrap()).unwrap();
         assert_eq!([3, pixels.height, pixels.width], shape, "{name}");
         assert_values(name, &pixels.data, shape, expected, 1e-6);
@@ -220,20 +320,41 @@ fn donut_pixels() {
 fn donut_settings_that_cannot_be_met_are_errors() {
     let parse = |json: &str| DonutProcessor::from_json(json.as_bytes(), "p.json");
     let faults = [
-        (r#"{"size": 960}"#, "p.json: size = 960: must hold height and width"),
-        (r#"{"size": {"height": 960}}"#, "p.json: size.width is missing"),
-        (r#"{"resample": 0}"#, "p.json: resample: only 2 (bilinear) and 3 (bicubic) are supported"),
+        (
+            r#"{"size": 960}"#,
+            "p.json: size = 960: must hold height and width",
+        ),
+        (
+            r#"{"size": {"height": 960}}"#,
+            "p.json: size.width is missing",
+        ),
+        (
+            r#"{"resample": 0}"#,
+            "p.json: resample: only 2 (bilinear) and 3 (bicubic) are supported",
+        ),
         (r#"{"image_std": [1, 0, 1]}"#, "p.json: image_std holds a 0"),
         (
             r#"{"rescale_factor": 1e300}"#,
             "p.json: image_mean, image_std and rescale_factor make pixels that are no finite",
         ),
-        (r#"{"do_resize": false}"#, "p.json: do_resize false is not supported"),
+        (
+            r#"{"do_resize": false}"#,
+            "p.json: do_resize false is not supported",
+        ),
         ("[]", "p.json: not a JSON object"),
     ];
     for (json, error) in faults {
-        assert!(format!("{:#}", parse(json).unwrap_err()).starts_with(error), "{json}");
+        assert!(
+            format!("{:#}", parse(json).unwrap_err()).starts_with(error),
+            "{json}"
+        );
     }
-    let error = parse("{}").unwrap().pixels(&RgbImage::new(2, 4000)).unwrap_err();
-    assert_eq!(error.to_string(), "2 x 4000 pixels are too long to be a chart: crop the image");
+    let error = parse("{}")
+        .unwrap()
+        .pixels(&RgbImage::new(2, 4000))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "2 x 4000 pixels are too long to be a chart: crop the image"
+    );
 }

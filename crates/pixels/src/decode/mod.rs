@@ -27,7 +27,12 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage> {
     let image = match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => catch_panic("the PNG decoder", || png::decode(bytes)),
         Ok(ImageFormat::Jpeg) => catch_panic("the JPEG decoder", || jpeg::decode(bytes)),
-        Ok(format) if matches!(format, ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff | ImageFormat::WebP) => {
+        Ok(format)
+            if matches!(
+                format,
+                ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff | ImageFormat::WebP
+            ) =>
+        {
             catch_panic("the image decoder", || other::decode(bytes, format))
         }
         _ if bytes.is_empty() => Err(anyhow!("the file is empty")),
@@ -42,7 +47,10 @@ fn check_size(width: u32, height: u32, bits: usize) -> Result<()> {
         bail!("it has no pixels ({width} x {height})");
     }
     let pixels = u64::from(width) * u64::from(height);
-    ensure!(pixels <= MAX_PIXELS, "{width} x {height} pixels are more than the {MAX_PIXELS} allowed");
+    ensure!(
+        pixels <= MAX_PIXELS,
+        "{width} x {height} pixels are more than the {MAX_PIXELS} allowed"
+    );
     let bits = bits.max(24);
     let bytes = pixels * bits as u64 / 8;
     ensure!(

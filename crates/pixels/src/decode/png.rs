@@ -20,23 +20,39 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     let mut reader = decoder.read_info().context("damaged PNG")?;
     let info = reader.info();
     let (pixel, width, height) = (Pixel::new(info)?, info.width, info.height);
-    let passes = if info.interlaced { INTERLACED.as_slice() } else { &WHOLE };
-    let mut row = vec![0; reader.output_line_size(width).context("its size is too large")?];
+    let passes = if info.interlaced {
+        INTERLACED.as_slice()
+    } else {
+        &WHOLE
+    };
+    let mut row = vec![
+        0;
+        reader
+            .output_line_size(width)
+            .context("its size is too large")?
+    ];
     let mut image = RgbImage::new(width, height);
     for pass in passes.iter().filter(|pass| pass.left < width) {
         for y in (pass.top..height).step_by(pass.down) {
-            let read = reader.read_row(&mut row).context("damaged or truncated PNG")?;
+            let read = reader
+                .read_row(&mut row)
+                .context("damaged or truncated PNG")?;
             read.context("fewer rows than its size says")?;
             let (line, start) = (width as usize * 3, y as usize * width as usize * 3);
             let samples = &mut (*image)[start..start + line];
-            let targets = samples.chunks_exact_mut(3).skip(pass.left as usize).step_by(pass.right);
+            let targets = samples
+                .chunks_exact_mut(3)
+                .skip(pass.left as usize)
+                .step_by(pass.right);
             for (index, target) in targets.enumerate() {
                 target.copy_from_slice(&pixel.read(&row, index));
             }
         }
     }
     // The rest of the file must be whole too.
-    reader.read_row(&mut row).context("damaged or truncated PNG")?;
+    reader
+        .read_row(&mut row)
+        .context("damaged or truncated PNG")?;
     Ok(image)
 }
 
@@ -49,7 +65,12 @@ struct PixelGrid {
 }
 
 const fn grid(left: u32, top: u32, right: usize, down: usize) -> PixelGrid {
-    PixelGrid { left, top, right, down }
+    PixelGrid {
+        left,
+        top,
+        right,
+        down,
+    }
 }
 
 const WHOLE: [PixelGrid; 1] = [grid(0, 0, 1, 1)];
@@ -81,20 +102,48 @@ impl Pixel {
         let transparency = info.trns.as_deref();
         let mut palette = Vec::new();
         if info.color_type == ColorType::Indexed {
-            let colours = info.palette.as_deref().context("a palette PNG without a palette")?;
-            let alpha = |i: usize| transparency.and_then(|alpha| alpha.get(i)).copied().unwrap_or(255);
-            palette.extend(colours.chunks_exact(3).enumerate().map(|(i, c)| [c[0], c[1], c[2], alpha(i)]));
+            let colours = info
+                .palette
+                .as_deref()
+                .context("a palette PNG without a palette")?;
+            let alpha = |i: usize| {
+                transparency
+                    .and_then(|alpha| alpha.get(i))
+                    .copied()
+                    .unwrap_or(255)
+            };
+            palette.extend(
+                colours
+                    .chunks_exact(3)
+                    .enumerate()
+                    .map(|(i, c)| [c[0], c[1], c[2], alpha(i)]),
+            );
             if palette.len() > 256 {
                 bail!("a palette of {} colours", palette.len());
             }
         }
         // The crate has dropped the high bytes where the depth is 8 bits or fewer.
-        let step = if info.bit_depth == BitDepth::Sixteen { 2 } else { 1 };
-        let widen = |low: &u8| if info.bit_depth == BitDepth::One { 255 * (*low).min(1) } else { *low };
+        let step = if info.bit_depth == BitDepth::Sixteen {
+            2
+        } else {
+            1
+        };
+        let widen = |low: &u8| {
+            if info.bit_depth == BitDepth::One {
+                255 * (*low).min(1)
+            } else {
+                *low
+            }
+        };
         let key = transparency
             .filter(|_| info.color_type != ColorType::Indexed)
             .map(|key| key.iter().skip(step - 1).step_by(step).map(widen).collect());
-        Ok(Self { colour: info.color_type, depth: info.bit_depth, palette, key })
+        Ok(Self {
+            colour: info.color_type,
+            depth: info.bit_depth,
+            palette,
+            key,
+        })
     }
 
     fn read(&self, row: &[u8], x: usize) -> [u8; 3] {
@@ -113,7 +162,9 @@ impl Pixel {
                 let keyed = self.key.as_deref() == Some(&rgb);
                 if keyed { [255; 3] } else { rgb }
             }
-            ColorType::Rgba => over_white([0, 1, 2, 3].map(|channel| self.high_byte(row, x * 4 + channel))),
+            ColorType::Rgba => {
+                over_white([0, 1, 2, 3].map(|channel| self.high_byte(row, x * 4 + channel)))
+            }
         }
     }
 
@@ -144,7 +195,11 @@ impl Pixel {
 
     /// The sample at `index`; of 16 bits the high byte.
     fn high_byte(&self, row: &[u8], index: usize) -> u8 {
-        let index = if self.depth == BitDepth::Sixteen { 2 * index } else { index };
+        let index = if self.depth == BitDepth::Sixteen {
+            2 * index
+        } else {
+            index
+        };
         row.get(index).copied().unwrap_or_default()
     }
 }

@@ -50,8 +50,16 @@ pub(super) struct Columns {
 pub(super) const FILTERED_RESPONSES: &str = "filtered_resps";
 
 /// Names of columns of predictions, in lower case.
-const PREDICTION_NAMES: [&str; 8] =
-    ["prediction", "predictions", "predicted", "predicted_answer", "pred", "preds", "output", "response"];
+const PREDICTION_NAMES: [&str; 8] = [
+    "prediction",
+    "predictions",
+    "predicted",
+    "predicted_answer",
+    "pred",
+    "preds",
+    "output",
+    "response",
+];
 /// Names of columns of gold answers, in lower case.
 const GOLD_NAMES: [&str; 12] = [
     "label",
@@ -70,14 +78,29 @@ const GOLD_NAMES: [&str; 12] = [
 /// Names that mean predictions or gold answers, whichever no other column has.
 const EITHER_NAMES: [&str; 2] = ["answer", "answers"];
 /// Names of ids; the first existing one counts.
-const ID_NAMES: [&str; 6] = ["id", "question_id", "questionid", "qa_id", "doc_id", "index"];
+const ID_NAMES: [&str; 6] = [
+    "id",
+    "question_id",
+    "questionid",
+    "qa_id",
+    "doc_id",
+    "index",
+];
 /// Names of questions; the first existing one counts.
 const QUESTION_NAMES: [&str; 3] = ["question", "query", "question_text"];
 /// Names of answer types; the first existing one counts.
 const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
 /// Names of charts or images; the first existing one counts.
-const CHART_NAMES: [&str; 8] =
-    ["chart", "chart_id", "image", "image_id", "imgname", "image_path", "image_name", "filename"];
+const CHART_NAMES: [&str; 8] = [
+    "chart",
+    "chart_id",
+    "image",
+    "image_id",
+    "imgname",
+    "image_path",
+    "image_name",
+    "filename",
+];
 
 /// Names of ChartQAPro's year flags.
 const YEAR_NAMES: [&str; 2] = ["year", "year_flags"];
@@ -102,8 +125,16 @@ impl Columns {
             id: header.optional(names.id.as_deref(), &ID_NAMES, "--id-column")?,
             prediction,
             gold,
-            question: header.optional(names.question.as_deref(), &QUESTION_NAMES, "--question-column")?,
-            answer_type: header.optional(names.answer_type.as_deref(), &ANSWER_TYPE_NAMES, "--answer-type-column")?,
+            question: header.optional(
+                names.question.as_deref(),
+                &QUESTION_NAMES,
+                "--question-column",
+            )?,
+            answer_type: header.optional(
+                names.answer_type.as_deref(),
+                &ANSWER_TYPE_NAMES,
+                "--answer-type-column",
+            )?,
             chart: header.optional(names.chart.as_deref(), &CHART_NAMES, "--chart-column")?,
             year: header.first(&YEAR_NAMES),
             question_type: header.first(&QUESTION_TYPE_NAMES),
@@ -130,7 +161,10 @@ impl Header<'_> {
                 self.listed()
             ),
         };
-        ensure!(prediction != gold, "the predictions and the gold answers cannot be one column");
+        ensure!(
+            prediction != gold,
+            "the predictions and the gold answers cannot be one column"
+        );
         Ok((Some(prediction), Some(gold)))
     }
 
@@ -175,9 +209,16 @@ impl Header<'_> {
             [first, second, ..] => {
                 let name = |index: &usize| OneLine(self.0.get(*index).copied().unwrap_or_default());
                 let fault = if self.0.get(*first) == self.0.get(*second) {
-                    format!("two columns are called `{}`: rename or remove one", name(first))
+                    format!(
+                        "two columns are called `{}`: rename or remove one",
+                        name(first)
+                    )
                 } else {
-                    format!("both `{}` and `{}` could be meant: name one", name(first), name(second))
+                    format!(
+                        "both `{}` and `{}` could be meant: name one",
+                        name(first),
+                        name(second)
+                    )
                 };
                 bail!("{flag}: columns are {}: {fault}", self.listed())
             }
@@ -192,15 +233,23 @@ impl Header<'_> {
 
     /// The first existing column of the usual names.
     fn first(&self, usual: &[&str]) -> Option<usize> {
-        usual.iter().find_map(|name| self.matching(&[*name]).first().copied())
+        usual
+            .iter()
+            .find_map(|name| self.matching(&[*name]).first().copied())
     }
 
     fn by_name(&self, named: Option<&str>, flag: &str) -> Result<Option<usize>> {
         let Some(named) = named else { return Ok(None) };
-        let mut found = self.0.iter().enumerate().filter(|(_, name)| **name == named);
+        let mut found = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| **name == named);
         let index = match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(Some(index)),
-            (Some(_), Some(_)) => Err(anyhow::anyhow!("two columns are called `{named}`: rename or remove one")),
+            (Some(_), Some(_)) => Err(anyhow::anyhow!(
+                "two columns are called `{named}`: rename or remove one"
+            )),
             (None, _) => Err(anyhow::anyhow!("no column is called `{named}`")),
         };
         index.with_context(|| format!("{flag}: columns are {}", self.listed()))
@@ -213,20 +262,37 @@ impl Header<'_> {
     fn either(&self, what: &str, advice: &str) -> Result<usize> {
         match self.matching(&EITHER_NAMES).as_slice() {
             [index] => Ok(*index),
-            _ => bail!("cannot tell the column of {what}: columns are {} ({advice})", self.listed()),
+            _ => bail!(
+                "cannot tell the column of {what}: columns are {} ({advice})",
+                self.listed()
+            ),
         }
     }
 
     /// The columns whose names are among `usual`, up to case and white space.
     fn matching(&self, usual: &[&str]) -> Vec<usize> {
         let is_usual = |name: &str| usual.contains(&name.trim().to_lowercase().as_str());
-        self.0.iter().enumerate().filter(|(_, name)| is_usual(name)).map(|(index, _)| index).collect()
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| is_usual(name))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     fn listed(&self) -> String {
-        let names: Vec<String> = self.0.iter().take(MAX_LISTED).map(|name| OneLine(name).to_string()).collect();
+        let names: Vec<String> = self
+            .0
+            .iter()
+            .take(MAX_LISTED)
+            .map(|name| OneLine(name).to_string())
+            .collect();
         let more = self.0.len().saturating_sub(MAX_LISTED);
-        if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
+        if more == 0 {
+            names.join(", ")
+        } else {
+            format!("{} and {more} more", names.join(", "))
+        }
     }
 }
 

@@ -15,9 +15,15 @@ use chartbench_core::read_file::CsvLines;
 /// Returns an error if columns cannot be recognised, a row is ragged, a quoted field does not end, or the text has no rows;
 /// the error names the line.
 pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<AnswerTable> {
-    let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let header: Vec<String> =
-        reader.headers().context("cannot read the header line")?.iter().map(str::to_owned).collect();
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+    let header: Vec<String> = reader
+        .headers()
+        .context("cannot read the header line")?
+        .iter()
+        .map(str::to_owned)
+        .collect();
     let columns = Columns::find(&header, scope).map_err(|error| match (header.as_slice(), delimiter) {
         ([line], b',') if line.contains([';', '|']) => {
             error.context("the header line has no comma: separate the fields by commas, or by tabs in a .tsv file")
@@ -28,7 +34,10 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Answer
     let mut lines = CsvLines::new(text);
     let mut record = StringRecord::new();
     let mut start = 0;
-    while reader.read_record(&mut record).map_err(|error| fault(&error, &mut lines))? {
+    while reader
+        .read_record(&mut record)
+        .map_err(|error| fault(&error, &mut lines))?
+    {
         let position = record.position().context("a record without position")?;
         start = position.byte() as usize;
         add(&mut table, lines.line_of(position), &record, &columns);
@@ -64,17 +73,32 @@ fn add(table: &mut AnswerTable, line: usize, record: &StringRecord, columns: &Co
 /// nothing.
 fn never_ends(last: &str, delimiter: u8) -> bool {
     let records = |text: &str| {
-        let mut reader =
-            ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
-        reader.records().take(2).collect::<csv::Result<Vec<_>>>().ok()
+        let mut reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        reader
+            .records()
+            .take(2)
+            .collect::<csv::Result<Vec<_>>>()
+            .ok()
     };
-    last.contains('"') && records(last).is_some_and(|plain| records(&format!("{last}\"")) == Some(plain))
+    last.contains('"')
+        && records(last).is_some_and(|plain| records(&format!("{last}\"")) == Some(plain))
 }
 
 fn fault(error: &csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
-            anyhow!("line {}: {len} fields where the header line has {expected_len}", lines.line_of(position))
+        csv::ErrorKind::UnequalLengths {
+            pos: Some(position),
+            expected_len,
+            len,
+        } => {
+            anyhow!(
+                "line {}: {len} fields where the header line has {expected_len}",
+                lines.line_of(position)
+            )
         }
         _ => anyhow!("cannot read the file as CSV: {error}"),
     }

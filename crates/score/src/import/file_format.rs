@@ -26,8 +26,15 @@ impl FileFormat {
     /// Detects the format of a file by its content, of which the beginning suffices, and by its name where the content fits
     /// several formats.
     pub fn detect(path: &Path, content: &[u8]) -> Self {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let text = content
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(content)
+            .trim_ascii_start();
         match (extension.as_str(), text.first()) {
             _ if content.starts_with(ZIP) => Self::Xlsx,
             ("xlsx" | "xlsm", _) => Self::Xlsx,
@@ -37,7 +44,14 @@ impl FileFormat {
             ("jsonl" | "ndjson", _) => Self::Jsonl,
             (_, Some(b'{')) if has_several_values(text) => Self::Jsonl,
             (_, Some(b'{')) | ("json", _) => Self::Json,
-            _ if text.split(|byte| *byte == b'\n').next().unwrap_or_default().contains(&b'\t') => Self::Tsv,
+            _ if text
+                .split(|byte| *byte == b'\n')
+                .next()
+                .unwrap_or_default()
+                .contains(&b'\t') =>
+            {
+                Self::Tsv
+            }
             _ => Self::Csv,
         }
     }

@@ -23,7 +23,11 @@ pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<Answer
     let mut table = AnswerTable::new(Unit::Line);
     let mut keys = None;
     let (mut buffer, mut number) = (Vec::new(), 0);
-    while reader.read_until(b'\n', &mut buffer).context("cannot read the file")? > 0 {
+    while reader
+        .read_until(b'\n', &mut buffer)
+        .context("cannot read the file")?
+        > 0
+    {
         number += 1;
         let line = std::str::from_utf8(&buffer).map_err(|_| not_utf8(number))?;
         let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim();
@@ -46,7 +50,8 @@ fn add_line(
         Some(keys) => keys,
         None => {
             let line = json_value::without_nan(line);
-            serde_json::from_str::<&RawValue>(&line).map_err(|error| read_file::json_fault(&error, number))?;
+            serde_json::from_str::<&RawValue>(&line)
+                .map_err(|error| read_file::json_fault(&error, number))?;
             keys.insert(RecordKeys::find(&line, scope).with_context(|| format!("line {number}"))?)
         }
     };
@@ -61,7 +66,8 @@ fn add_line(
 pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<AnswerTable> {
     let mut table = AnswerTable::new(Unit::Record);
     if json.trim_start().starts_with('{') {
-        let entries = json_object::key_values(json).map_err(|error| read_file::json_fault(&error, 1))?;
+        let entries =
+            json_object::key_values(json).map_err(|error| read_file::json_fault(&error, 1))?;
         if entries.iter().all(|(_, value)| is_list_of_objects(value)) {
             for (chart, list) in entries {
                 let part = format!("chart `{}`", OneLine(&chart));
@@ -101,11 +107,20 @@ fn is_list_of_objects(value: &RawValue) -> bool {
 }
 
 fn list(table: &mut AnswerTable, chart: Option<&str>, json: &str, scope: Scope<'_>) -> Result<()> {
-    ensure!(json.trim_start().starts_with('['), "neither a list nor an object of predictions");
-    let records: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| read_file::json_fault(&error, 1))?;
-    let Some(first) = records.first() else { return Ok(()) };
+    ensure!(
+        json.trim_start().starts_with('['),
+        "neither a list nor an object of predictions"
+    );
+    let records: Vec<&RawValue> =
+        serde_json::from_str(json).map_err(|error| read_file::json_fault(&error, 1))?;
+    let Some(first) = records.first() else {
+        return Ok(());
+    };
     let keys = RecordKeys::find(first.get(), scope).context("record 1")?;
-    ensure!(chart.is_none() || keys.have_ids(), "record 1: no `qa_id`, which RealCQA's records have");
+    ensure!(
+        chart.is_none() || keys.have_ids(),
+        "record 1: no `qa_id`, which RealCQA's records have"
+    );
     for (index, record) in records.iter().enumerate() {
         keys.add(table, index + 1, chart, record.get())?;
     }
@@ -121,7 +136,11 @@ fn no_golds(first: &RawValue) -> &'static str {
     }
 }
 
-fn by_id(table: &mut AnswerTable, entries: Vec<(Cow<'_, str>, &RawValue)>, scope: Scope<'_>) -> Result<()> {
+fn by_id(
+    table: &mut AnswerTable,
+    entries: Vec<(Cow<'_, str>, &RawValue)>,
+    scope: Scope<'_>,
+) -> Result<()> {
     for (index, (id, raw)) in entries.into_iter().enumerate() {
         let number = index + 1;
         let record = || format!("record {number}: `{}`", OneLine(&id));
@@ -129,7 +148,9 @@ fn by_id(table: &mut AnswerTable, entries: Vec<(Cow<'_, str>, &RawValue)>, scope
         match scope.need {
             Need::Both => bail!("{}", no_golds(raw)),
             Need::Predictions => {
-                row.prediction = json_value::prediction(raw).with_context(record)?.map(Prediction);
+                row.prediction = json_value::prediction(raw)
+                    .with_context(record)?
+                    .map(Prediction);
                 row.only_item = json_value::only_item(raw).map(Prediction);
             }
             Need::Golds => row.gold = Some(parse_field::gold(raw).with_context(record)?),

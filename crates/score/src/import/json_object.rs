@@ -61,8 +61,11 @@ impl RecordKeys {
         // A duplicate key is refused when its value is read.
         let header: Vec<Cow<'_, str>> = keys.filter(|key| seen.insert(key.clone())).collect();
         let columns = Columns::find(&header, scope)?;
-        let named =
-            |index: Option<usize>| index.and_then(|index| header.get(index)).map(|key| key.clone().into_owned());
+        let named = |index: Option<usize>| {
+            index
+                .and_then(|index| header.get(index))
+                .map(|key| key.clone().into_owned())
+        };
         let prediction = named(columns.prediction);
         let samples = prediction.as_deref() == Some(FILTERED_RESPONSES);
         let slots = [
@@ -70,18 +73,34 @@ impl RecordKeys {
             (KeyRole::Prediction, prediction),
             (KeyRole::Gold, named(columns.gold)),
             // Objects may lack these keys.
-            (KeyRole::Question, named(columns.question).or(Some("question".to_owned()))),
-            (KeyRole::AnswerType, named(columns.answer_type).or(Some("answer_type".to_owned()))),
+            (
+                KeyRole::Question,
+                named(columns.question).or(Some("question".to_owned())),
+            ),
+            (
+                KeyRole::AnswerType,
+                named(columns.answer_type).or(Some("answer_type".to_owned())),
+            ),
             (KeyRole::Chart, named(columns.chart)),
             (KeyRole::Error, Some("error".to_owned())),
             (KeyRole::Filter, samples.then(|| "filter".to_owned())),
             (KeyRole::Doc, samples.then(|| "doc".to_owned())),
             (KeyRole::Year, named(columns.year).or(Some(YEAR.to_owned()))),
-            (KeyRole::QuestionType, named(columns.question_type).or(Some(QUESTION_TYPE.to_owned()))),
+            (
+                KeyRole::QuestionType,
+                named(columns.question_type).or(Some(QUESTION_TYPE.to_owned())),
+            ),
             (KeyRole::Slices, Some("slices".to_owned())),
         ];
-        let keys = slots.into_iter().filter_map(|(slot, key)| Some((slot, key?))).collect();
-        Ok(Self { keys, need: scope.need, samples })
+        let keys = slots
+            .into_iter()
+            .filter_map(|(slot, key)| Some((slot, key?)))
+            .collect();
+        Ok(Self {
+            keys,
+            need: scope.need,
+            samples,
+        })
     }
 
     /// Whether the objects have ids.
@@ -93,7 +112,13 @@ impl RecordKeys {
     ///
     /// # Errors
     /// Returns an error if the object is malformed; the error names location and key.
-    pub(super) fn add(&self, table: &mut AnswerTable, number: usize, chart: Option<&str>, json: &str) -> Result<()> {
+    pub(super) fn add(
+        &self,
+        table: &mut AnswerTable,
+        number: usize,
+        chart: Option<&str>,
+        json: &str,
+    ) -> Result<()> {
         let plain;
         let values = match self.values(json) {
             Err(error) if error.is_syntax() => {
@@ -104,7 +129,8 @@ impl RecordKeys {
         };
         let values = values.map_err(|error| fault(&error, table.unit, number))?;
         let unit = table.unit;
-        self.add_values(table, number, chart, &values).with_context(|| format!("{unit} {number}"))
+        self.add_values(table, number, chart, &values)
+            .with_context(|| format!("{unit} {number}"))
     }
 
     fn values<'de>(&self, json: &'de str) -> serde_json::Result<Values<'de>> {
@@ -127,11 +153,16 @@ impl RecordKeys {
         {
             return Ok(());
         }
-        let id = self.required(KeyRole::Id, value(KeyRole::Id))?.map(json_value::id).transpose();
-        let id = id.with_context(|| self.name(KeyRole::Id))?.map(|id| match chart {
-            Some(chart) => format!("{chart}/{id}"),
-            None => id,
-        });
+        let id = self
+            .required(KeyRole::Id, value(KeyRole::Id))?
+            .map(json_value::id)
+            .transpose();
+        let id = id
+            .with_context(|| self.name(KeyRole::Id))?
+            .map(|id| match chart {
+                Some(chart) => format!("{chart}/{id}"),
+                None => id,
+            });
         let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
         let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
         let row = AnswerRow {
@@ -141,12 +172,16 @@ impl RecordKeys {
                 .or_else(|| value(KeyRole::Doc).and_then(question)),
             answer_type: answer_type.and_then(|text| table.answer_type(number, &text)),
             prediction: prediction.map(Prediction),
-            only_item: value(KeyRole::Prediction).and_then(json_value::only_item).map(Prediction),
+            only_item: value(KeyRole::Prediction)
+                .and_then(json_value::only_item)
+                .map(Prediction),
             year: value(KeyRole::Year)
                 .and_then(json_value::listed_text)
                 .or_else(|| value(KeyRole::Slices).and_then(sliced_flags)),
             question_type: value(KeyRole::QuestionType).and_then(json_value::text),
-            chart: value(KeyRole::Chart).and_then(json_value::text).or_else(|| chart.map(str::to_owned)),
+            chart: value(KeyRole::Chart)
+                .and_then(json_value::text)
+                .or_else(|| chart.map(str::to_owned)),
             ..AnswerRow::default()
         };
         let failed = self.need != Need::Golds && row.prediction.is_none();
@@ -163,11 +198,20 @@ impl RecordKeys {
             return Ok(raw.and_then(|raw| parse_field::gold(raw).ok()));
         }
         let raw = self.required(KeyRole::Gold, raw)?;
-        raw.map(parse_field::gold).transpose().with_context(|| self.name(KeyRole::Gold))
+        raw.map(parse_field::gold)
+            .transpose()
+            .with_context(|| self.name(KeyRole::Gold))
     }
 
-    fn prediction(&self, table: &mut AnswerTable, number: usize, raw: Option<&RawValue>) -> Result<Option<String>> {
-        let Some(raw) = self.required(KeyRole::Prediction, raw)? else { return Ok(None) };
+    fn prediction(
+        &self,
+        table: &mut AnswerTable,
+        number: usize,
+        raw: Option<&RawValue>,
+    ) -> Result<Option<String>> {
+        let Some(raw) = self.required(KeyRole::Prediction, raw)? else {
+            return Ok(None);
+        };
         let read = if self.samples {
             json_value::response(raw)
         } else {
@@ -181,14 +225,21 @@ impl RecordKeys {
     }
 
     /// The value of a key that the first object has.
-    fn required<'a>(&self, slot: KeyRole, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>> {
+    fn required<'a>(
+        &self,
+        slot: KeyRole,
+        raw: Option<&'a RawValue>,
+    ) -> Result<Option<&'a RawValue>> {
         let is_complete = raw.is_some() || !self.keys.iter().any(|(role, _)| *role == slot);
-        is_complete.then_some(raw).with_context(|| format!("no key `{}`, which the first record has", self.name(slot)))
+        is_complete
+            .then_some(raw)
+            .with_context(|| format!("no key `{}`, which the first record has", self.name(slot)))
     }
 
     fn name(&self, slot: KeyRole) -> String {
         let key = self.keys.iter().find(|(role, _)| *role == slot);
-        key.map(|(_, key)| OneLine(key).to_string()).unwrap_or_default()
+        key.map(|(_, key)| OneLine(key).to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -198,16 +249,22 @@ fn fault(error: &serde_json::Error, unit: Unit, number: usize) -> anyhow::Error 
         return read_file::json_fault(error, number);
     }
     let full = error.to_string();
-    let what = full.rsplit_once(" at line ").map_or(full.as_str(), |(what, _)| what);
+    let what = full
+        .rsplit_once(" at line ")
+        .map_or(full.as_str(), |(what, _)| what);
     anyhow!("{unit} {number}: {what}")
 }
 
 /// ChartQAPro's flags in an object of slices.
 fn sliced_flags(raw: &RawValue) -> Option<String> {
     let slices: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    let slices: HashMap<Cow<'_, str>, String> =
-        slices.into_iter().filter_map(|(name, value)| Some((name, json_value::text(value)?))).collect();
-    YearFlags::from_slices(|name| slices.get(name).map(String::as_str)).text().map(str::to_owned)
+    let slices: HashMap<Cow<'_, str>, String> = slices
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, json_value::text(value)?)))
+        .collect();
+    YearFlags::from_slices(|name| slices.get(name).map(String::as_str))
+        .text()
+        .map(str::to_owned)
 }
 
 /// The question in a sample's `doc`.
@@ -275,7 +332,12 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.keys.iter().find(|(_, name)| name == key).map(|(slot, _)| *slot))
+        Ok(self
+            .0
+            .keys
+            .iter()
+            .find(|(_, name)| name == key)
+            .map(|(slot, _)| *slot))
     }
 }
 

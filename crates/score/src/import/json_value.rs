@@ -27,8 +27,14 @@ pub(super) fn prediction(raw: &RawValue) -> Result<Option<String>> {
 
 /// The only item of a prediction that is a list of one, as gold answers write such a list.
 pub(super) fn only_item(raw: &RawValue) -> Option<String> {
-    let [item] = items(raw).ok()?[..] else { return None };
-    if item.get().starts_with(['[', '{']) { None } else { prediction(item).ok()? }
+    let [item] = items(raw).ok()?[..] else {
+        return None;
+    };
+    if item.get().starts_with(['[', '{']) {
+        None
+    } else {
+        prediction(item).ok()?
+    }
 }
 
 /// The text of a string, or of the last string of a list (the last turn of a conversation); nothing for anything else.
@@ -38,7 +44,16 @@ pub(super) fn last_text(raw: &RawValue) -> Option<String> {
 
 /// A text, or the items of a list of texts separated by commas.
 pub(super) fn listed_text(raw: &RawValue) -> Option<String> {
-    let listed = || Some(items(raw).ok()?.into_iter().filter_map(text).collect::<Vec<_>>().join(", "));
+    let listed = || {
+        Some(
+            items(raw)
+                .ok()?
+                .into_iter()
+                .filter_map(text)
+                .collect::<Vec<_>>()
+                .join(", "),
+        )
+    };
     text(raw).or_else(listed)
 }
 
@@ -46,7 +61,9 @@ fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
     let text = raw.get();
     match text.as_bytes().first() {
         // Written anew, because Python reads `\/` otherwise.
-        Some(b'"') => out.push_str(&serde_json::to_string(&string(raw)?).context("not a proper string")?),
+        Some(b'"') => {
+            out.push_str(&serde_json::to_string(&string(raw)?).context("not a proper string")?)
+        }
         Some(b'[') if depth == MAX_DEPTH => bail!("lists nested deeper than {MAX_DEPTH}"),
         Some(b'[') => {
             out.push('[');
@@ -56,7 +73,9 @@ fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
             }
             out.push(']');
         }
-        Some(b'{') => bail!("an object is no answer; it must be a string, a number, true, false, null or a list"),
+        Some(b'{') => bail!(
+            "an object is no answer; it must be a string, a number, true, false, null or a list"
+        ),
         Some(b'n') => out.push_str("None"),
         Some(b't') => out.push_str("True"),
         Some(b'f') => out.push_str("False"),
@@ -84,7 +103,9 @@ pub(super) fn response(raw: &RawValue) -> Result<(Option<String>, bool)> {
             _ => break,
         }
     }
-    bail!("neither a text nor a list of texts (the log-likelihoods of a multiple-choice task are no answers)")
+    bail!(
+        "neither a text nor a list of texts (the log-likelihoods of a multiple-choice task are no answers)"
+    )
 }
 
 /// Parses an id, which some files write as a number.
@@ -101,13 +122,20 @@ pub(super) fn id(raw: &RawValue) -> Result<String> {
 
 /// The text of a string; nothing for any other value.
 pub(super) fn text(raw: &RawValue) -> Option<String> {
-    raw.get().starts_with('"').then(|| string(raw).ok()).flatten()
+    raw.get()
+        .starts_with('"')
+        .then(|| string(raw).ok())
+        .flatten()
 }
 
 fn string(raw: &RawValue) -> Result<String> {
     serde_json::from_str(raw.get()).map_err(|error| {
         let full = error.to_string();
-        anyhow!("a broken string ({})", full.rsplit_once(" at line ").map_or(full.as_str(), |(what, _)| what))
+        anyhow!(
+            "a broken string ({})",
+            full.rsplit_once(" at line ")
+                .map_or(full.as_str(), |(what, _)| what)
+        )
     })
 }
 
@@ -121,13 +149,19 @@ pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
     if !json.contains("NaN") && !json.contains("Infinity") {
         return Cow::Borrowed(json);
     }
-    const TEXTS: [(&str, &str); 3] = [("NaN", "\"nan\""), ("Infinity", "\"inf\""), ("-Infinity", "\"-inf\"")];
+    const TEXTS: [(&str, &str); 3] = [
+        ("NaN", "\"nan\""),
+        ("Infinity", "\"inf\""),
+        ("-Infinity", "\"-inf\""),
+    ];
     let mut plain = String::with_capacity(json.len() + json.len() / 8);
     let (mut rest, mut quoted) = (json, false);
     while let Some(offset) = rest.find(['"', '\\', '\n', 'N', 'I', '-']) {
         let (before, tail) = rest.split_at(offset);
         plain.push_str(before);
-        let replaced = TEXTS.iter().find(|(name, _)| !quoted && tail.starts_with(name));
+        let replaced = TEXTS
+            .iter()
+            .find(|(name, _)| !quoted && tail.starts_with(name));
         let step = match (replaced, tail.as_bytes().first()) {
             (Some((name, text)), _) => {
                 plain.push_str(text);

@@ -79,7 +79,9 @@ pub struct ImportOptions {
 /// other data.
 pub fn read(path: &Path, options: &ImportOptions) -> Result<ImportResult> {
     let table = source::read(path, options.format, options.scope());
-    table.and_then(|table| options.join(table)).with_context(|| path.display().to_string())
+    table
+        .and_then(|table| options.join(table))
+        .with_context(|| path.display().to_string())
 }
 
 /// Reads predictions from the content of a file.
@@ -92,8 +94,15 @@ pub fn parse(content: &[u8], format: FileFormat, options: &ImportOptions) -> Res
 
 impl ImportOptions {
     fn scope(&self) -> Scope<'_> {
-        let need = if self.golds.is_some() { Need::Predictions } else { Need::Both };
-        Scope { names: &self.columns, need }
+        let need = if self.golds.is_some() {
+            Need::Predictions
+        } else {
+            Need::Both
+        };
+        Scope {
+            names: &self.columns,
+            need,
+        }
     }
 
     fn join(&self, table: AnswerTable) -> Result<ImportResult> {

@@ -51,25 +51,55 @@ pub enum Problem {
     /// A prediction whose id, a bare `qa_id` of RealCQA, matches the golds of several charts. It is left out.
     SeveralGolds { id: String, location: Location },
     /// A gold answer without prediction, with its location if it is from a file.
-    NoPrediction { id: String, location: Option<Location> },
+    NoPrediction {
+        id: String,
+        location: Option<Location>,
+    },
     /// A prediction that is `null`, with the reason if the file contains one.
-    Failed { id: String, location: Location, reason: Option<String> },
+    Failed {
+        id: String,
+        location: Location,
+        reason: Option<String>,
+    },
     /// A duplicate id. The first counts.
-    DuplicateId { what: &'static str, id: String, first: Location, again: Location },
+    DuplicateId {
+        what: &'static str,
+        id: String,
+        first: Location,
+        again: Location,
+    },
     /// A gold of the file that differs from the separate gold. The separate one counts.
-    GoldsDiffer { id: String, location: Location, own: String, separate: String },
+    GoldsDiffer {
+        id: String,
+        location: Location,
+        own: String,
+        separate: String,
+    },
     /// Rows with an unknown answer type. They are read as rows without an answer type.
-    AnswerTypes { rows: u32, first: Location, example: String },
+    AnswerTypes {
+        rows: u32,
+        first: Location,
+        example: String,
+    },
     /// Records with several responses. The first of each counts.
     SeveralResponses { rows: u32, first: Location },
     /// Rows of lm-eval's further filters. Rows of the file's first filter count.
-    OtherFilters { counts: String, rows: u32, first: Location, example: String },
+    OtherFilters {
+        counts: String,
+        rows: u32,
+        first: Location,
+        example: String,
+    },
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoGold { id, location } => write!(f, "prediction `{}` ({location}) has no gold answer", OneLine(id)),
+            Self::NoGold { id, location } => write!(
+                f,
+                "prediction `{}` ({location}) has no gold answer",
+                OneLine(id)
+            ),
             Self::SeveralGolds { id, location } => {
                 write!(
                     f,
@@ -77,36 +107,81 @@ impl fmt::Display for Problem {
                     OneLine(id)
                 )
             }
-            Self::NoPrediction { id, location: Some(location) } => {
+            Self::NoPrediction {
+                id,
+                location: Some(location),
+            } => {
                 write!(f, "gold `{}` ({location}) has no prediction", OneLine(id))
             }
-            Self::NoPrediction { id, location: None } => write!(f, "gold `{}` has no prediction", OneLine(id)),
-            Self::Failed { id, location, reason: None } => {
+            Self::NoPrediction { id, location: None } => {
+                write!(f, "gold `{}` has no prediction", OneLine(id))
+            }
+            Self::Failed {
+                id,
+                location,
+                reason: None,
+            } => {
                 write!(f, "prediction `{}` ({location}) is null", OneLine(id))
             }
-            Self::Failed { id, location, reason: Some(reason) } => {
-                write!(f, "prediction `{}` ({location}) is null: {}", OneLine(id), OneLine(reason))
+            Self::Failed {
+                id,
+                location,
+                reason: Some(reason),
+            } => {
+                write!(
+                    f,
+                    "prediction `{}` ({location}) is null: {}",
+                    OneLine(id),
+                    OneLine(reason)
+                )
             }
-            Self::DuplicateId { what, id, first, again } => {
-                write!(f, "{what} `{}` stands twice ({first} and {again}): the first counts", OneLine(id))
+            Self::DuplicateId {
+                what,
+                id,
+                first,
+                again,
+            } => {
+                write!(
+                    f,
+                    "{what} `{}` stands twice ({first} and {again}): the first counts",
+                    OneLine(id)
+                )
             }
-            Self::GoldsDiffer { id, location, own, separate } => write!(
+            Self::GoldsDiffer {
+                id,
+                location,
+                own,
+                separate,
+            } => write!(
                 f,
                 "the gold of `{}` ({location}) is `{}` in the file, `{}` in the separate golds: the latter counts",
                 OneLine(id),
                 OneLine(own),
                 OneLine(separate)
             ),
-            Self::AnswerTypes { rows, first, example } => write!(
+            Self::AnswerTypes {
+                rows,
+                first,
+                example,
+            } => write!(
                 f,
                 "{} with an unknown answer type (the first, `{}`, at {first}): read as without one",
                 Rows(*rows),
                 OneLine(example)
             ),
             Self::SeveralResponses { rows, first } => {
-                write!(f, "{} with several responses (the first at {first}): the first of each counts", Rows(*rows))
+                write!(
+                    f,
+                    "{} with several responses (the first at {first}): the first of each counts",
+                    Rows(*rows)
+                )
             }
-            Self::OtherFilters { counts, rows, first, example } => write!(
+            Self::OtherFilters {
+                counts,
+                rows,
+                first,
+                example,
+            } => write!(
                 f,
                 "{} of other filters left out (the first, of `{}`, at {first}): the file's first filter, `{}`, counts",
                 Rows(*rows),
@@ -127,14 +202,22 @@ pub fn summarize(problems: &[Problem]) -> Vec<String> {
             None => kinds.push((problem, 1)),
         }
     }
-    let line = |(first, count): (&Problem, usize)| if count == 1 { first.to_string() } else { first.describe(count) };
+    let line = |(first, count): (&Problem, usize)| {
+        if count == 1 {
+            first.to_string()
+        } else {
+            first.describe(count)
+        }
+    };
     kinds.into_iter().map(line).collect()
 }
 
 impl Problem {
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::DuplicateId { what, .. }, Self::DuplicateId { what: other, .. }) => what == other,
+            (Self::DuplicateId { what, .. }, Self::DuplicateId { what: other, .. }) => {
+                what == other
+            }
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -143,7 +226,10 @@ impl Problem {
     fn describe(&self, count: usize) -> String {
         match self {
             Self::NoGold { id, location } => {
-                format!("{count} predictions have no gold answer (the first: `{}`, {location})", OneLine(id))
+                format!(
+                    "{count} predictions have no gold answer (the first: `{}`, {location})",
+                    OneLine(id)
+                )
             }
             Self::SeveralGolds { id, location } => format!(
                 "{count} predictions fit the golds of several charts (the first: `{}`, {location}): write CHART/ before \
@@ -151,25 +237,53 @@ impl Problem {
                 OneLine(id)
             ),
             Self::NoPrediction { id, location } => {
-                let location = location.as_ref().map(|location| format!(", {location}")).unwrap_or_default();
-                format!("{count} golds have no prediction (the first: `{}`{location})", OneLine(id))
+                let location = location
+                    .as_ref()
+                    .map(|location| format!(", {location}"))
+                    .unwrap_or_default();
+                format!(
+                    "{count} golds have no prediction (the first: `{}`{location})",
+                    OneLine(id)
+                )
             }
-            Self::Failed { id, location, reason } => {
-                let reason = reason.as_ref().map(|reason| format!(": {}", OneLine(reason))).unwrap_or_default();
-                format!("{count} predictions are null (the first: `{}`, {location}{reason})", OneLine(id))
+            Self::Failed {
+                id,
+                location,
+                reason,
+            } => {
+                let reason = reason
+                    .as_ref()
+                    .map(|reason| format!(": {}", OneLine(reason)))
+                    .unwrap_or_default();
+                format!(
+                    "{count} predictions are null (the first: `{}`, {location}{reason})",
+                    OneLine(id)
+                )
             }
-            Self::DuplicateId { what, id, first, again } => format!(
+            Self::DuplicateId {
+                what,
+                id,
+                first,
+                again,
+            } => format!(
                 "{count} times a {what} stands twice (first `{}`, {first} and {again}): the first of each counts",
                 OneLine(id)
             ),
-            Self::GoldsDiffer { id, location, own, separate } => format!(
+            Self::GoldsDiffer {
+                id,
+                location,
+                own,
+                separate,
+            } => format!(
                 "{count} golds differ from the separate ones (the first: `{}`, {location}, `{}` in the file, `{}` in the \
                  separate golds): the latter count",
                 OneLine(id),
                 OneLine(own),
                 OneLine(separate)
             ),
-            Self::AnswerTypes { .. } | Self::SeveralResponses { .. } | Self::OtherFilters { .. } => self.to_string(),
+            Self::AnswerTypes { .. }
+            | Self::SeveralResponses { .. }
+            | Self::OtherFilters { .. } => self.to_string(),
         }
     }
 }

@@ -22,18 +22,26 @@ const HEAD: u64 = 1 << 20;
 ///
 /// # Errors
 /// Returns an error if the file cannot be read in its format; the error does not name `path`.
-pub(super) fn read(path: &Path, format: Option<FileFormat>, scope: Scope<'_>) -> Result<AnswerTable> {
+pub(super) fn read(
+    path: &Path,
+    format: Option<FileFormat>,
+    scope: Scope<'_>,
+) -> Result<AnswerTable> {
     if path.is_dir() {
         return folder(path, scope);
     }
     let mut file = input::open_stream(path).context("cannot open the file")?;
     let mut bytes = Vec::new();
-    file.by_ref().take(HEAD).read_to_end(&mut bytes).context("cannot read the file")?;
+    file.by_ref()
+        .take(HEAD)
+        .read_to_end(&mut bytes)
+        .context("cannot read the file")?;
     let format = format.unwrap_or_else(|| FileFormat::detect(path, &bytes));
     if format == FileFormat::Jsonl {
         return json::lines(bytes.chain(BufReader::new(file)), scope);
     }
-    file.read_to_end(&mut bytes).context("cannot read the file")?;
+    file.read_to_end(&mut bytes)
+        .context("cannot read the file")?;
     parse(&bytes, format, scope)
 }
 
@@ -63,7 +71,11 @@ fn folder(path: &Path, scope: Scope<'_>) -> Result<AnswerTable> {
     let merged = path.join("merged_qa.json");
     if merged.is_file() {
         let table = read(&merged, Some(FileFormat::Json), scope).context("merged_qa.json")?;
-        return if scope.need == Need::Golds { retain_test_charts(table, path, &merged) } else { Ok(table) };
+        return if scope.need == Need::Golds {
+            retain_test_charts(table, path, &merged)
+        } else {
+            Ok(table)
+        };
     }
     // The path may also be that of the `qa` folder itself.
     let is_qa = path.file_name().is_some_and(|name| name == "qa");
@@ -74,14 +86,19 @@ fn folder(path: &Path, scope: Scope<'_>) -> Result<AnswerTable> {
 fn charts(path: &Path, beside: &Path, scope: Scope<'_>) -> Result<AnswerTable> {
     let mut table = AnswerTable::new(Unit::Record);
     let names = read_file::list_folder(path)?;
-    let mut files: Vec<String> = names.into_iter().filter(|name| name.ends_with(".json")).collect();
+    let mut files: Vec<String> = names
+        .into_iter()
+        .filter(|name| name.ends_with(".json"))
+        .collect();
     if files.is_empty() {
         bail!("no .json file in the directory (a RealCQA prediction folder has one a chart)");
     }
     if scope.need == Need::Golds {
         let ids: BTreeSet<String> = files.iter().map(|name| chart_id(name).to_owned()).collect();
         let tests: HashSet<String> =
-            realcqa_split::test_charts(beside, ids.into_iter().collect(), path)?.into_iter().collect();
+            realcqa_split::test_charts(beside, ids.into_iter().collect(), path)?
+                .into_iter()
+                .collect();
         files.retain(|name| tests.contains(chart_id(name)));
     }
     for name in files {
@@ -91,11 +108,17 @@ fn charts(path: &Path, beside: &Path, scope: Scope<'_>) -> Result<AnswerTable> {
 }
 
 /// Keeps the rows of the test charts that a list in `beside` names; without a list all rows.
-fn retain_test_charts(mut table: AnswerTable, beside: &Path, questions: &Path) -> Result<AnswerTable> {
+fn retain_test_charts(
+    mut table: AnswerTable,
+    beside: &Path,
+    questions: &Path,
+) -> Result<AnswerTable> {
     let chart = |id: &str| id.split_once('/').map_or(id, |(chart, _)| chart).to_owned();
     let charts: BTreeSet<String> = table.rows.iter().map(|row| chart(&row.id)).collect();
     let tests: HashSet<String> =
-        realcqa_split::test_charts(beside, charts.into_iter().collect(), questions)?.into_iter().collect();
+        realcqa_split::test_charts(beside, charts.into_iter().collect(), questions)?
+            .into_iter()
+            .collect();
     table.rows.retain(|row| tests.contains(&chart(&row.id)));
     Ok(table)
 }
@@ -103,7 +126,9 @@ fn retain_test_charts(mut table: AnswerTable, beside: &Path, questions: &Path) -
 /// The chart whose records a file holds, by its name.
 fn chart_id(name: &str) -> &str {
     let stem = name.strip_suffix(".json").unwrap_or(name);
-    let part_of = stem.strip_prefix("__").and_then(|rest| rest.split_once("__"));
+    let part_of = stem
+        .strip_prefix("__")
+        .and_then(|rest| rest.split_once("__"));
     match part_of {
         Some((process, chart)) if process.bytes().all(|byte| byte.is_ascii_digit()) => chart,
         _ => stem,
@@ -117,8 +142,17 @@ fn chart(table: &mut AnswerTable, folder: &Path, name: &str, scope: Scope<'_>) -
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .context("cannot open the file")?;
     let text = decoded(&bytes)?;
-    ensure!(text.trim_start().starts_with('['), "not a JSON list of records, as RealCQA has one a chart");
-    json::chart_records(table, name.to_owned(), id, &json_value::without_nan(text), scope)
+    ensure!(
+        text.trim_start().starts_with('['),
+        "not a JSON list of records, as RealCQA has one a chart"
+    );
+    json::chart_records(
+        table,
+        name.to_owned(),
+        id,
+        &json_value::without_nan(text),
+        scope,
+    )
 }
 
 /// A file's text without its byte order mark.

@@ -58,13 +58,17 @@ struct RowCount {
 impl RowCount {
     fn count(&mut self, location: Location, example: &str) {
         self.rows = self.rows.saturating_add(1);
-        self.first.get_or_insert_with(|| (location, example.to_owned()));
+        self.first
+            .get_or_insert_with(|| (location, example.to_owned()));
     }
 }
 
 impl AnswerTable {
     pub(super) fn new(unit: Unit) -> Self {
-        Self { unit, ..Self::default() }
+        Self {
+            unit,
+            ..Self::default()
+        }
     }
 
     /// The location of a row.
@@ -78,7 +82,11 @@ impl AnswerTable {
     }
 
     fn location_at(&self, part: u32, number: u32) -> Location {
-        Location { part: self.parts.get(part as usize).cloned(), unit: self.unit, number }
+        Location {
+            part: self.parts.get(part as usize).cloned(),
+            unit: self.unit,
+            number,
+        }
     }
 
     fn part(&self) -> u32 {
@@ -92,13 +100,22 @@ impl AnswerTable {
         if row.has_turns() {
             row.gold = row.gold.map(Gold::last_turn);
         }
-        self.rows.push(AnswerRow { id, part: self.part(), number: saturated(number), ..row });
+        self.rows.push(AnswerRow {
+            id,
+            part: self.part(),
+            number: saturated(number),
+            ..row
+        });
     }
 
     /// Reports that the last row's prediction is null.
     pub(super) fn last_failed(&mut self, reason: Option<String>) {
         if let Some(row) = self.rows.last() {
-            self.problems.push(Problem::Failed { id: row.id.clone(), location: self.location(row), reason });
+            self.problems.push(Problem::Failed {
+                id: row.id.clone(),
+                location: self.location(row),
+                reason,
+            });
         }
     }
 
@@ -147,7 +164,12 @@ impl AnswerTable {
         let problem = |&(first, again): &(usize, usize)| {
             let (first, again) = (self.rows.get(first)?, self.rows.get(again)?);
             let (first, again, id) = (self.location(first), self.location(again), again.id.clone());
-            Some(Problem::DuplicateId { what, id, first, again })
+            Some(Problem::DuplicateId {
+                what,
+                id,
+                first,
+                again,
+            })
         };
         let problems: Vec<Problem> = doubled.iter().filter_map(problem).collect();
         self.problems.extend(problems);
@@ -166,16 +188,26 @@ impl AnswerTable {
         ensure!(!self.rows.is_empty(), "{empty}");
         let RowCount { rows, first } = std::mem::take(&mut self.unknown_types);
         if let Some((first, example)) = first {
-            self.problems.push(Problem::AnswerTypes { rows, first, example });
+            self.problems.push(Problem::AnswerTypes {
+                rows,
+                first,
+                example,
+            });
         }
         let RowCount { rows, first } = std::mem::take(&mut self.several_responses);
         if let Some((first, _)) = first {
-            self.problems.push(Problem::SeveralResponses { rows, first });
+            self.problems
+                .push(Problem::SeveralResponses { rows, first });
         }
         let RowCount { rows, first } = std::mem::take(&mut self.other_filters);
         if let Some((first, example)) = first {
             let counts = self.filter.take().unwrap_or_default();
-            self.problems.push(Problem::OtherFilters { counts, rows, first, example });
+            self.problems.push(Problem::OtherFilters {
+                counts,
+                rows,
+                first,
+                example,
+            });
         }
         u32::try_from(self.rows.len()).context("more than 4,294,967,295 rows")?;
         Ok(self)
@@ -186,7 +218,8 @@ impl AnswerRow {
     /// ChartQAPro's flags of the answer's elements.
     pub(super) fn year_flags(&self) -> YearFlags<'_> {
         let year = self.year.as_deref();
-        year.map(|year| YearFlags::new(year, self.question_type.as_deref())).unwrap_or_default()
+        year.map(|year| YearFlags::new(year, self.question_type.as_deref()))
+            .unwrap_or_default()
     }
 
     /// Whether the row has ChartQAPro's fields, so that a list is the answers to a conversation's turns.
@@ -196,10 +229,19 @@ impl AnswerRow {
 
     /// Parses the gold of a text cell, in which ChartQAPro's turns are a Python list.
     pub(super) fn set_gold(&mut self, cell: String) {
-        let turns = if self.has_turns() { literal::typed_list(&cell) } else { None };
+        let turns = if self.has_turns() {
+            literal::typed_list(&cell)
+        } else {
+            None
+        };
         let turns = turns.filter(|turns| turns.iter().all(|turn| turn.is_str));
         self.gold = Some(match turns {
-            Some(turns) => Gold::List(turns.into_iter().map(|turn| Gold::Text(turn.text)).collect()),
+            Some(turns) => Gold::List(
+                turns
+                    .into_iter()
+                    .map(|turn| Gold::Text(turn.text))
+                    .collect(),
+            ),
             None => Gold::Text(cell),
         });
     }

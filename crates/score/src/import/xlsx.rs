@@ -31,9 +31,19 @@ pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
 
 fn first_sheet(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| fault(&error))?;
-    let sheet = workbook.sheet_names().into_iter().next().context("the workbook has no sheet")?;
-    let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(|error| fault(&error))?;
-    let mut sheet = Sheet { scope, columns: None, table: AnswerTable::new(Unit::Row) };
+    let sheet = workbook
+        .sheet_names()
+        .into_iter()
+        .next()
+        .context("the workbook has no sheet")?;
+    let mut cells = workbook
+        .worksheet_cells_reader(&sheet)
+        .map_err(|error| fault(&error))?;
+    let mut sheet = Sheet {
+        scope,
+        columns: None,
+        table: AnswerTable::new(Unit::Row),
+    };
     let mut row: Vec<(u32, String)> = Vec::new();
     let mut number = 0;
     while let Some(cell) = cells.next_cell().map_err(|error| fault(&error))? {
@@ -59,16 +69,23 @@ fn check_inflated(bytes: &[u8], max: u64) -> Result<()> {
         return Ok(());
     }
     // The Excel reader reports faults of the archive itself.
-    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return Ok(()) };
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
+        return Ok(());
+    };
     let mut total = 0u64;
     for index in 0..archive.len() {
-        let Ok(part) = archive.by_index_raw(index) else { return Ok(()) };
+        let Ok(part) = archive.by_index_raw(index) else {
+            return Ok(());
+        };
         let inflated = match part.compression() {
             CompressionMethod::Stored => Ok(part.compressed_size()),
             _ => std::io::copy(&mut DeflateDecoder::new(part).take(max + 1), &mut sink()),
         };
         total = total.saturating_add(inflated.unwrap_or(0));
-        ensure!(total <= max, "the workbook inflates to more than the {max} bytes allowed");
+        ensure!(
+            total <= max,
+            "the workbook inflates to more than the {max} bytes allowed"
+        );
     }
     Ok(())
 }
@@ -102,7 +119,8 @@ impl Sheet<'_> {
         let mut filled = AnswerRow {
             prediction: cell(columns.prediction).map(Prediction),
             question: cell(columns.question),
-            answer_type: cell(columns.answer_type).and_then(|text| self.table.answer_type(number, &text)),
+            answer_type: cell(columns.answer_type)
+                .and_then(|text| self.table.answer_type(number, &text)),
             chart: cell(columns.chart),
             year: cell(columns.year),
             question_type: cell(columns.question_type),
@@ -124,7 +142,9 @@ fn cell_text(cell: &DataRef<'_>) -> String {
         // From 2^53 on floats skip whole numbers, and the last digits would be arbitrary.
         DataRef::Float(number) if number.abs() >= 9_007_199_254_740_992.0 => format!("{number:e}"),
         DataRef::Float(number) => number.to_string(),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            text.clone()
+        }
         DataRef::SharedString(text) => (*text).to_owned(),
         DataRef::Bool(true) => "True".to_owned(),
         DataRef::Bool(false) => "False".to_owned(),
@@ -166,7 +186,11 @@ mod tests {
         let local = [b"PK\x03\x04".as_slice(), &fields, b"a", &packed].concat();
         let central = [b"PK\x01\x02\x14\0".as_slice(), &fields, &[0; 14], b"a"].concat();
         let mut end = b"PK\x05\x06\0\0\0\0\x01\0\x01\0".to_vec();
-        end.extend([central.len() as u32, local.len() as u32].map(u32::to_le_bytes).concat());
+        end.extend(
+            [central.len() as u32, local.len() as u32]
+                .map(u32::to_le_bytes)
+                .concat(),
+        );
         end.extend([0, 0]);
         [local, central, end].concat()
     }
@@ -177,6 +201,9 @@ mod tests {
         assert!(bomb.len() < 1000);
         check_inflated(&bomb, 300_000).unwrap();
         let line = check_inflated(&bomb, 299_999).unwrap_err().to_string();
-        assert_eq!(line, "the workbook inflates to more than the 299999 bytes allowed");
+        assert_eq!(
+            line,
+            "the workbook inflates to more than the 299999 bytes allowed"
+        );
     }
 }

@@ -28,18 +28,22 @@ pub struct ChartQaProRules;
 
 impl Rules for ChartQaProRules {
     const NAME: &'static str = "chartqapro";
-    const ABOUT: &'static str =
-        "ChartQAPro: elements within 5 % of the gold number, else their ANLS as partial credit; flagged years equal";
+    const ABOUT: &'static str = "ChartQAPro: elements within 5 % of the gold number, else their ANLS as partial credit; flagged years equal";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let golds = match pair.gold {
             Gold::Text(text) => {
                 let text = trimmed(text);
-                quoted_list(text).or_else(|| list(text)).unwrap_or_else(|| vec![text.to_owned()])
+                quoted_list(text)
+                    .or_else(|| list(text))
+                    .unwrap_or_else(|| vec![text.to_owned()])
             }
             Gold::List(items) if items.is_empty() => vec![String::new()],
-            Gold::List(items) => items.iter().map(|item| trimmed(&item.text()).to_owned()).collect(),
+            Gold::List(items) => items
+                .iter()
+                .map(|item| trimmed(&item.text()).to_owned())
+                .collect(),
         };
         let prediction = trimmed(prediction);
         let predictions = list(prediction).unwrap_or_else(|| vec![prediction.to_owned()]);
@@ -47,7 +51,11 @@ impl Rules for ChartQaProRules {
         let mut sum = 0.0;
         for (index, (gold, prediction)) in golds.iter().zip(&predictions).enumerate() {
             let is_year = pair.year_flags.is_year(index);
-            sum += if is_year { exact(gold, prediction, trace) } else { relaxed(gold, prediction, trace) };
+            sum += if is_year {
+                exact(gold, prediction, trace)
+            } else {
+                relaxed(gold, prediction, trace)
+            };
         }
         Scores::new(Self::METRICS, [Score::Value(sum / longer as f64)])
     }
@@ -60,22 +68,33 @@ fn trimmed(text: &str) -> &str {
 /// The original's `parse_to_list(text) or ...`: the items of a non-empty list.
 fn list(text: &str) -> Option<Vec<String>> {
     let items = python::literal::list(text)?;
-    (!items.is_empty()).then(|| items.iter().map(|item| item.trim_matches([' ', '\'']).to_owned()).collect())
+    (!items.is_empty()).then(|| {
+        items
+            .iter()
+            .map(|item| item.trim_matches([' ', '\'']).to_owned())
+            .collect()
+    })
 }
 
 /// The original's `fix_list_format` before that: a list whose items lack their quotes.
 fn quoted_list(text: &str) -> Option<Vec<String>> {
-    static ITEM: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?<!['\w])(\w[^,]*?)(?!['\w])").ok());
-    let inner = python::strip(text).strip_prefix('[')?.strip_suffix(']').filter(|inner| !inner.contains('\n'))?;
+    static ITEM: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?<!['\w])(\w[^,]*?)(?!['\w])").ok());
+    let inner = python::strip(text)
+        .strip_prefix('[')?
+        .strip_suffix(']')
+        .filter(|inner| !inner.contains('\n'))?;
     let quoted = ITEM.as_ref()?.try_replacen(inner, 0, "'$1'").ok()?;
     list(&format!("[{quoted}]"))
 }
 
 fn exact(gold: &str, prediction: &str, trace: &mut impl Trace) -> f64 {
     let equal = python::equal_lower(python::strip(gold), python::strip(prediction));
-    trace.step(Metric::RelaxedAccuracy, "year flag: stripped and lower-cased texts equal", || {
-        format!("{gold:?} and {prediction:?}: {equal}")
-    });
+    trace.step(
+        Metric::RelaxedAccuracy,
+        "year flag: stripped and lower-cased texts equal",
+        || format!("{gold:?} and {prediction:?}: {equal}"),
+    );
     f64::from(equal)
 }
 
@@ -85,12 +104,23 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> f64 {
     let (gold, prediction) = (bare(gold), bare(prediction));
     match (number(gold), number(prediction)) {
         (Some(t), Some(p)) => {
-            let correct = if t == 0.0 { p == 0.0 } else { (p - t).abs() / t.abs() <= 0.05 };
-            trace.step(Metric::RelaxedAccuracy, "numbers, % dropped: |p - t| / |t| <= 0.05, 0 for 0", || {
-                format!("t = {t}, p = {p}: {correct}")
-            });
+            let correct = if t == 0.0 {
+                p == 0.0
+            } else {
+                (p - t).abs() / t.abs() <= 0.05
+            };
+            trace.step(
+                Metric::RelaxedAccuracy,
+                "numbers, % dropped: |p - t| / |t| <= 0.05, 0 for 0",
+                || format!("t = {t}, p = {p}: {correct}"),
+            );
             f64::from(correct)
         }
-        _ => study::pypi_anls(&python::lower(gold), &python::lower(prediction), Metric::RelaxedAccuracy, trace),
+        _ => study::pypi_anls(
+            &python::lower(gold),
+            &python::lower(prediction),
+            Metric::RelaxedAccuracy,
+            trace,
+        ),
     }
 }

@@ -37,22 +37,39 @@ pub struct DePlotRules;
 
 impl Rules for DePlotRules {
     const NAME: &'static str = "deplot";
-    const ABOUT: &'static str = "DePlot's tables: RMS (F1 is recall, as published) and RNSS; for table questions only";
+    const ABOUT: &'static str =
+        "DePlot's tables: RMS (F1 is recall, as published) and RNSS; for table questions only";
     const METRICS: &'static [Metric] = tables::METRICS;
     const TABLES_ONLY: bool = true;
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let Some(gold) = tables::gold(pair, trace) else { return tables::inapplicable() };
+        let Some(gold) = tables::gold(pair, trace) else {
+            return tables::inapplicable();
+        };
         let one_line = gold.contains("<0x0A>");
-        let lines = |text: &str| if one_line { text.replace("<0x0A>", "\n") } else { text.to_owned() };
+        let lines = |text: &str| {
+            if one_line {
+                text.replace("<0x0A>", "\n")
+            } else {
+                text.to_owned()
+            }
+        };
         let (gold, prediction) = (lines(&gold), lines(prediction));
-        let values = rms(&gold, &prediction, trace).and_then(|rms| Ok((rms, rnss(&gold, &prediction, trace)?)));
+        let values = rms(&gold, &prediction, trace)
+            .and_then(|rms| Ok((rms, rnss(&gold, &prediction, trace)?)));
         let (rms, rnss) = match values {
             Ok(values) => values,
             Err(error) => return tables::unmatched(error, trace),
         };
-        trace.step(Metric::RmsF1, "as published: recall under the name of F1", || format!("F1 would be {}", rms.f1));
-        Scores::new(Self::METRICS, [rms.recall, rms.precision, rms.recall, rnss].map(Score::Value))
+        trace.step(
+            Metric::RmsF1,
+            "as published: recall under the name of F1",
+            || format!("F1 would be {}", rms.f1),
+        );
+        Scores::new(
+            Self::METRICS,
+            [rms.recall, rms.precision, rms.recall, rnss].map(Score::Value),
+        )
     }
 }
 
@@ -61,13 +78,24 @@ fn rms(gold: &str, prediction: &str, trace: &mut impl Trace) -> Result<Agreement
     let [transposed, straight] = [true, false].map(|transposed| points(prediction, transposed));
     let agreements = [agreement(&gold, &transposed)?, agreement(&gold, &straight)?];
     let (rule, best) = match agreements {
-        [transposed, straight] if straight.f1 > transposed.f1 => ("points matched by key", straight),
-        [transposed, _] => ("points matched by key, the prediction transposed", transposed),
+        [transposed, straight] if straight.f1 > transposed.f1 => {
+            ("points matched by key", straight)
+        }
+        [transposed, _] => (
+            "points matched by key, the prediction transposed",
+            transposed,
+        ),
     };
     for metric in [Metric::RmsPrecision, Metric::RmsRecall, Metric::RmsF1] {
         trace.step(metric, rule, || {
-            let Agreement { precision, recall, .. } = best;
-            format!("{} gold points, {} predicted: precision {precision}, recall {recall}", gold.len(), straight.len())
+            let Agreement {
+                precision, recall, ..
+            } = best;
+            format!(
+                "{} gold points, {} predicted: precision {precision}, recall {recall}",
+                gold.len(),
+                straight.len()
+            )
         });
     }
     Ok(best)
@@ -84,15 +112,24 @@ fn points(text: &str, transposed: bool) -> Points {
         points.push(("title".to_owned(), python::strip(title).to_owned()));
         lines.next();
     }
-    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(" | ").map(python::strip).collect()).collect();
+    let rows: Vec<Vec<&str>> = lines
+        .map(|line| line.split(" | ").map(python::strip).collect())
+        .collect();
     let rows = if transposed { transpose(&rows) } else { rows };
-    let Some((header, rows)) = rows.split_first() else { return points };
+    let Some((header, rows)) = rows.split_first() else {
+        return points;
+    };
     let mut indices = HashMap::new();
     for row in rows {
-        let Some((row_name, cells)) = row.split_first() else { continue };
+        let Some((row_name, cells)) = row.split_first() else {
+            continue;
+        };
         for (column, cell) in header.iter().skip(1).zip(cells) {
             let key = format!("{row_name} {column}");
-            match indices.get(&key).and_then(|&index: &usize| points.get_mut(index)) {
+            match indices
+                .get(&key)
+                .and_then(|&index: &usize| points.get_mut(index))
+            {
                 Some((_, value)) => (*cell).clone_into(value),
                 None => {
                     indices.insert(key.clone(), points.len());
@@ -106,21 +143,46 @@ fn points(text: &str, transposed: bool) -> Points {
 
 fn transpose<'a>(rows: &[Vec<&'a str>]) -> Vec<Vec<&'a str>> {
     let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-    (0..width).map(|column| rows.iter().map(|row| row.get(column).copied().unwrap_or("")).collect()).collect()
+    (0..width)
+        .map(|column| {
+            rows.iter()
+                .map(|row| row.get(column).copied().unwrap_or(""))
+                .collect()
+        })
+        .collect()
 }
 
 fn agreement(gold: &Points, predicted: &Points) -> Result<Agreement, Score> {
     match (gold.is_empty(), predicted.is_empty()) {
         (true, true) => return Ok(Agreement::FULL),
-        (true, false) => return Ok(Agreement { recall: 1.0, ..Agreement::NONE }),
-        (false, true) => return Ok(Agreement { precision: 1.0, ..Agreement::NONE }),
+        (true, false) => {
+            return Ok(Agreement {
+                recall: 1.0,
+                ..Agreement::NONE
+            });
+        }
+        (false, true) => {
+            return Ok(Agreement {
+                precision: 1.0,
+                ..Agreement::NONE
+            });
+        }
         (false, false) => {}
     }
-    let distances = |gold: &str| predicted.iter().map(|(key, _)| 1.0 - anls(gold, key)).collect::<Vec<_>>();
+    let distances = |gold: &str| {
+        predicted
+            .iter()
+            .map(|(key, _)| 1.0 - anls(gold, key))
+            .collect::<Vec<_>>()
+    };
     let cost = gold.iter().flat_map(|(key, _)| distances(key)).collect();
     let pairs = assignment(gold.len(), predicted.len(), &cost)?;
     let worth = |(row, column): (usize, usize)| similarity(&gold[row], &predicted[column]);
-    Ok(Agreement::from_similarities(pairs.into_iter().map(worth).sum(), predicted.len(), gold.len()))
+    Ok(Agreement::from_similarities(
+        pairs.into_iter().map(worth).sum(),
+        predicted.len(),
+        gold.len(),
+    ))
 }
 
 fn similarity(gold: &(String, String), predicted: &(String, String)) -> f64 {
@@ -146,20 +208,39 @@ fn rnss(gold: &str, prediction: &str, trace: &mut impl Trace) -> Result<f64, Sco
     let score = match (gold.is_empty(), predicted.is_empty()) {
         (true, true) => 1.0,
         (false, false) => {
-            let row = |t: &f64| predicted.iter().map(|p| relative_distance(*t, *p, 1.0)).collect::<Vec<_>>();
+            let row = |t: &f64| {
+                predicted
+                    .iter()
+                    .map(|p| relative_distance(*t, *p, 1.0))
+                    .collect::<Vec<_>>()
+            };
             let cost: Vec<f64> = gold.iter().flat_map(row).collect();
             let pairs = assignment(gold.len(), predicted.len(), &cost)?;
-            let sum: f64 = pairs.into_iter().map(|(row, column)| cost[row * predicted.len() + column]).sum();
+            let sum: f64 = pairs
+                .into_iter()
+                .map(|(row, column)| cost[row * predicted.len() + column])
+                .sum();
             1.0 - sum / gold.len().max(predicted.len()) as f64
         }
         _ => 0.0,
     };
-    trace.step(Metric::Rnss, "numbers matched; numbers left over cost nothing", || {
-        format!("{} gold numbers, {} predicted: {score}", gold.len(), predicted.len())
-    });
+    trace.step(
+        Metric::Rnss,
+        "numbers matched; numbers left over cost nothing",
+        || {
+            format!(
+                "{} gold numbers, {} predicted: {score}",
+                gold.len(),
+                predicted.len()
+            )
+        },
+    );
     Ok(score)
 }
 
 fn numbers(text: &str) -> Vec<f64> {
-    python::lines(text).flat_map(|line| line.split(" | ")).filter_map(python::float).collect()
+    python::lines(text)
+        .flat_map(|line| line.split(" | "))
+        .filter_map(python::float)
+        .collect()
 }

@@ -33,9 +33,13 @@ impl Rules for DePlotCorrectedRules {
     const TABLES_ONLY: bool = true;
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let Some(gold) = tables::gold(pair, trace) else { return tables::inapplicable() };
+        let Some(gold) = tables::gold(pair, trace) else {
+            return tables::inapplicable();
+        };
         let mut all = |rule, error: anyhow::Error| {
-            Self::METRICS.iter().for_each(|metric| trace.step(*metric, rule, || format!("{error:#}")));
+            Self::METRICS
+                .iter()
+                .for_each(|metric| trace.step(*metric, rule, || format!("{error:#}")));
         };
         let gold = match DataTable::parse(&gold) {
             Ok(gold) => gold,
@@ -51,7 +55,8 @@ impl Rules for DePlotCorrectedRules {
                 return Scores::failed(Self::METRICS);
             }
         };
-        let values = rms(&gold, &predicted, trace).and_then(|rms| Ok((rms, rnss(&gold, &predicted, trace)?)));
+        let values = rms(&gold, &predicted, trace)
+            .and_then(|rms| Ok((rms, rnss(&gold, &predicted, trace)?)));
         let (rms, rnss) = match values {
             Ok(values) => values,
             Err(error) => return tables::unmatched(error, trace),
@@ -69,7 +74,10 @@ struct Cell {
 
 impl Cell {
     fn new(text: &str) -> Self {
-        Self { text: plain(text), number: number(text).filter(|number| number.is_finite()) }
+        Self {
+            text: plain(text),
+            number: number(text).filter(|number| number.is_finite()),
+        }
     }
 
     /// The similarity of `predicted`, from 0 to 1.
@@ -91,33 +99,58 @@ fn plain(text: &str) -> String {
 
 fn relative_distance(t: f64, p: f64) -> f64 {
     // Halves do not overflow.
-    if t == p { 0.0 } else { ((t / 2.0 - p / 2.0) / (t / 2.0)).abs().min(1.0) }
+    if t == p {
+        0.0
+    } else {
+        ((t / 2.0 - p / 2.0) / (t / 2.0)).abs().min(1.0)
+    }
 }
 
 type Points = Vec<(String, Cell)>;
 
-fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Result<Agreement, Score> {
+fn rms(
+    gold: &DataTable,
+    predicted: &DataTable,
+    trace: &mut impl Trace,
+) -> Result<Agreement, Score> {
     let title = |table: &DataTable| {
         let both = !gold.title.is_empty() && !table.title.is_empty();
         both.then(|| ("title".to_owned(), Cell::new(&table.title)))
     };
     let gold_title = (!gold.title.is_empty()).then(|| ("title".to_owned(), Cell::new(&gold.title)));
-    let gold_points: Points = gold_title.into_iter().chain(points(&gold.header, &gold.rows)).collect();
+    let gold_points: Points = gold_title
+        .into_iter()
+        .chain(points(&gold.header, &gold.rows))
+        .collect();
     let (header, rows) = transpose(predicted);
-    let straight: Points = title(predicted).into_iter().chain(points(&predicted.header, &predicted.rows)).collect();
-    let transposed: Points = title(predicted).into_iter().chain(points(&header, &rows)).collect();
-    let agreements = [agreement(&gold_points, &straight)?, agreement(&gold_points, &transposed)?];
+    let straight: Points = title(predicted)
+        .into_iter()
+        .chain(points(&predicted.header, &predicted.rows))
+        .collect();
+    let transposed: Points = title(predicted)
+        .into_iter()
+        .chain(points(&header, &rows))
+        .collect();
+    let agreements = [
+        agreement(&gold_points, &straight)?,
+        agreement(&gold_points, &transposed)?,
+    ];
     let (rule, best) = match agreements {
-        [straight, transposed] if transposed.f1 > straight.f1 => {
-            ("points matched by key, then value, the prediction transposed", transposed)
-        }
+        [straight, transposed] if transposed.f1 > straight.f1 => (
+            "points matched by key, then value, the prediction transposed",
+            transposed,
+        ),
         [straight, _] => ("points matched by key, then value", straight),
     };
     for metric in [Metric::RmsF1, Metric::RmsPrecision, Metric::RmsRecall] {
         trace.step(metric, rule, || {
-            let Agreement { precision, recall, .. } = best;
+            let Agreement {
+                precision, recall, ..
+            } = best;
             let (gold, predicted) = (gold_points.len(), straight.len());
-            format!("{gold} gold points, {predicted} predicted: precision {precision}, recall {recall}")
+            format!(
+                "{gold} gold points, {predicted} predicted: precision {precision}, recall {recall}"
+            )
         });
     }
     Ok(best)
@@ -126,16 +159,24 @@ fn rms(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Resul
 fn points(header: &[String], rows: &[Vec<String>]) -> Points {
     let mut points = Points::new();
     for row in rows {
-        let Some((row_name, cells)) = row.split_first() else { continue };
+        let Some((row_name, cells)) = row.split_first() else {
+            continue;
+        };
         let columns = header.iter().skip(1).zip(cells);
-        points.extend(columns.map(|(column, cell)| (plain(&format!("{row_name} {column}")), Cell::new(cell))));
+        points.extend(
+            columns.map(|(column, cell)| (plain(&format!("{row_name} {column}")), Cell::new(cell))),
+        );
     }
     points
 }
 
 fn transpose(table: &DataTable) -> (Vec<String>, Vec<Vec<String>>) {
     let grid: Vec<&Vec<String>> = std::iter::once(&table.header).chain(&table.rows).collect();
-    let column = |index: usize| grid.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect();
+    let column = |index: usize| {
+        grid.iter()
+            .map(|row| row.get(index).cloned().unwrap_or_default())
+            .collect()
+    };
     (column(0), (1..table.width()).map(column).collect())
 }
 
@@ -150,14 +191,25 @@ fn agreement(gold: &Points, predicted: &Points) -> Result<Agreement, Score> {
     for (gold_key, gold_cell) in gold {
         for (key, cell) in predicted {
             let keys = anls(gold_key, key);
-            let values = if keys > 0.0 { gold_cell.similarity(cell) } else { 0.0 };
+            let values = if keys > 0.0 {
+                gold_cell.similarity(cell)
+            } else {
+                0.0
+            };
             worth.push(keys * values);
             cost.push((1.0 - keys) + VALUE_WEIGHT * (1.0 - values));
         }
     }
     let pairs = assignment(gold.len(), predicted.len(), &cost)?;
-    let sum = pairs.into_iter().map(|(row, column)| worth[row * predicted.len() + column]).sum();
-    Ok(Agreement::from_similarities(sum, predicted.len(), gold.len()))
+    let sum = pairs
+        .into_iter()
+        .map(|(row, column)| worth[row * predicted.len() + column])
+        .sum();
+    Ok(Agreement::from_similarities(
+        sum,
+        predicted.len(),
+        gold.len(),
+    ))
 }
 
 fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Result<f64, Score> {
@@ -165,21 +217,38 @@ fn rnss(gold: &DataTable, predicted: &DataTable, trace: &mut impl Trace) -> Resu
     let score = match (gold.is_empty(), predicted.is_empty()) {
         (true, true) => 1.0,
         (false, false) => {
-            let row = |t: &f64| predicted.iter().map(|p| relative_distance(*t, *p)).collect::<Vec<_>>();
+            let row = |t: &f64| {
+                predicted
+                    .iter()
+                    .map(|p| relative_distance(*t, *p))
+                    .collect::<Vec<_>>()
+            };
             let cost: Vec<f64> = gold.iter().flat_map(row).collect();
             let pairs = assignment(gold.len(), predicted.len(), &cost)?;
-            let similarity = |(row, column): (usize, usize)| 1.0 - cost[row * predicted.len() + column];
+            let similarity =
+                |(row, column): (usize, usize)| 1.0 - cost[row * predicted.len() + column];
             pairs.into_iter().map(similarity).sum::<f64>() / gold.len().max(predicted.len()) as f64
         }
         _ => 0.0,
     };
-    trace.step(Metric::Rnss, "numbers matched; a number left over counts as wrong", || {
-        format!("{} gold numbers, {} predicted: {score}", gold.len(), predicted.len())
-    });
+    trace.step(
+        Metric::Rnss,
+        "numbers matched; a number left over counts as wrong",
+        || {
+            format!(
+                "{} gold numbers, {} predicted: {score}",
+                gold.len(),
+                predicted.len()
+            )
+        },
+    );
     Ok(score)
 }
 
 fn numbers(table: &DataTable) -> Vec<f64> {
     let cells = table.header.iter().chain(table.rows.iter().flatten());
-    cells.filter_map(|cell| number(cell)).filter(|number| number.is_finite()).collect()
+    cells
+        .filter_map(|cell| number(cell))
+        .filter(|number| number.is_finite())
+        .collect()
 }

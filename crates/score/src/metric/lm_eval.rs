@@ -28,10 +28,15 @@ impl Rules for LmEvalRules {
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold.text();
         let exact = exact(&gold, prediction);
-        trace.step(Metric::ExactMatch, "one line, stripped, lower-cased, last dot dropped, equal", || {
-            format!("{gold:?} and {prediction:?}: {exact}")
-        });
-        Scores::new(Self::METRICS, [exact.into(), relaxed(&gold, prediction, trace).into()])
+        trace.step(
+            Metric::ExactMatch,
+            "one line, stripped, lower-cased, last dot dropped, equal",
+            || format!("{gold:?} and {prediction:?}: {exact}"),
+        );
+        Scores::new(
+            Self::METRICS,
+            [exact.into(), relaxed(&gold, prediction, trace).into()],
+        )
     }
 }
 
@@ -49,22 +54,28 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let (gold, prediction) = (gold.as_str(), prediction.as_str());
     if let (Some(t), Some(p)) = (Number::read(gold), Number::read(prediction)) {
         let correct = t.takes(p);
-        trace.step(metric, "numbers without , and $: within 5 %, % as it stands or as 1/100", || {
-            format!("t = {}, p = {}: {correct}", t.value, p.value)
-        });
+        trace.step(
+            metric,
+            "numbers without , and $: within 5 %, % as it stands or as 1/100",
+            || format!("t = {}, p = {}: {correct}", t.value, p.value),
+        );
         return correct;
     }
     if let (Some(letter), Some(first)) = (letter(gold), prediction.chars().next()) {
         let correct = letter.to_lowercase().eq(first.to_lowercase());
-        trace.step(metric, "gold is a letter: first letter of the prediction", || {
-            format!("{letter:?}, {first:?}: {correct}")
-        });
+        trace.step(
+            metric,
+            "gold is a letter: first letter of the prediction",
+            || format!("{letter:?}, {first:?}: {correct}"),
+        );
         return correct;
     }
     let correct = python::equal_lower(prediction.trim_end_matches(python::is_punctuation), gold);
-    trace.step(metric, "texts equal but for case, end punctuation stripped from the prediction", || {
-        format!("{gold:?} and {prediction:?}: {correct}")
-    });
+    trace.step(
+        metric,
+        "texts equal but for case, end punctuation stripped from the prediction",
+        || format!("{gold:?} and {prediction:?}: {correct}"),
+    );
     correct
 }
 
@@ -74,9 +85,15 @@ fn preprocess(text: &str) -> String {
         let ends = |c| c != '%' && (python::is_punctuation(c) || python::is_space(c));
         return text.trim_end_matches(ends).replace([',', '$'], "");
     }
-    let quoted = ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
+    let quoted = ['"', '\'']
+        .iter()
+        .any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
     // Python's text[1:-1] of a single quote is empty.
-    if quoted { text.get(1..text.len() - 1).unwrap_or_default().to_owned() } else { text.to_owned() }
+    if quoted {
+        text.get(1..text.len() - 1).unwrap_or_default().to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 fn letter(text: &str) -> Option<char> {
@@ -94,11 +111,18 @@ struct Number {
 impl Number {
     fn read(text: &str) -> Option<Self> {
         let text = python::strip(text);
-        Some(Self { value: python::float(text.trim_end_matches('%'))?, percent: text.ends_with('%') })
+        Some(Self {
+            value: python::float(text.trim_end_matches('%'))?,
+            percent: text.ends_with('%'),
+        })
     }
 
     fn as_fraction(self) -> f64 {
-        if self.percent { self.value / 100.0 } else { self.value }
+        if self.percent {
+            self.value / 100.0
+        } else {
+            self.value
+        }
     }
 
     /// Whether `self`, the gold number, takes the prediction `p`.

@@ -15,15 +15,17 @@ pub struct LmmsEvalRules;
 
 impl Rules for LmmsEvalRules {
     const NAME: &'static str = "lmms-eval";
-    const ABOUT: &'static str =
-        "lmms-eval: pix2struct's relaxed accuracy, ANLS over the unfolded length that keeps a similarity of 0.5";
+    const ABOUT: &'static str = "lmms-eval: pix2struct's relaxed accuracy, ANLS over the unfolded length that keeps a similarity of 0.5";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy, Metric::Anls];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold.text();
         let relaxed = pix2struct::relaxed(&gold, prediction, trace);
         let distance = distance(&gold, prediction, trace);
-        Scores::new(Self::METRICS, [relaxed.into(), Score::Value(kept(1.0 - distance))])
+        Scores::new(
+            Self::METRICS,
+            [relaxed.into(), Score::Value(kept(1.0 - distance))],
+        )
     }
 }
 
@@ -37,9 +39,11 @@ pub(super) fn distance(gold: &str, prediction: &str, trace: &mut impl Trace) -> 
     let (gold, prediction) = (python::fold_spaces(gold), python::fold_spaces(prediction));
     let edits = python::edit_distance(&python::lower(&gold), &python::lower(&prediction));
     let distance = edits as f64 / longer as f64;
-    trace.step(Metric::Anls, "white space folded, length unfolded; kept where 1 - NL >= 0.5", || {
-        format!("NL = {edits} / {longer} = {distance}")
-    });
+    trace.step(
+        Metric::Anls,
+        "white space folded, length unfolded; kept where 1 - NL >= 0.5",
+        || format!("NL = {edits} / {longer} = {distance}"),
+    );
     distance
 }
 

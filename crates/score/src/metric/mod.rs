@@ -39,7 +39,7 @@ pub use summary::Summary;
 pub use tables::asks_for_table;
 pub use trace::{SilentTrace, Step, StepTrace, Trace};
 
-use chartbench_core::names::unknown_name;
+use chartbench_core::names::UnknownName;
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
 
 /// All conventions, the default first, then in alphabetical order.
@@ -75,7 +75,13 @@ pub struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// An answer without question, answer type or year flags.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
-        Self { gold, prediction: Some(prediction), question: None, answer_type: None, year_flags: YearFlags::default() }
+        Self {
+            gold,
+            prediction: Some(prediction),
+            question: None,
+            answer_type: None,
+            year_flags: YearFlags::default(),
+        }
     }
 }
 
@@ -128,13 +134,21 @@ impl Convention {
     ///
     /// ```
     /// use chartbench_score::metric::Convention;
-    /// assert_eq!(Convention::named("study").unwrap().name, "study");
-    /// let error = Convention::named("pix2strukt").unwrap_err().to_string();
+    /// assert_eq!(Convention::by_name("study").unwrap().name, "study");
+    /// let error = Convention::by_name("pix2strukt").unwrap_err().to_string();
     /// assert!(error.contains("nearest: pix2struct"), "{error}");
     /// ```
-    pub fn by_name(name: &str) -> Result<&'static Self> {
-        let found = CONVENTIONS.iter().find(|convention| convention.name == name);
-        found.ok_or_else(|| unknown_name("convention", name, CONVENTIONS.iter().map(|convention| convention.name)))
+    pub fn by_name(name: &str) -> Result<&'static Self, UnknownName> {
+        let found = CONVENTIONS
+            .iter()
+            .find(|convention| convention.name == name);
+        found.ok_or_else(|| {
+            UnknownName::new(
+                "convention",
+                name,
+                CONVENTIONS.iter().map(|convention| convention.name),
+            )
+        })
     }
 
     /// Scores one answer. Conventions without rules for lists score the [`Gold::text`] of a list.
@@ -143,7 +157,7 @@ impl Convention {
     /// use chartbench_score::metric::{Convention, Metric, Pair, Score};
     /// use chartbench_core::question::{Gold, Prediction};
     /// let (gold, prediction) = (Gold::from("100"), Prediction("105".into()));
-    /// let scores = Convention::named("pix2struct").unwrap().score(&Pair::new(&gold, &prediction));
+    /// let scores = Convention::by_name("pix2struct").unwrap().score(&Pair::new(&gold, &prediction));
     /// assert_eq!(scores.get(Metric::ExactMatch), Score::Value(0.0));
     /// assert_eq!(scores.get(Metric::RelaxedAccuracy), Score::Value(1.0));
     /// ```

@@ -21,16 +21,20 @@ pub struct Pix2StructRules;
 
 impl Rules for Pix2StructRules {
     const NAME: &'static str = "pix2struct";
-    const ABOUT: &'static str =
-        "Pix2Struct and MatCha: raw exact match, 5 % of the gold value with % as 1/100, ANLS on lower-cased texts";
+    const ABOUT: &'static str = "Pix2Struct and MatCha: raw exact match, 5 % of the gold value with % as 1/100, ANLS on lower-cased texts";
     const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy, Metric::Anls];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold.text();
         let exact = *gold == *prediction;
-        trace.step(Metric::ExactMatch, "raw texts equal", || format!("{gold:?} and {prediction:?}: {exact}"));
+        trace.step(Metric::ExactMatch, "raw texts equal", || {
+            format!("{gold:?} and {prediction:?}: {exact}")
+        });
         let relaxed = relaxed(&gold, prediction, trace);
-        Scores::new(Self::METRICS, [exact.into(), relaxed.into(), anls(&gold, prediction, trace)])
+        Scores::new(
+            Self::METRICS,
+            [exact.into(), relaxed.into(), anls(&gold, prediction, trace)],
+        )
     }
 }
 
@@ -39,37 +43,59 @@ pub(super) fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> b
     match (number(gold), number(prediction)) {
         (Some(gold), Some(prediction)) if gold != 0.0 => {
             let error = (prediction - gold).abs() / gold.abs();
-            trace.step(Metric::RelaxedAccuracy, "numbers, % as 1/100: |p - t| / |t| <= 0.05", || {
-                format!("|{prediction} - {gold}| / |{gold}| = {error}")
-            });
+            trace.step(
+                Metric::RelaxedAccuracy,
+                "numbers, % as 1/100: |p - t| / |t| <= 0.05",
+                || format!("|{prediction} - {gold}| / |{gold}| = {error}"),
+            );
             error <= 0.05
         }
-        (Some(_), Some(_)) => equal(gold, prediction, "gold is 0: texts equal but for case", trace),
-        _ => equal(gold, prediction, "not two numbers: texts equal but for case", trace),
+        (Some(_), Some(_)) => equal(
+            gold,
+            prediction,
+            "gold is 0: texts equal but for case",
+            trace,
+        ),
+        _ => equal(
+            gold,
+            prediction,
+            "not two numbers: texts equal but for case",
+            trace,
+        ),
     }
 }
 
 fn equal(gold: &str, prediction: &str, rule: &'static str, trace: &mut impl Trace) -> bool {
     let equal = python::equal_lower(gold, prediction);
-    trace.step(Metric::RelaxedAccuracy, rule, || format!("{gold:?} and {prediction:?}: {equal}"));
+    trace.step(Metric::RelaxedAccuracy, rule, || {
+        format!("{gold:?} and {prediction:?}: {equal}")
+    });
     equal
 }
 
 fn number(text: &str) -> Option<f64> {
-    if text.ends_with('%') { Some(python::float(text.trim_end_matches('%'))? / 100.0) } else { python::float(text) }
+    if text.ends_with('%') {
+        Some(python::float(text.trim_end_matches('%'))? / 100.0)
+    } else {
+        python::float(text)
+    }
 }
 
 fn anls(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
     let (gold, prediction) = (python::lower(gold), python::lower(prediction));
     let longer = python::len(&gold).max(python::len(&prediction));
     if longer == 0 {
-        trace.step(Metric::Anls, "two empty texts: division by zero", || "the original raises".to_owned());
+        trace.step(Metric::Anls, "two empty texts: division by zero", || {
+            "the original raises".to_owned()
+        });
         return Score::Raises("ZeroDivisionError");
     }
     let edits = python::edit_distance(&gold, &prediction);
     let distance = edits as f64 / longer as f64;
-    trace.step(Metric::Anls, "lower-cased texts; kept where NL < 0.5", || {
-        format!("NL = {edits} / {longer} = {distance}")
-    });
+    trace.step(
+        Metric::Anls,
+        "lower-cased texts; kept where NL < 0.5",
+        || format!("NL = {edits} / {longer} = {distance}"),
+    );
     Score::Value(if distance < 0.5 { 1.0 - distance } else { 0.0 })
 }

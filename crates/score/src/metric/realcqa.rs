@@ -26,15 +26,18 @@ pub struct RealCqaRules;
 
 impl Rules for RealCqaRules {
     const NAME: &'static str = "realcqa";
-    const ABOUT: &'static str =
-        "RealCQA's evaluator by answer type, as published: signed 5 %, word lists, pairwise F1, nDCG@10 by index";
+    const ABOUT: &'static str = "RealCQA's evaluator by answer type, as published: signed 5 %, word lists, pairwise F1, nDCG@10 by index";
     const METRICS: &'static [Metric] = &[Metric::Accuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold;
         let accuracy = match pair.answer_type {
             None | Some(AnswerType::Table) => {
-                trace.step(Metric::Accuracy, "no answer type of RealCQA: does not apply", String::new);
+                trace.step(
+                    Metric::Accuracy,
+                    "no answer type of RealCQA: does not apply",
+                    String::new,
+                );
                 Score::Inapplicable
             }
             Some(AnswerType::String) => string(&gold.text(), prediction, trace),
@@ -49,15 +52,19 @@ impl Rules for RealCqaRules {
 
 fn string(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
     let equal = python::equal_lower(gold.trim_matches('\n'), prediction.trim_matches('\n'));
-    trace.step(Metric::Accuracy, "string: lower-cased, line breaks stripped, equal", || {
-        format!("{gold:?} and {prediction:?}: {equal}")
-    });
+    trace.step(
+        Metric::Accuracy,
+        "string: lower-cased, line breaks stripped, equal",
+        || format!("{gold:?} and {prediction:?}: {equal}"),
+    );
     equal.into()
 }
 
 fn numerical(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
     let (Some(t), Some(p)) = (python::float(gold), python::float(prediction)) else {
-        trace.step(Metric::Accuracy, "numerical: not two numbers", || format!("{gold:?} and {prediction:?}"));
+        trace.step(Metric::Accuracy, "numerical: not two numbers", || {
+            format!("{gold:?} and {prediction:?}")
+        });
         return Score::Value(0.0);
     };
     let error = (t - p).abs() / (t + 1e-9);
@@ -66,7 +73,9 @@ fn numerical(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
     } else {
         "numerical: |t - p| / (t + 1e-9) <= 0.05"
     };
-    trace.step(Metric::Accuracy, rule, || format!("|{t} - {p}| / ({t} + 1e-9) = {error}"));
+    trace.step(Metric::Accuracy, rule, || {
+        format!("|{t} - {p}| / ({t} + 1e-9) = {error}")
+    });
     (t + 1e-9 != 0.0 && error <= 0.05).into()
 }
 
@@ -80,31 +89,66 @@ fn binary(gold: &str, prediction: &str, trace: &mut impl Trace) -> Score {
     let correct = predicted == Some(truth(gold));
     trace.step(Metric::Accuracy, "binary: word lists", || {
         let word = |truth| if truth { "yes" } else { "no" };
-        format!("gold {}, prediction {}", word(truth(gold)), predicted.map_or("neither yes nor no", word))
+        format!(
+            "gold {}, prediction {}",
+            word(truth(gold)),
+            predicted.map_or("neither yes nor no", word)
+        )
     });
     correct.into()
 }
 
 fn unranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
     let Some(predicted) = python::literal::items(prediction) else {
-        trace.step(Metric::Accuracy, "unranked list: the prediction is no list", || format!("{prediction:?}"));
+        trace.step(
+            Metric::Accuracy,
+            "unranked list: the prediction is no list",
+            || format!("{prediction:?}"),
+        );
         return Score::Value(0.0);
     };
-    let lower = |items: Vec<String>| items.iter().map(|item| item.to_lowercase()).collect::<Vec<_>>();
+    let lower = |items: Vec<String>| {
+        items
+            .iter()
+            .map(|item| item.to_lowercase())
+            .collect::<Vec<_>>()
+    };
     let (golds, predicted) = (lower(gold_items(gold)), lower(predicted));
     if golds.is_empty() || predicted.is_empty() {
-        trace.step(Metric::Accuracy, "unranked list: division by zero", || "the original raises".to_owned());
+        trace.step(Metric::Accuracy, "unranked list: division by zero", || {
+            "the original raises".to_owned()
+        });
         return Score::Raises("ZeroDivisionError");
     }
     let mut times: HashMap<&str, usize> = HashMap::new();
-    golds.iter().for_each(|item| *times.entry(item).or_default() += 1);
-    let hits: usize = predicted.iter().map(|item| times.get(item.as_str()).copied().unwrap_or(0)).sum();
+    golds
+        .iter()
+        .for_each(|item| *times.entry(item).or_default() += 1);
+    let hits: usize = predicted
+        .iter()
+        .map(|item| times.get(item.as_str()).copied().unwrap_or(0))
+        .sum();
     // The original calls them P and R the other way about, which F1 does not mind.
-    let (p, r) = (hits as f64 / golds.len() as f64, hits as f64 / predicted.len() as f64);
-    let f1 = if p + r > 0.0 { 2.0 * ((p * r) / (p + r)) } else { 0.0 };
-    trace.step(Metric::Accuracy, "unranked list: F1 over equal pairs", || {
-        format!("{hits} equal pairs of {} and {} items: {f1}", golds.len(), predicted.len())
-    });
+    let (p, r) = (
+        hits as f64 / golds.len() as f64,
+        hits as f64 / predicted.len() as f64,
+    );
+    let f1 = if p + r > 0.0 {
+        2.0 * ((p * r) / (p + r))
+    } else {
+        0.0
+    };
+    trace.step(
+        Metric::Accuracy,
+        "unranked list: F1 over equal pairs",
+        || {
+            format!(
+                "{hits} equal pairs of {} and {} items: {f1}",
+                golds.len(),
+                predicted.len()
+            )
+        },
+    );
     Score::Value(f1)
 }
 
@@ -128,34 +172,58 @@ fn ranked(gold: &Gold, prediction: &str, trace: &mut impl Trace) -> Score {
             })
             .collect::<Vec<String>>(),
     };
-    let predicted = python::literal::list(prediction).unwrap_or_else(|| prediction.chars().map(String::from).collect());
+    let predicted = python::literal::list(prediction)
+        .unwrap_or_else(|| prediction.chars().map(String::from).collect());
     let (golds, predicted) = (indexed(&golds), indexed(&predicted));
     if golds.len() == 1 {
         let equal = golds == predicted;
-        trace.step(Metric::Accuracy, "ranked list of one item: equal lists", || format!("{equal}"));
+        trace.step(
+            Metric::Accuracy,
+            "ranked list of one item: equal lists",
+            || format!("{equal}"),
+        );
         return equal.into();
     }
     let ndcg = ndcg_at_10(&golds, &predicted);
-    trace.step(Metric::Accuracy, "ranked list: nDCG@10 with the index as relevance", || format!("{ndcg}"));
+    trace.step(
+        Metric::Accuracy,
+        "ranked list: nDCG@10 with the index as relevance",
+        || format!("{ndcg}"),
+    );
     Score::Value(ndcg)
 }
 
 /// The last index of each item.
 fn indexed(items: &[String]) -> HashMap<&str, usize> {
-    items.iter().enumerate().map(|(index, item)| (item.as_str(), index)).collect()
+    items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| (item.as_str(), index))
+        .collect()
 }
 
 /// trec_eval's `ndcg_cut.10`: documents by falling score, gains as they are, discounts log2(rank + 1). Score and gain
 /// are the indices, which are distinct.
 fn ndcg_at_10(golds: &HashMap<&str, usize>, predicted: &HashMap<&str, usize>) -> f64 {
     let cumulated = |gains: &[usize]| -> f64 {
-        gains.iter().take(10).enumerate().map(|(rank, gain)| *gain as f64 / (rank as f64 + 2.0).log2()).sum()
+        gains
+            .iter()
+            .take(10)
+            .enumerate()
+            .map(|(rank, gain)| *gain as f64 / (rank as f64 + 2.0).log2())
+            .sum()
     };
-    let gains: Vec<usize> =
-        falling(predicted).into_iter().map(|(_, item)| golds.get(item).copied().unwrap_or(0)).collect();
+    let gains: Vec<usize> = falling(predicted)
+        .into_iter()
+        .map(|(_, item)| golds.get(item).copied().unwrap_or(0))
+        .collect();
     let ideal: Vec<usize> = falling(golds).into_iter().map(|(gain, _)| gain).collect();
     let best = cumulated(&ideal);
-    if best > 0.0 { cumulated(&gains) / best } else { 0.0 }
+    if best > 0.0 {
+        cumulated(&gains) / best
+    } else {
+        0.0
+    }
 }
 
 /// Items by falling index.

@@ -23,30 +23,40 @@ pub struct RealCqaCorrectedRules;
 
 impl Rules for RealCqaCorrectedRules {
     const NAME: &'static str = "realcqa-corrected";
-    const ABOUT: &'static str = "RealCQA's evaluator by answer type with its faults mended; not published";
+    const ABOUT: &'static str =
+        "RealCQA's evaluator by answer type with its faults mended; not published";
     const METRICS: &'static [Metric] = &[Metric::Accuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let (rule, accuracy) = match pair.answer_type {
-            None | Some(AnswerType::Table) => ("no answer type of RealCQA: does not apply", Score::Inapplicable),
-            Some(AnswerType::String) => {
-                ("string: stripped, lower-cased, equal", (plain(&pair.gold.text()) == plain(prediction)).into())
-            }
-            Some(AnswerType::Numerical) => {
-                ("numerical: |p - t| / |t| <= 0.05, 0 for 0", numerical(&pair.gold.text(), prediction).into())
-            }
-            Some(AnswerType::Binary) => {
-                ("binary: yes and no in any spelling", binary(&pair.gold.text(), prediction).into())
-            }
-            Some(AnswerType::UnrankedList) => {
-                ("unranked list: F1, each item matched once", Score::Value(f1(&golds(pair.gold), &items(prediction))))
-            }
+            None | Some(AnswerType::Table) => (
+                "no answer type of RealCQA: does not apply",
+                Score::Inapplicable,
+            ),
+            Some(AnswerType::String) => (
+                "string: stripped, lower-cased, equal",
+                (plain(&pair.gold.text()) == plain(prediction)).into(),
+            ),
+            Some(AnswerType::Numerical) => (
+                "numerical: |p - t| / |t| <= 0.05, 0 for 0",
+                numerical(&pair.gold.text(), prediction).into(),
+            ),
+            Some(AnswerType::Binary) => (
+                "binary: yes and no in any spelling",
+                binary(&pair.gold.text(), prediction).into(),
+            ),
+            Some(AnswerType::UnrankedList) => (
+                "unranked list: F1, each item matched once",
+                Score::Value(f1(&golds(pair.gold), &items(prediction))),
+            ),
             Some(AnswerType::RankedList) => (
                 "ranked list: nDCG@10, the first item first",
                 Score::Value(ndcg(&golds(pair.gold), &items(prediction))),
             ),
         };
-        trace.step(Metric::Accuracy, rule, || format!("{:?} and {prediction:?}", pair.gold.text()));
+        trace.step(Metric::Accuracy, rule, || {
+            format!("{:?} and {prediction:?}", pair.gold.text())
+        });
         Scores::new(Self::METRICS, [accuracy])
     }
 }
@@ -90,7 +100,9 @@ fn items(text: &str) -> Vec<String> {
 
 fn f1(golds: &[String], predicted: &[String]) -> f64 {
     let mut left: HashMap<&str, usize> = HashMap::new();
-    golds.iter().for_each(|item| *left.entry(item).or_default() += 1);
+    golds
+        .iter()
+        .for_each(|item| *left.entry(item).or_default() += 1);
     let mut hits = 0;
     for item in predicted {
         if let Some(count) = left.get_mut(item.as_str()).filter(|count| **count > 0) {
@@ -109,11 +121,19 @@ fn ndcg(golds: &[String], predicted: &[String]) -> f64 {
     if golds.is_empty() {
         return f64::from(predicted.is_empty());
     }
-    let relevance: HashMap<&str, usize> =
-        golds.iter().enumerate().map(|(index, item)| (*item, golds.len() - index)).collect();
+    let relevance: HashMap<&str, usize> = golds
+        .iter()
+        .enumerate()
+        .map(|(index, item)| (*item, golds.len() - index))
+        .collect();
     let cumulated = |items: &[&str]| -> f64 {
         let gain = |item: &str| relevance.get(item).copied().unwrap_or(0) as f64;
-        items.iter().take(10).enumerate().map(|(rank, item)| gain(item) / (rank as f64 + 2.0).log2()).sum()
+        items
+            .iter()
+            .take(10)
+            .enumerate()
+            .map(|(rank, item)| gain(item) / (rank as f64 + 2.0).log2())
+            .sum()
     };
     cumulated(&predicted) / cumulated(&golds)
 }
@@ -121,5 +141,9 @@ fn ndcg(golds: &[String], predicted: &[String]) -> f64 {
 /// The first occurrence of each item.
 fn distinct(items: &[String]) -> Vec<&str> {
     let mut seen = std::collections::HashSet::new();
-    items.iter().map(String::as_str).filter(|item| seen.insert(*item)).collect()
+    items
+        .iter()
+        .map(String::as_str)
+        .filter(|item| seen.insert(*item))
+        .collect()
 }

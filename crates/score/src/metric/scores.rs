@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::Serialize;
 
-use chartbench_core::names::unknown_name;
+use chartbench_core::names::UnknownName;
 
 /// The metrics. Conventions define these differently; the name alone does not identify a formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -48,9 +48,9 @@ impl Metric {
     ///
     /// # Errors
     /// Returns an error if no metric has that key; the error names the nearest ones.
-    pub fn by_name(key: &str) -> Result<Self> {
+    pub fn by_name(key: &str) -> Result<Self, UnknownName> {
         let found = Self::ALL.into_iter().find(|metric| metric.key() == key);
-        found.ok_or_else(|| unknown_name("metric", key, Self::ALL.into_iter().map(Self::key)))
+        found.ok_or_else(|| UnknownName::new("metric", key, Self::ALL.into_iter().map(Self::key)))
     }
 
     /// The metric's name in tables.
@@ -140,13 +140,21 @@ impl Scores {
     /// `values` in the order of `metrics`.
     pub(super) fn new<const N: usize>(metrics: &'static [Metric], values: [Score; N]) -> Self {
         let mut all = [Score::Inapplicable; Self::MAX_METRICS];
-        all.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
-        Self { metrics, values: all }
+        all.iter_mut()
+            .zip(values)
+            .for_each(|(slot, value)| *slot = value);
+        Self {
+            metrics,
+            values: all,
+        }
     }
 
     /// The scores of a failed question: 0 in every metric.
     pub fn failed(metrics: &'static [Metric]) -> Self {
-        Self { metrics, values: [Score::Value(0.0); Self::MAX_METRICS] }
+        Self {
+            metrics,
+            values: [Score::Value(0.0); Self::MAX_METRICS],
+        }
     }
 
     /// The metrics, in the convention's order.
@@ -161,6 +169,8 @@ impl Scores {
 
     /// One metric's value; inapplicable if the convention does not have the metric.
     pub fn get(&self, metric: Metric) -> Score {
-        self.iter().find(|(listed, _)| *listed == metric).map_or(Score::Inapplicable, |(_, score)| score)
+        self.iter()
+            .find(|(listed, _)| *listed == metric)
+            .map_or(Score::Inapplicable, |(_, score)| score)
     }
 }

@@ -25,7 +25,13 @@ pub enum Notation {
 
 impl Notation {
     /// All notations, in the order in which they are applied.
-    pub const ALL: [Self; 5] = [Self::Case, Self::TrailingDot, Self::Percent, Self::Comma, Self::Unit];
+    pub const ALL: [Self; 5] = [
+        Self::Case,
+        Self::TrailingDot,
+        Self::Percent,
+        Self::Comma,
+        Self::Unit,
+    ];
 
     /// The notation's name in tables.
     pub fn name(self) -> &'static str {
@@ -60,11 +66,18 @@ impl Notation {
 /// ```
 pub fn is_right(gold: &str, prediction: &str, notations: &[Notation], tolerance: f64) -> bool {
     let even = |text: &str| {
-        notations.iter().fold(python::strip(text).to_owned(), |text, notation| notation.apply(&text).into_owned())
+        notations
+            .iter()
+            .fold(python::strip(text).to_owned(), |text, notation| {
+                notation.apply(&text).into_owned()
+            })
     };
     let (gold, prediction) = (even(gold), even(prediction));
     let number = |text: &str| python::float(text).filter(|value| value.is_finite());
-    gold == prediction || number(&gold).zip(number(&prediction)).is_some_and(|(t, p)| within(t, p, tolerance))
+    gold == prediction
+        || number(&gold)
+            .zip(number(&prediction))
+            .is_some_and(|(t, p)| within(t, p, tolerance))
 }
 
 /// Adds 1e-9 to the tolerance, as in the convention `chartbench`, for the rounding of binary fractions.
@@ -102,14 +115,25 @@ const MAX_POWER: i32 = 12;
 /// assert_eq!(mistake("five", "5", 0.05), None);
 /// ```
 pub fn mistake(gold: &str, prediction: &str, tolerance: f64) -> Option<Option<Mistake>> {
-    let (gold, prediction) = (chartbench::text::plain(gold), chartbench::text::plain(prediction));
+    let (gold, prediction) = (
+        chartbench::text::plain(gold),
+        chartbench::text::plain(prediction),
+    );
     let t = Number::read(&gold)?;
-    let Some(p) = Number::read(&prediction) else { return Some(Some(Mistake::NotANumber)) };
+    let Some(p) = Number::read(&prediction) else {
+        return Some(Some(Mistake::NotANumber));
+    };
     let near = |t: f64| within(t, p.value, tolerance);
     if near(t.value) || (t.percent != p.percent && within(t.fraction(), p.fraction(), tolerance)) {
-        return Some(if t.comparable(&p) { None } else { Some(Mistake::Unit) });
+        return Some(if t.comparable(&p) {
+            None
+        } else {
+            Some(Mistake::Unit)
+        });
     }
-    let tens = (1..=MAX_POWER).flat_map(|power| [power, -power]).any(|power| near(t.value * 10_f64.powi(power)));
+    let tens = (1..=MAX_POWER)
+        .flat_map(|power| [power, -power])
+        .any(|power| near(t.value * 10_f64.powi(power)));
     Some(Some(match () {
         () if t.value == 0.0 => Mistake::Value,
         () if near(-t.value) => Mistake::Sign,
@@ -132,8 +156,13 @@ fn without_commas(text: &str) -> Option<String> {
 /// The number without its unit or currency, with its percent sign; `None` if it has no unit or currency.
 fn without_unit(text: &str) -> Option<String> {
     let plain = chartbench::text::plain(text);
-    let number = Number::read(&plain).filter(|number| !number.unit.is_empty() || !number.currency.is_empty())?;
-    Some(format!("{}{}", number.value, if number.percent { "%" } else { "" }))
+    let number = Number::read(&plain)
+        .filter(|number| !number.unit.is_empty() || !number.currency.is_empty())?;
+    Some(format!(
+        "{}{}",
+        number.value,
+        if number.percent { "%" } else { "" }
+    ))
 }
 
 #[cfg(test)]
@@ -159,12 +188,24 @@ mod tests {
             let without = is_right(gold, prediction, &[], 0.05);
             assert_eq!(without, prediction == "5.", "{gold} {prediction}");
             if !without {
-                assert_eq!(rights, Notation::ALL.map(|single| single == notation), "{gold} {prediction}");
+                assert_eq!(
+                    rights,
+                    Notation::ALL.map(|single| single == notation),
+                    "{gold} {prediction}"
+                );
             }
             assert!(is_right(gold, prediction, &Notation::ALL, 0.05));
         }
-        for (gold, prediction) in [("1,23", "123"), ("12,34,567", "1234567"), ("a,bcd", "abcd"), ("Line", "Bar")] {
-            assert!(!is_right(gold, prediction, &Notation::ALL, 0.05), "{gold} {prediction}");
+        for (gold, prediction) in [
+            ("1,23", "123"),
+            ("12,34,567", "1234567"),
+            ("a,bcd", "abcd"),
+            ("Line", "Bar"),
+        ] {
+            assert!(
+                !is_right(gold, prediction, &Notation::ALL, 0.05),
+                "{gold} {prediction}"
+            );
         }
     }
 
@@ -180,7 +221,11 @@ mod tests {
             ("0", "0.001", 0.2, false),
             ("100", "nan", 1.0, false),
         ] {
-            assert_eq!(is_right(gold, prediction, &[], tolerance), right, "{gold} {prediction}");
+            assert_eq!(
+                is_right(gold, prediction, &[], tolerance),
+                right,
+                "{gold} {prediction}"
+            );
         }
     }
 
@@ -206,7 +251,11 @@ mod tests {
             ("40%", "0.4", None),
         ];
         for (gold, prediction, expected) in cases {
-            assert_eq!(mistake(gold, prediction, 0.05), Some(expected), "{gold} {prediction}");
+            assert_eq!(
+                mistake(gold, prediction, 0.05),
+                Some(expected),
+                "{gold} {prediction}"
+            );
         }
         assert_eq!(mistake("Line chart", "5", 0.05), None);
     }

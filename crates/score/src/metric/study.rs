@@ -23,18 +23,22 @@ const TOLERANCE: f64 = 0.05;
 
 impl Rules for StudyRules {
     const NAME: &'static str = "study";
-    const ABOUT: &'static str =
-        "the RealCQA fine-tuning study: lower-cased exact match, 0.95 t <= p <= 1.05 t, ANLS of PyPI anls 0.0.2";
+    const ABOUT: &'static str = "the RealCQA fine-tuning study: lower-cased exact match, 0.95 t <= p <= 1.05 t, ANLS of PyPI anls 0.0.2";
     const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy, Metric::Anls];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold.text();
         let (gold, prediction) = (python::lower(&gold), python::lower(prediction));
         let exact = gold == prediction;
-        trace.step(Metric::ExactMatch, "lower-cased texts equal", || format!("{gold:?} and {prediction:?}: {exact}"));
+        trace.step(Metric::ExactMatch, "lower-cased texts equal", || {
+            format!("{gold:?} and {prediction:?}: {exact}")
+        });
         let relaxed = relaxed(&gold, &prediction, trace);
         let anls = pypi_anls(&gold, &prediction, Metric::Anls, trace);
-        Scores::new(Self::METRICS, [exact.into(), relaxed.into(), Score::Value(anls)])
+        Scores::new(
+            Self::METRICS,
+            [exact.into(), relaxed.into(), Score::Value(anls)],
+        )
     }
 }
 
@@ -47,21 +51,30 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
             } else {
                 "numbers: 0.95 t <= p <= 1.05 t"
             };
-            trace.step(Metric::RelaxedAccuracy, rule, || format!("{low} <= {prediction} <= {high}"));
+            trace.step(Metric::RelaxedAccuracy, rule, || {
+                format!("{low} <= {prediction} <= {high}")
+            });
             low <= prediction && prediction <= high
         }
         _ => {
             let equal = gold == prediction;
-            trace.step(Metric::RelaxedAccuracy, "not two numbers: lower-cased texts equal", || {
-                format!("{gold:?} and {prediction:?}: {equal}")
-            });
+            trace.step(
+                Metric::RelaxedAccuracy,
+                "not two numbers: lower-cased texts equal",
+                || format!("{gold:?} and {prediction:?}: {equal}"),
+            );
             equal
         }
     }
 }
 
 /// `anls_score` of PyPI's `anls` 0.0.2 with its threshold of 0.5, of texts that are lower-cased already.
-pub(super) fn pypi_anls(gold: &str, prediction: &str, metric: Metric, trace: &mut impl Trace) -> f64 {
+pub(super) fn pypi_anls(
+    gold: &str,
+    prediction: &str,
+    metric: Metric,
+    trace: &mut impl Trace,
+) -> f64 {
     let (gold, prediction) = (python::fold_spaces(gold), python::fold_spaces(prediction));
     let longer = python::upper_len(&gold).max(python::upper_len(&prediction));
     if longer == 0 {
@@ -70,8 +83,10 @@ pub(super) fn pypi_anls(gold: &str, prediction: &str, metric: Metric, trace: &mu
     }
     let edits = python::edit_distance(&gold, &prediction);
     let distance = edits as f64 / longer as f64;
-    trace.step(metric, "white space folded; ANLS kept where NL < 0.5", || {
-        format!("NL = {edits} / {longer} = {distance}")
-    });
+    trace.step(
+        metric,
+        "white space folded; ANLS kept where NL < 0.5",
+        || format!("NL = {edits} / {longer} = {distance}"),
+    );
     if distance < 0.5 { 1.0 - distance } else { 0.0 }
 }

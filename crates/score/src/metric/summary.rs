@@ -18,7 +18,12 @@ pub struct Summary {
 impl Summary {
     /// An empty summary for a convention with these metrics.
     pub fn new(metrics: &'static [Metric]) -> Self {
-        Self { metrics, count: 0, errors: 0, sums: [Sum::default(); Scores::MAX_METRICS] }
+        Self {
+            metrics,
+            count: 0,
+            errors: 0,
+            sums: [Sum::default(); Scores::MAX_METRICS],
+        }
     }
 
     /// The means over all `scores`, which must be of one convention; `None` without scores.
@@ -26,12 +31,12 @@ impl Summary {
     /// ```
     /// use chartbench_score::metric::{Convention, Metric, Pair, Summary};
     /// use chartbench_core::question::{Gold, Prediction};
-    /// let (convention, gold) = (Convention::named("study").unwrap(), Gold::from("100"));
+    /// let (convention, gold) = (Convention::by_name("study").unwrap(), Gold::from("100"));
     /// let score = |text: &str| convention.score(&Pair::new(&gold, &Prediction(text.to_owned())));
-    /// let summary = Summary::of([score("100"), score("105")]).unwrap();
+    /// let summary = Summary::from_scores([score("100"), score("105")]).unwrap();
     /// assert_eq!((summary.count, summary.mean(Metric::ExactMatch)), (2, Some(50.0)));
     /// assert_eq!(summary.mean(Metric::RelaxedAccuracy), Some(100.0));
-    /// assert!(Summary::of([]).is_none());
+    /// assert!(Summary::from_scores([]).is_none());
     /// ```
     pub fn from_scores(scores: impl IntoIterator<Item = Scores>) -> Option<Self> {
         let mut scores = scores.into_iter();
@@ -73,7 +78,10 @@ impl Summary {
 
     /// Every metric's mean, in the convention's order.
     pub fn means(&self) -> impl Iterator<Item = (Metric, Option<f64>)> + '_ {
-        self.metrics.iter().zip(&self.sums).map(|(metric, sum)| (*metric, sum.percent()))
+        self.metrics
+            .iter()
+            .zip(&self.sums)
+            .map(|(metric, sum)| (*metric, sum.percent()))
     }
 }
 

@@ -7,7 +7,12 @@ use chartbench_core::data_table::DataTable;
 use chartbench_core::question::{AnswerType, Gold};
 
 /// The metrics; leaderboards sort by the first.
-pub(super) const METRICS: &[Metric] = &[Metric::RmsF1, Metric::RmsPrecision, Metric::RmsRecall, Metric::Rnss];
+pub(super) const METRICS: &[Metric] = &[
+    Metric::RmsF1,
+    Metric::RmsPrecision,
+    Metric::RmsRecall,
+    Metric::Rnss,
+];
 
 /// Least distance of texts with similarity 0.
 const TEXT_THETA: f64 = 0.5;
@@ -27,7 +32,13 @@ pub(super) fn gold<'a>(pair: &Pair<'a>, trace: &mut impl Trace) -> Option<Cow<'a
     if asks_for_table(pair) {
         return Some(pair.gold.text());
     }
-    METRICS.iter().for_each(|metric| trace.step(*metric, "no table is asked for: does not apply", String::new));
+    METRICS.iter().for_each(|metric| {
+        trace.step(
+            *metric,
+            "no table is asked for: does not apply",
+            String::new,
+        )
+    });
     None
 }
 
@@ -45,8 +56,16 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    pub const FULL: Self = Self { precision: 1.0, recall: 1.0, f1: 1.0 };
-    pub const NONE: Self = Self { precision: 0.0, recall: 0.0, f1: 0.0 };
+    pub const FULL: Self = Self {
+        precision: 1.0,
+        recall: 1.0,
+        f1: 1.0,
+    };
+    pub const NONE: Self = Self {
+        precision: 0.0,
+        recall: 0.0,
+        f1: 0.0,
+    };
 
     /// The agreement from the sum of similarities over the predicted and gold points.
     pub fn from_similarities(sum: f64, predicted: usize, gold: usize) -> Self {
@@ -54,7 +73,11 @@ impl Agreement {
             return Self::NONE;
         }
         let (precision, recall) = (sum / predicted as f64, sum / gold as f64);
-        Self { precision, recall, f1: 2.0 * precision * recall / (precision + recall) }
+        Self {
+            precision,
+            recall,
+            f1: 2.0 * precision * recall / (precision + recall),
+        }
     }
 }
 
@@ -66,15 +89,27 @@ pub(super) fn anls(a: &str, b: &str) -> f64 {
     };
     let similarity = |edits: usize| {
         let distance = edits as f64 / longer as f64;
-        if distance < TEXT_THETA { 1.0 - distance } else { 0.0 }
+        if distance < TEXT_THETA {
+            1.0 - distance
+        } else {
+            0.0
+        }
     };
     // The difference of the lengths bounds the edits from below, which decides most pairs of keys.
-    if similarity(longer - shorter) == 0.0 { 0.0 } else { similarity(python::edit_distance(a, b)) }
+    if similarity(longer - shorter) == 0.0 {
+        0.0
+    } else {
+        similarity(python::edit_distance(a, b))
+    }
 }
 
 /// A number; with a trailing `%` (any number of them) one hundredth of it.
 pub(super) fn number(text: &str) -> Option<f64> {
-    if text.ends_with('%') { Some(python::float(text.trim_end_matches('%'))? / 100.0) } else { python::float(text) }
+    if text.ends_with('%') {
+        Some(python::float(text.trim_end_matches('%'))? / 100.0)
+    } else {
+        python::float(text)
+    }
 }
 
 /// The pairs (row, column) of least total cost, each row and column in one at most; `scipy.optimize.linear_sum_assignment`
@@ -82,15 +117,22 @@ pub(super) fn number(text: &str) -> Option<f64> {
 ///
 /// # Errors
 /// Returns the score of the question if the solver refuses the costs (NaN, infinity), for which SciPy raises.
-pub(super) fn assignment(rows: usize, columns: usize, cost: &Vec<f64>) -> Result<Vec<(usize, usize)>, Score> {
-    let (rows, columns) = lsap::solve(rows, columns, cost, false).map_err(|_| Score::Raises("ValueError"))?;
+pub(super) fn assignment(
+    rows: usize,
+    columns: usize,
+    cost: &Vec<f64>,
+) -> Result<Vec<(usize, usize)>, Score> {
+    let (rows, columns) =
+        lsap::solve(rows, columns, cost, false).map_err(|_| Score::Raises("ValueError"))?;
     Ok(rows.into_iter().zip(columns).collect())
 }
 
 /// The scores if the points of two tables cannot be matched.
 pub(super) fn unmatched(error: Score, trace: &mut impl Trace) -> Scores {
     for metric in METRICS {
-        trace.step(*metric, "the points cannot be matched", || format!("{error}"));
+        trace.step(*metric, "the points cannot be matched", || {
+            format!("{error}")
+        });
     }
     Scores::new(METRICS, [error; METRICS.len()])
 }
@@ -106,6 +148,9 @@ mod tests {
         let error = assignment(1, 2, &vec![f64::NAN, f64::NAN]).unwrap_err();
         assert_eq!(error, Score::Raises("ValueError"));
         let summary = Summary::from_scores([unmatched(error, &mut SilentTrace)]).unwrap();
-        assert_eq!((summary.count, summary.errors, summary.mean(Metric::RmsF1)), (1, 1, Some(0.0)));
+        assert_eq!(
+            (summary.count, summary.errors, summary.mean(Metric::RmsF1)),
+            (1, 1, Some(0.0))
+        );
     }
 }

@@ -36,14 +36,20 @@ pub struct StepTrace {
 
 impl Default for StepTrace {
     fn default() -> Self {
-        Self { steps: Vec::new(), details: true }
+        Self {
+            steps: Vec::new(),
+            details: true,
+        }
     }
 }
 
 impl StepTrace {
     /// Records the rules without details, for counting.
     pub fn rules_only() -> Self {
-        Self { steps: Vec::new(), details: false }
+        Self {
+            steps: Vec::new(),
+            details: false,
+        }
     }
 
     /// The steps of one metric, in order.
@@ -59,7 +65,15 @@ impl StepTrace {
 
 impl Trace for StepTrace {
     fn step(&mut self, metric: Metric, rule: &'static str, detail: impl FnOnce() -> String) {
-        let detail = if self.details { detail() } else { String::new() };
-        self.steps.push(Step { metric, rule, detail });
+        let detail = if self.details {
+            detail()
+        } else {
+            String::new()
+        };
+        self.steps.push(Step {
+            metric,
+            rule,
+            detail,
+        });
     }
 }

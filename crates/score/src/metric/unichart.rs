@@ -15,7 +15,8 @@ pub struct UniChartRules;
 
 impl Rules for UniChartRules {
     const NAME: &'static str = "unichart";
-    const ABOUT: &'static str = "UniChart: bare numbers within 5 % of the gold value, else texts equal but for case";
+    const ABOUT: &'static str =
+        "UniChart: bare numbers within 5 % of the gold value, else texts equal but for case";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
@@ -29,10 +30,13 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let metric = Metric::RelaxedAccuracy;
     match (python::float(gold), python::float(prediction)) {
         (Some(gold), Some(prediction)) if gold == 0.0 => {
-            let same = prediction == 0.0 && prediction.is_sign_negative() == gold.is_sign_negative();
-            trace.step(metric, "gold is 0: both numbers as Python writes them", || {
-                format!("{gold:?}, {prediction:?}: {same}")
-            });
+            let same =
+                prediction == 0.0 && prediction.is_sign_negative() == gold.is_sign_negative();
+            trace.step(
+                metric,
+                "gold is 0: both numbers as Python writes them",
+                || format!("{gold:?}, {prediction:?}: {same}"),
+            );
             same
         }
         (Some(gold), Some(prediction)) => {
@@ -43,14 +47,18 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
             error <= 0.05
         }
         (Some(_), None) => {
-            trace.step(metric, "gold is a number, prediction none: wrong", || format!("{gold:?} and {prediction:?}"));
+            trace.step(metric, "gold is a number, prediction none: wrong", || {
+                format!("{gold:?} and {prediction:?}")
+            });
             false
         }
         (None, _) => {
             let equal = python::equal_lower(gold, prediction);
-            trace.step(metric, "gold is no number: texts equal but for case", || {
-                format!("{gold:?} and {prediction:?}: {equal}")
-            });
+            trace.step(
+                metric,
+                "gold is no number: texts equal but for case",
+                || format!("{gold:?} and {prediction:?}: {equal}"),
+            );
             equal
         }
     }

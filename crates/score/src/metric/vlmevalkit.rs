@@ -27,50 +27,69 @@ pub struct VlmEvalKitRules;
 
 impl Rules for VlmEvalKitRules {
     const NAME: &'static str = "vlmevalkit";
-    const ABOUT: &'static str =
-        "VLMEvalKit image_vqa: as pix2struct with the prediction stripped, a list gold answer as alternatives";
+    const ABOUT: &'static str = "VLMEvalKit image_vqa: as pix2struct with the prediction stripped, a list gold answer as alternatives";
     const METRICS: &'static [Metric] = &[Metric::ExactMatch, Metric::RelaxedAccuracy, Metric::Anls];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let golds = alternatives(pair.gold);
         if golds.is_empty() {
             for metric in Self::METRICS {
-                trace.step(*metric, "no alternative: the best of none", || "the original raises".to_owned());
+                trace.step(*metric, "no alternative: the best of none", || {
+                    "the original raises".to_owned()
+                });
             }
             return Scores::new(Self::METRICS, [Score::Raises("ValueError"); 3]);
         }
         let stripped = python::strip(prediction);
-        let relaxed = golds.iter().any(|gold| pix2struct::relaxed(&gold.text, stripped, trace));
+        let relaxed = golds
+            .iter()
+            .any(|gold| pix2struct::relaxed(&gold.text, stripped, trace));
         if let Some(other) = golds.iter().find(|gold| !gold.is_str) {
             for metric in [Metric::ExactMatch, Metric::Anls] {
-                trace.step(metric, "an alternative is no string", || format!("{}: the original raises", other.text));
+                trace.step(metric, "an alternative is no string", || {
+                    format!("{}: the original raises", other.text)
+                });
             }
             let raises = Score::Raises("AttributeError");
             return Scores::new(Self::METRICS, [raises, relaxed.into(), raises]);
         }
-        let exact = golds.iter().any(|gold| equal(&gold.text, prediction, trace));
-        let distances = golds.iter().map(|gold| lmms_eval::distance(&gold.text, prediction, trace));
-        let anls = Score::Value(lmms_eval::kept(1.0 - distances.fold(f64::INFINITY, f64::min)));
+        let exact = golds
+            .iter()
+            .any(|gold| equal(&gold.text, prediction, trace));
+        let distances = golds
+            .iter()
+            .map(|gold| lmms_eval::distance(&gold.text, prediction, trace));
+        let anls = Score::Value(lmms_eval::kept(
+            1.0 - distances.fold(f64::INFINITY, f64::min),
+        ));
         Scores::new(Self::METRICS, [exact.into(), relaxed.into(), anls])
     }
 }
 
 fn equal(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let equal = python::equal_lower(python::strip(gold), python::strip(prediction));
-    trace.step(Metric::ExactMatch, "stripped and lower-cased texts equal", || {
-        format!("{gold:?} and {prediction:?}: {equal}")
-    });
+    trace.step(
+        Metric::ExactMatch,
+        "stripped and lower-cased texts equal",
+        || format!("{gold:?} and {prediction:?}: {equal}"),
+    );
     equal
 }
 
 /// The answers of which each is right.
 fn alternatives(gold: &Gold) -> Vec<Item> {
     match gold {
-        Gold::Text(text) => {
-            literal::typed_list(text).unwrap_or_else(|| vec![Item { text: text.clone(), is_str: true }])
-        }
+        Gold::Text(text) => literal::typed_list(text).unwrap_or_else(|| {
+            vec![Item {
+                text: text.clone(),
+                is_str: true,
+            }]
+        }),
         Gold::List(items) => {
-            let item = |item: &Gold| Item { text: literal::gold_literal(item), is_str: matches!(item, Gold::Text(_)) };
+            let item = |item: &Gold| Item {
+                text: literal::gold_literal(item),
+                is_str: matches!(item, Gold::Text(_)),
+            };
             items.iter().map(item).collect()
         }
     }

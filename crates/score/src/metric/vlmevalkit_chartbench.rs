@@ -25,15 +25,18 @@ const TOKEN: &str = "<\u{ff5c}end\u{2581}of\u{2581}sentence\u{ff5c}>";
 
 impl Rules for VlmEvalKitChartBenchRules {
     const NAME: &'static str = "vlmevalkit-chartbench";
-    const ABOUT: &'static str =
-        "VLMEvalKit ChartBench: 5 % of the prediction, not of the gold answer (its arguments are swapped)";
+    const ABOUT: &'static str = "VLMEvalKit ChartBench: 5 % of the prediction, not of the gold answer (its arguments are swapped)";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let prediction = python::strip(prediction).trim_matches(|c| TOKEN.contains(c));
         let golds = alternatives(pair.gold);
         if golds.is_empty() {
-            trace.step(Metric::RelaxedAccuracy, "no alternative: wrong", String::new);
+            trace.step(
+                Metric::RelaxedAccuracy,
+                "no alternative: wrong",
+                String::new,
+            );
         }
         let relaxed = golds.iter().any(|gold| relaxed(gold, prediction, trace));
         Scores::new(Self::METRICS, [relaxed.into()])
@@ -44,7 +47,10 @@ impl Rules for VlmEvalKitChartBenchRules {
 fn alternatives(gold: &Gold) -> Vec<String> {
     match gold {
         Gold::Text(text) => {
-            let items = text.starts_with('[').then(|| python::literal::items(text)).flatten();
+            let items = text
+                .starts_with('[')
+                .then(|| python::literal::items(text))
+                .flatten();
             items.unwrap_or_else(|| vec![text.clone()])
         }
         Gold::List(golds) => golds.iter().map(python::literal::gold_literal).collect(),
@@ -55,25 +61,34 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let number = |text: &str| python::float(text.trim_end_matches('%'));
     let (Some(gold_number), Some(base)) = (number(gold), number(prediction)) else {
         let equal = python::equal_lower(gold, prediction);
-        trace.step(Metric::RelaxedAccuracy, "not two numbers: texts equal but for case", || {
-            format!("{gold:?} and {prediction:?}: {equal}")
-        });
+        trace.step(
+            Metric::RelaxedAccuracy,
+            "not two numbers: texts equal but for case",
+            || format!("{gold:?} and {prediction:?}: {equal}"),
+        );
         return equal;
     };
     let mut bases = vec![base];
     if prediction.ends_with('%') {
         bases.push(base / 100.0);
     }
-    bases.into_iter().any(|base| within(gold_number, base, trace))
+    bases
+        .into_iter()
+        .any(|base| within(gold_number, base, trace))
 }
 
 fn within(t: f64, p: f64, trace: &mut impl Trace) -> bool {
     let (rule, change) = if p == 0.0 {
         ("numbers, swapped, p = 0: t <= 0.05", t)
     } else {
-        ("numbers, swapped: |t - p| / |p| <= 0.05", (t - p).abs() / p.abs())
+        (
+            "numbers, swapped: |t - p| / |p| <= 0.05",
+            (t - p).abs() / p.abs(),
+        )
     };
     let correct = change <= 0.05;
-    trace.step(Metric::RelaxedAccuracy, rule, || format!("t = {t}, p = {p}: {correct}"));
+    trace.step(Metric::RelaxedAccuracy, rule, || {
+        format!("t = {t}, p = {p}: {correct}")
+    });
     correct
 }

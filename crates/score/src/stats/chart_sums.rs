@@ -16,13 +16,17 @@ pub struct ChartSums {
 impl ChartSums {
     /// Sums of `charts` charts without questions, with `statistics` numbers for each question.
     pub fn new(charts: usize, statistics: usize) -> Self {
-        Self { statistics, values: vec![0.0; charts * 2 * statistics] }
+        Self {
+            statistics,
+            values: vec![0.0; charts * 2 * statistics],
+        }
     }
 
     /// Adds a chart without questions, and returns its index.
     pub fn push(&mut self) -> usize {
         let number = self.len();
-        self.values.resize(self.values.len() + 2 * self.statistics, 0.0);
+        self.values
+            .resize(self.values.len() + 2 * self.statistics, 0.0);
         number
     }
 
@@ -30,8 +34,15 @@ impl ChartSums {
     #[must_use]
     pub fn reordered(&self, order: impl IntoIterator<Item = usize>) -> Self {
         let row = 2 * self.statistics;
-        let values = order.into_iter().flat_map(|chart| &self.values[chart * row..][..row]).copied().collect();
-        Self { statistics: self.statistics, values }
+        let values = order
+            .into_iter()
+            .flat_map(|chart| &self.values[chart * row..][..row])
+            .copied()
+            .collect();
+        Self {
+            statistics: self.statistics,
+            values,
+        }
     }
 
     /// Adds a question of `chart` with the value `value` of `statistic`.
@@ -39,7 +50,11 @@ impl ChartSums {
     /// # Panics
     /// Panics if the chart or the statistic is out of range.
     pub fn add(&mut self, chart: usize, statistic: usize, value: f64) {
-        assert!(statistic < self.statistics, "there are {} statistics", self.statistics);
+        assert!(
+            statistic < self.statistics,
+            "there are {} statistics",
+            self.statistics
+        );
         let row = chart * 2 * self.statistics;
         self.values[row + statistic] += value;
         self.values[row + self.statistics + statistic] += 1.0;
@@ -47,7 +62,10 @@ impl ChartSums {
 
     /// The number of charts.
     pub fn len(&self) -> usize {
-        self.values.len().checked_div(2 * self.statistics).unwrap_or(0)
+        self.values
+            .len()
+            .checked_div(2 * self.statistics)
+            .unwrap_or(0)
     }
 
     /// Whether the sums have no chart.
@@ -62,14 +80,19 @@ impl ChartSums {
 
     /// The charts with a question of `statistic`.
     pub(super) fn clusters(&self, statistic: usize) -> impl Iterator<Item = Cluster> {
-        let cluster = move |row: &[f64]| Cluster { sum: row[statistic], count: row[self.statistics + statistic] };
+        let cluster = move |row: &[f64]| Cluster {
+            sum: row[statistic],
+            count: row[self.statistics + statistic],
+        };
         self.rows().map(cluster).filter(|chart| chart.count > 0.0)
     }
 
     /// The numbers of charts with a question of `statistic`, and of those questions.
     pub fn counts(&self, statistic: usize) -> (usize, usize) {
         let counts = self.clusters(statistic).map(|chart| chart.count as usize);
-        counts.fold((0, 0), |(charts, questions), count| (charts + 1, questions + count))
+        counts.fold((0, 0), |(charts, questions), count| {
+            (charts + 1, questions + count)
+        })
     }
 
     /// Each chart's sums and counts, `2 * statistics` numbers.
@@ -125,8 +148,15 @@ pub(super) fn variance(clusters: &[Cluster]) -> Option<f64> {
 impl ChartSums {
     /// One statistic, by the sum and the count of each chart's questions.
     pub(super) fn from_sums(sums: &[f64], counts: &[f64]) -> Self {
-        let values = sums.iter().zip(counts).flat_map(|(sum, count)| [*sum, *count]).collect();
-        Self { statistics: 1, values }
+        let values = sums
+            .iter()
+            .zip(counts)
+            .flat_map(|(sum, count)| [*sum, *count])
+            .collect();
+        Self {
+            statistics: 1,
+            values,
+        }
     }
 }
 
@@ -136,7 +166,14 @@ mod tests {
 
     #[test]
     fn charts_are_counted_not_their_numbers() {
-        assert_eq!([ChartSums::new(3, 2).len(), ChartSums::new(0, 2).len(), ChartSums::new(3, 0).len()], [3, 0, 0]);
+        assert_eq!(
+            [
+                ChartSums::new(3, 2).len(),
+                ChartSums::new(0, 2).len(),
+                ChartSums::new(3, 0).len()
+            ],
+            [3, 0, 0]
+        );
         assert!(ChartSums::new(0, 2).is_empty() && !ChartSums::new(3, 2).is_empty());
     }
 
@@ -163,7 +200,13 @@ mod tests {
     fn one_chart_has_no_standard_error_and_equal_ones_nothing_to_detect() {
         assert_eq!(ChartSums::from_sums(&[3.0], &[4.0]).standard_error(0), None);
         // A chart without a question does not count.
-        assert_eq!(ChartSums::from_sums(&[3.0, 0.0], &[4.0, 0.0]).standard_error(0), None);
-        assert_eq!(ChartSums::from_sums(&[1.0, 2.0], &[2.0, 4.0]).detectable(0, 0.95), None);
+        assert_eq!(
+            ChartSums::from_sums(&[3.0, 0.0], &[4.0, 0.0]).standard_error(0),
+            None
+        );
+        assert_eq!(
+            ChartSums::from_sums(&[1.0, 2.0], &[2.0, 4.0]).detectable(0, 0.95),
+            None
+        );
     }
 }

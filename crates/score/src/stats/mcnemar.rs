@@ -12,7 +12,8 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 /// ```
 pub fn mcnemar(fixed: usize, broken: usize) -> f64 {
     let changed = (fixed + broken) as u64;
-    let fewer = Binomial::new(0.5, changed).map_or(1.0, |binomial| binomial.cdf(fixed.min(broken) as u64));
+    let fewer =
+        Binomial::new(0.5, changed).map_or(1.0, |binomial| binomial.cdf(fixed.min(broken) as u64));
     (2.0 * fewer).min(1.0)
 }
 

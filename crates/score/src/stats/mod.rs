@@ -79,30 +79,60 @@ mod tests {
 
     #[track_caller]
     fn agree(ours: f64, theirs: f64) {
-        assert!((ours - theirs).abs() <= 1e-9 * theirs.abs(), "{ours} is not {theirs}");
+        assert!(
+            (ours - theirs).abs() <= 1e-9 * theirs.abs(),
+            "{ours} is not {theirs}"
+        );
     }
 
     #[test]
     fn tests_and_intervals_agree_with_statsmodels_and_scipy() {
         let goldens: Goldens =
-            serde_json::from_str(include_str!("../../../../fixtures/statistics/goldens.json")).unwrap();
-        goldens.mcnemar.iter().for_each(|pair| agree(mcnemar(pair.fixed, pair.broken), pair.p));
+            serde_json::from_str(include_str!("../../../../fixtures/statistics/goldens.json"))
+                .unwrap();
+        goldens
+            .mcnemar
+            .iter()
+            .for_each(|pair| agree(mcnemar(pair.fixed, pair.broken), pair.p));
         for Corrected { p, corrected } in goldens.holm {
             let ours = holm(&p);
             assert_eq!(ours.len(), corrected.len());
-            ours.into_iter().zip(corrected).for_each(|(ours, theirs)| agree(ours, theirs));
+            ours.into_iter()
+                .zip(corrected)
+                .for_each(|(ours, theirs)| agree(ours, theirs));
         }
-        for Scored { share, count, quantile, low, high } in goldens.wilson {
+        for Scored {
+            share,
+            count,
+            quantile,
+            low,
+            high,
+        } in goldens.wilson
+        {
             let ours = wilson::wilson(share, count, quantile);
-            assert!((ours.low - low).abs() < 1e-12 && (ours.high - high).abs() < 1e-12, "{ours:?}, {low} to {high}");
+            assert!(
+                (ours.low - low).abs() < 1e-12 && (ours.high - high).abs() < 1e-12,
+                "{ours:?}, {low} to {high}"
+            );
         }
-        for Clustered { sums, counts, error, detectable } in goldens.standard_error {
+        for Clustered {
+            sums,
+            counts,
+            error,
+            detectable,
+        } in goldens.standard_error
+        {
             let charts = ChartSums::from_sums(&sums, &counts);
             agree(charts.standard_error(0).unwrap(), error);
             agree(charts.detectable(0, 0.95).unwrap(), detectable);
         }
         for Flipped { sums, counts, p } in goldens.sign_flips {
-            let test = SignFlips { draws: 10_000, seed: 0 }.test(&ChartSums::from_sums(&sums, &counts)).remove(0);
+            let test = SignFlips {
+                draws: 10_000,
+                seed: 0,
+            }
+            .test(&ChartSums::from_sums(&sums, &counts))
+            .remove(0);
             agree(test.p_value(), p);
         }
     }

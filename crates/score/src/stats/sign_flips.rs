@@ -28,7 +28,10 @@ pub struct SignFlips {
 /// Ten thousand flips from seed 0.
 impl Default for SignFlips {
     fn default() -> Self {
-        Self { draws: 10_000, seed: 0 }
+        Self {
+            draws: 10_000,
+            seed: 0,
+        }
     }
 }
 
@@ -51,8 +54,8 @@ impl SignFlips {
     /// The test of each statistic. The same bits on any number of cores.
     ///
     /// ```
-    /// use chartbench_score::stats::{Charts, SignFlips};
-    /// let mut charts = Charts::new(10, 1);
+    /// use chartbench_score::stats::{ChartSums, SignFlips};
+    /// let mut charts = ChartSums::new(10, 1);
     /// (0..10).for_each(|chart| charts.add(chart, 0, 1.0 + chart as f64));
     /// let test = SignFlips::default().test(&charts).remove(0);
     /// // Only the observed one of 512 ways to divide ten charts leaves the mean as far from zero.
@@ -60,7 +63,9 @@ impl SignFlips {
     /// ```
     pub fn test(&self, charts: &ChartSums) -> Vec<SignFlipTest> {
         // A flip and its opposite are one; flipping nothing is the observed data.
-        let ways = u32::try_from(charts.len().saturating_sub(1)).ok().and_then(|bits| 1_usize.checked_shl(bits));
+        let ways = u32::try_from(charts.len().saturating_sub(1))
+            .ok()
+            .and_then(|bits| 1_usize.checked_shl(bits));
         let every = ways.filter(|ways| ways - 1 <= self.draws);
         let flips = every.map_or(self.draws, |ways| ways - 1);
         let totals = totals(charts);
@@ -69,7 +74,9 @@ impl SignFlips {
             .into_par_iter()
             .flat_map_iter(|first| {
                 let numbers = first..flips.min(first + CHUNK_FLIPS);
-                let signs = numbers.map(|flip| self.signs(flip, charts.len(), every.is_some())).collect();
+                let signs = numbers
+                    .map(|flip| self.signs(flip, charts.len(), every.is_some()))
+                    .collect();
                 flipped_sums(charts, signs)
             })
             .collect();
@@ -84,7 +91,9 @@ impl SignFlips {
             return vec![flip as u64 + 1];
         }
         let mut generator = numbered_stream(self.seed, flip as u64);
-        (0..charts.div_ceil(64)).map(|_| generator.next_u64()).collect()
+        (0..charts.div_ceil(64))
+            .map(|_| generator.next_u64())
+            .collect()
     }
 }
 
@@ -109,27 +118,40 @@ fn flipped_sums(charts: &ChartSums, signs: Vec<Vec<u64>>) -> Vec<Vec<f64>> {
 }
 
 fn add(sums: &mut [f64], row: &[f64]) {
-    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    sums.iter_mut()
+        .zip(row)
+        .for_each(|(sum, value)| *sum += value);
 }
 
 impl SignFlipTest {
     fn new(totals: &[f64], flipped: &[Vec<f64>], statistic: usize, exhaustive: bool) -> Self {
         let count_at = statistic + totals.len() / 2;
         let (sum, count) = (totals[statistic], totals[count_at]);
-        let (mut below, mut above) = (Vec::with_capacity(flipped.len()), Vec::with_capacity(flipped.len()));
+        let (mut below, mut above) = (
+            Vec::with_capacity(flipped.len()),
+            Vec::with_capacity(flipped.len()),
+        );
         for sums in flipped {
             let (flipped_sum, flipped_count) = (sums[statistic], sums[count_at]);
             // If no question's sign changes, or every question's does, the mean stays as far from zero as it was.
             let (low, high) = if flipped_count == 0.0 || flipped_count == count {
                 (f64::NEG_INFINITY, f64::INFINITY)
             } else {
-                let (a, b) = (flipped_sum / flipped_count, (sum - flipped_sum) / (count - flipped_count));
+                let (a, b) = (
+                    flipped_sum / flipped_count,
+                    (sum - flipped_sum) / (count - flipped_count),
+                );
                 (a.min(b), a.max(b))
             };
             below.push(-low);
             above.push(high);
         }
-        Self { mean: sum / count, below: Ends::new(below), above: Ends::new(above), exhaustive }
+        Self {
+            mean: sum / count,
+            below: Ends::new(below),
+            above: Ends::new(above),
+            exhaustive,
+        }
     }
 
     /// The p-value of no difference.
@@ -162,7 +184,11 @@ impl SignFlipTest {
         if from_mean <= NEAR || from_mean.is_nan() {
             return 1.0;
         }
-        ends.p_value(if difference > self.mean { difference } else { -difference })
+        ends.p_value(if difference > self.mean {
+            difference
+        } else {
+            -difference
+        })
     }
 }
 
@@ -189,13 +215,18 @@ impl Ends {
             return middle(first, last);
         }
         let (low, high) = (self.0[first - 1], self.0[last]);
-        let [at_low, at_high] = [low, high].map(|end| self.equal_to(end)).map(|(first, last)| middle(first, last));
+        let [at_low, at_high] = [low, high]
+            .map(|end| self.equal_to(end))
+            .map(|(first, last)| middle(first, last));
         at_low + (at_high - at_low) * (value - low) / (high - low)
     }
 
     /// The ends that equal `value`: the first of them and the first after them.
     fn equal_to(&self, value: f64) -> (usize, usize) {
-        (self.0.partition_point(|end| *end < value - NEAR), self.0.partition_point(|end| *end <= value + NEAR))
+        (
+            self.0.partition_point(|end| *end < value - NEAR),
+            self.0.partition_point(|end| *end <= value + NEAR),
+        )
     }
 
     /// The difference from `mean` on that a test at `level` refuses; `None` where it refuses none.
@@ -227,18 +258,34 @@ mod tests {
     use super::*;
 
     fn test(sums: &[f64], counts: &[f64], draws: usize) -> SignFlipTest {
-        SignFlips { draws, seed: 0 }.test(&ChartSums::from_sums(sums, counts)).remove(0)
+        SignFlips { draws, seed: 0 }
+            .test(&ChartSums::from_sums(sums, counts))
+            .remove(0)
     }
 
     /// The p-value by the definition: every sign, and how far the mean of what is above `difference` then is from zero.
     fn by_definition(sums: &[f64], counts: &[f64], difference: f64) -> f64 {
-        let above: Vec<f64> = sums.iter().zip(counts).map(|(sum, count)| sum - difference * count).collect();
+        let above: Vec<f64> = sums
+            .iter()
+            .zip(counts)
+            .map(|(sum, count)| sum - difference * count)
+            .collect();
         let observed = above.iter().sum::<f64>().abs();
         let ways = 1_u32 << (above.len() - 1);
         let farther = (1..ways).map(|signs| {
-            let value = |(chart, value): (usize, &f64)| if signs >> chart & 1 == 1 { -value } else { *value };
+            let value = |(chart, value): (usize, &f64)| {
+                if signs >> chart & 1 == 1 {
+                    -value
+                } else {
+                    *value
+                }
+            };
             let mean = above.iter().enumerate().map(value).sum::<f64>().abs();
-            if (mean - observed).abs() < 1e-9 { 0.5 } else { f64::from(u8::from(mean > observed)) }
+            if (mean - observed).abs() < 1e-9 {
+                0.5
+            } else {
+                f64::from(u8::from(mean > observed))
+            }
         });
         (1.0 + farther.sum::<f64>()) / f64::from(ways)
     }
@@ -247,16 +294,33 @@ mod tests {
     fn the_p_value_is_that_of_every_sign() {
         let mut generator = ChaCha8Rng::seed_from_u64(5);
         for charts in 3..11 {
-            let counts: Vec<f64> = (0..charts).map(|_| f64::from(generator.random_range(1..9))).collect();
-            let sums: Vec<f64> = counts.iter().map(|count| generator.random_range(-1.0..2.0) * count).collect();
+            let counts: Vec<f64> = (0..charts)
+                .map(|_| f64::from(generator.random_range(1..9)))
+                .collect();
+            let sums: Vec<f64> = counts
+                .iter()
+                .map(|count| generator.random_range(-1.0..2.0) * count)
+                .collect();
             let ours = test(&sums, &counts, 100_000).p_value();
             let theirs = by_definition(&sums, &counts, 0.0);
             // Between two flips the p-value is interpolated: at most half a flip off.
-            assert!((ours - theirs).abs() <= 0.5 / f64::from(1 << (charts - 1)) + 1e-12, "{charts}: {ours}, {theirs}");
+            assert!(
+                (ours - theirs).abs() <= 0.5 / f64::from(1 << (charts - 1)) + 1e-12,
+                "{charts}: {ours}, {theirs}"
+            );
             // Changes of whole answers meet zero itself, where nothing is interpolated.
-            let sums: Vec<f64> = counts.iter().map(|_| f64::from(generator.random_range(-2..4))).collect();
-            let (ours, theirs) = (test(&sums, &counts, 100_000).p_value(), by_definition(&sums, &counts, 0.0));
-            assert!((ours - theirs).abs() <= 0.5 / f64::from(1 << (charts - 1)) + 1e-12, "{charts}: {ours}, {theirs}");
+            let sums: Vec<f64> = counts
+                .iter()
+                .map(|_| f64::from(generator.random_range(-2..4)))
+                .collect();
+            let (ours, theirs) = (
+                test(&sums, &counts, 100_000).p_value(),
+                by_definition(&sums, &counts, 0.0),
+            );
+            assert!(
+                (ours - theirs).abs() <= 0.5 / f64::from(1 << (charts - 1)) + 1e-12,
+                "{charts}: {ours}, {theirs}"
+            );
         }
     }
 
@@ -265,14 +329,27 @@ mod tests {
         let mut generator = ChaCha8Rng::seed_from_u64(9);
         for draws in [300, 100_000] {
             for _ in 0..50 {
-                let counts: Vec<f64> = (0..11).map(|_| f64::from(generator.random_range(1..9))).collect();
-                let sums: Vec<f64> = counts.iter().map(|_| f64::from(generator.random_range(-3..5))).collect();
+                let counts: Vec<f64> = (0..11)
+                    .map(|_| f64::from(generator.random_range(1..9)))
+                    .collect();
+                let sums: Vec<f64> = counts
+                    .iter()
+                    .map(|_| f64::from(generator.random_range(-3..5)))
+                    .collect();
                 let test = test(&sums, &counts, draws);
                 let Interval { low, high } = test.interval(0.95).unwrap();
                 for (inside, outside) in [(low + 1e-6, low - 1e-6), (high - 1e-6, high + 1e-6)] {
-                    assert!(test.p_value_of(inside) > 0.05 && test.p_value_of(outside) <= 0.05, "{test:?}");
+                    assert!(
+                        test.p_value_of(inside) > 0.05 && test.p_value_of(outside) <= 0.05,
+                        "{test:?}"
+                    );
                 }
-                assert_eq!(low > 1e-7 || high < -1e-7, test.p_value() <= 0.05, "{low} to {high}, {}", test.p_value());
+                assert_eq!(
+                    low > 1e-7 || high < -1e-7,
+                    test.p_value() <= 0.05,
+                    "{low} to {high}, {}",
+                    test.p_value()
+                );
             }
         }
     }
@@ -282,7 +359,10 @@ mod tests {
         let steps: Vec<f64> = (1..=6).map(f64::from).collect();
         // The least p-value of five charts is 1/16.
         let five = test(&steps[..5], &[1.0; 5], 10_000);
-        assert_eq!((five.p_value(), five.interval(0.95), five.is_least()), (1.0 / 16.0, None, false));
+        assert_eq!(
+            (five.p_value(), five.interval(0.95), five.is_least()),
+            (1.0 / 16.0, None, false)
+        );
         assert!(test(&steps, &[1.0; 6], 10_000).interval(0.95).is_some());
         for charts in [0, 1] {
             let test = test(&steps[..charts], &vec![1.0; charts], 10_000);
@@ -300,7 +380,10 @@ mod tests {
         assert_eq!((all_better.p_value(), all_better.is_least()), (0.001, true));
         let one_worse = test(&[&[-1.0], &[1.0; 9][..]].concat(), &[1.0; 10], 999);
         // Every flip of ten charts is made: the nine flips of one better chart are as far.
-        assert_eq!((one_worse.p_value(), one_worse.is_least()), ((1.0 + 1.0 + 9.0 / 2.0) / 512.0, false));
+        assert_eq!(
+            (one_worse.p_value(), one_worse.is_least()),
+            ((1.0 + 1.0 + 9.0 / 2.0) / 512.0, false)
+        );
     }
 
     #[test]
@@ -313,7 +396,10 @@ mod tests {
             charts.add(chart, 1, -value);
         }
         let of = |seed, threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| SignFlips { draws: 101, seed }.test(&charts))
         };
         assert_eq!(of(1, 1), of(1, 3));

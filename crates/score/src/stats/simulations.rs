@@ -26,7 +26,9 @@ impl Kind {
     /// A generator and the number of questions of each chart.
     fn begin(self, data_set: usize) -> (ChaCha8Rng, Vec<usize>) {
         let mut generator = numbered_stream(self.seed, data_set as u64);
-        let questions = (0..self.charts).map(|_| generator.random_range(self.questions.0..=self.questions.1)).collect();
+        let questions = (0..self.charts)
+            .map(|_| generator.random_range(self.questions.0..=self.questions.1))
+            .collect();
         (generator, questions)
     }
 
@@ -38,9 +40,11 @@ impl Kind {
         let mut charts = ChartSums::new(self.charts, 1);
         for (chart, count) in questions.into_iter().enumerate() {
             let [both, before, after] = [(); 3].map(|()| easiness.sample(&mut generator));
-            let [before, after] = [before, after + 2.0 * gain].map(|own| f64::midpoint(both, own).clamp(0.0, 1.0));
+            let [before, after] =
+                [before, after + 2.0 * gain].map(|own| f64::midpoint(both, own).clamp(0.0, 1.0));
             for _ in 0..count {
-                let [old, new] = [before, after].map(|right| f64::from(generator.random_bool(right)));
+                let [old, new] =
+                    [before, after].map(|right| f64::from(generator.random_bool(right)));
                 charts.add(chart, 0, 100.0 * (new - old));
             }
         }
@@ -55,7 +59,8 @@ impl Kind {
         let mut charts = ChartSums::new(self.charts, 1);
         for (chart, count) in questions.into_iter().enumerate() {
             let easy = easiness.sample(&mut generator).clamp(0.0, 1.0);
-            (0..count).for_each(|_| charts.add(chart, 0, 100.0 * f64::from(generator.random_bool(easy))));
+            (0..count)
+                .for_each(|_| charts.add(chart, 0, 100.0 * f64::from(generator.random_bool(easy))));
         }
         charts
     }
@@ -63,7 +68,13 @@ impl Kind {
     /// The share of data sets, in percent, in which a difference is found.
     fn found(self, gain: f64, data_sets: usize) -> f64 {
         let finds = |data_set: &usize| {
-            SignFlips { draws: 999, seed: 0 }.test(&self.changes(gain, *data_set))[0].p_value() <= 0.05
+            SignFlips {
+                draws: 999,
+                seed: 0,
+            }
+            .test(&self.changes(gain, *data_set))[0]
+                .p_value()
+                <= 0.05
         };
         percent(data_sets, finds)
     }
@@ -71,7 +82,10 @@ impl Kind {
     /// The part of the data sets, in percent, whose interval holds the truth.
     fn covered(self, right: f64, correlation: f64) -> f64 {
         percent(DATA_SETS, |data_set| {
-            let Interval { low, high } = self.answers(right, correlation, *data_set).interval(0, 100.0, 0.95).unwrap();
+            let Interval { low, high } = self
+                .answers(right, correlation, *data_set)
+                .interval(0, 100.0, 0.95)
+                .unwrap();
             low <= 100.0 * right && 100.0 * right <= high
         })
     }
@@ -85,7 +99,11 @@ fn percent(data_sets: usize, holds: impl Fn(&usize) -> bool + Sync + Send) -> f6
 #[test]
 fn a_difference_is_found_where_there_is_none_as_seldom_as_promised() {
     for (charts, questions) in [(10, (40, 40)), (10, (3, 3)), (30, (2, 8)), (120, (2, 8))] {
-        let kind = Kind { charts, questions, seed: 11 };
+        let kind = Kind {
+            charts,
+            questions,
+            seed: 11,
+        };
         let found = kind.found(0.0, DATA_SETS_WITHOUT_DIFFERENCE);
         println!("{charts} charts of {questions:?} questions: {found:.2} %");
         let least = if charts < 30 { 0.0 } else { 3.5 };
@@ -97,8 +115,15 @@ fn a_difference_is_found_where_there_is_none_as_seldom_as_promised() {
 #[test]
 fn a_difference_on_many_charts_is_found_as_often_as_by_the_bootstrap() {
     for (questions, bootstrap) in [((3, 3), 54.25), ((2, 8), 68.70)] {
-        let found = Kind { charts: 120, questions, seed: 11 }.found(0.08, DATA_SETS);
-        println!("120 charts of {questions:?} questions: {found:.2} %, by the bootstrap {bootstrap:.2} %");
+        let found = Kind {
+            charts: 120,
+            questions,
+            seed: 11,
+        }
+        .found(0.08, DATA_SETS);
+        println!(
+            "120 charts of {questions:?} questions: {found:.2} %, by the bootstrap {bootstrap:.2} %"
+        );
         assert!(found >= bootstrap, "{found} % is less than {bootstrap} %");
     }
 }
@@ -107,11 +132,22 @@ fn a_difference_on_many_charts_is_found_as_often_as_by_the_bootstrap() {
 fn intervals_cover_the_truth_as_often_as_they_say() {
     for (charts, questions) in [(20, (2, 8)), (20, (40, 40)), (120, (1, 1)), (120, (2, 8))] {
         for right in [0.005, 0.03, 0.5, 0.85, 0.97, 0.995] {
-            let kind = Kind { charts, questions, seed: 11 };
+            let kind = Kind {
+                charts,
+                questions,
+                seed: 11,
+            };
             let covered = kind.covered(right, 0.3);
             println!("{charts} charts of {questions:?} questions, {right} right: {covered:.1} %");
-            let most = if right == 0.5 && charts == 120 { 97.0 } else { 100.0 };
-            assert!((93.0..=most).contains(&covered), "{kind:?}, {right} right: {covered} %");
+            let most = if right == 0.5 && charts == 120 {
+                97.0
+            } else {
+                100.0
+            };
+            assert!(
+                (93.0..=most).contains(&covered),
+                "{kind:?}, {right} right: {covered} %"
+            );
         }
     }
 }
@@ -119,11 +155,20 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
 #[test]
 fn intervals_by_question_fall_short() {
     let by_question = |data_set: &usize| {
-        let kind = Kind { charts: 120, questions: (5, 5), seed: 11 };
+        let kind = Kind {
+            charts: 120,
+            questions: (5, 5),
+            seed: 11,
+        };
         let charts = kind.answers(0.6, 0.3, *data_set);
-        let right = charts.clusters(0).map(|chart| chart.sum / 100.0).sum::<f64>() as usize;
+        let right = charts
+            .clusters(0)
+            .map(|chart| chart.sum / 100.0)
+            .sum::<f64>() as usize;
         let mut alone = ChartSums::new(600, 1);
-        (0..600).for_each(|question| alone.add(question, 0, if question < right { 100.0 } else { 0.0 }));
+        (0..600).for_each(|question| {
+            alone.add(question, 0, if question < right { 100.0 } else { 0.0 })
+        });
         let Interval { low, high } = alone.interval(0, 100.0, 0.95).unwrap();
         low <= 60.0 && 60.0 <= high
     };

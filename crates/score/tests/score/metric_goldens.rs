@@ -23,14 +23,24 @@ struct Golden {
 
 impl Golden {
     fn pair(&self) -> Pair<'_> {
-        let year_flags = self.year.as_deref().map(|flags| YearFlags::new(flags, None)).unwrap_or_default();
-        Pair { answer_type: self.answer_type, year_flags, ..Pair::new(&self.gold, &self.prediction) }
+        let year_flags = self
+            .year
+            .as_deref()
+            .map(|flags| YearFlags::new(flags, None))
+            .unwrap_or_default();
+        Pair {
+            answer_type: self.answer_type,
+            year_flags,
+            ..Pair::new(&self.gold, &self.prediction)
+        }
     }
 }
 
 fn goldens() -> Vec<Golden> {
     let text = std::fs::read_to_string(root("fixtures/metrics/goldens.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// A score as the goldens have it.
@@ -40,7 +50,12 @@ fn golden(text: &Value) -> Score {
         Value::String(text) => text.parse().map_or_else(
             |_| {
                 let exceptions = ["ZeroDivisionError", "AttributeError", "ValueError"];
-                Score::Raises(exceptions.into_iter().find(|exception| text.ends_with(exception)).unwrap())
+                Score::Raises(
+                    exceptions
+                        .into_iter()
+                        .find(|exception| text.ends_with(exception))
+                        .unwrap(),
+                )
             },
             Score::Value,
         ),
@@ -53,26 +68,46 @@ fn scores_are_those_of_python_to_the_last_bit() {
     let goldens = goldens();
     assert!(goldens.len() > 2200);
     for line in &goldens {
-        for convention in CONVENTIONS.iter().filter(|convention| line.scores.contains_key(convention.name)) {
+        for convention in CONVENTIONS
+            .iter()
+            .filter(|convention| line.scores.contains_key(convention.name))
+        {
             let scores = convention.score(&line.pair());
             let expected = line.scores[convention.name].as_object().unwrap();
             assert_eq!(expected.len(), convention.metrics.len());
             for (metric, score) in scores.iter() {
-                let (golden, place) =
-                    (golden(&expected[metric.key()]), (convention.name, &line.gold, &line.prediction));
+                let (golden, place) = (
+                    golden(&expected[metric.key()]),
+                    (convention.name, &line.gold, &line.prediction),
+                );
                 // The sums of nDCG are added in another order by some Python versions.
                 let same = match (score, golden) {
-                    (Score::Value(a), Score::Value(b)) if convention.name == "realcqa" => (a - b).abs() < 1e-12,
+                    (Score::Value(a), Score::Value(b)) if convention.name == "realcqa" => {
+                        (a - b).abs() < 1e-12
+                    }
                     (a, b) => a == b,
                 };
-                assert!(same, "{metric:?} of {place:?} {:?}: {score:?}, not {golden:?}", line.answer_type);
+                assert!(
+                    same,
+                    "{metric:?} of {place:?} {:?}: {score:?}, not {golden:?}",
+                    line.answer_type
+                );
             }
         }
     }
     let with_original = |name: &str| goldens.iter().any(|line| line.scores.contains_key(name));
-    let texts = CONVENTIONS.iter().filter(|convention| !convention.tables_only);
-    let without: Vec<&str> = texts.map(|convention| convention.name).filter(|name| !with_original(name)).collect();
-    assert_eq!(without, ["chartbench", "realcqa-corrected"], "our own have no original");
+    let texts = CONVENTIONS
+        .iter()
+        .filter(|convention| !convention.tables_only);
+    let without: Vec<&str> = texts
+        .map(|convention| convention.name)
+        .filter(|name| !with_original(name))
+        .collect();
+    assert_eq!(
+        without,
+        ["chartbench", "realcqa-corrected"],
+        "our own have no original"
+    );
 }
 
 /// The default's own rules, each with what would break it: question, answer type, gold, prediction, strict, lenient.
@@ -134,15 +169,38 @@ fn the_default_is_right_where_the_others_err() {
         (None, None, "['a', 'b']", "B; A.", false, true),
         (None, None, "['a', 'b']", "a", false, false),
         (None, None, "['a', 'b']", "a, b, b", false, false),
-        (None, Some(AnswerType::RankedList), "['a', 'b']", "b, a", false, false),
-        (None, Some(AnswerType::RankedList), "['a', 'b']", "a, b", true, true),
+        (
+            None,
+            Some(AnswerType::RankedList),
+            "['a', 'b']",
+            "b, a",
+            false,
+            false,
+        ),
+        (
+            None,
+            Some(AnswerType::RankedList),
+            "['a', 'b']",
+            "a, b",
+            true,
+            true,
+        ),
     ];
     for (question, answer_type, gold, prediction, strict, lenient) in cases {
         let (gold, prediction) = (Gold::from(gold), Prediction(prediction.to_owned()));
-        let pair = Pair { question, answer_type, ..Pair::new(&gold, &prediction) };
+        let pair = Pair {
+            question,
+            answer_type,
+            ..Pair::new(&gold, &prediction)
+        };
         let scores = CONVENTIONS[0].score(&pair);
-        let right = [Metric::Strict, Metric::Lenient].map(|metric| scores.get(metric) == Score::Value(1.0));
-        assert_eq!(right, [strict, lenient], "{gold:?} {prediction:?} {question:?} {answer_type:?}");
+        let right =
+            [Metric::Strict, Metric::Lenient].map(|metric| scores.get(metric) == Score::Value(1.0));
+        assert_eq!(
+            right,
+            [strict, lenient],
+            "{gold:?} {prediction:?} {question:?} {answer_type:?}"
+        );
     }
 }
 
@@ -157,16 +215,37 @@ fn every_score_has_a_deciding_rule() {
             convention.explain(&line.pair(), &mut rules);
             for metric in convention.metrics {
                 let (full, rule) = (steps.deciding(*metric), rules.deciding(*metric));
-                assert!(full.is_some(), "{} {:?} {:?}", convention.name, line.gold, line.prediction);
+                assert!(
+                    full.is_some(),
+                    "{} {:?} {:?}",
+                    convention.name,
+                    line.gold,
+                    line.prediction
+                );
                 assert_eq!(full.map(|step| step.rule), rule.map(|step| step.rule));
                 assert!(rule.is_none_or(|step| step.detail.is_empty()));
                 assert_eq!(full, steps.for_metric(*metric).last());
                 let detail = &full.unwrap().detail;
-                let place = (convention.name, metric, &line.gold, &line.prediction, detail);
-                assert!(steps.for_metric(*metric).all(|step| !step.detail.contains("Some(")), "{place:?}");
+                let place = (
+                    convention.name,
+                    metric,
+                    &line.gold,
+                    &line.prediction,
+                    detail,
+                );
+                assert!(
+                    steps
+                        .for_metric(*metric)
+                        .all(|step| !step.detail.contains("Some(")),
+                    "{place:?}"
+                );
                 // A verdict that is told is the one that counts.
-                let verdict = [(": true", 1.0), (": false", 0.0)].into_iter().find(|(end, _)| detail.ends_with(end));
-                if let (Some((_, verdict)), Score::Value(value @ (0.0 | 1.0))) = (verdict, scores.get(*metric)) {
+                let verdict = [(": true", 1.0), (": false", 0.0)]
+                    .into_iter()
+                    .find(|(end, _)| detail.ends_with(end));
+                if let (Some((_, verdict)), Score::Value(value @ (0.0 | 1.0))) =
+                    (verdict, scores.get(*metric))
+                {
                     assert!(verdict == value, "{value}: {place:?}");
                 }
             }
@@ -175,10 +254,21 @@ fn every_score_has_a_deciding_rule() {
     let mut steps = StepTrace::default();
     let gold = Gold::from("100");
     let nothing = Prediction::default();
-    let failed = Pair { prediction: None, ..Pair::new(&gold, &nothing) };
+    let failed = Pair {
+        prediction: None,
+        ..Pair::new(&gold, &nothing)
+    };
     for convention in CONVENTIONS {
-        assert!(convention.score(&failed).iter().all(|(_, score)| score == Score::Value(0.0)));
-        assert_eq!(convention.explain(&failed, &mut steps), convention.score(&failed));
+        assert!(
+            convention
+                .score(&failed)
+                .iter()
+                .all(|(_, score)| score == Score::Value(0.0))
+        );
+        assert_eq!(
+            convention.explain(&failed, &mut steps),
+            convention.score(&failed)
+        );
     }
 }
 
@@ -188,7 +278,12 @@ fn realcqas_faults_are_mended() {
     let list = |items: &[&str]| Gold::List(items.iter().map(|item| Gold::from(*item)).collect());
     let ndcg_of_swap = (1.0 + 2.0 / 3.0_f64.log2()) / (2.0 + 1.0 / 3.0_f64.log2());
     let cases = [
-        (AnswerType::String, "Line chart".into(), " line CHART\n", 1.0),
+        (
+            AnswerType::String,
+            "Line chart".into(),
+            " line CHART\n",
+            1.0,
+        ),
         (AnswerType::String, "Line chart".into(), "line", 0.0),
         (AnswerType::Numerical, "-10".into(), "1000", 0.0),
         (AnswerType::Numerical, "-10".into(), "-10.5", 1.0),
@@ -203,15 +298,35 @@ fn realcqas_faults_are_mended() {
         (AnswerType::Binary, "perhaps".into(), "Perhaps", 1.0),
         (AnswerType::Binary, "perhaps".into(), "no", 0.0),
         (AnswerType::UnrankedList, list(&["a", "b"]), "B, a", 1.0),
-        (AnswerType::UnrankedList, list(&["a", "a"]), "['a', 'a']", 1.0),
-        (AnswerType::UnrankedList, list(&["a", "b"]), "['a', 'a']", 0.5),
+        (
+            AnswerType::UnrankedList,
+            list(&["a", "a"]),
+            "['a', 'a']",
+            1.0,
+        ),
+        (
+            AnswerType::UnrankedList,
+            list(&["a", "b"]),
+            "['a', 'a']",
+            0.5,
+        ),
         (AnswerType::UnrankedList, list(&["a", "b"]), "a", 2.0 / 3.0),
         (AnswerType::UnrankedList, list(&[]), " ", 1.0),
         (AnswerType::UnrankedList, list(&[]), "a", 0.0),
         (AnswerType::UnrankedList, "a, b".into(), "b, a", 1.0),
         (AnswerType::RankedList, list(&["a", "b"]), "A, b", 1.0),
-        (AnswerType::RankedList, list(&["a", "b"]), "b, a", ndcg_of_swap),
-        (AnswerType::RankedList, list(&["a", "b"]), "b, b, a", ndcg_of_swap),
+        (
+            AnswerType::RankedList,
+            list(&["a", "b"]),
+            "b, a",
+            ndcg_of_swap,
+        ),
+        (
+            AnswerType::RankedList,
+            list(&["a", "b"]),
+            "b, b, a",
+            ndcg_of_swap,
+        ),
         (AnswerType::RankedList, list(&["a", "b"]), "a, b, c", 1.0),
         (AnswerType::RankedList, list(&["a"]), "b", 0.0),
         (AnswerType::RankedList, list(&[]), "", 1.0),
@@ -220,9 +335,17 @@ fn realcqas_faults_are_mended() {
     let convention = Convention::by_name("realcqa-corrected").unwrap();
     for (answer_type, gold, prediction, expected) in cases {
         let prediction = Prediction(prediction.to_owned());
-        let pair = Pair { answer_type: Some(answer_type), ..Pair::new(&gold, &prediction) };
-        let Score::Value(value) = convention.score(&pair).get(Metric::Accuracy) else { panic!("{gold:?}") };
-        assert!((value - expected).abs() < 1e-12, "{answer_type:?} {gold:?} {prediction:?}: {value}, not {expected}");
+        let pair = Pair {
+            answer_type: Some(answer_type),
+            ..Pair::new(&gold, &prediction)
+        };
+        let Score::Value(value) = convention.score(&pair).get(Metric::Accuracy) else {
+            panic!("{gold:?}")
+        };
+        assert!(
+            (value - expected).abs() < 1e-12,
+            "{answer_type:?} {gold:?} {prediction:?}: {value}, not {expected}"
+        );
     }
 }
 
@@ -230,16 +353,35 @@ fn realcqas_faults_are_mended() {
 fn summaries_count_errors_and_know_their_metrics() {
     let empty = Gold::from("");
     let (right, wrong) = (Prediction(String::new()), Prediction("a".to_owned()));
-    let score = |convention: &Convention, prediction| convention.score(&Pair::new(&empty, prediction));
+    let score =
+        |convention: &Convention, prediction| convention.score(&Pair::new(&empty, prediction));
     let pix2struct = Convention::by_name("pix2struct").unwrap();
-    let summary =
-        Summary::from_scores([&right, &wrong, &right].map(|prediction| score(pix2struct, prediction))).unwrap();
-    assert_eq!((summary.count, summary.errors), (3, 2), "ANLS of two empty texts");
+    let summary = Summary::from_scores(
+        [&right, &wrong, &right].map(|prediction| score(pix2struct, prediction)),
+    )
+    .unwrap();
+    assert_eq!(
+        (summary.count, summary.errors),
+        (3, 2),
+        "ANLS of two empty texts"
+    );
     assert_eq!(summary.mean(Metric::Strict), None, "not one of its metrics");
     let means: Vec<(Metric, Option<f64>)> = summary.means().collect();
-    assert_eq!(means, pix2struct.metrics.iter().map(|metric| (*metric, summary.mean(*metric))).collect::<Vec<_>>());
-    let untyped = Summary::from_scores([score(Convention::by_name("realcqa").unwrap(), &right)]).unwrap();
-    assert_eq!((untyped.count, untyped.mean(Metric::Accuracy)), (1, None), "no rule without an answer type");
+    assert_eq!(
+        means,
+        pix2struct
+            .metrics
+            .iter()
+            .map(|metric| (*metric, summary.mean(*metric)))
+            .collect::<Vec<_>>()
+    );
+    let untyped =
+        Summary::from_scores([score(Convention::by_name("realcqa").unwrap(), &right)]).unwrap();
+    assert_eq!(
+        (untyped.count, untyped.mean(Metric::Accuracy)),
+        (1, None),
+        "no rule without an answer type"
+    );
     for convention in CONVENTIONS {
         assert_eq!(Convention::by_name(convention.name).unwrap(), convention);
         assert!(format!("{convention:?}").contains(convention.name));
@@ -257,15 +399,28 @@ fn summaries_count_errors_and_know_their_metrics() {
 fn tables_of_pairs_read_as_expected() {
     let goldens = goldens();
     let mut pairs: Vec<(&Gold, &Prediction)> = Vec::new();
-    for line in goldens.iter().filter(|line| line.answer_type.is_none()).take(192) {
+    for line in goldens
+        .iter()
+        .filter(|line| line.answer_type.is_none())
+        .take(192)
+    {
         pairs.push((&line.gold, &line.prediction));
     }
     // Those for tables: tests/table_metrics.rs.
-    for convention in CONVENTIONS.iter().filter(|convention| !convention.tables_only) {
-        snapshot(convention.name, &table_of_pairs(convention, YearFlags::default(), &pairs));
+    for convention in CONVENTIONS
+        .iter()
+        .filter(|convention| !convention.tables_only)
+    {
+        snapshot(
+            convention.name,
+            &table_of_pairs(convention, YearFlags::default(), &pairs),
+        );
     }
     let chartqapro = Convention::by_name("chartqapro").unwrap();
-    snapshot("chartqapro_years", &table_of_pairs(chartqapro, YearFlags::new("YES", None), &pairs));
+    snapshot(
+        "chartqapro_years",
+        &table_of_pairs(chartqapro, YearFlags::new("YES", None), &pairs),
+    );
 }
 
 fn snapshot(name: &str, table: &str) {
@@ -274,22 +429,45 @@ fn snapshot(name: &str, table: &str) {
     });
 }
 
-fn table_of_pairs(convention: &Convention, year_flags: YearFlags<'_>, pairs: &[(&Gold, &Prediction)]) -> String {
+fn table_of_pairs(
+    convention: &Convention,
+    year_flags: YearFlags<'_>,
+    pairs: &[(&Gold, &Prediction)],
+) -> String {
     let by_type = convention.metrics == [Metric::Accuracy];
     let mut table = format!("{}\n{:<34} {:<34}", convention.about, "gold", "prediction");
     let heads = |gold: &Gold| match (by_type, gold) {
         (false, _) => vec![None],
         (true, Gold::Text(_)) => {
-            vec![Some(AnswerType::String), Some(AnswerType::Numerical), Some(AnswerType::Binary)]
+            vec![
+                Some(AnswerType::String),
+                Some(AnswerType::Numerical),
+                Some(AnswerType::Binary),
+            ]
         }
         (true, Gold::List(_)) => vec![Some(AnswerType::UnrankedList), Some(AnswerType::RankedList)],
     };
-    let metrics = convention.metrics.iter().map(|metric| format!(" {:>10}", metric.key()));
-    table += &if by_type { " string numerical binary / unranked ranked".to_owned() } else { metrics.collect() };
+    let metrics = convention
+        .metrics
+        .iter()
+        .map(|metric| format!(" {:>10}", metric.key()));
+    table += &if by_type {
+        " string numerical binary / unranked ranked".to_owned()
+    } else {
+        metrics.collect()
+    };
     for (gold, prediction) in pairs {
-        table += &format!("\n{:<34} {:<34}", format!("{:?}", gold.text()), format!("{:?}", prediction.0));
+        table += &format!(
+            "\n{:<34} {:<34}",
+            format!("{:?}", gold.text()),
+            format!("{:?}", prediction.0)
+        );
         for answer_type in heads(gold) {
-            let scores = convention.score(&Pair { answer_type, year_flags, ..Pair::new(gold, prediction) });
+            let scores = convention.score(&Pair {
+                answer_type,
+                year_flags,
+                ..Pair::new(gold, prediction)
+            });
             for (_, score) in scores.iter() {
                 table += &match score {
                     Score::Value(value) => format!(" {:>10}", (value * 1e4).round() / 1e4),

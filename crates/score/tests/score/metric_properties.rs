@@ -33,7 +33,11 @@ fn answer_type() -> impl Strategy<Value = Option<AnswerType>> {
 }
 
 fn question() -> impl Strategy<Value = Option<&'static str>> {
-    prop_oneof![Just(None), Just(Some("In which year?")), Just(Some("How many?"))]
+    prop_oneof![
+        Just(None),
+        Just(Some("In which year?")),
+        Just(Some("How many?"))
+    ]
 }
 
 fn default() -> &'static Convention {
@@ -149,7 +153,9 @@ proptest! {
 fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut state = seed;
     for last in (1..items.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         items.swap(last, (state >> 33) as usize % (last + 1));
     }
 }

@@ -5,12 +5,19 @@ use std::path::{Path, PathBuf};
 
 use chartbench_core::data_table::DataTable;
 use chartbench_core::question::{AnswerType, Gold, Prediction};
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Scores, StepTrace, asks_for_table};
+use chartbench_score::metric::{
+    CONVENTIONS, Convention, Metric, Pair, Score, Scores, StepTrace, asks_for_table,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-const METRICS: [Metric; 4] = [Metric::RmsF1, Metric::RmsPrecision, Metric::RmsRecall, Metric::Rnss];
+const METRICS: [Metric; 4] = [
+    Metric::RmsF1,
+    Metric::RmsPrecision,
+    Metric::RmsRecall,
+    Metric::Rnss,
+];
 
 fn root(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
@@ -18,7 +25,10 @@ fn root(path: &str) -> PathBuf {
 
 fn score(convention: &str, gold: &str, prediction: &str) -> Scores {
     let (gold, prediction) = (Gold::from(gold), Prediction(prediction.to_owned()));
-    let pair = Pair { answer_type: Some(AnswerType::Table), ..Pair::new(&gold, &prediction) };
+    let pair = Pair {
+        answer_type: Some(AnswerType::Table),
+        ..Pair::new(&gold, &prediction)
+    };
     Convention::by_name(convention).unwrap().score(&pair)
 }
 
@@ -41,14 +51,22 @@ struct Golden {
 
 fn goldens() -> Vec<Golden> {
     let text = std::fs::read_to_string(root("fixtures/metrics/tables.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn published_scores_are_those_of_python() {
     let goldens = goldens();
     assert!(goldens.len() > 100);
-    for Golden { name, gold, prediction, deplot } in &goldens {
+    for Golden {
+        name,
+        gold,
+        prediction,
+        deplot,
+    } in &goldens
+    {
         let ours = values("deplot", gold, prediction);
         for (metric, value) in METRICS.into_iter().zip(ours) {
             let theirs: f64 = deplot[metric.key()].parse().unwrap();
@@ -65,8 +83,17 @@ fn published_scores_are_those_of_python() {
 fn both_conventions_side_by_side() {
     let mut table = format!("{:<38}{:^33}   {}\n", "", "deplot", "deplot-corrected");
     table += &format!("{:<38}", "pair");
-    table += &format!("{0:>8}{1:>11}{2:>8}{3:>6}   {0:>8}{1:>11}{2:>8}{3:>6}", "F1", "precision", "recall", "RNSS");
-    for Golden { name, gold, prediction, .. } in goldens() {
+    table += &format!(
+        "{0:>8}{1:>11}{2:>8}{3:>6}   {0:>8}{1:>11}{2:>8}{3:>6}",
+        "F1", "precision", "recall", "RNSS"
+    );
+    for Golden {
+        name,
+        gold,
+        prediction,
+        ..
+    } in goldens()
+    {
         let Some(name) = name else { continue };
         table += &format!("\n{name:<38}");
         for convention in ["deplot", "deplot-corrected"] {
@@ -91,35 +118,107 @@ fn both_conventions_side_by_side() {
 fn each_fault_is_mended() {
     let (table, half) = ("x | a\n1 | 10\n2 | 20", 2.0 / 3.0);
     let cases = [
-        ("harmonic mean", table, "x | a\n1 | 10", [half, 1.0, 0.5, 0.5]),
+        (
+            "harmonic mean",
+            table,
+            "x | a\n1 | 10",
+            [half, 1.0, 0.5, 0.5],
+        ),
         ("0 is 0", "x | a\ny | 0", "x | a\ny | 0.0", [1.0; 4]),
         ("0 is not 5", "x | a\ny | 0", "x | a\ny | 5", [0.0; 4]),
-        ("0.0 is not 0.1", "x | a\ny | 0.0", "x | a\ny | 0.1", [0.0; 4]),
+        (
+            "0.0 is not 0.1",
+            "x | a\ny | 0.0",
+            "x | a\ny | 0.1",
+            [0.0; 4],
+        ),
         ("0% is 0", "x | a\ny | 0%", "x | a\ny | 0", [1.0; 4]),
-        ("nan is itself", "x | a\ny | nan", "x | a\ny | NaN", [1.0; 4]),
-        ("a literal line break", table, "TITLE | <0x0A> x | a <0x0A> 1 | 10 <0x0A> 2 | 20", [1.0; 4]),
-        ("UniChart's rows", table, "x | a & 1 | 10 & 2 | 20", [1.0; 4]),
+        (
+            "nan is itself",
+            "x | a\ny | nan",
+            "x | a\ny | NaN",
+            [1.0; 4],
+        ),
+        (
+            "a literal line break",
+            table,
+            "TITLE | <0x0A> x | a <0x0A> 1 | 10 <0x0A> 2 | 20",
+            [1.0; 4],
+        ),
+        (
+            "UniChart's rows",
+            table,
+            "x | a & 1 | 10 & 2 | 20",
+            [1.0; 4],
+        ),
         ("bars without blanks", table, "x|a\n1|10\n2|20", [1.0; 4]),
         ("no table", table, "sales were high in 1 and 2", [0.0; 4]),
         ("nothing", table, "", [0.0; 4]),
         ("percent", "x | a\ny | 5%", "x | a\ny | 0.05", [1.0; 4]),
-        ("percent is a number", "x | a\ny | 50%", "x | a\ny | 51%", [0.98; 4]),
-        ("numbers left over", table, "x | b\nz | 20", [0.0, 0.0, 0.0, 0.25]),
-        ("rows under one key", "s | x\nA | 1\nA | 2", "s | x\nA | 2\nA | 1", [1.0; 4]),
-        ("a row under one key is missing", "s | x\nA | 1\nA | 2", "s | x\nA | 2", [half, 1.0, 0.5, 0.5]),
-        ("no gold title", table, "title | read off\nx | a\n1 | 10\n2 | 20", [1.0; 4]),
-        ("title not read", "title | T\nx | a\n1 | 10\n2 | 20", table, [0.8, 1.0, half, 1.0]),
-        ("title read", "title | T\nx | a\n1 | 10\n2 | 20", "title | t\nx | a\n1 | 10\n2 | 20", [1.0; 4]),
+        (
+            "percent is a number",
+            "x | a\ny | 50%",
+            "x | a\ny | 51%",
+            [0.98; 4],
+        ),
+        (
+            "numbers left over",
+            table,
+            "x | b\nz | 20",
+            [0.0, 0.0, 0.0, 0.25],
+        ),
+        (
+            "rows under one key",
+            "s | x\nA | 1\nA | 2",
+            "s | x\nA | 2\nA | 1",
+            [1.0; 4],
+        ),
+        (
+            "a row under one key is missing",
+            "s | x\nA | 1\nA | 2",
+            "s | x\nA | 2",
+            [half, 1.0, 0.5, 0.5],
+        ),
+        (
+            "no gold title",
+            table,
+            "title | read off\nx | a\n1 | 10\n2 | 20",
+            [1.0; 4],
+        ),
+        (
+            "title not read",
+            "title | T\nx | a\n1 | 10\n2 | 20",
+            table,
+            [0.8, 1.0, half, 1.0],
+        ),
+        (
+            "title read",
+            "title | T\nx | a\n1 | 10\n2 | 20",
+            "title | t\nx | a\n1 | 10\n2 | 20",
+            [1.0; 4],
+        ),
         ("transposed", table, "x | 1 | 2\na | 10 | 20", [1.0; 4]),
-        ("keys before values", "x | aaaa\nb | 1\nc | 2", "x | aaaa\nb | 2\nc | 1", [0.0, 0.0, 0.0, 1.0]),
+        (
+            "keys before values",
+            "x | aaaa\nb | 1\nc | 2",
+            "x | aaaa\nb | 2\nc | 1",
+            [0.0, 0.0, 0.0, 1.0],
+        ),
     ];
     for (name, gold, prediction, expected) in cases {
         let values = values("deplot-corrected", gold, prediction);
-        let near = values.iter().zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-9);
+        let near = values
+            .iter()
+            .zip(expected)
+            .all(|(value, expected)| (value - expected).abs() < 1e-9);
         assert!(near, "{name}: {values:?}, not {expected:?}");
     }
     let no_table = score("deplot-corrected", "not a table", "x | a\n1 | 10");
-    assert!(METRICS.into_iter().all(|metric| no_table.get(metric) == Score::Inapplicable));
+    assert!(
+        METRICS
+            .into_iter()
+            .all(|metric| no_table.get(metric) == Score::Inapplicable)
+    );
 }
 
 #[test]
@@ -134,18 +233,42 @@ fn only_tables_are_scored() {
     ];
     for (answer_type, text, applies) in cases {
         let (gold, prediction) = (Gold::from(text), Prediction(text.to_owned()));
-        let pair = Pair { answer_type, ..Pair::new(&gold, &prediction) };
+        let pair = Pair {
+            answer_type,
+            ..Pair::new(&gold, &prediction)
+        };
         assert_eq!(asks_for_table(&pair), applies, "{text}");
-        for convention in CONVENTIONS.iter().filter(|convention| convention.tables_only) {
+        for convention in CONVENTIONS
+            .iter()
+            .filter(|convention| convention.tables_only)
+        {
             let mut steps = StepTrace::default();
             let scores = convention.explain(&pair, &mut steps);
-            assert!(applies || METRICS.iter().all(|metric| scores.get(*metric) == Score::Inapplicable));
-            assert!(METRICS.iter().all(|metric| steps.deciding(*metric).is_some()));
+            assert!(
+                applies
+                    || METRICS
+                        .iter()
+                        .all(|metric| scores.get(*metric) == Score::Inapplicable)
+            );
+            assert!(
+                METRICS
+                    .iter()
+                    .all(|metric| steps.deciding(*metric).is_some())
+            );
         }
     }
     let list = Gold::List(vec![Gold::from(table)]);
-    assert!(!asks_for_table(&Pair::new(&list, &Prediction(String::new()))));
-    assert_eq!(CONVENTIONS.iter().filter(|convention| convention.tables_only).count(), 2);
+    assert!(!asks_for_table(&Pair::new(
+        &list,
+        &Prediction(String::new())
+    )));
+    assert_eq!(
+        CONVENTIONS
+            .iter()
+            .filter(|convention| convention.tables_only)
+            .count(),
+        2
+    );
 }
 
 /// A few hundred numbers on both sides take no time to speak of.
@@ -153,12 +276,18 @@ fn only_tables_are_scored() {
 fn large_tables_are_matched_quickly() {
     let table = |shift: usize| {
         let row = |row: usize| format!("row {row} | {} | {}", row * 7 + shift, row * 13 + shift);
-        format!("x | first series | second series\n{}", (1..200).map(row).collect::<Vec<_>>().join("\n"))
+        format!(
+            "x | first series | second series\n{}",
+            (1..200).map(row).collect::<Vec<_>>().join("\n")
+        )
     };
     let started = std::time::Instant::now();
     for convention in ["deplot", "deplot-corrected"] {
         let values = values(convention, &table(0), &table(1));
-        assert!(values[0] > 0.9 && values[0] < 1.0, "{convention}: {values:?}");
+        assert!(
+            values[0] > 0.9 && values[0] < 1.0,
+            "{convention}: {values:?}"
+        );
     }
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
@@ -173,7 +302,11 @@ fn cell() -> impl Strategy<Value = String> {
 
 fn table() -> impl Strategy<Value = DataTable> {
     let rows = vec(vec(cell(), 1..5), 0..6);
-    ("[a-c ]{0,4}", vec(cell(), 2..5), rows).prop_map(|(title, header, rows)| DataTable { title, header, rows })
+    ("[a-c ]{0,4}", vec(cell(), 2..5), rows).prop_map(|(title, header, rows)| DataTable {
+        title,
+        header,
+        rows,
+    })
 }
 
 fn text() -> impl Strategy<Value = String> {

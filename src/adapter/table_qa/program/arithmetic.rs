@@ -15,8 +15,12 @@ pub fn binary(operator: &str, left: &Value, right: &Value) -> Option<Value> {
     }
     match (operator, left, right) {
         ("+", Value::Text(a), Value::Text(b)) => text([a, b].into_iter().map(|text| &**text)),
-        ("+", Value::List(a), Value::List(b)) => list([a, b].into_iter().map(|items| &**items)).map(Value::List),
-        ("+", Value::Tuple(a), Value::Tuple(b)) => list([a, b].into_iter().map(|items| &**items)).map(Value::Tuple),
+        ("+", Value::List(a), Value::List(b)) => {
+            list([a, b].into_iter().map(|items| &**items)).map(Value::List)
+        }
+        ("+", Value::Tuple(a), Value::Tuple(b)) => {
+            list([a, b].into_iter().map(|items| &**items)).map(Value::Tuple)
+        }
         ("*", repeated, times) | ("*", times, repeated) if times.int().is_some() => {
             repeat(repeated, usize::try_from(times.int()?.max(0)).ok()?)
         }
@@ -70,7 +74,11 @@ fn divide_floats(a: f64, b: f64) -> (f64, f64) {
         remainder += b;
         quotient -= 1.0;
     }
-    let mut floor = if quotient == 0.0 { 0.0_f64.copysign(a / b) } else { quotient.floor() };
+    let mut floor = if quotient == 0.0 {
+        0.0_f64.copysign(a / b)
+    } else {
+        quotient.floor()
+    };
     if quotient - floor > 0.5 {
         floor += 1.0;
     }
@@ -95,9 +103,15 @@ pub fn unary(operator: &str, value: &Value) -> Option<Value> {
 }
 
 fn repeat(value: &Value, times: usize) -> Option<Value> {
-    let fits = |length: usize| length.checked_mul(times).is_some_and(|length| length <= MAX_LENGTH);
+    let fits = |length: usize| {
+        length
+            .checked_mul(times)
+            .is_some_and(|length| length <= MAX_LENGTH)
+    };
     match value {
-        Value::Text(repeated) => fits(repeated.len()).then(|| Value::Text(repeated.repeat(times).into())),
+        Value::Text(repeated) => {
+            fits(repeated.len()).then(|| Value::Text(repeated.repeat(times).into()))
+        }
         Value::List(items) => fits(items.len()).then(|| Value::List(repeated(items, times))),
         Value::Tuple(items) => fits(items.len()).then(|| Value::Tuple(repeated(items, times))),
         _ => None,
@@ -105,7 +119,10 @@ fn repeat(value: &Value, times: usize) -> Option<Value> {
 }
 
 fn repeated(items: &[Value], times: usize) -> Rc<[Value]> {
-    std::iter::repeat_n(items, times).flatten().cloned().collect()
+    std::iter::repeat_n(items, times)
+        .flatten()
+        .cloned()
+        .collect()
 }
 
 /// Texts in one.

@@ -14,9 +14,13 @@ pub fn call(function: &str, arguments: &[Value], reversed: Option<bool>) -> Opti
         ("len", [Value::Text(text)], _) => Some(Value::Int(text.chars().count() as i128)),
         ("len", [value], _) => Some(Value::Int(value.items()?.len() as i128)),
         ("sum", [items], _) => sum(items.items()?, Value::Int(0)),
-        ("sum", [items, start], _) if start.number().is_some() => sum(items.items()?, start.clone()),
+        ("sum", [items, start], _) if start.number().is_some() => {
+            sum(items.items()?, start.clone())
+        }
         ("round", [value], _) => round(value.number()?),
-        ("round", [value, digits], _) => round_to(value.number()?, usize::try_from(digits.int()?).ok()?),
+        ("round", [value, digits], _) => {
+            round_to(value.number()?, usize::try_from(digits.int()?).ok()?)
+        }
         ("max", arguments, _) => extreme(arguments, Ordering::Greater),
         ("min", arguments, _) => extreme(arguments, Ordering::Less),
         _ => None,
@@ -44,7 +48,9 @@ fn round(number: Number) -> Option<Value> {
     match number {
         Number::Int(int) => Some(Value::Int(int)),
         // Up to 2^126 every such number is in range.
-        Number::Float(float) if float.abs() < 8e37 => Some(Value::Int(float.round_ties_even() as i128)),
+        Number::Float(float) if float.abs() < 8e37 => {
+            Some(Value::Int(float.round_ties_even() as i128))
+        }
         Number::Float(_) => None,
     }
 }
@@ -53,7 +59,9 @@ fn round(number: Number) -> Option<Value> {
 fn round_to(number: Number, digits: usize) -> Option<Value> {
     match number {
         Number::Int(int) => Some(Value::Int(int)),
-        Number::Float(float) if digits <= 30 => format!("{float:.digits$}").parse().ok().map(Value::Float),
+        Number::Float(float) if digits <= 30 => {
+            format!("{float:.digits$}").parse().ok().map(Value::Float)
+        }
         Number::Float(float) => Some(Value::Float(float)),
     }
 }
@@ -67,7 +75,13 @@ fn extreme(arguments: &[Value], wanted: Ordering) -> Option<Value> {
     if !in_order(items) {
         return None;
     }
-    let best = items.iter().reduce(|best, item| if item.order(best) == Some(wanted) { item } else { best });
+    let best = items.iter().reduce(|best, item| {
+        if item.order(best) == Some(wanted) {
+            item
+        } else {
+            best
+        }
+    });
     best.cloned()
 }
 
@@ -87,5 +101,7 @@ fn sorted(items: &[Value], reversed: bool) -> Option<Value> {
 /// Whether items have one order: all texts, or all numbers, not-a-number excepted.
 fn in_order(items: &[Value]) -> bool {
     items.iter().all(|item| matches!(item, Value::Text(_)))
-        || items.iter().all(|item| item.number().is_some_and(|number| !number.float().is_nan()))
+        || items
+            .iter()
+            .all(|item| item.number().is_some_and(|number| !number.float().is_nan()))
 }

@@ -23,7 +23,12 @@ pub struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     pub fn new(code: &'a str) -> Self {
-        Self { code, variables: HashMap::new(), steps: 0, depth: 0 }
+        Self {
+            code,
+            variables: HashMap::new(),
+            steps: 0,
+            depth: 0,
+        }
     }
 
     /// Runs a module: what it leaves in `ans`, an empty text where it leaves nothing there.
@@ -34,7 +39,11 @@ impl<'a> Machine<'a> {
                 _ => return None,
             }
         }
-        Some(self.variables.remove("ans").unwrap_or_else(|| Value::Text("".into())))
+        Some(
+            self.variables
+                .remove("ans")
+                .unwrap_or_else(|| Value::Text("".into())),
+        )
     }
 
     fn statement(&mut self, statement: Node<'a>) -> Option<()> {
@@ -45,7 +54,9 @@ impl<'a> Machine<'a> {
                 _ => self.value(*only).map(drop),
             },
             // `a, b` on a line of its own.
-            several => several.iter().try_for_each(|part| self.value(*part).map(drop)),
+            several => several
+                .iter()
+                .try_for_each(|part| self.value(*part).map(drop)),
         }
     }
 
@@ -69,9 +80,14 @@ impl<'a> Machine<'a> {
     /// `name += number`. On a list Python would change it for all who hold it, which values here cannot.
     fn augment(&mut self, assignment: Node<'a>) -> Option<()> {
         let name = self.name(field(assignment, "left")?)?;
-        let operator = self.text(field(assignment, "operator")?)?.strip_suffix('=')?;
+        let operator = self
+            .text(field(assignment, "operator")?)?
+            .strip_suffix('=')?;
         let right = self.value(field(assignment, "right")?)?;
-        let left = self.variables.get(name).filter(|left| left.items().is_none())?;
+        let left = self
+            .variables
+            .get(name)
+            .filter(|left| left.items().is_none())?;
         let value = arithmetic::binary(operator, left, &right)?;
         self.variables.insert(name, value);
         Some(())
@@ -84,26 +100,43 @@ impl<'a> Machine<'a> {
     fn expression(&mut self, node: Node<'a>) -> Option<Value> {
         match node.kind() {
             "integer" => integer(self.text(node)?).map(Value::Int),
-            "float" => self.text(node)?.replace('_', "").parse().ok().map(Value::Float),
+            "float" => self
+                .text(node)?
+                .replace('_', "")
+                .parse()
+                .ok()
+                .map(Value::Float),
             "true" => Some(Value::Bool(true)),
             "false" => Some(Value::Bool(false)),
             "none" => Some(Value::None),
             "identifier" => self.variables.get(self.text(node)?).cloned(),
-            "string" => self.string(node).and_then(|text| arithmetic::text(std::iter::once(text.as_str()))),
+            "string" => self
+                .string(node)
+                .and_then(|text| arithmetic::text(std::iter::once(text.as_str()))),
             "concatenated_string" => {
-                let texts = parts(node).into_iter().map(|part| self.string(part)).collect::<Option<Vec<_>>>()?;
+                let texts = parts(node)
+                    .into_iter()
+                    .map(|part| self.string(part))
+                    .collect::<Option<Vec<_>>>()?;
                 arithmetic::text(texts.iter().map(String::as_str))
             }
             "list" => self.values(node).map(|items| Value::List(items.into())),
-            "tuple" | "expression_list" => self.values(node).map(|items| Value::Tuple(items.into())),
+            "tuple" | "expression_list" => {
+                self.values(node).map(|items| Value::Tuple(items.into()))
+            }
             "parenthesized_expression" => self.value(only(node)?),
             "unary_operator" => {
                 let value = self.value(field(node, "argument")?)?;
                 arithmetic::unary(self.text(field(node, "operator")?)?, &value)
             }
-            "not_operator" => Some(Value::Bool(!self.value(field(node, "argument")?)?.is_true())),
+            "not_operator" => Some(Value::Bool(
+                !self.value(field(node, "argument")?)?.is_true(),
+            )),
             "binary_operator" => {
-                let (left, right) = (self.value(field(node, "left")?)?, self.value(field(node, "right")?)?);
+                let (left, right) = (
+                    self.value(field(node, "left")?)?,
+                    self.value(field(node, "right")?)?,
+                );
                 arithmetic::binary(self.text(field(node, "operator")?)?, &left, &right)
             }
             "boolean_operator" => self.boolean(node),
@@ -122,19 +155,29 @@ impl<'a> Machine<'a> {
     }
 
     fn values(&mut self, node: Node<'a>) -> Option<Vec<Value>> {
-        parts(node).into_iter().map(|part| self.value(part)).collect()
+        parts(node)
+            .into_iter()
+            .map(|part| self.value(part))
+            .collect()
     }
 
     fn boolean(&mut self, node: Node<'a>) -> Option<Value> {
         let left = self.value(field(node, "left")?)?;
         let is_and = self.text(field(node, "operator")?)? == "and";
-        if left.is_true() == is_and { self.value(field(node, "right")?) } else { Some(left) }
+        if left.is_true() == is_and {
+            self.value(field(node, "right")?)
+        } else {
+            Some(left)
+        }
     }
 
     /// `a < b <= c`, each operand evaluated once, up to the first that does not hold.
     fn comparison(&mut self, node: Node<'a>) -> Option<Value> {
         let mut cursor = node.walk();
-        let children: Vec<Node<'a>> = node.children(&mut cursor).filter(|child| !child.is_extra()).collect();
+        let children: Vec<Node<'a>> = node
+            .children(&mut cursor)
+            .filter(|child| !child.is_extra())
+            .collect();
         let (first, rest) = children.split_first()?;
         let mut left = self.value(*first)?;
         for pair in rest.chunks(2) {
@@ -173,17 +216,31 @@ impl<'a> Machine<'a> {
         }
         let items = whole.items()?;
         self.spend(items.len())?;
-        Some(items.iter().map(|item| item.equals(part)).collect::<Option<Vec<_>>>()?.contains(&true))
+        Some(
+            items
+                .iter()
+                .map(|item| item.equals(part))
+                .collect::<Option<Vec<_>>>()?
+                .contains(&true),
+        )
     }
 
     /// `items[index]`, from the end where the index is negative.
     fn index(&mut self, node: Node<'a>) -> Option<Value> {
         let mut cursor = node.walk();
-        let [index] = node.children_by_field_name("subscript", &mut cursor).collect::<Vec<_>>().try_into().ok()?;
+        let [index] = node
+            .children_by_field_name("subscript", &mut cursor)
+            .collect::<Vec<_>>()
+            .try_into()
+            .ok()?;
         let whole = self.value(field(node, "value")?)?;
         let index = self.value(index)?.int()?;
         let position = |length: usize| {
-            let index = if index < 0 { index.checked_add(i128::try_from(length).ok()?)? } else { index };
+            let index = if index < 0 {
+                index.checked_add(i128::try_from(length).ok()?)?
+            } else {
+                index
+            };
             usize::try_from(index).ok()
         };
         match &whole {
@@ -214,7 +271,11 @@ impl<'a> Machine<'a> {
                 return None;
             }
         }
-        let items = values.iter().filter_map(Value::items).map(<[Value]>::len).sum();
+        let items = values
+            .iter()
+            .filter_map(Value::items)
+            .map(<[Value]>::len)
+            .sum();
         self.spend(items)?;
         builtins::call(function, &values, reversed)
     }
@@ -240,7 +301,11 @@ impl<'a> Machine<'a> {
     }
 
     fn name(&self, node: Node<'a>) -> Option<&'a str> {
-        if node.kind() == "identifier" { self.text(node) } else { None }
+        if node.kind() == "identifier" {
+            self.text(node)
+        } else {
+            None
+        }
     }
 
     fn text(&self, node: Node<'a>) -> Option<&'a str> {
@@ -250,7 +315,11 @@ impl<'a> Machine<'a> {
     fn deeper<T>(&mut self, evaluate: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         self.spend(1)?;
         self.depth += 1;
-        let value = if self.depth > MAX_DEPTH { None } else { evaluate(self) };
+        let value = if self.depth > MAX_DEPTH {
+            None
+        } else {
+            evaluate(self)
+        };
         self.depth -= 1;
         value
     }
@@ -264,7 +333,9 @@ impl<'a> Machine<'a> {
 /// A node's named children, comments aside.
 fn parts(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
-    node.named_children(&mut cursor).filter(|child| !child.is_extra()).collect()
+    node.named_children(&mut cursor)
+        .filter(|child| !child.is_extra())
+        .collect()
 }
 
 fn only(node: Node<'_>) -> Option<Node<'_>> {

@@ -25,7 +25,9 @@ pub fn run(code: &str) -> Option<String> {
         return None;
     }
     let mut parser = Parser::new();
-    parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
+    parser
+        .set_language(&tree_sitter_python::LANGUAGE.into())
+        .ok()?;
     let tree = parser.parse(code, None)?;
     let root = tree.root_node();
     if root.has_error() {

@@ -11,8 +11,14 @@ const GOOD: [(&str, &str); 40] = [
     ("ans = 100 * (72.0 - 70.0) / 70.0", "2.857142857142857"),
     ("ans = 51.2 - 58.0", "-6.799999999999997"),
     ("a = 1; b = 2\nans = a + b", "3"),
-    ("ans = 7 // 2, -7 // 2, 7 // -2, -7 % 3, 7 % -3", "3, -4, -4, 2, -2"),
-    ("ans = [7.5 // 2, -7.5 // 2, -7.5 % 2, 7.5 % -2]", "3.0, -4.0, 0.5, -0.5"),
+    (
+        "ans = 7 // 2, -7 // 2, 7 // -2, -7 % 3, 7 % -3",
+        "3, -4, -4, 2, -2",
+    ),
+    (
+        "ans = [7.5 // 2, -7.5 // 2, -7.5 % 2, 7.5 % -2]",
+        "3.0, -4.0, 0.5, -0.5",
+    ),
     ("ans = 6 / 3", "2.0"),
     ("ans = 2 ** 10", "1024"),
     ("ans = 2 ** -1", "0.5"),
@@ -41,7 +47,10 @@ const GOOD: [(&str, &str); 40] = [
     ("ans = abs(-3.5)", "3.5"),
     ("ans = sorted([3, 1.5, 2], reverse=True)", "3, 2, 1.5"),
     ("ans = sorted(['b', 'a'])[0]", "a"),
-    ("ans = ['it\\'s', ['it\\'s', 'a\"b', 1.0, True, None]]", "it's, [\"it's\", 'a\"b', 1.0, True, None]"),
+    (
+        "ans = ['it\\'s', ['it\\'s', 'a\"b', 1.0, True, None]]",
+        "it's, [\"it's\", 'a\"b', 1.0, True, None]",
+    ),
     ("ans = (1,), ()", "(1,), ()"),
     ("x = 1\nx += 2\nx *= 3\nans = x", "9"),
     ("ans = (1 +\n  2)  # comment\n", "3"),
@@ -131,20 +140,28 @@ fn no_program_grows_or_hangs() {
     for code in hostile {
         let started = Instant::now();
         assert_eq!(run(&code), None, "{:.60}", code);
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?} {:.60}", started.elapsed(), code);
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "{:?} {:.60}",
+            started.elapsed(),
+            code
+        );
     }
     // Large, and yet fine.
-    assert_eq!(run("ans = 2.0 ** 1000").as_deref(), Some("1.0715086071862673e+301"));
+    assert_eq!(
+        run("ans = 2.0 ** 1000").as_deref(),
+        Some("1.0715086071862673e+301")
+    );
     assert_eq!(run("ans = 1e308 * 10").as_deref(), Some("inf"));
 }
 
 /// Texts that are nearly programs.
 fn program() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "ans", "x", "=", "+=", "+", "-", "*", "/", "//", "%", "**", "(", ")", "[", "]", ",", ":", "\n", "  ", "1",
-        "2.5", "0", "'a'", "\"", "'", "\\", "#", "if", "else", "not", "and", "or", "in", "<", "==", "max", "min",
-        "sum", "abs", "len", "round", "sorted", "reverse", "f'", "lambda", "for", "é", "10", "-1", "True", "None", ".",
-        ";",
+        "ans", "x", "=", "+=", "+", "-", "*", "/", "//", "%", "**", "(", ")", "[", "]", ",", ":",
+        "\n", "  ", "1", "2.5", "0", "'a'", "\"", "'", "\\", "#", "if", "else", "not", "and", "or",
+        "in", "<", "==", "max", "min", "sum", "abs", "len", "round", "sorted", "reverse", "f'",
+        "lambda", "for", "é", "10", "-1", "True", "None", ".", ";",
     ]);
     prop::collection::vec(word, 0..60).prop_map(|words| words.join(" "))
 }

@@ -108,11 +108,19 @@ impl WireEndpoint {
 /// Returns an error if the text is no address, or has a user, a password or a query, which would end up in manifests. The error
 /// does not repeat the address.
 pub fn base_url(text: &str) -> Result<Url> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.context("must be an http:// or https:// address")?;
     let plain = url.username().is_empty() && url.password().is_none();
-    ensure!(plain, "must not hold a user or password: keys come from the variable that `endpoint.key_env` names");
-    ensure!(url.query().is_none() && url.fragment().is_none(), "must not hold `?` or `#`");
+    ensure!(
+        plain,
+        "must not hold a user or password: keys come from the variable that `endpoint.key_env` names"
+    );
+    ensure!(
+        url.query().is_none() && url.fragment().is_none(),
+        "must not hold `?` or `#`"
+    );
     Ok(url)
 }
 
@@ -146,13 +154,20 @@ impl Default for WireLimits {
 
 impl WireLimits {
     pub(super) fn validate(self) -> Result<RequestLimits> {
-        let count = |key: &str, value: Option<usize>, most| super::count(&format!("limits.{key}"), value, most);
-        let seconds = |key: &str, value: f64| super::super::seconds(&format!("limits.{key}"), value);
+        let count = |key: &str, value: Option<usize>, most| {
+            super::count(&format!("limits.{key}"), value, most)
+        };
+        let seconds =
+            |key: &str, value: f64| super::super::seconds(&format!("limits.{key}"), value);
         let above_zero = |key: &str, value: f64| -> Result<Duration> {
             ensure!(value != 0.0, "`limits.{key}` must be above 0 seconds");
             seconds(key, value)
         };
-        ensure!(self.retries <= MAX_RETRIES, "`limits.retries` must be at most {MAX_RETRIES}, not {}", self.retries);
+        ensure!(
+            self.retries <= MAX_RETRIES,
+            "`limits.retries` must be at most {MAX_RETRIES}, not {}",
+            self.retries
+        );
         Ok(RequestLimits {
             concurrency: count("concurrency", Some(self.concurrency), MAX_CONCURRENT)?.unwrap_or(1),
             requests_per_minute: count("requests_per_minute", self.requests_per_minute, MAX_LIMIT)?,

@@ -45,7 +45,11 @@ pub struct ChatPrompt {
 
 impl Default for ChatPrompt {
     fn default() -> Self {
-        Self { system: None, question: PLACE.to_owned(), table: None }
+        Self {
+            system: None,
+            question: PLACE.to_owned(),
+            table: None,
+        }
     }
 }
 
@@ -115,25 +119,46 @@ struct WireAnswer {
 
 impl Wire {
     pub(super) fn validate(self) -> Result<ChatSpec> {
-        let WireGeneration { temperature, seed, max_tokens } = self.generation;
-        let max_tokens = count("generation.max_tokens", max_tokens, MAX_REPLY_TOKENS)?.unwrap_or(512);
+        let WireGeneration {
+            temperature,
+            seed,
+            max_tokens,
+        } = self.generation;
+        let max_tokens =
+            count("generation.max_tokens", max_tokens, MAX_REPLY_TOKENS)?.unwrap_or(512);
         ensure!(
             temperature.is_none_or(|value| (0.0..=2.0).contains(&value)),
             "`generation.temperature` must be between 0 and 2"
         );
-        ensure!(self.prompt.question.contains(PLACE), "`prompt.question` must hold {PLACE}");
-        ensure!(self.answer.after.as_deref() != Some(""), "`answer.after` must not be empty");
+        ensure!(
+            self.prompt.question.contains(PLACE),
+            "`prompt.question` must hold {PLACE}"
+        );
+        ensure!(
+            self.answer.after.as_deref() != Some(""),
+            "`answer.after` must not be empty"
+        );
         if let Some(price) = self.price {
             let fine = |value: f64| value.is_finite() && value >= 0.0;
-            ensure!(fine(price.prompt) && fine(price.completion), "prices must not be negative");
+            ensure!(
+                fine(price.prompt) && fine(price.completion),
+                "prices must not be negative"
+            );
         }
         Ok(ChatSpec {
-            endpoint: self.endpoint.context("missing table `[endpoint]`")?.validate()?,
+            endpoint: self
+                .endpoint
+                .context("missing table `[endpoint]`")?
+                .validate()?,
             limits: self.limits.validate()?,
             price: self.price,
             prompt: self.prompt,
             image_detail: self.image.detail,
-            generation: ChatGeneration { temperature, seed, max_tokens },
+            generation: ChatGeneration {
+                temperature,
+                seed,
+                max_tokens,
+            },
             answer_after: self.answer.after,
             reader: self.reader.validate()?,
         })
@@ -168,13 +193,34 @@ mod tests {
     fn mistakes_name_their_key() {
         assert_eq!(refused(""), "missing table `[endpoint]`");
         for (more, message) in [
-            ("[prompt]\nquestion = \"What?\"\n", "`prompt.question` must hold {question}"),
-            ("[limits]\nconcurrency = 0\n", "`limits.concurrency` must be at least 1"),
-            ("[limits]\nanswer_timeout = 0\n", "`limits.answer_timeout` must be above 0 seconds"),
-            ("[limits]\nfirst_delay = -1\n", "`limits.first_delay` must be a number of seconds"),
-            ("[limits]\nlongest_delay = 1e12\n", "`limits.longest_delay` must be a number of seconds"),
-            ("[generation]\ntemperature = 3\n", "`generation.temperature` must be between 0 and 2"),
-            ("[reader]\nsamples = 3\n", "`reader.samples` above 1 need a `reader.temperature` above 0"),
+            (
+                "[prompt]\nquestion = \"What?\"\n",
+                "`prompt.question` must hold {question}",
+            ),
+            (
+                "[limits]\nconcurrency = 0\n",
+                "`limits.concurrency` must be at least 1",
+            ),
+            (
+                "[limits]\nanswer_timeout = 0\n",
+                "`limits.answer_timeout` must be above 0 seconds",
+            ),
+            (
+                "[limits]\nfirst_delay = -1\n",
+                "`limits.first_delay` must be a number of seconds",
+            ),
+            (
+                "[limits]\nlongest_delay = 1e12\n",
+                "`limits.longest_delay` must be a number of seconds",
+            ),
+            (
+                "[generation]\ntemperature = 3\n",
+                "`generation.temperature` must be between 0 and 2",
+            ),
+            (
+                "[reader]\nsamples = 3\n",
+                "`reader.samples` above 1 need a `reader.temperature` above 0",
+            ),
             ("[request]\nx = 1\n", "unknown field `request`"),
         ] {
             assert!(
@@ -187,13 +233,23 @@ mod tests {
 
     #[test]
     fn an_address_with_a_password_is_refused_and_not_repeated() {
-        for address in ["http://me:hunter2@host/v1", "https://hunter2@host/v1", "https://host/v1?key=hunter2"] {
+        for address in [
+            "http://me:hunter2@host/v1",
+            "https://hunter2@host/v1",
+            "https://host/v1?key=hunter2",
+        ] {
             let message = refused(&ENDPOINT.replace("http://localhost/v1", address));
-            assert!(message.contains("`endpoint.base_url`") && !message.contains("hunter2"), "{message}");
+            assert!(
+                message.contains("`endpoint.base_url`") && !message.contains("hunter2"),
+                "{message}"
+            );
         }
         for address in ["localhost:8000/v1", "no address", "ftp://host"] {
             let message = refused(&ENDPOINT.replace("http://localhost/v1", address));
-            assert!(message.contains("must be an http:// or https:// address"), "{message}");
+            assert!(
+                message.contains("must be an http:// or https:// address"),
+                "{message}"
+            );
         }
     }
 }

@@ -25,16 +25,26 @@ pub(super) fn step(
 ) -> Result<()> {
     let height = rows.dims().last().copied().unwrap_or(1).max(1);
     with_values(&[variable, rows, columns], &mut |values| {
-        let [weights, rows, columns] = values else { candle_core::bail!("not three tensors") };
+        let [weights, rows, columns] = values else {
+            candle_core::bail!("not three tensors")
+        };
         let width = gradient.grid.columns;
         if weights.is_empty() {
             return Ok(());
         }
-        let matrices = rows.chunks_exact_mut(height).zip(columns.chunks_exact_mut(width)).enumerate();
+        let matrices = rows
+            .chunks_exact_mut(height)
+            .zip(columns.chunks_exact_mut(width))
+            .enumerate();
         let mut sum = 0.0;
         let mut parts = Vec::new();
         for (index, (rows, columns)) in matrices {
-            let matrix = Matrix { gradient, first: index * height, height, scale: factors.scale };
+            let matrix = Matrix {
+                gradient,
+                first: index * height,
+                height,
+                scale: factors.scale,
+            };
             matrix.update_means(rows, columns, factors);
             let (down, across) = roots(rows, columns);
             sum += matrix.sum_of_squared_updates(&down, &across);
@@ -42,7 +52,9 @@ pub(super) fn step(
         }
         // The root mean square is that of the whole tensor's update, so all matrices are read before any weight changes.
         let divisor = factors.divisor((sum / weights.len() as f64).sqrt());
-        for ((matrix, down, across), weights) in parts.iter().zip(weights.chunks_exact_mut(height * width)) {
+        for ((matrix, down, across), weights) in
+            parts.iter().zip(weights.chunks_exact_mut(height * width))
+        {
             matrix.apply(weights, down, across, divisor, factors);
         }
         Ok(())
@@ -70,12 +82,24 @@ struct Matrix<'a> {
 impl Matrix<'_> {
     /// Ranges of rows, of the same size for the same shape on every machine.
     fn bands(&self) -> Vec<Range<usize>> {
-        let size = self.gradient.grid.block_rows().max(self.height.div_ceil(BANDS));
-        (0..self.height).step_by(size).map(|start| start..(start + size).min(self.height)).collect()
+        let size = self
+            .gradient
+            .grid
+            .block_rows()
+            .max(self.height.div_ceil(BANDS));
+        (0..self.height)
+            .step_by(size)
+            .map(|start| start..(start + size).min(self.height))
+            .collect()
     }
 
     /// Calls `each` with every row of a band and its index in the matrix.
-    fn for_each_row(&self, band: Range<usize>, buffer: &mut Vec<f32>, mut each: impl FnMut(usize, &[f32])) {
+    fn for_each_row(
+        &self,
+        band: Range<usize>,
+        buffer: &mut Vec<f32>,
+        mut each: impl FnMut(usize, &[f32]),
+    ) {
         for block in self.gradient.grid.blocks(band) {
             let rows = self.first + block.start..self.first + block.end;
             let values = self.gradient.rows(rows, buffer);
@@ -92,7 +116,9 @@ impl Matrix<'_> {
             .into_par_iter()
             .map_init(Vec::new, |buffer, band| {
                 let (mut down, mut across) = (Vec::with_capacity(band.len()), vec![0f64; width]);
-                self.for_each_row(band, buffer, |_, line| down.push(add_squares(line, self.scale, &mut across)));
+                self.for_each_row(band, buffer, |_, line| {
+                    down.push(add_squares(line, self.scale, &mut across))
+                });
                 (down, across)
             })
             .collect();
@@ -101,7 +127,10 @@ impl Matrix<'_> {
             mix(row, sum / width as f64);
         }
         for (index, column) in columns.iter_mut().enumerate() {
-            let sum: f64 = sums.iter().filter_map(|(_, across)| across.get(index)).sum();
+            let sum: f64 = sums
+                .iter()
+                .filter_map(|(_, across)| across.get(index))
+                .sum();
             mix(column, sum / self.height as f64);
         }
     }
@@ -121,19 +150,34 @@ impl Matrix<'_> {
         sums.iter().sum()
     }
 
-    fn apply(&self, weights: &mut [f32], down: &[f32], across: &[f32], divisor: f32, factors: Factors) {
+    fn apply(
+        &self,
+        weights: &mut [f32],
+        down: &[f32],
+        across: &[f32],
+        divisor: f32,
+        factors: Factors,
+    ) {
         let width = across.len();
         let bands = self.bands();
         let size = bands.first().map_or(1, ExactSizeIterator::len) * width;
-        let update_factors = UpdateFactors { scale: self.scale, divisor, lr: factors.lr as f32, kept: factors.kept() };
-        weights.par_chunks_mut(size).zip_eq(bands).for_each_init(Vec::new, |buffer, (weights, band)| {
-            let mut lines = weights.chunks_exact_mut(width);
-            self.for_each_row(band, buffer, |row, line| {
-                if let Some(weights) = lines.next() {
-                    update_row(weights, line, down[row], across, update_factors);
-                }
-            });
-        });
+        let update_factors = UpdateFactors {
+            scale: self.scale,
+            divisor,
+            lr: factors.lr as f32,
+            kept: factors.kept(),
+        };
+        weights.par_chunks_mut(size).zip_eq(bands).for_each_init(
+            Vec::new,
+            |buffer, (weights, band)| {
+                let mut lines = weights.chunks_exact_mut(width);
+                self.for_each_row(band, buffer, |row, line| {
+                    if let Some(weights) = lines.next() {
+                        update_row(weights, line, down[row], across, update_factors);
+                    }
+                });
+            },
+        );
     }
 }
 
@@ -175,10 +219,17 @@ struct UpdateFactors {
     kept: f32,
 }
 
-fn update_row(weights: &mut [f32], line: &[f32], down: f32, across: &[f32], update_factors: UpdateFactors) {
+fn update_row(
+    weights: &mut [f32],
+    line: &[f32],
+    down: f32,
+    across: &[f32],
+    update_factors: UpdateFactors,
+) {
     isa::arch().dispatch(|| {
         for ((weight, column), gradient) in weights.iter_mut().zip(across).zip(line) {
-            let update = down * column * (gradient * update_factors.scale) / update_factors.divisor * update_factors.lr;
+            let update = down * column * (gradient * update_factors.scale) / update_factors.divisor
+                * update_factors.lr;
             *weight = *weight * update_factors.kept - update;
         }
     })

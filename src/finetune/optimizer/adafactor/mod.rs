@@ -57,7 +57,10 @@ impl Factors {
 impl Adafactor {
     /// An optimiser without moments.
     pub fn new(spec: AdafactorSpec) -> Self {
-        Self { spec, moments: Moments::new(moment_shapes) }
+        Self {
+            spec,
+            moments: Moments::new(moment_shapes),
+        }
     }
 }
 
@@ -77,7 +80,11 @@ pub(in crate::finetune::optimizer) fn factors(
     } else {
         lr
     };
-    let lr = if spec.scale_parameter { lr * rms.max(LEAST_SCALE) } else { lr };
+    let lr = if spec.scale_parameter {
+        lr * rms.max(LEAST_SCALE)
+    } else {
+        lr
+    };
     Factors {
         scale,
         old: old as f32,
@@ -89,22 +96,39 @@ pub(in crate::finetune::optimizer) fn factors(
 }
 
 /// Row and column means for variables of two or more dimensions, whose last two are a matrix.
-pub(in crate::finetune::optimizer) fn moment_shapes(dims: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
+pub(in crate::finetune::optimizer) fn moment_shapes(
+    dims: &[usize],
+) -> Vec<(&'static str, Vec<usize>)> {
     match dims {
         [batch @ .., rows, columns] => {
-            vec![("exp_avg_sq_row", [batch, &[*rows]].concat()), ("exp_avg_sq_col", [batch, &[*columns]].concat())]
+            vec![
+                ("exp_avg_sq_row", [batch, &[*rows]].concat()),
+                ("exp_avg_sq_col", [batch, &[*columns]].concat()),
+            ]
         }
         _ => vec![("exp_avg_sq", dims.to_vec())],
     }
 }
 
 impl Optimizer for Adafactor {
-    fn step(&mut self, variables: &Variables, gradients: &GradStore, lr: f64, scale: f32) -> Result<()> {
+    fn step(
+        &mut self,
+        variables: &Variables,
+        gradients: &GradStore,
+        lr: f64,
+        scale: f32,
+    ) -> Result<()> {
         for (name, variable) in variables {
-            let Some(gradient) = gradients.get(variable) else { continue };
+            let Some(gradient) = gradients.get(variable) else {
+                continue;
+            };
             let mut step = || {
                 let moments = self.moments.advance(name, variable)?;
-                let rms = if self.spec.scale_parameter { rms(variable)? } else { 0.0 };
+                let rms = if self.spec.scale_parameter {
+                    rms(variable)?
+                } else {
+                    0.0
+                };
                 let factors = factors(&self.spec, moments.step, lr, scale, rms);
                 apply(variable, moments, gradient, factors)
             };
@@ -128,13 +152,20 @@ fn rms(variable: &Tensor) -> Result<f64> {
     Ok((sum / variable.elem_count() as f64).sqrt())
 }
 
-fn apply(variable: &Var, moments: &mut VariableMoments, gradient: &Tensor, factors: Factors) -> Result<()> {
+fn apply(
+    variable: &Var,
+    moments: &mut VariableMoments,
+    gradient: &Tensor,
+    factors: Factors,
+) -> Result<()> {
     if !variable.device().is_cpu() {
         return device::adafactor(variable, moments, gradient, factors);
     }
-    with_gradient(gradient, variable.dims(), |gradient| match moments.tensors.as_slice() {
-        [rows, columns] => matrix::step(variable, rows, columns, gradient, factors),
-        [square] => vector::step(variable, square, gradient, factors),
-        _ => bail!("not the moments of Adafactor"),
+    with_gradient(gradient, variable.dims(), |gradient| {
+        match moments.tensors.as_slice() {
+            [rows, columns] => matrix::step(variable, rows, columns, gradient, factors),
+            [square] => vector::step(variable, square, gradient, factors),
+            _ => bail!("not the moments of Adafactor"),
+        }
     })
 }

@@ -8,11 +8,18 @@ use crate::finetune::optimizer::gradient::Gradient;
 use crate::finetune::optimizer::in_place::with_values;
 
 /// Vectors are short (biases, norms), so that one thread is enough.
-pub(super) fn step(variable: &Tensor, square: &Tensor, gradient: &Gradient<'_>, factors: Factors) -> Result<()> {
+pub(super) fn step(
+    variable: &Tensor,
+    square: &Tensor,
+    gradient: &Gradient<'_>,
+    factors: Factors,
+) -> Result<()> {
     let mut buffer = Vec::new();
     let gradient = gradient.rows(0..gradient.grid.rows, &mut buffer);
     with_values(&[variable, square], &mut |values| {
-        let [weights, squares] = values else { candle_core::bail!("not two tensors") };
+        let [weights, squares] = values else {
+            candle_core::bail!("not two tensors")
+        };
         let mut sum = 0f64;
         for (square, gradient) in squares.iter_mut().zip(gradient) {
             let gradient = gradient * factors.scale;

@@ -48,13 +48,22 @@ pub fn draw_questions(recipe: &Recipe, count: usize, rng: &mut SeededRng) -> Vec
         .chain(values::TEMPLATES)
         .filter_map(|template| {
             let (text, gold) = (template.ask)(recipe, rng)?;
-            Some(DrawnQuestion { template, text, gold })
+            Some(DrawnQuestion {
+                template,
+                text,
+                gold,
+            })
         })
         .collect();
     let mut drawn = Vec::new();
     while drawn.len() < count {
-        let weights: Vec<u32> = possible.iter().map(|question| question.template.weight).collect();
-        let Some(index) = rng.weighted(&weights) else { break };
+        let weights: Vec<u32> = possible
+            .iter()
+            .map(|question| question.template.weight)
+            .collect();
+        let Some(index) = rng.weighted(&weights) else {
+            break;
+        };
         drawn.push(possible.swap_remove(index));
     }
     drawn
@@ -67,7 +76,13 @@ const fn template(
     weight: u32,
     ask: fn(&Recipe, &mut SeededRng) -> Option<(String, Gold)>,
 ) -> Template {
-    Template { qid, taxonomy_id, answer_type, weight, ask }
+    Template {
+        qid,
+        taxonomy_id,
+        answer_type,
+        weight,
+        ask,
+    }
 }
 
 fn yes_no(yes: bool) -> Gold {

@@ -3,7 +3,9 @@
 use super::{Template, list, template, yes_no};
 use crate::synth::recipe::{Base, ChartType, Recipe};
 use crate::synth::style::Grid;
-use chartbench_core::question::AnswerType::{Binary, Numerical, RankedList, String as Text, UnrankedList};
+use chartbench_core::question::AnswerType::{
+    Binary, Numerical, RankedList, String as Text, UnrankedList,
+};
 use chartbench_core::question::Gold;
 use chartbench_core::seeded_draw::SeededRng;
 
@@ -32,42 +34,72 @@ pub static TEMPLATES: &[Template] = &[
 ];
 
 fn chart_type(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("What is the type of the chart?".into(), recipe.chart_type.answer().into()))
+    Some((
+        "What is the type of the chart?".into(),
+        recipe.chart_type.answer().into(),
+    ))
 }
 
 fn has_legend(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("Is there a legend in the chart?".into(), yes_no(recipe.legend.is_some())))
+    Some((
+        "Is there a legend in the chart?".into(),
+        yes_no(recipe.legend.is_some()),
+    ))
 }
 
 fn has_title(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("Does the chart have a title?".into(), yes_no(recipe.title.is_some())))
+    Some((
+        "Does the chart have a title?".into(),
+        yes_no(recipe.title.is_some()),
+    ))
 }
 
 fn legend_place(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("Where is the legend placed?".into(), recipe.legend?.answer().into()))
+    Some((
+        "Where is the legend placed?".into(),
+        recipe.legend?.answer().into(),
+    ))
 }
 
 fn series_count(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("How many data series are plotted?".into(), Gold::Text(recipe.series.len().to_string())))
+    Some((
+        "How many data series are plotted?".into(),
+        Gold::Text(recipe.series.len().to_string()),
+    ))
 }
 
 fn grid_lines(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("Are grid lines drawn?".into(), yes_no(recipe.style.grid != Grid::None)))
+    Some((
+        "Are grid lines drawn?".into(),
+        yes_no(recipe.style.grid != Grid::None),
+    ))
 }
 
 fn negative_ticks(recipe: &Recipe, _: &mut SeededRng) -> Answer {
     let (axis, _) = recipe.axis_names();
-    Some((format!("Does the {axis} have negative ticks?"), yes_no(recipe.value.first < 0)))
+    Some((
+        format!("Does the {axis} have negative ticks?"),
+        yes_no(recipe.value.first < 0),
+    ))
 }
 
 fn error_bars(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    let bars_or_lines = matches!(recipe.base, Base::Categories(_)) && recipe.chart_type != ChartType::VerticalBox;
-    bars_or_lines.then(|| ("Are error bars drawn?".into(), yes_no(recipe.style.error_bars)))
+    let bars_or_lines =
+        matches!(recipe.base, Base::Categories(_)) && recipe.chart_type != ChartType::VerticalBox;
+    bars_or_lines.then(|| {
+        (
+            "Are error bars drawn?".into(),
+            yes_no(recipe.style.error_bars),
+        )
+    })
 }
 
 fn largest_tick(recipe: &Recipe, _: &mut SeededRng) -> Answer {
     let (axis, _) = recipe.axis_names();
-    Some((format!("What is the largest tick of the {axis}?"), Gold::Text(recipe.value.label(recipe.value.last))))
+    Some((
+        format!("What is the largest tick of the {axis}?"),
+        Gold::Text(recipe.value.label(recipe.value.last)),
+    ))
 }
 
 /// Most axes begin at zero: of those it is asked now and then only.
@@ -75,42 +107,72 @@ fn smallest_tick(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (axis, _) = recipe.axis_names();
     let asked = rng.chance(0.3) || recipe.value.first != 0;
     asked.then(|| {
-        (format!("What is the smallest tick of the {axis}?"), Gold::Text(recipe.value.label(recipe.value.first)))
+        (
+            format!("What is the smallest tick of the {axis}?"),
+            Gold::Text(recipe.value.label(recipe.value.first)),
+        )
     })
 }
 
 fn tick_count(recipe: &Recipe, _: &mut SeededRng) -> Answer {
     let (axis, _) = recipe.axis_names();
-    Some((format!("How many tick labels does the {axis} have?"), Gold::Text(recipe.value.ticks().to_string())))
+    Some((
+        format!("How many tick labels does the {axis} have?"),
+        Gold::Text(recipe.value.ticks().to_string()),
+    ))
 }
 
 fn category_count(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    let Base::Categories(names) = &recipe.base else { return None };
+    let Base::Categories(names) = &recipe.base else {
+        return None;
+    };
     let (_, axis) = recipe.axis_names();
-    Some((format!("How many categories are on the {axis}?"), Gold::Text(names.len().to_string())))
+    Some((
+        format!("How many categories are on the {axis}?"),
+        Gold::Text(names.len().to_string()),
+    ))
 }
 
 fn x_title(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("What is the title of the x-axis?".into(), recipe.x_title()?.into()))
+    Some((
+        "What is the title of the x-axis?".into(),
+        recipe.x_title()?.into(),
+    ))
 }
 
 fn y_title(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("What is the title of the y-axis?".into(), recipe.y_title()?.into()))
+    Some((
+        "What is the title of the y-axis?".into(),
+        recipe.y_title()?.into(),
+    ))
 }
 
 fn chart_title(recipe: &Recipe, _: &mut SeededRng) -> Answer {
-    Some(("What is the title of the chart?".into(), recipe.title.as_deref()?.into()))
+    Some((
+        "What is the title of the chart?".into(),
+        recipe.title.as_deref()?.into(),
+    ))
 }
 
 fn legend_names(recipe: &Recipe, _: &mut SeededRng) -> Answer {
     recipe.legend?;
-    Some(("What are the legend labels?".into(), list(recipe.series.iter().map(|series| series.name.clone()))))
+    Some((
+        "What are the legend labels?".into(),
+        list(recipe.series.iter().map(|series| series.name.clone())),
+    ))
 }
 
 fn tick_labels(recipe: &Recipe, _: &mut SeededRng) -> Answer {
     let (_, axis) = recipe.axis_names();
-    let order = if recipe.horizontal() { "from top to bottom" } else { "from left to right" };
-    Some((format!("List the tick labels of the {axis} {order}."), list(recipe.base.labels())))
+    let order = if recipe.horizontal() {
+        "from top to bottom"
+    } else {
+        "from left to right"
+    };
+    Some((
+        format!("List the tick labels of the {axis} {order}."),
+        list(recipe.base.labels()),
+    ))
 }
 
 fn axis_kind(recipe: &Recipe, _: &mut SeededRng) -> Answer {
@@ -121,5 +183,8 @@ fn axis_kind(recipe: &Recipe, _: &mut SeededRng) -> Answer {
         Base::Categories(_) => "categorical",
         Base::Numbers(_) => "numerical",
     };
-    Some(("Is the x-axis categorical or numerical?".into(), kind.into()))
+    Some((
+        "Is the x-axis categorical or numerical?".into(),
+        kind.into(),
+    ))
 }

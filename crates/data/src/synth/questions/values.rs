@@ -3,7 +3,9 @@
 use super::{Template, list, template, yes_no};
 use crate::synth::recipe::{BoxPlot, ChartType, Recipe, Series};
 use crate::synth::scale::Scale;
-use chartbench_core::question::AnswerType::{Binary, Numerical, RankedList, String as Text, UnrankedList};
+use chartbench_core::question::AnswerType::{
+    Binary, Numerical, RankedList, String as Text, UnrankedList,
+};
 use chartbench_core::question::Gold;
 use chartbench_core::seeded_draw::SeededRng;
 
@@ -35,7 +37,10 @@ fn pick_series<'a>(recipe: &'a Recipe, rng: &mut SeededRng) -> Option<(&'a Serie
 }
 
 /// A nameable series of values, with its phrase and the labels of its slots.
-fn pick_values<'a>(recipe: &'a Recipe, rng: &mut SeededRng) -> Option<(&'a [i64], String, Vec<String>)> {
+fn pick_values<'a>(
+    recipe: &'a Recipe,
+    rng: &mut SeededRng,
+) -> Option<(&'a [i64], String, Vec<String>)> {
     let (series, of_series) = pick_series(recipe, rng)?;
     Some((series.values()?, of_series, recipe.base.labels()))
 }
@@ -45,13 +50,19 @@ fn pick_box<'a>(recipe: &'a Recipe, rng: &mut SeededRng) -> Option<(&'a BoxPlot,
     let (series, of_series) = pick_series(recipe, rng)?;
     let slot = rng.count(0, recipe.base.len().saturating_sub(1));
     let label = recipe.base.labels().get(slot)?.clone();
-    Some((series.boxes()?.get(slot)?, format!("{of_series} at {label}")))
+    Some((
+        series.boxes()?.get(slot)?,
+        format!("{of_series} at {label}"),
+    ))
 }
 
 /// The slot of the largest value; `None` if several values are largest.
 fn peak(values: &[i64]) -> Option<usize> {
     let largest = values.iter().max()?;
-    let mut slots = values.iter().enumerate().filter(|(_, value)| *value == largest);
+    let mut slots = values
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| *value == largest);
     let (slot, _) = slots.next()?;
     slots.next().is_none().then_some(slot)
 }
@@ -61,7 +72,9 @@ fn threshold(recipe: &Recipe, values: &[i64], rng: &mut SeededRng) -> Option<i64
     let ticks: Vec<i64> = (recipe.value.first..=recipe.value.last)
         .filter(|tick| {
             let quanta = tick * Scale::PER_TICK;
-            !values.contains(&quanta) && values.iter().any(|&v| v < quanta) && values.iter().any(|&v| v > quanta)
+            !values.contains(&quanta)
+                && values.iter().any(|&v| v < quanta)
+                && values.iter().any(|&v| v > quanta)
         })
         .collect();
     rng.pick(&ticks).copied()
@@ -82,9 +95,16 @@ fn largest_place(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
         ));
     }
     let (series, of_series) = pick_series(recipe, rng)?;
-    let medians: Vec<i64> = series.boxes()?.iter().map(|box_plot| box_plot.median).collect();
+    let medians: Vec<i64> = series
+        .boxes()?
+        .iter()
+        .map(|box_plot| box_plot.median)
+        .collect();
     let label = recipe.base.labels().get(peak(&medians)?)?.clone();
-    Some((format!("Where is the median{of_series} largest?"), Gold::Text(label)))
+    Some((
+        format!("Where is the median{of_series} largest?"),
+        Gold::Text(label),
+    ))
 }
 
 fn above_tick(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
@@ -92,41 +112,67 @@ fn above_tick(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let tick = threshold(recipe, values, rng)?;
     // Both answers are equally likely for all values.
     let above = rng.chance(0.5);
-    let slots: Vec<usize> =
-        (0..values.len()).filter(|&slot| (values[slot] > tick * Scale::PER_TICK) == above).collect();
+    let slots: Vec<usize> = (0..values.len())
+        .filter(|&slot| (values[slot] > tick * Scale::PER_TICK) == above)
+        .collect();
     let label = labels.get(*rng.pick(&slots)?)?;
-    Some((format!("Is the value{of_series} at {label} above {}?", recipe.value.label(tick)), yes_no(above)))
+    Some((
+        format!(
+            "Is the value{of_series} at {label} above {}?",
+            recipe.value.label(tick)
+        ),
+        yes_no(above),
+    ))
 }
 
 fn median_at(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (box_plot, phrase) = pick_box(recipe, rng)?;
-    Some((format!("What is the median{phrase}?"), Gold::Text(recipe.value.value(box_plot.median))))
+    Some((
+        format!("What is the median{phrase}?"),
+        Gold::Text(recipe.value.value(box_plot.median)),
+    ))
 }
 
 fn largest_value(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (values, of_series, _) = pick_values(recipe, rng)?;
-    Some((format!("What is the largest value{of_series}?"), Gold::Text(recipe.value.value(*values.iter().max()?))))
+    Some((
+        format!("What is the largest value{of_series}?"),
+        Gold::Text(recipe.value.value(*values.iter().max()?)),
+    ))
 }
 
 /// Two slots with different values, in random order.
 fn two_slots(values: &[i64], rng: &mut SeededRng) -> Option<(usize, usize)> {
     let slots: Vec<usize> = (0..values.len()).collect();
-    let [&a, &b] = rng.subset(&slots, 2, false)[..] else { return None };
+    let [&a, &b] = rng.subset(&slots, 2, false)[..] else {
+        return None;
+    };
     (values[a] != values[b]).then_some((a, b))
 }
 
 fn larger_of_two(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (values, of_series, labels) = pick_values(recipe, rng)?;
     let (a, b) = two_slots(values, rng)?;
-    let text = format!("Is the value{of_series} larger at {} than at {}?", labels.get(a)?, labels.get(b)?);
+    let text = format!(
+        "Is the value{of_series} larger at {} than at {}?",
+        labels.get(a)?,
+        labels.get(b)?
+    );
     Some((text, yes_no(values.get(a)? > values.get(b)?)))
 }
 
 fn difference(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (values, of_series, labels) = pick_values(recipe, rng)?;
     let (a, b) = two_slots(values, rng)?;
-    let text = format!("By how much do the values{of_series} at {} and {} differ?", labels.get(a)?, labels.get(b)?);
-    Some((text, Gold::Text(recipe.value.value((values.get(a)? - values.get(b)?).abs()))))
+    let text = format!(
+        "By how much do the values{of_series} at {} and {} differ?",
+        labels.get(a)?,
+        labels.get(b)?
+    );
+    Some((
+        text,
+        Gold::Text(recipe.value.value((values.get(a)? - values.get(b)?).abs())),
+    ))
 }
 
 fn ranking(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
@@ -142,23 +188,41 @@ fn ranking(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let label = recipe.base.labels().get(slot)?.clone();
     (order.len() > 1 && distinct).then(|| {
         let names = order.into_iter().map(|(_, name)| name.to_owned());
-        (format!("Rank the legend labels by value at {label}, largest first."), list(names))
+        (
+            format!("Rank the legend labels by value at {label}, largest first."),
+            list(names),
+        )
     })
 }
 
 fn places_above(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (values, of_series, labels) = pick_values(recipe, rng)?;
     let tick = threshold(recipe, values, rng)?;
-    let above = labels.into_iter().zip(values).filter(|&(_, &value)| value > tick * Scale::PER_TICK);
+    let above = labels
+        .into_iter()
+        .zip(values)
+        .filter(|&(_, &value)| value > tick * Scale::PER_TICK);
     let names = above.map(|(label, _)| label);
-    Some((format!("Where is the value{of_series} above {}?", recipe.value.label(tick)), list(names)))
+    Some((
+        format!(
+            "Where is the value{of_series} above {}?",
+            recipe.value.label(tick)
+        ),
+        list(names),
+    ))
 }
 
 fn count_above(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (values, of_series, _) = pick_values(recipe, rng)?;
     let tick = threshold(recipe, values, rng)?;
-    let count = values.iter().filter(|&&value| value > tick * Scale::PER_TICK).count();
-    let text = format!("How many values{of_series} are above {}?", recipe.value.label(tick));
+    let count = values
+        .iter()
+        .filter(|&&value| value > tick * Scale::PER_TICK)
+        .count();
+    let text = format!(
+        "How many values{of_series} are above {}?",
+        recipe.value.label(tick)
+    );
     Some((text, Gold::Text(count.to_string())))
 }
 
@@ -177,7 +241,10 @@ fn rise_or_fall(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
         _ => return None,
     };
     let answer = if rising { "rise" } else { "fall" };
-    Some((format!("Do the values{of_series} rise or fall along the x-axis?"), answer.into()))
+    Some((
+        format!("Do the values{of_series} rise or fall along the x-axis?"),
+        answer.into(),
+    ))
 }
 
 fn quartile_range(recipe: &Recipe, rng: &mut SeededRng) -> Answer {

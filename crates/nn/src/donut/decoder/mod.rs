@@ -28,7 +28,11 @@ pub struct Image {
 impl Image {
     /// Starts decoding about the image.
     pub fn start(&self) -> State {
-        State { image: self.clone(), tokens: vec![None; self.layers.len()], length: 0 }
+        State {
+            image: self.clone(),
+            tokens: vec![None; self.layers.len()],
+            length: 0,
+        }
     }
 }
 
@@ -64,19 +68,37 @@ impl Decoder {
     pub(super) fn load(config: &DecoderConfig, weights: &CountingSource) -> Result<Self> {
         let (vocabulary, width) = (config.vocab_size, config.d_model);
         let prefix = "decoder.model.decoder";
-        let (table, head) = (format!("{prefix}.embed_tokens.weight"), "decoder.lm_head.weight");
-        let (embedding, output) = weights.embedding(&table, head, [vocabulary, width], !weights.contains(head))?;
+        let (table, head) = (
+            format!("{prefix}.embed_tokens.weight"),
+            "decoder.lm_head.weight",
+        );
+        let (embedding, output) =
+            weights.embedding(&table, head, [vocabulary, width], !weights.contains(head))?;
         let rows = config.max_position_embeddings + POSITION_OFFSET;
         Ok(Self {
             embedding,
-            scale: if config.scale_embedding { (width as f64).sqrt() } else { 1.0 },
-            positions: weights.tensor(format!("{prefix}.embed_positions.weight"), &[rows, width])?,
-            embedding_norm: Norm::load(weights, &format!("{prefix}.layernorm_embedding"), width, EPS)?,
+            scale: if config.scale_embedding {
+                (width as f64).sqrt()
+            } else {
+                1.0
+            },
+            positions: weights
+                .tensor(format!("{prefix}.embed_positions.weight"), &[rows, width])?,
+            embedding_norm: Norm::load(
+                weights,
+                &format!("{prefix}.layernorm_embedding"),
+                width,
+                EPS,
+            )?,
             layers: (0..config.decoder_layers)
                 .map(|layer| Layer::load(config, weights, &format!("{prefix}.layers.{layer}")))
                 .collect::<Result<_>>()?,
             heads: config.decoder_attention_heads,
-            causal: Tensor::zeros((config.decoder_attention_heads, 1), candle_core::DType::F32, weights.device())?,
+            causal: Tensor::zeros(
+                (config.decoder_attention_heads, 1),
+                candle_core::DType::F32,
+                weights.device(),
+            )?,
             norm: Norm::load(weights, &format!("{prefix}.layer_norm"), width, EPS)?,
             output,
             pad: config.pad_token_id,
@@ -93,25 +115,35 @@ impl Decoder {
         let image_cache = 2 * layers * places * width;
         let token_cache = 2 * layers * tokens * width;
         // A beam's cache is copied as it grows; logits are copied twice.
-        MemoryNeed::from_f32_values(2 * places * width, image_cache + beams * (2 * token_cache + 3 * vocabulary))
+        MemoryNeed::from_f32_values(
+            2 * places * width,
+            image_cache + beams * (2 * token_cache + 3 * vocabulary),
+        )
     }
 
     pub(super) fn image(&self, encoded: &Tensor) -> Result<Image> {
         let encoded = encoded.contiguous()?;
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            layers.push((layer.image.key.forward(&encoded)?, layer.image.value.forward(&encoded)?));
+            layers.push((
+                layer.image.key.forward(&encoded)?,
+                layer.image.value.forward(&encoded)?,
+            ));
         }
-        Ok(Image { layers: layers.into() })
+        Ok(Image {
+            layers: layers.into(),
+        })
     }
 
     /// The final hidden states [tokens of all questions, D].
     pub(super) fn states(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
         let mut states = self.embed(batch)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let attended = self.self_attention(layer, index, &layer.tokens.norm.forward(&states)?, batch)?;
+            let attended =
+                self.self_attention(layer, index, &layer.tokens.norm.forward(&states)?, batch)?;
             states = (&states + attended)?;
-            let attended = self.cross_attention(layer, index, &layer.image.norm.forward(&states)?, batch)?;
+            let attended =
+                self.cross_attention(layer, index, &layer.image.norm.forward(&states)?, batch)?;
             states = (&states + attended)?;
             let inner = layer.fc1.decode_gelu(&layer.mlp_norm.forward(&states)?)?;
             states = (&states + layer.fc2.decode(&inner)?)?;
@@ -128,22 +160,37 @@ impl Decoder {
     }
 
     fn embed(&self, batch: &[(&mut State, &[u32])]) -> Result<Tensor> {
-        let (rows, max_positions) = (self.embedding.dim(0)?, self.positions.dim(0)? - POSITION_OFFSET);
+        let (rows, max_positions) = (
+            self.embedding.dim(0)?,
+            self.positions.dim(0)? - POSITION_OFFSET,
+        );
         let (mut ids, mut positions) = (Vec::new(), Vec::new());
         for (state, tokens) in batch {
-            ensure!(!tokens.is_empty(), "a decoding step needs tokens of every question");
+            ensure!(
+                !tokens.is_empty(),
+                "a decoding step needs tokens of every question"
+            );
             let end = state.length + tokens.len();
-            ensure!(end <= max_positions, "{end} tokens are more than the decoder's {max_positions} positions");
+            ensure!(
+                end <= max_positions,
+                "{end} tokens are more than the decoder's {max_positions} positions"
+            );
             ids.extend_from_slice(tokens);
-            positions.extend((state.length..end).map(|position| (position + POSITION_OFFSET) as u32));
+            positions
+                .extend((state.length..end).map(|position| (position + POSITION_OFFSET) as u32));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
         }
         let device: &Device = self.embedding.device();
-        let tokens = self.embedding.index_select(&Tensor::new(ids, device)?, 0)?.to_dtype(DType::F32)?;
+        let tokens = self
+            .embedding
+            .index_select(&Tensor::new(ids, device)?, 0)?
+            .to_dtype(DType::F32)?;
         let tokens = (tokens * self.scale)?;
-        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
+        let positions = self
+            .positions
+            .index_select(&Tensor::new(positions, device)?, 0)?;
         self.embedding_norm.forward(&(tokens + positions)?)
     }
 
@@ -156,7 +203,8 @@ impl Decoder {
         batch: &mut [(&mut State, &[u32])],
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.decode(x));
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value]
+            .map(|projection| projection.decode(x));
         let (q, k, v) = (q?, k?, v?);
         let mut first = 0;
         let mut attended = Vec::with_capacity(batch.len());
@@ -164,9 +212,18 @@ impl Decoder {
             let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, first, tokens.len()));
             let (keys, values) = match state.tokens[index].take() {
                 None => (k?, v?),
-                Some((keys, values)) => (Tensor::cat(&[&keys, &k?], 0)?, Tensor::cat(&[&values, &v?], 0)?),
+                Some((keys, values)) => (
+                    Tensor::cat(&[&keys, &k?], 0)?,
+                    Tensor::cat(&[&values, &v?], 0)?,
+                ),
             };
-            attended.push(kernels::decode_attention(&q?, &keys, &values, self.heads, Some(&self.causal))?);
+            attended.push(kernels::decode_attention(
+                &q?,
+                &keys,
+                &values,
+                self.heads,
+                Some(&self.causal),
+            )?);
             state.tokens[index] = Some((keys, values));
             first += tokens.len();
         }
@@ -181,14 +238,26 @@ impl Decoder {
         x: &Tensor,
         batch: &[(&mut State, &[u32])],
     ) -> Result<Tensor> {
-        let (q, precision) = (layer.image.query.decode(x)?, layer.image.query.compute_dtype());
+        let (q, precision) = (
+            layer.image.query.decode(x)?,
+            layer.image.query.compute_dtype(),
+        );
         let mut first = 0;
         let mut attended = Vec::new();
-        for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers)) {
-            let Some((state, _)) = group.first() else { continue };
+        for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers))
+        {
+            let Some((state, _)) = group.first() else {
+                continue;
+            };
             let (keys, values) = &state.image.layers[index];
             let tokens = group.iter().map(|(_, tokens)| tokens.len()).sum();
-            attended.push(kernels::attention(&q.narrow(0, first, tokens)?, keys, values, self.heads, precision)?);
+            attended.push(kernels::attention(
+                &q.narrow(0, first, tokens)?,
+                keys,
+                values,
+                self.heads,
+                precision,
+            )?);
             first += tokens;
         }
         layer.image.output.decode(&Tensor::cat(&attended, 0)?)
@@ -218,8 +287,13 @@ impl Layer {
         let (width, inner) = (config.d_model, config.decoder_ffn_dim);
         let head = width / config.decoder_attention_heads;
         let attention = |name: &str| -> Result<Attention> {
-            let projection =
-                |part: &str| Projection::load(weights, &format!("{prefix}.{name}.{part}_proj"), [width, width]);
+            let projection = |part: &str| {
+                Projection::load(
+                    weights,
+                    &format!("{prefix}.{name}.{part}_proj"),
+                    [width, width],
+                )
+            };
             Ok(Attention {
                 norm: Norm::load(weights, &format!("{prefix}.{name}_layer_norm"), width, EPS)?,
                 query: projection("q")?.scaled((head as f64).powf(-0.5))?,

@@ -47,16 +47,29 @@ impl Decoder {
         );
         let device = self.embedding.device();
         let positions = batch.lengths.iter().flat_map(|&length| 0..length);
-        let positions: Vec<u32> = positions.map(|position| (position + POSITION_OFFSET) as u32).collect();
-        let mut tokens = self.embedding.index_select(&Tensor::new(batch.inputs.as_slice(), device)?, 0)?;
+        let positions: Vec<u32> = positions
+            .map(|position| (position + POSITION_OFFSET) as u32)
+            .collect();
+        let mut tokens = self
+            .embedding
+            .index_select(&Tensor::new(batch.inputs.as_slice(), device)?, 0)?;
         if batch.inputs.contains(&self.pad) {
             // The padding row of the embedding gets no gradient: the reference's `padding_idx`.
-            let learns: Vec<u8> = batch.inputs.iter().map(|&id| u8::from(id != self.pad)).collect();
-            let learns = Tensor::new(learns, device)?.unsqueeze(1)?.broadcast_as(tokens.shape())?;
+            let learns: Vec<u8> = batch
+                .inputs
+                .iter()
+                .map(|&id| u8::from(id != self.pad))
+                .collect();
+            let learns = Tensor::new(learns, device)?
+                .unsqueeze(1)?
+                .broadcast_as(tokens.shape())?;
             tokens = learns.where_cond(&tokens, &tokens.detach())?;
         }
-        let positions = self.positions.index_select(&Tensor::new(positions, device)?, 0)?;
-        self.embedding_norm.forward(&((tokens * self.scale)? + positions)?)
+        let positions = self
+            .positions
+            .index_select(&Tensor::new(positions, device)?, 0)?;
+        self.embedding_norm
+            .forward(&((tokens * self.scale)? + positions)?)
     }
 
     fn text_attention(
@@ -68,9 +81,20 @@ impl Decoder {
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
         let x = attention.norm.forward(states)?;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|projection| projection.forward(&x));
-        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(texts, self.heads));
-        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, &self.causal, texts, Vec::new(), mask)?;
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value]
+            .map(|projection| projection.forward(&x));
+        let mask = dropout.mask(
+            self.attention_dropout,
+            PackedBatch::count_scores(texts, self.heads),
+        );
+        let attended = kernels::causal_attention(
+            [&q?, &k?, &v?],
+            self.heads,
+            &self.causal,
+            texts,
+            Vec::new(),
+            mask,
+        )?;
         attention.output.forward(&attended)
     }
 
@@ -84,10 +108,21 @@ impl Decoder {
     ) -> Result<Tensor> {
         let attention = &layer.image;
         let q = attention.query.forward(&attention.norm.forward(states)?)?;
-        let [k, v] = [&attention.key, &attention.value].map(|projection| projection.forward(encoded));
-        let mask = dropout.mask(self.attention_dropout, PackedBatch::count_scores(cross_spans, self.heads));
-        let attended =
-            kernels::varlen_attention(&q, &k?, &v?, self.heads, cross_spans, attention.query.compute_dtype(), mask)?;
+        let [k, v] =
+            [&attention.key, &attention.value].map(|projection| projection.forward(encoded));
+        let mask = dropout.mask(
+            self.attention_dropout,
+            PackedBatch::count_scores(cross_spans, self.heads),
+        );
+        let attended = kernels::varlen_attention(
+            &q,
+            &k?,
+            &v?,
+            self.heads,
+            cross_spans,
+            attention.query.compute_dtype(),
+            mask,
+        )?;
         attention.output.forward(&attended)
     }
 }

@@ -76,10 +76,17 @@ impl Decoder {
     pub(super) fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
-        let image_cache: usize = self.layers.iter().map(|layer| patches * layer.image.key_words()).sum();
+        let image_cache: usize = self
+            .layers
+            .iter()
+            .map(|layer| patches * layer.image.key_words())
+            .sum();
         let token_cache = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
         // Keys and values of a layer are unpacked for a moment before they are packed; logits are copied twice.
-        MemoryNeed::from_f32_values(4 * patches * hidden, image_cache + token_cache + 3 * vocabulary)
+        MemoryNeed::from_f32_values(
+            4 * patches * hidden,
+            image_cache + token_cache + 3 * vocabulary,
+        )
     }
 
     pub(super) fn start(&self, encoded: &Tensor) -> Result<State> {
@@ -87,13 +94,19 @@ impl Decoder {
         for layer in &self.layers {
             let [keys, values] = kernels::linears(encoded, [&layer.image.key, &layer.image.value])?;
             let image = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
-            layers.push(LayerState { tokens: KvCache::new(0, CACHE_GROWTH), image });
+            layers.push(LayerState {
+                tokens: KvCache::new(0, CACHE_GROWTH),
+                image,
+            });
         }
         Ok(State { layers })
     }
 
     pub(super) fn forward(&self, batch: &mut [(&mut State, &[u32])]) -> Result<Tensor> {
-        let ids: Vec<u32> = batch.iter().flat_map(|(_, tokens)| tokens.iter().copied()).collect();
+        let ids: Vec<u32> = batch
+            .iter()
+            .flat_map(|(_, tokens)| tokens.iter().copied())
+            .collect();
         let rows = self.embedding.dim(0)?;
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             anyhow::bail!("token id {id} is outside the embedding of {rows} rows");
@@ -122,7 +135,8 @@ impl Decoder {
         batch: &mut [(&mut State, &[u32])],
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| kernels::decode_linear(x, w));
+        let [q, k, v] = [&attention.query, &attention.key, &attention.value]
+            .map(|w| kernels::decode_linear(x, w));
         let (q, k, v) = (q?, k?, v?);
         let bias = Some(&self.distance_bias);
         let mut first = 0;
@@ -130,10 +144,15 @@ impl Decoder {
         for (state, tokens) in batch.iter_mut().filter(|(_, tokens)| !tokens.is_empty()) {
             let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, first, tokens.len()));
             let (keys, values) = state.layers[index].tokens.append(&k?, &v?)?;
-            attended.push(kernels::decode_attention(&q?, &keys, &values, self.heads, bias)?);
+            attended.push(kernels::decode_attention(
+                &q?, &keys, &values, self.heads, bias,
+            )?);
             first += tokens.len();
         }
-        Ok(kernels::decode_linear(&Tensor::cat(&attended, 0)?, &attention.output)?)
+        Ok(kernels::decode_linear(
+            &Tensor::cat(&attended, 0)?,
+            &attention.output,
+        )?)
     }
 
     /// Every question's new tokens attend to its own image.
@@ -148,10 +167,17 @@ impl Decoder {
         let mut first = 0;
         let mut attended = Vec::with_capacity(batch.len());
         for (state, tokens) in batch.iter().filter(|(_, tokens)| !tokens.is_empty()) {
-            attended.push(state.layers[index].image.attention(&q.narrow(0, first, tokens.len())?)?);
+            attended.push(state.layers[index].image.attention(&q.narrow(
+                0,
+                first,
+                tokens.len(),
+            )?)?);
             first += tokens.len();
         }
-        Ok(kernels::decode_linear(&Tensor::cat(&attended, 0)?, &layer.image.output)?)
+        Ok(kernels::decode_linear(
+            &Tensor::cat(&attended, 0)?,
+            &layer.image.output,
+        )?)
     }
 }
 
@@ -186,9 +212,12 @@ impl Layer {
     fn load(config: &TextConfig, weights: &CountingSource, prefix: &str) -> Result<Self> {
         let (hidden, ff) = (config.hidden_size, config.d_ff);
         let norm = |name: &str| weights.tensor(format!("{prefix}.{name}.weight"), &[hidden]);
-        let weight = |name: &str, shape: [usize; 2]| weights.weight(format!("{prefix}.{name}.weight"), shape);
+        let weight = |name: &str, shape: [usize; 2]| {
+            weights.weight(format!("{prefix}.{name}.weight"), shape)
+        };
         let attention = |name: &str| -> Result<Attention> {
-            let projection = |part: &str| weight(&format!("{name}.attention.{part}"), [hidden, hidden]);
+            let projection =
+                |part: &str| weight(&format!("{name}.attention.{part}"), [hidden, hidden]);
             Ok(Attention {
                 norm: norm(&format!("{name}.layer_norm"))?,
                 query: projection("query")?,
@@ -213,9 +242,15 @@ impl Layer {
 fn distance_bias(buckets: &Tensor, config: &TextConfig) -> Result<Tensor> {
     let count = config.relative_attention_num_buckets;
     let max = config.relative_attention_max_distance;
-    let buckets_by_distance: Vec<u32> = (0..=max).map(|distance| bucket(distance, count, max) as u32).collect();
-    let buckets_by_distance = Tensor::new(buckets_by_distance, &Device::Cpu)?.to_device(buckets.device())?;
-    Ok(buckets.index_select(&buckets_by_distance, 0)?.t()?.contiguous()?)
+    let buckets_by_distance: Vec<u32> = (0..=max)
+        .map(|distance| bucket(distance, count, max) as u32)
+        .collect();
+    let buckets_by_distance =
+        Tensor::new(buckets_by_distance, &Device::Cpu)?.to_device(buckets.device())?;
+    Ok(buckets
+        .index_select(&buckets_by_distance, 0)?
+        .t()?
+        .contiguous()?)
 }
 
 /// T5's unidirectional bucket of a distance: exact up to half of them, logarithmic up to `max_distance`, in f32 as the
@@ -225,7 +260,8 @@ fn bucket(distance: usize, buckets: usize, max_distance: usize) -> usize {
     if distance < exact {
         return distance;
     }
-    let part = (distance as f32 / exact as f32).ln() / ((max_distance as f64 / exact as f64).ln() as f32);
+    let part =
+        (distance as f32 / exact as f32).ln() / ((max_distance as f64 / exact as f64).ln() as f32);
     let log = exact + (part * (buckets - exact) as f32) as usize;
     log.min(buckets - 1)
 }
@@ -238,6 +274,9 @@ mod tests {
     #[test]
     fn buckets_of_the_reference() {
         let of = |distance| bucket(distance, 32, 128);
-        assert_eq!([0, 15, 16, 98, 99, 112, 113, 128, 1000].map(of), [0, 15, 16, 29, 30, 30, 31, 31, 31]);
+        assert_eq!(
+            [0, 15, 16, 98, 99, 112, 113, 128, 1000].map(of),
+            [0, 15, 16, 29, 30, 30, 31, 31, 31]
+        );
     }
 }

@@ -28,10 +28,17 @@ impl Decoder {
             let attended = self.image_attention(layer, &states, encoded, &cross_spans, dropout)?;
             states = (&states + dropout.apply(attended, self.dropout)?)?;
             let x = kernels::rms_norm(&states, &layer.mlp_norm, self.eps)?;
-            let inner = dropout.apply(kernels::gated_gelu(&x, &layer.wi_0, &layer.wi_1)?, self.dropout)?;
-            states = (&states + dropout.apply(kernels::linear(&inner, &layer.wo)?, self.dropout)?)?;
+            let inner = dropout.apply(
+                kernels::gated_gelu(&x, &layer.wi_0, &layer.wi_1)?,
+                self.dropout,
+            )?;
+            states =
+                (&states + dropout.apply(kernels::linear(&inner, &layer.wo)?, self.dropout)?)?;
         }
-        let states = dropout.apply(kernels::rms_norm(&states, &self.norm, self.eps)?, self.dropout)?;
+        let states = dropout.apply(
+            kernels::rms_norm(&states, &self.norm, self.eps)?,
+            self.dropout,
+        )?;
         batch.loss(&states, &self.output, label_smoothing)
     }
 
@@ -43,7 +50,11 @@ impl Decoder {
             hidden[first] = false;
             first += length;
         }
-        if hidden.contains(&true) { hidden } else { Vec::new() }
+        if hidden.contains(&true) {
+            hidden
+        } else {
+            Vec::new()
+        }
     }
 
     fn text_attention(
@@ -56,10 +67,18 @@ impl Decoder {
     ) -> Result<Tensor> {
         let attention = &layer.tokens;
         let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
-        let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|w| kernels::linear(&x, w));
+        let [q, k, v] =
+            [&attention.query, &attention.key, &attention.value].map(|w| kernels::linear(&x, w));
         let mask = dropout.mask(self.dropout, PackedBatch::count_scores(texts, self.heads));
         let bias = &self.distance_bias;
-        let attended = kernels::causal_attention([&q?, &k?, &v?], self.heads, bias, texts, hidden.to_vec(), mask)?;
+        let attended = kernels::causal_attention(
+            [&q?, &k?, &v?],
+            self.heads,
+            bias,
+            texts,
+            hidden.to_vec(),
+            mask,
+        )?;
         Ok(kernels::linear(&attended, &attention.output)?)
     }
 
@@ -75,9 +94,19 @@ impl Decoder {
         let x = kernels::rms_norm(states, &attention.norm, self.eps)?;
         let q = kernels::linear(&x, &attention.query)?;
         let [k, v] = [&attention.key, &attention.value].map(|w| kernels::linear(encoded, w));
-        let mask = dropout.mask(self.dropout, PackedBatch::count_scores(cross_spans, self.heads));
-        let attended =
-            kernels::varlen_attention(&q, &k?, &v?, self.heads, cross_spans, attention.query.compute_dtype(), mask)?;
+        let mask = dropout.mask(
+            self.dropout,
+            PackedBatch::count_scores(cross_spans, self.heads),
+        );
+        let attended = kernels::varlen_attention(
+            &q,
+            &k?,
+            &v?,
+            self.heads,
+            cross_spans,
+            attention.query.compute_dtype(),
+            mask,
+        )?;
         Ok(kernels::linear(&attended, &attention.output)?)
     }
 }

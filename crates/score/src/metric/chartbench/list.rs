@@ -44,21 +44,32 @@ pub fn prediction_items(text: &str) -> Vec<String> {
         return items;
     }
     let text = python::strip(text);
-    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let text = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
     if python::strip(text).is_empty() {
         return Vec::new();
     }
-    let separator = ["\n", ";", ", ", ","].into_iter().find(|separator| text.contains(separator));
-    let mut items: Vec<&str> = separator.map_or_else(|| vec![text], |separator| text.split(separator).collect());
+    let separator = ["\n", ";", ", ", ","]
+        .into_iter()
+        .find(|separator| text.contains(separator));
+    let mut items: Vec<&str> =
+        separator.map_or_else(|| vec![text], |separator| text.split(separator).collect());
     if let Some(last) = items.pop() {
-        let pair = last.strip_prefix("and ").map_or_else(|| last.split_once(" and "), |last| Some(("", last)));
+        let pair = last
+            .strip_prefix("and ")
+            .map_or_else(|| last.split_once(" and "), |last| Some(("", last)));
         match pair {
             Some(("", second)) => items.push(second),
             Some((first, second)) => items.extend([first, second]),
             None => items.push(last),
         }
     }
-    items.into_iter().map(|item| python::strip(item).to_owned()).collect()
+    items
+        .into_iter()
+        .map(|item| python::strip(item).to_owned())
+        .collect()
 }
 
 /// The items so that equal lists in any order come out alike: numbers by their value before texts by their spelling.
@@ -100,14 +111,19 @@ mod tests {
     fn golds_are_lists_by_type_or_brackets() {
         let list = Gold::List(vec![Gold::List(vec!["a".into(), "b".into()]), "c".into()]);
         assert_eq!(gold_items(&list).unwrap(), ["a", "b", "c"]);
-        assert_eq!(gold_items(&"[2013, 2016]".into()).unwrap(), ["2013", "2016"]);
+        assert_eq!(
+            gold_items(&"[2013, 2016]".into()).unwrap(),
+            ["2013", "2016"]
+        );
         assert_eq!(gold_items(&"[x] y".into()), None);
         assert_eq!(gold_items(&"a, b".into()), None);
     }
 
     #[test]
     fn numbers_sort_by_value_before_texts() {
-        let items = ["b", "10", "-2", "A", "$9", "-1", "0", "-0"].map(str::to_owned).to_vec();
+        let items = ["b", "10", "-2", "A", "$9", "-1", "0", "-0"]
+            .map(str::to_owned)
+            .to_vec();
         assert_eq!(sorted(items), ["-2", "-1", "0", "-0", "$9", "10", "A", "b"]);
     }
 }

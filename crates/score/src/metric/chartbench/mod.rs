@@ -39,17 +39,26 @@ pub struct ChartbenchRules;
 
 impl Rules for ChartbenchRules {
     const NAME: &'static str = "chartbench";
-    const ABOUT: &'static str =
-        "the default: right or wrong at 5 %, strict as written and lenient with notation normalised; years exact";
+    const ABOUT: &'static str = "the default: right or wrong at 5 %, strict as written and lenient with notation normalised; years exact";
     const METRICS: &'static [Metric] = &[Metric::Strict, Metric::Lenient];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let strict = Judge { metric: Metric::Strict, pair, trace: &mut *trace }.whole(prediction);
+        let strict = Judge {
+            metric: Metric::Strict,
+            pair,
+            trace: &mut *trace,
+        }
+        .whole(prediction);
         let lenient = if strict {
             trace.step(Metric::Lenient, "right as written", String::new);
             true
         } else {
-            Judge { metric: Metric::Lenient, pair, trace }.whole(prediction)
+            Judge {
+                metric: Metric::Lenient,
+                pair,
+                trace,
+            }
+            .whole(prediction)
         };
         Scores::new(Self::METRICS, [strict.into(), lenient.into()])
     }
@@ -69,20 +78,40 @@ impl<T: Trace> Judge<'_, T> {
         if python::strip(&gold) == python::strip(prediction) {
             return self.texts("the same text", &gold, prediction, true);
         }
-        let Some(golds) = list::gold_items(self.pair.gold) else { return self.item(&gold, prediction) };
+        let Some(golds) = list::gold_items(self.pair.gold) else {
+            return self.item(&gold, prediction);
+        };
         let predicted = list::prediction_items(prediction);
         if golds.len() != predicted.len() {
-            self.trace.step(self.metric, "list: another number of items", || {
-                format!("{} in the gold answer, {} predicted", golds.len(), predicted.len())
-            });
+            self.trace
+                .step(self.metric, "list: another number of items", || {
+                    format!(
+                        "{} in the gold answer, {} predicted",
+                        golds.len(),
+                        predicted.len()
+                    )
+                });
             return false;
         }
         let ranked = self.pair.answer_type == Some(AnswerType::RankedList);
-        let (golds, predicted) =
-            if ranked { (golds, predicted) } else { (list::sorted(golds), list::sorted(predicted)) };
-        let right = golds.iter().zip(&predicted).take_while(|(gold, predicted)| self.item(gold, predicted)).count();
-        let rule = if ranked { "list: every item in its place" } else { "list: every item, in any order" };
-        self.trace.step(self.metric, rule, || format!("the first {right} of {}", golds.len()));
+        let (golds, predicted) = if ranked {
+            (golds, predicted)
+        } else {
+            (list::sorted(golds), list::sorted(predicted))
+        };
+        let right = golds
+            .iter()
+            .zip(&predicted)
+            .take_while(|(gold, predicted)| self.item(gold, predicted))
+            .count();
+        let rule = if ranked {
+            "list: every item in its place"
+        } else {
+            "list: every item, in any order"
+        };
+        self.trace.step(self.metric, rule, || {
+            format!("the first {right} of {}", golds.len())
+        });
         right == golds.len()
     }
 
@@ -107,7 +136,12 @@ impl<T: Trace> Judge<'_, T> {
         };
         match (t, p) {
             (Some(t), Some(p)) => self.numbers(t, p, gold.ends_with('%')),
-            _ => self.texts("not the same text, nor two plain numbers", gold, prediction, false),
+            _ => self.texts(
+                "not the same text, nor two plain numbers",
+                gold,
+                prediction,
+                false,
+            ),
         }
     }
 
@@ -121,7 +155,12 @@ impl<T: Trace> Judge<'_, T> {
             return self.texts("yes or no", &gold, &prediction, right);
         }
         let (Some(t), Some(p)) = (Number::read(&gold), Number::read(&prediction)) else {
-            return self.texts("not the same text once normalised, nor two numbers", &gold, &prediction, false);
+            return self.texts(
+                "not the same text once normalised, nor two numbers",
+                &gold,
+                &prediction,
+                false,
+            );
         };
         if !t.comparable(&p) {
             return self.texts("numbers with different units", &gold, &prediction, false);
@@ -136,20 +175,25 @@ impl<T: Trace> Judge<'_, T> {
     fn numbers(&mut self, t: f64, p: f64, marked: bool) -> bool {
         let within = (p - t).abs() <= 0.05 * (1.0 + 1e-9) * t.abs();
         // The question is parsed only if that decides the score.
-        let year = || !marked && year::is_year(t) && self.pair.question.is_some_and(year::is_asked_for);
+        let year =
+            || !marked && year::is_year(t) && self.pair.question.is_some_and(year::is_asked_for);
         let (rule, right) = match self.pair.answer_type {
             Some(AnswerType::String | AnswerType::Binary) => ("numbers as labels: equal", t == p),
             _ if within && t != p && year() => ("a year: equal", false),
             _ if t == 0.0 => ("gold is 0: only 0", within),
             _ => ("numbers within 5 % of the gold one", within),
         };
-        self.trace.step(self.metric, rule, || format!("gold {t}, prediction {p}: {right}"));
+        self.trace.step(self.metric, rule, || {
+            format!("gold {t}, prediction {p}: {right}")
+        });
         right
     }
 
     /// Reports a rule about two texts to the trace, and returns its verdict.
     fn texts(&mut self, rule: &'static str, gold: &str, prediction: &str, right: bool) -> bool {
-        self.trace.step(self.metric, rule, || format!("gold {gold:?}, prediction {prediction:?}: {right}"));
+        self.trace.step(self.metric, rule, || {
+            format!("gold {gold:?}, prediction {prediction:?}: {right}")
+        });
         right
     }
 }

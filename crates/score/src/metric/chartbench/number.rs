@@ -33,8 +33,15 @@ const CURRENCIES: [(&str, &str); 17] = [
     ("\u{20b9}", "\u{20b9}"),
 ];
 const PERCENT: [&str; 5] = ["%", "percentage", "percent", "per cent", "pct"];
-const SCALES: [(&str, f64); 7] =
-    [("thousand", 1e3), ("million", 1e6), ("billion", 1e9), ("trillion", 1e12), ("mn", 1e6), ("bn", 1e9), ("k", 1e3)];
+const SCALES: [(&str, f64); 7] = [
+    ("thousand", 1e3),
+    ("million", 1e6),
+    ("billion", 1e9),
+    ("trillion", 1e12),
+    ("mn", 1e6),
+    ("bn", 1e9),
+    ("k", 1e3),
+];
 /// Most words of a unit; more are a sentence.
 const UNIT_WORDS: usize = 3;
 
@@ -52,14 +59,26 @@ impl<'a> Number<'a> {
     pub fn read(text: &'a str) -> Option<Self> {
         let (sign, rest) = sign(text);
         let (currency, rest) = prefix_currency(rest);
-        let (sign, rest) = if sign.is_none() { self::sign(rest) } else { (sign, rest) };
+        let (sign, rest) = if sign.is_none() {
+            self::sign(rest)
+        } else {
+            (sign, rest)
+        };
         let (digits, rest) = digits(rest)?;
         let value: f64 = digits.parse().ok()?;
         let value = if sign == Some('-') { -value } else { value };
         let attached = !rest.starts_with(' ');
         let mut rest = rest.trim_start();
-        let mut number = Self { value, percent: false, currency, unit: "" };
-        if let Some((after, scale)) = SCALES.iter().find_map(|(word, scale)| Some((word_off(rest, word)?, scale))) {
+        let mut number = Self {
+            value,
+            percent: false,
+            currency,
+            unit: "",
+        };
+        if let Some((after, scale)) = SCALES
+            .iter()
+            .find_map(|(word, scale)| Some((word_off(rest, word)?, scale)))
+        {
             number.value *= scale;
             rest = after;
         }
@@ -68,8 +87,9 @@ impl<'a> Number<'a> {
             rest = after;
         }
         if number.currency.is_empty()
-            && let Some((after, money)) =
-                CURRENCIES.iter().find_map(|(word, money)| Some((word_off(rest, word)?, money)))
+            && let Some((after, money)) = CURRENCIES
+                .iter()
+                .find_map(|(word, money)| Some((word_off(rest, word)?, money)))
         {
             number.currency = money;
             rest = after;
@@ -81,10 +101,12 @@ impl<'a> Number<'a> {
     /// Whether the marks of two numbers are compatible; a mark may be missing on one side.
     pub fn comparable(&self, other: &Self) -> bool {
         let agree = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
-        let other_kind = |a: &Self, b: &Self| a.percent && !(b.unit.is_empty() && b.currency.is_empty());
+        let other_kind =
+            |a: &Self, b: &Self| a.percent && !(b.unit.is_empty() && b.currency.is_empty());
         agree(self.unit, other.unit)
             && agree(self.currency, other.currency)
-            && (self.percent == other.percent || !(other_kind(self, other) || other_kind(other, self)))
+            && (self.percent == other.percent
+                || !(other_kind(self, other) || other_kind(other, self)))
     }
 
     /// Whether the number has a percent sign, a currency or a unit.
@@ -94,7 +116,11 @@ impl<'a> Number<'a> {
 
     /// The value, a percentage as a fraction.
     pub fn fraction(&self) -> f64 {
-        if self.percent { self.value / 100.0 } else { self.value }
+        if self.percent {
+            self.value / 100.0
+        } else {
+            self.value
+        }
     }
 }
 
@@ -106,7 +132,9 @@ fn sign(text: &str) -> (Option<char>, &str) {
 }
 
 fn prefix_currency(text: &str) -> (&'static str, &str) {
-    let found = CURRENCIES.iter().find_map(|(word, money)| Some((*money, text.strip_prefix(word)?)));
+    let found = CURRENCIES
+        .iter()
+        .find_map(|(word, money)| Some((*money, text.strip_prefix(word)?)));
     found.map_or(("", text), |(money, rest)| (money, rest.trim_start()))
 }
 
@@ -117,7 +145,11 @@ fn digits(text: &str) -> Option<(String, &str)> {
     let whole = run(text);
     let mut digits = text[..whole].to_owned();
     let mut rest = &text[whole..];
-    if let Some(separator) = rest.chars().next().filter(|c| (1..=3).contains(&whole) && [',', ' ', '\''].contains(c)) {
+    if let Some(separator) = rest
+        .chars()
+        .next()
+        .filter(|c| (1..=3).contains(&whole) && [',', ' ', '\''].contains(c))
+    {
         while let Some(group) = rest.strip_prefix(separator).filter(|group| run(group) == 3) {
             digits += &group[..3];
             rest = &group[3..];
@@ -160,11 +192,16 @@ fn word_off<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 /// millions.
 fn is_unit(text: &str, attached: bool) -> bool {
     let letter = attached && text.chars().count() == 1 && text.starts_with(char::is_alphabetic);
-    let ordinal = attached && ["st", "nd", "rd", "th"].iter().any(|ending| word_off(text, ending).is_some());
+    let ordinal = attached
+        && ["st", "nd", "rd", "th"]
+            .iter()
+            .any(|ending| word_off(text, ending).is_some());
     text.is_empty()
         || (!ordinal
             && !letter
-            && !text.starts_with(['-', '+', '/', ':', '*', '^', '=', '<', '>', ',', ';', '.', '\'', '~'])
+            && !text.starts_with([
+                '-', '+', '/', ':', '*', '^', '=', '<', '>', ',', ';', '.', '\'', '~',
+            ])
             && text.split(' ').count() <= UNIT_WORDS
             && !text.chars().any(char::is_numeric))
 }
@@ -225,19 +262,38 @@ mod tests {
         ];
         for (text, expected) in cases {
             let actual = Number::read(text);
-            assert_eq!(actual.map(|n| (n.value, n.percent, n.currency, n.unit)), expected, "{text:?}");
+            assert_eq!(
+                actual.map(|n| (n.value, n.percent, n.currency, n.unit)),
+                expected,
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn marks_may_be_missing_but_not_differ() {
-        let comparable = |a: &str, b: &str| Number::read(a).unwrap().comparable(&Number::read(b).unwrap());
-        for (a, b) in
-            [("5", "5"), ("5 kg", "5"), ("$5", "5"), ("5%", "5"), ("5%", "5%"), ("$5", "5 usd"), ("$5", "5 apples")]
-        {
+        let comparable = |a: &str, b: &str| {
+            Number::read(a)
+                .unwrap()
+                .comparable(&Number::read(b).unwrap())
+        };
+        for (a, b) in [
+            ("5", "5"),
+            ("5 kg", "5"),
+            ("$5", "5"),
+            ("5%", "5"),
+            ("5%", "5%"),
+            ("$5", "5 usd"),
+            ("$5", "5 apples"),
+        ] {
             assert!(comparable(a, b) && comparable(b, a), "{a} and {b}");
         }
-        for (a, b) in [("5 kg", "5 m"), ("$5", "\u{a3}5"), ("5%", "5 kg"), ("5%", "$5")] {
+        for (a, b) in [
+            ("5 kg", "5 m"),
+            ("$5", "\u{a3}5"),
+            ("5%", "5 kg"),
+            ("5%", "$5"),
+        ] {
             assert!(!comparable(a, b) && !comparable(b, a), "{a} and {b}");
         }
     }

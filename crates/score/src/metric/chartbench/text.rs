@@ -17,12 +17,24 @@ pub fn plain(text: &str) -> String {
     let spelled = if text.is_ascii() {
         python::fold_spaces(text).to_ascii_lowercase()
     } else {
-        let folded: String = text.nfc().map(ascii).collect::<String>().to_lowercase().nfc().collect();
+        let folded: String = text
+            .nfc()
+            .map(ascii)
+            .collect::<String>()
+            .to_lowercase()
+            .nfc()
+            .collect();
         python::fold_spaces(&folded).into_owned()
     };
     let is_outer = |c: char| c == ' ' || QUOTES_AND_BRACKETS.contains(c);
-    let bare = spelled.trim_end_matches(|c| is_outer(c) || END.contains(c)).trim_start_matches(is_outer);
-    if bare.is_empty() { spelled } else { bare.to_owned() }
+    let bare = spelled
+        .trim_end_matches(|c| is_outer(c) || END.contains(c))
+        .trim_start_matches(is_outer);
+    if bare.is_empty() {
+        spelled
+    } else {
+        bare.to_owned()
+    }
 }
 
 fn ascii(c: char) -> char {

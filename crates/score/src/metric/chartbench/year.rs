@@ -16,7 +16,9 @@ static ASKED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Whether the question asks for a year.
 pub fn is_asked_for(question: &str) -> bool {
-    ASKED.as_ref().is_some_and(|asked| asked.is_match(question).unwrap_or(false))
+    ASKED
+        .as_ref()
+        .is_some_and(|asked| asked.is_match(question).unwrap_or(false))
 }
 
 /// Whether the number can be a year of our era: whole, 1000 to 2999.
@@ -55,6 +57,10 @@ mod tests {
     #[test]
     fn years_are_whole_numbers_of_our_era() {
         assert!([1000.0, 2010.0, 2999.0].into_iter().all(is_year));
-        assert!(![999.0, 3000.0, 2010.5, -2010.0, f64::NAN].into_iter().any(is_year));
+        assert!(
+            ![999.0, 3000.0, 2010.5, -2010.0, f64::NAN]
+                .into_iter()
+                .any(is_year)
+        );
     }
 }

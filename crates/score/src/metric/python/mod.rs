@@ -18,8 +18,11 @@ pub fn is_punctuation(c: char) -> bool {
 ///
 /// Accepts, unlike Rust's `parse`, white space around, `_` between digits, and the decimal digits of every script.
 pub fn float(text: &str) -> Option<f64> {
-    let ascii: Cow<'_, str> =
-        if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(to_ascii).collect()) };
+    let ascii: Cow<'_, str> = if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.chars().map(to_ascii).collect())
+    };
     // `float` strips the ASCII white space of C, which unlike that of `str.strip` lacks U+001C..U+001F.
     let text = ascii.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     if !text.contains('_') {
@@ -28,7 +31,11 @@ pub fn float(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let is_digit = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_digit);
     let between_digits = |(index, _)| index > 0 && is_digit(index - 1) && is_digit(index + 1);
-    if text.match_indices('_').all(between_digits) { text.replace('_', "").parse().ok() } else { None }
+    if text.match_indices('_').all(between_digits) {
+        text.replace('_', "").parse().ok()
+    } else {
+        None
+    }
 }
 
 /// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does before it parses.
@@ -60,7 +67,12 @@ pub fn fold_spaces(text: &str) -> Cow<'_, str> {
     if bytes.iter().enumerate().all(folded) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+    Cow::Owned(
+        text.split(is_space)
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 /// Python's `text.splitlines()`.
@@ -70,19 +82,29 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
         let text = rest?;
         let end = text.find(is_line_break).unwrap_or(text.len());
         let (line, after) = text.split_at(end);
-        let length = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(0, char::len_utf8) };
+        let length = if after.starts_with("\r\n") {
+            2
+        } else {
+            after.chars().next().map_or(0, char::len_utf8)
+        };
         rest = after.get(length..).filter(|text| !text.is_empty());
         Some(line)
     })
 }
 
 fn is_line_break(c: char) -> bool {
-    matches!(c, '\n' | '\x0b' | '\x0c' | '\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    matches!(
+        c,
+        '\n' | '\x0b' | '\x0c' | '\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 /// Python's `str.lower`.
 pub fn lower(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(text.to_lowercase())
@@ -91,7 +113,11 @@ pub fn lower(text: &str) -> Cow<'_, str> {
 
 /// Python's `a.lower() == b.lower()`.
 pub fn equal_lower(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { lower(a) == lower(b) }
+    if a.is_ascii() && b.is_ascii() {
+        a.eq_ignore_ascii_case(b)
+    } else {
+        lower(a) == lower(b)
+    }
 }
 
 /// Levenshtein distance in code points, as Python's implementations count it.
@@ -110,18 +136,27 @@ pub fn len(text: &str) -> usize {
 
 /// Python's `len(text.upper())`.
 pub fn upper_len(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { len(&text.to_uppercase()) }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        len(&text.to_uppercase())
+    }
 }
 
 /// Python's `str.isdigit` of one character: decimal digits, and those in circles, raised or lowered.
 pub fn is_digit(c: char) -> bool {
-    decimal(c).is_some() || DIGITS.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(c)))
+    decimal(c).is_some()
+        || DIGITS
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&u32::from(c)))
 }
 
 /// Python's `unicodedata.decimal`.
 fn decimal(c: char) -> Option<u8> {
     let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= u32::from(c))].last()?;
-    u8::try_from(u32::from(c) - zero).ok().filter(|digit| *digit < 10)
+    u8::try_from(u32::from(c) - zero)
+        .ok()
+        .filter(|digit| *digit < 10)
 }
 
 /// The characters that `isdigit` and not `isdecimal`, of Unicode 14 (Python 3.11), as first and last of each run.
@@ -151,11 +186,12 @@ const DIGITS: [(u32, u32); 20] = [
 /// The zeros of Unicode 14 (Python 3.11), whose nine other digits follow each:
 /// `[c for c in range(0x110000) if unicodedata.decimal(chr(c), None) == 0]`.
 const ZEROS: [u32; 66] = [
-    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0,
-    0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620,
-    0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0,
-    0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60,
-    0x16ac0, 0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
+    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
+    0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+    0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
+    0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0, 0x11650,
+    0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0, 0x16b50,
+    0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
 ];
 
 #[cfg(test)]
@@ -212,8 +248,19 @@ mod tests {
     #[test]
     fn spaces_fold_as_in_python() {
         assert_eq!(fold_spaces("\u{1c} a\u{1f}\u{3000} b\n"), "a b");
-        assert_eq!(fold_spaces("\u{200b}a"), "\u{200b}a", "a zero-width space is none");
-        for (text, folded) in [("a\tb ", "a b"), (" a", "a"), ("a ", "a"), ("a  b", "a b"), (" ", ""), ("", "")] {
+        assert_eq!(
+            fold_spaces("\u{200b}a"),
+            "\u{200b}a",
+            "a zero-width space is none"
+        );
+        for (text, folded) in [
+            ("a\tb ", "a b"),
+            (" a", "a"),
+            ("a ", "a"),
+            ("a  b", "a b"),
+            (" ", ""),
+            ("", ""),
+        ] {
             assert_eq!(fold_spaces(text), folded);
         }
         assert!(matches!(fold_spaces("a b c"), Cow::Borrowed("a b c")));
@@ -238,7 +285,15 @@ mod tests {
 
     #[test]
     fn digits_are_those_of_python() {
-        for c in ['0', '9', '\u{665}', '\u{b2}', '\u{b9}', '\u{2460}', '\u{1f10a}'] {
+        for c in [
+            '0',
+            '9',
+            '\u{665}',
+            '\u{b2}',
+            '\u{b9}',
+            '\u{2460}',
+            '\u{1f10a}',
+        ] {
             assert!(is_digit(c), "{c:?}");
         }
         for c in ['a', '/', ':', '\u{bd}', '\u{4e09}', '\u{2469}', '\u{b4}'] {
@@ -250,7 +305,13 @@ mod tests {
     fn case_is_that_of_python() {
         assert!(equal_lower("STRASSE", "strasse") && !equal_lower("STRASSE", "stra\u{df}e"));
         assert!(equal_lower("\u{130}", "i\u{307}") && !equal_lower("a", "b"));
-        assert_eq!((lower("Ab"), lower("\u{3a3}")), ("ab".into(), "\u{3c3}".into()));
-        assert_eq!((upper_len("\u{df}a"), upper_len("ab"), len("\u{df}a")), (3, 2, 2));
+        assert_eq!(
+            (lower("Ab"), lower("\u{3a3}")),
+            ("ab".into(), "\u{3c3}".into())
+        );
+        assert_eq!(
+            (upper_len("\u{df}a"), upper_len("ab"), len("\u{df}a")),
+            (3, 2, 2)
+        );
     }
 }

@@ -11,11 +11,20 @@ use super::{folder, golds, shown};
 #[test]
 fn a_problem_is_one_line_whatever_the_file_says() {
     let id = format!("a\n\u{2028}{}", "x".repeat(500));
-    let json = format!("[{{\"id\": {0:?}, \"gold\": 1, \"prediction\": null}}]", id.replace('\n', "N"));
+    let json = format!(
+        "[{{\"id\": {0:?}, \"gold\": 1, \"prediction\": null}}]",
+        id.replace('\n', "N")
+    );
     let json = json.replace("\\u{2028}", "\\u2028").replace("aN", "a\\n");
     let found = shown("a.json", &json);
-    assert!(found[1].starts_with("prediction `a\\n\\u{2028}xxx"), "{found:?}");
-    assert!(found[1].len() < 120 && !found[1].contains('\n'), "{found:?}");
+    assert!(
+        found[1].starts_with("prediction `a\\n\\u{2028}xxx"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].len() < 120 && !found[1].contains('\n'),
+        "{found:?}"
+    );
 }
 
 /// The error of reading a file of this name and content, without the folder's name.
@@ -36,7 +45,11 @@ fn fault_at(folder: &Path, path: &Path, options: &ImportOptions) -> String {
 fn bad_files_are_refused_in_one_line() {
     let deep = |open: &str| format!("[{{\"gold\": 1, \"prediction\": {}", open.repeat(100_000));
     let (lists, objects) = (deep("["), deep("{\"a\":"));
-    let nested = format!("[{{\"gold\": {}{}, \"prediction\": 1}}]", "[".repeat(100_000), "]".repeat(100_000));
+    let nested = format!(
+        "[{{\"gold\": {}{}, \"prediction\": 1}}]",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     let cases: &[(&str, &[u8])] = &[
         ("a.csv", b""),
         ("a.csv", b"\xef\xbb\xbf \n"),
@@ -82,8 +95,10 @@ fn bad_files_are_refused_in_one_line() {
         ("a.xlsx", &workbook(&(header_row() + r#"<row r="3"><c r="A1é"><v>1</v></c></row>"#))),
         ("a.xlsx", &workbook(&format!("<row>{}</row>", text_cell("A1", "prediction")))),
     ];
-    let mut faults: Vec<String> =
-        cases.iter().map(|(name, content)| fault(name, content, &ImportOptions::default())).collect();
+    let mut faults: Vec<String> = cases
+        .iter()
+        .map(|(name, content)| fault(name, content, &ImportOptions::default()))
+        .collect();
     faults.extend(faults_with_options());
     faults.extend(folder_faults());
     insta::with_settings!({
@@ -95,11 +110,26 @@ fn bad_files_are_refused_in_one_line() {
 }
 
 fn faults_with_options() -> Vec<String> {
-    let named = |columns: ColumnNames| ImportOptions { columns, ..ImportOptions::default() };
-    let gold = named(ColumnNames { gold: Some("truth".to_owned()), ..ColumnNames::default() });
-    let same = named(ColumnNames { gold: Some("prediction".to_owned()), ..ColumnNames::default() });
-    let id = named(ColumnNames { id: Some("nr".to_owned()), ..ColumnNames::default() });
-    let as_tsv = ImportOptions { format: Some(FileFormat::Tsv), ..ImportOptions::default() };
+    let named = |columns: ColumnNames| ImportOptions {
+        columns,
+        ..ImportOptions::default()
+    };
+    let gold = named(ColumnNames {
+        gold: Some("truth".to_owned()),
+        ..ColumnNames::default()
+    });
+    let same = named(ColumnNames {
+        gold: Some("prediction".to_owned()),
+        ..ColumnNames::default()
+    });
+    let id = named(ColumnNames {
+        id: Some("nr".to_owned()),
+        ..ColumnNames::default()
+    });
+    let as_tsv = ImportOptions {
+        format: Some(FileFormat::Tsv),
+        ..ImportOptions::default()
+    };
     let csv = b"prediction,label\na,b\n";
     let apart = golds("id,gold\nx,1\ny,2\n");
     vec![
@@ -117,20 +147,48 @@ fn faults_with_options() -> Vec<String> {
 fn folder_faults() -> Vec<String> {
     let files = folder(&[
         ("empty/notes.txt", ""),
-        ("cut/PMC1.json", "[{\"qa_id\": \"a\", \"answer\": 1, \"predicted_ans"),
+        (
+            "cut/PMC1.json",
+            "[{\"qa_id\": \"a\", \"answer\": 1, \"predicted_ans",
+        ),
         ("none/PMC1.json", "[]"),
         ("object/PMC1.json", "{\"qa_id\": \"a\"}"),
         ("golds/PMC1.json", "[{\"qa_id\": \"a\", \"answer\": 1}]"),
-        ("id/PMC1.json", "[{\"qa_id\": \"a\", \"answer\": 1, \"prediction\": 2}, {\"answer\": 1, \"prediction\": 2}]"),
+        (
+            "id/PMC1.json",
+            "[{\"qa_id\": \"a\", \"answer\": 1, \"prediction\": 2}, {\"answer\": 1, \"prediction\": 2}]",
+        ),
     ]);
-    let names = ["nowhere.csv", "empty", "cut", "none", "object", "golds", "id"];
-    names.iter().map(|name| fault_at(files.path(), &files.path().join(name), &ImportOptions::default())).collect()
+    let names = [
+        "nowhere.csv",
+        "empty",
+        "cut",
+        "none",
+        "object",
+        "golds",
+        "id",
+    ];
+    names
+        .iter()
+        .map(|name| {
+            fault_at(
+                files.path(),
+                &files.path().join(name),
+                &ImportOptions::default(),
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn a_bad_file_of_golds_is_named() {
     let files = folder(&[("golds.csv", "id,x\n1,2\n")]);
-    let error = Golds::read(&files.path().join("golds.csv"), &ColumnNames::default(), None).unwrap_err();
+    let error = Golds::read(
+        &files.path().join("golds.csv"),
+        &ColumnNames::default(),
+        None,
+    )
+    .unwrap_err();
     let expected = "golds.csv: cannot tell the column of gold answers: columns are id, x (name it with --gold-column)";
     assert!(format!("{error:#}").ends_with(expected), "{error:#}");
 }

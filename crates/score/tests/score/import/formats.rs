@@ -26,7 +26,8 @@ fn outside_data_the_studys_file_is_read_byte_for_byte() {
 
 #[test]
 fn pairs_with_other_keys_beside_them_are_read() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fixtures/metrics/recorded.jsonl");
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .join("fixtures/metrics/recorded.jsonl");
     let imported = read(&path, &ImportOptions::default()).unwrap();
     assert_eq!((imported.answers.len(), imported.problems.len()), (1482, 0));
     assert_eq!(lines(&imported)[6], "7: line chart | Line chart");
@@ -38,8 +39,7 @@ fn csv_and_tsv_fields_are_taken_as_they_stand() {
     let expected = ["1:  a, \"b\" | <0x0A>", "2:  | two\nlines"];
     assert_eq!(shown("a.csv", csv), expected);
     assert_eq!(shown("a.txt", csv), expected);
-    let tsv =
-        "index\tquestion\tanswer\tprediction\tanswer_type\n7\tHow many?\t5\t5.0\tNumerical\n8\tWhich?\ta\tb,c\t\n";
+    let tsv = "index\tquestion\tanswer\tprediction\tanswer_type\n7\tHow many?\t5\t5.0\tNumerical\n8\tWhich?\ta\tb,c\t\n";
     let expected = ["7: 5.0 | 5 | How many? | Numerical", "8: b,c | a | Which?"];
     assert_eq!(shown("a.tsv", tsv), expected);
     assert_eq!(shown("a", tsv), expected);
@@ -60,7 +60,10 @@ fn json_values_become_the_texts_python_would_print() {
     ];
     assert_eq!(shown("a.jsonl", json), expected);
     assert_eq!(shown("a.json", json), expected);
-    let list = format!("[{}]", json.trim().replace("}\n", "},\n").replace(",\n\n", ",\n"));
+    let list = format!(
+        "[{}]",
+        json.trim().replace("}\n", "},\n").replace(",\n\n", ",\n")
+    );
     assert_eq!(shown("a.json", &list), expected);
     assert_eq!(shown("a.jsonl", &list), expected);
 }
@@ -76,8 +79,12 @@ fn a_single_object_is_a_record() {
 fn not_a_number_is_read_as_python_writes_it() {
     let json = r#"[{"gold": "NaN \" NaN", "prediction": NaN, "x": [-Infinity]},
                    {"gold": Infinity, "prediction": -Infinity}]"#;
-    assert_eq!(shown("a.json", json), [r#"1: nan | NaN " NaN"#, "2: -inf | inf"]);
-    let lines = "{\"gold\": 1, \"prediction\": NaN}\n{\"gold\": \"NaN\", \"prediction\": -Infinity}\n";
+    assert_eq!(
+        shown("a.json", json),
+        [r#"1: nan | NaN " NaN"#, "2: -inf | inf"]
+    );
+    let lines =
+        "{\"gold\": 1, \"prediction\": NaN}\n{\"gold\": \"NaN\", \"prediction\": -Infinity}\n";
     assert_eq!(shown("a.jsonl", lines), ["1: nan | 1", "2: -inf | NaN"]);
 }
 
@@ -135,11 +142,20 @@ fn columns_can_be_named() {
         chart: None,
         answer_type: named("kind"),
     };
-    let options = ImportOptions { columns, ..ImportOptions::default() };
+    let options = ImportOptions {
+        columns,
+        ..ImportOptions::default()
+    };
     let csv = "nr,id,prediction,mine,truth,asked,kind\n7,8,no,yes,Yes,Q?,binary\n";
-    assert_eq!(shown_with("p.csv", csv, &options), ["7: yes | Yes | Q? | Binary"]);
+    assert_eq!(
+        shown_with("p.csv", csv, &options),
+        ["7: yes | Yes | Q? | Binary"]
+    );
     let json = r#"{"nr": 7, "prediction": "no", "mine": "yes", "truth": "Yes", "asked": "Q?", "kind": "binary"}"#;
-    assert_eq!(shown_with("p.jsonl", json, &options), ["7: yes | Yes | Q? | Binary"]);
+    assert_eq!(
+        shown_with("p.jsonl", json, &options),
+        ["7: yes | Yes | Q? | Binary"]
+    );
 }
 
 #[test]
@@ -161,7 +177,10 @@ fn a_prediction_that_is_a_list_of_one_item_is_that_item_as_the_gold_is() {
     assert_eq!(shown("a.jsonl", json), expected);
     let apart = golds("id,gold,answer_type\nx,7,\ny,7,unranked_list\n");
     let expected = ["x: 7 | 7", "y: [\"7\"] | 7 | UnrankedList"];
-    assert_eq!(shown_with("a.json", r#"{"x": ["7"], "y": ["7"]}"#, &apart), expected);
+    assert_eq!(
+        shown_with("a.json", r#"{"x": ["7"], "y": ["7"]}"#, &apart),
+        expected
+    );
 }
 
 /// Id, relaxed accuracy under `convention`, answer by answer.
@@ -170,9 +189,18 @@ fn relaxed(path: &Path, options: &ImportOptions, convention: &str) -> Vec<(Strin
     assert!(imported.problems.is_empty(), "{:?}", imported.problems);
     let convention = Convention::by_name(convention).unwrap();
     let score = |answered: &chartbench_score::import::ImportedAnswer| {
-        let year_flags = answered.year_flags.as_deref().map(|flags| YearFlags::new(flags, None)).unwrap_or_default();
-        let pair = Pair { year_flags, ..Pair::new(&answered.gold, answered.prediction.as_ref().unwrap()) };
-        let Score::Value(value) = convention.score(&pair).get(Metric::RelaxedAccuracy) else { panic!("{answered:?}") };
+        let year_flags = answered
+            .year_flags
+            .as_deref()
+            .map(|flags| YearFlags::new(flags, None))
+            .unwrap_or_default();
+        let pair = Pair {
+            year_flags,
+            ..Pair::new(&answered.gold, answered.prediction.as_ref().unwrap())
+        };
+        let Score::Value(value) = convention.score(&pair).get(Metric::RelaxedAccuracy) else {
+            panic!("{answered:?}")
+        };
         (answered.id.clone(), value)
     };
     imported.answers.iter().map(score).collect()
@@ -181,21 +209,33 @@ fn relaxed(path: &Path, options: &ImportOptions, convention: &str) -> Vec<(Strin
 /// The same table as CSV, TSV and a workbook.
 fn as_tables(rows: &[Vec<&str>]) -> [(&'static str, Vec<u8>); 3] {
     let delimited = |delimiter| {
-        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
-        rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .from_writer(Vec::new());
+        rows.iter()
+            .for_each(|row| writer.write_record(row).unwrap());
         writer.into_inner().unwrap()
     };
     let cells = |(number, row): (usize, &Vec<&str>)| {
-        let cells = row.iter().zip('A'..).map(|(text, column)| text_cell(&format!("{column}{}", number + 1), text));
+        let cells = row
+            .iter()
+            .zip('A'..)
+            .map(|(text, column)| text_cell(&format!("{column}{}", number + 1), text));
         format!("<row>{}</row>", cells.collect::<String>())
     };
     let sheet: String = rows.iter().enumerate().map(cells).collect();
-    [("a.csv", delimited(b',')), ("a.tsv", delimited(b'\t')), ("a.xlsx", workbook(&sheet))]
+    [
+        ("a.csv", delimited(b',')),
+        ("a.tsv", delimited(b'\t')),
+        ("a.xlsx", workbook(&sheet)),
+    ]
 }
 
 fn written(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     let folder = folder(&[]);
-    files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+    files
+        .iter()
+        .for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
     folder
 }
 
@@ -214,7 +254,11 @@ fn vlmevalkits_lists_are_alternatives_from_every_form() {
         ("i", "[['a', 'b'], 'c']", "a", 0.0),
     ];
     let mut rows = vec![vec!["id", "gold", "prediction"]];
-    rows.extend(cases.iter().map(|(id, gold, prediction, _)| vec![*id, *gold, *prediction]));
+    rows.extend(
+        cases
+            .iter()
+            .map(|(id, gold, prediction, _)| vec![*id, *gold, *prediction]),
+    );
     let object = |(id, gold, prediction, _): &(&str, &str, &str, f64)| {
         serde_json::json!({"id": id, "gold": gold, "prediction": prediction}).to_string()
     };
@@ -223,60 +267,125 @@ fn vlmevalkits_lists_are_alternatives_from_every_form() {
     files.push(("a.jsonl", objects.join("\n").into_bytes()));
     files.push(("a.json", format!("[{}]", objects.join(",")).into_bytes()));
     let folder = written(&files);
-    let expected: Vec<(String, f64)> = cases.iter().map(|(id, .., score)| ((*id).to_owned(), *score)).collect();
+    let expected: Vec<(String, f64)> = cases
+        .iter()
+        .map(|(id, .., score)| ((*id).to_owned(), *score))
+        .collect();
     for (name, _) in &files {
-        assert_eq!(relaxed(&folder.path().join(name), &ImportOptions::default(), "vlmevalkit"), expected, "{name}");
+        assert_eq!(
+            relaxed(
+                &folder.path().join(name),
+                &ImportOptions::default(),
+                "vlmevalkit"
+            ),
+            expected,
+            "{name}"
+        );
     }
     // Lists that JSON itself holds.
     let json = r#"[{"id": "a", "gold": [2013, 2016], "prediction": "2013"}, {"id": "b", "gold": [2013, 2016], "prediction": "[2013, 2016]"},
                    {"id": "h", "gold": [["a", "b"], "c"], "prediction": "['a', 'b']"}, {"id": "i", "gold": [["a", "b"], "c"], "prediction": "a, b"}]"#;
     std::fs::write(folder.path().join("lists.json"), json).unwrap();
-    let expected = [("a", 1.0), ("b", 0.0), ("h", 1.0), ("i", 0.0)].map(|(id, score)| (id.to_owned(), score));
-    assert_eq!(relaxed(&folder.path().join("lists.json"), &ImportOptions::default(), "vlmevalkit"), expected);
+    let expected =
+        [("a", 1.0), ("b", 0.0), ("h", 1.0), ("i", 0.0)].map(|(id, score)| (id.to_owned(), score));
+    assert_eq!(
+        relaxed(
+            &folder.path().join("lists.json"),
+            &ImportOptions::default(),
+            "vlmevalkit"
+        ),
+        expected
+    );
 }
 
 /// ChartQAPro's own predictions with the scores of its own script, as its JSON and as the tables that are made of it.
 #[test]
 fn chartqapros_turns_and_flags_are_read_from_every_form() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fixtures/metrics/chartqapro.json");
-    let rows: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .join("fixtures/metrics/chartqapro.json");
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let number = |row: &serde_json::Value| row["score"].as_f64().unwrap();
-    let expected: Vec<(String, f64)> = (1..).zip(&rows).map(|(id, row)| (format!("{id}"), number(row))).collect();
-    assert_eq!(relaxed(&path, &ImportOptions::default(), "chartqapro"), expected);
+    let expected: Vec<(String, f64)> = (1..)
+        .zip(&rows)
+        .map(|(id, row)| (format!("{id}"), number(row)))
+        .collect();
+    assert_eq!(
+        relaxed(&path, &ImportOptions::default(), "chartqapro"),
+        expected
+    );
 
     let python = |list: &serde_json::Value| {
-        let quoted = |text: &str| if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") };
-        let items: Vec<String> = list.as_array().unwrap().iter().map(|item| quoted(item.as_str().unwrap())).collect();
+        let quoted = |text: &str| {
+            if text.contains('\'') {
+                format!("\"{text}\"")
+            } else {
+                format!("'{text}'")
+            }
+        };
+        let items: Vec<String> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| quoted(item.as_str().unwrap()))
+            .collect();
         format!("[{}]", items.join(", "))
     };
     let texts: Vec<[String; 4]> = rows
         .iter()
         .map(|row| {
             let text = |key: &str| row[key].as_str().unwrap().to_owned();
-            [python(&row["Answer"]), text("Question Type"), python(&row["Year"]), text("prediction")]
+            [
+                python(&row["Answer"]),
+                text("Question Type"),
+                python(&row["Year"]),
+                text("prediction"),
+            ]
         })
         .collect();
-    for header in [["Answer", "Question Type", "Year", "prediction"], ["answer", "question_type", "year", "prediction"]]
-    {
+    for header in [
+        ["Answer", "Question Type", "Year", "prediction"],
+        ["answer", "question_type", "year", "prediction"],
+    ] {
         let mut table = vec![header.to_vec()];
-        table.extend(texts.iter().map(|row| row.iter().map(String::as_str).collect()));
+        table.extend(
+            texts
+                .iter()
+                .map(|row| row.iter().map(String::as_str).collect()),
+        );
         let files = as_tables(&table);
         let folder = written(&files);
         for (name, _) in &files {
-            assert_eq!(relaxed(&folder.path().join(name), &ImportOptions::default(), "chartqapro"), expected, "{name}");
+            assert_eq!(
+                relaxed(
+                    &folder.path().join(name),
+                    &ImportOptions::default(),
+                    "chartqapro"
+                ),
+                expected,
+                "{name}"
+            );
         }
         // The golds apart from the predictions.
-        let apart = Golds::read(&folder.path().join("a.csv"), &ColumnNames::default(), None).unwrap();
-        let options = ImportOptions { golds: Some(apart), ..ImportOptions::default() };
+        let apart =
+            Golds::read(&folder.path().join("a.csv"), &ColumnNames::default(), None).unwrap();
+        let options = ImportOptions {
+            golds: Some(apart),
+            ..ImportOptions::default()
+        };
         std::fs::write(folder.path().join("p.csv"), predictions(&texts)).unwrap();
-        assert_eq!(relaxed(&folder.path().join("p.csv"), &options, "chartqapro"), expected);
+        assert_eq!(
+            relaxed(&folder.path().join("p.csv"), &options, "chartqapro"),
+            expected
+        );
     }
 }
 
 fn predictions(rows: &[[String; 4]]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["prediction"]).unwrap();
-    rows.iter().for_each(|row| writer.write_record([&row[3]]).unwrap());
+    rows.iter()
+        .for_each(|row| writer.write_record([&row[3]]).unwrap());
     writer.into_inner().unwrap()
 }
 
@@ -284,8 +393,13 @@ fn predictions(rows: &[[String; 4]]) -> Vec<u8> {
 fn a_year_that_is_no_flag_changes_nothing() {
     let csv = "gold,prediction,year,question type\n\"['a', 'b']\",b,2019,Factoid\n";
     assert_eq!(shown("a.csv", csv), ["1: b | ['a', 'b']"]);
-    let json = r#"{"gold": ["a", "b"], "prediction": "b", "Year": [2019], "Question Type": "Factoid"}"#;
+    let json =
+        r#"{"gold": ["a", "b"], "prediction": "b", "Year": [2019], "Question Type": "Factoid"}"#;
     assert_eq!(shown("a.jsonl", json), ["1: b | list of a; b"]);
     let json = r#"{"gold": ["a", "b"], "prediction": "b", "Year": ["NO"], "Question Type": "Factoid", "Question": ["x", "y"]}"#;
-    assert_eq!(shown("a.jsonl", json), ["1: b | b | y"], "ChartQAPro's fields, all of them");
+    assert_eq!(
+        shown("a.jsonl", json),
+        ["1: b | b | y"],
+        "ChartQAPro's fields, all of them"
+    );
 }

@@ -9,7 +9,9 @@ mod workbook;
 use std::fs;
 
 use chartbench_core::question::Gold;
-use chartbench_score::import::{ColumnNames, FileFormat, Golds, ImportOptions, ImportResult, ImportedAnswer, read};
+use chartbench_score::import::{
+    ColumnNames, FileFormat, Golds, ImportOptions, ImportResult, ImportedAnswer, read,
+};
 
 /// A folder of these files; it is gone with its handle.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -36,9 +38,15 @@ fn lines(imported: &ImportResult) -> Vec<String> {
     let answer = |answered: &ImportedAnswer| {
         let gold = match &answered.gold {
             Gold::Text(text) => text.clone(),
-            Gold::List(items) => format!("list of {}", items.iter().map(Gold::text).collect::<Vec<_>>().join("; ")),
+            Gold::List(items) => format!(
+                "list of {}",
+                items.iter().map(Gold::text).collect::<Vec<_>>().join("; ")
+            ),
         };
-        let prediction = answered.prediction.as_ref().map_or("NONE", |prediction| &prediction.0);
+        let prediction = answered
+            .prediction
+            .as_ref()
+            .map_or("NONE", |prediction| &prediction.0);
         let mut line = format!("{}: {prediction} | {gold}", answered.id);
         if let Some(question) = &answered.question {
             line += &format!(" | {question}");
@@ -49,10 +57,18 @@ fn lines(imported: &ImportResult) -> Vec<String> {
         line
     };
     let problems = imported.problems.iter().map(ToString::to_string);
-    imported.answers.iter().map(answer).chain(problems).collect()
+    imported
+        .answers
+        .iter()
+        .map(answer)
+        .chain(problems)
+        .collect()
 }
 
 fn golds(content: &str) -> ImportOptions {
     let golds = Golds::parse(content.as_bytes(), &ColumnNames::default(), FileFormat::Csv).unwrap();
-    ImportOptions { golds: Some(golds), ..ImportOptions::default() }
+    ImportOptions {
+        golds: Some(golds),
+        ..ImportOptions::default()
+    }
 }

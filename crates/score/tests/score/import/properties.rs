@@ -8,8 +8,13 @@ use proptest::prelude::*;
 use super::workbook::{header_row, parts, workbook, zipped};
 use super::{golds, lines};
 
-const LAYOUTS: [FileFormat; 5] =
-    [FileFormat::Csv, FileFormat::Tsv, FileFormat::Jsonl, FileFormat::Json, FileFormat::Xlsx];
+const LAYOUTS: [FileFormat; 5] = [
+    FileFormat::Csv,
+    FileFormat::Tsv,
+    FileFormat::Jsonl,
+    FileFormat::Json,
+    FileFormat::Xlsx,
+];
 
 /// Reads the bytes in every format, for predictions with and without separate golds and for golds.
 fn read_in_every_way(bytes: &[u8]) {

@@ -35,20 +35,27 @@ pub fn parts(rows: &str) -> [(&'static str, String); 6] {
                 r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/><Relationship Id="rId3" Type="{office}/styles" Target="styles.xml"/></Relationships>"#
             ),
         ),
-        ("xl/sharedStrings.xml", format!(r#"<sst xmlns="{main}"><si><t>How many?</t></si></sst>"#)),
+        (
+            "xl/sharedStrings.xml",
+            format!(r#"<sst xmlns="{main}"><si><t>How many?</t></si></sst>"#),
+        ),
         (
             "xl/styles.xml",
             format!(
                 r#"<styleSheet xmlns="{main}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#
             ),
         ),
-        ("xl/worksheets/sheet1.xml", format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#)),
+        (
+            "xl/worksheets/sheet1.xml",
+            format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#),
+        ),
     ]
 }
 
 pub fn zipped(parts: &[(&str, String)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for (name, xml) in parts {
         zip.start_file(*name, stored).unwrap();
         zip.write_all(xml.as_bytes()).unwrap();
@@ -62,8 +69,16 @@ pub fn text_cell(at: &str, text: &str) -> String {
 
 /// Row 2 of a workbook, in VLMEvalKit's columns.
 pub fn header_row() -> String {
-    let cells = [("B2", "index"), ("C2", "question"), ("D2", "answer"), ("F2", "prediction")];
-    format!(r#"<row r="2">{}</row>"#, cells.map(|(at, name)| text_cell(at, name)).concat())
+    let cells = [
+        ("B2", "index"),
+        ("C2", "question"),
+        ("D2", "answer"),
+        ("F2", "prediction"),
+    ];
+    format!(
+        r#"<row r="2">{}</row>"#,
+        cells.map(|(at, name)| text_cell(at, name)).concat()
+    )
 }
 
 #[test]
@@ -76,14 +91,25 @@ fn a_workbooks_cells_are_what_people_see() {
         r#"<c r="B7"><v>3</v></c><c r="D7"><v>1E+21</v></c><c r="F7" t="e"><v>#N/A</v></c>"#.to_owned(),
         r#"<c r="B8"><v>4</v></c><c r="XFD8"><v>1</v></c>"#.to_owned(),
     ];
-    let rows: String = rows.iter().map(|cells| format!("<row>{cells}</row>")).collect();
+    let rows: String = rows
+        .iter()
+        .map(|cells| format!("<row>{cells}</row>"))
+        .collect();
     let content = workbook(&(header_row() + &rows));
-    let expected =
-        ["0: 5 | 5 | How many?", "1: True | 0.1 | ", "2:  1.0  | 2010-01-01 | ", "3: #N/A | 1e21 | ", "4:  |  | "];
+    let expected = [
+        "0: 5 | 5 | How many?",
+        "1: True | 0.1 | ",
+        "2:  1.0  | 2010-01-01 | ",
+        "3: #N/A | 1e21 | ",
+        "4:  |  | ",
+    ];
     let folder = tempfile::tempdir().unwrap();
     for name in ["model_ChartQA.xlsx", "unnamed"] {
         let path = folder.path().join(name);
         fs::write(&path, &content).unwrap();
-        assert_eq!(lines(&read(&path, &ImportOptions::default()).unwrap()), expected);
+        assert_eq!(
+            lines(&read(&path, &ImportOptions::default()).unwrap()),
+            expected
+        );
     }
 }
