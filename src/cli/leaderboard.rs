@@ -49,9 +49,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Status> {
     let slices = match (args.no_slices, args.slice_by.is_empty()) {
-        (true, _) => Vec::new(),
-        (false, true) => SliceBy::DEFAULT.into(),
-        (false, false) => args.slice_by.clone(),
+        (true, _) => Some(Vec::new()),
+        (false, true) => None,
+        (false, false) => Some(args.slice_by.clone()),
     };
     let report = leaderboard(&LeaderboardRequest {
         runs: args.runs.clone(),

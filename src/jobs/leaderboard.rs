@@ -29,8 +29,8 @@ pub struct LeaderboardRequest {
     pub runs: Vec<PathBuf>,
     /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables were asked for.
     pub convention: Option<String>,
-    /// The tables by slice.
-    pub slices: Vec<SliceBy>,
+    /// The tables by slice: the usual ones where it is absent, else these, which must exist.
+    pub slices: Option<Vec<SliceBy>>,
     /// Whether there is a column of questions a second.
     pub speed: bool,
     /// Folder that gets leaderboard.md, .csv, .json and .tex.
@@ -59,12 +59,18 @@ pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
         .iter()
         .map(|path| RunReader::open(path))
         .collect::<Result<Vec<_>>>()?;
-    check_slices_exist(&request.slices, records(&runs))?;
+    let slices = match &request.slices {
+        Some(slices) => slices.clone(),
+        None => SliceBy::DEFAULT.into(),
+    };
+    if request.slices.is_some() {
+        check_slices_exist(&slices, records(&runs))?;
+    }
     // Usually the first record decides. Unreadable logs are reported by `Leaderboard::from_runs`.
     let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
     let convention = convention(request.convention.as_deref(), answer_types)?;
     let options = LeaderboardOptions {
-        slices: request.slices.clone(),
+        slices,
         speed: request.speed,
         published: published(&runs)?,
     };

@@ -94,7 +94,7 @@ const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
             ("finite", &[]),
             ("memory_need", &[]),
             ("generation", &["finite", "loading"]),
-            ("loading", &["kernels"]),
+            ("loading", &["finite", "kernels"]),
             ("kernels", &["finite"]),
             (
                 "pix2struct",

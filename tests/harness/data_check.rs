@@ -283,7 +283,9 @@ fn exit_codes_and_layouts() {
         Some(0)
     );
     std::fs::write(dir.join("qa_pairs.json"), "[]").unwrap();
-    assert!(fault(&["data", "check", path]).contains("plotqa, generic; name one with --layout"));
+    assert!(
+        fault(&["data", "check", path]).contains("plotqa, generic; name one with --dataset-format")
+    );
     assert_eq!(
         code(&["data", "check", path, "--layout", "generic"]),
         Some(0)

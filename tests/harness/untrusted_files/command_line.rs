@@ -50,7 +50,9 @@ fn refused(arguments: &[&str]) -> String {
 /// A copy of an embedded tiny model's folder with one file replaced.
 fn model(replaced: &str, bytes: &[u8]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(fixture("matcha-tiny-mini")).unwrap() {
+    for file in
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny-mini")).unwrap()
+    {
         let file = file.unwrap();
         fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
     }
