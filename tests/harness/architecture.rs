@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// A module and those that it may name.
+type Arrows = (&'static str, &'static [&'static str]);
+
 /// Each crate by its folder, and every module of it with the modules that it may name. Which crate may name which is in their
 /// Cargo.toml files.
-const ARROWS: &[(&str, &[(&str, &[&str])])] = &[
+const ARROWS: &[(&str, &[Arrows])] = &[
     (
         ".",
         &[

@@ -7,8 +7,6 @@ use std::process::{Command, Output};
 use anyhow::Result;
 use candle_core::{DType, Device};
 
-use super::fixture;
-
 fn chartbench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chartbench"))
         .args(arguments)

@@ -37,7 +37,7 @@ mod weight;
 mod window_attention;
 mod window_attention_backward;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use attention::Attention;
 use bias::Bias;
@@ -53,7 +53,6 @@ use operands::{AttentionInput, Matrix, fused, matrix};
 pub use packed_weight::PackedWeight;
 use q8_0::{PackedQ8, Q8Linear, Q8LinearAdd};
 pub use varlen::SequenceSpan;
-use varlen::SpanOffsets;
 pub use weight::{Weight, tensor_bytes};
 use window_attention::WindowAttention;
 pub use window_attention::Windows;

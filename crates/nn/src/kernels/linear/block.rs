@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::{BLOCK_INNER, BLOCK_ROWS};
+use super::BLOCK_INNER;
 use crate::kernels::elementary::gelu;
 use crate::kernels::micro_kernel::{
     self, ROWS_WITH_16_REGISTERS, ROWS_WITH_32_REGISTERS, pack_columns, pack_group, vectors,
@@ -79,7 +79,7 @@ impl Lhs<'_> {
     }
 }
 
-/// Up to [`BLOCK_ROWS`] rows against all panels of some weights.
+/// Up to [`super::BLOCK_ROWS`] rows against all panels of some weights.
 pub(super) struct Block<'a, const W: usize> {
     pub(super) lhs: Lhs<'a>,
     pub(super) inner: usize,
