@@ -44,7 +44,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`jobs`] | the verbs: run, finetune, quantize, score, compare, leaderboard, report, figures, export, ask, table, data, list |
-//! | [`cli`] | flags to requests, results to the terminal; nothing else prints |
+//! | [`cli`] | flags to requests, results and progress to the terminal |
 //! | [`adapter`] | the adapter trait and its families |
 //! | [`report`] | tables and their formats, leaderboard, comparison, the page |
 //!

@@ -108,7 +108,7 @@ fn exit_code(result: Result<Status>) -> ExitCode {
         Err(error) => {
             // The message of the first failure is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {
-                print_failures(&failures[1..]);
+                print_failures(failures.get(1..).unwrap_or_default());
             }
             chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)

@@ -169,20 +169,14 @@ impl AdapterNames {
 
     /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
     fn give_weights(&self, selected: &mut [SelectedAdapter]) -> Result<()> {
-        let models = |adapter: &SelectedAdapter| {
-            std::iter::once(&adapter.model)
-                .chain(&adapter.reader)
-                .cloned()
-                .collect::<Vec<_>>()
-        };
-        let ids: BTreeSet<String> = selected
+        let names: BTreeSet<String> = selected
             .iter()
-            .flat_map(models)
+            .flat_map(|adapter| std::iter::once(&adapter.model).chain(&adapter.reader))
             .flat_map(|model| [model.spec.id.clone(), model.spec.file().to_owned()])
             .collect();
         // A path may hold a `=`, and a name may hold a dot.
         let flags = self.weights.iter().map(|flag| match flag.split_once('=') {
-            Some((name, dir)) if ids.contains(name) || !name.contains(['/', '.']) => {
+            Some((name, dir)) if names.contains(name) || !name.contains(['/', '.']) => {
                 (Some(name), dir)
             }
             _ => (None, flag.as_str()),
@@ -232,5 +226,32 @@ impl AdapterNames {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_for_a_name_with_a_dot() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = include_str!("../../adapters/matcha-tiny.toml");
+        std::fs::write(folder.path().join("matcha-1.5.toml"), text).unwrap();
+        let select = |weights: &str| {
+            let names = AdapterNames {
+                names: vec!["matcha-1.5".to_owned()],
+                adapters_dir: Some(folder.path().to_owned()),
+                weights: vec![weights.to_owned()],
+                ..AdapterNames::default()
+            };
+            names.select().unwrap().remove(0).model.weights.unwrap()
+        };
+        assert_eq!(select("matcha-1.5=checkpoint"), PathBuf::from("checkpoint"));
+        // A path with `=` in it stays a path.
+        assert_eq!(
+            select("./lr=0.1/checkpoint"),
+            PathBuf::from("./lr=0.1/checkpoint")
+        );
     }
 }

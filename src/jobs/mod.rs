@@ -1,5 +1,5 @@
 //! The verbs of the program as functions: each takes a typed request, reports what happens through a callback, and returns a
-//! typed result. Nothing here parses a command line or prints.
+//! typed result. Nothing here parses a command line or prints; adapters and stored files write their remarks to standard error.
 //!
 //! Work in parallel runs on rayon's current thread pool, and answers do not depend on how many threads it has.
 

@@ -21,8 +21,8 @@ use crate::adapter::secrets::Secrets;
 use crate::adapter::{Failure, Usage};
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
 
-/// So many questions in a row that fail, each for reasons of its own, mean that the endpoint is at error. One picture that
-/// it does not take fails all questions about a chart, so that they are many,
+/// Failed questions in a row, each for a reason of its own, after which the endpoint counts as broken. The number is large because one
+/// picture that the endpoint refuses fails all questions about its chart.
 const MAX_CONSECUTIVE_FAILURES: usize = 50;
 /// The same limit before the endpoint has answered its first question.
 const MAX_FAILURES_BEFORE_FIRST_ANSWER: usize = 5;

@@ -345,7 +345,7 @@ fn pair(answered: &ImportedAnswer) -> Pair<'_> {
     }
 }
 
-/// What tells the chart; where nothing does, a question is one for itself.
+/// The chart of an answer; a question without one counts as a chart of its own.
 fn chart(answered: &ImportedAnswer) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::server::{Act, Seen, Server, completion};
-use super::{chart, served, told};
+use super::{chart, describe_answers, served};
 
 type Fault = fn() -> Act;
 
@@ -26,9 +26,10 @@ fn asked_within(
     let server = Server::start(script);
     let (_folder, work) = chart(questions);
     let more = format!("[limits]\nconcurrency = 1\nanswer_timeout = {seconds}\n");
-    let told = told(served(&server.base_url(), &more).answer(&work));
+    let descriptions = describe_answers(served(&server.base_url(), &more).answer(&work));
     (
-        told.into_iter()
+        descriptions
+            .into_iter()
             .map(|line| line.replace(&server.base_url(), "URL"))
             .collect(),
         server.seen().len(),
@@ -85,12 +86,13 @@ fn a_slow_answer_is_asked_for_again_and_then_fails_its_question() {
         }
     });
     assert_eq!(slow_once, (vec!["=5".to_owned()], 2));
-    let (told, requests) = asked_within("1", 2, move |_, seen| match seen.prompt().0.as_str() {
-        "Why 0?" => late(),
-        _ => Act::Say("5".to_owned()),
-    });
+    let (descriptions, requests) =
+        asked_within("1", 2, move |_, seen| match seen.prompt().0.as_str() {
+            "Why 0?" => late(),
+            _ => Act::Say("5".to_owned()),
+        });
     assert_eq!(
-        (told[0].as_str(), requests),
+        (descriptions[0].as_str(), requests),
         (
             "question: URL: no whole reply within 1 s (`limits.answer_timeout`)",
             4
@@ -101,11 +103,11 @@ fn a_slow_answer_is_asked_for_again_and_then_fails_its_question() {
 #[test]
 fn retry_after_is_waited_for() {
     let begun = Instant::now();
-    let (told, requests) = asked(1, |index, _| match index {
+    let (descriptions, requests) = asked(1, |index, _| match index {
         0 => Act::Status(429, "Retry-After: 1", String::new()),
         _ => Act::Say("5".to_owned()),
     });
-    assert_eq!((told, requests), (vec!["=5".to_owned()], 2));
+    assert_eq!((descriptions, requests), (vec!["=5".to_owned()], 2));
     assert!(
         begun.elapsed() >= Duration::from_secs(1),
         "{:?}",
@@ -115,12 +117,12 @@ fn retry_after_is_waited_for() {
 
 #[test]
 fn an_hour_is_not_waited_for() {
-    let (told, requests) = asked(2, |_, _| {
+    let (descriptions, requests) = asked(2, |_, _| {
         Act::Status(429, "Retry-After: 3600", "quota of the day".to_owned())
     });
     let line = "adapter: URL: status 429: quota of the day; it wants to be asked again in 3600 s, and at most 600 s are \
                 waited for";
-    assert_eq!((told, requests), (vec![line.to_owned(); 2], 1));
+    assert_eq!((descriptions, requests), (vec![line.to_owned(); 2], 1));
 }
 
 #[test]
@@ -133,9 +135,9 @@ fn what_does_not_pass_stops_the_adapter_or_fails_the_question() {
                 Act::Say("5".to_owned())
             }
         };
-        let (told, requests) = asked(3, script);
-        assert_eq!(told[0], "=5");
-        (told[1].clone(), told[2].clone(), requests)
+        let (descriptions, requests) = asked(3, script);
+        assert_eq!(descriptions[0], "=5");
+        (descriptions[1].clone(), descriptions[2].clone(), requests)
     };
     // Each fails the question after so many requests, and the others stand.
     let of_questions: [(Fault, usize, &str); 12] = [
@@ -265,8 +267,12 @@ fn an_odd_reply_with_an_answer_is_an_answer() {
         r#"{"choices": [{"message": {"content": "7", "tool_calls": null}, "finish_reason": {}}], "error": null}"#,
     ];
     let count = bodies.len();
-    let (told, requests) = asked(count, move |index, _| Act::Body(bodies[index].to_owned()));
-    assert_eq!((told, requests), (vec!["=7".to_owned(); count], count));
+    let (descriptions, requests) =
+        asked(count, move |index, _| Act::Body(bodies[index].to_owned()));
+    assert_eq!(
+        (descriptions, requests),
+        (vec!["=7".to_owned(); count], count)
+    );
     let half = r#"{"choices": [{"message": {"content": "7 \ud83d"}, "finish_reason": "length"}]}"#;
     assert_eq!(
         asked(1, |_, _| Act::Body(half.to_owned())),
@@ -280,12 +286,12 @@ fn a_server_that_takes_no_connection_is_told_with_the_time() {
     let (_folder, work) = chart(1);
     let more = "[limits]\nconcurrency = 1\nconnect_timeout = 0.3\n";
     let begun = Instant::now();
-    let told = told(served("http://192.0.2.1/v1", more).answer(&work));
+    let descriptions = describe_answers(served("http://192.0.2.1/v1", more).answer(&work));
     let line =
         "adapter: http://192.0.2.1/v1: no connection within 0.3 s (`limits.connect_timeout`)";
     assert!(
-        told[0] == line || told[0].contains("the connection failed ("),
-        "{told:?}"
+        descriptions[0] == line || descriptions[0].contains("the connection failed ("),
+        "{descriptions:?}"
     );
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
@@ -297,39 +303,48 @@ fn connections_that_fail_for_good_stop_the_adapter() {
         (|| Act::HangUp, 3),
         (|| Act::Die, 1),
     ] {
-        let (told, seen) = asked(2, move |index, _| {
+        let (descriptions, seen) = asked(2, move |index, _| {
             if index == 0 {
                 Act::Say("5".to_owned())
             } else {
                 fault()
             }
         });
-        assert_eq!((told[0].as_str(), seen), ("=5", requests + 1));
+        assert_eq!((descriptions[0].as_str(), seen), ("=5", requests + 1));
         assert!(
-            told[1].starts_with("adapter: URL: the connection failed ("),
-            "{told:?}"
+            descriptions[1].starts_with("adapter: URL: the connection failed ("),
+            "{descriptions:?}"
         );
     }
 }
 
 #[test]
 fn an_endpoint_that_answers_nothing_is_given_five_questions_and_then_fifty() {
-    let (told, requests) = asked(8, |_, _| {
+    let (descriptions, requests) = asked(8, |_, _| {
         Act::Status(400, "X-A: b", "no such parameter".to_owned())
     });
     assert_eq!(requests, 5);
-    assert_eq!(told[3], "question: URL: status 400: no such parameter");
+    assert_eq!(
+        descriptions[3],
+        "question: URL: status 400: no such parameter"
+    );
     let line = "adapter: too many questions in a row failed, the last with URL: status 400: no such parameter";
-    assert!(told[4..].iter().all(|told| told == line), "{told:?}");
-    let (told, requests) = asked(60, |index, _| match index {
+    assert!(
+        descriptions[4..]
+            .iter()
+            .all(|descriptions| descriptions == line),
+        "{descriptions:?}"
+    );
+    let (descriptions, requests) = asked(60, |index, _| match index {
         0 => Act::Say("5".to_owned()),
         _ => Act::Status(400, "X-A: b", "not this picture".to_owned()),
     });
     assert_eq!(
         (
             requests,
-            told.iter()
-                .filter(|told| told.starts_with("question: "))
+            descriptions
+                .iter()
+                .filter(|descriptions| descriptions.starts_with("question: "))
                 .count()
         ),
         (51, 49)
@@ -344,24 +359,27 @@ fn answers_before_a_stop_are_kept_and_nothing_is_sent_after() {
     });
     let (_folder, work) = chart(40);
     let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 3\n");
-    let answers = told(adapter.answer(&work));
+    let answers = describe_answers(adapter.answer(&work));
     assert_eq!(
-        answers.iter().filter(|told| told.starts_with('=')).count(),
+        answers
+            .iter()
+            .filter(|descriptions| descriptions.starts_with('='))
+            .count(),
         6,
         "{answers:?}"
     );
     assert!(
         answers[9..]
             .iter()
-            .all(|told| told.starts_with("adapter: ")),
+            .all(|descriptions| descriptions.starts_with("adapter: ")),
         "{answers:?}"
     );
     let requests = server.seen().len();
     assert!(requests <= 9, "{requests}");
     assert!(
-        told(adapter.answer(&work))
+        describe_answers(adapter.answer(&work))
             .iter()
-            .all(|told| told.starts_with("adapter: "))
+            .all(|descriptions| descriptions.starts_with("adapter: "))
     );
     assert_eq!(server.seen().len(), requests, "it asked on");
 }
@@ -379,15 +397,15 @@ fn a_reply_longer_than_is_read_is_no_reply() {
     let (_folder, work) = chart(1);
     assert_eq!(
         (
-            told(served(&server.base_url(), "").answer(&work)),
+            describe_answers(served(&server.base_url(), "").answer(&work)),
             server.seen().len()
         ),
         (vec!["=5".to_owned()], 2)
     );
     let long = completion(&"x".repeat(17 << 20)).to_string();
-    let (told, _) = asked(1, move |_, _| Act::Body(long.clone()));
+    let (descriptions, _) = asked(1, move |_, _| Act::Body(long.clone()));
     assert_eq!(
-        told,
+        descriptions,
         ["question: URL: the reply has more than 16777216 bytes"]
     );
 }

@@ -103,11 +103,11 @@ fn picture(path: PathBuf) -> Chart {
 }
 
 /// Each answer as `=text`, each failure as `question: why` or `adapter: why`.
-fn told(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<String> {
-    let told = |answer| match answer {
+fn describe_answers(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<String> {
+    let describe_answer = |answer| match answer {
         Ok(Answer { prediction, .. }) => format!("={}", prediction.0),
         Err(Failure::Question(error)) => format!("question: {error:#}"),
         Err(Failure::Adapter(error)) => format!("adapter: {error:#}"),
     };
-    answers.into_iter().flatten().map(told).collect()
+    answers.into_iter().flatten().map(describe_answer).collect()
 }

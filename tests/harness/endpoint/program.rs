@@ -118,16 +118,16 @@ fn an_endpoint_killed_and_started_again_loses_and_repeats_nothing() {
     let more = "[limits]\nconcurrency = 3\n[price]\nprompt = 1\ncompletion = 1\n";
     let scratch = Scratch::new(&first.base_url(), more);
     let stopped = scratch.run(&[("TEST_KEY", KEY)]);
-    let told = stderr(&stopped);
-    assert_eq!(stopped.status.code(), Some(1), "{told}");
-    let line = told.lines().last().unwrap();
+    let descriptions = stderr(&stopped);
+    assert_eq!(stopped.status.code(), Some(1), "{descriptions}");
+    let line = descriptions.lines().last().unwrap();
     let start = format!(
         "error: served: {}: the connection failed (",
         first.base_url()
     );
     assert!(
         line.starts_with(&start) && line.ends_with("start the run again to go on"),
-        "{told}"
+        "{descriptions}"
     );
     let kept = scratch.rows();
     assert!(
@@ -355,7 +355,9 @@ fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
     );
     let line = "served: 1 answer cut by the limit on tokens; 1 answer kept whole, as `answer.after` is not in the reply";
     assert!(
-        stderr(&whole).lines().any(|told| told == line),
+        stderr(&whole)
+            .lines()
+            .any(|descriptions| descriptions == line),
         "{}",
         stderr(&whole)
     );
@@ -385,7 +387,9 @@ fn prices_are_those_of_the_files_own_model_and_address() {
             tokens.to_owned()
         };
         assert!(
-            stderr(&output).lines().any(|told| told == line),
+            stderr(&output)
+                .lines()
+                .any(|descriptions| descriptions == line),
             "{environment:?}: {}",
             stderr(&output)
         );
@@ -413,7 +417,10 @@ fn a_wait_that_the_server_asks_for_is_reported() {
         server.base_url()
     );
     assert_eq!(
-        stderr(&output).lines().filter(|told| *told == line).count(),
+        stderr(&output)
+            .lines()
+            .filter(|descriptions| *descriptions == line)
+            .count(),
         1,
         "{}",
         stderr(&output)
@@ -423,7 +430,7 @@ fn a_wait_that_the_server_asks_for_is_reported() {
 #[test]
 fn what_is_missing_or_must_not_be_is_told_before_anything_is_written() {
     let scratch = Scratch::new("http://127.0.0.1:9/v1", "");
-    for (environment, told) in [
+    for (environment, descriptions) in [
         (
             vec![],
             "set the environment variable TEST_KEY to the key of http://127.0.0.1:9/v1",
@@ -447,7 +454,7 @@ fn what_is_missing_or_must_not_be_is_told_before_anything_is_written() {
     ] {
         let output = scratch.run(&environment);
         assert_eq!(output.status.code(), Some(2));
-        assert_eq!(stderr(&output), format!("error: served: {told}\n"));
+        assert_eq!(stderr(&output), format!("error: served: {descriptions}\n"));
         assert!(!scratch.results().exists());
     }
 }
@@ -465,12 +472,12 @@ fn nobody_at_the_address_is_told() {
         ("TEST_URL", &format!("http://{address}/v1")),
     ]);
     assert_eq!(output.status.code(), Some(1));
-    let told = stderr(&output);
+    let descriptions = stderr(&output);
     assert!(
-        told.contains(&format!(
+        descriptions.contains(&format!(
             "error: served: http://{address}/v1: the connection failed ("
         )),
-        "{told}"
+        "{descriptions}"
     );
-    assert!(told.contains("refused"), "{told}");
+    assert!(descriptions.contains("refused"), "{descriptions}");
 }

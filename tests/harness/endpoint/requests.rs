@@ -11,7 +11,7 @@ use image::ImageFormat;
 use serde_json::json;
 
 use super::server::{Act, Server};
-use super::{chart, picture, question, served, spec, told};
+use super::{chart, describe_answers, picture, question, served, spec};
 
 fn chat_spec(base_url: &str, more: &str) -> ChatSpec {
     match spec(base_url, more).family {
@@ -56,7 +56,10 @@ fn a_picture_goes_out_as_it_is_with_the_mime_of_its_content() {
             chart: picture(path.clone()),
             questions: vec![question("q", "Why?", None)],
         }];
-        assert_eq!(told(served(&server.base_url(), "").answer(&work)), ["=5"]);
+        assert_eq!(
+            describe_answers(served(&server.base_url(), "").answer(&work)),
+            ["=5"]
+        );
         let (_, url) = server.seen()[index].prompt();
         let encoded = url
             .strip_prefix(&format!("data:{mime};base64,"))
@@ -95,16 +98,17 @@ fn a_broken_picture_fails_its_questions_alone() {
             questions: vec![question("n", "Why?", None)],
         },
     );
-    let told = told(served(&server.base_url(), "").answer(&work));
+    let descriptions = describe_answers(served(&server.base_url(), "").answer(&work));
     assert!(
-        told[0].starts_with("question: cannot read the chart image nowhere.png"),
-        "{told:?}"
+        descriptions[0].starts_with("question: cannot read the chart image nowhere.png"),
+        "{descriptions:?}"
     );
     assert!(
-        told[1].starts_with("question: image ") && told[1].contains("broken.png: not a PNG"),
-        "{told:?}"
+        descriptions[1].starts_with("question: image ")
+            && descriptions[1].contains("broken.png: not a PNG"),
+        "{descriptions:?}"
     );
-    assert_eq!((told[2].as_str(), server.seen().len()), ("=5", 1));
+    assert_eq!((descriptions[2].as_str(), server.seen().len()), ("=5", 1));
 }
 
 #[test]
@@ -118,7 +122,7 @@ fn the_request_is_what_the_file_says() {
                 [prompt]\nsystem = \"Be brief.\"\nquestion = \"Q: {question} A:\"\ntable = \"The table?\"\n\
                 [image]\ndetail = \"high\"\n[generation]\ntemperature = 0\nseed = 7\nmax_tokens = 9\n";
     assert_eq!(
-        told(served(&server.base_url(), more).answer(&work)),
+        describe_answers(served(&server.base_url(), more).answer(&work)),
         ["=5", "=5"]
     );
     let seen = server.seen();
@@ -139,7 +143,7 @@ fn the_request_is_what_the_file_says() {
 
     let more = "key_env = \"NO_SUCH_KEY\"\nkey_optional = true\nwithout = [\"temperature\", \"max_tokens\"]\n\
                 [generation]\ntemperature = 0\n";
-    let answers = told(served(&server.base_url(), more).answer(&work));
+    let answers = describe_answers(served(&server.base_url(), more).answer(&work));
     assert_eq!(
         answers,
         [
@@ -304,7 +308,7 @@ fn neither_debug_output_nor_an_answer_shows_the_key() {
         "question: {}: the answer repeats the key in PATH: it is not kept",
         server.base_url()
     );
-    assert_eq!(told(model.answer(&work)), [line]);
+    assert_eq!(describe_answers(model.answer(&work)), [line]);
 }
 
 const SAMPLING: Sampling = Sampling {

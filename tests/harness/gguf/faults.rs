@@ -12,10 +12,10 @@ fn line(tiny: &Tiny) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.gguf");
     tiny.write(&path);
-    told(&path)
+    error_line(&path)
 }
 
-fn told(path: &std::path::Path) -> String {
+fn error_line(path: &std::path::Path) -> String {
     let Err(error) = Gguf::open(path, "a test", &Device::Cpu) else {
         panic!("{} was opened", path.display())
     };
@@ -128,14 +128,14 @@ fn cut_and_foreign_files_are_told() {
     let bytes = fs::read(&path).unwrap();
     for length in [0, 3, 20, 400, 8000, bytes.len() / 2, bytes.len() - 40] {
         fs::write(&path, &bytes[..length]).unwrap();
-        told(&path);
+        error_line(&path);
     }
     fs::write(
         &path,
         "not a model at all, but text that is long enough to be read as one",
     )
     .unwrap();
-    assert!(told(&path).contains("no GGUF file"));
+    assert!(error_line(&path).contains("no GGUF file"));
     fs::remove_file(&path).unwrap();
-    assert!(told(&path).contains("cannot read it"));
+    assert!(error_line(&path).contains("cannot read it"));
 }

@@ -15,7 +15,7 @@ fn chartbench(arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn told(output: &Output) -> String {
+fn error_line(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(
         output.status.code(),
@@ -29,7 +29,7 @@ fn told(output: &Output) -> String {
 /// The one line of a command that must be refused.
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
-    let stderr = told(&chartbench(arguments));
+    let stderr = error_line(&chartbench(arguments));
     assert_eq!(
         stderr.lines().count(),
         1,
@@ -159,7 +159,7 @@ fn every_count_has_a_bound() {
     ] {
         for count in [huge, "4294967296"] {
             let arguments: Vec<&str> = flags.iter().copied().chain([count]).collect();
-            let line = told(&chartbench(&arguments));
+            let line = error_line(&chartbench(&arguments));
             assert!(
                 line.contains(&format!("at most {most}")) || line.contains(&format!("..={most}")),
                 "{flags:?}: {line}"
@@ -397,7 +397,7 @@ fn long_values_are_repeated_in_short() {
             "--per-question",
         ],
     ] {
-        let stderr = told(&chartbench(&arguments));
+        let stderr = error_line(&chartbench(&arguments));
         assert!(
             stderr.len() < 1000,
             "{}: {} bytes",
