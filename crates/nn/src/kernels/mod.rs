@@ -1,7 +1,7 @@
 //! Tensor operations of the architectures.
 //!
 //! Each has a fused kernel for f32 on the CPU ([`Arch`](pulp::Arch) picks AVX-512, AVX2, NEON or portable code when the
-//! program runs) and a reference version composed of candle operations for every other device and dtype ([`reference`]).
+//! program runs) and a reference version composed of candle operations for every other device and dtype ([`mod@reference`]).
 //!
 //! Kernels for many rows (the encoder) and for few rows (`decode_*`, one decoding step) differ in how they read memory. In
 //! both, an output value is accumulated in one order whatever the number of rows, so a question's numbers
