@@ -4,6 +4,7 @@
 """
 
 import os
+import statistics
 import shutil
 import tempfile
 import unittest
@@ -291,9 +292,11 @@ class Big(PageTest):
         self.assertEqual(self.count(page), 10_000)
         steps = [("search", "revenue"), ("search", "2015"), ("search", "nothing like this"), ("search", ""),
                  ("verdict", "disagree"), ("verdict", "fixed"), ("verdict", "wrong"), ("adapter", "0"), ("verdict", "")]
-        for field, value in steps:
-            took = page.evaluate(TIMED, [field, value])
-            print(f"{field} {value!r}: {took:.0f} ms, {page.text_content('#count')}")
+        # Three rounds: the first compiles the script, and one may meet a busy machine.
+        rounds = [[page.evaluate(TIMED, step) for step in steps] for _ in range(3)]
+        for (field, value), times in zip(steps, zip(*rounds)):
+            took = statistics.median(times)
+            print(f"{field} {value!r}: {took:.0f} ms (median of {', '.join(f'{time:.0f}' for time in times)})")
             self.assertLess(took, 200)
         self.assertEqual(page.locator("#cards > li").count(), 50)
         self.assert_quiet()
