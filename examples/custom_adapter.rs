@@ -3,10 +3,10 @@
 //!     cargo run --release --example custom_adapter
 
 use anyhow::{Context, Result};
-use chartbench::adapter::{Adapter, Answer, Failure, Identity};
+use chartbench::adapter::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench::jobs::run::{RunRequest, run_with};
 use chartbench::report::table::Format;
-use chartbench_core::question::{ChartQuestions, Prediction};
+use chartbench_core::question::ChartQuestions;
 
 struct ChartType {
     identity: Identity,
@@ -17,23 +17,14 @@ impl Adapter for ChartType {
         &self.identity
     }
 
-    fn answer(&mut self, charts: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer = |chart: &ChartQuestions| {
-            let chart_type = chart
-                .chart
-                .chart_type
-                .clone()
-                .context("the chart has no type")
-                .map_err(Failure::Question)?;
-            Ok(Answer {
-                prediction: Prediction(chart_type),
-                ..Answer::default()
-            })
-        };
-        charts
-            .iter()
-            .map(|chart| chart.questions.iter().map(|_| answer(chart)).collect())
-            .collect()
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        for (index, (chart, _question)) in questions(charts).enumerate() {
+            let chart_type = chart.chart_type.clone();
+            // A question that fails is a row with this error.
+            let answer = chart_type.context("the chart has no type");
+            report(index, answer.map(Answer::from_text));
+        }
+        Ok(())
     }
 }
 

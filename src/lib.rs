@@ -16,9 +16,9 @@
 //! An adapter of one's own answers a benchmark by [`jobs::run::run_with`]:
 //!
 //! ```
-//! use chartbench::adapter::{Adapter, Answer, Failure, Identity};
+//! use chartbench::adapter::{Adapter, Answer, Identity, ReportAnswer, questions};
 //! use chartbench::jobs::run::{RunRequest, run_with};
-//! use chartbench_core::question::{ChartQuestions, Prediction};
+//! use chartbench_core::question::ChartQuestions;
 //!
 //! struct Yes(Identity);
 //!
@@ -27,9 +27,11 @@
 //!         &self.0
 //!     }
 //!
-//!     fn answer(&mut self, charts: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-//!         let yes = || Answer { prediction: Prediction("yes".into()), ..Answer::default() };
-//!         charts.iter().map(|chart| chart.questions.iter().map(|_| Ok(yes())).collect()).collect()
+//!     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer) -> anyhow::Result<()> {
+//!         for (index, (_chart, _question)) in questions(charts).enumerate() {
+//!             report(index, Ok(Answer::from_text("yes")));
+//!         }
+//!         Ok(())
 //!     }
 //! }
 //!

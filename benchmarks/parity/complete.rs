@@ -9,7 +9,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use chartbench::adapter::Failure;
 use chartbench::adapter::gguf::Gguf;
 use chartbench::adapter::language_model::{LanguageModel, Sampling};
 
@@ -33,10 +32,12 @@ fn main() -> Result<()> {
         stop: Vec::new(),
     };
     let mut model = Gguf::open(Path::new(model), "an argument", &Device::Cpu)?;
-    for (prompt, completions) in prompts.iter().zip(model.complete(&prompts, &sampling)) {
-        let completions = completions.map_err(|failure| match failure {
-            Failure::Question(error) | Failure::Adapter(error) => error,
-        })?;
+    let mut completed = Vec::new();
+    model.complete(&prompts, &sampling, &mut |_, completions| {
+        completed.push(completions);
+    })?;
+    for (prompt, completions) in prompts.iter().zip(completed) {
+        let completions = completions?;
         let completion = completions.first().context("no completion")?;
         let line = serde_json::json!({
             "prompt_ids": model.encode(prompt)?,

@@ -11,9 +11,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use chartbench_nn::Checkpoint;
 use chartbench_nn::donut::{Config, Model};
 use chartbench_nn::preprocess::DonutProcessor;
+use chartbench_nn::{Checkpoint, EncoderDecoder};
 use chartbench_pixels::decode;
 use serde::Deserialize;
 

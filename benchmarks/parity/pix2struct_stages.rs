@@ -14,7 +14,9 @@ use candle_core::{Device, Tensor};
 use chartbench_nn::kernels::ComputeDtype;
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::preprocess::Pix2StructProcessor;
-use chartbench_nn::{Checkpoint, CheckpointSource, PackedSource, QuantizingSource, WeightFormat};
+use chartbench_nn::{
+    Checkpoint, CheckpointSource, EncoderDecoder, PackedSource, QuantizingSource, WeightFormat,
+};
 use chartbench_pixels::decode;
 use serde::Deserialize;
 

@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use chartbench::adapter::gguf::Gguf;
 use chartbench::adapter::hub::HubOptions;
-use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
+use chartbench::adapter::language_model::{LanguageModel, ReportCompletions, Sampling};
 use chartbench::adapter::table_qa::{TableCache, TableQa};
-use chartbench::adapter::{self, Adapter, AdapterContext, Failure, ModelRef, Overrides};
+use chartbench::adapter::{self, Adapter, AdapterContext, ModelRef, Overrides};
 use chartbench::config::{AdapterSpec, Benchmark, Family};
 use chartbench_core::question::{ChartQuestions, QuestionSet};
 use chartbench_data::Split;
@@ -45,9 +45,10 @@ impl LanguageModel for Timed {
         &mut self,
         prompts: &[String],
         sampling: &Sampling,
-    ) -> Vec<Result<Vec<Completion>, Failure>> {
+        report: &mut ReportCompletions<'_>,
+    ) -> Result<()> {
         let started = Instant::now();
-        let completed = self.model.complete(prompts, sampling);
+        let completed = self.model.complete(prompts, sampling, report);
         self.spent.set(self.spent.get() + started.elapsed());
         completed
     }
@@ -135,12 +136,13 @@ fn ask(adapter: &mut TableQa, set: &QuestionSet) -> Result<Duration> {
     for entry in &set.charts {
         let work: &[ChartQuestions] = std::slice::from_ref(entry);
         let started = Instant::now();
-        let answers = adapter.answer(work);
+        let mut failed = None;
+        adapter.answer(work, &mut |_, answer| {
+            failed = failed.take().or(answer.err())
+        })?;
         all += started.elapsed();
-        for answer in answers.into_iter().flatten() {
-            if let Err(Failure::Question(error) | Failure::Adapter(error)) = answer {
-                return Err(error);
-            }
+        if let Some(error) = failed {
+            return Err(error);
         }
     }
     Ok(all)

@@ -19,7 +19,9 @@ use chartbench::config::AdamWSpec;
 use chartbench::finetune::optimizer::{AdamW, Optimizer};
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::training::{DropoutRng, Example, Loss, LossOptions, Variables};
-use chartbench_nn::{Bf16Source, Checkpoint, CheckpointSource, TensorSource};
+use chartbench_nn::{
+    Bf16Source, Checkpoint, CheckpointSource, EncoderDecoder, ModelConfig, TensorSource,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -133,11 +135,13 @@ fn example(
     let labels: Vec<Option<u32>> = (0..labels)
         .map(|_| Some(generator.random_range(2..vocabulary)))
         .collect();
-    Ok(Example {
+    let start = [config.generation.start];
+    Ok(Example::teacher_forced(
         image,
-        inputs: config.inputs(&labels),
-        labels,
-    })
+        &start,
+        &labels,
+        config.pad_token_id(),
+    ))
 }
 
 /// The process's greatest memory so far, where the system tells.

@@ -7,8 +7,9 @@ use std::hint::black_box;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use chartbench_nn::Checkpoint;
+use chartbench_nn::generation::GenerationConfig;
 use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::{Checkpoint, EncoderDecoder};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -129,22 +130,25 @@ fn model(criterion: &mut Criterion) -> Result<()> {
     eprintln!("instruction set: {}", chartbench_core::isa::current().name);
     let dir = tempfile::tempdir()?;
     checkpoint(dir.path())?;
-    let model = Model::load(
-        &Config::read(dir.path())?,
-        &Checkpoint::open(dir.path())?,
-        &Device::Cpu,
-    )?;
+    let config = Config::read(dir.path())?;
+    let model = Model::load(&config, &Checkpoint::open(dir.path())?, &Device::Cpu)?;
     let patches = patches()?;
     let encoded = model.encode(&patches)?;
-    let batch = vec![encoded.clone(); 8];
+    let start: &[u32] = &[config.generation.start];
+    let batch = vec![(&encoded, start); 8];
+    let limits = GenerationConfig {
+        eos: config.generation.eos.clone(),
+        max_new_tokens: 20,
+        ..GenerationConfig::default()
+    };
     criterion.bench_function("encode 512 patches", |bencher| {
         bencher.iter(|| model.encode(black_box(&patches)))
     });
     criterion.bench_function("greedy, 20 tokens of 1 question", |bencher| {
-        bencher.iter(|| model.greedy(black_box(&batch[..1]), 20));
+        bencher.iter(|| model.generate(black_box(&batch[..1]), None, &limits));
     });
     criterion.bench_function("greedy, 20 tokens of 8 questions", |bencher| {
-        bencher.iter(|| model.greedy(black_box(&batch), 20));
+        bencher.iter(|| model.generate(black_box(&batch), None, &limits));
     });
     Ok(())
 }

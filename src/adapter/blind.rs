@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
-use super::{Adapter, Answer, Failure, Identity};
+use super::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench_core::question::{
     Chart, ChartQuestions, ImageProducer, ImageRef, Question, QuestionHash, QuestionSource,
 };
@@ -149,17 +149,12 @@ impl Adapter for MostFrequentAnswer {
         1024
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer = |question| Answer::from_text(self.predict(question).to_owned());
-        work.iter()
-            .map(|entry| {
-                entry
-                    .questions
-                    .iter()
-                    .map(|question| Ok(answer(question)))
-                    .collect()
-            })
-            .collect()
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        for (index, (_, question)) in questions(charts).enumerate() {
+            let answer = Answer::from_text(self.predict(question).to_owned());
+            report(index, Ok(answer));
+        }
+        Ok(())
     }
 }
 
@@ -197,8 +192,8 @@ impl Adapter for BlankAdapter {
         self.inner.memory_need()
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let blank: Vec<ChartQuestions> = work
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        let blank: Vec<ChartQuestions> = charts
             .iter()
             .map(|entry| ChartQuestions {
                 chart: Chart {
@@ -209,7 +204,7 @@ impl Adapter for BlankAdapter {
                 questions: entry.questions.clone(),
             })
             .collect();
-        self.inner.answer(&blank)
+        self.inner.answer(&blank, report)
     }
 }
 
@@ -263,11 +258,14 @@ mod tests {
     }
 
     fn predictions(mut prior: MostFrequentAnswer, asked: &QuestionSet) -> Vec<String> {
-        let answers = prior.answer(&asked.charts).remove(0);
+        let mut answers = Vec::new();
+        prior
+            .answer(&asked.charts, &mut |index, answer| {
+                assert_eq!(index, answers.len());
+                answers.push(answer.unwrap().prediction.0);
+            })
+            .unwrap();
         answers
-            .into_iter()
-            .map(|answer| answer.unwrap().prediction.0)
-            .collect()
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The trait of language models that answer from tables.
 
-use super::{Failure, Usage};
+use anyhow::Result;
+
+use super::Usage;
 
 /// Sampling options.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,9 @@ pub struct Completion {
     pub finish_reason: Option<String>,
 }
 
+/// What takes the result of one prompt: its place in the call, and the completions, or why this prompt failed.
+pub type ReportCompletions<'a> = dyn FnMut(usize, Result<Vec<Completion>>) + 'a;
+
 /// A language model that completes prompts: in this process, or behind an endpoint.
 pub trait LanguageModel {
     /// Everything that can change its completions, as ordered key-value pairs; goes into the adapter's fingerprint.
@@ -35,11 +40,16 @@ pub trait LanguageModel {
     /// The preferred number of prompts in a call.
     fn batch(&self) -> usize;
 
-    /// Completes each prompt (one user message) `sampling.samples` times. Prompts of a call may share a long
-    /// beginning: a model in this process evaluates that once. A completion must not depend on the other prompts.
+    /// Completes each prompt (one user message) `sampling.samples` times, and reports each result as it comes, once a prompt, in
+    /// any order. Prompts of a call may share a long beginning: a model in this process evaluates that once. A completion must
+    /// not depend on the other prompts.
+    ///
+    /// # Errors
+    /// Returns why the model cannot go on; prompts that were not reported have no completion.
     fn complete(
         &mut self,
         prompts: &[String],
         sampling: &Sampling,
-    ) -> Vec<Result<Vec<Completion>, Failure>>;
+        report: &mut ReportCompletions<'_>,
+    ) -> Result<()>;
 }

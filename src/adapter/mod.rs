@@ -1,10 +1,12 @@
 //! Adapters: the trait between the run loop and the models, and the builder of its implementors.
 //!
-//! Adding an architecture is one file here, one in [`chartbench_nn`] and one match arm in [`build`].
+//! Adding an architecture is one file here, one folder in [`chartbench_nn`], and one match arm in [`build`] and in
+//! [`training::load`].
 
 mod blind;
 pub mod chat;
 mod checkpoint_dir;
+mod encoder_decoder;
 pub mod gguf;
 pub mod hub;
 pub mod language_model;
@@ -23,121 +25,45 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use hub::HubOptions;
 use language_model::LanguageModel;
+use pix2struct::Pix2Struct;
 use table_qa::{TableCache, TableQa};
+use unichart::UniChart;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
-use chartbench_core::question::{Chart, ChartQuestions, Prediction, QuestionSource};
+pub use chartbench_core::answer::{Answer, Identity, Usage};
+use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
 use chartbench_nn::{MemoryNeed, WeightFormat};
 use chartbench_pixels::decode;
 
-/// The identity of an adapter: everything that can change its answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The leaderboard row, e.g. `matcha-base`.
-    pub id: String,
-    /// Everything that decides the answers (weights hash, prompt, preprocessing, generation), as ordered
-    /// key-value pairs: written to the manifest, hashed into the fingerprint.
-    pub settings: Vec<(String, String)>,
-}
-
-/// [`Identity::settings`] under construction.
+/// What decides the answers, under construction: [`Identity::settings`] with keys that are known here.
 type Settings = Vec<(&'static str, String)>;
 
-impl Identity {
-    fn new(context: &AdapterContext<'_>, settings: Settings) -> Self {
-        let settings = settings
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
-        Self {
-            id: context.model.spec.id.clone(),
-            settings,
-        }
+/// The identity of the row that `context` describes.
+fn identity(context: &AdapterContext<'_>, settings: Settings) -> Identity {
+    let settings = settings
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
+    Identity {
+        id: context.model.spec.id.clone(),
+        settings: settings.collect(),
     }
 }
 
-/// SHA-256 over key-value pairs in order, in lower-case hex.
-pub fn settings_sha256<'a>(settings: impl IntoIterator<Item = &'a (String, String)>) -> String {
-    let mut hasher = Sha256::new();
-    for text in settings.into_iter().flat_map(|(key, value)| [key, value]) {
-        // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    }
-    format!("{:x}", hasher.finalize())
-}
+/// What takes the result of one question: its place among the questions of the call (those of the first chart, then those of
+/// the second, ...), and the answer, or why this question failed.
+pub type ReportAnswer<'a> = dyn FnMut(usize, Result<Answer>) + 'a;
 
-/// One raw answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
-    pub prediction: Prediction,
-    /// The generated token ids, end-of-sequence token included; empty where the adapter has no tokens.
-    pub token_ids: Vec<u32>,
-    /// The whole completions of a language model, one per sample, where the prediction is only a part of them.
-    pub completions: Vec<String>,
-    /// Usage of a metered service.
-    pub usage: Option<Usage>,
-    /// Why a language model's text ends, as its service names it (`stop`, `length`).
-    pub finish_reason: Option<String>,
-    /// Whether the text before the answer is missing in the completion, so that all of it is the answer.
-    pub marker_missing: bool,
-}
-
-impl Answer {
-    /// An answer that consists of its text alone.
-    pub fn from_text(prediction: impl Into<String>) -> Self {
-        Self {
-            prediction: Prediction(prediction.into()),
-            ..Self::default()
-        }
-    }
-}
-
-/// The usage of a metered service by one answer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Usage {
-    /// Tokens read, as the service counted them.
-    pub prompt_tokens: u64,
-    /// Tokens written, as the service counted them.
-    pub completion_tokens: u64,
-    /// In US dollars, from the adapter file's prices; absent where that has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<f64>,
-}
-
-impl Usage {
-    /// The sum of both; the cost is known where both costs are.
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
-            completion_tokens: self
-                .completion_tokens
-                .saturating_add(other.completion_tokens),
-            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
-        }
-    }
-}
-
-/// Why a question has no answer.
-#[derive(Debug)]
-pub enum Failure {
-    /// This question failed: its row holds the error, and the others keep their answers.
-    Question(anyhow::Error),
-    /// The adapter cannot go on (a refused key, an endpoint that is gone). The question gets no row, so that a run
-    /// started again asks it.
-    Adapter(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Question(error)
-    }
+/// The questions of a call with their charts, in the order in which [`ReportAnswer`] counts them.
+pub fn questions(charts: &[ChartQuestions]) -> impl Iterator<Item = (&Chart, &Question)> {
+    charts.iter().flat_map(|entry| {
+        entry
+            .questions
+            .iter()
+            .map(|question| (&entry.chart, question))
+    })
 }
 
 /// One model, or one blind baseline, that answers questions about charts.
@@ -155,10 +81,14 @@ pub trait Adapter {
         None
     }
 
-    /// Answers every question of every chart in `work`: one inner vector a chart, one entry a question, in order.
-    /// A question that fails (a broken image, say) is its own `Err`; the others still stand. Answers must not
-    /// depend on how the questions are grouped into calls.
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>>;
+    /// Answers every question of every chart, and reports each result as it comes, once a question, in any order. A question
+    /// that fails (a broken image, say) is reported as an error; the others still stand. Answers must not depend on how the
+    /// questions are grouped into calls.
+    ///
+    /// # Errors
+    /// Returns why the adapter cannot go on (a refused key, an endpoint that is gone). Questions that were not reported get no
+    /// row, so that a run started again asks them.
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()>;
 }
 
 /// A model: its adapter file, the weights that replace the file's, and the precision that the row's name asks for.
@@ -220,11 +150,11 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
         ..*context
     };
     let adapter: Box<dyn Adapter> = match &spec.family {
-        Family::UniChart(unichart) => Box::new(unichart::UniChart::load(model, unichart)?),
+        Family::UniChart(spec) => encoder_decoder::load::<UniChart>(model, spec, &spec.weights)?,
         Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, model.overrides)?),
         Family::Process(process) => Box::new(process::ProcessAdapter::start(&spec.id, process)?),
-        Family::Pix2Struct(pix2struct) => {
-            Box::new(pix2struct::Pix2Struct::load(model, pix2struct)?)
+        Family::Pix2Struct(spec) => {
+            encoder_decoder::load::<Pix2Struct>(model, spec, &spec.weights)?
         }
         Family::Gguf(_) => {
             bail!(

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Adapter, Answer, Failure, Identity};
+use super::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 
 /// Answers every request for a chart's table with the gold one.
@@ -28,18 +28,11 @@ impl Adapter for OracleAdapter {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let answer =
-            |chart: &Chart, question: &Question| Ok(Answer::from_text(table(chart, question)?));
-        work.iter()
-            .map(|entry| {
-                entry
-                    .questions
-                    .iter()
-                    .map(|question| answer(&entry.chart, question))
-                    .collect()
-            })
-            .collect()
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        for (index, (chart, question)) in questions(charts).enumerate() {
+            report(index, table(chart, question).map(Answer::from_text));
+        }
+        Ok(())
     }
 }
 

@@ -60,7 +60,7 @@ enum Command {
     Compare(compare::Args),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
-    /// ImageProducer stored runs: scores with intervals, the tolerance curve, training curves
+    /// Draw stored runs: scores with intervals, the tolerance curve, training curves
     Figures(figures::Args),
     /// Write stored runs in the formats of others
     Export(export::Args),

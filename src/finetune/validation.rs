@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::log::ValidationEntry;
 use super::prefetch::{Prefetcher, SkippedQuestion};
 use crate::adapter::training::{LabelRule, Trainable};
-use crate::adapter::{Adapter, Failure};
+use crate::adapter::{Adapter, Answer, questions};
 use crate::config::{Keep, Preset, Protocol};
 use crate::run::{AnsweredIds, batches};
 use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
@@ -126,13 +126,19 @@ pub fn answer_questions(
 ) -> Result<Vec<ValidationAnswer>> {
     let mut answers: Vec<ValidationAnswer> = Vec::new();
     for call in batches(set, AnsweredIds::default(), adapter.batch())? {
-        for answer in adapter.answer(&call?).into_iter().flatten() {
-            answers.push(match answer {
-                Ok(answer) => Ok(answer.prediction),
-                Err(Failure::Question(error)) => Err(format!("{error:#}")),
-                Err(Failure::Adapter(error)) => return Err(error.context("validation")),
-            });
-        }
+        let call = call?;
+        let first = answers.len();
+        let unanswered = || Err("the adapter gave no answer: a bug in it".to_owned());
+        answers.extend(questions(&call).map(|_| unanswered()));
+        let mut report = |index: usize, answer: Result<Answer>| {
+            if let Some(slot) = answers.get_mut(first + index) {
+                *slot = match answer {
+                    Ok(answer) => Ok(answer.prediction),
+                    Err(error) => Err(format!("{error:#}")),
+                };
+            }
+        };
+        adapter.answer(&call, &mut report).context("validation")?;
     }
     if let Some(first) = failed_questions(set, &answers).first()
         && answers.iter().all(Result::is_err)

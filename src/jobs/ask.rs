@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::{ModelOptions, SelectedAdapter};
-use crate::adapter::{Answer, Failure};
+use crate::adapter::Answer;
 use chartbench_core::input::{self, MAX_IMAGE_BYTES};
 use chartbench_core::question::{
     AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
@@ -47,17 +47,11 @@ pub(super) fn answer(
     charts: &[ChartQuestions],
 ) -> Result<Answer> {
     let answer = || {
-        let answer = adapter
+        let mut answer = None;
+        adapter
             .build(models, None)?
-            .answer(charts)
-            .into_iter()
-            .flatten()
-            .next();
-        answer
-            .context("no answer: a bug in the adapter")?
-            .map_err(|failure| match failure {
-                Failure::Question(error) | Failure::Adapter(error) => error,
-            })
+            .answer(charts, &mut |_, result| answer = Some(result))?;
+        answer.context("no answer: a bug in the adapter")?
     };
     answer().with_context(|| adapter.name.clone())
 }

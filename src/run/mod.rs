@@ -14,8 +14,9 @@ use rayon::prelude::*;
 pub use events::RunEvent;
 pub use plan::{AnsweredIds, batches};
 
-use crate::adapter::{Adapter, Answer, Failure, Usage};
+use crate::adapter::{self, Adapter};
 use crate::run::store::{PredictionLog, PredictionRecord};
+use chartbench_core::answer::{Answer, Usage};
 use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
 
 /// How one adapter's run ended.
@@ -98,16 +99,18 @@ pub fn answer_all(
     {
         let charts = charts?;
         let started = Instant::now();
-        let answers = adapter.answer(&charts);
-        let asked: usize = charts.iter().map(|entry| entry.questions.len()).sum();
-        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
-        let records = records(&charts, answers, latency_ms, &mut slice_cache, &mut stopped)?;
-        observe(RunEvent::Answered {
-            questions: records.len(),
+        let mut answers = Answers::new(&charts);
+        let ended = adapter.answer(&charts, &mut |index, answer| {
+            answers.add(index, answer);
+            observe(RunEvent::Answered { questions: 1 });
         });
+        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.asked() as f64;
+        let answers = answers.finish(ended.is_ok())?;
+        let records = records(&charts, answers, latency_ms, &mut slice_cache);
         log.append(&records)?;
         records.iter().for_each(|record| outcome.count(record));
-        if stopped.is_some() {
+        if let Err(error) = ended {
+            stopped = Some(error);
             break;
         }
     }
@@ -119,37 +122,66 @@ pub fn answer_all(
     Ok(outcome)
 }
 
-/// Pairs the charts of one call with its answers; the first reason why the adapter cannot go on goes to `stopped`.
-fn records(
-    charts: &[ChartQuestions],
-    answers: Vec<Vec<Result<Answer, Failure>>>,
-    latency_ms: f64,
-    slice_cache: &mut SliceCache,
-    stopped: &mut Option<anyhow::Error>,
-) -> Result<Vec<PredictionRecord>> {
-    ensure!(
-        answers.len() == charts.len()
-            && charts
-                .iter()
-                .zip(&answers)
-                .all(|(entry, answers)| entry.questions.len() == answers.len()),
-        "the adapter did not answer every question of a call: a bug in the adapter"
-    );
-    let mut records = Vec::new();
-    for ((entry, answers), slices) in charts.iter().zip(answers).zip(slice_cache.slices(charts)) {
-        for (question, answer) in entry.questions.iter().zip(answers) {
-            let answer = match answer {
-                Ok(answer) => Ok(answer),
-                Err(Failure::Question(error)) => Err(error),
-                Err(Failure::Adapter(error)) => {
-                    stopped.get_or_insert(error);
-                    continue;
-                }
-            };
-            records.push(record(&entry.chart, &slices, question, answer, latency_ms));
+/// The results of one call by the places of its questions, as an adapter reports them.
+struct Answers {
+    slots: Vec<Option<Result<Answer>>>,
+    /// Whether a result came for a question that has one, or is not of the call.
+    out_of_place: bool,
+}
+
+impl Answers {
+    fn new(charts: &[ChartQuestions]) -> Self {
+        let slots = adapter::questions(charts).map(|_| None).collect();
+        Self {
+            slots,
+            out_of_place: false,
         }
     }
-    Ok(records)
+
+    fn asked(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn add(&mut self, index: usize, answer: Result<Answer>) {
+        match self.slots.get_mut(index) {
+            Some(slot @ None) => *slot = Some(answer),
+            _ => self.out_of_place = true,
+        }
+    }
+
+    /// The results in the order of the questions, `None` for those that an adapter left when it stopped.
+    ///
+    /// # Errors
+    /// Returns an error if the adapter did not report each question once; where it did not `end`, some may be missing.
+    fn finish(self, ended: bool) -> Result<Vec<Option<Result<Answer>>>> {
+        let left_out = ended && self.slots.iter().any(Option::is_none);
+        ensure!(
+            !self.out_of_place && !left_out,
+            "the adapter did not answer every question of a call once: a bug in the adapter"
+        );
+        Ok(self.slots)
+    }
+}
+
+/// The records of the questions of one call that were answered or failed.
+fn records(
+    charts: &[ChartQuestions],
+    answers: Vec<Option<Result<Answer>>>,
+    latency_ms: f64,
+    slice_cache: &mut SliceCache,
+) -> Vec<PredictionRecord> {
+    let slices = slice_cache.slices(charts);
+    let slices = charts
+        .iter()
+        .zip(&slices)
+        .flat_map(|(entry, slices)| entry.questions.iter().map(move |_| slices));
+    adapter::questions(charts)
+        .zip(slices)
+        .zip(answers)
+        .filter_map(|(((chart, question), slices), answer)| {
+            Some(record(chart, slices, question, answer?, latency_ms))
+        })
+        .collect()
 }
 
 /// Caches the slice values of the last chart, so that a chart split across calls is read once.

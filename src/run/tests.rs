@@ -1,5 +1,5 @@
 use super::*;
-use crate::adapter::{Failure, Identity};
+use crate::adapter::{Identity, ReportAnswer};
 use chartbench_core::question::{ImageRef, Prediction, QuestionSet};
 
 /// An adapter behind the real trait that answers with the question's text and notes how it was called.
@@ -25,19 +25,19 @@ impl Adapter for Echo {
         &self.identity
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        self.calls.push(
-            work.iter()
-                .flat_map(|entry| entry.questions.iter().map(|q| q.id.clone()))
-                .collect(),
-        );
-        let answer = |question: &Question| match question.text.as_str() {
-            "broken" => Err(Failure::Question(anyhow::anyhow!("no such image"))),
-            text => Ok(Answer::from_text(text.to_owned())),
-        };
-        work.iter()
-            .map(|entry| entry.questions.iter().map(answer).collect())
-            .collect()
+    /// In reverse, which changes nothing.
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        let asked: Vec<&Question> = adapter::questions(charts).map(|(_, asked)| asked).collect();
+        self.calls
+            .push(asked.iter().map(|question| question.id.clone()).collect());
+        for (index, question) in asked.into_iter().enumerate().rev() {
+            let answer = match question.text.as_str() {
+                "broken" => Err(anyhow::anyhow!("no such image")),
+                text => Ok(Answer::from_text(text.to_owned())),
+            };
+            report(index, answer);
+        }
+        Ok(())
     }
 }
 

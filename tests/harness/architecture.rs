@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
     (
         "crates/core",
         &[
+            ("answer", &["question"]),
             ("catch_panic", &["terminal"]),
             ("counts", &[]),
             ("data_table", &[]),
@@ -87,6 +88,17 @@ const ARROWS: &[(&str, &[Arrows])] = &[
                 "donut",
                 &[
                     "config_file",
+                    "encoder_decoder",
+                    "generation",
+                    "kernels",
+                    "loading",
+                    "memory_need",
+                    "training",
+                ],
+            ),
+            (
+                "encoder_decoder",
+                &[
                     "generation",
                     "kernels",
                     "loading",
@@ -103,6 +115,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
                 "pix2struct",
                 &[
                     "config_file",
+                    "encoder_decoder",
                     "generation",
                     "kernels",
                     "loading",

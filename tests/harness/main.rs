@@ -8,6 +8,7 @@ mod instruction_sets;
 mod outside_data;
 
 mod architecture;
+mod asked;
 mod cli;
 mod config;
 mod data_check;

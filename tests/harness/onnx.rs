@@ -115,7 +115,7 @@ fn pix2struct_answers_from_every_layout() -> Result<()> {
             (Some(24), precision)
         );
         let images: Vec<Encoded> = (0..QUESTIONS)
-            .map(|row| export.encode_patches(patches(&io, row)?))
+            .map(|row| export.encode(patches(&io, row)?.into()))
             .collect::<Result<_>>()?;
         for (key, max_new_tokens) in [("greedy_40", 40), ("greedy_default_length", 20)] {
             let limits = GenerationConfig {
@@ -174,7 +174,7 @@ fn donut_answers_with_beams() -> Result<()> {
     ];
     let dir = export("donut", &[ENCODER, MERGED])?;
     let export = Export::open(dir.path(), false, None)?;
-    let image = export.encode_pixels(pixels(&io)?)?;
+    let image = export.encode(pixels(&io)?.into())?;
     for (name, beams, limits) in &cases {
         let prompts = PROMPTS
             .iter()
@@ -226,7 +226,7 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
         data: vec![1.0; 25 * 14],
     };
     assert_eq!(
-        message(loaded.encode_patches(many).unwrap_err()),
+        message(loaded.encode(many.into()).unwrap_err()),
         "25 patches are more than the 24 that this export takes: lower max_patches"
     );
     let image = Pixels {
@@ -235,7 +235,7 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
         data: vec![0.0; 12],
     };
     assert_eq!(
-        message(loaded.encode_pixels(image).unwrap_err()),
+        message(loaded.encode(image.into()).unwrap_err()),
         "DIR/encoder_model.onnx: do not know what to give for the encoder's input `flattened_patches`"
     );
     let patches = Patches {
@@ -244,7 +244,7 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
         data: vec![1.0; 14],
     };
     let prompts = vec![Prompt {
-        state: loaded.encode_patches(patches)?.start(),
+        state: loaded.encode(patches.into())?.start(),
         tokens: vec![48],
     }];
     let limits = GenerationConfig {

@@ -11,7 +11,8 @@ use chartbench::finetune::quantize::{self, Choice, Damage, Measurement, Study};
 use chartbench_nn::loading::write_gguf;
 use chartbench_nn::training::Variables;
 use chartbench_nn::{
-    Checkpoint, CheckpointSource, LayerQuantizer, TensorSource, WeightFormat, donut, pix2struct,
+    Checkpoint, CheckpointSource, EncoderDecoder, LayerQuantizer, TensorSource, WeightFormat,
+    donut, pix2struct,
 };
 use serde_json::Value;
 

@@ -7,10 +7,11 @@ use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::anyhow;
-use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
+use crate::asked::{Unanswered, answers, ask};
+use anyhow::{anyhow, bail};
+use chartbench::adapter::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use chartbench::adapter::table_qa::{TableCache, TableQa, prompt};
-use chartbench::adapter::{Adapter, Answer, Failure, Identity, Usage};
+use chartbench::adapter::{Adapter, Answer, Identity, ReportAnswer, Usage};
 use chartbench::config::{PromptStyle, ReaderSpec};
 use chartbench_core::question::{
     AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
@@ -81,20 +82,25 @@ impl Adapter for Tables {
         2
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        assert!(work.len() <= 2, "more than it likes to get");
-        let table = |entry: &ChartQuestions| {
+    fn answer(
+        &mut self,
+        charts: &[ChartQuestions],
+        report: &mut ReportAnswer<'_>,
+    ) -> anyhow::Result<()> {
+        assert!(charts.len() <= 2, "more than it likes to get");
+        for (index, entry) in charts.iter().enumerate() {
             self.read.borrow_mut().push(entry.chart.id.clone());
             assert_eq!(entry.questions[0].answer_type, Some(AnswerType::Table));
             match entry.chart.id.as_str() {
-                "unreadable" => Err(Failure::Question(anyhow!("no table in it"))),
-                "gone" => Err(Failure::Adapter(anyhow!("the key was refused"))),
-                id => Ok(Answer::from_text(format!(
-                    "TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3"
-                ))),
+                "unreadable" => report(index, Err(anyhow!("no table in it"))),
+                "gone" => bail!("the key was refused"),
+                id => {
+                    let table = format!("TITLE | {id} <0x0A> Year | Value <0x0A> 2019 | 3");
+                    report(index, Ok(Answer::from_text(table)));
+                }
             }
-        };
-        work.iter().map(|entry| vec![table(entry)]).collect()
+        }
+        Ok(())
     }
 }
 
@@ -117,7 +123,8 @@ impl LanguageModel for Says {
         &mut self,
         prompts: &[String],
         sampling: &Sampling,
-    ) -> Vec<Result<Vec<Completion>, Failure>> {
+        report: &mut ReportCompletions<'_>,
+    ) -> anyhow::Result<()> {
         self.prompts.borrow_mut().extend_from_slice(prompts);
         let completion = |at: usize| Completion {
             text: self.answers[at % self.answers.len()].to_owned(),
@@ -129,10 +136,10 @@ impl LanguageModel for Says {
             }),
             finish_reason: Some(if at == 2 { "length" } else { "stop" }.to_owned()),
         };
-        prompts
-            .iter()
-            .map(|_| Ok((0..sampling.samples).map(completion).collect()))
-            .collect()
+        for index in 0..prompts.len() {
+            report(index, Ok((0..sampling.samples).map(completion).collect()));
+        }
+        Ok(())
     }
 }
 
@@ -162,16 +169,13 @@ fn adapter(folder: &Path, setting: &str, read: &Log, prompts: &Log) -> TableQa {
     )
 }
 
-fn texts(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<Vec<String>> {
-    let text = |answer: Result<Answer, Failure>| match answer {
+fn texts(adapter: &mut TableQa, work: &[ChartQuestions]) -> Vec<String> {
+    let text = |answer: Result<Answer, Unanswered>| match answer {
         Ok(answer) => answer.prediction.0,
-        Err(Failure::Question(error)) => format!("failed: {error:#}"),
-        Err(Failure::Adapter(error)) => format!("stopped: {error:#}"),
+        Err(Unanswered::Failed(error)) => format!("failed: {error}"),
+        Err(Unanswered::Stopped(reason)) => format!("stopped: {reason}"),
     };
-    answers
-        .into_iter()
-        .map(|chart| chart.into_iter().map(text).collect())
-        .collect()
+    ask(adapter, work).into_iter().map(text).collect()
 }
 
 fn snapshot(name: &str, text: &str) {
@@ -215,9 +219,9 @@ fn a_table_is_read_once_and_by_no_second_process() {
         chart("c", "image c", 1),
     ];
     let mut first = adapter(folder.path(), "p", &read, &prompts);
-    let answers = texts(first.answer(&work));
-    assert_eq!(answers, [vec!["3", "3"], vec!["3"], vec!["3"]]);
-    first.answer(&work);
+    let said = texts(&mut first, &work);
+    assert_eq!(said, ["3"; 4]);
+    answers(&mut first, &work);
     assert_eq!(*read.borrow(), ["a", "b", "c"], "kept in memory");
     assert_eq!(prompts.borrow().len(), 8);
     assert!(
@@ -228,10 +232,16 @@ fn a_table_is_read_once_and_by_no_second_process() {
     prompts.borrow_mut().clear();
     let mut second = adapter(folder.path(), "p", &read, &prompts);
     // The image decides, not the chart's name.
-    second.answer(&[chart("other", "image a", 1), chart("new", "image d", 1)]);
+    answers(
+        &mut second,
+        &[chart("other", "image a", 1), chart("new", "image d", 1)],
+    );
     assert_eq!(*read.borrow(), ["a", "b", "c", "new"]);
     assert!(prompts.borrow()[0].contains("Title: a\n"));
-    adapter(folder.path(), "another prompt", &read, &prompts).answer(&work);
+    answers(
+        &mut adapter(folder.path(), "another prompt", &read, &prompts),
+        &work,
+    );
     assert_eq!(read.borrow().len(), 7, "another fingerprint, another file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
@@ -241,7 +251,7 @@ fn a_torn_line_is_read_again_and_harms_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (read, prompts) = (Log::default(), Log::default());
     let work = [chart("a", "image a", 1), chart("b", "image b", 1)];
-    adapter(folder.path(), "p", &read, &prompts).answer(&work);
+    answers(&mut adapter(folder.path(), "p", &read, &prompts), &work);
     let file = fs::read_dir(folder.path())
         .unwrap()
         .next()
@@ -261,15 +271,15 @@ fn a_torn_line_is_read_again_and_harms_no_other() {
     ] {
         fs::write(&file, &whole[..length]).unwrap();
         read.borrow_mut().clear();
-        let answers = texts(adapter(folder.path(), "p", &read, &prompts).answer(&work));
-        assert_eq!(answers, [["3"], ["3"]]);
+        let said = texts(&mut adapter(folder.path(), "p", &read, &prompts), &work);
+        assert_eq!(said, ["3", "3"]);
         let lost = [(end_of_first, "a"), (whole.len(), "b")]
             .into_iter()
             .filter(|(end, _)| length < *end);
         let lost: Vec<&str> = lost.map(|(_, chart)| chart).collect();
         assert_eq!(*read.borrow(), lost, "cut to {length} bytes");
         read.borrow_mut().clear();
-        adapter(folder.path(), "p", &read, &prompts).answer(&work);
+        answers(&mut adapter(folder.path(), "p", &read, &prompts), &work);
         assert!(
             read.borrow().is_empty(),
             "what was read again was kept behind the torn line"
@@ -288,7 +298,7 @@ fn a_cache_that_cannot_be_written_or_read_costs_no_answer() {
     // No folder, and none can be made; nor can the file be read.
     let mut unmade = adapter(&file.join("tables"), "p", &read, &prompts);
     // A folder stands where the file would be locked, then where it would be read.
-    adapter(folder.path(), "p", &read, &prompts).answer(&work);
+    answers(&mut adapter(folder.path(), "p", &read, &prompts), &work);
     let kept = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -302,8 +312,8 @@ fn a_cache_that_cannot_be_written_or_read_costs_no_answer() {
     let mut unread = adapter(folder.path(), "p", &read, &prompts);
     for adapter in [&mut unmade, &mut unlocked, &mut unread] {
         read.borrow_mut().clear();
-        assert_eq!(texts(adapter.answer(&work)), [["3"], ["3"]]);
-        adapter.answer(&work);
+        assert_eq!(texts(adapter, &work), ["3", "3"]);
+        answers(adapter, &work);
         assert_eq!(*read.borrow(), ["a", "b"], "kept in memory");
     }
 }
@@ -318,31 +328,29 @@ fn a_table_that_cannot_be_read_fails_its_questions_alone() {
         chart("gone", "y", 2),
         chart("z", "no file", 1),
     ];
-    let answers = texts(adapter(folder.path(), "p", &read, &prompts).answer(&work));
+    let said = texts(&mut adapter(folder.path(), "p", &read, &prompts), &work);
     let expected = [
-        vec!["failed: no table in it"; 2],
-        vec!["3"],
-        vec!["stopped: the key was refused"; 2],
-        vec!["failed: cannot read the chart image"],
+        "failed: no table in it",
+        "failed: no table in it",
+        "3",
+        "stopped: the key was refused",
+        "stopped: the key was refused",
+        "failed: cannot read the chart image",
     ];
-    assert_eq!(answers, expected);
+    assert_eq!(said, expected);
     assert_eq!(prompts.borrow().len(), 1);
 }
 
 #[test]
 fn samples_are_voted_on_and_their_usage_summed() {
-    let answer = |answers: Vec<&'static str>, style| {
+    let answer = |says: Vec<&'static str>, style| {
         let model = Box::new(Says {
-            answers,
+            answers: says,
             prompts: Log::default(),
         });
         let tables = Box::new(Tables::new("p", &Log::default()));
         let mut adapter = TableQa::new("row", tables, None, model, &reader(4, style));
-        adapter
-            .answer(&[chart("a", "a", 1)])
-            .remove(0)
-            .remove(0)
-            .unwrap()
+        answers(&mut adapter, &[chart("a", "a", 1)]).remove(0)
     };
     let chain = answer(
         vec!["The answer is 4.", "", "So the answer is 5.", "answer is 5"],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::assert_close::{Tolerance, assert_close};
 use candle_core::{Device, Tensor};
-use chartbench::adapter::{Adapter, Answer, Failure, Identity};
+use chartbench::adapter::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench::config::{Keep, Preset, Protocol, QuestionsPerEpoch, Ties};
 use chartbench::finetune::curves::{Curves, overlaid};
 use chartbench::finetune::log::{LogEntry, StepEntry, TrainingLog, ValidationEntry, read_log};
@@ -502,25 +502,33 @@ fn ties_go_to_the_lower_loss_and_then_to_the_later_step_but_for_the_study() {
     }
 }
 
-/// An adapter that fails as it is told.
-struct Failing(fn(&Question) -> Result<Answer, Failure>, Identity);
+/// An adapter that fails as it is told, and stops where it is told `None`.
+struct Failing(fn(&Question) -> Option<anyhow::Result<Answer>>, Identity);
 
 impl Adapter for Failing {
     fn identity(&self) -> &Identity {
         &self.1
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        work.iter()
-            .map(|entry| entry.questions.iter().map(self.0).collect())
-            .collect()
+    fn answer(
+        &mut self,
+        charts: &[ChartQuestions],
+        report: &mut ReportAnswer<'_>,
+    ) -> anyhow::Result<()> {
+        for (index, (_, question)) in questions(charts).enumerate() {
+            report(
+                index,
+                (self.0)(question).ok_or_else(|| anyhow::anyhow!("the endpoint is gone"))?,
+            );
+        }
+        Ok(())
     }
 }
 
 #[test]
 fn a_validation_without_answers_is_an_error_that_names_the_first() {
     let set = set(&[2, 2]);
-    let answer = |answer: fn(&Question) -> Result<Answer, Failure>| {
+    let answer = |answer: fn(&Question) -> Option<anyhow::Result<Answer>>| {
         answer_questions(
             &mut Failing(
                 answer,
@@ -533,22 +541,22 @@ fn a_validation_without_answers_is_an_error_that_names_the_first() {
         )
     };
     let gone = answer(|question| match question.id.as_str() {
-        "1/0" => Err(Failure::Adapter(anyhow::anyhow!("the endpoint is gone"))),
-        _ => Ok(Answer::from_text("1")),
+        "1/0" => None,
+        _ => Some(Ok(Answer::from_text("1"))),
     });
     assert_eq!(
         format!("{:#}", gone.unwrap_err()),
         "validation: the endpoint is gone"
     );
     let unreadable =
-        answer(|question| Err(anyhow::anyhow!("cannot read {}.png", question.id).into()));
+        answer(|question| Some(Err(anyhow::anyhow!("cannot read {}.png", question.id))));
     assert_eq!(
         format!("{:#}", unreadable.unwrap_err()),
         "none of the 4 validation questions can be answered; 0/0: cannot read 0/0.png; try `chartbench data check`"
     );
     let some = answer(|question| match question.id.as_str() {
-        "0/1" => Err(anyhow::anyhow!("cannot read it").into()),
-        _ => Ok(Answer::from_text("1")),
+        "0/1" => Some(Err(anyhow::anyhow!("cannot read it"))),
+        _ => Some(Ok(Answer::from_text("1"))),
     });
     let some = some.unwrap();
     let failed: Vec<_> = failed_questions(&set, &some)

@@ -2,6 +2,7 @@
 //! reading and writing of files, logs and the terminal.
 //!
 //! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash of a set of them.
+//! - [`answer`]: answers of adapters, and the identity of what gives them.
 //! - [`data_table`]: the table behind a chart; reading the tables that models write.
 //! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in size, with errors that name file and line.
 //! - [`files`]: files and folders that are written whole or not at all, locks, JSON-lines logs.
@@ -11,6 +12,7 @@
 //! - [`catch_panic`](catch_panic()): a panic of a library becomes an error.
 //! - [`isa`]: the instruction set of the CPU kernels.
 
+pub mod answer;
 mod catch_panic;
 pub mod counts;
 pub mod data_table;

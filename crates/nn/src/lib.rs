@@ -5,6 +5,7 @@
 //! - [`preprocess`]: pixels to the patches and tensors that models read.
 //! - [`loading`]: weights of a Hugging Face folder, tensor by tensor, in any of its file formats.
 //! - [`tokenizer`]: `tokenizer.json`, decoding as transformers does.
+//! - [`EncoderDecoder`]: the interface of architectures that read an image and write text.
 //! - [`pix2struct`]: the architecture of MatCha and DePlot.
 //! - [`donut`]: the architecture of UniChart.
 //! - [`generation`]: greedy decoding and beam search of several questions at once.
@@ -13,6 +14,7 @@
 
 mod config_file;
 pub mod donut;
+mod encoder_decoder;
 mod finite;
 pub mod generation;
 pub mod kernels;
@@ -23,6 +25,7 @@ pub mod preprocess;
 pub mod tokenizer;
 pub mod training;
 
+pub use encoder_decoder::{EncoderDecoder, ModelConfig};
 pub use finite::all_finite;
 pub use loading::{
     Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack, PackedSource,

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, OnceLock};
 
+use chartbench::adapter::Overrides;
 use chartbench::adapter::chat::Chat;
 use chartbench::adapter::language_model::{LanguageModel, Sampling};
-use chartbench::adapter::{Failure, Overrides};
 use chartbench::config::{AdapterSpec, Family};
 
 use super::check_error;
@@ -32,17 +32,22 @@ pub fn reply(input: &[u8]) {
         stop: Vec::new(),
     };
     let mut chat = CHAT.lock().unwrap();
-    let answers = chat
-        .get_or_insert_with(open)
-        .complete(&["x".to_owned()], &sampling);
-    assert_eq!(answers.len(), 1);
-    match &answers[0] {
-        Ok(completions) => assert_eq!(completions.len(), 1),
-        Err(Failure::Question(error)) => check_error(error),
-        Err(Failure::Adapter(error)) => {
-            check_error(error);
-            *chat = None;
-        }
+    let mut reports = 0;
+    let ended = chat.get_or_insert_with(open).complete(
+        &["x".to_owned()],
+        &sampling,
+        &mut |_, completions| {
+            reports += 1;
+            match &completions {
+                Ok(completions) => assert_eq!(completions.len(), 1),
+                Err(error) => check_error(error),
+            }
+        },
+    );
+    assert_eq!(reports, usize::from(ended.is_ok()));
+    if let Err(error) = &ended {
+        check_error(error);
+        *chat = None;
     }
 }
 

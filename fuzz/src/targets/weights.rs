@@ -9,7 +9,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use chartbench::adapter::gguf::Gguf;
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::{Checkpoint, CheckpointSource};
+use chartbench_nn::{Checkpoint, CheckpointSource, EncoderDecoder};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 

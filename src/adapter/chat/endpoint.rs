@@ -13,12 +13,12 @@ use reqwest::{Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::pool::AbortSignal;
+use super::pool::{AbortSignal, Failure};
 use super::rate_limit::RateLimiter;
 use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
+use crate::adapter::Usage;
 use crate::adapter::secrets::Secrets;
-use crate::adapter::{Failure, Usage};
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
 
 /// Failed questions in a row, each for a reason of its own, after which the endpoint counts as broken. The number is large because one

@@ -16,11 +16,12 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::language_model::{Completion, LanguageModel, Sampling};
-use super::{Adapter, Answer, Failure, Identity, Overrides};
+use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
+use super::{Adapter, Answer, Identity, Overrides, ReportAnswer};
 use crate::config::ChatSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use endpoint::Endpoint;
+use pool::Failure;
 use wire::RequestKeys;
 
 /// Questions in a call per thread: enough to keep the threads busy while a call's last answers arrive.
@@ -226,16 +227,16 @@ impl Adapter for Chat {
         self.spec.limits.concurrency * QUESTIONS_A_THREAD
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
         // Each chart is read and encoded once, by the first thread that needs it.
         let images: Vec<OnceLock<Result<String, String>>> =
-            work.iter().map(|_| OnceLock::new()).collect();
+            charts.iter().map(|_| OnceLock::new()).collect();
         let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
             let encoded =
                 slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
             encoded.clone().map_err(anyhow::Error::msg)
         };
-        let jobs: Vec<_> = work
+        let jobs: Vec<_> = charts
             .iter()
             .zip(&images)
             .flat_map(|(entry, slot)| {
@@ -248,16 +249,8 @@ impl Adapter for Chat {
         let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
             self.about_chart(&image(slot, chart)?, question)
         };
-        let mut answers = pool::map_concurrent(
-            &jobs,
-            self.spec.limits.concurrency,
-            self.endpoint.abort_signal(),
-            ask,
-        )
-        .into_iter();
-        work.iter()
-            .map(|entry| answers.by_ref().take(entry.questions.len()).collect())
-            .collect()
+        let (threads, abort) = (self.spec.limits.concurrency, self.endpoint.abort_signal());
+        pool::ask_concurrently(&jobs, threads, abort, ask, report)
     }
 }
 
@@ -274,14 +267,11 @@ impl LanguageModel for Chat {
         &mut self,
         prompts: &[String],
         sampling: &Sampling,
-    ) -> Vec<Result<Vec<Completion>, Failure>> {
+        report: &mut ReportCompletions<'_>,
+    ) -> Result<()> {
         let ask = |prompt: &String| self.about_prompt(prompt, sampling);
-        pool::map_concurrent(
-            prompts,
-            self.spec.limits.concurrency,
-            self.endpoint.abort_signal(),
-            ask,
-        )
+        let (threads, abort) = (self.spec.limits.concurrency, self.endpoint.abort_signal());
+        pool::ask_concurrently(prompts, threads, abort, ask, report)
     }
 }
 

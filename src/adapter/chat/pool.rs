@@ -1,10 +1,24 @@
 //! Concurrent requests, and the signal that aborts them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::adapter::Failure;
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// This question failed; others may be answered.
+    Question(anyhow::Error),
+    /// The adapter cannot go on.
+    Adapter(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Question(error)
+    }
+}
 
 /// Aborts all requests: holds the reason why the adapter cannot go on.
 #[derive(Debug, Default)]
@@ -55,38 +69,46 @@ impl AbortSignal {
     }
 }
 
-/// Maps `ask` over the jobs on up to `threads` threads; jobs begin in order, answers keep the order. After `abort` is raised,
-/// jobs in flight are still answered and the others fail with its reason. The caller waits on a thread of rayon's pool, so `ask`
-/// must not use that pool.
-pub(super) fn map_concurrent<J: Sync, T: Send + Sync>(
+/// Asks every job on up to `threads` threads; jobs begin in order, and each result is reported as it comes, with the job's
+/// place. The caller waits on a thread of rayon's pool, so `ask` must not use that pool.
+///
+/// # Errors
+/// Returns the reason of `abort` where it was raised: jobs in flight are still reported, the others are not begun.
+pub(super) fn ask_concurrently<J: Sync, T: Send>(
     jobs: &[J],
     threads: usize,
     abort: &AbortSignal,
     ask: impl Fn(&J) -> Result<T, Failure> + Sync,
-) -> Vec<Result<T, Failure>> {
-    let answers: Vec<OnceLock<Result<T, Failure>>> = jobs.iter().map(|_| OnceLock::new()).collect();
+    report: &mut dyn FnMut(usize, anyhow::Result<T>),
+) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
-    let answer_jobs = || {
+    let (sender, results) = mpsc::channel();
+    let work = |sender: Sender<_>| {
         while let index = next.fetch_add(1, Ordering::Relaxed)
-            && let (Some(job), Some(answer)) = (jobs.get(index), answers.get(index))
-        {
-            let _ = answer.set(abort.check().and_then(|()| ask(job)));
-        }
+            && let Some(job) = jobs.get(index)
+            && abort.check().is_ok()
+            && sender.send((index, ask(job))).is_ok()
+        {}
     };
     std::thread::scope(|scope| {
         for _ in 0..threads.min(jobs.len()) {
-            scope.spawn(answer_jobs);
+            let (work, sender) = (&work, sender.clone());
+            scope.spawn(move || work(sender));
         }
-    });
-    let unasked = || {
-        Err(Failure::Question(anyhow::anyhow!(
-            "was not asked: a bug in the adapter"
-        )))
-    };
-    answers
-        .into_iter()
-        .map(|answer| answer.into_inner().unwrap_or_else(unasked))
-        .collect()
+        drop(sender);
+        let mut stopped = Ok(());
+        for (index, result) in results {
+            match result {
+                Ok(answer) => report(index, Ok(answer)),
+                Err(Failure::Question(error)) => report(index, Err(error)),
+                Err(Failure::Adapter(error)) => stopped = stopped.and(Err(error)),
+            }
+        }
+        match abort.check() {
+            Err(Failure::Adapter(error) | Failure::Question(error)) => stopped.and(Err(error)),
+            Ok(()) => stopped,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -94,30 +116,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_keep_the_order_and_a_stop_keeps_what_is_answered() {
+    fn a_stop_keeps_what_is_answered_and_begins_nothing() {
         let stop = AbortSignal::default();
         let jobs: Vec<usize> = (0..100).collect();
         let asked = AtomicUsize::new(0);
-        let answers = map_concurrent(&jobs, 3, &stop, |&job| {
+        let ask = |&job: &usize| {
             asked.fetch_add(1, Ordering::Relaxed);
             if job == 10 {
                 Err(stop.raise("gone".to_owned()))
+            } else if job == 5 {
+                Err(Failure::Question(anyhow::anyhow!("odd")))
             } else {
                 Ok(job)
             }
+        };
+        let mut answered = Vec::new();
+        let stopped = ask_concurrently(&jobs, 3, &stop, ask, &mut |index, answer| {
+            match answer {
+                Ok(job) => assert_eq!(job, index),
+                Err(error) => assert_eq!((index, error.to_string().as_str()), (5, "odd")),
+            }
+            answered.push(index);
         });
-        let answered: Vec<usize> = answers
-            .iter()
-            .filter_map(|answer| answer.as_ref().ok().copied())
-            .collect();
+        assert_eq!(stopped.unwrap_err().to_string(), "gone");
+        answered.sort_unstable();
         assert!(
             answered.starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) && answered.len() < 15,
             "{answered:?}"
         );
-        assert!(asked.into_inner() < 15);
-        for answer in answers.into_iter().filter_map(Result::err) {
-            assert!(matches!(answer, Failure::Adapter(error) if error.to_string() == "gone"));
-        }
+        assert_eq!(asked.into_inner(), answered.len() + 1);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tokenizers::Tokenizer;
 
 pub use chat_template::ChatTemplate;
 
-use super::language_model::{Completion, LanguageModel, Sampling};
-use super::{AdapterContext, Failure, ModelRef};
+use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
+use super::{AdapterContext, ModelRef};
 use crate::config::GgufSpec;
 use chartbench_core::catch_panic;
 use chartbench_nn::{GgufHeader, file_sha256};
@@ -196,19 +196,19 @@ impl LanguageModel for Gguf {
         &mut self,
         prompts: &[String],
         sampling: &Sampling,
-    ) -> Vec<Result<Vec<Completion>, Failure>> {
+        report: &mut ReportCompletions<'_>,
+    ) -> Result<()> {
         let encoded: Vec<Result<Vec<u32>>> =
             prompts.iter().map(|prompt| self.encode(prompt)).collect();
-        let mut completed = Vec::new();
         for (index, (prompt, ids)) in prompts.iter().zip(&encoded).enumerate() {
             let next = encoded.get(index + 1).and_then(|next| next.as_deref().ok());
-            let answer = match ids {
+            let completions = match ids {
                 Ok(ids) => self.answer(prompt, ids, next, sampling),
                 Err(error) => Err(anyhow!("{error:#}")),
             };
-            completed.push(answer.map_err(Failure::Question));
+            report(index, completions);
         }
-        completed
+        Ok(())
     }
 }
 

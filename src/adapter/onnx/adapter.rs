@@ -1,6 +1,7 @@
 //! Exports as adapters: the networks of the families `pix2struct` and `unichart`, exchanged.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -8,10 +9,13 @@ use serde::Deserialize;
 use super::decoder::Encoded;
 use super::export::Export;
 use crate::adapter::checkpoint_dir::CheckpointDir;
-use crate::adapter::{Adapter, AdapterContext, pix2struct, unichart};
+use crate::adapter::encoder_decoder::{Backend, EncoderDecoderAdapter, Processor};
+use crate::adapter::pix2struct::Pix2Struct;
+use crate::adapter::unichart::UniChart;
+use crate::adapter::{Adapter, AdapterContext, identity};
 use crate::config::OnnxSpec;
 use chartbench_nn::generation::{self, BeamSearch, Generated, GenerationConfig, Prompt};
-use chartbench_nn::preprocess::{Patches, Pixels};
+use chartbench_nn::preprocess::ImageInput;
 
 /// Finds and loads an export.
 ///
@@ -26,66 +30,51 @@ pub(in crate::adapter) fn build(
         "ONNX exports run on the CPU: leave out --device"
     );
     let folder = CheckpointDir::locate_export(context, &spec.weights, spec.quantized)?;
-    let dir = folder.path();
-    let open = || {
-        let export = Export::open(
-            dir,
-            spec.quantized,
-            context.overrides.onnxruntime.as_deref(),
-        )?;
-        let settings = vec![
-            ("family", "onnx".to_owned()),
-            ("weights", folder.origin().to_owned()),
-            ("weights_sha256", export.sha256()?),
-            ("dtype", export.precision().to_owned()),
-        ];
-        Ok((export, settings))
-    };
     let lacks = |table: &str| format!("an export of this architecture needs the table `[{table}]`");
-    match model_type(dir)?.as_str() {
+    match model_type(folder.path())?.as_str() {
         "pix2struct" => {
-            let keys = spec
-                .pix2struct
-                .as_ref()
-                .with_context(|| lacks("pix2struct"))?;
-            Ok(Box::new(pix2struct::Pix2Struct::assemble(
-                context,
-                keys,
-                dir,
-                |config, processor| {
-                    let (export, settings) = open()?;
-                    if let Some(patches) = export.patches() {
-                        let asked = processor.max_patches();
-                        ensure!(
-                            asked <= patches,
-                            "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
-                        );
-                    }
-                    let limits = GenerationConfig {
-                        eos: config.generation.eos.clone(),
-                        ..GenerationConfig::default()
-                    };
-                    Ok((
-                        Pix2Struct {
-                            export,
-                            start: config.generation.start,
-                            limits,
-                        },
-                        settings,
-                    ))
-                },
-            )?))
+            let keys = spec.pix2struct.as_ref();
+            let keys = keys.with_context(|| lacks("pix2struct"))?;
+            adapter::<Pix2Struct>(context, keys, spec, &folder)
         }
         "vision-encoder-decoder" => {
             let keys = spec.unichart.as_ref().with_context(|| lacks("unichart"))?;
-            let unichart = unichart::UniChart::assemble(context, keys, dir, |_| open())?;
-            Ok(Box::new(unichart::UniChartAdapter::new(unichart)))
+            adapter::<UniChart>(context, keys, spec, &folder)
         }
         other => bail!(
             "{}: model_type {other:?} is not supported (pix2struct and vision-encoder-decoder are)",
-            dir.join("config.json").display()
+            folder.path().join("config.json").display()
         ),
     }
+}
+
+/// The adapter of a family whose network is the export in `folder`.
+fn adapter<P: Processor>(
+    context: &AdapterContext<'_>,
+    keys: &P::Spec,
+    spec: &OnnxSpec,
+    folder: &CheckpointDir,
+) -> Result<Box<dyn Adapter>> {
+    let dir = folder.path();
+    let processor = P::open(context, keys, dir)?;
+    let library = context.overrides.onnxruntime.as_deref();
+    let export = Export::open(dir, spec.quantized, library)?;
+    let mut settings = vec![
+        ("family", "onnx".to_owned()),
+        ("weights", folder.origin().to_owned()),
+        ("weights_sha256", export.sha256()?),
+        ("dtype", export.precision().to_owned()),
+    ];
+    if let (Some(patches), Some(&asked)) = (export.patches(), processor.usual_size().0.first()) {
+        ensure!(
+            asked <= patches,
+            "this export takes {patches} patches, not {asked}: use --max-patches {patches}"
+        );
+    }
+    settings.extend(processor.settings());
+    let identity = identity(context, settings);
+    let adapter = EncoderDecoderAdapter::new(identity, Arc::new(processor), export);
+    Ok(Box::new(adapter))
 }
 
 /// Which architecture an export is of.
@@ -107,49 +96,22 @@ fn model_type(dir: &Path) -> Result<String> {
     read().with_context(|| path.display().to_string())
 }
 
-/// An export of a Pix2Struct.
-struct Pix2Struct {
-    export: Export,
-    start: u32,
-    limits: GenerationConfig,
-}
-
-impl pix2struct::Backend for Pix2Struct {
-    type Encoded = Encoded;
-
-    fn encode(&self, patches: Patches) -> Result<Encoded> {
-        self.export.encode_patches(patches)
-    }
-
-    fn greedy(&self, encoded: &[Encoded], max_new_tokens: usize) -> Result<Vec<Generated>> {
-        let prompt = |image: &Encoded| Prompt {
-            state: image.start(),
-            tokens: vec![self.start],
-        };
-        let limits = GenerationConfig {
-            max_new_tokens,
-            ..self.limits.clone()
-        };
-        generation::greedy(&self.export, encoded.iter().map(prompt).collect(), &limits)
-    }
-}
-
-impl unichart::Backend for Export {
+impl Backend for Export {
     type Image = Encoded;
 
-    fn image(&self, pixels: Pixels) -> Result<Encoded> {
-        self.encode_pixels(pixels)
+    fn encode(&self, input: ImageInput) -> Result<Encoded> {
+        Self::encode(self, input)
     }
 
     fn generate(
         &self,
-        questions: &[(&Encoded, Vec<u32>)],
+        questions: &[(&Encoded, &[u32])],
         beams: Option<&BeamSearch>,
         limits: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
-        let prompt = |(image, tokens): &(&Encoded, Vec<u32>)| Prompt {
+        let prompt = |(image, tokens): &(&Encoded, &[u32])| Prompt {
             state: image.start(),
-            tokens: tokens.clone(),
+            tokens: tokens.to_vec(),
         };
         generation::generate(self, questions.iter().map(prompt).collect(), beams, limits)
     }

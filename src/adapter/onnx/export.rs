@@ -13,7 +13,7 @@ use super::files::{Decoders, Graphs};
 use super::graph::{Graph, tensor};
 use super::runtime;
 use chartbench_nn::generation;
-use chartbench_nn::preprocess::{Patches, Pixels};
+use chartbench_nn::preprocess::ImageInput;
 
 const PATCHES: &str = "flattened_patches";
 
@@ -72,21 +72,25 @@ impl Export {
         usize::try_from(count).ok()
     }
 
-    /// Encodes the patches of one image: padded with zero rows behind a mask where the export's number of patches is fixed.
+    /// Encodes patches [N, 2 + P] or pixels [3, height, width]. Patches are padded with zero rows behind a mask where the
+    /// export's number of patches is fixed.
     ///
     /// # Errors
-    /// Returns an error if there are more patches than the export takes, or its encoder takes no patches.
-    pub fn encode_patches(&self, patches: Patches) -> Result<Encoded> {
-        let valid = patches.rows * patches.cols;
-        let (length, width) = (
-            self.patches().unwrap_or(valid),
-            patches.data.len() / valid.max(1),
-        );
+    /// Returns an error if there are more patches than the export takes, the pixels' size is not the export's, or the encoder
+    /// takes the other of the two.
+    pub fn encode(&self, input: ImageInput) -> Result<Encoded> {
+        match *input.shape {
+            [valid, width] => self.encode_patches(valid, width, input.data),
+            _ => self.encode_pixels(input),
+        }
+    }
+
+    fn encode_patches(&self, valid: usize, width: usize, mut data: Vec<f32>) -> Result<Encoded> {
+        let length = self.patches().unwrap_or(valid);
         ensure!(
             valid <= length,
             "{valid} patches are more than the {length} that this export takes: lower max_patches"
         );
-        let mut data = patches.data;
         data.resize(length * width, 0.0);
         let rows = tensor(vec![1, length, width], data)?;
         let outputs = self.encoder.run(|input| match input.name.as_str() {
@@ -100,12 +104,9 @@ impl Export {
         })
     }
 
-    /// Encodes the pixels of one image.
-    ///
-    /// # Errors
-    /// Returns an error if the size is not the export's, or its encoder takes no pixels.
-    pub fn encode_pixels(&self, pixels: Pixels) -> Result<Encoded> {
-        let pixels = tensor(vec![1, 3, pixels.height, pixels.width], pixels.data)?;
+    fn encode_pixels(&self, pixels: ImageInput) -> Result<Encoded> {
+        let shape = std::iter::once(1).chain(pixels.shape).collect();
+        let pixels = tensor(shape, pixels.data)?;
         encoded(self.encoder.run(|input| match input.name.as_str() {
             "pixel_values" => Ok(SessionInputValue::from(&pixels)),
             name => bail!("do not know what to give for the encoder's input `{name}`"),

@@ -16,9 +16,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::NamedTempFile;
 
 use super::secrets::Secrets;
-use super::{Adapter, Answer, Failure, Identity};
+use super::{Adapter, Answer, Identity, ReportAnswer, questions};
 use crate::config::ProcessSpec;
-use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Question};
+use chartbench_core::question::{Chart, ChartQuestions, ImageRef};
 use chartbench_core::terminal::shorten;
 use chartbench_nn::file_sha256;
 use child::Child;
@@ -37,10 +37,10 @@ pub struct ProcessAdapter {
     broken: Option<String>,
 }
 
-/// A question with its picture as a file.
+/// A question with its picture as a file, and its place in the call.
 struct Job<'a> {
+    index: usize,
     request: Request<'a>,
-    answer: Option<Result<Answer, Failure>>,
 }
 
 impl ProcessAdapter {
@@ -90,18 +90,16 @@ impl ProcessAdapter {
         })
     }
 
-    /// Sends every question without an answer, `in_flight` at a time.
-    fn converse(&mut self, jobs: &mut [Job<'_>]) -> Result<()> {
+    /// Sends every question, `in_flight` at a time, and reports the answers as they come.
+    fn converse(&mut self, jobs: &[Job<'_>], report: &mut ReportAnswer<'_>) -> Result<()> {
         let mut open: HashMap<String, usize> = HashMap::new();
         let mut next = 0;
         loop {
             while open.len() < self.spec.in_flight
                 && let Some(job) = jobs.get(next)
             {
-                if job.answer.is_none() {
-                    self.child.send(serde_json::to_string(&job.request)?);
-                    open.insert(job.request.id.to_owned(), next);
-                }
+                self.child.send(serde_json::to_string(&job.request)?);
+                open.insert(job.request.id.to_owned(), job.index);
                 next += 1;
             }
             if open.is_empty() {
@@ -112,27 +110,24 @@ impl ProcessAdapter {
                 .line(self.spec.answer_timeout)
                 .with_context(|| waiting(&open))?;
             let reply = Reply::parse(&line, &self.secrets)?;
-            let Some(job) = open.remove(&reply.id).and_then(|index| jobs.get_mut(index)) else {
+            let Some(index) = open.remove(&reply.id) else {
                 bail!(
                     "it answered `{}`, which it was not asked ({})",
                     shorten(&reply.id),
                     waiting(&open)
                 );
             };
-            job.answer = Some(self.checked(reply.answer));
+            report(index, self.checked(reply.answer));
         }
     }
 
     /// An answer without a secret in it, or why the question failed.
-    fn checked(&self, answer: Result<Answer, String>) -> Result<Answer, Failure> {
-        let answer =
-            answer.map_err(|error| Failure::Question(anyhow!(self.secrets.blot(&error))))?;
-        match self.secrets.found_in(&answer.prediction.0) {
-            Some(name) => Err(Failure::Question(anyhow!(
-                "the answer holds the value of {name}: it is not kept"
-            ))),
-            None => Ok(answer),
+    fn checked(&self, answer: Result<Answer, String>) -> Result<Answer> {
+        let answer = answer.map_err(|error| anyhow!(self.secrets.blot(&error)))?;
+        if let Some(name) = self.secrets.found_in(&answer.prediction.0) {
+            bail!("the answer holds the value of {name}: it is not kept");
         }
+        Ok(answer)
     }
 }
 
@@ -158,58 +153,44 @@ impl Adapter for ProcessAdapter {
         self.spec.in_flight * CALL
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
         // Drawn pictures are files for as long as the call lasts.
         let mut drawn = Vec::new();
-        let images: Vec<Result<String>> = work
+        let images: Vec<Result<String>> = charts
             .iter()
             .map(|entry| image_file(&entry.chart, &mut drawn))
             .collect();
-        let pairs = work.iter().zip(&images);
-        let pairs = pairs.flat_map(|(entry, image)| {
-            entry
-                .questions
-                .iter()
-                .map(move |question| (entry, image, question))
-        });
-        let mut jobs: Vec<Job<'_>> = pairs
-            .map(|(entry, image, question)| job(&entry.chart, image, question))
-            .collect();
+        let mut jobs = Vec::new();
+        let images = charts
+            .iter()
+            .zip(&images)
+            .flat_map(|(entry, image)| entry.questions.iter().map(move |_| image));
+        for (index, ((chart, question), image)) in questions(charts).zip(images).enumerate() {
+            match image {
+                Ok(image) => jobs.push(Job {
+                    index,
+                    request: Request {
+                        id: &question.id,
+                        chart: &chart.id,
+                        image,
+                        question: &question.text,
+                        answer_type: question.answer_type,
+                    },
+                }),
+                Err(error) => report(index, Err(anyhow!("{error:#}"))),
+            }
+        }
         if self.broken.is_none()
-            && let Err(error) = self.converse(&mut jobs)
+            && let Err(error) = self.converse(&jobs, report)
         {
-            self.broken = Some(
-                self.secrets
-                    .blot(&format!("`{}`: {error:#}", self.spec.command.join(" "))),
-            );
+            let command = self.spec.command.join(" ");
+            self.broken = Some(self.secrets.blot(&format!("`{command}`: {error:#}")));
             self.child.end();
         }
-        let broken = self.broken.as_deref().unwrap_or_default();
-        let mut answers = jobs.into_iter().map(|job| {
-            job.answer
-                .unwrap_or_else(|| Err(Failure::Adapter(anyhow!("{broken}"))))
-        });
-        work.iter()
-            .map(|entry| answers.by_ref().take(entry.questions.len()).collect())
-            .collect()
-    }
-}
-
-fn job<'a>(chart: &'a Chart, image: &'a Result<String>, question: &'a Question) -> Job<'a> {
-    let (image, answer) = match image {
-        Ok(path) => (path.as_str(), None),
-        Err(error) => ("", Some(Err(Failure::Question(anyhow!("{error:#}"))))),
-    };
-    let (id, question_text, answer_type) = (&question.id, &question.text, question.answer_type);
-    Job {
-        request: Request {
-            id,
-            chart: &chart.id,
-            image,
-            question: question_text,
-            answer_type,
-        },
-        answer,
+        match &self.broken {
+            Some(broken) if !jobs.is_empty() => bail!("{broken}"),
+            _ => Ok(()),
+        }
     }
 }
 

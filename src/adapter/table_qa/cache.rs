@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::adapter::{Identity, settings_sha256};
+use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::{FileLock, JsonLines};
 
 /// The tables that one reader has read.

@@ -11,14 +11,14 @@ mod program;
 mod prompt;
 mod tables;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 pub use cache::TableCache;
 pub use extract::{answer, majority};
 pub use prompt::{STOP, prompt};
 
 use super::language_model::{Completion, LanguageModel, Sampling};
-use super::{Adapter, Answer, Failure, Identity, Usage};
+use super::{Adapter, Answer, Identity, ReportAnswer, Usage, questions};
 use crate::config::{PromptStyle, ReaderSpec};
 use chartbench_core::question::ChartQuestions;
 use tables::Tables;
@@ -90,41 +90,34 @@ impl Adapter for TableQa {
         self.model.batch()
     }
 
-    fn answer(&mut self, work: &[ChartQuestions]) -> Vec<Vec<Result<Answer, Failure>>> {
-        let tables = self.tables.read_all(work);
-        let asked = work
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        let (tables, stopped) = self.tables.read_all(charts);
+        let tables = charts
             .iter()
-            .zip(&tables)
-            .filter_map(|(entry, table)| Some((entry, table.as_ref().ok()?)));
-        let prompts: Vec<String> = asked
-            .flat_map(|(entry, table)| {
-                entry
-                    .questions
-                    .iter()
-                    .map(|question| prompt(self.style, table, &question.text))
-            })
-            .collect();
-        let completed = if prompts.is_empty() {
-            Vec::new()
-        } else {
-            self.model.complete(&prompts, &self.sampling)
-        };
-        let mut completed = completed.into_iter();
-        let mut answer = |table: &Result<_, Failure>| match table {
-            Err(failure) => Err(again(failure)),
-            Ok(_) => match completed
-                .next()
-                .context("the language model left out a prompt: a bug in it")?
-            {
-                Ok(completions) => Ok(voted(completions)),
-                Err(failure) => Err(failure),
-            },
-        };
-        let answers = work
-            .iter()
-            .zip(&tables)
-            .map(|(entry, table)| entry.questions.iter().map(|_| answer(table)).collect());
-        answers.collect()
+            .zip(tables)
+            .flat_map(|(entry, table)| entry.questions.iter().map(move |_| table.clone()));
+        // The places of the prompts' questions in the call.
+        let (mut prompts, mut places) = (Vec::new(), Vec::new());
+        for (index, ((_, question), table)) in questions(charts).zip(tables).enumerate() {
+            match table {
+                Some(Ok(table)) => {
+                    prompts.push(prompt(self.style, &table, &question.text));
+                    places.push(index);
+                }
+                Some(Err(error)) => report(index, Err(anyhow!(error))),
+                None => {}
+            }
+        }
+        if !prompts.is_empty() {
+            let mut completed = |index: usize, completions: Result<Vec<Completion>>| {
+                if let Some(&place) = places.get(index) {
+                    report(place, completions.map(voted));
+                }
+            };
+            self.model
+                .complete(&prompts, &self.sampling, &mut completed)?;
+        }
+        stopped
     }
 }
 
@@ -168,12 +161,4 @@ fn finish_reasons(completions: &[Completion]) -> Option<String> {
         }
     }
     Some(reasons.join(",")).filter(|reasons| !reasons.is_empty())
-}
-
-/// The same failure for another question of the chart.
-fn again(failure: &Failure) -> Failure {
-    match failure {
-        Failure::Question(error) => Failure::Question(anyhow!("{error:#}")),
-        Failure::Adapter(error) => Failure::Adapter(anyhow!("{error:#}")),
-    }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::cache::{TableCache, image_sha256};
-use crate::adapter::{Adapter, Failure};
+use crate::adapter::Adapter;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, Question};
 
 /// An adapter that reads tables, and those it has read.
@@ -17,8 +17,8 @@ pub struct Tables {
     read: HashMap<String, Rc<str>>,
 }
 
-/// A table as its reader wrote it, or the failure.
-type Table = Result<Rc<str>, Failure>;
+/// A table as its reader wrote it, or why this chart's cannot be had.
+type Table = Result<Rc<str>, String>;
 
 impl Tables {
     pub fn new(reader: Box<dyn Adapter>, cache: Option<TableCache>) -> Self {
@@ -29,50 +29,51 @@ impl Tables {
         }
     }
 
-    /// The table of each chart, in order: from memory, from the cache, or read now.
-    pub fn read_all(&mut self, work: &[ChartQuestions]) -> Vec<Table> {
-        let cached: Vec<CachedTable> = work
-            .iter()
-            .map(|entry| self.look_up(&entry.chart))
-            .collect();
-        let missing: Vec<(ChartQuestions, Option<String>)> = work
-            .iter()
-            .zip(&cached)
-            .filter_map(|(entry, cached)| match cached {
-                CachedTable::Missing { image } => Some((request(&entry.chart), image.clone())),
-                CachedTable::Table(_) => None,
-            })
-            .collect();
-        let (missing, images): (Vec<ChartQuestions>, Vec<Option<String>>) =
-            missing.into_iter().unzip();
-        let batch = self.reader.batch().max(1);
-        let mut read: Vec<Table> = Vec::new();
-        for (charts, images) in missing.chunks(batch).zip(images.chunks(batch)) {
-            let answers = self.reader.answer(charts).into_iter().flatten();
-            let answers: Vec<Table> = answers
-                .map(|answer| answer.map(|answer| answer.prediction.0.into()))
-                .collect();
-            for ((entry, image), table) in charts.iter().zip(images).zip(answers) {
-                if let Ok(table) = &table {
-                    self.keep(&entry.chart, image.clone(), table);
+    /// The table of each chart, in order: from memory, from the cache, or read now; `None` where the reader did not get to it.
+    /// Also why the reader cannot go on.
+    pub fn read_all(&mut self, charts: &[ChartQuestions]) -> (Vec<Option<Table>>, Result<()>) {
+        let mut tables = Vec::with_capacity(charts.len());
+        // The charts to read: their place, what asks for their table, and the hash of their image.
+        let (mut places, mut requests, mut images) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, entry) in charts.iter().enumerate() {
+            tables.push(match self.look_up(&entry.chart) {
+                CachedTable::Table(table) => Some(table),
+                CachedTable::Missing { image } => {
+                    places.push(place);
+                    requests.push(request(&entry.chart));
+                    images.push(image);
+                    None
                 }
-                read.push(table);
+            });
+        }
+        let batch = self.reader.batch().max(1);
+        let mut stopped = Ok(());
+        for (call, (places, images)) in requests
+            .chunks(batch)
+            .zip(places.chunks(batch).zip(images.chunks(batch)))
+        {
+            let mut read: Vec<Option<Table>> = vec![None; call.len()];
+            stopped = self.reader.answer(call, &mut |index, answer| {
+                if let Some(slot) = read.get_mut(index) {
+                    let table = answer.map(|answer| answer.prediction.0.into());
+                    *slot = Some(table.map_err(|error| format!("{error:#}")));
+                }
+            });
+            for (table, ((request, &place), image)) in
+                read.into_iter().zip(call.iter().zip(places).zip(images))
+            {
+                if let Some(Ok(table)) = &table {
+                    self.keep(&request.chart, image.clone(), table);
+                }
+                if let Some(slot) = tables.get_mut(place) {
+                    *slot = table;
+                }
+            }
+            if stopped.is_err() {
+                break;
             }
         }
-        let mut read = read.into_iter();
-        let mut next = || {
-            let left_out = || {
-                Err(Failure::Question(anyhow!(
-                    "the reader of tables left out a chart: a bug in it"
-                )))
-            };
-            read.next().unwrap_or_else(left_out)
-        };
-        let table = |cached| match cached {
-            CachedTable::Table(table) => table,
-            CachedTable::Missing { .. } => next(),
-        };
-        cached.into_iter().map(table).collect()
+        (tables, stopped)
     }
 
     fn look_up(&mut self, chart: &Chart) -> CachedTable {
@@ -84,7 +85,7 @@ impl Tables {
         };
         let image = match chart.image.bytes() {
             Ok(image) => image_sha256(&image),
-            Err(error) => return CachedTable::Table(Err(Failure::Question(error))),
+            Err(error) => return CachedTable::Table(Err(format!("{error:#}"))),
         };
         let Some(table) = cache.get(&image) else {
             return CachedTable::Missing { image: Some(image) };

@@ -2,10 +2,9 @@
 //! checkpoint that is written.
 
 mod checkpoint_files;
+mod encoder_decoder;
 mod labels;
-mod pix2struct;
 mod provenance;
-mod unichart;
 
 use std::path::Path;
 
@@ -15,9 +14,14 @@ use candle_core::DType;
 pub use checkpoint_files::CheckpointFiles;
 pub use provenance::Provenance;
 
+use encoder_decoder::EncoderDecoderTrainable;
+
 use super::checkpoint_dir::CheckpointDir;
+use super::encoder_decoder::Processor;
+use super::pix2struct::Pix2Struct;
+use super::unichart::UniChart;
 use super::{Adapter, AdapterContext, Settings};
-use crate::config::Family;
+use crate::config::{Family, WeightsSource};
 use chartbench_core::question::{Chart, Question};
 use chartbench_nn::loading::gguf_bytes;
 use chartbench_nn::training::{Example, InitRule, InitSource, Loss, LossOptions, Variables};
@@ -197,16 +201,22 @@ pub fn load(context: &AdapterContext<'_>, start: StartFrom) -> Result<Box<dyn Tr
         );
     }
     match &context.model.spec.family {
-        Family::Pix2Struct(spec) => Ok(Box::new(pix2struct::Pix2StructTrainable::load(
-            context, spec, start,
-        )?)),
-        Family::UniChart(spec) => Ok(Box::new(unichart::UniChartTrainable::load(
-            context, spec, start,
-        )?)),
+        Family::Pix2Struct(spec) => trainable::<Pix2Struct>(context, spec, &spec.weights, start),
+        Family::UniChart(spec) => trainable::<UniChart>(context, spec, &spec.weights, start),
         _ => bail!(
             "{id} has no weights that this program can train: name a Pix2Struct or UniChart checkpoint"
         ),
     }
+}
+
+fn trainable<P: Processor>(
+    context: &AdapterContext<'_>,
+    spec: &P::Spec,
+    weights: &WeightsSource,
+    start: StartFrom,
+) -> Result<Box<dyn Trainable>> {
+    let model = EncoderDecoderTrainable::<P>::load(context, spec, weights, start)?;
+    Ok(Box::new(model))
 }
 
 /// The variables of the model that `model` loads, from the folder's weights or initialised by `rule`, with the settings that

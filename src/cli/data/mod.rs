@@ -23,7 +23,7 @@ pub struct Args {
 enum Command {
     /// Say whether a data set can be trusted: its images, its splits, its gold answers
     Check(check::Args),
-    /// ImageProducer synthetic charts with questions, in RealCQA's layout
+    /// Draw synthetic charts with questions, in RealCQA's layout
     Synth(SynthArgs),
 }
 

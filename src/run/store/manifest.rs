@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Identity, settings_sha256};
+use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names::check_folder_name;

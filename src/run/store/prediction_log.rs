@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Predictions;
-use crate::adapter::Usage;
+use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
 use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
 

@@ -26,7 +26,7 @@ fn asked_within(
     let server = Server::start(script);
     let (_folder, work) = chart(questions);
     let more = format!("[limits]\nconcurrency = 1\nanswer_timeout = {seconds}\n");
-    let descriptions = describe_answers(served(&server.base_url(), &more).answer(&work));
+    let descriptions = describe_answers(served(&server.base_url(), &more).as_mut(), &work);
     (
         descriptions
             .into_iter()
@@ -286,7 +286,7 @@ fn a_server_that_takes_no_connection_is_told_with_the_time() {
     let (_folder, work) = chart(1);
     let more = "[limits]\nconcurrency = 1\nconnect_timeout = 0.3\n";
     let begun = Instant::now();
-    let descriptions = describe_answers(served("http://192.0.2.1/v1", more).answer(&work));
+    let descriptions = describe_answers(served("http://192.0.2.1/v1", more).as_mut(), &work);
     let line =
         "adapter: http://192.0.2.1/v1: no connection within 0.3 s (`limits.connect_timeout`)";
     assert!(
@@ -359,7 +359,7 @@ fn answers_before_a_stop_are_kept_and_nothing_is_sent_after() {
     });
     let (_folder, work) = chart(40);
     let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 3\n");
-    let answers = describe_answers(adapter.answer(&work));
+    let answers = describe_answers(adapter.as_mut(), &work);
     assert_eq!(
         answers
             .iter()
@@ -377,7 +377,7 @@ fn answers_before_a_stop_are_kept_and_nothing_is_sent_after() {
     let requests = server.seen().len();
     assert!(requests <= 9, "{requests}");
     assert!(
-        describe_answers(adapter.answer(&work))
+        describe_answers(adapter.as_mut(), &work)
             .iter()
             .all(|descriptions| descriptions.starts_with("adapter: "))
     );
@@ -397,7 +397,7 @@ fn a_reply_longer_than_is_read_is_no_reply() {
     let (_folder, work) = chart(1);
     assert_eq!(
         (
-            describe_answers(served(&server.base_url(), "").answer(&work)),
+            describe_answers(served(&server.base_url(), "").as_mut(), &work),
             server.seen().len()
         ),
         (vec!["=5".to_owned()], 2)

@@ -22,7 +22,7 @@ fn as_many_requests_are_under_way_as_the_file_says() {
     let (_folder, work) = chart(16);
     let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 4\n");
     assert_eq!(adapter.batch(), 16);
-    assert_eq!(describe_answers(adapter.answer(&work)), vec!["=late"; 16]);
+    assert_eq!(describe_answers(adapter.as_mut(), &work), vec!["=late"; 16]);
     assert_eq!(server.most_under_way(), 4);
 }
 
@@ -35,7 +35,7 @@ fn requests_keep_their_distance() {
         "[limits]\nconcurrency = 8\nrequests_per_minute = 600\n",
     );
     let begun = Instant::now();
-    assert_eq!(describe_answers(adapter.answer(&work)), vec!["=5"; 8]);
+    assert_eq!(describe_answers(adapter.as_mut(), &work), vec!["=5"; 8]);
     for (index, since) in arrivals(&server, begun).into_iter().enumerate() {
         assert!(
             since >= 0.1 * index as f64,
@@ -54,7 +54,7 @@ fn tokens_are_paced() {
         "[limits]\nconcurrency = 1\ntokens_per_minute = 606000\n",
     );
     let begun = Instant::now();
-    assert_eq!(describe_answers(adapter.answer(&work)), vec!["=5"; 6]);
+    assert_eq!(describe_answers(adapter.as_mut(), &work), vec!["=5"; 6]);
     for (index, since) in arrivals(&server, begun).into_iter().enumerate() {
         assert!(
             since >= 0.1 * index as f64,

@@ -8,8 +8,9 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
+use crate::asked::{Unanswered, ask};
 use chartbench::adapter::hub::HubOptions;
-use chartbench::adapter::{self, Adapter, AdapterContext, Answer, Failure, ModelRef, Overrides};
+use chartbench::adapter::{self, Adapter, AdapterContext, Answer, ModelRef, Overrides};
 use chartbench::config::AdapterSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, ImageRef, Question};
 use tempfile::TempDir;
@@ -103,11 +104,14 @@ fn picture(path: PathBuf) -> Chart {
 }
 
 /// Each answer as `=text`, each failure as `question: why` or `adapter: why`.
-fn describe_answers(answers: Vec<Vec<Result<Answer, Failure>>>) -> Vec<String> {
+fn describe_answers(adapter: &mut dyn Adapter, work: &[ChartQuestions]) -> Vec<String> {
     let describe_answer = |answer| match answer {
         Ok(Answer { prediction, .. }) => format!("={}", prediction.0),
-        Err(Failure::Question(error)) => format!("question: {error:#}"),
-        Err(Failure::Adapter(error)) => format!("adapter: {error:#}"),
+        Err(Unanswered::Failed(error)) => format!("question: {error}"),
+        Err(Unanswered::Stopped(reason)) => format!("adapter: {reason}"),
     };
-    answers.into_iter().flatten().map(describe_answer).collect()
+    ask(adapter, work)
+        .into_iter()
+        .map(describe_answer)
+        .collect()
 }

@@ -1,10 +1,11 @@
 //! What is sent, and what is made of a good reply.
 
+use crate::asked::{Unanswered, answers, complete};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chartbench::adapter::chat::Chat;
 use chartbench::adapter::language_model::{LanguageModel, Sampling};
-use chartbench::adapter::{Adapter, Failure, Overrides, Usage};
+use chartbench::adapter::{Adapter, Overrides, Usage};
 use chartbench::config::{ChatSpec, Family};
 use chartbench_core::question::{AnswerType, ChartQuestions};
 use image::ImageFormat;
@@ -57,7 +58,7 @@ fn a_picture_goes_out_as_it_is_with_the_mime_of_its_content() {
             questions: vec![question("q", "Why?", None)],
         }];
         assert_eq!(
-            describe_answers(served(&server.base_url(), "").answer(&work)),
+            describe_answers(served(&server.base_url(), "").as_mut(), &work),
             ["=5"]
         );
         let (_, url) = server.seen()[index].prompt();
@@ -98,7 +99,7 @@ fn a_broken_picture_fails_its_questions_alone() {
             questions: vec![question("n", "Why?", None)],
         },
     );
-    let descriptions = describe_answers(served(&server.base_url(), "").answer(&work));
+    let descriptions = describe_answers(served(&server.base_url(), "").as_mut(), &work);
     assert!(
         descriptions[0].starts_with("question: cannot read the chart image nowhere.png"),
         "{descriptions:?}"
@@ -122,7 +123,7 @@ fn the_request_is_what_the_file_says() {
                 [prompt]\nsystem = \"Be brief.\"\nquestion = \"Q: {question} A:\"\ntable = \"The table?\"\n\
                 [image]\ndetail = \"high\"\n[generation]\ntemperature = 0\nseed = 7\nmax_tokens = 9\n";
     assert_eq!(
-        describe_answers(served(&server.base_url(), more).answer(&work)),
+        describe_answers(served(&server.base_url(), more).as_mut(), &work),
         ["=5", "=5"]
     );
     let seen = server.seen();
@@ -143,7 +144,7 @@ fn the_request_is_what_the_file_says() {
 
     let more = "key_env = \"NO_SUCH_KEY\"\nkey_optional = true\nwithout = [\"temperature\", \"max_tokens\"]\n\
                 [generation]\ntemperature = 0\n";
-    let answers = describe_answers(served(&server.base_url(), more).answer(&work));
+    let answers = describe_answers(served(&server.base_url(), more).as_mut(), &work);
     assert_eq!(
         answers,
         [
@@ -166,11 +167,7 @@ fn a_reply_is_cut_priced_and_kept() {
     let server = say("I think. Answer: 5 ");
     let (_folder, work) = chart(1);
     let more = "[price]\nprompt = 2\ncompletion = 10\n[answer]\nafter = \"Answer:\"\n";
-    let answer = served(&server.base_url(), more)
-        .answer(&work)
-        .remove(0)
-        .remove(0)
-        .unwrap();
+    let answer = answers(served(&server.base_url(), more).as_mut(), &work).remove(0);
     assert_eq!(answer.prediction.0, "5");
     assert_eq!(answer.completions, ["I think. Answer: 5 "]);
     let usage = Usage {
@@ -183,11 +180,7 @@ fn a_reply_is_cut_priced_and_kept() {
         (answer.finish_reason.as_deref(), answer.marker_missing),
         (Some("stop"), false)
     );
-    let answer = served(&server.base_url(), "")
-        .answer(&work)
-        .remove(0)
-        .remove(0)
-        .unwrap();
+    let answer = answers(served(&server.base_url(), "").as_mut(), &work).remove(0);
     assert_eq!(
         (answer.prediction.0.as_str(), answer.completions.len()),
         ("I think. Answer: 5 ", 0)
@@ -208,11 +201,7 @@ fn the_cost_is_unknown_where_a_count_is() {
     let server = Server::start(|_, _| Act::Body(body.to_owned()));
     let (_folder, work) = chart(1);
     let more = "[price]\nprompt = 2\ncompletion = 10\n";
-    let answer = served(&server.base_url(), more)
-        .answer(&work)
-        .remove(0)
-        .remove(0)
-        .unwrap();
+    let answer = answers(served(&server.base_url(), more).as_mut(), &work).remove(0);
     assert_eq!(
         answer.usage,
         Some(Usage {
@@ -308,7 +297,7 @@ fn neither_debug_output_nor_an_answer_shows_the_key() {
         "question: {}: the answer repeats the key in PATH: it is not kept",
         server.base_url()
     );
-    assert_eq!(describe_answers(model.answer(&work)), [line]);
+    assert_eq!(describe_answers(&mut model, &work), [line]);
 }
 
 const SAMPLING: Sampling = Sampling {
@@ -341,7 +330,11 @@ fn a_prompt_is_completed_as_often_as_asked() {
         stop: vec!["Q:".to_owned()],
         ..SAMPLING
     };
-    let completions = model.complete(&["many".to_owned(), "one".to_owned()], &sampling);
+    let completions = complete(
+        &mut model,
+        &["many".to_owned(), "one".to_owned()],
+        &sampling,
+    );
     let texts = |at: usize| {
         let completions = completions[at].as_ref().unwrap();
         completions
@@ -407,9 +400,8 @@ fn completions_without_a_text_are_no_answer() {
         stop: vec!["END".to_owned()],
         ..SAMPLING
     };
-    let mut completions = model
-        .complete(&["some", "stop", "none"].map(str::to_owned), &sampling)
-        .into_iter();
+    let prompts = ["some", "stop", "none"].map(str::to_owned);
+    let mut completions = complete(&mut model, &prompts, &sampling).into_iter();
     let texts: Vec<_> = completions
         .next()
         .unwrap()
@@ -420,17 +412,15 @@ fn completions_without_a_text_are_no_answer() {
     assert_eq!(texts, ["", "b", ""]);
     for completions in completions {
         assert!(
-            matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text"))
+            matches!(completions, Err(Unanswered::Failed(error)) if error.contains("has no text"))
         );
     }
     let greedy = Sampling {
         samples: 1,
         ..SAMPLING
     };
-    let completions = model.complete(&["none".to_owned()], &greedy).remove(0);
-    assert!(
-        matches!(completions, Err(Failure::Question(error)) if error.to_string().contains("has no text"))
-    );
+    let completions = complete(&mut model, &["none".to_owned()], &greedy).remove(0);
+    assert!(matches!(completions, Err(Unanswered::Failed(error)) if error.contains("has no text")));
 }
 
 #[test]
@@ -442,13 +432,13 @@ fn a_reader_fails_prompt_by_prompt_or_altogether() {
     });
     let mut model = chat(&server.base_url(), "");
     let prompts = ["bad", "good", "gone", "good"].map(str::to_owned);
-    let completions = model.complete(&prompts, &SAMPLING);
+    let completions = complete(&mut model, &prompts, &SAMPLING);
     assert!(
-        matches!(&completions[0], Err(Failure::Question(error)) if error.to_string().contains("too long"))
+        matches!(&completions[0], Err(Unanswered::Failed(error)) if error.contains("too long"))
     );
     assert_eq!(completions[1].as_ref().unwrap().len(), 3);
     assert!(
-        matches!(&completions[2], Err(Failure::Adapter(_)))
-            && matches!(&completions[3], Err(Failure::Adapter(_)))
+        matches!(&completions[2], Err(Unanswered::Stopped(_)))
+            && matches!(&completions[3], Err(Unanswered::Stopped(_)))
     );
 }

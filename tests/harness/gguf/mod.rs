@@ -7,10 +7,10 @@ mod tiny;
 
 use std::path::{Path, PathBuf};
 
+use crate::asked::{Unanswered, complete};
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
-use chartbench::adapter::Failure;
 use chartbench::adapter::gguf::Gguf;
 use chartbench::adapter::language_model::{Completion, LanguageModel, Sampling};
 use tempfile::TempDir;
@@ -45,8 +45,11 @@ fn sampling(samples: usize, temperature: f64) -> Sampling {
     }
 }
 
-fn done(completed: Vec<Result<Vec<Completion>, Failure>>) -> Vec<Vec<Completion>> {
-    completed.into_iter().map(Result::unwrap).collect()
+fn done(model: &mut Gguf, prompts: &[String], sampling: &Sampling) -> Vec<Vec<Completion>> {
+    complete(model, prompts, sampling)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// Prompts that share a long beginning, then a shorter one, and one that shares nothing.
@@ -69,19 +72,19 @@ fn reuse_of_prefixes_changes_no_completion() {
         let sampling = sampling(2, 1.0);
         let alone: Vec<_> = prompts()
             .iter()
-            .map(|p| done(open(&file.path).complete(std::slice::from_ref(p), &sampling)))
+            .map(|p| done(&mut open(&file.path), std::slice::from_ref(p), &sampling))
             .collect();
         let alone = alone.concat();
-        let together = done(open(&file.path).complete(&prompts(), &sampling));
+        let together = done(&mut open(&file.path), &prompts(), &sampling);
         assert_eq!(together, alone, "{architecture}: one call");
         let mut model = open(&file.path);
         let one_by_one: Vec<_> = prompts()
             .iter()
-            .map(|p| done(model.complete(std::slice::from_ref(p), &sampling)))
+            .map(|p| done(&mut model, std::slice::from_ref(p), &sampling))
             .collect();
         assert_eq!(one_by_one.concat(), alone, "{architecture}: many calls");
         let backwards: Vec<String> = prompts().into_iter().rev().collect();
-        let mut backwards = done(model.complete(&backwards, &sampling));
+        let mut backwards = done(&mut model, &backwards, &sampling);
         backwards.reverse();
         assert_eq!(backwards, alone, "{architecture}: backwards");
         // The test would pass on a model that always says the same.
@@ -101,7 +104,7 @@ fn what_is_shared_is_evaluated_once() {
         max_new_tokens: 1,
         ..sampling(1, 0.0)
     };
-    done(model.complete(&prompts, &sampling));
+    done(&mut model, &prompts, &sampling);
     let all: usize = prompts
         .iter()
         .map(|prompt| model.encode(prompt).unwrap().len())
@@ -119,20 +122,20 @@ fn what_is_shared_is_evaluated_once() {
 fn greedy_samples_are_one_and_sampled_ones_differ() {
     let file = written(&Tiny::new("llama"));
     let prompt = ["hello".to_owned()];
-    let greedy = done(open(&file.path).complete(&prompt, &sampling(3, 0.0))).remove(0);
+    let greedy = done(&mut open(&file.path), &prompt, &sampling(3, 0.0)).remove(0);
     assert_eq!(greedy.len(), 3);
     assert_eq!((&greedy[0], &greedy[1]), (&greedy[1], &greedy[2]));
-    let sampled = done(open(&file.path).complete(&prompt, &sampling(3, 1.0))).remove(0);
+    let sampled = done(&mut open(&file.path), &prompt, &sampling(3, 1.0)).remove(0);
     assert!(sampled[0] != sampled[1] && sampled[1] != sampled[2]);
     let other = Sampling {
         seed: 43,
         ..sampling(3, 1.0)
     };
     assert_ne!(
-        done(open(&file.path).complete(&prompt, &other)).remove(0),
+        done(&mut open(&file.path), &prompt, &other).remove(0),
         sampled
     );
-    let fewer = done(open(&file.path).complete(&prompt, &sampling(1, 1.0))).remove(0);
+    let fewer = done(&mut open(&file.path), &prompt, &sampling(1, 1.0)).remove(0);
     assert_eq!(
         fewer[0], sampled[0],
         "a sample depends on its number, not on how many there are"
@@ -144,7 +147,7 @@ fn completions_end_at_stop_texts_and_end_tokens() {
     let mut tiny = Tiny::new("llama");
     let file = written(&tiny);
     let prompt = ["hello".to_owned()];
-    let whole = done(open(&file.path).complete(&prompt, &sampling(1, 0.0)))
+    let whole = done(&mut open(&file.path), &prompt, &sampling(1, 0.0))
         .remove(0)
         .remove(0);
     assert_eq!(whole.token_ids.len(), 12);
@@ -153,7 +156,7 @@ fn completions_end_at_stop_texts_and_end_tokens() {
         stop: vec!["never".to_owned(), stop.clone()],
         ..sampling(1, 0.0)
     };
-    let stopped = done(open(&file.path).complete(&prompt, &stopped))
+    let stopped = done(&mut open(&file.path), &prompt, &stopped)
         .remove(0)
         .remove(0);
     assert_eq!(stopped.text, whole.text[..whole.text.find(&stop).unwrap()]);
@@ -161,7 +164,7 @@ fn completions_end_at_stop_texts_and_end_tokens() {
     // The fourth token as the one that ends a text.
     let end = whole.token_ids[3];
     tiny.set("tokenizer.ggml.eot_token_id", Value::U32(end));
-    let ended = done(open(&written(&tiny).path).complete(&prompt, &sampling(1, 0.0)))
+    let ended = done(&mut open(&written(&tiny).path), &prompt, &sampling(1, 0.0))
         .remove(0)
         .remove(0);
     let first = whole
@@ -179,14 +182,11 @@ fn completions_end_at_stop_texts_and_end_tokens() {
 fn a_prompt_that_is_too_long_fails_alone() {
     let file = written(&Tiny::new("llama"));
     let prompts = ["short".to_owned(), "long ".repeat(200), "short".to_owned()];
-    let mut completed = open(&file.path)
-        .complete(&prompts, &sampling(1, 0.0))
-        .into_iter();
+    let mut completed = complete(&mut open(&file.path), &prompts, &sampling(1, 0.0)).into_iter();
     let first = completed.next().unwrap().unwrap();
-    let Err(Failure::Question(error)) = completed.next().unwrap() else {
+    let Err(Unanswered::Failed(line)) = completed.next().unwrap() else {
         panic!("it is too long")
     };
-    let line = format!("{error:#}");
     assert!(
         line.contains("tokens long, the model reads at most 512"),
         "{line}"
@@ -200,7 +200,7 @@ fn a_prompt_that_is_too_long_fails_alone() {
     };
     let mut model = open(&file.path);
     let room = 512 - model.encode(&long[0]).unwrap().len();
-    assert!(room < 40 && done(model.complete(&long, &many))[0][0].token_ids.len() <= room);
+    assert!(room < 40 && done(&mut model, &long, &many)[0][0].token_ids.len() <= room);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn formats_without_a_fast_kernel_are_computed_in_single_precision() {
     assert_eq!(arithmetic(&quantised), "quantised, activations in 8 bits");
     assert_eq!(arithmetic(&model.settings()), "f32");
     assert!(
-        !done(model.complete(&["hello".to_owned()], &sampling(1, 0.0)))[0][0]
+        !done(&mut model, &["hello".to_owned()], &sampling(1, 0.0))[0][0]
             .token_ids
             .is_empty()
     );

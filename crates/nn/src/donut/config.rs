@@ -6,11 +6,13 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::LayerStack;
+use super::init;
 use crate::config_file::{
     CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons,
     check_probabilities, check_sizes, check_token_ids, read_json,
 };
+use crate::training::InitDistribution;
+use crate::{LayerStack, ModelConfig};
 use chartbench_core::terminal::shorten;
 
 const MODEL_TYPE: &str = "vision-encoder-decoder";
@@ -284,8 +286,20 @@ impl Config {
         read().with_context(|| path.display().to_string())
     }
 
-    /// The stacks of layers whose depth it gives.
-    pub fn layer_stacks(&self) -> Vec<LayerStack> {
+    fn check_ids(&self) -> Result<()> {
+        let EndTokens { eos, forced_eos } = &self.generation;
+        let ends = eos.iter().map(|&id| ("eos_token_id", id));
+        let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
+        let ids: Vec<_> = ends
+            .chain(forced)
+            .chain([("decoder.pad_token_id", self.decoder.pad_token_id)])
+            .collect();
+        check_token_ids(self.decoder.vocab_size, &ids)
+    }
+}
+
+impl ModelConfig for Config {
+    fn layer_stacks(&self) -> Vec<LayerStack> {
         let mut stacks = Vec::new();
         for (stage, &depth) in self.encoder.depths.iter().enumerate() {
             let prefix = format!("{ENCODER_STAGE}{stage}.blocks.");
@@ -309,15 +323,47 @@ impl Config {
         stacks
     }
 
-    fn check_ids(&self) -> Result<()> {
-        let EndTokens { eos, forced_eos } = &self.generation;
-        let ends = eos.iter().map(|&id| ("eos_token_id", id));
-        let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
-        let ids: Vec<_> = ends
-            .chain(forced)
-            .chain([("decoder.pad_token_id", self.decoder.pad_token_id)])
-            .collect();
-        check_token_ids(self.decoder.vocab_size, &ids)
+    fn init_distribution(&self, name: &str, shape: &[usize]) -> InitDistribution {
+        init::distribution(self, name, shape)
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.decoder.vocab_size
+    }
+
+    fn eos(&self) -> &[u32] {
+        &self.generation.eos
+    }
+
+    fn pad_token_id(&self) -> u32 {
+        self.decoder.pad_token_id
+    }
+
+    fn max_positions(&self) -> Option<usize> {
+        Some(self.decoder.max_position_embeddings)
+    }
+
+    /// Counts each block's norms, projections and products, times the positions of its stage.
+    fn activations(&self, input: &[usize], labels: usize, checkpointing: bool) -> usize {
+        let (encoder, decoder) = (&self.encoder, &self.decoder);
+        let pixels = input.iter().product::<usize>() / encoder.num_channels.max(1);
+        let mut places = pixels / (encoder.patch_size * encoder.patch_size).max(1);
+        let mut width = encoder.embed_dim;
+        let (mut sum, mut largest) = (0, 0);
+        for depth in &encoder.depths {
+            let inner = (encoder.mlp_ratio * width as f64) as usize;
+            let block = 9 * width + 2 * inner;
+            let kept = if checkpointing { width } else { block };
+            sum += places * depth * kept;
+            largest = largest.max(places * block);
+            (places, width) = (places.div_ceil(4), 2 * width);
+        }
+        let layers = decoder.decoder_layers;
+        let projected = 8 * places * layers * decoder.d_model;
+        let tokens =
+            layers * (16 * decoder.d_model + 2 * decoder.decoder_ffn_dim) + 2 * decoder.vocab_size;
+        let again = if checkpointing { largest } else { 0 };
+        sum + again + projected + labels * tokens
     }
 }
 

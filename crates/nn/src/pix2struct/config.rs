@@ -6,11 +6,13 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::LayerStack;
+use super::init;
 use crate::config_file::{
     CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons,
     check_factors, check_probabilities, check_sizes, check_token_ids, read_json,
 };
+use crate::training::InitDistribution;
+use crate::{LayerStack, ModelConfig};
 use chartbench_core::terminal::shorten;
 
 const MODEL_TYPE: &str = "pix2struct";
@@ -167,35 +169,6 @@ impl Config {
         read().with_context(|| path.display().to_string())
     }
 
-    /// The decoder's inputs for `labels`: the start token, then the labels shifted by one, padding for those that do not count.
-    pub fn inputs(&self, labels: &[Option<u32>]) -> Vec<u32> {
-        let text = &self.text_config;
-        let before = labels.split_last().map_or(&[][..], |(_, before)| before);
-        let shifted = before
-            .iter()
-            .map(|label| label.unwrap_or(text.pad_token_id));
-        std::iter::once(text.decoder_start_token_id)
-            .chain(shifted)
-            .take(labels.len())
-            .collect()
-    }
-
-    /// The stacks of layers whose depth it gives.
-    pub fn layer_stacks(&self) -> [LayerStack; 2] {
-        [
-            LayerStack::new(
-                "text_config.num_layers",
-                "decoder.layer.",
-                self.text_config.num_layers,
-            ),
-            LayerStack::new(
-                "vision_config.num_hidden_layers",
-                "encoder.encoder.layer.",
-                self.vision_config.num_hidden_layers,
-            ),
-        ]
-    }
-
     fn check_ids(&self) -> Result<()> {
         let ids = [
             ("decoder_start_token_id", self.generation.start),
@@ -259,6 +232,61 @@ impl Config {
             "text_config: relative_attention_max_distance must exceed half the number of buckets"
         );
         Ok(())
+    }
+}
+
+impl ModelConfig for Config {
+    fn layer_stacks(&self) -> Vec<LayerStack> {
+        vec![
+            LayerStack::new(
+                "text_config.num_layers",
+                "decoder.layer.",
+                self.text_config.num_layers,
+            ),
+            LayerStack::new(
+                "vision_config.num_hidden_layers",
+                "encoder.encoder.layer.",
+                self.vision_config.num_hidden_layers,
+            ),
+        ]
+    }
+
+    fn init_distribution(&self, name: &str, _: &[usize]) -> InitDistribution {
+        init::distribution(self, name)
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.text_config.vocab_size
+    }
+
+    fn eos(&self) -> &[u32] {
+        &self.generation.eos
+    }
+
+    fn pad_token_id(&self) -> u32 {
+        self.text_config.pad_token_id
+    }
+
+    fn max_positions(&self) -> Option<usize> {
+        None
+    }
+
+    /// Counts each layer's norms, projections and products: per patch in the encoder, per token in the decoder.
+    fn activations(&self, input: &[usize], labels: usize, checkpointing: bool) -> usize {
+        let (vision, text) = (&self.vision_config, &self.text_config);
+        let patches = input.first().copied().unwrap_or(0);
+        let (layers, layer) = (
+            vision.num_hidden_layers,
+            8 * vision.hidden_size + vision.d_ff,
+        );
+        let encoder = if checkpointing {
+            layers * vision.hidden_size + layer
+        } else {
+            layers * layer
+        };
+        let projected = 2 * text.num_layers * text.hidden_size;
+        let decoder = text.num_layers * (14 * text.hidden_size + text.d_ff) + 2 * text.vocab_size;
+        patches * (encoder + projected + vision.patch_embed_hidden_size) + labels * decoder
     }
 }
 

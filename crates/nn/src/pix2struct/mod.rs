@@ -13,14 +13,15 @@ mod encoder;
 mod init;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 pub use config::{Config, SpecialTokens, TextConfig, VisionConfig};
 pub use decoder::State;
 
-use super::generation::{self, Generated, GenerationConfig, Prompt};
-use super::kernels::{ComputeDtype, SequenceSpan};
-use super::loading::{Checkpoint, CheckpointSource, CountingSource, PackedSource, TensorSource};
+use super::encoder_decoder::EncoderDecoder;
+use super::generation::{self, BeamSearch, Generated, GenerationConfig, Prompt};
+use super::kernels::SequenceSpan;
+use super::loading::{CountingSource, TensorSource};
 use super::memory_need::MemoryNeed;
 use super::training::{DropoutMode, Example, LayerCheckpoints, Loss, LossOptions, PackedBatch};
 use decoder::Decoder;
@@ -31,60 +32,10 @@ use encoder::Encoder;
 pub struct Model {
     encoder: Encoder,
     decoder: Decoder,
-    generation: SpecialTokens,
     weights_bytes: u64,
 }
 
 impl Model {
-    /// Loads the weights as f32 onto `device`.
-    ///
-    /// # Errors
-    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read, or if the weights have more
-    /// layers than `config`.
-    pub fn load(config: &Config, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        checkpoint.check_layers(&config.layer_stacks())?;
-        Self::for_inference(config, &CheckpointSource { checkpoint, device })
-    }
-
-    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn for_inference(config: &Config, source: &dyn TensorSource) -> Result<Self> {
-        Self::from_source(
-            config,
-            &PackedSource {
-                source,
-                dtype: ComputeDtype::F32,
-            },
-        )
-    }
-
-    /// Loads the weights from any source.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
-        let weights = CountingSource::new(source);
-        Ok(Self {
-            encoder: Encoder::load(&config.vision_config, &weights)?,
-            decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
-            generation: config.generation.clone(),
-            weights_bytes: weights.bytes(),
-        })
-    }
-
-    /// The memory of inference for images of `patches` and answers of `tokens`.
-    pub fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
-        let weights = MemoryNeed {
-            fixed_bytes: self.weights_bytes,
-            per_question_bytes: 0,
-        };
-        weights
-            .plus(self.encoder.memory_need(patches))
-            .plus(self.decoder.memory_need(patches, tokens))
-    }
-
     /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no
     /// padding rows. Returns the final hidden states [N, H].
     ///
@@ -98,39 +49,6 @@ impl Model {
             &mut DropoutMode::off(),
             &mut LayerCheckpoints::off(),
         )
-    }
-
-    /// The loss of a batch of examples, each an image as [`Self::encode`] takes it with a text. Images may differ in their
-    /// number of patches; nothing is padded. [`Config::inputs`] makes the decoder's inputs of labels.
-    ///
-    /// # Errors
-    /// As [`Self::encode`]; also if inputs and labels differ in number, an id is outside the vocabulary, or there is no label.
-    pub fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
-        let mut dropout = DropoutMode::new(options.dropout);
-        let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
-        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
-        let encoded_lengths: Vec<usize> = packed
-            .images
-            .iter()
-            .map(|image| Ok(image.dim(0)?))
-            .collect::<Result<_>>()?;
-        let patches = Tensor::cat(&packed.images, 0)?;
-        let encoded = self.encoder.forward(
-            &patches,
-            &SequenceSpan::square(&encoded_lengths),
-            &mut dropout,
-            &mut checkpoints,
-        )?;
-        Ok(self
-            .decoder
-            .loss(
-                &packed,
-                &encoded,
-                &encoded_lengths,
-                &mut dropout,
-                options.label_smoothing,
-            )?
-            .with_checkpoints(checkpoints))
     }
 
     /// The patch embeddings [N, H] the first encoder layer reads; with the arguments of [`Self::encode`].
@@ -161,29 +79,84 @@ impl Model {
         );
         self.decoder.forward(batch)
     }
+}
 
-    /// Answers a batch of encoded images greedily.
-    ///
-    /// # Errors
-    /// Returns an error if the states are not the encoder's.
-    pub fn greedy(&self, encoded: &[Tensor], max_new_tokens: usize) -> Result<Vec<Generated>> {
-        let SpecialTokens { start, eos } = &self.generation;
-        let prompt = |states| {
+impl EncoderDecoder for Model {
+    const ARCHITECTURE: &'static str = "pix2struct";
+
+    type Config = Config;
+
+    /// The encoder's final hidden states [N, H]; every question projects them to keys and values of its own.
+    type Image = Tensor;
+
+    fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {
+        let weights = CountingSource::new(source);
+        Ok(Self {
+            encoder: Encoder::load(&config.vision_config, &weights)?,
+            decoder: Decoder::load(&config.text_config, config.tie_word_embeddings, &weights)?,
+            weights_bytes: weights.bytes(),
+        })
+    }
+
+    fn encode_image(&self, input: &Tensor) -> Result<Tensor> {
+        self.encode(input)
+    }
+
+    fn generate(
+        &self,
+        questions: &[(&Tensor, &[u32])],
+        beams: Option<&BeamSearch>,
+        config: &GenerationConfig,
+    ) -> Result<Vec<Generated>> {
+        ensure!(beams.is_none(), "Pix2Struct has no beam search");
+        let prompt = |(states, tokens): &(&Tensor, &[u32])| {
             Ok(Prompt {
                 state: self.start(states)?,
-                tokens: vec![*start],
+                tokens: tokens.to_vec(),
             })
         };
-        let limits = GenerationConfig {
-            eos: eos.clone(),
-            max_new_tokens,
-            ..GenerationConfig::default()
+        let prompts = questions.iter().map(prompt).collect::<Result<_>>()?;
+        generation::greedy(self, prompts, config)
+    }
+
+    fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
+        let mut dropout = DropoutMode::new(options.dropout);
+        let mut checkpoints = LayerCheckpoints::new(options.activation_checkpointing);
+        let packed = PackedBatch::new(batch, self.decoder.vocabulary()?)?;
+        let encoded_lengths: Vec<usize> = packed
+            .images
+            .iter()
+            .map(|image| Ok(image.dim(0)?))
+            .collect::<Result<_>>()?;
+        let patches = Tensor::cat(&packed.images, 0)?;
+        let encoded = self.encoder.forward(
+            &patches,
+            &SequenceSpan::square(&encoded_lengths),
+            &mut dropout,
+            &mut checkpoints,
+        )?;
+        Ok(self
+            .decoder
+            .loss(
+                &packed,
+                &encoded,
+                &encoded_lengths,
+                &mut dropout,
+                options.label_smoothing,
+            )?
+            .with_checkpoints(checkpoints))
+    }
+
+    /// `input` is the shape of an image's patches.
+    fn memory_need(&self, input: &[usize], tokens: usize, _beams: usize) -> MemoryNeed {
+        let patches = input.first().copied().unwrap_or(0);
+        let weights = MemoryNeed {
+            fixed_bytes: self.weights_bytes,
+            per_question_bytes: 0,
         };
-        generation::greedy(
-            self,
-            encoded.iter().map(prompt).collect::<Result<_>>()?,
-            &limits,
-        )
+        weights
+            .plus(self.encoder.memory_need(patches))
+            .plus(self.decoder.memory_need(patches, tokens))
     }
 }
 

@@ -16,9 +16,48 @@ pub use pix2struct::{Patches, Pix2StructProcessor};
 pub use wrap::wrap;
 
 use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
 
 use chartbench_core::terminal::shorten;
+
+/// An image as an encoder reads it: patches or pixels, whatever the architecture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageInput {
+    /// Of patches [N, 2 + P], of pixels [3, height, width].
+    pub shape: Vec<usize>,
+    /// In row-major order.
+    pub data: Vec<f32>,
+}
+
+impl ImageInput {
+    /// The image on `device`.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn tensor(self, device: &Device) -> Result<Tensor> {
+        Ok(Tensor::from_vec(self.data, self.shape, device)?)
+    }
+}
+
+impl From<Patches> for ImageInput {
+    fn from(patches: Patches) -> Self {
+        let count = patches.rows * patches.cols;
+        Self {
+            shape: vec![count, patches.data.len() / count.max(1)],
+            data: patches.data,
+        }
+    }
+}
+
+impl From<Pixels> for ImageInput {
+    fn from(pixels: Pixels) -> Self {
+        Self {
+            shape: vec![3, pixels.height, pixels.width],
+            data: pixels.data,
+        }
+    }
+}
 
 /// A parsed `preprocessor_config.json`, whose keys are checked one by one.
 struct PreprocessorConfig<'a> {

@@ -5,6 +5,7 @@
 //! candle walk back from it:
 //!
 //! ```
+//! # use chartbench_nn::EncoderDecoder;
 //! # use chartbench_nn::pix2struct::{Config, Model};
 //! # use chartbench_nn::training::{DropoutRng, Example, LossOptions, Variables};
 //! # fn step(config: &Config, variables: &Variables, batch: &[Example], rng: &mut DropoutRng) -> anyhow::Result<()> {
@@ -48,6 +49,21 @@ pub struct Example {
     pub inputs: Vec<u32>,
     /// The token wanted after each input; `None` where any will do.
     pub labels: Vec<Option<u32>>,
+}
+
+impl Example {
+    /// The example that teaches the answer `labels` to `prompt`: all tokens of the two but the last are read, all but the first
+    /// are wanted, those of the prompt without a label. `pad` is read where the answer has no label.
+    pub fn teacher_forced(image: Tensor, prompt: &[u32], labels: &[Option<u32>], pad: u32) -> Self {
+        let length = (prompt.len() + labels.len()).saturating_sub(1);
+        let answer = labels.iter().map(|label| label.unwrap_or(pad));
+        let unlabelled = std::iter::repeat_n(None, prompt.len().saturating_sub(1));
+        Self {
+            image,
+            inputs: prompt.iter().copied().chain(answer).take(length).collect(),
+            labels: unlabelled.chain(labels.iter().copied()).collect(),
+        }
+    }
 }
 
 /// How the loss of a batch is computed.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::tokenizer::Tokenizer;
-use chartbench_nn::{Checkpoint, weights_sha256};
+use chartbench_nn::{Checkpoint, EncoderDecoder, weights_sha256};
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;

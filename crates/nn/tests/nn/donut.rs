@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::assert_close::{Tolerance, assert_close};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use chartbench_nn::Checkpoint;
 use chartbench_nn::donut::{Config, Image, Model};
 use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig};
+use chartbench_nn::{Checkpoint, EncoderDecoder};
 
 const IMAGES: usize = 2;
 const PROMPTS: [&[u32]; 4] = [&[7], &[5, 9, 30], &[41, 6, 13, 22, 8], &[50, 51]];
@@ -118,9 +118,9 @@ fn answers_from_every_file_format() -> Result<()> {
     for kind in ["safetensors", "pytorch"] {
         let model = load(kind)?;
         let images = images(&model)?;
-        let questions: Vec<(&Image, Vec<u32>)> = images
+        let questions: Vec<(&Image, &[u32])> = images
             .iter()
-            .flat_map(|image| PROMPTS.iter().map(move |prompt| (image, prompt.to_vec())))
+            .flat_map(|image| PROMPTS.iter().map(move |prompt| (image, &prompt[..])))
             .collect();
         for (name, beams, limits) in &cases {
             let golden: Vec<Vec<Vec<u32>>> = serde_json::from_value(expected[name].clone())?;

@@ -14,7 +14,7 @@ use chartbench_nn::kernels::{
 use chartbench_nn::training::{
     DropoutRng, Example, InitDistribution, InitSource, Loss, LossOptions, Variables,
 };
-use chartbench_nn::{Checkpoint, CheckpointSource, donut, pix2struct};
+use chartbench_nn::{Checkpoint, CheckpointSource, EncoderDecoder, ModelConfig, donut, pix2struct};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -471,8 +471,8 @@ impl Golden {
         Ok(Self(candle_core::safetensors::load(path, &Device::Cpu)?))
     }
 
-    /// The examples; `inputs` makes those that are not stored.
-    fn batch(&self, inputs: impl Fn(&[Option<u32>]) -> Vec<u32>) -> Result<Vec<Example>> {
+    /// The examples; inputs that are not stored are those of a Pix2Struct.
+    fn batch(&self, config: Option<&pix2struct::Config>) -> Result<Vec<Example>> {
         let mut batch = Vec::new();
         while let Some(image) = self.0.get(&format!("image.{}", batch.len())) {
             let labels: Vec<i64> = self.0[&format!("labels.{}", batch.len())].to_vec1()?;
@@ -480,15 +480,20 @@ impl Golden {
                 .into_iter()
                 .map(|label| (label != IGNORED).then_some(label as u32))
                 .collect();
-            let inputs = match self.0.get(&format!("inputs.{}", batch.len())) {
-                Some(stored) => stored.to_dtype(DType::U32)?.to_vec1()?,
-                None => inputs(&labels),
+            let image = image.clone();
+            let example = match (self.0.get(&format!("inputs.{}", batch.len())), config) {
+                (Some(stored), _) => Example {
+                    image,
+                    inputs: stored.to_dtype(DType::U32)?.to_vec1()?,
+                    labels,
+                },
+                (None, Some(config)) => {
+                    let start = [config.generation.start];
+                    Example::teacher_forced(image, &start, &labels, config.pad_token_id())
+                }
+                (None, None) => panic!("no inputs are stored"),
             };
-            batch.push(Example {
-                image: image.clone(),
-                inputs,
-                labels,
-            });
+            batch.push(example);
         }
         Ok(batch)
     }
@@ -563,7 +568,7 @@ fn donut_fixture() -> Result<(donut::Config, Variables)> {
 fn pix2struct_as_pytorch() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let golden = Golden::read("pix2struct.safetensors")?;
-    let batch = golden.batch(|labels| config.inputs(labels))?;
+    let batch = golden.batch(Some(&config))?;
     let loss = pix2struct::Model::from_source(&config, &variables)?
         .loss(&batch, LossOptions::default())?;
     assert_eq!(loss.labels, 12);
@@ -574,7 +579,7 @@ fn pix2struct_as_pytorch() -> Result<()> {
 fn donut_as_pytorch() -> Result<()> {
     let (config, variables) = donut_fixture()?;
     let golden = Golden::read("donut.safetensors")?;
-    let batch = golden.batch(|_| Vec::new())?;
+    let batch = golden.batch(None)?;
     let loss =
         donut::Model::from_source(&config, &variables)?.loss(&batch, LossOptions::default())?;
     golden.check(&loss, &variables)
@@ -584,7 +589,7 @@ fn donut_as_pytorch() -> Result<()> {
 #[test]
 fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
     let (config, variables) = donut_fixture()?;
-    let examples = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
+    let examples = Golden::read("donut.safetensors")?.batch(None)?;
     let [first, second, ..] = examples.as_slice() else {
         panic!("two examples")
     };
@@ -632,7 +637,7 @@ fn a_shared_image_counts_for_each_of_its_questions() -> Result<()> {
 #[test]
 fn losses_add_up_and_follow_the_variables() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
-    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(Some(&config))?;
     let loss = |batch: &[Example]| -> Result<(f32, usize)> {
         let loss = pix2struct::Model::from_source(&config, &variables)?
             .loss(batch, LossOptions::default())?;
@@ -656,7 +661,7 @@ fn losses_add_up_and_follow_the_variables() -> Result<()> {
 fn frozen_variables_get_no_gradient() -> Result<()> {
     let (config, mut variables) = pix2struct_fixture()?;
     variables.freeze(|name| name.starts_with("encoder."));
-    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(Some(&config))?;
     let loss = pix2struct::Model::from_source(&config, &variables)?
         .loss(&batch, LossOptions::default())?;
     let store = loss.backward()?;
@@ -736,13 +741,13 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
         Ok(())
     }
     let (config, mut variables) = pix2struct_fixture()?;
-    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(Some(&config))?;
     let loss = |variables: &Variables, pass: LossOptions<'_>| {
         pix2struct::Model::from_source(&config, variables)?.loss(&batch, pass)
     };
     compare(&mut variables, 0.0, loss)?;
     let (config, mut variables) = donut_fixture()?;
-    let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
+    let batch = Golden::read("donut.safetensors")?.batch(None)?;
     let loss = |variables: &Variables, pass: LossOptions<'_>| {
         donut::Model::from_source(&config, variables)?.loss(&batch, pass)
     };
@@ -753,7 +758,7 @@ fn activation_checkpointing_changes_no_gradient() -> Result<()> {
 fn batches_that_make_no_sense_are_errors() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
     let model = pix2struct::Model::from_source(&config, &variables)?;
-    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(Some(&config))?;
     let message = |labels: Vec<Option<u32>>, inputs: Vec<u32>| {
         let example = Example {
             image: batch[0].image.clone(),
@@ -784,7 +789,7 @@ fn batches_that_make_no_sense_are_errors() -> Result<()> {
 #[test]
 fn dropout_follows_its_generator() -> Result<()> {
     let (config, variables) = pix2struct_fixture()?;
-    let batch = Golden::read("pix2struct.safetensors")?.batch(|labels| config.inputs(labels))?;
+    let batch = Golden::read("pix2struct.safetensors")?.batch(Some(&config))?;
     let loss = |noise: Option<&mut DropoutRng>| -> Result<(f32, Vec<u32>)> {
         let loss = pix2struct::Model::from_source(&config, &variables)?.loss(
             &batch,
@@ -811,7 +816,7 @@ fn dropout_follows_its_generator() -> Result<()> {
     assert_ne!(loss(Some(&mut DropoutRng::new(8)))?.0, first.0);
     assert_eq!(loss(None)?, loss(None)?);
     let (config, variables) = donut_fixture()?;
-    let batch = Golden::read("donut.safetensors")?.batch(|_| Vec::new())?;
+    let batch = Golden::read("donut.safetensors")?.batch(None)?;
     let loss = |noise: Option<&mut DropoutRng>| -> Result<f32> {
         Ok(donut::Model::from_source(&config, &variables)?
             .loss(
@@ -862,7 +867,7 @@ fn dropout_keeps_the_expected_value() -> Result<()> {
 fn fresh_weights() -> Result<()> {
     let (config, stored) = pix2struct_fixture()?;
     let fresh = |seed: u64| {
-        let rule = |name: &str, _: &[usize]| config.init_distribution(name);
+        let rule = |name: &str, shape: &[usize]| config.init_distribution(name, shape);
         let source = InitSource::new(&rule, seed, &Device::Cpu);
         Variables::load(&source, |source| {
             pix2struct::Model::from_source(&config, source)
@@ -880,7 +885,10 @@ fn fresh_weights() -> Result<()> {
     assert_eq!(values(&variables)?, values(&fresh(3)?)?);
     assert_ne!(values(&variables)?, values(&fresh(4)?)?);
     assert_eq!(
-        config.init_distribution("decoder.layer.1.self_attention.attention.query.weight"),
+        config.init_distribution(
+            "decoder.layer.1.self_attention.attention.query.weight",
+            &[32, 32]
+        ),
         InitDistribution::Normal(1.0 / 16.0)
     );
     let (config, stored) = donut_fixture()?;

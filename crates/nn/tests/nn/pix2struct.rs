@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::assert_close::{Tolerance, assert_close};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use chartbench_nn::Checkpoint;
+use chartbench_nn::generation::GenerationConfig;
 use chartbench_nn::pix2struct::{Config, Model};
+use chartbench_nn::{Checkpoint, EncoderDecoder};
 
 const QUESTIONS: usize = 4;
 const TOLERANCE: Tolerance = Tolerance::OfLargest {
@@ -106,8 +107,15 @@ fn greedy_tokens_from_every_file_format() -> Result<()> {
             (40, &expected.greedy_40),
             (20, &expected.greedy_default_length),
         ] {
+            let limits = GenerationConfig {
+                eos: vec![1],
+                max_new_tokens: length,
+                ..GenerationConfig::default()
+            };
+            let questions: Vec<(&Tensor, &[u32])> =
+                encoded.iter().map(|image| (image, &[0][..])).collect();
             let ours: Vec<Vec<u32>> = model
-                .greedy(&encoded, length)?
+                .generate(&questions, None, &limits)?
                 .into_iter()
                 .collect::<Result<_, _>>()?;
             assert_eq!(ours, *golden, "{kind}");

@@ -23,7 +23,7 @@ fn manifest() -> Manifest {
 }
 
 fn entry() -> AdapterEntry {
-    let identity = crate::adapter::Identity {
+    let identity = chartbench_core::answer::Identity {
         id: "a".to_owned(),
         settings: Vec::new(),
     };
@@ -55,7 +55,7 @@ fn a_run_killed_before_its_first_answer_goes_on() {
 fn entry_with(setting: &str) -> AdapterEntry {
     let settings = vec![("patches".to_owned(), setting.to_owned())];
     AdapterEntry::new(
-        &crate::adapter::Identity {
+        &chartbench_core::answer::Identity {
             id: "a".to_owned(),
             settings,
         },
@@ -100,7 +100,7 @@ fn adapters_added_by_several_at_once_all_stay() {
     std::thread::scope(|scope| {
         for (mut run, id) in runs.into_iter().zip(&ids) {
             scope.spawn(move || {
-                let identity = crate::adapter::Identity {
+                let identity = chartbench_core::answer::Identity {
                     id: id.clone(),
                     settings: Vec::new(),
                 };
