@@ -56,7 +56,7 @@ impl FinetuneProgress {
                 if finished.step == 0 {
                     chartbench_core::note!(
                         "warning: {adapter}: no validation was better than the one before training: the weights kept are the \
-                         untrained ones (try another --lr, more --steps, or --keep loss)"
+                         untrained ones (try another --learning-rate, a higher --max-steps, or --select-by loss)"
                     );
                 }
                 chartbench_core::note!(
@@ -142,7 +142,7 @@ impl TrainingProgress {
             TrainEvent::Validated(entry) => self.validated(entry),
             TrainEvent::Collapsed { step } => self.say(&format!(
                 "warning: at step {step} every validation question gets the same answer: the model does not look at the \
-                 charts (try a lower --lr, or more steps)"
+                 charts (try a lower --learning-rate, or a higher --max-steps)"
             )),
             TrainEvent::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
         }

@@ -78,8 +78,8 @@ impl MemoryEstimate {
         }
         bail!(
             "training needs about {} of memory (weights {}, gradients {}, optimiser {}, activations {}) and {} is free: raise \
-             --accumulate, lower --batch or --max-patches, or use --activation-checkpointing true, --optimizer adafactor, \
-             --freeze encoder or --lora-rank 8; --no-memory-check trains all the same",
+             --gradient-accumulation-steps, lower --batch-size or --max-patches, or use --gradient-checkpointing true, \
+             --optim adafactor, --freeze encoder or --lora-r 8; --no-memory-check trains all the same",
             format_bytes(self.total()),
             format_bytes(self.weights),
             format_bytes(self.gradients),

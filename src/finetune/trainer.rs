@@ -352,7 +352,7 @@ impl<'a> TrainLoop<'a> {
             format!("; the best weights so far are in {}", path.display())
         });
         bail!(
-            "{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --lr, or --clip-norm 1{kept}"
+            "{what} is no number at step {step} (learning rate {lr:.3e}): try a lower --learning-rate, or --max-grad-norm 1{kept}"
         )
     }
 
@@ -424,7 +424,7 @@ impl<'a> TrainLoop<'a> {
     fn finish(self) -> Result<TrainOutcome> {
         let keep = self.training.protocol.validation.keep;
         let best = self.chosen().with_context(|| {
-            format!("no validation has a finite number to choose the step by (--select-by {keep}): try a lower --lr")
+            format!("no validation has a finite number to choose the step by (--select-by {keep}): try a lower --learning-rate")
         })?;
         let (step, metrics) = (best.step, best.metrics.clone().into_iter().collect());
         self.best_checkpoint.check(step, &self.state.kept)?;

@@ -360,7 +360,7 @@ fn choose_weights(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> 
     if let Some(lora) = &protocol.lora {
         return variables
             .add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed)
-            .context("--lora-targets");
+            .context("--lora-target-modules");
     }
     variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
     Ok(())

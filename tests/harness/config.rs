@@ -1,7 +1,8 @@
 //! Benchmark files: the embedded ones, and every mistake in one with its one line.
 
 use chartbench::config::{
-    AdapterSpec, Benchmark, Keep, OptimizerSpec, Preset, Protocol, ProtocolOverrides, ValidateOn,
+    AdapterSpec, Benchmark, Keep, OptimizerSpec, Preset, Protocol, ProtocolFault,
+    ProtocolOverrides, ValidateOn,
 };
 use chartbench_core::names;
 use chartbench_data::{Ask, Format, Questions};
@@ -251,21 +252,30 @@ fn flags_go_over_the_file_and_the_file_over_the_preset() {
     );
 }
 
+/// The training flags of `finetune`.
+#[derive(clap::Parser)]
+struct TrainingFlags {
+    #[command(flatten)]
+    overrides: ProtocolOverrides,
+}
+
+fn parse_flags(flags: &str) -> ProtocolOverrides {
+    let line = std::iter::once("finetune").chain(flags.split_whitespace());
+    <TrainingFlags as clap::Parser>::parse_from(line).overrides
+}
+
 #[test]
 fn every_choice_is_a_key_and_a_flag() {
-    #[derive(clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        flags: ProtocolOverrides,
-    }
-    let line = "finetune --protocol study --optimizer adafactor --weight-decay 0.1 --adafactor-scale-parameter true \
-        --adafactor-clip-threshold 2 --adafactor-decay-rate -0.7 --lr 0.002 --schedule linear --warmup-steps 3 --steps 50 \
-        --batch 6 --accumulate 3 --activation-checkpointing true --max-label-tokens 30 --seed 7 --validate-every 10 --validate-on train \
-        --validation-share 0.2 --validation-questions 90 --validation-questions-per-chart 2 --clip-norm 2 \
-        --mask-padding true --label-smoothing 0.1 --dropout off --compute bf16 --patience 3 --keep anls --questions-per-epoch all \
-        --question-weights numeric=3,binary=0.5 --freeze encoder,decoder.layer.0 --lora-rank 4 --lora-alpha 9 \
-        --lora-targets query,wi_0 --num-cycles 1.5";
-    let flags = <Command as clap::Parser>::parse_from(line.split_whitespace()).flags;
+    let flags = parse_flags(
+        "--protocol study --optim adafactor --weight-decay 0.1 --adafactor-scale-parameter true --adafactor-clip-threshold 2 \
+        --adafactor-decay-rate -0.7 --learning-rate 0.002 --lr-scheduler-type linear --warmup-steps 3 --max-steps 50 \
+        --batch-size 6 --gradient-accumulation-steps 3 --gradient-checkpointing true --max-label-tokens 30 --seed 7 \
+        --eval-steps 10 --validate-on train --validation-share 0.2 --validation-questions 90 \
+        --validation-questions-per-chart 2 --max-grad-norm 2 --mask-padding true --label-smoothing-factor 0.1 --dropout off \
+        --compute-dtype bf16 --early-stopping-patience 3 --select-by anls --questions-per-epoch all \
+        --answer-type-weights numeric=3,binary=0.5 --freeze encoder,decoder.layer.0 --lora-r 4 --lora-alpha 9 \
+        --lora-target-modules query,wi_0 --num-cycles 1.5",
+    );
     let file = "protocol = \"study\"\noptimizer = \"adafactor\"\nweight_decay = 0.1\nlr = 0.002\nschedule = \"linear\"\n\
         warmup_steps = 3\nsteps = 50\nbatch = 6\naccumulate = 3\nactivation_checkpointing = true\nmax_label_tokens = 30\nseed = 7\nvalidate_every = 10\n\
         validate_on = \"train\"\nvalidation_share = 0.2\nvalidation_questions = 90\nvalidation_questions_per_chart = 2\n\
@@ -287,6 +297,97 @@ fn every_choice_is_a_key_and_a_flag() {
     assert_eq!(unchanged, ["protocol", "max_patches"]);
     assert!(
         matches!(by_file.optimizer, OptimizerSpec::Adafactor(spec) if spec.clip_threshold == 2.0)
+    );
+}
+
+/// A script with former flags trains by the same protocol. Faults and the help name today's flags.
+#[test]
+fn former_spellings_of_flags_are_hidden_aliases() {
+    let flags = [
+        ("optimizer", "--optim", "--optimizer", "adamw"),
+        ("lr", "--learning-rate", "--lr", "0.002"),
+        ("eps", "--adam-epsilon", "--eps", "1e-6"),
+        ("schedule", "--lr-scheduler-type", "--schedule", "linear"),
+        ("steps", "--max-steps", "--steps", "700"),
+        ("batch", "--batch-size", "--batch", "6"),
+        (
+            "accumulate",
+            "--gradient-accumulation-steps",
+            "--accumulate",
+            "3",
+        ),
+        (
+            "activation_checkpointing",
+            "--gradient-checkpointing",
+            "--activation-checkpointing",
+            "true",
+        ),
+        ("validate_every", "--eval-steps", "--validate-every", "10"),
+        ("clip_norm", "--max-grad-norm", "--clip-norm", "2"),
+        (
+            "label_smoothing",
+            "--label-smoothing-factor",
+            "--label-smoothing",
+            "0.1",
+        ),
+        ("compute", "--compute-dtype", "--compute", "bf16"),
+        ("patience", "--early-stopping-patience", "--patience", "3"),
+        ("keep", "--select-by", "--keep", "anls"),
+        (
+            "weights",
+            "--answer-type-weights",
+            "--question-weights",
+            "numeric=3",
+        ),
+        ("lora.rank", "--lora-r", "--lora-rank", "4"),
+        (
+            "lora.targets",
+            "--lora-target-modules",
+            "--lora-targets",
+            "query,wi_0",
+        ),
+    ];
+    let help = <TrainingFlags as clap::CommandFactory>::command()
+        .render_long_help()
+        .to_string();
+    let (mut line, mut former_line) = (String::new(), String::new());
+    for (key, flag, former, value) in flags {
+        let overrides = parse_flags(&format!("{flag} {value}"));
+        assert_ne!(overrides, ProtocolOverrides::default(), "{flag}");
+        assert_eq!(
+            overrides,
+            parse_flags(&format!("{former} {value}")),
+            "{former}"
+        );
+        let fault = ProtocolFault {
+            keys: vec![key],
+            what: "x".to_owned(),
+        };
+        assert_eq!(fault.describe_flags(), format!("{flag}: x"));
+        assert!(help.contains(&format!("{flag} <")), "{flag}: {help}");
+        assert!(!help.contains(&format!("{former} <")), "{former}: {help}");
+        line.push_str(&format!("{flag} {value} "));
+        former_line.push_str(&format!("{former} {value} "));
+    }
+    let protocol = training("", &parse_flags(&line)).unwrap();
+    assert_ne!(protocol, Preset::Chartbench.protocol());
+    assert_eq!(protocol, training("", &parse_flags(&former_line)).unwrap());
+}
+
+#[test]
+fn faults_name_the_flags_of_nested_keys_and_of_adapters() {
+    let fault = ProtocolFault {
+        keys: vec![
+            "adafactor.decay_rate",
+            "lora.alpha",
+            "weight_decay",
+            "max_patches",
+        ],
+        what: "x".to_owned(),
+    };
+    assert_eq!(
+        fault.describe_flags(),
+        "--adafactor-decay-rate or --lora-alpha or --weight-decay or --max-patches: x"
     );
 }
 

@@ -13,15 +13,15 @@ use serde_json::Value;
 const KILLS: usize = 10;
 /// A very short training on the mini benchmark.
 const SHORT: &[&str] = &[
-    "--steps",
+    "--max-steps",
     "12",
     "--warmup-steps",
     "2",
-    "--batch",
+    "--batch-size",
     "4",
-    "--accumulate",
+    "--gradient-accumulation-steps",
     "2",
-    "--validate-every",
+    "--eval-steps",
     "3",
     "--validation-questions",
     "4",
@@ -129,7 +129,7 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
         &[
             "--adapters",
             "unichart-tiny",
-            "--optimizer",
+            "--optim",
             "adafactor",
             "--half",
         ],
@@ -174,7 +174,7 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
         &[
             "--adapters",
             "unichart-tiny",
-            "--optimizer",
+            "--optim",
             "adafactor",
             "--half",
         ],
@@ -187,7 +187,7 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
     assert!(!folder.join("state").exists());
     let other = short(
         results.path(),
-        &["--adapters", "unichart-tiny", "--lr", "5e-5"],
+        &["--adapters", "unichart-tiny", "--learning-rate", "5e-5"],
     )?;
     assert!(
         !other.status.success() && stderr(&other).contains("other settings"),
@@ -204,7 +204,7 @@ fn a_training_in_bf16_is_one_in_f32_but_for_rounding() -> Result<()> {
         let results = tempfile::tempdir()?;
         let output = short(
             results.path(),
-            &["--adapters", "matcha-tiny", "--compute", compute],
+            &["--adapters", "matcha-tiny", "--compute-dtype", compute],
         )?;
         assert!(output.status.success(), "{}", stderr(&output));
         let settings = std::fs::read_to_string(
@@ -230,7 +230,7 @@ fn a_training_in_bf16_is_one_in_f32_but_for_rounding() -> Result<()> {
 fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
     let results = tempfile::tempdir()?;
     let flags: [&[&str]; 2] = [
-        &["--lora-rank", "2", "--lora-targets", "query"],
+        &["--lora-r", "2", "--lora-target-modules", "query"],
         &["--freeze", "encoder"],
     ];
     for (flags, moved) in flags.into_iter().zip(["query", "decoder."]) {
@@ -243,7 +243,7 @@ fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
                     "matcha-tiny",
                     "--name",
                     &name,
-                    "--keep",
+                    "--select-by",
                     "last",
                 ],
                 flags,
@@ -294,7 +294,7 @@ fn one_question_is_overfitted() -> Result<()> {
             "--adapters",
             "matcha-tiny",
             "--overfit-one",
-            "--lr",
+            "--learning-rate",
             "1e-12",
         ],
     )
@@ -376,11 +376,14 @@ fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/unichart-tiny");
     let other = format!("matcha-tiny={}", other.display());
     let cases: [(&[&str], &str); 7] = [
-        (&["--lr", "0"], "--lr"),
-        (&["--label-smoothing", "2"], "--label-smoothing"),
+        (&["--learning-rate", "0"], "--learning-rate"),
+        (
+            &["--label-smoothing-factor", "2"],
+            "--label-smoothing-factor",
+        ),
         (&["--freeze", "nothing.like.it"], "--freeze nothing.like.it"),
         (
-            &["--lora-rank", "2", "--lora-targets", "nowhere"],
+            &["--lora-r", "2", "--lora-target-modules", "nowhere"],
             "nowhere",
         ),
         (
@@ -388,10 +391,7 @@ fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
             "no weights that this program can train",
         ),
         (&["--weights", &other], "another architecture"),
-        (
-            &["--optimizer", "adafactor", "--betas", "0.9,0.99"],
-            "--betas",
-        ),
+        (&["--optim", "adafactor", "--betas", "0.9,0.99"], "--betas"),
     ];
     for (arguments, expected) in cases {
         let adapter: &[&str] = if arguments.contains(&"--adapters") {
@@ -476,17 +476,17 @@ fn one_thread_trains_to_the_same_bytes_as_two() -> Result<()> {
         for threads in ["1", "2"] {
             let results = tempfile::tempdir()?;
             let few = [
-                "--steps",
+                "--max-steps",
                 "4",
                 "--warmup-steps",
                 "1",
-                "--validate-every",
+                "--eval-steps",
                 "2",
                 "--validation-questions",
                 "4",
             ];
             let more = [
-                "--batch",
+                "--batch-size",
                 "4",
                 "--limit",
                 "2",
@@ -600,7 +600,7 @@ fn an_untrained_step_and_one_chosen_on_test_questions_are_said() -> Result<()> {
         "matcha-tiny",
         "--protocol",
         "study",
-        "--lr",
+        "--learning-rate",
         "1e-9",
         "--max-patches",
         "48",
@@ -668,14 +668,18 @@ fn a_damaged_best_step_is_refused_when_a_training_goes_on() -> Result<()> {
     let long = [
         "--adapters",
         "matcha-tiny",
-        "--steps",
+        "--max-steps",
         "400",
         "--warmup-steps",
         "2",
-        "--validate-every",
+        "--eval-steps",
         "400",
     ];
-    let arguments = [&long[..], &["--batch", "4", "--validation-questions", "4"]].concat();
+    let arguments = [
+        &long[..],
+        &["--batch-size", "4", "--validation-questions", "4"],
+    ]
+    .concat();
     let mut child = finetune(results.path(), &arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -711,7 +715,7 @@ fn a_full_disk_at_a_checkpoint_leaves_the_last_good_one() -> Result<()> {
     let results = tempfile::tempdir()?;
     let binary = env!("CARGO_BIN_EXE_chartbench");
     let folder = results.path().join("finetuned/matcha-tiny");
-    let arguments = [SHORT, &["--adapters", "matcha-tiny", "--keep", "last"]]
+    let arguments = [SHORT, &["--adapters", "matcha-tiny", "--select-by", "last"]]
         .concat()
         .join(" ");
     // 4 MiB is enough for the weights in half precision, but not for the optimiser's moments.

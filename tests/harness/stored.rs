@@ -236,9 +236,9 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
         fs::write(run.join("run.toml"), manifest.replace(&name, "tuned")).unwrap();
         #[rustfmt::skip]
         chartbench(folder.path(), &[
-            "finetune", "--adapters", adapter, "--weights", weights, "--batch", "2", "--steps", "40",
-            "--warmup-steps", "2", "--accumulate", "2", "--validate-every", "10", "--validation-questions", "4",
-            "--lora-rank", "2", "--limit", "6", "--name", "tuned",
+            "finetune", "--adapters", adapter, "--weights", weights, "--batch-size", "2", "--max-steps", "40",
+            "--warmup-steps", "2", "--gradient-accumulation-steps", "2", "--eval-steps", "10", "--validation-questions", "4",
+            "--lora-r", "2", "--limit", "6", "--name", "tuned",
         ]);
         let mut made = files(&run.join(adapter));
         made.retain(|path, _| {

@@ -21,18 +21,28 @@ pub struct ProtocolFault {
 impl ProtocolFault {
     /// Describes the fault by the names of the flags.
     pub fn describe_flags(&self) -> String {
-        let flag = |key: &&str| match *key {
-            "weights" => "--answer-type-weights".to_owned(),
-            "compute" => "--compute-dtype".to_owned(),
-            "keep" => "--select-by".to_owned(),
-            key => format!("--{}", key.replace(['_', '.'], "-")),
-        };
-        format!(
-            "{}: {}",
-            self.keys.iter().map(flag).collect::<Vec<_>>().join(" or "),
-            self.what
-        )
+        let flags: Vec<String> = self.keys.iter().map(|key| flag_of(key)).collect();
+        format!("{}: {}", flags.join(" or "), self.what)
     }
+}
+
+/// The flag of a dotted key, as the help of `finetune` names it.
+fn flag_of(key: &str) -> String {
+    let id = match key {
+        // The id `weights` is the adapters' flag.
+        "weights" => "question_weights".to_owned(),
+        key => key.replace('.', "_"),
+    };
+    let command = <ProtocolOverrides as clap::Args>::augment_args(clap::Command::new("finetune"));
+    let flag = command
+        .get_arguments()
+        .find(|argument| argument.get_id().as_str() == id)
+        .and_then(clap::Arg::get_long);
+    // `max_patches` has no flag here: `--max-patches` is one of the adapters'.
+    flag.map_or_else(
+        || format!("--{}", key.replace(['_', '.'], "-")),
+        |flag| format!("--{flag}"),
+    )
 }
 
 fn fault<T>(keys: &[&'static str], what: impl Into<String>) -> Result<T, ProtocolFault> {

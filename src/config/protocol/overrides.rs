@@ -1,4 +1,7 @@
-//! The keys of a `[finetune]` table, which are also the flags of `finetune`; absent ones keep the preset's values.
+//! The keys of a `[finetune]` table, each with its flag of `finetune`; absent ones keep the preset's values.
+//!
+//! A flag has the name that transformers' `TrainingArguments` or peft's `LoraConfig` gives the option, where one of them has
+//! it. Keys are stored and keep their names. A flag's former spelling is a hidden alias.
 
 use serde::Deserialize;
 
@@ -16,16 +19,16 @@ pub struct ProtocolOverrides {
     #[arg(long, value_enum, value_name = "NAME")]
     pub protocol: Option<Preset>,
     /// Optimizer (turns gradients into steps)
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long = "optim", alias = "optimizer", value_enum, value_name = "NAME")]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate (peak of the schedule)
-    #[arg(long, value_name = "RATE")]
+    #[arg(long = "learning-rate", alias = "lr", value_name = "RATE")]
     pub lr: Option<f64>,
     /// AdamW betas (decay rates of the two moment estimates)
     #[arg(long, value_name = "B1,B2")]
     pub betas: Option<Betas>,
     /// AdamW epsilon (added to the denominator)
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long = "adam-epsilon", alias = "eps", value_name = "NUMBER")]
     pub eps: Option<f64>,
     /// Weight decay (decoupled, times the learning rate)
     #[arg(long, value_name = "NUMBER")]
@@ -35,7 +38,12 @@ pub struct ProtocolOverrides {
     #[serde(default)]
     pub adafactor: AdafactorOverrides,
     /// Learning-rate schedule after the warm-up
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(
+        long = "lr-scheduler-type",
+        alias = "schedule",
+        value_enum,
+        value_name = "NAME"
+    )]
     pub schedule: Option<ScheduleKind>,
     /// Cycles of the cosine schedule; 0.5 decays once to 0
     #[arg(long, value_name = "NUMBER")]
@@ -43,17 +51,27 @@ pub struct ProtocolOverrides {
     /// Warm-up steps of the learning rate
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<usize>,
-    /// Training steps
-    #[arg(long, value_name = "N")]
+    /// Training steps (optimizer updates)
+    #[arg(long = "max-steps", alias = "steps", value_name = "N")]
     pub steps: Option<usize>,
-    /// Batch size (questions per step)
-    #[arg(long, value_name = "N")]
+    /// Batch size (questions per step, over all accumulation steps)
+    // Transformers multiplies its `per_device_train_batch_size` by the accumulation steps; this value is the product.
+    #[arg(long = "batch-size", alias = "batch", value_name = "N")]
     pub batch: Option<usize>,
     /// Gradient accumulation steps (micro-batches per batch): less memory, same step
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long = "gradient-accumulation-steps",
+        alias = "accumulate",
+        value_name = "N"
+    )]
     pub accumulate: Option<usize>,
-    /// Activation checkpointing of the encoder layers: less memory, same step, more time
-    #[arg(long, value_name = "true|false")]
+    /// Gradient checkpointing of the encoder layers (the backward pass computes their activations again): less memory, same
+    /// step, more time
+    #[arg(
+        long = "gradient-checkpointing",
+        alias = "activation-checkpointing",
+        value_name = "true|false"
+    )]
     pub activation_checkpointing: Option<bool>,
     /// Patch budget of an image in training
     // The flag is one of the adapters'.
@@ -66,7 +84,7 @@ pub struct ProtocolOverrides {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Validation interval in steps
-    #[arg(long, value_name = "N")]
+    #[arg(long = "eval-steps", alias = "validate-every", value_name = "N")]
     pub validate_every: Option<usize>,
     /// Split to validate on
     #[arg(long, value_enum, value_name = "SPLIT")]
@@ -81,13 +99,17 @@ pub struct ProtocolOverrides {
     #[arg(long, value_name = "N")]
     pub validation_questions_per_chart: Option<usize>,
     /// Gradient clipping by global norm; 0 for none
-    #[arg(long, value_name = "NORM")]
+    #[arg(long = "max-grad-norm", alias = "clip-norm", value_name = "NORM")]
     pub clip_norm: Option<f64>,
     /// Mask padding in labels, so that it does not count in the loss
     #[arg(long, value_name = "true|false")]
     pub mask_padding: Option<bool>,
     /// Label smoothing (share of the target's probability spread over all tokens)
-    #[arg(long, value_name = "SHARE")]
+    #[arg(
+        long = "label-smoothing-factor",
+        alias = "label-smoothing",
+        value_name = "SHARE"
+    )]
     pub label_smoothing: Option<f64>,
     /// Dropout in training
     #[arg(long, value_enum, value_name = "WHICH")]
@@ -101,7 +123,7 @@ pub struct ProtocolOverrides {
     )]
     pub compute: Option<ComputeDtype>,
     /// Early-stopping patience in validations; 0 for none
-    #[arg(long, value_name = "N")]
+    #[arg(long = "early-stopping-patience", alias = "patience", value_name = "N")]
     pub patience: Option<usize>,
     /// Metric that selects the best checkpoint
     #[arg(long = "select-by", alias = "keep", value_enum, value_name = "BY")]
@@ -174,7 +196,12 @@ pub struct AdafactorOverrides {
 #[serde(deny_unknown_fields)]
 pub struct LoraOverrides {
     /// LoRA rank; 0 trains the full weights
-    #[arg(id = "lora_rank", long = "lora-rank", value_name = "N")]
+    #[arg(
+        id = "lora_rank",
+        long = "lora-r",
+        alias = "lora-rank",
+        value_name = "N"
+    )]
     pub rank: Option<usize>,
     /// LoRA alpha (the update is scaled by alpha / rank) [default: twice the rank]
     #[arg(id = "lora_alpha", long = "lora-alpha", value_name = "NUMBER")]
@@ -182,7 +209,8 @@ pub struct LoraOverrides {
     /// LoRA target modules, as parts of weight names [default: query,value]
     #[arg(
         id = "lora_targets",
-        long = "lora-targets",
+        long = "lora-target-modules",
+        alias = "lora-targets",
         value_delimiter = ',',
         value_name = "NAMES"
     )]
