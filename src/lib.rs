@@ -57,9 +57,11 @@
 #[path = "../tests/support/assert_close.rs"]
 mod assert_close;
 
+#[cfg(feature = "models")]
 pub mod adapter;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "report")]
 pub mod finetune;
 pub mod jobs;
 pub mod report;

@@ -4,9 +4,11 @@
 //! [`training::load`].
 
 mod blind;
+#[cfg(feature = "hub")]
 pub mod chat;
 mod checkpoint_dir;
 mod encoder_decoder;
+#[cfg(feature = "gguf")]
 pub mod gguf;
 pub mod hub;
 pub mod language_model;
@@ -14,6 +16,7 @@ pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
+#[cfg(any(feature = "gguf", feature = "onnx"))]
 mod python_package;
 mod secrets;
 pub mod table_qa;
@@ -151,7 +154,10 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     };
     let adapter: Box<dyn Adapter> = match &spec.family {
         Family::UniChart(spec) => encoder_decoder::load::<UniChart>(model, spec, &spec.weights)?,
+        #[cfg(feature = "hub")]
         Family::Chat(chat) => Box::new(chat::Chat::new(&spec.id, chat, model.overrides)?),
+        #[cfg(not(feature = "hub"))]
+        Family::Chat(_) => return Err(left_out("hub")),
         Family::Process(process) => Box::new(process::ProcessAdapter::start(&spec.id, process)?),
         Family::Pix2Struct(spec) => {
             encoder_decoder::load::<Pix2Struct>(model, spec, &spec.weights)?
@@ -186,26 +192,19 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     }
 }
 
+/// The error of a family that this build leaves out.
+#[cfg(not(all(feature = "hub", feature = "gguf", feature = "onnx")))]
+fn left_out(feature: &str) -> anyhow::Error {
+    anyhow::anyhow!("this build leaves such adapters out: build with `--features {feature}`")
+}
+
 /// Combines `tables`, which reads the charts' tables, with a language model that answers from them.
 fn with_reader(
     context: &AdapterContext<'_>,
     tables: Box<dyn Adapter>,
     reader: &ModelRef,
 ) -> Result<Box<dyn Adapter>> {
-    let (model, mut spec): (Box<dyn LanguageModel>, ReaderSpec) = match &reader.spec.family {
-        Family::Gguf(gguf) => (
-            Box::new(gguf::Gguf::find(context, reader, gguf)?),
-            gguf.reader.clone(),
-        ),
-        Family::Chat(chat) => (
-            Box::new(chat::Chat::new(&reader.spec.id, chat, context.overrides)?),
-            chat.reader.clone(),
-        ),
-        _ => bail!(
-            "{} is no language model: it cannot answer from a table",
-            reader.spec.id
-        ),
-    };
+    let (model, mut spec) = language_model(context, reader)?;
     spec.max_new_tokens = context
         .overrides
         .max_new_tokens
@@ -227,6 +226,37 @@ fn with_reader(
         model,
         &spec,
     )))
+}
+
+/// Loads the language model of `reader`, with how it is asked.
+#[cfg_attr(
+    not(any(feature = "hub", feature = "gguf")),
+    expect(unused_variables, unreachable_code)
+)]
+fn language_model(
+    context: &AdapterContext<'_>,
+    reader: &ModelRef,
+) -> Result<(Box<dyn LanguageModel>, ReaderSpec)> {
+    Ok(match &reader.spec.family {
+        #[cfg(feature = "gguf")]
+        Family::Gguf(gguf) => (
+            Box::new(gguf::Gguf::find(context, reader, gguf)?),
+            gguf.reader.clone(),
+        ),
+        #[cfg(not(feature = "gguf"))]
+        Family::Gguf(_) => return Err(left_out("gguf")),
+        #[cfg(feature = "hub")]
+        Family::Chat(chat) => (
+            Box::new(chat::Chat::new(&reader.spec.id, chat, context.overrides)?),
+            chat.reader.clone(),
+        ),
+        #[cfg(not(feature = "hub"))]
+        Family::Chat(_) => return Err(left_out("hub")),
+        _ => bail!(
+            "{} is no language model: it cannot answer from a table",
+            reader.spec.id
+        ),
+    })
 }
 
 /// Fits a blind baseline to the train split.

@@ -53,7 +53,7 @@ impl Secrets {
         for name in PROXIES {
             let url = std::env::var(name)
                 .ok()
-                .and_then(|url| reqwest::Url::parse(&url).ok());
+                .and_then(|url| url::Url::parse(&url).ok());
             let Some(password) = url.as_ref().and_then(|url| url.password()) else {
                 continue;
             };

@@ -1,21 +1,31 @@
 //! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with failed adapters or
 //! questions, 2 the user's mistake (one clear line).
 
+#[cfg(feature = "models")]
 mod ask;
 mod compare;
 mod data;
 mod export;
+#[cfg(feature = "report")]
 mod figures;
+#[cfg(feature = "models")]
 mod finetune;
 mod leaderboard;
 mod list;
+#[cfg(feature = "models")]
 mod options;
+#[cfg(feature = "models")]
 mod progress;
+#[cfg(feature = "models")]
 mod quantize;
+#[cfg(feature = "report")]
 mod report;
+#[cfg(feature = "models")]
 mod run;
 mod score;
+#[cfg(feature = "models")]
 mod table;
+#[cfg(feature = "models")]
 mod training_progress;
 
 use std::path::PathBuf;
@@ -49,11 +59,23 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Answer a benchmark with each adapter; started again, a run resumes where it stopped
+    #[cfg(feature = "models")]
     Run(run::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Run(Missing),
     /// Train each adapter on the benchmark's train split, then answer its test questions; a killed training resumes
+    #[cfg(feature = "models")]
     Finetune(Box<finetune::Args>),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Finetune(Missing),
     /// Turn checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too much
+    #[cfg(feature = "models")]
     Quantize(quantize::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Quantize(Missing),
     /// Score predictions made elsewhere
     Score(score::Args),
     /// Compare two runs: what changed, and whether it is more than chance
@@ -61,19 +83,52 @@ enum Command {
     /// One table over many runs
     Leaderboard(leaderboard::Args),
     /// Draw stored runs: scores with intervals, the tolerance curve, training curves
+    #[cfg(feature = "report")]
     Figures(figures::Args),
+    #[cfg(not(feature = "report"))]
+    #[command(hide = true)]
+    Figures(Missing),
     /// Write stored runs in the formats of others
     Export(export::Args),
     /// One self-contained HTML page over many runs: leaderboard, plots, slices, every answer with its chart
+    #[cfg(feature = "report")]
     Report(report::Args),
+    #[cfg(not(feature = "report"))]
+    #[command(hide = true)]
+    Report(Missing),
     /// Answer one question about one image
+    #[cfg(feature = "models")]
     Ask(ask::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Ask(Missing),
     /// Read the data table off one image
+    #[cfg(feature = "models")]
     Table(table::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Table(Missing),
     /// List adapters, benchmarks and metrics
     List(list::Args),
     /// Check data sets, make synthetic ones
     Data(data::Args),
+}
+
+/// A command that this build leaves out, with whatever follows it.
+#[cfg(not(all(feature = "models", feature = "report", feature = "synth")))]
+#[derive(Debug, clap::Args)]
+struct Missing {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<std::ffi::OsString>,
+}
+
+#[cfg(not(all(feature = "models", feature = "report", feature = "synth")))]
+impl Missing {
+    /// # Errors
+    /// Always returns an error that names the feature to build with.
+    fn told(&self, feature: &str) -> Result<Status> {
+        anyhow::bail!("this build leaves the command out: build with `--features {feature}`")
+    }
 }
 
 /// The version with the instruction set of the kernels, which `--version` prints.
@@ -118,19 +173,34 @@ fn exit_code(result: Result<Status>) -> ExitCode {
 
 fn execute(command: &Command) -> Result<Status> {
     match command {
+        #[cfg(feature = "models")]
         Command::Run(args) => run::run(args),
+        #[cfg(feature = "models")]
         Command::Finetune(args) => finetune::run(args),
+        #[cfg(feature = "models")]
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
+        #[cfg(feature = "report")]
         Command::Figures(args) => figures::run(args),
         Command::Export(args) => export::run(args),
+        #[cfg(feature = "report")]
         Command::Report(args) => report::run(args),
+        #[cfg(feature = "models")]
         Command::Ask(args) => ask::run(args),
+        #[cfg(feature = "models")]
         Command::Table(args) => table::run(args),
         Command::List(args) => list::run(args),
         Command::Data(args) => data::run(args),
+        #[cfg(not(feature = "models"))]
+        Command::Run(missing)
+        | Command::Finetune(missing)
+        | Command::Quantize(missing)
+        | Command::Ask(missing)
+        | Command::Table(missing) => missing.told("models"),
+        #[cfg(not(feature = "report"))]
+        Command::Figures(missing) | Command::Report(missing) => missing.told("report"),
     }
 }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use chartbench_core::files::{FileLock, JsonLines};
 use chartbench_core::input;
 
+/// File name of the training log.
+pub const TRAINING_LOG: &str = "training.jsonl";
+
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

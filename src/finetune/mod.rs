@@ -1,38 +1,53 @@
 //! Fine-tuning: the training loop, optimisers, learning-rate schedules, the order of the data, validation, the saved state,
-//! logs and curves, and the choice of layers to quantize.
+//! logs and curves, and the choice of layers to quantize. Without the feature `models` only logs and curves are read.
 
+#[cfg(feature = "models")]
 mod best_checkpoint;
 pub mod curves;
+#[cfg(feature = "models")]
 mod estimate;
+#[cfg(feature = "models")]
 mod gradients;
+#[cfg(feature = "models")]
 mod holdout;
 pub mod log;
+#[cfg(feature = "models")]
 mod model_card;
+#[cfg(feature = "models")]
 pub mod optimizer;
+#[cfg(feature = "models")]
 mod order;
+#[cfg(feature = "models")]
 mod prefetch;
+#[cfg(feature = "models")]
 pub mod quantize;
+#[cfg(feature = "models")]
 mod schedule;
+#[cfg(feature = "models")]
 mod seeded_draw;
+#[cfg(feature = "models")]
 pub mod state;
+#[cfg(feature = "models")]
 pub mod tensorboard;
+#[cfg(feature = "models")]
 mod trainer;
+#[cfg(feature = "models")]
 mod validation;
 
-use std::collections::BTreeMap;
-
-use candle_core::Var;
-
-pub use estimate::{MemoryEstimate, format_bytes, measure_step_time};
-pub use holdout::{HeldOut, hold_out, validation_questions};
-pub use model_card::ModelCard;
-pub use order::{Batches, Order, QuestionIndex};
-pub use prefetch::SkippedQuestion;
-pub use schedule::Schedule;
-pub use trainer::{TRAINING_LOG, TrainEvent, TrainOutcome, Trainer};
-pub use validation::{
-    MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize,
+#[cfg(feature = "models")]
+pub use self::{
+    estimate::{MemoryEstimate, format_bytes, measure_step_time},
+    holdout::{HeldOut, hold_out, validation_questions},
+    model_card::ModelCard,
+    order::{Batches, Order, QuestionIndex},
+    prefetch::SkippedQuestion,
+    schedule::Schedule,
+    trainer::{TrainEvent, TrainOutcome, Trainer},
+    validation::{
+        MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize,
+    },
 };
 
 /// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's order.
-pub type Variables = BTreeMap<String, Var>;
+#[cfg(feature = "models")]
+pub type Variables = std::collections::BTreeMap<String, candle_core::Var>;

@@ -12,7 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::best_checkpoint::BestCheckpoint;
 use super::gradients::Gradients;
-use super::log::{LogEntry, StepEntry, TrainingLog, ValidationEntry, read_log};
+use super::log::{LogEntry, StepEntry, TRAINING_LOG, TrainingLog, ValidationEntry, read_log};
 use super::optimizer::{self, Optimizer, clip_scale, global_norm};
 use super::prefetch::{Prefetcher, PreparedBatch, SkippedQuestion};
 use super::state::{History, StateDir, TrainingState, ValidationPoint};
@@ -29,8 +29,6 @@ use chartbench_nn::training::{DropoutRng, DropoutRngState};
 const AHEAD: usize = 2;
 /// Prefix of the trained weights' names in a saved state.
 const WEIGHT: &str = "weight.";
-/// File name of the training log.
-pub const TRAINING_LOG: &str = "training.jsonl";
 
 /// A training to start or to resume.
 pub struct Trainer<'a> {

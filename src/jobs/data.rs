@@ -1,12 +1,11 @@
-//! Checks data sets and draws synthetic ones.
+//! Checks data sets.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use chartbench_data::Format;
 use chartbench_data::lint::{DataSet, LintReport};
-use chartbench_data::synth::Synth;
 
 /// Which data set to check.
 #[derive(Clone, Debug)]
@@ -33,12 +32,4 @@ pub fn check(
     let data = DataSet::load(&request.path, request.format.clone(), request.allow_outside)?;
     start(data.charts());
     Ok(data.check(request.images.then_some(progress)))
-}
-
-/// Draws synthetic charts with questions into a new or empty folder, in RealCQA's layout. `progress` is called once a chart.
-///
-/// # Errors
-/// Returns an error if the folder holds something or a file cannot be written; nothing is left of the charts then.
-pub fn synth(synth: &Synth, folder: &Path, progress: &(dyn Fn() + Sync)) -> Result<()> {
-    synth.write(folder, progress)
 }

@@ -11,9 +11,9 @@ use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, Selecte
 use crate::adapter::training::{Precision, StartFrom, Trainable};
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
 use crate::finetune::curves::Curves;
-use crate::finetune::log::read_log;
+use crate::finetune::log::{TRAINING_LOG, read_log};
 use crate::finetune::{
-    HeldOut, MemoryEstimate, ModelCard, TRAINING_LOG, TrainEvent, TrainOutcome, Trainer, hold_out,
+    HeldOut, MemoryEstimate, ModelCard, TrainEvent, TrainOutcome, Trainer, hold_out,
     measure_step_time, validation_questions,
 };
 use chartbench_core::files::write_file;

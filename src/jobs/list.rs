@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::adapter::hub::{HubOptions, is_cached};
+#[cfg(feature = "models")]
+use crate::adapter::hub::{self, HubOptions};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_score::metric::{CONVENTIONS, Metric};
@@ -24,11 +25,10 @@ fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>)
 /// # Errors
 /// Returns an error if an adapter file cannot be read.
 pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
-    let hub = HubOptions::from_env(true);
     let rows = AdapterSpec::all(adapters_dir)?.into_iter().map(|spec| {
         let weights = match &spec.family {
-            Family::Pix2Struct(model) => describe_weights(&model.weights, &hub),
-            Family::UniChart(model) => describe_weights(&model.weights, &hub),
+            Family::Pix2Struct(model) => describe_weights(&model.weights),
+            Family::UniChart(model) => describe_weights(&model.weights),
             Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
             Family::Process(process) => process.command.join(" "),
             Family::Gguf(model) => match &model.source {
@@ -37,7 +37,7 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
                 }
                 GgufSource::Hub { repo, .. } => repo.clone(),
             },
-            Family::Onnx(model) => describe_weights(&model.weights, &hub),
+            Family::Onnx(model) => describe_weights(&model.weights),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]
@@ -49,12 +49,24 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
     ))
 }
 
+/// Whether the hub's cache holds the model.
+#[cfg(feature = "models")]
+fn is_cached(repo: &str, revision: &str) -> bool {
+    hub::is_cached(repo, revision, &HubOptions::from_env(true))
+}
+
+/// A build without models does not look.
+#[cfg(not(feature = "models"))]
+fn is_cached(_: &str, _: &str) -> bool {
+    false
+}
+
 /// Where a checkpoint is, or would come from.
-fn describe_weights(weights: &WeightsSource, hub: &HubOptions) -> String {
+fn describe_weights(weights: &WeightsSource) -> String {
     match weights {
         WeightsSource::Given => "named by --weights".to_owned(),
         WeightsSource::Embedded(_) => "embedded".to_owned(),
-        WeightsSource::Hub { repo, revision } if is_cached(repo, revision, hub) => {
+        WeightsSource::Hub { repo, revision } if is_cached(repo, revision) => {
             format!("{repo} (cached)")
         }
         WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),

@@ -3,25 +3,35 @@
 //!
 //! Work in parallel runs on rayon's current thread pool, and answers do not depend on how many threads it has.
 
+#[cfg(feature = "models")]
 mod adapters;
+#[cfg(feature = "models")]
 pub mod ask;
 mod benchmark;
 pub mod compare;
 pub mod data;
 pub mod export;
+#[cfg(feature = "report")]
 pub mod figures;
+#[cfg(feature = "models")]
 pub mod finetune;
 pub mod leaderboard;
 pub mod list;
+#[cfg(feature = "models")]
 pub mod quantize;
+#[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "models")]
 pub mod run;
 pub mod score;
+#[cfg(feature = "models")]
 pub mod table;
+#[cfg(feature = "report")]
 mod trainings;
 
 use std::fmt;
 
+#[cfg(feature = "models")]
 pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
 pub use benchmark::BenchmarkSelection;
 

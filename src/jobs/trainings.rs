@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::finetune::TRAINING_LOG;
 use crate::finetune::curves::Curves;
-use crate::finetune::log::read_log;
+use crate::finetune::log::{TRAINING_LOG, read_log};
 use crate::run::store::StoredRun;
 
 /// How one adapter was trained in a run.

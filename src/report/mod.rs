@@ -5,11 +5,14 @@ mod aggregate;
 mod compare;
 mod escape;
 mod export;
+#[cfg(feature = "report")]
 mod figures;
 mod leaderboard;
 mod matrix;
+#[cfg(feature = "report")]
 pub mod page;
 mod per_question;
+#[cfg(feature = "report")]
 pub mod plot;
 mod score_all;
 mod scored;
@@ -21,6 +24,7 @@ pub mod table;
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
 pub use export::{lm_eval_results, lm_eval_samples, model_index};
+#[cfg(feature = "report")]
 pub use figures::{score_bars, tolerance_curve};
 pub use leaderboard::{Leaderboard, LeaderboardOptions};
 pub use matrix::{AnswerFile, Matrix};

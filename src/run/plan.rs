@@ -1,4 +1,4 @@
-//! Plans which questions go into which call.
+//! Plans which questions a run still has to ask, so that a run started again resumes, and which go into one call.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

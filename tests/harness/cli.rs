@@ -447,15 +447,6 @@ fn wrong_flags_and_names_are_told() {
     assert!(!scratch.path("results").exists());
 }
 
-#[cfg(not(feature = "onnx"))]
-#[test]
-fn an_export_needs_a_build_with_onnx_runtime() {
-    assert_eq!(
-        refused(&["run", "--adapters", "onnx", "--weights", "anywhere"]),
-        "onnx: this build has no ONNX Runtime support: build with --features onnx"
-    );
-}
-
 #[test]
 fn stored_runs_are_published_checked_drawn_and_exported() {
     let scratch = Scratch::new();

@@ -18,6 +18,7 @@ mod question_stream;
 mod questions_by_chart;
 mod realcqa;
 mod spec;
+#[cfg(feature = "synth")]
 pub mod synth;
 
 use std::path::Path;

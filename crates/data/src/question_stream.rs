@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail, ensure};
 
 use super::realcqa::{self, PerChartQa, QaLayout};
+#[cfg(feature = "synth")]
+use super::synth;
 use super::{
-    MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path, synth,
+    MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path,
 };
 use crate::{Ask, Format, QuestionSetSpec, Questions};
 use chartbench_core::question::Split;
@@ -56,6 +58,7 @@ impl QuestionStream {
             Format::ChartQa => chartqa::load(path()?, split, outside)?,
             Format::PlotQa => plotqa::load(path()?, split, outside)?,
             Format::Generic => generic::load(path()?, split, outside)?,
+            #[cfg(feature = "synth")]
             &Format::Synth {
                 seed,
                 train,
@@ -76,6 +79,11 @@ impl QuestionStream {
                 .question_set(split)
                 .charts
             }
+            #[cfg(not(feature = "synth"))]
+            Format::Synth { .. } => bail!(
+                "benchmark `{}` draws its charts, which this build leaves out: build with `--features synth`",
+                spec.name
+            ),
         };
         let charts = selection.select(charts)?;
         ensure!(!charts.is_empty(), selection.no_questions());

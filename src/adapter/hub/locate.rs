@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::cache::{CachedRepo, HubOptions, Needed, is_relative, is_repo, missing, needed};
+#[cfg(feature = "hub")]
 use super::download::download;
 use chartbench_core::files::recover_folder;
 
@@ -138,4 +139,19 @@ pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
     cached
         .commit(revision)
         .is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
+}
+
+/// The stand-in without the feature.
+#[cfg(not(feature = "hub"))]
+fn download(
+    repo: &str,
+    revision: &str,
+    _: &CachedRepo,
+    _: &HubOptions,
+    _: Needed<'_>,
+) -> Result<PathBuf> {
+    bail!(
+        "{repo}@{revision} is not in the cache, and this build downloads nothing: build with `--features hub`, or name a folder \
+         with --weights"
+    )
 }

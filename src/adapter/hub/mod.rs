@@ -1,7 +1,9 @@
 //! Models of the Hugging Face hub: the cache on disk, downloads into it, and where a model's folder is.
 
 mod cache;
+#[cfg(feature = "hub")]
 mod client;
+#[cfg(feature = "hub")]
 mod download;
 mod locate;
 

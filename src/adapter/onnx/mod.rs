@@ -37,5 +37,5 @@ pub(super) fn build(
     _: &super::AdapterContext<'_>,
     _: &crate::config::OnnxSpec,
 ) -> anyhow::Result<Box<dyn super::Adapter>> {
-    anyhow::bail!("this build has no ONNX Runtime support: build with --features onnx")
+    Err(super::left_out("onnx"))
 }

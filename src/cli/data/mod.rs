@@ -1,16 +1,13 @@
 //! `chartbench data`: data sets themselves, before any model sees them.
 
 mod check;
-
-use std::path::PathBuf;
-use std::time::Instant;
+#[cfg(feature = "synth")]
+mod synth;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
-use chartbench_core::counts::{MAX_QUESTIONS_PER_CHART, MAX_SYNTHETIC_CHARTS, parse_count_or_zero};
-use chartbench_data::synth::Synth;
 
 /// Check a data set, or make a synthetic one.
 #[derive(Debug, clap::Args)]
@@ -24,25 +21,11 @@ enum Command {
     /// Say whether a data set can be trusted: its images, its splits, its gold answers
     Check(check::Args),
     /// Draw synthetic charts with questions, in RealCQA's layout
-    Synth(SynthArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct SynthArgs {
-    /// Where to write: a new or empty directory
-    dir: PathBuf,
-    /// The same seed draws the same charts, whatever their number
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
-    /// Charts of the train split
-    #[arg(long, default_value_t = 2500, value_parser = parse_count_or_zero::<MAX_SYNTHETIC_CHARTS>)]
-    train: usize,
-    /// Charts of the test split
-    #[arg(long, default_value_t = 120, value_parser = parse_count_or_zero::<MAX_SYNTHETIC_CHARTS>)]
-    test: usize,
-    /// Questions a chart, at most
-    #[arg(long, default_value_t = 4, value_parser = parse_count_or_zero::<MAX_QUESTIONS_PER_CHART>)]
-    questions: usize,
+    #[cfg(feature = "synth")]
+    Synth(synth::Args),
+    #[cfg(not(feature = "synth"))]
+    #[command(hide = true)]
+    Synth(super::Missing),
 }
 
 /// Runs `chartbench data ...`.
@@ -52,28 +35,11 @@ struct SynthArgs {
 pub fn run(args: &Args) -> Result<Status> {
     match &args.command {
         Command::Check(args) => check::run(args),
-        Command::Synth(args) => synth(args),
+        #[cfg(feature = "synth")]
+        Command::Synth(args) => synth::run(args),
+        #[cfg(not(feature = "synth"))]
+        Command::Synth(missing) => missing.told("synth"),
     }
-}
-
-fn synth(args: &SynthArgs) -> Result<Status> {
-    let synth = Synth {
-        seed: args.seed,
-        train: args.train,
-        test: args.test,
-        questions_per_chart: args.questions,
-    };
-    let started = Instant::now();
-    let total = args.train + args.test;
-    let bar = bar(total, "charts")?;
-    crate::jobs::data::synth(&synth, &args.dir, &|| bar.inc(1))?;
-    bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
-    chartbench_core::note!(
-        "wrote {total} synthetic charts to {} in {seconds:.1} s",
-        args.dir.display()
-    );
-    Ok(Status::Done)
 }
 
 /// Drawn on stderr, and only where that is a terminal.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use url::Url;
 
 use chartbench_core::counts::{MAX_CONCURRENT, MAX_LIMIT, MAX_RETRIES};
 

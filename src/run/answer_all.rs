@@ -1,0 +1,271 @@
+//! The loop that answers: it calls an adapter batch by batch, and records the answers of each batch. It sees only the adapter
+//! trait and reports its progress as [`RunEvent`]s.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
+
+use super::plan::{AnsweredIds, batches};
+use crate::adapter::{self, Adapter};
+use crate::run::store::{PredictionLog, PredictionRecord};
+use chartbench_core::answer::{Answer, Usage};
+use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource};
+
+/// How one adapter's run ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub questions: usize,
+    /// Questions whose row holds an error, and the first such error.
+    pub failed: usize,
+    pub first_error: Option<String>,
+    /// Why the adapter could not go on; the questions it left are not among `questions`.
+    pub stopped: Option<String>,
+    /// Usage of a metered service, summed over all answers.
+    pub usage: Option<Usage>,
+    /// Answers that the token limit cut.
+    pub cut: usize,
+    /// Answers that are the whole reply because `answer.after` does not occur in it.
+    pub marker_missing: usize,
+}
+
+impl Outcome {
+    fn count(&mut self, record: &PredictionRecord) {
+        self.questions += 1;
+        if let Some(error) = record.failure() {
+            self.failed += 1;
+            self.first_error.get_or_insert_with(|| error.to_owned());
+        }
+        self.usage = self
+            .usage
+            .into_iter()
+            .chain(record.usage)
+            .reduce(Usage::plus);
+        self.cut += usize::from(record.finish_reason.as_deref().is_some_and(is_cut));
+        self.marker_missing += usize::from(record.marker_missing);
+    }
+}
+
+/// Whether one of these comma-separated reasons is a token limit, under any of the names that servers use.
+fn is_cut(finish_reasons: &str) -> bool {
+    finish_reasons.split(',').any(|reason| {
+        ["length", "max_tokens"]
+            .iter()
+            .any(|name| reason.eq_ignore_ascii_case(name))
+    })
+}
+
+/// The events of a run.
+#[derive(Clone, Copy, Debug)]
+pub enum RunEvent<'a> {
+    /// The first adapter is loaded, and these questions are about to be asked.
+    QuestionsChosen { description: &'a str },
+    /// The adapter cannot tell what memory it takes: a limit on memory does not change its batches.
+    MemoryUnknown { id: &'a str },
+    /// An adapter is ready to answer the questions that are left.
+    AdapterStarted {
+        id: &'a str,
+        questions: usize,
+        already_answered: usize,
+    },
+    /// `questions` more questions are answered.
+    Answered { questions: usize },
+    /// Every question has its row.
+    AdapterFinished { id: &'a str, outcome: &'a Outcome },
+}
+
+/// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most `batch` in a call. Each batch of
+/// answers is appended to the log at once. A failed question becomes a row with its error.
+///
+/// # Errors
+/// Returns an error if the questions cannot be read, or if the log holds other questions or cannot be appended to.
+pub fn answer_all(
+    adapter: &mut dyn Adapter,
+    source: &dyn QuestionSource,
+    questions: usize,
+    log: &mut PredictionLog,
+    batch: usize,
+    observe: &mut dyn FnMut(RunEvent),
+) -> Result<Outcome> {
+    let id = adapter.identity().id.clone();
+    let (mut answered, mut outcome) = (AnsweredIds::default(), Outcome::default());
+    for chunk in log.stored() {
+        for record in chunk? {
+            outcome.count(&record);
+            answered.add(record);
+        }
+    }
+    let already_answered = outcome.questions;
+    let calls = batches(source, answered, batch)?;
+    observe(RunEvent::AdapterStarted {
+        id: &id,
+        questions,
+        already_answered,
+    });
+    let (mut slice_cache, mut stopped) = (SliceCache::default(), None);
+    // Skip reading the questions when every one is already answered.
+    for charts in (already_answered < questions)
+        .then_some(calls)
+        .into_iter()
+        .flatten()
+    {
+        let charts = charts?;
+        let started = Instant::now();
+        let mut answers = Answers::new(&charts);
+        let ended = adapter.answer(&charts, &mut |index, answer| {
+            answers.add(index, answer);
+            observe(RunEvent::Answered { questions: 1 });
+        });
+        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.asked() as f64;
+        let answers = answers.finish(ended.is_ok())?;
+        let records = records(&charts, answers, latency_ms, &mut slice_cache);
+        log.append(&records)?;
+        records.iter().for_each(|record| outcome.count(record));
+        if let Err(error) = ended {
+            stopped = Some(error);
+            break;
+        }
+    }
+    outcome.stopped = stopped.map(|error| format!("{error:#}"));
+    observe(RunEvent::AdapterFinished {
+        id: &id,
+        outcome: &outcome,
+    });
+    Ok(outcome)
+}
+
+/// The results of one call by the places of its questions, as an adapter reports them.
+struct Answers {
+    slots: Vec<Option<Result<Answer>>>,
+    /// Whether a result came for a question that has one, or is not of the call.
+    out_of_place: bool,
+}
+
+impl Answers {
+    fn new(charts: &[ChartQuestions]) -> Self {
+        let slots = adapter::questions(charts).map(|_| None).collect();
+        Self {
+            slots,
+            out_of_place: false,
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn add(&mut self, index: usize, answer: Result<Answer>) {
+        match self.slots.get_mut(index) {
+            Some(slot @ None) => *slot = Some(answer),
+            _ => self.out_of_place = true,
+        }
+    }
+
+    /// The results in the order of the questions, `None` for those that an adapter left when it stopped.
+    ///
+    /// # Errors
+    /// Returns an error if the adapter did not report each question once; where it did not `end`, some may be missing.
+    fn finish(self, ended: bool) -> Result<Vec<Option<Result<Answer>>>> {
+        let left_out = ended && self.slots.iter().any(Option::is_none);
+        ensure!(
+            !self.out_of_place && !left_out,
+            "the adapter did not answer every question of a call once: a bug in the adapter"
+        );
+        Ok(self.slots)
+    }
+}
+
+/// The records of the questions of one call that were answered or failed.
+fn records(
+    charts: &[ChartQuestions],
+    answers: Vec<Option<Result<Answer>>>,
+    latency_ms: f64,
+    slice_cache: &mut SliceCache,
+) -> Vec<PredictionRecord> {
+    let slices = slice_cache.slices(charts);
+    let slices = charts
+        .iter()
+        .zip(&slices)
+        .flat_map(|(entry, slices)| entry.questions.iter().map(move |_| slices));
+    adapter::questions(charts)
+        .zip(slices)
+        .zip(answers)
+        .filter_map(|(((chart, question), slices), answer)| {
+            Some(record(chart, slices, question, answer?, latency_ms))
+        })
+        .collect()
+}
+
+/// Caches the slice values of the last chart, so that a chart split across calls is read once.
+#[derive(Default)]
+struct SliceCache(Option<(String, BTreeMap<String, String>)>);
+
+impl SliceCache {
+    /// Returns the slice values of each chart of a call.
+    fn slices(&mut self, charts: &[ChartQuestions]) -> Vec<BTreeMap<String, String>> {
+        let last = self.0.take();
+        let slices: Vec<_> = charts
+            .par_iter()
+            .map(|entry| match &last {
+                Some((id, slices)) if *id == entry.chart.id => slices.clone(),
+                _ => entry.chart.slices(),
+            })
+            .collect();
+        self.0 = charts
+            .last()
+            .zip(slices.last())
+            .map(|(entry, slices)| (entry.chart.id.clone(), slices.clone()));
+        slices
+    }
+}
+
+fn record(
+    chart: &Chart,
+    slices: &BTreeMap<String, String>,
+    question: &Question,
+    answer: Result<Answer>,
+    latency_ms: f64,
+) -> PredictionRecord {
+    let (answer, error) = match answer {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    let prediction = answer.as_ref().map(|answer| answer.prediction.clone());
+    let Answer {
+        token_ids,
+        completions,
+        usage,
+        finish_reason,
+        marker_missing,
+        ..
+    } = answer.unwrap_or_default();
+    PredictionRecord {
+        id: question.id.clone(),
+        chart: chart.id.clone(),
+        question: question.text.clone(),
+        gold: question.gold.clone(),
+        answer_type: question.answer_type,
+        taxonomy: question.taxonomy,
+        chart_type: chart.chart_type.clone(),
+        source: question.source.clone(),
+        template: question.template.clone(),
+        slices: slices
+            .clone()
+            .into_iter()
+            .chain(question.slices.clone())
+            .collect(),
+        prediction,
+        token_ids,
+        completions,
+        usage,
+        finish_reason,
+        marker_missing,
+        error,
+        // A wall clock is accurate to microseconds at best.
+        latency_ms: (latency_ms * 1e3).round() / 1e3,
+    }
+}
+
+#[cfg(test)]
+mod tests;
