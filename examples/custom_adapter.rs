@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release --example custom_adapter
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use anyhow::{Context, Result};
 use chartbench::adapter::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench::jobs::run::{RunRequest, run_with};

@@ -2,6 +2,12 @@
 //!
 //!     cargo run --release --example run_benchmark
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example prints"
+)]
+
 use anyhow::Result;
 use chartbench::jobs::SelectedAdapter;
 use chartbench::jobs::run::{RunRequest, run};

@@ -2,6 +2,12 @@
 //!
 //!     cargo run --example score_predictions -- predictions.csv
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example prints"
+)]
+
 use std::env;
 
 use anyhow::{Context, Result};

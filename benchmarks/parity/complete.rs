@@ -5,6 +5,8 @@
 //! PROMPTS.json is a list of texts, each one user message. One JSON line a prompt: the prompt's token ids under the
 //! model's chat template, the completion's token ids and its text. benchmarks/parity/smollm2.py compares them.
 
+#![expect(clippy::print_stdout, reason = "what the Python side reads")]
+
 use std::path::Path;
 
 use anyhow::{Context, Result};

@@ -6,6 +6,8 @@
 //! ROWS.json is a list of `{"image": path, "decoder_ids": [..]}`. For row `i`, `OUT_DIR/i.safetensors` gets `pixels`
 //! [3, height, width], `encoder` [N, H] and `logits` [T, V].
 
+#![expect(clippy::print_stderr, reason = "a program of its own prints")]
+
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -7,6 +7,8 @@
 //! tables, with its WEIGHTS folder), with an empty table cache of its own. A line a pass: seconds in all, in the language
 //! model, and the share outside it. Prompts, cuts of answers and looking tables up are outside; loading weights is neither.
 
+#![expect(clippy::print_stdout, reason = "what the Python side reads")]
+
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;

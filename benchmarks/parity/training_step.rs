@@ -8,6 +8,8 @@
 //! `--dump` the first step's batch (`image.N`, `labels.N`), `loss` (summed over the labels) and `gradient.NAME` go to a
 //! safetensors file that `benchmarks/parity/training.py` compares with PyTorch's.
 
+#![expect(clippy::print_stdout, reason = "what the Python side reads")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

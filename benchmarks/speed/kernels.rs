@@ -5,6 +5,8 @@
 //!
 //! `kernels.py` makes a table of both.
 
+#![expect(clippy::print_stderr, reason = "a benchmark prints")]
+
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -85,10 +87,10 @@ mod peak {
     const STEPS: usize = 100_000;
 
     /// The name of a column of `kernels.py`, operations of a task, and the task.
-    pub type Peak = (&'static str, usize, fn());
+    pub(crate) type Peak = (&'static str, usize, fn());
 
     /// Those of which this processor has the instructions.
-    pub fn all() -> Vec<Peak> {
+    pub(crate) fn all() -> Vec<Peak> {
         let (f, bf16, vnni) = (
             is_x86_feature_detected!("avx512f"),
             is_x86_feature_detected!("avx512bf16"),
@@ -97,14 +99,14 @@ mod peak {
         let peaks: [(bool, Peak); 3] = [
             // SAFETY: the processor has the instructions, or the function is not among those handed out.
             (f, ("f32", 2 * 16 * SUMS * STEPS, || unsafe { fused() })),
-            // SAFETY: as above.
             (
                 f && bf16,
+                // SAFETY: as above.
                 ("bf16", 2 * 32 * SUMS * STEPS, || unsafe { pairs() }),
             ),
-            // SAFETY: as above.
             (
                 f && vnni,
+                // SAFETY: as above.
                 ("q8", 2 * 64 * SUMS * STEPS, || unsafe { bytes() }),
             ),
         ];

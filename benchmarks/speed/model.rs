@@ -2,6 +2,8 @@
 //!
 //!     cargo bench --bench model
 
+#![expect(clippy::print_stderr, reason = "a benchmark prints")]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 

@@ -18,7 +18,7 @@ use chartbench_nn::MemoryNeed;
 /// The kind of a question is its template where the data set has templates, else its text with digits and quoted
 /// words masked; an unseen kind falls back to its first three words, then its first word, then to all questions.
 /// Ties go to the answer that sorts first.
-pub struct MostFrequentAnswer {
+pub(super) struct MostFrequentAnswer {
     identity: Identity,
     by_kind: HashMap<String, String>,
     overall: String,
@@ -29,7 +29,7 @@ impl MostFrequentAnswer {
     ///
     /// # Errors
     /// Returns an error if the train split is empty or cannot be read.
-    pub fn fit_overall(id: &str, train: &dyn QuestionSource) -> Result<Self> {
+    pub(super) fn fit_overall(id: &str, train: &dyn QuestionSource) -> Result<Self> {
         Self::fit(id, train, |_| Vec::new())
     }
 
@@ -37,7 +37,7 @@ impl MostFrequentAnswer {
     ///
     /// # Errors
     /// Returns an error if the train split is empty or cannot be read.
-    pub fn fit_by_template(id: &str, train: &dyn QuestionSource) -> Result<Self> {
+    pub(super) fn fit_by_template(id: &str, train: &dyn QuestionSource) -> Result<Self> {
         Self::fit(id, train, kinds)
     }
 
@@ -159,14 +159,14 @@ impl Adapter for MostFrequentAnswer {
 }
 
 /// An adapter that sees a white image of the same size in place of every chart: what a model knows without the chart.
-pub struct BlankAdapter {
+pub(super) struct BlankAdapter {
     identity: Identity,
     inner: Box<dyn Adapter>,
 }
 
 impl BlankAdapter {
     /// Replaces the images for `inner`; the row is named `id`.
-    pub fn new(id: &str, inner: Box<dyn Adapter>) -> Self {
+    pub(super) fn new(id: &str, inner: Box<dyn Adapter>) -> Self {
         let mut settings = inner.identity().settings.clone();
         settings.push(("image".to_owned(), "white, of the chart's size".to_owned()));
         Self {

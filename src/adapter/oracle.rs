@@ -7,12 +7,12 @@ use super::{Adapter, Answer, Identity, ReportAnswer, questions};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 
 /// Answers every request for a chart's table with the gold one.
-pub struct OracleAdapter {
+pub(super) struct OracleAdapter {
     identity: Identity,
 }
 
 impl OracleAdapter {
-    pub fn new(id: &str) -> Self {
+    pub(super) fn new(id: &str) -> Self {
         let settings = vec![("table".to_owned(), "the data set's own".to_owned())];
         Self {
             identity: Identity {

@@ -33,7 +33,7 @@ struct Secret {
 
 impl Secrets {
     /// Adds a secret; `name` is what messages call it.
-    pub fn add(&mut self, name: &str, secret: &str) {
+    pub(super) fn add(&mut self, name: &str, secret: &str) {
         let mut spellings = vec![SecretString::from(secret)];
         if secret.len() >= MIN_LENGTH {
             spellings.extend(
@@ -49,7 +49,7 @@ impl Secrets {
     }
 
     /// Adds the passwords of the proxies that the environment names.
-    pub fn add_proxies(&mut self) {
+    pub(super) fn add_proxies(&mut self) {
         for name in PROXIES {
             let url = std::env::var(name)
                 .ok()
@@ -63,7 +63,7 @@ impl Secrets {
     }
 
     /// Adds those of `variables` whose names say that they are secrets (`OPENAI_API_KEY`, `HF_TOKEN`, `DB_PASSWORD`).
-    pub fn add_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+    pub(super) fn add_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in variables {
             let last_word = name
                 .rsplit(['_', '-'])
@@ -77,7 +77,7 @@ impl Secrets {
     }
 
     /// The name of a secret that `text` holds, as it is or escaped; secrets too short to be recognised are not looked for.
-    pub fn found_in(&self, text: &str) -> Option<&str> {
+    pub(super) fn found_in(&self, text: &str) -> Option<&str> {
         if self.0.is_empty() {
             return None;
         }
@@ -99,7 +99,7 @@ impl Secrets {
 
     /// `text` with `[the key]` in the place of secrets. An escaped secret is found too; escapes are then
     /// undone in the whole text.
-    pub fn blot(&self, text: &str) -> String {
+    pub(super) fn blot(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for _ in 0..ROUNDS {
             for secret in &self.0 {

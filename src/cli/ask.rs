@@ -11,7 +11,7 @@ use crate::jobs::ask::{AskRequest, ask};
 use chartbench_core::terminal;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The chart's image file
     image: PathBuf,
     /// What to ask
@@ -23,7 +23,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let answers = ask(&AskRequest {
             image: args.image.clone(),

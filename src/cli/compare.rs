@@ -12,7 +12,7 @@ use chartbench_core::counts::MAX_BOOTSTRAP_SAMPLES;
 use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The first run: a name under --results, or a path; RUN/ADAPTER for one of its adapters, to compare it with another
     before: PathBuf,
     /// The second run
@@ -38,7 +38,7 @@ pub struct Args {
     format: Format,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let request = CompareRequest {
         before: args.before.clone(),
         after: args.after.clone(),

@@ -8,7 +8,7 @@ use super::{Status, print_paths};
 use crate::jobs::export::{ExportFormat, ExportRequest, export};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Run directories
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -44,7 +44,7 @@ impl From<Target> for ExportFormat {
     }
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     print_paths(&export(&ExportRequest {
         runs: args.runs.clone(),
         to: args.format.into(),

@@ -8,7 +8,7 @@ use super::{Status, print_paths};
 use crate::jobs::figures::{FiguresRequest, figures};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Run directories that were asked the same questions
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Args {
     convention: Option<String>,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let (runs, out, convention) = (args.runs.clone(), args.out.clone(), args.convention.clone());
     print_paths(&figures(&FiguresRequest {
         runs,

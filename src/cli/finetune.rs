@@ -14,7 +14,7 @@ use crate::jobs::finetune::{DEFAULT_ADAPTERS, FinetuneRequest, finetune};
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
@@ -58,7 +58,7 @@ enum SaveDtype {
     F16,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let mut progress = FinetuneProgress::default();
         let report = finetune(&args.request()?, &mut |event| progress.observe(event))?;

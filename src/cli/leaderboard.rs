@@ -10,7 +10,7 @@ use crate::report::SliceBy;
 use crate::report::table::Format;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Run directories
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -47,7 +47,7 @@ pub struct Args {
     check: bool,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let slices = match (args.no_slices, args.slice_by.is_empty()) {
         (true, _) => Some(Vec::new()),
         (false, true) => None,

@@ -9,7 +9,7 @@ use crate::jobs::list::{adapters, benchmarks, conventions};
 use crate::report::table::Format;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Folder of more adapter files (*.toml)
     #[arg(long, value_name = "DIR")]
     adapters_dir: Option<PathBuf>,
@@ -29,7 +29,7 @@ enum What {
     Conventions,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let folder = args.adapters_dir.as_deref();
     let tables = match args.what {
         Some(What::Adapters) => vec![adapters(folder)?],

@@ -16,7 +16,7 @@ const STACK: usize = 8 << 20;
 
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(clap::Args)]
-pub struct AdapterArgs {
+pub(super) struct AdapterArgs {
     /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
     /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart,
     /// `NAME@bf16`, `NAME@q8` and `NAME@q4` are NAME with its matrices in bf16, 8 or 4 bits
@@ -53,7 +53,7 @@ pub struct AdapterArgs {
 
 /// `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DeviceName {
+pub(super) enum DeviceName {
     Cpu,
     Cuda,
     Metal,
@@ -64,7 +64,7 @@ impl AdapterArgs {
     ///
     /// # Errors
     /// As [`AdapterNames::select`].
-    pub fn select(&self, default: &[&str]) -> Result<Vec<SelectedAdapter>> {
+    pub(super) fn select(&self, default: &[&str]) -> Result<Vec<SelectedAdapter>> {
         let names = match self.adapters.as_slice() {
             [] => default.iter().map(|&name| name.to_owned()).collect(),
             names => names.to_vec(),
@@ -88,7 +88,7 @@ impl AdapterArgs {
     ///
     /// # Errors
     /// Returns an error if this build or machine does not have the device.
-    pub fn model_options(&self) -> Result<ModelOptions> {
+    pub(super) fn model_options(&self) -> Result<ModelOptions> {
         Ok(ModelOptions {
             hub: HubOptions::from_env(self.offline),
             device: self.device()?,
@@ -112,7 +112,7 @@ impl AdapterArgs {
     ///
     /// # Errors
     /// Returns an error if the pool cannot be started, and those of the work.
-    pub fn on_threads<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub(super) fn on_threads<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let threads = match self.threads {
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, usize::from),

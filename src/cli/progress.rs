@@ -12,7 +12,7 @@ use chartbench_core::terminal::visible;
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Draws a run's events.
-pub struct Progress {
+pub(super) struct Progress {
     bar: Option<ProgressBar>,
     line: Option<Line>,
 }
@@ -27,7 +27,7 @@ struct Line {
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             bar: None,
             line: None,
@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// Takes in one event.
-    pub fn observe(&mut self, event: RunEvent<'_>) {
+    pub(super) fn observe(&mut self, event: RunEvent<'_>) {
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
             RunEvent::MemoryUnknown { id } => {

@@ -14,7 +14,7 @@ use chartbench_core::terminal;
 use chartbench_nn::WeightFormat;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     /// Data types of the weights, separated by commas: q8 (Q8_0) and q4 (Q4_K)
@@ -37,7 +37,7 @@ fn precision(name: &str) -> Result<WeightFormat, String> {
     WeightFormat::quantized_by_name(name).map_err(|error| error.to_string())
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let request = QuantizeRequest {
             adapters: args.adapter.select(DEFAULT_ADAPTERS)?,

@@ -9,7 +9,7 @@ use crate::jobs::report::{ReportRequest, report};
 use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Run directories, all on the same questions; of two with one adapter the first counts as the earlier
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Args {
     title: Option<String>,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let page = report(&ReportRequest {
         runs: args.runs.clone(),
         out: args.out.clone(),

@@ -14,7 +14,7 @@ use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, par
 use chartbench_core::terminal;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub struct Args {
     convention: Option<String>,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let mut progress = Progress::new();
         let report = answer(&args.request()?, &mut |event| progress.observe(event))?;

@@ -19,7 +19,7 @@ use chartbench_score::metric::{Convention, Metric};
 /// Metrics are in percent. `errors` counts the questions on which the convention's original raises an exception
 /// instead of a score (pix2struct's ANLS of two empty texts divides by zero); they count as 0.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Files of predictions, RealCQA prediction folders, or run directories
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -115,7 +115,7 @@ enum Show {
 /// Number of answers from which on their times are reported on stderr.
 const MANY: usize = 100_000;
 
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let show = args.show();
     if show == Some(Show::Verify) {
         return run_verify(args);

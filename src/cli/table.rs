@@ -12,7 +12,7 @@ use chartbench_core::data_table::DataTable;
 use chartbench_core::terminal;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The chart's image file
     image: PathBuf,
     #[command(flatten)]
@@ -39,7 +39,7 @@ enum Form {
 }
 
 /// Prints what each adapter reads; a text that is no table is reported on stderr and printed as it is.
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let adapters = args.adapter.select(&["deplot"])?;
         ensure!(

@@ -19,13 +19,13 @@ const NAME: &str = "events.out.tfevents.chartbench";
 
 /// Field numbers of `Event`, `Summary` and `Summary.Value`.
 mod field {
-    pub const WALL_TIME: u32 = 1;
-    pub const STEP: u32 = 2;
-    pub const FILE_VERSION: u32 = 3;
-    pub const SUMMARY: u32 = 5;
-    pub const VALUE: u32 = 1;
-    pub const TAG: u32 = 1;
-    pub const SIMPLE_VALUE: u32 = 2;
+    pub(super) const WALL_TIME: u32 = 1;
+    pub(super) const STEP: u32 = 2;
+    pub(super) const FILE_VERSION: u32 = 3;
+    pub(super) const SUMMARY: u32 = 5;
+    pub(super) const VALUE: u32 = 1;
+    pub(super) const TAG: u32 = 1;
+    pub(super) const SIMPLE_VALUE: u32 = 2;
 }
 
 /// Wire types of protobuf.

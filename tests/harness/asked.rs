@@ -6,7 +6,7 @@ use chartbench_core::question::ChartQuestions;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Unanswered {
+pub(crate) enum Unanswered {
     /// It failed.
     Failed(String),
     /// The call ended before it, for this reason.
@@ -33,7 +33,7 @@ fn finished<T>(slots: Slots<T>, ended: anyhow::Result<()>) -> Vec<Result<T, Unan
 }
 
 /// Asks an adapter everything about `charts` in one call.
-pub fn ask(
+pub(crate) fn ask(
     adapter: &mut dyn Adapter,
     charts: &[ChartQuestions],
 ) -> Vec<Result<Answer, Unanswered>> {
@@ -45,7 +45,7 @@ pub fn ask(
 }
 
 /// The answers to questions of which none fails.
-pub fn answers(adapter: &mut dyn Adapter, charts: &[ChartQuestions]) -> Vec<Answer> {
+pub(crate) fn answers(adapter: &mut dyn Adapter, charts: &[ChartQuestions]) -> Vec<Answer> {
     ask(adapter, charts)
         .into_iter()
         .map(Result::unwrap)
@@ -53,7 +53,7 @@ pub fn answers(adapter: &mut dyn Adapter, charts: &[ChartQuestions]) -> Vec<Answ
 }
 
 /// Has a language model complete prompts in one call.
-pub fn complete(
+pub(crate) fn complete(
     model: &mut dyn LanguageModel,
     prompts: &[String],
     sampling: &Sampling,

@@ -737,6 +737,7 @@ fn the_environment_names_hub_cache_and_token() {
 }
 
 /// What a child process of the test above does: it alone has those variables.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn locate_as_the_environment_says() {
     let options = HubOptions {
         retries: 0,

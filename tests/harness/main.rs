@@ -1,5 +1,7 @@
 //! The program and its library from outside: commands, runs, trainings, adapters, reports, and whatever reaches them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 #[path = "../support/assert_close.rs"]
 mod assert_close;
 #[path = "../support/instruction_sets.rs"]

@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 
 /// How far a value may be from its golden value.
 #[derive(Debug, Clone, Copy)]
-pub enum Tolerance {
+pub(crate) enum Tolerance {
     Absolute(f64),
     /// `factor` times the largest magnitude of the golden tensor, which counts as at least `floor`.
     OfLargest {
@@ -26,7 +26,7 @@ pub enum Tolerance {
 
 impl Tolerance {
     /// `factor` times the largest magnitude of the golden tensor.
-    pub const fn relative(factor: f64) -> Self {
+    pub(crate) const fn relative(factor: f64) -> Self {
         Self::OfLargest { factor, floor: 0.0 }
     }
 
@@ -42,7 +42,7 @@ impl Tolerance {
 /// # Panics
 /// As [`compare`] returns an error.
 #[track_caller]
-pub fn assert_close(found: &Tensor, golden: &Tensor, tolerance: Tolerance) {
+pub(crate) fn assert_close(found: &Tensor, golden: &Tensor, tolerance: Tolerance) {
     if let Err(fault) = compare(found, golden, tolerance) {
         panic!("{fault}");
     }
@@ -51,7 +51,7 @@ pub fn assert_close(found: &Tensor, golden: &Tensor, tolerance: Tolerance) {
 /// # Errors
 /// Returns the first place where the tensors differ, with both values: shapes, a value that is not finite, a value further from
 /// the golden one than `tolerance` allows.
-pub fn compare(found: &Tensor, golden: &Tensor, tolerance: Tolerance) -> Result<(), String> {
+pub(crate) fn compare(found: &Tensor, golden: &Tensor, tolerance: Tolerance) -> Result<(), String> {
     if found.dims() != golden.dims() {
         return Err(format!(
             "the shape is {:?}, not {:?}",

@@ -8,7 +8,7 @@ use chartbench_core::isa;
 /// Starts this test binary once for each plainer instruction set, on the tests whose names have `filter` and not `this_one`,
 /// and prints which ran.
 /// Panics with the output of a run that fails. Under `CHARTBENCH_ISA` only checks that it names the set in use.
-pub fn run_under_each(filter: &str, this_one: &str) {
+pub(crate) fn run_under_each(filter: &str, this_one: &str) {
     let requested = isa::requested().unwrap();
     assert_eq!(requested.name, isa::current().name);
     if std::env::var_os(isa::VARIABLE).is_some() {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// A file or folder of the test data.
-pub fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     let folder = std::env::var_os("CHARTBENCH_TEST_DATA")
         .expect("CHARTBENCH_TEST_DATA names the folder of test data");
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -10,7 +10,7 @@ use crate::config::GgufSource;
 
 /// A GGUF file, and how the manifest names where it came from.
 #[derive(Debug)]
-pub struct Located {
+pub(super) struct Located {
     pub path: PathBuf,
     pub origin: String,
 }
@@ -19,7 +19,11 @@ pub struct Located {
 ///
 /// # Errors
 /// Returns an error in one line that names what is missing and what to do.
-pub fn locate(source: &GgufSource, explicit: Option<&Path>, hub: &HubOptions) -> Result<Located> {
+pub(super) fn locate(
+    source: &GgufSource,
+    explicit: Option<&Path>,
+    hub: &HubOptions,
+) -> Result<Located> {
     if let Some(path) = explicit {
         return Ok(Located {
             path: given(path)?,

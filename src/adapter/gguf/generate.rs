@@ -12,7 +12,7 @@ use chartbench_nn::all_finite;
 use chartbench_nn::generation::NotFinite;
 
 /// The inputs that all completions of a prompt share.
-pub struct Decoder<'a> {
+pub(super) struct Decoder<'a> {
     pub tokenizer: &'a Tokenizer,
     /// Tokens after which a completion is over.
     pub ends: &'a [u32],
@@ -26,7 +26,7 @@ impl Decoder<'_> {
     ///
     /// # Errors
     /// Returns an error if the weights do not fit each other, or a token is not in the vocabulary.
-    pub fn complete(
+    pub(super) fn complete(
         &self,
         mut state: Model,
         logits: &Tensor,

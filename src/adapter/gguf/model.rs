@@ -20,7 +20,7 @@ const MOST_LAYERS: usize = 1024;
 /// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two clones, only one may go on
 /// at a time, and the other must start over from the common tokens. [`super::prefix`] keeps to that.
 #[derive(Clone)]
-pub struct Model {
+pub(super) struct Model {
     weights: Weights,
     device: Device,
 }
@@ -35,7 +35,7 @@ enum Weights {
 
 /// How far an architecture's implementation can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelLimits {
+pub(super) struct ModelLimits {
     /// Longest sequence, prompt and completion together.
     pub context: usize,
     /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before the last one.
@@ -49,7 +49,7 @@ pub struct ModelLimits {
 ///
 /// # Errors
 /// Returns an error if there is none, or this program cannot run it.
-pub fn architecture(content: &Content) -> Result<String> {
+pub(super) fn architecture(content: &Content) -> Result<String> {
     let name = content
         .metadata
         .get("general.architecture")
@@ -68,7 +68,7 @@ impl Model {
     ///
     /// # Errors
     /// Returns an error if metadata or tensors are missing or do not fit, or if candle would compute wrong rotary frequencies.
-    pub fn load(
+    pub(super) fn load(
         mut content: Content,
         file: &mut (impl Read + Seek),
         device: &Device,
@@ -109,7 +109,7 @@ impl Model {
     ///
     /// # Errors
     /// Returns an error if the weights do not fit each other.
-    pub fn forward(&mut self, tokens: &[u32], position: usize) -> Result<Tensor> {
+    pub(super) fn forward(&mut self, tokens: &[u32], position: usize) -> Result<Tensor> {
         let tokens = Tensor::new(tokens, &self.device)?.unsqueeze(0)?;
         let logits = match &mut self.weights {
             Weights::Llama(model) => model.forward(&tokens, position),
@@ -306,7 +306,7 @@ fn check_rotary(content: &Content, name: &str) -> Result<()> {
 }
 
 /// An unsigned number of the metadata.
-pub fn number(content: &Content, key: &str) -> Result<usize> {
+pub(super) fn number(content: &Content, key: &str) -> Result<usize> {
     let value = content
         .metadata
         .get(key)

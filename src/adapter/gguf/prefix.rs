@@ -10,10 +10,10 @@ use candle_core::Tensor;
 use super::model::Model;
 
 /// Tokens that are evaluated in one go.
-pub const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// A model, and the states of what the last prompts had in common.
-pub struct PrefixStates {
+pub(super) struct PrefixStates {
     fresh: Model,
     block: usize,
     /// Each continues the one before.
@@ -29,7 +29,7 @@ struct State {
 
 impl PrefixStates {
     /// `in_blocks` false evaluates every prompt whole.
-    pub fn new(model: Model, in_blocks: bool) -> Self {
+    pub(super) fn new(model: Model, in_blocks: bool) -> Self {
         let block = if in_blocks { BLOCK } else { usize::MAX };
         Self {
             fresh: model,
@@ -41,7 +41,7 @@ impl PrefixStates {
     }
 
     /// How many tokens of prompts have been evaluated.
-    pub fn evaluated(&self) -> usize {
+    pub(super) fn evaluated(&self) -> usize {
         self.evaluated
     }
 
@@ -50,7 +50,11 @@ impl PrefixStates {
     ///
     /// # Errors
     /// Returns an error if the prompt is empty, or the weights do not fit each other.
-    pub fn evaluate(&mut self, prompt: &[u32], next: Option<&[u32]>) -> Result<(Model, Tensor)> {
+    pub(super) fn evaluate(
+        &mut self,
+        prompt: &[u32],
+        next: Option<&[u32]>,
+    ) -> Result<(Model, Tensor)> {
         ensure!(!prompt.is_empty(), "the prompt has no tokens");
         self.kept
             .retain(|state| prompt.len() > state.tokens.len() && prompt.starts_with(&state.tokens));

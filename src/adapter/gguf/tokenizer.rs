@@ -34,7 +34,7 @@ const USER_DEFINED: i64 = 4;
 ///
 /// # Errors
 /// Returns an error if the kind is unknown, or the arrays do not fit.
-pub fn read(content: &mut Content) -> Result<Tokenizer> {
+pub(super) fn read(content: &mut Content) -> Result<Tokenizer> {
     check_tokens(content)?;
     let kind = content
         .metadata
@@ -200,7 +200,7 @@ fn merges(tokens: &[String], scores: &[f32], ids: &Vocab) -> Merges {
 }
 
 /// The vocabulary, by id.
-pub fn tokens(content: &Content) -> Result<Vec<String>> {
+pub(super) fn tokens(content: &Content) -> Result<Vec<String>> {
     let tokens = array(content, "tokenizer.ggml.tokens")?
         .iter()
         .map(|token| Ok(token.to_string()?.clone()));

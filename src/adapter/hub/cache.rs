@@ -84,7 +84,7 @@ pub(super) struct CachedRepo {
 }
 
 impl CachedRepo {
-    pub fn new(repo: &str, options: &HubOptions) -> Self {
+    pub(super) fn new(repo: &str, options: &HubOptions) -> Self {
         Self {
             folder: options
                 .cache
@@ -93,7 +93,7 @@ impl CachedRepo {
     }
 
     /// The commit that `revision` was when it was last downloaded.
-    pub fn commit(&self, revision: &str) -> Option<String> {
+    pub(super) fn commit(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
         }
@@ -101,7 +101,7 @@ impl CachedRepo {
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    pub fn snapshot(&self, commit: &str) -> PathBuf {
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 }

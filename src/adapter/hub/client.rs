@@ -54,7 +54,7 @@ impl<'a> HubClient<'a> {
     ///
     /// # Errors
     /// Returns an error if the endpoint is no address, or the token cannot be one.
-    pub fn new(options: &'a HubOptions) -> Result<Self> {
+    pub(super) fn new(options: &'a HubOptions) -> Result<Self> {
         let display_address = url_without_credentials(&options.endpoint);
         let url = Url::parse(&options.endpoint)
             .map_err(|error| anyhow!("HF_ENDPOINT `{display_address}` is no address: {error}"))?;
@@ -89,7 +89,7 @@ impl<'a> HubClient<'a> {
     ///
     /// # Errors
     /// Returns an error if the hub does not answer with both.
-    pub fn listing(&self, repo: &str, revision: &str) -> Result<(String, Vec<String>)> {
+    pub(super) fn listing(&self, repo: &str, revision: &str) -> Result<(String, Vec<String>)> {
         #[derive(Deserialize)]
         struct Info {
             sha: Option<String>,
@@ -151,7 +151,7 @@ impl<'a> HubClient<'a> {
     ///
     /// # Errors
     /// Returns an error if it does not have the file, or states a tag that looks like a path.
-    pub fn facts(&self, file: &RemoteFile<'_>) -> Result<FileFacts> {
+    pub(super) fn facts(&self, file: &RemoteFile<'_>) -> Result<FileFacts> {
         let mut response = self.send(Method::HEAD, &self.url(&file.path()), &file.what())?;
         for _ in 0..MAX_REDIRECTS {
             let Some(url) = renamed(&response) else { break };
@@ -184,7 +184,7 @@ impl<'a> HubClient<'a> {
     ///
     /// # Errors
     /// Returns an error if the hub refuses, breaks off, or sends more than it states.
-    pub fn fetch(
+    pub(super) fn fetch(
         &self,
         file: &RemoteFile<'_>,
         bytes: Option<u64>,
@@ -373,7 +373,7 @@ impl RemoteFile<'_> {
         format!("{}/resolve/{}/{}", self.repo, self.commit, self.name)
     }
 
-    pub fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("{} of {}@{}", self.name, self.repo, self.revision)
     }
 }

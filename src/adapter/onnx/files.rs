@@ -38,7 +38,7 @@ impl Graphs {
     ///
     /// # Errors
     /// Returns what is missing.
-    pub fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
+    pub(super) fn choose(has: &dyn Fn(&str) -> bool, quantized: bool) -> Result<Self, String> {
         let plain = if quantized {
             None
         } else {
@@ -73,7 +73,7 @@ impl Graphs {
     ///
     /// # Errors
     /// Returns what is missing.
-    pub fn find(dir: &Path, quantized: bool) -> Result<Self> {
+    pub(super) fn find(dir: &Path, quantized: bool) -> Result<Self> {
         Self::choose(&|name| dir.join(name).is_file(), quantized).map_err(|missing| {
             anyhow!(
                 "{}: no ONNX export here (looked for {missing})",
@@ -83,7 +83,7 @@ impl Graphs {
     }
 
     /// The files' names.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         let decoders = match &self.decoders {
             Decoders::Merged(graph) | Decoders::Whole(graph) => vec![graph],
             Decoders::Pair { first, next } => vec![first, next],
@@ -95,7 +95,7 @@ impl Graphs {
     }
 
     /// How the weights are stored, as the files' names tell.
-    pub fn precision(&self) -> &'static str {
+    pub(super) fn precision(&self) -> &'static str {
         if self.quantized { "int8" } else { "f32" }
     }
 
@@ -103,7 +103,7 @@ impl Graphs {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
-    pub fn sha256(&self, dir: &Path) -> Result<String> {
+    pub(super) fn sha256(&self, dir: &Path) -> Result<String> {
         let mut files: Vec<PathBuf> = self.names().iter().map(|name| dir.join(name)).collect();
         let folder = dir
             .join(&self.encoder)

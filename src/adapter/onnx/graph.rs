@@ -36,7 +36,7 @@ impl Graph {
     ///
     /// # Errors
     /// Returns an error if the file is no graph, or has operators that this ONNX Runtime does not know.
-    pub fn open(environment: &Environment, path: &Path) -> Result<Self> {
+    pub(super) fn open(environment: &Environment, path: &Path) -> Result<Self> {
         let open = || -> Result<Session> {
             let mut builder = Session::builder(environment)
                 .map_err(one_line)
@@ -80,12 +80,12 @@ impl Graph {
     }
 
     /// Whether there is an input of this name.
-    pub fn takes(&self, name: &str) -> bool {
+    pub(super) fn takes(&self, name: &str) -> bool {
         self.input(name).is_some()
     }
 
     /// The input of this name.
-    pub fn input(&self, name: &str) -> Option<&Input> {
+    pub(super) fn input(&self, name: &str) -> Option<&Input> {
         self.inputs.iter().find(|input| input.name == name)
     }
 
@@ -93,7 +93,7 @@ impl Graph {
     ///
     /// # Errors
     /// Returns an error if `value` fails, or the inputs do not fit the graph.
-    pub fn run<'v>(
+    pub(super) fn run<'v>(
         &self,
         value: impl Fn(&Input) -> Result<SessionInputValue<'v>>,
     ) -> Result<Vec<(String, DynValue)>> {
@@ -121,7 +121,7 @@ impl Input {
     ///
     /// # Errors
     /// Returns an error if the type is not one of a mask.
-    pub fn mask(&self, valid: usize, length: usize) -> Result<DynValue> {
+    pub(super) fn mask(&self, valid: usize, length: usize) -> Result<DynValue> {
         let ones = (0..length).map(|place| place < valid);
         match self.element {
             TensorElementType::Int64 => tensor(vec![1, length], ones.map(i64::from).collect()),
@@ -139,7 +139,7 @@ impl Input {
     ///
     /// # Errors
     /// Returns an error if the type is not f32.
-    pub fn empty(&self) -> Result<DynValue> {
+    pub(super) fn empty(&self) -> Result<DynValue> {
         if self.element != TensorElementType::Float32 {
             bail!(
                 "the cache `{}` is of type {}: export the model in f32",

@@ -28,7 +28,7 @@ use wire::{Hello, Reply, Request};
 const CALL: usize = 4;
 
 /// A running program that answers.
-pub struct ProcessAdapter {
+pub(super) struct ProcessAdapter {
     identity: Identity,
     spec: ProcessSpec,
     child: Child,
@@ -48,7 +48,7 @@ impl ProcessAdapter {
     ///
     /// # Errors
     /// Returns an error if the program cannot be started, ends, or writes another first line.
-    pub fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
+    pub(super) fn start(id: &str, spec: &ProcessSpec) -> Result<Self> {
         let mut secrets = Secrets::default();
         let inherited = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))

@@ -108,6 +108,6 @@ fn append(path: &Path, line: &Line) -> Result<()> {
 }
 
 /// SHA-256 of an encoded image, in hexadecimal.
-pub fn image_sha256(image: &[u8]) -> String {
+pub(super) fn image_sha256(image: &[u8]) -> String {
     format!("{:x}", Sha256::digest(image))
 }

@@ -10,7 +10,7 @@ use crate::adapter::Adapter;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, Question};
 
 /// An adapter that reads tables, and those it has read.
-pub struct Tables {
+pub(super) struct Tables {
     reader: Box<dyn Adapter>,
     cache: Option<TableCache>,
     /// By the chart's id.
@@ -21,7 +21,7 @@ pub struct Tables {
 type Table = Result<Rc<str>, String>;
 
 impl Tables {
-    pub fn new(reader: Box<dyn Adapter>, cache: Option<TableCache>) -> Self {
+    pub(super) fn new(reader: Box<dyn Adapter>, cache: Option<TableCache>) -> Self {
         Self {
             reader,
             cache,
@@ -31,7 +31,10 @@ impl Tables {
 
     /// The table of each chart, in order: from memory, from the cache, or read now; `None` where the reader did not get to it.
     /// Also why the reader cannot go on.
-    pub fn read_all(&mut self, charts: &[ChartQuestions]) -> (Vec<Option<Table>>, Result<()>) {
+    pub(super) fn read_all(
+        &mut self,
+        charts: &[ChartQuestions],
+    ) -> (Vec<Option<Table>>, Result<()>) {
         let mut tables = Vec::with_capacity(charts.len());
         // The charts to read: their place, what asks for their table, and the hash of their image.
         let (mut places, mut requests, mut images) = (Vec::new(), Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ use chartbench_data::Split;
 use chartbench_data::lint::{Count, Finding, LintReport, Severity};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The data set: a folder in a known layout, or a question file
     dir: PathBuf,
     /// Format of the data set [default: recognized by its files]
@@ -69,7 +69,7 @@ impl From<Layout> for DataFormat {
 ///
 /// # Errors
 /// A data set that cannot be loaded.
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     let bar: ProgressBar = bar(0, "images")?;
     let request = CheckRequest {
         path: args.dir.clone(),

@@ -11,7 +11,7 @@ use super::Status;
 
 /// Check a data set, or make a synthetic one.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -32,7 +32,7 @@ enum Command {
 ///
 /// # Errors
 /// A data set that cannot be loaded; whatever stops one from being written, and then nothing of it is left.
-pub fn run(args: &Args) -> Result<Status> {
+pub(super) fn run(args: &Args) -> Result<Status> {
     match &args.command {
         Command::Check(args) => check::run(args),
         #[cfg(feature = "synth")]

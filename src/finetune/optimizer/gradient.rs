@@ -19,7 +19,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub fn from_dims(dims: &[usize]) -> Self {
+    pub(super) fn from_dims(dims: &[usize]) -> Self {
         match dims {
             [] => Self {
                 rows: 1,
@@ -37,12 +37,12 @@ impl Grid {
     }
 
     /// Rows of one block; the same for the same shape on every machine.
-    pub fn block_rows(self) -> usize {
+    pub(super) fn block_rows(self) -> usize {
         (BLOCK / self.columns.max(1)).max(1)
     }
 
     /// The blocks of `rows`, in order.
-    pub fn blocks(self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn blocks(self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let step = self.block_rows();
         rows.clone()
             .step_by(step)
@@ -78,7 +78,7 @@ impl<'a> Gradient<'a> {
     }
 
     /// The values of `rows`, row after row; `buffer` holds them if they have to be gathered.
-    pub fn rows<'b>(&'b self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+    pub(super) fn rows<'b>(&'b self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         let columns = self.grid.columns;
         let Some((down, across)) = self.strides else {
             return &self.values[rows.start * columns..rows.end * columns];

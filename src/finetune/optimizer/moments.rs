@@ -26,7 +26,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    pub fn new(shapes: MomentShapes) -> Self {
+    pub(super) fn new(shapes: MomentShapes) -> Self {
         Self {
             shapes,
             by_variable: BTreeMap::new(),
@@ -37,7 +37,11 @@ impl Moments {
     ///
     /// # Errors
     /// Returns an error if the variable is not f32, or the device has no memory.
-    pub fn advance(&mut self, name: &str, variable: &Tensor) -> Result<&mut VariableMoments> {
+    pub(super) fn advance(
+        &mut self,
+        name: &str,
+        variable: &Tensor,
+    ) -> Result<&mut VariableMoments> {
         ensure!(
             variable.dtype() == DType::F32,
             "it is trained in {:?}, not in F32",
@@ -60,7 +64,7 @@ impl Moments {
     }
 
     /// As [`super::Optimizer::state`].
-    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+    pub(super) fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = Vec::new();
         for (name, (names, moments)) in &self.by_variable {
             for (kind, moment) in names.iter().zip(&moments.tensors) {
@@ -75,7 +79,7 @@ impl Moments {
     }
 
     /// As [`super::Optimizer::restore`].
-    pub fn restore(
+    pub(super) fn restore(
         &mut self,
         mut state: HashMap<String, Tensor>,
         variables: &Variables,

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + \
+pub(super) const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + \
                           '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 const WIDTH: usize = 64;
@@ -18,7 +18,7 @@ const INNER: usize = 96;
 const LAYERS: usize = 2;
 
 /// What a file is made of; tests leave out or replace what they want.
-pub struct Tiny {
+pub(super) struct Tiny {
     pub metadata: Vec<(String, Value)>,
     tensors: Vec<(String, QTensor)>,
 }
@@ -50,7 +50,7 @@ fn byte_level_vocabulary() -> Vec<String> {
 
 impl Tiny {
     /// A model of `architecture` (llama, qwen3, gemma3, phi3) that speaks bytes in ChatML.
-    pub fn new(architecture: &str) -> Self {
+    pub(super) fn new(architecture: &str) -> Self {
         let tokens = byte_level_vocabulary();
         let types = (0..tokens.len())
             .map(|id| Value::I32(if id < 256 { 1 } else { 3 }))
@@ -72,7 +72,7 @@ impl Tiny {
     }
 
     /// The vocabulary of `fixtures/gguf/sentencepiece.json` in the place of the bytes, and no chat template.
-    pub fn with_sentencepiece(architecture: &str, fixture: &serde_json::Value) -> Self {
+    pub(super) fn with_sentencepiece(architecture: &str, fixture: &serde_json::Value) -> Self {
         let list = |key: &str| fixture[key].as_array().unwrap().clone();
         let mut tiny = Self {
             metadata: Vec::new(),
@@ -102,16 +102,16 @@ impl Tiny {
     }
 
     /// Sets or replaces a value of the metadata.
-    pub fn set(&mut self, key: &str, value: Value) {
+    pub(super) fn set(&mut self, key: &str, value: Value) {
         self.metadata.retain(|(other, _)| other != key);
         self.metadata.push((key.to_owned(), value));
     }
 
-    pub fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &str) {
         self.metadata.retain(|(other, _)| other != key);
     }
 
-    pub fn write(&self, path: &Path) {
+    pub(super) fn write(&self, path: &Path) {
         let metadata: Vec<(&str, &Value)> = self
             .metadata
             .iter()
@@ -205,7 +205,7 @@ impl Tiny {
     }
 
     /// Turns a tensor into one of a format without a fast kernel.
-    pub fn requantise(&mut self, name: &str, dtype: GgmlDType) {
+    pub(super) fn requantise(&mut self, name: &str, dtype: GgmlDType) {
         let (_, tensor) = self
             .tensors
             .iter_mut()

@@ -10,11 +10,11 @@ use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
 /// FindingKind, the question's or the chart's id, and the id of what it collides with.
-pub type Expected = Vec<(FindingKind, String, Option<String>)>;
+pub(crate) type Expected = Vec<(FindingKind, String, Option<String>)>;
 
 /// What was planted.
 #[derive(Default)]
-pub struct Planted {
+pub(crate) struct Planted {
     pub expected: Expected,
 }
 
@@ -99,12 +99,12 @@ fn read(path: &Path) -> RgbImage {
     chartbench_pixels::decode(&fs::read(path).unwrap(), "planting").unwrap()
 }
 
-pub fn save(image: &RgbImage, path: &Path) {
+pub(crate) fn save(image: &RgbImage, path: &Path) {
     fs::write(path, png(image)).unwrap();
 }
 
 /// A synthetic data set in RealCQA's layout.
-pub struct RealCqa {
+pub(crate) struct RealCqa {
     dir: PathBuf,
     /// The ids of the charts of either split, in order.
     train: Vec<String>,
@@ -112,7 +112,7 @@ pub struct RealCqa {
 }
 
 impl RealCqa {
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         let tests = fs::read_to_string(dir.join("test_filenames.txt")).unwrap();
         let test: Vec<String> = tests.lines().map(str::to_owned).collect();
         let names = fs::read_dir(dir.join("qa"))
@@ -153,7 +153,7 @@ impl RealCqa {
         format!("{chart}/p{number}")
     }
 
-    pub fn plant(&self) -> Planted {
+    pub(crate) fn plant(&self) -> Planted {
         let mut planted = Planted::default();
         self.plant_images(&mut planted);
         self.plant_questions(&mut planted);
@@ -284,7 +284,7 @@ impl RealCqa {
 }
 
 /// A data set in ChartQA's layout, without a train split.
-pub struct ChartQa {
+pub(crate) struct ChartQa {
     dir: PathBuf,
     test: Vec<Value>,
     train: Vec<Value>,
@@ -292,7 +292,7 @@ pub struct ChartQa {
 
 impl ChartQa {
     /// Copies the data set at `from` into `dir`.
-    pub fn copy(from: &Path, dir: &Path) -> Self {
+    pub(crate) fn copy(from: &Path, dir: &Path) -> Self {
         fs::create_dir(dir.join("png")).unwrap();
         for entry in fs::read_dir(from.join("png")).unwrap() {
             let path = entry.unwrap().path();
@@ -323,7 +323,7 @@ impl ChartQa {
         format!("human/{}", self.test.len() - 1)
     }
 
-    pub fn plant(mut self) -> Planted {
+    pub(crate) fn plant(mut self) -> Planted {
         let mut names: Vec<String> = Vec::new();
         for record in &self.test {
             let name = record["imgname"].as_str().unwrap().to_owned();
@@ -466,7 +466,7 @@ fn stem(name: &str) -> &str {
 }
 
 /// A plain chart: `bars`, `pale` bars, a `line` or `points`, its data from `seed`, one of them moved by `shift` pixels.
-pub fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
+pub(crate) fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
     let mut image = RgbImage::from_pixel(640, 480, Rgb([255; 3]));
     let fill = |image: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: [u8; 3]| {
         for (x, y) in (x..x + width).flat_map(|x| (y..y + height).map(move |y| (x, y))) {
@@ -526,7 +526,7 @@ pub fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
 }
 
 /// RealCQA's layout with `charts` charts of `each` questions, a fifth for training, and hardly any images.
-pub fn many_questions(dir: &Path, charts: usize, each: usize) {
+pub(crate) fn many_questions(dir: &Path, charts: usize, each: usize) {
     fs::create_dir(dir.join("qa")).unwrap();
     fs::create_dir(dir.join("images")).unwrap();
     let kinds = [

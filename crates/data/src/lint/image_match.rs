@@ -44,7 +44,7 @@ const COLOUR_TOLERANCE: f32 = 64.0;
 const COLOUR_OUTSIDE: usize = 20;
 
 /// Whether two images show the same chart, up to encoding, size, brightness and a thin border.
-pub fn same_chart(a: &RgbImage, b: &RgbImage) -> bool {
+pub(super) fn same_chart(a: &RgbImage, b: &RgbImage) -> bool {
     let ((wide_a, high_a), (wide_b, high_b)) = (a.dimensions(), b.dimensions());
     if wide_a.abs_diff(wide_b) <= BORDER && high_a.abs_diff(high_b) <= BORDER {
         let (width, height) = (wide_a.min(wide_b), high_a.min(high_b));

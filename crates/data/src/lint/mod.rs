@@ -172,10 +172,10 @@ mod testing {
     use chartbench_core::question::ImageRef;
 
     /// A chart for tests, with one question for each gold.
-    pub struct TestChart(Chart, Vec<Question>);
+    pub(super) struct TestChart(Chart, Vec<Question>);
 
     impl TestChart {
-        pub fn with_golds(golds: &[&str], text: &str) -> Self {
+        pub(super) fn with_golds(golds: &[&str], text: &str) -> Self {
             let question = |(number, gold): (usize, &&str)| Question {
                 id: number.to_string(),
                 text: text.to_owned(),
@@ -195,7 +195,7 @@ mod testing {
             Self(chart, golds.iter().enumerate().map(question).collect())
         }
 
-        pub fn split_chart(&self) -> SplitChart<'_> {
+        pub(super) fn split_chart(&self) -> SplitChart<'_> {
             SplitChart {
                 split: Split::Test,
                 chart: &self.0,

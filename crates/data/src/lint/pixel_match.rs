@@ -8,7 +8,7 @@ use image::GrayImage;
 
 /// The number of pixels of `a` or of `b`, whichever is larger, that lie more than `tolerance` grey levels outside the values
 /// of the other image at the same position and the eight around it. The images must have one size.
-pub fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
+pub(super) fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
     count_outside(
         Levels {
             gain: 1.0,
@@ -21,7 +21,7 @@ pub fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
 }
 
 /// As [`outside`], after brightness and contrast are evened out within limits.
-pub fn outside_after_evening(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
+pub(super) fn outside_after_evening(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
     count_outside(even(a, b), a, b, tolerance)
 }
 

@@ -27,7 +27,7 @@ const TOLERANCE: f32 = 32.0;
 const OUTSIDE: usize = 24;
 
 /// A small image of a chart, and its hash.
-pub struct Thumbnail {
+pub(super) struct Thumbnail {
     hash: [u64; 8],
     /// The logarithm of width over height of the whole image.
     aspect: f32,
@@ -36,7 +36,7 @@ pub struct Thumbnail {
 
 impl Thumbnail {
     /// The thumbnail of a decoded image.
-    pub fn from_image(image: &RgbImage) -> Self {
+    pub(super) fn from_image(image: &RgbImage) -> Self {
         let (width, height) = image.dimensions();
         let [left, top] = [width, height].map(margin);
         let inner =
@@ -50,7 +50,7 @@ impl Thumbnail {
     }
 
     /// Whether `other` could show the same chart.
-    pub fn resembles(&self, other: &Self) -> bool {
+    pub(super) fn resembles(&self, other: &Self) -> bool {
         (self.aspect - other.aspect).abs() <= ASPECT
             && self.distance(other) <= BITS
             && pixel_match::outside_after_evening(&self.grey, &other.grey, TOLERANCE) <= OUTSIDE

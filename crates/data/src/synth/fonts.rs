@@ -13,7 +13,7 @@ const CARLITO: &[u8] = include_bytes!("../../../../assets/fonts/Carlito-Regular.
 
 /// Font families of the charts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub(super) enum Family {
     /// Arial's widths.
     Sans,
     /// Arial bold's.
@@ -27,7 +27,7 @@ pub enum Family {
 
 impl Family {
     /// Each family as often as its frequency among the charts.
-    pub const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Sans,
         Self::Sans,
         Self::Sans,
@@ -39,7 +39,7 @@ impl Family {
     ];
 
     /// SVG attributes that select the family.
-    pub fn attributes(self) -> &'static str {
+    pub(super) fn attributes(self) -> &'static str {
         match self {
             Self::Sans => "font-family=\"Liberation Sans\"",
             Self::SansBold => "font-family=\"Liberation Sans\" font-weight=\"bold\"",
@@ -64,7 +64,7 @@ impl Family {
     }
 
     /// The width of `text` at `size` pixels, without kerning.
-    pub fn width(self, text: &str, size: f64) -> f64 {
+    pub(super) fn width(self, text: &str, size: f64) -> f64 {
         let Some(face) = self.face() else { return 0.0 };
         let em = f64::from(face.units_per_em());
         let advance = |c| {
@@ -77,7 +77,7 @@ impl Family {
 }
 
 /// The font database of the renderer, with the embedded fonts only.
-pub fn database() -> Arc<Database> {
+pub(super) fn database() -> Arc<Database> {
     static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         let mut database = Database::new();
         for data in [DEJAVU, SANS, SANS_BOLD, SERIF, CARLITO] {

@@ -4,7 +4,7 @@ use super::recipe::{LegendPlace, Recipe};
 
 /// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rect {
+pub(super) struct Rect {
     pub x: f64,
     pub y: f64,
     pub width: f64,
@@ -13,7 +13,7 @@ pub struct Rect {
 
 /// The legend: its entries by row.
 #[derive(Clone, Debug)]
-pub struct LegendBox {
+pub(super) struct LegendBox {
     pub rect: Rect,
     /// Left end and baseline row of each entry, by series.
     pub entries: Vec<(f64, f64)>,
@@ -21,7 +21,7 @@ pub struct LegendBox {
 
 /// The chart's geometry.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(super) struct Layout {
     pub plot: Rect,
     pub legend: Option<LegendBox>,
     /// The angle of the texts under the plot in degrees: 0, 45 or 90.
@@ -33,14 +33,14 @@ pub struct Layout {
 }
 
 /// Width of the key in front of a legend entry's text, in pixels.
-pub const KEY_WIDTH: f64 = 22.0;
+pub(super) const KEY_WIDTH: f64 = 22.0;
 /// Distance from an axis to its texts, in pixels.
-pub const TICK_GAP: f64 = 8.0;
+pub(super) const TICK_GAP: f64 = 8.0;
 const PAD: f64 = 8.0;
 
 impl Layout {
     /// Measures a recipe.
-    pub fn from_recipe(recipe: &Recipe) -> Self {
+    pub(super) fn from_recipe(recipe: &Recipe) -> Self {
         let style = &recipe.style;
         let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
         let family = style.family;
@@ -141,7 +141,7 @@ impl Layout {
 }
 
 /// The legend's font size.
-pub fn legend_size(recipe: &Recipe) -> f64 {
+pub(super) fn legend_size(recipe: &Recipe) -> f64 {
     recipe.style.tick_size.min(13.0)
 }
 

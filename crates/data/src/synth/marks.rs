@@ -10,7 +10,7 @@ use super::svg::{Anchor, Stroke, Svg, Text};
 const INK: &str = "#000000";
 
 /// Draws all series.
-pub fn draw_series(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
+pub(super) fn draw_series(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
     for (index, series) in recipe.series.iter().enumerate() {
         match &series.data {
             Data::Values(values) if recipe.chart_type == ChartType::Line => {
@@ -24,7 +24,7 @@ pub fn draw_series(svg: &mut Svg, recipe: &Recipe, canvas: &Canvas) {
 }
 
 /// The key of series `index`, its middle line at `y`.
-pub fn draw_key(svg: &mut Svg, recipe: &Recipe, index: usize, (x, y): (f64, f64)) {
+pub(super) fn draw_key(svg: &mut Svg, recipe: &Recipe, index: usize, (x, y): (f64, f64)) {
     match recipe.chart_type {
         ChartType::Line => {
             svg.line((x, y), (x + KEY_WIDTH, y), line_stroke(recipe, index));

@@ -7,7 +7,7 @@ use super::{values, vocab};
 use chartbench_core::seeded_draw::SeededRng;
 
 /// Plans one chart.
-pub fn plan(rng: &mut SeededRng) -> Recipe {
+pub(super) fn plan(rng: &mut SeededRng) -> Recipe {
     let chart_type = rng.choose(ChartType::ALL);
     let count = [1, 2, 3, 4][rng.weighted(&[30, 26, 24, 20]).unwrap_or(0)];
     let style = Style::plan(rng, count);

@@ -6,7 +6,7 @@ use crate::data_series::{DataSeries, Point, Value};
 
 /// RealCQA's five chart types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ChartType {
+pub(super) enum ChartType {
     Line,
     Scatter,
     VerticalBar,
@@ -15,7 +15,7 @@ pub enum ChartType {
 }
 
 impl ChartType {
-    pub const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Line,
         Self::Scatter,
         Self::VerticalBar,
@@ -24,7 +24,7 @@ impl ChartType {
     ];
 
     /// The spelling of the annotations.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Line => "line",
             Self::Scatter => "scatter",
@@ -35,7 +35,7 @@ impl ChartType {
     }
 
     /// The spelling of RealCQA's answers.
-    pub fn answer(self) -> &'static str {
+    pub(super) fn answer(self) -> &'static str {
         match self {
             Self::Line => "Line chart",
             Self::Scatter => "Scatter chart",
@@ -48,7 +48,7 @@ impl ChartType {
 
 /// The axis that is not the value axis.
 #[derive(Clone, Debug)]
-pub enum Base {
+pub(super) enum Base {
     /// Named slots.
     Categories(Vec<String>),
     /// A second numeric axis.
@@ -57,7 +57,7 @@ pub enum Base {
 
 impl Base {
     /// The texts along the axis.
-    pub fn labels(&self) -> Vec<String> {
+    pub(super) fn labels(&self) -> Vec<String> {
         match self {
             Self::Categories(names) => names.clone(),
             Self::Numbers(scale) => scale.labels(),
@@ -65,7 +65,7 @@ impl Base {
     }
 
     /// The number of texts along the axis.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Categories(names) => names.len(),
             Self::Numbers(scale) => scale.ticks(),
@@ -73,7 +73,7 @@ impl Base {
     }
 
     /// The position of text `index` on the axis, from 0 to 1.
-    pub fn fraction(&self, index: usize) -> f64 {
+    pub(super) fn fraction(&self, index: usize) -> f64 {
         match self {
             Self::Categories(names) => (index as f64 + 0.5) / names.len().max(1) as f64,
             Self::Numbers(scale) => scale.fraction((scale.first + index as i64) as f64),
@@ -83,7 +83,7 @@ impl Base {
 
 /// One box of a box plot, in quanta of the value axis.
 #[derive(Clone, Debug)]
-pub struct BoxPlot {
+pub(super) struct BoxPlot {
     pub min: i64,
     pub lower: i64,
     pub median: i64,
@@ -94,7 +94,7 @@ pub struct BoxPlot {
 
 /// The data of a series.
 #[derive(Clone, Debug)]
-pub enum Data {
+pub(super) enum Data {
     /// One value for each text of the base axis, in quanta.
     Values(Vec<i64>),
     /// Free points in tick units of the base and the value axis; joined on a line chart.
@@ -105,14 +105,14 @@ pub enum Data {
 
 /// One data series.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(super) struct Series {
     pub name: String,
     pub data: Data,
 }
 
 /// The position of the legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LegendPlace {
+pub(super) enum LegendPlace {
     Right,
     Top,
     Bottom,
@@ -122,7 +122,7 @@ pub enum LegendPlace {
 
 impl LegendPlace {
     /// The spelling of RealCQA's answers.
-    pub fn answer(self) -> &'static str {
+    pub(super) fn answer(self) -> &'static str {
         match self {
             Self::Right => "Center Right",
             Self::Top => "Upper Center",
@@ -133,14 +133,14 @@ impl LegendPlace {
     }
 
     /// Whether it lies inside the plot.
-    pub fn inside(self) -> bool {
+    pub(super) fn inside(self) -> bool {
         matches!(self, Self::InsideLeft | Self::InsideRight)
     }
 }
 
 /// The whole plan of a chart.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(super) struct Recipe {
     pub chart_type: ChartType,
     /// Pixels.
     pub width: u32,
@@ -161,12 +161,12 @@ pub struct Recipe {
 
 impl Recipe {
     /// Whether the value axis runs from left to right.
-    pub fn horizontal(&self) -> bool {
+    pub(super) fn horizontal(&self) -> bool {
         self.chart_type == ChartType::HorizontalBar
     }
 
     /// The title under the plot.
-    pub fn x_title(&self) -> Option<&str> {
+    pub(super) fn x_title(&self) -> Option<&str> {
         if self.horizontal() {
             self.value_title.as_deref()
         } else {
@@ -175,7 +175,7 @@ impl Recipe {
     }
 
     /// The title beside the plot.
-    pub fn y_title(&self) -> Option<&str> {
+    pub(super) fn y_title(&self) -> Option<&str> {
         if self.horizontal() {
             self.base_title.as_deref()
         } else {
@@ -184,12 +184,12 @@ impl Recipe {
     }
 
     /// The texts along the value axis as they are drawn.
-    pub fn value_texts(&self) -> Vec<String> {
+    pub(super) fn value_texts(&self) -> Vec<String> {
         self.with_drawn_minus(self.value.labels())
     }
 
     /// The texts along the base axis as they are drawn.
-    pub fn base_texts(&self) -> Vec<String> {
+    pub(super) fn base_texts(&self) -> Vec<String> {
         match &self.base {
             Base::Categories(names) => names.clone(),
             Base::Numbers(scale) => self.with_drawn_minus(scale.labels()),
@@ -209,7 +209,7 @@ impl Recipe {
     }
 
     /// The names of the value axis and the base axis in questions.
-    pub fn axis_names(&self) -> (&'static str, &'static str) {
+    pub(super) fn axis_names(&self) -> (&'static str, &'static str) {
         if self.horizontal() {
             ("x-axis", "y-axis")
         } else {
@@ -218,7 +218,7 @@ impl Recipe {
     }
 
     /// The chart's numbers as CHART-Info annotates them.
-    pub fn data_series(&self) -> Vec<DataSeries> {
+    pub(super) fn data_series(&self) -> Vec<DataSeries> {
         let mut all = Vec::new();
         for series in &self.series {
             all.push(DataSeries {

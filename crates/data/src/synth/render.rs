@@ -9,7 +9,7 @@ use super::svg::{Anchor, Stroke, Svg, Text};
 const INK: &str = "#000000";
 
 /// The chart as an SVG document.
-pub fn render_svg(recipe: &Recipe) -> String {
+pub(super) fn render_svg(recipe: &Recipe) -> String {
     let layout = Layout::from_recipe(recipe);
     let style = &recipe.style;
     let mut svg = Svg::new(recipe.width, recipe.height, style.page, style.family);
@@ -55,14 +55,14 @@ pub fn render_svg(recipe: &Recipe) -> String {
 }
 
 /// Converts positions on the axes into pixels.
-pub struct Canvas<'a> {
+pub(super) struct Canvas<'a> {
     pub recipe: &'a Recipe,
     pub plot: Rect,
 }
 
 impl Canvas<'_> {
     /// The pixel at fraction `value` of the value axis and fraction `base` of the base axis.
-    pub fn point(&self, base: f64, value: f64) -> (f64, f64) {
+    pub(super) fn point(&self, base: f64, value: f64) -> (f64, f64) {
         let Rect {
             x,
             y,
@@ -77,7 +77,7 @@ impl Canvas<'_> {
     }
 
     /// The length of the base axis.
-    pub fn base_length(&self) -> f64 {
+    pub(super) fn base_length(&self) -> f64 {
         if self.recipe.horizontal() {
             self.plot.height
         } else {

@@ -3,7 +3,7 @@
 /// A linear axis. Tick `i` is at `i * mantissa * 10^exponent`; a value is a whole number of quanta, of which
 /// [`Scale::PER_TICK`] make a tick step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub(super) struct Scale {
     /// 1, 2, 5 or 25.
     pub mantissa: i64,
     pub exponent: i32,
@@ -14,37 +14,37 @@ pub struct Scale {
 
 impl Scale {
     /// Quanta between two ticks: fine enough to vary, coarse enough to read off the picture.
-    pub const PER_TICK: i64 = 5;
+    pub(super) const PER_TICK: i64 = 5;
 
     /// The lowest value on the axis, in quanta.
-    pub fn low(&self) -> i64 {
+    pub(super) fn low(&self) -> i64 {
         self.first * Self::PER_TICK
     }
 
     /// The highest value on the axis, in quanta.
-    pub fn high(&self) -> i64 {
+    pub(super) fn high(&self) -> i64 {
         self.last * Self::PER_TICK
     }
 
     /// The number of drawn ticks.
-    pub fn ticks(&self) -> usize {
+    pub(super) fn ticks(&self) -> usize {
         (self.last - self.first + 1).max(0) as usize
     }
 
     /// The texts at the ticks, all with the same decimals.
-    pub fn labels(&self) -> Vec<String> {
+    pub(super) fn labels(&self) -> Vec<String> {
         (self.first..=self.last)
             .map(|tick| self.label(tick))
             .collect()
     }
 
     /// The text at one tick.
-    pub fn label(&self, tick: i64) -> String {
+    pub(super) fn label(&self, tick: i64) -> String {
         decimal(tick * self.mantissa, self.exponent)
     }
 
     /// A value of `quanta`, or a sum or difference of values, in the fewest exact decimals.
-    pub fn value(&self, quanta: i64) -> String {
+    pub(super) fn value(&self, quanta: i64) -> String {
         shortest(&decimal(
             quanta * self.mantissa * (10 / Self::PER_TICK),
             self.exponent - 1,
@@ -52,7 +52,7 @@ impl Scale {
     }
 
     /// A position in tick units as a number with two more decimals than the ticks have.
-    pub fn number(&self, ticks: f64) -> f64 {
+    pub(super) fn number(&self, ticks: f64) -> f64 {
         let text = decimal(
             (ticks * 100.0).round() as i64 * self.mantissa,
             self.exponent - 2,
@@ -61,12 +61,12 @@ impl Scale {
     }
 
     /// The fraction of the axis at a position in tick units: 0 at the first tick, 1 at the last.
-    pub fn fraction(&self, ticks: f64) -> f64 {
+    pub(super) fn fraction(&self, ticks: f64) -> f64 {
         (ticks - self.first as f64) / (self.last - self.first).max(1) as f64
     }
 
     /// The fraction of the axis at a value in quanta.
-    pub fn fraction_of(&self, quanta: i64) -> f64 {
+    pub(super) fn fraction_of(&self, quanta: i64) -> f64 {
         self.fraction(quanta as f64 / Self::PER_TICK as f64)
     }
 }

@@ -5,7 +5,7 @@ use chartbench_core::seeded_draw::SeededRng;
 
 /// The colours and pattern of a mark.
 #[derive(Clone, Copy, Debug)]
-pub struct Paint {
+pub(super) struct Paint {
     /// Fill of bars, boxes and markers.
     pub fill: &'static str,
     /// Colour of lines and outlines.
@@ -16,7 +16,7 @@ pub struct Paint {
 
 /// Patterns of black-and-white figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hatch {
+pub(super) enum Hatch {
     Rising,
     Cross,
     Dots,
@@ -25,7 +25,7 @@ pub enum Hatch {
 
 /// Marker shapes of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marker {
+pub(super) enum Marker {
     Circle,
     Square,
     Diamond,
@@ -35,7 +35,7 @@ pub enum Marker {
 
 /// Which lines surround the plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub(super) enum Frame {
     Boxed,
     LeftBottom,
     BottomOnly,
@@ -43,7 +43,7 @@ pub enum Frame {
 
 /// Which grid lines are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grid {
+pub(super) enum Grid {
     None,
     Value,
     Both,
@@ -51,7 +51,7 @@ pub enum Grid {
 
 /// The side of the axes on which tick marks are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TickMarks {
+pub(super) enum TickMarks {
     None,
     Outside,
     Inside,
@@ -59,7 +59,7 @@ pub enum TickMarks {
 
 /// The whole appearance. Lengths are pixels.
 #[derive(Clone, Debug)]
-pub struct Style {
+pub(super) struct Style {
     pub family: Family,
     pub tick_size: f64,
     pub label_size: f64,
@@ -130,7 +130,7 @@ const MARKERS: [Marker; 5] = [
 
 impl Style {
     /// Draws the appearance of a chart with `series` data series.
-    pub fn plan(rng: &mut SeededRng, series: usize) -> Self {
+    pub(super) fn plan(rng: &mut SeededRng, series: usize) -> Self {
         let greyscale = rng.chance(0.3);
         let paints = if greyscale {
             grey_paints(rng)
@@ -213,7 +213,7 @@ impl Style {
     }
 
     /// The paint of series `index`.
-    pub fn paint(&self, index: usize) -> Paint {
+    pub(super) fn paint(&self, index: usize) -> Paint {
         self.paints
             .get(index % self.paints.len().max(1))
             .copied()
@@ -225,7 +225,7 @@ impl Style {
     }
 
     /// The marker of series `index`.
-    pub fn marker(&self, index: usize) -> Marker {
+    pub(super) fn marker(&self, index: usize) -> Marker {
         self.markers
             .get(index % self.markers.len().max(1))
             .copied()
@@ -233,7 +233,7 @@ impl Style {
     }
 
     /// The dash array of series `index`.
-    pub fn dash(&self, index: usize) -> &'static str {
+    pub(super) fn dash(&self, index: usize) -> &'static str {
         self.dashes
             .get(index % self.dashes.len().max(1))
             .copied()

@@ -12,14 +12,14 @@ use super::fonts::{self, Family};
 
 /// The point of a text at its position.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
+pub(super) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 /// A text to draw. `x`, `y` is the point on its baseline named by `anchor`; `turn` is clockwise degrees about it.
-pub struct Text<'a> {
+pub(super) struct Text<'a> {
     pub x: f64,
     pub y: f64,
     pub anchor: Anchor,
@@ -31,7 +31,7 @@ pub struct Text<'a> {
 
 /// A stroke: colour, width in pixels, SVG dash array (empty: solid).
 #[derive(Clone, Copy)]
-pub struct Stroke<'a> {
+pub(super) struct Stroke<'a> {
     pub colour: &'a str,
     pub width: f64,
     pub dash: &'a str,
@@ -39,7 +39,7 @@ pub struct Stroke<'a> {
 
 impl<'a> Stroke<'a> {
     /// A solid line.
-    pub fn solid(colour: &'a str, width: f64) -> Self {
+    pub(super) fn solid(colour: &'a str, width: f64) -> Self {
         Self {
             colour,
             width,
@@ -49,14 +49,14 @@ impl<'a> Stroke<'a> {
 }
 
 /// An SVG document being written. All lengths are pixels.
-pub struct Svg {
+pub(super) struct Svg {
     body: String,
     family: Family,
 }
 
 impl Svg {
     /// An empty page.
-    pub fn new(width: u32, height: u32, page: &str, family: Family) -> Self {
+    pub(super) fn new(width: u32, height: u32, page: &str, family: Family) -> Self {
         let body = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" {}>\
              <rect width=\"{width}\" height=\"{height}\" fill=\"{page}\"/>\n",
@@ -66,18 +66,18 @@ impl Svg {
     }
 
     /// The width of a text.
-    pub fn width(&self, text: &str, size: f64) -> f64 {
+    pub(super) fn width(&self, text: &str, size: f64) -> f64 {
         self.family.width(text, size)
     }
 
     /// Appends raw markup, for elements without a method.
-    pub fn raw(&mut self, markup: &str) {
+    pub(super) fn raw(&mut self, markup: &str) {
         self.body.push_str(markup);
         self.body.push('\n');
     }
 
     /// A straight line.
-    pub fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: Stroke) {
+    pub(super) fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: Stroke) {
         let stroke = attributes(stroke);
         self.raw(&format!(
             "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"{stroke}/>"
@@ -85,7 +85,7 @@ impl Svg {
     }
 
     /// A filled rectangle, outlined where there is a stroke.
-    pub fn rect(
+    pub(super) fn rect(
         &mut self,
         x: f64,
         y: f64,
@@ -101,7 +101,7 @@ impl Svg {
     }
 
     /// An open line through points.
-    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: Stroke) {
+    pub(super) fn polyline(&mut self, points: &[(f64, f64)], stroke: Stroke) {
         let list = join(points);
         self.raw(&format!(
             "<polyline points=\"{list}\" fill=\"none\"{}/>",
@@ -110,7 +110,7 @@ impl Svg {
     }
 
     /// A filled, outlined polygon.
-    pub fn polygon(&mut self, points: &[(f64, f64)], fill: &str, stroke: Stroke) {
+    pub(super) fn polygon(&mut self, points: &[(f64, f64)], fill: &str, stroke: Stroke) {
         let list = join(points);
         self.raw(&format!(
             "<polygon points=\"{list}\" fill=\"{fill}\"{}/>",
@@ -119,7 +119,7 @@ impl Svg {
     }
 
     /// A filled, outlined circle.
-    pub fn circle(&mut self, (x, y): (f64, f64), radius: f64, fill: &str, stroke: Stroke) {
+    pub(super) fn circle(&mut self, (x, y): (f64, f64), radius: f64, fill: &str, stroke: Stroke) {
         let stroke = attributes(stroke);
         self.raw(&format!(
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\"{stroke}/>"
@@ -127,7 +127,7 @@ impl Svg {
     }
 
     /// A text in the page's family.
-    pub fn text(&mut self, text: &Text) {
+    pub(super) fn text(&mut self, text: &Text) {
         let anchor = match text.anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -155,7 +155,7 @@ impl Svg {
     }
 
     /// The document.
-    pub fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.body.push_str("</svg>\n");
         self.body
     }
@@ -181,7 +181,7 @@ fn join(points: &[(f64, f64)]) -> String {
 }
 
 /// Renders an SVG with the embedded fonts as PNG: RGB, or 8-bit grey where `grey`.
-pub fn to_png(svg: &str, grey: bool) -> Result<Vec<u8>> {
+pub(super) fn to_png(svg: &str, grey: bool) -> Result<Vec<u8>> {
     let options = Options {
         fontdb: fonts::database(),
         ..Options::default()

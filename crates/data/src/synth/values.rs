@@ -32,7 +32,7 @@ impl Room {
 }
 
 /// Draws the numbers of every series.
-pub fn fill(rng: &mut SeededRng, recipe: &mut Recipe) {
+pub(super) fn fill(rng: &mut SeededRng, recipe: &mut Recipe) {
     let room = Room::from_recipe(recipe);
     let slots = recipe.base.len();
     let count = recipe.series.len();
@@ -219,7 +219,7 @@ fn hundredth(value: f64) -> f64 {
 
 impl Series {
     /// The values for each text of the base axis; `None` for other data.
-    pub fn values(&self) -> Option<&[i64]> {
+    pub(super) fn values(&self) -> Option<&[i64]> {
         match &self.data {
             Data::Values(values) => Some(values),
             _ => None,
@@ -227,7 +227,7 @@ impl Series {
     }
 
     /// The boxes; `None` for other data.
-    pub fn boxes(&self) -> Option<&[BoxPlot]> {
+    pub(super) fn boxes(&self) -> Option<&[BoxPlot]> {
         match &self.data {
             Data::Boxes(boxes) => Some(boxes),
             _ => None,

@@ -1,7 +1,7 @@
 //! The vocabulary of the charts: axis titles, categories, series and chart titles of papers from many fields.
 
 /// Names that can share an axis, with the title of that axis.
-pub struct Names {
+pub(super) struct Names {
     pub title: &'static str,
     pub names: &'static [&'static str],
     /// Whether the names have an order (years, doses), which a selection keeps.
@@ -25,7 +25,7 @@ const fn free(title: &'static str, names: &'static [&'static str]) -> Names {
 }
 
 /// Titles of value axes.
-pub const VALUE_TITLES: [&str; 72] = [
+pub(super) const VALUE_TITLES: [&str; 72] = [
     "Percentage (%)",
     "Number of patients",
     "Relative expression",
@@ -101,7 +101,7 @@ pub const VALUE_TITLES: [&str; 72] = [
 ];
 
 /// Titles of numeric base axes.
-pub const NUMBER_TITLES: [&str; 36] = [
+pub(super) const NUMBER_TITLES: [&str; 36] = [
     "Time (h)",
     "Time (min)",
     "Time (days)",
@@ -141,7 +141,7 @@ pub const NUMBER_TITLES: [&str; 36] = [
 ];
 
 /// Categories of the base axis.
-pub const CATEGORIES: [Names; 30] = [
+pub(super) const CATEGORIES: [Names; 30] = [
     ordered(
         "Year",
         &[
@@ -283,7 +283,7 @@ pub const CATEGORIES: [Names; 30] = [
 ];
 
 /// Series names.
-pub const SERIES: [Names; 28] = [
+pub(super) const SERIES: [Names; 28] = [
     free("sex", &["Male", "Female", "Total", "Unknown"]),
     free(
         "treatment",
@@ -318,7 +318,7 @@ pub const SERIES: [Names; 28] = [
 ];
 
 /// Chart titles that name no variable of the chart.
-pub const TITLES: [&str; 30] = [
+pub(super) const TITLES: [&str; 30] = [
     "Overall results",
     "Main outcome",
     "Study population",

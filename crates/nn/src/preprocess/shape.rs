@@ -7,7 +7,7 @@ use unicode_script::UnicodeScript;
 
 /// A glyph and how the pen moves, in 26.6 pixels, y upwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glyph {
+pub(super) struct Glyph {
     pub index: u32,
     pub x_offset: i64,
     pub y_offset: i64,
@@ -16,7 +16,7 @@ pub struct Glyph {
 
 /// Font units to 26.6 pixels.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale {
+pub(super) struct Scale {
     /// 16.16 factor as FreeType rounds it, for advances.
     advance: i64,
     /// 16.16 factor as HarfBuzz truncates it, for kerning and offsets.
@@ -25,7 +25,7 @@ pub struct Scale {
 
 impl Scale {
     /// The scale of a font of `units_per_em` at `pixels` per em.
-    pub fn new(pixels: u32, units_per_em: i32) -> Self {
+    pub(super) fn new(pixels: u32, units_per_em: i32) -> Self {
         let (size, units) = (i64::from(pixels) * 64, i64::from(units_per_em.max(1)));
         Self {
             advance: ((size << 16) + units / 2) / units,
@@ -44,7 +44,7 @@ impl Scale {
 }
 
 /// Shapes `line`, which holds no line break, into glyphs from left to right.
-pub fn shape(face: &Face, scale: Scale, line: &str) -> Vec<Glyph> {
+pub(super) fn shape(face: &Face, scale: Scale, line: &str) -> Vec<Glyph> {
     let scripts = resolve_scripts(line);
     let bidi = BidiInfo::new(line, None);
     let mut glyphs = Vec::new();

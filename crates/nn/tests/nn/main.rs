@@ -1,5 +1,7 @@
 //! Kernels, gradients, architectures and preprocessing against recorded values of the reference implementations.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 #[path = "../../../../tests/support/assert_close.rs"]
 mod assert_close;
 #[path = "../../../../tests/support/instruction_sets.rs"]

@@ -10,7 +10,7 @@ use mozjpeg::{ColorSpace, Decompress};
 
 use super::{check_size, from_cmyk, from_pixels};
 
-pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
+pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage> {
     // libjpeg reports fatal errors by unwinding (no panic hook runs, nothing is printed).
     catch_unwind(AssertUnwindSafe(|| decompress(bytes))).unwrap_or_else(|cause| {
         let message = cause

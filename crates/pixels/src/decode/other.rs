@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::{check_size, from_pixels, over_white};
 
-pub fn decode(bytes: &[u8], format: ImageFormat) -> Result<RgbImage> {
+pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<RgbImage> {
     // One message: these errors repeat themselves in their causes.
     let damaged = |error| anyhow!("damaged or unsupported {format:?} file: {error}");
     let decoder = ImageReader::with_format(Cursor::new(bytes), format)

@@ -10,7 +10,7 @@ use png::{BitDepth, ColorType, Decoder, Info, Transformations};
 use super::{check_size, over_white};
 
 /// Decodes row by row, so that the pixels are in memory in 8 bits only.
-pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
+pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);

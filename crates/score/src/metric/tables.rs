@@ -56,19 +56,19 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    pub const FULL: Self = Self {
+    pub(super) const FULL: Self = Self {
         precision: 1.0,
         recall: 1.0,
         f1: 1.0,
     };
-    pub const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         precision: 0.0,
         recall: 0.0,
         f1: 0.0,
     };
 
     /// The agreement from the sum of similarities over the predicted and gold points.
-    pub fn from_similarities(sum: f64, predicted: usize, gold: usize) -> Self {
+    pub(super) fn from_similarities(sum: f64, predicted: usize, gold: usize) -> Self {
         if sum == 0.0 {
             return Self::NONE;
         }

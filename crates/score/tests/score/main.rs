@@ -1,5 +1,7 @@
 //! Conventions against recorded scores of the original programs, and predictions of other programs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 #[path = "../../../../tests/support/outside_data.rs"]
 mod outside_data;
 

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use super::value::{Number, Value};
 
 /// No text, list or tuple grows longer.
-pub const MAX_LENGTH: usize = 4 << 10;
+pub(super) const MAX_LENGTH: usize = 4 << 10;
 
 /// `left operator right`; nothing where Python raises, where numbers leave 128 bits, or where a text or list would get
 /// too long.
-pub fn binary(operator: &str, left: &Value, right: &Value) -> Option<Value> {
+pub(super) fn binary(operator: &str, left: &Value, right: &Value) -> Option<Value> {
     if let (Some(left), Some(right)) = (left.number(), right.number()) {
         return numeric(operator, left, right).map(Value::from);
     }
@@ -92,7 +92,7 @@ fn power(a: f64, b: f64) -> Option<f64> {
 }
 
 /// `-x`, `+x`; there is no `~x`.
-pub fn unary(operator: &str, value: &Value) -> Option<Value> {
+pub(super) fn unary(operator: &str, value: &Value) -> Option<Value> {
     let number = match (operator, value.number()?) {
         ("+", number) => number,
         ("-", Number::Int(int)) => Number::Int(int.checked_neg()?),
@@ -126,7 +126,7 @@ fn repeated(items: &[Value], times: usize) -> Rc<[Value]> {
 }
 
 /// Texts in one.
-pub fn text<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Value> {
+pub(super) fn text<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Value> {
     let whole: String = parts.collect();
     (whole.len() <= MAX_LENGTH).then(|| Value::Text(whole.into()))
 }

@@ -6,7 +6,7 @@ use super::arithmetic;
 use super::value::{Number, Value};
 
 /// Calls `function`; `reversed` is the keyword argument `reverse`, which `sorted` alone takes.
-pub fn call(function: &str, arguments: &[Value], reversed: Option<bool>) -> Option<Value> {
+pub(super) fn call(function: &str, arguments: &[Value], reversed: Option<bool>) -> Option<Value> {
     match (function, arguments, reversed) {
         ("sorted", [items], reversed) => sorted(items.items()?, reversed.unwrap_or(false)),
         (_, _, Some(_)) => None,

@@ -14,7 +14,7 @@ const MAX_STEPS: usize = 20_000;
 const MAX_DEPTH: usize = 64;
 
 /// A running program: its text and its variables.
-pub struct Machine<'a> {
+pub(super) struct Machine<'a> {
     code: &'a str,
     variables: HashMap<&'a str, Value>,
     steps: usize,
@@ -22,7 +22,7 @@ pub struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(code: &'a str) -> Self {
+    pub(super) fn new(code: &'a str) -> Self {
         Self {
             code,
             variables: HashMap::new(),
@@ -32,7 +32,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs a module: what it leaves in `ans`, an empty text where it leaves nothing there.
-    pub fn run(mut self, module: Node<'a>) -> Option<Value> {
+    pub(super) fn run(mut self, module: Node<'a>) -> Option<Value> {
         for statement in parts(module) {
             match statement.kind() {
                 "expression_statement" => self.statement(statement)?,

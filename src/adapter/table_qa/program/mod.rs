@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 8 << 10;
 
 /// The value of the variable `ans` after a program, as DePlot's evaluation reads it: a text as it is, a truth value as `Yes`
 /// or `No`, the items of a list joined by `, `, anything else as Python prints it.
-pub fn run(code: &str) -> Option<String> {
+pub(super) fn run(code: &str) -> Option<String> {
     if code.len() > MAX_BYTES {
         return None;
     }

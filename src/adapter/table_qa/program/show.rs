@@ -8,7 +8,7 @@ const MAX_BYTES: usize = 16 << 10;
 const MAX_DEPTH: usize = 16;
 
 /// A program's answer as DePlot's evaluation reads it.
-pub fn answer(value: &Value) -> Option<String> {
+pub(super) fn answer(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.to_string()),
         Value::Bool(true) => Some("Yes".to_owned()),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 /// A Python value.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(super) enum Value {
     None,
     Bool(bool),
     Int(i128),
@@ -17,13 +17,13 @@ pub enum Value {
 
 /// A number as arithmetic sees it: a truth value is 0 or 1.
 #[derive(Clone, Copy, Debug)]
-pub enum Number {
+pub(super) enum Number {
     Int(i128),
     Float(f64),
 }
 
 impl Number {
-    pub fn float(self) -> f64 {
+    pub(super) fn float(self) -> f64 {
         match self {
             Self::Int(int) => int as f64,
             Self::Float(float) => float,
@@ -41,7 +41,7 @@ impl From<Number> for Value {
 }
 
 impl Value {
-    pub fn number(&self) -> Option<Number> {
+    pub(super) fn number(&self) -> Option<Number> {
         match self {
             Self::Bool(bool) => Some(Number::Int(i128::from(*bool))),
             Self::Int(int) => Some(Number::Int(*int)),
@@ -50,14 +50,14 @@ impl Value {
         }
     }
 
-    pub fn int(&self) -> Option<i128> {
+    pub(super) fn int(&self) -> Option<i128> {
         match self.number()? {
             Number::Int(int) => Some(int),
             Number::Float(_) => None,
         }
     }
 
-    pub fn items(&self) -> Option<&[Value]> {
+    pub(super) fn items(&self) -> Option<&[Value]> {
         match self {
             Self::List(items) | Self::Tuple(items) => Some(items),
             _ => None,
@@ -65,7 +65,7 @@ impl Value {
     }
 
     /// Python's truth.
-    pub fn is_true(&self) -> bool {
+    pub(super) fn is_true(&self) -> bool {
         match self {
             Self::None => false,
             Self::Bool(bool) => *bool,
@@ -77,7 +77,7 @@ impl Value {
     }
 
     /// How two numbers or two texts stand to each other; nothing for anything else, not-a-number among it.
-    pub fn order(&self, other: &Self) -> Option<Ordering> {
+    pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             _ => match (self.number()?, other.number()?) {
@@ -88,7 +88,7 @@ impl Value {
     }
 
     /// Whether two values other than lists are equal; lists are not compared.
-    pub fn equals(&self, other: &Self) -> Option<bool> {
+    pub(super) fn equals(&self, other: &Self) -> Option<bool> {
         match (self, other) {
             (Self::List(_) | Self::Tuple(_), _) | (_, Self::List(_) | Self::Tuple(_)) => None,
             (Self::None, Self::None) => Some(true),

@@ -42,14 +42,14 @@ pub(in crate::finetune::optimizer) struct Factors {
 
 impl Factors {
     /// The divisor of an update with the root mean square `rms`.
-    pub fn divisor(&self, rms: f64) -> f32 {
+    pub(super) fn divisor(&self, rms: f64) -> f32 {
         let divisor = rms / self.clip_threshold;
         // Not `max`: a NaN has to stay one.
         if divisor < 1.0 { 1.0 } else { divisor as f32 }
     }
 
     /// The factor of the variable that weight decay leaves.
-    pub fn kept(&self) -> f32 {
+    pub(super) fn kept(&self) -> f32 {
         (1.0 - self.weight_decay * self.lr) as f32
     }
 }

@@ -10,7 +10,7 @@ use chartbench_core::question::{AnswerType, Gold, Taxonomy};
 use chartbench_core::seeded_draw::SeededRng;
 
 /// One kind of question.
-pub struct Template {
+pub(super) struct Template {
     /// RealCQA's `QID`.
     pub qid: &'static str,
     /// RealCQA's `taxonomy id`: its first digit is the class.
@@ -24,7 +24,7 @@ pub struct Template {
 
 impl Template {
     /// The class named by the first digit of the taxonomy id.
-    pub fn taxonomy(&self) -> Taxonomy {
+    pub(super) fn taxonomy(&self) -> Taxonomy {
         match self.taxonomy_id.as_bytes().first() {
             Some(b'1') => Taxonomy::Root,
             Some(b'2') => Taxonomy::Structural,
@@ -35,14 +35,18 @@ impl Template {
 }
 
 /// A question with its answer.
-pub struct DrawnQuestion {
+pub(super) struct DrawnQuestion {
     pub template: &'static Template,
     pub text: String,
     pub gold: Gold,
 }
 
 /// Draws up to `count` different questions about a chart.
-pub fn draw_questions(recipe: &Recipe, count: usize, rng: &mut SeededRng) -> Vec<DrawnQuestion> {
+pub(super) fn draw_questions(
+    recipe: &Recipe,
+    count: usize,
+    rng: &mut SeededRng,
+) -> Vec<DrawnQuestion> {
     let mut possible: Vec<DrawnQuestion> = structure::TEMPLATES
         .iter()
         .chain(values::TEMPLATES)

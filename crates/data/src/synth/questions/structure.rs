@@ -11,7 +11,7 @@ use chartbench_core::seeded_draw::SeededRng;
 
 type Answer = Option<(String, Gold)>;
 
-pub static TEMPLATES: &[Template] = &[
+pub(super) static TEMPLATES: &[Template] = &[
     // The weight asks this question about nearly every chart: it is half of the RealCQA study's test questions.
     template("1", "1a", Text, 500, chart_type),
     template("2", "1b", Binary, 6, has_legend),

@@ -11,7 +11,7 @@ use chartbench_core::seeded_draw::SeededRng;
 
 type Answer = Option<(String, Gold)>;
 
-pub static TEMPLATES: &[Template] = &[
+pub(super) static TEMPLATES: &[Template] = &[
     template("19", "3a", Numerical, 4, value_at),
     template("20", "3b", Text, 4, largest_place),
     template("21", "3c", Binary, 3, above_tick),

@@ -8,12 +8,12 @@ use chartbench_score::import::{ImportOptions, read};
 use super::lines;
 
 /// A workbook of one sheet with these rows in XML.
-pub fn workbook(rows: &str) -> Vec<u8> {
+pub(super) fn workbook(rows: &str) -> Vec<u8> {
     zipped(&parts(rows))
 }
 
 /// The files in the workbook's archive.
-pub fn parts(rows: &str) -> [(&'static str, String); 6] {
+pub(super) fn parts(rows: &str) -> [(&'static str, String); 6] {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     [
@@ -52,7 +52,7 @@ pub fn parts(rows: &str) -> [(&'static str, String); 6] {
     ]
 }
 
-pub fn zipped(parts: &[(&str, String)]) -> Vec<u8> {
+pub(super) fn zipped(parts: &[(&str, String)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored =
         zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -63,12 +63,12 @@ pub fn zipped(parts: &[(&str, String)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-pub fn text_cell(at: &str, text: &str) -> String {
+pub(super) fn text_cell(at: &str, text: &str) -> String {
     format!(r#"<c r="{at}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>"#)
 }
 
 /// Row 2 of a workbook, in VLMEvalKit's columns.
-pub fn header_row() -> String {
+pub(super) fn header_row() -> String {
     let cells = [
         ("B2", "index"),
         ("C2", "question"),
