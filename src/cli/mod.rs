@@ -44,6 +44,7 @@ use chartbench_core::terminal::{self, shorten, visible};
 /// How a command that did not err ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// Everything that was asked succeeded: exit code 0.
     Done,
     /// It finished, but an adapter or a question failed; what failed was told on stderr.
     Failures,

@@ -18,6 +18,7 @@ pub struct Curves {
     pub loss: Points,
     /// The same, the mean of the [`Curves::SMOOTHED`] steps up to each.
     pub smooth_loss: Points,
+    /// Mean loss of each validation, the log's metric `loss`.
     pub validation_loss: Points,
     /// Validation scores by name, from 0 to 1.
     pub scores: BTreeMap<String, Points>,

@@ -18,7 +18,9 @@ const TRANSIENT_FACTOR: f64 = 1.3;
 /// Memory in bytes, from the model's and the batch's sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
+    /// The checkpoint's weights in f32, frozen ones included.
     pub weights: u64,
+    /// Gradients of the trained weights and LoRA factors, in f32.
     pub gradients: u64,
     /// The optimiser's moments.
     pub moments: u64,
@@ -64,6 +66,7 @@ impl MemoryEstimate {
         }
     }
 
+    /// The sum of the parts and of the program's fixed overhead, in bytes.
     pub fn total(&self) -> u64 {
         self.weights + self.gradients + self.moments + self.activations + OVERHEAD_BYTES
     }

@@ -9,7 +9,9 @@ use chartbench_core::question::{ChartQuestions, QuestionSet};
 /// A train split in two parts without a common chart, each in the split's order.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
+    /// The questions to train on, grouped by chart.
     pub train: QuestionSet,
+    /// The questions to validate on; [`hold_out`] makes them share no chart with `train`.
     pub validation: QuestionSet,
 }
 

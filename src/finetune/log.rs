@@ -16,7 +16,9 @@ pub const TRAINING_LOG: &str = "training.jsonl";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LogEntry {
+    /// An optimiser step: `"kind": "step"` in the file.
     Step(StepEntry),
+    /// A validation: `"kind": "validation"` in the file.
     Validation(ValidationEntry),
 }
 
@@ -28,6 +30,7 @@ pub struct StepEntry {
     /// Mean over the batch's label tokens, before the step; `null` in the file, NaN here, when it is no number.
     #[serde(deserialize_with = "number")]
     pub loss: f64,
+    /// Learning rate that the schedule gives this step; 0 in the first step of a warm-up.
     pub lr: f64,
     /// Common norm of the gradients before clipping.
     #[serde(deserialize_with = "number")]
@@ -43,6 +46,7 @@ pub struct StepEntry {
 pub struct ValidationEntry {
     /// Finished steps.
     pub step: u64,
+    /// Size of the validation set, failed questions included.
     pub questions: u64,
     /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1. As the loss of a step, one may be NaN.
     #[serde(deserialize_with = "numbers")]

@@ -10,7 +10,9 @@ use chartbench_core::terminal::visible;
 pub struct ModelCard<'a> {
     /// The adapter's row.
     pub adapter: &'a str,
+    /// Title of the benchmark that was trained on.
     pub benchmark: &'a str,
+    /// How the training ended; the card states its step.
     pub finished: &'a TrainOutcome,
     /// Scores on the test split: a table in Markdown.
     pub scores: &'a str,

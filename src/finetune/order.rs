@@ -15,7 +15,9 @@ use chartbench_core::question::{AnswerType, QuestionSet};
 /// The index of a question: `set.charts[chart].questions[question]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuestionIndex {
+    /// Index into the set's charts.
     pub chart: usize,
+    /// Index into the questions of that chart.
     pub question: usize,
 }
 

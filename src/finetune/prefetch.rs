@@ -21,7 +21,9 @@ pub(super) struct PreparedBatch {
 /// A question that cannot be trained on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedQuestion {
+    /// The question's id.
     pub question: String,
+    /// The error message, causes included.
     pub error: String,
 }
 

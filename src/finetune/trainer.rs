@@ -32,9 +32,13 @@ const WEIGHT: &str = "weight.";
 
 /// A training to start or to resume.
 pub struct Trainer<'a> {
+    /// The model to train; its variables change in place.
     pub model: &'a dyn Trainable,
+    /// Hyperparameters: batches, schedule, optimiser, validation.
     pub protocol: &'a Protocol,
+    /// Questions that batches are drawn from.
     pub train: &'a QuestionSet,
+    /// Questions that every validation asks, in order.
     pub validation: &'a QuestionSet,
     /// Folder of the log, the states and the checkpoint.
     pub folder: &'a Path,
@@ -49,9 +53,12 @@ pub struct Trainer<'a> {
 pub enum TrainEvent<'a> {
     /// It starts, or resumes after `done` steps.
     Started {
+        /// Steps finished by earlier starts; 0 for a new training.
         done: u64,
+        /// Steps of the whole training, `done` included.
         steps: u64,
     },
+    /// A step ended; it is reported before its line is in the log.
     Step(&'a StepEntry),
     /// A question is skipped.
     Skipped(&'a SkippedQuestion),
@@ -59,13 +66,16 @@ pub enum TrainEvent<'a> {
     ValidationFailed(&'a SkippedQuestion),
     /// Number of labels cut in a step.
     Cut(usize),
+    /// A validation ended; it is reported before its line is in the log.
     Validated(&'a ValidationEntry),
     /// Every question got the same answer.
     Collapsed {
+        /// Finished steps at that validation, at least 1.
         step: u64,
     },
     /// Early stopping: no better validation within the protocol's patience.
     EndedEarly {
+        /// Finished steps when the training stopped.
         step: u64,
     },
 }

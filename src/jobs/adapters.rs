@@ -17,18 +17,22 @@ use chartbench_nn::WeightFormat;
 pub struct SelectedAdapter {
     /// The row's name, `blank+` included.
     pub name: String,
+    /// The model that answers, or that reads the tables of `TABLES+READER`.
     pub model: ModelRef,
     /// The language model behind the `+` of `TABLES+READER`.
     pub reader: Option<ModelRef>,
     /// Whether it sees a blank image instead of the chart.
     pub blank: bool,
+    /// Values of flags that replace those of the adapter file, e.g. `--max-patches`.
     pub overrides: Overrides,
 }
 
 /// Where models come from and where they compute.
 #[derive(Clone, Debug)]
 pub struct ModelOptions {
+    /// Where weights are downloaded from and where they are cached.
     pub hub: HubOptions,
+    /// The device that models compute on.
     pub device: Device,
 }
 
@@ -51,6 +55,7 @@ pub struct AdapterNames {
     pub adapters_dir: Option<PathBuf>,
     /// `DIR`, `NAME=DIR` or `NAME@PRECISION=DIR`.
     pub weights: Vec<String>,
+    /// Values of flags that replace those of every selected adapter's file.
     pub overrides: Overrides,
 }
 

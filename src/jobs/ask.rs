@@ -17,8 +17,11 @@ use chartbench_core::question::{
 pub struct AskRequest {
     /// The chart's image file, or a pipe.
     pub image: PathBuf,
+    /// The question's text, passed on unchanged.
     pub question: String,
+    /// The adapters to ask, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// Hub and device of the adapters' models.
     pub models: ModelOptions,
 }
 

@@ -14,6 +14,7 @@ use chartbench_score::stats::SignFlips;
 pub struct CompareRequest {
     /// A name under `results`, or a path; `RUN/ADAPTER` for one of a run's adapters.
     pub before: PathBuf,
+    /// The second run, named likewise; changes are from `before` to `after`.
     pub after: PathBuf,
     /// Folder that holds the runs.
     pub results: PathBuf,
@@ -23,6 +24,7 @@ pub struct CompareRequest {
     pub slices: Vec<SliceBy>,
     /// Whether the questions that were fixed or broken are listed.
     pub questions: bool,
+    /// Number and seed of the sign flips behind p-values and intervals.
     pub sign_flips: SignFlips,
 }
 

@@ -16,6 +16,7 @@ use chartbench_core::terminal::shorten;
 pub struct ExportRequest {
     /// Run directories.
     pub runs: Vec<PathBuf>,
+    /// The format of the written files.
     pub to: ExportFormat,
     /// Folder that gets `RUN/ADAPTER/` with the files.
     pub out: PathBuf,

@@ -26,11 +26,15 @@ pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "unichart-tiny"];
 /// What to train, and how.
 #[derive(Clone, Debug)]
 pub struct FinetuneRequest {
+    /// The adapters to train, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// Hub and device of the adapters' models.
     pub models: ModelOptions,
+    /// The benchmark whose train split is trained on and whose test split is asked.
     pub benchmark: BenchmarkSelection,
     /// Name of the run, a folder under `results`.
     pub name: String,
+    /// Folder that holds the runs.
     pub results: PathBuf,
     /// After training, asks only the first test questions.
     pub limit: Option<usize>,
@@ -93,25 +97,40 @@ pub enum Event<'a> {
     /// The protocol chooses the step to keep on test questions.
     SelectsOnTest,
     /// The first model is loaded, and these questions are trained on.
-    QuestionsChosen { description: &'a str },
+    QuestionsChosen {
+        /// One line: number of questions and charts, benchmark, data.
+        description: &'a str,
+    },
     /// What the training of an adapter takes.
     Estimated {
+        /// The row's name, e.g. `matcha-tiny`.
         adapter: &'a str,
+        /// Memory and time, with the free memory.
         estimate: &'a Estimate,
     },
     /// A step, a validation or a remark of an adapter's training.
     Training {
+        /// The row's name.
         adapter: &'a str,
+        /// The event, passed on from the training loop.
         event: &'a TrainEvent<'a>,
     },
     /// An adapter's training ended and its checkpoint is stored.
     Trained {
+        /// The row's name.
         adapter: &'a str,
+        /// Its checkpoint's folder, step and validation metrics.
         finished: &'a TrainOutcome,
+        /// Text plot of the training curves, for a terminal.
         curves: &'a str,
     },
     /// The self-test of an adapter passed, with this loss.
-    Overfitted { adapter: &'a str, loss: f64 },
+    Overfitted {
+        /// The row's name.
+        adapter: &'a str,
+        /// Validation loss of the one question after the last step, below 0.1.
+        loss: f64,
+    },
     /// An adapter could not be trained; the others still are.
     Failed(&'a AdapterFailure),
     /// The run over the test questions.
@@ -123,21 +142,26 @@ pub enum Event<'a> {
 pub struct Estimate {
     /// Bytes of memory for the training and bytes free.
     pub memory: u64,
+    /// Free memory in bytes: the cgroup's where it has one, else the system's.
     pub available: u64,
     /// Wall time of an optimizer step.
     pub step: Duration,
+    /// Optimizer steps of the whole training.
     pub steps: u64,
 }
 
 /// An adapter whose training ended.
 #[derive(Clone, Debug)]
 pub struct Trained {
+    /// The adapter as selected, not yet with the trained checkpoint as its weights.
     pub adapter: SelectedAdapter,
+    /// The folder, step and validation metrics of its checkpoint.
     pub finished: TrainOutcome,
 }
 
 /// How a fine-tuning ended.
 pub struct FinetuneReport {
+    /// Adapters whose training ended, now or at an earlier start, in the order of the request.
     pub trained: Vec<Trained>,
     /// Adapters that could not be trained.
     pub failures: Vec<AdapterFailure>,

@@ -45,7 +45,9 @@ pub struct LeaderboardRequest {
 
 /// The leaderboard and, of a check, the files that differ with the first line that does.
 pub struct LeaderboardReport {
+    /// The scored runs, one row an adapter of a run.
     pub leaderboard: Leaderboard,
+    /// Outdated files, each with its first differing line, from 1; empty unless `check` is set.
     pub stale: Vec<(PathBuf, usize)>,
 }
 

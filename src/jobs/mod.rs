@@ -42,7 +42,9 @@ use chartbench_score::metric::Convention;
 /// An adapter that could not be loaded, or could not go on.
 #[derive(Debug)]
 pub struct AdapterFailure {
+    /// The row's name, e.g. `matcha-base`.
     pub adapter: String,
+    /// Why it failed, with its causes.
     pub error: anyhow::Error,
 }
 

@@ -21,9 +21,13 @@ pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"
 /// What to quantize, and how much it may lose.
 #[derive(Clone, Debug)]
 pub struct QuantizeRequest {
+    /// The adapters whose checkpoints are quantized, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// Hub and device of the adapters' models.
     pub models: ModelOptions,
+    /// The benchmark from whose train split the validation questions are held out.
     pub benchmark: BenchmarkSelection,
+    /// Formats to quantize to, each studied by itself.
     pub precisions: Vec<WeightFormat>,
     /// Folder that gets quantize.md and a folder for each row `NAME@PRECISION`.
     pub out: PathBuf,
@@ -40,19 +44,27 @@ pub struct QuantizeRequest {
 pub enum Event<'a> {
     /// Questions that fail, which counts as wrong.
     QuestionsFailed {
+        /// The row's name, e.g. `matcha-tiny-mini`.
         adapter: &'a str,
+        /// The failed questions, at least one, each with its error.
         failures: &'a [SkippedQuestion],
     },
     /// The weights as they are, measured on this many questions.
     Baseline {
+        /// The row's name.
         adapter: &'a str,
+        /// Number of validation questions.
         questions: usize,
+        /// Size, speed, loss and scores in full precision.
         measured: &'a Measurement,
     },
     /// A layer or a choice of one precision.
     Study {
+        /// The row's name.
         adapter: &'a str,
+        /// The format being studied.
         precision: WeightFormat,
+        /// The measured layer or choice.
         event: &'a quantize::QuantizeEvent<'a>,
     },
 }
@@ -60,15 +72,20 @@ pub enum Event<'a> {
 /// The study of one adapter.
 #[derive(Debug)]
 pub struct QuantizedAdapter {
+    /// The row's name, without `@PRECISION`.
     pub adapter: String,
+    /// The measurement in full precision.
     pub baseline: Measurement,
+    /// One study a format, in the order of the request.
     pub studies: Vec<Study>,
 }
 
 /// How a quantization ended.
 #[derive(Debug)]
 pub struct QuantizeReport {
+    /// Adapters that were measured, in the order of the request.
     pub adapters: Vec<QuantizedAdapter>,
+    /// Adapters that could not be loaded, measured or written.
     pub failures: Vec<AdapterFailure>,
     /// Every choice that was measured.
     pub choices: Table,

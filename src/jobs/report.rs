@@ -35,6 +35,7 @@ pub struct ReportRequest {
 /// The page that was written.
 #[derive(Debug)]
 pub struct ReportPage {
+    /// Size of the page's file.
     pub bytes: usize,
     /// Why it has no pictures of the charts, where it has none.
     pub no_pictures: Option<anyhow::Error>,

@@ -43,8 +43,11 @@ const OVERHEAD_BYTES: u64 = 160 << 20;
 /// What to ask of which adapters.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
+    /// The adapters to ask, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// Hub and device of the adapters' models.
     pub models: ModelOptions,
+    /// The benchmark whose test split is asked.
     pub benchmark: BenchmarkSelection,
     /// Name of the run, a folder under `results`; the benchmark's name where it is absent.
     pub name: Option<String>,
@@ -56,6 +59,7 @@ pub struct RunRequest {
     pub limit: Option<usize>,
     /// Seed of the draw; the benchmark's where it is absent.
     pub seed: Option<u64>,
+    /// Size of an adapter's batches: it changes the speed, not the answers.
     pub batch: BatchSize,
     /// Asks questions again whose stored row is a failure.
     pub retry_failed: bool,
@@ -69,6 +73,7 @@ pub enum BatchSize {
     /// What suits the adapter.
     #[default]
     Adapter,
+    /// This many; 0 counts as 1.
     Questions(usize),
     /// As many as fit into this memory, in bytes, 32 at most.
     Memory(u64),

@@ -18,7 +18,9 @@ use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 pub struct TableRequest {
     /// The chart's image file, or a pipe.
     pub image: PathBuf,
+    /// The adapters that read the image, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// Hub and device of the adapters' models.
     pub models: ModelOptions,
     /// The right table, as CSV or as models write tables.
     pub gold: Option<PathBuf>,
@@ -27,7 +29,9 @@ pub struct TableRequest {
 /// The text that one adapter wrote.
 #[derive(Debug)]
 pub struct TableReading {
+    /// The row's name, e.g. `deplot`.
     pub adapter: String,
+    /// The adapter's answer as decoded.
     pub raw: Prediction,
     /// The table that the text writes down.
     pub table: Result<DataTable>,
@@ -36,7 +40,9 @@ pub struct TableReading {
 /// What every adapter wrote.
 #[derive(Debug)]
 pub struct TableReport {
+    /// One reading an adapter, in the order of the request.
     pub readings: Vec<TableReading>,
+    /// The right table in DePlot's linearized form; `None` if the request has none.
     pub gold: Option<Gold>,
 }
 

@@ -9,7 +9,9 @@ use chartbench_score::stats::{ChartSums, Interval};
 /// An answer with its gold, under the id that reports show.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedPair<'a> {
+    /// The question's id.
     pub id: &'a str,
+    /// Gold answer, prediction and whatever else the metrics read.
     pub pair: Pair<'a>,
 }
 

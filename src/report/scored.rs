@@ -16,11 +16,15 @@ pub const CONFIDENCE: f64 = 0.95;
 /// Answers of one adapter in one run, scored under one convention.
 #[derive(Clone)]
 pub struct Scored<'a> {
+    /// Name of the run.
     pub run: &'a str,
+    /// The row's name, e.g. `matcha-base`.
     pub adapter: &'a str,
+    /// The convention of the scores.
     pub convention: &'static Convention,
     /// Whether questions of the set are not answered yet.
     pub unfinished: bool,
+    /// Rows of the adapter's `predictions.jsonl`, in the order they were answered.
     pub records: Vec<&'a PredictionRecord>,
     /// The records' scores, in their order; those of a failed question are 0.
     pub scores: Vec<Scores>,

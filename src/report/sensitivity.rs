@@ -35,91 +35,14 @@ pub struct Sensitivity {
 impl Sensitivity {
     /// Reads every answer of `files` under the plain rule of [`is_right`], whatever convention they are scored by.
     pub fn new(files: &[AnswerFile<'_>]) -> Self {
-        let part = |entries: &[NamedPair<'_>], notations: &[Notation], tolerance: f64| {
-            let right = |entry: &NamedPair<'_>| {
-                let prediction = entry
-                    .pair
-                    .prediction
-                    .map_or("", |prediction| prediction.0.as_str());
-                entry.pair.prediction.is_some()
-                    && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
-            };
-            let count = entries.par_iter().filter(|entry| right(entry)).count();
-            100.0 * count as f64 / entries.len().max(1) as f64
-        };
-        let row = |name: String, value: &dyn Fn(&[NamedPair<'_>]) -> Cell| {
-            std::iter::once(Cell::Text(name))
-                .chain(files.iter().map(|(_, entries)| value(entries)))
-                .collect()
-        };
-        let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
-        sets.extend(
-            Notation::ALL
-                .map(|notation| (format!("{} evened out", notation.name()), vec![notation])),
-        );
-        sets.push(("all evened out".to_owned(), Notation::ALL.into()));
-        let notations = sets.iter().map(|(name, set)| {
-            row(name.clone(), &|entries| {
-                Cell::Decimal(part(entries, set, TOLERANCE), 2)
-            })
-        });
         let curves: Vec<(String, Vec<(f64, f64)>)> = files
             .iter()
-            .map(|(name, entries)| {
-                let points = TOLERANCES
-                    .map(|tolerance| (100.0 * tolerance, part(entries, &Notation::ALL, tolerance)));
-                (name.clone(), points.into())
-            })
+            .map(|(name, entries)| (name.clone(), tolerance_curve(entries)))
             .collect();
-        let tolerances = TOLERANCES.iter().enumerate().map(|(place, tolerance)| {
-            let values = curves
-                .iter()
-                .map(|(_, points)| Cell::Decimal(points[place].1, 2));
-            std::iter::once(Cell::Text(format!("{} %", 100.0 * tolerance)))
-                .chain(values)
-                .collect()
-        });
-        let missed: Vec<Vec<Option<Mistake>>> =
-            files.iter().map(|(_, entries)| misses(entries)).collect();
-        let counted = |name: &str, is: &dyn Fn(&Option<Mistake>) -> bool| {
-            let counts = missed
-                .iter()
-                .map(|missed| Cell::count(missed.iter().filter(|mistake| is(mistake)).count()));
-            std::iter::once(Cell::text(name))
-                .chain(counts)
-                .collect::<Vec<_>>()
-        };
-        let mistakes = [
-            counted("numeric questions", &|_| true),
-            counted("right", &Option::is_none),
-        ]
-        .into_iter()
-        .chain(
-            MISTAKES.map(|(mistake, name)| counted(name, &move |found| *found == Some(mistake))),
-        );
-        let table = |title: &str, first: &str, rows: Vec<Vec<Cell>>| Table {
-            title: title.to_owned(),
-            columns: std::iter::once(Column::left(first))
-                .chain(files.iter().map(|(name, _)| Column::right(name)))
-                .collect(),
-            rows,
-        };
         Self {
-            notations: table(
-                "Right in % at 5 %, by what of the notation is evened out",
-                "notation",
-                notations.collect(),
-            ),
-            tolerances: table(
-                "Right in % by tolerance, notation evened out",
-                "tolerance",
-                tolerances.collect(),
-            ),
-            mistakes: table(
-                "Answers to questions with a number for an answer",
-                "answers",
-                mistakes.collect(),
-            ),
+            notations: notation_table(files),
+            tolerances: tolerance_table(files, &curves),
+            mistakes: mistake_table(files),
             curves,
         }
     }
@@ -153,6 +76,109 @@ impl Sensitivity {
                 Ok(serde_json::to_string_pretty(&object)? + "\n")
             }
         }
+    }
+}
+
+/// Right answers in % under the plain rule; a failed question is wrong.
+fn percent_right(entries: &[NamedPair<'_>], notations: &[Notation], tolerance: f64) -> f64 {
+    let right = |entry: &NamedPair<'_>| {
+        let prediction = entry
+            .pair
+            .prediction
+            .map_or("", |prediction| prediction.0.as_str());
+        entry.pair.prediction.is_some()
+            && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
+    };
+    let count = entries.par_iter().filter(|entry| right(entry)).count();
+    100.0 * count as f64 / entries.len().max(1) as f64
+}
+
+/// Tolerance and right answers, both in %, with every notation evened out.
+fn tolerance_curve(entries: &[NamedPair<'_>]) -> Vec<(f64, f64)> {
+    let points = TOLERANCES.map(|tolerance| {
+        (
+            100.0 * tolerance,
+            percent_right(entries, &Notation::ALL, tolerance),
+        )
+    });
+    points.into()
+}
+
+/// A row for the answers as written, for each notation evened out alone, and for all.
+fn notation_table(files: &[AnswerFile<'_>]) -> Table {
+    let mut sets: Vec<(String, Vec<Notation>)> = vec![("as written".to_owned(), Vec::new())];
+    sets.extend(
+        Notation::ALL.map(|notation| (format!("{} evened out", notation.name()), vec![notation])),
+    );
+    sets.push(("all evened out".to_owned(), Notation::ALL.into()));
+    let rows = sets.iter().map(|(name, set)| {
+        let values = files
+            .iter()
+            .map(|(_, entries)| Cell::Decimal(percent_right(entries, set, TOLERANCE), 2));
+        std::iter::once(Cell::text(name))
+            .chain(values)
+            .collect::<Vec<_>>()
+    });
+    table(
+        files,
+        "Right in % at 5 %, by what of the notation is evened out",
+        "notation",
+        rows.collect(),
+    )
+}
+
+/// A row for each point of the tolerance curves.
+fn tolerance_table(files: &[AnswerFile<'_>], curves: &[(String, Vec<(f64, f64)>)]) -> Table {
+    let rows = TOLERANCES.iter().enumerate().map(|(place, tolerance)| {
+        let values = curves
+            .iter()
+            .map(|(_, points)| Cell::Decimal(points[place].1, 2));
+        std::iter::once(Cell::Text(format!("{} %", 100.0 * tolerance)))
+            .chain(values)
+            .collect::<Vec<_>>()
+    });
+    table(
+        files,
+        "Right in % by tolerance, notation evened out",
+        "tolerance",
+        rows.collect(),
+    )
+}
+
+/// A row for all numeric questions, for the right ones, and for each mistake.
+fn mistake_table(files: &[AnswerFile<'_>]) -> Table {
+    let missed: Vec<Vec<Option<Mistake>>> =
+        files.iter().map(|(_, entries)| misses(entries)).collect();
+    let counted = |name: &str, is: &dyn Fn(&Option<Mistake>) -> bool| {
+        let counts = missed
+            .iter()
+            .map(|missed| Cell::count(missed.iter().filter(|mistake| is(mistake)).count()));
+        std::iter::once(Cell::text(name))
+            .chain(counts)
+            .collect::<Vec<_>>()
+    };
+    let rows = [
+        counted("numeric questions", &|_| true),
+        counted("right", &Option::is_none),
+    ]
+    .into_iter()
+    .chain(MISTAKES.map(|(mistake, name)| counted(name, &move |found| *found == Some(mistake))));
+    table(
+        files,
+        "Answers to questions with a number for an answer",
+        "answers",
+        rows.collect(),
+    )
+}
+
+/// A table with a column for each file.
+fn table(files: &[AnswerFile<'_>], title: &str, first: &str, rows: Vec<Vec<Cell>>) -> Table {
+    Table {
+        title: title.to_owned(),
+        columns: std::iter::once(Column::left(first))
+            .chain(files.iter().map(|(name, _)| Column::right(name)))
+            .collect(),
+        rows,
     }
 }
 

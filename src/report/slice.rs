@@ -13,11 +13,15 @@ use crate::run::store::PredictionRecord;
 /// A property of a question by which results are split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SliceBy {
+    /// The type of the gold answer: `numerical`, `ranked list` and so on.
     AnswerType,
+    /// RealCQA's question class: `root`, `structural`, `retrieval` or `reasoning`.
     Taxonomy,
+    /// The data set's name of the kind of chart, e.g. `vertical bar`.
     ChartType,
     /// The part of the data set a question is from: ChartQA's human and augmented questions.
     Source,
+    /// The question template (RealCQA: `QID`).
     Template,
     /// Number of characters of the gold answer.
     LabelLength,

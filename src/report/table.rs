@@ -16,10 +16,13 @@ pub enum Format {
     /// A ruled table for the terminal.
     #[default]
     Table,
+    /// JSON with numbers in full precision.
     Json,
+    /// A GitHub-flavoured Markdown table.
     Markdown,
     /// A `tabular` with the rules of the package booktabs.
     Latex,
+    /// Comma-separated values under a line of column names, in full precision.
     Csv,
     /// JSON lines: one object a row.
     Jsonl,
@@ -30,14 +33,18 @@ pub enum Format {
 pub struct Table {
     /// One line above the table in the forms for people; none when empty.
     pub title: String,
+    /// The columns from left to right.
     pub columns: Vec<Column>,
+    /// The cells of each row, in the order of the columns.
     pub rows: Vec<Vec<Cell>>,
 }
 
 /// A column's heading, side and kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
+    /// The heading, which is also the JSON key and the CSV column name.
     pub name: String,
+    /// The side in the forms for people.
     pub align: Align,
     /// Whether the cells are [`Cell::Estimate`]s: programs get two more columns, `NAME low` and `NAME high`.
     estimates: bool,
@@ -87,14 +94,18 @@ impl Column {
 /// The side a column's cells lie on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
+    /// For words.
     Left,
+    /// For numbers.
     Right,
 }
 
 /// One value of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
+    /// Words from any source; hidden characters are made visible for people.
     Text(String),
+    /// A whole number: a count, a line of a file.
     Integer(i64),
     /// A value, and the digits after the point that people see of it. One that is not finite shows as missing.
     Decimal(f64, usize),

@@ -16,9 +16,11 @@ use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource}
 /// How one adapter's run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
+    /// Questions with a row, failed ones and those of earlier starts included.
     pub questions: usize,
     /// Questions whose row holds an error, and the first such error.
     pub failed: usize,
+    /// The error of the first failed row; `None` if no row failed.
     pub first_error: Option<String>,
     /// Why the adapter could not go on; the questions it left are not among `questions`.
     pub stopped: Option<String>,
@@ -60,19 +62,36 @@ fn is_cut(finish_reasons: &str) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
     /// The first adapter is loaded, and these questions are about to be asked.
-    QuestionsChosen { description: &'a str },
+    QuestionsChosen {
+        /// One line: number of questions and charts, benchmark, data.
+        description: &'a str,
+    },
     /// The adapter cannot tell what memory it takes: a limit on memory does not change its batches.
-    MemoryUnknown { id: &'a str },
+    MemoryUnknown {
+        /// The row's name.
+        id: &'a str,
+    },
     /// An adapter is ready to answer the questions that are left.
     AdapterStarted {
+        /// The row's name, e.g. `matcha-base`.
         id: &'a str,
+        /// Questions of the whole set.
         questions: usize,
+        /// Questions whose row an earlier start stored.
         already_answered: usize,
     },
     /// `questions` more questions are answered.
-    Answered { questions: usize },
+    Answered {
+        /// Number of answered or failed questions since the last event.
+        questions: usize,
+    },
     /// Every question has its row.
-    AdapterFinished { id: &'a str, outcome: &'a Outcome },
+    AdapterFinished {
+        /// The row's name.
+        id: &'a str,
+        /// Counts over all rows of the adapter, earlier starts included.
+        outcome: &'a Outcome,
+    },
 }
 
 /// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most `batch` in a call. Each batch of

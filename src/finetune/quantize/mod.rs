@@ -23,9 +23,11 @@ pub const CONVENTION: &str = "pix2struct";
 /// The model and the questions that every choice is measured with.
 #[derive(Clone, Copy)]
 pub struct Trial<'a> {
+    /// The model whose layers are quantized, with its weights in full precision.
     pub model: &'a dyn Trainable,
     /// Questions about charts that are held out of the train split.
     pub questions: &'a QuestionSet,
+    /// How gold answers become the labels of the loss.
     pub rule: LabelRule,
     /// Questions at a time in which the loss is computed.
     pub micro_batch: usize,
@@ -36,6 +38,7 @@ pub struct Trial<'a> {
 pub struct Measurement {
     /// Size of the weights' files.
     pub bytes: u64,
+    /// Questions answered per second of wall time; loading and the loss do not count.
     pub questions_per_second: f64,
     /// Mean cross-entropy of a label's token, the tokens before it given.
     pub loss: f64,
@@ -61,6 +64,7 @@ pub struct Choice {
     pub kept: Vec<String>,
     /// Matrices by how they are stored.
     pub matrices: BTreeMap<String, usize>,
+    /// Its measurement; in JSON the fields stand beside `kept`.
     #[serde(flatten)]
     pub measured: Measurement,
 }
@@ -68,6 +72,7 @@ pub struct Choice {
 /// The study of one precision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
+    /// The format that layers are quantized to.
     pub to: WeightFormat,
     /// The most damaging layer first.
     pub damages: Vec<Damage>,
@@ -79,11 +84,16 @@ pub struct Study {
 
 /// The events of a study.
 pub enum QuantizeEvent<'a> {
+    /// One layer was quantized alone and its loss measured.
     Damage {
+        /// Layers measured so far, this one included.
         done: usize,
+        /// Layers that can be quantized, all of which are measured.
         of: usize,
+        /// The layer and how much it raises the loss.
         damage: &'a Damage,
     },
+    /// A choice of layers to keep in full precision was measured.
     Choice(&'a Choice),
 }
 

@@ -30,7 +30,9 @@ struct StateFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileChecksum {
+    /// File name within the folder.
     pub name: String,
+    /// Length of the file.
     pub bytes: u64,
     /// CRC-32C.
     pub crc32c: u32,

@@ -28,6 +28,7 @@ pub struct StateDir {
 /// A saved state whose files are intact.
 #[derive(Clone, Debug)]
 pub struct SavedState {
+    /// The state that `state.json` holds; its tensors are read by [`Self::tensors`].
     pub state: TrainingState,
     /// The folder with all its files.
     pub path: PathBuf,

@@ -32,6 +32,7 @@ pub struct ScoreRequest {
     pub columns: ColumnNames,
     /// The format of the files, where their content does not tell.
     pub format: Option<FileFormat>,
+    /// Gold answers that replace those in files of predictions; stored runs keep their own.
     pub golds: GoldSource,
 }
 
@@ -44,7 +45,12 @@ pub enum GoldSource {
     /// In a file with ids and gold answers.
     File(PathBuf),
     /// In the test questions of a benchmark, whose data set may be the user's.
-    Benchmark { name: String, data: Option<PathBuf> },
+    Benchmark {
+        /// An embedded benchmark's name, or the path of a TOML file.
+        name: String,
+        /// Folder or file of the user's copy; `None` for synthetic data.
+        data: Option<PathBuf>,
+    },
 }
 
 /// Answers of one file or of one adapter of a run.
@@ -52,6 +58,7 @@ pub enum GoldSource {
 pub struct ScoredFile {
     /// The name that tables show.
     pub name: String,
+    /// Predictions with their gold answers, failed questions included.
     pub answers: Vec<ImportedAnswer>,
     /// A sentence each on rows that could not be read, questions that failed, and questions that are missing.
     pub problems: Vec<String>,

@@ -138,8 +138,11 @@ impl Key {
 
 /// How many scores were compared, and a row for each that differs.
 pub struct Verified {
+    /// Lines of the file, each a pair of gold and prediction.
     pub pairs: usize,
+    /// Recorded scores over all lines.
     pub scores: usize,
+    /// One row a score that differs, with line, pair and both values; no row if all agree.
     pub differences: Table,
 }
 

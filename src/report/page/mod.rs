@@ -36,14 +36,19 @@ pub struct Page<'a> {
     pub title: Option<&'a str>,
     /// All on the same questions. Of two runs with one adapter the first is the earlier.
     pub runs: &'a [StoredRun],
+    /// The convention of the leaderboard, the slices and the gallery.
     pub convention: &'static Convention,
+    /// The charts' images, embedded or linked.
     pub pictures: &'a Pictures,
+    /// The curves of adapters that a run trained; may be empty.
     pub curves: &'a [Curves],
 }
 
 /// A training's curves.
 pub struct Curves {
+    /// Name of the run.
     pub run: String,
+    /// The row's name, with a remark if its step was chosen on test questions.
     pub adapter: String,
     /// The picture, an SVG file.
     pub svg: String,

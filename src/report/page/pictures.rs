@@ -43,6 +43,7 @@ pub struct Pictures {
 /// A data set's folder. Nothing outside of it gets into the page.
 #[derive(Debug)]
 pub struct Folder {
+    /// The folder as the user names it; the paths of its images begin with it.
     pub path: PathBuf,
     /// The same, seen from the page's folder; none where no relative path leads there.
     pub from_page: Option<PathBuf>,

@@ -9,9 +9,11 @@ use super::{COLOURS, Drawn, FONT, svg, truncate};
 /// One bar, from 0 to its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
+    /// Label left of the bar, cut to 44 characters.
     pub name: String,
     /// Bars of one group have one colour.
     pub group: usize,
+    /// Value in the axis's unit; the bar stays within the axis.
     pub value: f64,
     /// Drawn as a line across the bar's end.
     pub interval: Option<(f64, f64)>,

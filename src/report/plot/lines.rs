@@ -9,7 +9,9 @@ use super::{Area, COLOURS, Drawn, FONT, PALE, svg, truncate};
 /// One line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
+    /// Label in the legend, cut to 28 characters.
     pub name: String,
+    /// Points `(x, y)` in the order in which they are joined.
     pub points: Vec<(f64, f64)>,
     /// Few points far apart are marked.
     pub dots: bool,
@@ -20,8 +22,11 @@ pub struct Line {
 /// Lines with common axes. Lines with the same index in several panels share a colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
+    /// Label of the x-axis.
     pub x: String,
+    /// Label of the y-axis.
     pub y: String,
+    /// The lines; those without a point are not drawn.
     pub lines: Vec<Line>,
     /// The end of the y-axis, which begins at 0; by default the highest point.
     pub top: Option<f64>,

@@ -22,9 +22,11 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format: u32,
+    /// The run's name, which is its folder's name under `results`.
     pub name: String,
     /// Version of the program that began the run.
     pub program: String,
+    /// The questions that every adapter of the run is asked.
     pub benchmark: BenchmarkEntry,
     /// One entry an adapter, in the order they were first run.
     #[serde(default)]
@@ -35,11 +37,15 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BenchmarkEntry {
+    /// The benchmark's name, e.g. `mini`.
     pub name: String,
     /// Heading of every table, so that synthetic data are named as such.
     pub title: String,
+    /// The split that was asked: `test`.
     pub split: String,
+    /// Number of charts that the questions are about.
     pub charts: usize,
+    /// Questions asked, after the draw and the limit.
     pub questions: usize,
     /// `all`, or how many questions a chart were drawn.
     pub questions_per_chart: String,
@@ -55,6 +61,7 @@ pub struct BenchmarkEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterEntry {
+    /// The row's name, e.g. `matcha-base`, which is also its folder's name in the run directory.
     pub id: String,
     /// [`fingerprint`] of the settings below.
     pub fingerprint: String,

@@ -15,16 +15,24 @@ use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRecord {
+    /// The question's id, unique in the file.
     pub id: String,
+    /// The chart's id; intervals group questions by it.
     pub chart: String,
+    /// The question's text.
     pub question: String,
+    /// The gold answer, whole; a list is an array in the file.
     pub gold: Gold,
+    /// The gold answer's type; absent where the data set has no types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_type: Option<AnswerType>,
+    /// RealCQA's question class; absent where the data set has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taxonomy: Option<Taxonomy>,
+    /// The kind of chart, e.g. `vertical bar`; absent where it is not annotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart_type: Option<String>,
+    /// The part of the data set, e.g. ChartQA's `human`; absent where it has no parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The question's template, where the data set has templates.

@@ -256,6 +256,7 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
 /// A run on disk whose predictions are read while they are iterated over.
 pub struct RunReader {
     path: PathBuf,
+    /// The content of `run.toml` when the run was opened.
     pub manifest: Manifest,
 }
 
@@ -303,6 +304,7 @@ impl RunReader {
 
 /// A run read back from disk, whole.
 pub struct StoredRun {
+    /// The content of `run.toml`, cut down to one adapter by [`Self::with_adapter`].
     pub manifest: Manifest,
     /// The adapters in the manifest's order, each with its predictions in the order they were answered.
     pub predictions: Vec<(String, Vec<PredictionRecord>)>,

@@ -38,106 +38,133 @@ pub(super) const KEY_WIDTH: f64 = 22.0;
 pub(super) const TICK_GAP: f64 = 8.0;
 const PAD: f64 = 8.0;
 
+/// The plot's edges while room is taken off for texts and the legend, in pixels.
+struct Edges {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
 impl Layout {
     /// Measures a recipe.
     pub(super) fn from_recipe(recipe: &Recipe) -> Self {
         let style = &recipe.style;
-        let (page_width, page_height) = (f64::from(recipe.width), f64::from(recipe.height));
-        let family = style.family;
-        let measure = |labels: &[String]| {
-            labels
-                .iter()
-                .map(|label| family.width(label, style.tick_size))
-                .fold(0.0, f64::max)
-        };
         let (below, beside) = if recipe.horizontal() {
             (recipe.value_texts(), recipe.base_texts())
         } else {
             (recipe.base_texts(), recipe.value_texts())
         };
+        let widest = widest_text(&below, recipe);
         let y_title = if recipe.y_title().is_some() {
             style.label_size * 1.65
         } else {
             0.0
         };
-        let mut left = PAD + y_title + measure(&beside) + TICK_GAP;
-        let mut right = page_width - PAD - measure(&below).min(60.0) / 2.0;
-        let mut top = PAD + style.tick_size * 0.7;
-        let mut title_y = 0.0;
-        if recipe.title.is_some() {
-            title_y = PAD + style.title_size;
-            top = title_y + style.title_size * 0.8;
-        } else if recipe.panel.is_some() {
-            top = PAD + style.title_size * 1.2;
-        }
-        let mut bottom = page_height - PAD;
-        let legend_size = legend_size(recipe);
-        let mut legend = None;
-        match recipe.legend {
-            Some(LegendPlace::Right) => {
-                let entries = column(recipe);
-                right = page_width - PAD - entries.rect.width - 10.0;
-                legend = Some(entries);
-            }
-            Some(LegendPlace::Top) => {
-                let entries = rows(recipe, page_width - 2.0 * PAD);
-                let entries = centred(entries, page_width, top - style.tick_size * 0.4);
-                top = entries.rect.y + entries.rect.height + style.tick_size * 0.8;
-                legend = Some(entries);
-            }
-            Some(LegendPlace::Bottom) => {
-                let entries = rows(recipe, page_width - 2.0 * PAD);
-                bottom -= entries.rect.height;
-                legend = Some(centred(entries, page_width, bottom));
-                bottom -= legend_size * 0.4;
-            }
-            Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => {
-                legend = Some(column(recipe))
-            }
-            None => {}
-        }
-        let x_title_y = bottom - style.label_size * 0.25;
+        let (title_y, top) = place_title(recipe);
+        let mut edges = Edges {
+            left: PAD + y_title + widest_text(&beside, recipe) + TICK_GAP,
+            right: f64::from(recipe.width) - PAD - widest.min(60.0) / 2.0,
+            top,
+            bottom: f64::from(recipe.height) - PAD,
+        };
+        let legend = reserve_legend(recipe, &mut edges);
+        let x_title_y = edges.bottom - style.label_size * 0.25;
         if recipe.x_title().is_some() {
-            bottom -= style.label_size * 1.45;
+            edges.bottom -= style.label_size * 1.45;
         }
-        let widest = measure(&below);
-        let tilt = tilt(&below, widest, right - left, recipe);
+        let tilt = tilt(&below, widest, edges.right - edges.left, recipe);
         if tilt == 45.0 {
-            left =
-                left.max(PAD + widest * 0.71 - (right - left) * recipe.base.fraction(0).min(0.5));
+            let first = (edges.right - edges.left) * recipe.base.fraction(0).min(0.5);
+            edges.left = edges.left.max(PAD + widest * 0.71 - first);
         }
         let label_height = match tilt {
             0.0 => style.tick_size,
             45.0 => widest * 0.71 + style.tick_size * 0.6,
             _ => widest,
         };
-        bottom -= label_height + TICK_GAP;
+        edges.bottom -= label_height + TICK_GAP;
         let plot = Rect {
-            x: left,
-            y: top,
-            width: right - left,
-            height: bottom - top,
+            x: edges.left,
+            y: edges.top,
+            width: edges.right - edges.left,
+            height: edges.bottom - edges.top,
         };
-        let legend = legend.map(|entries| match recipe.legend {
-            Some(LegendPlace::Right) => {
-                let y = plot.y + (plot.height - entries.rect.height) / 2.0;
-                shifted(entries, page_width - PAD / 2.0, y, true)
-            }
-            Some(LegendPlace::InsideRight) => {
-                shifted(entries, plot.x + plot.width - 6.0, plot.y + 6.0, true)
-            }
-            Some(LegendPlace::InsideLeft) => shifted(entries, plot.x + 8.0, plot.y + 6.0, false),
-            _ => entries,
-        });
         Self {
             plot,
-            legend,
+            legend: legend.map(|entries| place_legend(recipe, entries, plot)),
             tilt,
             title_y,
             x_title_y,
             y_title_x: PAD + style.label_size * 0.9,
         }
     }
+}
+
+/// The title's baseline (0 without a title) and the top edge below it.
+fn place_title(recipe: &Recipe) -> (f64, f64) {
+    let style = &recipe.style;
+    if recipe.title.is_some() {
+        let title_y = PAD + style.title_size;
+        (title_y, title_y + style.title_size * 0.8)
+    } else if recipe.panel.is_some() {
+        (0.0, PAD + style.title_size * 1.2)
+    } else {
+        (0.0, PAD + style.tick_size * 0.7)
+    }
+}
+
+/// Measures the legend and takes its room off the plot. One beside or inside the plot stays at the origin until
+/// [`place_legend`].
+fn reserve_legend(recipe: &Recipe, edges: &mut Edges) -> Option<LegendBox> {
+    let style = &recipe.style;
+    let page_width = f64::from(recipe.width);
+    match recipe.legend {
+        Some(LegendPlace::Right) => {
+            let entries = column(recipe);
+            edges.right = page_width - PAD - entries.rect.width - 10.0;
+            Some(entries)
+        }
+        Some(LegendPlace::Top) => {
+            let entries = rows(recipe, page_width - 2.0 * PAD);
+            let entries = centred(entries, page_width, edges.top - style.tick_size * 0.4);
+            edges.top = entries.rect.y + entries.rect.height + style.tick_size * 0.8;
+            Some(entries)
+        }
+        Some(LegendPlace::Bottom) => {
+            let entries = rows(recipe, page_width - 2.0 * PAD);
+            edges.bottom -= entries.rect.height;
+            let entries = centred(entries, page_width, edges.bottom);
+            edges.bottom -= legend_size(recipe) * 0.4;
+            Some(entries)
+        }
+        Some(LegendPlace::InsideLeft | LegendPlace::InsideRight) => Some(column(recipe)),
+        None => None,
+    }
+}
+
+/// Moves a legend beside or inside the plot to its place; one above or below is there already.
+fn place_legend(recipe: &Recipe, entries: LegendBox, plot: Rect) -> LegendBox {
+    match recipe.legend {
+        Some(LegendPlace::Right) => {
+            let y = plot.y + (plot.height - entries.rect.height) / 2.0;
+            shifted(entries, f64::from(recipe.width) - PAD / 2.0, y, true)
+        }
+        Some(LegendPlace::InsideRight) => {
+            shifted(entries, plot.x + plot.width - 6.0, plot.y + 6.0, true)
+        }
+        Some(LegendPlace::InsideLeft) => shifted(entries, plot.x + 8.0, plot.y + 6.0, false),
+        _ => entries,
+    }
+}
+
+/// Width of the widest tick label.
+fn widest_text(labels: &[String], recipe: &Recipe) -> f64 {
+    let style = &recipe.style;
+    labels
+        .iter()
+        .map(|label| style.family.width(label, style.tick_size))
+        .fold(0.0, f64::max)
 }
 
 /// The legend's font size.

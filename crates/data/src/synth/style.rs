@@ -139,10 +139,10 @@ impl Style {
         };
         let tick_size = rng.real(11.0, 15.0).round();
         let label_size = (tick_size + rng.real(0.0, 3.0)).round();
-        let same_marker = rng.chance(0.3);
-        let first_marker = rng.count(0, 3);
-        let dashed = greyscale || rng.chance(0.2);
-        let offset = rng.count(0, MARKERS.len() - 1);
+        let markers = series_markers(rng);
+        let dashes = series_dashes(rng, greyscale);
+        let paints = rotated_paints(rng, paints, series);
+        // The order of the fields is the order of the draws: another order draws other charts.
         Self {
             family: rng.choose(Family::ALL),
             tick_size,
@@ -150,26 +150,10 @@ impl Style {
             title_size: (label_size + rng.real(0.0, 3.0)).round(),
             title_bold: rng.chance(0.5),
             greyscale,
-            paints: paints
-                .into_iter()
-                .cycle()
-                .skip(offset * usize::from(series < 4))
-                .take(5)
-                .collect(),
-            markers: (0..5)
-                .map(|i| {
-                    MARKERS[if same_marker {
-                        first_marker
-                    } else {
-                        (first_marker + i) % 5
-                    }]
-                })
-                .collect(),
+            paints,
+            markers,
             marker_size: rng.real(2.5, 5.0),
-            dashes: DASHES
-                .iter()
-                .map(|&dash| if dashed { dash } else { "" })
-                .collect(),
+            dashes,
             line_width: rng.real(1.0, 2.8),
             show_markers: rng.chance(0.6),
             show_lines: true,
@@ -190,16 +174,8 @@ impl Style {
                 TickMarks::Outside,
             ]),
             minor_ticks: rng.chance(0.2),
-            page: if greyscale {
-                "#ffffff"
-            } else {
-                rng.choose(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"])
-            },
-            plot: if rng.chance(0.15) {
-                rng.choose(["#ebebeb", "#f4f4f4"])
-            } else {
-                "#ffffff"
-            },
+            page: page_colour(rng, greyscale),
+            plot: plot_colour(rng),
             outer_border: rng.chance(0.1),
             legend_border: rng.chance(0.45),
             fill_ratio: rng.real(0.5, 0.92),
@@ -269,4 +245,49 @@ fn grey_paints(rng: &mut SeededRng) -> Vec<Paint> {
             },
         })
         .collect()
+}
+
+/// Five paints; a chart with fewer than four series begins at a drawn one.
+fn rotated_paints(rng: &mut SeededRng, paints: Vec<Paint>, series: usize) -> Vec<Paint> {
+    let offset = rng.count(0, MARKERS.len() - 1);
+    paints
+        .into_iter()
+        .cycle()
+        .skip(offset * usize::from(series < 4))
+        .take(5)
+        .collect()
+}
+
+/// Markers by series: one for all, or another for each.
+fn series_markers(rng: &mut SeededRng) -> Vec<Marker> {
+    let same = rng.chance(0.3);
+    let first = rng.count(0, 3);
+    (0..5)
+        .map(|i| MARKERS[if same { first } else { (first + i) % 5 }])
+        .collect()
+}
+
+/// Dash arrays by series, the first one solid; all are solid where colours tell the lines apart.
+fn series_dashes(rng: &mut SeededRng, greyscale: bool) -> Vec<&'static str> {
+    let dashed = greyscale || rng.chance(0.2);
+    DASHES
+        .iter()
+        .map(|&dash| if dashed { dash } else { "" })
+        .collect()
+}
+
+fn page_colour(rng: &mut SeededRng, greyscale: bool) -> &'static str {
+    if greyscale {
+        "#ffffff"
+    } else {
+        rng.choose(["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#eaf2f3"])
+    }
+}
+
+fn plot_colour(rng: &mut SeededRng) -> &'static str {
+    if rng.chance(0.15) {
+        rng.choose(["#ebebeb", "#f4f4f4"])
+    } else {
+        "#ffffff"
+    }
 }
