@@ -11,6 +11,7 @@ pub struct Sampling {
     pub samples: usize,
     /// 0 is greedy decoding.
     pub temperature: f64,
+    /// The seed of the samples of every prompt; an endpoint may ignore it.
     pub seed: u64,
     /// Longest completion in tokens.
     pub max_new_tokens: usize,
@@ -21,9 +22,11 @@ pub struct Sampling {
 /// A completion of a language model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
+    /// The generated text up to the first stop text.
     pub text: String,
     /// Empty if the service does not return them.
     pub token_ids: Vec<u32>,
+    /// A service's usage; the first completion of a reply has that of all. `None` in this process.
     pub usage: Option<Usage>,
     /// Why the text ends, as the service names it; a model in this process gives `length` where its limit cut it.
     pub finish_reason: Option<String>,

@@ -97,7 +97,9 @@ pub trait Adapter {
 /// A model: its adapter file, the weights that replace the file's, and the precision that the row's name asks for.
 #[derive(Clone, Debug)]
 pub struct ModelRef {
+    /// The adapter file's content; its `id` includes the precision.
     pub spec: AdapterSpec,
+    /// The checkpoint folder, or GGUF file, of `--weights`; `None` takes the adapter file's source.
     pub weights: Option<PathBuf>,
     /// The precision of `NAME@PRECISION`: that of the stored weights, or the one they are converted to while loading.
     pub precision: Option<WeightFormat>,
@@ -106,8 +108,11 @@ pub struct ModelRef {
 /// Values of flags that replace those of the adapter files.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// Font file of the question above the chart (`--header-font`); `None` keeps the adapter file's.
     pub header_font: Option<PathBuf>,
+    /// Patch budget of an image (`--max-patches`); `None` keeps the adapter file's or checkpoint's.
     pub max_patches: Option<usize>,
+    /// Longest answer in tokens (`--max-new-tokens`); `None` keeps the adapter file's.
     pub max_new_tokens: Option<usize>,
     /// ONNX Runtime's library.
     pub onnxruntime: Option<PathBuf>,
@@ -120,13 +125,17 @@ pub type TrainSplit<'a> = &'a dyn Fn() -> Result<Box<dyn QuestionSource>>;
 pub struct AdapterContext<'a> {
     /// The row's name: `MODEL`, `MODEL@PRECISION`, `TABLES+READER`, or any behind `blank+`.
     pub name: &'a str,
+    /// The model that sees the chart: it answers, or writes the table for `reader`.
     pub model: &'a ModelRef,
     /// The language model that answers from the tables `model` reads off the charts.
     pub reader: Option<&'a ModelRef>,
     /// Put a blank image in front.
     pub blank: bool,
+    /// The flags; with a reader, `max_new_tokens` is the reader's.
     pub overrides: &'a Overrides,
+    /// Where checkpoints and fonts are cached and downloaded from.
     pub hub: &'a HubOptions,
+    /// The device that models compute on.
     pub device: &'a Device,
     /// Opens the train split, for what learns from it; absent where there is no benchmark.
     pub train: Option<TrainSplit<'a>>,

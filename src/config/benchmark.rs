@@ -142,9 +142,11 @@ pub struct Published {
     pub questions: Option<usize>,
     /// The convention here that scores as its source does, and the metric's key.
     pub convention: String,
+    /// The key of that convention's metric, e.g. `relaxed`.
     pub metric: String,
     /// In percent.
     pub value: f64,
+    /// The paper or page that states the value, e.g. `arXiv:2212.09662`.
     pub source: String,
     /// Differences of the protocol.
     pub note: Option<String>,

@@ -29,6 +29,7 @@ pub fn settings_sha256<'a>(settings: impl IntoIterator<Item = &'a (String, Strin
 /// One raw answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
+    /// The raw text, which alone is scored; empty where the model gives no answer.
     pub prediction: Prediction,
     /// The generated token ids, end-of-sequence token included; empty where the adapter has no tokens.
     pub token_ids: Vec<u32>,

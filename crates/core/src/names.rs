@@ -36,6 +36,7 @@ pub fn check_folder_name(kind: &str, name: &str) -> Result<()> {
 pub struct UnknownName {
     /// The kind of thing: `adapter`, `benchmark`, `convention`, `metric`.
     pub kind: String,
+    /// The unknown name, as the user wrote it.
     pub name: String,
     /// The nearest names, the nearest first.
     pub suggestions: Vec<String>,

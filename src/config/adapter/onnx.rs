@@ -9,6 +9,7 @@ use super::{Pix2StructSpec, UniChartSpec, pix2struct, unichart};
 /// `family = "onnx"`. The export's `config.json` says which architecture it is of, and so which keys hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnnxSpec {
+    /// The export's folder or repository, without `--weights`.
     pub weights: WeightsSource,
     /// Take the quantized graphs (`*_quantized.onnx`) of an export that has both kinds.
     pub quantized: bool,

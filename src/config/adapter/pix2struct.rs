@@ -10,7 +10,9 @@ use chartbench_core::counts::{MAX_PATCHES, MAX_TOKENS};
 /// `family = "pix2struct"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pix2StructSpec {
+    /// The checkpoint, without `--weights`.
     pub weights: WeightsSource,
+    /// The font of the header (`preprocess.header_font`); the reference's by default.
     pub header_font: HeaderFontSource,
     /// Patch budget an image is scaled to fill; absent: what `preprocessor_config.json` says.
     pub max_patches: Option<usize>,

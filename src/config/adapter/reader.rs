@@ -9,11 +9,13 @@ use chartbench_core::counts::{MAX_SAMPLES, MAX_TOKENS};
 /// How a language model is asked, and how often.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReaderSpec {
+    /// The prompt around the table and the question.
     pub style: PromptStyle,
     /// Completions a question; the answer is their majority (self-consistency, arXiv:2203.11171).
     pub samples: usize,
     /// Sampling temperature; 0 is greedy decoding, of which one sample is enough.
     pub temperature: f64,
+    /// The sampling seed, 42 by default.
     pub seed: u64,
     /// Longest completion in tokens.
     pub max_new_tokens: usize,
@@ -23,8 +25,10 @@ pub struct ReaderSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PromptStyle {
+    /// The model reasons in words, and answers after `answer is`.
     #[default]
     ChainOfThought,
+    /// The model writes Python that assigns the answer to `ans`, which is evaluated.
     ProgramOfThought,
 }
 

@@ -13,6 +13,7 @@ const QUESTION: &str = "{question}";
 /// `family = "unichart"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniChartSpec {
+    /// The checkpoint, without `--weights`.
     pub weights: WeightsSource,
     /// The decoder's prompt, in two parts: in front of the question and behind it.
     pub question_prompt: (String, String),

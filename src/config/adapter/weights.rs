@@ -9,7 +9,12 @@ use chartbench_core::terminal::shorten;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsSource {
     /// A Hugging Face repository at a revision (branch, tag or commit).
-    Hub { repo: String, revision: String },
+    Hub {
+        /// The repository, `OWNER/NAME`.
+        repo: String,
+        /// The branch, tag or commit; `main` by default.
+        revision: String,
+    },
     /// A folder under `fixtures/`, embedded in the binary.
     Embedded(String),
     /// No default: `--weights` is required.

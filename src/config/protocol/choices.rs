@@ -54,6 +54,10 @@ pub enum OptimizerKind {
 /// `schedule`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[expect(
+    missing_docs,
+    reason = "the names are those of transformers' schedules, and comments would become help text"
+)]
 pub enum ScheduleKind {
     Cosine,
     Linear,
@@ -108,6 +112,7 @@ pub enum QuestionsPerEpoch {
 pub enum Dropout {
     /// As the checkpoint's config.json says
     Config,
+    /// No dropout
     Off,
 }
 
@@ -115,6 +120,7 @@ pub enum Dropout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDtype {
+    /// No rounding, on any device.
     F32,
     /// On the CPU.
     Bf16,

@@ -23,9 +23,11 @@ use chartbench_core::question::AnswerType;
 pub struct Protocol {
     /// The preset of the other values.
     pub preset: Preset,
+    /// The optimizer, with its settings.
     pub optimizer: OptimizerSpec,
     /// Peak learning rate of the schedule.
     pub lr: f64,
+    /// Warm-up and decay of the learning rate.
     pub schedule: ScheduleSpec,
     /// Steps of the optimiser; the schedule ends with them.
     pub steps: usize,
@@ -42,6 +44,7 @@ pub struct Protocol {
     pub max_label_tokens: usize,
     /// Seed of the data's order, the held-out charts and the dropout.
     pub seed: u64,
+    /// How often and on which questions it is validated, and which step is kept.
     pub validation: Validation,
     /// Gradient clipping by global norm; `None` for no clipping.
     pub clip_norm: Option<f64>,
@@ -49,8 +52,11 @@ pub struct Protocol {
     pub mask_padding: bool,
     /// Share of the target's probability spread over all tokens; 0 for none.
     pub label_smoothing: f64,
+    /// Whether the checkpoint's dropout rates count in training.
     pub dropout: Dropout,
+    /// The dtype that operands of large products are rounded to.
     pub compute: ComputeDtype,
+    /// The questions that an epoch asks about each chart, and their order.
     pub questions_per_epoch: QuestionsPerEpoch,
     /// Sampling weights by answer type; 1 by default.
     pub weights: BTreeMap<AnswerType, f64>,
@@ -76,7 +82,9 @@ impl Protocol {
 /// The optimiser and its options.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptimizerSpec {
+    /// `torch.optim.AdamW`: two moments per weight.
     AdamW(AdamWSpec),
+    /// `transformers.Adafactor`: row and column means of the second moment.
     Adafactor(AdafactorSpec),
 }
 
@@ -85,7 +93,9 @@ pub enum OptimizerSpec {
 pub struct AdamWSpec {
     /// Decay rates of the first and second moment.
     pub betas: [f64; 2],
+    /// Added to the root of the second moment; above 0.
     pub eps: f64,
+    /// Decoupled weight decay, times the learning rate; 0 for none.
     pub weight_decay: f64,
 }
 
@@ -113,6 +123,7 @@ pub struct AdafactorSpec {
     pub clip_threshold: f64,
     /// Negative: how fast the second moment forgets.
     pub decay_rate: f64,
+    /// Decoupled weight decay, times the learning rate; 0 for none.
     pub weight_decay: f64,
 }
 
@@ -133,6 +144,7 @@ impl Default for AdafactorSpec {
 /// How the learning rate rises and falls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScheduleSpec {
+    /// The shape of the decay after the warm-up.
     pub kind: ScheduleKind,
     /// Steps in which it rises from 0 to the highest.
     pub warmup_steps: usize,
@@ -145,6 +157,7 @@ pub struct ScheduleSpec {
 pub struct Validation {
     /// Steps from one validation to the next.
     pub every: usize,
+    /// The split whose questions are asked.
     pub on: ValidateOn,
     /// Part of the train split's charts that is held out for it, with [`ValidateOn::Train`].
     pub share: f64,
@@ -152,6 +165,7 @@ pub struct Validation {
     pub questions: Option<usize>,
     /// Maximum number of questions per chart; `None` for all.
     pub questions_per_chart: Option<usize>,
+    /// The metric that selects the step whose weights are kept.
     pub keep: Keep,
     /// Validations without a better one after which training ends; `None` never ends early.
     pub patience: Option<usize>,
@@ -160,7 +174,9 @@ pub struct Validation {
 /// Low-rank adapters: `W + alpha / rank · B A`. Hu et al., arXiv 2106.09685.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lora {
+    /// The inner dimension of `B A`; at least 1.
     pub rank: usize,
+    /// The scale: `B A` counts `alpha / rank` times. Above 0.
     pub alpha: f64,
     /// Parts of the names of the weights that get one, e.g. `query`.
     pub targets: Vec<String>,

@@ -42,6 +42,7 @@ impl UnfinishedFolder {
         }
     }
 
+    /// The folder's path under its temporary name, e.g. `.writing-0123456789abcdef`.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -105,6 +105,7 @@ impl Deref for ImageFile {
 /// The source of a chart's image. Nothing is read or drawn before [`ImageRef::bytes`].
 #[derive(Clone)]
 pub enum ImageRef {
+    /// A file on disk, which may be missing.
     File(ImageFile),
     /// An image made on demand.
     Drawn(Arc<dyn ImageProducer>),

@@ -25,7 +25,9 @@ use crate::data_table::DataTable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
+    /// The charts for fine-tuning models and fitting blind baselines.
     Train,
+    /// The charts whose questions are scored.
     Test,
 }
 
@@ -69,6 +71,7 @@ impl fmt::Debug for TableRef {
 pub struct Chart {
     /// Unique within the benchmark, e.g. `PMC3104219___1471-2458-11-S4-S6-2`.
     pub id: String,
+    /// The picture that models see, read or drawn on demand.
     pub image: ImageRef,
     /// The data set's name in lower case, e.g. `line`, `vertical bar`; `None` where it is not annotated.
     pub chart_type: Option<String>,
@@ -106,10 +109,15 @@ impl Chart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerType {
+    /// A word or phrase, e.g. a legend entry.
     String,
+    /// One number.
     Numerical,
+    /// Yes or no.
     Binary,
+    /// Several items whose order counts.
     RankedList,
+    /// Several items in any order.
     UnrankedList,
     /// The whole data table behind the chart, as DePlot writes tables; not one of RealCQA's.
     Table,
@@ -119,9 +127,13 @@ pub enum AnswerType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Taxonomy {
+    /// `1`: what the chart is as a whole, e.g. its type.
     Root,
+    /// `2`: parts of the chart, e.g. axis titles, ticks, legend.
     Structural,
+    /// `3`: a value or label that is read off the chart.
     Retrieval,
+    /// `4`: comparisons, differences and rankings of several values.
     Reasoning,
 }
 
@@ -131,7 +143,9 @@ pub enum Taxonomy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Gold {
+    /// A text, or a number or truth value as text.
     Text(String),
+    /// A list answer's items; nested lists occur.
     List(Vec<Gold>),
 }
 
@@ -163,9 +177,13 @@ pub struct Prediction(pub String);
 pub struct Question {
     /// Unique within the benchmark.
     pub id: String,
+    /// The question's text, as models are asked it.
     pub text: String,
+    /// The right answer by the data set.
     pub gold: Gold,
+    /// RealCQA's answer type; `None` where the data set has none.
     pub answer_type: Option<AnswerType>,
+    /// RealCQA's class of the question; `None` where the data set has none.
     pub taxonomy: Option<Taxonomy>,
     /// The question's template where the data set has templates (RealCQA: `QID`); the question prior groups by it.
     pub template: Option<String>,
@@ -179,6 +197,8 @@ pub struct Question {
 /// questions.
 #[derive(Clone, Debug)]
 pub struct ChartQuestions {
+    /// The chart that all the questions are about.
     pub chart: Chart,
+    /// The questions, in the order of the data set.
     pub questions: Vec<Question>,
 }

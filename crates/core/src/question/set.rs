@@ -100,7 +100,9 @@ pub fn sample_questions(chart_questions: &mut ChartQuestions, per_chart: usize, 
 /// The size, hash and kind of the questions of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionSetSummary {
+    /// The number of charts.
     pub charts: usize,
+    /// The number of questions about all charts together.
     pub questions: usize,
     /// [`QuestionHash`] of all questions.
     pub hash: String,

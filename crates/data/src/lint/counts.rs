@@ -15,9 +15,11 @@ pub struct Count {
     pub group: &'static str,
     /// The kind; `None` for unannotated questions, and for `all`.
     pub value: Option<String>,
+    /// The split to which the charts and questions belong.
     pub split: Split,
     /// Charts with at least one such question.
     pub charts: usize,
+    /// Questions of this kind; for a chart type, all questions about such charts.
     pub questions: usize,
 }
 

@@ -83,8 +83,11 @@ impl FindingKind {
 /// A fault, and its chart or question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// The kind of fault, by which the report is ordered.
     pub kind: FindingKind,
+    /// The severity of its kind ([`FindingKind::severity`]).
     pub severity: Severity,
+    /// The split of the chart or question.
     pub split: Split,
     /// The chart's id, for a fault of a chart.
     pub chart: Option<String>,

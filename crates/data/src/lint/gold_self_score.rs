@@ -21,7 +21,9 @@ const MIN_CONVENTIONS: usize = 4;
 /// The golds that a metric scores below 1 against themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GoldSelfScore {
+    /// The convention's name, e.g. `realcqa`.
     pub convention: &'static str,
+    /// The metric's name in tables ([`Metric::name`]), e.g. `exact match`.
     pub metric: &'static str,
     /// Questions with such a gold.
     pub questions: usize,

@@ -51,6 +51,7 @@ struct SplitChart<'a> {
 /// The findings of all checks of a data set.
 #[derive(Debug, Serialize)]
 pub struct LintReport {
+    /// The version of the report's JSON format.
     pub format: u32,
     /// The path of the data set, as the user gave it.
     pub path: String,
@@ -60,8 +61,11 @@ pub struct LintReport {
     pub usable: bool,
     /// Whether the images were checked.
     pub images_checked: bool,
+    /// The charts and questions of each kind in each split.
     pub counts: Vec<Count>,
+    /// The accuracy of the most frequent gold of each question template or text, without the chart.
     pub prior: TextLeakage,
+    /// The conventions and metrics that score some golds below 1 against themselves.
     pub self_match: Vec<GoldSelfScore>,
     /// Ordered by kind; findings of one kind in the order of the data set.
     pub findings: Vec<Finding>,

@@ -38,6 +38,7 @@ use chartbench_core::seeded_draw::SeededRng;
 /// The four numbers that define a synthetic data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synth {
+    /// The seed from which charts and questions are drawn; it is part of the chart ids.
     pub seed: u64,
     /// Charts of the train split.
     pub train: usize,

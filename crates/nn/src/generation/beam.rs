@@ -13,7 +13,9 @@ const EXCLUDED: f32 = -1e9;
 /// The settings of a beam search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BeamSearch {
+    /// Beams per question (`num_beams`), and the most finished answers that are kept.
     pub beams: usize,
+    /// The rule by which the search for a question ends.
     pub early_stopping: EarlyStopping,
     /// An answer's score is its log-probability divided by its length to this power.
     pub length_penalty: f64,

@@ -66,6 +66,7 @@ pub(super) fn last_rows<S>(rows: &Tensor, batch: &[(&mut S, &[u32])]) -> Result<
 /// A question with its first tokens.
 #[derive(Debug)]
 pub struct Prompt<S> {
+    /// The decoder's state before the first token: the encoded image and an empty cache.
     pub state: S,
     /// The first decoder input: the start token, or a whole prompt.
     pub tokens: Vec<u32>,

@@ -11,7 +11,9 @@ use chartbench_core::isa;
 /// The dtype that operands of a product are rounded to. Sums are in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeDtype {
+    /// Operands are not rounded.
     F32,
+    /// Operands are rounded to bf16, two to a word.
     Bf16,
 }
 

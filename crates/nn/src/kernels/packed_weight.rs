@@ -169,6 +169,7 @@ impl PackedWeight {
         Self { words, ..*self }
     }
 
+    /// The dtype that the packed values are rounded to.
     pub fn compute_dtype(&self) -> ComputeDtype {
         self.dtype
     }

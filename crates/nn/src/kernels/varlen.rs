@@ -15,7 +15,9 @@ use chartbench_core::isa;
 /// The number of query rows and of key (and value) rows of one example, in the examples' order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceSpan {
+    /// Query rows; in causal attention at most as many as key rows.
     pub queries: usize,
+    /// Key rows, and as many value rows; at least 1.
     pub keys: usize,
 }
 

@@ -18,6 +18,7 @@ use chartbench_core::isa;
 /// The weight [out, in] of a linear layer.
 #[derive(Clone, Debug)]
 pub enum Weight {
+    /// In f32 on any device; gradients pass through.
     Full(Tensor),
     /// In f32, as training needs it, but multiplied in bf16: each product rounds it anew.
     Rounded(Tensor),
@@ -119,6 +120,7 @@ impl Weight {
         }
     }
 
+    /// The device that its values are on: the CPU where they are packed.
     pub fn device(&self) -> Device {
         match self {
             Self::Full(tensor) | Self::Rounded(tensor) => tensor.device().clone(),

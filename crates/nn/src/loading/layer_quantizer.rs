@@ -53,6 +53,7 @@ pub struct LayerQuantizer<'a> {
 }
 
 impl<'a> LayerQuantizer<'a> {
+    /// A source that quantizes the matrices of `source` to `format`; no layer is kept full yet.
     pub fn new(source: &'a dyn TensorSource, format: WeightFormat) -> Self {
         Self {
             source,

@@ -65,10 +65,12 @@ pub struct LayerStack {
     pub key: String,
     /// The names of their tensors up to the number.
     pub prefix: String,
+    /// The number of layers that the configuration asks for.
     pub count: usize,
 }
 
 impl LayerStack {
+    /// The stack of `count` layers, by the configuration's key and the prefix of tensor names.
     pub fn new(key: impl Into<String>, prefix: impl Into<String>, count: usize) -> Self {
         Self {
             key: key.into(),

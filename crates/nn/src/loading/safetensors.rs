@@ -25,12 +25,15 @@ const METADATA: &str = "__metadata__";
 /// A tensor as a file's header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTensor {
+    /// The tensor's key in the header, e.g. `decoder.lm_head.weight`.
     pub name: String,
     /// The format's name of it: `F32`, `BF16`, `F8_E4M3` ...
     pub dtype: String,
+    /// Its dimensions; empty for a single value.
     pub shape: Vec<usize>,
     /// Where its bytes begin in the file.
     pub offset: u64,
+    /// The number of its bytes in the file.
     pub bytes: u64,
 }
 

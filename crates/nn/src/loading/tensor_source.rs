@@ -35,13 +35,16 @@ pub trait TensorSource {
         self.tensor(name, &shape)
     }
 
+    /// The device that tensors are created on.
     fn device(&self) -> &Device;
 }
 
 /// A checkpoint and the device its tensors go to.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointSource<'a> {
+    /// The weight files.
     pub checkpoint: &'a Checkpoint,
+    /// The device that tensors are read to.
     pub device: &'a Device,
 }
 
@@ -66,7 +69,9 @@ impl TensorSource for CheckpointSource<'_> {
 /// A source that packs the matrices of another once for the CPU's kernels, rounded to bf16 or not, and passes everything else
 /// on. No gradient passes through them. On other devices f32 matrices stay unpacked.
 pub struct PackedSource<'a> {
+    /// The source of the unpacked matrices.
     pub source: &'a dyn TensorSource,
+    /// The dtype that matrices are rounded to; bf16 also rounds embedding tables, and needs the CPU.
     pub dtype: ComputeDtype,
 }
 
@@ -136,7 +141,9 @@ impl TensorSource for Bf16Source<'_> {
 
 /// A source that quantizes the matrices of another as they are asked for, and passes everything else on.
 pub struct QuantizingSource<'a> {
+    /// The source of the full matrices.
     pub source: &'a dyn TensorSource,
+    /// The blocks: Q8_0 or Q4_K. With another format, nothing is quantized.
     pub format: WeightFormat,
 }
 

@@ -13,6 +13,7 @@ use chartbench_core::terminal::shorten;
 /// The format that the matrices of linear layers are multiplied in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightFormat {
+    /// In f32, whatever dtype the checkpoint stores.
     F32,
     /// Rounded to bf16, as are all operands of large products.
     Bf16,
@@ -57,6 +58,7 @@ impl WeightFormat {
         }
     }
 
+    /// The users' name: `f32`, `bf16`, `q8` or `q4`, as in `matcha-base@q8`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -104,6 +106,7 @@ impl fmt::Display for WeightFormat {
 /// How the matrices of a stored checkpoint are quantized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantizationInfo {
+    /// The format asked for. With Q4_K, matrices whose rows it does not fit are in Q8_0.
     pub format: WeightFormat,
     /// The layers whose matrices stayed full, by the names that [`layer_name`](super::layer_name) gives.
     pub kept: Vec<String>,

@@ -24,7 +24,9 @@ const MAX_SIDE: u64 = 16_384;
 /// The pixels of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pixels {
+    /// Rows of pixels, padding included.
     pub height: usize,
+    /// Columns of pixels, padding included.
     pub width: usize,
     /// `[3, height, width]`: red, green, blue.
     pub data: Vec<f32>,

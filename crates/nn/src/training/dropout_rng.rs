@@ -16,12 +16,14 @@ pub struct DropoutRng {
 /// The position of a [`DropoutRng`] in its stream, to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropoutRngState {
+    /// The key of the ChaCha8 stream, derived from the seed given to [`DropoutRng::new`].
     pub seed: [u8; 32],
     /// Words drawn so far.
     pub word: u64,
 }
 
 impl DropoutRng {
+    /// A generator at the beginning of the stream of `seed`.
     pub fn new(seed: u64) -> Self {
         Self {
             stream: ChaCha8Rng::seed_from_u64(seed),

@@ -32,6 +32,7 @@ pub struct InitSource<'a> {
 }
 
 impl<'a> InitSource<'a> {
+    /// A source that draws values by `rule` from `seed`, as f32 tensors on `device`.
     pub fn new(rule: &'a InitRule<'a>, seed: u64, device: &Device) -> Self {
         Self {
             rule,

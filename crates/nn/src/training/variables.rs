@@ -103,6 +103,7 @@ impl Variables {
         FrozenSource(self)
     }
 
+    /// The variable of a checkpoint's weight, frozen or not; `None` for LoRA factors.
     pub fn get(&self, name: &str) -> Option<&Var> {
         self.variables.get(name)
     }

@@ -7,11 +7,17 @@ use super::problem::OneLine;
 /// The names of columns (in JSON: keys) with unusual names.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnNames {
+    /// Column of ids, which match golds of another file; `None` looks for a usual name, e.g. `id`.
     pub id: Option<String>,
+    /// Column of predictions; `None` looks for a usual name, e.g. `prediction`.
     pub prediction: Option<String>,
+    /// Column of gold answers; `None` looks for a usual name, e.g. `label` or `gold`.
     pub gold: Option<String>,
+    /// Column of question texts; `None` looks for a usual name, e.g. `question`.
     pub question: Option<String>,
+    /// Column of RealCQA's answer types; `None` looks for a usual name, e.g. `answer_type`.
     pub answer_type: Option<String>,
+    /// Column of chart ids or images; `None` looks for a usual name, e.g. `chart` or `image`.
     pub chart: Option<String>,
 }
 

@@ -43,10 +43,13 @@ use chartbench_core::question::{AnswerType, Gold, Prediction};
 pub struct ImportedAnswer {
     /// The id in the file or the separate golds; without ids the record's number, from 1.
     pub id: String,
+    /// The gold answer: the separate golds' where they are given, else the file's.
     pub gold: Gold,
     /// The raw prediction; `None` if it is missing or `null`, which a [`Problem`] reports.
     pub prediction: Option<Prediction>,
+    /// The question's text, if a file has it.
     pub question: Option<String>,
+    /// The answer type; `None` if no file has one, or it is unknown.
     pub answer_type: Option<AnswerType>,
     /// The id or image of the chart that the question is about.
     pub chart: Option<String>,
@@ -59,13 +62,16 @@ pub struct ImportedAnswer {
 pub struct ImportResult {
     /// In the order of the separate golds, else of the file.
     pub answers: Vec<ImportedAnswer>,
+    /// Faults of single answers, and choices that were made; [`summarize`] describes them.
     pub problems: Vec<Problem>,
 }
 
 /// Options for reading a file of predictions. By default its content decides everything.
 #[derive(Debug, Default)]
 pub struct ImportOptions {
+    /// The columns that the user names.
     pub columns: ColumnNames,
+    /// The file's format; `None` detects it by content and name.
     pub format: Option<FileFormat>,
     /// Gold answers of another file; they take precedence over the file's own.
     pub golds: Option<Golds>,

@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Location {
     /// The file or the chart, if there are several.
     pub part: Option<String>,
+    /// What `number` counts.
     pub unit: Unit,
     /// From 1.
     pub number: u32,
@@ -47,47 +48,82 @@ impl fmt::Display for Unit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// A prediction without a gold of its id. It is left out.
-    NoGold { id: String, location: Location },
+    NoGold {
+        /// The prediction's id.
+        id: String,
+        /// The line, record or row of the prediction.
+        location: Location,
+    },
     /// A prediction whose id, a bare `qa_id` of RealCQA, matches the golds of several charts. It is left out.
-    SeveralGolds { id: String, location: Location },
+    SeveralGolds {
+        /// The prediction's id, without a chart.
+        id: String,
+        /// The line, record or row of the prediction.
+        location: Location,
+    },
     /// A gold answer without prediction, with its location if it is from a file.
     NoPrediction {
+        /// The gold's id.
         id: String,
+        /// The gold's line, record or row; `None` if the golds are not from a file.
         location: Option<Location>,
     },
     /// A prediction that is `null`, with the reason if the file contains one.
     Failed {
+        /// The prediction's id, or without ids its number.
         id: String,
+        /// The line, record or row of the prediction.
         location: Location,
+        /// The error that the file gives for the prediction; `None` if it has none.
         reason: Option<String>,
     },
     /// A duplicate id. The first counts.
     DuplicateId {
+        /// The kind of id: `id`, `gold id`, or `prediction` where two rows have the same gold.
         what: &'static str,
+        /// The id that occurs twice.
         id: String,
+        /// The row that counts.
         first: Location,
+        /// The row that is left out.
         again: Location,
     },
     /// A gold of the file that differs from the separate gold. The separate one counts.
     GoldsDiffer {
+        /// The id of prediction and gold.
         id: String,
+        /// The row of the file that has predictions.
         location: Location,
+        /// The gold as text in the file of predictions.
         own: String,
+        /// The gold as text in the separate golds.
         separate: String,
     },
     /// Rows with an unknown answer type. They are read as rows without an answer type.
     AnswerTypes {
+        /// The number of such rows.
         rows: u32,
+        /// The first such row.
         first: Location,
+        /// The answer type of the first such row, as written.
         example: String,
     },
     /// Records with several responses. The first of each counts.
-    SeveralResponses { rows: u32, first: Location },
+    SeveralResponses {
+        /// The number of such records.
+        rows: u32,
+        /// The first such record.
+        first: Location,
+    },
     /// Rows of lm-eval's further filters. Rows of the file's first filter count.
     OtherFilters {
+        /// The name of the file's first filter, whose rows count.
         counts: String,
+        /// The number of rows that are left out.
         rows: u32,
+        /// The first row that is left out.
         first: Location,
+        /// The name of that row's filter.
         example: String,
     },
 }

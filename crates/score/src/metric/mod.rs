@@ -62,11 +62,13 @@ pub static CONVENTIONS: &[Convention] = &[
 /// One answer and everything that scoring it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
+    /// The gold answer, lists as lists.
     pub gold: &'a Gold,
     /// `None` where the question failed: every convention then scores 0.
     pub prediction: Option<&'a Prediction>,
     /// The question's text, for rules that depend on the question.
     pub question: Option<&'a str>,
+    /// RealCQA's answer type; without one, RealCQA's conventions do not apply.
     pub answer_type: Option<AnswerType>,
     /// ChartQAPro's flags of the gold answer's elements.
     pub year_flags: YearFlags<'a>,

@@ -11,7 +11,9 @@ use chartbench_core::names::UnknownName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
+    /// The predicted text equals the gold text, each normalised as the convention does.
     ExactMatch,
+    /// In most conventions, numbers within 5 % of the gold number or equal texts (arXiv 2203.10244).
     #[serde(rename = "relaxed")]
     RelaxedAccuracy,
     /// Average normalised Levenshtein similarity (arXiv 1907.00490), of one answer.
@@ -24,7 +26,9 @@ pub enum Metric {
     Lenient,
     /// Relative mapping similarity of two tables (arXiv 2212.10505): F1 of the data points.
     RmsF1,
+    /// RMS: the summed similarity of matched data points over the number of predicted points.
     RmsPrecision,
+    /// RMS: the summed similarity of matched data points over the number of gold points.
     RmsRecall,
     /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in 2212.10505).
     Rnss,

@@ -22,8 +22,11 @@ impl Trace for SilentTrace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// The metric whose score the step is about.
     pub metric: Metric,
+    /// The applied rule in words, e.g. `numerical: not two numbers`.
     pub rule: &'static str,
+    /// The rule's result for this answer, e.g. the compared texts; empty if details are not recorded.
     pub detail: String,
 }
 

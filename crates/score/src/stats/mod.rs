@@ -17,7 +17,9 @@ pub use sign_flips::{SignFlipTest, SignFlips};
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
+    /// The lower end, in the unit of the values.
     pub low: f64,
+    /// The upper end, in the unit of the values.
     pub high: f64,
 }
 

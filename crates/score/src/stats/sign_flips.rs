@@ -21,7 +21,9 @@ const NEAR: f64 = 1e-9;
 /// With few charts, every possible flip is made once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignFlips {
+    /// The number of random flips; where no more exist, each possible one is made once.
     pub draws: usize,
+    /// The seed of the random flips, each of which has its own stream.
     pub seed: u64,
 }
 

@@ -16,6 +16,7 @@ pub struct EndpointSpec {
     pub base_url: Url,
     /// Environment variable that replaces `base_url` where set.
     pub base_url_env: Option<String>,
+    /// The model's name in requests, e.g. `Qwen/Qwen2.5-VL-7B-Instruct`.
     pub model: String,
     /// Environment variable that replaces `model` where set.
     pub model_env: Option<String>,
@@ -23,6 +24,7 @@ pub struct EndpointSpec {
     pub key_env: Option<String>,
     /// Whether to go without the key where its variable is not set.
     pub key_optional: bool,
+    /// The request key that limits the reply's length.
     pub max_tokens_key: MaxTokensKey,
     /// Request keys that this server refuses; they are omitted.
     pub without: Vec<String>,
@@ -56,8 +58,11 @@ impl MaxTokensKey {
 pub struct RequestLimits {
     /// Requests under way at the same time.
     pub concurrency: usize,
+    /// Largest number of requests begun in a minute; `None` for no limit.
     pub requests_per_minute: Option<usize>,
+    /// Largest number of tokens per minute, prompts and replies; `None` for no limit.
     pub tokens_per_minute: Option<usize>,
+    /// Longest wait for a connection, above 0.
     pub connect_timeout: Duration,
     /// From a request's beginning to the reply's last byte.
     pub answer_timeout: Duration,
@@ -65,6 +70,7 @@ pub struct RequestLimits {
     pub retries: usize,
     /// Delay before the first retry, doubled for each further one, plus as much again at random.
     pub first_delay: Duration,
+    /// Largest delay before a retry, without its random part; `Retry-After` takes precedence.
     pub longest_delay: Duration,
 }
 

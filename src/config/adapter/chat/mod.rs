@@ -19,11 +19,17 @@ const PLACE: &str = "{question}";
 /// `family = "chat"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatSpec {
+    /// `[endpoint]`: the server and the model.
     pub endpoint: EndpointSpec,
+    /// `[limits]`: concurrency, rates, timeouts and retries.
     pub limits: RequestLimits,
+    /// `[price]`; `None` records no cost.
     pub price: Option<Price>,
+    /// `[prompt]`: the texts beside the chart.
     pub prompt: ChatPrompt,
+    /// `image.detail`: the API's resolution choice (`low`, `high`, `auto`); `None` sends none.
     pub image_detail: Option<String>,
+    /// `[generation]`: sampling of answers about charts.
     pub generation: ChatGeneration,
     /// The answer is what follows the last such text in a reply; absent: the whole reply.
     pub answer_after: Option<String>,
@@ -63,7 +69,9 @@ impl ChatPrompt {
 /// `[generation]`: how an answer about a chart is sampled; what is absent is not sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatGeneration {
+    /// Sampling temperature from 0 to 2; `None` is the server's default.
     pub temperature: Option<f64>,
+    /// Sampling seed; `None` sends none.
     pub seed: Option<u64>,
     /// Longest reply in tokens.
     pub max_tokens: usize,
@@ -73,7 +81,9 @@ pub struct ChatGeneration {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
+    /// US dollars per million tokens read.
     pub prompt: f64,
+    /// US dollars per million tokens written.
     pub completion: f64,
 }
 

@@ -5,6 +5,7 @@
 pub struct Number<'a> {
     /// Finite; `million` and its like are multiplied in, a `%` is not divided by.
     pub value: f64,
+    /// Whether a `%` or one of its words (`percent`, `pct`) follows the number.
     pub percent: bool,
     /// The currency in one spelling; empty without a currency.
     pub currency: &'static str,
