@@ -18,7 +18,7 @@ use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource}
 pub struct Outcome {
     /// Questions with a row, failed ones and those of earlier starts included.
     pub questions: usize,
-    /// Questions whose row holds an error, and the first such error.
+    /// Questions whose row holds an error.
     pub failed: usize,
     /// The error of the first failed row; `None` if no row failed.
     pub first_error: Option<String>,
@@ -85,7 +85,7 @@ pub enum RunEvent<'a> {
         /// Number of answered or failed questions since the last event.
         questions: usize,
     },
-    /// Every question has its row.
+    /// The adapter has answered what it could: every question has its row, or [`Outcome::stopped`] says why not.
     AdapterFinished {
         /// The row's name.
         id: &'a str,
@@ -136,7 +136,7 @@ pub fn answer_all(
             answers.add(index, answer);
             observe(RunEvent::Answered { questions: 1 });
         });
-        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.asked() as f64;
+        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.reported().max(1) as f64;
         let answers = answers.finish(ended.is_ok())?;
         let records = records(&charts, answers, latency_ms, &mut slice_cache);
         log.append(&records)?;
@@ -170,8 +170,9 @@ impl Answers {
         }
     }
 
-    fn asked(&self) -> usize {
-        self.slots.len()
+    /// How many results have come.
+    fn reported(&self) -> usize {
+        self.slots.iter().flatten().count()
     }
 
     fn add(&mut self, index: usize, answer: Result<Answer>) {

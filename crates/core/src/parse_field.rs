@@ -58,7 +58,7 @@ pub fn answer_type(text: &str) -> Result<AnswerType> {
         "unranked list" => AnswerType::UnrankedList,
         "table" => AnswerType::Table,
         _ => bail!(
-            "unknown answer type `{text}`; it must be String, Numerical, Binary, Ranked List or Unranked List"
+            "unknown answer type `{text}`; it must be String, Numerical, Binary, Ranked List, Unranked List or Table"
         ),
     })
 }

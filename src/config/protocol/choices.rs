@@ -116,7 +116,7 @@ pub enum Dropout {
     Off,
 }
 
-/// `compute`: what the operands of training's large products are rounded to. AnswerTypeWeights, sums and everything else are f32.
+/// `compute`: what the operands of training's large products are rounded to. Weights, sums and everything else are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDtype {

@@ -33,6 +33,12 @@ impl Adapter for Echo {
         for (index, question) in asked.into_iter().enumerate().rev() {
             let answer = match question.text.as_str() {
                 "broken" => Err(anyhow::anyhow!("no such image")),
+                "gone" => anyhow::bail!("the endpoint is gone"),
+                "twice" => {
+                    report(index, Ok(Answer::default()));
+                    Ok(Answer::default())
+                }
+                "left out" => continue,
                 text => Ok(Answer::from_text(text.to_owned())),
             };
             report(index, answer);
@@ -115,6 +121,44 @@ fn a_failure_is_a_row_and_the_rest_stands() {
         .unwrap();
     assert_eq!(records[1].prediction, None);
     assert_eq!(records[2].prediction, Some(Prediction("c".to_owned())));
+}
+
+#[test]
+fn a_stop_keeps_what_is_answered_and_the_rest_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outcome, calls) = run(&set(&[&["a", "gone", "c", "d"], &["e"]]), &dir, 4);
+    assert_eq!(outcome.questions, 2);
+    assert_eq!(outcome.stopped.as_deref(), Some("the endpoint is gone"));
+    assert_eq!(calls.len(), 1, "nothing is asked after a stop");
+    let ids = |dir: &tempfile::TempDir| {
+        let stored = crate::run::store::Predictions::new(&dir.path().join("p.jsonl"));
+        let records = stored.read().unwrap();
+        records
+            .into_iter()
+            .map(|record| record.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&dir), ["q3", "q4"]);
+    let (outcome, calls) = run(&set(&[&["a", "gone", "c", "d"], &["e"]]), &dir, 4);
+    assert_eq!(
+        (outcome.questions, calls),
+        (2, vec![vec!["q1".to_owned(), "q2".to_owned()]])
+    );
+}
+
+#[test]
+fn an_adapter_must_report_every_question_once() {
+    for odd in ["twice", "left out"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+        let set = set(&[&["a", odd]]);
+        let ended = answer_all(&mut Echo::new(), &set, 2, &mut log, 2, &mut |_| {});
+        let error = format!("{:#}", ended.unwrap_err());
+        assert!(
+            error.contains("did not answer every question of a call once"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
