@@ -1,4 +1,5 @@
-//! An adapter of one's own, asked the questions of a benchmark: it answers every question with the chart's type.
+//! An adapter of one's own, asked the questions of a benchmark: it answers every question with the
+//! chart's type.
 //!
 //!     cargo run --release --example custom_adapter
 
@@ -31,7 +32,8 @@ impl Adapter for ChartType {
 }
 
 fn main() -> Result<()> {
-    // Every setting that can change an answer belongs into the identity: a run is only resumed under the same.
+    // Every setting that can change an answer belongs into the identity: a run is only resumed
+    // under the same.
     let identity = Identity {
         id: "chart-type".to_owned(),
         settings: vec![("rule".to_owned(), "1".to_owned())],

@@ -1,4 +1,5 @@
-//! Asks an embedded model twenty questions of the synthetic mini benchmark, as `chartbench run` does, and prints the leaderboard.
+//! Asks an embedded model twenty questions of the synthetic mini benchmark, as `chartbench run`
+//! does, and prints the leaderboard.
 //!
 //!     cargo run --release --example run_benchmark
 

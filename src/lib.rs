@@ -1,6 +1,7 @@
 //! chartbench: a benchmark harness and model comparison for chart question answering.
 //!
-//! [`jobs`] has every verb of the program as a function. Predictions that another program made are scored by
+//! [`jobs`] has every verb of the program as a function. Predictions that another program made are
+//! scored by
 //! [`jobs::score`]:
 //!
 //! ```
@@ -50,8 +51,8 @@
 //! | [`adapter`] | the adapter trait and its families |
 //! | [`report`] | tables and their formats, leaderboard, comparison, the page |
 //!
-//! Below are the crates `chartbench-nn` (models), `chartbench-data` (data sets), `chartbench-score` (conventions),
-//! `chartbench-pixels` and `chartbench-core`.
+//! Below are the crates `chartbench-nn` (models), `chartbench-data` (data sets), `chartbench-score`
+//! (conventions), `chartbench-pixels` and `chartbench-core`.
 
 #[cfg(test)]
 #[path = "../tests/support/assert_close.rs"]

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 #[cfg(feature = "models")]
-/// Tensors come and go in megabytes: the system allocator spends half the time clearing their pages.
+/// Tensors come and go in megabytes: the system allocator spends half the time clearing their
+/// pages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -12,7 +13,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> ExitCode {
-    // Keep freed pages: each step reallocates the same buffers, and returning them to the OS would zero them every time.
+    // Keep freed pages: each step reallocates the same buffers, and returning them to the OS would
+    // zero them every time.
     #[cfg(feature = "models")]
     // SAFETY: `mi_option_set` ignores unknown option ids and may be called at any time.
     unsafe {

@@ -2,8 +2,9 @@
 //!
 //!     cargo run --example complete -- MODEL.gguf PROMPTS.json TOKENS
 //!
-//! PROMPTS.json is a list of texts, each one user message. One JSON line a prompt: the prompt's token ids under the
-//! model's chat template, the completion's token ids and its text. benchmarks/parity/smollm2.py compares them.
+//! PROMPTS.json is a list of texts, each one user message. One JSON line a prompt: the prompt's
+//! token ids under the model's chat template, the completion's token ids and its text.
+//! benchmarks/parity/smollm2.py compares them.
 
 #![expect(clippy::print_stdout, reason = "what the Python side reads")]
 

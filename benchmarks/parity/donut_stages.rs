@@ -1,10 +1,10 @@
-//! Runs a Donut checkpoint on charts and writes what each stage computes, for comparison with another implementation
-//! (`benchmarks/parity/compare_unichart.py` calls it).
+//! Runs a Donut checkpoint on charts and writes what each stage computes, for comparison with
+//! another implementation (`benchmarks/parity/compare_unichart.py` calls it).
 //!
 //!     cargo run --release --example donut_stages -- CHECKPOINT ROWS.json OUT_DIR
 //!
-//! ROWS.json is a list of `{"image": path, "decoder_ids": [..]}`. For row `i`, `OUT_DIR/i.safetensors` gets `pixels`
-//! [3, height, width], `encoder` [N, H] and `logits` [T, V].
+//! ROWS.json is a list of `{"image": path, "decoder_ids": [..]}`. For row `i`,
+//! `OUT_DIR/i.safetensors` gets `pixels` [3, height, width], `encoder` [N, H] and `logits` [T, V].
 
 #![expect(clippy::print_stderr, reason = "a program of its own prints")]
 

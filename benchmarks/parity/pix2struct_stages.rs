@@ -1,10 +1,11 @@
-//! Runs a Pix2Struct checkpoint on charts and writes what each stage computes, for comparison with another
-//! implementation (`benchmarks/parity/compare.py` and `precision.py` call it).
+//! Runs a Pix2Struct checkpoint on charts and writes what each stage computes, for comparison with
+//! another implementation (`benchmarks/parity/compare.py` and `precision.py` call it).
 //!
 //!     cargo run --release --example pix2struct_stages -- CHECKPOINT ROWS.json OUT_DIR MAX_PATCHES [bf16|q8|q4]
 //!
-//! ROWS.json is a list of `{"image": path, "question": text or null, "decoder_ids": [..]?}`. For row `i`,
-//! `OUT_DIR/i.safetensors` gets `patches` [N, 2 + P] and, with decoder ids, `encoder` [N, H] and `logits` [T, V].
+//! ROWS.json is a list of `{"image": path, "question": text or null, "decoder_ids": [..]?}`. For
+//! row `i`, `OUT_DIR/i.safetensors` gets `patches` [N, 2 + P] and, with decoder ids, `encoder` [N,
+//! H] and `logits` [T, V].
 
 use std::collections::HashMap;
 use std::path::Path;

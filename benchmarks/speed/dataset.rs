@@ -1,4 +1,5 @@
-//! Loading a RealCQA tree of 1,000 charts with 40 questions each and annotations of 80 KB, out of a warm page cache.
+//! Loading a RealCQA tree of 1,000 charts with 40 questions each and annotations of 80 KB, out of a
+//! warm page cache.
 
 use std::fs;
 use std::hint::black_box;

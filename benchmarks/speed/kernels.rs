@@ -1,5 +1,5 @@
-//! The kernels at the sizes of one full-size encoder layer over 2,048 patches, and the most that this processor computes in
-//! registers alone. "Elements" are multiplications and additions.
+//! The kernels at the sizes of one full-size encoder layer over 2,048 patches, and the most that
+//! this processor computes in registers alone. "Elements" are multiplications and additions.
 //!
 //!     cargo bench --bench kernels
 //!
@@ -97,7 +97,8 @@ mod peak {
             is_x86_feature_detected!("avx512vnni"),
         );
         let peaks: [(bool, Peak); 3] = [
-            // SAFETY: the processor has the instructions, or the function is not among those handed out.
+            // SAFETY: the processor has the instructions, or the function is not among those handed
+            // out.
             (f, ("f32", 2 * 16 * SUMS * STEPS, || unsafe { fused() })),
             (
                 f && bf16,

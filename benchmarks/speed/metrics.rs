@@ -6,7 +6,8 @@ use chartbench_core::question::{Gold, Prediction};
 use chartbench_score::metric::{CONVENTIONS, Pair, Summary};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// A thousand answers of the kinds a chart benchmark holds: chart types, yes and no, numbers, names, lists.
+/// A thousand answers of the kinds a chart benchmark holds: chart types, yes and no, numbers,
+/// names, lists.
 fn answers() -> Vec<(Gold, Prediction)> {
     let kinds = [
         ("Line chart", "line chart"),

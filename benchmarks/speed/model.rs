@@ -1,4 +1,5 @@
-//! Times of the Pix2Struct model on a small configuration with weights of no meaning: encoder, start and decoding.
+//! Times of the Pix2Struct model on a small configuration with weights of no meaning: encoder,
+//! start and decoding.
 //!
 //!     cargo bench --bench model
 

@@ -1,5 +1,5 @@
-//! `cargo bench --bench preprocess`: the question drawn as a header, and header + patches of a drawn chart at the
-//! usual budget of 2,048 patches.
+//! `cargo bench --bench preprocess`: the question drawn as a header, and header + patches of a
+//! drawn chart at the usual budget of 2,048 patches.
 
 #![expect(clippy::print_stderr, reason = "a benchmark prints")]
 

@@ -1,7 +1,8 @@
 //! One libFuzzer binary for all targets: linking one for each would take longer than building them.
 //!
-//! `CHARTBENCH_FUZZ_TARGET` names the target. With `CHARTBENCH_FUZZ_LIST` set the targets are listed instead, with
-//! `CHARTBENCH_FUZZ_SEEDS` the target's seeds are written into that folder. `fuzz/run` does all of it.
+//! `CHARTBENCH_FUZZ_TARGET` names the target. With `CHARTBENCH_FUZZ_LIST` set the targets are
+//! listed instead, with `CHARTBENCH_FUZZ_SEEDS` the target's seeds are written into that folder.
+//! `fuzz/run` does all of it.
 
 #![no_main]
 
@@ -23,7 +24,8 @@ fuzz_target!(
     |input: &[u8]| if let Some(target) = TARGET.get() { (target.run)(input) }
 );
 
-/// Finds the target. Lists the targets or writes seeds instead where the environment asks for it, and ends the process.
+/// Finds the target. Lists the targets or writes seeds instead where the environment asks for it,
+/// and ends the process.
 fn start() {
     if std::env::var_os("CHARTBENCH_FUZZ_LIST").is_some() {
         TARGETS
@@ -44,8 +46,8 @@ fn start() {
         std::process::exit(0);
     }
     signal_stack::install();
-    // libFuzzer's hook aborts on any panic. Without it only a panic that leaves the library does: one that the library catches
-    // and reports as an error is no fault.
+    // libFuzzer's hook aborts on any panic. Without it only a panic that leaves the library does:
+    // one that the library catches and reports as an error is no fault.
     drop(std::panic::take_hook());
     TARGET.get_or_init(|| target);
 }

@@ -1,5 +1,5 @@
-//! A stack for the handlers of SIGSEGV and SIGBUS, as Rust's own `main` would have made. Without it a stack overflow ends the process
-//! before libFuzzer has stored the input.
+//! A stack for the handlers of SIGSEGV and SIGBUS, as Rust's own `main` would have made. Without it
+//! a stack overflow ends the process before libFuzzer has stored the input.
 
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;

@@ -13,11 +13,12 @@ use chartbench_core::question::{
 };
 use chartbench_nn::MemoryNeed;
 
-/// The most frequent training answer to questions of the same kind; with no kinds, the most frequent of all.
+/// The most frequent training answer to questions of the same kind; with no kinds, the most
+/// frequent of all.
 ///
-/// The kind of a question is its template where the data set has templates, else its text with digits and quoted
-/// words masked; an unseen kind falls back to its first three words, then its first word, then to all questions.
-/// Ties go to the answer that sorts first.
+/// The kind of a question is its template where the data set has templates, else its text with
+/// digits and quoted words masked; an unseen kind falls back to its first three words, then its
+/// first word, then to all questions. Ties go to the answer that sorts first.
 pub(super) struct MostFrequentAnswer {
     identity: Identity,
     by_kind: HashMap<String, String>,
@@ -117,7 +118,8 @@ fn kinds(question: &Question) -> Vec<String> {
         .collect()
 }
 
-/// Lower-cases and replaces digits by `0` and quoted words by `"`, so that questions of one pattern become equal.
+/// Lower-cases and replaces digits by `0` and quoted words by `"`, so that questions of one pattern
+/// become equal.
 fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut quoted = false;
@@ -158,7 +160,8 @@ impl Adapter for MostFrequentAnswer {
     }
 }
 
-/// An adapter that sees a white image of the same size in place of every chart: what a model knows without the chart.
+/// An adapter that sees a white image of the same size in place of every chart: what a model knows
+/// without the chart.
 pub(super) struct BlankAdapter {
     identity: Identity,
     inner: Box<dyn Adapter>,

@@ -138,12 +138,12 @@ impl CheckpointDir {
         }
     }
 
-    /// Loads a model of `family` in the precision that its files have, or that the row's name asks for, with the settings
-    /// that say which weights these are.
+    /// Loads a model of `family` in the precision that its files have, or that the row's name asks
+    /// for, with the settings that say which weights these are.
     ///
     /// # Errors
-    /// Returns an error if `model` fails, if the weights have more layers than `stacks`, or if they are stored in another
-    /// precision than requested.
+    /// Returns an error if `model` fails, if the weights have more layers than `stacks`, or if they
+    /// are stored in another precision than requested.
     pub(super) fn load<M>(
         &self,
         context: &AdapterContext<'_>,

@@ -1,8 +1,8 @@
-//! The adapter of encoder-decoders that read a chart's picture: MatCha and DePlot ([`Pix2Struct`](super::pix2struct)),
-//! UniChart ([`UniChart`](super::unichart)).
+//! The adapter of encoder-decoders that read a chart's picture: MatCha and DePlot
+//! ([`Pix2Struct`](super::pix2struct)), UniChart ([`UniChart`](super::unichart)).
 //!
-//! A family is a [`Processor`]: its prompts, image processor and tokenizer. What computes is a [`Backend`]: a model in candle, or
-//! an ONNX export.
+//! A family is a [`Processor`]: its prompts, image processor and tokenizer. What computes is a
+//! [`Backend`]: a model in candle, or an ONNX export.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use chartbench_nn::preprocess::ImageInput;
 use chartbench_nn::tokenizer::Tokenizer;
 use chartbench_nn::{EncoderDecoder, MemoryNeed, ModelConfig, TensorSource};
 
-/// Everything of a family but its network: how a question becomes the network's input, and its tokens an answer.
+/// Everything of a family but its network: how a question becomes the network's input, and its
+/// tokens an answer.
 pub(super) trait Processor: Send + Sync + Sized + 'static {
     /// The network.
     type Model: EncoderDecoder;
@@ -36,7 +37,7 @@ pub(super) trait Processor: Send + Sync + Sized + 'static {
     /// See [`Adapter::batch`].
     const BATCH: usize;
 
-    /// What stands between a prompt and its answer in training.
+    /// The text between a prompt and its answer in training.
     const ANSWER_PREFIX: &'static str;
 
     /// Reads configuration, image processor and tokenizer of the checkpoint in `dir`.
@@ -62,7 +63,8 @@ pub(super) trait Processor: Send + Sync + Sized + 'static {
     /// The decoder's first tokens.
     ///
     /// # Errors
-    /// Returns an error if the model cannot answer such a question, or the tokens leave no room for an answer.
+    /// Returns an error if the model cannot answer such a question, or the tokens leave no room for
+    /// an answer.
     fn prompt(&self, question: &Question) -> Result<Vec<u32>>;
 
     /// The encoder's input.
@@ -83,7 +85,8 @@ pub(super) trait Processor: Send + Sync + Sized + 'static {
     /// When an answer ends.
     fn limits(&self) -> &GenerationConfig;
 
-    /// The shape of the largest image, and the tokens of a usual text: what memory is estimated for.
+    /// The shape of the largest image, and the tokens of a usual text: what memory is estimated
+    /// for.
     fn usual_size(&self) -> (Vec<usize>, usize);
 }
 
@@ -194,7 +197,8 @@ impl<P: Processor, B: Backend> EncoderDecoderAdapter<P, B> {
         }
     }
 
-    /// The chart encoded under `header`; `decoded` keeps its decoded image for the other questions about it.
+    /// The chart encoded under `header`; `decoded` keeps its decoded image for the other questions
+    /// about it.
     fn encode(
         &mut self,
         chart: &Chart,
@@ -257,7 +261,8 @@ impl<P: Processor, B: Backend> Adapter for EncoderDecoderAdapter<P, B> {
         P::BATCH
     }
 
-    /// For questions about different charts of the largest size, with texts of a usual length; longer texts need more.
+    /// For questions about different charts of the largest size, with texts of a usual length;
+    /// longer texts need more.
     fn memory_need(&self) -> Option<MemoryNeed> {
         let (input, tokens) = self.processor.usual_size();
         let beams = self.processor.beams().map_or(1, |search| search.beams);

@@ -28,24 +28,28 @@ pub struct Completion {
     pub token_ids: Vec<u32>,
     /// A service's usage; the first completion of a reply has that of all. `None` in this process.
     pub usage: Option<Usage>,
-    /// Why the text ends, as the service names it; a model in this process gives `length` where its limit cut it.
+    /// Why the text ends, as the service names it; a model in this process gives `length` where its
+    /// limit cut it.
     pub finish_reason: Option<String>,
 }
 
-/// What takes the result of one prompt: its place in the call, and the completions, or why this prompt failed.
+/// A callback that takes the result of one prompt: its place in the call, and the completions, or why this
+/// prompt failed.
 pub type ReportCompletions<'a> = dyn FnMut(usize, Result<Vec<Completion>>) + 'a;
 
 /// A language model that completes prompts: in this process, or behind an endpoint.
 pub trait LanguageModel {
-    /// Everything that can change its completions, as ordered key-value pairs; goes into the adapter's fingerprint.
+    /// Everything that can change its completions, as ordered key-value pairs; goes into the
+    /// adapter's fingerprint.
     fn settings(&self) -> Vec<(String, String)>;
 
     /// The preferred number of prompts in a call.
     fn batch(&self) -> usize;
 
-    /// Completes each prompt (one user message) `sampling.samples` times, and reports each result as it comes, once a prompt, in
-    /// any order. Prompts of a call may share a long beginning: a model in this process evaluates that once. A completion must
-    /// not depend on the other prompts.
+    /// Completes each prompt (one user message) `sampling.samples` times, and reports each result
+    /// as it comes, once a prompt, in any order. Prompts of a call may share a long beginning: a
+    /// model in this process evaluates that once. A completion must not depend on the other
+    /// prompts.
     ///
     /// # Errors
     /// Returns why the model cannot go on; prompts that were not reported have no completion.

@@ -1,7 +1,7 @@
 //! Adapters: the trait between the run loop and the models, and the builder of its implementors.
 //!
-//! Adding an architecture is one file here, one folder in [`chartbench_nn`], and one match arm in [`build`] and in
-//! [`training::load`].
+//! Adding an architecture is one file here, one folder in [`chartbench_nn`], and one match arm in
+//! [`build`] and in [`training::load`].
 
 mod blind;
 #[cfg(feature = "hub")]
@@ -41,7 +41,8 @@ use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSource}
 use chartbench_nn::{MemoryNeed, WeightFormat};
 use chartbench_pixels::decode;
 
-/// What decides the answers, under construction: [`Identity::settings`] with keys that are known here.
+/// [`Identity::settings`] under construction, with keys that are known
+/// here.
 type Settings = Vec<(&'static str, String)>;
 
 /// The identity of the row that `context` describes.
@@ -55,8 +56,8 @@ fn identity(context: &AdapterContext<'_>, settings: Settings) -> Identity {
     }
 }
 
-/// What takes the result of one question: its place among the questions of the call (those of the first chart, then those of
-/// the second, ...), and the answer, or why this question failed.
+/// A callback that takes the result of one question: its place among the questions of the call (those of the
+/// first chart, then those of the second, ...), and the answer, or why this question failed.
 pub type ReportAnswer<'a> = dyn FnMut(usize, Result<Answer>) + 'a;
 
 /// The questions of a call with their charts, in the order in which [`ReportAnswer`] counts them.
@@ -84,31 +85,34 @@ pub trait Adapter {
         None
     }
 
-    /// Answers every question of every chart, and reports each result as it comes, once a question, in any order. A question
-    /// that fails (a broken image, say) is reported as an error; the others still stand. Answers must not depend on how the
-    /// questions are grouped into calls.
+    /// Answers every question of every chart, and reports each result as it comes, once a question,
+    /// in any order. A question that fails (a broken image, say) is reported as an error; the
+    /// others still stand. Answers must not depend on how the questions are grouped into calls.
     ///
     /// # Errors
-    /// Returns why the adapter cannot go on (a refused key, an endpoint that is gone). Questions that were not reported get no
-    /// row, so that a run started again asks them.
+    /// Returns why the adapter cannot go on (a refused key, an endpoint that is gone). Questions
+    /// that were not reported get no row, so that a run started again asks them.
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()>;
 }
 
-/// A model: its adapter file, the weights that replace the file's, and the precision that the row's name asks for.
+/// A model: its adapter file, the weights that replace the file's, and the precision that the row's
+/// name asks for.
 #[derive(Clone, Debug)]
 pub struct ModelRef {
     /// The adapter file's content; its `id` includes the precision.
     pub spec: AdapterSpec,
     /// The checkpoint folder, or GGUF file, of `--weights`; `None` takes the adapter file's source.
     pub weights: Option<PathBuf>,
-    /// The precision of `NAME@PRECISION`: that of the stored weights, or the one they are converted to while loading.
+    /// The precision of `NAME@PRECISION`: that of the stored weights, or the one they are converted
+    /// to while loading.
     pub precision: Option<WeightFormat>,
 }
 
 /// Values of flags that replace those of the adapter files.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Font file of the question above the chart (`--header-font`); `None` keeps the adapter file's.
+    /// Font file of the question above the chart (`--header-font`); `None` keeps the adapter
+    /// file's.
     pub header_font: Option<PathBuf>,
     /// Patch budget of an image (`--max-patches`); `None` keeps the adapter file's or checkpoint's.
     pub max_patches: Option<usize>,
@@ -144,7 +148,8 @@ pub struct AdapterContext<'a> {
 /// Builds the adapter that `context` describes: finds and loads weights, fits baselines.
 ///
 /// # Errors
-/// Returns an error if weights cannot be found or loaded, a required train split is missing, or the parts do not fit together.
+/// Returns an error if weights cannot be found or loaded, a required train split is missing, or the
+/// parts do not fit together.
 pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     let spec = &context.model.spec;
     // The longest answer is the reader's where there is one: a table is as long as it is.
@@ -281,8 +286,8 @@ fn fit_prior(
         .context("cannot learn from the train split")
 }
 
-/// Decodes a chart's image. An image one pixel high or wide would be stretched into stripes, as the reference does; such an
-/// image cannot be a chart, so it is an error.
+/// Decodes a chart's image. An image one pixel high or wide would be stretched into stripes, as the
+/// reference does; such an image cannot be a chart, so it is an error.
 fn chart_image(chart: &Chart) -> Result<RgbImage> {
     let name = chart.image_name();
     let image = decode(&chart.image.bytes()?, &name)?;

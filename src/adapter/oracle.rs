@@ -1,5 +1,5 @@
-//! The oracle row: it returns the data set's own table instead of reading the chart, which separates reading errors from
-//! reasoning errors.
+//! The oracle row: it returns the data set's own table instead of reading the chart, which
+//! separates reading errors from reasoning errors.
 
 use anyhow::{Context, Result, ensure};
 

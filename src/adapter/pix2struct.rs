@@ -1,5 +1,5 @@
-//! MatCha and every other Pix2Struct checkpoint (arXiv:2210.03347, 2212.09662): the question is drawn above the
-//! chart, the picture is cut into patches, and the answer is decoded greedily.
+//! MatCha and every other Pix2Struct checkpoint (arXiv:2210.03347, 2212.09662): the question is
+//! drawn above the chart, the picture is cut into patches, and the answer is decoded greedily.
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -1,11 +1,12 @@
-//! Keys and passwords that must reach neither a stored answer nor a message, however a server or a program spells them.
+//! Keys and passwords that must reach neither a stored answer nor a message, however a server or a
+//! program spells them.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Shortest secret that is looked for in any text. A shorter one (`EMPTY`, `sk-none`, `123`) may be part of anything: it is
-/// looked for as `Bearer SECRET` alone, and only in messages.
+/// Shortest secret that is looked for in any text. A shorter one (`EMPTY`, `sk-none`, `123`) may be
+/// part of anything: it is looked for as `Bearer SECRET` alone, and only in messages.
 const MIN_LENGTH: usize = 16;
 /// How often escapes are undone: a JSON text within a JSON text has them twice.
 const ROUNDS: usize = 4;
@@ -27,7 +28,8 @@ pub(super) struct Secrets(Vec<Secret>);
 #[derive(Clone)]
 struct Secret {
     name: String,
-    /// The secret itself, then its base64 at each of the three positions it can have in an encoded text.
+    /// The secret itself, then its base64 at each of the three positions it can have in an encoded
+    /// text.
     spellings: Vec<SecretString>,
 }
 
@@ -62,7 +64,8 @@ impl Secrets {
         }
     }
 
-    /// Adds those of `variables` whose names say that they are secrets (`OPENAI_API_KEY`, `HF_TOKEN`, `DB_PASSWORD`).
+    /// Adds those of `variables` whose names say that they are secrets (`OPENAI_API_KEY`,
+    /// `HF_TOKEN`, `DB_PASSWORD`).
     pub(super) fn add_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in variables {
             let last_word = name
@@ -76,7 +79,8 @@ impl Secrets {
         }
     }
 
-    /// The name of a secret that `text` holds, as it is or escaped; secrets too short to be recognised are not looked for.
+    /// The name of a secret that `text` holds, as it is or escaped; secrets too short to be
+    /// recognised are not looked for.
     pub(super) fn found_in(&self, text: &str) -> Option<&str> {
         if self.0.is_empty() {
             return None;
@@ -97,8 +101,8 @@ impl Secrets {
         None
     }
 
-    /// `text` with `[the key]` in the place of secrets. An escaped secret is found too; escapes are then
-    /// undone in the whole text.
+    /// `text` with `[the key]` in the place of secrets. An escaped secret is found too; escapes are
+    /// then undone in the whole text.
     pub(super) fn blot(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for _ in 0..ROUNDS {
@@ -154,7 +158,8 @@ impl Secret {
     }
 }
 
-/// The characters of base64 that `secret` alone decides where it begins `offset` bytes after a group of three.
+/// The characters of base64 that `secret` alone decides where it begins `offset` bytes after a
+/// group of three.
 fn base64_within(secret: &str, offset: usize) -> [String; 2] {
     let bytes = [vec![0; offset], secret.as_bytes().to_vec()].concat();
     let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);

@@ -1,5 +1,6 @@
-//! UniChart and every other Donut checkpoint (arXiv:2305.14761): the chart is encoded once, its questions are the decoder's
-//! prompts, and the answer is what the best beam wrote behind the prompt.
+//! UniChart and every other Donut checkpoint (arXiv:2305.14761): the chart is encoded once, its
+//! questions are the decoder's prompts, and the answer is what the best beam wrote behind the
+//! prompt.
 
 use std::path::Path;
 
@@ -140,7 +141,8 @@ impl Processor for UniChart {
         Ok(self.image_processor.pixels(image)?.into())
     }
 
-    /// The text after the marker in the whole sequence of prompt and answer, cut as the reference cuts it.
+    /// The text after the marker in the whole sequence of prompt and answer, cut as the reference
+    /// cuts it.
     fn answer(&self, prompt: &[u32], generated: &[u32]) -> Result<String> {
         let sequence = [prompt, generated].concat();
         let mut text = self.tokenizer.decode_with_special(&sequence)?;

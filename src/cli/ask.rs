@@ -14,7 +14,7 @@ use chartbench_core::terminal;
 pub(super) struct Args {
     /// The chart's image file
     image: PathBuf,
-    /// What to ask
+    /// Question to ask
     question: String,
     #[command(flatten)]
     adapter: AdapterArgs,

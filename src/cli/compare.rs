@@ -13,7 +13,8 @@ use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The first run: a name under --results, or a path; RUN/ADAPTER for one of its adapters, to compare it with another
+    /// The first run: a name under --results, or a path; RUN/ADAPTER for one of its adapters, to
+    /// compare it with another
     before: PathBuf,
     /// The second run
     after: PathBuf,
@@ -23,17 +24,18 @@ pub(super) struct Args {
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
-    /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`,
-    /// `negative values`, or a column of the data
+    /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`,
+    /// `label length`, `series`, `negative values`, or a column of the data
     #[arg(long, alias = "by", value_name = "NAMES", value_delimiter = ',')]
     slice_by: Vec<SliceBy>,
     /// Also list the questions that were fixed or broken
     #[arg(long)]
     questions: bool,
-    /// Permutations (random flips of the charts' signs) behind a p-value and an interval; with few charts every flip is made
+    /// Permutations (random flips of the charts' signs) behind a p-value and an interval; with few
+    /// charts every flip is made
     #[arg(long, alias = "draws", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=MAX_BOOTSTRAP_SAMPLES as i64))]
     permutations: u32,
-    /// What to print
+    /// Form of the tables
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

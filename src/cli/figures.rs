@@ -12,10 +12,12 @@ pub(super) struct Args {
     /// Run directories that were asked the same questions
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Folder to write scores.svg, tolerance.svg and (where a run trained something) training.svg into
+    /// Folder to write scores.svg, tolerance.svg and (where a run trained something) training.svg
+    /// into
     #[arg(long, value_name = "DIR", default_value = "figures")]
     out: PathBuf,
-    /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables are asked for]
+    /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables
+    /// are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! `chartbench finetune`: trains each adapter on the benchmark's train split, keeps the best step by validation, and asks it
-//! the test questions, into `results/<name>/`.
+//! `chartbench finetune`: trains each adapter on the benchmark's train split, keeps the best step
+//! by validation, and asks it the test questions, into `results/<name>/`.
 
 use std::path::PathBuf;
 

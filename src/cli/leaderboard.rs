@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
-    /// What to print
+    /// Form of the tables
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Leave out questions a second: the output then depends on the predictions alone
@@ -26,8 +26,8 @@ pub(super) struct Args {
     /// Leave out the tables by slice
     #[arg(long)]
     no_slices: bool,
-    /// Slice by `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`, `series`, `negative values`,
-    /// or a column of the data [default: the first four]
+    /// Slice by `answer type`, `taxonomy`, `chart type`, `source`, `template`, `label length`,
+    /// `series`, `negative values`, or a column of the data [default: the first four]
     #[arg(
         long,
         alias = "by",

@@ -13,7 +13,7 @@ pub(super) struct Args {
     /// Folder of more adapter files (*.toml)
     #[arg(long, value_name = "DIR")]
     adapters_dir: Option<PathBuf>,
-    /// What to list [default: all]
+    /// Kind of things to list [default: all]
     #[arg(value_enum)]
     what: Option<What>,
     /// The form of the tables

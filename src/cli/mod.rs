@@ -1,5 +1,5 @@
-//! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with failed adapters or
-//! questions, 2 the user's mistake (one clear line).
+//! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with
+//! failed adapters or questions, 2 the user's mistake (one clear line).
 
 #[cfg(feature = "models")]
 mod ask;
@@ -65,20 +65,22 @@ enum Command {
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Run(Missing),
-    /// Train each adapter on the benchmark's train split, then answer its test questions; a killed training resumes
+    /// Train each adapter on the benchmark's train split, then answer its test questions; a killed
+    /// training resumes
     #[cfg(feature = "models")]
     Finetune(Box<finetune::Args>),
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Finetune(Missing),
-    /// Turn checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too much
+    /// Turn checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too
+    /// much
     #[cfg(feature = "models")]
     Quantize(quantize::Args),
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Quantize(Missing),
     /// Score predictions made elsewhere
-    Score(score::Args),
+    Score(Box<score::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// One table over many runs
@@ -91,7 +93,8 @@ enum Command {
     Figures(Missing),
     /// Write stored runs in the formats of others
     Export(export::Args),
-    /// One self-contained HTML page over many runs: leaderboard, plots, slices, every answer with its chart
+    /// One self-contained HTML page over many runs: leaderboard, plots, slices, every answer with
+    /// its chart
     #[cfg(feature = "report")]
     Report(report::Args),
     #[cfg(not(feature = "report"))]
@@ -127,7 +130,7 @@ struct Missing {
 impl Missing {
     /// # Errors
     /// Always returns an error that names the feature to build with.
-    fn told(&self, feature: &str) -> Result<Status> {
+    fn refuse(&self, feature: &str) -> Result<Status> {
         anyhow::bail!("this build leaves the command out: build with `--features {feature}`")
     }
 }
@@ -199,9 +202,9 @@ fn execute(command: &Command) -> Result<Status> {
         | Command::Finetune(missing)
         | Command::Quantize(missing)
         | Command::Ask(missing)
-        | Command::Table(missing) => missing.told("models"),
+        | Command::Table(missing) => missing.refuse("models"),
         #[cfg(not(feature = "report"))]
-        Command::Figures(missing) | Command::Report(missing) => missing.told("report"),
+        Command::Figures(missing) | Command::Report(missing) => missing.refuse("report"),
     }
 }
 

@@ -17,9 +17,10 @@ const STACK: usize = 8 << 20;
 /// Which adapters answer, and with which weights, font, limits and hardware.
 #[derive(clap::Args)]
 pub(super) struct AdapterArgs {
-    /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from the tables of
-    /// another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a blank image instead of the chart,
-    /// `NAME@bf16`, `NAME@q8` and `NAME@q4` are NAME with its matrices in bf16, 8 or 4 bits
+    /// Adapters to ask, separated by commas; `TABLES+READER` is a language model that answers from
+    /// the tables of another adapter (deplot+smollm2, oracle+openai), `blank+NAME` is NAME with a
+    /// blank image instead of the chart, `NAME@bf16`, `NAME@q8` and `NAME@q4` are NAME with its
+    /// matrices in bf16, 8 or 4 bits
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub adapters: Vec<String>,
     /// Folder of more adapter files (*.toml)
@@ -37,7 +38,8 @@ pub(super) struct AdapterArgs {
     /// Longest answer in tokens
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_TOKENS>)]
     pub max_new_tokens: Option<usize>,
-    /// ONNX Runtime's library, for ONNX exports [default: ORT_DYLIB_PATH, else the Python package onnxruntime's]
+    /// ONNX Runtime's library, for ONNX exports [default: ORT_DYLIB_PATH, else the Python package
+    /// onnxruntime's]
     #[arg(long, value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
     /// Threads to compute with [default: all cores]
@@ -107,8 +109,9 @@ impl AdapterArgs {
         }
     }
 
-    /// Sizes the thread pool and does a command's work on one of its threads. Parallel parts of the work then begin at once;
-    /// from outside, each would first wake a thread, and a decoding step has over a hundred.
+    /// Sizes the thread pool and does a command's work on one of its threads. Parallel parts of the
+    /// work then begin at once; from outside, each would first wake a thread, and a decoding step
+    /// has over a hundred.
     ///
     /// # Errors
     /// Returns an error if the pool cannot be started, and those of the work.
@@ -131,13 +134,15 @@ impl AdapterArgs {
 /// Which benchmark is asked, and where its data set is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchmarkArgs {
-    /// Benchmark: a name (see `chartbench list`) or a TOML file [default: custom with --data, else mini]
+    /// Benchmark: a name (see `chartbench list`) or a TOML file [default: custom with --data, else
+    /// mini]
     #[arg(long, value_name = "NAME")]
     pub benchmark: Option<String>,
     /// The data set's folder or file
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Also read images and tables outside the data set's folder: data from a stranger may name private files
+    /// Also read images and tables outside the data set's folder: data from a stranger may name
+    /// private files
     #[arg(long)]
     pub allow_outside: bool,
 }

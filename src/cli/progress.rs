@@ -23,7 +23,7 @@ struct Line {
     before: usize,
     done: usize,
     started: Instant,
-    told: Instant,
+    last_line: Instant,
 }
 
 impl Progress {
@@ -100,7 +100,7 @@ impl Progress {
             before,
             done: before,
             started: now,
-            told: now,
+            last_line: now,
         });
         if std::io::stderr().is_terminal() {
             let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} ETA {eta}";
@@ -122,8 +122,8 @@ impl Progress {
         }
         let Some(line) = &mut self.line else { return };
         line.done += questions;
-        if self.bar.is_none() && line.told.elapsed() >= LINE_EVERY && line.done < line.total {
-            line.told = Instant::now();
+        if self.bar.is_none() && line.last_line.elapsed() >= LINE_EVERY && line.done < line.total {
+            line.last_line = Instant::now();
             let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((line.total - line.done) as f64 / rate.max(1e-9));
             chartbench_core::note!(

@@ -1,4 +1,5 @@
-//! `chartbench quantize`: checkpoints in 8 or 4 bits, with the layers in full precision that would lose too much.
+//! `chartbench quantize`: checkpoints in 8 or 4 bits, with the layers in full precision that would
+//! lose too much.
 
 use std::path::PathBuf;
 
@@ -28,7 +29,8 @@ pub(super) struct Args {
     /// Points of exact match that may be lost
     #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
     tolerance: f64,
-    /// Most questions to measure with, about charts held out as `finetune` holds them out [default: the benchmark's]
+    /// Most questions to measure with, about charts held out as `finetune` holds them out [default:
+    /// the benchmark's]
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     validation_questions: Option<usize>,
 }

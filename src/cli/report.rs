@@ -10,7 +10,8 @@ use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run directories, all on the same questions; of two with one adapter the first counts as the earlier
+    /// Run directories, all on the same questions; of two with one adapter the first counts as the
+    /// earlier
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The page's file
@@ -19,7 +20,8 @@ pub(super) struct Args {
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
-    /// The runs' benchmark, for the charts' pictures: a name or a TOML file [default: the one the runs name]
+    /// The runs' benchmark, for the charts' pictures: a name or a TOML file [default: the one the
+    /// runs name]
     #[arg(long, value_name = "NAME")]
     benchmark: Option<String>,
     /// The data set's folder or file, for the charts' pictures

@@ -37,14 +37,15 @@ pub(super) struct Args {
     /// Batch size: questions an adapter gets at a time [default: the adapter's]
     #[arg(long, alias = "batch", value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
     batch_size: Option<usize>,
-    /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is enough for, 32 at most
+    /// Memory the program may take, e.g. 8GiB: adapters get as many questions at a time as it is
+    /// enough for, 32 at most
     #[arg(long, value_name = "SIZE", conflicts_with = "batch_size")]
     memory: Option<ByteSize>,
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
-    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench; deplot-corrected where only
-    /// tables are asked for]
+    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
+    /// deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! `chartbench score`: scores predictions made elsewhere, or stored runs, under one or all conventions.
+//! `chartbench score`: scores predictions made elsewhere, or stored runs, under one or all
+//! conventions.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,11 +14,12 @@ use chartbench_core::terminal;
 use chartbench_score::import::{ColumnNames, FileFormat};
 use chartbench_score::metric::{Convention, Metric};
 
-/// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and lm-eval's samples among
-/// them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
+/// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and
+/// lm-eval's samples among them), VLMEvalKit's workbooks, RealCQA's folders, and stored runs.
 ///
-/// Metrics are in percent. `errors` counts the questions on which the convention's original raises an exception
-/// instead of a score (pix2struct's ANLS of two empty texts divides by zero); they count as 0.
+/// Metrics are in percent. `errors` counts the questions on which the convention's original raises
+/// an exception instead of a score (pix2struct's ANLS of two empty texts divides by zero); they
+/// count as 0.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Files of predictions, RealCQA prediction folders, or run directories
@@ -26,7 +28,7 @@ pub(super) struct Args {
     /// The metric convention, or `all`: those for tables only where the answers are tables
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
-    /// What to show instead of the scores
+    /// Show this instead of the scores
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["matrix", "sensitivity", "per_question", "explain", "verify"])]
     show: Option<Show>,
     /// `--show matrix`
@@ -35,7 +37,8 @@ pub(super) struct Args {
     /// `--show sensitivity`
     #[arg(long, hide = true, conflicts_with_all = ["matrix", "per_question", "explain", "verify"])]
     sensitivity: bool,
-    /// Confidence intervals beside the scores, clustered by chart; without charts in the file each question counts for itself
+    /// Confidence intervals beside the scores, clustered by chart; without charts in the file each
+    /// question counts for itself
     #[arg(long, conflicts_with_all = ["show", "matrix", "sensitivity", "per_question", "explain", "verify"])]
     intervals: bool,
     /// `--show questions`
@@ -96,17 +99,17 @@ pub(super) struct Args {
     update_file: Option<PathBuf>,
 }
 
-/// What `--show` shows.
+/// The values of `--show`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Show {
-    /// All conventions side by side: values, files that change places, and the rules behind every difference from
-    /// --convention (without it from pix2struct)
+    /// All conventions side by side: values, files that change places, and the rules behind every
+    /// difference from --convention (without it from pix2struct)
     Matrix,
-    /// What the scores hang on: notation, tolerance, and near misses of numbers
+    /// How far the scores depend on notation, tolerance, and near misses of numbers
     Sensitivity,
     /// Every question's scores (with --format jsonl one object a line)
     Questions,
-    /// What each convention did to the answers of --ids, step by step
+    /// The steps by which each convention scores the answers of --ids
     Explain,
     /// Scores of the pairs of a JSON lines file, compared with the scores that it records
     Verify,
@@ -166,7 +169,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
-    /// What `--show` or one of the flags of earlier versions asks for; nothing for the scores.
+    /// The value of `--show`, or of one of the flags of earlier versions; `None` for the scores.
     fn show(&self) -> Option<Show> {
         let flags = [
             (self.matrix, Show::Matrix),

@@ -20,7 +20,8 @@ pub(super) struct Args {
     /// How to print the table
     #[arg(long, alias = "form", value_enum, default_value_t)]
     format: Form,
-    /// The right table (CSV, or as models write tables): also print how much of it was read (with csv and raw on stderr)
+    /// The right table (CSV, or as models write tables): also print how much of it was read (with
+    /// csv and raw on stderr)
     #[arg(long, value_name = "FILE")]
     gold: Option<PathBuf>,
 }
@@ -34,11 +35,12 @@ enum Form {
     Csv,
     /// A list with one object an adapter.
     Json,
-    /// What the adapter wrote.
+    /// The adapter's own text.
     Raw,
 }
 
-/// Prints what each adapter reads; a text that is no table is reported on stderr and printed as it is.
+/// Prints what each adapter reads; a text that is no table is reported on stderr and printed as it
+/// is.
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
         let adapters = args.adapter.select(&["deplot"])?;
@@ -88,7 +90,8 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     })
 }
 
-/// The table in one of the forms for a single one, under the adapter's name where there are several.
+/// The table in one of the forms for a single one, under the adapter's name where there are
+/// several.
 fn format_reading(form: Form, reading: &TableReading, several: bool) -> Result<String> {
     let raw = || format!("{}\n", reading.raw.0);
     let text = match (&reading.table, form) {

@@ -1,5 +1,5 @@
-//! A training's events on stderr: a bar with loss, learning rate, rate, time left and memory on a terminal, a line now and
-//! then elsewhere.
+//! A training's events on stderr: a bar with loss, learning rate, rate, time left and memory on a
+//! terminal, a line now and then elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use chartbench_core::terminal::visible;
 
 /// How often a line is written when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
-/// Of questions that are left out, so many are named.
+/// Most questions that are named among those left out.
 const NAMED: usize = 5;
 
 /// Draws the events of a fine-tuning: each adapter's training, then the run.
@@ -100,7 +100,7 @@ struct TrainingProgress {
     bar: Option<ProgressBar>,
     steps: u64,
     began: (u64, Instant),
-    told: Instant,
+    last_line: Instant,
     skipped: usize,
     failed: usize,
     cut: usize,
@@ -114,7 +114,7 @@ impl TrainingProgress {
             bar: None,
             steps: 0,
             began: (0, now),
-            told: now,
+            last_line: now,
             skipped: 0,
             failed: 0,
             cut: 0,
@@ -129,26 +129,26 @@ impl TrainingProgress {
             TrainEvent::Skipped(skipped) => {
                 self.skipped += 1;
                 if self.skipped <= NAMED {
-                    self.say(&format!("left out {}: {}", skipped.question, skipped.error));
+                    self.report(&format!("left out {}: {}", skipped.question, skipped.error));
                 }
             }
             TrainEvent::ValidationFailed(failed) => {
                 self.failed += 1;
                 if self.failed <= NAMED {
-                    self.say(&format!("validation question {}: {}", failed.question, failed.error));
+                    self.report(&format!("validation question {}: {}", failed.question, failed.error));
                 }
             }
             TrainEvent::Cut(labels) => self.cut += labels,
             TrainEvent::Validated(entry) => self.validated(entry),
-            TrainEvent::Collapsed { step } => self.say(&format!(
+            TrainEvent::Collapsed { step } => self.report(&format!(
                 "warning: at step {step} every validation question gets the same answer: the model does not look at the \
                  charts (try a lower --learning-rate, or a higher --max-steps)"
             )),
-            TrainEvent::EndedEarly { step } => self.say(&format!("ended at step {step}: no better validation any more")),
+            TrainEvent::EndedEarly { step } => self.report(&format!("ended at step {step}: no better validation any more")),
         }
     }
 
-    /// The last word.
+    /// Reports the counts of the whole training.
     fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -203,8 +203,8 @@ impl TrainingProgress {
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);
             bar.set_message(now);
-        } else if self.told.elapsed() >= LINE_EVERY {
-            self.told = Instant::now();
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
             let (before, started) = self.began;
             let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
@@ -233,7 +233,7 @@ impl TrainingProgress {
             .get("loss")
             .map(|loss| format!("loss {loss:.4}"));
         let numbers: Vec<String> = SCORES.into_iter().filter_map(score).chain(loss).collect();
-        self.say(&format!(
+        self.report(&format!(
             "step {}: validation {} ({} questions)",
             entry.step,
             numbers.join(", "),
@@ -241,7 +241,7 @@ impl TrainingProgress {
         ));
     }
 
-    fn say(&self, line: &str) {
+    fn report(&self, line: &str) {
         let line = format!("{}: {line}", self.id);
         match &self.bar {
             Some(bar) => bar.println(visible(&line)),

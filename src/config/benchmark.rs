@@ -47,7 +47,8 @@ impl Benchmark {
     /// An embedded benchmark by its name, or a file's by a path that ends in `.toml`.
     ///
     /// # Errors
-    /// Returns an error if the name is unknown (with the nearest names), or the file cannot be read or is no benchmark.
+    /// Returns an error if the name is unknown (with the nearest names), or the file cannot be read
+    /// or is no benchmark.
     pub fn find(name: &str) -> Result<Self> {
         let path = Path::new(name);
         if path
@@ -96,7 +97,8 @@ impl Benchmark {
             })
     }
 
-    /// The fine-tuning protocol, with `flags` over the file's keys ([`ProtocolOverrides::resolve`]).
+    /// The fine-tuning protocol, with `flags` over the file's keys
+    /// ([`ProtocolOverrides::resolve`]).
     ///
     /// # Errors
     /// Returns an error that names the flags whose values are out of range or conflict.

@@ -1,5 +1,5 @@
-//! The TOML files: a private wire type that refuses unknown keys becomes a validated public type, and every error names file,
-//! line and key.
+//! The TOML files: a private wire type that refuses unknown keys becomes a validated public type,
+//! and every error names file, line and key.
 
 mod adapter;
 mod benchmark;

@@ -1,4 +1,5 @@
-//! The best checkpoint so far. One intact checkpoint exists at every moment.
+//! The folder of the best checkpoint so far. One intact checkpoint exists at every moment. Which
+//! step is the best, [`History`](super::state::History) says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ impl BestCheckpoint {
         file_checksums(&target).with_context(failed)
     }
 
-    /// Removes the weights of all steps but `step`, which the saved state names, and the leftovers of killed trainings.
+    /// Removes the weights of all steps but `step`, which the saved state names, and the leftovers
+    /// of killed trainings.
     ///
     /// # Errors
     /// Returns an error if a folder cannot be removed.

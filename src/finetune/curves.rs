@@ -67,8 +67,8 @@ fn running_mean(line: &Points, count: usize) -> Points {
 }
 
 impl Curves {
-    /// The picture of this training, for people and for `report`: losses above, validation scores below, under
-    /// `title`.
+    /// The picture of this training, for people and for `report`: losses above, validation scores
+    /// below, under `title`.
     ///
     /// # Errors
     /// Returns an error if there is nothing to draw.
@@ -97,8 +97,8 @@ impl Curves {
     }
 }
 
-/// Several trainings in one figure: a panel each for the training loss, the validation loss and every validation score, a
-/// line each for the trainings.
+/// Several trainings in one figure: a panel each for the training loss, the validation loss and
+/// every validation score, a line each for the trainings.
 ///
 /// # Errors
 /// Returns an error if there is nothing to draw.
@@ -169,7 +169,8 @@ const TEXT_WIDTH: u32 = 120;
 const TEXT_HEIGHT: u32 = 24;
 
 impl Curves {
-    /// The training loss and each validation score, one under the other; empty where there is nothing to draw.
+    /// The training loss and each validation score, one under the other; empty where there is
+    /// nothing to draw.
     pub fn text(&self) -> String {
         let loss = [
             ("loss, mean of 20 steps", &self.smooth_loss),

@@ -74,7 +74,8 @@ impl MemoryEstimate {
     /// Checks that the training fits in `available` bytes; the weights are already in memory.
     ///
     /// # Errors
-    /// Returns an error if it does not fit, with the parts of the estimate and the flags that lower it.
+    /// Returns an error if it does not fit, with the parts of the estimate and the flags that lower
+    /// it.
     pub fn check(&self, available: u64) -> Result<()> {
         if self.total() - self.weights <= available {
             return Ok(());
@@ -103,8 +104,8 @@ pub fn format_bytes(bytes: u64) -> String {
     }
 }
 
-/// Measures the time of a step: runs the forward and backward pass of one micro-batch once. Weights and random generator stay
-/// as they are.
+/// Measures the time of a step: runs the forward and backward pass of one micro-batch once. Weights
+/// and random generator stay as they are.
 ///
 /// # Errors
 /// Returns an error if the examples do not fit the model.

@@ -18,7 +18,8 @@ pub(super) struct Gradients {
 }
 
 impl Gradients {
-    /// Computes the gradients of `batch` in micro-batches of `size` examples; `None` for an empty batch.
+    /// Computes the gradients of `batch` in micro-batches of `size` examples; `None` for an empty
+    /// batch.
     ///
     /// # Errors
     /// Returns an error if the examples do not fit the model.

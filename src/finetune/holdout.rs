@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::seeded_draw::{DrawPurpose, draw};
+use super::draw_purpose::{DrawPurpose, draw};
 use crate::config::Validation;
 use chartbench_core::question::{ChartQuestions, QuestionSet};
 
@@ -15,9 +15,9 @@ pub struct HeldOut {
     pub validation: QuestionSet,
 }
 
-/// Holds out a `share` (above 0 and below 1) of the charts, each with all its questions. Whether a chart is held out depends
-/// on `seed` and its id alone, so that further charts move none from one part to the other. At least one chart is held out,
-/// and one stays.
+/// Holds out a `share` (above 0 and below 1) of the charts, each with all its questions. Whether a
+/// chart is held out depends on `seed` and its id alone, so that further charts move none from one
+/// part to the other. At least one chart is held out, and one stays.
 ///
 /// # Errors
 /// Returns an error if there are fewer than two charts.
@@ -51,8 +51,9 @@ pub fn hold_out(set: QuestionSet, share: f64, seed: u64) -> Result<HeldOut> {
     })
 }
 
-/// Samples the validation questions: at most N per chart and M in total, reproducibly from `seed`, in the set's order. Whether
-/// a question is drawn depends on other charts only through the total limit.
+/// Samples the validation questions: at most N per chart and M in total, reproducibly from `seed`,
+/// in the set's order. Whether a question is drawn depends on other charts only through the total
+/// limit.
 #[must_use]
 pub fn validation_questions(set: QuestionSet, validation: &Validation, seed: u64) -> QuestionSet {
     let mut set = match validation.questions_per_chart {

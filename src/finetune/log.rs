@@ -1,4 +1,5 @@
-//! The training log, `training.jsonl`: one line per step and per validation. FORMAT.md describes it.
+//! The training log, `training.jsonl`: one line per step and per validation. FORMAT.md describes
+//! it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +28,8 @@ pub enum LogEntry {
 pub struct StepEntry {
     /// Number of finished steps, this one included.
     pub step: u64,
-    /// Mean over the batch's label tokens, before the step; `null` in the file, NaN here, when it is no number.
+    /// Mean over the batch's label tokens, before the step; `null` in the file, NaN here, when it
+    /// is no number.
     #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// Learning rate that the schedule gives this step; 0 in the first step of a warm-up.
@@ -48,7 +50,8 @@ pub struct ValidationEntry {
     pub step: u64,
     /// Size of the validation set, failed questions included.
     pub questions: u64,
-    /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1. As the loss of a step, one may be NaN.
+    /// By name, e.g. `loss`, `exact_match`; scores are from 0 to 1. As the loss of a step, one may
+    /// be NaN.
     #[serde(deserialize_with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
     /// Wall time of the validation.
@@ -82,11 +85,13 @@ impl LogEntry {
 pub struct TrainingLog(JsonLines);
 
 impl TrainingLog {
-    /// Opens or creates the log of a training that resumes after `done` finished steps (`None`: no state was saved, not even that of
-    /// step 0). A torn last line and the lines of later steps, which are repeated, are cut off.
+    /// Opens or creates the log of a training that resumes after `done` finished steps (`None`: no
+    /// state was saved, not even that of step 0). A torn last line and the lines of later steps,
+    /// which are repeated, are cut off.
     ///
     /// # Errors
-    /// Returns an error if a line before the last is broken, another process has the log open, or the file cannot be written.
+    /// Returns an error if a line before the last is broken, another process has the log open, or
+    /// the file cannot be written.
     pub fn open(path: &Path, done: Option<u64>) -> Result<Self> {
         let lock = FileLock::try_acquire(path)?;
         let lock = lock.with_context(|| {
@@ -107,7 +112,8 @@ impl TrainingLog {
     /// Appends one line in one write, so that it survives a kill right after.
     ///
     /// # Errors
-    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole line.
+    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole
+    /// line.
     pub fn append(&mut self, entry: &LogEntry) -> Result<()> {
         self.0.append(std::slice::from_ref(entry))
     }

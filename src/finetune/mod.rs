@@ -1,9 +1,12 @@
-//! Fine-tuning: the training loop, optimisers, learning-rate schedules, the order of the data, validation, the saved state,
-//! logs and curves, and the choice of layers to quantize. Without the feature `models` only logs and curves are read.
+//! Fine-tuning: the training loop, optimisers, learning-rate schedules, the order of the data,
+//! validation, the saved state, logs and curves, and the choice of layers to quantize. Without the
+//! feature `models` only logs and curves are read.
 
 #[cfg(feature = "models")]
 mod best_checkpoint;
 pub mod curves;
+#[cfg(feature = "models")]
+mod draw_purpose;
 #[cfg(feature = "models")]
 mod estimate;
 #[cfg(feature = "models")]
@@ -23,8 +26,6 @@ mod prefetch;
 pub mod quantize;
 #[cfg(feature = "models")]
 mod schedule;
-#[cfg(feature = "models")]
-mod seeded_draw;
 #[cfg(feature = "models")]
 pub mod state;
 #[cfg(feature = "models")]
@@ -48,6 +49,7 @@ pub use self::{
     },
 };
 
-/// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's order.
+/// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's
+/// order.
 #[cfg(feature = "models")]
 pub type Variables = std::collections::BTreeMap<String, candle_core::Var>;

@@ -1,5 +1,5 @@
-//! The order of the training questions. It depends on the seed and the step number alone, so that a training resumes without
-//! a stored order.
+//! The order of the training questions. It depends on the seed and the step number alone, so that a
+//! training resumes without a stored order.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::seeded_draw::{DrawPurpose, generator};
+use super::draw_purpose::{DrawPurpose, generator};
 use crate::config::{Protocol, QuestionsPerEpoch};
 use chartbench_core::question::{AnswerType, QuestionSet};
 
@@ -21,7 +21,8 @@ pub struct QuestionIndex {
     pub question: usize,
 }
 
-/// The order of a question set over the epochs. Every epoch has the same number of items; batches may span two epochs.
+/// The order of a question set over the epochs. Every epoch has the same number of items; batches
+/// may span two epochs.
 #[derive(Clone, Debug)]
 pub struct Order {
     seed: u64,
@@ -49,8 +50,9 @@ struct Group {
 }
 
 impl Order {
-    /// The order of `set` under a protocol. A weight of 3 shows a question three times an epoch (or makes it three times as
-    /// likely to be its chart's question of the epoch); of 2.5, two or three times, half of the questions each.
+    /// The order of `set` under a protocol. A weight of 3 shows a question three times an epoch (or
+    /// makes it three times as likely to be its chart's question of the epoch); of 2.5, two or
+    /// three times, half of the questions each.
     ///
     /// # Errors
     /// Returns an error if there is nothing to train on.

@@ -1,5 +1,5 @@
-//! The learning rate of each step, as transformers' `get_cosine_schedule_with_warmup`, `get_linear_schedule_with_warmup`
-//! and `get_constant_schedule_with_warmup`.
+//! The learning rate of each step, as transformers' `get_cosine_schedule_with_warmup`,
+//! `get_linear_schedule_with_warmup` and `get_constant_schedule_with_warmup`.
 
 use std::f64::consts::PI;
 
@@ -23,8 +23,8 @@ impl Schedule {
         }
     }
 
-    /// The learning rate of the step after `done` finished ones. With a warm-up the first step's is 0, as in
-    /// transformers: it only fills the optimiser's moments.
+    /// The learning rate of the step after `done` finished ones. With a warm-up the first step's is
+    /// 0, as in transformers: it only fills the optimiser's moments.
     pub fn lr(&self, done: usize) -> f64 {
         self.lr * self.factor(done)
     }
@@ -53,7 +53,8 @@ mod tests {
 
     const STEPS: [usize; 12] = [0, 1, 60, 119, 120, 121, 240, 300, 360, 599, 600, 604];
 
-    /// Printed by fixtures/optimizers/make.py (transformers 5.24.0): lr 1e-4, 120 of 600 steps of warm-up.
+    /// Printed by fixtures/optimizers/make.py (transformers 5.24.0): lr 1e-4, 120 of 600 steps of
+    /// warm-up.
     #[test]
     fn rates_are_those_of_transformers() {
         let warmup = [

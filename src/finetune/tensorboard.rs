@@ -1,8 +1,10 @@
 //! TensorBoard event files, written from the training log.
 //!
-//! A file is a row of TFRecords (length, its checksum, data, its checksum), each an `Event` message of
-//! [event.proto](https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto). The few
-//! fields that scalars need are written by hand: the crates that write all of it need a protobuf compiler to build.
+//! A file is a row of TFRecords (length, its checksum, data, its checksum), each an `Event` message
+//! of
+//! [event.proto](https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto).
+//! The few fields that scalars need are written by hand: the crates that write all of it need a
+//! protobuf compiler to build.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -43,7 +45,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Rewrites the file in `folder` from the log so far, so that a resumed training has each step once.
+    /// Rewrites the file in `folder` from the log so far, so that a resumed training has each step
+    /// once.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
@@ -170,8 +173,9 @@ mod tests {
     use super::*;
     use crate::finetune::log::StepEntry;
 
-    /// Read by `tensorboard.backend.event_processing.event_file_loader` (tensorboard 2.21.0) as step 300 with the scalars
-    /// train/loss 0.5, train/lr 0.0001, train/gradient_norm 2.0 and train/tokens 40.0.
+    /// Read by `tensorboard.backend.event_processing.event_file_loader` (tensorboard 2.21.0) as
+    /// step 300 with the scalars train/loss 0.5, train/lr 0.0001, train/gradient_norm 2.0 and
+    /// train/tokens 40.0.
     #[test]
     fn the_bytes_are_those_that_tensorboard_reads() {
         let step = StepEntry {

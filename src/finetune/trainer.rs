@@ -92,11 +92,12 @@ pub struct TrainOutcome {
 }
 
 impl Trainer<'_> {
-    /// Trains to the end. After a kill it resumes from the last saved state and reaches the same weights bit for bit.
+    /// Trains to the end. After a kill it resumes from the last saved state and reaches the same
+    /// weights bit for bit.
     ///
     /// # Errors
-    /// Returns an error if the settings differ from the saved ones, if a loss or gradient is not finite (the best checkpoint so
-    /// far stays), or if a file cannot be written.
+    /// Returns an error if the settings differ from the saved ones, if a loss or gradient is not
+    /// finite (the best checkpoint so far stays), or if a file cannot be written.
     pub fn run(&self, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<TrainOutcome> {
         let best_checkpoint = BestCheckpoint::new(self.folder);
         if let Some(checkpoint) = best_checkpoint.finished() {
@@ -166,8 +167,9 @@ impl Trainer<'_> {
     }
 }
 
-/// The threads that prepare examples. The loop runs on a thread of the global pool and waits for examples, so preparing them in
-/// that pool would deadlock where it has one thread. This pool has as many threads, which sleep while enough batches are ready.
+/// The threads that prepare examples. The loop runs on a thread of the global pool and waits for
+/// examples, so preparing them in that pool would deadlock where it has one thread. This pool has
+/// as many threads, which sleep while enough batches are ready.
 fn prefetch_pool() -> Result<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
     pool.build()

@@ -80,7 +80,8 @@ pub(super) fn validate(
     })
 }
 
-/// The scores by name: those of the preset's convention, and strict accuracy if the protocol selects by it.
+/// The scores by name: those of the preset's convention, and strict accuracy if the protocol
+/// selects by it.
 fn metrics(
     protocol: &Protocol,
     set: &QuestionSet,
@@ -119,7 +120,8 @@ pub type ValidationAnswer = Result<Prediction, String>;
 /// Answers the questions of `set`, in its order.
 ///
 /// # Errors
-/// Returns an error if a call fails, the adapter cannot go on, or every question fails, so that nothing can be measured.
+/// Returns an error if a call fails, the adapter cannot go on, or every question fails, so that
+/// nothing can be measured.
 pub fn answer_questions(
     adapter: &mut dyn Adapter,
     set: &QuestionSet,
@@ -200,7 +202,8 @@ pub struct MeanLoss {
     pub skipped: Vec<SkippedQuestion>,
 }
 
-/// Computes the mean loss over the labels of the set's questions with the given weights, in micro-batches.
+/// Computes the mean loss over the labels of the set's questions with the given weights, in
+/// micro-batches.
 ///
 /// # Errors
 /// Returns an error if the examples do not fit the model.

@@ -1,4 +1,5 @@
-//! Which adapters a job asks: names and weights as users write them, turned into adapters that can be built.
+//! Which adapters a job asks: names and weights as users write them, turned into adapters that can
+//! be built.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -172,7 +173,8 @@ impl AdapterNames {
         })
     }
 
-    /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its own.
+    /// `NAME@PRECISION=DIR` is for that row, `NAME=DIR` for every row of NAME that has none of its
+    /// own.
     fn give_weights(&self, selected: &mut [SelectedAdapter]) -> Result<()> {
         let names: BTreeSet<String> = selected
             .iter()

@@ -12,7 +12,7 @@ use chartbench_core::question::{
     AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
 };
 
-/// What to ask of which adapters.
+/// A question about an image, and the adapters to ask.
 #[derive(Clone, Debug)]
 pub struct AskRequest {
     /// The chart's image file, or a pipe.

@@ -31,7 +31,8 @@ pub struct CompareRequest {
 /// Compares the two runs.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read, the runs were asked other questions, or a slice or convention is unknown.
+/// Returns an error if a run cannot be read, the runs were asked other questions, or a slice or
+/// convention is unknown.
 pub fn compare(request: &CompareRequest) -> Result<Comparison> {
     let runs = [
         read(&request.results, &request.before)?,

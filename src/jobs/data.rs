@@ -20,7 +20,8 @@ pub struct CheckRequest {
     pub images: bool,
 }
 
-/// Checks a data set. `start` gets the number of charts, then `progress` is called once a chart whose image was looked at.
+/// Checks a data set. `start` gets the number of charts, then `progress` is called once a chart
+/// whose image was looked at.
 ///
 /// # Errors
 /// Returns an error if the data set cannot be loaded.

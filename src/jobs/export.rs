@@ -38,7 +38,8 @@ pub enum ExportFormat {
 /// Exports the runs; returns the files.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read or has questions left, two runs have one name, or a file cannot be written.
+/// Returns an error if a run cannot be read or has questions left, two runs have one name, or a
+/// file cannot be written.
 pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
     let runs = request
         .runs

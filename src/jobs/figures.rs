@@ -25,7 +25,8 @@ pub struct FiguresRequest {
 /// Draws the runs; returns the files.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read, the runs were asked other questions, or a file cannot be written.
+/// Returns an error if a run cannot be read, the runs were asked other questions, or a file cannot
+/// be written.
 pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
     let runs = request
         .runs
@@ -88,7 +89,7 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What a picture calls an adapter of a run: starred where the title has a remark about it.
+/// The label of a run's adapter in a picture: starred where the title has a remark about it.
 fn name(run: &StoredRun, adapter: &str) -> String {
     let star = if run.manifest.remark(adapter).is_some() {
         "* "

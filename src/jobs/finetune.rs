@@ -1,5 +1,5 @@
-//! Trains each adapter on the benchmark's train split, keeps the best step by validation, and asks it the test questions, into
-//! `results/<name>/`; a killed training resumes.
+//! Trains each adapter on the benchmark's train split, keeps the best step by validation, and asks
+//! it the test questions, into `results/<name>/`; a killed training resumes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use chartbench_data::Split;
 /// The embedded models that answer questions: what is trained where no adapter is named.
 pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny", "unichart-tiny"];
 
-/// What to train, and how.
+/// The adapters to train, and how.
 #[derive(Clone, Debug)]
 pub struct FinetuneRequest {
     /// The adapters to train, one after the other.
@@ -42,13 +42,14 @@ pub struct FinetuneRequest {
     pub convention: Option<String>,
     /// Begins with random weights: pre-training, with the checkpoint's configuration and tokenizer.
     pub from_scratch: bool,
-    /// Self-test of a set-up: overfits one question and checks that it is answered. Nothing is stored.
+    /// Self-test of a set-up: overfits one question and checks that it is answered. Nothing is
+    /// stored.
     pub overfit_one: bool,
     /// How the checkpoint's weights are stored; training itself is in f32.
     pub precision: Precision,
     /// Refuses a training that the estimate says does not fit into memory.
     pub check_memory: bool,
-    /// What replaces the values of the benchmark's protocol.
+    /// Values that replace those of the benchmark's protocol.
     pub protocol: ProtocolOverrides,
 }
 
@@ -101,7 +102,7 @@ pub enum Event<'a> {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,
     },
-    /// What the training of an adapter takes.
+    /// The memory and time that the training of an adapter takes.
     Estimated {
         /// The row's name, e.g. `matcha-tiny`.
         adapter: &'a str,
@@ -137,7 +138,7 @@ pub enum Event<'a> {
     Run(crate::run::RunEvent<'a>),
 }
 
-/// What a training takes, estimated before it begins.
+/// The memory and time of a training, estimated before it begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
     /// Bytes of memory for the training and bytes free.
@@ -179,8 +180,8 @@ impl FinetuneReport {
 /// Trains each adapter, then asks it the test questions.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter could be trained. Returns an error if the benchmark cannot be loaded, its protocol is
-/// refused, or the folder holds another run.
+/// Returns [`AllFailed`] if no adapter could be trained. Returns an error if the benchmark cannot
+/// be loaded, its protocol is refused, or the folder holds another run.
 pub fn finetune(
     request: &FinetuneRequest,
     observe: &mut dyn FnMut(Event<'_>),
@@ -238,7 +239,7 @@ pub fn finetune(
     })
 }
 
-/// What trainings read.
+/// The questions that trainings read.
 struct TrainingData {
     sets: HeldOut,
     settings: Vec<(String, String)>,

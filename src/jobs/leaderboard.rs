@@ -27,7 +27,8 @@ const FILES: [(&str, Format); 4] = [
 pub struct LeaderboardRequest {
     /// Run directories.
     pub runs: Vec<PathBuf>,
-    /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables were asked for.
+    /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables
+    /// were asked for.
     pub convention: Option<String>,
     /// The tables by slice: the usual ones where it is absent, else these, which must exist.
     pub slices: Option<Vec<SliceBy>>,
@@ -54,7 +55,8 @@ pub struct LeaderboardReport {
 /// Scores the runs and writes what was asked for.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be read or written.
+/// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be
+/// read or written.
 pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
     let runs = request
         .runs
@@ -151,7 +153,7 @@ fn stale(files: &[(PathBuf, String)]) -> Result<Vec<(PathBuf, usize)>> {
 fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
     let mut published = Vec::new();
     for name in runs.iter().map(|run| &run.manifest.benchmark.name) {
-        // What a run names is taken for the name of an embedded benchmark, never for a file.
+        // A run's name is taken for the name of an embedded benchmark, never for a file.
         if !Benchmark::embedded_names().any(|embedded| embedded == name) {
             continue;
         }

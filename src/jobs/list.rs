@@ -20,7 +20,8 @@ fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>)
     }
 }
 
-/// The adapters of the program, of the default folders, and of `adapters_dir`, with where their weights come from.
+/// The adapters of the program, of the default folders, and of `adapters_dir`, with where their
+/// weights come from.
 ///
 /// # Errors
 /// Returns an error if an adapter file cannot be read.

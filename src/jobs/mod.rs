@@ -1,7 +1,9 @@
-//! The verbs of the program as functions: each takes a typed request, reports what happens through a callback, and returns a
-//! typed result. Nothing here parses a command line or prints; adapters and stored files write their remarks to standard error.
+//! The verbs of the program as functions: each takes a typed request, reports what happens through
+//! a callback, and returns a typed result. Nothing here parses a command line or prints; adapters
+//! and stored files write their remarks to standard error.
 //!
-//! Work in parallel runs on rayon's current thread pool, and answers do not depend on how many threads it has.
+//! Work in parallel runs on rayon's current thread pool, and answers do not depend on how many
+//! threads it has.
 
 #[cfg(feature = "models")]
 mod adapters;
@@ -63,8 +65,8 @@ impl fmt::Display for AllFailed {
 
 impl std::error::Error for AllFailed {}
 
-/// The convention of tables: the one named, or else `chartbench`, or `deplot-corrected` where nothing but data tables was
-/// asked for.
+/// The convention of tables: the one named, or else `chartbench`, or `deplot-corrected` where
+/// nothing but data tables was asked for.
 ///
 /// # Errors
 /// Returns an error if no convention has the name.

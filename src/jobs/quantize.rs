@@ -1,4 +1,5 @@
-//! Turns checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too much.
+//! Turns checkpoints into 8 or 4 bits, keeping the layers in full precision that would lose too
+//! much.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use chartbench_nn::{LayerQuantizer, WeightFormat};
 /// The embedded models that answer questions: what is quantized where no adapter is named.
 pub const DEFAULT_ADAPTERS: &[&str] = &["matcha-tiny-mini", "unichart-tiny-mini"];
 
-/// What to quantize, and how much it may lose.
+/// The checkpoints to quantize, and how much they may lose.
 #[derive(Clone, Debug)]
 pub struct QuantizeRequest {
     /// The adapters whose checkpoints are quantized, one after the other.
@@ -105,8 +106,8 @@ impl QuantizeReport {
 /// Measures every adapter's choices and writes the chosen ones.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter could be measured. Returns an error if the benchmark cannot be loaded or a file cannot
-/// be written.
+/// Returns [`AllFailed`] if no adapter could be measured. Returns an error if the benchmark cannot
+/// be loaded or a file cannot be written.
 pub fn quantize(
     request: &QuantizeRequest,
     observe: &mut dyn FnMut(Event<'_>),

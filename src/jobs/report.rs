@@ -16,13 +16,15 @@ use chartbench_data::{Questions, Split};
 /// Which runs the page shows, and with which pictures.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
-    /// Run directories, all on the same questions; of two with one adapter the first counts as the earlier.
+    /// Run directories, all on the same questions; of two with one adapter the first counts as the
+    /// earlier.
     pub runs: Vec<PathBuf>,
     /// The page's file.
     pub out: PathBuf,
     /// Scoring convention, as of a leaderboard.
     pub convention: Option<String>,
-    /// The runs' benchmark, for the charts' pictures; the one that the runs name where it is absent.
+    /// The runs' benchmark, for the charts' pictures; the one that the runs name where it is
+    /// absent.
     pub benchmark: Option<String>,
     /// The data set's folder or file, for the charts' pictures.
     pub data: Option<PathBuf>,
@@ -44,8 +46,8 @@ pub struct ReportPage {
 /// Writes the page.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read, the runs were asked other questions, pictures that were asked for cannot be had,
-/// or the file cannot be written.
+/// Returns an error if a run cannot be read, the runs were asked other questions, pictures that
+/// were asked for cannot be had, or the file cannot be written.
 pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     let runs = request
         .runs
@@ -87,7 +89,8 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     })
 }
 
-/// The charts' pictures. Where nobody asked for them (`--benchmark`, `--data`), not having them is no error.
+/// The charts' pictures. Where nobody asked for them (`--benchmark`, `--data`), not having them is
+/// no error.
 fn pictures(
     request: &ReportRequest,
     asked: &BenchmarkEntry,
@@ -102,7 +105,7 @@ fn pictures(
 }
 
 fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pictures> {
-    // What a run names is taken for the name of an embedded benchmark, never for a file.
+    // A run's name is taken for the name of an embedded benchmark, never for a file.
     let known = Benchmark::embedded_names().any(|name| name == asked.name);
     let name = match &request.benchmark {
         Some(name) => name,

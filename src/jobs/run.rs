@@ -1,4 +1,5 @@
-//! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes where it stopped.
+//! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes
+//! where it stopped.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,8 @@ use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
 use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
 
-/// The embedded models before and after fine-tuning, and every blind row: what is asked where no adapter is named.
+/// The embedded models before and after fine-tuning, and every blind row: what is asked where no
+/// adapter is named.
 pub const DEFAULT_ADAPTERS: &[&str] = &[
     "matcha-tiny",
     "matcha-tiny-mini",
@@ -40,7 +42,7 @@ const MAX_BATCH: usize = 32;
 /// Memory used besides the model, in bytes: the program, queued questions and one decoded image.
 const OVERHEAD_BYTES: u64 = 160 << 20;
 
-/// What to ask of which adapters.
+/// The questions to ask, and the adapters to ask.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// The adapters to ask, one after the other.
@@ -63,14 +65,15 @@ pub struct RunRequest {
     pub batch: BatchSize,
     /// Asks questions again whose stored row is a failure.
     pub retry_failed: bool,
-    /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where only tables are asked for.
+    /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where
+    /// only tables are asked for.
     pub convention: Option<String>,
 }
 
 /// How many questions an adapter gets at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchSize {
-    /// What suits the adapter.
+    /// The adapter's own default.
     #[default]
     Adapter,
     /// This many; 0 counts as 1.
@@ -128,8 +131,8 @@ impl RunRequest {
 /// Answers the benchmark with each adapter and stores the leaderboard.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be loaded, the folder holds
-/// another run, the questions cannot be read, or answers cannot be stored.
+/// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be
+/// loaded, the folder holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     for selected in &request.adapters {
@@ -159,7 +162,8 @@ pub fn run_with(
     run.conclude()
 }
 
-/// Makes the run's folder, so that it is known to be writable before the hours that come before its first answer.
+/// Makes the run's folder, so that it is known to be writable before the hours that come before its
+/// first answer.
 ///
 /// # Errors
 /// As [`run`].
@@ -295,7 +299,8 @@ fn load(
     selected: &SelectedAdapter,
     run: &OpenRun,
 ) -> Result<Box<dyn Adapter>, AdapterError> {
-    // Read anew for each blind row, which takes seconds; held for all of them it would be most of what is in memory.
+    // Read anew for each blind row, which takes seconds; held for all of them it would be most of
+    // what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
         Ok(Box::new(QuestionStream::open(
             &run.benchmark.data,
@@ -375,7 +380,8 @@ fn device_name(device: &candle_core::Device) -> &'static str {
     }
 }
 
-/// The most questions at a time, up to [`MAX_BATCH`], with which `adapter` stays within `bytes` of memory.
+/// The most questions at a time, up to [`MAX_BATCH`], with which `adapter` stays within `bytes` of
+/// memory.
 ///
 /// # Errors
 /// Returns an error if the memory is too little for one question.
@@ -403,8 +409,8 @@ fn batch_within(
     Ok(questions.min(MAX_BATCH))
 }
 
-/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the other: the last one's
-/// leaderboard has the answers of all.
+/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
+/// other: the last one's leaderboard has the answers of all.
 fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
     let file = dir.join("leaderboard.md");
     let _lock = FileLock::acquire(&file)?;
@@ -419,8 +425,8 @@ fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Lead
     Ok(leaderboard)
 }
 
-/// Puts the request's number of questions a chart and its seed in the place of the benchmark's; a pinned hash is then no
-/// longer that of the questions asked.
+/// Puts the request's number of questions a chart and its seed in the place of the benchmark's; a
+/// pinned hash is then no longer that of the questions asked.
 fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec) {
     let (count, seed) = match spec.questions {
         Questions::All => (None, 0),

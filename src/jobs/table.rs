@@ -37,7 +37,7 @@ pub struct TableReading {
     pub table: Result<DataTable>,
 }
 
-/// What every adapter wrote.
+/// The tables that the adapters wrote.
 #[derive(Debug)]
 pub struct TableReport {
     /// One reading an adapter, in the order of the request.
@@ -49,7 +49,8 @@ pub struct TableReport {
 /// Reads the table with each adapter.
 ///
 /// # Errors
-/// Returns an error if the image or the gold table cannot be read, or an adapter cannot be made or does not answer.
+/// Returns an error if the image or the gold table cannot be read, or an adapter cannot be made or
+/// does not answer.
 pub fn table(request: &TableRequest) -> Result<TableReport> {
     let gold = request.gold.as_deref().map(gold).transpose()?;
     let charts = [ask::question_about(
@@ -141,8 +142,8 @@ pub fn agreement(readings: &[TableReading], gold: &Gold) -> Table {
     }
 }
 
-/// A list with one object an adapter: `adapter`, `raw`, `table` (null where the text is none), and with a gold table
-/// `scores` by convention and metric, from 0 to 1.
+/// A list with one object an adapter: `adapter`, `raw`, `table` (null where the text is none), and
+/// with a gold table `scores` by convention and metric, from 0 to 1.
 pub fn to_json(readings: &[TableReading], gold: Option<&Gold>) -> Result<String> {
     let object = |reading: &TableReading| {
         let mut object = json!({"adapter": reading.adapter, "raw": reading.raw, "table": reading.table.as_ref().ok()});

@@ -12,8 +12,8 @@ use chartbench_score::stats::{ChartSums, Interval};
 /// Minimum sizes of a slice: tables mark smaller ones, and comparisons conclude nothing from them.
 const MIN_CHARTS: usize = 10;
 const MIN_QUESTIONS: usize = 30;
-/// Minimum latency in seconds for a speed. Latencies are stored in microseconds; shorter ones measure the clock rather than the
-/// adapter.
+/// Minimum latency in seconds for a speed. Latencies are stored in microseconds; shorter ones
+/// measure the clock rather than the adapter.
 const MIN_SECONDS: f64 = 1e-4;
 
 /// The aggregate of answers scored under one convention.
@@ -98,7 +98,8 @@ impl Aggregate {
         too_few(self.charts(), self.summary.count)
     }
 
-    /// The interval of each metric's mean, in percent. It does not depend on the order of the charts.
+    /// The interval of each metric's mean, in percent. It does not depend on the order of the
+    /// charts.
     pub fn intervals(&self) -> Vec<Option<Interval>> {
         let charts = self.by_name();
         (0..charts.statistics())

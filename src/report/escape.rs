@@ -1,7 +1,8 @@
-//! Escapes untrusted text (a model's answer, a name in a data set) for each format, so that nothing in it becomes markup, a
-//! formula or a terminal command.
+//! Escapes untrusted text (a model's answer, a name in a data set) for each format, so that nothing
+//! in it becomes markup, a formula or a terminal command.
 
-/// Escapes a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or digits needs no escape.
+/// Escapes a cell or a paragraph of GitHub-flavoured Markdown. An underscore between letters or
+/// digits needs no escape.
 pub(super) fn markdown(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let is_inside = |place: usize| {
@@ -47,7 +48,8 @@ pub(super) fn latex(text: &str) -> String {
     escaped
 }
 
-/// Escapes a CSV field: a text that a spreadsheet would read as a formula gets a leading apostrophe, unless it is a number.
+/// Escapes a CSV field: a text that a spreadsheet would read as a formula gets a leading
+/// apostrophe, unless it is a number.
 pub(super) fn csv(text: &str) -> String {
     let formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();

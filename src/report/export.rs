@@ -1,5 +1,5 @@
-//! Exports results in the formats of other tools: lm-evaluation-harness's files, and the `model-index` of a Hugging Face model
-//! card.
+//! Exports results in the formats of other tools: lm-evaluation-harness's files, and the
+//! `model-index` of a Hugging Face model card.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -10,8 +10,9 @@ use crate::run::store::Manifest;
 use chartbench_core::question::YearFlags;
 use chartbench_score::metric::Metric;
 
-/// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with their standard errors
-/// (clustered by chart, where the harness draws questions), under `METRIC,none`. An unfinished row is marked.
+/// `results.json` as lm-evaluation-harness 0.4 writes it for one task: values from 0 to 1 with
+/// their standard errors (clustered by chart, where the harness draws questions), under
+/// `METRIC,none`. An unfinished row is marked.
 ///
 /// # Errors
 /// Never returns an error in practice: plain data always encodes as JSON.
@@ -61,7 +62,8 @@ pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
     Ok(serde_json::to_string_pretty(&object)? + "\n")
 }
 
-/// `samples.jsonl` as lm-evaluation-harness logs samples, one line a question; `score` reads it back.
+/// `samples.jsonl` as lm-evaluation-harness logs samples, one line a question; `score` reads it
+/// back.
 ///
 /// # Errors
 /// Never returns an error in practice: plain data always encodes as JSON.
@@ -92,9 +94,9 @@ pub fn lm_eval_samples(scored: &Scored<'_>) -> Result<String> {
     (0..scored.records.len()).map(line).collect()
 }
 
-/// The metadata block of a model card with its `model-index`. Its YAML is written as JSON, which is YAML too, so that no
-/// name can become a key. An unfinished row is marked; the metrics' names contain the remark on
-/// the adapter's row.
+/// The metadata block of a model card with its `model-index`. Its YAML is written as JSON, which is
+/// YAML too, so that no name can become a key. An unfinished row is marked; the metrics' names
+/// contain the remark on the adapter's row.
 ///
 /// # Errors
 /// Never returns an error in practice: plain data always encodes as JSON.

@@ -6,8 +6,8 @@ use super::{Scored, Sensitivity};
 use crate::report::plot::{Bar, Line, Panel, draw_bars, draw_panels};
 use chartbench_score::metric::Metric;
 
-/// A bar for each of `answers`, which have names, with its interval: the mean of `metric` in percent. Bars of one run have
-/// one colour.
+/// A bar for each of `answers`, which have names, with its interval: the mean of `metric` in
+/// percent. Bars of one run have one colour.
 ///
 /// # Errors
 /// Returns an error if there are no answers.

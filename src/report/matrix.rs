@@ -1,5 +1,5 @@
-//! The same answers under every convention: the values side by side, whether files change places, and which rule is
-//! behind every difference.
+//! The same answers under every convention: the values side by side, whether files change places,
+//! and which rule is behind every difference.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,9 @@ pub struct Matrix {
 pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention, those for tables where a table is asked for; differences are told against
-    /// `reference`, and places compared with those under its relaxed accuracy (of a convention for tables: its first
-    /// metric).
+    /// Scores `files` under every convention, those for tables where a table is asked for;
+    /// differences are told against `reference`, and places compared with those under its relaxed
+    /// accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
         let tables = files
             .iter()
@@ -72,8 +72,8 @@ impl Matrix {
         [&self.values, &self.flips, &self.differences]
     }
 
-    /// The matrix in `format`: for people three tables under each other, in JSON an object of three lists, in CSV and
-    /// JSON lines the values alone.
+    /// The matrix in `format`: for people three tables under each other, in JSON an object of three
+    /// lists, in CSV and JSON lines the values alone.
     ///
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
@@ -211,8 +211,8 @@ fn flips(
     }
 }
 
-/// The rules of a score and of the reference that help the first of two files most against the second, `share` being
-/// what a group adds to a file's mean.
+/// The rules of a score and of the reference that help the first of two files most against the
+/// second, `share` being what a group adds to a file's mean.
 fn deciding_rules(
     row: &Row,
     sides: [&Causes; 2],
@@ -235,7 +235,8 @@ fn deciding_rules(
     Some(format!("{} / {}", most.0.0, most.0.1))
 }
 
-/// The cause of a difference: the metric, its deciding rule and the reference's, and which score is higher.
+/// The cause of a difference: the metric, its deciding rule and the reference's, and which score is
+/// higher.
 type Cause = (usize, Metric, &'static str, &'static str, bool);
 
 /// The questions of one cause.

@@ -1,5 +1,6 @@
-//! Results as tables, for the terminal, Markdown, LaTeX, CSV and JSON: stored runs (the leaderboard, the comparison) and any
-//! answers under every convention (the matrix, every question's scores).
+//! Results as tables, for the terminal, Markdown, LaTeX, CSV and JSON: stored runs (the
+//! leaderboard, the comparison) and any answers under every convention (the matrix, every
+//! question's scores).
 
 mod aggregate;
 mod compare;

@@ -12,8 +12,8 @@ use super::table::{Cell, Column, Table};
 use chartbench_core::terminal::visible;
 use chartbench_score::metric::{Convention, Metric, Score, Scores, StepTrace};
 
-/// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception where the original
-/// raises.
+/// One row a question, one column for each of `scores`: values in 0..=1, `ERR:` and the exception
+/// where the original raises.
 pub fn per_question(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Table {
     let names = scores
         .iter()
@@ -68,8 +68,10 @@ fn cell(score: Score) -> Cell {
     }
 }
 
-/// One JSON object a line and question: `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`, and `Year` where
-/// the question has ChartQAPro's flags. A score is a number, `"ERR:EXCEPTION"` where the original raises, `null` where the convention does not apply.
+/// One JSON object a line and question:
+/// `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`, and `Year` where the question has
+/// ChartQAPro's flags. A score is a number, `"ERR:EXCEPTION"` where the original raises, `null`
+/// where the convention does not apply.
 ///
 /// Ends early once `write` returns that nobody reads on.
 ///

@@ -15,8 +15,8 @@ pub struct NamedPair<'a> {
     pub pair: Pair<'a>,
 }
 
-/// Scores all `answers` under each convention: means and their intervals, in percent; `chart` gives an answer's chart. The
-/// result is bit-identical on any number of cores.
+/// Scores all `answers` under each convention: means and their intervals, in percent; `chart` gives
+/// an answer's chart. The result is bit-identical on any number of cores.
 pub fn estimates<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,
@@ -51,8 +51,8 @@ pub fn estimates<'a, T: Sync>(
 /// Number of answers in a parallel task.
 pub(super) const CHUNK: usize = 4096;
 
-/// Scores all `answers` under each convention, in the order of `conventions`; `pair` gives the scored fields of an answer. The
-/// result is bit-identical on any number of cores.
+/// Scores all `answers` under each convention, in the order of `conventions`; `pair` gives the
+/// scored fields of an answer. The result is bit-identical on any number of cores.
 pub fn score_all<'a, T: Sync>(
     answers: &'a [T],
     pair: impl Fn(&'a T) -> Pair<'a> + Sync,

@@ -104,7 +104,8 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// Whether an adapter with this number of answers has questions left; every table and figure marks such a row.
+/// Whether an adapter with this number of answers has questions left; every table and figure marks
+/// such a row.
 pub(super) fn is_unfinished(answers: usize, benchmark: &BenchmarkEntry) -> bool {
     answers < benchmark.questions
 }

@@ -33,7 +33,8 @@ pub struct Sensitivity {
 }
 
 impl Sensitivity {
-    /// Reads every answer of `files` under the plain rule of [`is_right`], whatever convention they are scored by.
+    /// Reads every answer of `files` under the plain rule of [`is_right`], whatever convention they
+    /// are scored by.
     pub fn new(files: &[AnswerFile<'_>]) -> Self {
         let curves: Vec<(String, Vec<(f64, f64)>)> = files
             .iter()
@@ -57,8 +58,8 @@ impl Sensitivity {
         &self.curves
     }
 
-    /// The tables in `format`: for people under each other, in JSON an object of three lists, in CSV and JSON lines the
-    /// notations alone.
+    /// The tables in `format`: for people under each other, in JSON an object of three lists, in
+    /// CSV and JSON lines the notations alone.
     ///
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.

@@ -25,7 +25,8 @@ pub enum SliceBy {
     Template,
     /// Number of characters of the gold answer.
     LabelLength,
-    /// A property recorded in the run under this name: `series`, `negative values`, a column of the user's own data.
+    /// A property recorded in the run under this name: `series`, `negative values`, a column of the
+    /// user's own data.
     Named(String),
 }
 
@@ -84,7 +85,8 @@ impl SliceBy {
 /// Checks that every requested property has a value in some question.
 ///
 /// # Errors
-/// Returns an error that names the first such property and the existing ones; or if a record cannot be read.
+/// Returns an error that names the first such property and the existing ones; or if a record cannot
+/// be read.
 pub fn check_slices_exist<R: Borrow<PredictionRecord>>(
     slices_by: &[SliceBy],
     mut records: impl Iterator<Item = Result<R>>,

@@ -36,8 +36,8 @@ pub fn splice_file(file: &Path, name: &str, command: &str, text: &str) -> Result
     )
 }
 
-/// Replaces what stands between the line that begins with `<!-- NAME:begin` and `<!-- NAME:end -->`; the first marker is
-/// rewritten to carry `command`, which made the text.
+/// Replaces what stands between the line that begins with `<!-- NAME:begin` and
+/// `<!-- NAME:end -->`; the first marker is rewritten to carry `command`, which made the text.
 ///
 /// # Errors
 /// Returns an error unless the document has exactly one pair of markers in this order.

@@ -1,5 +1,5 @@
-//! Tables in six formats: for people (terminal, Markdown, LaTeX) numbers are rounded, for programs (CSV, JSON, JSON lines) they
-//! have full precision.
+//! Tables in six formats: for people (terminal, Markdown, LaTeX) numbers are rounded, for programs
+//! (CSV, JSON, JSON lines) they have full precision.
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -28,7 +28,8 @@ pub enum Format {
     Jsonl,
 }
 
-/// A titled table. A row shorter than the columns ends in [`Cell::Missing`] ones; column names are unique.
+/// A titled table. A row shorter than the columns ends in [`Cell::Missing`] ones; column names are
+/// unique.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// One line above the table in the forms for people; none when empty.
@@ -46,7 +47,8 @@ pub struct Column {
     pub name: String,
     /// The side in the forms for people.
     pub align: Align,
-    /// Whether the cells are [`Cell::Estimate`]s: programs get two more columns, `NAME low` and `NAME high`.
+    /// Whether the cells are [`Cell::Estimate`]s: programs get two more columns, `NAME low` and
+    /// `NAME high`.
     estimates: bool,
 }
 
@@ -107,9 +109,11 @@ pub enum Cell {
     Text(String),
     /// A whole number: a count, a line of a file.
     Integer(i64),
-    /// A value, and the digits after the point that people see of it. One that is not finite shows as missing.
+    /// A value, and the digits after the point that people see of it. One that is not finite shows
+    /// as missing.
     Decimal(f64, usize),
-    /// A value with its interval where it has one, and the digits after the point that people see of the three.
+    /// A value with its interval where it has one, and the digits after the point that people see
+    /// of the three.
     Estimate(f64, Option<Interval>, usize),
     /// A probability: four digits after the point, and none under 0.0001.
     Probability(f64),

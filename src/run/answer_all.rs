@@ -1,5 +1,5 @@
-//! The loop that answers: it calls an adapter batch by batch, and records the answers of each batch. It sees only the adapter
-//! trait and reports its progress as [`RunEvent`]s.
+//! The loop that answers: it calls an adapter batch by batch, and records the answers of each
+//! batch. It sees only the adapter trait and reports its progress as [`RunEvent`]s.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -49,7 +49,8 @@ impl Outcome {
     }
 }
 
-/// Whether one of these comma-separated reasons is a token limit, under any of the names that servers use.
+/// Whether one of these comma-separated reasons is a token limit, under any of the names that
+/// servers use.
 fn is_cut(finish_reasons: &str) -> bool {
     finish_reasons.split(',').any(|reason| {
         ["length", "max_tokens"]
@@ -85,7 +86,8 @@ pub enum RunEvent<'a> {
         /// Number of answered or failed questions since the last event.
         questions: usize,
     },
-    /// The adapter has answered what it could: every question has its row, or [`Outcome::stopped`] says why not.
+    /// The adapter has answered what it could: every question has its row, or [`Outcome::stopped`]
+    /// says why not.
     AdapterFinished {
         /// The row's name.
         id: &'a str,
@@ -94,11 +96,13 @@ pub enum RunEvent<'a> {
     },
 }
 
-/// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most `batch` in a call. Each batch of
-/// answers is appended to the log at once. A failed question becomes a row with its error.
+/// Asks `adapter` those of the `questions` of `source` that `log` does not hold yet, at most
+/// `batch` in a call. Each batch of answers is appended to the log at once. A failed question
+/// becomes a row with its error.
 ///
 /// # Errors
-/// Returns an error if the questions cannot be read, or if the log holds other questions or cannot be appended to.
+/// Returns an error if the questions cannot be read, or if the log holds other questions or cannot
+/// be appended to.
 pub fn answer_all(
     adapter: &mut dyn Adapter,
     source: &dyn QuestionSource,
@@ -182,10 +186,12 @@ impl Answers {
         }
     }
 
-    /// The results in the order of the questions, `None` for those that an adapter left when it stopped.
+    /// The results in the order of the questions, `None` for those that an adapter left when it
+    /// stopped.
     ///
     /// # Errors
-    /// Returns an error if the adapter did not report each question once; where it did not `end`, some may be missing.
+    /// Returns an error if the adapter did not report each question once; where it did not `end`,
+    /// some may be missing.
     fn finish(self, ended: bool) -> Result<Vec<Option<Result<Answer>>>> {
         let left_out = ended && self.slots.iter().any(Option::is_none);
         ensure!(

@@ -1,4 +1,5 @@
-//! Plans which questions a run still has to ask, so that a run started again resumes, and which go into one call.
+//! Plans which questions a run still has to ask, so that a run started again resumes, and which go
+//! into one call.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -6,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
-use crate::run::store::PredictionRecord;
+use crate::run::store::{OtherQuestions, PredictionRecord};
 use chartbench_core::question::{Chart, ChartQuestions, Gold, Question, QuestionSource};
 
 /// The ids of the answered questions, each with a hash of its text and gold.
@@ -19,7 +20,8 @@ impl AnsweredIds {
             .insert(record.id, hash(&record.question, &record.gold));
     }
 
-    /// Returns an error if an answer is to a question that `source` lacks, or has with another text or gold.
+    /// Returns an error if an answer is to a question that `source` lacks, or has with another text
+    /// or gold.
     fn check(&self, source: &dyn QuestionSource) -> Result<()> {
         let mut unasked: HashSet<&str> = self.0.keys().map(String::as_str).collect();
         let mut asked = questions(source);
@@ -33,9 +35,9 @@ impl AnsweredIds {
             }
         }
         if let Some(id) = unasked.into_iter().min() {
-            bail!(
+            bail!(OtherQuestions(format!(
                 "the stored answer to `{id}` is not to a question of this set: choose another --name"
-            );
+            )));
         }
         Ok(())
     }
@@ -46,12 +48,13 @@ fn hash(text: &str, gold: &Gold) -> u64 {
     BuildHasherDefault::<DefaultHasher>::new().hash_one((text, gold))
 }
 
-/// Cuts all questions into calls of at most `batch`, in order and grouped by chart, and leaves out the answered ones. The cuts
-/// depend on the whole source, so that a resumed run groups its questions as an uninterrupted one does.
+/// Cuts all questions into calls of at most `batch`, in order and grouped by chart, and leaves out
+/// the answered ones. The cuts depend on the whole source, so that a resumed run groups its
+/// questions as an uninterrupted one does.
 ///
 /// # Errors
-/// Returns an error if an answered question is not in the source, or has another gold or text there. Each call returns the
-/// source's errors.
+/// Returns an error if an answered question is not in the source, or has another gold or text
+/// there. Each call returns the source's errors.
 pub fn batches(
     source: &dyn QuestionSource,
     answered: AnsweredIds,

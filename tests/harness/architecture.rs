@@ -1,4 +1,5 @@
-//! The arrows between crates and modules point one way: checked from manifests and from the paths that the sources name.
+//! The arrows between crates and modules point one way: checked from manifests and from the paths
+//! that the sources name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// A module and those that it may name.
 type Arrows = (&'static str, &'static [&'static str]);
 
-/// Each crate by its folder, and every module of it with the modules that it may name. Which crate may name which is in their
-/// Cargo.toml files.
+/// Each crate by its folder, and every module of it with the modules that it may name. Which crate
+/// may name which is in their Cargo.toml files.
 const ARROWS: &[(&str, &[Arrows])] = &[
     (
         ".",
@@ -130,7 +131,8 @@ const ARROWS: &[(&str, &[Arrows])] = &[
     ),
 ];
 
-/// Crates that a crate must not reach, directly or through others, and a module of the root must not name.
+/// Crates that a crate must not reach, directly or through others, and a module of the root must
+/// not name.
 const HIDDEN: &[(&str, &[&str])] = &[
     ("crates/core", &["pixels", "score", "data", "nn"]),
     ("crates/pixels", &["score", "data", "nn"]),
@@ -158,8 +160,9 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What a source names outside comments and `use` of its own parts: `crate::NAME`, `super::NAME` where that leads to the crate's
-/// root, and other crates of the workspace as `chartbench_NAME`. `depth` is the number of modules from the root to the file's own.
+/// What a source names outside comments and `use` of its own parts: `crate::NAME`, `super::NAME`
+/// where that leads to the crate's root, and other crates of the workspace as `chartbench_NAME`.
+/// `depth` is the number of modules from the root to the file's own.
 fn named(source: &str, depth: usize) -> BTreeSet<String> {
     let code: Vec<&str> = source
         .lines()
@@ -224,7 +227,8 @@ fn passed_on(lib: &str) -> BTreeMap<String, String> {
     modules
 }
 
-/// Each source file of a crate by its path below `src`, with its top-level module and what it names.
+/// Each source file of a crate by its path below `src`, with its top-level module and what it
+/// names.
 fn arrows(folder: &str) -> Vec<(String, PathBuf, BTreeSet<String>)> {
     let src = root().join(folder).join("src");
     let passed_on = passed_on(&fs::read_to_string(src.join("lib.rs")).unwrap());

@@ -1,5 +1,5 @@
-//! The program from outside: what it prints, its exit codes, and how it meets bad input (one clear line, exit code 2,
-//! nothing half-written).
+//! The program from outside: what it prints, its exit codes, and how it meets bad input (one clear
+//! line, exit code 2, nothing half-written).
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +19,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The error line of a command that must end with exit code 2; before it stands at most the line that names the questions.
+/// The error line of a command that must end with exit code 2; before it stands at most the line
+/// that names the questions.
 #[track_caller]
 fn refused(arguments: &[&str]) -> String {
     let output = chartbench(arguments);
@@ -39,7 +40,8 @@ fn refused(arguments: &[&str]) -> String {
     line.strip_prefix("error: ").unwrap().to_owned()
 }
 
-/// A scratch folder with a small RealCQA tree (`data`), a copy of the tiny model (`model`), and no results yet.
+/// A scratch folder with a small RealCQA tree (`data`), a copy of the tiny model (`model`), and no
+/// results yet.
 struct Scratch(TempDir);
 
 impl Scratch {

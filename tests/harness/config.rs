@@ -176,8 +176,8 @@ fn training(keys: &str, flags: &ProtocolOverrides) -> anyhow::Result<Protocol> {
     Benchmark::parse(&format!("{HEAD}[finetune]\n{keys}"), "benchmarks/x.toml")?.protocol(flags)
 }
 
-/// The step is chosen on test questions only where a flag says so; the protocol of the RealCQA fine-tuning study is then
-/// what its files say.
+/// The step is chosen on test questions only where a flag says so; the protocol of the RealCQA
+/// fine-tuning study is then what its files say.
 #[test]
 fn realcqa_is_trained_as_in_the_study_by_flag_alone() {
     let realcqa = Benchmark::find("realcqa").unwrap();

@@ -1,5 +1,5 @@
-//! Stored files stay whole: processes killed with SIGKILL while they replace a log, a folder or a file leave the old content or
-//! the new; so do full disks.
+//! Stored files stay whole: processes killed with SIGKILL while they replace a log, a folder or a
+//! file leave the old content or the new; so do full disks.
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -122,8 +122,8 @@ fn finish(task: &str, folder: &Path, limit: Option<u32>) -> String {
     text
 }
 
-/// Kills a task at random moments, each time after `prepare`; `check` inspects the folder and returns whether the new
-/// content is there.
+/// Kills a task at random moments, each time after `prepare`; `check` inspects the folder and
+/// returns whether the new content is there.
 fn kill(task: &str, prepare: impl Fn(&Path), check: impl Fn(&Path) -> bool) {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
@@ -275,7 +275,8 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A run of quick adapters on the first questions of the embedded benchmark, in a folder of its own.
+/// A run of quick adapters on the first questions of the embedded benchmark, in a folder of its
+/// own.
 struct Run {
     dir: tempfile::TempDir,
     path: String,
@@ -496,7 +497,8 @@ fn runs_into_one_name_at_the_same_time_keep_all_adapters() {
     }
 }
 
-/// Where two processes run one adapter, the second ends with a line, and nothing of the first is lost.
+/// Where two processes run one adapter, the second ends with a line, and nothing of the first is
+/// lost.
 #[test]
 fn a_second_run_of_one_adapter_ends_with_one_line() {
     let run = Run::new();

@@ -1,5 +1,5 @@
-//! `chartbench finetune`, on the embedded tiny models: resumed bit for bit, refusing what cannot be trained, and leaving
-//! folders that answer.
+//! `chartbench finetune`, on the embedded tiny models: resumed bit for bit, refusing what cannot be
+//! trained, and leaving folders that answer.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -167,7 +167,8 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
         permissions("model.safetensors")?,
         permissions("config.json")?
     );
-    // Started again, it finds everything done, and removes what a kill just before left; under other settings it says so.
+    // Started again, it finds everything done, and removes what a kill just before left; under
+    // other settings it says so.
     std::fs::create_dir_all(folder.join("state/step-000000012"))?;
     let again = short(
         results.path(),
@@ -467,7 +468,8 @@ fn weights_that_are_no_numbers_are_refused_before_the_first_step() -> Result<()>
     Ok(())
 }
 
-/// One thread prepares examples and computes: neither waits for the other for ever, and nothing depends on their number.
+/// One thread prepares examples and computes: neither waits for the other for ever, and nothing
+/// depends on their number.
 #[test]
 fn one_thread_trains_to_the_same_bytes_as_two() -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(300);
@@ -589,8 +591,8 @@ fn validation_questions_that_cannot_be_read_are_named() -> Result<()> {
     Ok(())
 }
 
-/// The study's protocol: of equal validations the first is kept, here the one before training, and it is made on test
-/// questions. Whatever shows the row's scores says so.
+/// The study's protocol: of equal validations the first is kept, here the one before training, and
+/// it is made on test questions. Whatever shows the row's scores says so.
 #[test]
 fn an_untrained_step_and_one_chosen_on_test_questions_are_said() -> Result<()> {
     const REMARK: &str = "step chosen on test";
@@ -708,7 +710,8 @@ fn a_damaged_best_step_is_refused_when_a_training_goes_on() -> Result<()> {
     Ok(())
 }
 
-/// A limit on file sizes takes the place of a full disk: the checkpoint that was there before stays loadable.
+/// A limit on file sizes takes the place of a full disk: the checkpoint that was there before stays
+/// loadable.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_at_a_checkpoint_leaves_the_last_good_one() -> Result<()> {

@@ -130,7 +130,8 @@ fn chartqas_tables_are_its_csv_files() {
     );
 }
 
-/// With `ask = "tables"` a chart's one question is its table; charts without one are not asked, broken ones are told.
+/// With `ask = "tables"` a chart's one question is its table; charts without one are not asked,
+/// broken ones are told.
 #[test]
 fn tables_are_asked_for() {
     let dir = tree(&[

@@ -1,4 +1,5 @@
-//! Finding and downloading weights, against a local HTTP server that answers as the Hugging Face hub does.
+//! Finding and downloading weights, against a local HTTP server that answers as the Hugging Face
+//! hub does.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -749,7 +750,8 @@ fn locate_as_the_environment_says() {
     }
 }
 
-/// Graphs in a folder of their own, with the weights that lie beside one of them; the others stay where they are.
+/// Graphs in a folder of their own, with the weights that lie beside one of them; the others stay
+/// where they are.
 #[cfg(feature = "onnx")]
 #[test]
 fn exports_are_downloaded_with_their_graphs() {

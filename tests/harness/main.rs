@@ -1,4 +1,5 @@
-//! The program and its library from outside: commands, runs, trainings, adapters, reports, and whatever reaches them.
+//! The program and its library from outside: commands, runs, trainings, adapters, reports, and
+//! whatever reaches them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -15,6 +16,7 @@ mod cli;
 mod config;
 mod data_check;
 mod dataset;
+mod documents;
 mod endpoint;
 #[cfg(unix)]
 mod files;

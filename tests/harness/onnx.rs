@@ -1,4 +1,5 @@
-//! ONNX exports of the tiny models (`fixtures/onnx/make.py`) against what transformers computed with the same weights.
+//! ONNX exports of the tiny models (`fixtures/onnx/make.py`) against what transformers computed
+//! with the same weights.
 //!
 //! Needs ONNX Runtime: `pip install onnxruntime`, or `ORT_DYLIB_PATH`.
 
@@ -92,7 +93,8 @@ fn answers(
         .collect::<Result<_, _>>()?)
 }
 
-/// Merged decoders; two of them, whose masks have the older names; one without a cache; names of quantized graphs.
+/// Merged decoders; two of them, whose masks have the older names; one without a cache; names of
+/// quantized graphs.
 #[test]
 #[ignore = "needs ONNX Runtime's library: CONTRIBUTING.md"]
 fn pix2struct_answers_from_every_layout() -> Result<()> {

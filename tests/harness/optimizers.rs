@@ -35,7 +35,8 @@ fn start(goldens: &HashMap<String, Tensor>) -> Variables {
         .collect()
 }
 
-/// The gradients of a step; `transposed` gives matrices as views of their transposes, as a backward pass does.
+/// The gradients of a step; `transposed` gives matrices as views of their transposes, as a backward
+/// pass does.
 fn gradients(
     goldens: &HashMap<String, Tensor>,
     variables: &Variables,

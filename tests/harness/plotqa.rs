@@ -1,4 +1,5 @@
-//! PlotQA's layout: both forms of its question files, its splits, and every kind of bad input with its one line.
+//! PlotQA's layout: both forms of its question files, its splits, and every kind of bad input with
+//! its one line.
 
 use std::fs;
 use std::path::Path;

@@ -481,7 +481,8 @@ fn a_program_that_dies_is_noticed_though_what_it_started_holds_its_output() {
     );
 }
 
-/// The same command with Ctrl-C as a terminal sends it: a shell's background job, and so all that it starts, ignores it.
+/// The same command with Ctrl-C as a terminal sends it: a shell's background job, and so all that
+/// it starts, ignores it.
 fn interruptible(command: &Command) -> Command {
     let code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])";
     let mut wrapped = Command::new("python3");
@@ -500,7 +501,8 @@ fn interruptible(command: &Command) -> Command {
     wrapped
 }
 
-/// `kill -9` leaves this program no time to end anything, and Ctrl-C reaches its own process group alone.
+/// `kill -9` leaves this program no time to end anything, and Ctrl-C reaches its own process group
+/// alone.
 #[test]
 fn nothing_outlives_a_run_that_is_killed() {
     for signal in ["-KILL", "-INT", "-TERM"] {

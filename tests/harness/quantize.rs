@@ -1,4 +1,5 @@
-//! Checkpoints in 8 and 4 bits: stored and read back, damaged, asked for by name, and chosen by `chartbench quantize`.
+//! Checkpoints in 8 and 4 bits: stored and read back, damaged, asked for by name, and chosen by
+//! `chartbench quantize`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,8 +33,8 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
         .collect())
 }
 
-/// Quantizes the checkpoint of a folder into a new one, leaving `kept` as it is: the folder, the model before it was
-/// stored, and how its matrices are stored.
+/// Quantizes the checkpoint of a folder into a new one, leaving `kept` as it is: the folder, the
+/// model before it was stored, and how its matrices are stored.
 fn stored<M>(
     name: &str,
     architecture: &str,
@@ -149,7 +150,8 @@ fn a_donut_is_read_back_as_it_was_measured() -> Result<()> {
     Ok(())
 }
 
-/// A folder whose `model.gguf` `damage` has changed: the line said about it, with the folder's path left out.
+/// A folder whose `model.gguf` `damage` has changed: the line said about it, with the folder's path
+/// left out.
 fn failure(damage: impl FnOnce(&mut Vec<u8>)) -> Result<String> {
     let config = pix2struct::Config::read(&fixture("pix2struct/safetensors"))?;
     let model = |source: &dyn TensorSource| pix2struct::Model::for_inference(&config, source);
@@ -333,8 +335,8 @@ fn names_with_a_precision_are_rows_of_their_own() -> Result<()> {
     Ok(())
 }
 
-/// With so wide a tolerance everything is quantized, whatever the model answers; a tolerance that none can keep writes
-/// the table and nothing else.
+/// With so wide a tolerance everything is quantized, whatever the model answers; a tolerance that
+/// none can keep writes the table and nothing else.
 #[test]
 fn a_quantized_checkpoint_is_chosen_written_and_asked() -> Result<()> {
     let results = tempfile::tempdir()?;

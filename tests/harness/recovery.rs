@@ -74,7 +74,8 @@ fn killed_at_twenty_random_moments_a_run_ends_like_an_unbroken_one() {
     let mut seen = BTreeSet::new();
     for _ in 0..KILLS {
         let mut child = start(killed.path());
-        // A start costs the model's loading before it answers, so later kills must come later to get further.
+        // A start costs the model's loading before it answers, so later kills must come later to
+        // get further.
         std::thread::sleep(
             whole.mul_f64(random.random_range(0.02..0.4))
                 + Duration::from_millis(random.random_range(0..40)),

@@ -1,5 +1,5 @@
-//! `chartbench report` from outside: the page of a small run, and of one whose data and answers try to become markup.
-//! What a browser makes of the page is in tests/browser/.
+//! `chartbench report` from outside: the page of a small run, and of one whose data and answers try
+//! to become markup. What a browser makes of the page is in tests/browser/.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,8 @@ impl Scratch {
             "--results",
             &results,
         ]);
-        // A chart without its picture is a failed question to an adapter that looks; `majority` does not.
+        // A chart without its picture is a failed question to an adapter that looks; `majority`
+        // does not.
         assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
         scratch
     }
@@ -81,7 +82,8 @@ impl Scratch {
         fs::read_to_string(page).unwrap()
     }
 
-    /// Puts hostile answers in the place of the run's, and a hostile name and prompt into its manifest.
+    /// Puts hostile answers in the place of the run's, and a hostile name and prompt into its
+    /// manifest.
     fn poison(&self) {
         let log = self.path("results/r/majority/predictions.jsonl");
         let lines = fs::read_to_string(&log).unwrap();

@@ -295,7 +295,8 @@ fn recorded_scores_are_verified() {
     );
 }
 
-/// The means of each file in percent, as `FILE: MEAN over QUESTIONS`, or the single line of the error.
+/// The means of each file in percent, as `FILE: MEAN over QUESTIONS`, or the single line of the
+/// error.
 fn means(folder: &Path, args: &[&str]) -> Vec<String> {
     let output = score(folder, &[args, &["--format", "jsonl"]].concat());
     if output.status.code() == Some(2) {
@@ -415,7 +416,8 @@ fn ids_that_match_nothing_are_one_line_and_no_table() {
     assert_eq!(text(&output.stderr), expected);
 }
 
-/// A data set with ChartQAPro's flags, asked of the adapter that always gives the train split's answer.
+/// A data set with ChartQAPro's flags, asked of the adapter that always gives the train split's
+/// answer.
 #[test]
 fn flags_of_the_data_set_choose_the_rule_of_a_run() {
     let folder = folder(&[]);
@@ -513,4 +515,14 @@ fn flags_of_the_data_set_choose_the_rule_of_a_run() {
     }
     let error = means(folder.path(), &["out/r/nobody"]);
     assert!(error[0].contains("out/r/nobody"), "{error:?}");
+    // A run's golds are its own: others are not silently left aside.
+    for golds in [["--gold", "questions.jsonl"], ["--benchmark", "custom"]] {
+        let refused = score(folder.path(), &[&["out/r"], golds.as_slice()].concat());
+        assert_eq!(refused.status.code(), Some(2), "{golds:?}");
+        let line = text(&refused.stderr);
+        assert!(
+            line.contains("out/r is a stored run, which has its own gold answers"),
+            "{line}"
+        );
+    }
 }

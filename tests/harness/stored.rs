@@ -1,4 +1,5 @@
-//! Files that an earlier version stored: read, gone on with, and written again, byte for byte. `fixtures/stored/record.sh` made them.
+//! Files that an earlier version stored: read, gone on with, and written again, byte for byte.
+//! `fixtures/stored/record.sh` made them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -131,7 +132,8 @@ const RUN: [&str; 12] = [
     "--name",
 ];
 
-/// Whether sums of this machine are those of the machine that recorded: products of candle's own crate take AVX-512 where they can.
+/// Whether sums of this machine are those of the machine that recorded: products of candle's own
+/// crate take AVX-512 where they can.
 fn rounds_as_recorded() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2")

@@ -1,4 +1,5 @@
-//! Whole tables as people see them: the leaderboard and the comparison of two small runs made by hand.
+//! Whole tables as people see them: the leaderboard and the comparison of two small runs made by
+//! hand.
 
 use chartbench::adapter::Identity;
 use chartbench::config::Published;
@@ -311,7 +312,8 @@ fn training_seeds_published_results_and_settings_stand_below() {
     );
 }
 
-/// The published results of `run` as Markdown; all of its numeric questions are right, and 75 % were published.
+/// The published results of `run` as Markdown; all of its numeric questions are right, and 75 %
+/// were published.
 fn beside_published(run: StoredRun, questions: Option<usize>) -> String {
     let published = Published {
         system: "Careful, as published".to_owned(),
@@ -561,7 +563,8 @@ fn runs_that_cannot_be_compared_are_refused() {
 
 #[test]
 fn near_misses_are_counted_exactly() {
-    // Planted: 3 wrong signs, 2 powers of ten, 1 unit; 1 other number, 1 text, 1 failed question; the rest is right.
+    // Planted: 3 wrong signs, 2 powers of ten, 1 unit; 1 other number, 1 text, 1 failed question;
+    // the rest is right.
     let answers = [
         ("40", Some("-40")),
         ("-7.5", Some("7.6")),

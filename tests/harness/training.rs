@@ -1,4 +1,5 @@
-//! What a training needs beside a model: the order of its data, its saved state, its log and its curves.
+//! What a training needs beside a model: the order of its data, its saved state, its log and its
+//! curves.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -343,13 +344,15 @@ fn a_saved_state_comes_back_whole_and_old_ones_go() {
     // NaN is not equal to itself: compared as text.
     assert_eq!(format!("{:?}", saved.state), format!("{:?}", state(300)));
     assert_eq!(step_of_latest(&folder), Some(300));
-    // A training that went back to step 200 saves that step anew, and what came later is of another past.
+    // A training that went back to step 200 saves that step anew, and what came later is of another
+    // past.
     save(&folder, 200);
     assert_eq!(names(&path), ["step-000000200"]);
     assert_eq!(step_of_latest(&folder), Some(200));
 }
 
-/// Every file of the newest state, cut at several lengths, changed, or removed: the one before is used and the fault told.
+/// Every file of the newest state, cut at several lengths, changed, or removed: the one before is
+/// used and the fault told.
 #[test]
 fn a_torn_state_gives_way_to_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -645,7 +648,8 @@ fn a_resumed_log_has_each_step_once() {
     write(None, &training());
     let whole = std::fs::read(&path).unwrap();
     assert_eq!(read_log(&path).unwrap(), training());
-    // The last saved state is of step 40; the log got further, and its last line is torn at every place.
+    // The last saved state is of step 40; the log got further, and its last line is torn at every
+    // place.
     for torn in [1, 20, 200, whole.len() / 4] {
         std::fs::write(&path, &whole[..whole.len() - torn]).unwrap();
         let rest: Vec<LogEntry> = training()
@@ -655,7 +659,8 @@ fn a_resumed_log_has_each_step_once() {
         write(Some(40), &rest);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
-    // From the start: nothing of a former training is left, nor a validation before the first step whose state was not saved.
+    // From the start: nothing of a former training is left, nor a validation before the first step
+    // whose state was not saved.
     for _ in 0..2 {
         write(None, &[validation_entry(0)]);
         assert_eq!(read_log(&path).unwrap(), [validation_entry(0)]);

@@ -1,5 +1,5 @@
-//! Text, names and paths that come from outside: a run's manifest, a data set, an adapter file, and who reads what the
-//! program prints.
+//! Text, names and paths that come from outside: a run's manifest, a data set, an adapter file, and
+//! who reads what the program prints.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -121,7 +121,8 @@ impl Scratch {
     }
 }
 
-/// What a command writes and its exit code do not change with who reads its standard output and standard error.
+/// What a command writes and its exit code do not change with who reads its standard output and
+/// standard error.
 #[test]
 fn files_and_exit_codes_do_not_depend_on_who_reads() {
     let scratch = Scratch::new();
@@ -367,7 +368,8 @@ fn a_manifest_reads_no_benchmark_file() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
-/// Characters that a terminal obeys, in every place of a data set and a run that the program repeats.
+/// Characters that a terminal obeys, in every place of a data set and a run that the program
+/// repeats.
 #[test]
 fn nothing_from_outside_reaches_the_terminal_as_a_command() {
     let scratch = Scratch::new();
@@ -483,7 +485,8 @@ fn data_stay_data_in_a_pipe() {
     );
 }
 
-/// Images that are no file of the data set: each is a failed row with a clear line, and nothing of it leaves.
+/// Images that are no file of the data set: each is a failed row with a clear line, and nothing of
+/// it leaves.
 #[test]
 fn images_outside_the_data_folder_are_failed_rows() {
     let scratch = Scratch::new();

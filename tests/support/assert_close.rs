@@ -1,7 +1,7 @@
 //! Compares tensors value by value.
 //!
-//! A value that is NaN or infinite fails on either side, even where both sides hold it: a largest difference hides it, because
-//! `f32::max` and candle's `max` skip NaN.
+//! A value that is NaN or infinite fails on either side, even where both sides hold it: a largest
+//! difference hides it, because `f32::max` and candle's `max` skip NaN.
 
 // Each suite that includes this file uses a part of it.
 #![allow(dead_code)]
@@ -17,7 +17,8 @@ pub(crate) enum Tolerance {
         factor: f64,
         floor: f64,
     },
-    /// `factor` times the golden value's own magnitude, which counts as at least `floor` times the largest one.
+    /// `factor` times the golden value's own magnitude, which counts as at least `floor` times the
+    /// largest one.
     OfEach {
         factor: f64,
         floor: f64,
@@ -49,8 +50,8 @@ pub(crate) fn assert_close(found: &Tensor, golden: &Tensor, tolerance: Tolerance
 }
 
 /// # Errors
-/// Returns the first place where the tensors differ, with both values: shapes, a value that is not finite, a value further from
-/// the golden one than `tolerance` allows.
+/// Returns the first place where the tensors differ, with both values: shapes, a value that is not
+/// finite, a value further from the golden one than `tolerance` allows.
 pub(crate) fn compare(found: &Tensor, golden: &Tensor, tolerance: Tolerance) -> Result<(), String> {
     if found.dims() != golden.dims() {
         return Err(format!(

@@ -1,13 +1,14 @@
-//! Running a suite under each instruction set of the processor: the best one is what its tests run under by themselves.
+//! Running a suite under each instruction set of the processor: the best one is what its tests run
+//! under by themselves.
 
 use std::io::Write;
 use std::process::Command;
 
 use chartbench_core::isa;
 
-/// Starts this test binary once for each plainer instruction set, on the tests whose names have `filter` and not `this_one`,
-/// and prints which ran.
-/// Panics with the output of a run that fails. Under `CHARTBENCH_ISA` only checks that it names the set in use.
+/// Starts this test binary once for each plainer instruction set, on the tests whose names have
+/// `filter` and not `this_one`, and prints which ran. Panics with the output of a run that fails.
+/// Under `CHARTBENCH_ISA` only checks that it names the set in use.
 pub(crate) fn run_under_each(filter: &str, this_one: &str) {
     let requested = isa::requested().unwrap();
     assert_eq!(requested.name, isa::current().name);

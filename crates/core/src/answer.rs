@@ -10,8 +10,8 @@ use crate::question::Prediction;
 pub struct Identity {
     /// The leaderboard row, e.g. `matcha-base`.
     pub id: String,
-    /// Everything that decides the answers (weights hash, prompt, preprocessing, generation), as ordered
-    /// key-value pairs: written to the manifest, hashed into the fingerprint.
+    /// Everything that decides the answers (weights hash, prompt, preprocessing, generation), as
+    /// ordered key-value pairs: written to the manifest, hashed into the fingerprint.
     pub settings: Vec<(String, String)>,
 }
 
@@ -31,15 +31,18 @@ pub fn settings_sha256<'a>(settings: impl IntoIterator<Item = &'a (String, Strin
 pub struct Answer {
     /// The raw text, which alone is scored; empty where the model gives no answer.
     pub prediction: Prediction,
-    /// The generated token ids, end-of-sequence token included; empty where the adapter has no tokens.
+    /// The generated token ids, end-of-sequence token included; empty where the adapter has no
+    /// tokens.
     pub token_ids: Vec<u32>,
-    /// The whole completions of a language model, one per sample, where the prediction is only a part of them.
+    /// The whole completions of a language model, one per sample, where the prediction is only a
+    /// part of them.
     pub completions: Vec<String>,
     /// Usage of a metered service.
     pub usage: Option<Usage>,
     /// Why a language model's text ends, as its service names it (`stop`, `length`).
     pub finish_reason: Option<String>,
-    /// Whether the text before the answer is missing in the completion, so that all of it is the answer.
+    /// Whether the text before the answer is missing in the completion, so that all of it is the
+    /// answer.
     pub marker_missing: bool,
 }
 

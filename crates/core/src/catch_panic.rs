@@ -17,8 +17,8 @@ thread_local! {
 /// Runs a call of `library` on a file or text from outside.
 ///
 /// # Errors
-/// Returns an error if the call does, or "LIBRARY cannot read it: REASON" if it panics. Stack overflows and failed
-/// allocations cannot be caught: the caller bounds depths and sizes first.
+/// Returns an error if the call does, or "LIBRARY cannot read it: REASON" if it panics. Stack
+/// overflows and failed allocations cannot be caught: the caller bounds depths and sizes first.
 pub fn catch_panic<T>(library: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(silence_caught_panics);

@@ -1,5 +1,5 @@
-//! Upper limits of the counts that files and flags name. Each is far beyond any use; a greater count is a typing error, and
-//! would overflow a sum or exhaust the memory.
+//! Upper limits of the counts that files and flags name. Each is far beyond any use; a greater
+//! count is a typing error, and would overflow a sum or exhaust the memory.
 
 /// Synthetic charts of a split.
 pub const MAX_SYNTHETIC_CHARTS: usize = 1_000_000;
@@ -31,7 +31,8 @@ pub const MAX_RANK: usize = 65_536;
 /// Checks that a count is between 1 and `max`.
 ///
 /// # Errors
-/// Returns an error if the count is 0 or above `max`; the text continues a sentence that begins with the count's name.
+/// Returns an error if the count is 0 or above `max`; the text continues a sentence that begins
+/// with the count's name.
 pub fn check_count(count: usize, max: usize) -> Result<usize, String> {
     match count {
         0 => Err("must be at least 1".to_owned()),

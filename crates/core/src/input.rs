@@ -1,5 +1,6 @@
-//! Opens files from outside safely. A data set may name a device, a FIFO that nobody writes to, or a private file elsewhere:
-//! only regular files up to a size are opened, and with a [`Boundary`] only those below one folder.
+//! Opens files from outside safely. A data set may name a device, a FIFO that nobody writes to, or
+//! a private file elsewhere: only regular files up to a size are opened, and with a [`Boundary`]
+//! only those below one folder.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, IsTerminal, Read};
@@ -11,9 +12,11 @@ use rustix::fs::OFlags;
 
 /// Size limit of an image file.
 pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
-/// Size limit of a file of settings: an adapter, a benchmark, a run's manifest, a model's configuration.
+/// Size limit of a file of settings: an adapter, a benchmark, a run's manifest, a model's
+/// configuration.
 pub const MAX_SETTINGS_BYTES: u64 = 16 << 20;
-/// Size limit of a document into which tables are written, and of a model's tokenizer, index or font.
+/// Size limit of a document into which tables are written, and of a model's tokenizer, index or
+/// font.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
 /// Opens a regular file. Never waits for a FIFO's writer.
@@ -37,7 +40,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a file that a user names to be read once: a regular file, or a pipe such as `/dev/stdin` or `<(command)`.
+/// Opens a file that a user names to be read once: a regular file, or a pipe such as `/dev/stdin`
+/// or `<(command)`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be opened, or is a directory or a device without an end.

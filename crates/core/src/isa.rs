@@ -1,5 +1,6 @@
-//! The instruction set of this program's CPU kernels: the best that the processor has, or the one that the environment
-//! variable `CHARTBENCH_ISA` names. Kernels of other crates (candle's matrix products, image decoders) choose their own.
+//! The instruction set of this program's CPU kernels: the best that the processor has, or the one
+//! that the environment variable `CHARTBENCH_ISA` names. Kernels of other crates (candle's matrix
+//! products, image decoders) choose their own.
 
 use std::sync::OnceLock;
 
@@ -24,7 +25,8 @@ pub struct Isa {
     pub vnni: bool,
 }
 
-/// The instruction sets of this processor, from the plainest to the best, which has every extension.
+/// The instruction sets of this processor, from the plainest to the best, which has every
+/// extension.
 pub fn supported() -> Vec<Isa> {
     let plain = |name, arch| Isa {
         name,

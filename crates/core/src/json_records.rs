@@ -14,12 +14,12 @@ use serde::de::{
 use crate::input;
 use crate::read_file;
 
-/// Calls `take` with the index and the value of each record of the list in `path`. The list is the whole file, or the value
-/// of `key` in an object.
+/// Calls `take` with the index and the value of each record of the list in `path`. The list is the
+/// whole file, or the value of `key` in an object.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read or parsed, or if `take` does; the error names the file, the index of a broken
-/// record, line and column.
+/// Returns an error if the file cannot be read or parsed, or if `take` does; the error names the
+/// file, the index of a broken record, line and column.
 pub fn for_each_record<T: DeserializeOwned>(
     path: &Path,
     key: &str,

@@ -1,10 +1,12 @@
-//! The foundation of the other crates: charts, questions and answers as plain data, the data table behind a chart, and safe
-//! reading and writing of files, logs and the terminal.
+//! The foundation of the other crates: charts, questions and answers as plain data, the data table
+//! behind a chart, and safe reading and writing of files, logs and the terminal.
 //!
-//! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash of a set of them.
+//! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash
+//!   of a set of them.
 //! - [`answer`]: answers of adapters, and the identity of what gives them.
 //! - [`data_table`]: the table behind a chart; reading the tables that models write.
-//! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in size, with errors that name file and line.
+//! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in
+//!   size, with errors that name file and line.
 //! - [`files`]: files and folders that are written whole or not at all, locks, JSON-lines logs.
 //! - [`seeded_draw`]: draws that depend on a seed and a name alone.
 //! - [`terminal`]: the only writers to standard output and standard error.

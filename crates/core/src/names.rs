@@ -1,4 +1,5 @@
-//! The error for an unknown name, with the nearest names, and the check of names that become folders.
+//! The error for an unknown name, with the nearest names, and the check of names that become
+//! folders.
 
 use std::fmt;
 use std::path::{Component, Path};
@@ -16,7 +17,8 @@ const MIN_SIMILARITY: f64 = 0.7;
 /// Checks a name that becomes a folder: a run's or an adapter's. The error begins with `kind`.
 ///
 /// # Errors
-/// Returns an error if the name is empty or hidden, leads to another folder, or contains a control character.
+/// Returns an error if the name is empty or hidden, leads to another folder, or contains a control
+/// character.
 pub fn check_folder_name(kind: &str, name: &str) -> Result<()> {
     let mut parts = Path::new(name).components();
     let is_one_part = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);

@@ -1,4 +1,5 @@
-//! Parses the fields that file formats share: gold answers, answer types, taxonomies, chart types, ids.
+//! Parses the fields that file formats share: gold answers, answer types, taxonomies, chart types,
+//! ids.
 
 use anyhow::{Context, Result, bail};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -9,8 +10,9 @@ use crate::question::{AnswerType, Gold, Taxonomy};
 /// Deepest nesting of lists in an answer; RealCQA's are one or two deep.
 const MAX_DEPTH: usize = 8;
 
-/// Parses a gold answer in JSON: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), a list is a list.
-/// `true` and `false` become `True` and `False`, as Python prints them and RealCQA's evaluator compares them.
+/// Parses a gold answer in JSON: a string is its text, a number keeps its JSON text (`1.0` stays
+/// `1.0`), a list is a list. `true` and `false` become `True` and `False`, as Python prints them
+/// and RealCQA's evaluator compares them.
 ///
 /// # Errors
 /// Returns an error for `null`, an object, and lists nested deeper than 8.
@@ -44,7 +46,8 @@ fn nested_gold(raw: &RawValue, depth: usize) -> Result<Gold> {
     })
 }
 
-/// Parses an answer type in RealCQA's spelling (`Unranked List`) or in chartbench's (`unranked_list`).
+/// Parses an answer type in RealCQA's spelling (`Unranked List`) or in chartbench's
+/// (`unranked_list`).
 ///
 /// # Errors
 /// Returns an error if the answer type is unknown.
@@ -79,7 +82,8 @@ pub fn taxonomy(text: &str) -> Result<Taxonomy> {
     })
 }
 
-/// Normalises a chart type to lower case and single spaces: `Vertical_Bar ` and `vertical bar` are one type.
+/// Normalises a chart type to lower case and single spaces: `Vertical_Bar ` and `vertical bar` are
+/// one type.
 pub fn chart_type(text: &str) -> Option<String> {
     let words = text.to_lowercase().replace('_', " ");
     let words: Vec<&str> = words.split_whitespace().collect();

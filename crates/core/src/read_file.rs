@@ -113,7 +113,8 @@ pub fn json_fault(error: &serde_json::Error, first_line: usize) -> anyhow::Error
     }
 }
 
-/// Counts the lines of a CSV text by its bytes: the count of the `csv` reader lags behind after `\r\n` and empty lines.
+/// Counts the lines of a CSV text by its bytes: the count of the `csv` reader lags behind after
+/// `\r\n` and empty lines.
 pub struct CsvLines<'a> {
     content: &'a str,
     byte: usize,

@@ -1,4 +1,5 @@
-//! RealCQA's split: `test_filenames.txt` lists the test charts, one on each line; all others are for training.
+//! RealCQA's split: `test_filenames.txt` lists the test charts, one on each line; all others are
+//! for training.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ pub struct TestCharts {
 }
 
 impl TestCharts {
-    /// Reads the list in `folder`. Names may carry an image's extension or `.json`; empty lines are skipped.
+    /// Reads the list in `folder`. Names may carry an image's extension or `.json`; empty lines are
+    /// skipped.
     ///
     /// # Errors
     /// Returns an error if the list is missing, or names a chart twice.
@@ -48,10 +50,12 @@ impl TestCharts {
         Ok(Self { path, lines })
     }
 
-    /// Picks the charts of `split` out of `available`, sorted by id. `questions` is the file or folder of the questions.
+    /// Picks the charts of `split` out of `available`, sorted by id. `questions` is the file or
+    /// folder of the questions.
     ///
     /// # Errors
-    /// Returns an error if a test chart has no questions, for either split: the benchmark would change unnoticed.
+    /// Returns an error if a test chart has no questions, for either split: the benchmark would
+    /// change unnoticed.
     pub fn choose<T>(
         &self,
         mut available: Vec<(String, T)>,
@@ -87,8 +91,8 @@ impl TestCharts {
     }
 }
 
-/// Picks the test charts out of `available`, sorted: those that the list in `folder` names, or all of them without a list.
-/// `questions` is the file or folder of the questions.
+/// Picks the test charts out of `available`, sorted: those that the list in `folder` names, or all
+/// of them without a list. `questions` is the file or folder of the questions.
 ///
 /// # Errors
 /// Returns an error if the list is broken or names a chart that is not available.

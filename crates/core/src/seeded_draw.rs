@@ -1,11 +1,13 @@
 //! Draws that depend on a seed and a name alone: the same on every machine, whatever else is drawn.
+//! (Those of a training are in the root package's `finetune::draw_purpose`, whose bytes are pinned
+//! by its stored states.)
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// The key by which the questions of a chart are drawn, those with the lowest keys first: the SHA-256 of seed, chart id and
-/// question id.
+/// The key by which the questions of a chart are drawn, those with the lowest keys first: the
+/// SHA-256 of seed, chart id and question id.
 pub fn draw_key(seed: u64, chart: &str, question: &str) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_le_bytes());
@@ -81,7 +83,8 @@ impl SeededRng {
         })
     }
 
-    /// `count` different items (all when there are fewer), in their own order when `ordered`, else shuffled.
+    /// `count` different items (all when there are fewer), in their own order when `ordered`, else
+    /// shuffled.
     pub fn subset<'a, T>(&mut self, items: &'a [T], count: usize, ordered: bool) -> Vec<&'a T> {
         let mut indices: Vec<usize> = (0..items.len()).collect();
         for i in (1..indices.len()).rev() {

@@ -1,9 +1,11 @@
-//! Standard output and standard error. Answers, names and error texts come from outside: [`visible`] writes their control
-//! characters as escapes. Every message goes through [`note!`](crate::note), every result through
-//! [`print()`] (for people) or [`print_data`] (for programs).
+//! Standard output and standard error. Answers, names and error texts come from outside:
+//! [`visible`] writes their control characters as escapes. Every message goes through
+//! [`note!`](crate::note), every result through [`print()`] (for people) or [`print_data`] (for
+//! programs).
 //!
-//! Stored files do not depend on the reader of the output: a closed pipe is ignored, and a failure to write standard output
-//! is reported only at the end ([`stdout_error`]), after all files are written.
+//! Stored files do not depend on the reader of the output: a closed pipe is ignored, and a failure
+//! to write standard output is reported only at the end ([`stdout_error`]), after all files are
+//! written.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -11,13 +13,14 @@ use std::sync::OnceLock;
 
 /// Most characters of a value from outside that a message repeats.
 const MAX_ECHO: usize = 80;
-/// Longest word or quoted part of a message; a longer one is an uncut value, because all suggested commands are shorter.
+/// Longest word or quoted part of a message; a longer one is an uncut value, because all suggested
+/// commands are shorter.
 const MAX_PART: usize = 400;
 /// Most characters of a line.
 const MAX_LINE: usize = 4000;
 
-/// Writes control characters and those that change the direction of writing as escapes (`\u{202e}`), all others as they
-/// are.
+/// Writes control characters and those that change the direction of writing as escapes
+/// (`\u{202e}`), all others as they are.
 pub fn visible(text: &str) -> String {
     visible_except(text, &[])
 }
@@ -72,8 +75,8 @@ pub fn print(text: &str) {
     write_stdout(visible_except(text, &['\n']).as_bytes());
 }
 
-/// Prints data to standard output unchanged, except that a terminal gets hidden characters escaped. Returns whether
-/// standard output can still be written.
+/// Prints data to standard output unchanged, except that a terminal gets hidden characters escaped.
+/// Returns whether standard output can still be written.
 pub fn print_data(data: &str) -> bool {
     if io::stdout().is_terminal() {
         write_stdout(visible_except(data, &['\n', '\t']).as_bytes())
@@ -107,7 +110,8 @@ pub fn stdout_error() -> Option<&'static io::Error> {
         .filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
-/// Cuts long quoted parts, long words and the line itself, because error texts of libraries have no limit.
+/// Cuts long quoted parts, long words and the line itself, because error texts of libraries have no
+/// limit.
 pub fn cut_long_parts(line: &str) -> Cow<'_, str> {
     if line.len() <= MAX_PART {
         return Cow::Borrowed(line);
@@ -142,7 +146,8 @@ fn head(text: &str, characters: usize) -> String {
     text.chars().take(characters).chain("...".chars()).collect()
 }
 
-/// Writes one line to stderr. Failures are ignored: stored files do not depend on the reader of the output.
+/// Writes one line to stderr. Failures are ignored: stored files do not depend on the reader of the
+/// output.
 pub fn write_note(line: &str) {
     write_stderr(&(cut_long_parts(&visible(line)).into_owned() + "\n"));
 }
@@ -161,14 +166,16 @@ fn write_stderr(text: &str) {
         .and_then(|()| stderr.flush());
 }
 
-/// Formats one line and writes it to stderr with [`terminal::write_note`](crate::terminal::write_note).
+/// Formats one line and writes it to stderr with
+/// [`terminal::write_note`](crate::terminal::write_note).
 #[macro_export]
 macro_rules! note {
     ($($part:tt)*) => { $crate::terminal::write_note(&format!($($part)*)) };
 }
 
-/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph separators, and zero-width
-/// characters that make two texts look the same. Joiners (U+200C, U+200D) belong to words and to emoji.
+/// Control characters (a terminal obeys some), marks that reorder a line, line and paragraph
+/// separators, and zero-width characters that make two texts look the same. Joiners (U+200C,
+/// U+200D) belong to words and to emoji.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(

@@ -1,4 +1,5 @@
-//! ChartQA: charts of four web sources, questions written by people and by a model (Masry et al., ACL 2022 Findings).
+//! ChartQA: charts of four web sources, questions written by people and by a model (Masry et al.,
+//! ACL 2022 Findings).
 //!
 //! ```text
 //! png/NAME.png                              the charts
@@ -6,11 +7,13 @@
 //! test_human.json, test_augmented.json      [{"imgname", "query", "label"}, ...]
 //! train_human.json, ..., val_human.json, ...  for the train split
 //! ```
-//! or, as published, one such folder for each part: `test/png`, `test/test_human.json`, `train/...`, `val/...`; also under
-//! `ChartQA Dataset/`. The train split is `train` and, if it exists, `val`.
+//! or, as published, one such folder for each part: `test/png`, `test/test_human.json`,
+//! `train/...`, `val/...`; also under `ChartQA Dataset/`. The train split is `train` and, if it
+//! exists, `val`.
 //!
-//! A test question's id is `human/0` or `augmented/12`: its file and its index there. In the train split `train/` or `val/`
-//! precedes the ids of questions and charts. Labels stay texts, also `[2013, 2016]`.
+//! A test question's id is `human/0` or `augmented/12`: its file and its index there. In the train
+//! split `train/` or `val/` precedes the ids of questions and charts. Labels stay texts, also
+//! `[2013, 2016]`.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -48,8 +51,8 @@ struct Record {
 /// Loads one split of the data set in `folder`.
 ///
 /// # Errors
-/// Returns an error if anything is missing or malformed; the error names file and record. A single missing image is no
-/// error.
+/// Returns an error if anything is missing or malformed; the error names file and record. A single
+/// missing image is no error.
 pub(super) fn load(
     folder: &Path,
     split: Split,
@@ -121,7 +124,8 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Lists the images and tables of the part `name` in `folder`, and adds its questions to `charts`.
+    /// Lists the images and tables of the part `name` in `folder`, and adds its questions to
+    /// `charts`.
     fn load(
         folder: &Path,
         name: &str,

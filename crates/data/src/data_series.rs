@@ -1,12 +1,14 @@
 //! Data series as CHART-Info annotates them (`task6`), and the table of a chart's series.
 //!
-//! - **Box plots** (a point has a `min`, `first_quartile`, `median`, `third_quartile` or `max`): one row for each box, `x |
-//!   min | first quartile | median | third quartile | max`; with several series the cell of x begins with the series' name.
-//! - **One value for each series and x**: one row for each x in the order of first occurrence, `x` and one column for each
-//!   series; the cell is empty where a series has no value.
+//! - **Box plots** (a point has a `min`, `first_quartile`, `median`, `third_quartile` or `max`):
+//!   one row for each box, `x | min | first quartile | median | third quartile | max`; with several
+//!   series the cell of x begins with the series' name.
+//! - **One value for each series and x**: one row for each x in the order of first occurrence, `x`
+//!   and one column for each series; the cell is empty where a series has no value.
 //! - **Anything else**, mainly scatter plots: one row for each point, `series | x | y`.
 //!
-//! Numbers are written in the fewest digits that read back the same (`12`, `0.5`), never with an exponent.
+//! Numbers are written in the fewest digits that read back the same (`12`, `0.5`), never with an
+//! exponent.
 
 use std::collections::{HashMap, HashSet};
 

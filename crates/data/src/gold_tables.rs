@@ -9,8 +9,8 @@ use chartbench_core::question::{AnswerType, ChartQuestions, Gold, Question};
 /// The question that asks for a table, in the words of DePlot's training.
 pub const TABLE_QUESTION: &str = "Generate underlying data table of the figure below:";
 
-/// Replaces each chart's questions by one, whose gold is the linearised table. Charts without a table end up without
-/// questions.
+/// Replaces each chart's questions by one, whose gold is the linearised table. Charts without a
+/// table end up without questions.
 ///
 /// # Errors
 /// Returns an error for the first malformed table; the error names its chart.

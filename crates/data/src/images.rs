@@ -1,4 +1,5 @@
-//! Finds a chart's image by one listing of its folder; the extension may differ from the expected one.
+//! Finds a chart's image by one listing of its folder; the extension may differ from the expected
+//! one.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ impl ImageFolder {
         })
     }
 
-    /// The image called `name`, else one that differs in the extension only, else the path where it should be.
+    /// The image called `name`, else one that differs in the extension only, else the path where it
+    /// should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
         let found = if self.names.contains(name) {
             None
@@ -63,8 +65,8 @@ impl ImageFolder {
     }
 }
 
-/// Checks that at least one image is in `folders`: a data set without any is in the wrong folder. A single missing image
-/// fails when its questions are asked.
+/// Checks that at least one image is in `folders`: a data set without any is in the wrong folder. A
+/// single missing image fails when its questions are asked.
 ///
 /// # Errors
 /// Returns an error if no image exists; the error names the first.

@@ -1,8 +1,10 @@
-//! Reads the questions of benchmarks from the files of each format into one fixed [`QuestionSet`], or a [`QuestionStream`].
+//! Reads the questions of benchmarks from the files of each format into one fixed [`QuestionSet`],
+//! or a [`QuestionStream`].
 //!
-//! Each format has one file. Loading opens no image: a chart carries the path of its image, found by one listing of the
-//! folder. A chart with a missing image is still loaded, and its questions fail when they are asked; a folder without any
-//! image is refused. A new format needs one file here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
+//! Each format has one file. Loading opens no image: a chart carries the path of its image, found
+//! by one listing of the folder. A chart with a missing image is still loaded, and its questions
+//! fail when they are asked; a folder without any image is refused. A new format needs one file
+//! here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
 //!
 //! [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 
@@ -37,8 +39,8 @@ use chartbench_core::question::QuestionSet;
 #[error("{0}")]
 pub struct MissingSplit(String);
 
-/// The error of a chart's [`TableSource`](chartbench_core::question::TableSource) when a sound data set has no table of the
-/// chart.
+/// The error of a chart's [`TableSource`](chartbench_core::question::TableSource) when a sound data
+/// set has no table of the chart.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct MissingTable(String);
@@ -46,8 +48,8 @@ pub struct MissingTable(String);
 /// Loads one split of a benchmark into memory.
 ///
 /// # Errors
-/// Returns an error if the data set is not given, missing or malformed, has no questions in the split ([`MissingSplit`]), or
-/// does not have the pinned hash.
+/// Returns an error if the data set is not given, missing or malformed, has no questions in the
+/// split ([`MissingSplit`]), or does not have the pinned hash.
 pub fn load(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
     QuestionStream::open(spec, data, split)?.read()
 }

@@ -1,4 +1,5 @@
-//! PlotQA: plots of real-world data with template questions (Methani et al., WACV 2020, arXiv:1909.00997).
+//! PlotQA: plots of real-world data with template questions (Methani et al., WACV 2020,
+//! arXiv:1909.00997).
 //!
 //! ```text
 //! test/png/0.png, 1.png, ...   the charts, named by their image_index
@@ -7,12 +8,14 @@
 //! test/annotations.json        [{"image_index", "type", ...}, ...], for the chart type; may be absent
 //! train/..., val/...           for the train split; val may be called validation, and may be absent
 //! ```
-//! or `png/` and `qa_pairs.json` side by side, for the test split alone. Where both V1 and V2 exist, the data path is that of
-//! the test file itself, and training reads the files of the same name in `train/` and `val/`.
+//! or `png/` and `qa_pairs.json` side by side, for the test split alone. Where both V1 and V2
+//! exist, the data path is that of the test file itself, and training reads the files of the same
+//! name in `train/` and `val/`.
 //!
-//! A chart's id is its image_index. A question's id is `12/3`: the image_index and the `question_id`, or without one the
-//! record's index in its file. In the train split `train/` or `val/` precedes both. The test file has up to four million
-//! questions: files are read as streams, and only the questions are kept.
+//! A chart's id is its image_index. A question's id is `12/3`: the image_index and the
+//! `question_id`, or without one the record's index in its file. In the train split `train/` or
+//! `val/` precedes both. The test file has up to four million questions: files are read as streams,
+//! and only the questions are kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -58,8 +61,8 @@ struct Annotation {
 /// Loads one split of the data set at `path`, its folder or its test question file.
 ///
 /// # Errors
-/// Returns an error if anything is missing, malformed or ambiguous; the error names file, record and key. A single missing
-/// image is no error.
+/// Returns an error if anything is missing, malformed or ambiguous; the error names file, record
+/// and key. A single missing image is no error.
 pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
     let files = QuestionFiles::open(path)?;
     let boundary = Boundary::new(&files.root, allow_outside);
@@ -179,7 +182,8 @@ fn is_question_file(name: &str) -> bool {
         .any(|listed| name.eq_ignore_ascii_case(listed))
 }
 
-/// Adds the questions of a part to `charts`, with `prefix` before all ids, and returns the folder of its images.
+/// Adds the questions of a part to `charts`, with `prefix` before all ids, and returns the folder
+/// of its images.
 fn load_part(
     file: &Path,
     prefix: &str,

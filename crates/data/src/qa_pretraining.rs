@@ -1,13 +1,13 @@
-//! `ask = "questions-and-answers"`: joins a chart's questions and their answers into one text, so that pre-training on all of
-//! them encodes the chart once.
+//! `ask = "questions-and-answers"`: joins a chart's questions and their answers into one text, so
+//! that pre-training on all of them encodes the chart once.
 
 use chartbench_core::question::{ChartQuestions, Gold, Question};
 
 /// The question to which that text is the answer.
 const REQUEST: &str = "What does the chart show?";
 
-/// Replaces each chart's questions by one, whose gold is the questions with their answers: `QUESTION ANSWER | QUESTION
-/// ANSWER`. Charts without questions stay without.
+/// Replaces each chart's questions by one, whose gold is the questions with their answers:
+/// `QUESTION ANSWER | QUESTION ANSWER`. Charts without questions stay without.
 pub(super) fn join_questions(mut charts: Vec<ChartQuestions>) -> Vec<ChartQuestions> {
     for ChartQuestions { chart, questions } in charts
         .iter_mut()

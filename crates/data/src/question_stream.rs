@@ -19,15 +19,18 @@ use chartbench_core::question::{
     CHUNK_CHARTS, ChartQuestions, QuestionSet, QuestionSetSummary, QuestionSource, sample_questions,
 };
 
-/// One split of a benchmark. Data sets with one file of questions for each chart are read again in each pass, chunk by chunk,
-/// so that memory does not grow with the number of questions; others are in memory from the start.
+/// One split of a benchmark. Data sets with one file of questions for each chart are read again in
+/// each pass, chunk by chunk, so that memory does not grow with the number of questions; others are
+/// in memory from the start.
 ///
-/// The benchmark's selection of questions and its pinned hash concern the test split; the train split is read whole.
+/// The benchmark's selection of questions and its pinned hash concern the test split; the train
+/// split is read whole.
 pub struct QuestionStream {
     selection: QuestionSelection,
     source: Source,
     limit: Option<usize>,
-    /// One hash per chunk, taken by [`summarize`](Self::summarize); later passes must read the same questions.
+    /// One hash per chunk, taken by [`summarize`](Self::summarize); later passes must read the same
+    /// questions.
     chunk_hashes: OnceLock<Vec<u64>>,
 }
 
@@ -41,8 +44,8 @@ impl QuestionStream {
     /// Opens one split of the data set at `data`.
     ///
     /// # Errors
-    /// Returns an error if the data set is not given, missing, without the split ([`MissingSplit`]), or malformed as far as it
-    /// is read.
+    /// Returns an error if the data set is not given, missing, without the split
+    /// ([`MissingSplit`]), or malformed as far as it is read.
     pub fn open(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<Self> {
         let selection = QuestionSelection::new(spec, data, split);
         let path = || require_data_path(spec, data);
@@ -111,8 +114,8 @@ impl QuestionStream {
     /// Counts and hashes the questions in one pass.
     ///
     /// # Errors
-    /// Returns an error if questions are malformed, if the split has none ([`MissingSplit`]), or if their hash is not the
-    /// pinned one.
+    /// Returns an error if questions are malformed, if the split has none ([`MissingSplit`]), or if
+    /// their hash is not the pinned one.
     pub fn summarize(&self) -> Result<QuestionSetSummary> {
         // A pinned hash covers the whole split.
         let limit = self.limit.filter(|_| self.selection.pinned_hash.is_none());
@@ -151,8 +154,8 @@ impl QuestionStream {
         Ok(set)
     }
 
-    /// Chunks of up to `limit` questions in all. `inspect` is called with the range and the charts of each chunk that is read
-    /// from files.
+    /// Chunks of up to `limit` questions in all. `inspect` is called with the range and the charts
+    /// of each chunk that is read from files.
     fn chunks_up_to(
         &self,
         limit: Option<usize>,

@@ -18,10 +18,11 @@ pub struct QuestionSetSpec {
     pub ask: Ask,
     /// The questions of the test split that are asked.
     pub questions: Questions,
-    /// SHA-256 of the asked test questions ([`chartbench_core::question::QuestionSet::hash`]) in lower-case hex, if the
-    /// benchmark pins it.
+    /// SHA-256 of the asked test questions ([`chartbench_core::question::QuestionSet::hash`]) in
+    /// lower-case hex, if the benchmark pins it.
     pub hash: Option<String>,
-    /// Whether images and tables may lie outside the data set's folder; the user's choice, never a file's.
+    /// Whether images and tables may lie outside the data set's folder; the user's choice, never a
+    /// file's.
     pub allow_outside: bool,
 }
 

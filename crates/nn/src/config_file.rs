@@ -59,7 +59,8 @@ pub(super) fn check_architecture(json: &Value, needed: &str) -> Result<()> {
     }
 }
 
-/// Refuses a size, given with its key, that is 0 or above `largest`: a slip or a broken file, which would take all memory.
+/// Refuses a size, given with its key, that is 0 or above `largest`: a slip or a broken file, which
+/// would take all memory.
 pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> {
     for (key, size) in keys {
         ensure!(
@@ -70,7 +71,8 @@ pub(super) fn check_sizes(largest: usize, keys: &[(&str, usize)]) -> Result<()> 
     Ok(())
 }
 
-/// Refuses the epsilon of a norm, given with its key, that lets the norm divide by zero or take the root of a negative number.
+/// Refuses the epsilon of a norm, given with its key, that lets the norm divide by zero or take the
+/// root of a negative number.
 pub(super) fn check_epsilons(keys: &[(&str, f64)]) -> Result<()> {
     for (key, epsilon) in keys {
         ensure!(
@@ -92,7 +94,8 @@ pub(super) fn check_token_ids(vocabulary: usize, keys: &[(&str, u32)]) -> Result
     Ok(())
 }
 
-/// Refuses deviations and factors of initial weights, given with their keys, that are negative or absurd.
+/// Refuses deviations and factors of initial weights, given with their keys, that are negative or
+/// absurd.
 pub(super) fn check_factors(keys: &[(&str, f64)]) -> Result<()> {
     for (key, factor) in keys {
         ensure!(

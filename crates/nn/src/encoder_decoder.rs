@@ -1,5 +1,5 @@
-//! The interface of architectures that encode an image and write text about it: the adapter, the trainer, the quantizer and the
-//! memory estimate are written against it once, for all of them.
+//! The interface of architectures that encode an image and write text about it: the adapter, the
+//! trainer, the quantizer and the memory estimate are written against it once, for all of them.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -10,7 +10,7 @@ use crate::loading::{Checkpoint, CheckpointSource, LayerStack, PackedSource, Ten
 use crate::memory_need::MemoryNeed;
 use crate::training::{Example, InitDistribution, Loss, LossOptions};
 
-/// What an architecture's configuration tells.
+/// The configuration of an architecture (`config.json`).
 pub trait ModelConfig: Send + Sync {
     /// The stacks of layers whose depth it gives.
     fn layer_stacks(&self) -> Vec<LayerStack>;
@@ -30,8 +30,8 @@ pub trait ModelConfig: Send + Sync {
     /// The most tokens of a prompt and an answer, where the decoder has a limit.
     fn max_positions(&self) -> Option<usize>;
 
-    /// f32 values that an example keeps in memory from the forward to the backward pass, roughly: an image of the shape
-    /// `input`, and `labels` tokens.
+    /// f32 values that an example keeps in memory from the forward to the backward pass, roughly:
+    /// an image of the shape `input`, and `labels` tokens.
     fn activations(&self, input: &[usize], labels: usize, checkpointing: bool) -> usize;
 }
 
@@ -43,16 +43,18 @@ pub trait EncoderDecoder: Sized {
     /// `config.json`.
     type Config: ModelConfig;
 
-    /// What the decoder reads of an image; clones share their memory.
+    /// An encoded image, as the decoder reads it; clones share their memory.
     type Image: Clone;
 
     /// Loads the weights from any source.
     ///
     /// # Errors
-    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be read.
+    /// Returns an error if a tensor is missing, has another shape than in `config`, or cannot be
+    /// read.
     fn from_source(config: &Self::Config, source: &dyn TensorSource) -> Result<Self>;
 
-    /// Loads the weights from any source for inference: matrices are packed once, no gradient passes through.
+    /// Loads the weights from any source for inference: matrices are packed once, no gradient
+    /// passes through.
     ///
     /// # Errors
     /// As [`Self::from_source`].
@@ -76,12 +78,12 @@ pub trait EncoderDecoder: Sized {
     /// Returns an error if the image has another shape than the model reads.
     fn encode_image(&self, input: &Tensor) -> Result<Self::Image>;
 
-    /// Answers several questions, each an encoded image and the tokens of its prompt: by beam search with `beams`, else greedily.
-    /// An answer does not depend on the other questions.
+    /// Answers several questions, each an encoded image and the tokens of its prompt: by beam
+    /// search with `beams`, else greedily. An answer does not depend on the other questions.
     ///
     /// # Errors
-    /// Returns an error for a token id outside the embedding, a prompt longer than the decoder's positions, or beams where the
-    /// architecture has no beam search.
+    /// Returns an error for a token id outside the embedding, a prompt longer than the decoder's
+    /// positions, or beams where the architecture has no beam search.
     fn generate(
         &self,
         questions: &[(&Self::Image, &[u32])],
@@ -92,10 +94,11 @@ pub trait EncoderDecoder: Sized {
     /// The loss of a batch of examples. Images may differ in size; nothing is padded.
     ///
     /// # Errors
-    /// As [`Self::encode_image`]; also if inputs and labels differ in number, an id is outside the vocabulary, a text is longer
-    /// than the decoder's positions, or there is no label.
+    /// As [`Self::encode_image`]; also if inputs and labels differ in number, an id is outside the
+    /// vocabulary, a text is longer than the decoder's positions, or there is no label.
     fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss>;
 
-    /// The memory of inference for images of the shape `input`, each with its own question, and texts of `tokens` with `beams`.
+    /// The memory of inference for images of the shape `input`, each with its own question, and
+    /// texts of `tokens` with `beams`.
     fn memory_need(&self, input: &[usize], tokens: usize, beams: usize) -> MemoryNeed;
 }

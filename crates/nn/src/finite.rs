@@ -1,4 +1,5 @@
-//! The check for NaN and infinity, for weights as they are read and scores before they are compared.
+//! The check for NaN and infinity, for weights as they are read and scores before they are
+//! compared.
 
 /// Bits of infinity without its sign. Every NaN has larger ones.
 const INFINITY: u32 = 0x7f80_0000;

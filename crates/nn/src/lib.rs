@@ -28,9 +28,9 @@ pub mod training;
 pub use encoder_decoder::{EncoderDecoder, ModelConfig};
 pub use finite::all_finite;
 pub use loading::{
-    Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack, PackedSource,
-    QuantizationInfo, QuantizingSource, TensorSource, WeightFormat, file_sha256, files_sha256,
-    layer_name, weights_sha256,
+    Bf16Source, Checkpoint, CheckpointSource, GgufHeader, LayerQuantizer, LayerStack,
+    MalformedCheckpoint, PackedSource, QuantizationInfo, QuantizingSource, TensorSource,
+    WeightFormat, file_sha256, files_sha256, layer_name, weights_sha256,
 };
 pub use memory_need::MemoryNeed;
 

@@ -1,4 +1,5 @@
-//! Image files to RGB pixels ([`decode()`]) and pixels to other sizes ([`resize`], [`interpolate`]), equal to Pillow's and torch's.
+//! Image files to RGB pixels ([`decode()`]) and pixels to other sizes ([`resize`],
+//! [`interpolate`]), equal to Pillow's and torch's.
 //!
 //! ```
 //! let png = include_bytes!("../../../fixtures/preprocess/images/chart.png");

@@ -1,8 +1,8 @@
-//! Image resizing that agrees with the references: Pillow's 8-bit `Image.resize` bit for bit, and torch's
-//! `interpolate(mode="bilinear", antialias=True, align_corners=False)` in f32.
+//! Image resizing that agrees with the references: Pillow's 8-bit `Image.resize` bit for bit, and
+//! torch's `interpolate(mode="bilinear", antialias=True, align_corners=False)` in f32.
 //!
-//! Both are separable and use one kernel per output pixel, widened by the scale when shrinking; rows first, then
-//! columns. Pillow rounds to 8 bits after each pass, torch keeps floats.
+//! Both are separable and use one kernel per output pixel, widened by the scale when shrinking;
+//! rows first, then columns. Pillow rounds to 8 bits after each pass, torch keeps floats.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -42,8 +42,8 @@ impl Filter {
     }
 }
 
-/// The weights that make each output pixel. All have the same number of taps (zeros fill them up), which
-/// suits branch prediction.
+/// The weights that make each output pixel. All have the same number of taps (zeros fill them up),
+/// which suits branch prediction.
 struct Kernels<W> {
     /// The first input pixel of each output pixel.
     first: Vec<usize>,
@@ -53,7 +53,8 @@ struct Kernels<W> {
 }
 
 impl<W: Copy + Default> Kernels<W> {
-    /// Makes kernels from the first input pixel and the weights of each output pixel, for `from` input pixels.
+    /// Makes kernels from the first input pixel and the weights of each output pixel, for `from`
+    /// input pixels.
     fn new(from: u32, kernels: Vec<(u32, Vec<W>)>) -> Self {
         let taps = kernels
             .iter()
@@ -88,7 +89,8 @@ impl<W: Copy + Default> Kernels<W> {
     }
 }
 
-/// Pillow's `Image.resize((width, height), filter)` for RGB, bit for bit. An equal size gives an unchanged copy.
+/// Pillow's `Image.resize((width, height), filter)` for RGB, bit for bit. An equal size gives an
+/// unchanged copy.
 pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbImage {
     let (from_width, from_height) = image.dimensions();
     let across = (width != from_width).then(|| pillow_kernels(from_width, width, filter));
@@ -125,9 +127,9 @@ pub fn resize(image: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbI
     RgbImage::from_raw(width, height, pixels.into_owned()).unwrap_or_default()
 }
 
-/// Torch's antialiased bilinear interpolation of `level[value]` over all pixel values, as rows of interleaved RGB:
-/// `height * width * 3` floats. Columns come first here, which is faster when shrinking and changes at most the last
-/// bit.
+/// Torch's antialiased bilinear interpolation of `level[value]` over all pixel values, as rows of
+/// interleaved RGB: `height * width * 3` floats. Columns come first here, which is faster when
+/// shrinking and changes at most the last bit.
 pub fn interpolate(image: &RgbImage, level: &[f32; 256], width: u32, height: u32) -> Vec<f32> {
     const ROWS: usize = 16;
     let (from_width, from_height) = image.dimensions();
@@ -230,8 +232,8 @@ fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// One half, so that the shift rounds. Sums of 8-bit values times normalised 22-bit weights stay within 32 bits; they
-/// wrap only so that no overflow check keeps the loops from being vectorised.
+/// One half, so that the shift rounds. Sums of 8-bit values times normalised 22-bit weights stay
+/// within 32 bits; they wrap only so that no overflow check keeps the loops from being vectorised.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Pixels are widened to four integers so that one tap is one vector operation.

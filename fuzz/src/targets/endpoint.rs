@@ -14,10 +14,12 @@ use crate::fixtures;
 
 /// What the server sends next, as it goes over the wire.
 static REPLY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-/// Asked until it fails as a whole, then made anew: making a client reads the system's certificates.
+/// Asked until it fails as a whole, then made anew: making a client reads the system's
+/// certificates.
 static CHAT: Mutex<Option<Chat>> = Mutex::new(None);
 
-/// A JSON body with status 200 where the input begins with `{`; behind `E` the body of an error; else a whole HTTP reply.
+/// A JSON body with status 200 where the input begins with `{`; behind `E` the body of an error;
+/// else a whole HTTP reply.
 pub fn reply(input: &[u8]) {
     *REPLY.lock().unwrap() = match input {
         [b'E', body @ ..] => http("500 Internal Server Error", body),

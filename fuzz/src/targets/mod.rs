@@ -1,4 +1,5 @@
-//! The targets: each reads one kind of input from outside, and checks what must hold whatever the input is.
+//! The targets: each reads one kind of input from outside, and checks what must hold whatever the
+//! input is.
 
 mod datasets;
 mod endpoint;

@@ -1,4 +1,5 @@
-//! Files of predictions made elsewhere: an error or answers; an answer that is missing is reported as a problem.
+//! Files of predictions made elsewhere: an error or answers; an answer that is missing is reported
+//! as a problem.
 
 use chartbench_score::import::{FileFormat, Golds, ImportOptions, parse};
 

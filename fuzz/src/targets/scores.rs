@@ -6,7 +6,8 @@ use chartbench_score::metric::{CONVENTIONS, Metric, Pair, Score, python};
 
 use crate::fixtures;
 
-/// Numbers, and every convention on the text: scores lie in 0..=1, and a gold answer matches itself.
+/// Numbers, and every convention on the text: scores lie in 0..=1, and a gold answer matches
+/// itself.
 pub fn numbers(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else {
         return;

@@ -1,4 +1,5 @@
-//! Checkpoints: an error or a directory of tensors, whatever the bytes claim of depths, sizes and counts.
+//! Checkpoints: an error or a directory of tensors, whatever the bytes claim of depths, sizes and
+//! counts.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
@@ -82,7 +83,8 @@ pub fn pickle_seeds() -> Vec<Vec<u8>> {
         .to_owned();
     let mut whole = Vec::new();
     zip.by_name(&name).unwrap().read_to_end(&mut whole).unwrap();
-    // {'w': torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', 4), 0, (2, 2), (2, 1), False, {})}
+    // {'w': torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', 4), 0, (2,
+    // 2), (2, 1), False, {})}
     let mut small =
         b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage".to_vec();
     small.extend(b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89}tRs.");
@@ -99,7 +101,8 @@ pub fn pickle_seeds() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A header, with as much data behind it as it claims; a whole file where the input does not begin as JSON.
+/// A header, with as much data behind it as it claims; a whole file where the input does not begin
+/// as JSON.
 pub fn safetensors(input: &[u8]) {
     let path = folder().join("model.safetensors");
     if input.starts_with(b"{") {

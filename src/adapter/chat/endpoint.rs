@@ -21,12 +21,14 @@ use crate::adapter::Usage;
 use crate::adapter::secrets::Secrets;
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
 
-/// Failed questions in a row, each for a reason of its own, after which the endpoint counts as broken. The number is large because one
-/// picture that the endpoint refuses fails all questions about its chart.
+/// Failed questions in a row, each for a reason of its own, after which the endpoint counts as
+/// broken. The number is large because one picture that the endpoint refuses fails all questions
+/// about its chart.
 const MAX_CONSECUTIVE_FAILURES: usize = 50;
 /// The same limit before the endpoint has answered its first question.
 const MAX_FAILURES_BEFORE_FIRST_ANSWER: usize = 5;
-/// Longest `Retry-After` that is waited for; a longer one stops the run, which can be started again.
+/// Longest `Retry-After` that is waited for; a longer one stops the run, which can be started
+/// again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Shortest wait that is reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(2);
@@ -67,7 +69,8 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Takes address, model and key from the environment variables that `spec` names, where they are set.
+    /// Takes address, model and key from the environment variables that `spec` names, where they
+    /// are set.
     ///
     /// # Errors
     /// Returns an error if a required key is not set, or the address is invalid.
@@ -147,7 +150,8 @@ impl Endpoint {
     /// Sends one request, with retries.
     ///
     /// # Errors
-    /// Returns an error of the question or of the endpoint. After an error of the endpoint nothing more is sent.
+    /// Returns an error of the question or of the endpoint. After an error of the endpoint nothing
+    /// more is sent.
     pub(super) fn ask(
         &self,
         messages: Vec<Value>,
@@ -183,7 +187,8 @@ impl Endpoint {
         }
     }
 
-    /// Pauses all requests for as long as the server asks; reports the pause once, however many requests receive it.
+    /// Pauses all requests for as long as the server asks; reports the pause once, however many
+    /// requests receive it.
     fn pause(&self, wait: Duration, message: &str) {
         if self.rate_limiter.pause(wait) && wait >= REPORTED_WAIT {
             let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());

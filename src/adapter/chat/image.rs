@@ -13,8 +13,8 @@ use chartbench_core::question::Chart;
 pub(super) const HANDLING: &str =
     "the file's own bytes where PNG, JPEG, WebP or GIF, else as PNG; base64";
 
-/// The picture as `data:MIME;base64,...`: the file's own bytes where every server reads its format, else re-encoded as PNG.
-/// The content decides the format.
+/// The picture as `data:MIME;base64,...`: the file's own bytes where every server reads its format,
+/// else re-encoded as PNG. The content decides the format.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or is no image.

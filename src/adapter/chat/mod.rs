@@ -1,8 +1,9 @@
-//! Models behind an OpenAI-compatible `/chat/completions`: vision models that answer about a chart's picture, and language
-//! models that answer from its table.
+//! Models behind an OpenAI-compatible `/chat/completions`: vision models that answer about a
+//! chart's picture, and language models that answer from its table.
 //!
-//! Several threads send questions ([`pool`]), at the rate that the adapter file allows ([`rate_limit`]). Transient failures are
-//! retried ([`endpoint`]); other failures of the endpoint stop the adapter ([`request_error`]).
+//! Several threads send questions ([`pool`]), at the rate that the adapter file allows
+//! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
+//! stop the adapter ([`request_error`]).
 
 mod endpoint;
 mod image;
@@ -24,10 +25,12 @@ use endpoint::Endpoint;
 use pool::Failure;
 use wire::RequestKeys;
 
-/// Questions in a call per thread: enough to keep the threads busy while a call's last answers arrive.
+/// Questions in a call per thread: enough to keep the threads busy while a call's last answers
+/// arrive.
 const QUESTIONS_A_THREAD: usize = 4;
 
-/// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of tables.
+/// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of
+/// tables.
 #[derive(Debug)]
 pub struct Chat {
     identity: Identity,
@@ -37,7 +40,8 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Takes address, model and key from `spec` and the environment variables it names. Nothing is sent.
+    /// Takes address, model and key from `spec` and the environment variables it names. Nothing is
+    /// sent.
     ///
     /// # Errors
     /// Returns an error if a required key is not set, or the address is invalid.
@@ -146,7 +150,8 @@ impl Chat {
 
     fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
         let mut completions: Vec<Completion> = Vec::with_capacity(sampling.samples);
-        // A server may give fewer choices than it was asked for: the rest is asked for again, with other seeds.
+        // A server may give fewer choices than it was asked for: the rest is asked for again, with
+        // other seeds.
         while completions.len() < sampling.samples {
             let keys = RequestKeys {
                 temperature: Some(sampling.temperature),

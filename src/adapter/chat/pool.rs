@@ -69,11 +69,13 @@ impl AbortSignal {
     }
 }
 
-/// Asks every job on up to `threads` threads; jobs begin in order, and each result is reported as it comes, with the job's
-/// place. The caller waits on a thread of rayon's pool, so `ask` must not use that pool.
+/// Asks every job on up to `threads` threads; jobs begin in order, and each result is reported as
+/// it comes, with the job's place. The caller waits on a thread of rayon's pool, so `ask` must not
+/// use that pool.
 ///
 /// # Errors
-/// Returns the reason of `abort` where it was raised: jobs in flight are still reported, the others are not begun.
+/// Returns the reason of `abort` where it was raised: jobs in flight are still reported, the others
+/// are not begun.
 pub(super) fn ask_concurrently<J: Sync, T: Send>(
     jobs: &[J],
     threads: usize,

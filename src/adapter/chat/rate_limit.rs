@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::endpoint::LONGEST_WAIT;
 
-/// Spaces requests evenly, up to a number of requests and tokens per minute. Tokens are known only after a reply: requests wait
-/// until the tokens of earlier replies are paid off at the allowed rate. Requests in flight at the same time can run ahead.
+/// Spaces requests evenly, up to a number of requests and tokens per minute. Tokens are known only
+/// after a reply: requests wait until the tokens of earlier replies are paid off at the allowed
+/// rate. Requests in flight at the same time can run ahead.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     /// Between two requests.
@@ -58,8 +59,8 @@ impl RateLimiter {
         *paid = Instant::now().max(*paid) + self.token.saturating_mul(tokens).min(LONGEST_WAIT);
     }
 
-    /// Pauses all requests for a while, as the server asked. Returns whether the pause is new: requests in flight at the same
-    /// time receive the same one.
+    /// Pauses all requests for a while, as the server asked. Returns whether the pause is new:
+    /// requests in flight at the same time receive the same one.
     pub(super) fn pause(&self, time: Duration) -> bool {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, now) = (*next, Instant::now());

@@ -68,8 +68,8 @@ impl RequestError {
         )
     }
 
-    /// No whole reply in time. A model that does not come to an end does so for one question; a server that is gone is
-    /// noticed by its connections.
+    /// No whole reply in time. A model that does not come to an end does so for one question; a
+    /// server that is gone is noticed by its connections.
     pub(super) fn slow(limit: Duration) -> Self {
         let message = format!(
             "no whole reply within {} s (`limits.answer_timeout`)",

@@ -1,4 +1,5 @@
-//! Requests and replies of `/chat/completions` (<https://platform.openai.com/docs/api-reference/chat>).
+//! Requests and replies of `/chat/completions`
+//! (<https://platform.openai.com/docs/api-reference/chat>).
 
 use std::borrow::Cow;
 
@@ -46,8 +47,8 @@ pub(super) fn request(
     Value::Object(body)
 }
 
-/// A reply's body, as far as it is read. Servers leave out keys, send `null` for them, or another type: only what an answer
-/// cannot do without is insisted on.
+/// A reply's body, as far as it is read. Servers leave out keys, send `null` for them, or another
+/// type: only what an answer cannot do without is insisted on.
 #[derive(Debug)]
 pub(super) struct WireReply {
     pub choices: Option<Vec<Choice>>,
@@ -171,8 +172,8 @@ fn count(value: &Value) -> Option<u64> {
         .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// Puts U+FFFD in the place of each escaped half of a surrogate pair without its other half: a server that counts in UTF-16
-/// cuts an answer there, and JSON's own rules would refuse all of it.
+/// Puts U+FFFD in the place of each escaped half of a surrogate pair without its other half: a
+/// server that counts in UTF-16 cuts an answer there, and JSON's own rules would refuse all of it.
 fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
         let digits = body
@@ -215,8 +216,8 @@ impl Choice {
     /// The text that the model wrote.
     ///
     /// # Errors
-    /// Returns an error if a content filter withheld the answer, the model refused it, the endpoint broke it off, or there
-    /// is no text.
+    /// Returns an error if a content filter withheld the answer, the model refused it, the endpoint
+    /// broke it off, or there is no text.
     pub(super) fn text(&self) -> Result<&str> {
         let finish = self.finish_reason.as_deref().unwrap_or("none");
         let text = self
@@ -262,7 +263,8 @@ impl Choice {
                 .is_some_and(|text| text.trim().is_empty())
     }
 
-    /// The name of a secret that it repeats. A refusal becomes a message, where it loses the secret.
+    /// The name of a secret that it repeats. A refusal becomes a message, where it loses the
+    /// secret.
     pub(super) fn secret<'a>(&mut self, secrets: &'a Secrets) -> Option<&'a str> {
         self.refusal = self.refusal.as_deref().map(|refusal| secrets.blot(refusal));
         [&self.content, &self.finish_reason]

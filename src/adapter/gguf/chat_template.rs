@@ -1,7 +1,8 @@
 //! A model's own chat template: one user message becomes the text the model was trained to answer.
 //!
-//! Rendered as `transformers.PreTrainedTokenizer.apply_chat_template` does with `add_generation_prompt`: Jinja with
-//! trimmed blocks, the methods of Python's strings and dictionaries, and the functions templates are promised.
+//! Rendered as `transformers.PreTrainedTokenizer.apply_chat_template` does with
+//! `add_generation_prompt`: Jinja with trimmed blocks, the methods of Python's strings and
+//! dictionaries, and the functions templates are promised.
 
 use std::io::{self, Write};
 
@@ -49,11 +50,12 @@ impl ChatTemplate {
         })
     }
 
-    /// The text after which the model writes its answer to `message`. Thinking is switched off, because
-    /// the prompts ask for the reasoning they want.
+    /// The text after which the model writes its answer to `message`. Thinking is switched off,
+    /// because the prompts ask for the reasoning they want.
     ///
     /// # Errors
-    /// Returns an error if the template refuses the message, calls an unknown function, or takes too many steps.
+    /// Returns an error if the template refuses the message, calls an unknown function, or takes
+    /// too many steps.
     pub fn render(&self, message: &str) -> Result<String> {
         let template = self.environment.get_template(NAME).map_err(one_line)?;
         let mut text = BoundedText {
@@ -100,8 +102,8 @@ impl Write for BoundedText {
     }
 }
 
-/// An answer must not depend on the day it is given: templates that ask for the date get the one that Llama 3.1's
-/// template falls back on, 26 July 2024.
+/// An answer must not depend on the day it is given: templates that ask for the date get the one
+/// that Llama 3.1's template falls back on, 26 July 2024.
 fn fixed_date(format: &str) -> String {
     [
         ("%d", "26"),

@@ -1,4 +1,5 @@
-//! Locates a GGUF file: the one the user names, one of an installed Python package, or one in the Hugging Face cache.
+//! Locates a GGUF file: the one the user names, one of an installed Python package, or one in the
+//! Hugging Face cache.
 
 use std::path::{Path, PathBuf};
 

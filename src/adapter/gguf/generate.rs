@@ -22,7 +22,8 @@ pub(super) struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// The `sample`-th completion of a prompt of `length` tokens, from the state behind it and the logits that follow it.
+    /// The `sample`-th completion of a prompt of `length` tokens, from the state behind it and the
+    /// logits that follow it.
     ///
     /// # Errors
     /// Returns an error if the weights do not fit each other, or a token is not in the vocabulary.
@@ -79,7 +80,8 @@ impl Decoder<'_> {
             .min()
     }
 
-    /// A sampler seeded by the prompt and the sample's number alone, independent of earlier prompts.
+    /// A sampler seeded by the prompt and the sample's number alone, independent of earlier
+    /// prompts.
     fn choice(&self, prompt: &str, sample: usize) -> LogitsProcessor {
         let temperature = self.sampling.temperature;
         let choice = if temperature > 0.0 {

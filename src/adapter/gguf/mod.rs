@@ -1,6 +1,7 @@
 //! Quantised language models in this process: GGUF files through candle-transformers.
 //!
-//! Everything but the weights comes from the file too: the tokenizer, the chat template, the tokens that end an answer.
+//! Everything but the weights comes from the file too: the tokenizer, the chat template, the tokens
+//! that end an answer.
 
 mod chat_template;
 mod file;
@@ -28,7 +29,8 @@ use generate::Decoder;
 use model::Model;
 use prefix::PrefixStates;
 
-/// Prompts in a call. They run one after the other, so the number only decides how often answers are recorded.
+/// Prompts in a call. They run one after the other, so the number only decides how often answers
+/// are recorded.
 const BATCH: usize = 4;
 
 /// Control tokens that end a turn in one template or another, whatever the metadata names besides.
@@ -122,7 +124,8 @@ impl Gguf {
         })
     }
 
-    /// A prompt's tokens: in the chat template if there is one, else the prompt after the beginning-of-text token.
+    /// A prompt's tokens: in the chat template if there is one, else the prompt after the
+    /// beginning-of-text token.
     ///
     /// # Errors
     /// Returns an error if the template fails, or the prompt leaves no room for an answer.
@@ -226,7 +229,8 @@ fn template(content: &Content, tokens: &[String]) -> Result<Option<ChatTemplate>
     ChatTemplate::new(source.clone(), token("bos"), token("eos")).map(Some)
 }
 
-/// The token that begins a text, where the file says that one does; SentencePiece models do unless it says otherwise.
+/// The token that begins a text, where the file says that one does; SentencePiece models do unless
+/// it says otherwise.
 fn begin(content: &Content) -> Option<u32> {
     let kind = content
         .metadata
@@ -259,7 +263,8 @@ fn ends(content: &Content, tokens: &[String]) -> Vec<u32> {
     ends
 }
 
-/// candle's errors carry backtraces and more below their first lines, and repeat values of any length.
+/// candle's errors carry backtraces and more below their first lines, and repeat values of any
+/// length.
 fn one_line(error: anyhow::Error) -> anyhow::Error {
     /// Most characters of a cause: a sentence with a value in it.
     const LONGEST: usize = 300;

@@ -17,8 +17,9 @@ const MOST_LAYERS: usize = 1024;
 
 /// A decoder with its key-value state. Clones share the weights.
 ///
-/// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two clones, only one may go on
-/// at a time, and the other must start over from the common tokens. [`super::prefix`] keeps to that.
+/// Phi-3's clones share the buffer behind the state too, each knowing its own length: of two
+/// clones, only one may go on at a time, and the other must start over from the common tokens.
+/// [`super::prefix`] keeps to that.
 #[derive(Clone)]
 pub(super) struct Model {
     weights: Weights,
@@ -38,10 +39,11 @@ enum Weights {
 pub(super) struct ModelLimits {
     /// Longest sequence, prompt and completion together.
     pub context: usize,
-    /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before the last one.
+    /// Whether a prompt can be evaluated in several goes. candle's Gemma 3 masks what came before
+    /// the last one.
     pub in_blocks: bool,
-    /// Whether it is computed in single precision, from dequantised weights; else in the weights' precision, with
-    /// activations in 8 bits.
+    /// Whether it is computed in single precision, from dequantised weights; else in the weights'
+    /// precision, with activations in 8 bits.
     pub single_precision: bool,
 }
 
@@ -67,7 +69,8 @@ impl Model {
     /// Reads the weights, all of them, into memory.
     ///
     /// # Errors
-    /// Returns an error if metadata or tensors are missing or do not fit, or if candle would compute wrong rotary frequencies.
+    /// Returns an error if metadata or tensors are missing or do not fit, or if candle would
+    /// compute wrong rotary frequencies.
     pub(super) fn load(
         mut content: Content,
         file: &mut (impl Read + Seek),
@@ -80,7 +83,8 @@ impl Model {
         check_rotary(&content, &name)?;
         check_epsilon(&content, &name)?;
         check_layers(&content, &name)?;
-        // candle's Qwen 3 would compute its rotary angles in half precision, which is off by radians a thousand tokens in.
+        // candle's Qwen 3 would compute its rotary angles in half precision, which is off by
+        // radians a thousand tokens in.
         content
             .metadata
             .insert("general.dtype".to_owned(), Value::U32(0));
@@ -104,8 +108,8 @@ impl Model {
         ))
     }
 
-    /// Evaluates `tokens`, which stand at `position` of the sequence, behind what this state has seen; the logits that
-    /// follow the last of them, `[vocabulary]`.
+    /// Evaluates `tokens`, which stand at `position` of the sequence, behind what this state has
+    /// seen; the logits that follow the last of them, `[vocabulary]`.
     ///
     /// # Errors
     /// Returns an error if the weights do not fit each other.
@@ -171,7 +175,8 @@ fn dequantised(content: &mut Content, file: &mut (impl Read + Seek)) -> Result<C
 
 fn limits(content: &Content, name: &str) -> Result<ModelLimits> {
     let context = number(content, &format!("{name}.context_length"))?;
-    // Windows of attention are not applied beyond the prompt: up to their length there is no difference.
+    // Windows of attention are not applied beyond the prompt: up to their length there is no
+    // difference.
     let window = number(content, &format!("{name}.attention.sliding_window")).unwrap_or(usize::MAX);
     let context = match name {
         "llama" => context.min(quantized_llama::MAX_SEQ_LEN),
@@ -180,7 +185,8 @@ fn limits(content: &Content, name: &str) -> Result<ModelLimits> {
         _ => context,
     };
     ensure!(context > 0, "`{name}.context_length` is 0");
-    // candle multiplies by these one scalar after the other, slower by far than in single precision.
+    // candle multiplies by these one scalar after the other, slower by far than in single
+    // precision.
     let slow = [
         GgmlDType::Q4_1,
         GgmlDType::Q5_0,
@@ -252,7 +258,8 @@ fn check_epsilon(content: &Content, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses weights of more layers than the metadata says: answers without them would be another model's.
+/// Refuses weights of more layers than the metadata says: answers without them would be another
+/// model's.
 fn check_layers(content: &Content, name: &str) -> Result<()> {
     let key = format!("{name}.block_count");
     let count = number(content, &key)?;
@@ -281,7 +288,8 @@ fn check_layers(content: &Content, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Scaled rotary frequencies (Llama 3.1 and later, long-context Phi-3) are not applied by candle's models.
+/// Scaled rotary frequencies (Llama 3.1 and later, long-context Phi-3) are not applied by candle's
+/// models.
 fn check_rotary(content: &Content, name: &str) -> Result<()> {
     let scaled = [
         "rope_freqs.weight",

@@ -1,8 +1,10 @@
-//! Prompts that begin alike are evaluated alike once: the key-value states of what they share are kept.
+//! Prompts that begin alike are evaluated alike once: the key-value states of what they share are
+//! kept.
 //!
-//! Floating-point sums depend on how a sequence is cut into calls, so every prompt is cut the same way whatever is
-//! reused: into blocks of [`BLOCK`] tokens, counted from its beginning, and the rest. States are kept at the ends of
-//! blocks only. A completion is then the same to the bit with and without reuse, and in whatever company its prompt comes.
+//! Floating-point sums depend on how a sequence is cut into calls, so every prompt is cut the same
+//! way whatever is reused: into blocks of [`BLOCK`] tokens, counted from its beginning, and the
+//! rest. States are kept at the ends of blocks only. A completion is then the same to the bit with
+//! and without reuse, and in whatever company its prompt comes.
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -45,8 +47,8 @@ impl PrefixStates {
         self.evaluated
     }
 
-    /// Evaluates a prompt: its state, and the logits that follow it. What it shares with the prompt before it and with
-    /// `next`, the one that will come after it, is kept.
+    /// Evaluates a prompt: its state, and the logits that follow it. What it shares with the prompt
+    /// before it and with `next`, the one that will come after it, is kept.
     ///
     /// # Errors
     /// Returns an error if the prompt is empty, or the weights do not fit each other.

@@ -1,8 +1,9 @@
 //! The tokenizer inside a GGUF file.
 //!
-//! candle reads the byte-level kind, but takes the pre-tokeniser of GPT-2 for every one it does not know; here each known
-//! name gets what the model's `tokenizer.json` has, and an unknown one is an error. The SentencePiece kind is rebuilt as
-//! transformers' `LlamaConverter` does: pairs of pieces that form a piece are merges, in the order of the pieces' scores.
+//! candle reads the byte-level kind, but takes the pre-tokeniser of GPT-2 for every one it does not
+//! know; here each known name gets what the model's `tokenizer.json` has, and an unknown one is an
+//! error. The SentencePiece kind is rebuilt as transformers' `LlamaConverter` does: pairs of pieces
+//! that form a piece are merges, in the order of the pieces' scores.
 
 use std::cmp::Reverse;
 
@@ -153,7 +154,8 @@ fn add_whole_tokens(tokenizer: &mut Tokenizer, tokens: &[String], content: &Cont
         .iter()
         .map(integer)
         .collect::<Result<_>>()?;
-    // What Phi-3's tokenizer.json says of them and GGUF has no place for: white space behind them is dropped.
+    // Phi-3's tokenizer.json says of them, and GGUF has no place for it, that white space behind them
+    // is dropped.
     let strips = super::model::architecture(content)? == "phi3";
     let keeps_space = |token: &str| ["<unk>", "<s>", "<|endoftext|>"].contains(&token);
     let whole = tokens
@@ -170,7 +172,8 @@ fn add_whole_tokens(tokenizer: &mut Tokenizer, tokens: &[String], content: &Cont
     Ok(())
 }
 
-/// Every pair of pieces that form a piece, the highest score first, then the longest left and right halves.
+/// Every pair of pieces that form a piece, the highest score first, then the longest left and right
+/// halves.
 fn merges(tokens: &[String], scores: &[f32], ids: &Vocab) -> Merges {
     let mut merges = Vec::new();
     for (token, score) in tokens.iter().zip(scores) {

@@ -15,7 +15,8 @@ use chartbench_nn::loading::GGUF;
 pub struct HubOptions {
     /// Never touch the network.
     pub offline: bool,
-    /// The Hugging Face cache, which holds `models--OWNER--NAME` folders. Created when something is downloaded.
+    /// The Hugging Face cache, which holds `models--OWNER--NAME` folders. Created when something is
+    /// downloaded.
     pub cache: PathBuf,
     /// The hub's address, without a trailing slash.
     pub endpoint: String,
@@ -29,11 +30,12 @@ pub struct HubOptions {
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl HubOptions {
-    /// As the environment has it: the cache from `HF_HUB_CACHE`, `HF_HOME` or the usual place under the home folder,
-    /// the hub from `HF_ENDPOINT`, the time-out from `HF_HUB_DOWNLOAD_TIMEOUT` (seconds); `HF_HUB_OFFLINE` set to `1`,
-    /// `ON`, `YES` or `TRUE` is `offline` too.
+    /// As the environment has it: the cache from `HF_HUB_CACHE`, `HF_HOME` or the usual place under
+    /// the home folder, the hub from `HF_ENDPOINT`, the time-out from `HF_HUB_DOWNLOAD_TIMEOUT`
+    /// (seconds); `HF_HUB_OFFLINE` set to `1`, `ON`, `YES` or `TRUE` is `offline` too.
     ///
-    /// The token is no option: `HF_TOKEN`, or the file `huggingface-cli login` left, is read at each download.
+    /// The token is no option: `HF_TOKEN`, or the file `huggingface-cli login` left, is read at
+    /// each download.
     pub fn from_env(offline: bool) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let is_true =
@@ -51,7 +53,8 @@ impl HubOptions {
     }
 }
 
-/// Hugging Face's folder: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME` or in `.cache` of the home folder.
+/// Hugging Face's folder: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME` or in `.cache` of the
+/// home folder.
 pub(super) fn hf_home() -> PathBuf {
     let set = |name: &str| {
         std::env::var_os(name)
@@ -78,7 +81,8 @@ fn cache_folder() -> PathBuf {
         .unwrap_or_else(|| hf_home().join("hub"))
 }
 
-/// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob, `refs/REVISION` = commit.
+/// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob,
+/// `refs/REVISION` = commit.
 pub(super) struct CachedRepo {
     pub folder: PathBuf,
 }

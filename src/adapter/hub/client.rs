@@ -1,5 +1,5 @@
-//! Requests to a hub. Every request has time-outs and every body a bound; what an answer states is checked before it is
-//! used, and no server text is repeated in an error.
+//! Requests to a hub. Every request has time-outs and every body a bound; what an answer states is
+//! checked before it is used, and no server text is repeated in an error.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -14,13 +14,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::cache::{HubOptions, is_commit};
+use super::unavailable::Unavailable;
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
 /// Longest list of a repository's files that is read, in bytes.
 const MAX_LISTING: u64 = 64 << 20;
 /// Longest file that is read where the hub states no length, in bytes.
 const MAX_FILE: u64 = 64 << 30;
-/// Fewest bytes a second, on the average, that a body may come with once [`SLOW_START`] time-outs are over.
+/// Fewest bytes a second, on the average, that a body may come with once [`SLOW_START`] time-outs
+/// are over.
 const MIN_SPEED: f64 = 1024.0;
 const SLOW_START: f64 = 10.0;
 const MAX_REDIRECTS: usize = 10;
@@ -44,7 +46,8 @@ pub(super) struct HubClient<'a> {
 
 /// A hub's metadata of a file.
 pub(super) struct FileFacts {
-    /// SHA-256 or git's SHA-1 of the content, in lower-case hexadecimal; absent where the hub states neither.
+    /// SHA-256 or git's SHA-1 of the content, in lower-case hexadecimal; absent where the hub
+    /// states neither.
     pub checksum: Option<String>,
     pub bytes: Option<u64>,
 }
@@ -66,7 +69,8 @@ impl<'a> HubClient<'a> {
             Client::builder()
                 .user_agent(concat!("chartbench/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(options.timeout)
-                // The blocking client applies it to each wait: for the headers, and for each piece of the body.
+                // The blocking client applies it to each wait: for the headers, and for each piece
+                // of the body.
                 .timeout(options.timeout)
                 .redirect(policy)
                 .build()
@@ -206,7 +210,8 @@ impl<'a> HubClient<'a> {
         format!("{}/{path}", self.options.endpoint)
     }
 
-    /// Sends a request, with retries after transient failures. A timeout is not retried: another attempt would take as long.
+    /// Sends a request, with retries after transient failures. A timeout is not retried: another
+    /// attempt would take as long.
     fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
         let client = if method == Method::HEAD {
             &self.describing
@@ -285,7 +290,7 @@ impl<'a> HubClient<'a> {
             .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
         {
             Some(inner) => self.transport(inner, what),
-            None => anyhow!("{what} broke off ({}): run again", root(error)),
+            None => unreachable(format!("{what} broke off ({}): run again", root(error))),
         }
     }
 
@@ -293,22 +298,22 @@ impl<'a> HubClient<'a> {
     fn transport(&self, error: &reqwest::Error, what: &str) -> anyhow::Error {
         let (hub, seconds) = (&self.display_address, self.options.timeout.as_secs_f64());
         if error.is_timeout() && !error.is_connect() {
-            anyhow!(
+            unreachable(format!(
                 "{hub} sent nothing of {what} for {seconds} s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
                  seconds"
-            )
+            ))
         } else if error.is_connect() {
             let cause = if error.is_timeout() {
                 format!("no connection within {seconds} s")
             } else {
                 root(error)
             };
-            anyhow!(
+            unreachable(format!(
                 "cannot reach {hub} for {what} ({cause}): check the network or HF_ENDPOINT, or name a folder with \
                  --weights"
-            )
+            ))
         } else {
-            anyhow!("{what} broke off ({}): run again", root(error))
+            unreachable(format!("{what} broke off ({}): run again", root(error)))
         }
     }
 
@@ -325,31 +330,50 @@ impl<'a> HubClient<'a> {
             || format!("{repo}@{revision}"),
             |file| format!("{file} of {repo}@{revision}"),
         );
-        match (
-            response.status().as_u16(),
-            error_code(response.headers()),
-            file,
-        ) {
-            (401, "RepoNotFound", _) => {
-                anyhow!(
+        let status = response.status().as_u16();
+        let (reason, message) = match (status, error_code(response.headers()), file) {
+            (401, "RepoNotFound", _) => (
+                Unavailable::NotFound,
+                format!(
                     "{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one"
-                )
-            }
-            (401 | 403, ..) => anyhow!(
-                "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
-                 may read it"
+                ),
             ),
-            (404, "RevisionNotFound", _) => anyhow!("{repo} at {hub} has no revision `{revision}`"),
-            (404, _, None) => {
-                anyhow!(
+            (401 | 403, ..) => (
+                Unavailable::Gated,
+                format!(
+                    "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
+                     may read it"
+                ),
+            ),
+            (404, "RevisionNotFound", _) => (
+                Unavailable::NotFound,
+                format!("{repo} at {hub} has no revision `{revision}`"),
+            ),
+            (404, _, None) => (
+                Unavailable::NotFound,
+                format!(
                     "{hub} has no repository {repo}, or no revision `{revision}` of it: check the name"
-                )
-            }
-            (404, _, Some(_)) => anyhow!("{hub} has no {what}, though it lists it"),
-            (429, ..) => anyhow!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
-            (status, ..) => anyhow!("{hub} answered {status} for {what}: try again later"),
-        }
+                ),
+            ),
+            (404, _, Some(_)) => (
+                Unavailable::NotFound,
+                format!("{hub} has no {what}, though it lists it"),
+            ),
+            (429, ..) => (
+                Unavailable::Unreachable,
+                format!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
+            ),
+            (status, ..) => (
+                Unavailable::Unreachable,
+                format!("{hub} answered {status} for {what}: try again later"),
+            ),
+        };
+        reason.because(message).into()
     }
+}
+
+fn unreachable(message: String) -> anyhow::Error {
+    Unavailable::Unreachable.because(message).into()
 }
 
 /// The size limit of a body.
@@ -422,8 +446,8 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
     causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The token as Hugging Face's own tools find it: `HF_TOKEN`, the file `HF_TOKEN_PATH`, or the file that
-/// `huggingface-cli login` left.
+/// The token as Hugging Face's own tools find it: `HF_TOKEN`, the file `HF_TOKEN_PATH`, or the file
+/// that `huggingface-cli login` left.
 fn token() -> Result<Option<SecretString>> {
     let set = |name: &str| {
         std::env::var(name)

@@ -1,9 +1,10 @@
 //! Downloading a model into the Hugging Face cache.
 //!
-//! A file is written aside, and takes its name in the cache only after its content was compared with the checksum that the
-//! hub states: SHA-256 for large files, git's SHA-1 for the others. A hub that states neither (a mirror with tags of its
-//! own) cannot be checked. Paths are made of names that were asked for, a checked commit id and checksums: nothing that a hub
-//! sends leads out of the cache.
+//! A file is written aside, and takes its name in the cache only after its content was compared
+//! with the checksum that the hub states: SHA-256 for large files, git's SHA-1 for the others. A
+//! hub that states neither (a mirror with tags of its own) cannot be checked. Paths are made of
+//! names that were asked for, a checked commit id and checksums: nothing that a hub sends leads out
+//! of the cache.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -17,7 +18,8 @@ use super::cache::{CachedRepo, HubOptions, INDEX, Needed, is_relative, shards};
 use super::client::{HubClient, RemoteFile};
 use chartbench_core::files::UnfinishedFolder;
 
-/// Downloads the files that `choose` selects of `repo` at `revision` and the cache lacks; returns the snapshot's folder.
+/// Downloads the files that `choose` selects of `repo` at `revision` and the cache lacks; returns
+/// the snapshot's folder.
 ///
 /// # Errors
 /// See [`super::locate`].
@@ -125,7 +127,8 @@ fn fetch(
     Ok(fetched)
 }
 
-/// Moves a file to its place, the way the cache has it: a blob under its checksum, and a link to it in the snapshot.
+/// Moves a file to its place, the way the cache has it: a blob under its checksum, and a link to it
+/// in the snapshot.
 fn keep(staged: &Path, checksum: &str, target: &Path, cached: &CachedRepo) -> io::Result<()> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder)?;
@@ -135,7 +138,8 @@ fn keep(staged: &Path, checksum: &str, target: &Path, cached: &CachedRepo) -> io
         let blobs = cached.folder.join("blobs");
         fs::create_dir_all(&blobs)?;
         fs::rename(staged, blobs.join(checksum))?;
-        // Only a link to a blob that is gone can be in the way: a file that can be read is not fetched again.
+        // Only a link to a blob that is gone can be in the way: a file that can be read is not
+        // fetched again.
         match fs::remove_file(target) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -174,7 +178,8 @@ fn on_disk(error: io::Error, folder: &Path) -> anyhow::Error {
     }
 }
 
-/// Whether a file has the checksum: 64 hexadecimal digits are its SHA-256, 40 the SHA-1 that git gives it.
+/// Whether a file has the checksum: 64 hexadecimal digits are its SHA-256, 40 the SHA-1 that git
+/// gives it.
 fn matches_checksum(path: &Path, checksum: &str) -> io::Result<bool> {
     if checksum.len() == 64 {
         return Ok(sha256(path)? == checksum);

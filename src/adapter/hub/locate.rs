@@ -1,4 +1,5 @@
-//! Locates a model's folder: the one the user names, one in the Hugging Face cache, or a download into that cache.
+//! Locates a model's folder: the one the user names, one in the Hugging Face cache, or a download
+//! into that cache.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +8,22 @@ use anyhow::{Context, Result, bail, ensure};
 use super::cache::{CachedRepo, HubOptions, Needed, is_relative, is_repo, missing, needed};
 #[cfg(feature = "hub")]
 use super::download::download;
+use super::unavailable::Unavailable;
 use chartbench_core::files::recover_folder;
 
-/// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit id).
+/// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit
+/// id).
 ///
-/// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`. Next comes the cache, if its copy is
-/// complete: configuration, tokenizer, preprocessor and weights. Otherwise the missing files are downloaded, with a progress bar
-/// on a terminal's stderr, and each file is checked against the hub's checksum before it takes its name.
+/// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`. Next comes
+/// the cache, if its copy is complete: configuration, tokenizer, preprocessor and weights.
+/// Otherwise the missing files are downloaded, with a progress bar on a terminal's stderr, and each
+/// file is checked against the hub's checksum before it takes its name.
 ///
 /// # Errors
-/// Returns an error in one line with what is missing and what to do: `explicit` is no model folder, there is no copy while
-/// offline, the repository is unknown, gated or incomplete, the hub is down, a download is broken, or the disk is full. A failed
-/// download leaves complete files and nothing half-written.
+/// Returns an error in one line with what is missing and what to do: `explicit` is no model folder,
+/// there is no copy while offline, the repository is unknown, gated or incomplete, the hub is down,
+/// a download is broken, or the disk is full. A failed download leaves complete files and nothing
+/// half-written.
 pub fn locate(
     repo: &str,
     revision: &str,
@@ -28,7 +33,8 @@ pub fn locate(
     locate_files(repo, revision, explicit, options, &needed)
 }
 
-/// As [`locate`], the graphs of an ONNX export in the place of the weights: plain ones, or `quantized` ones.
+/// As [`locate`], the graphs of an ONNX export in the place of the weights: plain ones, or
+/// `quantized` ones.
 ///
 /// # Errors
 /// As [`locate`].
@@ -54,15 +60,16 @@ fn locate_files(
 ) -> Result<PathBuf> {
     if let Some(folder) = explicit {
         recover_folder(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let folder_name = folder.display();
         ensure!(
             folder.is_dir(),
-            "--weights {}: no such folder",
-            folder.display()
+            Unavailable::NotFound.because(format!("--weights {folder_name}: no such folder"))
         );
         ensure!(
             folder.join("config.json").is_file(),
-            "--weights {}: no config.json in it (it must be a model folder as transformers saves it)",
-            folder.display()
+            Unavailable::NotFound.because(format!(
+                "--weights {folder_name}: no config.json in it (it must be a model folder as transformers saves it)"
+            ))
         );
         return Ok(folder.to_owned());
     }
@@ -86,11 +93,11 @@ fn locate_files(
         },
     };
     if options.offline {
-        bail!(
+        bail!(Unavailable::Offline.because(format!(
             "{repo}@{revision}: {missing} in the cache {}, and downloads are off: run `huggingface-cli download {repo} \
              --revision {revision}` where there is a network, or name a folder with --weights",
             options.cache.display()
-        );
+        )));
     }
     download(repo, revision, &cached, options, &|has| {
         needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))
@@ -121,7 +128,9 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
     }
     ensure!(
         !options.offline,
-        "{name} of {repo} is not in the cache and downloads are off"
+        Unavailable::Offline.because(format!(
+            "{name} of {repo} is not in the cache and downloads are off"
+        ))
     );
     let wanted = |has: &dyn Fn(&str) -> bool| {
         if has(name) {
@@ -150,8 +159,8 @@ fn download(
     _: &HubOptions,
     _: Needed<'_>,
 ) -> Result<PathBuf> {
-    bail!(
+    bail!(Unavailable::Offline.because(format!(
         "{repo}@{revision} is not in the cache, and this build downloads nothing: build with `--features hub`, or name a folder \
          with --weights"
-    )
+    )))
 }

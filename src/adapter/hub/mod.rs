@@ -1,4 +1,5 @@
-//! Models of the Hugging Face hub: the cache on disk, downloads into it, and where a model's folder is.
+//! Models of the Hugging Face hub: the cache on disk, downloads into it, and where a model's folder
+//! is.
 
 mod cache;
 #[cfg(feature = "hub")]
@@ -6,6 +7,7 @@ mod client;
 #[cfg(feature = "hub")]
 mod download;
 mod locate;
+mod unavailable;
 
 pub use cache::HubOptions;
 #[cfg(feature = "onnx")]
@@ -13,3 +15,4 @@ pub(super) use cache::beside_weights;
 #[cfg(feature = "onnx")]
 pub use locate::locate_export;
 pub use locate::{file, is_cached, locate};
+pub use unavailable::{Unavailable, WeightsUnavailable};

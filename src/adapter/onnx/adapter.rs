@@ -20,7 +20,8 @@ use chartbench_nn::preprocess::ImageInput;
 /// Finds and loads an export.
 ///
 /// # Errors
-/// Returns an error if weights or ONNX Runtime cannot be found, or the files are no export of a Pix2Struct or Donut.
+/// Returns an error if weights or ONNX Runtime cannot be found, or the files are no export of a
+/// Pix2Struct or Donut.
 pub(in crate::adapter) fn build(
     context: &AdapterContext<'_>,
     spec: &OnnxSpec,

@@ -81,7 +81,8 @@ impl Decoders<Graph> {
 }
 
 impl State {
-    /// The value of a decoder input when the decoder reads the tokens `fed`, the last of the sequence.
+    /// The value of a decoder input when the decoder reads the tokens `fed`, the last of the
+    /// sequence.
     fn value(
         &self,
         graph: &Graph,
@@ -98,7 +99,8 @@ impl State {
             .into(),
             "encoder_hidden_states" => SessionInputValue::from(&*image.states),
             "encoder_attention_mask" => input.mask(image.valid, image.length)?.into(),
-            // Optimum renamed the decoder's mask: it is the image's only beside one that is the decoder's by name.
+            // Optimum renamed the decoder's mask: it is the image's only beside one that is the
+            // decoder's by name.
             "attention_mask" if graph.takes("decoder_attention_mask") => {
                 input.mask(image.valid, image.length)?.into()
             }
@@ -118,7 +120,8 @@ impl State {
         })
     }
 
-    /// Takes an output of the cache for the next step. Those of the image stay the first step's: later ones are dummies.
+    /// Takes an output of the cache for the next step. Those of the image stay the first step's:
+    /// later ones are dummies.
     fn keep(&mut self, name: String, value: DynValue) {
         if !(name.contains(OF_IMAGE) && self.cache.contains_key(name.as_str())) {
             self.cache.insert(name.into(), Arc::new(value));

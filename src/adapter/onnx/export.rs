@@ -27,8 +27,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Loads the graphs of a folder, quantized ones (`*_quantized.onnx`) where there are no others or `quantized` asks for
-    /// them. `library` is ONNX Runtime's, where it is not to be looked for.
+    /// Loads the graphs of a folder, quantized ones (`*_quantized.onnx`) where there are no others
+    /// or `quantized` asks for them. `library` is ONNX Runtime's, where it is not to be looked for.
     ///
     /// # Errors
     /// Returns an error if there is no ONNX Runtime or no export, or a graph cannot be loaded.
@@ -66,18 +66,19 @@ impl Export {
         self.files.sha256(&self.dir)
     }
 
-    /// The number of patches that the encoder takes, where it was fixed when the model was exported.
+    /// The number of patches that the encoder takes, where it was fixed when the model was
+    /// exported.
     pub fn patches(&self) -> Option<usize> {
         let count = *self.encoder.input(PATCHES)?.shape.get(1)?;
         usize::try_from(count).ok()
     }
 
-    /// Encodes patches [N, 2 + P] or pixels [3, height, width]. Patches are padded with zero rows behind a mask where the
-    /// export's number of patches is fixed.
+    /// Encodes patches [N, 2 + P] or pixels [3, height, width]. Patches are padded with zero rows
+    /// behind a mask where the export's number of patches is fixed.
     ///
     /// # Errors
-    /// Returns an error if there are more patches than the export takes, the pixels' size is not the export's, or the encoder
-    /// takes the other of the two.
+    /// Returns an error if there are more patches than the export takes, the pixels' size is not
+    /// the export's, or the encoder takes the other of the two.
     pub fn encode(&self, input: ImageInput) -> Result<Encoded> {
         match *input.shape {
             [valid, width] => self.encode_patches(valid, width, input.data),

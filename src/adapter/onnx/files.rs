@@ -34,7 +34,8 @@ pub(super) struct Graphs {
 }
 
 impl Graphs {
-    /// Takes what an export `has`: plain graphs before quantized ones, unless those are wanted; merged decoders before a pair.
+    /// Takes what an export `has`: plain graphs before quantized ones, unless those are wanted;
+    /// merged decoders before a pair.
     ///
     /// # Errors
     /// Returns what is missing.
@@ -99,7 +100,8 @@ impl Graphs {
         if self.quantized { "int8" } else { "f32" }
     }
 
-    /// The hash over the graphs, the weight files beside them (`*.onnx_data`, `*.onnx.data`) and `config.json`.
+    /// The hash over the graphs, the weight files beside them (`*.onnx_data`, `*.onnx.data`) and
+    /// `config.json`.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -131,8 +133,8 @@ fn lacks(precision: &str) -> String {
     )
 }
 
-/// The files of an export in a repository that `has` them. Plain or quantized is not left to what there is: it would depend
-/// on what of a repository was downloaded before.
+/// The files of an export in a repository that `has` them. Plain or quantized is not left to what
+/// there is: it would depend on what of a repository was downloaded before.
 ///
 /// # Errors
 /// Returns the missing file.

@@ -35,7 +35,8 @@ impl Graph {
     /// Loads a graph for the CPU, to be run by as many threads as everything else.
     ///
     /// # Errors
-    /// Returns an error if the file is no graph, or has operators that this ONNX Runtime does not know.
+    /// Returns an error if the file is no graph, or has operators that this ONNX Runtime does not
+    /// know.
     pub(super) fn open(environment: &Environment, path: &Path) -> Result<Self> {
         let open = || -> Result<Session> {
             let mut builder = Session::builder(environment)

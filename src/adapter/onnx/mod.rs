@@ -1,8 +1,9 @@
 //! ONNX exports of Pix2Struct and Donut checkpoints, as Optimum makes them, run by ONNX Runtime.
 //!
-//! Everything but the two networks is that of the families `pix2struct` and `unichart`: prompts, preprocessing, decoding,
-//! answers. The graphs' inputs and outputs go by name, since their order and number changed from version to version of
-//! Optimum. A graph reads one question at a time, so answers depend on no other question.
+//! Everything but the two networks is that of the families `pix2struct` and `unichart`: prompts,
+//! preprocessing, decoding, answers. The graphs' inputs and outputs go by name, since their order
+//! and number changed from version to version of Optimum. A graph reads one question at a time, so
+//! answers depend on no other question.
 //!
 //! Needs the feature `onnx`, and ONNX Runtime's library when it runs.
 

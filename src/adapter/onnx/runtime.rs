@@ -14,8 +14,9 @@ const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// There is one environment a process, and the library stays loaded.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// ONNX Runtime from the library `explicit` (`--onnxruntime`), else from the one that `ORT_DYLIB_PATH` names, else from the
-/// installed Python package `onnxruntime`. Once loaded it stays the same, whatever is asked for.
+/// ONNX Runtime from the library `explicit` (`--onnxruntime`), else from the one that
+/// `ORT_DYLIB_PATH` names, else from the installed Python package `onnxruntime`. Once loaded it
+/// stays the same, whatever is asked for.
 ///
 /// # Errors
 /// Returns an error in one line if there is no library, the file is no library, or it is too old.

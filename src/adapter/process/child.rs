@@ -1,9 +1,10 @@
-//! The running program and its three pipes. Each pipe has a thread, so that a program that reads, writes or hangs when it
-//! should not cannot block this one.
+//! The running program and its three pipes. Each pipe has a thread, so that a program that reads,
+//! writes or hangs when it should not cannot block this one.
 //!
-//! On Unix the program leads a process group, and a small shell outside it, the [`Guard`], waits for this process to let go
-//! of it: when the adapter ends, and also when this process is killed, whatever is left of the group is killed. A program
-//! that leaves the group on purpose (`setsid`) is not found.
+//! On Unix the program leads a process group, and a small shell outside it, the [`Guard`], waits
+//! for this process to let go of it: when the adapter ends, and also when this process is killed,
+//! whatever is left of the group is killed. A program that leaves the group on purpose (`setsid`)
+//! is not found.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -43,7 +44,8 @@ impl Child {
             .split_first()
             .context("`process.command` names no program")?;
         let folder = std::path::absolute(&spec.folder)?;
-        // A program named by a path is looked for from the folder it runs in, one named alone in PATH.
+        // A program named by a path is looked for from the folder it runs in, one named alone in
+        // PATH.
         let has_path = Path::new(program).components().count() > 1;
         let file = if has_path {
             folder.join(program)
@@ -105,7 +107,8 @@ impl Child {
             let left = timeout.saturating_sub(begun.elapsed());
             match self.output.recv_timeout(left.min(CHECK_EVERY)) {
                 Ok(line) => return line,
-                // What it started may hold its output open: the end of the program is the end of its answers.
+                // A process that it started may hold its output open: the end of the program is the end of
+                // its answers.
                 Err(RecvTimeoutError::Timeout)
                     if self.guard.is_some() && self.wait(Duration::ZERO).is_some() =>
                 {
@@ -123,7 +126,8 @@ impl Child {
         }
     }
 
-    /// Ends the program: closes its input, kills it after the grace period, and kills its child processes.
+    /// Ends the program: closes its input, kills it after the grace period, and kills its child
+    /// processes.
     pub(super) fn end(&mut self) {
         self.input = None;
         let ended = self.wait(self.grace).is_some();
@@ -152,11 +156,12 @@ impl Drop for Child {
     }
 }
 
-/// A shell that kills a process group when it is dropped, or when this process ends in any way: its input ends then. It
-/// leads a group of its own, so that Ctrl-C does not reach it.
+/// A shell that kills a process group when it is dropped, or when this process ends in any way: its
+/// input ends then. It leads a group of its own, so that Ctrl-C does not reach it.
 struct Guard(std::process::Child);
 
-/// `$1`: the process group, `$2`: the seconds it has to end by itself where this process was killed.
+/// `$1`: the process group, `$2`: the seconds it has to end by itself where this process was
+/// killed.
 #[cfg(unix)]
 const GUARD: &str = r#"read -r _ || sleep "$2"; kill -s KILL -- "-$1""#;
 
@@ -193,7 +198,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A line is the word to kill now; the end of its input alone means that this process was killed.
+        // A line is the word to kill now; the end of its input alone means that this process was
+        // killed.
         let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"\n"));
         let _ = self.0.wait();
     }

@@ -1,10 +1,13 @@
-//! Models in a program of their own, in any language: JSON lines over its standard input and output.
+//! Models in a program of their own, in any language: JSON lines over its standard input and
+//! output.
 //!
-//! The program is started once. Its first line is `{"protocol":1,"settings":{...}}`, where the settings are all that can
-//! change its answers. Then it gets a line a question, `{"id","chart","image","question","answer_type"}`, and answers each
-//! with a line, `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is present if the
-//! data set has one. When its input ends, it ends. What it writes to standard error is passed on. Keys that it has from the
-//! environment are kept out of answers and messages ([`Secrets`]).
+//! The program is started once. Its first line is `{"protocol":1,"settings":{...}}`, where the
+//! settings are all that can change its answers. Then it gets a line a question,
+//! `{"id","chart","image","question","answer_type"}`, and answers each with a line,
+//! `{"id","prediction"}` or `{"id","error"}`. `image` is the path of a file; `answer_type` is
+//! present if the data set has one. When its input ends, it ends. What it writes to standard error
+//! is passed on. Keys that it has from the environment are kept out of answers and messages
+//! ([`Secrets`]).
 
 mod child;
 mod wire;

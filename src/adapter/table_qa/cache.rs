@@ -1,7 +1,8 @@
 //! The table cache on disk: one file per reader, one line per chart.
 //!
-//! `tables/FINGERPRINT.jsonl` under `$CHARTBENCH_CACHE`, else under `chartbench` in the user's cache folder. Lines are
-//! appended whole and flushed; one that was torn by a crash is cut off or passed over, and its table read again.
+//! `tables/FINGERPRINT.jsonl` under `$CHARTBENCH_CACHE`, else under `chartbench` in the user's
+//! cache folder. Lines are appended whole and flushed; one that was torn by a crash is cut off or
+//! passed over, and its table read again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +21,8 @@ use chartbench_core::files::{FileLock, JsonLines};
 pub struct TableCache {
     path: PathBuf,
     tables: HashMap<String, String>,
-    /// Whether tables are still stored; a disk that refuses costs reading them again, and no answer.
+    /// Whether tables are still stored; a disk that refuses costs reading them again, and no
+    /// answer.
     is_stored: bool,
 }
 
@@ -33,8 +35,8 @@ struct Line {
 }
 
 impl TableCache {
-    /// Reads what is kept in `folder` of the tables of the reader that is `identity`: its settings count, its name does not.
-    /// A file that cannot be read is reported, and left alone.
+    /// Reads what is kept in `folder` of the tables of the reader that is `identity`: its settings
+    /// count, its name does not. A file that cannot be read is reported, and left alone.
     pub fn open(folder: &Path, identity: &Identity) -> Self {
         let path = folder.join(format!("{}.jsonl", settings_sha256(&identity.settings)));
         let (bytes, is_stored) = match fs::read(&path) {
@@ -80,7 +82,8 @@ impl TableCache {
         self.tables.get(image).map(String::as_str)
     }
 
-    /// Keeps the table of an image. The first failure to store one is reported; from then on tables are kept in memory.
+    /// Keeps the table of an image. The first failure to store one is reported; from then on tables
+    /// are kept in memory.
     pub fn put(&mut self, image: String, table: &str) {
         let line = Line {
             image,
@@ -98,7 +101,8 @@ impl TableCache {
     }
 }
 
-/// Appends a line; the lock is held for that long only, since many processes may keep tables of one reader.
+/// Appends a line; the lock is held for that long only, since many processes may keep tables of one
+/// reader.
 fn append(path: &Path, line: &Line) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)

@@ -1,12 +1,14 @@
-//! From what a language model wrote to an answer: the cut and the vote of DePlot's published evaluation.
+//! From what a language model wrote to an answer: the cut and the vote of DePlot's published
+//! evaluation.
 
 use super::program;
 
 /// The answer in one completion.
 ///
-/// Only the text before the first blank line counts. A program (starting with `#Python`, in any case) gives its variable `ans`;
-/// any other text gives the part after the last `answer is`, without white space and full stops at the end. The answer is empty
-/// if there is none. The prompt's cue and code fences, which chat models add, are removed first.
+/// Only the text before the first blank line counts. A program (starting with `#Python`, in any
+/// case) gives its variable `ans`; any other text gives the part after the last `answer is`,
+/// without white space and full stops at the end. The answer is empty if there is none. The
+/// prompt's cue and code fences, which chat models add, are removed first.
 pub fn answer(completion: &str) -> String {
     let text = bare(completion).split("\n\n").next().unwrap_or_default();
     if text.to_lowercase().starts_with("#python") {

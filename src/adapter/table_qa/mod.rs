@@ -1,9 +1,10 @@
-//! Tables plus a reader: one adapter reads a chart's table, a language model answers every question from it
-//! (DePlot, arXiv:2212.10505).
+//! Tables plus a reader: one adapter reads a chart's table, a language model answers every question
+//! from it (DePlot, arXiv:2212.10505).
 //!
-//! A table is read once a chart: kept in memory for the charts to come back, and on disk for the next run, under the
-//! fingerprint of what read it and the image's hash. The prompts, the cut of the answer out of what the model writes and
-//! the vote over several samples are the published ones.
+//! A table is read once a chart: kept in memory for the charts to come back, and on disk for the
+//! next run, under the fingerprint of what read it and the image's hash. The prompts, the cut of
+//! the answer out of what the model writes and the vote over several samples are the published
+//! ones.
 
 mod cache;
 mod extract;
@@ -33,8 +34,8 @@ pub struct TableQa {
 }
 
 impl TableQa {
-    /// The row `id`: `tables` reads the charts, `model` answers as `reader` says. Tables are kept in `cache` where there
-    /// is one.
+    /// The row `id`: `tables` reads the charts, `model` answers as `reader` says. Tables are kept
+    /// in `cache` where there is one.
     pub fn new(
         id: &str,
         tables: Box<dyn Adapter>,

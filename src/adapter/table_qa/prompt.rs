@@ -1,10 +1,10 @@
-//! DePlot's one-shot prompts (arXiv:2212.10505, appendix; google-research/deplot, `llm_prompts.py`), word for word,
-//! slips of the pen included.
+//! DePlot's one-shot prompts (arXiv:2212.10505, appendix; google-research/deplot,
+//! `llm_prompts.py`), word for word, slips of the pen included.
 
 use crate::config::PromptStyle;
 
-/// Where a completion ends. Of the published four, `A:` is left out: chat models begin by repeating the prompt's cue, and
-/// would end there; behind an answer, `Q:` comes first.
+/// Where a completion ends. Of the published four, `A:` is left out: chat models begin by repeating
+/// the prompt's cue, and would end there; behind an answer, `Q:` comes first.
 pub const STOP: [&str; 3] = ["Q:", "Summary:", "\n\n"];
 
 /// The table of both prompts' example.
@@ -40,7 +40,8 @@ pub fn prompt(style: PromptStyle, table: &str, question: &str) -> String {
 /// The mark-up of the prompts: `Title: `, `Header: `, `Row 1: ` before the lines of a table.
 fn marked_up(table: &str) -> String {
     let mut lines = table.lines().map(str::trim).peekable();
-    // The published code fails on a title row without a title, which DePlot writes where a chart has none.
+    // The published code fails on a title row without a title, which DePlot writes where a chart
+    // has none.
     let title = lines.next_if(|line| line.starts_with("TITLE"));
     let title = title.map(|line| {
         format!(

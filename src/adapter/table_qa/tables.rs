@@ -29,8 +29,8 @@ impl Tables {
         }
     }
 
-    /// The table of each chart, in order: from memory, from the cache, or read now; `None` where the reader did not get to it.
-    /// Also why the reader cannot go on.
+    /// The table of each chart, in order: from memory, from the cache, or read now; `None` where
+    /// the reader did not get to it. Also why the reader cannot go on.
     pub(super) fn read_all(
         &mut self,
         charts: &[ChartQuestions],

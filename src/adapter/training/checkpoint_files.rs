@@ -1,4 +1,5 @@
-//! Writes the folder of a fine-tuned or quantized checkpoint: the files of the original checkpoint, with other weights.
+//! Writes the folder of a fine-tuned or quantized checkpoint: the files of the original checkpoint,
+//! with other weights.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -96,7 +97,8 @@ impl CheckpointFiles {
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let written = safetensors::serialize_to_file(tensors, Some(metadata), &path)
             .map_err(anyhow::Error::from);
-        // The file comes from a temporary one that the user alone may read; others get what they get of the files beside it.
+        // The file comes from a temporary one that the user alone may read; others get what they
+        // get of the files beside it.
         let permissions = || {
             Ok(fs::set_permissions(
                 &path,
@@ -108,7 +110,8 @@ impl CheckpointFiles {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes the files, the provenance of the training, and `variables` as `quantized` stores them.
+    /// Writes the files, the provenance of the training, and `variables` as `quantized` stores
+    /// them.
     ///
     /// # Errors
     /// Returns an error that names the file if one cannot be written.

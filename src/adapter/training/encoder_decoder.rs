@@ -68,7 +68,8 @@ impl<P: Processor> EncoderDecoderTrainable<P> {
     }
 
     fn image(&self, chart: &Chart, header: Option<&str>) -> Result<Tensor> {
-        // The lock is not held while an image is prepared: threads that wait for it would be missing there.
+        // The lock is not held while an image is prepared: threads that wait for it would be
+        // missing there.
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = last()
             .as_ref()

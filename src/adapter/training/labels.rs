@@ -13,7 +13,8 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// `gold` (as the model writes it) and `eos`, cut as transformers' tokenizers truncate: the end of sequence stays.
+    /// `gold` (as the model writes it) and `eos`, cut as transformers' tokenizers truncate: the end
+    /// of sequence stays.
     ///
     /// # Errors
     /// Returns an error if the answer is empty.

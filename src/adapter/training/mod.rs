@@ -1,5 +1,5 @@
-//! The interface between fine-tuning and a family of models: weights as variables, questions as examples, the loss, and the
-//! checkpoint that is written.
+//! The interface between fine-tuning and a family of models: weights as variables, questions as
+//! examples, the loss, and the checkpoint that is written.
 
 mod checkpoint_files;
 mod encoder_decoder;
@@ -35,8 +35,8 @@ use chartbench_nn::{
 pub struct LabelRule {
     /// Longest label in tokens, end of sequence included; longer ones are cut.
     pub max_tokens: usize,
-    /// Whether labels end with their text. Otherwise they are filled up with padding to `max_tokens`, and the padding
-    /// counts like any token, as in the RealCQA fine-tuning study.
+    /// Whether labels end with their text. Otherwise they are filled up with padding to
+    /// `max_tokens`, and the padding counts like any token, as in the RealCQA fine-tuning study.
     pub mask_padding: bool,
 }
 
@@ -45,8 +45,8 @@ pub struct LabelRule {
 pub enum StartFrom {
     /// The adapter's checkpoint.
     Checkpoint,
-    /// Random weights drawn from this seed, as the reference initialises a new model; only the checkpoint's configuration and
-    /// tokenizer are used.
+    /// Random weights drawn from this seed, as the reference initialises a new model; only the
+    /// checkpoint's configuration and tokenizer are used.
     Scratch(u64),
 }
 
@@ -87,7 +87,8 @@ pub struct Prepared {
 
 /// A model that can be fine-tuned.
 pub trait Trainable: Send + Sync {
-    /// Everything about the model that decides the trained weights: initial weights, prompt, preprocessing.
+    /// Everything about the model that decides the trained weights: initial weights, prompt,
+    /// preprocessing.
     fn settings(&self) -> &[(String, String)];
 
     /// The weights; those that are not frozen are trained.
@@ -96,14 +97,16 @@ pub trait Trainable: Send + Sync {
     /// The same, to choose which are trained.
     fn variables_mut(&mut self) -> &mut Variables;
 
-    /// Prepares an example from a question and its gold answer. A separate thread calls it during training.
+    /// Prepares an example from a question and its gold answer. A separate thread calls it during
+    /// training.
     ///
     /// # Errors
-    /// Returns an error if the image cannot be read, the answer is empty, or the prompt leaves no room for it.
+    /// Returns an error if the image cannot be read, the answer is empty, or the prompt leaves no
+    /// room for it.
     fn prepare(&self, chart: &Chart, question: &Question, rule: LabelRule) -> Result<Prepared>;
 
-    /// The loss of a batch, in the graph of the variables. Operands of large products are rounded to `compute`, there and in
-    /// the gradients.
+    /// The loss of a batch, in the graph of the variables. Operands of large products are rounded
+    /// to `compute`, there and in the gradients.
     ///
     /// # Errors
     /// Returns an error if the examples do not fit the model.
@@ -132,8 +135,8 @@ pub trait Trainable: Send + Sync {
         pass: LossOptions<'_>,
     ) -> Result<Loss>;
 
-    /// f32 values that one example keeps in memory from the forward to the backward pass, roughly, with
-    /// [`LossOptions::activation_checkpointing`] or without.
+    /// f32 values that one example keeps in memory from the forward to the backward pass, roughly,
+    /// with [`LossOptions::activation_checkpointing`] or without.
     fn activations(&self, example: &Example, checkpointing: bool) -> usize;
 
     /// The adapter that answers with the current weights.
@@ -156,7 +159,8 @@ pub trait Trainable: Send + Sync {
     /// The checkpoint's files.
     fn files(&self) -> &CheckpointFiles;
 
-    /// Writes the folder of a checkpoint as transformers reads it: weights, configuration, processor, tokenizer.
+    /// Writes the folder of a checkpoint as transformers reads it: weights, configuration,
+    /// processor, tokenizer.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written.
@@ -164,7 +168,8 @@ pub trait Trainable: Send + Sync {
         self.files().write(folder, self.variables(), precision)
     }
 
-    /// Writes a checkpoint folder with the weights of `quantized`, which wraps the variables and has served all of them.
+    /// Writes a checkpoint folder with the weights of `quantized`, which wraps the variables and
+    /// has served all of them.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written.
@@ -223,8 +228,8 @@ fn trainable<P: Processor>(
     Ok(Box::new(model))
 }
 
-/// The variables of the model that `model` loads, from the folder's weights or initialised by `rule`, with the settings that
-/// describe them.
+/// The variables of the model that `model` loads, from the folder's weights or initialised by
+/// `rule`, with the settings that describe them.
 fn variables<M>(
     context: &AdapterContext<'_>,
     folder: &CheckpointDir,

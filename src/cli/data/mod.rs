@@ -31,14 +31,15 @@ enum Command {
 /// Runs `chartbench data ...`.
 ///
 /// # Errors
-/// A data set that cannot be loaded; whatever stops one from being written, and then nothing of it is left.
+/// A data set that cannot be loaded; whatever stops one from being written, and then nothing of it
+/// is left.
 pub(super) fn run(args: &Args) -> Result<Status> {
     match &args.command {
         Command::Check(args) => check::run(args),
         #[cfg(feature = "synth")]
         Command::Synth(args) => synth::run(args),
         #[cfg(not(feature = "synth"))]
-        Command::Synth(missing) => missing.told("synth"),
+        Command::Synth(missing) => missing.refuse("synth"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `adapters/*.toml`: one file per leaderboard row, embedded in the binary; `--adapters-dir` adds more.
+//! `adapters/*.toml`: one file per leaderboard row, embedded in the binary; `--adapters-dir` adds
+//! more.
 //!
 //! `family` says which of this module's files reads the rest.
 
@@ -39,12 +40,13 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/adapters");
 /// The prefix that puts a blank image in front of any adapter: `blank+matcha-base`.
 pub const BLANK_PREFIX: &str = "blank+";
 
-/// One leaderboard row: which model, with which checkpoint, prompt, preprocessing and generation settings.
+/// One leaderboard row: which model, with which checkpoint, prompt, preprocessing and generation
+/// settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSpec {
     /// The row's name: the file's stem, followed by `@PRECISION` if one is requested.
     pub id: String,
-    /// What the model is, in a line of `chartbench list`.
+    /// The model in a few words, for a line of `chartbench list`.
     pub title: String,
     /// Paper or page that describes the model.
     pub source: String,
@@ -55,7 +57,8 @@ pub struct AdapterSpec {
 /// The implementation of an adapter, with its options.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Family {
-    /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the chart.
+    /// MatCha, DePlot and every other Pix2Struct checkpoint whose question is rendered above the
+    /// chart.
     Pix2Struct(Pix2StructSpec),
     /// UniChart and every other Donut checkpoint that is prompted with the question.
     UniChart(UniChartSpec),
@@ -154,7 +157,8 @@ impl AdapterSpec {
         let family = table.remove("family").context("missing key `family`")?;
         let family: WireFamily = family.try_into().context("`family`")?;
         let (title, source) = (table.remove("title"), table.remove("source"));
-        // The family's keys come first, so that the error names a misspelt key instead of the missing one.
+        // The family's keys come first, so that the error names a misspelt key instead of the
+        // missing one.
         let family = family.read(table)?;
         Ok(Self {
             id: id.to_owned(),

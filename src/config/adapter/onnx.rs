@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::weights::{WeightsSource, WireWeights};
 use super::{Pix2StructSpec, UniChartSpec, pix2struct, unichart};
 
-/// `family = "onnx"`. The export's `config.json` says which architecture it is of, and so which keys hold.
+/// `family = "onnx"`. The export's `config.json` says which architecture it is of, and so which
+/// keys hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnnxSpec {
     /// The export's folder or repository, without `--weights`.

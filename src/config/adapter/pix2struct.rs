@@ -20,7 +20,8 @@ pub struct Pix2StructSpec {
     pub max_new_tokens: usize,
     /// The header under which the model writes the chart's data table.
     pub table_prompt: Option<String>,
-    /// Whether it answers questions, drawn as the header; what reads tables does only where its file says so.
+    /// Whether it answers questions, drawn as the header; what reads tables does only where its
+    /// file says so.
     pub answers_questions: bool,
 }
 
@@ -28,8 +29,8 @@ pub struct Pix2StructSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeaderFontSource {
-    /// `Arial.TTF` of the hub repository `ybelkada/fonts`, as the reference implementation; DejaVu Sans, with a
-    /// note, where that file cannot be had.
+    /// `Arial.TTF` of the hub repository `ybelkada/fonts`, as the reference implementation; DejaVu
+    /// Sans, with a note, where that file cannot be had.
     Reference,
     /// The embedded DejaVu Sans.
     Embedded,

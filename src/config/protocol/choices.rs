@@ -116,7 +116,8 @@ pub enum Dropout {
     Off,
 }
 
-/// `compute`: what the operands of training's large products are rounded to. Weights, sums and everything else are f32.
+/// `compute`: what the operands of training's large products are rounded to. Weights, sums and
+/// everything else are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDtype {
@@ -179,7 +180,8 @@ impl FromStr for Betas {
     }
 }
 
-/// `weights`: a table in TOML, `numeric=3,binary=0.5` as a flag. Keys are answer types; `numeric` is `numerical`.
+/// `weights`: a table in TOML, `numeric=3,binary=0.5` as a flag. Keys are answer types; `numeric`
+/// is `numerical`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(try_from = "BTreeMap<String, f64>")]
 pub struct AnswerTypeWeights(pub BTreeMap<AnswerType, f64>);

@@ -61,8 +61,9 @@ fn check(
 }
 
 impl ProtocolOverrides {
-    /// The protocol of a benchmark with the file's keys `self` and the command line's `flags`. A `--protocol` other than the
-    /// file's replaces all the file's keys, which were chosen for the file's preset.
+    /// The protocol of a benchmark with the file's keys `self` and the command line's `flags`. A
+    /// `--protocol` other than the file's replaces all the file's keys, which were chosen for the
+    /// file's preset.
     ///
     /// # Errors
     /// Returns an error if a value is out of range, or values conflict.

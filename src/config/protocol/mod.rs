@@ -1,5 +1,5 @@
-//! How a model is fine-tuned on a benchmark: a named preset, the keys of the benchmark's `[finetune]` table and flags,
-//! merged in that order and checked.
+//! How a model is fine-tuned on a benchmark: a named preset, the keys of the benchmark's
+//! `[finetune]` table and flags, merged in that order and checked.
 
 mod choices;
 mod merge;
@@ -35,12 +35,13 @@ pub struct Protocol {
     pub batch: usize,
     /// Gradient accumulation: micro-batches of equal size per batch. Less memory, same step.
     pub accumulate: usize,
-    /// Activation checkpointing: only the input of each encoder layer is kept for the backward pass. Less memory, same step,
-    /// more time.
+    /// Activation checkpointing: only the input of each encoder layer is kept for the backward
+    /// pass. Less memory, same step, more time.
     pub activation_checkpointing: bool,
     /// Patch budget of an image, for families with patches; `None` is the adapter's own.
     pub max_patches: Option<usize>,
-    /// Longest label in tokens, end of sequence included; longer ones are cut in training, never in evaluation.
+    /// Longest label in tokens, end of sequence included; longer ones are cut in training, never in
+    /// evaluation.
     pub max_label_tokens: usize,
     /// Seed of the data's order, the held-out charts and the dropout.
     pub seed: u64,
@@ -72,8 +73,9 @@ impl Protocol {
         self.batch / self.accumulate
     }
 
-    /// Whether the step that is kept is chosen by questions of the test split, as the study did: its score is then no
-    /// estimate of what other charts would give, and whoever shows it must say so.
+    /// Whether the step that is kept is chosen by questions of the test split, as the study did:
+    /// its score is then no estimate of what other charts would give, and whoever shows it must say
+    /// so.
     pub fn selects_on_test(&self) -> bool {
         self.validation.on == ValidateOn::Test && self.validation.keep != Keep::Last
     }

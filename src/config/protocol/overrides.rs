@@ -1,7 +1,9 @@
-//! The keys of a `[finetune]` table, each with its flag of `finetune`; absent ones keep the preset's values.
+//! The keys of a `[finetune]` table, each with its flag of `finetune`; absent ones keep the
+//! preset's values.
 //!
-//! A flag has the name that transformers' `TrainingArguments` or peft's `LoraConfig` gives the option, where one of them has
-//! it. Keys are stored and keep their names. A flag's former spelling is a hidden alias.
+//! A flag has the name that transformers' `TrainingArguments` or peft's `LoraConfig` gives the
+//! option, where one of them has it. Keys are stored and keep their names. A flag's former spelling
+//! is a hidden alias.
 
 use serde::Deserialize;
 
@@ -15,7 +17,8 @@ use super::choices::{
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Training")]
 pub struct ProtocolOverrides {
-    /// Preset of all other values; a preset other than the benchmark's also replaces the benchmark's keys
+    /// Preset of all other values; a preset other than the benchmark's also replaces the
+    /// benchmark's keys
     #[arg(long, value_enum, value_name = "NAME")]
     pub protocol: Option<Preset>,
     /// Optimizer (turns gradients into steps)
@@ -55,7 +58,8 @@ pub struct ProtocolOverrides {
     #[arg(long = "max-steps", alias = "steps", value_name = "N")]
     pub steps: Option<usize>,
     /// Batch size (questions per step, over all accumulation steps)
-    // Transformers multiplies its `per_device_train_batch_size` by the accumulation steps; this value is the product.
+    // Transformers multiplies its `per_device_train_batch_size` by the accumulation steps; this
+    // value is the product.
     #[arg(long = "batch-size", alias = "batch", value_name = "N")]
     pub batch: Option<usize>,
     /// Gradient accumulation steps (micro-batches per batch): less memory, same step
@@ -65,8 +69,8 @@ pub struct ProtocolOverrides {
         value_name = "N"
     )]
     pub accumulate: Option<usize>,
-    /// Gradient checkpointing of the encoder layers (the backward pass computes their activations again): less memory, same
-    /// step, more time
+    /// Gradient checkpointing of the encoder layers (the backward pass computes their activations
+    /// again): less memory, same step, more time
     #[arg(
         long = "gradient-checkpointing",
         alias = "activation-checkpointing",

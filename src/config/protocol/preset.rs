@@ -17,8 +17,8 @@ impl Preset {
     }
 }
 
-/// The RealCQA fine-tuning study's (github.com/IOBananaOI/Sber-CV-Task, `train.py` and its README). What it drew anew at
-/// every pass (the test question of a chart) is drawn by seed here.
+/// The RealCQA fine-tuning study's (github.com/IOBananaOI/Sber-CV-Task, `train.py` and its README).
+/// The study drew the test question of a chart anew at every pass; here it is drawn by seed.
 fn study() -> Protocol {
     Protocol {
         preset: Preset::Study,
@@ -57,8 +57,8 @@ fn study() -> Protocol {
     }
 }
 
-/// The study's with padding masked, labels whole, gradients clipped, and the step chosen by strict accuracy on train charts
-/// held out.
+/// The study's with padding masked, labels whole, gradients clipped, and the step chosen by strict
+/// accuracy on train charts held out.
 fn chartbench() -> Protocol {
     Protocol {
         preset: Preset::Chartbench,

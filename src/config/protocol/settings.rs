@@ -4,7 +4,8 @@ use super::choices::answer_type_name;
 use super::{ComputeDtype, OptimizerKind, OptimizerSpec, Protocol};
 
 impl Protocol {
-    /// Every choice, in a fixed order, as `[finetune]` spells it: two protocols that train differently differ here.
+    /// Every choice, in a fixed order, as `[finetune]` spells it: two protocols that train
+    /// differently differ here.
     pub fn settings(&self) -> Vec<(String, String)> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut push = |key: &str, value: String| pairs.push((key.to_owned(), value));

@@ -1,4 +1,5 @@
-//! AdamW as `torch.optim.AdamW`: decoupled weight decay, bias-corrected moments, `eps` added to the root. Loshchilov and Hutter, arXiv 1711.05101.
+//! AdamW as `torch.optim.AdamW`: decoupled weight decay, bias-corrected moments, `eps` added to the
+//! root. Loshchilov and Hutter, arXiv 1711.05101.
 
 use std::collections::HashMap;
 

@@ -12,8 +12,8 @@ use chartbench_core::isa;
 /// Sums kept side by side, so that adding up can be vectorised.
 const LANES: usize = 8;
 
-/// The 2-norm of all gradients as one vector; NaN or infinite when any of them is. Summed in f64, blocks of fixed
-/// size in order: the same bits on any number of threads.
+/// The 2-norm of all gradients as one vector; NaN or infinite when any of them is. Summed in f64,
+/// blocks of fixed size in order: the same bits on any number of threads.
 ///
 /// # Errors
 /// Returns an error that names the variable if its gradient cannot be read.
@@ -27,7 +27,8 @@ pub fn global_norm(variables: &Variables, gradients: &GradStore) -> Result<f64> 
     Ok(sum.sqrt())
 }
 
-/// The factor that scales gradients of the norm `norm` to at most `max`: 1 below it, and NaN for NaN.
+/// The factor that scales gradients of the norm `norm` to at most `max`: 1 below it, and NaN for
+/// NaN.
 pub fn clip_scale(norm: f64, max: f64) -> f32 {
     /// PyTorch's guard against a division by zero.
     const GUARD: f64 = 1e-6;

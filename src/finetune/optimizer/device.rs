@@ -76,7 +76,8 @@ mod tests {
     use crate::finetune::Variables;
     use crate::finetune::optimizer::{Adafactor, AdamW, Optimizer};
 
-    /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same values.
+    /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same
+    /// values.
     fn agree(
         shape: &[usize],
         fused: &mut dyn Optimizer,

@@ -5,13 +5,15 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 use candle_core::{CpuStorage, Layout, Storage, Tensor};
 
-/// Values a task works on at a time: they fit the second-level cache with the variable and its moments.
+/// Values a task works on at a time: they fit the second-level cache with the variable and its
+/// moments.
 const BLOCK: usize = 1 << 14;
-/// Columns read side by side when a transposed gradient is gathered: as many as fill a cache line when written.
+/// Columns read side by side when a transposed gradient is gathered: as many as fill a cache line
+/// when written.
 const TILE: usize = 16;
 
-/// A tensor as a matrix: the last dimension gives the columns, all others the rows. A tensor of fewer than two dimensions is a
-/// column.
+/// A tensor as a matrix: the last dimension gives the columns, all others the rows. A tensor of
+/// fewer than two dimensions is a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     pub rows: usize,
@@ -50,8 +52,8 @@ impl Grid {
     }
 }
 
-/// A gradient on the CPU that is contiguous, or any matrix: the gradient of a weight that was used transposed is a
-/// transposed view, and copying it whole would cost a pass over memory.
+/// A gradient on the CPU that is contiguous, or any matrix: the gradient of a weight that was used
+/// transposed is a transposed view, and copying it whole would cost a pass over memory.
 pub(super) struct Gradient<'a> {
     values: &'a [f32],
     pub grid: Grid,

@@ -10,7 +10,8 @@ type Body<'a> = &'a mut dyn FnMut(&mut [&mut [f32]]) -> Result<()>;
 /// The values borrowed so far, with the body that gets them.
 type Held<'a> = (Vec<&'a mut [f32]>, Body<'a>);
 
-/// Calls `body` with the values of all `tensors`, which must be contiguous f32 on the CPU and share no memory.
+/// Calls `body` with the values of all `tensors`, which must be contiguous f32 on the CPU and share
+/// no memory.
 ///
 /// # Errors
 /// Returns an error if a tensor is of another kind, or if `body` fails.
@@ -31,8 +32,8 @@ fn borrow(tensors: &[&Tensor], borrowed: Vec<&mut [f32]>, body: Body<'_>) -> Res
     }
 }
 
-/// An operation in place that adds its tensor's values to those borrowed and goes on to the next tensor: candle lends
-/// values for writing to such operations alone, one tensor each.
+/// An operation in place that adds its tensor's values to those borrowed and goes on to the next
+/// tensor: candle lends values for writing to such operations alone, one tensor each.
 struct Borrow<'a> {
     rest: &'a [&'a Tensor],
     /// Taken when the operation is made.

@@ -1,7 +1,9 @@
-//! Optimisers that step as PyTorch's and transformers' do: the same arithmetic in the same order, in f32.
+//! Optimisers that step as PyTorch's and transformers' do: the same arithmetic in the same order,
+//! in f32.
 //!
-//! On the CPU variables and moments are changed in place, a block of fixed size a task, so that a step takes no memory the
-//! size of the model and gives the same bits on any number of threads. Elsewhere the step is composed of candle operations.
+//! On the CPU variables and moments are changed in place, a block of fixed size a task, so that a
+//! step takes no memory the size of the model and gives the same bits on any number of threads.
+//! Elsewhere the step is composed of candle operations.
 
 mod adafactor;
 mod adamw;
@@ -26,11 +28,12 @@ use crate::config::OptimizerSpec;
 
 /// Moves variables against their gradients.
 pub trait Optimizer {
-    /// One step. Every gradient is multiplied by `scale` first ([`clip_scale`], 1 for as it is); a variable without a
-    /// gradient stays as it is, and its count of steps too, as in PyTorch.
+    /// One step. Every gradient is multiplied by `scale` first ([`clip_scale`], 1 for as it is); a
+    /// variable without a gradient stays as it is, and its count of steps too, as in PyTorch.
     ///
     /// # Errors
-    /// Returns an error if a variable or gradient is not f32, or its shape differs from its moments'.
+    /// Returns an error if a variable or gradient is not f32, or its shape differs from its
+    /// moments'.
     fn step(
         &mut self,
         variables: &Variables,
@@ -39,8 +42,8 @@ pub trait Optimizer {
         scale: f32,
     ) -> Result<()>;
 
-    /// Moments and counts of steps, named `exp_avg.NAME`, `step.NAME` and so on. The tensors share the optimiser's memory:
-    /// write them before the next step.
+    /// Moments and counts of steps, named `exp_avg.NAME`, `step.NAME` and so on. The tensors share
+    /// the optimiser's memory: write them before the next step.
     ///
     /// # Errors
     /// Returns an error if a device other than the CPU fails.

@@ -1,5 +1,6 @@
-//! Chooses the layers of a checkpoint to quantize. Each layer is quantized alone to measure the rise of the loss; then all but
-//! the most damaging layers are quantized, and the smallest choice whose exact match holds is taken.
+//! Chooses the layers of a checkpoint to quantize. Each layer is quantized alone to measure the
+//! rise of the loss; then all but the most damaging layers are quantized, and the smallest choice
+//! whose exact match holds is taken.
 
 mod report;
 
@@ -111,7 +112,8 @@ impl Trial<'_> {
         self.measure(&self.model.variables().frozen(), bytes)
     }
 
-    /// Studies which layers of `quantized`, built on the model's weights, stay in full precision, and applies the choice.
+    /// Studies which layers of `quantized`, built on the model's weights, stay in full precision,
+    /// and applies the choice.
     ///
     /// # Errors
     /// As [`Self::baseline`].
@@ -233,7 +235,8 @@ fn counts(layers: usize) -> Vec<usize> {
     std::iter::once(0).chain(doubling).collect()
 }
 
-/// The smallest choice with a finite loss and an exact match at most `tolerance` points below the baseline's.
+/// The smallest choice with a finite loss and an exact match at most `tolerance` points below the
+/// baseline's.
 fn choose(choices: &[Choice], baseline: &Measurement, tolerance: f64) -> Option<usize> {
     // Means of percents are off by their last bits.
     let least = baseline.exact_match - tolerance - 1e-9;

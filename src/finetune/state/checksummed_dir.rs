@@ -1,4 +1,5 @@
-//! Checksummed directories: `state.json`, written last, holds the length and checksum of every other file.
+//! Checksummed directories: `state.json`, written last, holds the length and checksum of every
+//! other file.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -67,7 +68,8 @@ pub(super) fn write_state(folder: &Path, state: &TrainingState) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Forces every file of `folder` to disk; returns their lengths and checksums, in the order of their names.
+/// Forces every file of `folder` to disk; returns their lengths and checksums, in the order of
+/// their names.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read or written, and names it.
@@ -102,7 +104,8 @@ pub(in crate::finetune) fn file_checksums(folder: &Path) -> Result<Vec<FileCheck
 /// Reads the state of a folder and verifies its files.
 ///
 /// # Errors
-/// Returns an error if a file is missing, cut or changed, and names it; or if the format has another version.
+/// Returns an error if a file is missing, cut or changed, and names it; or if the format has
+/// another version.
 pub(super) fn read_state(folder: &Path) -> Result<TrainingState> {
     let path = folder.join(STATE_FILE);
     let text = chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)

@@ -37,8 +37,8 @@ fn selection_metric(keep: Keep) -> Option<(&'static str, bool)> {
 }
 
 impl History {
-    /// The validation whose step is kept. Only finite metrics count; `ties` decides among equals. With [`Keep::Last`] it is the
-    /// last validation.
+    /// The validation whose step is kept. Only finite metrics count; `ties` decides among equals.
+    /// With [`Keep::Last`] it is the last validation.
     pub fn best(&self, keep: Keep, ties: Ties) -> Option<&ValidationPoint> {
         let (first, last) = self.best_indices(keep, ties)?;
         self.0.get(if ties == Ties::First { first } else { last })
@@ -85,7 +85,8 @@ impl ValidationPoint {
     }
 }
 
-/// Writes numbers as texts: a number read back from JSON can differ in its last bit, which would break ties.
+/// Writes numbers as texts: a number read back from JSON can differ in its last bit, which would
+/// break ties.
 fn write_exactly<S: Serializer>(metrics: &BTreeMap<String, f64>, to: S) -> Result<S::Ok, S::Error> {
     let mut map = to.serialize_map(Some(metrics.len()))?;
     for (name, value) in metrics {

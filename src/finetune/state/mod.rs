@@ -1,4 +1,5 @@
-//! The state from which a training resumes after a kill: saved atomically, verified when it is read.
+//! The state from which a training resumes after a kill: saved atomically, verified when it is
+//! read.
 
 mod checksummed_dir;
 mod history;

@@ -45,8 +45,9 @@ impl StateDir {
         }
     }
 
-    /// Saves a state: the optimiser's `tensors`, and the files that `more` writes into the given folder (none in sub-folders).
-    /// All files appear together or, after a kill or on a full disk, not at all; the former states stay until then.
+    /// Saves a state: the optimiser's `tensors`, and the files that `more` writes into the given
+    /// folder (none in sub-folders). All files appear together or, after a kill or on a full disk,
+    /// not at all; the former states stay until then.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, or `more` fails.
@@ -89,7 +90,8 @@ impl StateDir {
     /// The newest intact state; `None` if no state was saved yet.
     ///
     /// # Errors
-    /// Returns an error if every state is damaged or of another format, or the folder cannot be read.
+    /// Returns an error if every state is damaged or of another format, or the folder cannot be
+    /// read.
     pub fn latest(&self) -> Result<Option<SavedState>> {
         let mut passed_over = Vec::new();
         for (_, path) in self.finished()? {
@@ -149,8 +151,8 @@ impl StateDir {
         Ok(all)
     }
 
-    /// Removes all but the newest states, `newest` being the one just saved. States of later steps are removed too: a training
-    /// that went back makes them again.
+    /// Removes all but the newest states, `newest` being the one just saved. States of later steps
+    /// are removed too: a training that went back makes them again.
     fn clear_old(&self, newest: &Path) -> Result<()> {
         let finished = self.finished()?;
         let newest_step = finished
@@ -183,7 +185,8 @@ impl SavedState {
     /// The optimiser's tensors, read one after the other.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is no safetensors file, or the device has no memory.
+    /// Returns an error if the file cannot be read or is no safetensors file, or the device has no
+    /// memory.
     pub fn tensors(&self, device: &Device) -> Result<HashMap<String, Tensor>> {
         let path = self.path.join(TENSORS);
         read_tensors(&path, device).with_context(|| format!("cannot read {}", path.display()))

@@ -26,7 +26,8 @@ use chartbench_score::stats::Interval;
 /// Which predictions to score, and against which gold answers.
 #[derive(Clone, Debug, Default)]
 pub struct ScoreRequest {
-    /// Files of predictions, RealCQA prediction folders, run directories, or adapters' folders in them.
+    /// Files of predictions, RealCQA prediction folders, run directories, or adapters' folders in
+    /// them.
     pub files: Vec<PathBuf>,
     /// Names of columns (or keys) that their names do not tell.
     pub columns: ColumnNames,
@@ -60,7 +61,8 @@ pub struct ScoredFile {
     pub name: String,
     /// Predictions with their gold answers, failed questions included.
     pub answers: Vec<ImportedAnswer>,
-    /// A sentence each on rows that could not be read, questions that failed, and questions that are missing.
+    /// A sentence each on rows that could not be read, questions that failed, and questions that
+    /// are missing.
     pub problems: Vec<String>,
 }
 
@@ -71,8 +73,19 @@ pub struct ScoredFiles(pub Vec<ScoredFile>);
 /// Reads the predictions and joins them with their gold answers.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read or a benchmark is unknown.
+/// Returns an error if a file cannot be read, a benchmark is unknown, or gold answers are named and
+/// every file is a stored run.
 pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
+    let is_run = |path: &PathBuf| StoredRun::is_at(path) || adapter_of_run(path).is_some();
+    if !matches!(request.golds, GoldSource::Predictions)
+        && let Some(run) = request.files.first()
+        && request.files.iter().all(is_run)
+    {
+        bail!(
+            "{} is a stored run, which has its own gold answers: leave out --gold and --benchmark",
+            run.display()
+        );
+    }
     let columns = request.columns.clone();
     let golds = match &request.golds {
         GoldSource::Predictions => None,
@@ -136,7 +149,8 @@ impl ScoredFiles {
         self.0.iter().all(|file| file.problems.is_empty())
     }
 
-    /// One row for each file and convention; metrics in percent, with intervals by chart where they are asked for.
+    /// One row for each file and convention; metrics in percent, with intervals by chart where they
+    /// are asked for.
     pub fn summary(&self, conventions: &[&Convention], intervals: bool) -> Table {
         let mut metrics: Vec<Metric> = conventions
             .iter()
@@ -206,7 +220,7 @@ impl ScoredFiles {
         Matrix::new(&self.entries(), reference)
     }
 
-    /// What the scores hang on: notation, tolerance, and near misses of numbers.
+    /// How far the scores depend on notation, tolerance, and near misses of numbers.
     pub fn sensitivity(&self) -> Sensitivity {
         Sensitivity::new(&self.entries())
     }
@@ -232,7 +246,8 @@ impl ScoredFiles {
         Ok(first)
     }
 
-    /// Hands every question's scores to `write` as they come, an object a line; `write` says whether anyone reads on.
+    /// Hands every question's scores to `write` as they come, an object a line; `write` says
+    /// whether anyone reads on.
     ///
     /// # Errors
     /// As [`per_question_jsonl`].
@@ -247,7 +262,7 @@ impl ScoredFiles {
         Ok(())
     }
 
-    /// What each convention did to the answers with these ids, step by step.
+    /// The steps by which each convention scores the answers with these ids.
     ///
     /// # Errors
     /// Returns an error if no answer has an id.

@@ -41,7 +41,8 @@ impl Flags {
     }
 }
 
-/// What a key of `scores` means; RealCQA's depend on the answer type, and ChartQAPro's have a form for years.
+/// The meaning of a key of `scores`; RealCQA's depend on the answer type, and ChartQAPro's have a form
+/// for years.
 struct Key {
     convention: &'static Convention,
     metric: Metric,
@@ -50,7 +51,8 @@ struct Key {
     year: bool,
 }
 
-/// Short keys, as files of the original implementations' scores have them, beside `CONVENTION.METRIC`.
+/// Short keys, as files of the original implementations' scores have them, beside
+/// `CONVENTION.METRIC`.
 const SHORT: [(&str, &str, &str, Option<AnswerType>); 17] = [
     ("p2s", "pix2struct", "relaxed", None),
     ("lmms", "lmms-eval", "relaxed", None),
@@ -91,7 +93,8 @@ const SHORT: [(&str, &str, &str, Option<AnswerType>); 17] = [
     ("em_raw", "pix2struct", "exact_match", None),
 ];
 
-/// Keys of the scores that ChartQAPro gives a flagged year: another program's, and this program's before it read flags.
+/// Keys of the scores that ChartQAPro gives a flagged year: another program's, and this program's
+/// before it read flags.
 const YEAR_KEYS: [&str; 2] = ["ChartQAPro(Y)", "chartqapro-year.relaxed"];
 
 impl Key {
@@ -146,8 +149,8 @@ pub struct Verified {
     pub differences: Table,
 }
 
-/// Scores every line of a JSONL file anew and compares with its recorded `scores`: numbers within 0.00005, for files that
-/// keep four digits; a text that begins with `ERR` stands for an exception.
+/// Scores every line of a JSONL file anew and compares with its recorded `scores`: numbers within
+/// 0.00005, for files that keep four digits; a text that begins with `ERR` stands for an exception.
 ///
 /// # Errors
 /// Names the file and the line that is no such object, or the key that names no score.

@@ -31,8 +31,8 @@ impl Verdict {
     }
 }
 
-/// The sentences for the metrics of one adapter: of the first one, and of each other that has another verdict. `holm` are
-/// their p-values corrected for all `tests` of the table.
+/// The sentences for the metrics of one adapter: of the first one, and of each other that has
+/// another verdict. `holm` are their p-values corrected for all `tests` of the table.
 pub(super) fn sentences(
     metrics: &[Tested<'_>],
     holm: &[f64],

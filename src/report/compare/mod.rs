@@ -40,13 +40,16 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares `before` with `after`. A run that holds one adapter, cut down to it ([`StoredRun::with_adapter`]), is compared with
-    /// another such run whatever the two are called.
+    /// Compares `before` with `after`. A run that holds one adapter, cut down to it
+    /// ([`StoredRun::with_adapter`]), is compared with another such run whatever the two are
+    /// called.
     ///
-    /// *Fixed* counts the questions that score higher in the second run, *broken* those that score lower.
+    /// *Fixed* counts the questions that score higher in the second run, *broken* those that score
+    /// lower.
     ///
     /// # Errors
-    /// Returns an error if the runs are on different questions, have no common adapter, or an adapter has unanswered questions.
+    /// Returns an error if the runs are on different questions, have no common adapter, or an
+    /// adapter has unanswered questions.
     pub fn new(
         before: &StoredRun,
         after: &StoredRun,
@@ -94,8 +97,8 @@ impl Comparison {
         })
     }
 
-    /// The comparison in `format`: for people the tables with their conclusions, in JSON an object of all of them, in CSV
-    /// and JSON lines the overall table alone.
+    /// The comparison in `format`: for people the tables with their conclusions, in JSON an object
+    /// of all of them, in CSV and JSON lines the overall table alone.
     ///
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.

@@ -30,7 +30,8 @@ pub(super) struct Change {
     pub(super) broken: usize,
     /// P-value of the sign-flip test over charts.
     pub(super) p: f64,
-    /// Whether `p` is the smallest value that the number of random flips can show; the true one may be smaller.
+    /// Whether `p` is the smallest value that the number of random flips can show; the true one may
+    /// be smaller.
     pub(super) p_is_least: bool,
     /// Charts and questions that the metric applies to.
     pub(super) charts: usize,
@@ -48,8 +49,8 @@ impl Change {
 }
 
 impl<'a> Pair<'a> {
-    /// Pairs answers by question; those to questions that only one side has are left out. `names` are what each side's
-    /// adapter is called in tables.
+    /// Pairs answers by question; those to questions that only one side has are left out. `names`
+    /// are what each side's adapter is called in tables.
     pub(super) fn new(
         names: &[String; 2],
         before: &Scored<'a>,
@@ -178,8 +179,8 @@ impl<'a> Pair<'a> {
 /// How a model was trained is one difference, however many settings it has.
 const TRAINING: &str = "finetune.";
 
-/// `ADAPTER: settings differ: KEY BEFORE / AFTER, ...`; `None` where both sides answered with the same. Of two adapters of
-/// different names only the settings that both have.
+/// `ADAPTER: settings differ: KEY BEFORE / AFTER, ...`; `None` where both sides answered with the
+/// same. Of two adapters of different names only the settings that both have.
 pub(super) fn describe_settings(pair: &Pair<'_>) -> Option<String> {
     let [Some(before), Some(after)] = pair.entries else {
         return None;

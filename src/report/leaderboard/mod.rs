@@ -28,8 +28,8 @@ const FORMAT_VERSION: u32 = 1;
 pub struct LeaderboardOptions {
     /// A table along each; none for the overall tables alone.
     pub slices: Vec<SliceBy>,
-    /// Questions a second. Without them what is left depends on the predictions alone, so that a resumed run's leaderboard
-    /// is byte for byte that of an unbroken one.
+    /// Questions a second. Without them what is left depends on the predictions alone, so that a
+    /// resumed run's leaderboard is byte for byte that of an unbroken one.
     pub speed: bool,
     /// Published results, by benchmark.
     pub published: Vec<(String, Vec<Published>)>,
@@ -89,8 +89,8 @@ impl Leaderboard {
         Ok(leaderboard)
     }
 
-    /// Adds a run: the predictions of each of its adapters, in chunks of any size. Each chunk is scored, aggregated and dropped, so
-    /// that memory holds only the aggregates.
+    /// Adds a run: the predictions of each of its adapters, in chunks of any size. Each chunk is
+    /// scored, aggregated and dropped, so that memory holds only the aggregates.
     ///
     /// # Errors
     /// Returns the chunks' errors, after which the leaderboard is incomplete.
@@ -128,8 +128,8 @@ impl Leaderboard {
         self.options.speed = speed;
     }
 
-    /// The leaderboard in `format`: for people a table for each slicing under a heading for each question set, for
-    /// programs (CSV, JSON) all rows of all tables as one flat table.
+    /// The leaderboard in `format`: for people a table for each slicing under a heading for each
+    /// question set, for programs (CSV, JSON) all rows of all tables as one flat table.
     ///
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
@@ -148,8 +148,8 @@ impl Leaderboard {
         }
     }
 
-    /// Each board with its heading, caption, tables and settings. The first argument is what a heading, a caption and a line
-    /// of settings begin with.
+    /// Each board with its heading, caption, tables and settings. The first argument is what a
+    /// heading, a caption and a line of settings begin with.
     fn join(
         &self,
         [heading, caption, line]: [&str; 3],
@@ -364,8 +364,8 @@ fn by_slice(rows: &mut [Row]) {
     rows.sort_by_key(|row| places.get(&row.slice).copied());
 }
 
-/// A line for each different set of settings, as recorded: the adapters, then `key value` after `key value`. Hashes, and
-/// how a model was trained, are left to the manifest.
+/// A line for each different set of settings, as recorded: the adapters, then `key value` after
+/// `key value`. Hashes, and how a model was trained, are left to the manifest.
 fn settings_lines(runs: &[Manifest]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for entry in runs.iter().flat_map(|run| &run.adapters) {

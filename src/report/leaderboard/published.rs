@@ -18,7 +18,8 @@ pub(super) struct OwnResult {
     value: Result<f64, String>,
 }
 
-/// The reason why a run's answers cannot be compared with results published for the whole benchmark; `None` if they can.
+/// The reason why a run's answers cannot be compared with results published for the whole
+/// benchmark; `None` if they can.
 pub(super) fn difference(
     run: &Manifest,
     entry: Option<&AdapterEntry>,
@@ -53,7 +54,8 @@ pub(super) fn difference(
     }
 }
 
-/// Scores an adapter's answers as a published result about it was scored: the same convention, the same part of the questions.
+/// Scores an adapter's answers as a published result about it was scored: the same convention, the
+/// same part of the questions.
 pub(super) struct PublishedMatch {
     place: usize,
     /// How many questions the published result is about.
@@ -113,7 +115,8 @@ impl PublishedMatch {
         scores.iter().for_each(|scores| self.summary.add(scores));
     }
 
-    /// The run's own value, if there is no `difference` between its questions and the published ones.
+    /// The run's own value, if there is no `difference` between its questions and the published
+    /// ones.
     pub(super) fn own_result(&self, run: &str, difference: Option<String>) -> Option<OwnResult> {
         let (mean, count) = (self.summary.mean(self.metric)?, self.summary.count);
         let other_count = self.questions.filter(|questions| *questions != count);
@@ -128,8 +131,9 @@ impl PublishedMatch {
     }
 }
 
-/// A row for each published result; where a run holds the adapter it is about, its own result under the same convention
-/// and on the same questions, and the difference, or the reason why they are not compared.
+/// A row for each published result; where a run holds the adapter it is about, its own result under
+/// the same convention and on the same questions, and the difference, or the reason why they are
+/// not compared.
 pub(super) fn table(results: &[Published], own_results: &[OwnResult]) -> Option<Table> {
     let words = ["system", "on", "score"].map(Column::left);
     let numbers = ["published", "here", "difference"].map(Column::right);

@@ -10,8 +10,8 @@ const SEED: &str = "finetune.seed";
 /// Settings that depend on the seed: the selected step and the weights.
 const FOLLOWS: [&str; 3] = [SEED, "finetune.step", "weights_sha256"];
 
-/// Mean and standard deviation of each metric over the runs of an adapter whose settings are the same but for the seed of
-/// its training. `None` where no adapter was trained from two seeds.
+/// Mean and standard deviation of each metric over the runs of an adapter whose settings are the
+/// same but for the seed of its training. `None` where no adapter was trained from two seeds.
 pub(super) fn table(runs: &[Manifest], rows: &[Row], convention: &Convention) -> Option<Table> {
     let entries = runs
         .iter()

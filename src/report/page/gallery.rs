@@ -1,4 +1,5 @@
-//! The gallery's data: every question with its chart and each row's answer, as the page's script reads it.
+//! The gallery's data: every question with its chart and each row's answer, as the page's script
+//! reads it.
 
 use std::collections::HashMap;
 
@@ -151,7 +152,8 @@ fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
         .collect()
 }
 
-/// Every question that some row has answered, in the order of the row with the most answers; then the others.
+/// Every question that some row has answered, in the order of the row with the most answers; then
+/// the others.
 fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
     let mut longest: Vec<&Row<'a>> = rows.iter().collect();
     longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));

@@ -1,4 +1,5 @@
-//! Renders the page: the template, with all outside text escaped, and the policy that allows only the page's own script.
+//! Renders the page: the template, with all outside text escaped, and the policy that allows only
+//! the page's own script.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -36,7 +37,8 @@ pub(super) fn render(model: &Model) -> Result<String> {
         .context("cannot fill the page's template")
 }
 
-/// Makes what is hidden in a text visible before it is escaped: no place of the template can forget to.
+/// Makes what is hidden in a text visible before it is escaped: no place of the template can forget
+/// to.
 fn show(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(text) if !value.is_safe() => {
@@ -46,8 +48,8 @@ fn show(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result
     }
 }
 
-/// The Content-Security-Policy: the page's own style and script by their hashes, pictures from the page itself or from
-/// files that lie beside it, and nothing else.
+/// The Content-Security-Policy: the page's own style and script by their hashes, pictures from the
+/// page itself or from files that lie beside it, and nothing else.
 fn policy() -> String {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     format!(

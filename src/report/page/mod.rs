@@ -1,8 +1,9 @@
 //! The report: one HTML file with everything in it, no server and no network.
 //!
-//! Tables, plots and slices are plain HTML and SVG, made here from a template; the gallery is data that the page's
-//! script draws. What models and data sets say is text, never markup: the template escapes it, the script sets it as
-//! text, and the page's policy runs nothing but the page's own script.
+//! Tables, plots and slices are plain HTML and SVG, made here from a template; the gallery is data
+//! that the page's script draws. What models and data sets say is text, never markup: the template
+//! escapes it, the script sets it as text, and the page's policy runs nothing but the page's own
+//! script.
 
 mod board;
 mod conventions;

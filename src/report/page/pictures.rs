@@ -62,7 +62,8 @@ pub(super) enum Picture {
 }
 
 impl Pictures {
-    /// The pictures of `charts`, in their order; those that matter most are given in `first`, by their places.
+    /// The pictures of `charts`, in their order; those that matter most are given in `first`, by
+    /// their places.
     pub(super) fn select(&self, charts: &[&str], first: &[usize]) -> Vec<Picture> {
         let mut inside = vec![false; charts.len()];
         first
@@ -112,7 +113,8 @@ impl Pictures {
         )
     }
 
-    /// A path relative to the data set's folder, so that the page does not reveal where the data set is stored.
+    /// A path relative to the data set's folder, so that the page does not reveal where the data
+    /// set is stored.
     fn describe_path(&self, path: &Path) -> String {
         let part = self
             .folder

@@ -33,7 +33,8 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The rows of `runs` that have answers: the best of the convention's first metric first; names decide ties.
+    /// The rows of `runs` that have answers: the best of the convention's first metric first; names
+    /// decide ties.
     pub(super) fn all(runs: &'a [StoredRun], convention: &'static Convention) -> Vec<Self> {
         let mut rows = Vec::new();
         for (run, stored) in runs.iter().enumerate() {

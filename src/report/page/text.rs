@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use chartbench_core::terminal::visible_except;
 
-/// Text in which nothing is hidden: what the page's script puts into the document, by `textContent` alone.
+/// Text in which nothing is hidden: what the page's script puts into the document, by `textContent`
+/// alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub(super) struct VisibleText(String);
@@ -16,14 +17,14 @@ impl VisibleText {
     }
 }
 
-/// Control characters, marks that turn the direction of writing and characters without width as escapes
-/// (`\u{202e}`); line breaks, tabs and everything else as they are.
+/// Control characters, marks that turn the direction of writing and characters without width as
+/// escapes (`\u{202e}`); line breaks, tabs and everything else as they are.
 pub(super) fn visible(text: &str) -> String {
     visible_except(text, &['\n', '\t'])
 }
 
-/// JSON that can stand in a `script` element: nothing in it ends the element, begins another or is a line's end to a
-/// script.
+/// JSON that can stand in a `script` element: nothing in it ends the element, begins another or is
+/// a line's end to a script.
 pub(super) fn json_in_html(value: &impl Serialize) -> Result<String> {
     let json = serde_json::to_string(value).context("cannot encode the page's data")?;
     let mut escaped = String::with_capacity(json.len());

@@ -54,7 +54,8 @@ fn svg(size: (u32, u32), title: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> 
     Ok(well_formed(&text))
 }
 
-/// Makes the characters visible that XML 1.0 forbids, and the other hidden ones: names and titles come from outside.
+/// Makes the characters visible that XML 1.0 forbids, and the other hidden ones: names and titles
+/// come from outside.
 fn well_formed(svg: &str) -> String {
     visible_except(svg, &['\n', '\t']).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::adapter::{Identity, ReportAnswer};
 use chartbench_core::question::{ImageRef, Prediction, QuestionSet};
 
-/// An adapter behind the real trait that answers with the question's text and notes how it was called.
+/// An adapter behind the real trait that answers with the question's text and notes how it was
+/// called.
 struct Echo {
     identity: Identity,
     calls: Vec<Vec<String>>,

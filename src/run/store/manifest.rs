@@ -10,7 +10,8 @@ use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names::check_folder_name;
 
-/// Remark on a row whose training chose the step by the questions it is scored on: its scores are too good.
+/// Remark on a row whose training chose the step by the questions it is scored on: its scores are
+/// too good.
 const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
 
 /// The run directory's format version; other versions are errors.
@@ -88,8 +89,8 @@ impl AdapterEntry {
         }
     }
 
-    /// Whether a fine-tuning step was chosen by test questions of `benchmark`: of the adapter itself, or of the adapter that
-    /// reads its tables.
+    /// Whether a fine-tuning step was chosen by test questions of `benchmark`: of the adapter
+    /// itself, or of the adapter that reads its tables.
     fn step_chosen_on_test(&self, benchmark: &str) -> bool {
         let chosen = |prefix: &str| {
             let setting = |key: &str| {
@@ -105,7 +106,8 @@ impl AdapterEntry {
     }
 }
 
-/// SHA-256 over an adapter's name and settings. New predictions need the fingerprint of the stored ones.
+/// SHA-256 over an adapter's name and settings. New predictions need the fingerprint of the stored
+/// ones.
 pub fn fingerprint(identity: &Identity) -> String {
     let id = ("id".to_owned(), identity.id.clone());
     settings_sha256(std::iter::once(&id).chain(&identity.settings))

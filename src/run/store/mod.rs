@@ -1,4 +1,5 @@
-//! A run directory on disk: the manifest, and one append-only prediction log an adapter. FORMAT.md describes it.
+//! A run directory on disk: the manifest, and one append-only prediction log an adapter. FORMAT.md
+//! describes it.
 
 mod manifest;
 mod prediction_log;
@@ -8,4 +9,4 @@ mod run_dir;
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
-pub use run_dir::{RunDir, RunReader, StoredRun};
+pub use run_dir::{OtherQuestions, RunDir, RunReader, StoredRun};

@@ -1,4 +1,5 @@
-//! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on resume.
+//! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on
+//! resume.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,8 @@ pub struct PredictionRecord {
     /// The generated token ids, end-of-sequence token included; absent for adapters without tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_ids: Vec<u32>,
-    /// The whole completions of a language model, where the prediction is only a part of them; absent elsewhere.
+    /// The whole completions of a language model, where the prediction is only a part of them;
+    /// absent elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completions: Vec<String>,
     /// Usage of a metered service; absent elsewhere.
@@ -55,7 +57,8 @@ pub struct PredictionRecord {
     /// Why a language model's text ends, as its service names it; absent where no service does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
-    /// Whether the adapter file's `answer.after` is missing in the completion, so that all of it is the answer; absent elsewhere.
+    /// Whether the adapter file's `answer.after` is missing in the completion, so that all of it is
+    /// the answer; absent elsewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marker_missing: bool,
     /// Why the question failed; `null` when it was answered.
@@ -65,7 +68,8 @@ pub struct PredictionRecord {
 }
 
 impl PredictionRecord {
-    /// Why the question failed, if it did. A row without a prediction is a failure, whether it has an error or not.
+    /// Why the question failed, if it did. A row without a prediction is a failure, whether it has
+    /// an error or not.
     pub fn failure(&self) -> Option<&str> {
         match (&self.error, &self.prediction) {
             (Some(error), _) => Some(error),
@@ -82,12 +86,12 @@ pub struct PredictionLog {
 }
 
 impl PredictionLog {
-    /// Opens or creates a log. A torn last line, left by a killed process, is cut off; with `drop_failed` the
-    /// failed rows are dropped as well, to be asked again.
+    /// Opens or creates a log. A torn last line, left by a killed process, is cut off; with
+    /// `drop_failed` the failed rows are dropped as well, to be asked again.
     ///
     /// # Errors
-    /// Returns an error if a line before the last is broken, an id occurs twice, another process has the log open, or the
-    /// file cannot be read or written.
+    /// Returns an error if a line before the last is broken, an id occurs twice, another process
+    /// has the log open, or the file cannot be read or written.
     pub fn open(path: &Path, drop_failed: bool) -> Result<Self> {
         Self::open_locked(path, Self::lock(path)?, drop_failed)
     }
@@ -129,7 +133,8 @@ impl PredictionLog {
     /// Appends answers in one write, so that they survive a kill right after.
     ///
     /// # Errors
-    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole line.
+    /// Returns an error if a write fails (a full disk), after the log is cut back to its last whole
+    /// line.
     pub fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {
         self.lines
             .append(records)

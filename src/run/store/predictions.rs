@@ -16,10 +16,11 @@ use chartbench_core::terminal::shorten;
 /// Bytes read at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// Iterates over the predictions of a finished or running log, in chunks, in the order they were answered. A torn last line is
-/// left out; a missing log has no predictions.
+/// Iterates over the predictions of a finished or running log, in chunks, in the order they were
+/// answered. A torn last line is left out; a missing log has no predictions.
 ///
-/// The iterator ends after an error: a file that cannot be read, a broken line before the last one, or a duplicate id.
+/// The iterator ends after an error: a file that cannot be read, a broken line before the last one,
+/// or a duplicate id.
 pub struct Predictions {
     path: PathBuf,
     file: Option<File>,
@@ -75,7 +76,8 @@ impl Predictions {
                 .take(CHUNK_BYTES)
                 .read_to_end(&mut self.rest)
                 .with_context(cannot_read)?;
-            // Only a newline at the end proves that a line was written whole. The earlier bytes hold none.
+            // Only a newline at the end proves that a line was written whole. The earlier bytes
+            // hold none.
             if let Some(newline) = self.rest[already_searched..]
                 .iter()
                 .rposition(|&byte| byte == b'\n')

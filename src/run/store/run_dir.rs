@@ -1,9 +1,11 @@
-//! A run directory, `results/<name>/`: [`RunDir`] adds predictions, [`RunReader`] and [`StoredRun`] read them back.
+//! A run directory, `results/<name>/`: [`RunDir`] adds predictions, [`RunReader`] and [`StoredRun`]
+//! read them back.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use thiserror::Error;
 
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
@@ -15,7 +17,8 @@ const PREDICTIONS: &str = "predictions.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
 const FINGERPRINT: &str = "fingerprint";
 
-/// A run directory that is being written. Other processes may add other adapters to it at the same time.
+/// A run directory that is being written. Other processes may add other adapters to it at the same
+/// time.
 pub struct RunDir {
     path: PathBuf,
     /// The manifest as last read.
@@ -23,8 +26,8 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Opens `path` to go on with the run described by `manifest`, whose adapters are still to be added. Nothing is
-    /// created before the first adapter is.
+    /// Opens `path` to go on with the run described by `manifest`, whose adapters are still to be
+    /// added. Nothing is created before the first adapter is.
     ///
     /// # Errors
     /// Returns an error if the directory holds something else, or a run on other questions.
@@ -55,8 +58,8 @@ impl RunDir {
         Ok(true)
     }
 
-    /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so that processes that work on
-    /// the same run keep each other's additions.
+    /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so
+    /// that processes that work on the same run keep each other's additions.
     fn change_manifest<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         create(&self.path)?;
         let file = self.path.join(MANIFEST);
@@ -77,8 +80,8 @@ impl RunDir {
     /// Adds an adapter to the manifest and opens its prediction log.
     ///
     /// # Errors
-    /// Returns an error if the fingerprint differs, if the settings of stored answers are unknown, if another process runs the
-    /// same adapter, or if a directory or file cannot be created.
+    /// Returns an error if the fingerprint differs, if the settings of stored answers are unknown,
+    /// if another process runs the same adapter, or if a directory or file cannot be created.
     pub fn add_adapter(
         &mut self,
         entry: AdapterEntry,
@@ -126,8 +129,9 @@ impl RunDir {
         )
     }
 
-    /// Returns an error if the adapter's stored answers were made with other or unknown settings: answers have known settings
-    /// where the manifest has their entry or the directory their fingerprint. Then stores the fingerprint.
+    /// Returns an error if the adapter's stored answers were made with other or unknown settings:
+    /// answers have known settings where the manifest has their entry or the directory their
+    /// fingerprint. Then stores the fingerprint.
     fn check_answers(&self, dir: &Path, entry: &AdapterEntry) -> Result<()> {
         let has_entry = self
             .manifest
@@ -196,14 +200,19 @@ fn create(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
-/// Returns an error if the stored run is on other questions.
+/// Stored answers are to other questions. What is displayed is the whole line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct OtherQuestions(pub String);
+
+/// Returns [`OtherQuestions`] if the stored run is on other questions.
 fn check_questions(path: &Path, stored: &BenchmarkEntry, now: &BenchmarkEntry) -> Result<()> {
     if stored != now {
-        bail!(
+        bail!(OtherQuestions(format!(
             "{} holds a run on other questions ({}): choose another --name, or remove it",
             path.display(),
             difference(stored, now)
-        );
+        )));
     }
     Ok(())
 }
@@ -292,7 +301,8 @@ impl RunReader {
         })
     }
 
-    /// The adapters in the manifest's order, each with its predictions. One that was killed before its first answer has none.
+    /// The adapters in the manifest's order, each with its predictions. One that was killed before
+    /// its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
         let log = |adapter: &str| Predictions::new(&self.path.join(adapter).join(PREDICTIONS));
         self.manifest
@@ -306,7 +316,8 @@ impl RunReader {
 pub struct StoredRun {
     /// The content of `run.toml`, cut down to one adapter by [`Self::with_adapter`].
     pub manifest: Manifest,
-    /// The adapters in the manifest's order, each with its predictions in the order they were answered.
+    /// The adapters in the manifest's order, each with its predictions in the order they were
+    /// answered.
     pub predictions: Vec<(String, Vec<PredictionRecord>)>,
 }
 
@@ -359,13 +370,15 @@ impl StoredRun {
         let (a, b) = (&self.manifest, &other.manifest);
         ensure!(
             a.benchmark.hash == b.benchmark.hash,
-            "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
-            a.name,
-            b.name,
-            a.benchmark.questions,
-            a.benchmark.name,
-            b.benchmark.questions,
-            b.benchmark.name
+            OtherQuestions(format!(
+                "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
+                a.name,
+                b.name,
+                a.benchmark.questions,
+                a.benchmark.name,
+                b.benchmark.questions,
+                b.benchmark.name
+            ))
         );
         Ok(())
     }

@@ -282,7 +282,8 @@ fn an_odd_reply_with_an_answer_is_an_answer() {
 
 #[test]
 fn a_server_that_takes_no_connection_is_told_with_the_time() {
-    // Nobody answers at an address for documentation; where there is no route to it, that is told instead.
+    // Nobody answers at an address for documentation; where there is no route to it, that is told
+    // instead.
     let (_folder, work) = chart(1);
     let more = "[limits]\nconcurrency = 1\nconnect_timeout = 0.3\n";
     let begun = Instant::now();

@@ -15,7 +15,8 @@ use chartbench::config::AdapterSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, ImageRef, Question};
 use tempfile::TempDir;
 
-/// An adapter file `served.toml` for a server, with waits that suit tests; `more` are further lines.
+/// An adapter file `served.toml` for a server, with waits that suit tests; `more` are further
+/// lines.
 fn adapter_file(folder: &Path, base_url: &str, more: &str) {
     let limits = if more.contains("[limits]") {
         ""

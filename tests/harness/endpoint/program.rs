@@ -286,7 +286,8 @@ fn a_dummy_key_changes_no_answer_and_no_error() {
     }
 }
 
-/// Odd replies in the middle of a run: each fails its question, the others are asked, and a restart goes on past them.
+/// Odd replies in the middle of a run: each fails its question, the others are asked, and a restart
+/// goes on past them.
 #[test]
 fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
     let server = Server::start(|index, seen| {

@@ -387,7 +387,8 @@ fn a_prompt_is_completed_as_often_as_asked() {
     );
 }
 
-/// One completion of several may be empty, and then has no vote; a prompt without any completion failed.
+/// One completion of several may be empty, and then has no vote; a prompt without any completion
+/// failed.
 #[test]
 fn completions_without_a_text_are_no_answer() {
     let server = Server::start(|_, seen| match seen.prompt().0.as_str() {

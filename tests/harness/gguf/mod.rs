@@ -1,5 +1,5 @@
-//! GGUF models in this process: what is reused changes nothing, templates and tokenizers are the models' own, and every
-//! fault of a file has its line.
+//! GGUF models in this process: what is reused changes nothing, templates and tokenizers are the
+//! models' own, and every fault of a file has its line.
 
 mod faults;
 mod templates;
@@ -111,7 +111,8 @@ fn what_is_shared_is_evaluated_once() {
         .sum();
     let shared = model.encode(&shared).unwrap().len();
     let evaluated = model.evaluated_tokens();
-    // Blocks of 32: what is shared is cut down to whole ones, and up to 31 tokens of it are evaluated anew each time.
+    // Blocks of 32: what is shared is cut down to whole ones, and up to 31 tokens of it are
+    // evaluated anew each time.
     assert!(
         evaluated <= shared + 20 * 2 * 32 && evaluated * 4 < all,
         "{evaluated} of {all}"

@@ -71,7 +71,8 @@ impl Tiny {
         tiny
     }
 
-    /// The vocabulary of `fixtures/gguf/sentencepiece.json` in the place of the bytes, and no chat template.
+    /// The vocabulary of `fixtures/gguf/sentencepiece.json` in the place of the bytes, and no chat
+    /// template.
     pub(super) fn with_sentencepiece(architecture: &str, fixture: &serde_json::Value) -> Self {
         let list = |key: &str| fixture[key].as_array().unwrap().clone();
         let mut tiny = Self {

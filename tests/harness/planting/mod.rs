@@ -465,7 +465,8 @@ fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// A plain chart: `bars`, `pale` bars, a `line` or `points`, its data from `seed`, one of them moved by `shift` pixels.
+/// A plain chart: `bars`, `pale` bars, a `line` or `points`, its data from `seed`, one of them
+/// moved by `shift` pixels.
 pub(crate) fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
     let mut image = RgbImage::from_pixel(640, 480, Rgb([255; 3]));
     let fill = |image: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: [u8; 3]| {
@@ -525,7 +526,8 @@ pub(crate) fn chart(kind: &str, seed: u32, shift: u32) -> RgbImage {
     image
 }
 
-/// RealCQA's layout with `charts` charts of `each` questions, a fifth for training, and hardly any images.
+/// RealCQA's layout with `charts` charts of `each` questions, a fifth for training, and hardly any
+/// images.
 pub(crate) fn many_questions(dir: &Path, charts: usize, each: usize) {
     fs::create_dir(dir.join("qa")).unwrap();
     fs::create_dir(dir.join("images")).unwrap();

@@ -1,4 +1,5 @@
-//! Files from outside that are damaged, cut or made to harm: one line, quickly, with little memory, and never a panic.
+//! Files from outside that are damaged, cut or made to harm: one line, quickly, with little memory,
+//! and never a panic.
 
 mod checkpoints;
 mod command_line;

@@ -1,4 +1,5 @@
-//! `tokenizer.json`: the library behind it panics on a damaged charsmap and overflows the stack on a long token.
+//! `tokenizer.json`: the library behind it panics on a damaged charsmap and overflows the stack on
+//! a long token.
 
 use std::fs;
 

@@ -1,7 +1,8 @@
-//! The data behind a chart as a table: DePlot and UniChart read it off a picture, data sets annotate it.
+//! The data behind a chart as a table: DePlot and UniChart read it off a picture, data sets
+//! annotate it.
 //!
-//! [`DataTable::linearized`] writes a table as DePlot does, [`DataTable::parse`] reads the tables that models write, and
-//! [`DataTable::from_csv`] those of data sets and spreadsheets.
+//! [`DataTable::linearized`] writes a table as DePlot does, [`DataTable::parse`] reads the tables
+//! that models write, and [`DataTable::from_csv`] those of data sets and spreadsheets.
 
 mod parse;
 
@@ -20,9 +21,11 @@ pub struct DataTable {
 }
 
 impl DataTable {
-    /// The table as DePlot writes it: `TITLE | title <0x0A> header cells <0x0A> a row of cells ...`, cells separated by ` | `.
+    /// The table as DePlot writes it:
+    /// `TITLE | title <0x0A> header cells <0x0A> a row of cells ...`, cells separated by ` | `.
     ///
-    /// Characters that would end a cell are replaced: a run of white space by one space, `|` by `/`.
+    /// Characters that would end a cell are replaced: a run of white space by one space, `|` by
+    /// `/`.
     pub fn linearized(&self) -> String {
         let mut lines = vec![format!("TITLE | {}", cell(&self.title))];
         for row in std::iter::once(&self.header).chain(&self.rows) {
@@ -44,8 +47,9 @@ impl DataTable {
             .fold(self.header.len(), usize::max)
     }
 
-    /// The number of data series: one for each column behind the row keys, or for each name in a table of points
-    /// (`series | x | y`). `None` for the boxes of a box plot, whose rows do not name their series.
+    /// The number of data series: one for each column behind the row keys, or for each name in a
+    /// table of points (`series | x | y`). `None` for the boxes of a box plot, whose rows do not
+    /// name their series.
     pub fn series(&self) -> Option<usize> {
         let names: Vec<&str> = self.header.iter().map(String::as_str).collect();
         match names.as_slice() {
@@ -68,7 +72,8 @@ impl DataTable {
         }
     }
 
-    /// Reads comma-separated values, such as ChartQA's `tables/`: the header first, no title, rows may be ragged.
+    /// Reads comma-separated values, such as ChartQA's `tables/`: the header first, no title, rows
+    /// may be ragged.
     ///
     /// # Errors
     /// Returns an error if the text has no rows, or is not CSV; the error names the line.

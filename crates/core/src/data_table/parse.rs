@@ -1,13 +1,16 @@
 //! Reading the tables that models write.
 //!
-//! - **Rows** are separated by line breaks or by DePlot's literal `<0x0A>` (a line break as the Hugging Face tokenizer
-//!   writes it). A text with neither may be UniChart's: its rows are separated by `&&`, or else by `&` between blanks. A
-//!   part between two such `&` without a `|` is not a row but part of a name (`Research & Development | 5`): it belongs to
-//!   the part behind it, or, at the end of the text, to the one before it. Rows without any text are skipped.
-//! - **Cells** are separated by `|`, with or without blanks around. A rule of dashes under the header marks a
-//!   Markdown table: the rule, the bars around each row and lines without bars (words before and after) are left out.
-//! - **The title** is a first row that begins with the cell `title` in any case, as DePlot's always does. A table
-//!   without a title whose first column is called `title` loses its header to this rule.
+//! - **Rows** are separated by line breaks or by DePlot's literal `<0x0A>` (a line break as the
+//!   Hugging Face tokenizer writes it). A text with neither may be UniChart's: its rows are
+//!   separated by `&&`, or else by `&` between blanks. A part between two such `&` without a `|` is
+//!   not a row but part of a name (`Research & Development | 5`): it belongs to the part behind it,
+//!   or, at the end of the text, to the one before it. Rows without any text are skipped.
+//! - **Cells** are separated by `|`, with or without blanks around. A rule of dashes under the
+//!   header marks a Markdown table: the rule, the bars around each row and lines without bars
+//!   (words before and after) are left out.
+//! - **The title** is a first row that begins with the cell `title` in any case, as DePlot's always
+//!   does. A table without a title whose first column is called `title` loses its header to this
+//!   rule.
 //! - The first row after it is **the header**.
 //!
 //! A text without a header of two cells is not a table.
@@ -17,7 +20,8 @@ use anyhow::{Result, ensure};
 use super::DataTable;
 
 impl DataTable {
-    /// Reads a table as DePlot, UniChart or a chat model writes it; the module's page has the rules.
+    /// Reads a table as DePlot, UniChart or a chat model writes it; the module's page has the
+    /// rules.
     ///
     /// # Errors
     /// Returns an error if the text is not a table: if it is empty, or has no `|`.
@@ -256,7 +260,8 @@ mod tests {
             }
         }
 
-        /// Written tables are read back; only rows that look like a Markdown rule or an empty row are lost.
+        /// Written tables are read back; only rows that look like a Markdown rule or an empty row
+        /// are lost.
         #[test]
         fn linearized_tables_are_read_back(table in table()) {
             let clean = |row: &Vec<String>| -> Vec<String> { row.iter().map(|text| super::super::cell(text)).collect() };

@@ -11,8 +11,9 @@ use super::unfinished::create_file_in;
 /// The longest chain of symbolic links that is followed.
 const MAX_LINKS: usize = 40;
 
-/// Writes a file: after a crash or on a full disk it has the old content or the new, never a part. Symbolic links are
-/// followed, and a replaced file keeps its mode. A terminal, a pipe or a device is written to directly.
+/// Writes a file: after a crash or on a full disk it has the old content or the new, never a part.
+/// Symbolic links are followed, and a replaced file keeps its mode. A terminal, a pipe or a device
+/// is written to directly.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written, and names it.
@@ -121,7 +122,8 @@ fn write_through(
     writer.flush()
 }
 
-/// Writes to standard output and standard error where they are: opening a file behind them again would overwrite it.
+/// Writes to standard output and standard error where they are: opening a file behind them again
+/// would overwrite it.
 fn write_descriptor(
     number: u32,
     path: &Path,
@@ -174,6 +176,23 @@ fn keep_permissions(file: &File, replaced: &Metadata) -> io::Result<()> {
         }
     }
     file.set_permissions(replaced.permissions())
+}
+
+/// Whether the system refused to store more: the disk, the user's quota or the largest size of a
+/// file is used up.
+pub fn is_disk_full(error: &anyhow::Error) -> bool {
+    const FULL: [ErrorKind; 3] = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::FileTooLarge,
+    ];
+    // Errors of this program's own bounds have no error number of the system.
+    let is_full =
+        |error: &io::Error| error.raw_os_error().is_some() && FULL.contains(&error.kind());
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref())
+        .any(is_full)
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use rayon::prelude::*;
 use super::UnfinishedFolder;
 use super::atomic::{follow_links, parent, sync_folder};
 
-/// Prefix of a folder's name while another takes its place, on systems that cannot exchange two in one step.
+/// Prefix of a folder's name while another takes its place, on systems that cannot exchange two in
+/// one step.
 const FORMER: &str = ".former-";
 
-/// Writes a folder whole or not at all. An existing folder at `target` is removed after the new one has taken its place:
-/// whenever the process is killed, one of the two exists and is whole.
+/// Writes a folder whole or not at all. An existing folder at `target` is removed after the new one
+/// has taken its place: whenever the process is killed, one of the two exists and is whole.
 ///
 /// # Errors
 /// Returns an error if `write` does, or if the folder cannot be written; the old folder then stays.
@@ -60,7 +61,8 @@ pub fn create_folder(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> 
     Ok(sync_folder(parent(&target))?)
 }
 
-/// Restores the name of a folder after a process was killed while [`replace_folder`] replaced it in two steps.
+/// Restores the name of a folder after a process was killed while [`replace_folder`] replaced it in
+/// two steps.
 ///
 /// # Errors
 /// Returns an error if the folder cannot be renamed.

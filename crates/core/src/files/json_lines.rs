@@ -1,4 +1,5 @@
-//! Append-only logs, one JSON object a line.
+//! Append-only logs, one JSON object a line. A torn last line, which a kill leaves, is cut off when
+//! a log is opened.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -15,8 +16,8 @@ const ENCODE_CHUNK: usize = 64;
 /// Bytes read at a time while looking for the last newline.
 const CHUNK: u64 = 1 << 16;
 
-/// An open log. Only a newline proves that a line is whole: bytes after the last newline, left by a killed process or a full
-/// disk, are cut off.
+/// An open log. Only a newline proves that a line is whole: bytes after the last newline, left by a
+/// killed process or a full disk, are cut off.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
@@ -48,7 +49,8 @@ impl JsonLines {
     /// Appends one line for each record, all in one write, so that they survive a kill right after.
     ///
     /// # Errors
-    /// Returns an error if the write fails, as on a full disk; the log is first cut back to its last whole line.
+    /// Returns an error if the write fails, as on a full disk; the log is first cut back to its
+    /// last whole line.
     pub fn append<T: Serialize + Sync>(&mut self, records: &[T]) -> Result<()> {
         let lines = if records.len() > ENCODE_CHUNK {
             records
@@ -82,8 +84,8 @@ impl JsonLines {
         Ok(())
     }
 
-    /// Keeps only the lines for which `keep` is true. The log is replaced by a new file: after a kill or on a full disk it has
-    /// either all its lines or the kept ones.
+    /// Keeps only the lines for which `keep` is true. The log is replaced by a new file: after a
+    /// kill or on a full disk it has either all its lines or the kept ones.
     ///
     /// # Errors
     /// Returns an error if `keep` does, or the file cannot be read or written.

@@ -1,4 +1,5 @@
-//! Locks between processes, each in a file of its own: the guarded file may be replaced while the lock is held.
+//! Locks between processes, each in a file of its own: the guarded file may be replaced while the
+//! lock is held.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ const SUFFIX: &str = ".lock";
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A lock that is held until it is dropped, or its process ends. The lock of `FILE` is `.FILE.lock` beside it.
+/// A lock that is held until it is dropped, or its process ends. The lock of `FILE` is `.FILE.lock`
+/// beside it.
 #[derive(Debug)]
 pub struct FileLock {
     path: PathBuf,

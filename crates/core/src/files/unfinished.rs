@@ -1,5 +1,6 @@
-//! Files and folders that are still being written. The process that writes one locks it: an unlocked one is left over from
-//! a killed process, and the next write into the same folder removes it.
+//! Files and folders that are still being written. The process that writes one locks it: an
+//! unlocked one is left over from a killed process, and the next write into the same folder removes
+//! it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -48,8 +49,8 @@ impl UnfinishedFolder {
     }
 }
 
-/// Creates an empty file in `parent`, with the permissions of `mode` that the user's mask leaves, and removes
-/// leftovers of killed processes there.
+/// Creates an empty file in `parent`, with the permissions of `mode` that the user's mask leaves,
+/// and removes leftovers of killed processes there.
 pub(super) fn create_file_in(parent: &Path, mode: u32) -> io::Result<NamedTempFile> {
     remove_matching(parent, is_unmistakable);
     loop {
@@ -73,8 +74,8 @@ pub fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) || lock::is_lock(name)
 }
 
-/// Creates files with the permissions of `mode`, because a finished file is a file like any other: the system makes
-/// temporary ones private.
+/// Creates files with the permissions of `mode`, because a finished file is a file like any other:
+/// the system makes temporary ones private.
 fn builder(mode: u32) -> Builder<'static, 'static> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX).rand_bytes(RANDOM_CHARS);
@@ -85,8 +86,8 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
     builder
 }
 
-/// Locks a folder that was just created; `None` on a file system without locks. `NotFound` means that another process has
-/// already removed it as a leftover.
+/// Locks a folder that was just created; `None` on a file system without locks. `NotFound` means
+/// that another process has already removed it as a leftover.
 fn hold(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
@@ -105,7 +106,8 @@ fn is_unmistakable(name: &str) -> bool {
     random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Removes the files and folders of these names that no living process locks. Those that cannot be removed stay.
+/// Removes the files and folders of these names that no living process locks. Those that cannot be
+/// removed stay.
 fn remove_matching(folder: &Path, is_leftover: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;

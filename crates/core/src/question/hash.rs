@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::{ChartQuestions, Question, QuestionSet};
 
-/// SHA-256 over everything about questions that can change an answer, its score or its slice: chart id and type, question
-/// id, text, gold, answer type, taxonomy, template and source (and the slices, where a question has any), one JSON array a
-/// line, in order. It does not cover the content of the images.
+/// SHA-256 over everything about questions that can change an answer, its score or its slice: chart
+/// id and type, question id, text, gold, answer type, taxonomy, template and source (and the
+/// slices, where a question has any), one JSON array a line, in order. It does not cover the
+/// content of the images.
 #[derive(Default)]
 pub struct QuestionHash {
     hasher: Sha256,

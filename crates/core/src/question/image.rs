@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 
 use crate::input::{self, Boundary, MAX_IMAGE_BYTES};
 
-/// Extensions that an image may have, the preferred ones first. The content decides the format, never the extension.
+/// Extensions that an image may have, the preferred ones first. The content decides the format,
+/// never the extension.
 pub const IMAGE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp"];
 
 /// `name` without its extension where that is an image's or `json`; other dots belong to the name.
@@ -33,7 +34,8 @@ pub trait ImageProducer: Send + Sync {
     fn encoded(&self) -> Result<Vec<u8>>;
 }
 
-/// An image file on disk, and the folder that it must lie in. The content decides its format, never the extension.
+/// An image file on disk, and the folder that it must lie in. The content decides its format, never
+/// the extension.
 #[derive(Clone, Debug)]
 pub struct ImageFile {
     path: PathBuf,
@@ -49,8 +51,8 @@ impl ImageFile {
     /// Opens the file and closes it again, before a program that gets its path reads it.
     ///
     /// # Errors
-    /// Returns an error if it cannot be opened, is no regular file, is too large or lies outside its boundary; the error
-    /// names it.
+    /// Returns an error if it cannot be opened, is no regular file, is too large or lies outside
+    /// its boundary; the error names it.
     pub fn check(&self) -> Result<()> {
         let size = self
             .boundary
@@ -115,7 +117,8 @@ impl ImageRef {
     /// The encoded image.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or lies outside its data set's folder; the error names it.
+    /// Returns an error if the file cannot be read or lies outside its data set's folder; the error
+    /// names it.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match self {
             Self::File(file) => file.read(),

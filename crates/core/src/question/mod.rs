@@ -1,5 +1,5 @@
-//! Charts, questions, gold answers and predictions as plain data; where questions come from, and the hash that identifies a
-//! set of them.
+//! Charts, questions, gold answers and predictions as plain data; where questions come from, and
+//! the hash that identifies a set of them.
 
 mod hash;
 mod image;
@@ -47,7 +47,8 @@ impl fmt::Display for Split {
     }
 }
 
-/// Produces the gold data table of a chart on demand: an annotation file, the plan of a drawn chart.
+/// Produces the gold data table of a chart on demand: an annotation file, the plan of a drawn
+/// chart.
 pub trait TableSource: Send + Sync {
     /// The table.
     ///
@@ -73,7 +74,8 @@ pub struct Chart {
     pub id: String,
     /// The picture that models see, read or drawn on demand.
     pub image: ImageRef,
-    /// The data set's name in lower case, e.g. `line`, `vertical bar`; `None` where it is not annotated.
+    /// The data set's name in lower case, e.g. `line`, `vertical bar`; `None` where it is not
+    /// annotated.
     pub chart_type: Option<String>,
     /// The data behind the chart; `None` where the data set has none.
     pub table: Option<TableRef>,
@@ -88,8 +90,9 @@ impl Chart {
         }
     }
 
-    /// Slice values that are read off the chart's data, by name: `series` (the number of them) and `negative values`. Empty
-    /// where the chart has no data or they cannot be read; its questions are asked all the same.
+    /// Slice values that are read off the chart's data, by name: `series` (the number of them) and
+    /// `negative values`. Empty where the chart has no data or they cannot be read; its questions
+    /// are asked all the same.
     pub fn slices(&self) -> BTreeMap<String, String> {
         let Some(Ok(table)) = self.table.as_ref().map(|source| source.0.table()) else {
             return BTreeMap::new();
@@ -185,16 +188,18 @@ pub struct Question {
     pub answer_type: Option<AnswerType>,
     /// RealCQA's class of the question; `None` where the data set has none.
     pub taxonomy: Option<Taxonomy>,
-    /// The question's template where the data set has templates (RealCQA: `QID`); the question prior groups by it.
+    /// The question's template where the data set has templates (RealCQA: `QID`); the question
+    /// prior groups by it.
     pub template: Option<String>,
-    /// The part of the data set that the question is from, where it has parts (ChartQA: `human`, `augmented`).
+    /// The part of the data set that the question is from, where it has parts (ChartQA: `human`,
+    /// `augmented`).
     pub source: Option<String>,
     /// More slice values by name, from the columns of a user's own data.
     pub slices: BTreeMap<String, String>,
 }
 
-/// A chart with the questions asked about it: the unit of work of an adapter, which encodes a chart once for all its
-/// questions.
+/// A chart with the questions asked about it: the unit of work of an adapter, which encodes a chart
+/// once for all its questions.
 #[derive(Clone, Debug)]
 pub struct ChartQuestions {
     /// The chart that all the questions are about.

@@ -1,4 +1,5 @@
-//! Sets of questions: in memory, or read chunk by chunk; how many of them are asked, and what a set contains.
+//! Sets of questions: in memory, or read chunk by chunk; how many of them are asked, and what a set
+//! contains.
 
 use anyhow::Result;
 
@@ -53,7 +54,8 @@ impl QuestionSet {
             })
     }
 
-    /// At most `per_chart` questions of each chart, drawn by `seed` and left in their order ([`sample_questions`]).
+    /// At most `per_chart` questions of each chart, drawn by `seed` and left in their order
+    /// ([`sample_questions`]).
     #[must_use]
     pub fn sample(mut self, per_chart: usize, seed: u64) -> Self {
         self.charts
@@ -82,8 +84,8 @@ impl QuestionSet {
 
 /// Leaves at most `per_chart` of the chart's questions, drawn by `seed`, in their order.
 ///
-/// The questions with the lowest [`draw_key`] are drawn: the draw of one chart depends on no other chart, nor on the order
-/// of the questions.
+/// The questions with the lowest [`draw_key`] are drawn: the draw of one chart depends on no other
+/// chart, nor on the order of the questions.
 pub fn sample_questions(chart_questions: &mut ChartQuestions, per_chart: usize, seed: u64) {
     let ChartQuestions { chart, questions } = chart_questions;
     if questions.len() > per_chart {

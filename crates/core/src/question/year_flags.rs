@@ -4,7 +4,8 @@ use super::Gold;
 
 /// The field of ChartQAPro's rows with the flags, and the slice that keeps it.
 pub const YEAR: &str = "Year";
-/// The field of ChartQAPro's rows that separates single questions from conversations, and the slice that keeps it.
+/// The field of ChartQAPro's rows that separates single questions from conversations, and the slice
+/// that keeps it.
 pub const QUESTION_TYPE: &str = "Question Type";
 
 /// One `YES` or `NO` for each element of an answer, as a text: `YES`, `NO, YES`, `['NO', 'YES']`.
@@ -19,8 +20,8 @@ pub const QUESTION_TYPE: &str = "Question Type";
 pub struct YearFlags<'a>(&'a str);
 
 impl<'a> YearFlags<'a> {
-    /// The flags written in `text`; no flags where it contains anything but `YES` and `NO`. A conversation has the flags of
-    /// all its turns, and its last turn is the question.
+    /// The flags written in `text`; no flags where it contains anything but `YES` and `NO`. A
+    /// conversation has the flags of all its turns, and its last turn is the question.
     pub fn new(text: &'a str, question_type: Option<&str>) -> Self {
         let flags = match question_type {
             Some("Conversational") => Self(Self(text).items().last().unwrap_or_default()),
@@ -45,7 +46,8 @@ impl<'a> YearFlags<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether the element at `index` is a year. Where elements outnumber the flags, the flags repeat from the first on.
+    /// Whether the element at `index` is a year. Where elements outnumber the flags, the flags
+    /// repeat from the first on.
     pub fn is_year(self, index: usize) -> bool {
         let count = self.items().count().max(1);
         self.items()

@@ -1,14 +1,17 @@
-//! A user's own questions: a `.jsonl` or `.csv` file, or a folder with `questions.jsonl` or `questions.csv`.
+//! A user's own questions: a `.jsonl` or `.csv` file, or a folder with `questions.jsonl` or
+//! `questions.csv`.
 //!
-//! Required fields: `image` (a path, relative to the file), `question`, `answer`. Optional fields: `id` (default: the number
-//! of the record, from 1), `answer_type`, `chart_type`, `taxonomy`, `template`, `source`, `split` (`train` or `test`;
-//! default `test`). Further slice values are fields of an object `slices`; in a CSV they are columns `slices.NAME`. The first
-//! row of a CSV names the fields, and an empty cell of an optional field is absent. Other fields are refused, because they
-//! are likely misspelt. The chart's id is its `image` as written.
+//! Required fields: `image` (a path, relative to the file), `question`, `answer`. Optional fields:
+//! `id` (default: the number of the record, from 1), `answer_type`, `chart_type`, `taxonomy`,
+//! `template`, `source`, `split` (`train` or `test`; default `test`). Further slice values are
+//! fields of an object `slices`; in a CSV they are columns `slices.NAME`. The first row of a CSV
+//! names the fields, and an empty cell of an optional field is absent. Other fields are refused,
+//! because they are likely misspelt. The chart's id is its `image` as written.
 //!
-//! Answers are text; in JSONL they may also be numbers, `true`, `false` or lists. ChartQAPro's `Year` (flags `YES` and `NO`,
-//! a list or a text) and `Question Type` are slices that its scoring reads. A row with both has a conversation's answers as
-//! its list, one for each turn, and the last turn's answer is the gold.
+//! Answers are text; in JSONL they may also be numbers, `true`, `false` or lists. ChartQAPro's
+//! `Year` (flags `YES` and `NO`, a list or a text) and `Question Type` are slices that its scoring
+//! reads. A row with both has a conversation's answers as its list, one for each turn, and the last
+//! turn's answer is the gold.
 
 mod rows;
 
@@ -36,7 +39,8 @@ const NAMES: [&str; 2] = ["questions.jsonl", "questions.csv"];
 /// Loads one split of the questions at `path`.
 ///
 /// # Errors
-/// Returns an error if anything is missing or malformed; the error names file and line. A single missing image is no error.
+/// Returns an error if anything is missing or malformed; the error names file and line. A single
+/// missing image is no error.
 pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
     let file = question_file(path)?;
     let content = read_file::read(&file)?;

@@ -1,8 +1,9 @@
 //! Finds duplicate charts: the same id, file, bytes or pixels, or nearly the same image.
 //!
-//! Duplicates within a split count twice; duplicates in train and test make the test worthless. Each chart is reported once,
-//! with the first chart that it equals, and across splits on its test side. Only charts with different pixels are compared for
-//! near-identity: by perceptual hash and thumbnail, then by the images themselves ([`image_match`]).
+//! Duplicates within a split count twice; duplicates in train and test make the test worthless.
+//! Each chart is reported once, with the first chart that it equals, and across splits on its test
+//! side. Only charts with different pixels are compared for near-identity: by perceptual hash and
+//! thumbnail, then by the images themselves ([`image_match`]).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -72,7 +73,8 @@ pub(super) fn check(
         .map(|digest| digest.as_ref().map(|digest| digest.pixels));
     match_keys(&mut matches, charts, MatchKind::Pixels, pixels);
     matches.extend(near_matches(charts, digests));
-    // Ids differ within a split, except for charts that the train and val files both name; their images are compared.
+    // Ids differ within a split, except for charts that the train and val files both name; their
+    // images are compared.
     let split = |index: usize| charts.get(index).map(|chart| chart.split);
     matches
         .retain(|found| found.kind != MatchKind::Id || split(found.first) != split(found.second));
@@ -134,7 +136,8 @@ fn match_keys<K: Eq + Hash>(
     }
 }
 
-/// The id that a chart has in both splits; `None` for PlotQA, whose splits each count their charts from 0.
+/// The id that a chart has in both splits; `None` for PlotQA, whose splits each count their charts
+/// from 0.
 fn id_in_both_splits<'a>(format: &Format, id: &'a str) -> Option<&'a str> {
     match format {
         Format::ChartQa => Some(
@@ -162,7 +165,8 @@ struct DistinctChart<'a> {
     digest: &'a ImageDigest,
 }
 
-/// Pairs of charts with different pixels that show nearly the same: each chart with the first earlier one of either split.
+/// Pairs of charts with different pixels that show nearly the same: each chart with the first
+/// earlier one of either split.
 fn near_matches(charts: &[SplitChart<'_>], digests: &[Option<ImageDigest>]) -> Vec<Match> {
     let mut pixels = HashSet::new();
     let mut distinct = Vec::new();

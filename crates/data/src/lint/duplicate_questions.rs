@@ -1,4 +1,5 @@
-//! Finds questions that are asked twice about one chart, with the same text up to case and white space.
+//! Finds questions that are asked twice about one chart, with the same text up to case and white
+//! space.
 //!
 //! With the same gold the question counts twice; with different golds no answer is right for both.
 

@@ -1,8 +1,9 @@
 //! Finds gold answers that score below 1 against themselves.
 //!
-//! Every convention scores each gold against its own text, and the report counts the scores below 1 by convention and metric.
-//! Where few conventions agree, the convention is at fault (`study` accepts no negative number). Where several agree, as for
-//! `nan`, the data set is at fault and the gold is a finding. Empty golds are found elsewhere.
+//! Every convention scores each gold against its own text, and the report counts the scores below 1
+//! by convention and metric. Where few conventions agree, the convention is at fault (`study`
+//! accepts no negative number). Where several agree, as for `nan`, the data set is at fault and the
+//! gold is a finding. Empty golds are found elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +15,9 @@ use super::{Finding, FindingKind, SplitChart, golds};
 use chartbench_core::question::{AnswerType, Gold, Prediction};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Scores, python};
 
-/// Conventions that must agree before a gold is a finding. Three can fail for reasons of their own: VLMEvalKit's two read a
-/// list as alternatives, and lm-eval strips the punctuation of one side only.
+/// Conventions that must agree before a gold is a finding. Three can fail for reasons of their own:
+/// VLMEvalKit's two read a list as alternatives, and lm-eval strips the punctuation of one side
+/// only.
 const MIN_CONVENTIONS: usize = 4;
 
 /// The golds that a metric scores below 1 against themselves.
@@ -31,7 +33,8 @@ pub struct GoldSelfScore {
     pub example: String,
 }
 
-/// The metrics that score `gold` below 1 against itself in every spelling: as its text, and a list as a Python list too.
+/// The metrics that score `gold` below 1 against itself in every spelling: as its text, and a list
+/// as a Python list too.
 fn failing_metrics(
     convention: &Convention,
     gold: &Gold,

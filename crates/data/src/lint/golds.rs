@@ -1,19 +1,21 @@
 //! Finds empty and truncated gold answers.
 //!
-//! **Empty** is a gold of white space only, a list without items, or a list with an empty item, also written as text (`[]`,
-//! `['a', '']`).
+//! **Empty** is a gold of white space only, a list without items, or a list with an empty item,
+//! also written as text (`[]`, `['a', '']`).
 //!
 //! **Truncated** is a gold, or an item of a list, that
 //! - opens more brackets than it closes, of any kinds (`(0, 5]` is whole);
-//! - has an odd number of `"` with an opening one as the last (behind nothing, white space or a bracket: `5"` is five
-//!   inches), or more `“` than `”`;
-//! - ends in `...`, `…`, a comma or `<0x0A>`, the byte piece of a line break in SentencePiece vocabularies;
-//! - ends within a word that another gold of the same chart completes: the other gold begins with all of it and continues
-//!   with two letters or more, it has at least two words, and its last word occurs nowhere else in the data set (`South
-//!   Niger` beside `South Nigeria` is whole where `Niger` occurs).
+//! - has an odd number of `"` with an opening one as the last (behind nothing, white space or a
+//!   bracket: `5"` is five inches), or more `“` than `”`;
+//! - ends in `...`, `…`, a comma or `<0x0A>`, the byte piece of a line break in SentencePiece
+//!   vocabularies;
+//! - ends within a word that another gold of the same chart completes: the other gold begins with
+//!   all of it and continues with two letters or more, it has at least two words, and its last word
+//!   occurs nowhere else in the data set (`South Niger` beside `South Nigeria` is whole where
+//!   `Niger` occurs).
 //!
-//! Answers cut in other ways, such as at the end of a word, are not found. A label that the chart itself draws cut off (`Don't
-//! kno...`) is reported as truncated.
+//! Answers cut in other ways, such as at the end of a word, are not found. A label that the chart
+//! itself draws cut off (`Don't kno...`) is reported as truncated.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,8 +1,10 @@
-//! Decides whether two images with similar thumbnails show the same chart, by comparing the images themselves.
+//! Decides whether two images with similar thumbnails show the same chart, by comparing the images
+//! themselves.
 //!
-//! Images of nearly one size are compared closely, as they are and centred on each other (one may have a border). Images of
-//! one shape in two sizes are compared after shrinking to less than half of the smaller, which removes the traces of scaling;
-//! charts of one style with different data usually have one size.
+//! Images of nearly one size are compared closely, as they are and centred on each other (one may
+//! have a border). Images of one shape in two sizes are compared after shrinking to less than half
+//! of the smaller, which removes the traces of scaling; charts of one style with different data
+//! usually have one size.
 
 use image::imageops;
 use image::{GrayImage, Luma, RgbImage};
@@ -10,7 +12,8 @@ use image::{GrayImage, Luma, RgbImage};
 use super::pixel_match;
 use chartbench_pixels::{Filter, resize};
 
-/// Largest difference, in pixels, between sizes that differ by a border, or between shapes that differ by the scale.
+/// Largest difference, in pixels, between sizes that differ by a border, or between shapes that
+/// differ by the scale.
 const BORDER: u32 = 8;
 
 /// Tolerances of a comparison.
@@ -19,7 +22,8 @@ struct Tolerances {
     side: f32,
     /// Largest scale of the smaller image after shrinking.
     scale: f32,
-    /// Grey levels by which a pixel may lie outside the values around its position in the other image.
+    /// Grey levels by which a pixel may lie outside the values around its position in the other
+    /// image.
     tolerance: f32,
     /// Pixels that may lie further outside.
     outside: usize,
@@ -38,8 +42,8 @@ const SCALED: Tolerances = Tolerances {
     outside: 20,
 };
 
-/// The same for red, green and blue each: JPEG stores colours at half the resolution and less exactly, and light colours
-/// differ in these channels only.
+/// The same for red, green and blue each: JPEG stores colours at half the resolution and less
+/// exactly, and light colours differ in these channels only.
 const COLOUR_TOLERANCE: f32 = 64.0;
 const COLOUR_OUTSIDE: usize = 20;
 

@@ -1,4 +1,5 @@
-//! Checks that every chart's image exists, decodes and can be a chart. Keeps digests for finding copies, not the pixels.
+//! Checks that every chart's image exists, decodes and can be a chart. Keeps digests for finding
+//! copies, not the pixels.
 
 use std::io::ErrorKind;
 
@@ -22,8 +23,8 @@ pub(super) struct ImageDigest {
     pub(super) thumbnail: Thumbnail,
 }
 
-/// Decodes and digests every chart's image on all cores; `None` for missing and broken images. `progress` is called once for
-/// each image.
+/// Decodes and digests every chart's image on all cores; `None` for missing and broken images.
+/// `progress` is called once for each image.
 pub(super) fn digest_images(
     split_charts: &[SplitChart<'_>],
     progress: &(dyn Fn() + Sync),

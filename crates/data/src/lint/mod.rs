@@ -1,7 +1,9 @@
-//! Checks whether a data set can be trusted, before anything is measured with it: its images, splits and gold answers.
+//! Checks whether a data set can be trusted, before anything is measured with it: its images,
+//! splits and gold answers.
 //!
-//! Each check has one file, which says what it counts as a fault and where it can err. All checks but those of the images
-//! need only the loaded questions. A new check needs one file here, its [`FindingKind`]s, and a line in [`DataSet::check`].
+//! Each check has one file, which says what it counts as a fault and where it can err. All checks
+//! but those of the images need only the loaded questions. A new check needs one file here, its
+//! [`FindingKind`]s, and a line in [`DataSet::check`].
 
 mod counts;
 mod duplicate_charts;
@@ -72,8 +74,9 @@ pub struct LintReport {
 }
 
 impl DataSet {
-    /// Loads the test split of the data set at `path`, and its train split if it has one. The format is `format`, or detected
-    /// by the names of the files. `allow_outside` allows images and tables outside its folder.
+    /// Loads the test split of the data set at `path`, and its train split if it has one. The
+    /// format is `format`, or detected by the names of the files. `allow_outside` allows images and
+    /// tables outside its folder.
     ///
     /// # Errors
     /// Returns an error if the format cannot be detected, or the files cannot be read in it.
@@ -106,7 +109,8 @@ impl DataSet {
         self.split_charts().len()
     }
 
-    /// Runs all checks. `images` is called after each chart whose image was checked; without it no image is opened.
+    /// Runs all checks. `images` is called after each chart whose image was checked; without it no
+    /// image is opened.
     pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> LintReport {
         let split_charts = self.split_charts();
         let mut findings = Vec::new();
@@ -164,7 +168,8 @@ impl LintReport {
     /// The whole report as JSON.
     ///
     /// # Errors
-    /// Returns an error if the report cannot be written as JSON, which plain text and numbers always can.
+    /// Returns an error if the report cannot be written as JSON, which plain text and numbers
+    /// always can.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }

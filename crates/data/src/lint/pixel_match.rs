@@ -1,13 +1,16 @@
-//! Compares two grey images: each pixel must lie within the values around its position in the other image.
+//! Compares two grey images: each pixel must lie within the values around its position in the other
+//! image.
 //!
-//! Copies of one chart with another encoding, scale or frame differ a little everywhere: by a fraction of a pixel and by a few
-//! grey levels. Charts of one style with other data are equal nearly everywhere and differ strongly at the marks. Comparing
-//! with a neighbourhood ignores the first and finds the second.
+//! Copies of one chart with another encoding, scale or frame differ a little everywhere: by a
+//! fraction of a pixel and by a few grey levels. Charts of one style with other data are equal
+//! nearly everywhere and differ strongly at the marks. Comparing with a neighbourhood ignores the
+//! first and finds the second.
 
 use image::GrayImage;
 
-/// The number of pixels of `a` or of `b`, whichever is larger, that lie more than `tolerance` grey levels outside the values
-/// of the other image at the same position and the eight around it. The images must have one size.
+/// The number of pixels of `a` or of `b`, whichever is larger, that lie more than `tolerance` grey
+/// levels outside the values of the other image at the same position and the eight around it. The
+/// images must have one size.
 pub(super) fn outside(a: &GrayImage, b: &GrayImage, tolerance: f32) -> usize {
     count_outside(
         Levels {

@@ -1,10 +1,12 @@
-//! Finds questions that their text alone gives away, and the accuracy of a model that never looks at a chart.
+//! Finds questions that their text alone gives away, and the accuracy of a model that never looks
+//! at a chart.
 //!
-//! Questions of one template form a kind; without templates, questions of one text. The prior answers each test question with
-//! the most frequent gold of its kind in the train split, or without a train split in all other test charts. An unseen kind
-//! gets the most frequent gold of all. Golds are compared up to case and white space, and ties go to the gold that sorts
-//! first. A kind is a finding if the prior is right on [`MIN_SHARE`] of at least [`MIN_QUESTIONS`] test questions; yes/no
-//! questions, half right by chance, are below that.
+//! Questions of one template form a kind; without templates, questions of one text. The prior
+//! answers each test question with the most frequent gold of its kind in the train split, or
+//! without a train split in all other test charts. An unseen kind gets the most frequent gold of
+//! all. Golds are compared up to case and white space, and ties go to the gold that sorts first. A
+//! kind is a finding if the prior is right on [`MIN_SHARE`] of at least [`MIN_QUESTIONS`] test
+//! questions; yes/no questions, half right by chance, are below that.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! A chart's thumbnail, for finding near copies: a perceptual hash rules out most other charts, and a small grey image rules
-//! out most of the rest.
+//! A chart's thumbnail, for finding near copies: a perceptual hash rules out most other charts, and
+//! a small grey image rules out most of the rest.
 
 use image::imageops;
 use image::{GrayImage, RgbImage};
@@ -11,7 +11,8 @@ use chartbench_pixels::{Filter, resize};
 const SIDE: u32 = 64;
 const CELL: usize = 4;
 const CELLS: usize = SIDE as usize / CELL;
-/// Grey levels by which a cell must be darker than its neighbour to count: more than encoding and brightness change.
+/// Grey levels by which a cell must be darker than its neighbour to count: more than encoding and
+/// brightness change.
 const STEP: u32 = 12;
 /// Largest number of different bits between the hashes of near copies.
 const BITS: u32 = 48;
@@ -21,8 +22,8 @@ const MARGIN: f32 = 0.02;
 const MARGIN_PIXELS: u32 = 3;
 /// Largest difference of the logarithms of near copies' aspect ratios.
 const ASPECT: f32 = 0.03;
-/// Grey levels by which a near copy's pixel may lie outside the values around its position, and the number of pixels that may
-/// lie further outside.
+/// Grey levels by which a near copy's pixel may lie outside the values around its position, and the
+/// number of pixels that may lie further outside.
 const TOLERANCE: f32 = 32.0;
 const OUTSIDE: usize = 24;
 
@@ -72,8 +73,9 @@ fn margin(length: u32) -> u32 {
     if length > 4 * margin { margin } else { 0 }
 }
 
-/// A difference hash with a dead zone: each bit says whether a cell is darker than the next by [`STEP`] or more, first along
-/// the rows, then along the columns. Without the dead zone, the bits of a chart's white areas would be noise.
+/// A difference hash with a dead zone: each bit says whether a cell is darker than the next by
+/// [`STEP`] or more, first along the rows, then along the columns. Without the dead zone, the bits
+/// of a chart's white areas would be noise.
 fn hash(grey: &GrayImage) -> [u64; 8] {
     let mut cells = [0_u32; CELLS * CELLS];
     for (x, y, pixel) in grey.enumerate_pixels() {

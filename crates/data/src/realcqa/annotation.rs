@@ -1,8 +1,9 @@
-//! Reads CHART-Info annotations: the chart type (`task1`), and the gold table: the data series of `task6`, titled by the text
-//! blocks of `task2` that `task3` calls `chart_title`.
+//! Reads CHART-Info annotations: the chart type (`task1`), and the gold table: the data series of
+//! `task6`, titled by the text blocks of `task2` that `task3` calls `chart_title`.
 //!
-//! Annotations are 60 to 110 KB each and begin with `task1`. For the chart type only the beginning of a file is read, and the
-//! rest only if `task1` is not in it. Whatever follows `task1` is not parsed.
+//! Annotations are 60 to 110 KB each and begin with `task1`. For the chart type only the beginning
+//! of a file is read, and the rest only if `task1` is not in it. Whatever follows `task1` is not
+//! parsed.
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};

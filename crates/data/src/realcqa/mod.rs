@@ -1,4 +1,5 @@
-//! RealCQA: real charts of scientific papers with template questions (Ahmed et al., "RealCQA", ICDAR 2023).
+//! RealCQA: real charts of scientific papers with template questions (Ahmed et al., "RealCQA",
+//! ICDAR 2023).
 //!
 //! ```text
 //! images/CHART.jpg     the charts
@@ -45,8 +46,8 @@ pub(super) enum QaLayout {
 /// Opens one split of the data set in `folder`.
 ///
 /// # Errors
-/// Returns an error if anything is missing or ambiguous, or if a merged file is malformed; the error names file and line. A
-/// single missing image is no error.
+/// Returns an error if anything is missing or ambiguous, or if a merged file is malformed; the
+/// error names file and line. A single missing image is no error.
 pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<QaLayout> {
     read_file::require_folder(folder)?;
     let tests = TestCharts::read(folder)?;

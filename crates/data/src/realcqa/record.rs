@@ -28,14 +28,15 @@ struct Record<'a> {
     chart: Option<String>,
 }
 
-/// Parses the questions of `chart` from its JSON list. `first_line` computes the line of the file on which the list begins;
-/// it is called for an error only.
+/// Parses the questions of `chart` from its JSON list. `first_line` computes the line of the file
+/// on which the list begins; it is called for an error only.
 ///
-/// A question's id is `CHART/QA_ID`, because the data set's `qa_id` is unique within a chart only, as in its prediction files.
+/// A question's id is `CHART/QA_ID`, because the data set's `qa_id` is unique within a chart only,
+/// as in its prediction files.
 ///
 /// # Errors
-/// Returns an error if the JSON or a record is malformed; the error names the line, or the record's index (from 0) and the
-/// key.
+/// Returns an error if the JSON or a record is malformed; the error names the line, or the record's
+/// index (from 0) and the key.
 pub(super) fn questions(
     chart: &str,
     json: &str,

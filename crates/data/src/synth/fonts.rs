@@ -1,4 +1,5 @@
-//! The embedded fonts. Drawing never uses the system's fonts, so that the same seed gives the same pixels.
+//! The embedded fonts. Drawing never uses the system's fonts, so that the same seed gives the same
+//! pixels.
 
 use std::sync::{Arc, LazyLock};
 

@@ -114,8 +114,8 @@ fn place_title(recipe: &Recipe) -> (f64, f64) {
     }
 }
 
-/// Measures the legend and takes its room off the plot. One beside or inside the plot stays at the origin until
-/// [`place_legend`].
+/// Measures the legend and takes its room off the plot. One beside or inside the plot stays at the
+/// origin until [`place_legend`].
 fn reserve_legend(recipe: &Recipe, edges: &mut Edges) -> Option<LegendBox> {
     let style = &recipe.style;
     let page_width = f64::from(recipe.width);

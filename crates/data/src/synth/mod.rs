@@ -1,9 +1,11 @@
-//! Draws synthetic charts with questions from a seed, in RealCQA's chart types, taxonomy and layout.
+//! Draws synthetic charts with questions from a seed, in RealCQA's chart types, taxonomy and
+//! layout.
 //!
-//! Chart `index` of a split depends on `(seed, split, index)` alone: a hundred charts are the first hundred of a hundred
-//! thousand. [`plan`] draws the [`recipe`] of a chart, [`questions`] derives questions and answers from it, [`render`] writes
-//! it as SVG, and [`svg`] turns that into PNG with the embedded fonts alone. A recipe and its questions take microseconds, so
-//! that a set is always complete in memory; images are drawn on demand.
+//! Chart `index` of a split depends on `(seed, split, index)` alone: a hundred charts are the first
+//! hundred of a hundred thousand. [`plan`] draws the [`recipe`] of a chart, [`questions`] derives
+//! questions and answers from it, [`render`] writes it as SVG, and [`svg`] turns that into PNG with
+//! the embedded fonts alone. A recipe and its questions take microseconds, so that a set is always
+//! complete in memory; images are drawn on demand.
 //!
 //! The id of every chart begins with `synthetic-`, so that such data are recognised everywhere.
 
@@ -49,7 +51,8 @@ pub struct Synth {
 }
 
 impl Synth {
-    /// All questions of a split in order of chart id. Images are drawn on demand. The benchmark's name is `synthetic`.
+    /// All questions of a split in order of chart id. Images are drawn on demand. The benchmark's
+    /// name is `synthetic`.
     pub fn question_set(&self, split: Split) -> QuestionSet {
         let charts = (0..self.count(split))
             .map(|index| self.chart(split, index).into_chart_questions())

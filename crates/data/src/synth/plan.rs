@@ -48,7 +48,8 @@ pub(super) fn plan(rng: &mut SeededRng) -> Recipe {
     recipe
 }
 
-/// Charts with one series rarely have a legend, those with several usually do; about half of all charts have one.
+/// Charts with one series rarely have a legend, those with several usually do; about half of all
+/// charts have one.
 fn legend(rng: &mut SeededRng, chart_type: ChartType, series: usize) -> Option<LegendPlace> {
     let outside = [LegendPlace::Right, LegendPlace::Top, LegendPlace::Bottom];
     let inside = [LegendPlace::InsideLeft, LegendPlace::InsideRight];

@@ -1,7 +1,8 @@
-//! A numeric axis in exact decimals: ticks and values are integers, so that answers have no rounding errors.
+//! A numeric axis in exact decimals: ticks and values are integers, so that answers have no
+//! rounding errors.
 
-/// A linear axis. Tick `i` is at `i * mantissa * 10^exponent`; a value is a whole number of quanta, of which
-/// [`Scale::PER_TICK`] make a tick step.
+/// A linear axis. Tick `i` is at `i * mantissa * 10^exponent`; a value is a whole number of quanta,
+/// of which [`Scale::PER_TICK`] make a tick step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     /// 1, 2, 5 or 25.

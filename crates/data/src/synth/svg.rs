@@ -18,7 +18,8 @@ pub(super) enum Anchor {
     End,
 }
 
-/// A text to draw. `x`, `y` is the point on its baseline named by `anchor`; `turn` is clockwise degrees about it.
+/// A text to draw. `x`, `y` is the point on its baseline named by `anchor`; `turn` is clockwise
+/// degrees about it.
 pub(super) struct Text<'a> {
     pub x: f64,
     pub y: f64,

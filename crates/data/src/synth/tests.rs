@@ -1,4 +1,5 @@
-//! The guarantees of the module: the same bytes from the same seed, every kind of question, valid answers.
+//! The guarantees of the module: the same bytes from the same seed, every kind of question, valid
+//! answers.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,4 +1,5 @@
-//! Draws the numbers of a chart, and drops the extras (error bars, stars, printed values) that do not fit them.
+//! Draws the numbers of a chart, and drops the extras (error bars, stars, printed values) that do
+//! not fit them.
 
 use super::recipe::{Base, BoxPlot, ChartType, Data, Recipe, Series};
 use super::scale::Scale;

@@ -1,4 +1,5 @@
-//! The vocabulary of the charts: axis titles, categories, series and chart titles of papers from many fields.
+//! The vocabulary of the charts: axis titles, categories, series and chart titles of papers from
+//! many fields.
 
 /// Names that can share an axis, with the title of that axis.
 pub(super) struct Names {

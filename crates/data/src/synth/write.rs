@@ -14,8 +14,9 @@ use chartbench_core::question::AnswerType;
 use chartbench_core::question::Split;
 
 impl Synth {
-    /// Writes `images/`, `qa/`, `json/`, `test_filenames.txt` and a `README.txt` into `dir`, drawing on all cores. `progress` is
-    /// called once for each chart. The written questions are those of [`Synth::question_set`].
+    /// Writes `images/`, `qa/`, `json/`, `test_filenames.txt` and a `README.txt` into `dir`,
+    /// drawing on all cores. `progress` is called once for each chart. The written questions are
+    /// those of [`Synth::question_set`].
     ///
     /// # Errors
     /// Returns an error if `dir` is not empty or cannot be written; `dir` then stays as it was.

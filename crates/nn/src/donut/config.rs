@@ -1,4 +1,5 @@
-//! `config.json` and `generation_config.json`, with the defaults of transformers' `DonutSwinConfig` and `MBartConfig`.
+//! `config.json` and `generation_config.json`, with the defaults of transformers' `DonutSwinConfig`
+//! and `MBartConfig`.
 
 use std::path::Path;
 
@@ -141,8 +142,8 @@ impl EncoderConfig {
         self.embed_dim << self.depths.len().saturating_sub(1)
     }
 
-    /// The probability of dropping a block's attention in training (stochastic depth): it grows linearly from 0 at the first
-    /// block to `drop_path_rate` at the last.
+    /// The probability of dropping a block's attention in training (stochastic depth): it grows
+    /// linearly from 0 at the first block to `drop_path_rate` at the last.
     pub(super) fn drop_path(&self, stage: usize, block: usize) -> f64 {
         let (index, count) = (
             self.depths[..stage].iter().sum::<usize>() + block,
@@ -262,10 +263,12 @@ impl DecoderConfig {
 }
 
 impl Config {
-    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored.
+    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder.
+    /// Unknown keys are ignored.
     ///
     /// # Errors
-    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes that contradict each other.
+    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes
+    /// that contradict each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {

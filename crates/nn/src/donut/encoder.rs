@@ -61,7 +61,8 @@ impl Encoder {
         );
         let (mut largest, mut last) = (0, 0);
         for stage in &self.stages {
-            // States, norms, queries, keys and values with their packed copies; the MLP, four times as wide.
+            // States, norms, queries, keys and values with their packed copies; the MLP, four times
+            // as wide.
             largest = largest.max(places * 16 * width);
             last = places;
             (places, width) = (places.div_ceil(4), 2 * width);

@@ -1,6 +1,7 @@
-//! Initial weights of a Donut: matrices scaled by the number of inputs of a unit. (`VisionEncoderDecoderModel` of
-//! transformers draws everything at 0.02, which suits widths of 1,024: a narrow encoder would add next to nothing to the
-//! residual stream, and the decoder would learn to write without looking.)
+//! Initial weights of a Donut: matrices scaled by the number of inputs of a unit.
+//! (`VisionEncoderDecoderModel` of transformers draws everything at 0.02, which suits widths of
+//! 1,024: a narrow encoder would add next to nothing to the residual stream, and the decoder would
+//! learn to write without looking.)
 
 use super::Config;
 use crate::training::InitDistribution;
@@ -10,8 +11,8 @@ const RESIDUAL: f64 = 0.5;
 /// The deviation of the positions; that of token embeddings is 1.
 const POSITION: f64 = 0.3;
 
-/// The initial distribution of the tensor of a name and shape: weights normal, biases and the tables of window biases zero, norms one,
-/// the embedding of padding zero.
+/// The initial distribution of the tensor of a name and shape: weights normal, biases and the
+/// tables of window biases zero, norms one, the embedding of padding zero.
 pub(super) fn distribution(config: &Config, name: &str, shape: &[usize]) -> InitDistribution {
     if name.ends_with(".bias") || name.ends_with("relative_position_bias_table") {
         return InitDistribution::Constant(0.0);

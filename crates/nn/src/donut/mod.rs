@@ -1,9 +1,9 @@
-//! Donut, the architecture of UniChart: a Swin transformer that encodes the whole picture and an mBART decoder that is
-//! prompted with the question.
+//! Donut, the architecture of UniChart: a Swin transformer that encodes the whole picture and an
+//! mBART decoder that is prompted with the question.
 //!
-//! Papers: <https://arxiv.org/abs/2111.15664> (Donut), <https://arxiv.org/abs/2305.14761> (UniChart). Weights:
-//! `ahmed-masry/unichart-*`. The forward pass equals `VisionEncoderDecoderModel` of transformers with a `donut-swin`
-//! encoder and an `mbart` decoder.
+//! Papers: <https://arxiv.org/abs/2111.15664> (Donut), <https://arxiv.org/abs/2305.14761>
+//! (UniChart). Weights: `ahmed-masry/unichart-*`. The forward pass equals
+//! `VisionEncoderDecoderModel` of transformers with a `donut-swin` encoder and an `mbart` decoder.
 //!
 //! An image is encoded once, whatever the number of questions about it.
 
@@ -39,8 +39,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns the final hidden
-    /// states [N, H], N places of the last stage's grid row by row.
+    /// Encodes an image: pixels [3, height, width] f32 as the image processor makes them. Returns
+    /// the final hidden states [N, H], N places of the last stage's grid row by row.
     ///
     /// # Errors
     /// Returns an error if the image is smaller than a window, or has other channels.
@@ -64,8 +64,8 @@ impl Model {
         .context("start of decoding")
     }
 
-    /// Feeds each question its next tokens and returns the logits [tokens of all questions, vocabulary], one question
-    /// after the other.
+    /// Feeds each question its next tokens and returns the logits [tokens of all questions,
+    /// vocabulary], one question after the other.
     ///
     /// # Errors
     /// As [`generation::Decoder::step`].

@@ -1,4 +1,5 @@
-//! Beam search as transformers 5 does it (`GenerationMixin._beam_search`), over several questions at once.
+//! Beam search as transformers 5 does it (`GenerationMixin._beam_search`), over several questions
+//! at once.
 
 use anyhow::{Context, Result};
 use candle_core::DType;
@@ -34,8 +35,8 @@ pub enum EarlyStopping {
 
 /// Answers the questions of a batch with the best answer found for each.
 ///
-/// Every step feeds the beams of all unfinished questions; the prompt is read once for all beams of a question. Questions
-/// do not influence each other.
+/// Every step feeds the beams of all unfinished questions; the prompt is read once for all beams of
+/// a question. Questions do not influence each other.
 ///
 /// # Errors
 /// Returns the error of [`Decoder::step`].
@@ -197,7 +198,8 @@ impl<'a, S: Clone> Search<'a, S> {
         self.over = !self.improving || early || all_done;
     }
 
-    /// The best continuations of all running beams, the best first, enough that some go on even if every beam ends.
+    /// The best continuations of all running beams, the best first, enough that some go on even if
+    /// every beam ends.
     fn candidates(&self, logits: Vec<Vec<f32>>) -> Vec<Candidate> {
         let kept = self.settings.beams * (1 + self.config.eos.len()).max(2);
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);

@@ -8,8 +8,9 @@ use crate::all_finite;
 
 /// Answers the questions of a batch.
 ///
-/// Every step feeds one token of each unfinished question; a finished one leaves the batch. A question's tokens do
-/// not depend on the others or on their number. The lowest id wins among equal logits, as in transformers.
+/// Every step feeds one token of each unfinished question; a finished one leaves the batch. A
+/// question's tokens do not depend on the others or on their number. The lowest id wins among equal
+/// logits, as in transformers.
 ///
 /// # Errors
 /// Returns the error of [`Decoder::step`].

@@ -15,11 +15,12 @@ pub trait Decoder {
     /// The state of one question: its encoded image and the cache of its tokens so far.
     type State;
 
-    /// Feeds each question of a batch its next tokens and returns the logits [batch, vocabulary] after the last one
-    /// of each. A row does not depend on the other rows.
+    /// Feeds each question of a batch its next tokens and returns the logits [batch, vocabulary]
+    /// after the last one of each. A row does not depend on the other rows.
     ///
     /// # Errors
-    /// Returns an error for a token id outside the embedding, a question without tokens, or too many tokens.
+    /// Returns an error for a token id outside the embedding, a question without tokens, or too
+    /// many tokens.
     fn step(&self, batch: &mut [(&mut Self::State, &[u32])]) -> Result<Tensor>;
 }
 
@@ -94,8 +95,8 @@ impl GenerationConfig {
         self.max_length.map_or(longest, |most| longest.min(most))
     }
 
-    /// Masks the scores of tokens that must not follow, in the order of the reference's logits processors. `tokens`
-    /// are the prompt and the answer so far.
+    /// Masks the scores of tokens that must not follow, in the order of the reference's logits
+    /// processors. `tokens` are the prompt and the answer so far.
     fn mask_scores(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
         for word in &self.bad_words {
             if let Some((last, before)) = word.split_last()
@@ -125,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    /// Writes token 1 twice and then token 0, which ends an answer; a question whose state is 1 gets `odd` at its second
-    /// token.
+    /// Writes token 1 twice and then token 0, which ends an answer; a question whose state is 1
+    /// gets `odd` at its second token.
     struct Odd(f32);
 
     impl Decoder for Odd {

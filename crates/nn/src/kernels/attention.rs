@@ -1,8 +1,9 @@
 //! Attention of many queries over many keys with an online softmax, as in FlashAttention.
 //!
-//! Scores are formed for a panel of queries and a block of keys at a time, transposed (keys by queries), so that a
-//! vector holds many queries: maximum, exponential and sum of the softmax are then plain vector operations, and
-//! the scores already lie as the panel the product with the values needs.
+//! Scores are formed for a panel of queries and a block of keys at a time, transposed (keys by
+//! queries), so that a vector holds many queries: maximum, exponential and sum of the softmax are
+//! then plain vector operations, and the scores already lie as the panel the product with the
+//! values needs.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::Simd;

@@ -1,7 +1,9 @@
 //! The gradients of one head of any attention: `softmax(q kᵀ + bias) v`.
 //!
-//! The scores are computed again, for one panel of queries at a time and transposed (keys by queries) as in the forward pass;
-//! only two such panels are in memory. With P the softmax, G the gradient of the output and F the factors of dropout: dV = (P ∘ F)ᵀ G, dP = F ∘ (G Vᵀ), dS = P ∘ (dP - Σ P ∘ dP), dQ = dS K, dK = dSᵀ Q, dbias = dS.
+//! The scores are computed again, for one panel of queries at a time and transposed (keys by
+//! queries) as in the forward pass; only two such panels are in memory. With P the softmax, G the
+//! gradient of the output and F the factors of dropout: dV = (P ∘ F)ᵀ G, dP = F ∘ (G Vᵀ), dS = P ∘
+//! (dP - Σ P ∘ dP), dQ = dS K, dK = dSᵀ Q, dbias = dS.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -12,7 +14,8 @@ use super::micro_kernel::{
 };
 use super::mul_add::F32;
 
-/// One head's rows of queries, keys and values and the gradients of its output, `width` values a row.
+/// One head's rows of queries, keys and values and the gradients of its output, `width` values a
+/// row.
 #[derive(Debug, Default)]
 pub(super) struct HeadRows {
     pub(super) width: usize,
@@ -30,8 +33,8 @@ pub(super) struct HeadGradients {
     pub(super) v: Vec<f32>,
 }
 
-/// Optional panels [queries, keys] in a [`PanelLayout`]: biases of the scores, factors of the probabilities, and sums of the
-/// scores' gradients.
+/// Optional panels [queries, keys] in a [`PanelLayout`]: biases of the scores, factors of the
+/// probabilities, and sums of the scores' gradients.
 #[derive(Debug, Default)]
 pub(super) struct ScorePanels<'a> {
     pub(super) bias: Option<&'a [f32]>,
@@ -39,7 +42,8 @@ pub(super) struct ScorePanels<'a> {
     pub(super) of_bias: Option<&'a mut [f32]>,
 }
 
-/// A matrix [queries, keys] as panels of queries: `[queries / columns][keys][columns]`, zeros fill the last panel.
+/// A matrix [queries, keys] as panels of queries: `[queries / columns][keys][columns]`, zeros fill
+/// the last panel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanelLayout {
     pub(super) queries: usize,
@@ -186,7 +190,8 @@ impl Keys {
     }
 }
 
-/// Rows of `width` values as `[width / columns][count][columns]`, the last panel keeps its other values.
+/// Rows of `width` values as `[width / columns][count][columns]`, the last panel keeps its other
+/// values.
 fn split_columns(rows: &[f32], width: usize, columns: usize, count: usize, packed: &mut [f32]) {
     for (panel, packed) in packed.chunks_exact_mut(columns * count).enumerate() {
         let first = panel * columns;
@@ -290,7 +295,8 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], bias: Option<&[f32]>) {
     }
 }
 
-/// Turns `slopes` into the gradients of the scores, and `probabilities` into the weights of the values (after dropout).
+/// Turns `slopes` into the gradients of the scores, and `probabilities` into the weights of the
+/// values (after dropout).
 #[inline(always)]
 fn through_softmax<S: Simd>(
     simd: S,
@@ -360,8 +366,8 @@ fn write_queries<S: Simd, const R: usize>(
     }
 }
 
-/// The gradients of keys and values, summed over the panels of queries from first to last: `[width / columns][keys]` pairs
-/// of vectors, the last panel and the last group of keys filled up.
+/// The gradients of keys and values, summed over the panels of queries from first to last:
+/// `[width / columns][keys]` pairs of vectors, the last panel and the last group of keys filled up.
 struct Sums {
     k: Vec<f32>,
     v: Vec<f32>,

@@ -1,4 +1,5 @@
-//! AVX-512 with instructions beyond those of pulp's `V4`, as tokens that exist only where the processor has them.
+//! AVX-512 with instructions beyond those of pulp's `V4`, as tokens that exist only where the
+//! processor has them.
 
 /// A token for V4 and one more feature.
 macro_rules! beyond_v4 {

@@ -1,4 +1,5 @@
-//! Helpers of the backward passes: reading tensors, sums over rows in a fixed order, the gradients of a product.
+//! Helpers of the backward passes: reading tensors, sums over rows in a fixed order, the gradients
+//! of a product.
 
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor};
 use rayon::prelude::*;
@@ -33,7 +34,8 @@ pub(super) fn sum_rows<'a>(rows: impl Iterator<Item = &'a [f32]>, columns: usize
     sums
 }
 
-/// The sum of each column of a row-major matrix, in an order that does not depend on the number of threads.
+/// The sum of each column of a row-major matrix, in an order that does not depend on the number of
+/// threads.
 pub(super) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
     if columns == 0 {
         return Vec::new();

@@ -1,5 +1,7 @@
-//! The cache of cross-attention: keys and values of an image stay the same in all decoding steps, so they are packed once, head
-//! by head, in the order that a step reads them.
+//! The cache of cross-attention: keys and values of an image stay the same in all decoding steps,
+//! so they are packed once, head by head, in the order that a step reads them. Pix2Struct's decoder
+//! has one a question; Donut's questions about an image share plain tensors, which are read many
+//! rows at a time.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};
@@ -69,7 +71,8 @@ impl CrossKv {
         }))
     }
 
-    /// `softmax(q kᵀ) v` of each head, unscaled and unmasked: `q` and the result are [M, H]. No gradient passes through.
+    /// `softmax(q kᵀ) v` of each head, unscaled and unmasked: `q` and the result are [M, H]. No
+    /// gradient passes through.
     ///
     /// # Errors
     /// Returns an error if the shapes do not fit.

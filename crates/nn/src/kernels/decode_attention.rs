@@ -1,4 +1,5 @@
-//! Attention of the few queries of a decoding step over the keys of their own question.
+//! Attention of the few queries of a decoding step over the keys of their own question, and causal
+//! attention of whole texts in training, which is the same product with a gradient.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 use pulp::{Simd, WithSimd};
@@ -95,7 +96,8 @@ impl CustomOp3 for DecodeAttention {
     }
 }
 
-/// See [`super::causal_attention`]: its arguments are the queries, the keys with the values below them, and the table.
+/// See [`super::causal_attention`]: its arguments are the queries, the keys with the values below
+/// them, and the table.
 pub(super) struct CausalAttention {
     pub(super) heads: usize,
     pub(super) spans: Vec<SequenceSpan>,

@@ -1,4 +1,5 @@
-//! Products of the few rows of a decoding step with a packed weight: reading the weight is the bound.
+//! Products of the few rows of a decoding step with a packed weight: reading the weight is the
+//! bound.
 //!
 //! An output is a sum over chunks, in one order whichever rows share the pass.
 
@@ -13,7 +14,8 @@ use super::weight::Gate;
 use super::{Matrix, PARALLEL_FROM, matrix};
 use chartbench_core::isa;
 
-/// Panels side by side for a single row: enough independent sums to hide the latency of a multiply-add.
+/// Panels side by side for a single row: enough independent sums to hide the latency of a
+/// multiply-add.
 const SIDE_BY_SIDE: usize = 4;
 /// Rows that share a weight vector while it is in a register.
 const SHARING: usize = 4;

@@ -1,4 +1,5 @@
-//! Dropout whose mask is a stretch of a random stream: the backward pass draws it again instead of storing it.
+//! Dropout whose mask is a stretch of a random stream: the backward pass draws it again instead of
+//! storing it.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rand::RngCore;
@@ -21,8 +22,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops a value with probability `p` (below 1), by the words of `stream` from its position on. The values that
-    /// stay grow by 1 / (1 - p), so that the expected value is the same.
+    /// Drops a value with probability `p` (below 1), by the words of `stream` from its position on.
+    /// The values that stay grow by 1 / (1 - p), so that the expected value is the same.
     pub fn new(stream: ChaCha8Rng, p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
         let threshold = (p * (1u64 << 32) as f64) as u64;

@@ -2,9 +2,11 @@
 
 use pulp::Simd;
 
-/// exp on every lane, relative error below 2e-7; arguments are clamped to ±86, where f32 is still normal.
+/// exp on every lane, relative error below 2e-7; arguments are clamped to ±86, where f32 is still
+/// normal.
 ///
-/// 2^n by exponent bits, n = round(x / ln 2), times a degree 6 Taylor polynomial on |x - n ln 2| ≤ ln 2 / 2.
+/// 2^n by exponent bits, n = round(x / ln 2), times a degree 6 Taylor polynomial on |x - n ln 2| ≤
+/// ln 2 / 2.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Adding 1.5 · 2^23 rounds to an integer and leaves it in the low bits.
@@ -41,7 +43,8 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), exponent))
 }
 
-/// [`exp`] for x ≤ 86 with a relative error below 6e-5, for values that are rounded to bf16 afterwards.
+/// [`exp`] for x ≤ 86 with a relative error below 6e-5, for values that are rounded to bf16
+/// afterwards.
 #[inline(always)]
 pub(super) fn rough_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const ROUND: f32 = 12_582_912.0;
@@ -63,7 +66,8 @@ pub(super) fn rough_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), exponent))
 }
 
-/// GELU in its tanh form (`gelu_new`), written with exp: x / (1 + exp(-2u)), u = √(2/π) (x + 0.044715 x³).
+/// GELU in its tanh form (`gelu_new`), written with exp: x / (1 + exp(-2u)), u = √(2/π) (x +
+/// 0.044715 x³).
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
@@ -76,7 +80,8 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, argument)))
 }
 
-/// The tanh form of GELU and its slope: x s and s + x s (1 - s) 2u', s = 1 / (1 + exp(-2u)) as in [`gelu`].
+/// The tanh form of GELU and its slope: x s and s + x s (1 - s) 2u', s = 1 / (1 + exp(-2u)) as in
+/// [`gelu`].
 #[inline(always)]
 pub(super) fn gelu_and_slope<S: Simd>(simd: S, x: S::f32s) -> [S::f32s; 2] {
     const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;

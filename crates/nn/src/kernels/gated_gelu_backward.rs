@@ -1,4 +1,5 @@
-//! The gradients of the gated GELU. Both products in front of it are computed again: the forward pass kept neither.
+//! The gradients of the gated GELU. Both products in front of it are computed again: the forward
+//! pass kept neither.
 
 use candle_core::{Result, Tensor};
 use pulp::{Simd, WithSimd};
@@ -13,7 +14,8 @@ use chartbench_core::isa;
 /// Values of a task.
 const TASK: usize = 1 << 15;
 
-/// The gradients of `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` for `x`, `w0` and `w1`; `None` for tensors outside the graph.
+/// The gradients of `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` for `x`, `w0` and `w1`; `None` for tensors outside
+/// the graph.
 pub(super) fn gradients(
     x: &Tensor,
     w0: &Tensor,

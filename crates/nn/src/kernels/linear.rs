@@ -1,4 +1,5 @@
-//! Products of many rows with a weight matrix (the encoder, prefill), and the gated GELU fused into its pair of products.
+//! Products of many rows with a weight matrix (the encoder, prefill), and the gated GELU fused into
+//! its pair of products.
 
 mod block;
 
@@ -131,8 +132,8 @@ fn packed(w: Matrix, dtype: ComputeDtype) -> PackedWeight {
     PackedWeight::pack(w.values, w.columns, dtype)
 }
 
-/// The products of the same rows with packed weights of one shape, one below the other. Each item is a single weight, or the
-/// two of a gated GELU.
+/// The products of the same rows with packed weights of one shape, one below the other. Each item
+/// is a single weight, or the two of a gated GELU.
 pub(super) struct PackedLinear<'a, const W: usize>(pub(super) &'a [[&'a PackedWeight; W]]);
 
 impl<const W: usize> CustomOp1 for PackedLinear<'_, W> {
@@ -188,7 +189,8 @@ pub(super) fn unpacked_product_add(
     }
 }
 
-/// One weight: the product. Two: the gated GELU of both products. `onto` is what a single product is added to.
+/// One weight: the product. Two: the gated GELU of both products. `onto` is what a single product
+/// is added to.
 fn products<const W: usize>(
     x: Matrix,
     weights: &[[&PackedWeight; W]],
@@ -247,7 +249,8 @@ fn products<const W: usize>(
     ))
 }
 
-/// Cuts matrices of `size` values, one below the other, into blocks: item i holds block i of every matrix.
+/// Cuts matrices of `size` values, one below the other, into blocks: item i holds block i of every
+/// matrix.
 pub(super) fn in_blocks(out: &mut [f32], size: usize, block: usize) -> Vec<Vec<&mut [f32]>> {
     let mut blocks: Vec<Vec<&mut [f32]>> = (0..size.div_ceil(block)).map(|_| Vec::new()).collect();
     for matrix in out.chunks_exact_mut(size) {
@@ -298,7 +301,8 @@ pub(super) fn transposed_product(
     product_of(rows, w, inner, columns, dtype, lhs)
 }
 
-/// The product of `rows` rows with `w` [`inner`, `columns`]; `take_rows(first, count)` gives some of them.
+/// The product of `rows` rows with `w` [`inner`, `columns`]; `take_rows(first, count)` gives some
+/// of them.
 fn product_of<'a>(
     rows: usize,
     w: &[f32],

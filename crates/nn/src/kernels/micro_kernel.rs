@@ -1,9 +1,11 @@
-//! The micro-kernel: the register-sized product that every large kernel is built of, and the packing that feeds it.
+//! The micro-kernel: the register-sized product that every large kernel is built of, and the
+//! packing that feeds it.
 //!
-//! A *tile* is R rows by two vectors of columns, held in registers while the inner dimension runs. Its left operand
-//! is packed as groups of R rows (`[inner][R]`, one value broadcast to a vector), its right one as panels of two
-//! vectors (`[inner][2 · lanes]`, loaded). Each value of a tile is one chain of multiply-adds over the inner
-//! dimension, from first to last: the order never depends on the tile's place or neighbours.
+//! A *tile* is R rows by two vectors of columns, held in registers while the inner dimension runs.
+//! Its left operand is packed as groups of R rows (`[inner][R]`, one value broadcast to a vector),
+//! its right one as panels of two vectors (`[inner][2 · lanes]`, loaded). Each value of a tile is
+//! one chain of multiply-adds over the inner dimension, from first to last: the order never depends
+//! on the tile's place or neighbours.
 //!
 //! *inner* counts words here, of one value or two (see [`super::mul_add`]).
 
@@ -40,7 +42,8 @@ impl TileShape {
     }
 }
 
-/// Rows of a tile on processors with 32 vector registers: 16 accumulators, two loaded vectors, one broadcast.
+/// Rows of a tile on processors with 32 vector registers: 16 accumulators, two loaded vectors, one
+/// broadcast.
 pub(super) const ROWS_WITH_32_REGISTERS: usize = 8;
 /// Rows of a tile on processors with 16 vector registers.
 pub(super) const ROWS_WITH_16_REGISTERS: usize = 4;
@@ -85,7 +88,8 @@ pub(super) fn product_onto<M: MulAdd, const R: usize>(
 /// Words in a chunk of [`product_in_chunks`].
 pub(super) const CHUNK_WORDS: usize = 64;
 
-/// [`product`] as a sum over chunks of [`CHUNK_WORDS`] words: less rounding error than in one long chain.
+/// [`product`] as a sum over chunks of [`CHUNK_WORDS`] words: less rounding error than in one long
+/// chain.
 #[inline(always)]
 pub(super) fn product_in_chunks<M: MulAdd, const R: usize>(
     unit: M,
@@ -144,8 +148,9 @@ pub(super) fn store<S: Simd>(row: &[S::f32s; 2], values: &mut [f32]) {
     values.copy_from_slice(&pulp::bytemuck::cast_slice(row)[..values.len()]);
 }
 
-/// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; missing rows of a group stay as
-/// they were (zero). `rows` yields the rows, all of the same length. A word holds `values` values of a row.
+/// Packs up to `group` rows of a row-major matrix as words `[columns / values][group]`; missing
+/// rows of a group stay as they were (zero). `rows` yields the rows, all of the same length. A word
+/// holds `values` values of a row.
 #[inline(always)]
 pub(super) fn pack_group<'a>(
     rows: impl Iterator<Item = &'a [f32]>,
@@ -182,8 +187,8 @@ pub(super) fn pack_group<'a>(
     }
 }
 
-/// Packs `columns` of a row-major matrix [rows, `width`] as words `[rows / values][group]`. A word holds `values` values of a
-/// column.
+/// Packs `columns` of a row-major matrix [rows, `width`] as words `[rows / values][group]`. A word
+/// holds `values` values of a column.
 pub(super) fn pack_columns(
     matrix: &[f32],
     width: usize,

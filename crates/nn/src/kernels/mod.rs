@@ -1,15 +1,16 @@
 //! Tensor operations of the architectures.
 //!
-//! Each has a fused kernel for f32 on the CPU ([`Arch`](pulp::Arch) picks AVX-512, AVX2, NEON or portable code when the
-//! program runs) and a reference version composed of candle operations for every other device and dtype ([`mod@reference`]).
+//! Each has a fused kernel for f32 on the CPU ([`Arch`](pulp::Arch) picks AVX-512, AVX2, NEON or
+//! portable code when the program runs) and a reference version composed of candle operations for
+//! every other device and dtype ([`mod@reference`]).
 //!
-//! Kernels for many rows (the encoder) and for few rows (`decode_*`, one decoding step) differ in how they read memory. In
-//! both, an output value is accumulated in one order whatever the number of rows, so a question's numbers
-//! never depend, not by one bit, on the batch it is answered in.
+//! Kernels for many rows (the encoder) and for few rows (`decode_*`, one decoding step) differ in
+//! how they read memory. In both, an output value is accumulated in one order whatever the number
+//! of rows, so a question's numbers never depend, not by one bit, on the batch it is answered in.
 //!
-//! Every kernel has its own backward pass, so that a graph holds one node per operation and keeps only its arguments:
-//! attention scores and both halves of a gated GELU are computed again. Sums have a fixed order: a gradient is the
-//! same bit for bit, whatever the threads do.
+//! Every kernel has its own backward pass, so that a graph holds one node per operation and keeps
+//! only its arguments: attention scores and both halves of a gated GELU are computed again. Sums
+//! have a fixed order: a gradient is the same bit for bit, whatever the threads do.
 
 mod attention;
 mod attention_backward;
@@ -52,7 +53,7 @@ use norm::{LayerNorm, RmsNorm};
 use operands::{AttentionInput, Matrix, fused, matrix};
 pub use packed_weight::PackedWeight;
 use q8_0::{PackedQ8, Q8Linear, Q8LinearAdd};
-pub use varlen::SequenceSpan;
+pub use varlen::{SequenceSpan, varlen_attention};
 pub use weight::{Weight, tensor_bytes};
 use window_attention::WindowAttention;
 pub use window_attention::Windows;
@@ -130,7 +131,8 @@ pub fn linear_add(x: &Tensor, w: &Weight, onto: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` with the tanh form of GELU (`gelu_new`), for many rows: [M, K] to [M, N].
+/// `gelu(x · w0ᵀ) ∘ (x · w1ᵀ)` with the tanh form of GELU (`gelu_new`), for many rows: [M, K] to
+/// [M, N].
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
@@ -189,8 +191,9 @@ pub fn decode_gated_gelu(x: &Tensor, w0: &Weight, w1: &Weight) -> Result<Tensor>
     }
 }
 
-/// `softmax(q kᵀ) v` of each head, unscaled and unmasked, for many queries. `q` [M, H], `k` and `v` [N, H], heads side
-/// by side in H; result [M, H]. No matrix of M × N scores is ever formed. Both products are of operands in `dtype`.
+/// `softmax(q kᵀ) v` of each head, unscaled and unmasked, for many queries. `q` [M, H], `k` and `v`
+/// [N, H], heads side by side in H; result [M, H]. No matrix of M × N scores is ever formed. Both
+/// products are of operands in `dtype`.
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
@@ -220,52 +223,9 @@ pub fn attention(
     }
 }
 
-/// [`attention`] of several examples at once: the rows of `q`, and those of `k` and `v`, lie example after example as
-/// `spans` says, and each example's queries see its own keys. With `dropout` of the probabilities, drawn example after
-/// example in the order [heads, queries, keys]. Both products are of operands in `dtype`; with dropout, and in gradients,
-/// of f32.
-///
-/// # Errors
-/// Returns an error if the shapes do not fit.
-pub fn varlen_attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    heads: usize,
-    spans: &[SequenceSpan],
-    dtype: ComputeDtype,
-    dropout: Option<Dropout>,
-) -> Result<Tensor> {
-    if !fused(q) {
-        return reference::varlen_attention([q, k, v], heads, spans, None, &[], dropout.as_ref());
-    }
-    let spans = spans.to_vec();
-    match dropout {
-        None => q.apply_op3(
-            k,
-            v,
-            Attention {
-                heads,
-                spans,
-                dtype,
-            },
-        ),
-        Some(_) => q.apply_op3(
-            k,
-            v,
-            DecodeAttention {
-                heads,
-                spans,
-                distance_bias: None,
-                dropout,
-            },
-        ),
-    }
-}
-
-/// [`attention`] for the few queries of a decoding step. With `distance_bias` [heads, D] it is causal: query i of T is
-/// at position L - T + i of the L keys, sees no later key, and a score at distance n gets the bias of
-/// min(n, D - 1).
+/// [`attention`] for the few queries of a decoding step. With `distance_bias` [heads, D] it is
+/// causal: query i of T is at position L - T + i of the L keys, sees no later key, and a score at
+/// distance n gets the bias of min(n, D - 1).
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
@@ -299,9 +259,9 @@ pub fn decode_attention(
     }
 }
 
-/// [`decode_attention`] with distance bias of several examples at once, as [`varlen_attention`], with a gradient for the
-/// table too. Keys with a true `hidden` (one for each row of `k`, or none at all) are seen by no query; each query must
-/// see one.
+/// [`decode_attention`] with distance bias of several examples at once, as [`varlen_attention`],
+/// with a gradient for the table too. Keys with a true `hidden` (one for each row of `k`, or none
+/// at all) are seen by no query; each query must see one.
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
@@ -343,10 +303,11 @@ pub fn causal_attention(
     )
 }
 
-/// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`, `k`, `v` and the result
-/// are [grid places, H], row-major over the grid; `bias` is [heads · side², side²]. A shifted cut keeps tokens of
-/// different regions apart by -100 in the score, as the reference does. With `dropout` of the probabilities, drawn in the
-/// order [windows, heads, queries, keys].
+/// `softmax(q kᵀ + bias) v` of each head among the tokens of each window of a grid, unscaled. `q`,
+/// `k`, `v` and the result are [grid places, H], row-major over the grid; `bias` is [heads · side²,
+/// side²]. A shifted cut keeps tokens of different regions apart by -100 in the score, as the
+/// reference does. With `dropout` of the probabilities, drawn in the order [windows, heads,
+/// queries, keys].
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.
@@ -452,8 +413,9 @@ pub fn dropout(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
     }
 }
 
-/// The cross-entropy of each row of `logits` [M, N] with its label, summed over the rows to a scalar f32. With `smoothing`
-/// a share of each label is spread evenly over all N, as PyTorch's `label_smoothing`.
+/// The cross-entropy of each row of `logits` [M, N] with its label, summed over the rows to a
+/// scalar f32. With `smoothing` a share of each label is spread evenly over all N, as PyTorch's
+/// `label_smoothing`.
 ///
 /// # Errors
 /// Returns an error if a label is missing, or is N or more.

@@ -1,7 +1,7 @@
 //! The multiply-add of a kernel: f32 by f32, or pairs of bf16 whose products are added up in f32.
 //!
-//! Kernels are written once, over words of 32 bits: one f32, or two bf16 that follow each other in the inner dimension, the
-//! first in the low half. Words are moved as f32 whatever they hold.
+//! Kernels are written once, over words of 32 bits: one f32, or two bf16 that follow each other in
+//! the inner dimension, the first in the low half. Words are moved as f32 whatever they hold.
 
 use pulp::{Simd, WithSimd};
 
@@ -44,10 +44,12 @@ pub(super) trait MulAdd: Copy {
 
     fn simd(self) -> Self::S;
 
-    /// `sum + a · b`, lane by lane. With two values to a word, the product of the first ones is added first.
+    /// `sum + a · b`, lane by lane. With two values to a word, the product of the first ones is
+    /// added first.
     fn mul_add(self, a: F<Self>, b: F<Self>, sum: F<Self>) -> F<Self>;
 
-    /// Packs values that follow each other in the inner dimension into words. Words of one value hold the first alone.
+    /// Packs values that follow each other in the inner dimension into words. Words of one value
+    /// hold the first alone.
     fn pack_words(self, values: [F<Self>; 2]) -> F<Self>;
 
     /// `exp(x)` for x ≤ 0, as precise as a word's values.
@@ -263,7 +265,8 @@ mod native {
 
         #[inline(always)]
         fn mul_add(self, a: f32x16, b: f32x16, sum: f32x16) -> f32x16 {
-            // SAFETY: `Bf16` exists only where the processor has these instructions; all types are 64 plain bytes.
+            // SAFETY: `Bf16` exists only where the processor has these instructions; all types are
+            // 64 plain bytes.
             unsafe {
                 let [a, b] = [
                     transmute::<f32x16, __m512bh>(a),
@@ -291,7 +294,8 @@ mod native {
             }
         }
 
-        /// 2^y with y = x / ln 2: a cubic in y - floor(y), times 2^floor(y). Relative error below 1e-4.
+        /// 2^y with y = x / ln 2: a cubic in y - floor(y), times 2^floor(y). Relative error below
+        /// 1e-4.
         #[inline(always)]
         fn exp(self, x: f32x16) -> f32x16 {
             /// Rounds down.
@@ -300,7 +304,8 @@ mod native {
             const CUBIC: [f32; 4] = [0.078_024_52, 0.226_067_16, 0.695_833_56, 0.999_925_2];
             let simd = self.1;
             let y = simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E));
-            // SAFETY: `V4` exists only where the processor has these instructions; all types are 64 plain bytes.
+            // SAFETY: `V4` exists only where the processor has these instructions; all types are 64
+            // plain bytes.
             let above = unsafe {
                 transmute::<__m512, f32x16>(_mm512_reduce_ps::<DOWN>(transmute::<f32x16, __m512>(
                     y,

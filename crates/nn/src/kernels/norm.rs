@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::backward::{cpu_slice, detached, sum_rows};
 
-/// Rows of a task; the gradients of weights are summed over a task's rows, then over tasks in their order.
+/// Rows of a task; the gradients of weights are summed over a task's rows, then over tasks in their
+/// order.
 const TASK_ROWS: usize = 64;
 /// Rows from which other threads help.
 const PARALLEL_ROWS: usize = 33;
@@ -199,7 +200,8 @@ fn each_row(x: &[f32], size: usize, row: impl Fn(&[f32], &mut [f32]) + Sync) -> 
     out
 }
 
-/// The gradient of each row, and the gradients of `N` weights summed over all rows in a fixed order.
+/// The gradient of each row, and the gradients of `N` weights summed over all rows in a fixed
+/// order.
 fn gradients<const N: usize>(
     x: &[f32],
     grad: &[f32],

@@ -1,4 +1,5 @@
-//! A weight matrix packed once in the layout that the kernels read. bf16 takes half the memory of f32.
+//! A weight matrix packed once in the layout that the kernels read. bf16 takes half the memory of
+//! f32.
 
 use std::ops::Range;
 
@@ -8,8 +9,9 @@ use rayon::prelude::*;
 use super::micro_kernel::{TileShape, pack_columns, pack_group};
 use super::mul_add::ComputeDtype;
 
-/// The weight [out, in] of a linear layer as panels of output columns, `[out / width][in / values][width]` words. Zeros fill the
-/// last panel and the last word. It lives on the CPU; no gradient passes through.
+/// The weight [out, in] of a linear layer as panels of output columns,
+/// `[out / width][in / values][width]` words. Zeros fill the last panel and the last word. It lives
+/// on the CPU; no gradient passes through.
 pub struct PackedWeight {
     pub(super) words: Vec<f32>,
     pub(super) inner: usize,

@@ -1,8 +1,9 @@
-//! Products with weights in GGML's Q8_0 (blocks of 32 values of 8 bits with a scale), on processors with AVX-512 VNNI. Elsewhere
-//! candle multiplies them.
+//! Products with weights in GGML's Q8_0 (blocks of 32 values of 8 bits with a scale), on processors
+//! with AVX-512 VNNI. Elsewhere candle multiplies them.
 //!
-//! The left operand is rounded to 8 bits in the same blocks, row by row. A block's products are whole numbers and exact;
-//! blocks are added up in f32 from first to last, whichever rows share the pass.
+//! The left operand is rounded to 8 bits in the same blocks, row by row. A block's products are
+//! whole numbers and exact; blocks are added up in f32 from first to last, whichever rows share the
+//! pass.
 
 #[cfg(target_arch = "x86_64")]
 mod native;
@@ -36,8 +37,8 @@ const MANY_ROWS: usize = 64;
 /// Panels of a task in [`few_rows`].
 const TASK_PANELS: usize = 4;
 
-/// A weight [out, in] on the CPU as panels of 16 columns, `[out / 16][in / 32]` blocks, each the bytes `[8][16][4]`, offset by
-/// 128, and `[16]` scales. Zeros fill the last panel.
+/// A weight [out, in] on the CPU as panels of 16 columns, `[out / 16][in / 32]` blocks, each the
+/// bytes `[8][16][4]`, offset by 128, and `[16]` scales. Zeros fill the last panel.
 pub struct PackedQ8 {
     words: Vec<u32>,
     inner: usize,
@@ -51,7 +52,8 @@ impl std::fmt::Debug for PackedQ8 {
 }
 
 impl PackedQ8 {
-    /// Packs a weight in Q8_0 on the CPU; `None` for other weights and on processors without the instructions.
+    /// Packs a weight in Q8_0 on the CPU; `None` for other weights and on processors without the
+    /// instructions.
     ///
     /// # Errors
     /// Returns an error if its bytes cannot be read.
@@ -129,8 +131,8 @@ impl PackedQ8 {
     }
 }
 
-/// The products of the same rows with weights of one shape, one below the other. Each is a single weight, or the two of a
-/// gated GELU.
+/// The products of the same rows with weights of one shape, one below the other. Each is a single
+/// weight, or the two of a gated GELU.
 pub(super) struct Q8Linear<'a, const W: usize>(pub(super) &'a [[&'a PackedQ8; W]]);
 
 impl<const W: usize> CustomOp1 for Q8Linear<'_, W> {
@@ -306,7 +308,8 @@ struct PackedLhs {
 struct Group {
     /// [`GROUP`], or 1.
     rows: usize,
-    /// `[blocks]` of the bytes `[8][rows][4]`, `[rows]` corrections for the weights' offset of 128, and `[rows]` scales.
+    /// `[blocks]` of the bytes `[8][rows][4]`, `[rows]` corrections for the weights' offset of 128,
+    /// and `[rows]` scales.
     words: Vec<u32>,
 }
 
@@ -357,7 +360,8 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
             .iter()
             .zip(words.chunks_exact_mut(size))
         {
-            // Magnitudes order as their bits do; NaN and infinity have larger bits than any finite value.
+            // Magnitudes order as their bits do; NaN and infinity have larger bits than any finite
+            // value.
             let largest = values
                 .iter()
                 .fold(0, |largest, value| largest.max(value.to_bits() & SIZE));

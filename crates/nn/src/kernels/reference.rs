@@ -1,4 +1,5 @@
-//! Reference versions of the fused operations, composed of candle's own: any device and dtype, gradients included.
+//! Reference versions of the fused operations, composed of candle's own: any device and dtype,
+//! gradients included.
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -39,7 +40,8 @@ pub fn attention(
     biased_attention(q, k, v, heads, bias.as_ref(), None)
 }
 
-/// See [`super::causal_attention`] (with a table and hidden keys) and [`super::varlen_attention`] (without).
+/// See [`super::causal_attention`] (with a table and hidden keys) and [`super::varlen_attention`]
+/// (without).
 ///
 /// # Errors
 /// Returns an error if the shapes do not fit.

@@ -1,15 +1,18 @@
-//! Variable-length attention: the rows of several examples lie one after the other, and each example attends to its own
-//! rows. Forward parameters and gradients.
+//! Variable-length attention: the rows of several examples lie one after the other, and each
+//! example attends to its own rows. [`attention`](super::attention) and the causal attention of
+//! training compute it; here are the spans and the gradients.
 
 use candle_core::{Result, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::AttentionInput;
+use super::attention::Attention;
 use super::attention_backward::{HeadGradients, HeadRows, PanelLayout, ScorePanels, gradients};
 use super::backward::{cpu_slice, detached};
+use super::decode_attention::DecodeAttention;
 use super::dropout::Dropout;
 use super::micro_kernel::TileShape;
+use super::{AttentionInput, ComputeDtype, fused, reference};
 use chartbench_core::isa;
 
 /// The number of query rows and of key (and value) rows of one example, in the examples' order.
@@ -34,6 +37,49 @@ impl SequenceSpan {
     }
 }
 
+/// [`attention`](super::attention()) of several examples at once: the rows of `q`, and those of `k`
+/// and `v`, lie example after example as `spans` says, and each example's queries see its own keys.
+/// With `dropout` of the probabilities, drawn example after example in the order [heads, queries,
+/// keys]. Both products are of operands in `dtype`; with dropout, and in gradients, of f32.
+///
+/// # Errors
+/// Returns an error if the shapes do not fit.
+pub fn varlen_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    spans: &[SequenceSpan],
+    dtype: ComputeDtype,
+    dropout: Option<Dropout>,
+) -> Result<Tensor> {
+    if !fused(q) {
+        return reference::varlen_attention([q, k, v], heads, spans, None, &[], dropout.as_ref());
+    }
+    let spans = spans.to_vec();
+    match dropout {
+        None => q.apply_op3(
+            k,
+            v,
+            Attention {
+                heads,
+                spans,
+                dtype,
+            },
+        ),
+        Some(_) => q.apply_op3(
+            k,
+            v,
+            DecodeAttention {
+                heads,
+                spans,
+                distance_bias: None,
+                dropout,
+            },
+        ),
+    }
+}
+
 /// Changes to the scores and probabilities of all spans and heads.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ScoreModifiers<'a> {
@@ -55,7 +101,8 @@ pub(super) struct SpanOffsets {
     pub(super) scores: usize,
 }
 
-/// The offsets of `spans`, checked to fill all rows and, for causal attention, to have no more queries than keys.
+/// The offsets of `spans`, checked to fill all rows and, for causal attention, to have no more
+/// queries than keys.
 pub(super) fn span_offsets(
     spans: &[SequenceSpan],
     input: &AttentionInput,
@@ -254,7 +301,8 @@ fn by_distance(layout: PanelLayout, of_scores: &[f32], distances: usize) -> Vec<
     sums
 }
 
-/// The distance from a query back to a key, the last query being at the last key; `None` if the key comes later.
+/// The distance from a query back to a key, the last query being at the last key; `None` if the key
+/// comes later.
 fn distance(layout: PanelLayout, query: usize, key: usize) -> Option<usize> {
     (layout.keys - layout.queries.min(layout.keys) + query).checked_sub(key)
 }

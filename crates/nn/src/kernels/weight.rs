@@ -24,8 +24,8 @@ pub enum Weight {
     Rounded(Tensor),
     /// Packed for the CPU's kernels, rounded to bf16 or not; no gradient passes through.
     Packed(Arc<PackedWeight>),
-    /// In GGML's blocks. The other operand is rounded to 8 bits row by row, and the products are of integers; no gradient passes
-    /// through.
+    /// In GGML's blocks. The other operand is rounded to 8 bits row by row, and the products are of
+    /// integers; no gradient passes through.
     Quantized(Arc<QTensor>),
     /// GGML's Q8_0, packed for a processor that multiplies bytes.
     Q8(Arc<PackedQ8>),
@@ -44,7 +44,8 @@ impl From<&Tensor> for Weight {
 }
 
 impl Weight {
-    /// A quantized weight, packed if this processor has a kernel for it, dequantized if neither this program nor candle has one.
+    /// A quantized weight, packed if this processor has a kernel for it, dequantized if neither
+    /// this program nor candle has one.
     ///
     /// # Errors
     /// Returns an error if its bytes cannot be read.
@@ -130,8 +131,8 @@ impl Weight {
     }
 }
 
-/// Whether candle's products with quantized weights run on this processor: on aarch64 they use the dot product of bytes
-/// (ARMv8.2 DotProd) without asking for it.
+/// Whether candle's products with quantized weights run on this processor: on aarch64 they use the
+/// dot product of bytes (ARMv8.2 DotProd) without asking for it.
 fn can_multiply_blocks() -> bool {
     #[cfg(target_arch = "aarch64")]
     return std::arch::is_aarch64_feature_detected!("dotprod");
@@ -144,7 +145,8 @@ pub fn tensor_bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-/// `x · wᵀ` for many rows. A row that holds NaN or infinity gives NaN: candle rounds such values to 0.
+/// `x · wᵀ` for many rows. A row that holds NaN or infinity gives NaN: candle rounds such values to
+/// 0.
 pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     let rows = x.dim(0)?;
     let missing = rows.next_multiple_of(row_block()) - rows;
@@ -154,8 +156,8 @@ pub(super) fn product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
     unpadded_product(&x.pad_with_zeros(0, 0, missing)?, w)?.narrow(0, 0, rows)
 }
 
-/// Rows that candle multiplies together. It adds up left-over rows in another order: with the matrix product of bytes (ARMv8.2
-/// I8MM) it takes rows of Q4_K by fours.
+/// Rows that candle multiplies together. It adds up left-over rows in another order: with the
+/// matrix product of bytes (ARMv8.2 I8MM) it takes rows of Q4_K by fours.
 fn row_block() -> usize {
     #[cfg(target_arch = "aarch64")]
     if std::arch::is_aarch64_feature_detected!("i8mm") {
@@ -196,8 +198,8 @@ fn unpadded_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
 
 /// [`product`] for the rows of a decoding step, whose number depends on the batch.
 pub(super) fn decode_product(x: &Tensor, w: &QTensor) -> Result<Tensor> {
-    /// Most rows that candle adds up in the order of a single row: on processors with AMX it takes another order from 32
-    /// rows on, on aarch64 from 2 rows on.
+    /// Most rows that candle adds up in the order of a single row: on processors with AMX it takes
+    /// another order from 32 rows on, on aarch64 from 2 rows on.
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 31 };
     let rows = x.dim(0)?;
     if rows <= ROWS {

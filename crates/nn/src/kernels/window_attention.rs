@@ -1,5 +1,5 @@
-//! Attention inside the windows of a grid, as in a Swin transformer. Windows are gathered, shifted, masked and scattered by
-//! index, without a rolled or cut copy of the grid.
+//! Attention inside the windows of a grid, as in a Swin transformer. Windows are gathered, shifted,
+//! masked and scattered by index, without a rolled or cut copy of the grid.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 use pulp::{Simd, WithSimd};
@@ -46,7 +46,8 @@ impl Windows {
             .collect()
     }
 
-    /// The region, one of nine that a shifted cut leaves whole, of each token of [`Self::positions`].
+    /// The region, one of nine that a shifted cut leaves whole, of each token of
+    /// [`Self::positions`].
     pub(super) fn regions(&self) -> Vec<u8> {
         let ((height, width), side) = (self.grid, self.side);
         let part = |index: usize, size: usize| {
@@ -254,7 +255,8 @@ impl OneWindow<'_> {
         }
     }
 
-    /// Adds bias and mask to a group's scores, and packs their softmax as the left operand of the product with the values.
+    /// Adds bias and mask to a group's scores, and packs their softmax as the left operand of the
+    /// product with the values.
     #[inline(always)]
     fn weigh<S: Simd, const R: usize>(&self, simd: S, group: usize, index: usize, head: &mut Head) {
         let tokens = self.positions.len();

@@ -12,10 +12,12 @@ use super::window_attention::{APART, Windows, attend};
 use super::{AttentionInput, matrix};
 use chartbench_core::isa;
 
-/// Tasks for the windows of a head. The gradient of the bias is summed over each task's windows, then over the tasks in order.
+/// Tasks for the windows of a head. The gradient of the bias is summed over each task's windows,
+/// then over the tasks in order.
 const TASKS: usize = 16;
 
-/// See [`super::window_attention`]: its arguments are the queries, the keys with the values below them, and the bias.
+/// See [`super::window_attention`]: its arguments are the queries, the keys with the values below
+/// them, and the bias.
 pub(super) struct TrainableWindowAttention {
     pub(super) windows: Windows,
     pub(super) heads: usize,

@@ -1,4 +1,5 @@
-//! `model.gguf`: a checkpoint with quantized matrices, under the tensor names of the Hugging Face checkpoint it was made from.
+//! `model.gguf`: a checkpoint with quantized matrices, under the tensor names of the Hugging Face
+//! checkpoint it was made from.
 
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
@@ -20,8 +21,8 @@ const KEPT: &str = "chartbench.kept";
 /// The architectures of such files, as `general.architecture` spells them.
 const KNOWN: [&str; 2] = ["pix2struct", "donut"];
 
-/// The locations of a file's tensors and how they are quantized. Every tensor is checked to end inside the file and to share
-/// no byte with another.
+/// The locations of a file's tensors and how they are quantized. Every tensor is checked to end
+/// inside the file and to share no byte with another.
 pub(super) fn locate_tensors(
     path: &Path,
 ) -> Result<(BTreeMap<String, TensorLocation>, QuantizationInfo)> {
@@ -116,8 +117,8 @@ fn encoding(kind: u32, shape: &[usize]) -> Result<Encoding> {
     Ok(Encoding::Blocks(blocks))
 }
 
-/// Writes `weights` as such a file: the matrices of `quantized` as they are, everything else as f16 if that is exact, else as
-/// f32.
+/// Writes `weights` as such a file: the matrices of `quantized` as they are, everything else as f16
+/// if that is exact, else as f32.
 ///
 /// # Errors
 /// Returns an error if `to` cannot be written.

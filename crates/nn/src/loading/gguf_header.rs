@@ -1,7 +1,8 @@
-//! The header of a GGUF file: metadata and the list of tensors, every count and length held against the file's size.
+//! The header of a GGUF file: metadata and the list of tensors, every count and length held against
+//! the file's size.
 //!
-//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Files are read by this before candle reads them,
-//! which panics on an alignment of 0 or sizes whose product overflows.
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Files are read by this
+//! before candle reads them, which panics on an alignment of 0 or sizes whose product overflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,7 +17,8 @@ const ALIGNMENT: &str = "general.alignment";
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// Most entries of the metadata and most tensors, each.
 const MAX_ENTRIES: u64 = 1 << 16;
-/// Most elements of all arrays together: a large vocabulary has some 300,000 tokens, scores, types and merges each.
+/// Most elements of all arrays together: a large vocabulary has some 300,000 tokens, scores, types
+/// and merges each.
 const MAX_ARRAY_ELEMENTS: u64 = 1 << 23;
 
 /// A GGUF file's header.
@@ -50,8 +52,8 @@ pub(super) struct GgufTensor {
 
 impl GgufHeader {
     /// # Errors
-    /// Returns an error if the file is not GGUF, is truncated, names something twice, or has a count, length, size or
-    /// place that does not fit it.
+    /// Returns an error if the file is not GGUF, is truncated, names something twice, or has a
+    /// count, length, size or place that does not fit it.
     pub fn read(path: &Path) -> Result<Self> {
         let file = chartbench_core::input::open(path)?;
         let file_bytes = file.metadata()?.len();

@@ -11,8 +11,8 @@ use candle_core::{Device, Tensor};
 use super::{QuantizationInfo, TensorSource, WeightFormat};
 use crate::kernels::Weight;
 
-/// The layer that a weight belongs to: an attention with all its projections, both or all three products of an MLP, else the
-/// weight alone. Layers are kept or quantized as a whole.
+/// The layer that a weight belongs to: an attention with all its projections, both or all three
+/// products of an MLP, else the weight alone. Layers are kept or quantized as a whole.
 ///
 /// ```
 /// # use chartbench_nn::layer_name;
@@ -43,8 +43,8 @@ pub fn layer_name(name: &str) -> String {
     parts.join(".")
 }
 
-/// A source that quantizes the matrices of another, each once when it is first asked for, except in the layers that are kept
-/// full.
+/// A source that quantizes the matrices of another, each once when it is first asked for, except in
+/// the layers that are kept full.
 pub struct LayerQuantizer<'a> {
     source: &'a dyn TensorSource,
     format: WeightFormat,

@@ -1,8 +1,9 @@
 //! Weights of a Hugging Face folder.
 //!
-//! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the pickle inside a
-//! PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one tensor at a time straight into its
-//! final buffer, so that no second copy of a model is ever in memory.
+//! [`Checkpoint::open`] reads only the directories of the weight files (the safetensors header, the
+//! pickle inside a PyTorch zip, the header of a GGUF file); [`Checkpoint::tensor`] then reads one
+//! tensor at a time straight into its final buffer, so that no second copy of a model is ever in
+//! memory.
 
 mod gguf;
 mod gguf_header;
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::f16;
+use thiserror::Error;
 
 use super::all_finite;
 use super::kernels::Weight;
@@ -86,7 +88,8 @@ enum Encoding {
     Plain(DType),
     /// Blocks of quantized values; whole ones in each row.
     Blocks(GgmlDType),
-    /// A dtype that this program does not read, by its name in the file; loading the tensor is an error.
+    /// A dtype that this program does not read, by its name in the file; loading the tensor is an
+    /// error.
     Unsupported(String),
 }
 
@@ -115,15 +118,27 @@ pub struct Checkpoint {
     quantized: Option<QuantizationInfo>,
 }
 
+/// The weight files of a folder are no checkpoint. What is displayed is the whole line: the file,
+/// the place, what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct MalformedCheckpoint(pub String);
+
 impl Checkpoint {
-    /// Locates the tensors of `dir`: `model.safetensors`, else the shards of `model.safetensors.index.json`,
-    /// else `pytorch_model.bin` (the zip format of torch 1.6 and later; its pickle is read without running code), else
-    /// `model.gguf` as `chartbench quantize` writes it.
+    /// Locates the tensors of `dir`: `model.safetensors`, else the shards of
+    /// `model.safetensors.index.json`, else `pytorch_model.bin` (the zip format of torch 1.6 and
+    /// later; its pickle is read without running code), else `model.gguf` as `chartbench quantize`
+    /// writes it.
     ///
     /// # Errors
-    /// Returns an error if there is no weight file, or it is truncated or malformed, or a pickle names anything but tensors. The
-    /// message names the file and, where it applies, the tensor.
+    /// Returns a [`MalformedCheckpoint`] if there is no weight file, or it is truncated or
+    /// malformed, or a pickle names anything but tensors. The message names the file and, where it
+    /// applies, the tensor.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::read_headers(dir).map_err(|error| MalformedCheckpoint(format!("{error:#}")).into())
+    }
+
+    fn read_headers(dir: &Path) -> Result<Self> {
         let mut quantized = None;
         let locations = match WeightFiles::find(dir)? {
             WeightFiles::Safetensors(files) => {
@@ -177,10 +192,12 @@ impl Checkpoint {
         self.locations.contains_key(name)
     }
 
-    /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto `device`.
+    /// Reads one tensor as f32 (stored f16, bf16, f64 and quantized ones are converted) onto
+    /// `device`.
     ///
     /// # Errors
-    /// Returns an error if the tensor is missing, has another shape than `shape` (the configuration's), or cannot be read whole.
+    /// Returns an error if the tensor is missing, has another shape than `shape` (the
+    /// configuration's), or cannot be read whole.
     pub fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
         let location = self.locate(name, shape)?;
         let values = location
@@ -208,7 +225,8 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses weights with more layers than config.json has: without them, the model would be another one.
+    /// Refuses weights with more layers than config.json has: without them, the model would be
+    /// another one.
     ///
     /// # Errors
     /// Returns an error that names the key and the first tensor of a layer too many.
@@ -303,7 +321,8 @@ impl TensorLocation {
         )?)
     }
 
-    /// Reads the values as f32, chunk by chunk: each is converted and checked while it is in the cache.
+    /// Reads the values as f32, chunk by chunk: each is converted and checked while it is in the
+    /// cache.
     ///
     /// # Errors
     /// Returns an error if a value is NaN or infinite.
@@ -351,7 +370,8 @@ fn first_not_finite(values: &[f32]) -> Option<usize> {
     }
 }
 
-/// Refuses blocks with a scale that is NaN or infinite. The values are whole numbers times these scales.
+/// Refuses blocks with a scale that is NaN or infinite. The values are whole numbers times these
+/// scales.
 fn check_scales(bytes: &[u8], kind: GgmlDType) -> Result<()> {
     // A block begins with its scale; Q4_K has a second one for the offsets behind it.
     let scales = if kind == GgmlDType::Q4K { 2 } else { 1 };

@@ -1,8 +1,8 @@
 //! The pickles that torch writes for a state dict (protocol 2), read without running code.
 //!
-//! Objects are in one list and refer to each other by index, so that neither a nested nor a repeated object costs more than the
-//! opcodes that make it. Every limit is far above what a checkpoint needs.
-//! Opcodes: <https://github.com/python/cpython/blob/main/Lib/pickletools.py>
+//! Objects are in one list and refer to each other by index, so that neither a nested nor a
+//! repeated object costs more than the opcodes that make it. Every limit is far above what a
+//! checkpoint needs. Opcodes: <https://github.com/python/cpython/blob/main/Lib/pickletools.py>
 
 use std::collections::HashMap;
 
@@ -59,8 +59,8 @@ pub(super) struct Pickle<'a> {
 
 impl<'a> Pickle<'a> {
     /// # Errors
-    /// Returns an error if the pickle names what is no part of a tensor, has opcodes that torch does not write for a state
-    /// dict, or is damaged or too large.
+    /// Returns an error if the pickle names what is no part of a tensor, has opcodes that torch
+    /// does not write for a state dict, or is damaged or too large.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         ensure!(
             bytes.len() <= MAX_BYTES,
@@ -72,7 +72,8 @@ impl<'a> Pickle<'a> {
             ..Machine::default()
         };
         let result = machine.run();
-        // Names come first, also in a pickle that is damaged behind them: they say what the file is for.
+        // Names come first, also in a pickle that is damaged behind them: they say what the file is
+        // for.
         machine.objects.iter().try_for_each(check_name)?;
         let result =
             result.context("holds more than a state dict's tensors, or is damaged; refused")?;

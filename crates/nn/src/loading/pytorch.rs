@@ -1,4 +1,5 @@
-//! The directory of a `pytorch_model.bin`: a zip whose `data.pkl` says how tensors lie on the files `data/N`.
+//! The directory of a `pytorch_model.bin`: a zip whose `data.pkl` says how tensors lie on the files
+//! `data/N`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -65,7 +66,8 @@ fn read_pickle(zip: &mut Zip, name: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The arguments of `torch._utils._rebuild_tensor_v2`: a storage and the view on it, counted in elements.
+/// The arguments of `torch._utils._rebuild_tensor_v2`: a storage and the view on it, counted in
+/// elements.
 struct StorageView {
     storage: String,
     encoding: Encoding,
@@ -181,7 +183,8 @@ impl StorageView {
         Ok(location)
     }
 
-    /// Whether the elements lie one after the other, in the order of their indices. A stride of one element says nothing.
+    /// Whether the elements lie one after the other, in the order of their indices. A stride of one
+    /// element says nothing.
     fn is_contiguous(&self) -> bool {
         if self.shape.contains(&0) {
             return true;

@@ -1,7 +1,7 @@
 //! The directory of a safetensors file, and of a sharded set.
 //!
-//! Format: 8 bytes little-endian header length, the JSON header (name → dtype, shape, offsets), the data.
-//! <https://huggingface.co/docs/safetensors>
+//! Format: 8 bytes little-endian header length, the JSON header (name → dtype, shape, offsets), the
+//! data. <https://huggingface.co/docs/safetensors>
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,11 +37,12 @@ pub struct StoredTensor {
     pub bytes: u64,
 }
 
-/// Reads the header of a file: its tensors in the order of their bytes, which fill the rest of the file without a gap.
+/// Reads the header of a file: its tensors in the order of their bytes, which fill the rest of the
+/// file without a gap.
 ///
 /// # Errors
-/// Returns an error if the file is truncated or not a safetensors file, a name occurs twice, or tensors overlap or leave bytes
-/// between or behind them.
+/// Returns an error if the file is truncated or not a safetensors file, a name occurs twice, or
+/// tensors overlap or leave bytes between or behind them.
 pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
     let mut file = chartbench_core::input::open(path)?;
     let file_bytes = file.metadata()?.len();

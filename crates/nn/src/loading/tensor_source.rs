@@ -1,4 +1,5 @@
-//! Sources of a model's weights: a checkpoint, and sources that pack, round or quantize what another one has.
+//! Sources of a model's weights: a checkpoint, and sources that pack, round or quantize what
+//! another one has.
 
 use std::cell::Cell;
 
@@ -16,10 +17,12 @@ pub trait TensorSource {
     /// The tensor of this name, as f32 on [`Self::device`].
     ///
     /// # Errors
-    /// Returns an error if there is none, it has another shape than `shape` (the configuration's), or it cannot be read.
+    /// Returns an error if there is none, it has another shape than `shape` (the configuration's),
+    /// or it cannot be read.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor>;
 
-    /// The matrix [out, in] of this name that a linear layer multiplies with, in full precision or quantized.
+    /// The matrix [out, in] of this name that a linear layer multiplies with, in full precision or
+    /// quantized.
     ///
     /// # Errors
     /// As [`Self::tensor`].
@@ -27,7 +30,8 @@ pub trait TensorSource {
         Ok(self.tensor(name, &shape)?.into())
     }
 
-    /// The embedding table of this name, whose rows are looked up: as [`Self::tensor`], maybe rounded to bf16.
+    /// The embedding table of this name, whose rows are looked up: as [`Self::tensor`], maybe
+    /// rounded to bf16.
     ///
     /// # Errors
     /// As [`Self::tensor`].
@@ -66,12 +70,14 @@ impl TensorSource for CheckpointSource<'_> {
     }
 }
 
-/// A source that packs the matrices of another once for the CPU's kernels, rounded to bf16 or not, and passes everything else
-/// on. No gradient passes through them. On other devices f32 matrices stay unpacked.
+/// A source that packs the matrices of another once for the CPU's kernels, rounded to bf16 or not,
+/// and passes everything else on. No gradient passes through them. On other devices f32 matrices
+/// stay unpacked.
 pub struct PackedSource<'a> {
     /// The source of the unpacked matrices.
     pub source: &'a dyn TensorSource,
-    /// The dtype that matrices are rounded to; bf16 also rounds embedding tables, and needs the CPU.
+    /// The dtype that matrices are rounded to; bf16 also rounds embedding tables, and needs the
+    /// CPU.
     pub dtype: ComputeDtype,
 }
 
@@ -139,7 +145,8 @@ impl TensorSource for Bf16Source<'_> {
     }
 }
 
-/// A source that quantizes the matrices of another as they are asked for, and passes everything else on.
+/// A source that quantizes the matrices of another as they are asked for, and passes everything
+/// else on.
 pub struct QuantizingSource<'a> {
     /// The source of the full matrices.
     pub source: &'a dyn TensorSource,
@@ -215,8 +222,8 @@ impl<'a> CountingSource<'a> {
         Ok(weight)
     }
 
-    /// The embedding table and the output matrix of a vocabulary. If `tied`, both are the tensor named `table`, with the values
-    /// of the output matrix.
+    /// The embedding table and the output matrix of a vocabulary. If `tied`, both are the tensor
+    /// named `table`, with the values of the output matrix.
     pub(crate) fn embedding(
         &self,
         table: &str,

@@ -1,5 +1,5 @@
-//! Number formats of weights, as the names of adapters ask for them (`NAME@bf16`, `NAME@q8`, `NAME@q4`) and as a quantized
-//! checkpoint states its own.
+//! Number formats of weights, as the names of adapters ask for them (`NAME@bf16`, `NAME@q8`,
+//! `NAME@q4`) and as a quantized checkpoint states its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub enum WeightFormat {
     Bf16,
     /// GGML's Q8_0: 8 bits a value and a scale for 32 of them.
     Q8_0,
-    /// GGML's Q4_K: 4 bits a value with scales and offsets for 256 of them; Q8_0 where rows are not a multiple of 256.
+    /// GGML's Q4_K: 4 bits a value with scales and offsets for 256 of them; Q8_0 where rows are not
+    /// a multiple of 256.
     Q4K,
 }
 
@@ -68,7 +69,8 @@ impl WeightFormat {
         }
     }
 
-    /// The GGML type whose blocks fill rows of `width` values; `None` if no type does, and the matrix stays as it is.
+    /// The GGML type whose blocks fill rows of `width` values; `None` if no type does, and the
+    /// matrix stays as it is.
     fn ggml_type(self, width: usize) -> Option<GgmlDType> {
         let types: &[GgmlDType] = match self {
             Self::F32 | Self::Bf16 => &[],
@@ -108,6 +110,7 @@ impl fmt::Display for WeightFormat {
 pub struct QuantizationInfo {
     /// The format asked for. With Q4_K, matrices whose rows it does not fit are in Q8_0.
     pub format: WeightFormat,
-    /// The layers whose matrices stayed full, by the names that [`layer_name`](super::layer_name) gives.
+    /// The layers whose matrices stayed full, by the names that [`layer_name`](super::layer_name)
+    /// gives.
     pub kept: Vec<String>,
 }

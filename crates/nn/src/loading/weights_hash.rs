@@ -12,9 +12,9 @@ use chartbench_core::input;
 
 const BUFFER: usize = 1 << 18;
 
-/// SHA-256 over the weight files and `config.json` of `dir`, as lower-case hex: the hash of one line
-/// `<sha256>  <file name>\n` a file, in the order of their names. So `sha256sum config.json model.safetensors |
-/// sha256sum`, run in the folder, gives the same.
+/// SHA-256 over the weight files and `config.json` of `dir`, as lower-case hex: the hash of one
+/// line `<sha256>  <file name>\n` a file, in the order of their names. So
+/// `sha256sum config.json model.safetensors | sha256sum`, run in the folder, gives the same.
 ///
 /// # Errors
 /// Returns an error if there are no weight files, or one cannot be read.

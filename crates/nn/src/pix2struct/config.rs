@@ -1,4 +1,5 @@
-//! `config.json` and `generation_config.json`, with the defaults of transformers' `Pix2StructConfig`.
+//! `config.json` and `generation_config.json`, with the defaults of transformers'
+//! `Pix2StructConfig`.
 
 use std::path::Path;
 
@@ -28,11 +29,13 @@ pub struct Config {
     pub text_config: TextConfig,
     /// The encoder.
     pub vision_config: VisionConfig,
-    /// Whether the output matrix is the embedding matrix when the file stores none (no published checkpoint).
+    /// Whether the output matrix is the embedding matrix when the file stores none (no published
+    /// checkpoint).
     pub tie_word_embeddings: bool,
     /// Deviation of initial weights without another rule.
     pub initializer_range: f64,
-    /// The ids that start and end an answer: `generation_config.json`, else the ids of `config.json`.
+    /// The ids that start and end an answer: `generation_config.json`, else the ids of
+    /// `config.json`.
     #[serde(skip)]
     pub generation: SpecialTokens,
 }
@@ -143,11 +146,12 @@ impl Default for VisionConfig {
 }
 
 impl Config {
-    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder. Unknown keys are ignored: old
-    /// versions of transformers wrote many.
+    /// Reads `config.json` (and `generation_config.json`, if there) of a checkpoint's folder.
+    /// Unknown keys are ignored: old versions of transformers wrote many.
     ///
     /// # Errors
-    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes that contradict each other.
+    /// Returns an error if a file is missing or malformed, of another architecture, or has sizes
+    /// that contradict each other.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let read = || -> Result<Self> {
@@ -271,7 +275,8 @@ impl ModelConfig for Config {
         None
     }
 
-    /// Counts each layer's norms, projections and products: per patch in the encoder, per token in the decoder.
+    /// Counts each layer's norms, projections and products: per patch in the encoder, per token in
+    /// the decoder.
     fn activations(&self, input: &[usize], labels: usize, checkpointing: bool) -> usize {
         let (vision, text) = (&self.vision_config, &self.text_config);
         let patches = input.first().copied().unwrap_or(0);

@@ -69,7 +69,8 @@ impl Encoder {
             .first()
             .and_then(|layer| layer.wi_0.dims().ok())
             .map_or(0, |(inner, _)| inner);
-        // The patches twice; states, norms, queries, keys and values with what is packed of them; the gate.
+        // The patches twice; states, norms, queries, keys and values with what is packed of them;
+        // the gate.
         MemoryNeed::from_f32_values(
             patches * (2 * pixels + 10 * hidden + 2 * inner),
             patches * hidden,

@@ -1,14 +1,17 @@
-//! Initial weights of a Pix2Struct: the decoder's as in `Pix2StructForConditionalGeneration` of transformers, and the
-//! encoder's by the same rule. (There the reference draws everything at 0.02, which suits widths of 768 and more: in a narrow
-//! encoder the pixels would drown the positions, and both would drown the layers.)
+//! Initial weights of a Pix2Struct: the decoder's as in `Pix2StructForConditionalGeneration` of
+//! transformers, and the encoder's by the same rule. (There the reference draws everything at 0.02,
+//! which suits widths of 768 and more: in a narrow encoder the pixels would drown the positions,
+//! and both would drown the layers.)
 
 use super::Config;
 use crate::training::InitDistribution;
 
-/// The deviation of the row's and of the column's embedding. Their sum has the deviation of a projected patch.
+/// The deviation of the row's and of the column's embedding. Their sum has the deviation of a
+/// projected patch.
 const POSITION: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
-/// The initial distribution of the tensor of a name: T5's deviations, positions that weigh as much as pixels, norms of one.
+/// The initial distribution of the tensor of a name: T5's deviations, positions that weigh as much
+/// as pixels, norms of one.
 pub(super) fn distribution(config: &Config, name: &str) -> InitDistribution {
     let (text, vision) = (&config.text_config, &config.vision_config);
     let root = |size: usize| (size as f64).powf(-0.5);

@@ -1,11 +1,12 @@
-//! Pix2Struct, the architecture of MatCha and DePlot: a vision transformer over variable-resolution patches and a T5-like
-//! text decoder.
+//! Pix2Struct, the architecture of MatCha and DePlot: a vision transformer over variable-resolution
+//! patches and a T5-like text decoder.
 //!
-//! Paper: <https://arxiv.org/abs/2210.03347>. Weights: `google/matcha-*`, `google/deplot`, `google/pix2struct-*`. The forward
-//! pass equals `Pix2StructForConditionalGeneration` of transformers.
+//! Paper: <https://arxiv.org/abs/2210.03347>. Weights: `google/matcha-*`, `google/deplot`,
+//! `google/pix2struct-*`. The forward pass equals `Pix2StructForConditionalGeneration` of
+//! transformers.
 //!
-//! A question is one image here, without padding rows: hidden rows never influence visible ones, so leaving them
-//! out changes nothing.
+//! A question is one image here, without padding rows: hidden rows never influence visible ones, so
+//! leaving them out changes nothing.
 
 mod config;
 mod decoder;
@@ -36,11 +37,12 @@ pub struct Model {
 }
 
 impl Model {
-    /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the pixels of each patch, no
-    /// padding rows. Returns the final hidden states [N, H].
+    /// Encodes the patches of one image: [N, 2 + P] f32, row id and column id in front of the
+    /// pixels of each patch, no padding rows. Returns the final hidden states [N, H].
     ///
     /// # Errors
-    /// Returns an error if the patches have another width than the model's, or an id outside its position tables.
+    /// Returns an error if the patches have another width than the model's, or an id outside its
+    /// position tables.
     pub fn encode(&self, patches: &Tensor) -> Result<Tensor> {
         let count = patches.dim(0)?;
         self.encoder.forward(
@@ -51,7 +53,8 @@ impl Model {
         )
     }
 
-    /// The patch embeddings [N, H] the first encoder layer reads; with the arguments of [`Self::encode`].
+    /// The patch embeddings [N, H] the first encoder layer reads; with the arguments of
+    /// [`Self::encode`].
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -67,8 +70,8 @@ impl Model {
         self.decoder.start(encoded).context("start of decoding")
     }
 
-    /// Feeds each question of a batch its next tokens and returns the logits [tokens of all rows, vocabulary], row after
-    /// row. A row's logits do not depend on the other rows.
+    /// Feeds each question of a batch its next tokens and returns the logits [tokens of all rows,
+    /// vocabulary], row after row. A row's logits do not depend on the other rows.
     ///
     /// # Errors
     /// Returns an error for a token id outside the embedding or an empty batch.
@@ -86,7 +89,8 @@ impl EncoderDecoder for Model {
 
     type Config = Config;
 
-    /// The encoder's final hidden states [N, H]; every question projects them to keys and values of its own.
+    /// The encoder's final hidden states [N, H]; every question projects them to keys and values of
+    /// its own.
     type Image = Tensor;
 
     fn from_source(config: &Config, source: &dyn TensorSource) -> Result<Self> {

@@ -1,8 +1,9 @@
 //! `DonutImageProcessor`: an image to the padded, normalised pixels a Donut model reads.
 //!
-//! Follows `image_processing_pil_donut.py` of transformers 5: resized so that the shorter side has the shorter side's
-//! target, then shrunk until both sides fit, then centred on black. (Late 4.x versions shrink by the bicubic filter
-//! whatever the file says.) The image is RGB already: the callers of the reference convert it.
+//! Follows `image_processing_pil_donut.py` of transformers 5: resized so that the shorter side has
+//! the shorter side's target, then shrunk until both sides fit, then centred on black. (Late 4.x
+//! versions shrink by the bicubic filter whatever the file says.) The image is RGB already: the
+//! callers of the reference convert it.
 
 use std::path::Path;
 
@@ -57,12 +58,14 @@ impl DonutProcessor {
         Self::from_json(&json, &name)
     }
 
-    /// Takes `size`, `resample`, `do_align_long_axis`, `do_thumbnail`, `do_pad`, `do_rescale`, `rescale_factor`,
-    /// `do_normalize`, `image_mean` and `image_std` from the text of a `preprocessor_config.json`; missing keys have the
-    /// reference's defaults, other keys are ignored. `name` is for errors.
+    /// Takes `size`, `resample`, `do_align_long_axis`, `do_thumbnail`, `do_pad`, `do_rescale`,
+    /// `rescale_factor`, `do_normalize`, `image_mean` and `image_std` from the text of a
+    /// `preprocessor_config.json`; missing keys have the reference's defaults, other keys are
+    /// ignored. `name` is for errors.
     ///
     /// # Errors
-    /// Returns an error if the text is not a JSON object, one of these keys has an invalid value, or `do_resize` is false.
+    /// Returns an error if the text is not a JSON object, one of these keys has an invalid value,
+    /// or `do_resize` is false.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
         let config = PreprocessorConfig::parse(json, name)?;
         let (height, width) = size(&config)?;
@@ -81,7 +84,8 @@ impl DonutProcessor {
         })
     }
 
-    /// Height and width of the pixels, where the image is padded (it is, unless the file says otherwise).
+    /// Height and width of the pixels, where the image is padded (it is, unless the file says
+    /// otherwise).
     pub fn size(&self) -> (u32, u32) {
         (self.height, self.width)
     }
@@ -89,7 +93,8 @@ impl DonutProcessor {
     /// Resizes, pads and normalises an image.
     ///
     /// # Errors
-    /// Returns an error if the image is so long that it would become too large, or does not fit the model's size.
+    /// Returns an error if the image is so long that it would become too large, or does not fit the
+    /// model's size.
     pub fn pixels(&self, image: &RgbImage) -> Result<Pixels> {
         ensure!(
             image.width() > 0 && image.height() > 0,

@@ -1,5 +1,6 @@
-//! The question rendered as an image, the "header" of Pix2Struct's visual question answering: `render_text` of
-//! transformers (`image_processing_pil_pix2struct.py`) on Pillow with libraqm, pixel for pixel.
+//! The question rendered as an image, the "header" of Pix2Struct's visual question answering:
+//! `render_text` of transformers (`image_processing_pil_pix2struct.py`) on Pillow with libraqm,
+//! pixel for pixel.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,8 +29,8 @@ const SPACING: i64 = 4;
 /// Longest header side that is still drawn.
 const MAX_SIDE: i64 = 30_000;
 
-/// A font for header texts. The reference uses Arial from `ybelkada/fonts`, which is not free to ship; the default
-/// here is DejaVu Sans.
+/// A font for header texts. The reference uses Arial from `ybelkada/fonts`, which is not free to
+/// ship; the default here is DejaVu Sans.
 #[derive(Clone, Debug)]
 pub struct HeaderFont {
     name: String,
@@ -45,7 +46,8 @@ impl Default for HeaderFont {
 }
 
 impl HeaderFont {
-    /// A TrueType or OpenType font from the bytes of its file; `name` is its name in manifests and errors.
+    /// A TrueType or OpenType font from the bytes of its file; `name` is its name in manifests and
+    /// errors.
     ///
     /// # Errors
     /// Returns an error if the bytes are not a scalable font.
@@ -65,8 +67,8 @@ impl HeaderFont {
         &self.sha256
     }
 
-    /// Draws `text` black on white, wrapped at 80 characters, 36 pixels per em, 5 pixels of padding all round.
-    /// Blank text gives 10 x 10 white pixels.
+    /// Draws `text` black on white, wrapped at 80 characters, 36 pixels per em, 5 pixels of padding
+    /// all round. Blank text gives 10 x 10 white pixels.
     ///
     /// # Errors
     /// Returns an error if the font cannot draw a glyph in grey, or the text is absurdly long.
@@ -187,7 +189,8 @@ impl Pen<'_> {
 
     /// Draws a line with its top at `top` in black over the canvas.
     fn draw(&mut self, glyphs: &[Glyph], top: i64, canvas: &mut RgbImage) -> Result<()> {
-        // The glyphs of a line first cover a mask, then the mask covers the canvas: both steps round.
+        // The glyphs of a line first cover a mask, then the mask covers the canvas: both steps
+        // round.
         let (mut above, mut below) = (0, 0);
         self.for_each_glyph(glyphs, |_, y, glyph, _| {
             above = above.max(y);
@@ -218,8 +221,8 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// Calls `visit(left, top, glyph, pen after it)` for each glyph, in whole pixels from the line's origin on the
-    /// baseline, y upwards.
+    /// Calls `visit(left, top, glyph, pen after it)` for each glyph, in whole pixels from the
+    /// line's origin on the baseline, y upwards.
     fn for_each_glyph(
         &mut self,
         glyphs: &[Glyph],

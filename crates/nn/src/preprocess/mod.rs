@@ -1,8 +1,8 @@
-//! Pixels to tensors: the question as an image ([`HeaderFont`]), and the patches
-//! that Pix2Struct models read ([`Pix2StructProcessor`]) or the pixels that Donut models read ([`DonutProcessor`]).
+//! Pixels to tensors: the question as an image ([`HeaderFont`]), and the patches that Pix2Struct
+//! models read ([`Pix2StructProcessor`]) or the pixels that Donut models read ([`DonutProcessor`]).
 //!
-//! Everything follows the reference (transformers 5 on Pillow) closely enough that a model cannot tell: decoded
-//! pixels, resized pixels and header pixels are equal, patches agree within 1e-4.
+//! Everything follows the reference (transformers 5 on Pillow) closely enough that a model cannot
+//! tell: decoded pixels, resized pixels and header pixels are equal, patches agree within 1e-4.
 
 mod donut;
 mod header;
@@ -24,7 +24,7 @@ use chartbench_core::terminal::shorten;
 /// An image as an encoder reads it: patches or pixels, whatever the architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageInput {
-    /// Of patches [N, 2 + P], of pixels [3, height, width].
+    /// [N, 2 + P] for patches, [3, height, width] for pixels.
     pub shape: Vec<usize>,
     /// In row-major order.
     pub data: Vec<f32>,

@@ -1,8 +1,10 @@
-//! `Pix2StructImageProcessor`: an image, with the question drawn above it for VQA models, to a sequence of patches.
+//! `Pix2StructImageProcessor`: an image, with the question drawn above it for VQA models, to a
+//! sequence of patches.
 //!
-//! Follows `image_processing_pil_pix2struct.py` of transformers 5, the default where torchvision is not installed, and
-//! equal to all 4.x versions from the RGB image on: the standard deviation is the population's. (The torchvision
-//! variant divides by n - 1, which moves values by 1 / 2n: below 1e-6 for any chart.)
+//! Follows `image_processing_pil_pix2struct.py` of transformers 5, the default where torchvision is
+//! not installed, and equal to all 4.x versions from the RGB image on: the standard deviation is
+//! the population's. (The torchvision variant divides by n - 1, which moves values by 1 / 2n: below
+//! 1e-6 for any chart.)
 
 use std::path::Path;
 
@@ -29,8 +31,8 @@ pub struct Patches {
     pub rows: usize,
     /// Columns of patches.
     pub cols: usize,
-    /// `[rows * cols, 2 + patch_height * patch_width * 3]`, row-major: the row id and the column id (both from 1),
-    /// then the pixels by y, x and channel.
+    /// `[rows * cols, 2 + patch_height * patch_width * 3]`, row-major: the row id and the column id
+    /// (both from 1), then the pixels by y, x and channel.
     pub data: Vec<f32>,
 }
 
@@ -58,9 +60,10 @@ impl Pix2StructProcessor {
         Self::from_json(&json, &name)
     }
 
-    /// Takes `patch_size`, `max_patches`, `do_normalize` and `is_vqa` from the text of a `preprocessor_config.json`;
-    /// missing keys have the reference's defaults (16 x 16, 2048, true, false), other keys are ignored. Note that the
-    /// reference's `Pix2StructProcessor` always asks for 2048 patches, whatever the file says. `name` is for errors.
+    /// Takes `patch_size`, `max_patches`, `do_normalize` and `is_vqa` from the text of a
+    /// `preprocessor_config.json`; missing keys have the reference's defaults (16 x 16, 2048, true,
+    /// false), other keys are ignored. Note that the reference's `Pix2StructProcessor` always asks
+    /// for 2048 patches, whatever the file says. `name` is for errors.
     ///
     /// # Errors
     /// Returns an error if the text is not a JSON object or one of these keys has an invalid value.
@@ -120,12 +123,13 @@ impl Pix2StructProcessor {
         &self.font
     }
 
-    /// Cuts the image into at most `max_patches` patches: header above (VQA models only, other models ignore it),
-    /// pixels normalised by their mean and standard deviation, resized so that the patch budget is filled.
+    /// Cuts the image into at most `max_patches` patches: header above (VQA models only, other
+    /// models ignore it), pixels normalised by their mean and standard deviation, resized so that
+    /// the patch budget is filled.
     ///
     /// # Errors
-    /// Returns an error if a VQA model gets no header, the image with its header is too large, or it is so long that a patch id is
-    /// outside the position tables.
+    /// Returns an error if a VQA model gets no header, the image with its header is too large, or
+    /// it is so long that a patch id is outside the position tables.
     pub fn patches(&self, image: &RgbImage, header: Option<&str>) -> Result<Patches> {
         let composed;
         let image = match header {
@@ -236,7 +240,8 @@ fn compose(header: &RgbImage, image: &RgbImage) -> Result<RgbImage> {
         .context("the header does not fit the image")
 }
 
-/// The normalised value of each 8-bit value: (value - mean) / max(standard deviation, 1 / sqrt(n)) over all n samples.
+/// The normalised value of each 8-bit value: (value - mean) / max(standard deviation, 1 / sqrt(n))
+/// over all n samples.
 fn normalised_levels(image: &RgbImage) -> [f32; 256] {
     let mut counts = [0_u64; 256];
     for &value in image.as_raw() {

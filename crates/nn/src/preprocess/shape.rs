@@ -1,5 +1,6 @@
-//! One line of text to positioned glyphs, as libraqm does it for Pillow: bidi runs (UAX 9), split by script, each
-//! shaped on its own, in visual order; unhinted advances and kerning in 26.6 pixels.
+//! One line of text to positioned glyphs, as libraqm does it for Pillow: bidi runs (UAX 9), split
+//! by script, each shaped on its own, in visual order; unhinted advances and kerning in 26.6
+//! pixels.
 
 use rustybuzz::{BufferFlags, Direction, Face, Script, UnicodeBuffer, script, ttf_parser::Tag};
 use unicode_bidi::BidiInfo;
@@ -94,7 +95,8 @@ fn shape_run(
             .and_then(|id| face.glyph_hor_advance(rustybuzz::ttf_parser::GlyphId(id)))
             .map_or(0, i64::from);
         let advance = i64::from(position.x_advance);
-        // The advance and what kerning adds are rounded apart; a mark without width is zeroed, not kerned away.
+        // The advance and what kerning adds are rounded apart; a mark without width is zeroed, not
+        // kerned away.
         let x_advance = if advance == 0 {
             0
         } else {
@@ -151,8 +153,8 @@ const PAIRS: &[(char, char)] = &[
     ('〚', '〛'),
 ];
 
-/// The script of every character, with its byte position: common and inherited characters take the script before
-/// them (at the start: after them), a closing mark that of its opening mark.
+/// The script of every character, with its byte position: common and inherited characters take the
+/// script before them (at the start: after them), a closing mark that of its opening mark.
 fn resolve_scripts(line: &str) -> Vec<(usize, Script)> {
     let mut scripts: Vec<(usize, Script)> = Vec::with_capacity(line.len());
     let mut last: Option<Script> = None;

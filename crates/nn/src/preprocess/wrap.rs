@@ -1,8 +1,9 @@
-//! Line breaking as Python's `textwrap.TextWrapper(width).wrap(text)` with its default options: the reference
-//! breaks the header text with it, so every difference would move words to other patches.
+//! Line breaking as Python's `textwrap.TextWrapper(width).wrap(text)` with its default options: the
+//! reference breaks the header text with it, so every difference would move words to other patches.
 //!
-//! The `textwrap` crate follows other rules (it has no em-dash rule, measures columns and not code points, and
-//! collapses trailing blanks differently), hence this file. Lengths are counted in code points.
+//! The `textwrap` crate follows other rules (it has no em-dash rule, measures columns and not code
+//! points, and collapses trailing blanks differently), hence this file. Lengths are counted in code
+//! points.
 
 use std::collections::VecDeque;
 
@@ -12,9 +13,9 @@ const TAB: usize = 8;
 
 /// Splits `text` into lines of at most `width` code points.
 ///
-/// Tabs go to the next multiple of 8, every other ASCII blank (newlines too) becomes one space, inner runs of
-/// spaces stay, blanks at line ends go. Lines break at blanks, after hyphens between letters and around `--`;
-/// words longer than a line are cut. Blank text gives no line at all.
+/// Tabs go to the next multiple of 8, every other ASCII blank (newlines too) becomes one space,
+/// inner runs of spaces stay, blanks at line ends go. Lines break at blanks, after hyphens between
+/// letters and around `--`; words longer than a line are cut. Blank text gives no line at all.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut chunks: VecDeque<Vec<char>> = chunks(&expand_blanks(text)).into();
     let width = width.max(1);
@@ -45,8 +46,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The cut of a word too long for any line, given the `room` left on this one: after its last hyphen that fits, if
-/// anything but hyphens comes before it, else where the room ends.
+/// The cut of a word too long for any line, given the `room` left on this one: after its last
+/// hyphen that fits, if anything but hyphens comes before it, else where the room ends.
 fn cut(word: &[char], room: usize) -> usize {
     let fits = &word[..room];
     match fits.iter().rposition(|&c| c == '-') {
@@ -79,7 +80,8 @@ fn expand_blanks(text: &str) -> Vec<char> {
     out
 }
 
-/// The pieces a line may be broken between: runs of blanks, words, parts of hyphenated words, dashes.
+/// The pieces a line may be broken between: runs of blanks, words, parts of hyphenated words,
+/// dashes.
 fn chunks(text: &[char]) -> Vec<Vec<char>> {
     let mut chunks = Vec::new();
     let mut start = 0;
@@ -116,8 +118,8 @@ fn chunk_end(text: &[char], start: usize) -> usize {
     }
 }
 
-/// Whether a hyphenated word may break after the hyphen at `hyphen`: two letters come before it, with a hyphen
-/// between them at most, and two letters after it, likewise.
+/// Whether a hyphenated word may break after the hyphen at `hyphen`: two letters come before it,
+/// with a hyphen between them at most, and two letters after it, likewise.
 fn breaks_after_hyphen(text: &[char], hyphen: usize) -> bool {
     let before = |n: usize| hyphen.checked_sub(n).and_then(|i| text.get(i)).copied();
     let after = |n: usize| text.get(hyphen + n).copied();

@@ -1,5 +1,6 @@
-//! Checks of a `tokenizer.json` before the tokenizers library reads it. A token's length is a depth there, which
-//! overflows the stack, and a damaged `precompiled_charsmap` makes it panic at the first text.
+//! Checks of a `tokenizer.json` before the tokenizers library reads it. A token's length is a depth
+//! there, which overflows the stack, and a damaged `precompiled_charsmap` makes it panic at the
+//! first text.
 
 use std::fmt;
 
@@ -20,7 +21,8 @@ const CHARSMAP: &str = "precompiled_charsmap";
 /// Checks every text of the file.
 ///
 /// # Errors
-/// Returns an error if the file is not JSON, a text is too long, or a charsmap leads outside itself.
+/// Returns an error if the file is not JSON, a text is too long, or a charsmap leads outside
+/// itself.
 pub(super) fn check(json: &[u8]) -> Result<()> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     Texts { key: "" }.deserialize(&mut deserializer)?;
@@ -108,8 +110,8 @@ impl<'de> Visitor<'de> for Texts<'_> {
     }
 }
 
-/// A charsmap is a trie in a double array, its length before it, and the texts that its values lead to:
-/// `sentencepiece/src/normalizer.cc`, `darts.h`.
+/// A charsmap is a trie in a double array, its length before it, and the texts that its values lead
+/// to: `sentencepiece/src/normalizer.cc`, `darts.h`.
 fn check_charsmap(base64: &str) -> Result<()> {
     let bytes = STANDARD.decode(base64).context("it is no base64")?;
     let (length, rest) = bytes.split_first_chunk::<4>().context("it is too short")?;

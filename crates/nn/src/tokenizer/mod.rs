@@ -45,7 +45,8 @@ impl Tokenizer {
     /// Loads `tokenizer.json` of a checkpoint's folder.
     ///
     /// # Errors
-    /// Returns an error if the file is missing or malformed. For a folder with `spiece.model` alone it says how to convert it.
+    /// Returns an error if the file is missing or malformed. For a folder with `spiece.model` alone
+    /// it says how to convert it.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         if !path.is_file() {
@@ -67,11 +68,13 @@ impl Tokenizer {
         })
     }
 
-    /// Refuses a tokenizer that can produce ids the model has no embedding for. Special added tokens beyond the embedding
-    /// (the 100 `<extra_id_*>` of the MatCha family) are harmless: no text or model yields them.
+    /// Refuses a tokenizer that can produce ids the model has no embedding for. Special added
+    /// tokens beyond the embedding (the 100 `<extra_id_*>` of the MatCha family) are harmless: no
+    /// text or model yields them.
     ///
     /// # Errors
-    /// Returns an error that names both counts; `config` is the file that gives the embedding's size.
+    /// Returns an error that names both counts; `config` is the file that gives the embedding's
+    /// size.
     pub fn check_embedding(&self, rows: usize, config: &Path) -> Result<()> {
         let added = self.inner.get_added_tokens_decoder();
         let vocabulary = self.inner.get_vocab(true);
@@ -91,7 +94,8 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// The text of token ids without special tokens, equal to transformers' `decode(ids, skip_special_tokens=True)`.
+    /// The text of token ids without special tokens, equal to transformers'
+    /// `decode(ids, skip_special_tokens=True)`.
     ///
     /// # Errors
     /// Returns an error if the tokenizer's own decoder fails.

@@ -1,6 +1,7 @@
-//! Activation checkpointing (arXiv:1604.06174): a layer keeps its input alone, and the backward pass computes its inside once
-//! more. Gradients stay the same, but for the order in which those of a weight that takes part more than once are summed; a
-//! step takes one forward pass of the layers more.
+//! Activation checkpointing (arXiv:1604.06174): a layer keeps its input alone, and the backward
+//! pass computes its inside once more. Gradients stay the same, but for the order in which those of
+//! a weight that takes part more than once are summed; a step takes one forward pass of the layers
+//! more.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use candle_core::{Tensor, Var};
 
 use super::dropout_rng::{DropoutMode, DropoutRng};
 
-/// The layers of a forward pass that the backward pass computes again, in the order they ran; or none, without checkpointing.
+/// The layers of a forward pass that the backward pass computes again, in the order they ran; or
+/// none, without checkpointing.
 #[derive(Debug, Default)]
 pub(crate) struct LayerCheckpoints(Option<Vec<CheckpointedLayer>>);
 
@@ -74,7 +76,8 @@ pub(crate) struct CheckpointedLayer {
 }
 
 impl CheckpointedLayer {
-    /// Replaces the gradient of the output in `store` by those of the layer's weights and of the graph in front.
+    /// Replaces the gradient of the output in `store` by those of the layer's weights and of the
+    /// graph in front.
     pub(crate) fn backward(&self, store: &mut GradStore) -> Result<()> {
         let Some(gradient) = store.remove(&self.output) else {
             return Ok(());

@@ -84,7 +84,8 @@ impl<'a> DropoutMode<'a> {
             .map(|rng| rng.draw(p, count))
     }
 
-    /// Drops `x` as a whole with probability `p` (stochastic depth): `None`, or `x` enlarged so that its expected value stays.
+    /// Drops `x` as a whole with probability `p` (stochastic depth): `None`, or `x` enlarged so
+    /// that its expected value stays.
     pub(crate) fn drop_path(&mut self, x: Tensor, p: f64) -> Result<Option<Tensor>> {
         let Some(rng) = self.0.as_mut().filter(|_| p > 0.0) else {
             return Ok(Some(x));

@@ -24,7 +24,8 @@ pub enum InitDistribution {
 /// The distribution for the tensor of a name and shape.
 pub type InitRule<'a> = dyn Fn(&str, &[usize]) -> InitDistribution + 'a;
 
-/// A source of initial weights by an architecture's rule, drawn from a seeded generator in the order of the requests.
+/// A source of initial weights by an architecture's rule, drawn from a seeded generator in the
+/// order of the requests.
 pub struct InitSource<'a> {
     rule: &'a InitRule<'a>,
     generator: RefCell<ChaCha8Rng>,

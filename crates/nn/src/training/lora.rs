@@ -1,5 +1,5 @@
-//! LoRA (Hu et al., arXiv 2106.09685): beside a frozen weight `W` [out, in] two small matrices are trained, and the model
-//! computes with `W + alpha / rank · B A`.
+//! LoRA (Hu et al., arXiv 2106.09685): beside a frozen weight `W` [out, in] two small matrices are
+//! trained, and the model computes with `W + alpha / rank · B A`.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ pub(super) struct LoraFactors {
 }
 
 impl LoraFactors {
-    /// Makes factors for every matrix among `weights` whose name contains one of `targets`: A uniform within 1 / sqrt(in), B
-    /// zero, so that the model begins unchanged.
+    /// Makes factors for every matrix among `weights` whose name contains one of `targets`: A
+    /// uniform within 1 / sqrt(in), B zero, so that the model begins unchanged.
     ///
     /// # Errors
     /// Returns an error if there is no such matrix.

@@ -1,8 +1,8 @@
-//! Training of the architectures: variables in place of a checkpoint's weights, examples with labels, a loss inside candle's
-//! graph, dropout from a generator of our own.
+//! Training of the architectures: variables in place of a checkpoint's weights, examples with
+//! labels, a loss inside candle's graph, dropout from a generator of our own.
 //!
-//! A step rebuilds the model over its [`Variables`] (cheap: it shares their values), computes the loss of a batch, and lets
-//! candle walk back from it:
+//! A step rebuilds the model over its [`Variables`] (cheap: it shares their values), computes the
+//! loss of a batch, and lets candle walk back from it:
 //!
 //! ```
 //! # use chartbench_nn::EncoderDecoder;
@@ -52,8 +52,9 @@ pub struct Example {
 }
 
 impl Example {
-    /// The example that teaches the answer `labels` to `prompt`: all tokens of the two but the last are read, all but the first
-    /// are wanted, those of the prompt without a label. `pad` is read where the answer has no label.
+    /// The example that teaches the answer `labels` to `prompt`: all tokens of the two but the last
+    /// are read, all but the first are wanted, those of the prompt without a label. `pad` is read
+    /// where the answer has no label.
     pub fn teacher_forced(image: Tensor, prompt: &[u32], labels: &[Option<u32>], pad: u32) -> Self {
         let length = (prompt.len() + labels.len()).saturating_sub(1);
         let answer = labels.iter().map(|label| label.unwrap_or(pad));
@@ -69,20 +70,21 @@ impl Example {
 /// How the loss of a batch is computed.
 #[derive(Debug, Default)]
 pub struct LossOptions<'a> {
-    /// The generator of dropout, which drops values where the reference does in training. `None` drops nothing.
+    /// The generator of dropout, which drops values where the reference does in training. `None`
+    /// drops nothing.
     pub dropout: Option<&'a mut DropoutRng>,
     /// The share of a label spread over all tokens (label smoothing).
     pub label_smoothing: f64,
-    /// Keeps only the input of each encoder layer and computes the inside again in the backward pass: the same gradients with
-    /// less memory, in more time.
+    /// Keeps only the input of each encoder layer and computes the inside again in the backward
+    /// pass: the same gradients with less memory, in more time.
     pub activation_checkpointing: bool,
 }
 
 /// The loss of a batch.
 #[derive(Debug)]
 pub struct Loss {
-    /// The cross-entropies of all labels summed. Sums of several batches divided by all their labels are the mean over
-    /// all labels, however the batches are cut.
+    /// The cross-entropies of all labels summed. Sums of several batches divided by all their
+    /// labels are the mean over all labels, however the batches are cut.
     pub sum: Tensor,
     /// The number of labels.
     pub labels: usize,

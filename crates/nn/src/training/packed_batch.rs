@@ -6,8 +6,8 @@ use candle_core::Tensor;
 use super::{Example, Loss};
 use crate::kernels::{self, SequenceSpan, Weight};
 
-/// The rows of a batch without padding. Inputs behind an example's last label change no loss and are left out, and so is an
-/// example without labels.
+/// The rows of a batch without padding. Inputs behind an example's last label change no loss and
+/// are left out, and so is an example without labels.
 #[derive(Debug)]
 pub(crate) struct PackedBatch<'a> {
     /// An image once for all examples in a row that have the same tensor.
@@ -82,7 +82,8 @@ impl<'a> PackedBatch<'a> {
         })
     }
 
-    /// The spans of cross-attention: the rows of each image's texts with the `encoded_lengths` rows of the encoded image.
+    /// The spans of cross-attention: the rows of each image's texts with the `encoded_lengths` rows
+    /// of the encoded image.
     pub(crate) fn cross_spans(&self, encoded_lengths: &[usize]) -> Vec<SequenceSpan> {
         let pairs = self.tokens_per_image.iter().zip(encoded_lengths);
         pairs
@@ -90,7 +91,8 @@ impl<'a> PackedBatch<'a> {
             .collect()
     }
 
-    /// The number of attention probabilities in `spans` with `heads` heads, which is how many draws their dropout takes.
+    /// The number of attention probabilities in `spans` with `heads` heads, which is how many draws
+    /// their dropout takes.
     pub(crate) fn count_scores(spans: &[SequenceSpan], heads: usize) -> usize {
         spans
             .iter()
@@ -98,7 +100,8 @@ impl<'a> PackedBatch<'a> {
             .sum()
     }
 
-    /// The loss of the final states [rows, H] with the output matrix [V, H]. Only rows with a label get logits.
+    /// The loss of the final states [rows, H] with the output matrix [V, H]. Only rows with a label
+    /// get logits.
     pub(crate) fn loss(
         &self,
         states: &Tensor,

@@ -9,8 +9,8 @@ use candle_core::{Device, Tensor, Var};
 use super::lora::LoraFactors;
 use crate::loading::TensorSource;
 
-/// The weights of a model as variables, under their names in a checkpoint. Models loaded from it share their values, and
-/// a gradient reaches them whatever the model derives from them.
+/// The weights of a model as variables, under their names in a checkpoint. Models loaded from it
+/// share their values, and a gradient reaches them whatever the model derives from them.
 #[derive(Debug)]
 pub struct Variables {
     variables: BTreeMap<String, Var>,
@@ -20,7 +20,8 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Makes a variable of every tensor that `load` asks `source` for. `load` loads a model, which is dropped.
+    /// Makes a variable of every tensor that `load` asks `source` for. `load` loads a model, which
+    /// is dropped.
     ///
     /// # Errors
     /// Returns the error of `load`.
@@ -52,8 +53,9 @@ impl Variables {
             .collect();
     }
 
-    /// Freezes all weights and adds LoRA factors of `rank` beside every matrix whose name contains one of `targets`. Their
-    /// product counts `alpha` / `rank` times; `seed` draws their initial values.
+    /// Freezes all weights and adds LoRA factors of `rank` beside every matrix whose name contains
+    /// one of `targets`. Their product counts `alpha` / `rank` times; `seed` draws their initial
+    /// values.
     ///
     /// # Errors
     /// Returns an error if there is no such matrix.
@@ -92,7 +94,8 @@ impl Variables {
             .map(|(name, variable)| (name.as_str(), variable))
     }
 
-    /// The trained variables: weights that are not frozen, then LoRA factors, each in the order of the names.
+    /// The trained variables: weights that are not frozen, then LoRA factors, each in the order of
+    /// the names.
     pub fn trained(&self) -> impl Iterator<Item = (&str, &Var)> {
         let weights = self.all().filter(|(name, _)| !self.frozen.contains(*name));
         weights.chain(self.lora.iter().flat_map(LoraFactors::factors))

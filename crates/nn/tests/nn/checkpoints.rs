@@ -315,7 +315,8 @@ fn with_pickle(pickle: &[u8]) -> Result<TempDir> {
     Ok(dir)
 }
 
-/// `os.system("true")` as the whole pickle, as a value in it, and called with the result thrown away.
+/// `os.system("true")` as the whole pickle, as a value in it, and called with the result thrown
+/// away.
 #[test]
 fn pickles_that_want_to_run_code() -> Result<()> {
     const CALL: &[u8] = b"cposix\nsystem\nX\x04\0\0\0true\x85R";

@@ -1,4 +1,5 @@
-//! The Donut model against what transformers computed with the same weights (`fixtures/donut/make.py`).
+//! The Donut model against what transformers computed with the same weights
+//! (`fixtures/donut/make.py`).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,8 @@ fn images(model: &Model) -> Result<Vec<Image>> {
         .collect()
 }
 
-/// Also of an image whose grids are odd and padded to whole windows, and token by token through the cache.
+/// Also of an image whose grids are odd and padded to whole windows, and token by token through the
+/// cache.
 #[test]
 fn states_and_logits() -> Result<()> {
     let (model, io) = (load("safetensors")?, goldens()?);
@@ -76,7 +78,8 @@ fn search(beams: usize, early_stopping: EarlyStopping, length_penalty: f64) -> O
     })
 }
 
-/// Token ids of greedy decoding and of every kind of beam search, all questions about all images in one batch.
+/// Token ids of greedy decoding and of every kind of beam search, all questions about all images in
+/// one batch.
 #[test]
 fn answers_from_every_file_format() -> Result<()> {
     let expected: serde_json::Value =

@@ -1,4 +1,5 @@
-//! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no block evenly.
+//! The fused CPU kernels against the same operations composed of candle's, at sizes that fill no
+//! block evenly.
 
 use std::cell::RefCell;
 
@@ -116,7 +117,8 @@ fn packed(w: &Tensor) -> Result<Weight> {
     ))
 }
 
-/// Products of bf16 are exact in f32: what they differ by from those of rounded operands is the order of the sums.
+/// Products of bf16 are exact in f32: what they differ by from those of rounded operands is the
+/// order of the sums.
 #[test]
 fn products_and_gates_in_bf16() -> Result<()> {
     for (rows, inner, columns) in [
@@ -227,7 +229,8 @@ fn biases() -> Result<()> {
     for (rows, columns) in [(1, 1), (1, 9), (3, 7), (65, 33), (700, 800)] {
         let (mut x, mut b) = (random(rows, columns)?, random(1, columns)?.squeeze(0)?);
         if columns == 1 {
-            // Below zero GELU may be next to nothing, and a single value has no larger one to be measured by.
+            // Below zero GELU may be next to nothing, and a single value has no larger one to be
+            // measured by.
             (x, b) = (x.abs()?, b.abs()?);
         }
         let sum = x.broadcast_add(&b)?;
@@ -314,8 +317,9 @@ fn rows_do_not_influence_each_other() -> Result<()> {
     Ok(())
 }
 
-/// Against the same values in full. Rows are rounded to 127 steps of the largest of 32 or 256 values, some 3 deviations: each
-/// value is off by up to half a step, 3 / 127 / sqrt(12) = 0.7 % of a deviation in the mean, and so are sums of products.
+/// Against the same values in full. Rows are rounded to 127 steps of the largest of 32 or 256
+/// values, some 3 deviations: each value is off by up to half a step, 3 / 127 / sqrt(12) = 0.7 % of
+/// a deviation in the mean, and so are sums of products.
 #[test]
 fn quantized_products_are_close_to_those_of_the_dequantized_weights() -> Result<()> {
     let root = |x: &Tensor| -> Result<f32> { Ok(x.sqr()?.mean_all()?.to_scalar::<f32>()?.sqrt()) };
@@ -342,7 +346,8 @@ fn quantized_products_are_close_to_those_of_the_dequantized_weights() -> Result<
     Ok(())
 }
 
-/// Close answers are told apart by what rounding leaves: over 4,096 products one long chain would be 1.6e-6 off in the mean.
+/// Close answers are told apart by what rounding leaves: over 4,096 products one long chain would
+/// be 1.6e-6 off in the mean.
 #[test]
 fn long_sums_of_few_rows_round_little() -> Result<()> {
     for rows in [1, 4, 5] {
@@ -360,7 +365,8 @@ fn long_sums_of_few_rows_round_little() -> Result<()> {
     Ok(())
 }
 
-/// Several weights in one pass are the same bit for bit, and a product added to something is their sum.
+/// Several weights in one pass are the same bit for bit, and a product added to something is their
+/// sum.
 #[test]
 fn products_in_one_pass_and_onto_something() -> Result<()> {
     for rows in [1, 3, 63, 64, 200] {
@@ -409,8 +415,8 @@ fn in_steps(x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
 }
 
-/// Sums of whole numbers are exact: what is left is the order of the blocks. Where this processor has no such kernel, it is
-/// candle that multiplies, which rounds scales and ties in another way.
+/// Sums of whole numbers are exact: what is left is the order of the blocks. Where this processor
+/// has no such kernel, it is candle that multiplies, which rounds scales and ties in another way.
 #[test]
 fn products_of_blocks_are_those_of_the_rounded_values() -> Result<()> {
     for (rows, columns, inner) in [(1, 1, 32), (7, 33, 96), (70, 48, 512), (9, 150, 2048)] {

@@ -1,4 +1,5 @@
-//! Kernels, gradients, architectures and preprocessing against recorded values of the reference implementations.
+//! Kernels, gradients, architectures and preprocessing against recorded values of the reference
+//! implementations.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -12,6 +13,7 @@ mod comparison;
 mod donut;
 mod gradients;
 mod kernels;
+mod losses;
 mod pix2struct;
 mod preprocess;
 

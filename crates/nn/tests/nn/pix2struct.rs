@@ -1,4 +1,5 @@
-//! The Pix2Struct model against what transformers computed with the same weights (`fixtures/pix2struct/make.py`).
+//! The Pix2Struct model against what transformers computed with the same weights
+//! (`fixtures/pix2struct/make.py`).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,8 @@ fn embeddings_states_and_logits() -> Result<()> {
     Ok(())
 }
 
-/// Far distances: the logarithmic and the last bucket of the position bias, whole and token by token through the cache.
+/// Far distances: the logarithmic and the last bucket of the position bias, whole and token by
+/// token through the cache.
 #[test]
 fn logits_after_150_tokens() -> Result<()> {
     let (model, io) = (load("safetensors")?, goldens()?);

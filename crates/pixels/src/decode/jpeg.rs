@@ -1,5 +1,5 @@
-//! JPEG through libjpeg (mozjpeg's decoder is libjpeg-turbo's): Pillow uses libjpeg-turbo, and only the same inverse
-//! DCT and chroma upsampling give the same pixels.
+//! JPEG through libjpeg (mozjpeg's decoder is libjpeg-turbo's): Pillow uses libjpeg-turbo, and only
+//! the same inverse DCT and chroma upsampling give the same pixels.
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,7 +63,8 @@ fn decompress(bytes: &[u8]) -> Result<RgbImage> {
     }
 }
 
-/// Whether the pixels are spread over several scans: in progressive files, and where channels follow each other.
+/// Whether the pixels are spread over several scans: in progressive files, and where channels
+/// follow each other.
 fn has_several_scans(bytes: &[u8], channels: usize) -> bool {
     const PROGRESSIVE: u8 = 0xc2;
     const SCAN: u8 = 0xda;
@@ -86,8 +87,8 @@ fn has_several_scans(bytes: &[u8], channels: usize) -> bool {
     false
 }
 
-/// The file's bytes; reading on after the last one is an error. (At a plain end of file libjpeg makes up an end of
-/// image and fills the rest with grey.)
+/// The file's bytes; reading on after the last one is an error. (At a plain end of file libjpeg
+/// makes up an end of image and fills the rest with grey.)
 struct Whole<'a>(&'a [u8]);
 
 impl Read for Whole<'_> {

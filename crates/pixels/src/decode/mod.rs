@@ -1,5 +1,6 @@
-//! Image files to RGB pixels, equal to Pillow's decoding followed by transformers' `convert_to_rgb`: transparency is
-//! composited on white, nothing else is changed (no ICC profile, no EXIF orientation, no gamma).
+//! Image files to RGB pixels, equal to Pillow's decoding followed by transformers'
+//! `convert_to_rgb`: transparency is composited on white, nothing else is changed (no ICC profile,
+//! no EXIF orientation, no gamma).
 
 mod jpeg;
 mod other;
@@ -13,16 +14,17 @@ use chartbench_core::terminal::shorten;
 
 /// Most pixels an image may have: where Pillow refuses a "decompression bomb".
 const MAX_PIXELS: u64 = 178_956_970;
-/// Most bytes of an image's pixels, in the depth and channels of the file and as RGB of 8 bits: where Pillow warns of a
-/// decompression bomb.
+/// Most bytes of an image's pixels, in the depth and channels of the file and as RGB of 8 bits:
+/// where Pillow warns of a decompression bomb.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// Decodes the first frame of a PNG, JPEG, GIF, BMP, TIFF or WebP file. The content decides the format; `name` is for
-/// errors.
+/// Decodes the first frame of a PNG, JPEG, GIF, BMP, TIFF or WebP file. The content decides the
+/// format; `name` is for errors.
 ///
 /// # Errors
-/// Returns an error if the bytes are in none of these formats, are damaged or truncated, hold more than 178,956,970 pixels, or
-/// the pixels take more than 256 MiB in the file's own depth and channels or as RGB of 8 bits.
+/// Returns an error if the bytes are in none of these formats, are damaged or truncated, hold more
+/// than 178,956,970 pixels, or the pixels take more than 256 MiB in the file's own depth and
+/// channels or as RGB of 8 bits.
 pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage> {
     let image = match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => catch_panic("the PNG decoder", || png::decode(bytes)),

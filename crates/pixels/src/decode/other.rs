@@ -1,6 +1,7 @@
 //! GIF, BMP, TIFF and WebP through the `image` crate: the first frame.
 //!
-//! Not read, though Pillow does: TIFF with a palette or with grey and alpha. JPEG inside TIFF may differ by one level.
+//! Not read, though Pillow does: TIFF with a palette or with grey and alpha. JPEG inside TIFF may
+//! differ by one level.
 
 use std::io::Cursor;
 

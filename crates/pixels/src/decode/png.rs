@@ -1,5 +1,5 @@
-//! PNG, with Pillow's reading of depth and transparency: palettes and low depths are widened, 16-bit colour keeps its
-//! high byte, 16-bit grey is clipped at 255 (not scaled).
+//! PNG, with Pillow's reading of depth and transparency: palettes and low depths are widened,
+//! 16-bit colour keeps its high byte, 16-bit grey is clipped at 255 (not scaled).
 
 use std::io::Cursor;
 
@@ -56,7 +56,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage> {
     Ok(image)
 }
 
-/// The pixels of an interlacing pass: every `right`-th column from `left` on, every `down`-th row from `top` on.
+/// The pixels of an interlacing pass: every `right`-th column from `left` on, every `down`-th row
+/// from `top` on.
 struct PixelGrid {
     left: u32,
     top: u32,
@@ -92,8 +93,9 @@ struct Pixel {
     depth: BitDepth,
     /// RGBA per palette index.
     palette: Vec<[u8; 4]>,
-    /// The grey or colour that is transparent. Pillow compares the low bytes of the file's 16-bit key with the
-    /// widened or narrowed 8-bit values (only a 1-bit key is widened itself), and so does this.
+    /// The grey or colour that is transparent. Pillow compares the low bytes of the file's 16-bit
+    /// key with the widened or narrowed 8-bit values (only a 1-bit key is widened itself), and so
+    /// does this.
     key: Option<Vec<u8>>,
 }
 

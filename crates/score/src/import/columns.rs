@@ -26,7 +26,8 @@ pub struct ColumnNames {
 pub(super) enum Need {
     /// Predictions and their golds.
     Both,
-    /// Predictions; the golds are in another file, and any golds of this file are compared with them.
+    /// Predictions; the golds are in another file, and any golds of this file are compared with
+    /// them.
     Predictions,
     /// Golds alone.
     Golds,
@@ -117,8 +118,8 @@ impl Columns {
     /// The columns of a file with this header.
     ///
     /// # Errors
-    /// Returns an error if a required column cannot be recognised or a named one is missing; the error lists the existing
-    /// columns.
+    /// Returns an error if a required column cannot be recognised or a named one is missing; the
+    /// error lists the existing columns.
     pub(super) fn find<S: AsRef<str>>(header: &[S], scope: Scope<'_>) -> Result<Self> {
         let header = Header(header.iter().map(AsRef::as_ref).collect());
         let names = scope.names;

@@ -12,8 +12,8 @@ use chartbench_core::read_file::CsvLines;
 /// Reads the rows of a text whose fields are separated by `delimiter`.
 ///
 /// # Errors
-/// Returns an error if columns cannot be recognised, a row is ragged, a quoted field does not end, or the text has no rows;
-/// the error names the line.
+/// Returns an error if columns cannot be recognised, a row is ragged, a quoted field does not end,
+/// or the text has no rows; the error names the line.
 pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<AnswerTable> {
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
@@ -69,8 +69,8 @@ fn add(table: &mut AnswerTable, line: usize, record: &StringRecord, columns: &Co
     table.push(line, field(columns.id).map(str::to_owned), row);
 }
 
-/// Whether the last record, or the header without records, ends within quotes: exactly then another quotation mark changes
-/// nothing.
+/// Whether the last record, or the header without records, ends within quotes: exactly then another
+/// quotation mark changes nothing.
 fn never_ends(last: &str, delimiter: u8) -> bool {
     let records = |text: &str| {
         let mut reader = ReaderBuilder::new()

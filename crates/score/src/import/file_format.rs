@@ -23,8 +23,8 @@ pub enum FileFormat {
 const ZIP: &[u8] = b"PK\x03\x04";
 
 impl FileFormat {
-    /// Detects the format of a file by its content, of which the beginning suffices, and by its name where the content fits
-    /// several formats.
+    /// Detects the format of a file by its content, of which the beginning suffices, and by its
+    /// name where the content fits several formats.
     pub fn detect(path: &Path, content: &[u8]) -> Self {
         let extension = path
             .extension()

@@ -24,7 +24,8 @@ impl Golds {
     /// Reads golds from a file in any of the formats, or from RealCQA's `qa/`.
     ///
     /// # Errors
-    /// Returns an error as for predictions. A duplicate id is a problem, not an error: the first counts.
+    /// Returns an error as for predictions. A duplicate id is a problem, not an error: the first
+    /// counts.
     pub fn read(path: &Path, columns: &ColumnNames, format: Option<FileFormat>) -> Result<Self> {
         let scope = Scope {
             names: columns,
@@ -90,7 +91,8 @@ impl Golds {
             .collect()
     }
 
-    /// The row index of each `qa_id`, the part of an id behind the chart; `None` if several charts have it.
+    /// The row index of each `qa_id`, the part of an id behind the chart; `None` if several charts
+    /// have it.
     pub(super) fn by_qa_id(&self) -> HashMap<&str, Option<usize>> {
         let mut indices = HashMap::new();
         for (index, row) in self.table.rows.iter().enumerate() {

@@ -47,8 +47,8 @@ pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
 /// Joins separate golds, in their order, with the predictions of their ids.
 ///
 /// # Errors
-/// Returns an error if no prediction has the id of a gold, or if only one side has ids and the other is numbered, so that
-/// matches are accidental.
+/// Returns an error if no prediction has the id of a gold, or if only one side has ids and the
+/// other is numbered, so that matches are accidental.
 pub(super) fn join_separate_golds(mut table: AnswerTable, golds: &Golds) -> Result<ImportResult> {
     let mut matches = Matches {
         predictions: vec![None; golds.table.rows.len()],
@@ -114,7 +114,8 @@ pub(super) fn join_separate_golds(mut table: AnswerTable, golds: &Golds) -> Resu
     Ok(ImportResult { answers, problems })
 }
 
-/// The row's prediction. A list of one item counts as that item, as in gold answers, unless the question asks for a list.
+/// The row's prediction. A list of one item counts as that item, as in gold answers, unless the
+/// question asks for a list.
 fn prediction(
     row: &mut AnswerRow,
     gold: &Gold,
@@ -182,7 +183,8 @@ impl Matches {
     }
 }
 
-/// The problem of a gold of the file that differs from the separate one. A list written as a text does not differ.
+/// The problem of a gold of the file that differs from the separate one. A list written as a text
+/// does not differ.
 fn difference(table: &AnswerTable, row: &AnswerRow, separate: &AnswerRow) -> Option<Problem> {
     let (own, separate) = (row.gold.as_ref()?, separate.gold.as_ref()?);
     let items = |gold: &Gold| gold.text().replace(['[', ']', '\'', '"'], "");

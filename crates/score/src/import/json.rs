@@ -15,7 +15,8 @@ use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::Prediction;
 use chartbench_core::{parse_field, read_file};
 
-/// Reads one object from each line; empty lines are skipped. The text is never in memory as a whole.
+/// Reads one object from each line; empty lines are skipped. The text is never in memory as a
+/// whole.
 ///
 /// # Errors
 /// Returns an error if a line is malformed; the error names line and key.
@@ -58,11 +59,12 @@ fn add_line(
     keys.add(table, number, None, line)
 }
 
-/// Reads a list of objects, or an object: predictions (or golds) by id, lists of RealCQA's records by chart, or a single
-/// record.
+/// Reads a list of objects, or an object: predictions (or golds) by id, lists of RealCQA's records
+/// by chart, or a single record.
 ///
 /// # Errors
-/// Returns an error if the JSON or a record is malformed; the error names the line, or record and key.
+/// Returns an error if the JSON or a record is malformed; the error names the line, or record and
+/// key.
 pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<AnswerTable> {
     let mut table = AnswerTable::new(Unit::Record);
     if json.trim_start().starts_with('{') {
@@ -127,7 +129,8 @@ fn list(table: &mut AnswerTable, chart: Option<&str>, json: &str, scope: Scope<'
     Ok(())
 }
 
-/// The reason why an object of predictions cannot be scored without golds; `first` is its first value.
+/// The reason why an object of predictions cannot be scored without golds; `first` is its first
+/// value.
 fn no_golds(first: &RawValue) -> &'static str {
     if first.get().starts_with(['{', '[']) {
         "neither a list of records nor an object of predictions by id: write a list of records, or one record a line"

@@ -192,7 +192,8 @@ impl RecordKeys {
         Ok(())
     }
 
-    /// With separate golds a file's own are only compared with them: they may be missing, and unreadable ones are ignored.
+    /// With separate golds a file's own are only compared with them: they may be missing, and
+    /// unreadable ones are ignored.
     fn gold(&self, raw: Option<&RawValue>) -> Result<Option<Gold>> {
         if self.need == Need::Predictions {
             return Ok(raw.and_then(|raw| parse_field::gold(raw).ok()));

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 /// Deepest nesting of lists in a prediction.
 const MAX_DEPTH: usize = 8;
 
-/// A prediction: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), `true` and `false` become
-/// `True` and `False` (what Python prints), a list its text as a Python literal (`["A", 2]`), `null` none.
+/// A prediction: a string is its text, a number keeps its JSON text (`1.0` stays `1.0`), `true` and
+/// `false` become `True` and `False` (what Python prints), a list its text as a Python literal
+/// (`["A", 2]`), `null` none.
 ///
 /// # Errors
 /// Returns an error for an object, a broken string, and lists nested deeper than [`MAX_DEPTH`].
@@ -37,7 +38,8 @@ pub(super) fn only_item(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// The text of a string, or of the last string of a list (the last turn of a conversation); nothing for anything else.
+/// The text of a string, or of the last string of a list (the last turn of a conversation); nothing
+/// for anything else.
 pub(super) fn last_text(raw: &RawValue) -> Option<String> {
     text(raw).or_else(|| text(items(raw).ok()?.last()?))
 }
@@ -84,8 +86,8 @@ fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Parses the responses that an evaluation harness logs: a text, `[text]` or `[[text, ...]]`. Returns the first text, and
-/// whether others follow.
+/// Parses the responses that an evaluation harness logs: a text, `[text]` or `[[text, ...]]`.
+/// Returns the first text, and whether others follow.
 ///
 /// # Errors
 /// Returns an error for anything else, such as the log-likelihoods of a multiple-choice task.
@@ -143,8 +145,8 @@ fn items(raw: &RawValue) -> Result<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).context("not a proper list")
 }
 
-/// Replaces `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes and JSON does not have, by their Python texts
-/// (`"nan"`, `"inf"`, `"-inf"`). Lines keep their numbers.
+/// Replaces `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes and JSON does not have,
+/// by their Python texts (`"nan"`, `"inf"`, `"-inf"`). Lines keep their numbers.
 pub(super) fn without_nan(json: &str) -> Cow<'_, str> {
     if !json.contains("NaN") && !json.contains("Infinity") {
         return Cow::Borrowed(json);

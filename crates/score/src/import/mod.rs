@@ -8,9 +8,10 @@
 //! | XLSX | VLMEvalKit |
 //! | a folder of JSON files | RealCQA's evaluator (one list for each chart) |
 //!
-//! A reader turns a file into a [`table::AnswerTable`] of rows; [`join`] joins it with the file's own golds, or with separate
-//! golds by id. A fault of a whole file is an error. A fault of a single answer is a [`Problem`], and the other answers are
-//! still read; every dropped row is reported.
+//! A reader turns a file into a [`table::AnswerTable`] of rows; [`join`] joins it with the file's
+//! own golds, or with separate golds by id. A fault of a whole file is an error. A fault of a
+//! single answer is a [`Problem`], and the other answers are still read; every dropped row is
+//! reported.
 
 mod columns;
 mod delimited;
@@ -80,9 +81,9 @@ pub struct ImportOptions {
 /// Reads the predictions at `path`, a file or a folder.
 ///
 /// # Errors
-/// Returns an error of one line, which begins with the path, if the file cannot be read in its format (with line or record
-/// and advice), if its columns cannot be recognised (with the existing ones), or if it has no rows, no golds, or golds of
-/// other data.
+/// Returns an error of one line, which begins with the path, if the file cannot be read in its
+/// format (with line or record and advice), if its columns cannot be recognised (with the existing
+/// ones), or if it has no rows, no golds, or golds of other data.
 pub fn read(path: &Path, options: &ImportOptions) -> Result<ImportResult> {
     let table = source::read(path, options.format, options.scope());
     table

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Location {
     /// The file or the chart, if there are several.
     pub part: Option<String>,
-    /// What `number` counts.
+    /// The unit that `number` counts.
     pub unit: Unit,
     /// From 1.
     pub number: u32,
@@ -44,7 +44,8 @@ impl fmt::Display for Unit {
     }
 }
 
-/// A reason why a prediction cannot be scored as it is, or a choice that was made; each is one line.
+/// A reason why a prediction cannot be scored as it is, or a choice that was made; each is one
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// A prediction without a gold of its id. It is left out.
@@ -54,7 +55,8 @@ pub enum Problem {
         /// The line, record or row of the prediction.
         location: Location,
     },
-    /// A prediction whose id, a bare `qa_id` of RealCQA, matches the golds of several charts. It is left out.
+    /// A prediction whose id, a bare `qa_id` of RealCQA, matches the golds of several charts. It is
+    /// left out.
     SeveralGolds {
         /// The prediction's id, without a chart.
         id: String,
@@ -228,8 +230,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One line for each kind of problem, in the order of first occurrence: a single problem as it is, several with their number
-/// and the first of them.
+/// One line for each kind of problem, in the order of first occurrence: a single problem as it is,
+/// several with their number and the first of them.
 pub fn summarize(problems: &[Problem]) -> Vec<String> {
     let mut kinds: Vec<(&Problem, usize)> = Vec::new();
     for problem in problems {
@@ -335,7 +337,8 @@ impl fmt::Display for Rows {
 /// Most characters of a text from outside in a message.
 const MAX_CHARS: usize = 60;
 
-/// A text from outside in a message of one line: control characters are escaped, and long texts are cut.
+/// A text from outside in a message of one line: control characters are escaped, and long texts are
+/// cut.
 pub(super) struct OneLine<'a>(pub(super) &'a str);
 
 impl fmt::Display for OneLine<'_> {

@@ -60,9 +60,9 @@ pub(super) fn parse(bytes: &[u8], format: FileFormat, scope: Scope<'_>) -> Resul
     }
 }
 
-/// RealCQA's layout: `CHART.json` is the list of a chart's records, `__N__CHART.json` a part of it, written by process
-/// N. A folder of the data set is read in its `qa/`, or its `merged_qa.json`. If a list of test charts lies beside the
-/// golds, only the golds of those charts are read.
+/// RealCQA's layout: `CHART.json` is the list of a chart's records, `__N__CHART.json` a part of it,
+/// written by process N. A folder of the data set is read in its `qa/`, or its `merged_qa.json`. If
+/// a list of test charts lies beside the golds, only the golds of those charts are read.
 fn folder(path: &Path, scope: Scope<'_>) -> Result<AnswerTable> {
     let qa = path.join("qa");
     if qa.is_dir() {

@@ -93,7 +93,8 @@ impl AnswerTable {
         saturated(self.parts.len().saturating_sub(1))
     }
 
-    /// Adds a row with the number `number` in the current part. Without `id` its id is its number among all rows.
+    /// Adds a row with the number `number` in the current part. Without `id` its id is its number
+    /// among all rows.
     pub(super) fn push(&mut self, number: usize, id: Option<String>, mut row: AnswerRow) {
         self.has_ids |= id.is_some();
         let id = id.unwrap_or_else(|| (self.rows.len() + 1).to_string());
@@ -222,7 +223,8 @@ impl AnswerRow {
             .unwrap_or_default()
     }
 
-    /// Whether the row has ChartQAPro's fields, so that a list is the answers to a conversation's turns.
+    /// Whether the row has ChartQAPro's fields, so that a list is the answers to a conversation's
+    /// turns.
     fn has_turns(&self) -> bool {
         self.question_type.is_some() && self.year_flags() != YearFlags::default()
     }

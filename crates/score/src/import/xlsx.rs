@@ -16,11 +16,12 @@ use chartbench_core::question::Prediction;
 /// Most bytes of all parts of a workbook after decompression.
 const MAX_INFLATED: u64 = 1 << 29;
 
-/// Reads the rows below the first non-empty one, which is the header. Cells are read one by one, because a sheet may contain a
-/// cell in the last possible row and column.
+/// Reads the rows below the first non-empty one, which is the header. Cells are read one by one,
+/// because a sheet may contain a cell in the last possible row and column.
 ///
 /// # Errors
-/// Returns an error if the file is not a workbook, its columns cannot be recognised, or it has no rows.
+/// Returns an error if the file is not a workbook, its columns cannot be recognised, or it has no
+/// rows.
 pub(super) fn read(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
     // The reader's arithmetic overflows at a cell reference that is too long.
     catch_panic("the Excel reader", || {

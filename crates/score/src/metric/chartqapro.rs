@@ -1,20 +1,24 @@
 //! `chartqapro`: `evaluate_predictions.py` of vis-nlp/ChartQAPro (arXiv 2504.05506).
 //!
-//! **Relaxed accuracy**: both texts lose the dots and then the line breaks at their ends. A text written as a Python
-//! list is its elements, the gold one also when its elements lack their quotes. Element by element, in order, over the
-//! longer length, what is missing counting 0. The question's `Year` flags ([`YearFlags`](chartbench_core::question::YearFlags)), one
-//! for each element of the gold answer and repeated where they are fewer, choose the rule:
+//! **Relaxed accuracy**: both texts lose the dots and then the line breaks at their ends. A text
+//! written as a Python list is its elements, the gold one also when its elements lack their quotes.
+//! Element by element, in order, over the longer length, what is missing counting 0. The question's
+//! `Year` flags ([`YearFlags`](chartbench_core::question::YearFlags)), one for each element of the
+//! gold answer and repeated where they are fewer, choose the rule:
 //!
 //! - `YES`: stripped and lower-cased texts equal;
-//! - `NO`, or no flags: `%` and white space stripped; two numbers within |p - t| / |t| <= 0.05 (t = 0 takes only 0); else
-//!   the ANLS of PyPI's `anls` 0.0.2 on the lower-cased texts, as partial credit.
+//! - `NO`, or no flags: `%` and white space stripped; two numbers within |p - t| / |t| <= 0.05 (t =
+//!   0 takes only 0); else the ANLS of PyPI's `anls` 0.0.2 on the lower-cased texts, as partial
+//!   credit.
 //!
-//! `Answer` is the list of a conversation's turns; the last turn is scored, with the last flag. The readers of data sets and of
-//! predictions select that turn, so that a gold list here is a list of elements.
+//! `Answer` is the list of a conversation's turns; the last turn is scored, with the last flag. The
+//! readers of data sets and of predictions select that turn, so that a gold list here is a list of
+//! elements.
 //!
-//! Known faults: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores 0.8 for `1234`;
-//! `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`. The original's exact match for its
-//! fact-checking and multiple-choice questions is computed and then not used.
+//! Known faults: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores
+//! 0.8 for `1234`; `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`.
+//! The original's exact match for its fact-checking and multiple-choice questions is computed and
+//! then not used.
 
 use std::sync::LazyLock;
 

@@ -1,31 +1,40 @@
-//! `deplot`: the table metrics of DePlot (arXiv 2212.10505), `deplot/metrics.py` of google-research/google-research (main
-//! branch, 2024). It applies only to questions that ask for a table.
+//! `deplot`: the table metrics of DePlot (arXiv 2212.10505), `deplot/metrics.py` of
+//! google-research/google-research (main branch, 2024). It applies only to questions that ask for a
+//! table.
 //!
-//! A table is lines of cells separated by ` | `, under an optional line `title | ...`; texts are lower-cased.
+//! A table is lines of cells separated by ` | `, under an optional line `title | ...`; texts are
+//! lower-cased.
 //!
-//! - **RMS** (relative mapping similarity) takes a table as data points: `row header + " " + column header` is a point's
-//!   key, the cell its value, and the title a point with the key `title`. Points of both tables are matched by their keys
-//!   alone, at the least sum of 1 - ANLS (Hungarian method). A matched pair scores the ANLS of its keys times the
-//!   similarity of its values: 1 - |p - t| / |t| where that distance is below 0.1, else 0, for numbers (`%` is 1/100); 1
-//!   for equal texts; else their ANLS. The sum over the predicted points is **precision**, over the gold ones **recall**.
-//!   The better of the prediction and its transpose counts.
-//! - **RNSS** (relative number set similarity): all numbers of both tables, matched at the least sum of
-//!   min(1, |p - t| / |t|); 1 - sum / larger count.
+//! - **RMS** (relative mapping similarity) takes a table as data points:
+//!   `row header + " " + column header` is a point's key, the cell its value, and the title a point
+//!   with the key `title`. Points of both tables are matched by their keys alone, at the least sum
+//!   of 1 - ANLS (Hungarian method). A matched pair scores the ANLS of its keys times the
+//!   similarity of its values: 1 - |p - t| / |t| where that distance is below 0.1, else 0, for
+//!   numbers (`%` is 1/100); 1 for equal texts; else their ANLS. The sum over the predicted points
+//!   is **precision**, over the gold ones **recall**. The better of the prediction and its
+//!   transpose counts.
+//! - **RNSS** (relative number set similarity): all numbers of both tables, matched at the least
+//!   sum of min(1, |p - t| / |t|); 1 - sum / larger count.
 //!
 //! Known faults:
 //! - **F1** is recall: the list from which the mean is made holds recall under its name.
-//! - A gold number 0 has distance 1 from 0 and 0 from everything else in RNSS. In RMS its cell is text: `0.0` is wrong
-//!   for `0`, and `0.1` mostly right for `0.0`. `nan` and `inf` never match themselves.
-//! - Two rows under one key are one point, the last (a scatter chart's rows begin with their series' name).
-//! - A text without ` | ` has no points: two such texts agree in full, whatever they say, and an empty prediction has
-//!   precision 1. `|` without blanks around separates nothing.
-//! - A literal `<0x0A>`, as the Hugging Face tokenizer writes a line break, breaks no line: the table is one row.
+//! - A gold number 0 has distance 1 from 0 and 0 from everything else in RNSS. In RMS its cell is
+//!   text: `0.0` is wrong for `0`, and `0.1` mostly right for `0.0`. `nan` and `inf` never match
+//!   themselves.
+//! - Two rows under one key are one point, the last (a scatter chart's rows begin with their
+//!   series' name).
+//! - A text without ` | ` has no points: two such texts agree in full, whatever they say, and an
+//!   empty prediction has precision 1. `|` without blanks around separates nothing.
+//! - A literal `<0x0A>`, as the Hugging Face tokenizer writes a line break, breaks no line: the
+//!   table is one row.
 //! - An empty title is a point to be won, and one to be lost by a prediction without a title line.
-//! - `5%` is no number to RNSS. Numbers that are left over cost nothing: one right number alone scores 1.
+//! - `5%` is no number to RNSS. Numbers that are left over cost nothing: one right number alone
+//!   scores 1.
 //! - Which of equally good matches is taken depends on the order of the rows.
 //!
-//! (Its ANLS of two empty texts divides by zero, but these metrics never compute that.) If the gold itself is written with
-//! `<0x0A>`, as in chartbench's table benchmarks, it is read as a line break in both texts.
+//! (Its ANLS of two empty texts divides by zero, but these metrics never compute that.) If the gold
+//! itself is written with `<0x0A>`, as in chartbench's table benchmarks, it is read as a line break
+//! in both texts.
 
 use std::collections::HashMap;
 
@@ -103,7 +112,8 @@ fn rms(gold: &str, prediction: &str, trace: &mut impl Trace) -> Result<Agreement
 
 type Points = Vec<(String, String)>;
 
-/// The table's data points in order; points with one key are one, at the position of the first with the value of the last.
+/// The table's data points in order; points with one key are one, at the position of the first with
+/// the value of the last.
 fn points(text: &str, transposed: bool) -> Points {
     let text = python::lower(text);
     let mut lines = python::lines(&text).peekable();

@@ -1,19 +1,23 @@
-//! `deplot-corrected`: DePlot's table metrics with the faults of [`deplot`](super::deplot) corrected. It is unpublished.
+//! `deplot-corrected`: DePlot's table metrics with the faults of [`deplot`](super::deplot)
+//! corrected. It is unpublished.
 //!
 //! **RMS** and **RNSS** are as on that page, with these corrections:
 //! - F1 is the harmonic mean of precision and recall.
-//! - Tables are read as models write them ([`DataTable::parse`]): rows by line breaks, `<0x0A>` or UniChart's `&`, cells
-//!   by `|` with or without blanks. A prediction that is not a table scores 0 in every metric; the convention does not
-//!   apply to a gold that is not a table.
-//! - A gold 0 has distance 0 from 0, however written, and 1 from everything else. Equal cells agree, `nan` too.
-//! - Every row is its own points, also under a key that occurs twice. Of equally near keys those with the nearest values
-//!   are matched, so that the order of rows changes nothing.
-//! - The title counts where the gold has one; a title that is read where the gold has none costs nothing.
-//! - To RNSS `5%` is 0.05, as to RMS; the title's numbers are not the table's; a number left over on either side has
-//!   distance 1.
+//! - Tables are read as models write them ([`DataTable::parse`]): rows by line breaks, `<0x0A>` or
+//!   UniChart's `&`, cells by `|` with or without blanks. A prediction that is not a table scores 0
+//!   in every metric; the convention does not apply to a gold that is not a table.
+//! - A gold 0 has distance 0 from 0, however written, and 1 from everything else. Equal cells
+//!   agree, `nan` too.
+//! - Every row is its own points, also under a key that occurs twice. Of equally near keys those
+//!   with the nearest values are matched, so that the order of rows changes nothing.
+//! - The title counts where the gold has one; a title that is read where the gold has none costs
+//!   nothing.
+//! - To RNSS `5%` is 0.05, as to RMS; the title's numbers are not the table's; a number left over
+//!   on either side has distance 1.
 //! - An empty prediction has precision 0.
 //!
-//! Kept: 10 % for numbers and ANLS from 0.5 on for texts, `%` as 1/100, `1,234` and `$5` as texts, the transpose.
+//! Kept: 10 % for numbers and ANLS from 0.5 on for texts, `%` as 1/100, `1,234` and `$5` as texts,
+//! the transpose.
 
 use super::tables::{self, Agreement, anls, assignment, number};
 use super::{Metric, Pair, Rules, Score, Scores, Trace, python};

@@ -1,18 +1,20 @@
-//! `lm-eval`: the ChartQA task of EleutherAI's lm-evaluation-harness 0.4.13 (`lm_eval/tasks/chartqa/utils.py`, after
-//! Mistral's mistral-evals), of the answer behind its `Final Answer:` marker.
+//! `lm-eval`: the ChartQA task of EleutherAI's lm-evaluation-harness 0.4.13
+//! (`lm_eval/tasks/chartqa/utils.py`, after Mistral's mistral-evals), of the answer behind its
+//! `Final Answer:` marker.
 //!
-//! The harness asks models to end with `Final Answer: ...` and gives 0 to an output without it. A prediction here is the
-//! answer alone, and is scored as if it followed the marker.
+//! The harness asks models to end with `Final Answer: ...` and gives 0 to an output without it. A
+//! prediction here is the answer alone, and is scored as if it followed the marker.
 //!
-//! - **Exact match**: the answer stripped, lower-cased and without a last `.` equals the gold answer stripped and
-//!   lower-cased. An answer of several lines is not found, and is wrong.
-//! - **Relaxed accuracy**: a text with a digit in it loses its end punctuation (not `%`) and every `,` and `$`; one without loses a
-//!   pair of quotes. Two numbers match within |p - t| / max(|t|, 1e-10) <= 0.05 as they are or with either side
-//!   divided by 100 where it has a `%`; a gold answer of one letter takes a prediction that begins with it; other texts
-//!   must be equal but for case, after end punctuation was stripped from the prediction.
+//! - **Exact match**: the answer stripped, lower-cased and without a last `.` equals the gold
+//!   answer stripped and lower-cased. An answer of several lines is not found, and is wrong.
+//! - **Relaxed accuracy**: a text with a digit in it loses its end punctuation (not `%`) and every
+//!   `,` and `$`; one without loses a pair of quotes. Two numbers match within |p - t| / max(|t|,
+//!   1e-10) <= 0.05 as they are or with either side divided by 100 where it has a `%`; a gold
+//!   answer of one letter takes a prediction that begins with it; other texts must be equal but for
+//!   case, after end punctuation was stripped from the prediction.
 //!
-//! Known faults: end punctuation is stripped from the prediction alone, so that `U.S.` fails for `U.S.`; `apple` passes
-//! for `a`; `2,5` is 25; years are numbers; white space counts in texts.
+//! Known faults: end punctuation is stripped from the prediction alone, so that `U.S.` fails for
+//! `U.S.`; `apple` passes for `a`; `2,5` is 25; years are numbers; white space counts in texts.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};

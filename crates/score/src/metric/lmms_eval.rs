@@ -1,12 +1,15 @@
-//! `lmms-eval`: `relaxed_correctness` of its ChartQA task and `anls` of its document tasks (EvolvingLMMs-Lab/lmms-eval
-//! 0.7, `lmms_eval/tasks/chartqa/utils.py`, `lmms_eval/api/metrics.py`).
+//! `lmms-eval`: `relaxed_correctness` of its ChartQA task and `anls` of its document tasks
+//! (EvolvingLMMs-Lab/lmms-eval 0.7, `lmms_eval/tasks/chartqa/utils.py`,
+//! `lmms_eval/api/metrics.py`).
 //!
 //! - **Relaxed accuracy**: that of [`super::pix2struct`], to the letter.
-//! - **ANLS**: white space folded and lower-cased for the edit distance, divided by the longer length of the texts as
-//!   they are (upper-cased, not folded); the similarity 1 - NL is kept from 0.5 up. Two empty texts give 1.
+//! - **ANLS**: white space folded and lower-cased for the edit distance, divided by the longer
+//!   length of the texts as they are (upper-cased, not folded); the similarity 1 - NL is kept from
+//!   0.5 up. Two empty texts give 1.
 //!
-//! Known faults: as pix2struct in relaxed accuracy. In ANLS a similarity of exactly 0.5 is kept where others drop it
-//! (`20` scores 0.5 for `21`), and white space that the distance does not see still makes the length longer.
+//! Known faults: as pix2struct in relaxed accuracy. In ANLS a similarity of exactly 0.5 is kept
+//! where others drop it (`20` scores 0.5 for `21`), and white space that the distance does not see
+//! still makes the length longer.
 
 use super::{Metric, Pair, Rules, Score, Scores, Trace, pix2struct, python};
 

@@ -1,12 +1,13 @@
 //! Scores answers: pure functions of a gold answer and a raw prediction.
 //!
-//! A *convention* is one published way to score chart question answering, faithful to its original down to the order of the
-//! float operations, faults included: no convention is "official", each has a name. Each module describes and implements one
-//! convention; [`CONVENTIONS`] lists them. A new convention needs one module here and one line there. [`chartbench`] is this
-//! project's own and the default.
+//! A *convention* is one published way to score chart question answering, faithful to its original
+//! down to the order of the float operations, faults included: no convention is "official", each
+//! has a name. Each module describes and implements one convention; [`CONVENTIONS`] lists them. A
+//! new convention needs one module here and one line there. [`chartbench`] is this project's own
+//! and the default.
 //!
-//! [`Summary`] is the mean over questions, the same to the last bit in any order; [`StepTrace`] records the steps by which a convention
-//! came to its scores.
+//! [`Summary`] is the mean over questions, the same to the last bit in any order; [`StepTrace`]
+//! records the steps by which a convention came to its scores.
 #![deny(clippy::disallowed_methods)]
 
 pub mod chartbench;

@@ -1,16 +1,18 @@
-//! `pix2struct`: the metrics of Pix2Struct and MatCha, `pix2struct/metrics.py` of google-research/pix2struct (main
-//! branch, 2025); lmms-eval's relaxed accuracy is the same function.
+//! `pix2struct`: the metrics of Pix2Struct and MatCha, `pix2struct/metrics.py` of
+//! google-research/pix2struct (main branch, 2025); lmms-eval's relaxed accuracy is the same
+//! function.
 //!
 //! - **Exact match**: the two texts are equal, case and white space included.
-//! - **Relaxed accuracy**: where both texts are numbers and the gold one is not 0, |p - t| / |t| <= 0.05. A trailing
-//!   `%` (any number of them) divides by 100. Anything else must be equal but for case.
-//! - **ANLS**: of the lower-cased texts, 1 - NL where NL = edit distance in code points / longer length is below 0.5,
-//!   else 0. (An unmerged branch of the original keeps NL = 0.5 as well.)
+//! - **Relaxed accuracy**: where both texts are numbers and the gold one is not 0, |p - t| / |t| <=
+//!   0.05. A trailing `%` (any number of them) divides by 100. Anything else must be equal but for
+//!   case.
+//! - **ANLS**: of the lower-cased texts, 1 - NL where NL = edit distance in code points / longer
+//!   length is below 0.5, else 0. (An unmerged branch of the original keeps NL = 0.5 as well.)
 //!
-//! Known faults: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no numbers; `50` fails
-//! for `50%`; a gold 0 takes only `0`, not `0.0`; `nan` never matches itself; white space counts in everything but
-//! numbers; a list must be equal text. For two empty texts ANLS divides by zero: the original ends there, here it is
-//! counted as an error and scores 0.
+//! Known faults: years are numbers (2008 passes for 2010); `1,234`, `$5` and `5 apples` are no
+//! numbers; `50` fails for `50%`; a gold 0 takes only `0`, not `0.0`; `nan` never matches itself;
+//! white space counts in everything but numbers; a list must be equal text. For two empty texts
+//! ANLS divides by zero: the original ends there, here it is counted as an error and scores 0.
 //!
 //! The original takes the best over several gold answers; chart benchmarks have one.
 

@@ -1,20 +1,23 @@
-//! `realcqa`: RealCQA's own evaluator by answer type (cse-ai-lab/RealCQA, `code/evaluation/eval_PMC.py`), as published.
+//! `realcqa`: RealCQA's own evaluator by answer type (cse-ai-lab/RealCQA,
+//! `code/evaluation/eval_PMC.py`), as published.
 //!
 //! **Accuracy**, by the question's answer type; without one it does not apply:
 //!
 //! - **String**: lower-cased, line breaks stripped from the ends, equal.
 //! - **Numerical**: both numbers, |t - p| / (t + 1e-9) <= 0.05.
-//! - **Binary**: the gold answer is true if it is one of `True Yes yes true`, else false; the prediction is true if it
-//!   is one of those or `1`, false if it is one of `False No no false 0`, else wrong.
-//! - **Unranked list**: F1 of the lower-cased items, counted over all pairs of equal items. A prediction is evaluated as
-//!   Python; one that is no list scores 0.
-//! - **Ranked list**: nDCG@10 with an item's index as its relevance, for both; a gold list of one (distinct) item must
-//!   be the predicted list.
+//! - **Binary**: the gold answer is true if it is one of `True Yes yes true`, else false; the
+//!   prediction is true if it is one of those or `1`, false if it is one of `False No no false 0`,
+//!   else wrong.
+//! - **Unranked list**: F1 of the lower-cased items, counted over all pairs of equal items. A
+//!   prediction is evaluated as Python; one that is no list scores 0.
+//! - **Ranked list**: nDCG@10 with an item's index as its relevance, for both; a gold list of one
+//!   (distinct) item must be the predicted list.
 //!
-//! Known faults: the signed denominator makes every prediction right for a negative gold number; a gold answer such as
-//! `YES` is false, and so is every gold answer that is no yes-or-no; repeated items push F1 above 1; an empty list on
-//! either side divides by zero; the first item of a ranked list has relevance 0 and the last one matters most; a text
-//! predicted for a ranked list is taken letter by letter.
+//! Known faults: the signed denominator makes every prediction right for a negative gold number; a
+//! gold answer such as `YES` is false, and so is every gold answer that is no yes-or-no; repeated
+//! items push F1 above 1; an empty list on either side divides by zero; the first item of a ranked
+//! list has relevance 0 and the last one matters most; a text predicted for a ranked list is taken
+//! letter by letter.
 
 use std::collections::HashMap;
 
@@ -202,8 +205,8 @@ fn indexed(items: &[String]) -> HashMap<&str, usize> {
         .collect()
 }
 
-/// trec_eval's `ndcg_cut.10`: documents by falling score, gains as they are, discounts log2(rank + 1). Score and gain
-/// are the indices, which are distinct.
+/// trec_eval's `ndcg_cut.10`: documents by falling score, gains as they are, discounts log2(rank +
+/// 1). Score and gain are the indices, which are distinct.
 fn ndcg_at_10(golds: &HashMap<&str, usize>, predicted: &HashMap<&str, usize>) -> f64 {
     let cumulated = |gains: &[usize]| -> f64 {
         gains

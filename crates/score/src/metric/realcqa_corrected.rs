@@ -1,15 +1,17 @@
-//! `realcqa-corrected`: RealCQA's evaluator by answer type with only the faults of [`realcqa`](super::realcqa)
-//! corrected. It is unpublished.
+//! `realcqa-corrected`: RealCQA's evaluator by answer type with only the faults of
+//! [`realcqa`](super::realcqa) corrected. It is unpublished.
 //!
-//! **Accuracy**, by the question's answer type; without one it does not apply. Texts are compared lower-cased and
-//! stripped of outer white space.
+//! **Accuracy**, by the question's answer type; without one it does not apply. Texts are compared
+//! lower-cased and stripped of outer white space.
 //!
 //! - **String**: equal.
 //! - **Numerical**: both numbers, |p - t| / |t| <= 0.05; a gold 0 takes only 0.
-//! - **Binary**: `yes`/`true` and `no`/`false` in any case, on both sides; any other gold answer must be equal.
+//! - **Binary**: `yes`/`true` and `no`/`false` in any case, on both sides; any other gold answer
+//!   must be equal.
 //! - **Unranked list**: F1 of the items, each matched once; two empty lists agree.
-//! - **Ranked list**: nDCG@10 where the first gold item has the highest relevance. The first occurrence of an item counts;
-//!   two empty lists agree. Items after the last gold one cost nothing, as in nDCG.
+//! - **Ranked list**: nDCG@10 where the first gold item has the highest relevance. The first
+//!   occurrence of an item counts; two empty lists agree. Items after the last gold one cost
+//!   nothing, as in nDCG.
 //!
 //! A prediction that is not a list literal is split at its commas.
 

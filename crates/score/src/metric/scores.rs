@@ -13,7 +13,8 @@ use chartbench_core::names::UnknownName;
 pub enum Metric {
     /// The predicted text equals the gold text, each normalised as the convention does.
     ExactMatch,
-    /// In most conventions, numbers within 5 % of the gold number or equal texts (arXiv 2203.10244).
+    /// In most conventions, numbers within 5 % of the gold number or equal texts (arXiv
+    /// 2203.10244).
     #[serde(rename = "relaxed")]
     RelaxedAccuracy,
     /// Average normalised Levenshtein similarity (arXiv 1907.00490), of one answer.
@@ -30,7 +31,8 @@ pub enum Metric {
     RmsPrecision,
     /// RMS: the summed similarity of matched data points over the number of gold points.
     RmsRecall,
-    /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in 2212.10505).
+    /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in
+    /// 2212.10505).
     Rnss,
 }
 
@@ -95,15 +97,16 @@ impl Metric {
 pub enum Score {
     /// In 0..=1; RealCQA's unranked lists can exceed 1 (their module says how).
     Value(f64),
-    /// The convention's original raises this exception, which ends its whole evaluation; here the answer counts 0 and the
-    /// error is counted.
+    /// The convention's original raises this exception, which ends its whole evaluation; here the
+    /// answer counts 0 and the error is counted.
     Raises(&'static str),
     /// The convention has no rule for this question, as RealCQA's without an answer type.
     Inapplicable,
 }
 
 impl Score {
-    /// The value in a mean: 0 where the original raises, `None` where the convention does not apply.
+    /// The value in a mean: 0 where the original raises, `None` where the convention does not
+    /// apply.
     pub fn counted(self) -> Option<f64> {
         match self {
             Self::Value(value) => Some(value),
@@ -113,7 +116,8 @@ impl Score {
     }
 }
 
-/// The form in files of scores: the number, `ERR:` and the exception, `null` where the convention does not apply.
+/// The form in files of scores: the number, `ERR:` and the exception, `null` where the convention
+/// does not apply.
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

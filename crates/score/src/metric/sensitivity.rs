@@ -1,7 +1,8 @@
 //! The sensitivity of a score to notation and tolerance, and the kinds of numeric mistakes.
 //!
-//! Most conventions share one rule: an answer is right if the texts are equal, or if both are numbers whose difference is a
-//! small share of the gold value. Here its notation and its tolerance vary one at a time.
+//! Most conventions share one rule: an answer is right if the texts are equal, or if both are
+//! numbers whose difference is a small share of the gold value. Here its notation and its tolerance
+//! vary one at a time.
 
 use std::borrow::Cow;
 
@@ -55,8 +56,8 @@ impl Notation {
     }
 }
 
-/// Whether `prediction` is right for `gold` with these notations evened out on both sides: the same text (outer white
-/// space aside), or two plain numbers with |p - t| at most `tolerance` |t|.
+/// Whether `prediction` is right for `gold` with these notations evened out on both sides: the same
+/// text (outer white space aside), or two plain numbers with |p - t| at most `tolerance` |t|.
 ///
 /// ```
 /// use chartbench_score::metric::{Notation, is_right};
@@ -80,7 +81,8 @@ pub fn is_right(gold: &str, prediction: &str, notations: &[Notation], tolerance:
             .is_some_and(|(t, p)| within(t, p, tolerance))
 }
 
-/// Adds 1e-9 to the tolerance, as in the convention `chartbench`, for the rounding of binary fractions.
+/// Adds 1e-9 to the tolerance, as in the convention `chartbench`, for the rounding of binary
+/// fractions.
 fn within(t: f64, p: f64, tolerance: f64) -> bool {
     (p - t).abs() <= tolerance * (1.0 + 1e-9) * t.abs()
 }
@@ -103,8 +105,9 @@ pub enum Mistake {
 /// Largest power of ten that is tried.
 const MAX_POWER: i32 = 12;
 
-/// The mistake of `prediction` for a numeric gold answer, after normalising notation as in the convention `chartbench`.
-/// `None` if the gold answer is not a number; `Some(None)` if the prediction is right within `tolerance`.
+/// The mistake of `prediction` for a numeric gold answer, after normalising notation as in the
+/// convention `chartbench`. `None` if the gold answer is not a number; `Some(None)` if the
+/// prediction is right within `tolerance`.
 ///
 /// ```
 /// use chartbench_score::metric::{Mistake, mistake};
@@ -142,7 +145,8 @@ pub fn mistake(gold: &str, prediction: &str, tolerance: f64) -> Option<Option<Mi
     }))
 }
 
-/// A number without the commas between its thousands; `None` if the commas do not separate thousands.
+/// A number without the commas between its thousands; `None` if the commas do not separate
+/// thousands.
 fn without_commas(text: &str) -> Option<String> {
     let (first, rest) = text.split_once(',')?;
     let digits = first.trim_start_matches(['-', '+', '$']);
@@ -153,7 +157,8 @@ fn without_commas(text: &str) -> Option<String> {
     fine.then(|| text.replace(',', ""))
 }
 
-/// The number without its unit or currency, with its percent sign; `None` if it has no unit or currency.
+/// The number without its unit or currency, with its percent sign; `None` if it has no unit or
+/// currency.
 fn without_unit(text: &str) -> Option<String> {
     let plain = chartbench::text::plain(text);
     let number = Number::read(&plain)

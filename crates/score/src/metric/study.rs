@@ -1,17 +1,17 @@
-//! `study`: the metrics of the RealCQA fine-tuning study of MatCha, `train.py` of IOBananaOI/Sber-CV-Task, with the
-//! `anls` package 0.0.2 of PyPI.
+//! `study`: the metrics of the RealCQA fine-tuning study of MatCha, `train.py` of
+//! IOBananaOI/Sber-CV-Task, with the `anls` package 0.0.2 of PyPI.
 //!
 //! Both texts are lower-cased first.
 //!
 //! - **Exact match**: the lower-cased texts are equal.
 //! - **Relaxed accuracy**: where both are numbers, 0.95 t <= p <= 1.05 t; else they must be equal.
-//! - **ANLS**: white space folded; 1 - NL where NL = edit distance in code points / longer length, the length taken
-//!   of the upper-cased text, is below 0.5, else 0. Two empty texts give 1.
+//! - **ANLS**: white space folded; 1 - NL where NL = edit distance in code points / longer length,
+//!   the length taken of the upper-cased text, is below 0.5, else 0. Two empty texts give 1.
 //!
-//! Known faults: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed accuracy can be below
-//! exact match; years are numbers; `%`, `,` and `$` make a text of a number; `nan` never matches itself in relaxed
-//! accuracy. The study's own figures were also taken over gold answers cut at 20 tokens, which is no part of these
-//! functions.
+//! Known faults: the band is empty for a negative t, so that `-10` fails for `-10` and relaxed
+//! accuracy can be below exact match; years are numbers; `%`, `,` and `$` make a text of a number;
+//! `nan` never matches itself in relaxed accuracy. The study's own figures were also taken over
+//! gold answers cut at 20 tokens, which is no part of these functions.
 
 use super::{Metric, Pair, Rules, Score, Scores, Trace, python};
 
@@ -68,7 +68,8 @@ fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     }
 }
 
-/// `anls_score` of PyPI's `anls` 0.0.2 with its threshold of 0.5, of texts that are lower-cased already.
+/// `anls_score` of PyPI's `anls` 0.0.2 with its threshold of 0.5, of texts that are lower-cased
+/// already.
 pub(super) fn pypi_anls(
     gold: &str,
     prediction: &str,

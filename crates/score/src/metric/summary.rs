@@ -4,13 +4,15 @@ use super::{Metric, Score, Scores};
 
 /// A convention's metrics over many questions: the mean of each, in percent.
 ///
-/// The same questions give the same bits in any order, and in any grouping: values are added as integers.
+/// The same questions give the same bits in any order, and in any grouping: values are added as
+/// integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     metrics: &'static [Metric],
     /// The number of questions.
     pub count: usize,
-    /// The number of questions on which the convention's original raises; they count as 0 in the means.
+    /// The number of questions on which the convention's original raises; they count as 0 in the
+    /// means.
     pub errors: usize,
     sums: [Sum; Scores::MAX_METRICS],
 }
@@ -85,8 +87,8 @@ impl Summary {
     }
 }
 
-/// A sum of non-negative values in units of 2^-64: exact for 0 and for every float from 2^-12 up, and so for every
-/// similarity that a convention keeps.
+/// A sum of non-negative values in units of 2^-64: exact for 0 and for every float from 2^-12 up,
+/// and so for every similarity that a convention keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     total: u128,

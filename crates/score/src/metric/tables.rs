@@ -1,4 +1,5 @@
-//! Shared by the conventions for data tables: which questions ask for a table, similarities, and the optimal matching.
+//! Shared by the conventions for data tables: which questions ask for a table, similarities, and
+//! the optimal matching.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ pub(super) const METRICS: &[Metric] = &[
 /// Least distance of texts with similarity 0.
 const TEXT_THETA: f64 = 0.5;
 
-/// Whether the question asks for a table: by its answer type, or without one, if its gold is written as a table.
+/// Whether the question asks for a table: by its answer type, or without one, if its gold is
+/// written as a table.
 pub fn asks_for_table(pair: &Pair<'_>) -> bool {
     match (pair.answer_type, pair.gold) {
         (Some(answer_type), _) => answer_type == AnswerType::Table,
@@ -26,8 +28,8 @@ pub fn asks_for_table(pair: &Pair<'_>) -> bool {
     }
 }
 
-/// The gold text if the question asks for a table; otherwise `None`, and `trace` gets the step that the convention does not
-/// apply.
+/// The gold text if the question asks for a table; otherwise `None`, and `trace` gets the step that
+/// the convention does not apply.
 pub(super) fn gold<'a>(pair: &Pair<'a>, trace: &mut impl Trace) -> Option<Cow<'a, str>> {
     if asks_for_table(pair) {
         return Some(pair.gold.text());
@@ -81,7 +83,8 @@ impl Agreement {
     }
 }
 
-/// 1 - NL where NL = edit distance in code points / longer length is below 0.5, else 0; two empty texts are equal.
+/// 1 - NL where NL = edit distance in code points / longer length is below 0.5, else 0; two empty
+/// texts are equal.
 pub(super) fn anls(a: &str, b: &str) -> f64 {
     let (longer, shorter) = match (python::len(a), python::len(b)) {
         (0, 0) => return 1.0,
@@ -112,11 +115,12 @@ pub(super) fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// The pairs (row, column) of least total cost, each row and column in one at most; `scipy.optimize.linear_sum_assignment`
-/// with its choice among equals. `cost` is by rows.
+/// The pairs (row, column) of least total cost, each row and column in one at most;
+/// `scipy.optimize.linear_sum_assignment` with its choice among equals. `cost` is by rows.
 ///
 /// # Errors
-/// Returns the score of the question if the solver refuses the costs (NaN, infinity), for which SciPy raises.
+/// Returns the score of the question if the solver refuses the costs (NaN, infinity), for which
+/// SciPy raises.
 pub(super) fn assignment(
     rows: usize,
     columns: usize,

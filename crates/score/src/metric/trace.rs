@@ -1,13 +1,14 @@
 //! The steps by which a convention comes to its scores.
 //!
-//! The same code scores and explains: a convention reports each step to a [`Trace`], and scoring passes one that ignores them
-//! at no cost.
+//! The same code scores and explains: a convention reports each step to a [`Trace`], and scoring
+//! passes one that ignores them at no cost.
 
 use super::Metric;
 
 /// Receives a convention's steps.
 pub trait Trace {
-    /// Receives a step: `rule` is the applied rule (the last rule of a metric decides), `detail` its result here.
+    /// Receives a step: `rule` is the applied rule (the last rule of a metric decides), `detail`
+    /// its result here.
     fn step(&mut self, metric: Metric, rule: &'static str, detail: impl FnOnce() -> String);
 }
 
@@ -26,7 +27,8 @@ pub struct Step {
     pub metric: Metric,
     /// The applied rule in words, e.g. `numerical: not two numbers`.
     pub rule: &'static str,
-    /// The rule's result for this answer, e.g. the compared texts; empty if details are not recorded.
+    /// The rule's result for this answer, e.g. the compared texts; empty if details are not
+    /// recorded.
     pub detail: String,
 }
 

@@ -1,12 +1,13 @@
-//! `unichart`: `compute_metric` of UniChart's ChartQA fine-tuning (vis-nlp/UniChart, `model/chartqa_model.py`), which
-//! its paper's figures come from (arXiv 2305.14761).
+//! `unichart`: `compute_metric` of UniChart's ChartQA fine-tuning (vis-nlp/UniChart,
+//! `model/chartqa_model.py`), which its paper's figures come from (arXiv 2305.14761).
 //!
-//! - **Relaxed accuracy**: both texts stripped of outer blanks; where both are numbers, |t - p| / |t| <= 0.05; where
-//!   that raises (no numbers, t = 0), the texts must be equal but for case.
+//! - **Relaxed accuracy**: both texts stripped of outer blanks; where both are numbers, |t - p| /
+//!   |t| <= 0.05; where that raises (no numbers, t = 0), the texts must be equal but for case.
 //!
-//! Known faults: years are numbers; `%`, `,` and `$` make a text of a number (`52%` fails for `50%`); with t = 0 the
-//! two floats are compared as Python writes them, so that `-0` fails for `0`; `nan` never matches itself. A gold number
-//! beside a prediction that is not a number is compared as Python writes the number, which no text can equal.
+//! Known faults: years are numbers; `%`, `,` and `$` make a text of a number (`52%` fails for
+//! `50%`); with t = 0 the two floats are compared as Python writes them, so that `-0` fails for
+//! `0`; `nan` never matches itself. A gold number beside a prediction that is not a number is
+//! compared as Python writes the number, which no text can equal.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 

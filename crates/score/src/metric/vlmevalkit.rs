@@ -1,22 +1,25 @@
 //! `vlmevalkit`: the three ways in which VLMEvalKit's `image_vqa` scores (open-compass/VLMEvalKit,
 //! `vlmeval/dataset/utils/vqa_eval.py`, autumn 2026).
 //!
-//! - **Exact match** (its `accuracy`): both stripped of outer white space and lower-cased, then equal.
-//! - **Relaxed accuracy** (ChartQA): that of [`super::pix2struct`] with outer white space stripped from the
-//!   prediction, not from the gold answer.
+//! - **Exact match** (its `accuracy`): both stripped of outer white space and lower-cased, then
+//!   equal.
+//! - **Relaxed accuracy** (ChartQA): that of [`super::pix2struct`] with outer white space stripped
+//!   from the prediction, not from the gold answer.
 //! - **ANLS** (DocVQA, InfoVQA): that of [`lmms-eval`](super::lmms_eval).
 //!
-//! A list gold answer is a list of alternatives, of which the best counts. The original makes a text of every gold answer
-//! and evaluates that as Python, whatever file it comes from: `[2013, 2016]` and `['a', 'b']` are lists. A tuple, `(1, 2)`
-//! or `1, 2`, and a list of bare words, `[Gambia, Niger]`, are texts. An inner list is an alternative under its Python
-//! spelling, `['a', 'b']`.
+//! A list gold answer is a list of alternatives, of which the best counts. The original makes a
+//! text of every gold answer and evaluates that as Python, whatever file it comes from:
+//! `[2013, 2016]` and `['a', 'b']` are lists. A tuple, `(1, 2)` or `1, 2`, and a list of bare
+//! words, `[Gambia, Niger]`, are texts. An inner list is an alternative under its Python spelling,
+//! `['a', 'b']`.
 //!
-//! Exact match and ANLS raise an exception where an alternative is no string, as in `[2013, 2016]`. A list that the data set
-//! itself gives as a list is taken to hold strings.
+//! Exact match and ANLS raise an exception where an alternative is no string, as in `[2013, 2016]`.
+//! A list that the data set itself gives as a list is taken to hold strings.
 //!
-//! Known faults: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list question counts as
-//! right when one item of its answer is given, and as wrong when all are (`[2013, 2016]` for itself). Expressions that are
-//! no literals, such as `[2011-2014]`, are computed by the original and texts here.
+//! Known faults: as pix2struct; `ab ` as a gold answer is not stripped and fails for `ab`; a list
+//! question counts as right when one item of its answer is given, and as wrong when all are
+//! (`[2013, 2016]` for itself). Expressions that are no literals, such as `[2011-2014]`, are
+//! computed by the original and texts here.
 
 use super::python::literal::{self, Item};
 use super::{Metric, Pair, Rules, Score, Scores, Trace, lmms_eval, pix2struct, python};

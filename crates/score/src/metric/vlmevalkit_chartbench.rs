@@ -1,18 +1,21 @@
 //! `vlmevalkit-chartbench`: how VLMEvalKit scores the numeric questions of ChartBench
-//! (open-compass/VLMEvalKit, `vlmeval/dataset/chartbench.py`, autumn 2026). Not to be confused with this program's own
-//! convention; it is here so that its scores can be recognised.
+//! (open-compass/VLMEvalKit, `vlmeval/dataset/chartbench.py`, autumn 2026). Not to be confused with
+//! this program's own convention; it is here so that its scores can be recognised.
 //!
-//! - **Relaxed accuracy**: `relaxed_correctness(target, prediction)` is called with the two swapped, so that the 5 % are
-//!   of the prediction, and only a `%` of the prediction divides (by 1 or by 100, whichever fits), a `%` of the gold
-//!   answer is dropped. What is no number must be equal but for case.
+//! - **Relaxed accuracy**: `relaxed_correctness(target, prediction)` is called with the two
+//!   swapped, so that the 5 % are of the prediction, and only a `%` of the prediction divides (by 1
+//!   or by 100, whichever fits), a `%` of the gold answer is dropped. What is no number must be
+//!   equal but for case.
 //!
-//! The prediction is stripped of white space, and then of every character of an end-of-sentence token (`<｜end▁of▁
-//! sentence｜>`) at its ends: of the letters c, d, e, f, i, n, o, s, t among others.
+//! The prediction is stripped of white space, and then of every character of an end-of-sentence
+//! token (`<｜end▁of▁ sentence｜>`) at its ends: of the letters c, d, e, f, i, n, o, s, t among
+//! others.
 //!
-//! A gold list is a list of alternatives, and so is a text that begins with `[` and is a Python literal.
+//! A gold list is a list of alternatives, and so is a text that begins with `[` and is a Python
+//! literal.
 //!
-//! Known faults: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05, and so for every
-//! negative one; `abc` passes for `ab`.
+//! Known faults: `100` passes for `95`; a prediction of 0 passes for every gold answer up to 0.05,
+//! and so for every negative one; `abc` passes for `ab`.
 
 use super::{Metric, Pair, Rules, Scores, Trace, python};
 use chartbench_core::question::Gold;

@@ -1,4 +1,5 @@
-//! Sums over the questions of each chart, and the standard error of a mean over questions that are clustered by chart.
+//! Sums over the questions of each chart, and the standard error of a mean over questions that are
+//! clustered by chart.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -9,7 +10,8 @@ const POWER: f64 = 0.8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChartSums {
     statistics: usize,
-    /// For each chart the sums of its questions' values, then their counts: `2 * statistics` numbers.
+    /// For each chart the sums of its questions' values, then their counts: `2 * statistics`
+    /// numbers.
     values: Vec<f64>,
 }
 
@@ -109,16 +111,17 @@ pub(super) struct Cluster {
 }
 
 impl ChartSums {
-    /// The cluster-robust standard error of the mean over all questions. Each chart's residual is divided by one minus its
-    /// share of the questions (the jackknife, known as CR3), which the plain one falls short of where charts are few or of
-    /// different sizes. `None` where fewer than two charts have a question.
+    /// The cluster-robust standard error of the mean over all questions. Each chart's residual is
+    /// divided by one minus its share of the questions (the jackknife, known as CR3), which the
+    /// plain one falls short of where charts are few or of different sizes. `None` where fewer than
+    /// two charts have a question.
     pub fn standard_error(&self, statistic: usize) -> Option<f64> {
         let clusters: Vec<Cluster> = self.clusters(statistic).collect();
         variance(&clusters).map(f64::sqrt)
     }
 
-    /// The smallest true difference that a two-sided test at `1 - confidence` finds in 80 % of such samples; `None` where
-    /// the charts do not differ.
+    /// The smallest true difference that a two-sided test at `1 - confidence` finds in 80 % of such
+    /// samples; `None` where the charts do not differ.
     pub fn detectable(&self, statistic: usize, confidence: f64) -> Option<f64> {
         let student = student(self.clusters(statistic).count())?;
         let errors = student.inverse_cdf((1.0 + confidence) / 2.0) + student.inverse_cdf(POWER);

@@ -2,8 +2,8 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-/// McNemar's exact test: the probability of a split at least as uneven if `fixed` and `broken` questions were equally likely.
-/// It assumes independent questions; the test over charts does not.
+/// McNemar's exact test: the probability of a split at least as uneven if `fixed` and `broken`
+/// questions were equally likely. It assumes independent questions; the test over charts does not.
 ///
 /// ```
 /// use chartbench_score::stats::mcnemar;
@@ -17,8 +17,9 @@ pub fn mcnemar(fixed: usize, broken: usize) -> f64 {
     (2.0 * fewer).min(1.0)
 }
 
-/// Holm's step-down correction ("A simple sequentially rejective multiple test procedure", 1979): each test's p-value such
-/// that rejecting those under a level errs anywhere with at most that probability. In the order of `p`.
+/// Holm's step-down correction ("A simple sequentially rejective multiple test procedure", 1979):
+/// each test's p-value such that rejecting those under a level errs anywhere with at most that
+/// probability. In the order of `p`.
 ///
 /// ```
 /// use chartbench_score::stats::holm;

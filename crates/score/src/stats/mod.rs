@@ -1,8 +1,9 @@
 //! Confidence intervals of scores and tests of differences: pure functions of numbers.
 //!
-//! Questions about one chart are not independent (a chart that is hard to read is hard for all of them), so charts are the
-//! units: [`ChartSums`] has the sums of their questions, from which [`ChartSums::interval`] is the interval of a score and
-//! [`SignFlips`] the test of a difference with its interval.
+//! Questions about one chart are not independent (a chart that is hard to read is hard for all of
+//! them), so charts are the units: [`ChartSums`] has the sums of their questions, from which
+//! [`ChartSums::interval`] is the interval of a score and [`SignFlips`] the test of a difference
+//! with its interval.
 #![deny(clippy::disallowed_methods)]
 
 mod chart_sums;

@@ -13,12 +13,14 @@ const NEAR: f64 = 1e-9;
 
 /// The number of sign flips, and their seed.
 ///
-/// Without a difference between two models each chart's difference is as likely to be its negative. A difference of `d` is
-/// tested on what each chart has above or below it: some charts are drawn, the signs of theirs are flipped, and the p-value is
-/// the part of the flips after which the mean is at least as far from zero (Canay, Romano and Shaikh, "Randomization Tests
-/// under an Approximate Symmetry Assumption", 2017; the same as the wild cluster bootstrap of Cameron, Gelbach and Miller, 2008,
-/// with Rademacher weights). Means just as far count half (the mid-p-value), and the observed signs count whole.
-/// With few charts, every possible flip is made once.
+/// Without a difference between two models each chart's difference is as likely to be its negative.
+/// A difference of `d` is tested on what each chart has above or below it: some charts are drawn,
+/// the signs of theirs are flipped, and the p-value is the part of the flips after which the mean
+/// is at least as far from zero (Canay, Romano and Shaikh, "Randomization Tests under an
+/// Approximate Symmetry Assumption", 2017; the same as the wild cluster bootstrap of Cameron,
+/// Gelbach and Miller, 2008, with Rademacher weights). Means just as far count half (the
+/// mid-p-value), and the observed signs count whole. With few charts, every possible flip is made
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignFlips {
     /// The number of random flips; where no more exist, each possible one is made once.
@@ -39,8 +41,9 @@ impl Default for SignFlips {
 
 /// The test of one statistic.
 ///
-/// A flip leaves a mean as far from zero exactly where the tested difference lies between the mean over the charts that
-/// are flipped and the mean over the others. So each flip is two numbers, which give all p-values and intervals.
+/// A flip leaves a mean as far from zero exactly where the tested difference lies between the mean
+/// over the charts that are flipped and the mean over the others. So each flip is two numbers,
+/// which give all p-values and intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignFlipTest {
     /// The mean over all questions; not a number without questions.
@@ -135,7 +138,8 @@ impl SignFlipTest {
         );
         for sums in flipped {
             let (flipped_sum, flipped_count) = (sums[statistic], sums[count_at]);
-            // If no question's sign changes, or every question's does, the mean stays as far from zero as it was.
+            // If no question's sign changes, or every question's does, the mean stays as far from
+            // zero as it was.
             let (low, high) = if flipped_count == 0.0 || flipped_count == count {
                 (f64::NEG_INFINITY, f64::INFINITY)
             } else {
@@ -161,13 +165,14 @@ impl SignFlipTest {
         self.p_value_of(0.0)
     }
 
-    /// Whether the p-value is the least that this number of random flips can show; the true one may be smaller.
+    /// Whether the p-value is the least that this number of random flips can show; the true one may
+    /// be smaller.
     pub fn is_least(&self) -> bool {
         !self.exhaustive && self.p_value() <= 1.0 / (self.above.0.len() + 1) as f64
     }
 
-    /// The differences that a test at `1 - confidence` does not refuse. `None` where charts are too few to refuse any, and
-    /// where no chart differs from another.
+    /// The differences that a test at `1 - confidence` does not refuse. `None` where charts are too
+    /// few to refuse any, and where no chart differs from another.
     pub fn interval(&self, confidence: f64) -> Option<Interval> {
         let level = 1.0 - confidence;
         let low = -self.below.limit(-self.mean, level)?;
@@ -208,8 +213,8 @@ impl Ends {
         (1.0 + self.beyond(difference)) / (self.0.len() + 1) as f64
     }
 
-    /// The number of ends beyond `value`, those at it counting half; interpolated between two ends, so that p-values and
-    /// intervals agree.
+    /// The number of ends beyond `value`, those at it counting half; interpolated between two ends,
+    /// so that p-values and intervals agree.
     fn beyond(&self, value: f64) -> f64 {
         let (first, last) = self.equal_to(value);
         let middle = |first: usize, last: usize| self.0.len() as f64 - (first + last) as f64 / 2.0;
@@ -265,7 +270,8 @@ mod tests {
             .remove(0)
     }
 
-    /// The p-value by the definition: every sign, and how far the mean of what is above `difference` then is from zero.
+    /// The p-value by the definition: every sign, and how far the mean of what is above
+    /// `difference` then is from zero.
     fn by_definition(sums: &[f64], counts: &[f64], difference: f64) -> f64 {
         let above: Vec<f64> = sums
             .iter()

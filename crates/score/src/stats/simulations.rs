@@ -10,7 +10,8 @@ use chartbench_core::seeded_draw::numbered_stream;
 
 /// Data sets of a kind, unless said otherwise.
 const DATA_SETS: usize = 2000;
-/// Data sets without a difference: the share of them in which one is found has a standard error of 0.22 points.
+/// Data sets without a difference: the share of them in which one is found has a standard error of
+/// 0.22 points.
 const DATA_SETS_WITHOUT_DIFFERENCE: usize = 10_000;
 
 /// Data sets of one kind.
@@ -32,8 +33,8 @@ impl Kind {
         (generator, questions)
     }
 
-    /// Two models' answers: how easy a chart is has a part that both share and a part of each one's own, and the second model
-    /// is better by `gain`. The values are the changes.
+    /// Two models' answers: how easy a chart is has a part that both share and a part of each one's
+    /// own, and the second model is better by `gain`. The values are the changes.
     fn changes(self, gain: f64, data_set: usize) -> ChartSums {
         let (mut generator, questions) = self.begin(data_set);
         let easiness = Beta::new(1.2, 0.8).unwrap();
@@ -51,7 +52,8 @@ impl Kind {
         charts
     }
 
-    /// One model's answers, of which the part `right` is right. Two questions of one chart agree by `correlation`.
+    /// One model's answers, of which the part `right` is right. Two questions of one chart agree by
+    /// `correlation`.
     fn answers(self, right: f64, correlation: f64, data_set: usize) -> ChartSums {
         let (mut generator, questions) = self.begin(data_set);
         let spread = 1.0 / correlation - 1.0;
@@ -95,7 +97,8 @@ fn percent(data_sets: usize, holds: impl Fn(&usize) -> bool + Sync + Send) -> f6
     100.0 * (0..data_sets).into_par_iter().filter(holds).count() as f64 / data_sets as f64
 }
 
-/// The bootstrap over charts that this test took the place of finds a difference in 9.3, 7.3, 5.9 and 6.3 % of 2,000 such data sets.
+/// The bootstrap over charts that this test took the place of finds a difference in 9.3, 7.3, 5.9
+/// and 6.3 % of 2,000 such data sets.
 #[test]
 fn a_difference_is_found_where_there_is_none_as_seldom_as_promised() {
     for (charts, questions) in [(10, (40, 40)), (10, (3, 3)), (30, (2, 8)), (120, (2, 8))] {

@@ -1,4 +1,5 @@
-//! The interval of a score: Wilson's, on the number of independent questions that the charts are worth.
+//! The interval of a score: Wilson's, on the number of independent questions that the charts are
+//! worth.
 
 use statrs::distribution::ContinuousCDF;
 
@@ -6,17 +7,20 @@ use super::chart_sums::{Cluster, student, variance};
 use super::{ChartSums, Interval};
 
 impl ChartSums {
-    /// The interval of the mean over all questions of a statistic whose values lie between 0 and `whole`; `None` where fewer
-    /// than two charts have a question.
+    /// The interval of the mean over all questions of a statistic whose values lie between 0 and
+    /// `whole`; `None` where fewer than two charts have a question.
     ///
-    /// It is Wilson's score interval (Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", 2001), which
-    /// is honest where all questions or none are right, with Student's t of charts - 1 degrees of freedom, and with as many
-    /// questions as independent ones would have the same cluster-robust variance (the design effect; Franco, Little, Louis
-    /// and Slud, "Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys", 2019).
+    /// It is Wilson's score interval (Brown, Cai and DasGupta, "Interval Estimation for a Binomial
+    /// Proportion", 2001), which is honest where all questions or none are right, with Student's t
+    /// of charts - 1 degrees of freedom, and with as many questions as independent ones would have
+    /// the same cluster-robust variance (the design effect; Franco, Little, Louis and Slud,
+    /// "Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys",
+    /// 2019).
     ///
-    /// Near either end the few charts with the rarer outcome say little about that variance. So it is taken as if there
-    /// was one more chart, of average size and all of the rarer outcome, its size divided by the square root of the
-    /// effective number of charts that have this outcome. Without any such chart, `n` charts then count as `n * n / (n + 1)` questions.
+    /// Near either end the few charts with the rarer outcome say little about that variance. So it
+    /// is taken as if there was one more chart, of average size and all of the rarer outcome, its
+    /// size divided by the square root of the effective number of charts that have this outcome.
+    /// Without any such chart, `n` charts then count as `n * n / (n + 1)` questions.
     ///
     /// ```
     /// use chartbench_score::stats::ChartSums;
@@ -44,7 +48,8 @@ impl ChartSums {
     }
 }
 
-/// How many independent questions would have the variance that the mean over `charts` has; `share` is that mean.
+/// How many independent questions would have the variance that the mean over `charts` has; `share`
+/// is that mean.
 fn independent_questions(mut charts: Vec<Cluster>, share: f64) -> Option<f64> {
     let right_is_rarer = share < 0.5;
     let rarer = |chart: &Cluster| {
@@ -73,7 +78,8 @@ fn independent_questions(mut charts: Vec<Cluster>, share: f64) -> Option<f64> {
     });
     let with_one_more: f64 = total + count;
     let share = charts.iter().map(|chart| chart.sum).sum::<f64>() / with_one_more;
-    // The variance of as many independent questions over that of these: the design effect, upside down.
+    // The variance of as many independent questions over that of these: the design effect, upside
+    // down.
     let efficiency = share * (1.0 - share) / with_one_more / variance(&charts)?;
     Some(total * efficiency)
 }

@@ -1,4 +1,5 @@
-//! The metric conventions against Python: the goldens of fixtures/metrics/, and what each convention makes of them.
+//! The metric conventions against Python: the goldens of fixtures/metrics/, and what each
+//! convention makes of them.
 
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,8 @@ fn scores_are_those_of_python_to_the_last_bit() {
     );
 }
 
-/// The default's own rules, each with what would break it: question, answer type, gold, prediction, strict, lenient.
+/// The default's own rules, each with what would break it: question, answer type, gold, prediction,
+/// strict, lenient.
 #[test]
 fn the_default_is_right_where_the_others_err() {
     let year = Some("In which year was it highest?");
@@ -204,7 +206,7 @@ fn the_default_is_right_where_the_others_err() {
     }
 }
 
-/// What decided a score is told beside it.
+/// The rule that decided a score is reported beside it.
 #[test]
 fn every_score_has_a_deciding_rule() {
     for line in goldens() {

@@ -1,11 +1,12 @@
-//! What holds for every convention, whatever the texts.
+//! Properties of every convention, whatever the texts.
 
 use chartbench_core::question::{AnswerType, Gold, Prediction};
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score, Scores, Summary};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Texts that stress the rules: numbers and near-numbers, percentages, lists, white space, any Unicode.
+/// Texts that stress the rules: numbers and near-numbers, percentages, lists, white space, any
+/// Unicode.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[-+]?[0-9]{1,4}(\\.[0-9]{0,3})?(e-?[0-9]{1,3})?%{0,2}",

@@ -1,5 +1,5 @@
-//! The conventions for tables against Python: the goldens of fixtures/metrics/, and what the corrected one makes of the
-//! published one's faults.
+//! The conventions for tables against Python: the goldens of fixtures/metrics/, and what the
+//! corrected one makes of the published one's faults.
 
 use std::path::{Path, PathBuf};
 
@@ -113,7 +113,8 @@ fn both_conventions_side_by_side() {
     });
 }
 
-/// Each fault of the published metric and what has become of it: gold, prediction, F1, precision, recall, RNSS.
+/// Each fault of the published metric and what has become of it: gold, prediction, F1, precision,
+/// recall, RNSS.
 #[test]
 fn each_fault_is_mended() {
     let (table, half) = ("x | a\n1 | 10\n2 | 20", 2.0 / 3.0);

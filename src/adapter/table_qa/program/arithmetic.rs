@@ -7,8 +7,8 @@ use super::value::{Number, Value};
 /// No text, list or tuple grows longer.
 pub(super) const MAX_LENGTH: usize = 4 << 10;
 
-/// `left operator right`; nothing where Python raises, where numbers leave 128 bits, or where a text or list would get
-/// too long.
+/// `left operator right`; nothing where Python raises, where numbers leave 128 bits, or where a
+/// text or list would get too long.
 pub(super) fn binary(operator: &str, left: &Value, right: &Value) -> Option<Value> {
     if let (Some(left), Some(right)) = (left.number(), right.number()) {
         return numeric(operator, left, right).map(Value::from);

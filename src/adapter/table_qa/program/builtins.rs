@@ -34,8 +34,8 @@ fn abs(number: Number) -> Option<Value> {
     })
 }
 
-/// Numbers are added one after the other. From Python 3.12 on, floats are added with compensation, which differs in the
-/// last digit at times.
+/// Numbers are added one after the other. From Python 3.12 on, floats are added with compensation,
+/// which differs in the last digit at times.
 fn sum(items: &[Value], start: Value) -> Option<Value> {
     items.iter().try_fold(start, |sum, item| {
         item.number()?;

@@ -77,7 +77,8 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// `name += number`. On a list Python would change it for all who hold it, which values here cannot.
+    /// `name += number`. On a list Python would change it for all who hold it, which values here
+    /// cannot.
     fn augment(&mut self, assignment: Node<'a>) -> Option<()> {
         let name = self.name(field(assignment, "left")?)?;
         let operator = self

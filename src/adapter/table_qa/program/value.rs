@@ -76,7 +76,8 @@ impl Value {
         }
     }
 
-    /// How two numbers or two texts stand to each other; nothing for anything else, not-a-number among it.
+    /// How two numbers or two texts stand to each other; nothing for anything else, not-a-number
+    /// among it.
     pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),

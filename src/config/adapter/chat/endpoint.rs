@@ -111,8 +111,8 @@ impl WireEndpoint {
 /// Reads the address of a server.
 ///
 /// # Errors
-/// Returns an error if the text is no address, or has a user, a password or a query, which would end up in manifests. The error
-/// does not repeat the address.
+/// Returns an error if the text is no address, or has a user, a password or a query, which would
+/// end up in manifests. The error does not repeat the address.
 pub fn base_url(text: &str) -> Result<Url> {
     let url = Url::parse(text)
         .ok()

@@ -1,5 +1,5 @@
-//! `family = "chat"`: a model behind an OpenAI-compatible `/chat/completions`, that looks at charts itself or reads the
-//! tables of another adapter.
+//! `family = "chat"`: a model behind an OpenAI-compatible `/chat/completions`, that looks at charts
+//! itself or reads the tables of another adapter.
 
 mod endpoint;
 

@@ -1,5 +1,5 @@
-//! Adafactor's step of a matrix, or of several matrices in one tensor, on the CPU: three passes over the gradient and no
-//! temporary of its size.
+//! Adafactor's step of a matrix, or of several matrices in one tensor, on the CPU: three passes
+//! over the gradient and no temporary of its size.
 
 use std::ops::Range;
 
@@ -50,7 +50,8 @@ pub(super) fn step(
             sum += matrix.sum_of_squared_updates(&down, &across);
             parts.push((matrix, down, across));
         }
-        // The root mean square is that of the whole tensor's update, so all matrices are read before any weight changes.
+        // The root mean square is that of the whole tensor's update, so all matrices are read
+        // before any weight changes.
         let divisor = factors.divisor((sum / weights.len() as f64).sqrt());
         for ((matrix, down, across), weights) in
             parts.iter().zip(weights.chunks_exact_mut(height * width))
@@ -62,7 +63,8 @@ pub(super) fn step(
     Ok(())
 }
 
-/// The inverse roots of the row and column factors of the second moment; the factors' product is a value's moment.
+/// The inverse roots of the row and column factors of the second moment; the factors' product is a
+/// value's moment.
 fn roots(rows: &[f32], columns: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mean = (rows.iter().map(|&row| f64::from(row)).sum::<f64>() / rows.len() as f64) as f32;
     let down = rows.iter().map(|row| (row / mean).sqrt().recip()).collect();

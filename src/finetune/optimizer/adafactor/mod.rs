@@ -1,5 +1,5 @@
-//! Adafactor as `transformers.Adafactor` without a first moment: the second moment of a matrix is kept as the means of
-//! its rows and columns. Shazeer and Stern, arXiv 1804.04235.
+//! Adafactor as `transformers.Adafactor` without a first moment: the second moment of a matrix is
+//! kept as the means of its rows and columns. Shazeer and Stern, arXiv 1804.04235.
 
 mod matrix;
 mod vector;

@@ -1,6 +1,7 @@
 //! Questions about a recipe, from templates over RealCQA's taxonomy and its five answer types.
 //!
-//! Questions concern only what is drawn, and every answer is exact: it is computed from the recipe in decimals.
+//! Questions concern only what is drawn, and every answer is exact: it is computed from the recipe
+//! in decimals.
 
 mod structure;
 mod values;

@@ -12,7 +12,8 @@ use chartbench_core::seeded_draw::SeededRng;
 type Answer = Option<(String, Gold)>;
 
 pub(super) static TEMPLATES: &[Template] = &[
-    // The weight asks this question about nearly every chart: it is half of the RealCQA study's test questions.
+    // The weight asks this question about nearly every chart: it is half of the RealCQA study's
+    // test questions.
     template("1", "1a", Text, 500, chart_type),
     template("2", "1b", Binary, 6, has_legend),
     template("3", "1c", Binary, 2, has_title),

@@ -226,7 +226,8 @@ fn count_above(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     Some((text, Gold::Text(count.to_string())))
 }
 
-/// Scatter charts: the trend of the points. Line charts: the change from the first to the last point, if it is clearly visible.
+/// Scatter charts: the trend of the points. Line charts: the change from the first to the last
+/// point, if it is clearly visible.
 fn rise_or_fall(recipe: &Recipe, rng: &mut SeededRng) -> Answer {
     let (rising, of_series) = match recipe.chart_type {
         ChartType::Scatter => (recipe.rising?, String::new()),

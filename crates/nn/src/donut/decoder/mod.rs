@@ -1,4 +1,5 @@
-//! The text decoder: mBART's pre-norm layers with learned positions, and a cache of keys and values for each question.
+//! The text decoder: mBART's pre-norm layers with learned positions, and a cache of keys and values
+//! for each question.
 
 mod training;
 

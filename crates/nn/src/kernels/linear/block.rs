@@ -33,8 +33,9 @@ impl Lhs<'_> {
         }
     }
 
-    /// Packs the inner values from `start` up to `end` of all rows as words `[rows / group][inner / values][group]`; missing
-    /// rows of the last group stay as they were (zero).
+    /// Packs the inner values from `start` up to `end` of all rows as words
+    /// `[rows / group][inner / values][group]`; missing rows of the last group stay as they were
+    /// (zero).
     #[inline(always)]
     fn pack(
         &self,

@@ -1,4 +1,5 @@
-//! The text decoder: T5-like layers with relative position bias, and a cache of keys and values for each question.
+//! The text decoder: T5-like layers with relative position bias, and a cache of keys and values for
+//! each question.
 
 mod training;
 
@@ -82,7 +83,8 @@ impl Decoder {
             .map(|layer| patches * layer.image.key_words())
             .sum();
         let token_cache = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
-        // Keys and values of a layer are unpacked for a moment before they are packed; logits are copied twice.
+        // Keys and values of a layer are unpacked for a moment before they are packed; logits are
+        // copied twice.
         MemoryNeed::from_f32_values(
             4 * patches * hidden,
             image_cache + token_cache + 3 * vocabulary,
@@ -237,8 +239,8 @@ impl Layer {
     }
 }
 
-/// The bias of each distance, [heads, max_distance + 1], from the table of buckets [buckets, heads]. Every larger
-/// distance is in the last bucket too.
+/// The bias of each distance, [heads, max_distance + 1], from the table of buckets [buckets,
+/// heads]. Every larger distance is in the last bucket too.
 fn distance_bias(buckets: &Tensor, config: &TextConfig) -> Result<Tensor> {
     let count = config.relative_attention_num_buckets;
     let max = config.relative_attention_max_distance;
@@ -253,8 +255,8 @@ fn distance_bias(buckets: &Tensor, config: &TextConfig) -> Result<Tensor> {
         .contiguous()?)
 }
 
-/// T5's unidirectional bucket of a distance: exact up to half of them, logarithmic up to `max_distance`, in f32 as the
-/// reference computes it.
+/// T5's unidirectional bucket of a distance: exact up to half of them, logarithmic up to
+/// `max_distance`, in f32 as the reference computes it.
 fn bucket(distance: usize, buckets: usize, max_distance: usize) -> usize {
     let exact = buckets / 2;
     if distance < exact {

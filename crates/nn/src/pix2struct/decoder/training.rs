@@ -8,7 +8,8 @@ use crate::kernels::{self, SequenceSpan};
 use crate::training::{DropoutMode, Loss, PackedBatch};
 
 impl Decoder {
-    /// The loss of texts about encoded images [rows of all images, H]; each image has `encoded_lengths` rows.
+    /// The loss of texts about encoded images [rows of all images, H]; each image has
+    /// `encoded_lengths` rows.
     pub(in crate::pix2struct) fn loss(
         &self,
         batch: &PackedBatch,
@@ -42,7 +43,8 @@ impl Decoder {
         batch.loss(&states, &self.output, label_smoothing)
     }
 
-    /// Marks padding among the inputs, which no query sees; the first token of a text is never hidden. Empty without padding.
+    /// Marks padding among the inputs, which no query sees; the first token of a text is never
+    /// hidden. Empty without padding.
     fn hidden(&self, batch: &PackedBatch) -> Vec<bool> {
         let mut hidden: Vec<bool> = batch.inputs.iter().map(|&id| id == self.pad).collect();
         let mut first = 0;

@@ -5,8 +5,8 @@ use super::text;
 use crate::metric::python;
 use chartbench_core::question::Gold;
 
-/// A gold answer's items: those of a list, inner lists flattened, or of a text in square brackets (ChartQA writes lists
-/// so); `None` for one answer.
+/// A gold answer's items: those of a list, inner lists flattened, or of a text in square brackets
+/// (ChartQA writes lists so); `None` for one answer.
 pub fn gold_items(gold: &Gold) -> Option<Vec<String>> {
     match gold {
         Gold::Text(text) => {
@@ -28,9 +28,9 @@ fn flatten(gold: &Gold, flat: &mut Vec<String>) {
     }
 }
 
-/// The items of a text that answers a list question: those of a Python or JSON list, else the parts between line breaks,
-/// semicolons, commas with a blank behind, or commas, whichever of these separators occurs first in this list. A last `and`
-/// separates as well.
+/// The items of a text that answers a list question: those of a Python or JSON list, else the parts
+/// between line breaks, semicolons, commas with a blank behind, or commas, whichever of these
+/// separators occurs first in this list. A last `and` separates as well.
 ///
 /// ```
 /// use chartbench_score::metric::chartbench::list::prediction_items;
@@ -72,9 +72,9 @@ pub fn prediction_items(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The items so that equal lists in any order come out alike: numbers by their value before texts by their spelling.
-/// A gold list and a prediction within the tolerance of it pair up in this order, because a larger gold number has a
-/// higher band.
+/// The items so that equal lists in any order come out alike: numbers by their value before texts
+/// by their spelling. A gold list and a prediction within the tolerance of it pair up in this
+/// order, because a larger gold number has a higher band.
 pub fn sorted(mut items: Vec<String>) -> Vec<String> {
     items.sort_by_cached_key(|item| {
         let plain = text::plain(item);

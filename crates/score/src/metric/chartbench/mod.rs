@@ -1,29 +1,34 @@
 //! `chartbench`: the default. METHODOLOGY.md argues each line of it.
 //!
-//! Two numbers at one tolerance: **strict accuracy** takes an answer as it is written, **lenient accuracy** once its
-//! notation is normalised. An answer is right or wrong; there is no partial credit. The difference between the two is the
-//! effect of normalisation only.
+//! Two numbers at one tolerance: **strict accuracy** takes an answer as it is written, **lenient
+//! accuracy** once its notation is normalised. An answer is right or wrong; there is no partial
+//! credit. The difference between the two is the effect of normalisation only.
 //!
-//! **Strict**: outer white space stripped, the texts are equal; or both are plain numbers (decimal digits of any script,
-//! sign, point, exponent; a `%` on both or on neither) with |p - t| <= 0.05 |t|, so that a gold 0 takes only 0.
+//! **Strict**: outer white space stripped, the texts are equal; or both are plain numbers (decimal
+//! digits of any script, sign, point, exponent; a `%` on both or on neither) with |p - t| <= 0.05
+//! |t|, so that a gold 0 takes only 0.
 //!
 //! **Lenient**, beyond that:
-//! - texts ([`text`]) in one Unicode spelling, in lower case, white space folded, without outer quotes,
-//!   brackets and end punctuation; `true` and `false` for `yes` and `no`;
-//! - numbers ([`number`]) with thousands separators, currency, `%` or the word, `thousand` to `trillion` and a unit. A
-//!   unit or a currency may be missing on one side, two different ones do not match. A `%` may be missing on one side: the
-//!   other then matches as it is or as a fraction (`50` and `0.5` for `50%`). `nan` and infinities are texts.
+//! - texts ([`text`]) in one Unicode spelling, in lower case, white space folded, without outer
+//!   quotes, brackets and end punctuation; `true` and `false` for `yes` and `no`;
+//! - numbers ([`number`]) with thousands separators, currency, `%` or the word, `thousand` to
+//!   `trillion` and a unit. A unit or a currency may be missing on one side, two different ones do
+//!   not match. A `%` may be missing on one side: the other then matches as it is or as a fraction
+//!   (`50` and `0.5` for `50%`). `nan` and infinities are texts.
 //!
 //! In both:
 //! - a question that asks for a year ([`year`]) takes that year alone;
-//! - where the answer type is known to be a string or yes/no, numbers must be equal: they are labels;
-//! - a list answer ([`list`]) needs every item and no other, in any order unless the answer type is a ranked list;
+//! - where the answer type is known to be a string or yes/no, numbers must be equal: they are
+//!   labels;
+//! - a list answer ([`list`]) needs every item and no other, in any order unless the answer type is
+//!   a ranked list;
 //! - a text that is the gold answer is right, whatever it holds.
 //!
-//! The tolerance is 5 % plus 1e-9 of that, so that `0.095` for `0.1` counts as `95` for `100` does, at any scale.
+//! The tolerance is 5 % plus 1e-9 of that, so that `0.095` for `0.1` counts as `95` for `100` does,
+//! at any scale.
 //!
-//! Known faults: without the question's text a year is a number like any other; a decimal comma (`2,5`) is not read;
-//! `1/4` is not 0.25, `five` not 5; a gold `20` that counts things takes 21.
+//! Known faults: without the question's text a year is a number like any other; a decimal comma
+//! (`2,5`) is not read; `1/4` is not 0.25, `five` not 5; a gold `20` that counts things takes 21.
 
 pub mod list;
 pub mod number;

@@ -139,8 +139,9 @@ fn prefix_currency(text: &str) -> (&'static str, &str) {
     found.map_or(("", text), |(money, rest)| (money, rest.trim_start()))
 }
 
-/// The digits of a number without thousands separators, as Rust parses them, and what follows. Separators (`,`, a blank
-/// or `'`) are one character throughout, and groups of three digits follow them.
+/// The digits of a number without thousands separators, as Rust parses them, and what follows.
+/// Separators (`,`, a blank or `'`) are one character throughout, and groups of three digits follow
+/// them.
 fn digits(text: &str) -> Option<(String, &str)> {
     let run = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = run(text);
@@ -188,9 +189,9 @@ fn word_off<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     ends.then(|| rest.trim_start())
 }
 
-/// Whether what is left can be a unit: a few words without digits that no operator of a larger expression begins. One attached
-/// to the number (`5kg`) must not be the ending of an ordinal (`2nd`) nor a single letter: `1H` and `5m` are labels, or
-/// millions.
+/// Whether what is left can be a unit: a few words without digits that no operator of a larger
+/// expression begins. One attached to the number (`5kg`) must not be the ending of an ordinal
+/// (`2nd`) nor a single letter: `1H` and `5m` are labels, or millions.
 fn is_unit(text: &str, attached: bool) -> bool {
     let letter = attached && text.chars().count() == 1 && text.starts_with(char::is_alphabetic);
     let ordinal = attached

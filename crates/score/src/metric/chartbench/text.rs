@@ -9,10 +9,10 @@ const QUOTES_AND_BRACKETS: &str = "\"'`\u{201c}\u{201d}\u{2018}\u{2019}\u{201e}\
 /// Stripped from the end as well.
 const END: &str = ".,;:!?\u{3002}\u{ff0c}\u{3001}";
 
-/// The text in one spelling: Unicode's composed form (NFC) in lower case, white space folded, full-width characters and
-/// the decimal digits of every script in ASCII, every minus and short dash a `-`, outer quotes, brackets and end
-/// punctuation gone. A text of punctuation only keeps it. (Not the compatibility form NFKC, which
-/// makes 52 of a five squared.)
+/// The text in one spelling: Unicode's composed form (NFC) in lower case, white space folded,
+/// full-width characters and the decimal digits of every script in ASCII, every minus and short
+/// dash a `-`, outer quotes, brackets and end punctuation gone. A text of punctuation only keeps
+/// it. (Not the compatibility form NFKC, which makes 52 of a five squared.)
 pub fn plain(text: &str) -> String {
     let spelled = if text.is_ascii() {
         python::fold_spaces(text).to_ascii_lowercase()

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use fancy_regex::Regex;
 
-/// Matches questions that ask for a year: `in which year`, `what is the last year`, `which two years`, `when did`; but not
-/// `how many years` or `what is the value in the year 2010`.
+/// Matches questions that ask for a year: `in which year`, `what is the last year`,
+/// `which two years`, `when did`; but not `how many years` or `what is the value in the year 2010`.
 static ASKED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?ix) \b(which|what) (\s+(is|was|are|were|the|of|these|those|first|last|two|three|earliest|latest|calendar|fiscal))*

@@ -1,7 +1,8 @@
 //! Python's `ast.literal_eval`, with which scorers recognise a list in a text.
 //!
-//! Linear in the text's length and without recursion, because predictions are untrusted. Not supported, and so not
-//! literals: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex numbers, a sign apart from its number.
+//! Linear in the text's length and without recursion, because predictions are untrusted. Not
+//! supported, and so not literals: prefixed strings (`r'..'`, `b'..'`), `\N{...}` escapes, complex
+//! numbers, a sign apart from its number.
 
 use super::float;
 use chartbench_core::question::Gold;
@@ -9,8 +10,9 @@ use chartbench_core::question::Gold;
 /// Deepest nesting of brackets, as in Python's own parser.
 const MAX_DEPTH: usize = 200;
 
-/// The items of a text that is the literal of a list, a tuple, a set or a dict (its keys), or the characters of one that
-/// is the literal of a string, each as Python's `str` writes it; `None` for anything else.
+/// The items of a text that is the literal of a list, a tuple, a set or a dict (its keys), or the
+/// characters of one that is the literal of a string, each as Python's `str` writes it; `None` for
+/// anything else.
 pub fn items(text: &str) -> Option<Vec<String>> {
     match parse(text)? {
         Value::Items(Kind::List | Kind::Tuple | Kind::Braces, items) => Some(strings(items)),
@@ -19,7 +21,8 @@ pub fn items(text: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The items of a text that is the literal of a list, as Python's `str` writes them; `None` for anything else.
+/// The items of a text that is the literal of a list, as Python's `str` writes them; `None` for
+/// anything else.
 pub fn list(text: &str) -> Option<Vec<String>> {
     Some(
         typed_list(text)?
@@ -144,7 +147,8 @@ struct Open {
 fn parse(text: &str) -> Option<Value> {
     let text = text.trim_start_matches([' ', '\t']).trim_end();
     let first = text.chars().next()?;
-    // Most texts are not literals and are refused early. Without brackets, a line break ends the expression.
+    // Most texts are not literals and are refused early. Without brackets, a line break ends the
+    // expression.
     let bracket = matches!(first, '[' | '(' | '{');
     let quote = matches!(first, '\'' | '"');
     let number =
@@ -336,7 +340,8 @@ fn word(rest: &mut &str) -> Option<Value> {
         return Some(Value::Other(word.to_owned()));
     }
     let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
-    // `float` also accepts texts that are not literals: names, white space, digits of other scripts.
+    // `float` also accepts texts that are not literals: names, white space, digits of other
+    // scripts.
     if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !digits.is_ascii() {
         return None;
     }

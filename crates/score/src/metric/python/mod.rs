@@ -1,7 +1,8 @@
 //! The parts of Python's `str` and `float` that decide scores and differ from Rust's.
 //!
-//! Lower and upper case are Rust's: both languages use Unicode's full mappings (a capital dotted I becomes two code
-//! points, a final sigma its own form). They differ only in letters added to Unicode after the Python in question.
+//! Lower and upper case are Rust's: both languages use Unicode's full mappings (a capital dotted I
+//! becomes two code points, a final sigma its own form). They differ only in letters added to
+//! Unicode after the Python in question.
 
 pub mod literal;
 
@@ -16,14 +17,16 @@ pub fn is_punctuation(c: char) -> bool {
 
 /// Python's `float(text)`, `None` where it raises `ValueError`.
 ///
-/// Accepts, unlike Rust's `parse`, white space around, `_` between digits, and the decimal digits of every script.
+/// Accepts, unlike Rust's `parse`, white space around, `_` between digits, and the decimal digits
+/// of every script.
 pub fn float(text: &str) -> Option<f64> {
     let ascii: Cow<'_, str> = if text.is_ascii() {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(text.chars().map(to_ascii).collect())
     };
-    // `float` strips the ASCII white space of C, which unlike that of `str.strip` lacks U+001C..U+001F.
+    // `float` strips the ASCII white space of C, which unlike that of `str.strip` lacks
+    // U+001C..U+001F.
     let text = ascii.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     if !text.contains('_') {
         return text.parse().ok();
@@ -38,7 +41,8 @@ pub fn float(text: &str) -> Option<f64> {
     }
 }
 
-/// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does before it parses.
+/// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does
+/// before it parses.
 pub fn to_ascii(c: char) -> char {
     match c {
         _ if c.is_ascii() => c,
@@ -47,7 +51,8 @@ pub fn to_ascii(c: char) -> char {
     }
 }
 
-/// Python's `str.isspace` of one character: Unicode's white space and the four information separators.
+/// Python's `str.isspace` of one character: Unicode's white space and the four information
+/// separators.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
 }
@@ -143,7 +148,8 @@ pub fn upper_len(text: &str) -> usize {
     }
 }
 
-/// Python's `str.isdigit` of one character: decimal digits, and those in circles, raised or lowered.
+/// Python's `str.isdigit` of one character: decimal digits, and those in circles, raised or
+/// lowered.
 pub fn is_digit(c: char) -> bool {
     decimal(c).is_some()
         || DIGITS
@@ -159,7 +165,8 @@ fn decimal(c: char) -> Option<u8> {
         .filter(|digit| *digit < 10)
 }
 
-/// The characters that `isdigit` and not `isdecimal`, of Unicode 14 (Python 3.11), as first and last of each run.
+/// The characters that `isdigit` and not `isdecimal`, of Unicode 14 (Python 3.11), as first and
+/// last of each run.
 const DIGITS: [(u32, u32); 20] = [
     (0xb2, 0xb3),
     (0xb9, 0xb9),
@@ -198,7 +205,8 @@ const ZEROS: [u32; 66] = [
 mod tests {
     use super::*;
 
-    /// Every line was printed by Python 3.11: `float(text)`, or `None` where it raised `ValueError`.
+    /// Every line was printed by Python 3.11: `float(text)`, or `None` where it raised
+    /// `ValueError`.
     #[test]
     fn float_takes_what_python_takes() {
         let cases: [(&str, Option<f64>); 36] = [

@@ -239,7 +239,8 @@ fn written(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     folder
 }
 
-/// Golds that VLMEvalKit evaluates, in files of every form: a list is alternatives, a tuple is a text.
+/// Golds that VLMEvalKit evaluates, in files of every form: a list is alternatives, a tuple is a
+/// text.
 #[test]
 fn vlmevalkits_lists_are_alternatives_from_every_form() {
     let cases = [
@@ -298,7 +299,8 @@ fn vlmevalkits_lists_are_alternatives_from_every_form() {
     );
 }
 
-/// ChartQAPro's own predictions with the scores of its own script, as its JSON and as the tables that are made of it.
+/// ChartQAPro's own predictions with the scores of its own script, as its JSON and as the tables
+/// that are made of it.
 #[test]
 fn chartqapros_turns_and_flags_are_read_from_every_form() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))

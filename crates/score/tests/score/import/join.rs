@@ -227,7 +227,8 @@ fn rows_without_ids_are_joined_by_number() {
     );
 }
 
-/// Two test charts and two train charts, each with a gold; the predictions are about the test charts alone.
+/// Two test charts and two train charts, each with a gold; the predictions are about the test
+/// charts alone.
 #[test]
 fn golds_of_a_realcqa_folder_are_those_of_its_test_charts() {
     let gold = |id: &str| {

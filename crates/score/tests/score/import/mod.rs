@@ -24,7 +24,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// What a file of this name and content holds, a line an answer, then a line a problem.
+/// The answers of a file of this name and content, a line each, then its problems, a line each.
 fn shown(name: &str, content: &str) -> Vec<String> {
     shown_with(name, content, &ImportOptions::default())
 }

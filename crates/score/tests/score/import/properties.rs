@@ -1,4 +1,4 @@
-//! What holds for any bytes.
+//! Properties of the import of any bytes.
 
 use std::path::Path;
 

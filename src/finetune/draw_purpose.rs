@@ -1,4 +1,4 @@
-//! Seeded draws: random numbers that depend on a seed and a name alone.
+//! Random numbers of a training, which depend on the seed, what they are for and a name alone.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
