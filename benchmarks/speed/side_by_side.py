@@ -41,7 +41,7 @@ def measured(command, stdin=None):
 def chartbench(args, adapter, results):
     command = [ROOT / "target/release/chartbench", "run", "--adapters", adapter, "--weights", args.weights]
     command += ["--benchmark", "chartqa", "--data", args.chartqa, "--limit", str(args.questions + args.batch)]
-    command += ["--questions-per-chart", "1", "--batch", str(args.batch), "--max-new-tokens", str(args.tokens), "--offline"]
+    command += ["--questions-per-chart", "1", "--batch-size", str(args.batch), "--max-new-tokens", str(args.tokens), "--offline"]
     command += ["--threads", str(args.threads), "--name", "x", "--results", results]
     _, memory = measured(command)
     records = [json.loads(line) for line in open(f"{results}/x/{adapter}/predictions.jsonl")]

@@ -15,7 +15,7 @@ pub enum WeightsSource {
         /// The branch, tag or commit; `main` by default.
         revision: String,
     },
-    /// A folder under `fixtures/`, embedded in the binary.
+    /// A folder under `models/`, embedded in the binary.
     Embedded(String),
     /// No default: `--weights` is required.
     Given,
