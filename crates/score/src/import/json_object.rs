@@ -166,7 +166,9 @@ impl RecordKeys {
         let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
         let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
         let row = AnswerRow {
-            gold: self.gold(value(KeyRole::Gold))?,
+            gold: self
+                .gold(value(KeyRole::Gold))?
+                .map(|gold| listed_gold(gold, value(KeyRole::Doc))),
             question: value(KeyRole::Question)
                 .and_then(json_value::last_text)
                 .or_else(|| value(KeyRole::Doc).and_then(question)),
@@ -266,6 +268,27 @@ fn sliced_flags(raw: &RawValue) -> Option<String> {
     YearFlags::from_slices(|name| slices.get(name).map(String::as_str))
         .text()
         .map(str::to_owned)
+}
+
+/// A sample's `target` is one text even where the data set's answer is a list: the list in `doc`
+/// that the text writes down, else `target`.
+fn listed_gold(target: Gold, doc: Option<&RawValue>) -> Gold {
+    #[derive(Deserialize)]
+    struct Doc<'a> {
+        #[serde(borrow)]
+        answer: Option<&'a RawValue>,
+    }
+    let answer = doc
+        .and_then(|doc| serde_json::from_str::<Doc<'_>>(doc.get()).ok()?.answer)
+        .and_then(|answer| parse_field::gold(answer).ok());
+    match answer {
+        Some(Gold::List(items))
+            if items.len() > 1 && Gold::List(items.clone()).text() == target.text() =>
+        {
+            Gold::List(items)
+        }
+        _ => target,
+    }
 }
 
 /// The question in a sample's `doc`.

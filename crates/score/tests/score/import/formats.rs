@@ -131,6 +131,18 @@ fn of_lm_evals_filters_the_first_counts() {
     assert_eq!(shown("samples_chartqa_2025.jsonl", json), expected);
 }
 
+/// `target` is one text: the data set's own list is the gold where it says the same.
+#[test]
+fn a_list_in_a_samples_doc_is_its_gold() {
+    let json = r#"{"doc_id": 0, "doc": {"answer": ["a", "b"]}, "target": "a, b", "filtered_resps": ["a"]}
+{"doc_id": 1, "doc": {"answer": ["a", "c"]}, "target": "a, b", "filtered_resps": ["a"]}
+{"doc_id": 2, "doc": {"answer": ["a"]}, "target": "a", "filtered_resps": ["a"]}
+{"doc_id": 3, "doc": {"answer": {"of": 1}}, "target": "a", "filtered_resps": ["a"]}
+"#;
+    let expected = ["0: a | list of a; b", "1: a | a, b", "2: a | a", "3: a | a"];
+    assert_eq!(shown("samples.jsonl", json), expected);
+}
+
 #[test]
 fn columns_can_be_named() {
     let named = |name: &str| Some(name.to_owned());
