@@ -147,11 +147,28 @@ pub(super) struct EncoderDecoderAdapter<P, B: Backend> {
     last: Option<LastImage<B::Image>>,
 }
 
-/// An encoded chart, kept because its next question often needs it too.
-struct LastImage<I> {
+/// The last image that was made of a chart, kept because the chart's next question often needs it
+/// too.
+pub(super) struct LastImage<I> {
     chart: String,
     header: Option<String>,
     image: I,
+}
+
+impl<I: Clone> LastImage<I> {
+    pub(super) fn new(chart: &Chart, header: Option<&str>, image: I) -> Self {
+        Self {
+            chart: chart.id.clone(),
+            header: header.map(str::to_owned),
+            image,
+        }
+    }
+
+    /// The image, if it is of this chart under this header.
+    pub(super) fn get(&self, chart: &Chart, header: Option<&str>) -> Option<I> {
+        let same = self.chart == chart.id && self.header.as_deref() == header;
+        same.then(|| self.image.clone())
+    }
 }
 
 /// A question that is ready for the decoder.
@@ -205,11 +222,8 @@ impl<P: Processor, B: Backend> EncoderDecoderAdapter<P, B> {
         header: Option<&str>,
         decoded: &mut Option<Result<RgbImage>>,
     ) -> Result<B::Image> {
-        if let Some(last) = &self.last
-            && last.chart == chart.id
-            && last.header.as_deref() == header
-        {
-            return Ok(last.image.clone());
+        if let Some(image) = self.last.as_ref().and_then(|last| last.get(chart, header)) {
+            return Ok(image);
         }
         let image = decoded
             .get_or_insert_with(|| chart_image(chart))
@@ -220,11 +234,7 @@ impl<P: Processor, B: Backend> EncoderDecoderAdapter<P, B> {
             .image(image, header)
             .with_context(|| format!("image {}", chart.image_name()))?;
         let image = self.backend.encode(input)?;
-        self.last = Some(LastImage {
-            chart: chart.id.clone(),
-            header: header.map(str::to_owned),
-            image: image.clone(),
-        });
+        self.last = Some(LastImage::new(chart, header, image.clone()));
         Ok(image)
     }
 

@@ -48,7 +48,7 @@ impl Progress {
                 questions,
                 already_answered,
             } => self.start(id, questions, already_answered),
-            RunEvent::Answered { questions } => self.advance(questions),
+            RunEvent::Answered => self.advance(),
             RunEvent::AdapterFinished { id, outcome } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
@@ -116,12 +116,12 @@ impl Progress {
         }
     }
 
-    fn advance(&mut self, questions: usize) {
+    fn advance(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.inc(questions as u64);
+            bar.inc(1);
         }
         let Some(line) = &mut self.line else { return };
-        line.done += questions;
+        line.done += 1;
         if self.bar.is_none() && line.last_line.elapsed() >= LINE_EVERY && line.done < line.total {
             line.last_line = Instant::now();
             let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();

@@ -26,10 +26,17 @@ fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>)
 /// # Errors
 /// Returns an error if an adapter file cannot be read.
 pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
+    #[cfg(feature = "models")]
+    let options = HubOptions::from_env(true);
+    #[cfg(feature = "models")]
+    let is_cached = |repo: &str, revision: &str| hub::is_cached(repo, revision, &options);
+    // A build without models has no cache of them.
+    #[cfg(not(feature = "models"))]
+    let is_cached = |_: &str, _: &str| false;
     let rows = AdapterSpec::all(adapters_dir)?.into_iter().map(|spec| {
         let weights = match &spec.family {
-            Family::Pix2Struct(model) => describe_weights(&model.weights),
-            Family::UniChart(model) => describe_weights(&model.weights),
+            Family::Pix2Struct(model) => describe_weights(&model.weights, &is_cached),
+            Family::UniChart(model) => describe_weights(&model.weights, &is_cached),
             Family::Chat(chat) => format!("{} at an endpoint", chat.endpoint.model),
             Family::Process(process) => process.command.join(" "),
             Family::Gguf(model) => match &model.source {
@@ -38,7 +45,7 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
                 }
                 GgufSource::Hub { repo, .. } => repo.clone(),
             },
-            Family::Onnx(model) => describe_weights(&model.weights),
+            Family::Onnx(model) => describe_weights(&model.weights, &is_cached),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
         };
         vec![spec.id, weights, spec.title]
@@ -50,20 +57,8 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
     ))
 }
 
-/// Whether the hub's cache holds the model.
-#[cfg(feature = "models")]
-fn is_cached(repo: &str, revision: &str) -> bool {
-    hub::is_cached(repo, revision, &HubOptions::from_env(true))
-}
-
-/// A build without models does not look.
-#[cfg(not(feature = "models"))]
-fn is_cached(_: &str, _: &str) -> bool {
-    false
-}
-
 /// Where a checkpoint is, or would come from.
-fn describe_weights(weights: &WeightsSource) -> String {
+fn describe_weights(weights: &WeightsSource, is_cached: &dyn Fn(&str, &str) -> bool) -> String {
     match weights {
         WeightsSource::Given => "named by --weights".to_owned(),
         WeightsSource::Embedded(_) => "embedded".to_owned(),

@@ -81,11 +81,8 @@ pub enum RunEvent<'a> {
         /// Questions whose row an earlier start stored.
         already_answered: usize,
     },
-    /// `questions` more questions are answered.
-    Answered {
-        /// Number of answered or failed questions since the last event.
-        questions: usize,
-    },
+    /// One more question is answered, or has failed.
+    Answered,
     /// The adapter has answered what it could: every question has its row, or [`Outcome::stopped`]
     /// says why not.
     AdapterFinished {
@@ -138,7 +135,7 @@ pub fn answer_all(
         let mut answers = Answers::new(&charts);
         let ended = adapter.answer(&charts, &mut |index, answer| {
             answers.add(index, answer);
-            observe(RunEvent::Answered { questions: 1 });
+            observe(RunEvent::Answered);
         });
         let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.reported().max(1) as f64;
         let answers = answers.finish(ended.is_ok())?;

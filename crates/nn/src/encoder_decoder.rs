@@ -18,9 +18,6 @@ pub trait ModelConfig: Send + Sync {
     /// The initial distribution of the tensor of a name and shape.
     fn init_distribution(&self, name: &str, shape: &[usize]) -> InitDistribution;
 
-    /// Rows of the embedding of tokens.
-    fn vocabulary(&self) -> usize;
-
     /// The tokens of which any ends an answer.
     fn eos(&self) -> &[u32];
 

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::cache::{HubOptions, is_commit};
-use super::unavailable::Unavailable;
+use super::unavailable::{Unavailable, WeightsUnavailable};
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
 /// Longest list of a repository's files that is read, in bytes.
@@ -317,7 +317,7 @@ impl<'a> HubClient<'a> {
         }
     }
 
-    /// A status that is an error, in one line with what to do about it.
+    /// A status that is an error.
     fn refusal(
         &self,
         response: &Response,
@@ -325,50 +325,9 @@ impl<'a> HubClient<'a> {
         revision: &str,
         file: Option<&str>,
     ) -> anyhow::Error {
+        let (status, code) = (response.status().as_u16(), error_code(response.headers()));
         let hub = &self.display_address;
-        let what = file.map_or_else(
-            || format!("{repo}@{revision}"),
-            |file| format!("{file} of {repo}@{revision}"),
-        );
-        let status = response.status().as_u16();
-        let (reason, message) = match (status, error_code(response.headers()), file) {
-            (401, "RepoNotFound", _) => (
-                Unavailable::NotFound,
-                format!(
-                    "{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one"
-                ),
-            ),
-            (401 | 403, ..) => (
-                Unavailable::Gated,
-                format!(
-                    "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
-                     may read it"
-                ),
-            ),
-            (404, "RevisionNotFound", _) => (
-                Unavailable::NotFound,
-                format!("{repo} at {hub} has no revision `{revision}`"),
-            ),
-            (404, _, None) => (
-                Unavailable::NotFound,
-                format!(
-                    "{hub} has no repository {repo}, or no revision `{revision}` of it: check the name"
-                ),
-            ),
-            (404, _, Some(_)) => (
-                Unavailable::NotFound,
-                format!("{hub} has no {what}, though it lists it"),
-            ),
-            (429, ..) => (
-                Unavailable::Unreachable,
-                format!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
-            ),
-            (status, ..) => (
-                Unavailable::Unreachable,
-                format!("{hub} answered {status} for {what}: try again later"),
-            ),
-        };
-        reason.because(message).into()
+        WeightsUnavailable::refused(hub, status, code, [repo, revision], file).into()
     }
 }
 

@@ -12,6 +12,62 @@ pub struct WeightsUnavailable {
     pub message: String,
 }
 
+#[cfg(feature = "hub")]
+impl WeightsUnavailable {
+    /// The hub at `hub` answers with an error `status` and its own `error_code`, asked for a
+    /// repository and its revision, or a file in it.
+    pub(super) fn refused(
+        hub: &str,
+        status: u16,
+        error_code: &str,
+        [repo, revision]: [&str; 2],
+        file: Option<&str>,
+    ) -> Self {
+        let what = file.map_or_else(
+            || format!("{repo}@{revision}"),
+            |file| format!("{file} of {repo}@{revision}"),
+        );
+        let (reason, message) = match (status, error_code, file) {
+            (401, "RepoNotFound", _) => (
+                Unavailable::NotFound,
+                format!(
+                    "{hub} has no public repository {repo}: check the name, or set HF_TOKEN if it is a private one"
+                ),
+            ),
+            (401 | 403, ..) => (
+                Unavailable::Gated,
+                format!(
+                    "{hub} refuses {what}: it is gated or private; accept its terms there and set HF_TOKEN to a token that \
+                     may read it"
+                ),
+            ),
+            (404, "RevisionNotFound", _) => (
+                Unavailable::NotFound,
+                format!("{repo} at {hub} has no revision `{revision}`"),
+            ),
+            (404, _, None) => (
+                Unavailable::NotFound,
+                format!(
+                    "{hub} has no repository {repo}, or no revision `{revision}` of it: check the name"
+                ),
+            ),
+            (404, _, Some(_)) => (
+                Unavailable::NotFound,
+                format!("{hub} has no {what}, though it lists it"),
+            ),
+            (429, ..) => (
+                Unavailable::Unreachable,
+                format!("{hub} gives {what} only later (429): wait, or set HF_TOKEN"),
+            ),
+            (status, ..) => (
+                Unavailable::Unreachable,
+                format!("{hub} answered {status} for {what}: try again later"),
+            ),
+        };
+        reason.because(message)
+    }
+}
+
 /// The reasons of [`WeightsUnavailable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {

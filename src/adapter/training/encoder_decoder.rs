@@ -9,7 +9,7 @@ use super::checkpoint_files::CheckpointFiles;
 use super::labels::{Labels, end_of_sequence};
 use super::{LabelRule, Prepared, StartFrom, Trainable, variables};
 use crate::adapter::checkpoint_dir::CheckpointDir;
-use crate::adapter::encoder_decoder::{CandleBackend, EncoderDecoderAdapter, Processor};
+use crate::adapter::encoder_decoder::{CandleBackend, EncoderDecoderAdapter, LastImage, Processor};
 use crate::adapter::{Adapter, AdapterContext, Identity, chart_image, identity};
 use crate::config::WeightsSource;
 use chartbench_core::question::{Chart, Question};
@@ -25,13 +25,7 @@ pub(super) struct EncoderDecoderTrainable<P> {
     device: Device,
     eos: u32,
     /// The last prepared image; following questions about it share its values.
-    last: Mutex<Option<LastImage>>,
-}
-
-struct LastImage {
-    chart: String,
-    header: Option<String>,
-    input: Tensor,
+    last: Mutex<Option<LastImage<Tensor>>>,
 }
 
 impl<P: Processor> EncoderDecoderTrainable<P> {
@@ -71,10 +65,7 @@ impl<P: Processor> EncoderDecoderTrainable<P> {
         // The lock is not held while an image is prepared: threads that wait for it would be
         // missing there.
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = last()
-            .as_ref()
-            .filter(|last| last.chart == chart.id && last.header.as_deref() == header)
-            .map(|last| last.input.clone());
+        let kept = last().as_ref().and_then(|last| last.get(chart, header));
         if let Some(input) = kept {
             return Ok(input);
         }
@@ -83,11 +74,7 @@ impl<P: Processor> EncoderDecoderTrainable<P> {
             .image(&chart_image(chart)?, header)
             .with_context(|| format!("image {}", chart.image_name()))?
             .tensor(&self.device)?;
-        *last() = Some(LastImage {
-            chart: chart.id.clone(),
-            header: header.map(str::to_owned),
-            input: input.clone(),
-        });
+        *last() = Some(LastImage::new(chart, header, input.clone()));
         Ok(input)
     }
 }

@@ -330,10 +330,6 @@ impl ModelConfig for Config {
         init::distribution(self, name, shape)
     }
 
-    fn vocabulary(&self) -> usize {
-        self.decoder.vocab_size
-    }
-
     fn eos(&self) -> &[u32] {
         &self.generation.eos
     }

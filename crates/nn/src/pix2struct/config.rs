@@ -259,10 +259,6 @@ impl ModelConfig for Config {
         init::distribution(self, name)
     }
 
-    fn vocabulary(&self) -> usize {
-        self.text_config.vocab_size
-    }
-
     fn eos(&self) -> &[u32] {
         &self.generation.eos
     }

@@ -165,13 +165,12 @@ impl RecordKeys {
             });
         let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
         let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
+        let doc = Doc::read(value(KeyRole::Doc));
         let row = AnswerRow {
-            gold: self
-                .gold(value(KeyRole::Gold))?
-                .map(|gold| listed_gold(gold, value(KeyRole::Doc))),
+            gold: self.gold(value(KeyRole::Gold))?.map(|gold| doc.gold(gold)),
             question: value(KeyRole::Question)
                 .and_then(json_value::last_text)
-                .or_else(|| value(KeyRole::Doc).and_then(question)),
+                .or_else(|| doc.question()),
             answer_type: answer_type.and_then(|text| table.answer_type(number, &text)),
             prediction: prediction.map(Prediction),
             only_item: value(KeyRole::Prediction)
@@ -270,38 +269,37 @@ fn sliced_flags(raw: &RawValue) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// A sample's `target` is one text even where the data set's answer is a list: the list in `doc`
-/// that the text writes down, else `target`.
-fn listed_gold(target: Gold, doc: Option<&RawValue>) -> Gold {
-    #[derive(Deserialize)]
-    struct Doc<'a> {
-        #[serde(borrow)]
-        answer: Option<&'a RawValue>,
-    }
-    let answer = doc
-        .and_then(|doc| serde_json::from_str::<Doc<'_>>(doc.get()).ok()?.answer)
-        .and_then(|answer| parse_field::gold(answer).ok());
-    match answer {
-        Some(Gold::List(items))
-            if items.len() > 1 && Gold::List(items.clone()).text() == target.text() =>
-        {
-            Gold::List(items)
-        }
-        _ => target,
-    }
+/// What is read of a sample's `doc`, the data set's own record.
+#[derive(Default, Deserialize)]
+struct Doc<'a> {
+    #[serde(borrow)]
+    question: Option<&'a RawValue>,
+    #[serde(borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(borrow)]
+    answer: Option<&'a RawValue>,
 }
 
-/// The question in a sample's `doc`.
-fn question(doc: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Doc<'a> {
-        #[serde(borrow)]
-        question: Option<&'a RawValue>,
-        #[serde(borrow)]
-        query: Option<&'a RawValue>,
+impl<'a> Doc<'a> {
+    /// The record; an empty one where it is missing or of another form.
+    fn read(raw: Option<&'a RawValue>) -> Self {
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
-    let doc: Doc<'_> = serde_json::from_str(doc.get()).ok()?;
-    doc.question.or(doc.query).and_then(json_value::text)
+
+    fn question(&self) -> Option<String> {
+        self.question.or(self.query).and_then(json_value::text)
+    }
+
+    /// The gold of a sample, whose `target` is one text even where the data set's answer is a list:
+    /// the list that the text writes down, else `target`.
+    fn gold(&self, target: Gold) -> Gold {
+        let answer = self.answer.and_then(|raw| parse_field::gold(raw).ok());
+        answer
+            .filter(|answer| matches!(answer, Gold::List(items) if items.len() > 1))
+            .filter(|answer| answer.text() == target.text())
+            .unwrap_or(target)
+    }
 }
 
 type Values<'de> = [Option<&'de RawValue>; KEY_ROLES];
