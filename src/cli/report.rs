@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// runs name]
     #[arg(long, value_name = "NAME")]
     benchmark: Option<String>,
-    /// The data set's folder or file, for the charts' pictures
+    /// The data set's folder or file, for the charts' pictures [default: where the runs' data were]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many pictures are put into the page, those first on which models disagree or changed

@@ -22,6 +22,8 @@ pub struct Curves {
     pub validation_loss: Points,
     /// Validation scores by name, from 0 to 1.
     pub scores: BTreeMap<String, Points>,
+    /// The step whose weights were kept, where it is known: no log says so.
+    pub kept: Option<u64>,
 }
 
 impl Curves {
@@ -67,12 +69,8 @@ fn running_mean(line: &Points, count: usize) -> Points {
 }
 
 impl Curves {
-    /// The picture of this training, for people and for `report`: losses above, validation scores
-    /// below, under `title`.
-    ///
-    /// # Errors
-    /// Returns an error if there is nothing to draw.
-    pub fn svg(&self, title: &str) -> Result<String> {
+    /// The panels of this training: losses, and below them validation scores in %.
+    pub fn panels(&self) -> Vec<Panel> {
         let losses = vec![
             line("mean of 20 steps", &self.smooth_loss, false),
             line("validation", &self.validation_loss, true),
@@ -84,16 +82,25 @@ impl Curves {
         let scores = self
             .scores
             .iter()
-            .map(|(name, points)| line(name, points, true))
+            .map(|(name, points)| line(name, &percent(points), true))
             .collect();
-        draw_panels(
-            title,
-            &[
-                losses_panel("loss", losses),
-                scores_panel("validation score", scores),
-            ],
-        )
-        .context("the training log is empty")
+        let kept = self.kept.map(|step| (step as f64, "kept".to_owned()));
+        let mut panels = vec![
+            losses_panel("loss", losses),
+            scores_panel("validation score, %", scores),
+        ];
+        for panel in &mut panels {
+            panel.marker.clone_from(&kept);
+        }
+        panels
+    }
+
+    /// The picture of this training, under `title`.
+    ///
+    /// # Errors
+    /// Returns an error if there is nothing to draw.
+    pub fn svg(&self, title: &str) -> Result<String> {
+        draw_panels(title, &self.panels()).context("the training log is empty")
     }
 }
 
@@ -125,10 +132,10 @@ pub fn overlaid(title: &str, trainings: &[(String, Curves)]) -> Result<String> {
         .collect();
     for score in scores {
         let of_score = lines(
-            &|curves| curves.scores.get(score).cloned().unwrap_or_default(),
+            &|curves| percent(curves.scores.get(score).unwrap_or(&Vec::new())),
             true,
         );
-        all.push(scores_panel(&format!("validation {score}"), of_score));
+        all.push(scores_panel(&format!("validation {score}, %"), of_score));
     }
     draw_panels(title, &all).context("the training logs are empty")
 }
@@ -139,11 +146,15 @@ fn line(name: &str, points: &Points, dots: bool) -> Line {
         .map(|&(step, value)| (step as f64, value))
         .collect();
     Line {
-        name: name.to_owned(),
-        points,
         dots,
-        faint: false,
+        ..Line::new(name, points)
     }
+}
+
+/// Scores from 0 to 1 in percent, the unit of every other score.
+fn percent(points: &Points) -> Points {
+    let percent = |&(step, value): &(u64, f64)| (step, 100.0 * value);
+    points.iter().map(percent).collect()
 }
 
 fn losses_panel(label: &str, lines: Vec<Line>) -> Panel {
@@ -151,16 +162,14 @@ fn losses_panel(label: &str, lines: Vec<Line>) -> Panel {
         x: "step".to_owned(),
         y: label.to_owned(),
         lines,
-        top: None,
+        ..Panel::default()
     }
 }
 
 fn scores_panel(label: &str, lines: Vec<Line>) -> Panel {
     Panel {
-        x: "step".to_owned(),
-        y: label.to_owned(),
-        lines,
-        top: Some(1.0),
+        top: Some(100.0),
+        ..losses_panel(label, lines)
     }
 }
 

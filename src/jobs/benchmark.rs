@@ -1,10 +1,11 @@
 //! Which benchmark a job asks, and where its data set is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::config::Benchmark;
+use crate::run::store::DataFolder;
 use chartbench_core::terminal::visible;
 use chartbench_data::Format;
 
@@ -48,6 +49,20 @@ impl BenchmarkSelection {
         let mut benchmark = Benchmark::find(name)?;
         benchmark.data.allow_outside = self.allow_outside;
         Ok(benchmark)
+    }
+
+    /// Where the user's data are, for a run on the benchmark of the name `loaded`; `None` without
+    /// data of the user's.
+    pub(super) fn data_folder(&self, loaded: &str) -> Option<DataFolder> {
+        let data = std::path::absolute(self.data.as_deref()?).ok()?;
+        let benchmark = match &self.benchmark {
+            Some(file) if Path::new(file).extension().is_some_and(|end| end == "toml") => {
+                std::path::absolute(file).ok()?.to_str()?.to_owned()
+            }
+            _ => loaded.to_owned(),
+        };
+        data.to_str()?;
+        Some(DataFolder { benchmark, data })
     }
 
     /// Describes the questions in a line.

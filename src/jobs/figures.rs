@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::convention;
 use super::trainings::trainings;
 use crate::finetune::curves::{Curves, overlaid};
-use crate::report::{Scored, Sensitivity, score_bars, tolerance_curve};
+use crate::report::{Answers, RowKind, Scored, score_bars, tolerance_curve};
 use crate::run::store::StoredRun;
 use chartbench_core::files::write_file;
 
@@ -43,7 +43,7 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         request.convention.as_deref(),
         records.map(|record| record.answer_type),
     )?;
-    let answers: Vec<(String, Scored<'_>)> = runs
+    let answers: Vec<Answers<'_>> = runs
         .iter()
         .flat_map(|run| {
             run.predictions
@@ -52,22 +52,19 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         })
         .map(|(run, adapter, records)| {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
-            (scored.label(&name(run, adapter)), scored)
+            Answers {
+                name: scored.label(&name(run, adapter)),
+                kind: RowKind::new(&run.manifest, adapter),
+                scored,
+            }
         })
         .collect();
     let title = titled(&benchmark.title, &runs);
-    let files: Vec<_> = answers
-        .iter()
-        .map(|(name, scored)| (name.clone(), scored.entries()))
-        .collect();
     let mut pictures = Vec::new();
     if let Some(&metric) = convention.metrics.first() {
         pictures.push(("scores", score_bars(&title, &answers, metric)?));
     }
-    pictures.push((
-        "tolerance",
-        tolerance_curve(&title, &Sensitivity::new(&files))?,
-    ));
+    pictures.push(("tolerance", tolerance_curve(&title, &answers)?));
     let trainings: Vec<(String, Curves)> = trainings(&request.runs, &runs)?
         .into_iter()
         .map(|training| (name(training.run, training.adapter), training.curves))

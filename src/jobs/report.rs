@@ -9,7 +9,8 @@ use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
-use crate::run::store::{BenchmarkEntry, StoredRun};
+use crate::report::plot::Panel;
+use crate::run::store::{BenchmarkEntry, DataFolder, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_data::{Questions, Split};
 
@@ -23,10 +24,10 @@ pub struct ReportRequest {
     pub out: PathBuf,
     /// Scoring convention, as of a leaderboard.
     pub convention: Option<String>,
-    /// The runs' benchmark, for the charts' pictures; the one that the runs name where it is
-    /// absent.
+    /// The runs' benchmark, for the charts' pictures; the one that the runs name where it is absent.
     pub benchmark: Option<String>,
-    /// The data set's folder or file, for the charts' pictures.
+    /// The data set's folder or file, for the charts' pictures; the one that the runs know where it
+    /// and the benchmark are absent.
     pub data: Option<PathBuf>,
     /// How many pictures the page holds, those first on which models disagree or changed.
     pub images: usize,
@@ -62,16 +63,18 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     let (pictures, no_pictures) = pictures(request, &same_questions(&runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
     for training in trainings(&request.runs, &runs)? {
+        let panels = training.curves.panels();
         // A log without a step is of a training that has only begun.
-        let Ok(svg) = training.curves.svg(training.adapter) else {
+        if !panels.iter().any(Panel::has_points) {
             continue;
-        };
+        }
         let manifest = &training.run.manifest;
         let adapter = manifest.remarked(training.adapter, training.adapter);
         curves.push(Curves {
             run: manifest.name.clone(),
             adapter,
-            svg,
+            panels,
+            kept: training.curves.kept,
         });
     }
     let page = Page {
@@ -95,19 +98,47 @@ fn pictures(
     request: &ReportRequest,
     asked: &BenchmarkEntry,
 ) -> Result<(Pictures, Option<anyhow::Error>)> {
-    match find_pictures(request, asked) {
-        Ok(pictures) => Ok((pictures, None)),
-        Err(error) if request.benchmark.is_none() && request.data.is_none() => {
-            Ok((Pictures::default(), Some(error)))
-        }
-        Err(error) => Err(error),
+    if request.benchmark.is_some() || request.data.is_some() {
+        let (benchmark, data) = (request.benchmark.as_deref(), request.data.as_deref());
+        return Ok((find_pictures(request, asked, benchmark, data)?, None));
     }
+    let found = match known_folder(&request.runs) {
+        Ok(Some(known)) => find_pictures(request, asked, Some(&known.benchmark), Some(&known.data)),
+        Ok(None) => find_pictures(request, asked, None, None),
+        Err(error) => Err(error),
+    };
+    Ok(match found {
+        Ok(pictures) => (pictures, None),
+        Err(error) => (Pictures::default(), Some(error)),
+    })
 }
 
-fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pictures> {
+/// Where the data were when the first run that knows it was asked.
+fn known_folder(runs: &[PathBuf]) -> Result<Option<DataFolder>> {
+    for run in runs {
+        let Some(known) = DataFolder::read(run)? else {
+            continue;
+        };
+        ensure!(
+            known.data.exists(),
+            "the data of {} were in {}, which is not there: name them by --data",
+            run.display(),
+            known.data.display()
+        );
+        return Ok(Some(known));
+    }
+    Ok(None)
+}
+
+fn find_pictures(
+    request: &ReportRequest,
+    asked: &BenchmarkEntry,
+    benchmark: Option<&str>,
+    data: Option<&Path>,
+) -> Result<Pictures> {
     // A run's name is taken for the name of an embedded benchmark, never for a file.
     let known = Benchmark::embedded_names().any(|name| name == asked.name);
-    let name = match &request.benchmark {
+    let name = match benchmark {
         Some(name) => name,
         None => {
             ensure!(
@@ -134,7 +165,7 @@ fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pict
             }
         }
     };
-    let mut set = chartbench_data::load(&spec, request.data.as_deref(), Split::Test)?;
+    let mut set = chartbench_data::load(&spec, data, Split::Test)?;
     if asked.limit > 0 {
         set = set.limit(asked.limit);
     }
@@ -148,10 +179,7 @@ fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pict
         .into_iter()
         .map(|entry| (entry.chart.id, entry.chart.image))
         .collect::<HashMap<_, _>>();
-    let folder = request
-        .data
-        .as_deref()
-        .map(|data| folder(data, &request.out));
+    let folder = data.map(|data| folder(data, &request.out));
     Ok(Pictures {
         images,
         folder,

@@ -15,7 +15,7 @@ use crate::report::table::Format;
 use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run::RunEvent;
 use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader,
+    AdapterEntry, BenchmarkEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir, RunReader,
 };
 use chartbench_core::files::{FileLock, is_disk_full, write_file};
 use chartbench_core::names::check_folder_name;
@@ -180,6 +180,8 @@ struct OpenRun {
     description: Option<String>,
     convention: &'static Convention,
     dir: RunDir,
+    /// Where the user's data are; stored beside the answers.
+    data_folder: Option<DataFolder>,
     /// Whether an adapter began to answer.
     began: bool,
     failures: Vec<AdapterFailure>,
@@ -216,6 +218,7 @@ impl OpenRun {
             adapters: Vec::new(),
         };
         let dir = RunDir::open(&request.results.join(&name), manifest)?;
+        let data_folder = request.benchmark.data_folder(&benchmark.data.name);
         let description = Some(
             request
                 .benchmark
@@ -228,6 +231,7 @@ impl OpenRun {
             description,
             convention,
             dir,
+            data_folder,
             began: false,
             failures: Vec::new(),
             failed_questions: 0,
@@ -262,6 +266,7 @@ impl OpenRun {
             convention,
             dir,
             asked,
+            data_folder,
             began,
             failures,
             failed_questions,
@@ -273,6 +278,9 @@ impl OpenRun {
             return Err(AllFailed(failures).into());
         }
         let dir = dir.path().to_owned();
+        if let Some(folder) = &data_folder {
+            folder.write(&dir)?;
+        }
         let leaderboard = store_leaderboard(convention, &dir)?;
         Ok(RunReport {
             dir,

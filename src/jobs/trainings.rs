@@ -25,13 +25,22 @@ pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<
         for (adapter, _) in &run.predictions {
             let log = path.join(adapter).join(TRAINING_LOG);
             if log.exists() {
+                let mut curves = Curves::new(&read_log(&log)?);
+                curves.kept = kept_step(run, adapter);
                 trainings.push(Training {
                     run,
                     adapter,
-                    curves: Curves::new(&read_log(&log)?),
+                    curves,
                 });
             }
         }
     }
     Ok(trainings)
+}
+
+/// The step of the weights that answered, which the manifest names.
+fn kept_step(run: &StoredRun, adapter: &str) -> Option<u64> {
+    let entries = &run.manifest.adapters;
+    let entry = entries.iter().find(|entry| entry.id == adapter)?;
+    entry.settings.get("finetune.step")?.as_str()?.parse().ok()
 }

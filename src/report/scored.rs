@@ -98,6 +98,11 @@ impl<'a> Scored<'a> {
             .collect()
     }
 
+    /// Question `index` as the metrics read it.
+    pub(super) fn pair(&self, index: usize) -> Option<Pair<'a>> {
+        self.records.get(index).map(|record| pair(record))
+    }
+
     /// Scores of question `index` under `metric`, as it counts in the mean.
     pub fn value(&self, index: usize, metric: Metric) -> Option<f64> {
         self.scores[index].get(metric).counted()

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::matrix::AnswerFile;
 use super::score_all::NamedPair;
 use super::table::{Cell, Column, Format, Table};
-use chartbench_score::metric::{Mistake, Notation, is_right, mistake};
+use chartbench_score::metric::{Mistake, Notation, Pair, is_right, mistake};
 
 /// The default tolerance, relative to the gold value.
-const TOLERANCE: f64 = 0.05;
+pub(super) const TOLERANCE: f64 = 0.05;
 /// The points of the tolerance curve.
-const TOLERANCES: [f64; 9] = [0.0, 0.01, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
+pub(super) const TOLERANCES: [f64; 9] = [0.0, 0.01, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
 const MISTAKES: [(Mistake, &str); 5] = [
     (Mistake::Sign, "wrong sign"),
     (Mistake::FactorOfTen, "wrong by a power of ten"),
@@ -29,7 +29,6 @@ pub struct Sensitivity {
     tolerances: Table,
     /// Counts of how answers to numeric questions miss.
     mistakes: Table,
-    curves: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Sensitivity {
@@ -44,18 +43,12 @@ impl Sensitivity {
             notations: notation_table(files),
             tolerances: tolerance_table(files, &curves),
             mistakes: mistake_table(files),
-            curves,
         }
     }
 
     /// The tables, in the order in which they are shown.
     pub fn tables(&self) -> [&Table; 3] {
         [&self.notations, &self.tolerances, &self.mistakes]
-    }
-
-    /// For each file the points of its tolerance curve: tolerance and right answers, both in %.
-    pub fn curves(&self) -> &[(String, Vec<(f64, f64)>)] {
-        &self.curves
     }
 
     /// The tables in `format`: for people under each other, in JSON an object of three lists, in
@@ -80,18 +73,17 @@ impl Sensitivity {
     }
 }
 
-/// Right answers in % under the plain rule; a failed question is wrong.
+/// Right answers in % under the plain rule.
 fn percent_right(entries: &[NamedPair<'_>], notations: &[Notation], tolerance: f64) -> f64 {
-    let right = |entry: &NamedPair<'_>| {
-        let prediction = entry
-            .pair
-            .prediction
-            .map_or("", |prediction| prediction.0.as_str());
-        entry.pair.prediction.is_some()
-            && is_right(&entry.pair.gold.text(), prediction, notations, tolerance)
-    };
-    let count = entries.par_iter().filter(|entry| right(entry)).count();
+    let right = |entry: &&NamedPair<'_>| answers_right(&entry.pair, notations, tolerance);
+    let count = entries.par_iter().filter(right).count();
     100.0 * count as f64 / entries.len().max(1) as f64
+}
+
+/// Whether the answer is right under the plain rule; a failed question is wrong.
+pub(super) fn answers_right(pair: &Pair<'_>, notations: &[Notation], tolerance: f64) -> bool {
+    pair.prediction
+        .is_some_and(|prediction| is_right(&pair.gold.text(), &prediction.0, notations, tolerance))
 }
 
 /// Tolerance and right answers, both in %, with every notation evened out.

@@ -1,4 +1,4 @@
-"""Pages to look at: runs of the mini benchmark, a hostile run, and a run of 10,000 questions."""
+"""Pages to look at: runs of the mini benchmark, a hostile run, and a run of 20,000 questions."""
 
 import json
 import os
@@ -77,6 +77,9 @@ def mini(folder):
               for step in range(50, 201, 50)]
     log = "".join(json.dumps(line) + "\n" for line in steps + scores)
     (results / "after/matcha-tiny/training.jsonl").write_text(log)
+    manifest = results / "after/run.toml"
+    settings = "[adapters.settings]"
+    manifest.write_text(manifest.read_text().replace(settings, f'{settings}\n"finetune.step" = "150"'))
     page = folder / "mini.html"
     chartbench("report", results / "before", results / "after", "--images", 40, "--out", page)
     return page
@@ -133,19 +136,21 @@ def hostile(folder):
 
 
 def big(folder):
-    """10,000 questions, four adapters in two runs."""
+    """20,000 questions, four adapters in two runs; some answers are right but for a percent sign."""
     dice = random.Random(0)
     names = ["Revenue", "Rainfall", "Population", "Exports", "Temperature", "Output"]
 
     def line(index, right):
         gold = str(index * 7 % 1000)
         question = f"What is the {dice.choice(names).lower()} of {dice.choice(names)} in {1900 + index % 120}?"
+        prediction = gold if dice.random() < right else str(dice.randrange(1000))
+        prediction += "%" if dice.random() < 0.02 else ""
         return {"id": f"q{index}", "chart": f"chart {index // 4}", "question": question, "gold": gold,
                 "answer_type": "numerical", "chart_type": ["line", "bar", "scatter"][index % 3],
-                "prediction": gold if dice.random() < right else str(dice.randrange(1000)), "error": None, "latency_ms": 100.0}
+                "prediction": prediction, "error": None, "latency_ms": 100.0}
 
     def lines(right):
-        return [line(index, right) for index in range(10_000)]
+        return [line(index, right) for index in range(20_000)]
 
     write_run(folder / "big-a", "before", "00", [("one", lines(0.4)), ("two", lines(0.5)), ("majority", lines(0.1))])
     write_run(folder / "big-b", "after", "00", [("one", lines(0.6))])

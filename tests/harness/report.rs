@@ -158,6 +158,41 @@ fn a_page_holds_the_leaderboards_numbers_and_the_answers() {
 }
 
 #[test]
+fn a_run_that_knows_its_data_folder_brings_the_pictures_along() {
+    let scratch = Scratch::new(&["a", "b"]);
+    let picture = |page: &str| gallery(page)["charts"][0]["picture"].clone();
+    // A name of a benchmark or data on the command line is not needed.
+    let page = scratch.report(&[]);
+    let data = picture(&page)["data"].as_str().unwrap().to_owned();
+    assert!(data.starts_with("data:image/png;base64,"), "{data}");
+    fs::rename(scratch.path("data"), scratch.path("moved")).unwrap();
+    let (run, out) = (scratch.at("results/r"), scratch.at("page.html"));
+    let output = chartbench(&["report", &run, "--out", &out]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("which is not there: name them by --data"),
+        "{}",
+        stderr(&output)
+    );
+    let page = scratch.report(&["--data", &scratch.at("moved"), "--benchmark", "custom"]);
+    assert!(picture(&page)["data"].is_string());
+}
+
+#[test]
+fn the_page_begins_with_a_verdict_of_paired_differences() {
+    let scratch = Scratch::new(&["a", "b", "c"]);
+    let page = scratch.report(&[]);
+    // Blind rows alone: what there is to say is that no model is here.
+    let (verdict, rest) = page.split_once(r#"<h2 id="leaderboard">"#).unwrap();
+    let verdict = verdict.split_once(r#"<div class="verdict">"#).unwrap().1;
+    assert!(
+        verdict.contains("majority") && verdict.contains("no model is here"),
+        "{verdict}"
+    );
+    assert!(!rest.contains(r#"<h2 id="differences">"#));
+}
+
+#[test]
 fn an_unfinished_run_is_marked_or_refused_everywhere() {
     let scratch = Scratch::new(&["a", "b", "c"]);
     let log = scratch.path("results/r/majority/predictions.jsonl");

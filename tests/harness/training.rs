@@ -729,16 +729,16 @@ fn the_studys_curves_are_drawn_in_one_figure() {
     assert_eq!(svg.matches("<circle").count(), 6 + 6 + 2 * 3);
     assert!(!svg.contains("<b>"));
     let drawn = resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
-    assert_eq!(
-        (drawn.size().width(), drawn.size().height()),
-        (900.0, 60.0 + 4.0 * 330.0)
-    );
+    // As wide as a paper's column needs; below each panel the legend, with every name whole.
+    assert_eq!(drawn.size().width(), 450.0);
+    assert!(drawn.size().height() > 4.0 * 250.0);
     assert!(overlaid("nothing", &[]).is_err());
 }
 
 #[test]
 fn curves_are_drawn() {
-    let curves = Curves::new(&training());
+    let mut curves = Curves::new(&training());
+    curves.kept = Some(40);
     assert_eq!(
         (
             curves.loss.len(),
@@ -762,16 +762,18 @@ fn curves_are_drawn() {
         "exact_match",
         "anls",
         "mean of 20 steps",
+        "validation score, %",
+        "kept",
         "<polyline",
         "</svg>",
     ] {
         assert!(svg.contains(part), "{part} is missing");
     }
     let drawn = resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
-    assert_eq!(
-        (drawn.size().width(), drawn.size().height()),
-        (900.0, 720.0)
-    );
+    assert_eq!(drawn.size().width(), 450.0);
+    // Scores are in the unit of the leaderboard.
+    let highest = curves.panels()[1].lines[0].points[2].1;
+    assert!((50.0..=100.0).contains(&highest), "{highest}");
     assert!(Curves::new(&[]).svg("x").is_err());
     assert_eq!(Curves::new(&[step_entry(1)]).text(), "");
     assert!(Curves::new(&[step_entry(1)]).svg("x").is_ok());

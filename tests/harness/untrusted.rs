@@ -962,21 +962,15 @@ mod figures {
             .collect();
         let bar = Bar {
             name: hostile.chars().skip(8).collect(),
-            group: 0,
             value: 50.0,
-            interval: None,
-        };
-        let line = Line {
-            name: hostile.clone(),
-            points: vec![(0.0, 0.0), (1.0, 1.0)],
-            dots: false,
-            faint: false,
+            ..Bar::default()
         };
         let panel = Panel {
             x: hostile.clone(),
             y: hostile.clone(),
-            lines: vec![line],
-            top: None,
+            lines: vec![Line::new(&hostile, vec![(0.0, 0.0), (1.0, 1.0)])],
+            marker: Some((0.5, hostile.clone())),
+            ..Panel::default()
         };
         for svg in [
             draw_bars(&hostile, &hostile, 100.0, &[bar]).unwrap(),

@@ -1,13 +1,13 @@
 //! The conclusions of a comparison, in sentences.
 
 use super::Tested;
+use super::pair::Change;
 use crate::report::CONFIDENCE;
 use crate::report::aggregate::too_few;
-use crate::report::table::Cell;
 
 /// The result of one metric's test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(in crate::report) enum Verdict {
     Better,
     Worse,
     NoDifference,
@@ -19,8 +19,7 @@ enum Verdict {
 
 impl Verdict {
     /// `holm` is the metric's p-value corrected for all tests of the table.
-    fn new(tested: &Tested<'_>, holm: f64) -> Self {
-        let change = &tested.change;
+    pub(in crate::report) fn new(change: &Change, holm: f64) -> Self {
         match change.difference() {
             None => Self::Nothing,
             Some(_) if too_few(change.charts, change.questions) => Self::TooFew,
@@ -42,7 +41,7 @@ pub(super) fn sentences(
     let verdicts: Vec<Verdict> = metrics
         .iter()
         .zip(holm)
-        .map(|(tested, holm)| Verdict::new(tested, *holm))
+        .map(|(tested, holm)| Verdict::new(&tested.change, *holm))
         .collect();
     let first = verdicts.first().copied();
     let counts = move |(place, verdict): (usize, Verdict)| match verdict {
@@ -113,18 +112,7 @@ fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
     format!(
         "{:+.2} points ({interval}p {}, corrected for {tests} tests {})",
         change.difference().unwrap_or(f64::NAN),
-        tested.probability(change.p).format_display(),
-        tested.probability(holm).format_display()
+        change.probability(change.p).format_display(),
+        change.probability(holm).format_display()
     )
-}
-
-impl Tested<'_> {
-    /// The cell of a p-value of this test.
-    pub(super) fn probability(&self, p: f64) -> Cell {
-        if self.change.p_is_least && p < 1.0 {
-            Cell::AtMost(p)
-        } else {
-            Cell::Probability(p)
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Compares two runs: what changed, and whether the change is significant.
 
-mod conclusion;
-mod pair;
+pub(super) mod conclusion;
+pub(super) mod pair;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -244,8 +244,8 @@ fn tested<'a>(pair: &'a Pair<'a>, sign_flips: &SignFlips) -> Vec<Tested<'a>> {
 impl Tested<'_> {
     fn cells(&self, holm: f64) -> Vec<Cell> {
         let p = [
-            self.probability(self.change.p),
-            self.probability(holm),
+            self.change.probability(self.change.p),
+            self.change.probability(holm),
             self.change.mcnemar.map_or(Cell::Missing, Cell::Probability),
             self.change
                 .detectable

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::report::scored::numbered;
+use crate::report::table::Cell;
 use crate::report::{CONFIDENCE, Scored, SliceBy, SliceValue};
 use crate::run::store::AdapterEntry;
 use chartbench_core::terminal::shorten;
@@ -10,48 +11,57 @@ use chartbench_score::metric::Metric;
 use chartbench_score::stats::{ChartSums, Interval, SignFlipTest, SignFlips, mcnemar};
 
 /// Both sides' answers to the same questions, in the same order.
-pub(super) struct Pair<'a> {
+pub(in crate::report) struct Pair<'a> {
     /// Its name; `A -> B` where the sides have different ones.
-    pub(super) adapter: String,
-    pub(super) before: Scored<'a>,
-    pub(super) after: Scored<'a>,
+    pub(in crate::report) adapter: String,
+    pub(in crate::report) before: Scored<'a>,
+    pub(in crate::report) after: Scored<'a>,
     /// Both sides' entries in the manifests.
-    pub(super) entries: [Option<&'a AdapterEntry>; 2],
+    pub(in crate::report) entries: [Option<&'a AdapterEntry>; 2],
 }
 
 /// The change of one metric, in percentage points.
-pub(super) struct Change {
-    pub(super) before: Option<f64>,
-    pub(super) after: Option<f64>,
+pub(in crate::report) struct Change {
+    pub(in crate::report) before: Option<f64>,
+    pub(in crate::report) after: Option<f64>,
     /// The interval of the difference.
-    pub(super) interval: Option<Interval>,
+    pub(in crate::report) interval: Option<Interval>,
     /// Questions that score higher, and lower.
-    pub(super) fixed: usize,
-    pub(super) broken: usize,
+    pub(in crate::report) fixed: usize,
+    pub(in crate::report) broken: usize,
     /// P-value of the sign-flip test over charts.
-    pub(super) p: f64,
+    pub(in crate::report) p: f64,
     /// Whether `p` is the smallest value that the number of random flips can show; the true one may
     /// be smaller.
-    pub(super) p_is_least: bool,
+    pub(in crate::report) p_is_least: bool,
     /// Charts and questions that the metric applies to.
-    pub(super) charts: usize,
-    pub(super) questions: usize,
+    pub(in crate::report) charts: usize,
+    pub(in crate::report) questions: usize,
     /// P-value of McNemar's test, if every score is 0 or 1.
-    pub(super) mcnemar: Option<f64>,
+    pub(in crate::report) mcnemar: Option<f64>,
     /// The smallest difference that such a comparison detects with 80 % power.
-    pub(super) detectable: Option<f64>,
+    pub(in crate::report) detectable: Option<f64>,
 }
 
 impl Change {
-    pub(super) fn difference(&self) -> Option<f64> {
+    pub(in crate::report) fn difference(&self) -> Option<f64> {
         Some(self.after? - self.before?)
+    }
+
+    /// The cell of a p-value of this test.
+    pub(in crate::report) fn probability(&self, p: f64) -> Cell {
+        if self.p_is_least && p < 1.0 {
+            Cell::AtMost(p)
+        } else {
+            Cell::Probability(p)
+        }
     }
 }
 
 impl<'a> Pair<'a> {
     /// Pairs answers by question; those to questions that only one side has are left out. `names`
     /// are what each side's adapter is called in tables.
-    pub(super) fn new(
+    pub(in crate::report) fn new(
         names: &[String; 2],
         before: &Scored<'a>,
         after: &Scored<'a>,
@@ -90,7 +100,7 @@ impl<'a> Pair<'a> {
     }
 
     /// The parts along a property.
-    pub(super) fn parts(&self, slice_by: &SliceBy) -> BTreeMap<SliceValue, Self> {
+    pub(in crate::report) fn parts(&self, slice_by: &SliceBy) -> BTreeMap<SliceValue, Self> {
         let mut afters = slice_by.parts(&self.after);
         let befores = slice_by.parts(&self.before).into_iter();
         let part = |before: &Scored<'a>, after: &Scored<'a>| {
@@ -102,7 +112,7 @@ impl<'a> Pair<'a> {
     }
 
     /// The questions whose score by `metric` is another one, and whether it rose.
-    pub(super) fn changed(&self, metric: Metric) -> impl Iterator<Item = (usize, bool)> {
+    pub(in crate::report) fn changed(&self, metric: Metric) -> impl Iterator<Item = (usize, bool)> {
         self.values(metric)
             .filter(|(_, before, after)| before != after)
             .map(|(place, a, b)| (place, b > a))
@@ -121,7 +131,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Every metric of the convention.
-    pub(super) fn changes(&self, sign_flips: &SignFlips) -> Vec<(Metric, Change)> {
+    pub(in crate::report) fn changes(&self, sign_flips: &SignFlips) -> Vec<(Metric, Change)> {
         let metrics = self.before.convention.metrics;
         let numbers = numbered(
             self.before
@@ -181,7 +191,7 @@ const TRAINING: &str = "finetune.";
 
 /// `ADAPTER: settings differ: KEY BEFORE / AFTER, ...`; `None` where both sides answered with the
 /// same. Of two adapters of different names only the settings that both have.
-pub(super) fn describe_settings(pair: &Pair<'_>) -> Option<String> {
+pub(in crate::report) fn describe_settings(pair: &Pair<'_>) -> Option<String> {
     let [Some(before), Some(after)] = pair.entries else {
         return None;
     };

@@ -1,28 +1,39 @@
-//! The leaderboard of the page, with its scores on a scale.
+//! The leaderboard of the page, with its scores on the axes that they need.
 
 use std::collections::HashSet;
 
 use serde::Serialize;
 
+use super::axis::{Axis, Estimate, Number};
+use super::differences::Differences;
 use super::rows::{Kind, Row};
-use crate::report::Aggregate;
-use chartbench_score::stats::Interval;
 
 /// A model whose answers are this much less varied than the gold ones has collapsed.
 const COLLAPSED: f64 = 0.1;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Board {
-    pub(super) metrics: Vec<&'static str>,
-    pub(super) rows: Vec<BoardRow>,
-    /// The best blind row's score of each metric.
-    blind: Vec<Option<Estimate>>,
+    metrics: Vec<&'static str>,
+    rows: Vec<BoardRow>,
+    /// A plot for each metric that is not in every row what an earlier one is.
+    plots: Vec<Plot>,
     /// Distinct gold answers per hundred questions.
     gold_distinct: String,
 }
 
+/// The rows' scores by one metric on an axis.
 #[derive(Debug, Serialize)]
-pub(super) struct BoardRow {
+struct Plot {
+    /// The metric, with those that score every row the same.
+    title: String,
+    axis: Axis,
+    scores: Vec<Estimate>,
+    /// The place of the best blind row.
+    blind: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BoardRow {
     label: String,
     run: String,
     adapter: String,
@@ -33,89 +44,65 @@ pub(super) struct BoardRow {
     questions: usize,
     failures: usize,
     scores: Vec<Estimate>,
+    /// A model's paired difference from the best blind row.
+    above_blind: Option<Estimate>,
     distinct: Number,
     per_second: Number,
 }
 
-/// A number with its text; a missing one shows as `-`.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Number {
-    value: Option<f64>,
-    text: String,
-}
-
-impl Number {
-    fn new(value: Option<f64>, digits: usize) -> Self {
-        let value = value.filter(|value| value.is_finite());
-        Self {
-            value,
-            text: value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}")),
-        }
-    }
-}
-
-/// A score in percent with its interval, and their places on a scale from 0 to 100 as SVG lengths.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Estimate {
-    number: Number,
-    interval: Option<String>,
-    at: Option<String>,
-    low: Option<String>,
-    high: Option<String>,
-}
-
-impl Estimate {
-    pub(super) fn new(mean: Option<f64>, interval: Option<Interval>) -> Self {
-        let place = |value: f64| format!("{:.2}%", value.clamp(0.0, 100.0));
-        Self {
-            number: Number::new(mean, 2),
-            interval: interval.map(|Interval { low, high }| format!("{low:.2} to {high:.2}")),
-            at: mean.map(place),
-            low: interval.map(|interval| place(interval.low)),
-            high: interval.map(|interval| place(interval.high)),
-        }
-    }
-
-    /// One for each of the convention's metrics.
-    pub(super) fn all(aggregate: &Aggregate) -> Vec<Self> {
-        aggregate
-            .summary()
-            .means()
-            .zip(aggregate.intervals())
-            .map(|((_, mean), interval)| Self::new(mean, interval))
-            .collect()
-    }
-}
-
 impl Board {
-    pub(super) fn new(rows: &[Row<'_>]) -> Self {
+    pub(super) fn new(rows: &[Row<'_>], differences: &Differences) -> Self {
         let metrics = rows
             .first()
             .map_or(&[][..], |row| row.scored.convention.metrics);
+        let metrics: Vec<&'static str> = metrics.iter().map(|metric| metric.name()).collect();
         let golds = gold_distinct_rate(rows);
-        let rows: Vec<BoardRow> = rows.iter().map(|row| board_row(row, golds)).collect();
-        let best = |metric: usize| {
-            let blind = rows.iter().filter(|row| row.kind == Kind::Blind);
-            let scores = blind.filter_map(|row| row.scores.get(metric));
-            scores
-                .max_by(|a, b| {
-                    a.number
-                        .value
-                        .unwrap_or(-1.0)
-                        .total_cmp(&b.number.value.unwrap_or(-1.0))
-                })
-                .cloned()
-        };
+        let rows: Vec<BoardRow> = rows
+            .iter()
+            .map(|row| board_row(row, golds, differences))
+            .collect();
         Self {
-            metrics: metrics.iter().map(|metric| metric.name()).collect(),
-            blind: (0..metrics.len()).map(best).collect(),
+            plots: plots(&metrics, &rows),
+            metrics,
             gold_distinct: Number::new(golds.map(|rate| 100.0 * rate), 1).text,
             rows,
         }
     }
 }
 
-fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
+/// A plot for each metric; metrics under which every row scores the same share theirs.
+fn plots(metrics: &[&'static str], rows: &[BoardRow]) -> Vec<Plot> {
+    let mut plots: Vec<Plot> = Vec::new();
+    for (place, metric) in metrics.iter().enumerate() {
+        let mut scores: Vec<Estimate> = rows
+            .iter()
+            .filter_map(|row| row.scores.get(place).cloned())
+            .collect();
+        let axis = Axis::around(scores.iter(), (0.0, 100.0));
+        scores.iter_mut().for_each(|score| score.put_on(&axis));
+        let same = plots.iter_mut().find(|plot| plot.scores == scores);
+        if let Some(same) = same {
+            same.title = format!("{}, {metric}", same.title);
+            continue;
+        }
+        let blind = rows
+            .iter()
+            .zip(&scores)
+            .filter(|(row, _)| row.kind == Kind::Blind)
+            .filter_map(|(_, score)| score.value())
+            .max_by(f64::total_cmp)
+            .map(|value| axis.place(value));
+        plots.push(Plot {
+            title: (*metric).to_owned(),
+            axis,
+            scores,
+            blind,
+        });
+    }
+    plots
+}
+
+fn board_row(row: &Row<'_>, golds: Option<f64>, differences: &Differences) -> BoardRow {
     let Row { scored, kind, .. } = row;
     let aggregate = scored.aggregate();
     let distinct = aggregate.distinct_rate();
@@ -130,6 +117,7 @@ fn board_row(row: &Row<'_>, golds: Option<f64>) -> BoardRow {
         questions: scored.records.len(),
         failures: aggregate.failures(),
         scores: Estimate::all(&aggregate),
+        above_blind: differences.above_blind(&row.label),
         distinct: Number::new(distinct.map(|rate| 100.0 * rate), 1),
         per_second: Number::new(aggregate.per_second(), 2),
     }

@@ -34,7 +34,7 @@ struct Placed {
     value: Option<f64>,
     text: String,
     place: Option<usize>,
-    /// The place is not that of the leaderboard.
+    /// A row that the leaderboard has below is above, or the reverse; ties move nobody.
     moved: bool,
 }
 
@@ -77,7 +77,8 @@ impl Conventions {
                 .as_ref()
                 .is_some_and(|name| row[0].format_display() == *name)
         });
-        let base = base.map(|row| places(&row[1..])).unwrap_or_default();
+        let base: Vec<Option<f64>> =
+            base.map_or_else(Vec::new, |row| row[1..].iter().map(value).collect());
         let of_reference = format!("{}.", reference.name);
         let row = |row: &Vec<Cell>| ConventionRow {
             score: row[0].format_display(),
@@ -164,31 +165,70 @@ fn value(cell: &Cell) -> Option<f64> {
     }
 }
 
-/// Each cell's place, 1 the highest; equal values share theirs.
-fn places(cells: &[Cell]) -> Vec<Option<usize>> {
+/// Values this close are a tie: sums in another order differ by less.
+const NEAR: f64 = 1e-9;
+
+/// Each value with its place, 1 the highest; ties share theirs. `base` are the leaderboard's values.
+fn placed(cells: &[Cell], base: &[Option<f64>]) -> Vec<Placed> {
     let values: Vec<Option<f64>> = cells.iter().map(value).collect();
     let place = |own: f64| {
         1 + values
             .iter()
             .flatten()
-            .filter(|other| **other > own)
+            .filter(|other| **other > own + NEAR)
             .count()
     };
-    values.iter().map(|own| own.map(place)).collect()
+    cells
+        .iter()
+        .zip(&values)
+        .enumerate()
+        .map(|(index, (cell, own))| Placed {
+            value: *own,
+            text: cell.format_display(),
+            place: own.map(place),
+            moved: has_moved(&values, base, index),
+        })
+        .collect()
 }
 
-fn placed(cells: &[Cell], base: &[Option<usize>]) -> Vec<Placed> {
-    let places = places(cells);
-    let rank = |(index, cell): (usize, &Cell)| {
-        let moved = places[index]
-            .zip(base.get(index).copied().flatten())
-            .is_some_and(|(own, base)| own != base);
-        Placed {
-            value: value(cell),
-            text: cell.format_display(),
-            place: places[index],
-            moved,
-        }
+/// Whether some row is on the other side of row `index` than in `base`.
+fn has_moved(values: &[Option<f64>], base: &[Option<f64>], index: usize) -> bool {
+    let lead = |values: &[Option<f64>], other: usize| {
+        let lead = values.get(index).copied()?? - values.get(other).copied()??;
+        (lead.abs() > NEAR).then_some(lead)
     };
-    cells.iter().enumerate().map(rank).collect()
+    (0..values.len()).any(|other| {
+        lead(values, other)
+            .zip(lead(base, other))
+            .is_some_and(|(own, base)| own * base < 0.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_share_a_place_and_move_nobody() {
+        let marks = |values: &[f64], base: &[f64]| -> Vec<(Option<usize>, bool)> {
+            let cells: Vec<Cell> = values
+                .iter()
+                .map(|value| Cell::Decimal(*value, 2))
+                .collect();
+            let base: Vec<_> = base.iter().map(|value| Some(*value)).collect();
+            let placed = placed(&cells, &base);
+            placed.iter().map(|cell| (cell.place, cell.moved)).collect()
+        };
+        let [first, second, third] = [1, 2, 3].map(|place| (Some(place), false));
+        assert_eq!(
+            marks(&[30.0, 30.0, 10.0], &[30.0, 20.0, 10.0]),
+            [first, first, third]
+        );
+        assert_eq!(
+            marks(&[30.0, 20.0, 10.0], &[30.0, 30.0, 10.0]),
+            [first, second, third]
+        );
+        let swapped = marks(&[20.0, 30.0, 10.0], &[30.0, 20.0, 10.0]);
+        assert_eq!(swapped, [(Some(2), true), (Some(1), true), third]);
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
+use super::steps::{StepsTable, wrong_notation};
 use super::text::VisibleText;
 use crate::report::{Scored, SliceBy, SliceValue};
 use crate::run::store::PredictionRecord;
@@ -18,6 +19,8 @@ pub(super) struct Gallery {
     rows: Vec<GalleryRow>,
     slices: Vec<GallerySlice>,
     charts: Vec<GalleryChart>,
+    /// The rules of the convention, and lists of their steps; answers name a list by its place.
+    steps: StepsTable,
     questions: Vec<GalleryQuestion>,
 }
 
@@ -60,6 +63,12 @@ struct GalleryAnswer {
     /// The score of each of the convention's metrics.
     scores: Vec<Option<f64>>,
     verdict: Verdict,
+    /// What of the notation makes the answer wrong, where nothing else does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notation: Option<&'static str>,
+    /// How it was scored: a place in the table of steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<Change>,
 }
@@ -96,6 +105,7 @@ impl Gallery {
         let mut charts: Vec<&str> = Vec::new();
         let mut chart_indices: HashMap<&str, usize> = HashMap::new();
         let mut questions = Vec::with_capacity(records.len());
+        let mut steps = StepsTable::default();
         for record in records {
             let chart = *chart_indices.entry(&record.chart).or_insert(charts.len());
             if chart == charts.len() {
@@ -107,7 +117,7 @@ impl Gallery {
                 question: VisibleText::new(&record.question),
                 gold: VisibleText::new(&record.gold.text()),
                 slices: slices.indices(record),
-                answers: answers(rows, &places, &record.id),
+                answers: answers(rows, &places, &record.id, &mut steps),
             });
         }
         let pictures = pictures.select(&charts, &most_telling(rows, &questions, charts.len()));
@@ -129,6 +139,7 @@ impl Gallery {
                 .collect(),
             slices: slices.into_gallery(),
             charts: charts.into_iter().zip(pictures).map(chart).collect(),
+            steps,
             questions,
         }
     }
@@ -166,16 +177,21 @@ fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
         .collect()
 }
 
-fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<GalleryAnswer>> {
+fn answers(
+    rows: &[Row<'_>],
+    places: &Places<'_>,
+    id: &str,
+    steps: &mut StepsTable,
+) -> Vec<Option<GalleryAnswer>> {
     let first = |row: usize| {
         let scored = &rows[row].scored;
         scored.value(*places[row].get(id)?, *scored.convention.metrics.first()?)
     };
-    let answer = |row: usize| {
+    let mut answer = |row: usize| {
         let (scored, place) = (&rows[row].scored, *places[row].get(id)?);
         let record = scored.records[place];
         let own = first(row);
-        let change = earlier(rows, row)
+        let change = Row::earlier(rows, row)
             .and_then(|earlier| Some((first(earlier)?, own?)))
             .and_then(|(before, after)| {
                 (before != after).then_some(if after > before {
@@ -190,6 +206,9 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
                 .value(place, metric)
                 .map(|value| (value * 1e4).round() / 1e4)
         };
+        let verdict = verdict(record, own);
+        let is_wrong = matches!(verdict, Verdict::Wrong | Verdict::Partly);
+        let pair = scored.pair(place).filter(|_| is_wrong);
         Some(GalleryAnswer {
             text: record
                 .prediction
@@ -197,20 +216,13 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
                 .map(|prediction| VisibleText::new(&prediction.0)),
             error: record.failure().map(VisibleText::new),
             scores: scored.convention.metrics.iter().map(score).collect(),
-            verdict: verdict(record, own),
+            verdict,
+            notation: pair.and_then(|pair| wrong_notation(&pair)),
+            steps: steps.add(scored, place),
             change,
         })
     };
-    (0..rows.len()).map(answer).collect()
-}
-
-/// The row of the same adapter in the last run before this row's.
-fn earlier(rows: &[Row<'_>], row: usize) -> Option<usize> {
-    let own = &rows[row];
-    let same = |other: &Row<'_>| other.scored.adapter == own.scored.adapter && other.run < own.run;
-    (0..rows.len())
-        .filter(|&other| same(&rows[other]))
-        .max_by_key(|&other| rows[other].run)
+    (0..rows.len()).map(&mut answer).collect()
 }
 
 fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {

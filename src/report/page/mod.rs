@@ -5,29 +5,34 @@
 //! escapes it, the script sets it as text, and the page's policy runs nothing but the page's own
 //! script.
 
+mod axis;
 mod board;
 mod conventions;
+mod curves;
+mod differences;
 mod gallery;
 mod html;
 mod pictures;
 mod rows;
 mod settings;
 mod slices;
+mod steps;
 mod text;
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use self::board::Board;
 use self::conventions::Conventions;
+use self::curves::CurvesView;
+use self::differences::Differences;
 use self::gallery::Gallery;
 pub use self::pictures::{Folder, Pictures};
 use self::rows::Row;
 use self::settings::{RowSettings, RunSettings};
 use self::slices::Slicing;
 use super::CONFIDENCE;
+use super::plot::Panel;
 use crate::run::store::{BenchmarkEntry, StoredRun};
 use chartbench_score::metric::Convention;
 
@@ -46,13 +51,16 @@ pub struct Page<'a> {
 }
 
 /// A training's curves.
+#[derive(Debug)]
 pub struct Curves {
     /// Name of the run.
     pub run: String,
     /// The row's name, with a remark if its step was chosen on test questions.
     pub adapter: String,
-    /// The picture, an SVG file.
-    pub svg: String,
+    /// Losses and validation scores over the steps.
+    pub panels: Vec<Panel>,
+    /// The step whose weights were kept.
+    pub kept: Option<u64>,
 }
 
 /// The page's data: values of the template, and data of the script.
@@ -71,6 +79,7 @@ struct View {
     confidence: u32,
     /// The rows come from several runs.
     several_runs: bool,
+    differences: Differences,
     board: Board,
     curves: Vec<CurvesView>,
     slicings: Vec<Slicing>,
@@ -85,13 +94,6 @@ struct View {
 struct ConventionView {
     name: &'static str,
     about: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct CurvesView {
-    name: String,
-    /// A `data:` address: a picture cannot run anything.
-    address: String,
 }
 
 /// The first of `runs`, all of which must be on the same questions.
@@ -125,6 +127,7 @@ impl Page<'_> {
         let gallery = Gallery::new(&rows, self.pictures);
         let (charts, pictures) = gallery.pictures();
         let benchmark = first.manifest.benchmark.clone();
+        let differences = Differences::new(&rows, benchmark.questions);
         let view = View {
             title: self
                 .title
@@ -137,7 +140,8 @@ impl Page<'_> {
             },
             confidence: (100.0 * CONFIDENCE).round() as u32,
             several_runs: self.runs.len() > 1,
-            board: Board::new(&rows),
+            board: Board::new(&rows, &differences),
+            differences,
             curves: self.curves.iter().map(CurvesView::new).collect(),
             slicings: Slicing::all(&rows),
             conventions: Conventions::new(&rows, self.convention),
@@ -147,15 +151,6 @@ impl Page<'_> {
             settings: rows.iter().filter_map(RowSettings::new).collect(),
         };
         Ok(Model { view, gallery })
-    }
-}
-
-impl CurvesView {
-    fn new(curves: &Curves) -> Self {
-        Self {
-            name: format!("{} ({})", curves.adapter, curves.run),
-            address: format!("data:image/svg+xml;base64,{}", STANDARD.encode(&curves.svg)),
-        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 /* The page's script: theme, sorting, and the gallery. Text from models and data sets is set as text, never as markup. */
 (() => {
-  const PER_PAGE = 50;
+  /* Charts of a page, and questions of a chart that are shown before all of them are asked for. */
+  const PER_PAGE = 20;
+  const FIRST_QUESTIONS = 6;
   /* Characters of an answer that are shown before all of them are asked for. */
   const LONG = 200;
 
@@ -110,19 +112,35 @@
 
   const percent = (score) => (score === null ? "–" : (100 * score).toFixed(score === 0 || score === 1 ? 0 : 1));
 
-  const answerOf = (row, answer, metrics) => {
+  /* The rules that were tried for each metric, in their order; the last one decided. */
+  const stepsOf = ({ metrics, steps }, answer) => {
+    const list = make("ol");
+    for (const [metric, rule, detail] of steps.lists[answer.steps]) {
+      const text = `${metrics[metric]}: ${steps.rules[rule]}`;
+      list.append(make("li", {}, make("bdi", { textContent: detail ? `${text}: ${detail}` : text })));
+    }
+    return make("details", { className: "steps" }, make("summary", { textContent: "How it was scored" }), list);
+  };
+
+  /* With `data` the answer's scores and steps, too. */
+  const answerOf = (row, answer, data) => {
     const item = make("li", { className: answer.verdict });
     const [symbol, meaning] = VERDICTS[answer.verdict];
     const mark = make("span", { className: "mark" }, make("span", { ariaHidden: "true", textContent: symbol }));
     mark.append(hidden(`${meaning}: `));
     const who = make("span", { className: "who" }, make("bdi", { textContent: row.label }));
     if (answer.change) who.append(" ", make("span", { className: `change ${answer.change}`, textContent: answer.change }));
+    if (answer.notation) {
+      const why = answer.notation === "notation" ? answer.notation : `notation: ${answer.notation}`;
+      who.append(" ", make("span", { className: "notation", textContent: `right but for ${why}` }));
+    }
     const what = make("span", { className: "what" });
     if (answer.text !== undefined) what.append(...(answer.text === "" ? [make("i", { textContent: "empty" })] : textOf(answer.text)));
     if (answer.error !== undefined) what.append(make("span", { className: "error" }, ...textOf(answer.error)));
-    if (metrics) {
-      const scores = metrics.map((metric, index) => `${metric} ${percent(answer.scores[index])}`);
+    if (data) {
+      const scores = data.metrics.map((metric, index) => `${metric} ${percent(answer.scores[index])}`);
       what.append(make("span", { className: "scores", textContent: scores.join(" · ") }));
+      if (answer.steps !== undefined) what.append(stepsOf(data, answer));
     } else if (answer.verdict === "partly") {
       what.append(make("span", { className: "scores", textContent: `${percent(answer.scores[0])} %` }));
     }
@@ -130,11 +148,11 @@
     return item;
   };
 
-  const answersOf = (data, question, chosen, metrics) => {
+  const answersOf = (data, question, chosen, whole) => {
     const list = make("ul", { className: "answers" });
     question.answers.forEach((answer, index) => {
       if (!answer) return;
-      const item = answerOf(data.rows[index], answer, metrics);
+      const item = answerOf(data.rows[index], answer, whole ? data : undefined);
       if (index === chosen) item.classList.add("chosen");
       list.append(item);
     });
@@ -155,23 +173,30 @@
     return make("dl", {}, ...facts.map(pair));
   };
 
-  /* ---- the gallery: an array is filtered, a page of it is drawn ---- */
+  /* ---- the gallery: an array of questions is filtered and grouped by chart, a page of charts is drawn ---- */
 
   const anyAnswer = (question, chosen, test) =>
     chosen === null
       ? question.answers.some((answer) => answer && test(answer))
       : Boolean(question.answers[chosen] && test(question.answers[chosen]));
 
+  /* The part of the models that stand against the others, up to a half. */
+  const disagreement = (data, question) => {
+    const models = question.answers.filter((answer, index) => answer && data.rows[index].kind === "model");
+    const right = models.filter(({ verdict }) => verdict === "right").length;
+    const verdicts = new Set(models.map(({ verdict }) => verdict)).size;
+    if (verdicts < 2) return 0;
+    return Math.max(Math.min(right, models.length - right), 0.5) / models.length;
+  };
+
   const tests = (data) => ({
     right: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => verdict === "right"),
     wrong: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => ["wrong", "partly", "failed"].includes(verdict)),
     failed: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => verdict === "failed"),
+    notation: (question, chosen) => anyAnswer(question, chosen, ({ notation }) => notation !== undefined),
     fixed: (question, chosen) => anyAnswer(question, chosen, ({ change }) => change === "fixed"),
     broken: (question, chosen) => anyAnswer(question, chosen, ({ change }) => change === "broken"),
-    disagree: (question) => {
-      const models = question.answers.filter((answer, index) => answer && data.rows[index].kind === "model");
-      return new Set(models.map(({ verdict }) => verdict)).size > 1;
-    },
+    disagree: (question) => disagreement(data, question) > 0,
   });
 
   const searchable = (data) =>
@@ -181,15 +206,49 @@
       return parts.join("\n").toLowerCase();
     });
 
+  /* Questions of one chart are one group. By disagreement, the chart with the most questions that models answer differently comes
+     first, and so does the question that splits them most. */
+  const grouped = (found, data, weights) => {
+    const groups = new Map();
+    for (const index of found) {
+      const { chart } = data.questions[index];
+      const group = groups.get(chart) ?? { chart, questions: [], telling: 0 };
+      group.questions.push(index);
+      if (weights) group.telling += weights[index] > 0;
+      groups.set(chart, group);
+    }
+    const all = [...groups.values()];
+    if (!weights) return all;
+    for (const { questions } of all) questions.sort((a, b) => weights[b] - weights[a] || a - b);
+    return all.sort((a, b) => b.telling - a.telling);
+  };
+
+  /* The address holds the filters and the open question: `#answer=fixed&open=q17`; an address without `=` is a section's. */
+  const readAddress = () => {
+    const text = location.hash.slice(1);
+    return text.includes("=") ? new URLSearchParams(text) : null;
+  };
+
+  const writeAddress = (entries) => {
+    const state = new URLSearchParams(entries.filter(([, value]) => value !== ""));
+    const address = state.toString();
+    if (!address && !readAddress()) return;
+    /* Some viewers forbid it; the page works without. */
+    try { history.replaceState(null, "", address ? `#${address}` : "#questions"); } catch { /* as it was */ }
+  };
+
   const startGallery = (data) => {
     const texts = searchable(data);
     const test = tests(data);
-    const [search, adapter, verdict, cards] = ["search", "adapter", "verdict", "cards"].map(element);
+    const weights = data.questions.map((question) => disagreement(data, question));
+    const [search, adapter, verdict, order, charts] = ["search", "adapter", "verdict", "order", "charts"].map(element);
     const [opened, openedBody] = ["opened", "opened-body"].map(element);
-    let found = data.questions.map((_, index) => index);
+    let groups = [];
+    /* The questions that match, in the order in which they are shown. */
+    let found = [];
     let page = 0;
-    /* The place in `found` of the question in the dialog. */
-    let open = 0;
+    /* The place in `found` of the question in the dialog; null while that is closed. */
+    let open = null;
 
     data.rows.forEach((row, index) => adapter.append(make("option", { value: String(index), textContent: row.label })));
     const slices = data.slices.map((slice) => {
@@ -200,58 +259,96 @@
     });
 
     const number = (select) => (select.value === "" ? null : Number(select.value));
-    const pages = () => Math.max(1, Math.ceil(found.length / PER_PAGE));
+    const pages = () => Math.max(1, Math.ceil(groups.length / PER_PAGE));
+    const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
-    const card = (place) => {
-      const question = data.questions[found[place]];
-      const button = make("button", { type: "button", className: "question" }, make("bdi", { textContent: question.question.slice(0, LONG) + (question.question.length > LONG ? "…" : "") }));
-      button.addEventListener("click", () => openQuestion(place));
-      const picture = make("div", { className: "picture" }, pictureOf(data.charts[question.chart]));
-      picture.addEventListener("click", () => openQuestion(place));
-      return make("li", {}, picture, make("h3", {}, button), goldOf(question), answersOf(data, question, number(adapter)));
+    const remember = () => {
+      const nameOf = (names, select) => (select.value === "" ? "" : names[Number(select.value)]);
+      writeAddress([
+        ["search", search.value],
+        ["adapter", nameOf(data.rows.map(({ label }) => label), adapter)],
+        ["answer", verdict.value],
+        ["order", order.value === "disagreement" ? "" : order.value],
+        ...data.slices.map((slice, index) => [`by ${slice.name}`, nameOf(slice.values, slices[index])]),
+        ["page", page ? String(page + 1) : ""],
+        ["open", open === null ? "" : data.questions[found[open]].id],
+      ]);
+    };
+
+    const card = (index) => {
+      const question = data.questions[index];
+      const short = question.question.slice(0, LONG) + (question.question.length > LONG ? "…" : "");
+      const button = make("button", { type: "button", className: "question" }, make("bdi", { textContent: short }));
+      button.addEventListener("click", () => openQuestion(found.indexOf(index)));
+      return make("li", {}, make("h4", {}, button), goldOf(question), answersOf(data, question, number(adapter)));
+    };
+
+    const chartOf = ({ chart, questions }) => {
+      const picture = make("div", { className: "picture" }, pictureOf(data.charts[chart]));
+      picture.addEventListener("click", () => openQuestion(found.indexOf(questions[0])));
+      const name = make("h3", { className: "chart-name" }, make("bdi", { textContent: data.charts[chart].id }), `, ${plural(questions.length, "question")}`);
+      const cards = make("ol", { className: "cards" }, ...questions.slice(0, FIRST_QUESTIONS).map(card));
+      const right = make("div", {}, cards);
+      if (questions.length > FIRST_QUESTIONS) {
+        const more = make("button", { type: "button", className: "more", textContent: `Show all ${plural(questions.length, "question")} of this chart` });
+        more.addEventListener("click", () => {
+          const rest = questions.slice(FIRST_QUESTIONS).map(card);
+          cards.append(...rest);
+          more.remove();
+          rest[0].querySelector("button").focus();
+        });
+        right.append(more);
+      }
+      return make("li", { className: "chart" }, make("div", { className: "seen" }, name, picture), right);
     };
 
     const draw = () => {
       const start = page * PER_PAGE;
-      const places = found.slice(start, start + PER_PAGE).map((_, index) => start + index);
-      cards.replaceChildren(...places.map(card));
-      cards.start = start + 1;
-      const total = data.questions.length.toLocaleString("en");
-      const some = found.length === 0 ? "No question matches" : `${found.length.toLocaleString("en")} of ${total} questions`;
-      element("count").textContent = pages() > 1 ? `${some}, page ${page + 1} of ${pages()}` : some;
+      charts.replaceChildren(...groups.slice(start, start + PER_PAGE).map(chartOf));
+      const some = `${found.length.toLocaleString("en")} of ${plural(data.questions.length, "question")} on ${plural(groups.length, "chart")}`;
+      const all = found.length === 0 ? "No question matches" : some;
+      element("count").textContent = pages() > 1 ? `${all}, page ${page + 1} of ${pages()}` : all;
       element("page-number").textContent = `${page + 1} / ${pages()}`;
       element("previous").disabled = page === 0;
       element("next").disabled = page + 1 >= pages();
       element("pager").hidden = pages() === 1;
     };
 
-    const filter = () => {
+    const find = () => {
       const needle = search.value.trim().toLowerCase();
       const chosen = number(adapter);
       const passes = test[verdict.value];
       const values = slices.map(number);
-      found = [];
+      const matches = [];
       data.questions.forEach((question, index) => {
         if (needle && !texts[index].includes(needle)) return;
         if (values.some((value, slice) => value !== null && question.slices[slice] !== value)) return;
         if (passes && !passes(question, chosen)) return;
-        found.push(index);
+        matches.push(index);
       });
+      groups = grouped(matches, data, order.value === "disagreement" ? weights : null);
+      found = groups.flatMap(({ questions }) => questions);
+    };
+
+    const filter = () => {
+      find();
       page = 0;
       draw();
+      remember();
     };
 
     const turn = (by) => {
       page = Math.min(Math.max(page + by, 0), pages() - 1);
       draw();
+      remember();
       element("count").scrollIntoView({ block: "start" });
-      cards.querySelector("button.question")?.focus({ preventScroll: true });
+      charts.querySelector("button.question")?.focus({ preventScroll: true });
     };
 
     const drawOpened = () => {
       const question = data.questions[found[open]];
       const title = make("h3", { id: "opened-question" }, ...textOf(question.question));
-      const answers = answersOf(data, question, number(adapter), data.metrics);
+      const answers = answersOf(data, question, number(adapter), true);
       const picture = make("div", { className: "picture" }, pictureOf(data.charts[question.chart]));
       openedBody.replaceChildren(picture, title, goldOf(question), answers, factsOf(data, question));
       element("opened-place").textContent = `${open + 1} of ${found.length.toLocaleString("en")}`;
@@ -263,7 +360,8 @@
     const openQuestion = (place) => {
       open = place;
       drawOpened();
-      opened.showModal();
+      if (!opened.open) opened.showModal();
+      remember();
     };
 
     const step = (by) => {
@@ -271,6 +369,31 @@
       if (place < 0 || place >= found.length) return;
       open = place;
       drawOpened();
+      remember();
+    };
+
+    /* What the address holds; names that this page does not have are left out. */
+    const recall = () => {
+      const state = readAddress();
+      if (!state) return;
+      const choose = (select, names, name) => {
+        const place = names.indexOf(name);
+        select.value = place < 0 ? "" : String(place);
+      };
+      search.value = state.get("search") ?? "";
+      choose(adapter, data.rows.map(({ label }) => label), state.get("adapter"));
+      verdict.value = state.get("answer") ?? "";
+      if (verdict.selectedIndex < 0) verdict.value = "";
+      order.value = state.get("order") === "data" ? "data" : "disagreement";
+      data.slices.forEach((slice, index) => choose(slices[index], slice.values, state.get(`by ${slice.name}`)));
+      find();
+      page = Math.min(Math.max((Number.parseInt(state.get("page"), 10) || 1) - 1, 0), pages() - 1);
+      draw();
+      const id = state.get("open");
+      const place = id === null ? -1 : found.findIndex((index) => data.questions[index].id === id);
+      if (place >= 0) openQuestion(place);
+      else if (opened.open) opened.close();
+      element("questions").scrollIntoView({ block: "start", behavior: "instant" });
     };
 
     element("filters").addEventListener("input", filter);
@@ -282,6 +405,10 @@
     element("opened-previous").addEventListener("click", () => step(-1));
     element("opened-next").addEventListener("click", () => step(1));
     element("opened-close").addEventListener("click", () => opened.close());
+    opened.addEventListener("close", () => {
+      open = null;
+      remember();
+    });
     opened.addEventListener("keydown", (event) => {
       if (event.key === "ArrowLeft") step(-1);
       if (event.key === "ArrowRight") step(1);
@@ -290,7 +417,10 @@
     opened.addEventListener("click", (event) => { if (event.target === opened) opened.close(); });
     element("needs-script").hidden = true;
     element("gallery").hidden = false;
+    find();
     draw();
+    recall();
+    addEventListener("hashchange", recall);
   };
 
   /* ---- print: everything that is folded is open ---- */

@@ -2,22 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
+pub(super) use crate::report::RowKind as Kind;
 use crate::report::Scored;
 use crate::run::store::{AdapterEntry, StoredRun};
 use chartbench_score::metric::Convention;
-
-/// The kind of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    Model,
-    /// It answers without seeing the chart: what a model scores above it, it has read.
-    Blind,
-    /// It answers from the data set's own tables.
-    Oracle,
-}
 
 /// One adapter in one run.
 pub(super) struct Row<'a> {
@@ -57,7 +45,7 @@ impl<'a> Row<'a> {
                 rows.push(Self {
                     label: stored.manifest.remarked(adapter, &label),
                     remark: stored.manifest.remark(adapter),
-                    kind: kind(adapter, entry),
+                    kind: Kind::new(&stored.manifest, adapter),
                     run,
                     entry,
                     scored: Scored::new(&stored.manifest, adapter, records, convention),
@@ -74,26 +62,42 @@ impl<'a> Row<'a> {
         rows
     }
 
+    /// The row of the same adapter in the last run before that of `row`.
+    pub(super) fn earlier(rows: &[Self], row: usize) -> Option<usize> {
+        let own = rows.get(row)?;
+        let same = |other: &Self| other.scored.adapter == own.scored.adapter && other.run < own.run;
+        rows.iter()
+            .enumerate()
+            .filter(|(_, other)| same(other))
+            .max_by_key(|(_, other)| other.run)
+            .map(|(place, _)| place)
+    }
+
+    /// The best blind row.
+    pub(super) fn best_blind(rows: &[Self]) -> Option<usize> {
+        rows.iter().position(|row| row.kind == Kind::Blind)
+    }
+
+    /// Each model's last row, the best first.
+    pub(super) fn last_models(rows: &[Self]) -> Vec<usize> {
+        let is_last = |row: &Self| {
+            !rows
+                .iter()
+                .any(|other| other.scored.adapter == row.scored.adapter && other.run > row.run)
+        };
+        rows.iter()
+            .enumerate()
+            .filter(|(_, row)| row.kind == Kind::Model && is_last(row))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
     /// The mean of the convention's first metric, by which rows are ordered.
     fn first(&self) -> f64 {
         self.scored
             .summary()
             .and_then(|summary| summary.means().next()?.1)
             .unwrap_or(0.0)
-    }
-}
-
-fn kind(adapter: &str, entry: Option<&AdapterEntry>) -> Kind {
-    let family = entry
-        .and_then(|entry| entry.settings.get("family"))
-        .and_then(toml::Value::as_str)
-        .unwrap_or(adapter);
-    if adapter.starts_with("blank+") || matches!(family, "majority" | "question-prior") {
-        Kind::Blind
-    } else if adapter.starts_with("oracle+") || family == "oracle" {
-        Kind::Oracle
-    } else {
-        Kind::Model
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
+use crate::report::plot::Line;
 use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord};
 use chartbench_core::question::{ImageProducer, ImageRef};
 
@@ -113,7 +114,14 @@ fn the_model_of_two_runs() {
     let curves = [Curves {
         run: "after".to_owned(),
         adapter: "model".to_owned(),
-        svg: "<svg/>".to_owned(),
+        panels: vec![Panel {
+            x: "step".to_owned(),
+            y: "validation score, %".to_owned(),
+            lines: vec![Line::new("strict", vec![(10.0, 20.0), (20.0, 60.0)])],
+            top: Some(100.0),
+            ..Panel::default()
+        }],
+        kept: Some(20),
     }];
     let mut model = page(&runs(), &pictures, &curves).model().unwrap();
     model.view.version = "VERSION";
@@ -155,4 +163,101 @@ fn runs_on_different_questions_are_refused() {
         error,
         "before and other were asked different questions (3 of three, 3 of three): run both on the same benchmark, seed and limit"
     );
+}
+
+#[test]
+fn the_verdict_is_of_the_same_questions_pairwise() {
+    let runs = runs();
+    let html = page(&runs, &Pictures::default(), &[]).render().unwrap();
+    let verdict = html.split_once("<div class=\"verdict\">").unwrap().1;
+    let verdict = verdict.split_once("</section>").unwrap().0;
+    let says: Vec<&str> = verdict.split(['<', '>']).step_by(2).collect();
+    let says = says
+        .concat()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(
+        says,
+        "model: after against before: +33.3 points (-100.0 to +100.0), on too few questions to conclude anything. \
+         Against the best blind row, majority (before): +33.3 points (-100.0 to +100.0), on too few questions to \
+         conclude anything. 2 fixed, 1 broken of 3 questions on 2 charts; p 0.7500"
+    );
+}
+
+/// `count` questions on as many charts, of which `right` says which are answered right.
+fn many(name: &str, adapters: &[(&str, fn(usize) -> bool)]) -> StoredRun {
+    let record = |id: usize, right: bool| -> PredictionRecord {
+        let prediction = if right { "5" } else { "9" };
+        serde_json::from_value(json!({
+            "id": format!("q{id}"), "chart": format!("c{id}"), "question": "?", "gold": "5", "prediction": prediction,
+            "error": null, "latency_ms": 1.0,
+        }))
+        .unwrap()
+    };
+    let ids: Vec<_> = adapters.iter().map(|(id, _)| (*id, [None; 3])).collect();
+    let mut run = run(name, "89ab", &ids);
+    run.manifest.benchmark.questions = 60;
+    run.manifest.benchmark.charts = 60;
+    run.predictions = adapters
+        .iter()
+        .map(|(id, right)| {
+            let records = (0..60).map(|id| record(id, right(id)));
+            ((*id).to_owned(), records.collect())
+        })
+        .collect();
+    run
+}
+
+#[test]
+fn the_verdict_says_better_worse_or_that_nothing_can_be_concluded() {
+    let says = |runs: &[StoredRun]| -> Vec<serde_json::Value> {
+        let model = page(runs, &Pictures::default(), &[]).model().unwrap();
+        let view = serde_json::to_value(&model.view.differences).unwrap();
+        let told = view["verdict"].as_array().unwrap().iter().map(|statement| {
+            let outcome = |place: &serde_json::Value| {
+                let place = place.as_u64().map(|place| place as usize);
+                place.map(|place| view["rows"][place]["outcome"].clone())
+            };
+            json!([
+                statement["label"],
+                outcome(&statement["difference"]),
+                outcome(&statement["blind"])
+            ])
+        });
+        told.collect()
+    };
+    let before = || {
+        many(
+            "before",
+            &[("model", |id| id < 10), ("majority", |id| id < 12)],
+        )
+    };
+    let better = many("after", &[("model", |id| id < 40)]);
+    assert_eq!(
+        says(&[before(), better]),
+        [json!(["model (after)", "better", "better"])]
+    );
+    let worse = many("after", &[("model", |_| false)]);
+    assert_eq!(
+        says(&[before(), worse]),
+        [json!(["model (after)", "worse", "worse"])]
+    );
+    let same = many("after", &[("model", |id| (1..11).contains(&id))]);
+    assert_eq!(
+        says(&[before(), same]),
+        [json!(["model (after)", "no_difference", "no_difference"])]
+    );
+    // Of two models in one run the best is told, against the other and against the blind row.
+    let two = many(
+        "r",
+        &[
+            ("one", |id| id < 45),
+            ("two", |id| id < 20),
+            ("majority", |id| id < 5),
+        ],
+    );
+    assert_eq!(says(&[two]), [json!(["one", "better", "better"])]);
+    let alone = many("r", &[("one", |id| id < 45)]);
+    assert_eq!(says(&[alone]), [json!(["one", null, null])]);
 }

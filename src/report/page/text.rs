@@ -7,7 +7,7 @@ use chartbench_core::terminal::visible_except;
 
 /// Text in which nothing is hidden: what the page's script puts into the document, by `textContent`
 /// alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub(super) struct VisibleText(String);
 

@@ -1,26 +1,44 @@
 //! Lines over a number, in panels below each other.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Area, COLOURS, Drawn, FONT, PALE, svg, truncate};
+use super::{
+    Area, BLIND, COLOURS, Drawn, FONT, FONT_SIZE, LINE_CHARS, LINE_HEIGHT, MARGIN, PALE, Scale,
+    letters, svg, wrapped,
+};
 
 /// One line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Line {
-    /// Label in the legend, cut to 28 characters.
+    /// Label in the legend below the panel.
     pub name: String,
     /// Points `(x, y)` in the order in which they are joined.
     pub points: Vec<(f64, f64)>,
+    /// The band around the line: `(x, low, high)`.
+    pub band: Vec<(f64, f64, f64)>,
     /// Few points far apart are marked.
     pub dots: bool,
     /// Whether the line is drawn pale, in the background of its mean.
     pub faint: bool,
+    /// Whether the line is of a blind row: grey, each with dashes of its own.
+    pub blind: bool,
+}
+
+impl Line {
+    /// A line without a band.
+    pub fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
+        Self {
+            name: name.to_owned(),
+            points,
+            ..Self::default()
+        }
+    }
 }
 
 /// Lines with common axes. Lines with the same index in several panels share a colour.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
     /// Label of the x-axis.
     pub x: String,
@@ -28,108 +46,181 @@ pub struct Panel {
     pub y: String,
     /// The lines; those without a point are not drawn.
     pub lines: Vec<Line>,
-    /// The end of the y-axis, which begins at 0; by default the highest point.
+    /// The largest value that there can be: the y-axis, which begins at 0, does not go beyond it.
     pub top: Option<f64>,
+    /// A place on the x-axis that is marked, with its label.
+    pub marker: Option<(f64, String)>,
 }
 
-const WIDTH: u32 = 900;
-/// Height of one panel.
-const PANEL_HEIGHT: u32 = 330;
-const TITLE: u32 = 60;
-/// The x-position of the legend, right of the axes.
-const LEGEND_X: i32 = 670;
-const MAX_LABEL_CHARS: usize = 28;
+/// Height of a panel without its legend.
+const PANEL_HEIGHT: u32 = 250;
+/// Height of the axis below the lines, and of the axis' label above them.
+const AXIS_HEIGHT: u32 = 42;
+const LABEL_HEIGHT: u32 = 20;
+
+/// Dashes and the gaps between them: of lines beyond the colours, and of blind rows.
+const DASHES: [(u32, u32); 3] = [(6, 4), (2, 3), (12, 3)];
+
+/// How a line is drawn.
+#[derive(Clone, Copy)]
+struct Style {
+    colour: RGBColor,
+    dashes: Option<(u32, u32)>,
+}
+
+/// The x-axis of all panels, which begins at 0.
+pub fn common_x(panels: &[Panel]) -> Scale {
+    let points = panels.iter().flat_map(Panel::points);
+    Scale::around(points.map(|(x, _)| x).chain([0.0]), (f64::MIN, f64::MAX))
+}
 
 /// The panels below each other, in one range of x. Panels without a point are left out.
 ///
 /// # Errors
 /// Returns an error if there is no point.
 pub fn draw_panels(title: &str, panels: &[Panel]) -> Result<String> {
-    let panels: Vec<&Panel> = panels
-        .iter()
-        .filter(|panel| panel.points().next().is_some())
-        .collect();
-    let all = || {
-        panels
-            .iter()
-            .flat_map(|panel| panel.points())
-            .map(|(x, _)| x)
-    };
-    let (first, last) = (
-        all().fold(f64::INFINITY, f64::min),
-        all().fold(f64::NEG_INFINITY, f64::max),
-    );
-    let count = u32::try_from(panels.len())
-        .ok()
-        .filter(|count| *count > 0)
-        .context("there is nothing to draw")?;
-    svg((WIDTH, TITLE + PANEL_HEIGHT * count), title, |area| {
-        let areas = area.split_evenly((panels.len(), 1));
-        panels
-            .iter()
-            .zip(&areas)
-            .try_for_each(|(panel, area)| panel.draw(area, first, last))
+    let x = common_x(panels);
+    let panels: Vec<&Panel> = panels.iter().filter(|panel| panel.has_points()).collect();
+    ensure!(!panels.is_empty(), "there is nothing to draw");
+    let height = panels.iter().map(|panel| panel.height()).sum();
+    svg(height, title, |area| {
+        let mut rest = area.clone();
+        for panel in &panels {
+            let (own, below) = rest.split_vertically(panel.height());
+            panel.draw(&own, x)?;
+            rest = below;
+        }
+        Ok(())
     })
 }
 
 impl Panel {
+    /// Whether there is something to draw.
+    pub fn has_points(&self) -> bool {
+        self.points().next().is_some()
+    }
+
+    /// The y-axis, which begins at 0.
+    pub fn y_scale(&self) -> Scale {
+        let bands = self.lines.iter().flat_map(|line| &line.band);
+        let values = self.points().map(|(_, y)| y);
+        let values = values.chain(bands.map(|(_, _, high)| *high)).chain([0.0]);
+        Scale::around(values, (0.0, self.top.unwrap_or(f64::MAX)))
+    }
+
     fn points(&self) -> impl Iterator<Item = (f64, f64)> {
         self.lines
             .iter()
             .flat_map(|line| line.points.iter().copied())
     }
 
-    fn draw(&self, area: &Area<'_>, first: f64, last: f64) -> Drawn {
-        let highest = self.points().map(|(_, y)| y).fold(0.0, f64::max);
-        // An axis without extent cannot be drawn.
-        let top = self
-            .top
-            .unwrap_or(if highest > 0.0 { highest * 1.02 } else { 1.0 });
-        let last = if last > first { last } else { first + 1.0 };
-        let (area, names) = area.split_horizontally(LEGEND_X);
-        let mut chart = ChartBuilder::on(&area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(56)
-            .build_cartesian_2d(first..last, 0.0..top)?;
+    /// The lines that are drawn, pale ones first.
+    fn styled(&self) -> Vec<(&Line, Style)> {
+        let strong = self.lines.iter().filter(|line| !line.faint && !line.blind);
+        let strong = strong.enumerate().map(|(place, line)| {
+            let colour = COLOURS[place % COLOURS.len()];
+            let dashes = (place >= COLOURS.len()).then_some(DASHES[0]);
+            (line, Style { colour, dashes })
+        });
+        let pale = Style {
+            colour: PALE,
+            dashes: None,
+        };
+        let faint = self.lines.iter().filter(|line| line.faint);
+        let blind = self.lines.iter().filter(|line| line.blind);
+        let blind = blind.enumerate().map(|(place, line)| {
+            let dashes = Some(DASHES[place % DASHES.len()]);
+            let colour = BLIND;
+            (line, Style { colour, dashes })
+        });
+        faint
+            .zip(std::iter::repeat(pale))
+            .chain(strong)
+            .chain(blind)
+            .filter(|(line, _)| !line.points.is_empty())
+            .collect()
+    }
+
+    fn legend(&self) -> impl Iterator<Item = (Style, Vec<String>)> {
+        let styled = self.styled().into_iter();
+        styled.map(|(line, style)| (style, wrapped(&line.name, LINE_CHARS - 6)))
+    }
+
+    fn height(&self) -> u32 {
+        let lines: usize = self.legend().map(|(_, lines)| lines.len()).sum();
+        PANEL_HEIGHT + lines as u32 * LINE_HEIGHT + MARGIN
+    }
+
+    fn draw(&self, area: &Area<'_>, x: Scale) -> Drawn {
+        let (lines, legend) = area.split_vertically(PANEL_HEIGHT);
+        let y = self.y_scale();
+        for (place, label) in wrapped(&self.y, LINE_CHARS).into_iter().take(1).enumerate() {
+            let at = (MARGIN as i32, place as i32 * LINE_HEIGHT as i32);
+            lines.draw(&Text::new(label, at, letters(area)))?;
+        }
+        let mut chart = ChartBuilder::on(&lines)
+            .margin_top(LABEL_HEIGHT)
+            .margin_right(2 * MARGIN)
+            .x_label_area_size(AXIS_HEIGHT)
+            .y_label_area_size(46)
+            .build_cartesian_2d(x.low..x.high, y.low..y.high)?;
         chart
             .configure_mesh()
-            .x_desc(&self.x)
-            .y_desc(&self.y)
-            .label_style((FONT, 14))
+            .x_desc(wrapped(&self.x, LINE_CHARS).remove(0))
+            .label_style((FONT, FONT_SIZE))
+            .axis_desc_style((FONT, FONT_SIZE))
             .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .bold_line_style(BLACK.mix(0.12))
+            .x_labels(6)
+            .y_labels(6)
+            .x_label_formatter(&|tick| x.text(*tick))
+            .y_label_formatter(&|tick| y.text(*tick))
             .draw()?;
-        let strong = self.lines.iter().filter(|line| !line.faint).enumerate();
-        let strong = strong
-            .map(|(place, line)| (line, COLOURS[place % COLOURS.len()], place >= COLOURS.len()));
-        let faint = self
-            .lines
-            .iter()
-            .filter(|line| line.faint)
-            .map(|line| (line, PALE, false));
-        let drawn = faint
-            .chain(strong)
-            .filter(|(line, ..)| !line.points.is_empty());
-        for (place, (line, colour, dashed)) in drawn.enumerate() {
+        for (line, Style { colour, .. }) in self.styled() {
+            let low = line.band.iter().map(|&(x, low, _)| (x, low));
+            let high = line.band.iter().rev().map(|&(x, _, high)| (x, high));
+            let around: Vec<_> = low.chain(high).collect();
+            chart.draw_series(
+                (!around.is_empty()).then(|| Polygon::new(around, colour.mix(0.12))),
+            )?;
+        }
+        if let Some((at, label)) = &self.marker {
+            let style = BLACK.mix(0.6).stroke_width(1);
+            let ends = [(*at, y.low), (*at, y.high)];
+            chart.draw_series(DashedLineSeries::new(ends, 3, 3, style))?;
+            let label = wrapped(label, LINE_CHARS / 2).remove(0);
+            let text = Text::new(label, (4, 0), letters(area));
+            chart.draw_series([EmptyElement::at((*at, y.high)) + text])?;
+        }
+        for (line, Style { colour, dashes }) in self.styled() {
             let (points, style) = (line.points.iter().copied(), colour.stroke_width(2));
-            let height = 24 + 20 * place as i32;
-            let sample = vec![(4, height), (26, height)];
-            if dashed {
-                chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, style))?;
-                names.draw(&DashedPathElement::new(sample, 6, 4, style))?;
+            if let Some((dash, gap)) = dashes {
+                chart.draw_series(DashedLineSeries::new(points.clone(), dash, gap, style))?;
             } else {
                 chart.draw_series(LineSeries::new(points.clone(), style))?;
-                names.draw(&PathElement::new(sample, style))?;
             }
             if line.dots {
                 chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
             }
-            names.draw(&Text::new(
-                truncate(&line.name, MAX_LABEL_CHARS),
-                (32, height - 7),
-                (FONT, 14),
-            ))?;
+        }
+        self.draw_legend(&legend)
+    }
+
+    fn draw_legend(&self, area: &Area<'_>) -> Drawn {
+        let mut down = 0;
+        for (Style { colour, dashes }, lines) in self.legend() {
+            let middle = down + LINE_HEIGHT as i32 / 2;
+            let sample = vec![(MARGIN as i32, middle), (MARGIN as i32 + 24, middle)];
+            let style = colour.stroke_width(2);
+            if let Some((dash, gap)) = dashes {
+                area.draw(&DashedPathElement::new(sample, dash, gap, style))?;
+            } else {
+                area.draw(&PathElement::new(sample, style))?;
+            }
+            for line in lines {
+                area.draw(&Text::new(line, (MARGIN as i32 + 32, down), letters(area)))?;
+                down += LINE_HEIGHT as i32;
+            }
         }
         Ok(())
     }

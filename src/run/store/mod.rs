@@ -1,11 +1,13 @@
 //! A run directory on disk: the manifest, and one append-only prediction log an adapter. FORMAT.md
 //! describes it.
 
+mod data_folder;
 mod manifest;
 mod prediction_log;
 mod predictions;
 mod run_dir;
 
+pub use data_folder::DataFolder;
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
