@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import zlib
@@ -78,8 +79,7 @@ def mini(folder):
     log = "".join(json.dumps(line) + "\n" for line in steps + scores)
     (results / "after/matcha-tiny/training.jsonl").write_text(log)
     manifest = results / "after/run.toml"
-    settings = "[adapters.settings]"
-    manifest.write_text(manifest.read_text().replace(settings, f'{settings}\n"finetune.step" = "150"'))
+    manifest.write_text(re.sub(r'"finetune.step" = "\d+"', '"finetune.step" = "150"', manifest.read_text()))
     page = folder / "mini.html"
     chartbench("report", results / "before", results / "after", "--images", 40, "--out", page)
     return page

@@ -118,7 +118,7 @@ class Mini(PageTest):
             text = " ".join(verdict.text_content().split())
             self.assertRegex(text, r"^matcha-tiny: after is better than before by \d+\.\d points \(\d+\.\d to \d+\.\d\)\. "
                                    r"It beats the best blind row, question-prior \(before\), by \d+\.\d points \(\d+\.\d to \d+\.\d\)\.")
-            self.assertRegex(text, r"79 fixed, 0 broken of 240 questions on 60 charts; p <= 0\.0002")
+            self.assertRegex(text, r"79 fixed, 0 broken of 240 questions on 60 charts; p ≤ 0\.0002")
             for locator in (verdict, page.locator("#leaderboard")):
                 box = locator.bounding_box()
                 self.assertLess(box["y"] + box["height"], height)
