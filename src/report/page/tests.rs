@@ -185,8 +185,11 @@ fn the_verdict_is_of_the_same_questions_pairwise() {
     );
 }
 
-/// `count` questions on as many charts, of which `right` says which are answered right.
-fn many(name: &str, adapters: &[(&str, fn(usize) -> bool)]) -> StoredRun {
+/// Which questions are answered right.
+type IsRight = fn(usize) -> bool;
+
+/// 60 questions on as many charts.
+fn many(name: &str, adapters: &[(&str, IsRight)]) -> StoredRun {
     let record = |id: usize, right: bool| -> PredictionRecord {
         let prediction = if right { "5" } else { "9" };
         serde_json::from_value(json!({

@@ -50,13 +50,10 @@ fn wrapped(name: &str, chars: usize) -> Vec<String> {
     let mut rest: Vec<char> = name.chars().collect();
     let mut lines = Vec::new();
     while rest.len() > chars && lines.len() + 1 < MAX_LINES {
-        let head = rest.iter().take(chars);
+        let mut head = rest.iter().take(chars).enumerate();
         let is_break = |letter: &char| matches!(letter, ' ' | '/' | '-' | '_');
         // A line of less than half is not worth a break at a word's end.
-        let end = head
-            .enumerate()
-            .filter(|(_, letter)| is_break(letter))
-            .last();
+        let end = head.rfind(|(_, letter)| is_break(letter));
         let end = end.map_or(chars, |(place, _)| place + 1);
         let end = if end > chars / 2 { end } else { chars };
         let tail = rest.split_off(end);
