@@ -10,6 +10,8 @@ mod checkpoint_dir;
 mod encoder_decoder;
 #[cfg(feature = "gguf")]
 pub mod gguf;
+#[cfg(feature = "hub")]
+mod http;
 pub mod hub;
 pub mod language_model;
 pub mod onnx;

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
 
 use super::progress::Progress;
 use crate::finetune::log::{StepEntry, ValidationEntry};
@@ -196,9 +197,7 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| {
-            format_bytes(stats.physical_mem as u64)
-        });
+        let memory = resident_memory().map_or(String::new(), format_bytes);
         let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);
@@ -248,4 +247,16 @@ impl TrainingProgress {
             None => chartbench_core::note!("{line}"),
         }
     }
+}
+
+/// The memory of this process that is in use, in bytes; none where the system does not say.
+fn resident_memory() -> Option<u64> {
+    let process = sysinfo::get_current_pid().ok()?;
+    let mut system = sysinfo::System::new();
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[process]),
+        false,
+        ProcessRefreshKind::nothing().with_memory(),
+    );
+    Some(system.process(process)?.memory())
 }

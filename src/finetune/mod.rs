@@ -49,7 +49,5 @@ pub use self::{
     },
 };
 
-/// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's
-/// order.
 #[cfg(feature = "models")]
-pub type Variables = std::collections::BTreeMap<String, candle_core::Var>;
+pub use chartbench_nn::optimizer::Variables;
