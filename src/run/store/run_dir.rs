@@ -301,6 +301,29 @@ impl RunReader {
         })
     }
 
+    /// The run with one of its adapters alone.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter.
+    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
+        Ok(self)
+    }
+
+    /// Reads the predictions of all adapters.
+    ///
+    /// # Errors
+    /// Returns an error if a log is broken.
+    pub fn read(self) -> Result<StoredRun> {
+        let predictions = self
+            .predictions()
+            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
+        Ok(StoredRun {
+            predictions: predictions.collect::<Result<_>>()?,
+            manifest: self.manifest,
+        })
+    }
+
     /// The adapters in the manifest's order, each with its predictions. One that was killed before
     /// its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
@@ -314,7 +337,8 @@ impl RunReader {
 
 /// A run read back from disk, whole.
 pub struct StoredRun {
-    /// The content of `run.toml`, cut down to one adapter by [`Self::with_adapter`].
+    /// The content of `run.toml`, cut down to one adapter by
+    /// [`RunReader::with_adapter`].
     pub manifest: Manifest,
     /// The adapters in the manifest's order, each with its predictions in the order they were
     /// answered.
@@ -332,36 +356,7 @@ impl StoredRun {
     /// # Errors
     /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
-        let run = RunReader::open(path)?;
-        let predictions = run
-            .predictions()
-            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
-        Ok(Self {
-            predictions: predictions.collect::<Result<_>>()?,
-            manifest: run.manifest,
-        })
-    }
-
-    /// The run with one of its adapters alone.
-    ///
-    /// # Errors
-    /// Returns an error if the run does not have the adapter.
-    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
-        self.predictions.retain(|(name, _)| name == adapter);
-        let adapters: Vec<&str> = self
-            .manifest
-            .adapters
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        ensure!(
-            !self.predictions.is_empty(),
-            "{} has no {adapter}: it has {}",
-            self.manifest.name,
-            adapters.join(", ")
-        );
-        self.manifest.adapters.retain(|entry| entry.id == adapter);
-        Ok(self)
+        RunReader::open(path)?.read()
     }
 
     /// # Errors
