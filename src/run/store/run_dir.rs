@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
+use super::predictions::count_lines;
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
 
-const MANIFEST: &str = "run.toml";
-const PREDICTIONS: &str = "predictions.jsonl";
+pub(super) const MANIFEST: &str = "run.toml";
+/// The stored leaderboard of a run.
+pub const LEADERBOARD: &str = "leaderboard.md";
+pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
-const FINGERPRINT: &str = "fingerprint";
+pub(super) const FINGERPRINT: &str = "fingerprint";
 
 /// A run directory that is being written. Other processes may add other adapters to it at the same
 /// time.
@@ -308,6 +311,14 @@ impl RunReader {
     pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
         self.manifest.retain_adapter(adapter)?;
         Ok(self)
+    }
+
+    /// Counts the whole lines of an adapter's log, one a question, without reading what they say.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read.
+    pub fn count_rows(&self, adapter: &str) -> Result<usize> {
+        count_lines(&self.path.join(adapter).join(PREDICTIONS))
     }
 
     /// Reads the predictions of all adapters.
