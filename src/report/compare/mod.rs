@@ -42,7 +42,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Compares `before` with `after`. A run that holds one adapter, cut down to it
-    /// ([`RunReader::with_adapter`](crate::run::store::RunReader::with_adapter)), is compared with another such run whatever the two are
+    /// ([`StoredRun::with_adapter`]), is compared with another such run whatever the two are
     /// called.
     ///
     /// *Fixed* counts the questions that score higher in the second run, *broken* those that score

@@ -348,8 +348,7 @@ impl RunReader {
 
 /// A run read back from disk, whole.
 pub struct StoredRun {
-    /// The content of `run.toml`, cut down to one adapter by
-    /// [`RunReader::with_adapter`].
+    /// The content of `run.toml`, cut down to one adapter by [`Self::with_adapter`].
     pub manifest: Manifest,
     /// The adapters in the manifest's order, each with its predictions in the order they were
     /// answered.
@@ -368,6 +367,16 @@ impl StoredRun {
     /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
         RunReader::open(path)?.read()
+    }
+
+    /// The run with one of its adapters alone.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter.
+    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
+        self.predictions.retain(|(name, _)| name == adapter);
+        Ok(self)
     }
 
     /// # Errors
