@@ -9,9 +9,12 @@ use crate::jobs::export::{ExportFormat, ExportRequest, export};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run directories
+    /// Runs: names under --results, or paths; RUN/ADAPTER for one adapter
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// The format
     #[arg(long, alias = "to", value_enum)]
     format: Target,
@@ -47,6 +50,7 @@ impl From<Target> for ExportFormat {
 pub(super) fn run(args: &Args) -> Result<Status> {
     print_paths(&export(&ExportRequest {
         runs: args.runs.clone(),
+        results: args.results.clone(),
         to: args.format.into(),
         out: args.out.clone(),
         convention: args.convention.clone(),

@@ -1,5 +1,6 @@
 //! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with
-//! failed adapters or questions, 2 the user's mistake (one clear line).
+//! failed adapters or questions, 2 the user's mistake (one clear line), 3 `compare --fail-if-worse`
+//! found the second run worse.
 
 #[cfg(feature = "models")]
 mod ask;
@@ -22,6 +23,7 @@ mod quantize;
 mod report;
 #[cfg(feature = "models")]
 mod run;
+mod runs;
 mod score;
 #[cfg(feature = "models")]
 mod table;
@@ -48,6 +50,8 @@ pub enum Status {
     Done,
     /// It finished, but an adapter or a question failed; what failed was told on stderr.
     Failures,
+    /// `compare --fail-if-worse` found the second run worse: exit code 3.
+    Worse,
 }
 
 #[derive(Parser)]
@@ -83,6 +87,8 @@ enum Command {
     Score(Box<score::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
+    /// List the stored runs, show one, remove some
+    Runs(runs::Args),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
     /// Draw stored runs: scores with intervals, the tolerance curve, training curves
@@ -164,6 +170,7 @@ fn exit_code(result: Result<Status>) -> ExitCode {
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
+        Ok(Status::Worse) => ExitCode::from(3),
         Err(error) => {
             // The message of the first failure is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {
@@ -185,6 +192,7 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Runs(args) => runs::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
         #[cfg(feature = "report")]
         Command::Figures(args) => figures::run(args),

@@ -22,9 +22,13 @@ use chartbench_score::metric::{Convention, Metric};
 /// count as 0.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files of predictions, RealCQA prediction folders, or run directories
+    /// Files of predictions, RealCQA prediction folders, or stored runs: names under --results, or
+    /// paths; RUN/ADAPTER for one adapter
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// The metric convention, or `all`: those for tables only where the answers are tables
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
@@ -205,6 +209,7 @@ impl Args {
         };
         ScoreRequest {
             files: self.files.clone(),
+            results: Some(self.results.clone()),
             columns,
             format: self.file_format,
             golds,

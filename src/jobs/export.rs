@@ -7,15 +7,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::convention;
 use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
-use crate::run::store::{Manifest, StoredRun};
+use crate::run::store::{Manifest, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_core::terminal::shorten;
 
 /// Which runs to export, and how.
 #[derive(Clone, Debug)]
 pub struct ExportRequest {
-    /// Run directories.
+    /// Names under `results`, or paths; `RUN/ADAPTER` for one adapter.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// The format of the written files.
     pub to: ExportFormat,
     /// Folder that gets `RUN/ADAPTER/` with the files.
@@ -41,12 +43,12 @@ pub enum ExportFormat {
 /// Returns an error if a run cannot be read or has questions left, two runs have one name, or a
 /// file cannot be written.
 pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| StoredRun::read(path))
+        .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
-    check_names(&request.runs, &runs)?;
+    check_names(&named, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(
         request.convention.as_deref(),
@@ -75,17 +77,20 @@ pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// Refuses runs of one name: their files would be the same.
-fn check_names(paths: &[PathBuf], runs: &[StoredRun]) -> Result<()> {
-    let mut named: HashMap<&str, &Path> = HashMap::new();
-    for (path, run) in paths.iter().zip(runs) {
-        if let Some(other) = named.insert(&run.manifest.name, path) {
-            bail!(
-                "{} and {} are both named {}, and one would overwrite the other: export each with an --out of its own",
-                other.display(),
-                path.display(),
-                shorten(&run.manifest.name)
-            );
+/// Refuses runs of one name that share an adapter: their files would be the same.
+fn check_names(named: &[NamedRun], runs: &[StoredRun]) -> Result<()> {
+    let mut seen: HashMap<(&str, &str), PathBuf> = HashMap::new();
+    for (found, run) in named.iter().zip(runs) {
+        let name = run.manifest.name.as_str();
+        for (adapter, _) in &run.predictions {
+            if let Some(other) = seen.insert((name, adapter.as_str()), found.path()) {
+                bail!(
+                    "{} and {} are both named {}, and one would overwrite the other: export each with an --out of its own",
+                    other.display(),
+                    found.path().display(),
+                    shorten(name)
+                );
+            }
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::report::table::Format;
 use crate::report::{
     Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document,
 };
-use crate::run::store::{PredictionRecord, RunReader};
+use crate::run::store::{NamedRun, PredictionRecord, ResultsDir, RunReader};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::{Convention, Metric};
 
@@ -25,8 +25,10 @@ const FILES: [(&str, Format); 4] = [
 /// Which runs, and where the leaderboard goes besides the result.
 #[derive(Clone, Debug)]
 pub struct LeaderboardRequest {
-    /// Run directories.
+    /// Names under `results`, or paths; `RUN/ADAPTER` for one adapter.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables
     /// were asked for.
     pub convention: Option<String>,
@@ -58,10 +60,10 @@ pub struct LeaderboardReport {
 /// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be
 /// read or written.
 pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| RunReader::open(path))
+        .map(NamedRun::open)
         .collect::<Result<Vec<_>>>()?;
     let slices = match &request.slices {
         Some(slices) => slices.clone(),

@@ -25,6 +25,7 @@ pub mod quantize;
 pub mod report;
 #[cfg(feature = "models")]
 pub mod run;
+pub mod runs;
 pub mod score;
 #[cfg(feature = "models")]
 pub mod table;

@@ -9,16 +9,18 @@ use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
-use crate::run::store::{BenchmarkEntry, StoredRun};
+use crate::run::store::{BenchmarkEntry, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_data::{Questions, Split};
 
 /// Which runs the page shows, and with which pictures.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
-    /// Run directories, all on the same questions; of two with one adapter the first counts as the
-    /// earlier.
+    /// Runs on the same questions: names under `results`, or paths; `RUN/ADAPTER` for one adapter.
+    /// Of two runs with one adapter the first counts as the earlier.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// The page's file.
     pub out: PathBuf,
     /// Scoring convention, as of a leaderboard.
@@ -49,10 +51,10 @@ pub struct ReportPage {
 /// Returns an error if a run cannot be read, the runs were asked other questions, pictures that
 /// were asked for cannot be had, or the file cannot be written.
 pub fn report(request: &ReportRequest) -> Result<ReportPage> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| StoredRun::read(path))
+        .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(
@@ -61,7 +63,7 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     )?;
     let (pictures, no_pictures) = pictures(request, &same_questions(&runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
-    for training in trainings(&request.runs, &runs)? {
+    for training in trainings(&named, &runs)? {
         // A log without a step is of a training that has only begun.
         let Ok(svg) = training.curves.svg(training.adapter) else {
             continue;

@@ -15,7 +15,7 @@ use crate::report::table::Format;
 use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run::RunEvent;
 use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader,
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LEADERBOARD, Manifest, RunDir, RunReader,
 };
 use chartbench_core::files::{FileLock, is_disk_full, write_file};
 use chartbench_core::names::check_folder_name;
@@ -412,7 +412,7 @@ fn batch_within(
 /// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
 /// other: the last one's leaderboard has the answers of all.
 fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
-    let file = dir.join("leaderboard.md");
+    let file = dir.join(LEADERBOARD);
     let _lock = FileLock::acquire(&file)?;
     let mut leaderboard = Leaderboard::from_runs(
         &[RunReader::open(dir)?],

@@ -431,10 +431,10 @@ fn wrong_flags_and_names_are_told() {
             "unknown benchmark `minni`",
         ),
         (vec!["run", "--benchmark", "realcqa"], "--data"),
-        (vec!["leaderboard", "no-such-run"], "not a run directory"),
+        (vec!["leaderboard", "no-such-run"], "no run `no-such-run`"),
         (
             vec!["compare", "no-such-run", "neither"],
-            "not a run directory",
+            "no run `no-such-run`",
         ),
     ] {
         let results = scratch.at("results");

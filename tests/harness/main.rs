@@ -34,6 +34,7 @@ mod process;
 mod quantize;
 mod recovery;
 mod report;
+mod runs;
 mod score;
 mod stored;
 mod synth;

@@ -7,7 +7,7 @@ use crate::report::table::Cell;
 
 /// The result of one metric's test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Better,
     Worse,
     NoDifference,
@@ -19,7 +19,7 @@ enum Verdict {
 
 impl Verdict {
     /// `holm` is the metric's p-value corrected for all tests of the table.
-    fn new(tested: &Tested<'_>, holm: f64) -> Self {
+    pub(super) fn new(tested: &Tested<'_>, holm: f64) -> Self {
         let change = &tested.change;
         match change.difference() {
             None => Self::Nothing,

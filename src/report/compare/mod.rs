@@ -6,7 +6,7 @@ mod pair;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use self::conclusion::sentences;
+use self::conclusion::{Verdict, sentences};
 use self::pair::Pair;
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table};
@@ -35,6 +35,7 @@ pub struct Comparison {
     /// A line for each adapter whose settings differ.
     settings: Vec<String>,
     conclusions: Vec<String>,
+    largest_drop: Option<f64>,
     slices: Vec<Table>,
     questions: Option<Table>,
 }
@@ -76,6 +77,11 @@ impl Comparison {
         let conclusions = of_pairs
             .flat_map(|(tests, holm)| sentences(tests, holm, tested.len(), &names))
             .collect();
+        let drops = tested.iter().zip(&corrected).filter_map(|(tested, holm)| {
+            let is_worse = Verdict::new(tested, *holm) == Verdict::Worse;
+            tested.change.difference().filter(|_| is_worse)
+        });
+        let largest_drop = drops.map(|difference| -difference).reduce(f64::max);
         let sliced = options
             .slices
             .iter()
@@ -92,9 +98,16 @@ impl Comparison {
             overall,
             settings,
             conclusions,
+            largest_drop,
             slices,
             questions,
         })
+    }
+
+    /// The most points by which a metric of an adapter fell, among those with the verdict that the
+    /// second run is worse; `None` where there is no such verdict.
+    pub fn largest_drop(&self) -> Option<f64> {
+        self.largest_drop
     }
 
     /// The comparison in `format`: for people the tables with their conclusions, in JSON an object

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
-use chartbench_core::names::check_folder_name;
+use chartbench_core::names::{check_folder_name, nearest_first};
+use chartbench_core::terminal::shorten;
 
 /// Remark on a row whose training chose the step by the questions it is scored on: its scores are
 /// too good.
@@ -126,6 +127,28 @@ impl Manifest {
     pub fn remarked(&self, adapter: &str, name: &str) -> String {
         self.remark(adapter)
             .map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
+    }
+
+    /// Cuts the manifest down to one adapter.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter; it lists those that it has, the
+    /// nearest name first.
+    pub(super) fn retain_adapter(&mut self, adapter: &str) -> Result<()> {
+        let ids = self.adapters.iter().map(|entry| entry.id.as_str());
+        let known = nearest_first(adapter, ids);
+        ensure!(
+            known.contains(&adapter),
+            "{} has no {}: it has {}",
+            shorten(&self.name),
+            shorten(adapter),
+            match known.as_slice() {
+                [] => "no adapter yet".to_owned(),
+                known => known.join(", "),
+            }
+        );
+        self.adapters.retain(|entry| entry.id == adapter);
+        Ok(())
     }
 
     /// # Errors

@@ -4,9 +4,13 @@
 mod manifest;
 mod prediction_log;
 mod predictions;
+mod remove;
+mod results_dir;
 mod run_dir;
 
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
-pub use run_dir::{OtherQuestions, RunDir, RunReader, StoredRun};
+pub use remove::remove_run;
+pub use results_dir::{NamedRun, ResultsDir, RunFolders};
+pub use run_dir::{LEADERBOARD, OtherQuestions, RunDir, RunReader, StoredRun};

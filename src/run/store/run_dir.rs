@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
+use super::predictions::count_lines;
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
 
-const MANIFEST: &str = "run.toml";
-const PREDICTIONS: &str = "predictions.jsonl";
+pub(super) const MANIFEST: &str = "run.toml";
+/// The stored leaderboard of a run.
+pub const LEADERBOARD: &str = "leaderboard.md";
+pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
-const FINGERPRINT: &str = "fingerprint";
+pub(super) const FINGERPRINT: &str = "fingerprint";
 
 /// A run directory that is being written. Other processes may add other adapters to it at the same
 /// time.
@@ -301,6 +304,37 @@ impl RunReader {
         })
     }
 
+    /// The run with one of its adapters alone.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter.
+    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
+        Ok(self)
+    }
+
+    /// Counts the whole lines of an adapter's log, one a question, without reading what they say.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read.
+    pub fn count_rows(&self, adapter: &str) -> Result<usize> {
+        count_lines(&self.path.join(adapter).join(PREDICTIONS))
+    }
+
+    /// Reads the predictions of all adapters.
+    ///
+    /// # Errors
+    /// Returns an error if a log is broken.
+    pub fn read(self) -> Result<StoredRun> {
+        let predictions = self
+            .predictions()
+            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
+        Ok(StoredRun {
+            predictions: predictions.collect::<Result<_>>()?,
+            manifest: self.manifest,
+        })
+    }
+
     /// The adapters in the manifest's order, each with its predictions. One that was killed before
     /// its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
@@ -332,14 +366,7 @@ impl StoredRun {
     /// # Errors
     /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
-        let run = RunReader::open(path)?;
-        let predictions = run
-            .predictions()
-            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
-        Ok(Self {
-            predictions: predictions.collect::<Result<_>>()?,
-            manifest: run.manifest,
-        })
+        RunReader::open(path)?.read()
     }
 
     /// The run with one of its adapters alone.
@@ -347,20 +374,8 @@ impl StoredRun {
     /// # Errors
     /// Returns an error if the run does not have the adapter.
     pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
         self.predictions.retain(|(name, _)| name == adapter);
-        let adapters: Vec<&str> = self
-            .manifest
-            .adapters
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        ensure!(
-            !self.predictions.is_empty(),
-            "{} has no {adapter}: it has {}",
-            self.manifest.name,
-            adapters.join(", ")
-        );
-        self.manifest.adapters.retain(|entry| entry.id == adapter);
         Ok(self)
     }
 
