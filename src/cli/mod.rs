@@ -6,6 +6,7 @@ mod ask;
 mod compare;
 mod data;
 mod export;
+mod failures;
 #[cfg(feature = "report")]
 mod figures;
 #[cfg(feature = "models")]
@@ -83,6 +84,8 @@ enum Command {
     Score(Box<score::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
+    /// List the questions of a run that a model got wrong, each with the rule that decided
+    Failures(Box<failures::Args>),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
     /// Draw stored runs: scores with intervals, the tolerance curve, training curves
@@ -185,6 +188,7 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Failures(args) => failures::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
         #[cfg(feature = "report")]
         Command::Figures(args) => figures::run(args),
