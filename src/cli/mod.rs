@@ -7,6 +7,7 @@ mod ask;
 mod compare;
 mod data;
 mod export;
+mod failures;
 #[cfg(feature = "report")]
 mod figures;
 #[cfg(feature = "models")]
@@ -89,6 +90,8 @@ enum Command {
     Compare(compare::Args),
     /// List the stored runs, show one, remove some
     Runs(runs::Args),
+    /// List the questions of a run that a model got wrong, each with the rule that decided
+    Failures(Box<failures::Args>),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
     /// Draw stored runs: scores with intervals, the tolerance curve, training curves
@@ -193,6 +196,7 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Score(args) => score::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Runs(args) => runs::run(args),
+        Command::Failures(args) => failures::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
         #[cfg(feature = "report")]
         Command::Figures(args) => figures::run(args),

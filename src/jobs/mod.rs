@@ -13,6 +13,7 @@ mod benchmark;
 pub mod compare;
 pub mod data;
 pub mod export;
+pub mod failures;
 #[cfg(feature = "report")]
 pub mod figures;
 #[cfg(feature = "models")]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
-use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
+use crate::report::page::{Curves, Folder, GallerySelection, Page, Pictures, same_questions};
 use crate::run::store::{BenchmarkEntry, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_data::{Questions, Split};
@@ -56,14 +56,25 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
         .iter()
         .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
+    write_page(request, &named, &runs, None)
+}
+
+/// [`report`] of runs that are already read; with `selection` its gallery has these questions
+/// alone.
+pub(super) fn write_page(
+    request: &ReportRequest,
+    named: &[NamedRun],
+    runs: &[StoredRun],
+    selection: Option<&GallerySelection>,
+) -> Result<ReportPage> {
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(
         request.convention.as_deref(),
         records.map(|record| record.answer_type),
     )?;
-    let (pictures, no_pictures) = pictures(request, &same_questions(&runs)?.manifest.benchmark)?;
+    let (pictures, no_pictures) = pictures(request, &same_questions(runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
-    for training in trainings(&named, &runs)? {
+    for training in trainings(named, runs)? {
         // A log without a step is of a training that has only begun.
         let Ok(svg) = training.curves.svg(training.adapter) else {
             continue;
@@ -78,10 +89,11 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     }
     let page = Page {
         title: request.title.as_deref(),
-        runs: &runs,
+        runs,
         convention,
         pictures: &pictures,
         curves: &curves,
+        selection,
     }
     .render()?;
     write_file(&request.out, page.as_bytes())?;

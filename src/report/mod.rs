@@ -6,6 +6,7 @@ mod aggregate;
 mod compare;
 mod escape;
 mod export;
+mod failures;
 #[cfg(feature = "report")]
 mod figures;
 mod leaderboard;
@@ -21,10 +22,12 @@ mod sensitivity;
 mod slice;
 mod splice;
 pub mod table;
+mod verdict;
 
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
 pub use export::{lm_eval_results, lm_eval_samples, model_index};
+pub use failures::{AnswerKind, FailureList, ListFormat, QuestionFilter, SliceCondition};
 #[cfg(feature = "report")]
 pub use figures::{score_bars, tolerance_curve};
 pub use leaderboard::{Leaderboard, LeaderboardOptions};

@@ -18,6 +18,7 @@ mod data_check;
 mod dataset;
 mod documents;
 mod endpoint;
+mod failures;
 #[cfg(unix)]
 mod files;
 mod finetune;

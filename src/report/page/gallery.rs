@@ -1,13 +1,14 @@
 //! The gallery's data: every question with its chart and each row's answer, as the page's script
 //! reads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
 use super::text::VisibleText;
+use crate::report::verdict::Verdict;
 use crate::report::{Scored, SliceBy, SliceValue};
 use crate::run::store::PredictionRecord;
 use chartbench_score::metric::Metric;
@@ -64,19 +65,6 @@ struct GalleryAnswer {
     change: Option<Change>,
 }
 
-/// The verdict of the convention's first metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Right,
-    Partly,
-    Wrong,
-    /// There is no answer.
-    Failed,
-    /// The convention has no rule for the question.
-    Unscored,
-}
-
 /// The change of the first metric from the same adapter in the previous run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,9 +77,15 @@ enum Change {
 type Places<'a> = Vec<HashMap<&'a str, usize>>;
 
 impl Gallery {
-    pub(super) fn new(rows: &[Row<'_>], pictures: &Pictures) -> Self {
+    /// The questions of `only`, by their ids, or all of them.
+    pub(super) fn new(
+        rows: &[Row<'_>],
+        pictures: &Pictures,
+        only: Option<&HashSet<String>>,
+    ) -> Self {
         let places: Places<'_> = rows.iter().map(|row| by_question(&row.scored)).collect();
-        let records = every_question(rows);
+        let mut records = every_question(rows);
+        records.retain(|record| only.is_none_or(|only| only.contains(&record.id)));
         let slices = Slices::new(&records);
         let mut charts: Vec<&str> = Vec::new();
         let mut chart_indices: HashMap<&str, usize> = HashMap::new();
@@ -157,7 +151,7 @@ fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
 fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
     let mut longest: Vec<&Row<'a>> = rows.iter().collect();
     longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let records = longest
         .into_iter()
         .flat_map(|row| row.scored.records.iter().copied());
@@ -197,7 +191,7 @@ fn answers(rows: &[Row<'_>], places: &Places<'_>, id: &str) -> Vec<Option<Galler
                 .map(|prediction| VisibleText::new(&prediction.0)),
             error: record.failure().map(VisibleText::new),
             scores: scored.convention.metrics.iter().map(score).collect(),
-            verdict: verdict(record, own),
+            verdict: Verdict::new(record, own),
             change,
         })
     };
@@ -211,16 +205,6 @@ fn earlier(rows: &[Row<'_>], row: usize) -> Option<usize> {
     (0..rows.len())
         .filter(|&other| same(&rows[other]))
         .max_by_key(|&other| rows[other].run)
-}
-
-fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {
-    match score {
-        _ if record.prediction.is_none() => Verdict::Failed,
-        None => Verdict::Unscored,
-        Some(score) if score >= 1.0 => Verdict::Right,
-        Some(score) if score > 0.0 => Verdict::Partly,
-        Some(_) => Verdict::Wrong,
-    }
 }
 
 /// The charts with the most questions on which models disagree or changed first; their places.

@@ -15,6 +15,8 @@ mod settings;
 mod slices;
 mod text;
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -43,6 +45,16 @@ pub struct Page<'a> {
     pub pictures: &'a Pictures,
     /// The curves of adapters that a run trained; may be empty.
     pub curves: &'a [Curves],
+    /// The questions of the gallery; all where it is absent.
+    pub selection: Option<&'a GallerySelection>,
+}
+
+/// Questions that a page is about; its scores are those of all questions.
+pub struct GallerySelection {
+    /// The questions' ids.
+    pub ids: HashSet<String>,
+    /// Lines that say which questions they are.
+    pub about: Vec<String>,
 }
 
 /// A training's curves.
@@ -77,6 +89,9 @@ struct View {
     conventions: Conventions,
     charts: usize,
     pictures: usize,
+    /// Which questions the gallery has, where it does not have all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<Vec<String>>,
     runs: Vec<RunSettings>,
     settings: Vec<RowSettings>,
 }
@@ -122,7 +137,8 @@ impl Page<'_> {
             "no answers in {}: finish the run first",
             first.manifest.name
         );
-        let gallery = Gallery::new(&rows, self.pictures);
+        let only = self.selection.map(|selection| &selection.ids);
+        let gallery = Gallery::new(&rows, self.pictures, only);
         let (charts, pictures) = gallery.pictures();
         let benchmark = first.manifest.benchmark.clone();
         let view = View {
@@ -143,6 +159,7 @@ impl Page<'_> {
             conventions: Conventions::new(&rows, self.convention),
             charts,
             pictures,
+            selection: self.selection.map(|selection| selection.about.clone()),
             runs: self.runs.iter().map(RunSettings::new).collect(),
             settings: rows.iter().filter_map(RowSettings::new).collect(),
         };

@@ -99,6 +99,7 @@ fn page<'a>(runs: &'a [StoredRun], pictures: &'a Pictures, curves: &'a [Curves])
         convention: Convention::by_name("chartbench").unwrap(),
         pictures,
         curves,
+        selection: None,
     }
 }
 
