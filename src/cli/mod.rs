@@ -3,6 +3,7 @@
 
 #[cfg(feature = "models")]
 mod ask;
+mod columns;
 mod compare;
 mod data;
 mod export;
@@ -10,6 +11,7 @@ mod export;
 mod figures;
 #[cfg(feature = "models")]
 mod finetune;
+mod import;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -81,6 +83,8 @@ enum Command {
     Quantize(Missing),
     /// Score predictions made elsewhere
     Score(Box<score::Args>),
+    /// Put predictions made elsewhere into a run like any other
+    Import(Box<import::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// One table over many runs
@@ -184,6 +188,7 @@ fn execute(command: &Command) -> Result<Status> {
         #[cfg(feature = "models")]
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
+        Command::Import(args) => import::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
         #[cfg(feature = "report")]

@@ -17,6 +17,7 @@ pub mod export;
 pub mod figures;
 #[cfg(feature = "models")]
 pub mod finetune;
+pub mod import;
 pub mod leaderboard;
 pub mod list;
 #[cfg(feature = "models")]
