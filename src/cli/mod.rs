@@ -4,6 +4,7 @@
 
 #[cfg(feature = "models")]
 mod ask;
+mod columns;
 mod compare;
 mod data;
 mod export;
@@ -12,6 +13,7 @@ mod failures;
 mod figures;
 #[cfg(feature = "models")]
 mod finetune;
+mod import;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -86,6 +88,8 @@ enum Command {
     Quantize(Missing),
     /// Score predictions made elsewhere
     Score(Box<score::Args>),
+    /// Put predictions made elsewhere into a run like any other
+    Import(Box<import::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// List the stored runs, show one, remove some
@@ -194,6 +198,7 @@ fn execute(command: &Command) -> Result<Status> {
         #[cfg(feature = "models")]
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
+        Command::Import(args) => import::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Failures(args) => failures::run(args),

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use super::columns::ColumnArgs;
 use super::{Status, print_formatted};
 use crate::jobs::score::{GoldSource, ScoreRequest, ScoredFiles, read, verify};
 use crate::report::splice_file;
 use crate::report::table::Format;
 use chartbench_core::terminal;
-use chartbench_score::import::{ColumnNames, FileFormat};
 use chartbench_score::metric::{Convention, Metric};
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and
@@ -74,27 +74,13 @@ pub(super) struct Args {
     /// Where the benchmark's data set is
     #[arg(long, value_name = "PATH", requires = "benchmark")]
     data: Option<PathBuf>,
-    /// Format of the files [default: recognized by their content]
-    #[arg(long, alias = "layout", value_enum)]
-    file_format: Option<FileFormat>,
-    /// The column (or key) of ids, if its name does not tell
-    #[arg(long, value_name = "COLUMN")]
-    id_column: Option<String>,
-    /// The column of predictions
-    #[arg(long, value_name = "COLUMN")]
-    prediction_column: Option<String>,
-    /// The column of gold answers
-    #[arg(long, value_name = "COLUMN")]
-    gold_column: Option<String>,
-    /// The column of questions
-    #[arg(long, value_name = "COLUMN")]
-    question_column: Option<String>,
-    /// The column of answer types
-    #[arg(long, value_name = "COLUMN")]
-    answer_type_column: Option<String>,
-    /// The column that tells a question's chart
-    #[arg(long, value_name = "COLUMN")]
-    chart_column: Option<String>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Also write a self-contained HTML page: every convention with intervals, the best constant
+    /// answer, what changes places between conventions and why
+    #[cfg(feature = "report")]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -141,8 +127,9 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     let conventions = named.map_or_else(|| files.conventions(), |convention| vec![convention]);
     let read = started.elapsed();
     for file in &files.0 {
-        file.problems
+        file.notes
             .iter()
+            .chain(&file.problems)
             .for_each(|problem| chartbench_core::note!("{}: {problem}", file.name));
     }
     if show == Some(Show::Explain) {
@@ -156,6 +143,11 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         files.stream_questions(&scores(args, &conventions)?, terminal::print_data)?;
     } else {
         print_tables(args, &files, &conventions)?;
+    }
+    #[cfg(feature = "report")]
+    if let Some(page) = &args.report {
+        let bytes = files.write_page(named, page)?;
+        chartbench_core::note!("{}: {:.1} MB", page.display(), bytes as f64 / 1e6);
     }
     let answers = files.answers();
     if answers >= MANY {
@@ -199,19 +191,11 @@ impl Args {
             },
             (None, None) => GoldSource::Predictions,
         };
-        let columns = ColumnNames {
-            id: self.id_column.clone(),
-            prediction: self.prediction_column.clone(),
-            gold: self.gold_column.clone(),
-            question: self.question_column.clone(),
-            answer_type: self.answer_type_column.clone(),
-            chart: self.chart_column.clone(),
-        };
         ScoreRequest {
             files: self.files.clone(),
             results: Some(self.results.clone()),
-            columns,
-            format: self.file_format,
+            columns: self.columns.names(),
+            format: self.columns.file_format,
             golds,
         }
     }

@@ -1,6 +1,6 @@
 //! One table over many runs, printed, written to files, or put into a document.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,8 +10,8 @@ use crate::report::table::Format;
 use crate::report::{
     Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document,
 };
-use crate::run::store::{NamedRun, PredictionRecord, ResultsDir, RunReader};
-use chartbench_core::files::write_file;
+use crate::run::store::{LEADERBOARD, NamedRun, PredictionRecord, ResultsDir, RunReader};
+use chartbench_core::files::{FileLock, write_file};
 use chartbench_score::metric::{Convention, Metric};
 
 /// The files of a folder of leaderboards: `leaderboard.` and the ending.
@@ -170,4 +170,26 @@ fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
         published.push((name.clone(), benchmark.published));
     }
     Ok(published)
+}
+
+/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
+/// other: the last one's leaderboard has the answers of all.
+///
+/// # Errors
+/// Returns an error if the run cannot be read, or the leaderboard cannot be written.
+pub(super) fn store_leaderboard(
+    convention: &'static Convention,
+    dir: &Path,
+) -> Result<Leaderboard> {
+    let file = dir.join(LEADERBOARD);
+    let _lock = FileLock::acquire(&file)?;
+    let mut leaderboard = Leaderboard::from_runs(
+        &[RunReader::open(dir)?],
+        convention,
+        LeaderboardOptions::default(),
+    )?;
+    leaderboard.show_speed(false);
+    write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
+    leaderboard.show_speed(true);
+    Ok(leaderboard)
 }

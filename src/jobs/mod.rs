@@ -18,6 +18,7 @@ pub mod failures;
 pub mod figures;
 #[cfg(feature = "models")]
 pub mod finetune;
+pub mod import;
 pub mod leaderboard;
 pub mod list;
 #[cfg(feature = "models")]

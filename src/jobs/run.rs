@@ -1,23 +1,21 @@
 //! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes
 //! where it stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 
+use super::leaderboard::store_leaderboard;
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
-use crate::report::table::Format;
-use crate::report::{Leaderboard, LeaderboardOptions};
+use crate::report::Leaderboard;
 use crate::run::RunEvent;
-use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LEADERBOARD, Manifest, RunDir, RunReader,
-};
-use chartbench_core::files::{FileLock, is_disk_full, write_file};
+use crate::run::store::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir};
+use chartbench_core::files::is_disk_full;
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
 use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
@@ -407,22 +405,6 @@ fn batch_within(
         ByteSize(need.batch_bytes(1))
     );
     Ok(questions.min(MAX_BATCH))
-}
-
-/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
-/// other: the last one's leaderboard has the answers of all.
-fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
-    let file = dir.join(LEADERBOARD);
-    let _lock = FileLock::acquire(&file)?;
-    let mut leaderboard = Leaderboard::from_runs(
-        &[RunReader::open(dir)?],
-        convention,
-        LeaderboardOptions::default(),
-    )?;
-    leaderboard.show_speed(false);
-    write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
-    leaderboard.show_speed(true);
-    Ok(leaderboard)
 }
 
 /// Puts the request's number of questions a chart and its seed in the place of the benchmark's; a

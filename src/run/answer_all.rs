@@ -264,20 +264,6 @@ fn record(
         ..
     } = answer.unwrap_or_default();
     PredictionRecord {
-        id: question.id.clone(),
-        chart: chart.id.clone(),
-        question: question.text.clone(),
-        gold: question.gold.clone(),
-        answer_type: question.answer_type,
-        taxonomy: question.taxonomy,
-        chart_type: chart.chart_type.clone(),
-        source: question.source.clone(),
-        template: question.template.clone(),
-        slices: slices
-            .clone()
-            .into_iter()
-            .chain(question.slices.clone())
-            .collect(),
         prediction,
         token_ids,
         completions,
@@ -287,6 +273,7 @@ fn record(
         error,
         // A wall clock is accurate to microseconds at best.
         latency_ms: (latency_ms * 1e3).round() / 1e3,
+        ..PredictionRecord::unanswered(chart, slices, question)
     }
 }
 

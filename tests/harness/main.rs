@@ -25,6 +25,7 @@ mod finetune;
 mod gguf;
 mod gold_tables;
 mod hub;
+mod import;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod optimizers;

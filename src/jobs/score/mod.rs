@@ -1,5 +1,7 @@
 //! Scores predictions made elsewhere, or stored runs, under one or all conventions.
 
+#[cfg(feature = "report")]
+mod page;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;
 use chartbench_score::import::{
-    self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer,
+    self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer, MatchBy,
 };
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use chartbench_score::stats::Interval;
@@ -62,6 +64,8 @@ pub struct ScoredFile {
     pub name: String,
     /// Predictions with their gold answers, failed questions included.
     pub answers: Vec<ImportedAnswer>,
+    /// What was guessed, e.g. which column has the predictions; no problem.
+    pub notes: Vec<String>,
     /// A sentence each on rows that could not be read, questions that failed, and questions that
     /// are missing.
     pub problems: Vec<String>,
@@ -110,6 +114,7 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         columns,
         format: request.format,
         golds,
+        match_by: MatchBy::Ids,
     };
     let mut files = Vec::new();
     for (path, run) in request.files.iter().zip(runs) {
@@ -118,8 +123,10 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         } else {
             let imported = import::read(path, &options)?;
             let problems = import::summarize(&imported.problems);
+            let guessed = imported.columns.filter(|columns| columns.guessed);
             files.push(ScoredFile {
                 name: path.display().to_string(),
+                notes: guessed.iter().map(ToString::to_string).collect(),
                 answers: imported.answers,
                 problems,
             });
@@ -328,6 +335,7 @@ fn stored(run: StoredRun) -> Vec<ScoredFile> {
             .then(|| format!("{missing} questions are not answered yet and not counted"));
         ScoredFile {
             name: manifest.remarked(&adapter, &format!("{}/{adapter}", manifest.name)),
+            notes: Vec::new(),
             problems: failures(&records).into_iter().chain(unasked).collect(),
             answers: records.into_iter().map(answered).collect(),
         }
@@ -359,6 +367,7 @@ fn answered(record: PredictionRecord) -> ImportedAnswer {
         id: record.id,
         gold: record.gold,
         prediction: record.prediction,
+        failure: record.error,
         question: Some(record.question),
         answer_type: record.answer_type,
         chart: Some(record.chart),

@@ -7,6 +7,7 @@
 
 mod board;
 mod conventions;
+mod files_page;
 mod gallery;
 mod html;
 mod pictures;
@@ -24,6 +25,7 @@ use serde::Serialize;
 
 use self::board::Board;
 use self::conventions::Conventions;
+pub use self::files_page::{FileAnswers, FilesPage};
 use self::gallery::Gallery;
 pub use self::pictures::{Folder, Pictures};
 use self::rows::Row;

@@ -1,6 +1,7 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on
 //! resume.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Predictions;
 use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
-use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
+use chartbench_core::question::{AnswerType, Chart, Gold, Prediction, Question, Taxonomy};
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,38 @@ pub struct PredictionRecord {
 }
 
 impl PredictionRecord {
+    /// The record of a question without an answer; `chart_slices` are [`Chart::slices`].
+    pub fn unanswered(
+        chart: &Chart,
+        chart_slices: &BTreeMap<String, String>,
+        question: &Question,
+    ) -> Self {
+        Self {
+            id: question.id.clone(),
+            chart: chart.id.clone(),
+            question: question.text.clone(),
+            gold: question.gold.clone(),
+            answer_type: question.answer_type,
+            taxonomy: question.taxonomy,
+            chart_type: chart.chart_type.clone(),
+            source: question.source.clone(),
+            template: question.template.clone(),
+            slices: chart_slices
+                .clone()
+                .into_iter()
+                .chain(question.slices.clone())
+                .collect(),
+            prediction: None,
+            token_ids: Vec::new(),
+            completions: Vec::new(),
+            usage: None,
+            finish_reason: None,
+            marker_missing: false,
+            error: None,
+            latency_ms: 0.0,
+        }
+    }
+
     /// Why the question failed, if it did. A row without a prediction is a failure, whether it has
     /// an error or not.
     pub fn failure(&self) -> Option<&str> {
