@@ -55,7 +55,9 @@ impl BenchmarkSelection {
         let whose = match (&self.data, &self.benchmark) {
             (Some(data), _) => format!(" in {}", visible(&data.to_string_lossy())),
             (None, Some(_)) => String::new(),
-            (None, None) => ", drawn by this program; --data asks questions of your own".to_owned(),
+            (None, None) => {
+                ", drawn by this program and no real charts; RealCQA's: --benchmark realcqa --data RealCQA/".to_owned()
+            }
         };
         format!(
             "{questions} questions on {charts} charts of {}{whose}",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
+use super::manifest::OLDEST_FORMAT;
 use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
@@ -89,6 +90,12 @@ impl RunDir {
     ) -> Result<PredictionLog> {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
+            // A run keeps the format that it began with.
+            let folder = entry
+                .folder
+                .clone()
+                .filter(|_| run.manifest.format > OLDEST_FORMAT);
+            let entry = entry.with_folder(folder);
             run.check_adapter(&entry)?;
             let dir = run.path.join(&entry.id);
             create(&dir)?;
@@ -127,6 +134,26 @@ impl RunDir {
             entry,
             &format!("; {}", difference(&stored.settings, &entry.settings)),
         )
+    }
+
+    /// Checks, and changes nothing, that the stored answers of `entry`'s adapter were made with its
+    /// settings.
+    ///
+    /// # Errors
+    /// Returns an error if they were made with others.
+    pub fn check_stored(&self, entry: &AdapterEntry) -> Result<()> {
+        self.check_adapter(entry)?;
+        match read_fingerprint(&self.path.join(&entry.id))? {
+            Some(fingerprint) if fingerprint != entry.fingerprint => {
+                self.refuse(&fingerprint, entry, "")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The stored answers of an adapter; none where it has not answered.
+    pub fn predictions(&self, adapter: &str) -> Predictions {
+        Predictions::new(&self.path.join(adapter).join(PREDICTIONS))
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings:
