@@ -105,7 +105,7 @@ impl Progress {
         });
         if std::io::stderr().is_terminal() {
             let template = "{prefix} {wide_bar} {pos}/{len} {pace}";
-            let pace = move |state: &ProgressState, out: &mut dyn Write| {
+            let write_pace = move |state: &ProgressState, out: &mut dyn Write| {
                 let answered = usize::try_from(state.pos())
                     .unwrap_or(usize::MAX)
                     .saturating_sub(before);
@@ -114,7 +114,7 @@ impl Progress {
             };
             let style = ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .with_key("pace", pace);
+                .with_key("pace", write_pace);
             let bar = ProgressBar::new(total as u64)
                 .with_style(style)
                 .with_prefix(visible(id));

@@ -30,10 +30,11 @@ pub(super) struct Args {
     /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_QUESTIONS_PER_CHART>)]
     questions_per_chart: Option<usize>,
-    /// Ask only the first N questions
+    /// Ask only N questions, drawn by --seed from all charts, sources and answer types in
+    /// proportion; a greater N later asks the rest
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
-    /// Seed of that draw [default: the benchmark's]
+    /// Seed of the draws [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
     /// Batch size: questions an adapter gets at a time [default: the adapter's]

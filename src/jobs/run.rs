@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 
-use super::run_questions::{choose_questions, questions};
+use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
@@ -56,9 +56,10 @@ pub struct RunRequest {
     pub results: PathBuf,
     /// Questions a chart, drawn by `seed`, instead of what the benchmark says.
     pub questions_per_chart: Option<usize>,
-    /// Asks only the first questions.
+    /// Asks only this many questions, drawn by `seed` from the whole split, each source and answer
+    /// type in proportion. A run grows with its limit.
     pub limit: Option<usize>,
-    /// Seed of the draw; the benchmark's where it is absent.
+    /// Seed of the draws; the benchmark's where it is absent.
     pub seed: Option<u64>,
     /// Size of an adapter's batches: it changes the speed, not the answers.
     pub batch: BatchSize,
@@ -207,19 +208,25 @@ impl OpenRun {
             .unwrap_or_else(|| benchmark.data.name.clone());
         check_folder_name("--name", &name)?;
         choose_questions(request, &mut benchmark.data);
-        let (asked, survey, entry) = questions(request, &benchmark)?;
-        let questions = survey.questions;
-        let answer_types = [survey.only_tables.then_some(AnswerType::Table)];
+        let path = request.results.join(&name);
+        let stored = RunDir::manifest_at(&path)?;
+        let ChosenQuestions {
+            asked,
+            summary,
+            entry,
+            grows_from,
+        } = ChosenQuestions::new(request, &benchmark, stored.as_ref())?;
+        let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,
-            name: name.clone(),
+            name,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             benchmark: entry,
             adapters: Vec::new(),
         };
-        let dir = RunDir::open(&request.results.join(&name), manifest)?;
-        let charts = survey.charts;
+        let dir = RunDir::open_grown(&path, manifest, grows_from)?;
+        let (charts, questions) = (summary.charts, summary.questions);
         let description = request.benchmark.describe(&benchmark, questions, charts);
         Ok(Self {
             benchmark,

@@ -34,6 +34,7 @@ mod process;
 mod quantize;
 mod recovery;
 mod report;
+mod run_command;
 mod score;
 mod stored;
 mod synth;

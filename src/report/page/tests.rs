@@ -50,6 +50,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         questions_per_chart: "all".to_owned(),
         seed: 0,
         limit: 0,
+        limit_rule: None,
         hash: hash.to_owned(),
     };
     let adapters_of = |&(id, answers): &(&str, [Option<&str>; 3])| {

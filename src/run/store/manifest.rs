@@ -17,7 +17,8 @@ const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
 /// The run directory's format version. Runs of [`OLDEST_FORMAT`] on are read, and gone on with in
 /// their own format; other versions are errors.
 pub const FORMAT_VERSION: u32 = 2;
-/// The oldest format version that is read: without [`AdapterEntry::folder`].
+/// The oldest format version that is read: without [`AdapterEntry::folder`], and with the first
+/// questions where there is a limit.
 pub const OLDEST_FORMAT: u32 = 1;
 
 /// The content of `run.toml`.
@@ -53,12 +54,24 @@ pub struct BenchmarkEntry {
     pub questions: usize,
     /// `all`, or how many questions a chart were drawn.
     pub questions_per_chart: String,
-    /// Seed of that draw.
+    /// Seed of that draw, and of the one of [`LimitRule::Even`].
     pub seed: u64,
     /// Limit on the number of questions; 0 means none.
     pub limit: usize,
+    /// Which questions are within the limit; absent without one, and in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_rule: Option<LimitRule>,
     /// SHA-256 over the questions, golds and chart ids, in order.
     pub hash: String,
+}
+
+/// Which questions a limit leaves; format 1 has the first ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitRule {
+    /// Drawn by the seed, each source and answer type in proportion; a larger limit holds the
+    /// questions of a smaller one.
+    Even,
 }
 
 /// One adapter's entry in the manifest.
@@ -238,6 +251,7 @@ mod tests {
             questions_per_chart: "all".to_owned(),
             seed: 0,
             limit: 0,
+            limit_rule: None,
             hash: "00".to_owned(),
         };
         let remarked = |settings: &[(&str, &str)], asked: &str| {

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
-use super::manifest::OLDEST_FORMAT;
-use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
+use super::{
+    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, PredictionRecord,
+    Predictions,
+};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
@@ -22,8 +24,10 @@ const FINGERPRINT: &str = "fingerprint";
 /// time.
 pub struct RunDir {
     path: PathBuf,
-    /// The manifest as last read.
+    /// The manifest as last read, with the questions that are asked now.
     manifest: Manifest,
+    /// The stored questions that those asked now contain, where the run grows.
+    grows_from: Option<BenchmarkEntry>,
 }
 
 impl RunDir {
@@ -33,11 +37,25 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the directory holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
+        Self::open_grown(path, manifest, None)
+    }
+
+    /// As [`Self::open`]; a stored run on the questions `grows_from`, all of which `manifest` has
+    /// too, is one that grows to those of `manifest`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_grown(
+        path: &Path,
+        manifest: Manifest,
+        grows_from: Option<BenchmarkEntry>,
+    ) -> Result<Self> {
         let mut run = Self {
             path: path.to_owned(),
             manifest,
+            grows_from,
         };
-        if !run.read_manifest()? {
+        if run.read_manifest()?.is_none() {
             ensure!(
                 is_empty(path),
                 "{} exists and is not a run directory: choose another --name",
@@ -47,16 +65,28 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Loads the stored manifest; returns whether there is one.
-    fn read_manifest(&mut self) -> Result<bool> {
-        let file = self.path.join(MANIFEST);
-        if !file.exists() {
-            return Ok(false);
+    /// The manifest of the run at `path`; `None` where there is no run.
+    ///
+    /// # Errors
+    /// Returns an error if the manifest is broken.
+    pub fn manifest_at(path: &Path) -> Result<Option<Manifest>> {
+        let file = path.join(MANIFEST);
+        file.exists().then(|| Manifest::read(&file)).transpose()
+    }
+
+    /// Loads the stored manifest; returns it as it is stored, if there is one.
+    fn read_manifest(&mut self) -> Result<Option<Manifest>> {
+        let Some(stored) = Self::manifest_at(&self.path)? else {
+            return Ok(None);
+        };
+        if self.grows_from.as_ref() != Some(&stored.benchmark) {
+            check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
         }
-        let stored = Manifest::read(&file)?;
-        check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
-        self.manifest = stored;
-        Ok(true)
+        self.manifest = Manifest {
+            benchmark: self.manifest.benchmark.clone(),
+            ..stored.clone()
+        };
+        Ok(Some(stored))
     }
 
     /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so
@@ -67,10 +97,13 @@ impl RunDir {
         let _lock = FileLock::acquire(&file)?;
         remove_leftovers(&self.path);
         // The manifest comes first: killed right after, the directory is a run all the same.
-        if !self.read_manifest()? {
-            self.manifest.write(&file)?;
-        }
-        let before = self.manifest.clone();
+        let before = match self.read_manifest()? {
+            Some(stored) => stored,
+            None => {
+                self.manifest.write(&file)?;
+                self.manifest.clone()
+            }
+        };
         let changed = change(self)?;
         if self.manifest != before {
             self.manifest.write(&file)?;
