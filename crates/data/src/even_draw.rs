@@ -1,7 +1,8 @@
 //! A number of questions drawn from a whole split, each of its parts in proportion. Draws of one
 //! seed are nested: a larger one holds the smaller.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use anyhow::Result;
 
@@ -74,23 +75,55 @@ fn key(seed: u64, chart: &Chart, question: &Question) -> Key {
     draw_key(seed ^ PURPOSE, &chart.id, &question.id)
 }
 
-/// How many of `count` questions are of each part. The n-th question of a part of size s stands at
-/// (2n - 1) / 2s of the way, and the first on the way are taken: a share only grows with `count`.
+/// The next question of a part on its way: the n-th of a part of size s stands at (2n - 1) / 2s.
+struct Place {
+    taken: usize,
+    size: usize,
+    part: usize,
+}
+
+impl Ord for Place {
+    /// The first on the way is the greatest; of those at one place the one of the first part.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let cross = |a: &Self, b: &Self| (2 * a.taken as u128 + 1) * b.size as u128;
+        cross(other, self)
+            .cmp(&cross(self, other))
+            .then_with(|| other.part.cmp(&self.part))
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Place {}
+
+/// How many of `count` questions are of each part: the first on the way are taken, so that a share
+/// only grows with `count`.
 fn shares(sizes: &[usize], count: usize) -> Vec<usize> {
-    let total: usize = sizes.iter().sum();
     let mut shares = vec![0_usize; sizes.len()];
-    let place = |share: usize, size: usize| (2 * share as u128 + 1, 2 * size as u128);
-    for _ in 0..count.min(total) {
-        let open = sizes
-            .iter()
-            .zip(&mut shares)
-            .filter(|(size, share)| **share < **size);
-        let next = open.min_by(|(size, share), (other_size, other_share)| {
-            let (a, b) = (place(**share, **size), place(**other_share, **other_size));
-            (a.0 * b.1).cmp(&(b.0 * a.1))
-        });
-        if let Some((_, share)) = next {
-            *share += 1;
+    let firsts = sizes.iter().enumerate().map(|(part, &size)| Place {
+        taken: 0,
+        size,
+        part,
+    });
+    let mut next: BinaryHeap<Place> = firsts.filter(|place| place.size > 0).collect();
+    for _ in 0..count {
+        let Some(mut place) = next.pop() else { break };
+        place.taken += 1;
+        if let Some(share) = shares.get_mut(place.part) {
+            *share = place.taken;
+        }
+        if place.taken < place.size {
+            next.push(place);
         }
     }
     shares
