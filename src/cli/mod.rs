@@ -172,9 +172,9 @@ fn exit_code(result: Result<Status>) -> ExitCode {
                 AdapterFailure::lines(failures)
                     .iter()
                     .skip(1)
-                    .for_each(|line| chartbench_core::note!("error: {}", one_line(line)));
+                    .for_each(|line| chartbench_core::note!("error: {}", single_line(line)));
             }
-            chartbench_core::note!("error: {}", one_line(&format!("{error:#}")));
+            chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
     }
@@ -252,9 +252,14 @@ fn parse() -> Result<Cli, clap::Error> {
     })
 }
 
-/// An error's text on one line, with nothing in it that a terminal obeys.
-fn one_line(error: &str) -> String {
-    let line = error
+/// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
+fn one_line(error: &anyhow::Error) -> String {
+    single_line(&format!("{error:#}"))
+}
+
+/// A text on one line, with nothing in it that a terminal obeys.
+fn single_line(text: &str) -> String {
+    let line = text
         .split('\n')
         .map(str::trim)
         .filter(|part| !part.is_empty())
@@ -266,7 +271,7 @@ fn one_line(error: &str) -> String {
 /// Prints the adapters that failed, those that failed for one reason on one line.
 fn print_failures(failures: &[AdapterFailure]) {
     for line in AdapterFailure::lines(failures) {
-        chartbench_core::note!("error: {}", one_line(&line));
+        chartbench_core::note!("error: {}", single_line(&line));
     }
 }
 
