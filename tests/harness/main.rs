@@ -37,6 +37,7 @@ mod quantize;
 mod recovery;
 mod report;
 mod runs;
+mod run_command;
 mod score;
 mod stored;
 mod synth;

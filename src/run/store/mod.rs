@@ -8,7 +8,9 @@ mod remove;
 mod results_dir;
 mod run_dir;
 
-pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
+pub use manifest::{
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
+};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
 pub use remove::remove_run;
