@@ -9,6 +9,7 @@ use crate::jobs::compare::{CompareRequest, compare};
 use crate::report::SliceBy;
 use crate::report::table::Format;
 use chartbench_core::counts::MAX_BOOTSTRAP_SAMPLES;
+use chartbench_core::terminal;
 use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
@@ -53,6 +54,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             ..SignFlips::default()
         },
     };
-    print_formatted(&compare(&request)?.render(args.format)?, args.format);
+    let text = compare(&request)?.render_within(args.format, terminal::width())?;
+    print_formatted(&text, args.format);
     Ok(Status::Done)
 }

@@ -22,6 +22,8 @@ mod quantize;
 mod report;
 #[cfg(feature = "models")]
 mod run;
+#[cfg(feature = "models")]
+mod run_report;
 mod score;
 #[cfg(feature = "models")]
 mod table;

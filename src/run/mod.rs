@@ -7,6 +7,6 @@ mod plan;
 pub mod store;
 
 #[cfg(feature = "models")]
-pub use answer_all::{Outcome, RunEvent, answer_all};
+pub use answer_all::{Outcome, RunEvent, answer_all, unanswered};
 #[cfg(feature = "models")]
 pub use plan::{AnsweredIds, batches};

@@ -34,12 +34,14 @@ mod process;
 mod quantize;
 mod recovery;
 mod report;
+mod run_output;
 mod score;
 mod stored;
 mod synth;
 mod table_command;
 mod table_qa;
 mod tables;
+mod terminal_width;
 mod training;
 #[cfg(unix)]
 mod untrusted;
