@@ -9,6 +9,7 @@ use crate::jobs::compare::{CompareRequest, compare};
 use crate::report::SliceBy;
 use crate::report::table::Format;
 use chartbench_core::counts::MAX_BOOTSTRAP_SAMPLES;
+use chartbench_core::terminal;
 use chartbench_score::stats::SignFlips;
 
 #[derive(clap::Args)]
@@ -63,7 +64,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         },
     };
     let comparison = compare(&request)?;
-    print_formatted(&comparison.render(args.format)?, args.format);
+    print_formatted(
+        &comparison.render_within(args.format, terminal::width())?,
+        args.format,
+    );
     match comparison.largest_drop() {
         Some(drop) if args.fail_if_worse && drop > args.max_drop => {
             chartbench_core::note!(

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::Status;
 use super::options::{AdapterArgs, BenchmarkArgs};
+use super::run_report::{OutputArgs, print_report};
 use super::training_progress::FinetuneProgress;
-use super::{Status, run};
 use crate::adapter::training::Precision;
 use crate::config::ProtocolOverrides;
 use crate::jobs::finetune::{DEFAULT_ADAPTERS, FinetuneRequest, finetune};
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         let mut progress = FinetuneProgress::default();
         let report = finetune(&args.request()?, &mut |event| progress.observe(event))?;
         if let Some(evaluation) = &report.evaluation {
-            run::print_report(evaluation)?;
+            print_report(evaluation, &OutputArgs::default())?;
         }
         Ok(if report.is_complete() {
             Status::Done

@@ -8,6 +8,7 @@ use super::{Status, print_formatted};
 use crate::jobs::leaderboard::{LeaderboardRequest, leaderboard};
 use crate::report::SliceBy;
 use crate::report::table::Format;
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -68,7 +69,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         check: args.check,
     })?;
     if !args.check {
-        print_formatted(&report.leaderboard.render(args.format)?, args.format);
+        let text = report
+            .leaderboard
+            .render_within(args.format, terminal::width())?;
+        print_formatted(&text, args.format);
     }
     for (path, line) in &report.stale {
         chartbench_core::note!(

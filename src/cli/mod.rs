@@ -28,6 +28,8 @@ mod report;
 mod run;
 #[cfg(feature = "models")]
 mod run_plan;
+#[cfg(feature = "models")]
+mod run_report;
 mod runs;
 mod score;
 #[cfg(feature = "models")]

@@ -14,6 +14,8 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Draws a run's events.
 pub(super) struct Progress {
+    /// Whether nothing is drawn.
+    quiet: bool,
     bar: Option<ProgressBar>,
     line: Option<Line>,
 }
@@ -30,13 +32,25 @@ struct Line {
 impl Progress {
     pub(super) fn new() -> Self {
         Self {
+            quiet: false,
             bar: None,
             line: None,
         }
     }
 
+    /// Draws nothing: what fails is printed at the end.
+    pub(super) fn quiet() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new()
+        }
+    }
+
     /// Takes in one event.
     pub(super) fn observe(&mut self, event: RunEvent<'_>) {
+        if self.quiet {
+            return;
+        }
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
             RunEvent::MemoryUnknown { id } => {
@@ -80,9 +94,6 @@ impl Progress {
                 }
                 if let Some(line) = doubtful(outcome) {
                     chartbench_core::note!("{id}: {line}");
-                }
-                if let Some(error) = &outcome.first_error {
-                    chartbench_core::note!("{id}: the first failure: {error}");
                 }
             }
         }

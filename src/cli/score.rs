@@ -206,7 +206,10 @@ fn run_verify(args: &Args) -> Result<Status> {
     for file in &args.files {
         let verified = verify(file)?;
         if !verified.differences.rows.is_empty() {
-            print_formatted(&verified.differences.render(args.format)?, args.format);
+            let text = verified
+                .differences
+                .render_within(args.format, terminal::width())?;
+            print_formatted(&text, args.format);
             status = Status::Failures;
         }
         let differ = verified.differences.rows.len();
@@ -255,28 +258,34 @@ fn print_tables(
     conventions: &[&'static Convention],
 ) -> Result<()> {
     let show = args.show();
-    let render: Box<dyn Fn(Format) -> Result<String>> = if show == Some(Show::Matrix) {
+    let render: Box<dyn Fn(Format, Option<usize>) -> Result<String>> = if show == Some(Show::Matrix)
+    {
         let reference = match conventions {
             [only] => only,
             _ => Convention::by_name("pix2struct")?,
         };
         let matrix = files.matrix(reference);
-        Box::new(move |format| matrix.render(format))
+        Box::new(move |format, width| matrix.render_within(format, width))
     } else if show == Some(Show::Sensitivity) {
         let sensitivity = files.sensitivity();
-        Box::new(move |format| sensitivity.render(format))
+        Box::new(move |format, width| sensitivity.render_within(format, width))
     } else {
         let table = if show == Some(Show::Questions) {
             files.questions(&scores(args, conventions)?)?
         } else {
             files.summary(conventions, args.intervals)
         };
-        Box::new(move |format| table.render(format))
+        Box::new(move |format, width| table.render_within(format, width))
     };
     if let Some(file) = &args.update_file {
-        splice_file(file, "scores", &command(args), &render(Format::Markdown)?)?;
+        splice_file(
+            file,
+            "scores",
+            &command(args),
+            &render(Format::Markdown, None)?,
+        )?;
     }
-    print_formatted(&render(args.format)?, args.format);
+    print_formatted(&render(args.format, terminal::width())?, args.format);
     Ok(())
 }
 

@@ -79,9 +79,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             }
         }
         match (&report.gold, args.format) {
-            (Some(gold), Form::Text) => {
-                terminal::print(&format!("\n{}", agreement(readings, gold).to_terminal()))
-            }
+            (Some(gold), Form::Text) => terminal::print(&format!(
+                "\n{}",
+                agreement(readings, gold).to_terminal_within(terminal::width())
+            )),
             (Some(gold), Form::Csv | Form::Raw) => {
                 terminal::write_note_block(&agreement(readings, gold).to_terminal())
             }
@@ -98,7 +99,9 @@ fn format_reading(form: Form, reading: &TableReading, several: bool) -> Result<S
     let text = match (&reading.table, form) {
         (Err(_), _) | (_, Form::Raw) => raw(),
         (Ok(table), Form::Csv) => to_table(table).to_csv()?,
-        (Ok(table), Form::Text | Form::Json) => to_table(table).to_terminal(),
+        (Ok(table), Form::Text | Form::Json) => {
+            to_table(table).to_terminal_within(terminal::width())
+        }
     };
     Ok(if several {
         format!("{}:\n{text}", reading.adapter)

@@ -46,7 +46,11 @@ pub struct PageRequest {
 /// value or a convention is unknown.
 pub fn failures(request: &FailuresRequest) -> Result<FailureList> {
     let named = ResultsDir::new(&request.results).find(&request.run)?;
-    list(&StoredRun::read(&named.dir)?, named.adapter.as_deref(), request)
+    list(
+        &StoredRun::read(&named.dir)?,
+        named.adapter.as_deref(),
+        request,
+    )
 }
 
 /// Writes the run's page, with the listed questions alone in its gallery. Nothing is written where

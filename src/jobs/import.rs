@@ -116,7 +116,7 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
     drop(log);
     let dir = dir.path().to_owned();
     Ok(ImportReport {
-        leaderboard: store_leaderboard(convention, &dir)?,
+        leaderboard: store_leaderboard(convention, &dir, &[])?.0,
         dir,
         adapter,
         questions: records.len(),

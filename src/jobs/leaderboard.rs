@@ -8,7 +8,8 @@ use super::convention;
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
 use crate::report::{
-    Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document,
+    Leaderboard, LeaderboardOptions, LeaderboardParts, SliceBy, against_blind, check_slices_exist,
+    read_document, spliced_document,
 };
 use crate::run::store::{LEADERBOARD, NamedRun, PredictionRecord, ResultsDir, RunReader};
 use chartbench_core::files::{FileLock, write_file};
@@ -173,23 +174,34 @@ fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
 }
 
 /// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
-/// other: the last one's leaderboard has the answers of all.
+/// other: the last one's leaderboard has the answers of all. What is returned has tables by
+/// `slices` besides, and the conclusion about the best rows.
 ///
 /// # Errors
 /// Returns an error if the run cannot be read, or the leaderboard cannot be written.
 pub(super) fn store_leaderboard(
     convention: &'static Convention,
     dir: &Path,
-) -> Result<Leaderboard> {
+    slices: &[SliceBy],
+) -> Result<(Leaderboard, Option<String>)> {
     let file = dir.join(LEADERBOARD);
-    let _lock = FileLock::acquire(&file)?;
-    let mut leaderboard = Leaderboard::from_runs(
-        &[RunReader::open(dir)?],
-        convention,
-        LeaderboardOptions::default(),
-    )?;
+    let lock = FileLock::acquire(&file)?;
+    let mut options = LeaderboardOptions::default();
+    let stored = LeaderboardParts {
+        explanation: true,
+        settings: true,
+        slices: options.slices.clone(),
+    };
+    let more = slices.iter().filter(|slice| !stored.slices.contains(slice));
+    options.slices.extend(more.cloned());
+    let runs = [RunReader::open(dir)?];
+    let mut leaderboard = Leaderboard::from_runs(&runs, convention, options)?;
     leaderboard.show_speed(false);
-    write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
+    let text = leaderboard.render_parts(Format::Markdown, None, &stored)?;
+    write_file(&file, text.as_bytes())?;
+    drop(lock);
     leaderboard.show_speed(true);
-    Ok(leaderboard)
+    let [run] = &runs;
+    let against_blind = against_blind(run, &leaderboard, convention)?;
+    Ok((leaderboard, against_blind))
 }

@@ -1,11 +1,15 @@
 //! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes
 //! where it stopped.
 
+mod batch_size;
+mod blind_rows;
+
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
-use bytesize::ByteSize;
-
+pub use self::batch_size::BatchSize;
+pub(super) use self::batch_size::{batch_size, with_overhead};
+pub use self::blind_rows::BlindRows;
+use self::blind_rows::ask_blind_rows;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
@@ -13,15 +17,22 @@ use super::{
 };
 use crate::adapter::Adapter;
 use crate::config::{Benchmark, WeightsSource};
-use crate::report::Leaderboard;
-use crate::run::RunEvent;
+use crate::report::{Leaderboard, SliceBy, check_slices_exist};
 use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, RunDir};
+use crate::run::{Outcome, RunEvent, unanswered};
 use chartbench_core::files::is_disk_full;
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource};
 use chartbench_data::{QuestionStream, Split};
-use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
+
+/// The embedded models before and after fine-tuning.
+pub const DEFAULT_MODELS: &[&str] = &[
+    "matcha-tiny",
+    "matcha-tiny-mini",
+    "unichart-tiny",
+    "unichart-tiny-mini",
+];
 
 /// The embedded models before and after fine-tuning, and every blind row: what is asked where no
 /// adapter is named.
@@ -36,16 +47,13 @@ pub const DEFAULT_ADAPTERS: &[&str] = &[
     "majority",
 ];
 
-/// Largest useful batch: decoding more questions at a time gains nothing.
-const MAX_BATCH: usize = 32;
-/// Memory used besides the model, in bytes: the program, queued questions and one decoded image.
-const OVERHEAD_BYTES: u64 = 160 << 20;
-
 /// The questions to ask, and the adapters to ask.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// The adapters to ask, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// The blind rows to ask besides, after them.
+    pub blind: BlindRows,
     /// Hub and device of the adapters' models.
     pub models: ModelOptions,
     /// The benchmark whose test split is asked.
@@ -68,36 +76,42 @@ pub struct RunRequest {
     /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where
     /// only tables are asked for.
     pub convention: Option<String>,
-}
-
-/// How many questions an adapter gets at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BatchSize {
-    /// The adapter's own default.
-    #[default]
-    Adapter,
-    /// This many; 0 counts as 1.
-    Questions(usize),
-    /// As many as fit into this memory, in bytes, 32 at most.
-    Memory(u64),
+    /// Slices of the leaderboard besides the usual ones, which are stored.
+    pub slices: Vec<SliceBy>,
 }
 
 /// How a run ended.
 pub struct RunReport {
     /// The run's directory.
     pub dir: PathBuf,
-    /// The leaderboard over all adapters of the run, as it is stored.
+    /// The leaderboard over all adapters of the run, with the slices of the request too.
     pub leaderboard: Leaderboard,
+    /// The best model row against the best blind row, in a sentence; absent where the run lacks one
+    /// of the two.
+    pub against_blind: Option<String>,
     /// Adapters that did not load or could not go on.
     pub failures: Vec<AdapterFailure>,
-    /// Questions whose row is a failure, over all adapters of the request.
-    pub failed_questions: usize,
+    /// The adapters of the request with questions whose row is a failure.
+    pub failed_questions: Vec<FailedQuestions>,
+}
+
+/// The questions of one adapter whose row is a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedQuestions {
+    /// The row's name, e.g. `matcha-base`.
+    pub adapter: String,
+    /// How many failed.
+    pub failed: usize,
+    /// How many have a row.
+    pub questions: usize,
+    /// Why the first of them failed.
+    pub first_error: String,
 }
 
 impl RunReport {
     /// Whether every adapter answered every question.
     pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.failed_questions == 0
+        self.failures.is_empty() && self.failed_questions.is_empty()
     }
 }
 
@@ -114,6 +128,7 @@ impl RunRequest {
     pub fn new(adapters: Vec<SelectedAdapter>) -> Self {
         Self {
             adapters,
+            blind: BlindRows::Named,
             models: ModelOptions::default(),
             benchmark: BenchmarkSelection::default(),
             name: None,
@@ -124,6 +139,7 @@ impl RunRequest {
             batch: BatchSize::Adapter,
             retry_failed: false,
             convention: None,
+            slices: Vec::new(),
         }
     }
 }
@@ -143,7 +159,11 @@ pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Resul
         });
         run.count(&selected.name, outcome)?;
     }
-    run.conclude()
+    // Where no named adapter answers, the run has failed.
+    if run.began {
+        ask_blind_rows(request, &mut run, observe)?;
+    }
+    run.conclude(&request.slices)
 }
 
 /// As [`run`], with adapters that the caller made in the place of those of the request.
@@ -162,7 +182,7 @@ pub fn run_with(
         let outcome = ask(request, None, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
-    run.conclude()
+    run.conclude(&request.slices)
 }
 
 /// Makes the run's folder, so that it is known to be writable before the hours that come before its
@@ -187,14 +207,15 @@ pub(super) struct OpenRun {
     /// Whether an adapter began to answer.
     began: bool,
     failures: Vec<AdapterFailure>,
-    failed_questions: usize,
+    failed_questions: Vec<FailedQuestions>,
 }
 
 impl OpenRun {
     /// Opens the run's folder, or goes on with it.
     ///
     /// # Errors
-    /// Returns an error if the benchmark cannot be loaded or the folder holds another run.
+    /// Returns an error if the benchmark cannot be loaded, the folder holds another run, or no
+    /// question has a slice of the request.
     pub(super) fn open(request: &RunRequest) -> Result<Self> {
         request
             .convention
@@ -218,6 +239,7 @@ impl OpenRun {
         } = ChosenQuestions::new(request, &benchmark, stored.as_ref())?;
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
+        check_slices(&request.slices, &asked)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,
             name,
@@ -238,7 +260,7 @@ impl OpenRun {
             dir,
             began: false,
             failures: Vec::new(),
-            failed_questions: 0,
+            failed_questions: Vec::new(),
         })
     }
 
@@ -253,10 +275,16 @@ impl OpenRun {
     ///
     /// # Errors
     /// Returns an error if the run cannot go on.
-    fn count(&mut self, adapter: &str, outcome: Result<usize, AdapterError>) -> Result<()> {
+    fn count(&mut self, adapter: &str, outcome: Result<Outcome, AdapterError>) -> Result<()> {
         let (began, error) = match outcome {
-            Ok(failed) => {
-                self.failed_questions += failed;
+            Ok(outcome) => {
+                let failed = outcome.first_error.map(|first_error| FailedQuestions {
+                    adapter: adapter.to_owned(),
+                    failed: outcome.failed,
+                    questions: outcome.questions,
+                    first_error,
+                });
+                self.failed_questions.extend(failed);
                 (true, None)
             }
             Err(AdapterError::Loading(error)) => (false, Some(error)),
@@ -271,8 +299,8 @@ impl OpenRun {
         Ok(())
     }
 
-    /// Stores the leaderboard.
-    fn conclude(self) -> Result<RunReport> {
+    /// Stores the leaderboard, and makes tables by `slices` too.
+    fn conclude(self, slices: &[SliceBy]) -> Result<RunReport> {
         let Self {
             convention,
             dir,
@@ -288,10 +316,11 @@ impl OpenRun {
             return Err(AllFailed(failures).into());
         }
         let dir = dir.path().to_owned();
-        let leaderboard = store_leaderboard(convention, &dir)?;
+        let (leaderboard, against_blind) = store_leaderboard(convention, &dir, slices)?;
         Ok(RunReport {
             dir,
             leaderboard,
+            against_blind,
             failures,
             failed_questions,
         })
@@ -337,14 +366,14 @@ pub(super) fn load(
         .map_err(AdapterError::Loading)
 }
 
-/// Asks one adapter what it has not answered; returns how many questions failed.
+/// Asks one adapter what it has not answered; returns the counts of its rows.
 fn ask(
     request: &RunRequest,
     folder: Option<String>,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
-) -> Result<usize, AdapterError> {
+) -> Result<Outcome, AdapterError> {
     let OpenRun {
         asked,
         questions,
@@ -376,7 +405,7 @@ fn ask(
     let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {
-        None => Ok(outcome.failed),
+        None => Ok(outcome),
         Some(error) => Err(AdapterError::Answering(anyhow::anyhow!(
             "{error}; start the run again to go on"
         ))),
@@ -403,52 +432,14 @@ fn device_name(device: &candle_core::Device) -> &'static str {
     }
 }
 
-/// The questions that `adapter` gets at a time.
-///
-/// # Errors
-/// As [`batch_within`].
-pub(super) fn batch_size(
-    size: BatchSize,
-    adapter: &dyn Adapter,
-    observe: &mut dyn FnMut(RunEvent<'_>),
-) -> Result<usize> {
-    match size {
-        BatchSize::Adapter => Ok(adapter.batch()),
-        BatchSize::Questions(questions) => Ok(questions),
-        BatchSize::Memory(bytes) => batch_within(bytes, adapter, observe),
-    }
-}
-
-/// The most questions at a time, up to [`MAX_BATCH`], with which `adapter` stays within `bytes` of
-/// memory.
-///
-/// # Errors
-/// Returns an error if the memory is too little for one question.
-fn batch_within(
-    bytes: u64,
-    adapter: &dyn Adapter,
-    observe: &mut dyn FnMut(RunEvent<'_>),
-) -> Result<usize> {
-    let name = adapter.identity().id.as_str();
-    let Some(need) = adapter.memory_need() else {
-        observe(RunEvent::MemoryUnknown { id: name });
-        return Ok(adapter.batch());
-    };
-    let need = with_overhead(need);
-    let questions = need.max_questions(bytes);
-    ensure!(
-        questions > 0,
-        "--memory {} is too little: {name} takes {} to answer one question",
-        ByteSize(bytes),
-        ByteSize(need.batch_bytes(1))
-    );
-    Ok(questions.min(MAX_BATCH))
-}
-
-/// The need of a model and of the program around it.
-pub(super) fn with_overhead(need: MemoryNeed) -> MemoryNeed {
-    MemoryNeed {
-        fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES,
-        ..need
-    }
+/// Returns an error if no question of the test split has one of the slices.
+fn check_slices(slices: &[SliceBy], asked: &QuestionStream) -> Result<()> {
+    let records = asked.chunks().flat_map(|chunk| {
+        let (records, error) = match chunk {
+            Ok(charts) => (unanswered(&charts), None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        records.into_iter().map(Ok).chain(error)
+    });
+    check_slices_exist(slices, records)
 }

@@ -2,6 +2,7 @@
 //! leaderboard, the comparison) and any answers under every convention (the matrix, every
 //! question's scores).
 
+mod against_blind;
 mod aggregate;
 mod compare;
 mod escape;
@@ -16,6 +17,7 @@ pub mod page;
 mod per_question;
 #[cfg(feature = "report")]
 pub mod plot;
+mod row_kind;
 mod score_all;
 mod scored;
 mod sensitivity;
@@ -24,15 +26,17 @@ mod splice;
 pub mod table;
 mod verdict;
 
+pub use against_blind::against_blind;
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
 pub use export::{lm_eval_results, lm_eval_samples, model_index};
 pub use failures::{AnswerKind, FailureList, ListFormat, QuestionFilter, SliceCondition};
 #[cfg(feature = "report")]
 pub use figures::{score_bars, tolerance_curve};
-pub use leaderboard::{Leaderboard, LeaderboardOptions};
+pub use leaderboard::{Leaderboard, LeaderboardOptions, LeaderboardParts};
 pub use matrix::{AnswerFile, Matrix};
 pub use per_question::{explain, per_question, per_question_jsonl};
+pub use row_kind::RowKind;
 pub use score_all::{NamedPair, estimates, score_all};
 pub use scored::{CONFIDENCE, Scored};
 pub use sensitivity::Sensitivity;

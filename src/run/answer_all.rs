@@ -220,6 +220,14 @@ fn records(
         .collect()
 }
 
+/// Records without an answer, one for each question: what a run will tell of them.
+pub fn unanswered(charts: &[ChartQuestions]) -> Vec<PredictionRecord> {
+    let answers = adapter::questions(charts)
+        .map(|_| Some(Ok(Answer::default())))
+        .collect();
+    records(charts, answers, 0.0, &mut SliceCache::default())
+}
+
 /// Caches the slice values of the last chart, so that a chart split across calls is read once.
 #[derive(Default)]
 struct SliceCache(Option<(String, BTreeMap<String, String>)>);

@@ -9,7 +9,7 @@ pub mod store;
 mod timing;
 
 #[cfg(feature = "models")]
-pub use answer_all::{Outcome, RunEvent, answer_all};
+pub use answer_all::{Outcome, RunEvent, answer_all, unanswered};
 #[cfg(feature = "models")]
 pub use plan::{AnsweredIds, batches};
 #[cfg(feature = "models")]

@@ -36,14 +36,16 @@ mod process;
 mod quantize;
 mod recovery;
 mod report;
-mod runs;
 mod run_command;
+mod run_output;
+mod runs;
 mod score;
 mod stored;
 mod synth;
 mod table_command;
 mod table_qa;
 mod tables;
+mod terminal_width;
 mod training;
 #[cfg(unix)]
 mod untrusted;

@@ -117,8 +117,9 @@ fn chartbench(results: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-const RUN: [&str; 12] = [
+const RUN: [&str; 13] = [
     "run",
+    "--no-blind",
     "--adapters",
     "matcha-base,unichart,majority,question-prior,blank+matcha-base",
     "--weights",

@@ -419,6 +419,7 @@ fn run(adapters: &str, python: Option<&str>) -> (Output, tempfile::TempDir) {
     let output = Command::new(env!("CARGO_BIN_EXE_chartbench"))
         .args([
             "run",
+            "--no-blind",
             "--limit",
             "1",
             "--name",

@@ -113,7 +113,7 @@ fn record(
     }
 }
 
-fn before() -> StoredRun {
+pub(crate) fn before() -> StoredRun {
     run(
         "before",
         "0123456789abcdef",
@@ -157,7 +157,11 @@ fn pix2struct() -> &'static Convention {
     Convention::by_name("pix2struct").unwrap()
 }
 
-fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions) -> Leaderboard {
+pub(crate) fn leaderboard(
+    runs: &[StoredRun],
+    convention: &str,
+    options: LeaderboardOptions,
+) -> Leaderboard {
     let mut leaderboard = Leaderboard::new(Convention::by_name(convention).unwrap(), options);
     for run in runs {
         // As they would be read from a log of any length: in pieces.
@@ -450,7 +454,7 @@ fn seeds_of_two_runs_of_one_name_are_told_apart() {
 }
 
 /// A run on 40 charts with three questions each: `right` says whether it answers one right.
-fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
+pub(crate) fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     let mut run = run(name, "0123456789abcdef", &[]);
     let records = (0..40)
         .flat_map(|chart| (0..3).map(move |question| (chart, question)))
@@ -478,7 +482,11 @@ fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     run
 }
 
-fn comparison(before: &StoredRun, after: &StoredRun, by: &[&str]) -> anyhow::Result<Comparison> {
+pub(crate) fn comparison(
+    before: &StoredRun,
+    after: &StoredRun,
+    by: &[&str],
+) -> anyhow::Result<Comparison> {
     let slices = by.iter().map(|name| name.parse().unwrap()).collect();
     let options = CompareOptions {
         slices,

@@ -2,22 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
+pub(super) use crate::report::RowKind as Kind;
 use crate::report::Scored;
 use crate::run::store::{AdapterEntry, StoredRun};
 use chartbench_score::metric::Convention;
-
-/// The kind of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    Model,
-    /// It answers without seeing the chart: what a model scores above it, it has read.
-    Blind,
-    /// It answers from the data set's own tables.
-    Oracle,
-}
 
 /// One adapter in one run.
 pub(super) struct Row<'a> {
@@ -57,7 +45,7 @@ impl<'a> Row<'a> {
                 rows.push(Self {
                     label: stored.manifest.remarked(adapter, &label),
                     remark: stored.manifest.remark(adapter),
-                    kind: kind(adapter, entry),
+                    kind: Kind::new(adapter, entry),
                     run,
                     entry,
                     scored: Scored::new(&stored.manifest, adapter, records, convention),
@@ -80,20 +68,6 @@ impl<'a> Row<'a> {
             .summary()
             .and_then(|summary| summary.means().next()?.1)
             .unwrap_or(0.0)
-    }
-}
-
-fn kind(adapter: &str, entry: Option<&AdapterEntry>) -> Kind {
-    let family = entry
-        .and_then(|entry| entry.settings.get("family"))
-        .and_then(toml::Value::as_str)
-        .unwrap_or(adapter);
-    if adapter.starts_with("blank+") || matches!(family, "majority" | "question-prior") {
-        Kind::Blind
-    } else if adapter.starts_with("oracle+") || family == "oracle" {
-        Kind::Oracle
-    } else {
-        Kind::Model
     }
 }
 

@@ -52,6 +52,7 @@ impl Scratch {
         Command::new(env!("CARGO_BIN_EXE_chartbench"))
             .args([
                 "run",
+                "--no-blind",
                 "--adapters",
                 "served",
                 "--limit",
