@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// Folder the run is written under
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// After training, ask only the first N test questions
+    /// After training, ask only N test questions, drawn as `run` does
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
     /// Scoring convention of the leaderboard [default: as of `run`]

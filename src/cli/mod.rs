@@ -22,6 +22,8 @@ mod quantize;
 mod report;
 #[cfg(feature = "models")]
 mod run;
+#[cfg(feature = "models")]
+mod run_plan;
 mod score;
 #[cfg(feature = "models")]
 mod table;
@@ -165,9 +167,12 @@ fn exit_code(result: Result<Status>) -> ExitCode {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
         Err(error) => {
-            // The message of the first failure is the error's own.
+            // The first line of the failures is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {
-                print_failures(failures.get(1..).unwrap_or_default());
+                AdapterFailure::lines(failures)
+                    .iter()
+                    .skip(1)
+                    .for_each(|line| chartbench_core::note!("error: {}", single_line(line)));
             }
             chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)
@@ -249,7 +254,12 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
 fn one_line(error: &anyhow::Error) -> String {
-    let line = format!("{error:#}")
+    single_line(&format!("{error:#}"))
+}
+
+/// A text on one line, with nothing in it that a terminal obeys.
+fn single_line(text: &str) -> String {
+    let line = text
         .split('\n')
         .map(str::trim)
         .filter(|part| !part.is_empty())
@@ -258,10 +268,10 @@ fn one_line(error: &anyhow::Error) -> String {
     visible(&line)
 }
 
-/// Prints the adapters that failed.
+/// Prints the adapters that failed, those that failed for one reason on one line.
 fn print_failures(failures: &[AdapterFailure]) {
-    for AdapterFailure { adapter, error } in failures {
-        chartbench_core::note!("error: {adapter}: {}", one_line(error));
+    for line in AdapterFailure::lines(failures) {
+        chartbench_core::note!("error: {}", single_line(&line));
     }
 }
 

@@ -7,7 +7,9 @@ use bytesize::ByteSize;
 
 use super::options::{AdapterArgs, BenchmarkArgs};
 use super::progress::Progress;
+use super::run_plan::print_plan;
 use super::{Status, print_failures};
+use crate::jobs::dry_run::dry_run;
 use crate::jobs::run::{BatchSize, DEFAULT_ADAPTERS, RunReport, RunRequest, run as answer};
 use crate::report::table::Format;
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
@@ -28,10 +30,11 @@ pub(super) struct Args {
     /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_QUESTIONS_PER_CHART>)]
     questions_per_chart: Option<usize>,
-    /// Ask only the first N questions
+    /// Ask only N questions, drawn by --seed from all charts, sources and answer types in
+    /// proportion; a greater N later asks the rest
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
-    /// Seed of that draw [default: the benchmark's]
+    /// Seed of the draws [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
     /// Batch size: questions an adapter gets at a time [default: the adapter's]
@@ -44,6 +47,13 @@ pub(super) struct Args {
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
+    /// Say what would be asked, where weights are, what memory it takes and what is stored already;
+    /// write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: ask each adapter a few questions, and say what time the run takes
+    #[arg(long, requires = "dry_run")]
+    estimate: bool,
     /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
     /// deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
@@ -52,6 +62,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
+        if args.dry_run {
+            return print_plan(&dry_run(&args.request()?, args.estimate)?, args.estimate);
+        }
         let mut progress = Progress::new();
         let report = answer(&args.request()?, &mut |event| progress.observe(event))?;
         print_report(&report)

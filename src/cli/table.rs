@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::Status;
 use super::options::AdapterArgs;
+use crate::jobs::Task;
 use crate::jobs::table::{TableReading, TableRequest, agreement, table, to_json};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::data_table::DataTable;
@@ -43,7 +44,7 @@ enum Form {
 /// is.
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
-        let adapters = args.adapter.select(&["deplot"])?;
+        let adapters = args.adapter.select_for(Task::Tables, &["deplot"])?;
         ensure!(
             args.format != Form::Csv || adapters.len() == 1,
             "--format csv prints one table: name one adapter"

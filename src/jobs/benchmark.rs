@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::config::Benchmark;
+#[cfg(any(feature = "models", feature = "report"))]
+use crate::run::store::LimitRule;
 use chartbench_core::terminal::visible;
 use chartbench_data::Format;
+#[cfg(any(feature = "models", feature = "report"))]
+use chartbench_data::QuestionStream;
 
 /// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
@@ -55,11 +59,31 @@ impl BenchmarkSelection {
         let whose = match (&self.data, &self.benchmark) {
             (Some(data), _) => format!(" in {}", visible(&data.to_string_lossy())),
             (None, Some(_)) => String::new(),
-            (None, None) => ", drawn by this program; --data asks questions of your own".to_owned(),
+            (None, None) => {
+                ", drawn by this program and no real charts; RealCQA's: --benchmark realcqa --data RealCQA/".to_owned()
+            }
         };
         format!(
             "{questions} questions on {charts} charts of {}{whose}",
             benchmark.title
         )
+    }
+}
+
+/// The questions of `all` within a limit, by its rule: the first ones without a rule.
+///
+/// # Errors
+/// Returns an error if the questions cannot be read.
+#[cfg(any(feature = "models", feature = "report"))]
+pub(super) fn limited(
+    all: QuestionStream,
+    limit: Option<usize>,
+    rule: Option<LimitRule>,
+    seed: u64,
+) -> Result<QuestionStream> {
+    match (limit, rule) {
+        (None, _) => Ok(all),
+        (Some(limit), None) => Ok(all.limit(limit)),
+        (Some(limit), Some(LimitRule::Even)) => all.draw_evenly(limit, seed),
     }
 }

@@ -36,7 +36,7 @@ pub struct FinetuneRequest {
     pub name: String,
     /// Folder that holds the runs.
     pub results: PathBuf,
-    /// After training, asks only the first test questions.
+    /// After training, asks only this many test questions, drawn as [`RunRequest`] says.
     pub limit: Option<usize>,
     /// Convention of the leaderboard, as of [`RunRequest`].
     pub convention: Option<String>,

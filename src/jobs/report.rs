@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::benchmark::limited;
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
 use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
 use crate::run::store::{BenchmarkEntry, StoredRun};
 use chartbench_core::files::write_file;
-use chartbench_data::{Questions, Split};
+use chartbench_core::question::QuestionSource;
+use chartbench_data::{QuestionStream, Questions, Split};
 
 /// Which runs the page shows, and with which pictures.
 #[derive(Clone, Debug)]
@@ -134,20 +136,19 @@ fn find_pictures(request: &ReportRequest, asked: &BenchmarkEntry) -> Result<Pict
             }
         }
     };
-    let mut set = chartbench_data::load(&spec, request.data.as_deref(), Split::Test)?;
-    if asked.limit > 0 {
-        set = set.limit(asked.limit);
-    }
+    let all = QuestionStream::open(&spec, request.data.as_deref(), Split::Test)?;
+    let limit = (asked.limit > 0).then_some(asked.limit);
+    let questions = limited(all, limit, asked.limit_rule, asked.seed)?;
     // Charts of one name in two data sets are two charts.
     ensure!(
-        set.hash()? == asked.hash,
+        questions.summarize()?.hash == asked.hash,
         "benchmark `{name}` has other questions than the runs: name the data they were asked on by --benchmark and --data"
     );
-    let images = set
-        .charts
-        .into_iter()
-        .map(|entry| (entry.chart.id, entry.chart.image))
-        .collect::<HashMap<_, _>>();
+    let mut images = HashMap::new();
+    for chunk in questions.chunks() {
+        let charts = chunk?.into_iter().map(|entry| entry.chart);
+        images.extend(charts.map(|chart| (chart.id, chart.image)));
+    }
     let folder = request
         .data
         .as_deref()

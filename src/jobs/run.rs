@@ -6,21 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 
+use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
 use crate::adapter::Adapter;
-use crate::config::Benchmark;
+use crate::config::{Benchmark, WeightsSource};
 use crate::report::table::Format;
 use crate::report::{Leaderboard, LeaderboardOptions};
 use crate::run::RunEvent;
-use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, RunDir, RunReader,
-};
+use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, RunDir, RunReader};
 use chartbench_core::files::{FileLock, is_disk_full, write_file};
 use chartbench_core::names::check_folder_name;
-use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
-use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
+use chartbench_core::question::{AnswerType, QuestionSource};
+use chartbench_data::{QuestionStream, Split};
 use chartbench_nn::MemoryNeed;
 use chartbench_score::metric::Convention;
 
@@ -57,9 +56,10 @@ pub struct RunRequest {
     pub results: PathBuf,
     /// Questions a chart, drawn by `seed`, instead of what the benchmark says.
     pub questions_per_chart: Option<usize>,
-    /// Asks only the first questions.
+    /// Asks only this many questions, drawn by `seed` from the whole split, each source and answer
+    /// type in proportion. A run grows with its limit.
     pub limit: Option<usize>,
-    /// Seed of the draw; the benchmark's where it is absent.
+    /// Seed of the draws; the benchmark's where it is absent.
     pub seed: Option<u64>,
     /// Size of an adapter's batches: it changes the speed, not the answers.
     pub batch: BatchSize,
@@ -135,9 +135,11 @@ impl RunRequest {
 /// loaded, the folder holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
+    run.describe(observe);
     for selected in &request.adapters {
         let outcome = load(request, selected, &run).and_then(|mut adapter| {
-            ask(request, &selected.name, adapter.as_mut(), &mut run, observe)
+            let folder = checkpoint_folder(selected, run.dir.path());
+            ask(request, folder, adapter.as_mut(), &mut run, observe)
         });
         run.count(&selected.name, outcome)?;
     }
@@ -154,9 +156,10 @@ pub fn run_with(
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
+    run.describe(observe);
     for adapter in adapters {
         let name = adapter.identity().id.clone();
-        let outcome = ask(request, &name, adapter.as_mut(), &mut run, observe);
+        let outcome = ask(request, None, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
     run.conclude()
@@ -172,14 +175,15 @@ pub fn create(request: &RunRequest) -> Result<()> {
 }
 
 /// A run whose questions and folder are known, with nothing asked yet.
-struct OpenRun {
+pub(super) struct OpenRun {
     benchmark: Benchmark,
-    asked: QuestionStream,
-    questions: usize,
-    /// Describes the questions, until the description is reported.
-    description: Option<String>,
+    pub(super) asked: QuestionStream,
+    pub(super) charts: usize,
+    pub(super) questions: usize,
+    /// The questions in a line.
+    pub(super) description: String,
     convention: &'static Convention,
-    dir: RunDir,
+    pub(super) dir: RunDir,
     /// Whether an adapter began to answer.
     began: bool,
     failures: Vec<AdapterFailure>,
@@ -191,7 +195,7 @@ impl OpenRun {
     ///
     /// # Errors
     /// Returns an error if the benchmark cannot be loaded or the folder holds another run.
-    fn open(request: &RunRequest) -> Result<Self> {
+    pub(super) fn open(request: &RunRequest) -> Result<Self> {
         request
             .convention
             .as_deref()
@@ -204,26 +208,30 @@ impl OpenRun {
             .unwrap_or_else(|| benchmark.data.name.clone());
         check_folder_name("--name", &name)?;
         choose_questions(request, &mut benchmark.data);
-        let (asked, survey, entry) = questions(request, &benchmark)?;
-        let questions = survey.questions;
-        let answer_types = [survey.only_tables.then_some(AnswerType::Table)];
+        let path = request.results.join(&name);
+        let stored = RunDir::manifest_at(&path)?;
+        let ChosenQuestions {
+            asked,
+            summary,
+            entry,
+            grows_from,
+        } = ChosenQuestions::new(request, &benchmark, stored.as_ref())?;
+        let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,
-            name: name.clone(),
+            name,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             benchmark: entry,
             adapters: Vec::new(),
         };
-        let dir = RunDir::open(&request.results.join(&name), manifest)?;
-        let description = Some(
-            request
-                .benchmark
-                .describe(&benchmark, questions, survey.charts),
-        );
+        let dir = RunDir::open_grown(&path, manifest, grows_from)?;
+        let (charts, questions) = (summary.charts, summary.questions);
+        let description = request.benchmark.describe(&benchmark, questions, charts);
         Ok(Self {
             benchmark,
             asked,
+            charts,
             questions,
             description,
             convention,
@@ -232,6 +240,13 @@ impl OpenRun {
             failures: Vec::new(),
             failed_questions: 0,
         })
+    }
+
+    /// Reports the questions that are asked.
+    fn describe(&self, observe: &mut dyn FnMut(RunEvent<'_>)) {
+        observe(RunEvent::QuestionsChosen {
+            description: &self.description,
+        });
     }
 
     /// Counts how an adapter's part of the run ended.
@@ -284,7 +299,7 @@ impl OpenRun {
 }
 
 /// Why an adapter's part of a run ended early.
-enum AdapterError {
+pub(super) enum AdapterError {
     /// The adapter did not load: the others still answer.
     Loading(anyhow::Error),
     /// The adapter could not go on: its answers stand, and the others still answer.
@@ -293,8 +308,17 @@ enum AdapterError {
     Fatal(anyhow::Error),
 }
 
+impl AdapterError {
+    /// The reason.
+    pub(super) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Loading(error) | Self::Answering(error) | Self::Fatal(error) => error,
+        }
+    }
+}
+
 /// Loads one adapter.
-fn load(
+pub(super) fn load(
     request: &RunRequest,
     selected: &SelectedAdapter,
     run: &OpenRun,
@@ -316,7 +340,7 @@ fn load(
 /// Asks one adapter what it has not answered; returns how many questions failed.
 fn ask(
     request: &RunRequest,
-    name: &str,
+    folder: Option<String>,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
@@ -324,22 +348,10 @@ fn ask(
     let OpenRun {
         asked,
         questions,
-        description,
         dir,
         ..
     } = run;
-    let batch = match request.batch {
-        BatchSize::Adapter => adapter.batch(),
-        BatchSize::Questions(questions) => questions,
-        BatchSize::Memory(bytes) => {
-            batch_within(bytes, name, adapter, observe).map_err(AdapterError::Loading)?
-        }
-    };
-    if let Some(description) = description.take() {
-        observe(RunEvent::QuestionsChosen {
-            description: &description,
-        });
-    }
+    let batch = batch_size(request.batch, adapter, observe).map_err(AdapterError::Loading)?;
     let execution = [
         (
             "device".to_owned(),
@@ -351,7 +363,7 @@ fn ask(
         ),
         ("batch".to_owned(), batch.to_string()),
     ];
-    let entry = AdapterEntry::new(adapter.identity(), &execution);
+    let entry = AdapterEntry::new(adapter.identity(), &execution).with_folder(folder);
     // Another process may be at work on this adapter alone; a full disk stops them all.
     let stop = |error| {
         if is_disk_full(&error) {
@@ -371,12 +383,39 @@ fn ask(
     }
 }
 
+/// The checkpoint's folder as the user or the adapter file names it; one of the run's own is no
+/// news.
+fn checkpoint_folder(selected: &SelectedAdapter, run: &Path) -> Option<String> {
+    let own = match selected.model.spec.family.weights() {
+        Some(WeightsSource::Folder(folder)) => Some(folder),
+        _ => None,
+    };
+    let folder = selected.model.weights.as_ref().or(own)?;
+    (!folder.starts_with(run)).then(|| folder.display().to_string())
+}
+
 /// The device's name in a manifest.
 fn device_name(device: &candle_core::Device) -> &'static str {
     match device {
         candle_core::Device::Cpu => "cpu",
         candle_core::Device::Cuda(_) => "cuda",
         candle_core::Device::Metal(_) => "metal",
+    }
+}
+
+/// The questions that `adapter` gets at a time.
+///
+/// # Errors
+/// As [`batch_within`].
+pub(super) fn batch_size(
+    size: BatchSize,
+    adapter: &dyn Adapter,
+    observe: &mut dyn FnMut(RunEvent<'_>),
+) -> Result<usize> {
+    match size {
+        BatchSize::Adapter => Ok(adapter.batch()),
+        BatchSize::Questions(questions) => Ok(questions),
+        BatchSize::Memory(bytes) => batch_within(bytes, adapter, observe),
     }
 }
 
@@ -387,18 +426,15 @@ fn device_name(device: &candle_core::Device) -> &'static str {
 /// Returns an error if the memory is too little for one question.
 fn batch_within(
     bytes: u64,
-    name: &str,
     adapter: &dyn Adapter,
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<usize> {
+    let name = adapter.identity().id.as_str();
     let Some(need) = adapter.memory_need() else {
         observe(RunEvent::MemoryUnknown { id: name });
         return Ok(adapter.batch());
     };
-    let need = MemoryNeed {
-        fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES,
-        ..need
-    };
+    let need = with_overhead(need);
     let questions = need.max_questions(bytes);
     ensure!(
         questions > 0,
@@ -407,6 +443,14 @@ fn batch_within(
         ByteSize(need.batch_bytes(1))
     );
     Ok(questions.min(MAX_BATCH))
+}
+
+/// The need of a model and of the program around it.
+pub(super) fn with_overhead(need: MemoryNeed) -> MemoryNeed {
+    MemoryNeed {
+        fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES,
+        ..need
+    }
 }
 
 /// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
@@ -423,55 +467,4 @@ fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Lead
     write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
     leaderboard.show_speed(true);
     Ok(leaderboard)
-}
-
-/// Puts the request's number of questions a chart and its seed in the place of the benchmark's; a
-/// pinned hash is then no longer that of the questions asked.
-fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec) {
-    let (count, seed) = match spec.questions {
-        Questions::All => (None, 0),
-        Questions::PerChart { count, seed } => (Some(count), seed),
-    };
-    if let Some(count) = request.questions_per_chart.or(count) {
-        let chosen = Questions::PerChart {
-            count,
-            seed: request.seed.unwrap_or(seed),
-        };
-        if chosen != spec.questions {
-            spec.questions = chosen;
-            spec.hash = None;
-        }
-    }
-}
-
-/// The fixed question set of this run, with the manifest's entry about it.
-fn questions(
-    request: &RunRequest,
-    benchmark: &Benchmark,
-) -> Result<(QuestionStream, QuestionSetSummary, BenchmarkEntry)> {
-    let mut asked = QuestionStream::open(
-        &benchmark.data,
-        request.benchmark.data.as_deref(),
-        Split::Test,
-    )?;
-    if let Some(limit) = request.limit {
-        asked = asked.limit(limit);
-    }
-    let survey = asked.summarize()?;
-    let (questions_per_chart, seed) = match benchmark.data.questions {
-        Questions::All => ("all".to_owned(), 0),
-        Questions::PerChart { count, seed } => (count.to_string(), seed),
-    };
-    let entry = BenchmarkEntry {
-        name: benchmark.data.name.clone(),
-        title: benchmark.title.clone(),
-        split: Split::Test.to_string(),
-        charts: survey.charts,
-        questions: survey.questions,
-        questions_per_chart,
-        seed,
-        limit: request.limit.unwrap_or(0),
-        hash: survey.hash.clone(),
-    };
-    Ok((asked, survey, entry))
 }

@@ -62,7 +62,7 @@ fn is_cut(finish_reasons: &str) -> bool {
 /// The events of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
-    /// The first adapter is loaded, and these questions are about to be asked.
+    /// These questions are about to be asked; no adapter is loaded yet.
     QuestionsChosen {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,

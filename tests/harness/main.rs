@@ -10,6 +10,7 @@ mod instruction_sets;
 #[path = "../support/outside_data.rs"]
 mod outside_data;
 
+mod adapter_for_weights;
 mod architecture;
 mod asked;
 mod cli;
@@ -34,6 +35,7 @@ mod process;
 mod quantize;
 mod recovery;
 mod report;
+mod run_command;
 mod score;
 mod stored;
 mod synth;

@@ -132,6 +132,22 @@ const RUN: [&str; 12] = [
     "--name",
 ];
 
+/// Begins each stored run anew, without an adapter: a run keeps the format that it began with, and
+/// with it the first questions as the limited ones.
+fn begin_in_the_stored_format(results: &Path) {
+    for entry in fs::read_dir(fixture("results")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(manifest) = fs::read_to_string(path.join("run.toml")) else {
+            continue;
+        };
+        assert!(manifest.starts_with("format = 1\n"), "{}", path.display());
+        let run = results.join(path.file_name().unwrap());
+        fs::create_dir_all(&run).unwrap();
+        let head = manifest.split("[[adapters]]").next().unwrap();
+        fs::write(run.join("run.toml"), head).unwrap();
+    }
+}
+
 /// Whether sums of this machine are those of the machine that recorded: products of candle's own
 /// crate take AVX-512 where they can.
 fn rounds_as_recorded() -> bool {
@@ -153,6 +169,7 @@ fn everything_is_written_as_it_was_stored() {
     }
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
+    begin_in_the_stored_format(&results);
     let output = Command::new(fixture("record.sh"))
         .args([Path::new(CHARTBENCH), &results])
         .output()
@@ -253,4 +270,32 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
         }
         assert_same(&stored, &made);
     }
+}
+
+/// The first questions of format 1 are no draw that could grow.
+#[test]
+fn a_stored_run_does_not_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture("results/stored"), &folder.path().join("stored"));
+    let output = Command::new(CHARTBENCH)
+        .args([
+            "run",
+            "--adapters",
+            "majority",
+            "--limit",
+            "30",
+            "--name",
+            "stored",
+            "--results",
+        ])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("limit was 24, is 30"), "{stderr}");
+    assert_same(
+        &files(&fixture("results/stored")),
+        &files(&folder.path().join("stored")),
+    );
 }

@@ -443,6 +443,11 @@ fn a_package_that_is_not_installed_has_one_line() {
         let (output, dir) = run(adapters, python);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let text = String::from_utf8(output.stderr).unwrap();
+        let (questions, text) = text.split_once('\n').unwrap();
+        assert!(
+            questions.starts_with("1 questions on 1 charts"),
+            "{questions}"
+        );
         assert_eq!(text.lines().count(), 1, "{text}");
         text.replace(dir.path().to_str().unwrap(), "ENV")
     };

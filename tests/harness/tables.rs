@@ -72,6 +72,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRu
                 questions_per_chart: "all".to_owned(),
                 seed: 0,
                 limit: 0,
+                limit_rule: None,
                 hash: hash.to_owned(),
             },
             adapters: Vec::<AdapterEntry>::new(),

@@ -776,7 +776,11 @@ fn data_without_a_benchmark_are_asked_about() {
     ]);
     let first = stderr(&output).lines().next().unwrap().to_owned();
     assert!(
-        first.starts_with("4 questions on 1 charts of Mini (synthetic), drawn by this program"),
+        first.starts_with("4 questions on ")
+            && first.ends_with(
+                " charts of Mini (synthetic), drawn by this program and no real charts; RealCQA's: --benchmark realcqa \
+                 --data RealCQA/"
+            ),
         "{first}"
     );
     let line = refused(&[

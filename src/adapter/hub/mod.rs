@@ -7,6 +7,8 @@ mod client;
 #[cfg(feature = "hub")]
 mod download;
 mod locate;
+#[cfg(feature = "hub")]
+mod reach;
 mod unavailable;
 
 pub use cache::HubOptions;

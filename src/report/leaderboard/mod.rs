@@ -258,11 +258,8 @@ impl Board {
         let unfinished = is_unfinished(adapter_aggregate.overall.questions(), &run.benchmark);
         // Two runs may have one name.
         let place = self.manifests.len() - 1;
-        let remark = run.remark(adapter);
         let row = |slice, aggregate: &Aggregate| {
-            Some(
-                Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.remarked(remark),
-            )
+            Some(Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.described(run))
         };
         self.overall.extend(row(None, &adapter_aggregate.overall));
         for ((_, rows), parts) in self.slices.iter_mut().zip(&adapter_aggregate.slices) {

@@ -3,6 +3,7 @@
 use crate::report::Aggregate;
 use crate::report::scored::marked;
 use crate::report::table::{Cell, Column};
+use crate::run::store::{AdapterEntry, Manifest};
 use chartbench_score::metric::{Convention, Metric, Summary};
 use chartbench_score::stats::Interval;
 
@@ -18,6 +19,8 @@ pub(super) struct Row {
     pub(super) adapter: String,
     /// The remark beside its name ([`crate::run::store::Manifest::remark`]).
     remark: Option<&'static str>,
+    /// The checkpoint's folder and hash ([`crate::run::store::AdapterEntry::checkpoint`]).
+    checkpoint: Option<String>,
     /// Whether questions of the set are unanswered.
     unfinished: bool,
     failures: usize,
@@ -46,6 +49,7 @@ impl Row {
             run: run.to_owned(),
             adapter: adapter.to_owned(),
             remark: None,
+            checkpoint: None,
             unfinished,
             failures: aggregate.failures(),
             summary: aggregate.summary().clone(),
@@ -55,18 +59,35 @@ impl Row {
         })
     }
 
-    /// The row with a remark beside its name.
+    /// The row with what its run's manifest says beside its name.
     #[must_use]
-    pub(super) fn remarked(self, remark: Option<&'static str>) -> Self {
-        Self { remark, ..self }
+    pub(super) fn described(self, run: &Manifest) -> Self {
+        let mut entries = run.adapters.iter();
+        let entry = entries.find(|entry| entry.id == self.adapter);
+        Self {
+            remark: run.remark(&self.adapter),
+            checkpoint: entry.and_then(AdapterEntry::checkpoint),
+            ..self
+        }
     }
 
-    /// The adapter's name with its remark.
+    /// The adapter's name with its checkpoint and remark.
     pub(super) fn name(&self) -> String {
-        self.remark.map_or_else(
-            || self.adapter.clone(),
-            |remark| format!("{} ({remark})", self.adapter),
-        )
+        self.name_with(self.checkpoint.as_deref())
+    }
+
+    /// The adapter's name with its remark: of rows that stand for several checkpoints.
+    pub(super) fn name_of_all(&self) -> String {
+        self.name_with(None)
+    }
+
+    fn name_with(&self, checkpoint: Option<&str>) -> String {
+        let more: Vec<&str> = checkpoint.into_iter().chain(self.remark).collect();
+        if more.is_empty() {
+            self.adapter.clone()
+        } else {
+            format!("{} ({})", self.adapter, more.join("; "))
+        }
     }
 
     /// The cells under [`columns`].

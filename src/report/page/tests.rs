@@ -38,6 +38,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
     let entry = |id: &str| AdapterEntry {
         id: id.to_owned(),
         fingerprint: "f00d".to_owned(),
+        folder: None,
         execution: toml::Table::from_iter([("device".to_owned(), "cpu".into())]),
         settings: toml::Table::from_iter([("prompt".to_owned(), "two\nlines".into())]),
     };
@@ -50,6 +51,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         questions_per_chart: "all".to_owned(),
         seed: 0,
         limit: 0,
+        limit_rule: None,
         hash: hash.to_owned(),
     };
     let adapters_of = |&(id, answers): &(&str, [Option<&str>; 3])| {

@@ -6,7 +6,9 @@ mod prediction_log;
 mod predictions;
 mod run_dir;
 
-pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
+pub use manifest::{
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
+};
 pub use prediction_log::{PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
 pub use run_dir::{OtherQuestions, RunDir, RunReader, StoredRun};

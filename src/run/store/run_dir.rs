@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
-use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
+use super::{
+    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, PredictionRecord,
+    Predictions,
+};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
@@ -21,8 +24,10 @@ const FINGERPRINT: &str = "fingerprint";
 /// time.
 pub struct RunDir {
     path: PathBuf,
-    /// The manifest as last read.
+    /// The manifest as last read, with the questions that are asked now.
     manifest: Manifest,
+    /// The stored questions that those asked now contain, where the run grows.
+    grows_from: Option<BenchmarkEntry>,
 }
 
 impl RunDir {
@@ -32,11 +37,25 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the directory holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
+        Self::open_grown(path, manifest, None)
+    }
+
+    /// As [`Self::open`]; a stored run on the questions `grows_from`, all of which `manifest` has
+    /// too, is one that grows to those of `manifest`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_grown(
+        path: &Path,
+        manifest: Manifest,
+        grows_from: Option<BenchmarkEntry>,
+    ) -> Result<Self> {
         let mut run = Self {
             path: path.to_owned(),
             manifest,
+            grows_from,
         };
-        if !run.read_manifest()? {
+        if run.read_manifest()?.is_none() {
             ensure!(
                 is_empty(path),
                 "{} exists and is not a run directory: choose another --name",
@@ -46,16 +65,28 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Loads the stored manifest; returns whether there is one.
-    fn read_manifest(&mut self) -> Result<bool> {
-        let file = self.path.join(MANIFEST);
-        if !file.exists() {
-            return Ok(false);
+    /// The manifest of the run at `path`; `None` where there is no run.
+    ///
+    /// # Errors
+    /// Returns an error if the manifest is broken.
+    pub fn manifest_at(path: &Path) -> Result<Option<Manifest>> {
+        let file = path.join(MANIFEST);
+        file.exists().then(|| Manifest::read(&file)).transpose()
+    }
+
+    /// Loads the stored manifest; returns it as it is stored, if there is one.
+    fn read_manifest(&mut self) -> Result<Option<Manifest>> {
+        let Some(stored) = Self::manifest_at(&self.path)? else {
+            return Ok(None);
+        };
+        if self.grows_from.as_ref() != Some(&stored.benchmark) {
+            check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
         }
-        let stored = Manifest::read(&file)?;
-        check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
-        self.manifest = stored;
-        Ok(true)
+        self.manifest = Manifest {
+            benchmark: self.manifest.benchmark.clone(),
+            ..stored.clone()
+        };
+        Ok(Some(stored))
     }
 
     /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so
@@ -66,10 +97,13 @@ impl RunDir {
         let _lock = FileLock::acquire(&file)?;
         remove_leftovers(&self.path);
         // The manifest comes first: killed right after, the directory is a run all the same.
-        if !self.read_manifest()? {
-            self.manifest.write(&file)?;
-        }
-        let before = self.manifest.clone();
+        let before = match self.read_manifest()? {
+            Some(stored) => stored,
+            None => {
+                self.manifest.write(&file)?;
+                self.manifest.clone()
+            }
+        };
         let changed = change(self)?;
         if self.manifest != before {
             self.manifest.write(&file)?;
@@ -89,6 +123,12 @@ impl RunDir {
     ) -> Result<PredictionLog> {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
+            // A run keeps the format that it began with.
+            let folder = entry
+                .folder
+                .clone()
+                .filter(|_| run.manifest.format > OLDEST_FORMAT);
+            let entry = entry.with_folder(folder);
             run.check_adapter(&entry)?;
             let dir = run.path.join(&entry.id);
             create(&dir)?;
@@ -127,6 +167,26 @@ impl RunDir {
             entry,
             &format!("; {}", difference(&stored.settings, &entry.settings)),
         )
+    }
+
+    /// Checks, and changes nothing, that the stored answers of `entry`'s adapter were made with its
+    /// settings.
+    ///
+    /// # Errors
+    /// Returns an error if they were made with others.
+    pub fn check_stored(&self, entry: &AdapterEntry) -> Result<()> {
+        self.check_adapter(entry)?;
+        match read_fingerprint(&self.path.join(&entry.id))? {
+            Some(fingerprint) if fingerprint != entry.fingerprint => {
+                self.refuse(&fingerprint, entry, "")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The stored answers of an adapter; none where it has not answered.
+    pub fn predictions(&self, adapter: &str) -> Predictions {
+        Predictions::new(&self.path.join(adapter).join(PREDICTIONS))
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings:
