@@ -10,6 +10,7 @@ mod instruction_sets;
 #[path = "../support/outside_data.rs"]
 mod outside_data;
 
+mod adapter_for_weights;
 mod architecture;
 mod asked;
 mod cli;

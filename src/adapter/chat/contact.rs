@@ -80,9 +80,10 @@ impl Contact {
             return;
         }
         if let Some(base_url) = &self.base_url {
+            // A delay has a random part, at most as long as itself.
             chartbench_core::note!(
                 "note: {base_url}: {state}; the next try is within {} s, and there are {} before the adapter stops",
-                self.limits.longest_delay.as_secs_f64(),
+                2.0 * self.limits.longest_delay.as_secs_f64(),
                 self.limits.retries
             );
         }

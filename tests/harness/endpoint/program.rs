@@ -531,7 +531,7 @@ fn a_server_that_is_down_is_told_with_the_next_try() {
         .filter(|text| text.starts_with(&line))
         .collect();
     assert!(
-        matches!(notes[..], [note] if note.ends_with("; the next try is within 4 s, and there are 1 before the adapter stops")),
+        matches!(notes[..], [note] if note.ends_with("; the next try is within 8 s, and there are 1 before the adapter stops")),
         "{descriptions}"
     );
     assert_eq!(scratch.rows().len(), 3);
