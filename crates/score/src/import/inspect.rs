@@ -21,7 +21,7 @@ use super::problem::{OneLine, Unit};
 use super::provenance::Provenance;
 use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::{Gold, Prediction};
-use chartbench_core::{parse_field, read_file};
+use chartbench_core::read_file;
 
 /// Most bytes of one file in the archive after decompression.
 const MAX_FILE: u64 = 1 << 28;
