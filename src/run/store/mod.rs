@@ -7,6 +7,6 @@ mod predictions;
 mod run_dir;
 
 pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
-pub use prediction_log::{PredictionLog, PredictionRecord};
+pub use prediction_log::{InUse, PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
 pub use run_dir::{OtherQuestions, RunDir, RunReader, StoredRun};
