@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use chartbench_core::files::FileLock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -218,6 +219,28 @@ fn without_a_train_split_no_row_learns_from_it() {
     assert!(
         text(&output.stdout).contains("on too few questions to conclude anything (3 on 1 charts)")
     );
+}
+
+/// Several runs into one name have the same blind rows: each is left to the process that asks it.
+#[test]
+fn a_blind_row_that_another_process_asks_is_no_failure() {
+    let scratch = Scratch::new();
+    let asked = ["--limit", "4", "--blind", "text"];
+    assert_eq!(scratch.run(&asked).status.code(), Some(0));
+    assert_eq!(
+        scratch.adapters(),
+        ["matcha-tiny-mini", "majority", "question-prior"]
+    );
+    let log = scratch.at("results/r/majority/predictions.jsonl");
+    let lock = FileLock::acquire(Path::new(&log)).unwrap();
+    let output = scratch.run(&asked);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        !text(&output.stderr).contains("in use"),
+        "{}",
+        text(&output.stderr)
+    );
+    drop(lock);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::config::{BLANK_PREFIX, Family};
 use crate::jobs::SelectedAdapter;
 use crate::report::RowKind;
 use crate::run::RunEvent;
+use crate::run::store::InUse;
 use chartbench_data::MissingSplit;
 
 /// The blind rows of the train split.
@@ -88,7 +89,7 @@ fn is_remote(row: &SelectedAdapter) -> bool {
 }
 
 /// Asks the blind rows that the request does not name. A benchmark without a train split has none
-/// that learn from it.
+/// that learn from it; a row that another process of the run asks is left to it.
 pub(super) fn ask_blind_rows(
     request: &RunRequest,
     run: &mut OpenRun,
@@ -100,15 +101,20 @@ pub(super) fn ask_blind_rows(
         .blind
         .select(&request.adapters, benchmark, run.questions, failed)?;
     for row in rows {
-        let outcome = match load(request, &row, run) {
-            Err(AdapterError::Loading(error)) if error.is::<MissingSplit>() => continue,
+        let outcome = load(request, &row, run).and_then(|mut adapter| {
+            let folder = checkpoint_folder(&row, run.dir.path());
+            ask(request, folder, adapter.as_mut(), run, observe)
+        });
+        let outcome = match outcome {
+            Err(AdapterError::Loading(error))
+                if error.is::<MissingSplit>() || error.is::<InUse>() =>
+            {
+                continue;
+            }
             Err(AdapterError::Loading(error)) => Err(AdapterError::Loading(
                 error.context("a blind row, which --no-blind leaves out"),
             )),
-            loaded => loaded.and_then(|mut adapter| {
-                let folder = checkpoint_folder(&row, run.dir.path());
-                ask(request, folder, adapter.as_mut(), run, observe)
-            }),
+            outcome => outcome,
         };
         run.count(&row.name, outcome)?;
     }

@@ -11,7 +11,7 @@ mod run_dir;
 pub use manifest::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
 };
-pub use prediction_log::{PredictionLog, PredictionRecord};
+pub use prediction_log::{InUse, PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
 pub use remove::remove_run;
 pub use results_dir::{NamedRun, ResultsDir, RunFolders};

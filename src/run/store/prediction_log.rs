@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use litemap::LiteMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,11 @@ impl PredictionRecord {
     }
 }
 
+/// Another process writes the log. What is displayed is the whole line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InUse(pub String);
+
 /// An open prediction log. It holds a lock, so that two processes cannot append to the same log.
 pub struct PredictionLog {
     path: PathBuf,
@@ -134,12 +139,13 @@ impl PredictionLog {
     /// # Errors
     /// Returns an error if another process has the log open.
     pub(super) fn lock(path: &Path) -> Result<FileLock> {
-        FileLock::try_acquire(path)?.with_context(|| {
-            format!(
+        let in_use = || {
+            InUse(format!(
                 "{} is in use by another chartbench run: start this one again when that has ended",
                 path.display()
-            )
-        })
+            ))
+        };
+        Ok(FileLock::try_acquire(path)?.ok_or_else(in_use)?)
     }
 
     /// [`PredictionLog::open`] with the log's lock.
