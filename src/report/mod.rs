@@ -24,7 +24,10 @@ pub mod table;
 
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
-pub use export::{lm_eval_results, lm_eval_samples, model_index};
+pub use export::{
+    EveryEvalEver, HubTask, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples,
+    model_index,
+};
 #[cfg(feature = "report")]
 pub use figures::{score_bars, tolerance_curve};
 pub use leaderboard::{Leaderboard, LeaderboardOptions};

@@ -12,12 +12,14 @@ mod outside_data;
 
 mod architecture;
 mod asked;
+mod before_after;
 mod cli;
 mod config;
 mod data_check;
 mod dataset;
 mod documents;
 mod endpoint;
+mod export;
 #[cfg(unix)]
 mod files;
 mod finetune;
@@ -33,8 +35,10 @@ mod plotqa;
 mod process;
 mod quantize;
 mod recovery;
+mod reference;
 mod report;
 mod score;
+mod shell;
 mod stored;
 mod synth;
 mod table_command;
