@@ -1,11 +1,12 @@
 //! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with
 //! failed adapters or questions, 2 the user's mistake (one clear line), 3 `compare --fail-if-worse`
-//! found the second run worse.
+//! found the second run worse, 130 stopped by Ctrl-C with everything saved.
 
 #[cfg(feature = "models")]
 mod ask;
 mod columns;
 mod compare;
+mod completions;
 mod data;
 mod export;
 mod failures;
@@ -14,6 +15,8 @@ mod figures;
 #[cfg(feature = "models")]
 mod finetune;
 mod import;
+#[cfg(feature = "models")]
+mod interrupt;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -36,14 +39,14 @@ mod score;
 mod table;
 #[cfg(feature = "models")]
 mod training_progress;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::OnceLock;
 
 use anyhow::Result;
-use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::jobs::{AdapterFailure, AllFailed};
 use crate::report::table::Format;
@@ -59,11 +62,17 @@ pub enum Status {
     Failures,
     /// `compare --fail-if-worse` found the second run worse: exit code 3.
     Worse,
+    /// A signal stopped it, and what it had is saved: exit code 130.
+    #[cfg(feature = "models")]
+    Interrupted,
 }
 
 #[derive(Parser)]
-#[command(name = "chartbench", version, long_version = long_version(), about, max_term_width = 100)]
+#[command(name = "chartbench", version, long_version = version::long(), about, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
+    /// With --version: also the commit, the build's features and the processor's instruction sets
+    #[arg(long)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -133,6 +142,10 @@ enum Command {
     List(list::Args),
     /// Check data sets, make synthetic ones
     Data(data::Args),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+    /// Write man pages
+    Man(completions::ManArgs),
 }
 
 /// A command that this build leaves out, with whatever follows it.
@@ -152,16 +165,9 @@ impl Missing {
     }
 }
 
-/// The version with the instruction set of the kernels, which `--version` prints.
-fn long_version() -> &'static str {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        format!(
-            "{}\nkernels: {}",
-            env!("CARGO_PKG_VERSION"),
-            isa::current().name
-        )
-    })
+/// The command line's description: names, flags, help texts.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program on the process's arguments.
@@ -182,6 +188,8 @@ fn exit_code(result: Result<Status>) -> ExitCode {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
         Ok(Status::Worse) => ExitCode::from(3),
+        #[cfg(feature = "models")]
+        Ok(Status::Interrupted) => ExitCode::from(130),
         Err(error) => {
             // The first line of the failures is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {
@@ -221,6 +229,8 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Table(args) => table::run(args),
         Command::List(args) => list::run(args),
         Command::Data(args) => data::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => completions::run_man(args),
         #[cfg(not(feature = "models"))]
         Command::Run(missing)
         | Command::Finetune(missing)
@@ -235,7 +245,10 @@ fn execute(command: &Command) -> Result<Status> {
 /// Prints the help or the version that was asked for, or what is wrong with the command line.
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
-    if error.use_stderr() {
+    let is_verbose = std::env::args_os().any(|argument| argument == "--verbose");
+    if error.kind() == ErrorKind::DisplayVersion && is_verbose {
+        terminal::print(&version::verbose());
+    } else if error.use_stderr() {
         // A message repeats arguments, which may come from a script's data.
         terminal::write_note_block(&text.to_string());
     } else {

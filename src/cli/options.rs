@@ -123,6 +123,16 @@ impl AdapterArgs {
         Ok(names)
     }
 
+    /// Says on standard error that the embedded model `default` answered, if no adapter was named.
+    pub(super) fn note_embedded(&self, default: &str) {
+        if self.adapters.is_empty() && self.weights.is_empty() {
+            chartbench_core::note!(
+                "note: {default} answered, an embedded model that knows synthetic charts only; --adapters names others \
+                 (`chartbench list adapters`)"
+            );
+        }
+    }
+
     /// Where models come from and where they compute.
     ///
     /// # Errors

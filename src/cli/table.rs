@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::Status;
 use super::options::AdapterArgs;
 use crate::jobs::Task;
-use crate::jobs::table::{TableReading, TableRequest, agreement, table, to_json};
+use crate::jobs::table::{DEFAULT_ADAPTER, TableReading, TableRequest, agreement, table, to_json};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::data_table::DataTable;
 use chartbench_core::terminal;
@@ -44,7 +44,7 @@ enum Form {
 /// is.
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
-        let adapters = args.adapter.select_for(Task::Tables, &["deplot"])?;
+        let adapters = args.adapter.select_for(Task::Tables, &[DEFAULT_ADAPTER])?;
         ensure!(
             args.format != Form::Csv || adapters.len() == 1,
             "--format csv prints one table: name one adapter"
@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             models,
             gold: args.gold.clone(),
         })?;
+        args.adapter.note_embedded(DEFAULT_ADAPTER);
         let readings = report.readings.as_slice();
         let text = if args.format == Form::Json {
             to_json(readings, report.gold.as_ref())?

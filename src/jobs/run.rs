@@ -194,6 +194,14 @@ pub fn create(request: &RunRequest) -> Result<()> {
     OpenRun::open(request)?.dir.create()
 }
 
+/// Checks that the run can be written or continued, and writes nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(request: &RunRequest) -> Result<()> {
+    OpenRun::open(request).map(|_| ())
+}
+
 /// A run whose questions and folder are known, with nothing asked yet.
 pub(super) struct OpenRun {
     benchmark: Benchmark,

@@ -29,7 +29,10 @@ mod verdict;
 pub use against_blind::against_blind;
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
-pub use export::{lm_eval_results, lm_eval_samples, model_index};
+pub use export::{
+    EveryEvalEver, HubTask, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples,
+    model_index,
+};
 pub use failures::{AnswerKind, FailureList, ListFormat, QuestionFilter, SliceCondition};
 #[cfg(feature = "report")]
 pub use figures::{score_bars, tolerance_curve};

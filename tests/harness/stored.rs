@@ -258,7 +258,7 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
         chartbench(folder.path(), &[
             "finetune", "--adapters", adapter, "--weights", weights, "--batch-size", "2", "--max-steps", "40",
             "--warmup-steps", "2", "--gradient-accumulation-steps", "2", "--eval-steps", "10", "--validation-questions", "4",
-            "--lora-r", "2", "--limit", "6", "--name", "tuned",
+            "--lora-r", "2", "--limit", "6", "--name", "tuned", "--no-before",
         ]);
         let mut made = files(&run.join(adapter));
         made.retain(|path, _| {

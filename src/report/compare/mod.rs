@@ -110,6 +110,11 @@ impl Comparison {
         self.largest_drop
     }
 
+    /// The conclusions, a sentence each.
+    pub fn conclusions(&self) -> &[String] {
+        &self.conclusions
+    }
+
     /// The comparison in `format`: for people the tables with their conclusions, in JSON an object
     /// of all of them, in CSV and JSON lines the overall table alone.
     ///
