@@ -242,6 +242,7 @@ fn benchmark_entry(benchmark: &Benchmark, set: &QuestionSet) -> Result<Benchmark
         questions_per_chart,
         seed,
         limit: 0,
+        limit_rule: None,
         hash: set.hash()?,
     })
 }

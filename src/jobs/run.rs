@@ -4,7 +4,9 @@
 mod batch_size;
 mod blind_rows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
 
 pub use self::batch_size::BatchSize;
 pub(super) use self::batch_size::{batch_size, with_overhead};

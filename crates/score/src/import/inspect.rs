@@ -53,11 +53,13 @@ pub(super) fn is_log(entries: &[(Cow<'_, str>, &RawValue)]) -> bool {
 /// Returns an error if it is not such an archive, inflates to too much, or a file in it is
 /// malformed; the error names that file.
 pub(super) fn archive(bytes: &[u8], scope: Scope<'_>) -> Result<AnswerTable> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| anyhow!("cannot read the file as inspect's .eval log: {error}"))?;
-    let names: Vec<String> = (0..archive.len())
-        .map(|index| archive.name_for_index(index).unwrap_or_default().to_owned())
-        .collect();
+    let malformed = |error| anyhow!("cannot read the file as inspect's .eval log: {error}");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(malformed)?;
+    let names: Vec<String> = archive
+        .file_names()
+        .map(|name| name.map(Cow::into_owned))
+        .collect::<Result<_, _>>()
+        .map_err(malformed)?;
     let mut budget = MAX_ARCHIVE;
     let mut file = |index: usize, name: &str| {
         read(&mut archive, index, &mut budget).with_context(|| OneLine(name).to_string())
