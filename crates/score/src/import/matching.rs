@@ -24,6 +24,11 @@ pub enum MatchBy {
     Question,
 }
 
+/// What two rows have in common that ask the same.
+type RowKey = Vec<String>;
+/// Makes the key of a row, if the row has what it needs.
+type KeyOfRow = fn(&AnswerRow) -> Option<RowKey>;
+
 /// How the predictions of a file found their golds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched {
@@ -197,10 +202,9 @@ impl Matching {
     fn by_question(table: &AnswerTable, golds: &Golds) -> Self {
         let mut matching = Self::new(golds, MatchBy::Question);
         let mut left: Vec<usize> = (0..table.rows.len()).collect();
-        let keys: [fn(&AnswerRow) -> Option<Vec<String>>; 3] =
-            [full_key, question_and_gold, question_and_chart];
+        let keys: [KeyOfRow; 3] = [full_key, question_and_gold, question_and_chart];
         for key in keys {
-            let mut open: HashMap<Vec<String>, VecDeque<usize>> = HashMap::new();
+            let mut open: HashMap<RowKey, VecDeque<usize>> = HashMap::new();
             for (index, gold) in golds.table.rows.iter().enumerate() {
                 if matching.predictions.get(index) == Some(&None)
                     && let Some(key) = key(gold)
@@ -274,20 +278,20 @@ fn words(text: &str) -> String {
 }
 
 /// The question with the gold answer, whichever way a list is written.
-fn question_and_gold(row: &AnswerRow) -> Option<Vec<String>> {
+fn question_and_gold(row: &AnswerRow) -> Option<RowKey> {
     let gold = row.gold.as_ref().map(Gold::text)?;
     let gold = gold.replace(['[', ']', '\'', '"'], "");
     Some(vec![words(row.question.as_deref()?), words(&gold)])
 }
 
 /// The question with the gold answer and the chart.
-fn full_key(row: &AnswerRow) -> Option<Vec<String>> {
+fn full_key(row: &AnswerRow) -> Option<RowKey> {
     let mut key = question_and_gold(row)?;
     key.push(chart_name(row)?);
     Some(key)
 }
 
-fn question_and_chart(row: &AnswerRow) -> Option<Vec<String>> {
+fn question_and_chart(row: &AnswerRow) -> Option<RowKey> {
     Some(vec![words(row.question.as_deref()?), chart_name(row)?])
 }
 
