@@ -46,7 +46,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`jobs`] | the verbs: run, finetune, quantize, score, compare, leaderboard, report, figures, export, ask, table, data, list |
+//! | [`jobs`] | the verbs: run, finetune, quantize, score, import, compare, failures, leaderboard, report, figures, export, runs, ask, table, data, list |
 //! | [`cli`] | flags to requests, results and progress to the terminal |
 //! | [`adapter`] | the adapter trait and its families |
 //! | [`report`] | tables and their formats, leaderboard, comparison, the page |

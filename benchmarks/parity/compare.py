@@ -49,7 +49,7 @@ def answers(weights, data, args):
     """The records of `chartbench run` for the first questions of the test split."""
     with tempfile.TemporaryDirectory() as results:
         run_chartbench(
-            ["--", "run", "--adapters", "matcha-base", "--weights", str(weights), "--benchmark", "chartqa", "--data", str(data)]
+            ["--", "run", "--no-blind", "--adapters", "matcha-base", "--weights", str(weights), "--benchmark", "chartqa", "--data", str(data)]
             + ["--limit", str(args.limit), "--max-new-tokens", str(args.max_new_tokens), "--name", "x", "--offline"]
             + ["--max-patches", str(args.max_patches), "--results", results]
         )

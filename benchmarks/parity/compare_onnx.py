@@ -61,7 +61,7 @@ def quantize(export, out):
 def answers(adapter, weights, args):
     """The records of `chartbench run`, and the seconds it took."""
     with tempfile.TemporaryDirectory() as results:
-        command = ["cargo", "run", "--quiet", "--features", "onnx", "--", "run", "--adapters", adapter, "--weights", str(weights)]
+        command = ["cargo", "run", "--quiet", "--features", "onnx", "--", "run", "--no-blind", "--adapters", adapter, "--weights", str(weights)]
         command += ["--benchmark", "chartqa", "--data", str(args.chartqa.resolve()), "--limit", str(args.limit), "--offline"]
         command += ["--max-new-tokens", str(args.max_new_tokens), "--max-patches", str(args.max_patches)]
         started = time.monotonic()

@@ -39,7 +39,7 @@ def predictions(args, scratch, beams):
     adapters.mkdir(exist_ok=True)
     (adapters / "unichart.toml").write_text(text)
     chartbench(
-        ["--", "run", "--adapters", "unichart", "--adapters-dir", str(adapters), "--weights", str(args.weights.resolve())]
+        ["--", "run", "--no-blind", "--adapters", "unichart", "--adapters-dir", str(adapters), "--weights", str(args.weights.resolve())]
         + ["--benchmark", "chartqa", "--data", str(args.chartqa.resolve()), "--limit", str(args.limit), "--offline"]
         + ["--max-new-tokens", str(args.max_new_tokens), "--name", f"beams{beams}", "--results", str(scratch)]
     )

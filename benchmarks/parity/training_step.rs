@@ -19,8 +19,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
-use chartbench::config::AdamWSpec;
-use chartbench::finetune::optimizer::{AdamW, Optimizer};
+use chartbench::config::{AdamWSpec, OptimizerSpec};
+use chartbench::finetune::optimizer;
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::training::{DropoutRng, Example, Loss, LossOptions, Variables};
 use chartbench_nn::{
@@ -44,7 +44,8 @@ fn steps() -> Result<()> {
     let dropout = take_flag(&mut arguments, "--dropout").is_some();
     let bf16 = take_flag(&mut arguments, "--bf16").is_some();
     let checkpointing = take_flag(&mut arguments, "--checkpointing").is_some();
-    let mut adamw = take_flag(&mut arguments, "--adamw").map(|_| AdamW::new(AdamWSpec::default()));
+    let mut adamw = take_flag(&mut arguments, "--adamw")
+        .map(|_| optimizer::build(&OptimizerSpec::AdamW(AdamWSpec::default())));
     let dump = match take_flag(&mut arguments, "--dump") {
         Some(at) if at < arguments.len() => Some(PathBuf::from(arguments.remove(at))),
         Some(_) => bail!("--dump needs a file"),

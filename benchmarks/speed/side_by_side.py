@@ -39,7 +39,7 @@ def measured(command, stdin=None):
 
 
 def chartbench(args, adapter, results):
-    command = [ROOT / "target/release/chartbench", "run", "--adapters", adapter, "--weights", args.weights]
+    command = [ROOT / "target/release/chartbench", "run", "--no-blind", "--adapters", adapter, "--weights", args.weights]
     command += ["--benchmark", "chartqa", "--data", args.chartqa, "--limit", str(args.questions + args.batch)]
     command += ["--questions-per-chart", "1", "--batch-size", str(args.batch), "--max-new-tokens", str(args.tokens), "--offline"]
     command += ["--threads", str(args.threads), "--name", "x", "--results", results]

@@ -37,7 +37,7 @@ def data_set(folder, image, count):
 
 
 def chartbench(args, data, results):
-    command = [ROOT / "target/release/chartbench", "run", "--adapters", "unichart", "--weights", args.weights, "--benchmark", "chartqa"]
+    command = [ROOT / "target/release/chartbench", "run", "--no-blind", "--adapters", "unichart", "--weights", args.weights, "--benchmark", "chartqa"]
     command += ["--data", data, "--batch-size", str(args.questions), "--max-new-tokens", str(args.tokens), "--offline"]
     command += ["--threads", str(args.threads), "--name", "x", "--results", results]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
@@ -33,6 +33,14 @@ static EMBEDDED: [(&str, Dir<'_>); 4] = [
         include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini"),
     ),
 ];
+
+/// The `config.json` of an embedded checkpoint.
+pub fn embedded_config(name: &str) -> Option<&'static [u8]> {
+    let (_, files) = EMBEDDED.iter().find(|(embedded, _)| *embedded == name)?;
+    files
+        .get_file("config.json")
+        .map(include_dir::File::contents)
+}
 
 /// A checkpoint directory and its origin, as the manifest names it.
 pub(super) struct CheckpointDir {
@@ -86,7 +94,20 @@ impl CheckpointDir {
             WeightsSource::Given if explicit.is_none() => {
                 bail!("no weights come with it: name a folder with --weights")
             }
-            WeightsSource::Embedded(_) | WeightsSource::Given => {
+            WeightsSource::Folder(path) if explicit.is_none() => {
+                ensure!(
+                    path.is_dir(),
+                    hub::Unavailable::NotFound.because(format!(
+                        "`weights.path`: {} is no folder (a relative one is seen from the adapter file's folder)",
+                        path.display()
+                    ))
+                );
+                Ok(Self {
+                    location: Location::OnDisk(locate("", "", Some(path))?),
+                    origin: "given by weights.path".to_owned(),
+                })
+            }
+            WeightsSource::Embedded(_) | WeightsSource::Folder(_) | WeightsSource::Given => {
                 Self::on_disk("", "", explicit, locate)
             }
             WeightsSource::Hub { repo, revision } => {

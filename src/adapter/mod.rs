@@ -8,10 +8,15 @@ mod blind;
 pub mod chat;
 mod checkpoint_dir;
 mod encoder_decoder;
+#[cfg(feature = "hub")]
+mod first_connection;
 #[cfg(feature = "gguf")]
 pub mod gguf;
+#[cfg(feature = "hub")]
+mod http;
 pub mod hub;
 pub mod language_model;
+mod model_files;
 pub mod onnx;
 mod oracle;
 mod pix2struct;
@@ -29,8 +34,10 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 
+pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
 use language_model::LanguageModel;
+pub use model_files::ModelFiles;
 use pix2struct::Pix2Struct;
 use table_qa::{TableCache, TableQa};
 use unichart::UniChart;
@@ -120,6 +127,8 @@ pub struct Overrides {
     pub max_new_tokens: Option<usize>,
     /// ONNX Runtime's library.
     pub onnxruntime: Option<PathBuf>,
+    /// Keep no tables that were read for other runs.
+    pub no_table_cache: bool,
 }
 
 /// Opens the train split where it is needed.
@@ -225,6 +234,7 @@ fn with_reader(
         .unwrap_or(spec.max_new_tokens);
     let cache = match context.model.spec.family {
         Family::Oracle => None,
+        _ if context.overrides.no_table_cache => None,
         _ => match TableCache::folder() {
             Ok(folder) => Some(TableCache::open(&folder, tables.identity())),
             Err(error) => {

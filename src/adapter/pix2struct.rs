@@ -17,7 +17,7 @@ use chartbench_nn::preprocess::{HeaderFont, ImageInput, Pix2StructProcessor};
 use chartbench_nn::tokenizer::Tokenizer;
 
 /// The hub file in which the reference implementation draws its headers.
-const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
+pub(super) const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
 
 /// Questions are drawn above the chart; the decoder begins with its start token.
 pub(super) struct Pix2Struct {

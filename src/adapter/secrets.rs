@@ -12,7 +12,8 @@ const MIN_LENGTH: usize = 16;
 const ROUNDS: usize = 4;
 /// Last words of the names of environment variables that hold secrets.
 const NAMES: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PAT"];
-const PROXIES: [&str; 6] = [
+/// Environment variables that name a proxy.
+pub(super) const PROXIES: [&str; 6] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",

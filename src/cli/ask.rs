@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Status;
 use super::options::AdapterArgs;
 use crate::adapter::Answer;
-use crate::jobs::ask::{AskRequest, ask};
+use crate::jobs::ask::{AskRequest, DEFAULT_ADAPTER, ask};
 use chartbench_core::terminal;
 
 #[derive(clap::Args)]
@@ -28,9 +28,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         let answers = ask(&AskRequest {
             image: args.image.clone(),
             question: args.question.clone(),
-            adapters: args.adapter.select(&["matcha-tiny"])?,
+            adapters: args.adapter.select(&[DEFAULT_ADAPTER])?,
             models: args.adapter.model_options()?,
         })?;
+        args.adapter.note_embedded(DEFAULT_ADAPTER);
         if args.json {
             terminal::print_data(&json(&answers)?);
         } else {

@@ -9,9 +9,12 @@ use crate::jobs::figures::{FiguresRequest, figures};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run directories that were asked the same questions
+    /// Runs on the same questions: names under --results, or paths; RUN/ADAPTER for one adapter
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// Folder to write scores.svg, tolerance.svg and (where a run trained something) training.svg
     /// into
     #[arg(long, value_name = "DIR", default_value = "figures")]
@@ -23,11 +26,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
-    let (runs, out, convention) = (args.runs.clone(), args.out.clone(), args.convention.clone());
     print_paths(&figures(&FiguresRequest {
-        runs,
-        out,
-        convention,
+        runs: args.runs.clone(),
+        results: args.results.clone(),
+        out: args.out.clone(),
+        convention: args.convention.clone(),
     })?);
     Ok(Status::Done)
 }

@@ -1,17 +1,23 @@
 //! `chartbench finetune`: trains each adapter on the benchmark's train split, keeps the best step
-//! by validation, and asks it the test questions, into `results/<name>/`.
+//! by validation, asks it the test questions, into `results/<name>/`, and compares it with the
+//! untrained model.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::interrupt::Interrupt;
 use super::options::{AdapterArgs, BenchmarkArgs};
+use super::run_report::{OutputArgs, print_report};
 use super::training_progress::FinetuneProgress;
-use super::{Status, run};
+use super::{Status, one_line};
 use crate::adapter::training::Precision;
 use crate::config::ProtocolOverrides;
+use crate::finetune::Interrupted;
 use crate::jobs::finetune::{DEFAULT_ADAPTERS, FinetuneRequest, finetune};
-use chartbench_core::counts::{MAX_LIMIT, parse_count};
+use crate::report::Comparison;
+use chartbench_core::counts::{MAX_LIMIT, MAX_STEPS, parse_count};
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -25,12 +31,19 @@ pub(super) struct Args {
     /// Folder the run is written under
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// After training, ask only the first N test questions
+    /// After training, ask only N test questions, drawn as `run` does
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
     /// Scoring convention of the leaderboard [default: as of `run`]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
+    /// Do not ask the untrained model for comparison
+    #[arg(long)]
+    no_before: bool,
+    /// Steps between saved states, from which a killed training goes on [default: only at
+    /// validations]
+    #[arg(long, alias = "save-every", value_name = "N", value_parser = parse_count::<MAX_STEPS>)]
+    save_steps: Option<usize>,
     /// Begin with random weights: pre-training, with the checkpoint's configuration and tokenizer
     #[arg(long)]
     from_scratch: bool,
@@ -59,11 +72,32 @@ enum SaveDtype {
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
+    // The self-test stores nothing that could be saved.
+    let interrupt = match args.overfit_one {
+        true => None,
+        false => Some(Interrupt::install()?),
+    };
     args.adapter.on_threads(|| {
         let mut progress = FinetuneProgress::default();
-        let report = finetune(&args.request()?, &mut |event| progress.observe(event))?;
+        let report = finetune(&args.request(interrupt.as_ref())?, &mut |event| {
+            if let Some(interrupt) = &interrupt {
+                interrupt.observe(&event);
+            }
+            progress.observe(event);
+        });
+        let report = match report {
+            Err(error) if error.is::<Interrupted>() => {
+                progress.finish_training();
+                chartbench_core::note!("{}", one_line(&error));
+                return Ok(Status::Interrupted);
+            }
+            report => report?,
+        };
         if let Some(evaluation) = &report.evaluation {
-            run::print_report(evaluation)?;
+            print_report(evaluation, &OutputArgs::default())?;
+        }
+        for sentence in report.comparisons.iter().flat_map(Comparison::conclusions) {
+            terminal::print(&format!("{}\n", terminal::visible(sentence)));
         }
         Ok(if report.is_complete() {
             Status::Done
@@ -74,7 +108,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
-    fn request(&self) -> Result<FinetuneRequest> {
+    fn request(&self, interrupt: Option<&Interrupt>) -> Result<FinetuneRequest> {
         Ok(FinetuneRequest {
             adapters: self.adapter.select(DEFAULT_ADAPTERS)?,
             models: self.adapter.model_options()?,
@@ -91,6 +125,9 @@ impl Args {
                 Precision::F32
             },
             check_memory: !self.no_memory_check,
+            before: !self.no_before,
+            save_every: self.save_steps,
+            stop: interrupt.map(Interrupt::stop).unwrap_or_default(),
             protocol: ProtocolOverrides {
                 max_patches: self.adapter.max_patches,
                 ..self.protocol.clone()

@@ -1,6 +1,6 @@
 //! `chartbench leaderboard`: one table over many runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -8,12 +8,16 @@ use super::{Status, print_formatted};
 use crate::jobs::leaderboard::{LeaderboardRequest, leaderboard};
 use crate::report::SliceBy;
 use crate::report::table::Format;
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run directories
+    /// Runs: names under --results, or paths; RUN/ADAPTER for one adapter
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
@@ -55,6 +59,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     };
     let report = leaderboard(&LeaderboardRequest {
         runs: args.runs.clone(),
+        results: args.results.clone(),
         convention: args.convention.clone(),
         slices,
         speed: !args.no_speed,
@@ -64,7 +69,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         check: args.check,
     })?;
     if !args.check {
-        print_formatted(&report.leaderboard.render(args.format)?, args.format);
+        let text = report
+            .leaderboard
+            .render_within(args.format, terminal::width())?;
+        print_formatted(&text, args.format);
     }
     for (path, line) in &report.stale {
         chartbench_core::note!(
@@ -86,6 +94,11 @@ fn command(args: &Args) -> String {
         .iter()
         .map(|path| path.display().to_string())
         .collect();
+    let results = if args.results == Path::new("results") {
+        String::new()
+    } else {
+        format!(" --results {}", args.results.display())
+    };
     let convention = args
         .convention
         .as_ref()
@@ -107,7 +120,7 @@ fn command(args: &Args) -> String {
         }
     };
     format!(
-        "chartbench leaderboard {}{convention}{speed}{slices} --update-file FILE",
+        "chartbench leaderboard {}{results}{convention}{speed}{slices} --update-file FILE",
         runs.join(" ")
     )
 }

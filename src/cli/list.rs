@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::{Status, print_formatted};
 use crate::jobs::list::{adapters, benchmarks, conventions};
 use crate::report::table::Format;
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     };
     let rendered: Vec<String> = tables
         .iter()
-        .map(|table| table.render(args.format))
+        .map(|table| table.render_within(args.format, terminal::width()))
         .collect::<Result<_>>()?;
     print_formatted(&rendered.join("\n"), args.format);
     Ok(Status::Done)

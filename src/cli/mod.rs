@@ -1,15 +1,22 @@
 //! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with
-//! failed adapters or questions, 2 the user's mistake (one clear line).
+//! failed adapters or questions, 2 the user's mistake (one clear line), 3 `compare --fail-if-worse`
+//! found the second run worse, 130 stopped by Ctrl-C with everything saved.
 
 #[cfg(feature = "models")]
 mod ask;
+mod columns;
 mod compare;
+mod completions;
 mod data;
 mod export;
+mod failures;
 #[cfg(feature = "report")]
 mod figures;
 #[cfg(feature = "models")]
 mod finetune;
+mod import;
+#[cfg(feature = "models")]
+mod interrupt;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -22,19 +29,24 @@ mod quantize;
 mod report;
 #[cfg(feature = "models")]
 mod run;
+#[cfg(feature = "models")]
+mod run_plan;
+#[cfg(feature = "models")]
+mod run_report;
+mod runs;
 mod score;
 #[cfg(feature = "models")]
 mod table;
 #[cfg(feature = "models")]
 mod training_progress;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::OnceLock;
 
 use anyhow::Result;
-use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::jobs::{AdapterFailure, AllFailed};
 use crate::report::table::Format;
@@ -48,11 +60,19 @@ pub enum Status {
     Done,
     /// It finished, but an adapter or a question failed; what failed was told on stderr.
     Failures,
+    /// `compare --fail-if-worse` found the second run worse: exit code 3.
+    Worse,
+    /// A signal stopped it, and what it had is saved: exit code 130.
+    #[cfg(feature = "models")]
+    Interrupted,
 }
 
 #[derive(Parser)]
-#[command(name = "chartbench", version, long_version = long_version(), about, max_term_width = 100)]
+#[command(name = "chartbench", version, long_version = version::long(), about, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
+    /// With --version: also the commit, the build's features and the processor's instruction sets
+    #[arg(long)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,8 +101,14 @@ enum Command {
     Quantize(Missing),
     /// Score predictions made elsewhere
     Score(Box<score::Args>),
+    /// Put predictions made elsewhere into a run like any other
+    Import(Box<import::Args>),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
+    /// List the stored runs, show one, remove some
+    Runs(runs::Args),
+    /// List the questions of a run that a model got wrong, each with the rule that decided
+    Failures(Box<failures::Args>),
     /// One table over many runs
     Leaderboard(leaderboard::Args),
     /// Draw stored runs: scores with intervals, the tolerance curve, training curves
@@ -116,6 +142,10 @@ enum Command {
     List(list::Args),
     /// Check data sets, make synthetic ones
     Data(data::Args),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+    /// Write man pages
+    Man(completions::ManArgs),
 }
 
 /// A command that this build leaves out, with whatever follows it.
@@ -135,16 +165,9 @@ impl Missing {
     }
 }
 
-/// The version with the instruction set of the kernels, which `--version` prints.
-fn long_version() -> &'static str {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        format!(
-            "{}\nkernels: {}",
-            env!("CARGO_PKG_VERSION"),
-            isa::current().name
-        )
-    })
+/// The command line's description: names, flags, help texts.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program on the process's arguments.
@@ -164,10 +187,16 @@ fn exit_code(result: Result<Status>) -> ExitCode {
     match result {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::Failures) => ExitCode::from(1),
+        Ok(Status::Worse) => ExitCode::from(3),
+        #[cfg(feature = "models")]
+        Ok(Status::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            // The message of the first failure is the error's own.
+            // The first line of the failures is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {
-                print_failures(failures.get(1..).unwrap_or_default());
+                AdapterFailure::lines(failures)
+                    .iter()
+                    .skip(1)
+                    .for_each(|line| chartbench_core::note!("error: {}", single_line(line)));
             }
             chartbench_core::note!("error: {}", one_line(&error));
             ExitCode::from(2)
@@ -184,7 +213,10 @@ fn execute(command: &Command) -> Result<Status> {
         #[cfg(feature = "models")]
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
+        Command::Import(args) => import::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Failures(args) => failures::run(args),
         Command::Leaderboard(args) => leaderboard::run(args),
         #[cfg(feature = "report")]
         Command::Figures(args) => figures::run(args),
@@ -197,6 +229,8 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Table(args) => table::run(args),
         Command::List(args) => list::run(args),
         Command::Data(args) => data::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => completions::run_man(args),
         #[cfg(not(feature = "models"))]
         Command::Run(missing)
         | Command::Finetune(missing)
@@ -211,7 +245,10 @@ fn execute(command: &Command) -> Result<Status> {
 /// Prints the help or the version that was asked for, or what is wrong with the command line.
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
-    if error.use_stderr() {
+    let is_verbose = std::env::args_os().any(|argument| argument == "--verbose");
+    if error.kind() == ErrorKind::DisplayVersion && is_verbose {
+        terminal::print(&version::verbose());
+    } else if error.use_stderr() {
         // A message repeats arguments, which may come from a script's data.
         terminal::write_note_block(&text.to_string());
     } else {
@@ -249,7 +286,12 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// An error with its causes, in order, on one line, with nothing in it that a terminal obeys.
 fn one_line(error: &anyhow::Error) -> String {
-    let line = format!("{error:#}")
+    single_line(&format!("{error:#}"))
+}
+
+/// A text on one line, with nothing in it that a terminal obeys.
+fn single_line(text: &str) -> String {
+    let line = text
         .split('\n')
         .map(str::trim)
         .filter(|part| !part.is_empty())
@@ -258,10 +300,10 @@ fn one_line(error: &anyhow::Error) -> String {
     visible(&line)
 }
 
-/// Prints the adapters that failed.
+/// Prints the adapters that failed, those that failed for one reason on one line.
 fn print_failures(failures: &[AdapterFailure]) {
-    for AdapterFailure { adapter, error } in failures {
-        chartbench_core::note!("error: {adapter}: {}", one_line(error));
+    for line in AdapterFailure::lines(failures) {
+        chartbench_core::note!("error: {}", single_line(&line));
     }
 }
 

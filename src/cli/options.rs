@@ -1,6 +1,6 @@
 //! Flags that several commands share, and the parts of requests that they turn into.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -8,7 +8,9 @@ use clap::ValueEnum;
 
 use crate::adapter::Overrides;
 use crate::adapter::hub::HubOptions;
-use crate::jobs::{AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter};
+use crate::jobs::{
+    AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter, Task, adapter_for_weights,
+};
 use chartbench_core::counts::{MAX_CONCURRENT, MAX_PATCHES, MAX_TOKENS, parse_count};
 
 /// Bytes of stack of a thread: as much as a program's first one usually has.
@@ -26,7 +28,8 @@ pub(super) struct AdapterArgs {
     /// Folder of more adapter files (*.toml)
     #[arg(long, value_name = "DIR")]
     pub adapters_dir: Option<PathBuf>,
-    /// Checkpoint folder in the Hugging Face layout; NAME=DIR where several adapters need one
+    /// Checkpoint folder in the Hugging Face layout; NAME=DIR where several adapters need one;
+    /// without --adapters its config.json says which adapter asks it
     #[arg(long, value_name = "[NAME=]DIR")]
     pub weights: Vec<String>,
     /// Font file for the question drawn above the chart
@@ -62,12 +65,23 @@ pub(super) enum DeviceName {
 }
 
 impl AdapterArgs {
-    /// The adapters asked for, or `default`.
+    /// The adapters asked for, or those of the folders of `--weights`, or `default`.
     ///
     /// # Errors
-    /// As [`AdapterNames::select`].
+    /// As [`AdapterNames::select`] and [`adapter_for_weights`].
     pub(super) fn select(&self, default: &[&str]) -> Result<Vec<SelectedAdapter>> {
+        self.select_for(Task::Questions, default)
+    }
+
+    /// As [`Self::select`], for a task.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    pub(super) fn select_for(&self, task: Task, default: &[&str]) -> Result<Vec<SelectedAdapter>> {
         let names = match self.adapters.as_slice() {
+            [] if self.weights.iter().any(|flag| weights_name(flag).is_none()) => {
+                self.names_of_weights(task)?
+            }
             [] => default.iter().map(|&name| name.to_owned()).collect(),
             names => names.to_vec(),
         };
@@ -76,6 +90,7 @@ impl AdapterArgs {
             max_patches: self.max_patches,
             max_new_tokens: self.max_new_tokens,
             onnxruntime: self.onnxruntime.clone(),
+            no_table_cache: false,
         };
         AdapterNames {
             names,
@@ -84,6 +99,38 @@ impl AdapterArgs {
             overrides,
         }
         .select()
+    }
+
+    /// The adapters that `--weights` names, and those of its folders without a name.
+    fn names_of_weights(&self, task: Task) -> Result<Vec<String>> {
+        let mut names: Vec<String> = Vec::new();
+        for flag in &self.weights {
+            let name = match weights_name(flag) {
+                Some(name) => name.to_owned(),
+                None => {
+                    let folder = Path::new(flag);
+                    let name = adapter_for_weights(folder, self.adapters_dir.as_deref(), task)?;
+                    chartbench_core::note!(
+                        "note: {flag} is asked as {name}, by its config.json; --adapters names another adapter"
+                    );
+                    name
+                }
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Says on standard error that the embedded model `default` answered, if no adapter was named.
+    pub(super) fn note_embedded(&self, default: &str) {
+        if self.adapters.is_empty() && self.weights.is_empty() {
+            chartbench_core::note!(
+                "note: {default} answered, an embedded model that knows synthetic charts only; --adapters names others \
+                 (`chartbench list adapters`)"
+            );
+        }
     }
 
     /// Where models come from and where they compute.
@@ -129,6 +176,12 @@ impl AdapterArgs {
             .context("cannot start the thread pool")?;
         rayon::scope(|_| work())
     }
+}
+
+/// The NAME of `--weights NAME=DIR`; a path may hold a `=`.
+fn weights_name(flag: &str) -> Option<&str> {
+    let (name, _) = flag.split_once('=')?;
+    (!name.contains(['/', '.'])).then_some(name)
 }
 
 /// Which benchmark is asked, and where its data set is.

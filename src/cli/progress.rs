@@ -1,9 +1,10 @@
 //! Progress on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::run::{Outcome, RunEvent};
 use chartbench_core::terminal::visible;
@@ -13,6 +14,8 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Draws a run's events.
 pub(super) struct Progress {
+    /// Whether nothing is drawn.
+    quiet: bool,
     bar: Option<ProgressBar>,
     line: Option<Line>,
 }
@@ -29,13 +32,25 @@ struct Line {
 impl Progress {
     pub(super) fn new() -> Self {
         Self {
+            quiet: false,
             bar: None,
             line: None,
         }
     }
 
+    /// Draws nothing: what fails is printed at the end.
+    pub(super) fn quiet() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new()
+        }
+    }
+
     /// Takes in one event.
     pub(super) fn observe(&mut self, event: RunEvent<'_>) {
+        if self.quiet {
+            return;
+        }
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
             RunEvent::MemoryUnknown { id } => {
@@ -80,9 +95,6 @@ impl Progress {
                 if let Some(line) = doubtful(outcome) {
                     chartbench_core::note!("{id}: {line}");
                 }
-                if let Some(error) = &outcome.first_error {
-                    chartbench_core::note!("{id}: the first failure: {error}");
-                }
             }
         }
     }
@@ -103,9 +115,17 @@ impl Progress {
             last_line: now,
         });
         if std::io::stderr().is_terminal() {
-            let template = "{prefix} {wide_bar} {pos}/{len} {per_sec} ETA {eta}";
+            let template = "{prefix} {wide_bar} {pos}/{len} {pace}";
+            let write_pace = move |state: &ProgressState, out: &mut dyn Write| {
+                let answered = usize::try_from(state.pos())
+                    .unwrap_or(usize::MAX)
+                    .saturating_sub(before);
+                let left = total.saturating_sub(before).saturating_sub(answered);
+                let _ = out.write_str(&pace(answered, left, state.elapsed()));
+            };
             let style = ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .with_key("pace", write_pace);
             let bar = ProgressBar::new(total as u64)
                 .with_style(style)
                 .with_prefix(visible(id));
@@ -124,16 +144,24 @@ impl Progress {
         line.done += 1;
         if self.bar.is_none() && line.last_line.elapsed() >= LINE_EVERY && line.done < line.total {
             line.last_line = Instant::now();
-            let rate = (line.done - line.before) as f64 / line.started.elapsed().as_secs_f64();
-            let left = Duration::from_secs_f64((line.total - line.done) as f64 / rate.max(1e-9));
+            let (answered, left) = (line.done - line.before, line.total - line.done);
             chartbench_core::note!(
-                "{}: {}/{} questions, {rate:.2}/s, ETA {}",
+                "{}: {}/{} questions, {}",
                 line.id,
                 line.done,
                 line.total,
-                HumanDuration(left)
+                pace(answered, left, line.started.elapsed())
             );
         }
+    }
+}
+
+/// The rate of answers since the start, and the time left at that rate: none without a rate.
+fn pace(answered: usize, left: usize, elapsed: Duration) -> String {
+    let rate = answered as f64 / elapsed.as_secs_f64().max(1e-3);
+    match Duration::try_from_secs_f64(left as f64 / rate) {
+        Ok(time) if answered > 0 => format!("{rate:.2}/s, ETA {}", HumanDuration(time)),
+        _ => "no answer yet".to_owned(),
     }
 }
 
@@ -157,4 +185,18 @@ fn doubtful(outcome: &Outcome) -> Option<String> {
     cut.into_iter()
         .chain(whole)
         .reduce(|cut, whole| format!("{cut}; {whole}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_comes_from_a_rate_alone() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(pace(30, 60, minute), "0.50/s, ETA 2 minutes");
+        assert_eq!(pace(0, 60, minute), "no answer yet");
+        assert_eq!(pace(0, 60, Duration::ZERO), "no answer yet");
+        assert_eq!(pace(5, 0, minute), "0.08/s, ETA 0 seconds");
+    }
 }

@@ -9,7 +9,6 @@ use super::options::{AdapterArgs, BenchmarkArgs};
 use super::{Status, print_failures};
 use crate::finetune::quantize::{Measurement, QuantizeEvent as StudyEvent};
 use crate::jobs::quantize::{DEFAULT_ADAPTERS, Event, QuantizeReport, QuantizeRequest, quantize};
-use crate::report::table::Format;
 use chartbench_core::counts::{MAX_LIMIT, parse_count};
 use chartbench_core::terminal;
 use chartbench_nn::WeightFormat;
@@ -53,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         };
         let report = quantize(&request, &mut |event| print_event(event))?;
         print_failures(&report.failures);
-        terminal::print(&report.choices.render(Format::Table)?);
+        terminal::print(&report.choices.to_terminal_within(terminal::width()));
         print_rows(&report, args.tolerance);
         Ok(if report.is_complete() {
             Status::Done

@@ -10,10 +10,13 @@ use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run directories, all on the same questions; of two with one adapter the first counts as the
-    /// earlier
+    /// Runs on the same questions: names under --results, or paths; RUN/ADAPTER for one adapter. Of
+    /// two with one adapter the first counts as the earlier
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// The page's file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
@@ -38,6 +41,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Status> {
     let page = report(&ReportRequest {
         runs: args.runs.clone(),
+        results: args.results.clone(),
         out: args.out.clone(),
         convention: args.convention.clone(),
         benchmark: args.benchmark.clone(),

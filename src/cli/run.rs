@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use bytesize::ByteSize;
 
+use super::Status;
 use super::options::{AdapterArgs, BenchmarkArgs};
-use super::progress::Progress;
-use super::{Status, print_failures};
-use crate::jobs::run::{BatchSize, DEFAULT_ADAPTERS, RunReport, RunRequest, run as answer};
-use crate::report::table::Format;
+use super::run_plan::print_plan;
+use super::run_report::{OutputArgs, print_report};
+use crate::jobs::dry_run::dry_run;
+use crate::jobs::run::{
+    BatchSize, BlindRows, DEFAULT_ADAPTERS, DEFAULT_MODELS, RunRequest, run as answer,
+};
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
-use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -28,10 +30,11 @@ pub(super) struct Args {
     /// Ask N questions a chart, drawn by --seed, instead of what the benchmark says
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_QUESTIONS_PER_CHART>)]
     questions_per_chart: Option<usize>,
-    /// Ask only the first N questions
+    /// Ask only N questions, drawn by --seed from all charts, sources and answer types in
+    /// proportion; a greater N later asks the rest
     #[arg(long, value_name = "N", value_parser = parse_count::<MAX_LIMIT>)]
     limit: Option<usize>,
-    /// Seed of that draw [default: the benchmark's]
+    /// Seed of the draws [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
     /// Batch size: questions an adapter gets at a time [default: the adapter's]
@@ -44,17 +47,45 @@ pub(super) struct Args {
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
+    /// Say what would be asked, where weights are, what memory it takes and what is stored already;
+    /// write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: ask each adapter a few questions, and say what time the run takes
+    #[arg(long, requires = "dry_run")]
+    estimate: bool,
+    /// Blind rows beside the models of --adapters [default: text; on the mini benchmark and up to
+    /// 200 questions image, for models that are not behind an endpoint]
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "no_blind")]
+    blind: Option<Blind>,
+    /// Ask no blind rows but those of --adapters
+    #[arg(long)]
+    no_blind: bool,
     /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
     /// deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `--blind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Blind {
+    /// majority and question-prior, which answer from the train split's answers
+    Text,
+    /// Those, and blank+NAME for each model, which costs as much as the model
+    Image,
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
-        let mut progress = Progress::new();
+        if args.dry_run {
+            return print_plan(&dry_run(&args.request()?, args.estimate)?, args.estimate);
+        }
+        let mut progress = args.output.progress();
         let report = answer(&args.request()?, &mut |event| progress.observe(event))?;
-        print_report(&report)
+        print_report(&report, &args.output)
     })
 }
 
@@ -65,8 +96,22 @@ impl Args {
             (None, Some(memory)) => BatchSize::Memory(memory.as_u64()),
             (None, None) => BatchSize::Adapter,
         };
+        // The adapters asked by default have their blind rows among them.
+        let all_named = self.no_blind || self.adapter.adapters.is_empty();
+        let blind = match self.blind {
+            Some(Blind::Text) => BlindRows::Text,
+            Some(Blind::Image) => BlindRows::Image,
+            None if all_named => BlindRows::Named,
+            None => BlindRows::BySize,
+        };
+        let default = if self.no_blind {
+            DEFAULT_MODELS
+        } else {
+            DEFAULT_ADAPTERS
+        };
         Ok(RunRequest {
-            adapters: self.adapter.select(DEFAULT_ADAPTERS)?,
+            adapters: self.adapter.select(default)?,
+            blind,
             models: self.adapter.model_options()?,
             benchmark: (&self.benchmark).into(),
             name: self.name.clone(),
@@ -77,17 +122,7 @@ impl Args {
             batch,
             retry_failed: self.retry_failed,
             convention: self.convention.clone(),
+            slices: self.output.slices(),
         })
     }
-}
-
-/// Prints the leaderboard and the adapters that failed.
-pub(super) fn print_report(report: &RunReport) -> Result<Status> {
-    terminal::print(&report.leaderboard.render(Format::Table)?);
-    print_failures(&report.failures);
-    Ok(if report.is_complete() {
-        Status::Done
-    } else {
-        Status::Failures
-    })
 }

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use super::columns::ColumnArgs;
 use super::{Status, print_formatted};
 use crate::jobs::score::{GoldSource, ScoreRequest, ScoredFiles, read, verify};
 use crate::report::splice_file;
 use crate::report::table::Format;
 use chartbench_core::terminal;
-use chartbench_score::import::{ColumnNames, FileFormat};
 use chartbench_score::metric::{Convention, Metric};
 
 /// Scores the predictions of files and folders: CSV and TSV, JSON, JSON lines (lmms-eval's and
@@ -22,9 +22,13 @@ use chartbench_score::metric::{Convention, Metric};
 /// count as 0.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files of predictions, RealCQA prediction folders, or run directories
+    /// Files of predictions, RealCQA prediction folders, or stored runs: names under --results, or
+    /// paths; RUN/ADAPTER for one adapter
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// The metric convention, or `all`: those for tables only where the answers are tables
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
@@ -70,27 +74,13 @@ pub(super) struct Args {
     /// Where the benchmark's data set is
     #[arg(long, value_name = "PATH", requires = "benchmark")]
     data: Option<PathBuf>,
-    /// Format of the files [default: recognized by their content]
-    #[arg(long, alias = "layout", value_enum)]
-    file_format: Option<FileFormat>,
-    /// The column (or key) of ids, if its name does not tell
-    #[arg(long, value_name = "COLUMN")]
-    id_column: Option<String>,
-    /// The column of predictions
-    #[arg(long, value_name = "COLUMN")]
-    prediction_column: Option<String>,
-    /// The column of gold answers
-    #[arg(long, value_name = "COLUMN")]
-    gold_column: Option<String>,
-    /// The column of questions
-    #[arg(long, value_name = "COLUMN")]
-    question_column: Option<String>,
-    /// The column of answer types
-    #[arg(long, value_name = "COLUMN")]
-    answer_type_column: Option<String>,
-    /// The column that tells a question's chart
-    #[arg(long, value_name = "COLUMN")]
-    chart_column: Option<String>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Also write a self-contained HTML page: every convention with intervals, the best constant
+    /// answer, what changes places between conventions and why
+    #[cfg(feature = "report")]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -137,8 +127,9 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     let conventions = named.map_or_else(|| files.conventions(), |convention| vec![convention]);
     let read = started.elapsed();
     for file in &files.0 {
-        file.problems
+        file.notes
             .iter()
+            .chain(&file.problems)
             .for_each(|problem| chartbench_core::note!("{}: {problem}", file.name));
     }
     if show == Some(Show::Explain) {
@@ -152,6 +143,11 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         files.stream_questions(&scores(args, &conventions)?, terminal::print_data)?;
     } else {
         print_tables(args, &files, &conventions)?;
+    }
+    #[cfg(feature = "report")]
+    if let Some(page) = &args.report {
+        let bytes = files.write_page(named, page)?;
+        chartbench_core::note!("{}: {:.1} MB", page.display(), bytes as f64 / 1e6);
     }
     let answers = files.answers();
     if answers >= MANY {
@@ -195,18 +191,11 @@ impl Args {
             },
             (None, None) => GoldSource::Predictions,
         };
-        let columns = ColumnNames {
-            id: self.id_column.clone(),
-            prediction: self.prediction_column.clone(),
-            gold: self.gold_column.clone(),
-            question: self.question_column.clone(),
-            answer_type: self.answer_type_column.clone(),
-            chart: self.chart_column.clone(),
-        };
         ScoreRequest {
             files: self.files.clone(),
-            columns,
-            format: self.file_format,
+            results: Some(self.results.clone()),
+            columns: self.columns.names(),
+            format: self.columns.file_format,
             golds,
         }
     }
@@ -217,7 +206,10 @@ fn run_verify(args: &Args) -> Result<Status> {
     for file in &args.files {
         let verified = verify(file)?;
         if !verified.differences.rows.is_empty() {
-            print_formatted(&verified.differences.render(args.format)?, args.format);
+            let text = verified
+                .differences
+                .render_within(args.format, terminal::width())?;
+            print_formatted(&text, args.format);
             status = Status::Failures;
         }
         let differ = verified.differences.rows.len();
@@ -266,28 +258,34 @@ fn print_tables(
     conventions: &[&'static Convention],
 ) -> Result<()> {
     let show = args.show();
-    let render: Box<dyn Fn(Format) -> Result<String>> = if show == Some(Show::Matrix) {
+    let render: Box<dyn Fn(Format, Option<usize>) -> Result<String>> = if show == Some(Show::Matrix)
+    {
         let reference = match conventions {
             [only] => only,
             _ => Convention::by_name("pix2struct")?,
         };
         let matrix = files.matrix(reference);
-        Box::new(move |format| matrix.render(format))
+        Box::new(move |format, width| matrix.render_within(format, width))
     } else if show == Some(Show::Sensitivity) {
         let sensitivity = files.sensitivity();
-        Box::new(move |format| sensitivity.render(format))
+        Box::new(move |format, width| sensitivity.render_within(format, width))
     } else {
         let table = if show == Some(Show::Questions) {
             files.questions(&scores(args, conventions)?)?
         } else {
             files.summary(conventions, args.intervals)
         };
-        Box::new(move |format| table.render(format))
+        Box::new(move |format, width| table.render_within(format, width))
     };
     if let Some(file) = &args.update_file {
-        splice_file(file, "scores", &command(args), &render(Format::Markdown)?)?;
+        splice_file(
+            file,
+            "scores",
+            &command(args),
+            &render(Format::Markdown, None)?,
+        )?;
     }
-    print_formatted(&render(args.format)?, args.format);
+    print_formatted(&render(args.format, terminal::width())?, args.format);
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 
 use super::Status;
 use super::options::AdapterArgs;
-use crate::jobs::table::{TableReading, TableRequest, agreement, table, to_json};
+use crate::jobs::Task;
+use crate::jobs::table::{DEFAULT_ADAPTER, TableReading, TableRequest, agreement, table, to_json};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::data_table::DataTable;
 use chartbench_core::terminal;
@@ -43,7 +44,7 @@ enum Form {
 /// is.
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
-        let adapters = args.adapter.select(&["deplot"])?;
+        let adapters = args.adapter.select_for(Task::Tables, &[DEFAULT_ADAPTER])?;
         ensure!(
             args.format != Form::Csv || adapters.len() == 1,
             "--format csv prints one table: name one adapter"
@@ -55,6 +56,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             models,
             gold: args.gold.clone(),
         })?;
+        args.adapter.note_embedded(DEFAULT_ADAPTER);
         let readings = report.readings.as_slice();
         let text = if args.format == Form::Json {
             to_json(readings, report.gold.as_ref())?
@@ -78,9 +80,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             }
         }
         match (&report.gold, args.format) {
-            (Some(gold), Form::Text) => {
-                terminal::print(&format!("\n{}", agreement(readings, gold).to_terminal()))
-            }
+            (Some(gold), Form::Text) => terminal::print(&format!(
+                "\n{}",
+                agreement(readings, gold).to_terminal_within(terminal::width())
+            )),
             (Some(gold), Form::Csv | Form::Raw) => {
                 terminal::write_note_block(&agreement(readings, gold).to_terminal())
             }
@@ -97,7 +100,9 @@ fn format_reading(form: Form, reading: &TableReading, several: bool) -> Result<S
     let text = match (&reading.table, form) {
         (Err(_), _) | (_, Form::Raw) => raw(),
         (Ok(table), Form::Csv) => to_table(table).to_csv()?,
-        (Ok(table), Form::Text | Form::Json) => to_table(table).to_terminal(),
+        (Ok(table), Form::Text | Form::Json) => {
+            to_table(table).to_terminal_within(terminal::width())
+        }
     };
     Ok(if several {
         format!("{}:\n{text}", reading.adapter)

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
 
 use super::progress::Progress;
 use crate::finetune::log::{StepEntry, ValidationEntry};
@@ -31,6 +32,10 @@ impl FinetuneProgress {
             FinetuneEvent::SelectsOnTest => chartbench_core::note!(
                 "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
                  --protocol chartbench chooses on train charts held out"
+            ),
+            FinetuneEvent::WarmupShortened { from, to } => chartbench_core::note!(
+                "note: --max-steps is too few for the protocol's warm-up of {from} steps: it is shortened to {to}; \
+                 --warmup-steps sets it"
             ),
             FinetuneEvent::QuestionsChosen { description } => {
                 chartbench_core::note!("{description}")
@@ -71,12 +76,20 @@ impl FinetuneProgress {
                     "{adapter}: one question was overfitted (loss {loss:.4}) and is answered right"
                 );
             }
+            FinetuneEvent::AsksUntrained { adapter } => chartbench_core::note!(
+                "asking {adapter} as it was before training, for comparison (--no-before leaves this out)"
+            ),
+            FinetuneEvent::UntrainedStored { adapter, run } => chartbench_core::note!(
+                "{adapter} as it was before training answered these questions in {}",
+                run.display()
+            ),
             FinetuneEvent::Failed(failure) => super::print_failures(std::slice::from_ref(failure)),
             FinetuneEvent::Run(event) => self.run.get_or_insert_with(Progress::new).observe(event),
         }
     }
 
-    fn finish_training(&mut self) {
+    /// Ends the drawing of a training, however it ended.
+    pub(super) fn finish_training(&mut self) {
         if let Some(mut training) = self.training.take() {
             training.finish();
         }
@@ -182,6 +195,7 @@ impl TrainingProgress {
         }
         (self.steps, self.began) = (steps, (done, Instant::now()));
         if std::io::stderr().is_terminal() {
+            chartbench_core::note!("Ctrl-C saves the step it is at; a second one ends at once");
             let style = ProgressStyle::with_template(
                 "{prefix} {wide_bar} {pos}/{len} {msg} {per_sec} ETA {eta}",
             );
@@ -196,9 +210,7 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory = memory_stats::memory_stats().map_or(String::new(), |stats| {
-            format_bytes(stats.physical_mem as u64)
-        });
+        let memory = resident_memory().map_or(String::new(), format_bytes);
         let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);
@@ -248,4 +260,16 @@ impl TrainingProgress {
             None => chartbench_core::note!("{line}"),
         }
     }
+}
+
+/// The memory of this process that is in use, in bytes; none where the system does not say.
+fn resident_memory() -> Option<u64> {
+    let process = sysinfo::get_current_pid().ok()?;
+    let mut system = sysinfo::System::new();
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[process]),
+        false,
+        ProcessRefreshKind::nothing().with_memory(),
+    );
+    Some(system.process(process)?.memory())
 }

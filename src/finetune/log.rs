@@ -85,14 +85,15 @@ impl LogEntry {
 pub struct TrainingLog(JsonLines);
 
 impl TrainingLog {
-    /// Opens or creates the log of a training that resumes after `done` finished steps (`None`: no
-    /// state was saved, not even that of step 0). A torn last line and the lines of later steps,
+    /// Opens or creates the log of a training that resumes after `done` finished steps, the last
+    /// validation being that of step `validated` (`None`: no state was saved, not even that of step
+    /// 0; no validation is in it). A torn last line and the lines of later steps and validations,
     /// which are repeated, are cut off.
     ///
     /// # Errors
     /// Returns an error if a line before the last is broken, another process has the log open, or
     /// the file cannot be written.
-    pub fn open(path: &Path, done: Option<u64>) -> Result<Self> {
+    pub fn open(path: &Path, done: Option<u64>, validated: Option<u64>) -> Result<Self> {
         let lock = FileLock::try_acquire(path)?;
         let lock = lock.with_context(|| {
             format!(
@@ -102,9 +103,10 @@ impl TrainingLog {
         })?;
         let mut log = JsonLines::open(path, lock)?;
         let lines = read_lines(path)?;
-        let kept = lines
-            .iter()
-            .take_while(|(entry, _)| Some(entry.step()) <= done);
+        let kept = lines.iter().take_while(|(entry, _)| match entry {
+            LogEntry::Step(entry) => Some(entry.step) <= done,
+            LogEntry::Validation(entry) => Some(entry.step) <= validated,
+        });
         log.truncate(kept.last().map_or(0, |&(_, end)| end))?;
         Ok(Self(log))
     }

@@ -10,9 +10,13 @@ mod draw_purpose;
 #[cfg(feature = "models")]
 mod estimate;
 #[cfg(feature = "models")]
+mod events;
+#[cfg(feature = "models")]
 mod gradients;
 #[cfg(feature = "models")]
 mod holdout;
+#[cfg(feature = "models")]
+mod interrupt;
 pub mod log;
 #[cfg(feature = "models")]
 mod model_card;
@@ -38,18 +42,18 @@ mod validation;
 #[cfg(feature = "models")]
 pub use self::{
     estimate::{MemoryEstimate, format_bytes, measure_step_time},
+    events::TrainEvent,
     holdout::{HeldOut, hold_out, validation_questions},
+    interrupt::Interrupted,
     model_card::ModelCard,
     order::{Batches, Order, QuestionIndex},
     prefetch::SkippedQuestion,
     schedule::Schedule,
-    trainer::{TrainEvent, TrainOutcome, Trainer},
+    trainer::{TrainOutcome, Trainer},
     validation::{
         MeanLoss, ValidationAnswer, answer_questions, failed_questions, mean_loss, summarize,
     },
 };
 
-/// The trained weights, by their names in the checkpoint. Every sum over them goes in the map's
-/// order.
 #[cfg(feature = "models")]
-pub type Variables = std::collections::BTreeMap<String, candle_core::Var>;
+pub use chartbench_nn::optimizer::Variables;

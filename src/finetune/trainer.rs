@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
@@ -11,10 +12,12 @@ use candle_core::{Tensor, Var};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::best_checkpoint::BestCheckpoint;
+use super::events::TrainEvent;
 use super::gradients::Gradients;
-use super::log::{LogEntry, StepEntry, TRAINING_LOG, TrainingLog, ValidationEntry, read_log};
+use super::interrupt::Interrupted;
+use super::log::{LogEntry, StepEntry, TRAINING_LOG, TrainingLog, read_log};
 use super::optimizer::{self, Optimizer, clip_scale, global_norm};
-use super::prefetch::{Prefetcher, PreparedBatch, SkippedQuestion};
+use super::prefetch::{Prefetcher, PreparedBatch};
 use super::state::{History, StateDir, TrainingState, ValidationPoint};
 use super::tensorboard::EventFile;
 use super::validation::{ValidationOutcome, validate};
@@ -44,40 +47,12 @@ pub struct Trainer<'a> {
     pub folder: &'a Path,
     /// How the checkpoint stores its weights.
     pub precision: Precision,
+    /// Steps between saved states, besides those of the validations.
+    pub save_every: Option<usize>,
+    /// Once set, the training saves its state after the step it is at and ends.
+    pub stop: &'a AtomicBool,
     /// Model, data and protocol; a training only resumes with the same settings.
     pub settings: Vec<(String, String)>,
-}
-
-/// The events of a training.
-#[derive(Clone, Debug)]
-pub enum TrainEvent<'a> {
-    /// It starts, or resumes after `done` steps.
-    Started {
-        /// Steps finished by earlier starts; 0 for a new training.
-        done: u64,
-        /// Steps of the whole training, `done` included.
-        steps: u64,
-    },
-    /// A step ended; it is reported before its line is in the log.
-    Step(&'a StepEntry),
-    /// A question is skipped.
-    Skipped(&'a SkippedQuestion),
-    /// A validation question cannot be answered or learned from; each is reported once.
-    ValidationFailed(&'a SkippedQuestion),
-    /// Number of labels cut in a step.
-    Cut(usize),
-    /// A validation ended; it is reported before its line is in the log.
-    Validated(&'a ValidationEntry),
-    /// Every question got the same answer.
-    Collapsed {
-        /// Finished steps at that validation, at least 1.
-        step: u64,
-    },
-    /// Early stopping: no better validation within the protocol's patience.
-    EndedEarly {
-        /// Finished steps when the training stopped.
-        step: u64,
-    },
 }
 
 /// How a training ended.
@@ -97,7 +72,8 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// Returns an error if the settings differ from the saved ones, if a loss or gradient is not
-    /// finite (the best checkpoint so far stays), or if a file cannot be written.
+    /// finite (the best checkpoint so far stays), or if a file cannot be written; [`Interrupted`] if
+    /// [`Self::stop`] was set.
     pub fn run(&self, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<TrainOutcome> {
         let best_checkpoint = BestCheckpoint::new(self.folder);
         if let Some(checkpoint) = best_checkpoint.finished() {
@@ -227,7 +203,8 @@ impl<'a> TrainLoop<'a> {
             state = saved.state;
         }
         let path = training.folder.join(TRAINING_LOG);
-        let log = TrainingLog::open(&path, done)?;
+        let validated = state.history.0.last().map(|point| point.step);
+        let log = TrainingLog::open(&path, done, validated)?;
         let board = EventFile::open(training.folder, &read_log(&path)?)?;
         let schedule = Schedule::new(protocol);
         let reported = HashSet::new();
@@ -258,38 +235,63 @@ impl<'a> TrainLoop<'a> {
         batches: &Receiver<PreparedBatch>,
         observe: &mut dyn FnMut(TrainEvent<'_>),
     ) -> Result<()> {
-        let protocol = self.training.protocol;
-        if self.state.history.0.is_empty() {
-            self.validate(observe)?;
-        }
-        while self.state.step < protocol.steps as u64 {
-            if let Some(patience) = protocol.validation.patience
-                && self
-                    .state
-                    .history
-                    .since_best(protocol.validation.keep, protocol.preset.ties())
-                    >= patience
-            {
-                observe(TrainEvent::EndedEarly {
-                    step: self.state.step,
-                });
-                break;
+        let Trainer {
+            protocol,
+            save_every,
+            stop,
+            ..
+        } = *self.training;
+        loop {
+            if self.validation_is_due() {
+                self.validate(observe)?;
+            }
+            let step = self.state.step;
+            if step >= protocol.steps as u64 {
+                return Ok(());
+            }
+            if self.is_out_of_patience() {
+                observe(TrainEvent::EndedEarly { step });
+                return Ok(());
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.save()?;
+                return Err(Interrupted { step }.into());
             }
             let batch = batches
                 .recv()
                 .context("the thread that reads examples has ended: a bug in it")?;
             self.step(&batch, observe)?;
-            let last = self.state.step == protocol.steps as u64;
-            if last
-                || self
-                    .state
-                    .step
-                    .is_multiple_of(protocol.validation.every as u64)
+            // A validation saves the state, too.
+            if save_every.is_some_and(|every| self.state.step.is_multiple_of(every as u64))
+                && !self.validation_is_due()
             {
-                self.validate(observe)?;
+                self.save()?;
             }
         }
-        Ok(())
+    }
+
+    /// Whether the current step is to be validated and was not yet.
+    fn validation_is_due(&self) -> bool {
+        let protocol = self.training.protocol;
+        let step = self.state.step;
+        match self.state.history.0.last() {
+            None => true,
+            Some(last) => {
+                last.step < step
+                    && (step == protocol.steps as u64
+                        || step.is_multiple_of(protocol.validation.every as u64))
+            }
+        }
+    }
+
+    /// Whether so many validations were no better that the training ends early.
+    fn is_out_of_patience(&self) -> bool {
+        let protocol = self.training.protocol;
+        let validation = &protocol.validation;
+        let history = &self.state.history;
+        validation.patience.is_some_and(|patience| {
+            history.since_best(validation.keep, protocol.preset.ties()) >= patience
+        })
     }
 
     fn step(
@@ -369,17 +371,26 @@ impl<'a> TrainLoop<'a> {
     fn validate(&mut self, observe: &mut dyn FnMut(TrainEvent<'_>)) -> Result<()> {
         let training = self.training;
         let step = self.state.step;
-        let ValidationOutcome {
-            entry,
-            collapsed,
-            failed,
-        } = validate(
+        let outcome = validate(
             training.model,
             training.validation,
             training.protocol,
             training.rule(),
             step,
-        )?;
+            training.stop,
+        );
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.is::<Interrupted>())
+        {
+            self.save()?;
+            bail!(Interrupted { step });
+        }
+        let ValidationOutcome {
+            entry,
+            collapsed,
+            failed,
+        } = outcome?;
         for failure in &failed {
             if self.reported.insert(failure.question.clone()) {
                 observe(TrainEvent::ValidationFailed(failure));
@@ -400,6 +411,12 @@ impl<'a> TrainLoop<'a> {
                 self.best_checkpoint
                     .keep(step, training.model, training.precision, &provenance)?;
         }
+        self.save()?;
+        self.best_checkpoint.remove_others(self.best()?.step)
+    }
+
+    /// Saves the state: a killed training resumes from it.
+    fn save(&mut self) -> Result<()> {
         self.state.generator = self.noise.as_ref().map_or(0, |noise| noise.state().word);
         let mut tensors = self.optimizer.state()?;
         let weight = |(name, variable): (&String, &Var)| {
@@ -407,7 +424,7 @@ impl<'a> TrainLoop<'a> {
         };
         tensors.extend(self.variables.iter().map(weight));
         self.states.save(&self.state, &tensors, |_| Ok(()))?;
-        self.best_checkpoint.remove_others(self.best()?.step)
+        Ok(())
     }
 
     /// The validation that the protocol selects; `None` until one has a finite metric.

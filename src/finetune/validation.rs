@@ -1,10 +1,12 @@
 //! Validation: answers the validation questions and scores them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::interrupt::InterruptibleAdapter;
 use super::log::ValidationEntry;
 use super::prefetch::{Prefetcher, SkippedQuestion};
 use crate::adapter::training::{LabelRule, Trainable};
@@ -37,16 +39,24 @@ pub(super) struct ValidationOutcome {
 /// Validates the current weights on `set`, after `done` steps.
 ///
 /// # Errors
-/// As [`answer_questions`]; returns an error if the examples do not fit the model.
+/// As [`answer_questions`]; returns an error if the examples do not fit the model, and
+/// [`Interrupted`](super::Interrupted) once `stop` is set.
 pub(super) fn validate(
     model: &dyn Trainable,
     set: &QuestionSet,
     protocol: &Protocol,
     rule: LabelRule,
     done: u64,
+    stop: &AtomicBool,
 ) -> Result<ValidationOutcome> {
     let started = Instant::now();
-    let answers = answer_questions(model.adapter()?.as_mut(), set)?;
+    let mut adapter = model.adapter()?;
+    let mut adapter = InterruptibleAdapter {
+        inner: adapter.as_mut(),
+        stop,
+        step: done,
+    };
+    let answers = answer_questions(&mut adapter, set)?;
     let mut metrics = metrics(protocol, set, &answers)?;
     let loss = mean_loss(model, model.variables(), set, rule, protocol.micro_batch())?;
     metrics.extend(loss.mean.map(|loss| ("loss".to_owned(), loss)));

@@ -12,6 +12,10 @@ use chartbench_core::question::{
     AnswerType, Chart, ChartQuestions, Gold, ImageProducer, ImageRef, Question,
 };
 
+/// The embedded model that answers best on the mini benchmark: what is asked where no adapter is
+/// named.
+pub const DEFAULT_ADAPTER: &str = "unichart-tiny-mini";
+
 /// A question about an image, and the adapters to ask.
 #[derive(Clone, Debug)]
 pub struct AskRequest {

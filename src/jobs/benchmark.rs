@@ -1,13 +1,18 @@
 //! Which benchmark a job asks, and where its data set is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
 use crate::config::Benchmark;
+#[cfg(feature = "models")]
 use crate::run::store::DataFolder;
+#[cfg(any(feature = "models", feature = "report"))]
+use crate::run::store::LimitRule;
 use chartbench_core::terminal::visible;
 use chartbench_data::Format;
+#[cfg(any(feature = "models", feature = "report"))]
+use chartbench_data::QuestionStream;
 
 /// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
@@ -53,10 +58,15 @@ impl BenchmarkSelection {
 
     /// Where the user's data are, for a run on the benchmark of the name `loaded`; `None` without
     /// data of the user's.
+    #[cfg(feature = "models")]
     pub(super) fn data_folder(&self, loaded: &str) -> Option<DataFolder> {
         let data = std::path::absolute(self.data.as_deref()?).ok()?;
         let benchmark = match &self.benchmark {
-            Some(file) if Path::new(file).extension().is_some_and(|end| end == "toml") => {
+            Some(file)
+                if std::path::Path::new(file)
+                    .extension()
+                    .is_some_and(|end| end == "toml") =>
+            {
                 std::path::absolute(file).ok()?.to_str()?.to_owned()
             }
             _ => loaded.to_owned(),
@@ -70,11 +80,31 @@ impl BenchmarkSelection {
         let whose = match (&self.data, &self.benchmark) {
             (Some(data), _) => format!(" in {}", visible(&data.to_string_lossy())),
             (None, Some(_)) => String::new(),
-            (None, None) => ", drawn by this program; --data asks questions of your own".to_owned(),
+            (None, None) => {
+                ", drawn by this program and no real charts; RealCQA's: --benchmark realcqa --data RealCQA/".to_owned()
+            }
         };
         format!(
             "{questions} questions on {charts} charts of {}{whose}",
             benchmark.title
         )
+    }
+}
+
+/// The questions of `all` within a limit, by its rule: the first ones without a rule.
+///
+/// # Errors
+/// Returns an error if the questions cannot be read.
+#[cfg(any(feature = "models", feature = "report"))]
+pub(super) fn limited(
+    all: QuestionStream,
+    limit: Option<usize>,
+    rule: Option<LimitRule>,
+    seed: u64,
+) -> Result<QuestionStream> {
+    match (limit, rule) {
+        (None, _) => Ok(all),
+        (Some(limit), None) => Ok(all.limit(limit)),
+        (Some(limit), Some(LimitRule::Even)) => all.draw_evenly(limit, seed),
     }
 }

@@ -1,12 +1,12 @@
 //! Compares two runs: what changed, and whether it is more than chance.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::convention;
 use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
-use crate::run::store::StoredRun;
+use crate::run::store::{ResultsDir, StoredRun};
 use chartbench_score::stats::SignFlips;
 
 /// Which runs to compare, and how.
@@ -34,10 +34,9 @@ pub struct CompareRequest {
 /// Returns an error if a run cannot be read, the runs were asked other questions, or a slice or
 /// convention is unknown.
 pub fn compare(request: &CompareRequest) -> Result<Comparison> {
-    let runs = [
-        read(&request.results, &request.before)?,
-        read(&request.results, &request.after)?,
-    ];
+    let results = ResultsDir::new(&request.results);
+    let [before, after] = [&request.before, &request.after].map(|name| results.find(name));
+    let runs = [before?.read()?, after?.read()?];
     let records = runs.iter().flat_map(StoredRun::records);
     check_slices_exist(&request.slices, records.clone().map(Ok))?;
     let convention = convention(
@@ -51,21 +50,4 @@ pub fn compare(request: &CompareRequest) -> Result<Comparison> {
         sign_flips: request.sign_flips,
     };
     Comparison::new(before, after, convention, &options)
-}
-
-/// A run by its name or path; the part of it that one adapter answered, where its folder is named.
-fn read(results: &Path, run: &Path) -> Result<StoredRun> {
-    for path in [results.join(run), run.to_owned()] {
-        if StoredRun::is_at(&path) {
-            return StoredRun::read(&path);
-        }
-        if let (Some(parent), Some(adapter)) = (
-            path.parent(),
-            path.file_name().and_then(|name| name.to_str()),
-        ) && StoredRun::is_at(parent)
-        {
-            return StoredRun::read(parent)?.with_adapter(adapter);
-        }
-    }
-    StoredRun::read(run)
 }

@@ -2,23 +2,28 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::convention;
-use crate::report::{Scored, lm_eval_results, lm_eval_samples, model_index};
-use crate::run::store::{Manifest, StoredRun};
+use crate::report::{
+    HubTask, Scored, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples, model_index,
+};
+use crate::run::store::{Manifest, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_core::terminal::shorten;
 
 /// Which runs to export, and how.
 #[derive(Clone, Debug)]
 pub struct ExportRequest {
-    /// Run directories.
+    /// Names under `results`, or paths; `RUN/ADAPTER` for one adapter.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// The format of the written files.
     pub to: ExportFormat,
-    /// Folder that gets `RUN/ADAPTER/` with the files.
+    /// Folder that gets `RUN/ADAPTER/` with the files, or what else the format prescribes.
     pub out: PathBuf,
     /// Scoring convention, as of a leaderboard.
     pub convention: Option<String>,
@@ -27,12 +32,20 @@ pub struct ExportRequest {
 }
 
 /// The format of another program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
     /// lm-evaluation-harness: results.json and samples.jsonl.
     LmEval,
     /// Hugging Face model card: README.md with the results as `model-index`.
     ModelIndex,
+    /// Hugging Face model repository: `.eval_results/RUN.yaml`, with the first metric's score for a
+    /// leaderboard of the hub.
+    EvalResults(HubTask),
+    /// Every Eval Ever: `data/COLLECTION/DEVELOPER/MODEL/UUID.json` and its samples.
+    EveryEvalEver {
+        /// Name of the organization that publishes the results.
+        organization: String,
+    },
 }
 
 /// Exports the runs; returns the files.
@@ -41,12 +54,12 @@ pub enum ExportFormat {
 /// Returns an error if a run cannot be read or has questions left, two runs have one name, or a
 /// file cannot be written.
 pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| StoredRun::read(path))
+        .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
-    check_names(&request.runs, &runs)?;
+    check_names(&named, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(
         request.convention.as_deref(),
@@ -60,32 +73,55 @@ pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
         let name = &run.manifest.name;
         for (adapter, records) in &run.predictions {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
-            let files = match request.to {
-                ExportFormat::LmEval => vec![
-                    ("results.json", lm_eval_results(&scored, &run.manifest)?),
-                    ("samples.jsonl", lm_eval_samples(&scored)?),
-                ],
+            let own = request.out.join(name).join(adapter);
+            let manifest = &run.manifest;
+            let (folder, files) = match &request.to {
+                ExportFormat::LmEval => {
+                    let results = lm_eval_results(&scored, manifest)?;
+                    let samples = lm_eval_samples(&scored)?;
+                    (
+                        own,
+                        files([("results.json", results), ("samples.jsonl", samples)]),
+                    )
+                }
                 ExportFormat::ModelIndex => {
-                    vec![("README.md", model_index(&scored, &run.manifest)?)]
+                    (own, files([("README.md", model_index(&scored, manifest)?)]))
+                }
+                ExportFormat::EvalResults(task) => {
+                    let text = eval_results(&scored, manifest, task)?;
+                    (
+                        own.join(".eval_results"),
+                        vec![(format!("{name}.yaml"), text)],
+                    )
+                }
+                ExportFormat::EveryEvalEver { organization } => {
+                    let record = every_eval_ever(&scored, manifest, organization, now()?)?;
+                    // The samples come first: the other file refers to them.
+                    let files = [record.samples, record.aggregate].into_iter();
+                    let files = files.filter(|(_, text)| !text.is_empty()).collect();
+                    (request.out.join(record.folder), files)
                 }
             };
-            written.extend(write(&request.out.join(name).join(adapter), files)?);
+            written.extend(write(&folder, files)?);
         }
     }
     Ok(written)
 }
 
-/// Refuses runs of one name: their files would be the same.
-fn check_names(paths: &[PathBuf], runs: &[StoredRun]) -> Result<()> {
-    let mut named: HashMap<&str, &Path> = HashMap::new();
-    for (path, run) in paths.iter().zip(runs) {
-        if let Some(other) = named.insert(&run.manifest.name, path) {
-            bail!(
-                "{} and {} are both named {}, and one would overwrite the other: export each with an --out of its own",
-                other.display(),
-                path.display(),
-                shorten(&run.manifest.name)
-            );
+/// Refuses runs of one name that share an adapter: their files would be the same.
+fn check_names(named: &[NamedRun], runs: &[StoredRun]) -> Result<()> {
+    let mut seen: HashMap<(&str, &str), PathBuf> = HashMap::new();
+    for (found, run) in named.iter().zip(runs) {
+        let name = run.manifest.name.as_str();
+        for (adapter, _) in &run.predictions {
+            if let Some(other) = seen.insert((name, adapter.as_str()), found.path()) {
+                bail!(
+                    "{} and {} are both named {}, and one would overwrite the other: export each with an --out of its own",
+                    other.display(),
+                    found.path().display(),
+                    shorten(name)
+                );
+            }
         }
     }
     Ok(())
@@ -109,7 +145,17 @@ fn finished(run: &StoredRun) -> Result<()> {
     Ok(())
 }
 
-fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<Vec<PathBuf>> {
+/// Seconds since 1970.
+fn now() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Ok(now.context("the clock is before 1970")?.as_secs())
+}
+
+fn files<const N: usize>(files: [(&str, String); N]) -> Vec<(String, String)> {
+    files.map(|(name, text)| (name.to_owned(), text)).into()
+}
+
+fn write(folder: &Path, files: Vec<(String, String)>) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
     let mut written = Vec::new();

@@ -8,14 +8,17 @@ use super::convention;
 use super::trainings::trainings;
 use crate::finetune::curves::{Curves, overlaid};
 use crate::report::{Answers, RowKind, Scored, score_bars, tolerance_curve};
-use crate::run::store::StoredRun;
+use crate::run::store::{NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 
 /// Which runs to draw.
 #[derive(Clone, Debug)]
 pub struct FiguresRequest {
-    /// Run directories that were asked the same questions.
+    /// Runs that were asked the same questions: names under `results`, or paths; `RUN/ADAPTER` for
+    /// one adapter.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// Folder that gets scores.svg, tolerance.svg and, where a run trained something, training.svg.
     pub out: PathBuf,
     /// Convention of scores.svg, as of a leaderboard.
@@ -28,10 +31,10 @@ pub struct FiguresRequest {
 /// Returns an error if a run cannot be read, the runs were asked other questions, or a file cannot
 /// be written.
 pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| StoredRun::read(path))
+        .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
     let Some(first) = runs.first() else {
         return Ok(Vec::new());
@@ -54,7 +57,7 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
             let scored = Scored::new(&run.manifest, adapter, records, convention);
             Answers {
                 name: scored.label(&name(run, adapter)),
-                kind: RowKind::new(&run.manifest, adapter),
+                kind: kind(run, adapter),
                 scored,
             }
         })
@@ -65,7 +68,7 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         pictures.push(("scores", score_bars(&title, &answers, metric)?));
     }
     pictures.push(("tolerance", tolerance_curve(&title, &answers)?));
-    let trainings: Vec<(String, Curves)> = trainings(&request.runs, &runs)?
+    let trainings: Vec<(String, Curves)> = trainings(&named, &runs)?
         .into_iter()
         .map(|training| (name(training.run, training.adapter), training.curves))
         .collect();
@@ -84,6 +87,11 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         files.push(path);
     }
     Ok(files)
+}
+
+fn kind(run: &StoredRun, adapter: &str) -> RowKind {
+    let mut entries = run.manifest.adapters.iter();
+    RowKind::new(adapter, entries.find(|entry| entry.id == adapter))
 }
 
 /// The label of a run's adapter in a picture: starred where the title has a remark about it.

@@ -1,6 +1,6 @@
 //! One table over many runs, printed, written to files, or put into a document.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,10 +8,11 @@ use super::convention;
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
 use crate::report::{
-    Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist, read_document, spliced_document,
+    Leaderboard, LeaderboardOptions, LeaderboardParts, SliceBy, against_blind, check_slices_exist,
+    read_document, spliced_document,
 };
-use crate::run::store::{PredictionRecord, RunReader};
-use chartbench_core::files::write_file;
+use crate::run::store::{LEADERBOARD, NamedRun, PredictionRecord, ResultsDir, RunReader};
+use chartbench_core::files::{FileLock, write_file};
 use chartbench_score::metric::{Convention, Metric};
 
 /// The files of a folder of leaderboards: `leaderboard.` and the ending.
@@ -25,8 +26,10 @@ const FILES: [(&str, Format); 4] = [
 /// Which runs, and where the leaderboard goes besides the result.
 #[derive(Clone, Debug)]
 pub struct LeaderboardRequest {
-    /// Run directories.
+    /// Names under `results`, or paths; `RUN/ADAPTER` for one adapter.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// Scoring convention; `chartbench` where it is absent, `deplot-corrected` where only tables
     /// were asked for.
     pub convention: Option<String>,
@@ -58,10 +61,10 @@ pub struct LeaderboardReport {
 /// Returns an error if a run cannot be read, a slice or convention is unknown, or a file cannot be
 /// read or written.
 pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| RunReader::open(path))
+        .map(NamedRun::open)
         .collect::<Result<Vec<_>>>()?;
     let slices = match &request.slices {
         Some(slices) => slices.clone(),
@@ -168,4 +171,37 @@ fn published(runs: &[RunReader]) -> Result<Vec<(String, Vec<Published>)>> {
         published.push((name.clone(), benchmark.published));
     }
     Ok(published)
+}
+
+/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
+/// other: the last one's leaderboard has the answers of all. What is returned has tables by
+/// `slices` besides, and the conclusion about the best rows.
+///
+/// # Errors
+/// Returns an error if the run cannot be read, or the leaderboard cannot be written.
+pub(super) fn store_leaderboard(
+    convention: &'static Convention,
+    dir: &Path,
+    slices: &[SliceBy],
+) -> Result<(Leaderboard, Option<String>)> {
+    let file = dir.join(LEADERBOARD);
+    let lock = FileLock::acquire(&file)?;
+    let mut options = LeaderboardOptions::default();
+    let stored = LeaderboardParts {
+        explanation: true,
+        settings: true,
+        slices: options.slices.clone(),
+    };
+    let more = slices.iter().filter(|slice| !stored.slices.contains(slice));
+    options.slices.extend(more.cloned());
+    let runs = [RunReader::open(dir)?];
+    let mut leaderboard = Leaderboard::from_runs(&runs, convention, options)?;
+    leaderboard.show_speed(false);
+    let text = leaderboard.render_parts(Format::Markdown, None, &stored)?;
+    write_file(&file, text.as_bytes())?;
+    drop(lock);
+    leaderboard.show_speed(true);
+    let [run] = &runs;
+    let against_blind = against_blind(run, &leaderboard, convention)?;
+    Ok((leaderboard, against_blind))
 }

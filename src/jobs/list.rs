@@ -62,6 +62,7 @@ fn describe_weights(weights: &WeightsSource, is_cached: &dyn Fn(&str, &str) -> b
     match weights {
         WeightsSource::Given => "named by --weights".to_owned(),
         WeightsSource::Embedded(_) => "embedded".to_owned(),
+        WeightsSource::Folder(path) => path.display().to_string(),
         WeightsSource::Hub { repo, revision } if is_cached(repo, revision) => {
             format!("{repo} (cached)")
         }

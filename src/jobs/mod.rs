@@ -6,17 +6,23 @@
 //! threads it has.
 
 #[cfg(feature = "models")]
+mod adapter_for_weights;
+#[cfg(feature = "models")]
 mod adapters;
 #[cfg(feature = "models")]
 pub mod ask;
 mod benchmark;
 pub mod compare;
 pub mod data;
+#[cfg(feature = "models")]
+pub mod dry_run;
 pub mod export;
+pub mod failures;
 #[cfg(feature = "report")]
 pub mod figures;
 #[cfg(feature = "models")]
 pub mod finetune;
+pub mod import;
 pub mod leaderboard;
 pub mod list;
 #[cfg(feature = "models")]
@@ -25,6 +31,9 @@ pub mod quantize;
 pub mod report;
 #[cfg(feature = "models")]
 pub mod run;
+#[cfg(feature = "models")]
+mod run_questions;
+pub mod runs;
 pub mod score;
 #[cfg(feature = "models")]
 pub mod table;
@@ -33,6 +42,8 @@ mod trainings;
 
 use std::fmt;
 
+#[cfg(feature = "models")]
+pub use adapter_for_weights::{Task, adapter_for_weights};
 #[cfg(feature = "models")]
 pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
 pub use benchmark::BenchmarkSelection;
@@ -50,14 +61,32 @@ pub struct AdapterFailure {
     pub error: anyhow::Error,
 }
 
+impl AdapterFailure {
+    /// One line for each reason, behind the adapters that it is the reason of: `a, b: reason`.
+    pub fn lines(failures: &[Self]) -> Vec<String> {
+        let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+        for Self { adapter, error } in failures {
+            let reason = format!("{error:#}");
+            match groups.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, adapters)) => adapters.push(adapter),
+                None => groups.push((reason, vec![adapter])),
+            }
+        }
+        let line =
+            |(reason, adapters): (String, Vec<&str>)| format!("{}: {reason}", adapters.join(", "));
+        groups.into_iter().map(line).collect()
+    }
+}
+
 /// Every adapter failed before it began: the failures, in the order of the adapters, at least one.
+/// What is displayed is the first line of them.
 #[derive(Debug)]
 pub struct AllFailed(pub Vec<AdapterFailure>);
 
 impl fmt::Display for AllFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.first() {
-            Some(AdapterFailure { adapter, error }) => write!(f, "{adapter}: {error:#}"),
+        match AdapterFailure::lines(&self.0).first() {
+            Some(line) => f.write_str(line),
             None => f.write_str("no adapter was asked"),
         }
     }

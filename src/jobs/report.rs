@@ -5,21 +5,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::benchmark::limited;
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
-use crate::report::page::{Curves, Folder, Page, Pictures, same_questions};
+use crate::report::page::{Curves, Folder, GallerySelection, Page, Pictures, same_questions};
 use crate::report::plot::Panel;
-use crate::run::store::{BenchmarkEntry, DataFolder, StoredRun};
+use crate::run::store::{BenchmarkEntry, DataFolder, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
-use chartbench_data::{Questions, Split};
+use chartbench_core::question::QuestionSource;
+use chartbench_data::{QuestionStream, Questions, Split};
 
 /// Which runs the page shows, and with which pictures.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
-    /// Run directories, all on the same questions; of two with one adapter the first counts as the
-    /// earlier.
+    /// Runs on the same questions: names under `results`, or paths; `RUN/ADAPTER` for one adapter.
+    /// Of two runs with one adapter the first counts as the earlier.
     pub runs: Vec<PathBuf>,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
     /// The page's file.
     pub out: PathBuf,
     /// Scoring convention, as of a leaderboard.
@@ -50,19 +54,31 @@ pub struct ReportPage {
 /// Returns an error if a run cannot be read, the runs were asked other questions, pictures that
 /// were asked for cannot be had, or the file cannot be written.
 pub fn report(request: &ReportRequest) -> Result<ReportPage> {
-    let runs = request
-        .runs
+    let named = ResultsDir::new(&request.results).find_all(&request.runs)?;
+    let runs = named
         .iter()
-        .map(|path| StoredRun::read(path))
+        .map(NamedRun::read)
         .collect::<Result<Vec<_>>>()?;
+    write_page(request, &named, &runs, None)
+}
+
+/// [`report`] of runs that are already read; with `selection` its gallery has these questions
+/// alone.
+pub(super) fn write_page(
+    request: &ReportRequest,
+    named: &[NamedRun],
+    runs: &[StoredRun],
+    selection: Option<&GallerySelection>,
+) -> Result<ReportPage> {
     let records = runs.iter().flat_map(StoredRun::records);
     let convention = convention(
         request.convention.as_deref(),
         records.map(|record| record.answer_type),
     )?;
-    let (pictures, no_pictures) = pictures(request, &same_questions(&runs)?.manifest.benchmark)?;
+    let (pictures, no_pictures) =
+        pictures(request, named, &same_questions(runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
-    for training in trainings(&request.runs, &runs)? {
+    for training in trainings(named, runs)? {
         let panels = training.curves.panels();
         // A log without a step is of a training that has only begun.
         if !panels.iter().any(Panel::has_points) {
@@ -79,10 +95,11 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
     }
     let page = Page {
         title: request.title.as_deref(),
-        runs: &runs,
+        runs,
         convention,
         pictures: &pictures,
         curves: &curves,
+        selection,
     }
     .render()?;
     write_file(&request.out, page.as_bytes())?;
@@ -96,13 +113,14 @@ pub fn report(request: &ReportRequest) -> Result<ReportPage> {
 /// no error.
 fn pictures(
     request: &ReportRequest,
+    named: &[NamedRun],
     asked: &BenchmarkEntry,
 ) -> Result<(Pictures, Option<anyhow::Error>)> {
     if request.benchmark.is_some() || request.data.is_some() {
         let (benchmark, data) = (request.benchmark.as_deref(), request.data.as_deref());
         return Ok((find_pictures(request, asked, benchmark, data)?, None));
     }
-    let found = match known_folder(&request.runs) {
+    let found = match known_folder(named) {
         Ok(Some(known)) => find_pictures(request, asked, Some(&known.benchmark), Some(&known.data)),
         Ok(None) => find_pictures(request, asked, None, None),
         Err(error) => Err(error),
@@ -114,15 +132,15 @@ fn pictures(
 }
 
 /// Where the data were when the first run that knows it was asked.
-fn known_folder(runs: &[PathBuf]) -> Result<Option<DataFolder>> {
+fn known_folder(runs: &[NamedRun]) -> Result<Option<DataFolder>> {
     for run in runs {
-        let Some(known) = DataFolder::read(run)? else {
+        let Some(known) = DataFolder::read(&run.dir)? else {
             continue;
         };
         ensure!(
             known.data.exists(),
             "the data of {} were in {}, which is not there: name them by --data",
-            run.display(),
+            run.dir.display(),
             known.data.display()
         );
         return Ok(Some(known));
@@ -165,20 +183,19 @@ fn find_pictures(
             }
         }
     };
-    let mut set = chartbench_data::load(&spec, data, Split::Test)?;
-    if asked.limit > 0 {
-        set = set.limit(asked.limit);
-    }
+    let all = QuestionStream::open(&spec, data, Split::Test)?;
+    let limit = (asked.limit > 0).then_some(asked.limit);
+    let questions = limited(all, limit, asked.limit_rule, asked.seed)?;
     // Charts of one name in two data sets are two charts.
     ensure!(
-        set.hash()? == asked.hash,
+        questions.summarize()?.hash == asked.hash,
         "benchmark `{name}` has other questions than the runs: name the data they were asked on by --benchmark and --data"
     );
-    let images = set
-        .charts
-        .into_iter()
-        .map(|entry| (entry.chart.id, entry.chart.image))
-        .collect::<HashMap<_, _>>();
+    let mut images = HashMap::new();
+    for chunk in questions.chunks() {
+        let charts = chunk?.into_iter().map(|entry| entry.chart);
+        images.extend(charts.map(|chart| (chart.id, chart.image)));
+    }
     let folder = data.map(|data| folder(data, &request.out));
     Ok(Pictures {
         images,

@@ -1,28 +1,40 @@
 //! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes
 //! where it stopped.
 
+mod batch_size;
+mod blind_rows;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
-use bytesize::ByteSize;
+use anyhow::Result;
 
+pub use self::batch_size::BatchSize;
+pub(super) use self::batch_size::{batch_size, with_overhead};
+pub use self::blind_rows::BlindRows;
+use self::blind_rows::ask_blind_rows;
+use super::leaderboard::store_leaderboard;
+use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
 use crate::adapter::Adapter;
-use crate::config::Benchmark;
-use crate::report::table::Format;
-use crate::report::{Leaderboard, LeaderboardOptions};
-use crate::run::RunEvent;
-use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir, RunReader,
-};
-use chartbench_core::files::{FileLock, is_disk_full, write_file};
+use crate::config::{Benchmark, WeightsSource};
+use crate::report::{Leaderboard, SliceBy, check_slices_exist};
+use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir};
+use crate::run::{Outcome, RunEvent, unanswered};
+use chartbench_core::files::is_disk_full;
 use chartbench_core::names::check_folder_name;
-use chartbench_core::question::{AnswerType, QuestionSetSummary, QuestionSource};
-use chartbench_data::{QuestionSetSpec, QuestionStream, Questions, Split};
-use chartbench_nn::MemoryNeed;
+use chartbench_core::question::{AnswerType, QuestionSource};
+use chartbench_data::{QuestionStream, Split};
 use chartbench_score::metric::Convention;
+
+/// The embedded models before and after fine-tuning.
+pub const DEFAULT_MODELS: &[&str] = &[
+    "matcha-tiny",
+    "matcha-tiny-mini",
+    "unichart-tiny",
+    "unichart-tiny-mini",
+];
 
 /// The embedded models before and after fine-tuning, and every blind row: what is asked where no
 /// adapter is named.
@@ -37,16 +49,13 @@ pub const DEFAULT_ADAPTERS: &[&str] = &[
     "majority",
 ];
 
-/// Largest useful batch: decoding more questions at a time gains nothing.
-const MAX_BATCH: usize = 32;
-/// Memory used besides the model, in bytes: the program, queued questions and one decoded image.
-const OVERHEAD_BYTES: u64 = 160 << 20;
-
 /// The questions to ask, and the adapters to ask.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// The adapters to ask, one after the other.
     pub adapters: Vec<SelectedAdapter>,
+    /// The blind rows to ask besides, after them.
+    pub blind: BlindRows,
     /// Hub and device of the adapters' models.
     pub models: ModelOptions,
     /// The benchmark whose test split is asked.
@@ -57,9 +66,10 @@ pub struct RunRequest {
     pub results: PathBuf,
     /// Questions a chart, drawn by `seed`, instead of what the benchmark says.
     pub questions_per_chart: Option<usize>,
-    /// Asks only the first questions.
+    /// Asks only this many questions, drawn by `seed` from the whole split, each source and answer
+    /// type in proportion. A run grows with its limit.
     pub limit: Option<usize>,
-    /// Seed of the draw; the benchmark's where it is absent.
+    /// Seed of the draws; the benchmark's where it is absent.
     pub seed: Option<u64>,
     /// Size of an adapter's batches: it changes the speed, not the answers.
     pub batch: BatchSize,
@@ -68,36 +78,42 @@ pub struct RunRequest {
     /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where
     /// only tables are asked for.
     pub convention: Option<String>,
-}
-
-/// How many questions an adapter gets at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BatchSize {
-    /// The adapter's own default.
-    #[default]
-    Adapter,
-    /// This many; 0 counts as 1.
-    Questions(usize),
-    /// As many as fit into this memory, in bytes, 32 at most.
-    Memory(u64),
+    /// Slices of the leaderboard besides the usual ones, which are stored.
+    pub slices: Vec<SliceBy>,
 }
 
 /// How a run ended.
 pub struct RunReport {
     /// The run's directory.
     pub dir: PathBuf,
-    /// The leaderboard over all adapters of the run, as it is stored.
+    /// The leaderboard over all adapters of the run, with the slices of the request too.
     pub leaderboard: Leaderboard,
+    /// The best model row against the best blind row, in a sentence; absent where the run lacks one
+    /// of the two.
+    pub against_blind: Option<String>,
     /// Adapters that did not load or could not go on.
     pub failures: Vec<AdapterFailure>,
-    /// Questions whose row is a failure, over all adapters of the request.
-    pub failed_questions: usize,
+    /// The adapters of the request with questions whose row is a failure.
+    pub failed_questions: Vec<FailedQuestions>,
+}
+
+/// The questions of one adapter whose row is a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedQuestions {
+    /// The row's name, e.g. `matcha-base`.
+    pub adapter: String,
+    /// How many failed.
+    pub failed: usize,
+    /// How many have a row.
+    pub questions: usize,
+    /// Why the first of them failed.
+    pub first_error: String,
 }
 
 impl RunReport {
     /// Whether every adapter answered every question.
     pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.failed_questions == 0
+        self.failures.is_empty() && self.failed_questions.is_empty()
     }
 }
 
@@ -114,6 +130,7 @@ impl RunRequest {
     pub fn new(adapters: Vec<SelectedAdapter>) -> Self {
         Self {
             adapters,
+            blind: BlindRows::Named,
             models: ModelOptions::default(),
             benchmark: BenchmarkSelection::default(),
             name: None,
@@ -124,6 +141,7 @@ impl RunRequest {
             batch: BatchSize::Adapter,
             retry_failed: false,
             convention: None,
+            slices: Vec::new(),
         }
     }
 }
@@ -135,13 +153,19 @@ impl RunRequest {
 /// loaded, the folder holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
+    run.describe(observe);
     for selected in &request.adapters {
         let outcome = load(request, selected, &run).and_then(|mut adapter| {
-            ask(request, &selected.name, adapter.as_mut(), &mut run, observe)
+            let folder = checkpoint_folder(selected, run.dir.path());
+            ask(request, folder, adapter.as_mut(), &mut run, observe)
         });
         run.count(&selected.name, outcome)?;
     }
-    run.conclude()
+    // Where no named adapter answers, the run has failed.
+    if run.began {
+        ask_blind_rows(request, &mut run, observe)?;
+    }
+    run.conclude(&request.slices)
 }
 
 /// As [`run`], with adapters that the caller made in the place of those of the request.
@@ -154,12 +178,13 @@ pub fn run_with(
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
+    run.describe(observe);
     for adapter in adapters {
         let name = adapter.identity().id.clone();
-        let outcome = ask(request, &name, adapter.as_mut(), &mut run, observe);
+        let outcome = ask(request, None, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
-    run.conclude()
+    run.conclude(&request.slices)
 }
 
 /// Makes the run's folder, so that it is known to be writable before the hours that come before its
@@ -171,29 +196,39 @@ pub fn create(request: &RunRequest) -> Result<()> {
     OpenRun::open(request)?.dir.create()
 }
 
+/// Checks that the run can be written or continued, and writes nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(request: &RunRequest) -> Result<()> {
+    OpenRun::open(request).map(|_| ())
+}
+
 /// A run whose questions and folder are known, with nothing asked yet.
-struct OpenRun {
+pub(super) struct OpenRun {
     benchmark: Benchmark,
-    asked: QuestionStream,
-    questions: usize,
-    /// Describes the questions, until the description is reported.
-    description: Option<String>,
+    pub(super) asked: QuestionStream,
+    pub(super) charts: usize,
+    pub(super) questions: usize,
+    /// The questions in a line.
+    pub(super) description: String,
     convention: &'static Convention,
-    dir: RunDir,
+    pub(super) dir: RunDir,
     /// Where the user's data are; stored beside the answers.
     data_folder: Option<DataFolder>,
     /// Whether an adapter began to answer.
     began: bool,
     failures: Vec<AdapterFailure>,
-    failed_questions: usize,
+    failed_questions: Vec<FailedQuestions>,
 }
 
 impl OpenRun {
     /// Opens the run's folder, or goes on with it.
     ///
     /// # Errors
-    /// Returns an error if the benchmark cannot be loaded or the folder holds another run.
-    fn open(request: &RunRequest) -> Result<Self> {
+    /// Returns an error if the benchmark cannot be loaded, the folder holds another run, or no
+    /// question has a slice of the request.
+    pub(super) fn open(request: &RunRequest) -> Result<Self> {
         request
             .convention
             .as_deref()
@@ -206,27 +241,32 @@ impl OpenRun {
             .unwrap_or_else(|| benchmark.data.name.clone());
         check_folder_name("--name", &name)?;
         choose_questions(request, &mut benchmark.data);
-        let (asked, survey, entry) = questions(request, &benchmark)?;
-        let questions = survey.questions;
-        let answer_types = [survey.only_tables.then_some(AnswerType::Table)];
+        let path = request.results.join(&name);
+        let stored = RunDir::manifest_at(&path)?;
+        let ChosenQuestions {
+            asked,
+            summary,
+            entry,
+            grows_from,
+        } = ChosenQuestions::new(request, &benchmark, stored.as_ref())?;
+        let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
+        check_slices(&request.slices, &asked)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,
-            name: name.clone(),
+            name,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             benchmark: entry,
             adapters: Vec::new(),
         };
-        let dir = RunDir::open(&request.results.join(&name), manifest)?;
+        let dir = RunDir::open_grown(&path, manifest, grows_from)?;
+        let (charts, questions) = (summary.charts, summary.questions);
+        let description = request.benchmark.describe(&benchmark, questions, charts);
         let data_folder = request.benchmark.data_folder(&benchmark.data.name);
-        let description = Some(
-            request
-                .benchmark
-                .describe(&benchmark, questions, survey.charts),
-        );
         Ok(Self {
             benchmark,
             asked,
+            charts,
             questions,
             description,
             convention,
@@ -234,18 +274,31 @@ impl OpenRun {
             data_folder,
             began: false,
             failures: Vec::new(),
-            failed_questions: 0,
+            failed_questions: Vec::new(),
         })
+    }
+
+    /// Reports the questions that are asked.
+    fn describe(&self, observe: &mut dyn FnMut(RunEvent<'_>)) {
+        observe(RunEvent::QuestionsChosen {
+            description: &self.description,
+        });
     }
 
     /// Counts how an adapter's part of the run ended.
     ///
     /// # Errors
     /// Returns an error if the run cannot go on.
-    fn count(&mut self, adapter: &str, outcome: Result<usize, AdapterError>) -> Result<()> {
+    fn count(&mut self, adapter: &str, outcome: Result<Outcome, AdapterError>) -> Result<()> {
         let (began, error) = match outcome {
-            Ok(failed) => {
-                self.failed_questions += failed;
+            Ok(outcome) => {
+                let failed = outcome.first_error.map(|first_error| FailedQuestions {
+                    adapter: adapter.to_owned(),
+                    failed: outcome.failed,
+                    questions: outcome.questions,
+                    first_error,
+                });
+                self.failed_questions.extend(failed);
                 (true, None)
             }
             Err(AdapterError::Loading(error)) => (false, Some(error)),
@@ -260,8 +313,8 @@ impl OpenRun {
         Ok(())
     }
 
-    /// Stores the leaderboard.
-    fn conclude(self) -> Result<RunReport> {
+    /// Stores the leaderboard, and makes tables by `slices` too.
+    fn conclude(self, slices: &[SliceBy]) -> Result<RunReport> {
         let Self {
             convention,
             dir,
@@ -281,10 +334,11 @@ impl OpenRun {
         if let Some(folder) = &data_folder {
             folder.write(&dir)?;
         }
-        let leaderboard = store_leaderboard(convention, &dir)?;
+        let (leaderboard, against_blind) = store_leaderboard(convention, &dir, slices)?;
         Ok(RunReport {
             dir,
             leaderboard,
+            against_blind,
             failures,
             failed_questions,
         })
@@ -292,7 +346,7 @@ impl OpenRun {
 }
 
 /// Why an adapter's part of a run ended early.
-enum AdapterError {
+pub(super) enum AdapterError {
     /// The adapter did not load: the others still answer.
     Loading(anyhow::Error),
     /// The adapter could not go on: its answers stand, and the others still answer.
@@ -301,8 +355,17 @@ enum AdapterError {
     Fatal(anyhow::Error),
 }
 
+impl AdapterError {
+    /// The reason.
+    pub(super) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Loading(error) | Self::Answering(error) | Self::Fatal(error) => error,
+        }
+    }
+}
+
 /// Loads one adapter.
-fn load(
+pub(super) fn load(
     request: &RunRequest,
     selected: &SelectedAdapter,
     run: &OpenRun,
@@ -321,33 +384,21 @@ fn load(
         .map_err(AdapterError::Loading)
 }
 
-/// Asks one adapter what it has not answered; returns how many questions failed.
+/// Asks one adapter what it has not answered; returns the counts of its rows.
 fn ask(
     request: &RunRequest,
-    name: &str,
+    folder: Option<String>,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
-) -> Result<usize, AdapterError> {
+) -> Result<Outcome, AdapterError> {
     let OpenRun {
         asked,
         questions,
-        description,
         dir,
         ..
     } = run;
-    let batch = match request.batch {
-        BatchSize::Adapter => adapter.batch(),
-        BatchSize::Questions(questions) => questions,
-        BatchSize::Memory(bytes) => {
-            batch_within(bytes, name, adapter, observe).map_err(AdapterError::Loading)?
-        }
-    };
-    if let Some(description) = description.take() {
-        observe(RunEvent::QuestionsChosen {
-            description: &description,
-        });
-    }
+    let batch = batch_size(request.batch, adapter, observe).map_err(AdapterError::Loading)?;
     let execution = [
         (
             "device".to_owned(),
@@ -359,7 +410,7 @@ fn ask(
         ),
         ("batch".to_owned(), batch.to_string()),
     ];
-    let entry = AdapterEntry::new(adapter.identity(), &execution);
+    let entry = AdapterEntry::new(adapter.identity(), &execution).with_folder(folder);
     // Another process may be at work on this adapter alone; a full disk stops them all.
     let stop = |error| {
         if is_disk_full(&error) {
@@ -372,11 +423,22 @@ fn ask(
     let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {
-        None => Ok(outcome.failed),
+        None => Ok(outcome),
         Some(error) => Err(AdapterError::Answering(anyhow::anyhow!(
             "{error}; start the run again to go on"
         ))),
     }
+}
+
+/// The checkpoint's folder as the user or the adapter file names it; one of the run's own is no
+/// news.
+fn checkpoint_folder(selected: &SelectedAdapter, run: &Path) -> Option<String> {
+    let own = match selected.model.spec.family.weights() {
+        Some(WeightsSource::Folder(folder)) => Some(folder),
+        _ => None,
+    };
+    let folder = selected.model.weights.as_ref().or(own)?;
+    (!folder.starts_with(run)).then(|| folder.display().to_string())
 }
 
 /// The device's name in a manifest.
@@ -388,98 +450,14 @@ fn device_name(device: &candle_core::Device) -> &'static str {
     }
 }
 
-/// The most questions at a time, up to [`MAX_BATCH`], with which `adapter` stays within `bytes` of
-/// memory.
-///
-/// # Errors
-/// Returns an error if the memory is too little for one question.
-fn batch_within(
-    bytes: u64,
-    name: &str,
-    adapter: &dyn Adapter,
-    observe: &mut dyn FnMut(RunEvent<'_>),
-) -> Result<usize> {
-    let Some(need) = adapter.memory_need() else {
-        observe(RunEvent::MemoryUnknown { id: name });
-        return Ok(adapter.batch());
-    };
-    let need = MemoryNeed {
-        fixed_bytes: need.fixed_bytes + OVERHEAD_BYTES,
-        ..need
-    };
-    let questions = need.max_questions(bytes);
-    ensure!(
-        questions > 0,
-        "--memory {} is too little: {name} takes {} to answer one question",
-        ByteSize(bytes),
-        ByteSize(need.batch_bytes(1))
-    );
-    Ok(questions.min(MAX_BATCH))
-}
-
-/// Scores the run and stores its leaderboard. Processes at work on the same run do so one after the
-/// other: the last one's leaderboard has the answers of all.
-fn store_leaderboard(convention: &'static Convention, dir: &Path) -> Result<Leaderboard> {
-    let file = dir.join("leaderboard.md");
-    let _lock = FileLock::acquire(&file)?;
-    let mut leaderboard = Leaderboard::from_runs(
-        &[RunReader::open(dir)?],
-        convention,
-        LeaderboardOptions::default(),
-    )?;
-    leaderboard.show_speed(false);
-    write_file(&file, leaderboard.render(Format::Markdown)?.as_bytes())?;
-    leaderboard.show_speed(true);
-    Ok(leaderboard)
-}
-
-/// Puts the request's number of questions a chart and its seed in the place of the benchmark's; a
-/// pinned hash is then no longer that of the questions asked.
-fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec) {
-    let (count, seed) = match spec.questions {
-        Questions::All => (None, 0),
-        Questions::PerChart { count, seed } => (Some(count), seed),
-    };
-    if let Some(count) = request.questions_per_chart.or(count) {
-        let chosen = Questions::PerChart {
-            count,
-            seed: request.seed.unwrap_or(seed),
+/// Returns an error if no question of the test split has one of the slices.
+fn check_slices(slices: &[SliceBy], asked: &QuestionStream) -> Result<()> {
+    let records = asked.chunks().flat_map(|chunk| {
+        let (records, error) = match chunk {
+            Ok(charts) => (unanswered(&charts), None),
+            Err(error) => (Vec::new(), Some(Err(error))),
         };
-        if chosen != spec.questions {
-            spec.questions = chosen;
-            spec.hash = None;
-        }
-    }
-}
-
-/// The fixed question set of this run, with the manifest's entry about it.
-fn questions(
-    request: &RunRequest,
-    benchmark: &Benchmark,
-) -> Result<(QuestionStream, QuestionSetSummary, BenchmarkEntry)> {
-    let mut asked = QuestionStream::open(
-        &benchmark.data,
-        request.benchmark.data.as_deref(),
-        Split::Test,
-    )?;
-    if let Some(limit) = request.limit {
-        asked = asked.limit(limit);
-    }
-    let survey = asked.summarize()?;
-    let (questions_per_chart, seed) = match benchmark.data.questions {
-        Questions::All => ("all".to_owned(), 0),
-        Questions::PerChart { count, seed } => (count.to_string(), seed),
-    };
-    let entry = BenchmarkEntry {
-        name: benchmark.data.name.clone(),
-        title: benchmark.title.clone(),
-        split: Split::Test.to_string(),
-        charts: survey.charts,
-        questions: survey.questions,
-        questions_per_chart,
-        seed,
-        limit: request.limit.unwrap_or(0),
-        hash: survey.hash.clone(),
-    };
-    Ok((asked, survey, entry))
+        records.into_iter().map(Ok).chain(error)
+    });
+    check_slices_exist(slices, records)
 }

@@ -13,6 +13,9 @@ use chartbench_core::question::{AnswerType, Gold, Prediction};
 use chartbench_data::TABLE_QUESTION;
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Score};
 
+/// The embedded model that was taught to write tables: what reads where no adapter is named.
+pub const DEFAULT_ADAPTER: &str = "deplot-tiny";
+
 /// Which adapters read which image.
 #[derive(Clone, Debug)]
 pub struct TableRequest {

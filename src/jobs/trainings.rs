@@ -1,12 +1,10 @@
 //! The trainings whose logs lie in stored runs.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use crate::finetune::curves::Curves;
 use crate::finetune::log::{TRAINING_LOG, read_log};
-use crate::run::store::StoredRun;
+use crate::run::store::{NamedRun, StoredRun};
 
 /// How one adapter was trained in a run.
 pub(super) struct Training<'a> {
@@ -15,15 +13,18 @@ pub(super) struct Training<'a> {
     pub(super) curves: Curves,
 }
 
-/// Every adapter of `runs` that was trained there; `paths` are the runs' directories.
+/// Every adapter of `runs` that was trained there; `named` are the same runs as they were found.
 ///
 /// # Errors
 /// Returns an error if a log cannot be read.
-pub(super) fn trainings<'a>(paths: &[PathBuf], runs: &'a [StoredRun]) -> Result<Vec<Training<'a>>> {
+pub(super) fn trainings<'a>(
+    named: &[NamedRun],
+    runs: &'a [StoredRun],
+) -> Result<Vec<Training<'a>>> {
     let mut trainings = Vec::new();
-    for (path, run) in paths.iter().zip(runs) {
+    for (found, run) in named.iter().zip(runs) {
         for (adapter, _) in &run.predictions {
-            let log = path.join(adapter).join(TRAINING_LOG);
+            let log = found.dir.join(adapter).join(TRAINING_LOG);
             if log.exists() {
                 let mut curves = Curves::new(&read_log(&log)?);
                 curves.kept = kept_step(run, adapter);

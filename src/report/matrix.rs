@@ -78,12 +78,20 @@ impl Matrix {
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
+        self.render_within(format, None)
+    }
+
+    /// [`Self::render`], tables for the terminal fitted to its `width`.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_within(&self, format: Format, width: Option<usize>) -> Result<String> {
         let tables = self.tables();
-        let join = |render: fn(&Table) -> String| tables.map(render).join("\n");
+        let join = |render: &dyn Fn(&Table) -> String| tables.map(render).join("\n");
         match format {
-            Format::Table => Ok(join(Table::to_terminal)),
-            Format::Markdown => Ok(join(Table::to_markdown)),
-            Format::Latex => Ok(join(Table::to_latex)),
+            Format::Table => Ok(join(&|table| table.to_terminal_within(width))),
+            Format::Markdown => Ok(join(&Table::to_markdown)),
+            Format::Latex => Ok(join(&Table::to_latex)),
             Format::Csv | Format::Jsonl => self.values.render(format),
             Format::Json => {
                 let [values, flips, differences] = tables.map(Table::json_rows);

@@ -2,10 +2,12 @@
 //! leaderboard, the comparison) and any answers under every convention (the matrix, every
 //! question's scores).
 
+mod against_blind;
 mod aggregate;
 mod compare;
 mod escape;
 mod export;
+mod failures;
 #[cfg(feature = "report")]
 mod figures;
 mod leaderboard;
@@ -22,13 +24,19 @@ mod sensitivity;
 mod slice;
 mod splice;
 pub mod table;
+mod verdict;
 
+pub use against_blind::against_blind;
 pub use aggregate::Aggregate;
 pub use compare::{CompareOptions, Comparison};
-pub use export::{lm_eval_results, lm_eval_samples, model_index};
+pub use export::{
+    EveryEvalEver, HubTask, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples,
+    model_index,
+};
+pub use failures::{AnswerKind, FailureList, ListFormat, QuestionFilter, SliceCondition};
 #[cfg(feature = "report")]
 pub use figures::{Answers, score_bars, tolerance_curve};
-pub use leaderboard::{Leaderboard, LeaderboardOptions};
+pub use leaderboard::{Leaderboard, LeaderboardOptions, LeaderboardParts};
 pub use matrix::{AnswerFile, Matrix};
 pub use per_question::{explain, per_question, per_question_jsonl};
 pub use row_kind::RowKind;

@@ -119,7 +119,7 @@ fn lines(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Result<
     Ok(lines)
 }
 
-fn json_score(score: Score) -> Value {
+pub(super) fn json_score(score: Score) -> Value {
     match score {
         Score::Value(value) => Value::from(value),
         Score::Raises(_) => Value::from(score.to_string()),

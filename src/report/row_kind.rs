@@ -1,14 +1,14 @@
-//! What a row of a leaderboard sees: the chart, nothing, or the data set's own tables.
+//! The kinds of rows: what an adapter has seen when it answers.
 
 use serde::Serialize;
 
-use crate::run::store::Manifest;
+use crate::run::store::AdapterEntry;
 
 /// The kind of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowKind {
-    /// It sees the chart.
+    /// It answers from the chart.
     Model,
     /// It answers without seeing the chart: what a model scores above it, it has read.
     Blind,
@@ -17,12 +17,9 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    /// The kind of an adapter of a run: by its name, and by its family where the manifest has it.
-    pub fn new(run: &Manifest, adapter: &str) -> Self {
-        let family = run
-            .adapters
-            .iter()
-            .find(|entry| entry.id == adapter)
+    /// The kind of an adapter's row; without an entry its name decides.
+    pub fn new(adapter: &str, entry: Option<&AdapterEntry>) -> Self {
+        let family = entry
             .and_then(|entry| entry.settings.get("family"))
             .and_then(toml::Value::as_str)
             .unwrap_or(adapter);

@@ -149,7 +149,7 @@ pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Score
 }
 
 /// The fields of a record that the metrics read.
-fn pair(record: &PredictionRecord) -> Pair<'_> {
+pub(super) fn pair(record: &PredictionRecord) -> Pair<'_> {
     Pair {
         gold: &record.gold,
         prediction: record.prediction.as_ref(),

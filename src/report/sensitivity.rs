@@ -57,11 +57,19 @@ impl Sensitivity {
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
-        let join = |render: fn(&Table) -> String| self.tables().map(render).join("\n");
+        self.render_within(format, None)
+    }
+
+    /// [`Self::render`], tables for the terminal fitted to its `width`.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_within(&self, format: Format, width: Option<usize>) -> Result<String> {
+        let join = |render: &dyn Fn(&Table) -> String| self.tables().map(render).join("\n");
         match format {
-            Format::Table => Ok(join(Table::to_terminal)),
-            Format::Markdown => Ok(join(Table::to_markdown)),
-            Format::Latex => Ok(join(Table::to_latex)),
+            Format::Table => Ok(join(&|table| table.to_terminal_within(width))),
+            Format::Markdown => Ok(join(&Table::to_markdown)),
+            Format::Latex => Ok(join(&Table::to_latex)),
             Format::Csv | Format::Jsonl => self.notations.render(format),
             Format::Json => {
                 let [notations, tolerances, mistakes] = self.tables().map(Table::json_rows);

@@ -1,12 +1,15 @@
 //! Tables in six formats: for people (terminal, Markdown, LaTeX) numbers are rounded, for programs
 //! (CSV, JSON, JSON lines) they have full precision.
 
+mod fit;
+
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use tabled::builder::Builder;
+use tabled::settings::Style;
 use tabled::settings::object::Columns;
-use tabled::settings::{Alignment, Style};
 
+pub use self::fit::wrap;
 use super::escape;
 use chartbench_score::stats::Interval;
 
@@ -50,6 +53,9 @@ pub struct Column {
     /// Whether the cells are [`Cell::Estimate`]s: programs get two more columns, `NAME low` and
     /// `NAME high`.
     estimates: bool,
+    /// Its turn among the columns that a narrow terminal leaves out, the lowest first; `None` for
+    /// one that stays.
+    turn: Option<u8>,
 }
 
 impl Column {
@@ -59,6 +65,7 @@ impl Column {
             name: name.into(),
             align: Align::Left,
             estimates: false,
+            turn: None,
         }
     }
 
@@ -68,6 +75,7 @@ impl Column {
             name: name.into(),
             align: Align::Right,
             estimates: false,
+            turn: None,
         }
     }
 
@@ -77,6 +85,16 @@ impl Column {
             name: name.into(),
             align: Align::Right,
             estimates: true,
+            turn: None,
+        }
+    }
+
+    /// A column that a narrow terminal leaves out; those of the lowest turn go first.
+    #[must_use]
+    pub fn optional(self, turn: u8) -> Self {
+        Self {
+            turn: Some(turn),
+            ..self
         }
     }
 
@@ -198,8 +216,16 @@ impl Table {
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
+        self.render_within(format, None)
+    }
+
+    /// [`Self::render`], a table for the terminal fitted to its `width`.
+    ///
+    /// # Errors
+    /// See [`Table::render`].
+    pub fn render_within(&self, format: Format, width: Option<usize>) -> Result<String> {
         match format {
-            Format::Table => Ok(self.to_terminal()),
+            Format::Table => Ok(self.to_terminal_within(width)),
             Format::Json => self.to_json(),
             Format::Markdown => Ok(self.to_markdown()),
             Format::Latex => Ok(self.to_latex()),
@@ -208,7 +234,12 @@ impl Table {
         }
     }
 
-    /// A ruled table, its title above.
+    /// [`Self::to_terminal`], fitted to a terminal of `width` columns.
+    pub fn to_terminal_within(&self, width: Option<usize>) -> String {
+        width.map_or_else(|| self.to_terminal(), |width| fit::fitted(self, width))
+    }
+
+    /// A ruled table with all columns, its title above.
     pub fn to_terminal(&self) -> String {
         let mut builder = Builder::default();
         builder.push_record(self.columns.iter().map(Column::format_display));
@@ -218,11 +249,7 @@ impl Table {
         let mut table = builder.build();
         table.with(Style::sharp());
         for (index, column) in self.columns.iter().enumerate() {
-            let align = match column.align {
-                Align::Left => Alignment::left(),
-                Align::Right => Alignment::right(),
-            };
-            table.modify(Columns::one(index), align);
+            table.modify(Columns::one(index), column.alignment());
         }
         format!("{}{table}\n", self.title_line("\n"))
     }

@@ -62,7 +62,7 @@ fn is_cut(finish_reasons: &str) -> bool {
 /// The events of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
-    /// The first adapter is loaded, and these questions are about to be asked.
+    /// These questions are about to be asked; no adapter is loaded yet.
     QuestionsChosen {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,
@@ -220,6 +220,14 @@ fn records(
         .collect()
 }
 
+/// Records without an answer, one for each question: what a run will tell of them.
+pub fn unanswered(charts: &[ChartQuestions]) -> Vec<PredictionRecord> {
+    let answers = adapter::questions(charts)
+        .map(|_| Some(Ok(Answer::default())))
+        .collect();
+    records(charts, answers, 0.0, &mut SliceCache::default())
+}
+
 /// Caches the slice values of the last chart, so that a chart split across calls is read once.
 #[derive(Default)]
 struct SliceCache(Option<(String, BTreeMap<String, String>)>);
@@ -264,20 +272,6 @@ fn record(
         ..
     } = answer.unwrap_or_default();
     PredictionRecord {
-        id: question.id.clone(),
-        chart: chart.id.clone(),
-        question: question.text.clone(),
-        gold: question.gold.clone(),
-        answer_type: question.answer_type,
-        taxonomy: question.taxonomy,
-        chart_type: chart.chart_type.clone(),
-        source: question.source.clone(),
-        template: question.template.clone(),
-        slices: slices
-            .clone()
-            .into_iter()
-            .chain(question.slices.clone())
-            .collect(),
         prediction,
         token_ids,
         completions,
@@ -287,6 +281,7 @@ fn record(
         error,
         // A wall clock is accurate to microseconds at best.
         latency_ms: (latency_ms * 1e3).round() / 1e3,
+        ..PredictionRecord::unanswered(chart, slices, question)
     }
 }
 

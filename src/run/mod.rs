@@ -5,8 +5,12 @@ mod answer_all;
 #[cfg(feature = "models")]
 mod plan;
 pub mod store;
+#[cfg(feature = "models")]
+mod timing;
 
 #[cfg(feature = "models")]
-pub use answer_all::{Outcome, RunEvent, answer_all};
+pub use answer_all::{Outcome, RunEvent, answer_all, unanswered};
 #[cfg(feature = "models")]
 pub use plan::{AnsweredIds, batches};
+#[cfg(feature = "models")]
+pub use timing::{Timing, time_questions};

@@ -69,9 +69,9 @@ def mini(folder):
     """Two runs of the mini benchmark, of which the second changes one adapter; some pictures, and training curves."""
     results = folder / "results"
     common = ["--limit", 240, "--results", results]
-    chartbench("run", "--adapters", "majority,question-prior,matcha-tiny,matcha-tiny-mini", "--name", "before", *common)
+    chartbench("run", "--no-blind", "--adapters", "majority,question-prior,matcha-tiny,matcha-tiny-mini", "--name", "before", *common)
     weights = f"matcha-tiny={ROOT / 'models/matcha-tiny-mini'}"
-    chartbench("run", "--adapters", "matcha-tiny", "--weights", weights, "--name", "after", *common)
+    chartbench("run", "--no-blind", "--adapters", "matcha-tiny", "--weights", weights, "--name", "after", *common)
     steps = [{"kind": "step", "step": step, "loss": 3 / step**0.5, "lr": 1e-3, "gradient_norm": 1.0, "tokens": 60, "seconds": 0.1}
              for step in range(1, 201)]
     scores = [{"kind": "validation", "step": step, "questions": 40, "metrics": {"relaxed": step / 500, "loss": 2 / step**0.4}, "seconds": 1.0}

@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
         &[
             ("chartqa", &["images", "questions_by_chart"]),
             ("data_series", &[]),
+            ("even_draw", &[]),
             ("generic", &["images", "questions_by_chart"]),
             ("gold_tables", &[]),
             ("images", &[]),
@@ -66,6 +67,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
                 "question_stream",
                 &[
                     "chartqa",
+                    "even_draw",
                     "generic",
                     "gold_tables",
                     "plotqa",

@@ -105,6 +105,7 @@ impl Scratch {
             &results,
             "--limit",
             "2",
+            "--no-blind",
         ];
         kept.extend(own.iter().chain(more).map(|&argument| argument.to_owned()));
         kept.iter().map(String::as_str).collect()
@@ -360,6 +361,7 @@ fn one_failed_adapter_does_not_stop_the_others() {
     let results = scratch.at("results");
     let output = chartbench(&[
         "run",
+        "--no-blind",
         "--adapters",
         "majority,matcha-base",
         "--weights",
@@ -388,6 +390,7 @@ fn a_checkpoint_more_is_one_file_more() {
     fs::write(scratch.path("adapters/mine.toml"), toml).unwrap();
     let output = chartbench(&[
         "run",
+        "--no-blind",
         "--adapters",
         "mine",
         "--adapters-dir",
@@ -431,10 +434,10 @@ fn wrong_flags_and_names_are_told() {
             "unknown benchmark `minni`",
         ),
         (vec!["run", "--benchmark", "realcqa"], "--data"),
-        (vec!["leaderboard", "no-such-run"], "not a run directory"),
+        (vec!["leaderboard", "no-such-run"], "no run `no-such-run`"),
         (
             vec!["compare", "no-such-run", "neither"],
-            "not a run directory",
+            "no run `no-such-run`",
         ),
     ] {
         let results = scratch.at("results");

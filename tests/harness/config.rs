@@ -405,6 +405,7 @@ fn training_faults() {
     };
     let short = ProtocolOverrides {
         steps: Some(50),
+        warmup_steps: Some(120),
         ..ProtocolOverrides::default()
     };
     let lines = [
@@ -460,6 +461,40 @@ fn training_faults() {
         ("a flag against the preset", line(training("", &short))),
     ];
     snapshot("training_faults", &lines);
+}
+
+/// The warm-up was chosen for the protocol's steps: fewer steps shorten it in proportion, unless both are given.
+#[test]
+fn few_steps_shorten_the_warm_up() {
+    let steps = |steps: usize| ProtocolOverrides {
+        steps: Some(steps),
+        ..ProtocolOverrides::default()
+    };
+    let warmup = |keys: &str, flags: &ProtocolOverrides| {
+        let protocol = training(keys, flags).unwrap();
+        (
+            protocol.schedule.warmup_steps,
+            protocol.warmup_shortened_from,
+        )
+    };
+    // The preset warms up for 120 of 600 steps.
+    assert_eq!(warmup("", &steps(121)), (120, None));
+    assert_eq!(warmup("", &steps(120)), (24, Some(120)));
+    assert_eq!(warmup("", &steps(20)), (4, Some(120)));
+    assert_eq!(warmup("", &steps(1)), (0, Some(120)));
+    let file = "steps = 650\nwarmup_steps = 50\n";
+    assert_eq!(warmup(file, &steps(26)), (2, Some(50)));
+    // Another preset replaces the file's keys.
+    let study = ProtocolOverrides {
+        protocol: Some(Preset::Study),
+        ..steps(60)
+    };
+    assert_eq!(warmup(file, &study), (12, Some(120)));
+    let both = ProtocolOverrides {
+        warmup_steps: Some(5),
+        ..steps(20)
+    };
+    assert_eq!(warmup("", &both), (5, None));
 }
 
 /// What was published is about conventions, metrics and adapters that there are.

@@ -478,6 +478,78 @@ fn generic_loads_csv_and_jsonl() {
 }
 
 #[test]
+fn own_data_may_be_a_list_or_tsv_and_hold_its_images() {
+    // A picture of one pixel, 70 bytes.
+    let base64 = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+    let json = format!(
+        r#"[{{"image": "data:image/png;base64,{base64}", "question": "A?", "answer": 1, "hard": true, "steps": [1, 2]}},
+            {{"image": "a.png", "question": "B?", "answer": "x", "hard": null}}]"#
+    );
+    let tsv = format!("index\timage\tquestion\tanswer\n7\t{base64}\tA?\t1\n9\t{base64}\tB?\tx\n");
+    let tree = Tree::new(&[
+        ("q/questions.json", &json),
+        ("q/a.png", ""),
+        ("q.tsv", &tsv),
+    ]);
+    let load = |path: &str| {
+        let spec = Benchmark::find("custom").unwrap().data;
+        chartbench_data::load(&spec, Some(&tree.path().join(path)), Split::Test).unwrap()
+    };
+
+    let is_picture = |set: &QuestionSet| {
+        let bytes = set.charts[0].chart.image.bytes().unwrap();
+        bytes.len() == 70 && bytes.starts_with(b"\x89PNG") && bytes.ends_with(b"\xaeB`\x82")
+    };
+
+    let list = load("q");
+    assert_eq!(ids(&list), ["1", "2"]);
+    assert!(is_picture(&list));
+    let slices = &list.charts[0].questions[0].slices;
+    assert_eq!(
+        (slices["hard"].as_str(), slices["steps"].as_str()),
+        ("true", "[1, 2]")
+    );
+    assert!(
+        list.charts[1].questions[0].slices.is_empty(),
+        "null is none"
+    );
+
+    let tsv = load("q.tsv");
+    assert_eq!(ids(&tsv), ["7", "9"], "`index` is the id");
+    assert_eq!(tsv.charts.len(), 1, "one image is one chart");
+    let id = &tsv.charts[0].chart.id;
+    assert!(id.starts_with("embedded-") && id.len() == 25, "{id}");
+    assert_eq!(*id, list.charts[0].chart.id);
+    assert!(is_picture(&tsv));
+}
+
+#[test]
+fn other_columns_are_slices_unless_they_have_many_values() {
+    let rows: String = (0..102)
+        .map(|row| format!("a.png,Q?,1,{},note {row},{row}\n", row % 3))
+        .collect();
+    let tree = Tree::new(&[
+        (
+            "q.csv",
+            &format!("image,question,answer,group,note,slices.note number\n{rows}"),
+        ),
+        ("a.png", ""),
+    ]);
+    let set = chartbench_data::load(
+        &Benchmark::find("custom").unwrap().data,
+        Some(&tree.path().join("q.csv")),
+        Split::Test,
+    )
+    .unwrap();
+    let slices: Vec<_> = set.charts[0].questions[101]
+        .slices
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(slices, ["group=2", "note number=101"]);
+}
+
+#[test]
 fn more_columns_are_for_slices_and_part_of_the_hash() {
     let load = |name: &str, content: &str| {
         let tree = Tree::new(&[(name, content), ("a.png", "")]);
@@ -576,8 +648,20 @@ fn generic_faults() {
         ("csv: header only", csv("image,question,answer\n")),
         ("csv: no answer column", csv("image,question\na.png,Q?\n")),
         (
-            "csv: an unknown column",
+            "csv: a misspelt column",
             csv("image,question,awnser\na.png,Q?,1\n"),
+        ),
+        (
+            "csv: another spelling",
+            csv("image,question,answer,Answer Type\na.png,Q?,1,string\n"),
+        ),
+        (
+            "csv: one slice twice",
+            csv("image,question,answer,a,slices.a\na.png,Q?,1,x,y\n"),
+        ),
+        (
+            "csv: a column without a name",
+            csv("image,question,answer,\na.png,Q?,1,0\n"),
         ),
         (
             "csv: a column twice",
@@ -625,7 +709,33 @@ fn generic_faults() {
             )),
         ),
         ("jsonl: a wrong type", jsonl(&row.replace(r#""Q?""#, "[]"))),
-        ("jsonl: an unknown key", jsonl(&row.replace("id", "idd"))),
+        (
+            "jsonl: another spelling",
+            jsonl(&row.replace("\"id\"", "\"ID\"")),
+        ),
+        (
+            "json: a wrong type",
+            load(
+                "q.json",
+                &format!("[{row},\n{}]", row.replace(r#""Q?""#, "[]")),
+            ),
+        ),
+        (
+            "json: an id twice",
+            load("q.json", &format!("[{row}, {row}]")),
+        ),
+        (
+            "tsv: a short row",
+            load("q.tsv", "image\tquestion\tanswer\na.png\tQ?\n"),
+        ),
+        (
+            "csv: a data URL of text",
+            csv("image,question,answer\n\"data:image/svg+xml,<svg/>\",Q?,1\n"),
+        ),
+        (
+            "csv: broken base64",
+            csv("image,question,answer\n\"data:image/png;base64,iVB!\",Q?,1\n"),
+        ),
         ("jsonl: null", jsonl(&row.replace(r#""1""#, "null"))),
         ("jsonl: an id twice", jsonl(&format!("{row}\n\n{row}"))),
         (

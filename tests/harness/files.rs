@@ -301,6 +301,7 @@ impl Run {
         let results = self.dir.path().to_str().unwrap();
         let own = [
             "run",
+            "--no-blind",
             "--adapters",
             adapters,
             "--limit",

@@ -11,8 +11,9 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 const KILLS: usize = 10;
-/// A very short training on the mini benchmark.
+/// A very short training on the mini benchmark, of which only the trained model is asked.
 const SHORT: &[&str] = &[
+    "--no-before",
     "--max-steps",
     "12",
     "--warmup-steps",
@@ -492,6 +493,7 @@ fn one_thread_trains_to_the_same_bytes_as_two() -> Result<()> {
                 "4",
                 "--limit",
                 "2",
+                "--no-before",
                 "--adapters",
                 adapter,
                 "--threads",

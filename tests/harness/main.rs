@@ -10,20 +10,25 @@ mod instruction_sets;
 #[path = "../support/outside_data.rs"]
 mod outside_data;
 
+mod adapter_for_weights;
 mod architecture;
 mod asked;
+mod before_after;
 mod cli;
 mod config;
 mod data_check;
 mod dataset;
 mod documents;
 mod endpoint;
+mod export;
+mod failures;
 #[cfg(unix)]
 mod files;
 mod finetune;
 mod gguf;
 mod gold_tables;
 mod hub;
+mod import;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod optimizers;
@@ -33,13 +38,19 @@ mod plotqa;
 mod process;
 mod quantize;
 mod recovery;
+mod reference;
 mod report;
+mod run_command;
+mod run_output;
+mod runs;
 mod score;
+mod shell;
 mod stored;
 mod synth;
 mod table_command;
 mod table_qa;
 mod tables;
+mod terminal_width;
 mod training;
 #[cfg(unix)]
 mod untrusted;

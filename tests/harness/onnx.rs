@@ -278,6 +278,7 @@ fn run(adapter: &str, weights: &Path, results: &Path, more: &[&str]) -> Command 
     command
         .args([
             "run",
+            "--no-blind",
             "--offline",
             "--limit",
             "3",

@@ -99,6 +99,7 @@ fn command(adapter: &str, adapters_dir: &Path, limit: usize, results: &Path) -> 
     command
         .args([
             "run",
+            "--no-blind",
             "--adapters",
             adapter,
             "--limit",

@@ -291,7 +291,7 @@ fn names_with_a_precision_are_rows_of_their_own() -> Result<()> {
     let names =
         "matcha-tiny@q8,matcha-tiny@bf16,blank+unichart-tiny@q4,unichart-tiny@bf16,deplot-tiny@q8";
     let output = chartbench(
-        &["run", "--adapters", names, "--limit", "2"],
+        &["run", "--no-blind", "--adapters", names, "--limit", "2"],
         results.path(),
     )?;
     // DePlot reads tables and answers no questions: failures of its own, not of its name.
@@ -385,6 +385,7 @@ fn a_quantized_checkpoint_is_chosen_written_and_asked() -> Result<()> {
     let weights = format!("matcha-tiny@q8={}", folder.display());
     let run = [
         "run",
+        "--no-blind",
         "--adapters",
         "matcha-tiny@q8,matcha-tiny",
         "--limit",
@@ -411,6 +412,7 @@ fn a_quantized_checkpoint_is_chosen_written_and_asked() -> Result<()> {
     let output = chartbench(
         &[
             "run",
+            "--no-blind",
             "--adapters",
             "matcha-tiny@q8",
             "--limit",

@@ -15,6 +15,7 @@ fn start(results: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_chartbench"))
         .args([
             "run",
+            "--no-blind",
             "--adapters",
             ADAPTERS,
             "--limit",

@@ -327,9 +327,6 @@ fn files_as_people_have_them_are_read_or_refused_in_one_line() {
     let list = "neither a list of records nor an object of predictions by id: write a list of records, or one record a line";
     let same = "--prediction-column: columns are gold, prediction, prediction: two columns are called `prediction`: \
                 rename or remove one";
-    let semicolons = "the header line has no comma: separate the fields by commas, or by tabs in a .tsv file: cannot tell \
-                      the columns of predictions and gold answers: columns are gold;prediction (name them with \
-                      --prediction-column and --gold-column, or give the golds by --gold)";
     let cases = [
         (
             "lmms.jsonl",
@@ -359,7 +356,7 @@ fn files_as_people_have_them_are_read_or_refused_in_one_line() {
         (
             "figures.json",
             r#"{"0": {"figure_id": 1, "response": "7", "answer": "7"}}"#.to_owned(),
-            list,
+            "100.00 over 1",
         ),
         (
             "records.json",
@@ -368,13 +365,13 @@ fn files_as_people_have_them_are_read_or_refused_in_one_line() {
         ),
         (
             "semicolons.csv",
-            "gold;prediction\n7;7\n".to_owned(),
-            semicolons,
+            "gold;prediction\n7;7\n8;9\n".to_owned(),
+            "50.00 over 2",
         ),
         (
             "ids.json",
             r#"{"a": {"prediction": "7", "gold": "7"}}"#.to_owned(),
-            list,
+            "100.00 over 1",
         ),
     ];
     for (name, content, expected) in &cases {
@@ -525,4 +522,45 @@ fn flags_of_the_data_set_choose_the_rule_of_a_run() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_page_tells_whether_a_file_is_better_than_a_constant_answer() {
+    let rows = |right: usize| -> String {
+        let chart = |chart: usize| {
+            let number = 100 * (chart + 1);
+            let read = if chart < right { number } else { 7 };
+            format!("a{chart},c{chart},Line chart,Line chart\nb{chart},c{chart},{number},{read}\n")
+        };
+        (0..20).map(chart).collect()
+    };
+    let file = |right| format!("id,chart,gold,prediction\n{}", rows(right));
+    let folder = folder(&[
+        ("p.csv", &file(15)),
+        ("q.csv", &file(15)),
+        ("other.csv", &file(15).replace("Line chart,", "Bar chart,")),
+    ]);
+    let page = |files: &[&str]| {
+        let output = score(folder.path(), &[files, &["--report", "page.html"]].concat());
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, stderr) = page(&["p.csv", "other.csv"]);
+    assert!(
+        code == Some(2) && stderr.contains("p.csv and other.csv have other ids or gold answers"),
+        "{stderr}"
+    );
+    assert!(!folder.path().join("page.html").exists());
+    let (code, stderr) = page(&["p.csv", "q.csv"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    for part in [
+        "40 questions on 20 charts",
+        "p.csv is better than always `Line chart`: 87.50 to 50.00, a difference of +37.50 points (",
+        "q.csv cannot be told apart from p.csv: 87.50 to 87.50, a difference of +0.00 points (",
+        "50.00: `Line chart`",
+        "script-src &#x27;none&#x27;",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("href=\"http"));
 }

@@ -117,8 +117,9 @@ fn chartbench(results: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-const RUN: [&str; 12] = [
+const RUN: [&str; 13] = [
     "run",
+    "--no-blind",
     "--adapters",
     "matcha-base,unichart,majority,question-prior,blank+matcha-base",
     "--weights",
@@ -131,6 +132,22 @@ const RUN: [&str; 12] = [
     "24",
     "--name",
 ];
+
+/// Begins each stored run anew, without an adapter: a run keeps the format that it began with, and
+/// with it the first questions as the limited ones.
+fn begin_in_the_stored_format(results: &Path) {
+    for entry in fs::read_dir(fixture("results")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(manifest) = fs::read_to_string(path.join("run.toml")) else {
+            continue;
+        };
+        assert!(manifest.starts_with("format = 1\n"), "{}", path.display());
+        let run = results.join(path.file_name().unwrap());
+        fs::create_dir_all(&run).unwrap();
+        let head = manifest.split("[[adapters]]").next().unwrap();
+        fs::write(run.join("run.toml"), head).unwrap();
+    }
+}
 
 /// Whether sums of this machine are those of the machine that recorded: products of candle's own
 /// crate take AVX-512 where they can.
@@ -153,6 +170,7 @@ fn everything_is_written_as_it_was_stored() {
     }
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
+    begin_in_the_stored_format(&results);
     let output = Command::new(fixture("record.sh"))
         .args([Path::new(CHARTBENCH), &results])
         .output()
@@ -240,7 +258,7 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
         chartbench(folder.path(), &[
             "finetune", "--adapters", adapter, "--weights", weights, "--batch-size", "2", "--max-steps", "40",
             "--warmup-steps", "2", "--gradient-accumulation-steps", "2", "--eval-steps", "10", "--validation-questions", "4",
-            "--lora-r", "2", "--limit", "6", "--name", "tuned",
+            "--lora-r", "2", "--limit", "6", "--name", "tuned", "--no-before",
         ]);
         let mut made = files(&run.join(adapter));
         made.retain(|path, _| {
@@ -253,4 +271,32 @@ fn a_killed_training_goes_on_to_the_stored_bytes() {
         }
         assert_same(&stored, &made);
     }
+}
+
+/// The first questions of format 1 are no draw that could grow.
+#[test]
+fn a_stored_run_does_not_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture("results/stored"), &folder.path().join("stored"));
+    let output = Command::new(CHARTBENCH)
+        .args([
+            "run",
+            "--adapters",
+            "majority",
+            "--limit",
+            "30",
+            "--name",
+            "stored",
+            "--results",
+        ])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("limit was 24, is 30"), "{stderr}");
+    assert_same(
+        &files(&fixture("results/stored")),
+        &files(&folder.path().join("stored")),
+    );
 }

@@ -29,6 +29,26 @@ fn picture() -> String {
 }
 
 #[test]
+fn without_a_name_an_embedded_model_does_the_job_and_is_named() {
+    let ask = ["ask", &picture(), "How many bars are there?"];
+    for (arguments, model) in [
+        (&ask[..], "unichart-tiny-mini"),
+        (&["table", &picture(), "--format", "raw"][..], "deplot-tiny"),
+    ] {
+        let output = chartbench(arguments);
+        let note = text(&output.stderr);
+        assert!(
+            note.starts_with(&format!("note: {model} answered, an embedded model")),
+            "{note}"
+        );
+        let answer = text(&output.stdout);
+        let named = chartbench(&[arguments, &["--adapters", model]].concat());
+        assert_eq!(text(&named.stdout), answer);
+        assert!(!answer.trim().is_empty() && !text(&named.stderr).contains("note:"));
+    }
+}
+
+#[test]
 fn the_oracle_reads_every_table() {
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().to_str().unwrap();

@@ -419,6 +419,7 @@ fn run(adapters: &str, python: Option<&str>) -> (Output, tempfile::TempDir) {
     let output = Command::new(env!("CARGO_BIN_EXE_chartbench"))
         .args([
             "run",
+            "--no-blind",
             "--limit",
             "1",
             "--name",
@@ -443,6 +444,11 @@ fn a_package_that_is_not_installed_has_one_line() {
         let (output, dir) = run(adapters, python);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let text = String::from_utf8(output.stderr).unwrap();
+        let (questions, text) = text.split_once('\n').unwrap();
+        assert!(
+            questions.starts_with("1 questions on 1 charts"),
+            "{questions}"
+        );
         assert_eq!(text.lines().count(), 1, "{text}");
         text.replace(dir.path().to_str().unwrap(), "ENV")
     };

@@ -72,6 +72,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRu
                 questions_per_chart: "all".to_owned(),
                 seed: 0,
                 limit: 0,
+                limit_rule: None,
                 hash: hash.to_owned(),
             },
             adapters: Vec::<AdapterEntry>::new(),
@@ -112,7 +113,7 @@ fn record(
     }
 }
 
-fn before() -> StoredRun {
+pub(crate) fn before() -> StoredRun {
     run(
         "before",
         "0123456789abcdef",
@@ -156,7 +157,11 @@ fn pix2struct() -> &'static Convention {
     Convention::by_name("pix2struct").unwrap()
 }
 
-fn leaderboard(runs: &[StoredRun], convention: &str, options: LeaderboardOptions) -> Leaderboard {
+pub(crate) fn leaderboard(
+    runs: &[StoredRun],
+    convention: &str,
+    options: LeaderboardOptions,
+) -> Leaderboard {
     let mut leaderboard = Leaderboard::new(Convention::by_name(convention).unwrap(), options);
     for run in runs {
         // As they would be read from a log of any length: in pieces.
@@ -449,7 +454,7 @@ fn seeds_of_two_runs_of_one_name_are_told_apart() {
 }
 
 /// A run on 40 charts with three questions each: `right` says whether it answers one right.
-fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
+pub(crate) fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     let mut run = run(name, "0123456789abcdef", &[]);
     let records = (0..40)
         .flat_map(|chart| (0..3).map(move |question| (chart, question)))
@@ -477,7 +482,11 @@ fn many(name: &str, right: impl Fn(usize, usize) -> bool) -> StoredRun {
     run
 }
 
-fn comparison(before: &StoredRun, after: &StoredRun, by: &[&str]) -> anyhow::Result<Comparison> {
+pub(crate) fn comparison(
+    before: &StoredRun,
+    after: &StoredRun,
+    by: &[&str],
+) -> anyhow::Result<Comparison> {
     let slices = by.iter().map(|name| name.parse().unwrap()).collect();
     let options = CompareOptions {
         slices,

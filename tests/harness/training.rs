@@ -583,7 +583,7 @@ fn a_validation_whose_loss_is_no_number_is_logged_and_read_back() {
         metrics,
         seconds: 0.0,
     };
-    TrainingLog::open(&path, None)
+    TrainingLog::open(&path, None, None)
         .unwrap()
         .append(&LogEntry::Validation(entry))
         .unwrap();
@@ -642,7 +642,7 @@ fn a_resumed_log_has_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("training.jsonl");
     let write = |done: Option<u64>, entries: &[LogEntry]| {
-        let mut log = TrainingLog::open(&path, done).unwrap();
+        let mut log = TrainingLog::open(&path, done, done).unwrap();
         entries.iter().for_each(|entry| log.append(entry).unwrap());
     };
     write(None, &training());
@@ -676,9 +676,9 @@ fn a_resumed_log_has_each_step_once() {
 fn a_log_is_written_by_one_and_read_with_care() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("training.jsonl");
-    let mut log = TrainingLog::open(&path, None).unwrap();
+    let mut log = TrainingLog::open(&path, None, None).unwrap();
     assert!(
-        TrainingLog::open(&path, None)
+        TrainingLog::open(&path, None, None)
             .err()
             .unwrap()
             .to_string()

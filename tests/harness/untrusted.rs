@@ -131,7 +131,7 @@ fn files_and_exit_codes_do_not_depend_on_who_reads() {
         let results = scratch.at("results");
         let dir = scratch.at("adapters");
         let line = format!(
-            "{program} run --adapters {adapters} --adapters-dir {dir} --limit 8 --results {results} --name {name} \
+            "{program} run --no-blind --adapters {adapters} --adapters-dir {dir} --limit 8 --results {results} --name {name} \
              {redirection}\nexit ${{PIPESTATUS[0]}}"
         );
         let output = Command::new("bash")
@@ -282,7 +282,13 @@ fn unusual_but_plain_names_stay_valid() {
         "--results",
         &scratch.at("more"),
     ];
-    let output = chartbench(&[&["run", "--adapters", "a b.c."][..], &arguments].concat());
+    let output = chartbench(
+        &[
+            &["run", "--no-blind", "--adapters", "a b.c."][..],
+            &arguments,
+        ]
+        .concat(),
+    );
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let out = scratch.at("out");
     for run in [run, scratch.at("more/mini")] {
@@ -542,6 +548,7 @@ fn images_outside_the_data_folder_are_failed_rows() {
     let run = |name: &str, more: &[&str]| {
         let own = [
             "run",
+            "--no-blind",
             "--data",
             &data,
             "--results",
@@ -603,6 +610,7 @@ fn a_data_set_whose_images_all_lie_outside_is_told_what_to_do() {
     let (data, results) = (scratch.at("data"), scratch.at("results"));
     let line = refused(&[
         "run",
+        "--no-blind",
         "--adapters",
         "matcha-tiny",
         "--data",
@@ -613,6 +621,7 @@ fn a_data_set_whose_images_all_lie_outside_is_told_what_to_do() {
     assert!(line.contains("--allow-outside"), "{line}");
     let output = chartbench(&[
         "run",
+        "--no-blind",
         "--adapters",
         "matcha-tiny",
         "--data",
@@ -642,6 +651,7 @@ fn annotations_outside_the_data_folder_are_refused() {
     let (data, results) = (scratch.at("data"), scratch.at("results"));
     let arguments = [
         "run",
+        "--no-blind",
         "--adapters",
         "matcha-tiny",
         "--benchmark",
@@ -746,6 +756,7 @@ fn data_without_a_benchmark_are_asked_about() {
     let (data, results) = (scratch.at("data"), scratch.at("results"));
     let output = chartbench(&[
         "run",
+        "--no-blind",
         "--adapters",
         "matcha-tiny",
         "--data",
@@ -776,7 +787,11 @@ fn data_without_a_benchmark_are_asked_about() {
     ]);
     let first = stderr(&output).lines().next().unwrap().to_owned();
     assert!(
-        first.starts_with("4 questions on 1 charts of Mini (synthetic), drawn by this program"),
+        first.starts_with("4 questions on ")
+            && first.ends_with(
+                " charts of Mini (synthetic), drawn by this program and no real charts; RealCQA's: --benchmark realcqa \
+                 --data RealCQA/"
+            ),
         "{first}"
     );
     let line = refused(&[

@@ -33,6 +33,23 @@ pub fn check_folder_name(kind: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The names in the order of their similarity to `name`, case aside, the nearest first.
+pub fn nearest_first<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let ranked = by_similarity(name, names);
+    ranked.into_iter().map(|(_, other)| other).collect()
+}
+
+/// The names with their Jaro-Winkler similarity to `name`, the nearest first.
+fn by_similarity<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<(f64, &'a str)> {
+    let wanted = name.to_lowercase();
+    let similarity = |other: &str| {
+        jaro_winkler::similarity(wanted.chars(), other.chars().flat_map(char::to_lowercase))
+    };
+    let mut ranked: Vec<(f64, &str)> = names.map(|other| (similarity(other), other)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    ranked
+}
+
 /// The error that nothing of a kind has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownName {
@@ -47,19 +64,11 @@ pub struct UnknownName {
 impl UnknownName {
     /// The error that no `kind` is called `name`, with the nearest of `names`.
     pub fn new<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
-        let wanted = name.to_lowercase();
-        let mut near: Vec<(f64, &str)> = Vec::new();
-        for other in names {
-            let similarity = jaro_winkler::similarity(wanted.chars(), other.chars());
-            if similarity >= MIN_SIMILARITY {
-                near.push((similarity, other));
-            }
-        }
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        let suggestions = near
-            .iter()
+        let suggestions = by_similarity(name, names)
+            .into_iter()
+            .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
             .take(MAX_SUGGESTIONS)
-            .map(|(_, other)| (*other).to_owned())
+            .map(|(_, other)| other.to_owned())
             .collect();
         Self {
             kind: kind.to_owned(),

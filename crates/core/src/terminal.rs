@@ -92,6 +92,20 @@ pub fn print_styled(plain: &str, styled: &str) {
     write_stdout(if shows_styles { styled } else { plain }.as_bytes());
 }
 
+/// Columns of the terminal that standard output is; `None` where it is a file or a pipe, whose
+/// readers get everything. `COLUMNS` takes the place of what the terminal says.
+pub fn width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.trim().parse().ok())
+        .or_else(|| terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into()))
+        .filter(|&columns| columns > 0)
+}
+
 /// Writes to standard output unless a write has failed before.
 fn write_stdout(bytes: &[u8]) -> bool {
     if STDOUT_FAILURE.get().is_none() {

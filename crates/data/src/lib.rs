@@ -10,6 +10,7 @@
 
 mod chartqa;
 mod data_series;
+mod even_draw;
 mod generic;
 mod gold_tables;
 mod images;

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail, ensure};
 
+use super::even_draw::EvenDraw;
 use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
@@ -28,10 +29,18 @@ use chartbench_core::question::{
 pub struct QuestionStream {
     selection: QuestionSelection,
     source: Source,
-    limit: Option<usize>,
+    limit: Option<Limit>,
     /// One hash per chunk, taken by [`summarize`](Self::summarize); later passes must read the same
     /// questions.
     chunk_hashes: OnceLock<Vec<u64>>,
+}
+
+/// Which of the selected questions are asked.
+enum Limit {
+    /// The first ones, chart after chart.
+    First(usize),
+    /// Some of all charts.
+    Drawn(EvenDraw),
 }
 
 enum Source {
@@ -106,9 +115,22 @@ impl QuestionStream {
     #[must_use]
     pub fn limit(self, count: usize) -> Self {
         Self {
-            limit: Some(count),
+            limit: Some(Limit::First(count)),
             ..self
         }
+    }
+
+    /// Limits the stream to `count` questions, drawn by `seed` from the whole split: each source
+    /// and answer type in proportion. A larger draw by the same seed holds the smaller one.
+    ///
+    /// # Errors
+    /// Returns an error if the questions cannot be read.
+    pub fn draw_evenly(self, count: usize, seed: u64) -> Result<Self> {
+        let draw = EvenDraw::new(self.chunks_up_to(None, |_, _| Ok(())), count, seed)?;
+        Ok(Self {
+            limit: Some(Limit::Drawn(draw)),
+            ..self
+        })
     }
 
     /// Counts and hashes the questions in one pass.
@@ -118,7 +140,10 @@ impl QuestionStream {
     /// their hash is not the pinned one.
     pub fn summarize(&self) -> Result<QuestionSetSummary> {
         // A pinned hash covers the whole split.
-        let limit = self.limit.filter(|_| self.selection.pinned_hash.is_none());
+        let limit = self
+            .limit
+            .as_ref()
+            .filter(|_| self.selection.pinned_hash.is_none());
         let mut hashes = Vec::new();
         let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, |_, charts| {
             hashes.push(hash(charts));
@@ -127,7 +152,7 @@ impl QuestionStream {
         self.selection
             .check(summary.questions, || Ok(summary.hash.clone()))?;
         let _ = self.chunk_hashes.set(hashes);
-        if limit == self.limit {
+        if limit.is_some() == self.limit.is_some() {
             Ok(summary)
         } else {
             QuestionSetSummary::from_chunks(self.chunks())
@@ -154,14 +179,17 @@ impl QuestionStream {
         Ok(set)
     }
 
-    /// Chunks of up to `limit` questions in all. `inspect` is called with the range and the charts
+    /// Chunks of the questions within `limit`. `inspect` is called with the range and the charts
     /// of each chunk that is read from files.
     fn chunks_up_to(
         &self,
-        limit: Option<usize>,
+        limit: Option<&Limit>,
         mut inspect: impl FnMut(Range<usize>, &[ChartQuestions]) -> Result<()>,
     ) -> impl Iterator<Item = Result<Vec<ChartQuestions>>> {
-        let mut left = limit.unwrap_or(usize::MAX);
+        let mut left = match limit {
+            Some(Limit::First(count)) => *count,
+            Some(Limit::Drawn(_)) | None => usize::MAX,
+        };
         let count = match &self.source {
             Source::InMemory(charts) => charts.len(),
             Source::PerChart(qa) => qa.len(),
@@ -177,9 +205,10 @@ impl QuestionStream {
                         chunk
                     }
                 };
-                for ChartQuestions { questions, .. } in &mut chunk {
-                    questions.truncate(left);
-                    left -= questions.len();
+                match limit {
+                    Some(Limit::First(_)) => truncate(&mut chunk, &mut left),
+                    Some(Limit::Drawn(draw)) => draw.retain(&mut chunk),
+                    None => {}
                 }
                 chunk.retain(|chart| !chart.questions.is_empty());
                 Ok(chunk)
@@ -190,7 +219,7 @@ impl QuestionStream {
 
 impl QuestionSource for QuestionStream {
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.chunks_up_to(self.limit, |range, charts| {
+        Box::new(self.chunks_up_to(self.limit.as_ref(), |range, charts| {
             let expected = self.chunk_hashes.get().and_then(|hashes| hashes.get(range.start / CHUNK_CHARTS));
             ensure!(
                 expected.is_none_or(|expected| *expected == hash(charts)),
@@ -202,6 +231,14 @@ impl QuestionSource for QuestionStream {
             );
             Ok(())
         }))
+    }
+}
+
+/// Leaves the first `left` questions, and takes them off that number.
+fn truncate(charts: &mut [ChartQuestions], left: &mut usize) {
+    for ChartQuestions { questions, .. } in charts {
+        questions.truncate(*left);
+        *left -= questions.len();
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Format {
     ChartQa,
     /// PlotQA's folder: `png/` and `qa_pairs.json`.
     PlotQa,
-    /// A user's own `.jsonl` or `.csv` file with `image`, `question` and `answer`.
+    /// A user's own `.jsonl`, `.json`, `.csv` or `.tsv` file with `image`, `question` and `answer`.
     Generic,
     /// Drawn by this program.
     Synth {
@@ -129,10 +129,14 @@ pub fn format_name(format: &Format) -> Option<&'static str> {
 pub fn detect(path: &Path) -> Result<Format> {
     std::fs::metadata(path)
         .map_err(|error| anyhow::anyhow!("cannot open {}: {error}", path.display()))?;
-    let found: Vec<&DetectableFormat> = FORMATS
+    let mut found: Vec<&DetectableFormat> = FORMATS
         .iter()
         .filter(|format| (format.is_at)(path))
         .collect();
+    if found.len() > 1 && path.is_file() {
+        // Any JSON file may be a user's own; one with the name of another format is not.
+        found.retain(|format| format.format != Format::Generic);
+    }
     match found.as_slice() {
         [detected] => Ok(detected.format.clone()),
         [] => {

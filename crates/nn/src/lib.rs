@@ -10,6 +10,7 @@
 //! - [`donut`]: the architecture of UniChart.
 //! - [`generation`]: greedy decoding and beam search of several questions at once.
 //! - [`training`]: variables, losses inside candle's graph, dropout, LoRA, initial weights.
+//! - [`optimizer`]: AdamW and Adafactor, as PyTorch and transformers step.
 //! - [`kernels`]: the fused CPU kernels under all of it, with reference versions for other devices.
 
 mod config_file;
@@ -20,6 +21,7 @@ pub mod generation;
 pub mod kernels;
 pub mod loading;
 mod memory_need;
+pub mod optimizer;
 pub mod pix2struct;
 pub mod preprocess;
 pub mod tokenizer;

@@ -1,23 +1,24 @@
 //! An endpoint: sends requests, with retries.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use ureq::{Agent, Body};
+use url::Url;
 
 use super::pool::{AbortSignal, Failure};
 use super::rate_limit::RateLimiter;
 use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
 use crate::adapter::Usage;
+use crate::adapter::http::{HttpError, HttpLimits, agent};
 use crate::adapter::secrets::Secrets;
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
 
@@ -52,7 +53,7 @@ pub(super) struct Endpoint {
     key: Option<SecretString>,
     /// The key and the passwords of proxies; no answer and no error contains them.
     secrets: Secrets,
-    client: Client,
+    client: Agent,
     rate_limiter: RateLimiter,
     abort: AbortSignal,
     /// Failed questions since the last answer. The initial value applies the lower first limit.
@@ -89,13 +90,15 @@ impl Endpoint {
             }
             None => spec.base_url.clone(),
         };
-        let client = Client::builder()
-            .connect_timeout(limits.connect_timeout)
-            .timeout(limits.answer_timeout)
+        let http_limits = HttpLimits {
+            connect: limits.connect_timeout,
+            read: limits.answer_timeout,
+            whole: Some(limits.answer_timeout),
             // A redirected POST would become a GET, and take the key elsewhere.
-            .redirect(redirect::Policy::none())
-            .build()
-            .context("cannot set up an HTTP client")?;
+            redirects: 0,
+            connections: limits.concurrency,
+        };
+        let client = agent(&base, &http_limits);
         let model = spec
             .model_env
             .as_deref()
@@ -238,14 +241,16 @@ impl Endpoint {
         let mut request = self
             .client
             .post(address)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body.to_owned());
+            .header(CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
-            request = request.bearer_auth(key.expose_secret());
+            request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
         }
-        let response = request.send().map_err(|error| self.transport(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let read = self.read(response, begun);
+        let response = request
+            .send(body)
+            .map_err(|error| self.transport(error.into()))?;
+        let (parts, body) = response.into_parts();
+        let (status, headers) = (parts.status, parts.headers);
+        let read = self.read(body, begun);
         if !status.is_success() {
             let body = read.unwrap_or_default();
             let body = ErrorBody::new(&body, &self.secrets);
@@ -260,19 +265,15 @@ impl Endpoint {
     }
 
     /// Reads a body whole.
-    fn read(&self, mut response: Response, begun: Instant) -> Result<String, RequestError> {
+    fn read(&self, reply: Body, begun: Instant) -> Result<String, RequestError> {
+        let mut reader = reply.into_reader();
         let mut body = Vec::new();
         let mut buffer = vec![0; 1 << 14];
         loop {
-            let length = response.read(&mut buffer).map_err(|error| {
-                match error
-                    .get_ref()
-                    .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-                {
-                    Some(inner) => self.transport(inner),
-                    None => RequestError::connection(&error),
-                }
-            })?;
+            let length = match reader.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| self.transport(error.into()))?,
+            };
             body.extend(buffer.get(..length).unwrap_or_default());
             if begun.elapsed() > self.limits.answer_timeout {
                 return Err(RequestError::slow(self.limits.answer_timeout));
@@ -330,13 +331,13 @@ impl Endpoint {
         })
     }
 
-    fn transport(&self, error: &reqwest::Error) -> RequestError {
-        if error.is_timeout() && error.is_connect() {
-            RequestError::unreachable(self.limits.connect_timeout)
-        } else if error.is_timeout() {
-            RequestError::slow(self.limits.answer_timeout)
-        } else {
-            RequestError::connection(error)
+    fn transport(&self, error: HttpError) -> RequestError {
+        match error {
+            HttpError::ConnectTimeout => RequestError::unreachable(self.limits.connect_timeout),
+            HttpError::Timeout => RequestError::slow(self.limits.answer_timeout),
+            HttpError::Connect(cause) | HttpError::Broken(cause) => {
+                RequestError::connection(&cause)
+            }
         }
     }
 

@@ -3,8 +3,10 @@
 //!
 //! Several threads send questions ([`pool`]), at the rate that the adapter file allows
 //! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
-//! stop the adapter ([`request_error`]).
+//! stop the adapter ([`request_error`]), and so does a server that refuses the first connection
+//! ([`contact`]).
 
+mod contact;
 mod endpoint;
 mod image;
 mod pool;
@@ -21,6 +23,7 @@ use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampli
 use super::{Adapter, Answer, Identity, Overrides, ReportAnswer};
 use crate::config::ChatSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use contact::Contact;
 use endpoint::Endpoint;
 use pool::Failure;
 use wire::RequestKeys;
@@ -37,6 +40,7 @@ pub struct Chat {
     spec: ChatSpec,
     max_tokens: usize,
     endpoint: Endpoint,
+    contact: Contact,
 }
 
 impl Chat {
@@ -51,6 +55,7 @@ impl Chat {
             .max_new_tokens
             .unwrap_or(spec.generation.max_tokens);
         let mut settings = endpoint.settings();
+        let contact = Contact::new(&settings, &spec.limits);
         let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
         set("prompt", spec.prompt.question.clone());
         set(
@@ -100,7 +105,27 @@ impl Chat {
             spec: spec.clone(),
             max_tokens,
             endpoint,
+            contact,
         })
+    }
+
+    /// Asks every job on several threads, after a first connection.
+    fn ask_all<J: Sync, T: Send>(
+        &self,
+        jobs: &[J],
+        ask: impl Fn(&J) -> Result<T, Failure> + Sync,
+        report: &mut dyn FnMut(usize, Result<T>),
+    ) -> Result<()> {
+        let abort = self.endpoint.abort_signal();
+        if let Err(reason) = self.contact.make() {
+            abort.raise(reason);
+        }
+        let pool = pool::Pool {
+            threads: self.spec.limits.concurrency,
+            abort,
+            when_quiet: &|| self.contact.check(),
+        };
+        pool.ask_concurrently(jobs, ask, report)
     }
 
     fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
@@ -254,8 +279,7 @@ impl Adapter for Chat {
         let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
             self.about_chart(&image(slot, chart)?, question)
         };
-        let (threads, abort) = (self.spec.limits.concurrency, self.endpoint.abort_signal());
-        pool::ask_concurrently(&jobs, threads, abort, ask, report)
+        self.ask_all(&jobs, ask, report)
     }
 }
 
@@ -275,8 +299,7 @@ impl LanguageModel for Chat {
         report: &mut ReportCompletions<'_>,
     ) -> Result<()> {
         let ask = |prompt: &String| self.about_prompt(prompt, sampling);
-        let (threads, abort) = (self.spec.limits.concurrency, self.endpoint.abort_signal());
-        pool::ask_concurrently(prompts, threads, abort, ask, report)
+        self.ask_all(prompts, ask, report)
     }
 }
 

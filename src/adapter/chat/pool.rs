@@ -1,7 +1,7 @@
 //! Concurrent requests, and the signal that aborts them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,48 +69,75 @@ impl AbortSignal {
     }
 }
 
-/// Asks every job on up to `threads` threads; jobs begin in order, and each result is reported as
-/// it comes, with the job's place. The caller waits on a thread of rayon's pool, so `ask` must not
-/// use that pool.
-///
-/// # Errors
-/// Returns the reason of `abort` where it was raised: jobs in flight are still reported, the others
-/// are not begun.
-pub(super) fn ask_concurrently<J: Sync, T: Send>(
-    jobs: &[J],
-    threads: usize,
-    abort: &AbortSignal,
-    ask: impl Fn(&J) -> Result<T, Failure> + Sync,
-    report: &mut dyn FnMut(usize, anyhow::Result<T>),
-) -> anyhow::Result<()> {
-    let next = AtomicUsize::new(0);
-    let (sender, results) = mpsc::channel();
-    let work = |sender: Sender<_>| {
-        while let index = next.fetch_add(1, Ordering::Relaxed)
-            && let Some(job) = jobs.get(index)
-            && abort.check().is_ok()
-            && sender.send((index, ask(job))).is_ok()
-        {}
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(jobs.len()) {
-            let (work, sender) = (&work, sender.clone());
-            scope.spawn(move || work(sender));
-        }
-        drop(sender);
-        let mut stopped = Ok(());
-        for (index, result) in results {
-            match result {
-                Ok(answer) => report(index, Ok(answer)),
-                Err(Failure::Question(error)) => report(index, Err(error)),
-                Err(Failure::Adapter(error)) => stopped = stopped.and(Err(error)),
+/// How long no result may come before [`Pool::when_quiet`] is called; the next wait is twice as
+/// long.
+const QUIET: Duration = Duration::from_secs(2);
+/// Longest such wait.
+const MAX_QUIET: Duration = Duration::from_secs(60);
+
+/// Threads that send requests.
+pub(super) struct Pool<'a> {
+    /// How many there are.
+    pub threads: usize,
+    /// Ends them all.
+    pub abort: &'a AbortSignal,
+    /// Called when no result came for a while, between results.
+    pub when_quiet: &'a dyn Fn(),
+}
+
+impl Pool<'_> {
+    /// Asks every job; jobs begin in order, and each result is reported as it comes, with the job's
+    /// place. The caller waits on a thread of rayon's pool, so `ask` must not use that pool.
+    ///
+    /// # Errors
+    /// Returns the reason of the abort signal where it was raised: jobs in flight are still
+    /// reported, the others are not begun.
+    pub(super) fn ask_concurrently<J: Sync, T: Send>(
+        &self,
+        jobs: &[J],
+        ask: impl Fn(&J) -> Result<T, Failure> + Sync,
+        report: &mut dyn FnMut(usize, anyhow::Result<T>),
+    ) -> anyhow::Result<()> {
+        let abort = self.abort;
+        let next = AtomicUsize::new(0);
+        let (sender, results) = mpsc::channel();
+        let work = |sender: Sender<_>| {
+            while let index = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(job) = jobs.get(index)
+                && abort.check().is_ok()
+                && sender.send((index, ask(job))).is_ok()
+            {}
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(jobs.len()) {
+                let (work, sender) = (&work, sender.clone());
+                scope.spawn(move || work(sender));
             }
-        }
-        match abort.check() {
-            Err(Failure::Adapter(error) | Failure::Question(error)) => stopped.and(Err(error)),
-            Ok(()) => stopped,
-        }
-    })
+            drop(sender);
+            let (mut stopped, mut quiet) = (Ok(()), QUIET);
+            loop {
+                let (index, result) = match results.recv_timeout(quiet) {
+                    Ok(result) => result,
+                    Err(RecvTimeoutError::Timeout) => {
+                        (self.when_quiet)();
+                        quiet = MAX_QUIET.min(2 * quiet);
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                quiet = QUIET;
+                match result {
+                    Ok(answer) => report(index, Ok(answer)),
+                    Err(Failure::Question(error)) => report(index, Err(error)),
+                    Err(Failure::Adapter(error)) => stopped = stopped.and(Err(error)),
+                }
+            }
+            match abort.check() {
+                Err(Failure::Adapter(error) | Failure::Question(error)) => stopped.and(Err(error)),
+                Ok(()) => stopped,
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +160,12 @@ mod tests {
             }
         };
         let mut answered = Vec::new();
-        let stopped = ask_concurrently(&jobs, 3, &stop, ask, &mut |index, answer| {
+        let pool = Pool {
+            threads: 3,
+            abort: &stop,
+            when_quiet: &|| {},
+        };
+        let stopped = pool.ask_concurrently(&jobs, ask, &mut |index, answer| {
             match answer {
                 Ok(job) => assert_eq!(job, index),
                 Err(error) => assert_eq!((index, error.to_string().as_str()), (5, "odd")),
@@ -147,6 +179,25 @@ mod tests {
             "{answered:?}"
         );
         assert_eq!(asked.into_inner(), answered.len() + 1);
+    }
+
+    #[test]
+    fn quiet_is_noticed_before_the_result_comes() {
+        let quiet = AtomicUsize::new(0);
+        let pool = Pool {
+            threads: 1,
+            abort: &AbortSignal::default(),
+            when_quiet: &|| {
+                quiet.fetch_add(1, Ordering::Relaxed);
+            },
+        };
+        let ask = |wait: &Duration| {
+            std::thread::sleep(*wait);
+            Ok(())
+        };
+        let jobs = [Duration::ZERO, QUIET + Duration::from_millis(500)];
+        pool.ask_concurrently(&jobs, ask, &mut |_, _| {}).unwrap();
+        assert_eq!(quiet.into_inner(), 1);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
+use ureq::http::StatusCode;
+use ureq::http::header::{HeaderMap, RETRY_AFTER};
 
 use super::wire;
 use crate::adapter::secrets::Secrets;
@@ -57,10 +57,7 @@ impl RequestError {
     }
 
     /// A connection that could not be made, was reset, or was closed within the reply.
-    pub(super) fn connection(error: &(dyn std::error::Error + 'static)) -> Self {
-        // The innermost cause does not repeat addresses.
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        let cause = causes.last().map(ToString::to_string).unwrap_or_default();
+    pub(super) fn connection(cause: &str) -> Self {
         Self::new(
             format!("the connection failed ({cause})"),
             true,

@@ -61,12 +61,15 @@ pub(super) fn hf_home() -> PathBuf {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    set("HF_HOME").unwrap_or_else(|| {
-        let home = || dirs::home_dir().unwrap_or_default().join(".cache");
-        set("XDG_CACHE_HOME")
-            .unwrap_or_else(home)
-            .join("huggingface")
-    })
+    set("HF_HOME").unwrap_or_else(|| user_cache().unwrap_or_default().join("huggingface"))
+}
+
+/// The user's folder of caches: `XDG_CACHE_HOME`, else `.cache` of the home folder, on every system, as Hugging Face's
+/// tools have it. None where there is no home.
+pub fn user_cache() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty());
+    set.map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
 /// The cache of models: `HF_HUB_CACHE` or `HUGGINGFACE_HUB_CACHE`, else `hub` in [`hf_home`].

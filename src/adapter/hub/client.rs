@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION};
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, Body};
+use url::Url;
 
 use super::cache::{HubOptions, is_commit};
 use super::unavailable::{Unavailable, WeightsUnavailable};
+use crate::adapter::http::{HttpError, HttpLimits, agent};
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
 /// Longest list of a repository's files that is read, in bytes.
@@ -25,7 +27,7 @@ const MAX_FILE: u64 = 64 << 30;
 /// are over.
 const MIN_SPEED: f64 = 1024.0;
 const SLOW_START: f64 = 10.0;
-const MAX_REDIRECTS: usize = 10;
+const MAX_REDIRECTS: u32 = 10;
 /// Characters of a revision that need no percent-encoding: the unreserved ones of RFC 3986.
 const REVISION: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -40,8 +42,8 @@ pub(super) struct HubClient<'a> {
     pub display_address: String,
     token: Option<SecretString>,
     /// Follows no redirects: one that leads to the content describes the file in its headers.
-    describing: Client,
-    fetching: Client,
+    describing: Agent,
+    fetching: Agent,
 }
 
 /// A hub's metadata of a file.
@@ -65,21 +67,17 @@ impl<'a> HubClient<'a> {
             matches!(url.scheme(), "http" | "https") && url.has_host(),
             "HF_ENDPOINT `{display_address}` is no address: it must begin with https:// or http://"
         );
-        let client = |policy| {
-            Client::builder()
-                .user_agent(concat!("chartbench/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(options.timeout)
-                // The blocking client applies it to each wait: for the headers, and for each piece
-                // of the body.
-                .timeout(options.timeout)
-                .redirect(policy)
-                .build()
-                .with_context(|| format!("cannot set up a connection to {display_address}"))
+        let client = |redirects| {
+            let limits = HttpLimits {
+                connect: options.timeout,
+                read: options.timeout,
+                whole: None,
+                redirects,
+                connections: 1,
+            };
+            agent(&url, &limits)
         };
-        let (describing, fetching) = (
-            client(redirect::Policy::none())?,
-            client(redirect::Policy::limited(MAX_REDIRECTS))?,
-        );
+        let (describing, fetching) = (client(0), client(MAX_REDIRECTS));
         Ok(Self {
             options,
             token: token()?,
@@ -156,10 +154,14 @@ impl<'a> HubClient<'a> {
     /// # Errors
     /// Returns an error if it does not have the file, or states a tag that looks like a path.
     pub(super) fn facts(&self, file: &RemoteFile<'_>) -> Result<FileFacts> {
-        let mut response = self.send(Method::HEAD, &self.url(&file.path()), &file.what())?;
+        let mut url = self.url(&file.path());
+        let mut response = self.send(Method::HEAD, &url, &file.what())?;
         for _ in 0..MAX_REDIRECTS {
-            let Some(url) = renamed(&response) else { break };
-            response = self.send(Method::HEAD, url.as_str(), &file.what())?;
+            let Some(moved) = renamed(&url, &response) else {
+                break;
+            };
+            url = moved.into();
+            response = self.send(Method::HEAD, &url, &file.what())?;
         }
         let status = response.status();
         if !status.is_success() && !status.is_redirection() {
@@ -212,7 +214,7 @@ impl<'a> HubClient<'a> {
 
     /// Sends a request, with retries after transient failures. A timeout is not retried: another
     /// attempt would take as long.
-    fn send(&self, method: Method, url: &str, what: &str) -> Result<Response> {
+    fn send(&self, method: Method, url: &str, what: &str) -> Result<Response<Body>> {
         let client = if method == Method::HEAD {
             &self.describing
         } else {
@@ -226,38 +228,47 @@ impl<'a> HubClient<'a> {
             .with_jitter_seed(rand::random())
             .build();
         loop {
-            let mut request = client.request(method.clone(), url);
-            if let Some(token) = &self.token {
-                request = request.bearer_auth(token.expose_secret());
-            }
-            let sent = request.send();
+            let sent = self
+                .request(&method, url)
+                .and_then(|request| client.run(request).map_err(HttpError::from));
             let passing = match &sent {
                 Ok(response) => matches!(response.status().as_u16(), 408 | 429 | 500 | 502..=504),
-                Err(error) => error.is_connect() && !error.is_timeout(),
+                Err(error) => matches!(error, HttpError::Connect(_)),
             };
             match delays.next().filter(|_| passing) {
                 Some(delay) => std::thread::sleep(delay),
-                None => return sent.map_err(|error| self.transport(&error, what)),
+                None => return sent.map_err(|error| self.transport(error, what)),
             }
         }
     }
 
+    fn request(&self, method: &Method, url: &str) -> Result<Request<()>, HttpError> {
+        let mut request = Request::builder().method(method).uri(url);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        request
+            .body(())
+            .map_err(|error| ureq::Error::from(error).into())
+    }
+
     fn copy(
         &self,
-        mut response: Response,
+        response: Response<Body>,
         out: &mut dyn Write,
         bound: Bound,
         what: &str,
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let (begun, mut received) = (Instant::now(), 0_u64);
+        let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let length = match response.read(&mut buffer) {
+            let length = match body.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.broken(&error, what)),
+                Err(error) => return Err(self.transport(error.into(), what)),
             };
             received += length as u64;
             if received > bound.bytes {
@@ -284,43 +295,34 @@ impl<'a> HubClient<'a> {
         }
     }
 
-    fn broken(&self, error: &io::Error, what: &str) -> anyhow::Error {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-        {
-            Some(inner) => self.transport(inner, what),
-            None => unreachable(format!("{what} broke off ({}): run again", root(error))),
-        }
-    }
-
     /// A request that brought no answer; never with an address that may carry a signature.
-    fn transport(&self, error: &reqwest::Error, what: &str) -> anyhow::Error {
+    fn transport(&self, error: HttpError, what: &str) -> anyhow::Error {
         let (hub, seconds) = (&self.display_address, self.options.timeout.as_secs_f64());
-        if error.is_timeout() && !error.is_connect() {
-            unreachable(format!(
-                "{hub} sent nothing of {what} for {seconds} s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
-                 seconds"
-            ))
-        } else if error.is_connect() {
-            let cause = if error.is_timeout() {
-                format!("no connection within {seconds} s")
-            } else {
-                root(error)
-            };
+        let no_connection = |cause: &str| {
             unreachable(format!(
                 "cannot reach {hub} for {what} ({cause}): check the network or HF_ENDPOINT, or name a folder with \
                  --weights"
             ))
-        } else {
-            unreachable(format!("{what} broke off ({}): run again", root(error)))
+        };
+        match error {
+            HttpError::ConnectTimeout => {
+                no_connection(&format!("no connection within {seconds} s"))
+            }
+            HttpError::Connect(cause) => no_connection(&cause),
+            HttpError::Timeout => unreachable(format!(
+                "{hub} sent nothing of {what} for {seconds} s: try again later, or set HF_HUB_DOWNLOAD_TIMEOUT to more \
+                 seconds"
+            )),
+            HttpError::Broken(cause) => {
+                unreachable(format!("{what} broke off ({cause}): run again"))
+            }
         }
     }
 
     /// A status that is an error.
     fn refusal(
         &self,
-        response: &Response,
+        response: &Response<Body>,
         repo: &str,
         revision: &str,
         file: Option<&str>,
@@ -375,7 +377,7 @@ fn checksum(tag: &str) -> Result<Option<String>, &str> {
 }
 
 /// Where a hub has a renamed repository: its redirect states nothing of the file.
-fn renamed(response: &Response) -> Option<Url> {
+fn renamed(url: &str, response: &Response<Body>) -> Option<Url> {
     let moved =
         response.status().is_redirection() && !response.headers().contains_key("x-linked-etag");
     let location = response
@@ -384,12 +386,10 @@ fn renamed(response: &Response) -> Option<Url> {
         .filter(|_| moved)?
         .to_str()
         .ok()?;
+    let url = Url::parse(url).ok()?;
     // The token goes nowhere else.
-    response
-        .url()
-        .join(location)
-        .ok()
-        .filter(|url| url.origin() == response.url().origin())
+    let moved = url.join(location).ok()?;
+    Some(moved).filter(|moved| moved.origin() == url.origin())
 }
 
 fn error_code(headers: &HeaderMap) -> &str {
@@ -397,12 +397,6 @@ fn error_code(headers: &HeaderMap) -> &str {
         .get("x-error-code")
         .and_then(|code| code.to_str().ok())
         .unwrap_or_default()
-}
-
-/// The innermost cause of an error: the one that does not repeat addresses.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The token as Hugging Face's own tools find it: `HF_TOKEN`, the file `HF_TOKEN_PATH`, or the file

@@ -8,7 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use super::cache::{CachedRepo, HubOptions, Needed, is_relative, is_repo, missing, needed};
 #[cfg(feature = "hub")]
 use super::download::download;
+#[cfg(feature = "hub")]
+use super::reach::check_reachable;
 use super::unavailable::Unavailable;
+use crate::config::AdapterSpec;
 use chartbench_core::files::recover_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit
@@ -99,6 +102,9 @@ fn locate_files(
             options.cache.display()
         )));
     }
+    // The line names no model, so that it is the same for all.
+    check_reachable(options, "weights")
+        .map_err(|cause| Unavailable::Unreachable.because(without_hub(&cause, options)))?;
     download(repo, revision, &cached, options, &|has| {
         needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))
     })
@@ -132,6 +138,7 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
             "{name} of {repo} is not in the cache and downloads are off"
         ))
     );
+    check_reachable(options, name).map_err(|cause| Unavailable::Unreachable.because(cause))?;
     let wanted = |has: &dyn Fn(&str) -> bool| {
         if has(name) {
             Ok(vec![name.to_owned()])
@@ -142,12 +149,28 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
     Ok(download(repo, revision, &cached, options, &wanted)?.join(name))
 }
 
+/// What can be done without a hub that cannot be reached.
+fn without_hub(cause: &str, options: &HubOptions) -> String {
+    let embedded = AdapterSpec::embedded_models().join(",");
+    format!(
+        "{cause}: check the network or HF_ENDPOINT; without a hub there are the embedded models (--adapters \
+         {embedded}), folders of your own (--weights NAME=DIR), and what the cache {} holds (HF_HUB_OFFLINE=1)",
+        options.cache.display()
+    )
+}
+
 /// Whether the cache holds everything [`locate`] needs of a model.
 pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
     let cached = CachedRepo::new(repo, options);
     cached
         .commit(revision)
         .is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
+}
+
+/// The stand-in without the feature.
+#[cfg(not(feature = "hub"))]
+fn check_reachable(_: &HubOptions, _: &str) -> Result<(), String> {
+    Ok(())
 }
 
 /// The stand-in without the feature.

@@ -7,11 +7,13 @@ mod client;
 #[cfg(feature = "hub")]
 mod download;
 mod locate;
+#[cfg(feature = "hub")]
+mod reach;
 mod unavailable;
 
-pub use cache::HubOptions;
 #[cfg(feature = "onnx")]
 pub(super) use cache::beside_weights;
+pub use cache::{HubOptions, user_cache};
 #[cfg(feature = "onnx")]
 pub use locate::locate_export;
 pub use locate::{file, is_cached, locate};

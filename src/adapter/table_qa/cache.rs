@@ -1,7 +1,7 @@
 //! The table cache on disk: one file per reader, one line per chart.
 //!
 //! `tables/FINGERPRINT.jsonl` under `$CHARTBENCH_CACHE`, else under `chartbench` in the user's
-//! cache folder. Lines are appended whole and flushed; one that was torn by a crash is cut off or
+//! cache folder (`.cache`). Lines are appended whole and flushed; one that was torn by a crash is cut off or
 //! passed over, and its table read again.
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::adapter::hub::user_cache;
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::{FileLock, JsonLines};
 
@@ -71,7 +72,7 @@ impl TableCache {
         let set = std::env::var_os("CHARTBENCH_CACHE")
             .filter(|folder| !folder.is_empty())
             .map(PathBuf::from);
-        let cache = set.or_else(|| Some(dirs::cache_dir()?.join("chartbench")));
+        let cache = set.or_else(|| Some(user_cache()?.join("chartbench")));
         Ok(cache
             .context("no folder to keep tables in: set CHARTBENCH_CACHE to one")?
             .join("tables"))

@@ -96,7 +96,8 @@ pub(super) fn run(args: &Args) -> Result<Status> {
 
 /// The report for people.
 fn describe(report: &LintReport, show: usize) -> String {
-    let mut text = counts(report).to_terminal();
+    let width = terminal::width();
+    let mut text = counts(report).to_terminal_within(width);
     let prior = &report.prior;
     let from = if prior.learned_on == Split::Train {
         "the train split"
@@ -108,7 +109,7 @@ fn describe(report: &LintReport, show: usize) -> String {
         prior.right, prior.questions, prior.accuracy
     );
     if !report.self_match.is_empty() {
-        text += &format!("\n{}", self_match(report).to_terminal());
+        text += &format!("\n{}", self_match(report).to_terminal_within(width));
     }
     for alike in report.findings.chunk_by(|a, b| a.kind == b.kind) {
         text += &format!("\n{}", findings(alike, show));
@@ -214,7 +215,7 @@ fn findings(alike: &[Finding], show: usize) -> String {
     let shown = if show == 0 {
         format!("{}\n", table.title)
     } else {
-        table.to_terminal()
+        table.to_terminal_within(terminal::width())
     };
     match alike.len().saturating_sub(show) {
         0 => shown,

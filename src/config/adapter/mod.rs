@@ -87,6 +87,46 @@ impl Family {
         )
     }
 
+    /// Where its checkpoint comes from without `--weights`; `None` where it has none, or has a file
+    /// instead of a folder.
+    pub fn weights(&self) -> Option<&WeightsSource> {
+        match self {
+            Self::Pix2Struct(spec) => Some(&spec.weights),
+            Self::UniChart(spec) => Some(&spec.weights),
+            Self::Onnx(spec) => Some(&spec.weights),
+            _ => None,
+        }
+    }
+
+    /// The family with no checkpoint of its own: how it asks, and nothing else.
+    #[must_use]
+    pub fn without_weights(&self) -> Self {
+        let mut family = self.clone();
+        match &mut family {
+            Self::Pix2Struct(spec) => spec.weights = WeightsSource::Given,
+            Self::UniChart(spec) => spec.weights = WeightsSource::Given,
+            _ => {}
+        }
+        family
+    }
+
+    /// Relative folders in its file, seen from `dir`, the file's own.
+    fn resolve_folders(&mut self, dir: &Path) {
+        let resolve = |weights: &mut WeightsSource| {
+            if let WeightsSource::Folder(path) = weights {
+                *path = dir.join(&path);
+            }
+        };
+        match self {
+            Self::Process(process) => process.folder = dir.join(&process.folder),
+            Self::Pix2Struct(spec) => resolve(&mut spec.weights),
+            Self::UniChart(spec) => resolve(&mut spec.weights),
+            // Its tables of keys hold copies that nothing reads.
+            Self::Onnx(spec) => resolve(&mut spec.weights),
+            _ => {}
+        }
+    }
+
     /// Whether its checkpoint can be quantized: `NAME@q8`.
     pub fn takes_precision(&self) -> bool {
         matches!(self, Self::Pix2Struct(_) | Self::UniChart(_))
@@ -125,9 +165,7 @@ impl AdapterSpec {
                 let text = text.with_context(|| format!("cannot read {}", path.display()))?;
                 let mut spec = Self::parse(stem(&path)?, &text)
                     .with_context(|| format!("{}", path.display()))?;
-                if let Family::Process(process) = &mut spec.family {
-                    process.folder = dir.join(&process.folder);
-                }
+                spec.family.resolve_folders(dir);
                 specs.push(spec);
             }
         }
@@ -140,6 +178,17 @@ impl AdapterSpec {
         }
         specs.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(specs)
+    }
+
+    /// The names of the adapters whose checkpoint is embedded in the program.
+    pub fn embedded_models() -> Vec<String> {
+        let is_embedded =
+            |spec: &Self| matches!(spec.family.weights(), Some(WeightsSource::Embedded(_)));
+        let all = Self::all(None).unwrap_or_default();
+        all.into_iter()
+            .filter(is_embedded)
+            .map(|spec| spec.id)
+            .collect()
     }
 
     fn parse(id: &str, text: &str) -> Result<Self> {
@@ -268,6 +317,32 @@ mod tests {
     fn every_embedded_adapter_parses() {
         let specs = AdapterSpec::all(None).unwrap();
         assert!(specs.iter().any(|spec| spec.id == "matcha-base"));
+    }
+
+    #[test]
+    fn a_folder_of_weights_is_seen_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "family = \"pix2struct\"\ntitle = \"\"\nsource = \"\"\n[generation]\nmax_new_tokens = 8\n";
+        let find = |weights: &str| {
+            let text = format!("{text}[weights]\n{weights}\n");
+            std::fs::write(dir.path().join("x.toml"), text).unwrap();
+            AdapterSpec::find("x", Some(dir.path())).map(|spec| spec.family.weights().cloned())
+        };
+        let folder = |path| Some(WeightsSource::Folder(path));
+        assert_eq!(
+            find("path = \"mine/a\"").unwrap(),
+            folder(dir.path().join("mine/a"))
+        );
+        assert_eq!(find("path = \"/srv/a\"").unwrap(), folder("/srv/a".into()));
+        for (weights, message) in [
+            ("path = \"\"", "`weights.path` must be a folder"),
+            ("path = \"a\"\nrepo = \"b/c\"", "needs one of `repo`"),
+            ("path = \"a\"\nrevision = \"main\"", "needs one of `repo`"),
+        ] {
+            let error = format!("{:#}", find(weights).unwrap_err());
+            assert!(error.contains(message), "{error}");
+        }
+        assert!(AdapterSpec::embedded_models().contains(&"matcha-tiny".to_owned()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `[weights]`: where a checkpoint comes from.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
@@ -17,6 +19,8 @@ pub enum WeightsSource {
     },
     /// A folder under `models/`, embedded in the binary.
     Embedded(String),
+    /// A folder on this machine; a relative one is seen from the adapter file's folder.
+    Folder(PathBuf),
     /// No default: `--weights` is required.
     Given,
 }
@@ -27,6 +31,7 @@ pub(super) struct WireWeights {
     repo: Option<String>,
     revision: Option<String>,
     embedded: Option<String>,
+    path: Option<PathBuf>,
 }
 
 impl WireWeights {
@@ -36,6 +41,7 @@ impl WireWeights {
                 repo: Some(repo),
                 revision,
                 embedded: None,
+                path: None,
             } => {
                 ensure!(
                     repo.split('/').count() == 2,
@@ -51,8 +57,21 @@ impl WireWeights {
                 repo: None,
                 revision: None,
                 embedded: Some(name),
+                path: None,
             } => Ok(WeightsSource::Embedded(name)),
-            _ => bail!("`[weights]` needs either `repo` (with `revision`) or `embedded`"),
+            Self {
+                repo: None,
+                revision: None,
+                embedded: None,
+                path: Some(path),
+            } => {
+                ensure!(
+                    !path.as_os_str().is_empty(),
+                    "`weights.path` must be a folder, not empty"
+                );
+                Ok(WeightsSource::Folder(path))
+            }
+            _ => bail!("`[weights]` needs one of `repo` (with `revision`), `path` and `embedded`"),
         }
     }
 }

@@ -63,17 +63,31 @@ fn check(
 impl ProtocolOverrides {
     /// The protocol of a benchmark with the file's keys `self` and the command line's `flags`. A
     /// `--protocol` other than the file's replaces all the file's keys, which were chosen for the
-    /// file's preset.
+    /// file's preset. The warm-up was chosen for the protocol's steps: `--max-steps` without
+    /// `--warmup-steps` shortens one that would not end, in proportion.
     ///
     /// # Errors
     /// Returns an error if a value is out of range, or values conflict.
     pub fn resolve(&self, flags: &Self) -> Result<Protocol, ProtocolFault> {
         let own = self.protocol.unwrap_or_default();
-        if flags.protocol.is_some_and(|asked| asked != own) {
-            flags.protocol()
-        } else {
-            self.under(flags).protocol()
+        let nothing = Self::default();
+        let file = match flags.protocol {
+            Some(asked) if asked != own => &nothing,
+            _ => self,
+        };
+        let mut keys = file.under(flags);
+        let base = keys.protocol.unwrap_or_default().protocol();
+        let warmup = keys.warmup_steps.unwrap_or(base.schedule.warmup_steps);
+        let too_few = flags
+            .steps
+            .filter(|&steps| flags.warmup_steps.is_none() && steps <= warmup);
+        if let Some(steps) = too_few {
+            keys.warmup_steps = Some(warmup * steps / file.steps.unwrap_or(base.steps).max(1));
         }
+        Ok(Protocol {
+            warmup_shortened_from: too_few.map(|_| warmup),
+            ..keys.protocol()?
+        })
     }
 
     /// # Errors
@@ -85,6 +99,7 @@ impl ProtocolOverrides {
             optimizer: self.optimizer()?,
             lr: self.lr.unwrap_or(base.lr),
             schedule: self.schedule(base.schedule)?,
+            warmup_shortened_from: None,
             steps: self.steps.unwrap_or(base.steps),
             batch: self.batch.unwrap_or(base.batch),
             accumulate: self.accumulate.unwrap_or(base.accumulate),

@@ -29,6 +29,8 @@ pub struct Protocol {
     pub lr: f64,
     /// Warm-up and decay of the learning rate.
     pub schedule: ScheduleSpec,
+    /// The warm-up steps that `--max-steps` was too few for; `None` where they were not shortened.
+    pub warmup_shortened_from: Option<usize>,
     /// Steps of the optimiser; the schedule ends with them.
     pub steps: usize,
     /// Questions a step.

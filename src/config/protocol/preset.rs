@@ -29,6 +29,7 @@ fn study() -> Protocol {
             warmup_steps: 120,
             num_cycles: 0.5,
         },
+        warmup_shortened_from: None,
         steps: 600,
         batch: 4,
         accumulate: 1,

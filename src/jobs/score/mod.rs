@@ -1,5 +1,7 @@
 //! Scores predictions made elsewhere, or stored runs, under one or all conventions.
 
+#[cfg(feature = "report")]
+mod page;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -13,12 +15,12 @@ use crate::report::table::{Cell, Column, Table};
 use crate::report::{
     Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all,
 };
-use crate::run::store::{PredictionRecord, StoredRun};
+use crate::run::store::{NamedRun, PredictionRecord, ResultsDir, StoredRun};
 use chartbench_core::question::YearFlags;
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;
 use chartbench_score::import::{
-    self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer,
+    self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer, MatchBy,
 };
 use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
 use chartbench_score::stats::Interval;
@@ -26,9 +28,10 @@ use chartbench_score::stats::Interval;
 /// Which predictions to score, and against which gold answers.
 #[derive(Clone, Debug, Default)]
 pub struct ScoreRequest {
-    /// Files of predictions, RealCQA prediction folders, run directories, or adapters' folders in
-    /// them.
+    /// Files of predictions, RealCQA prediction folders, and stored runs: `RUN` or `RUN/ADAPTER`.
     pub files: Vec<PathBuf>,
+    /// Folder that holds the runs; where it is absent, runs are paths only.
+    pub results: Option<PathBuf>,
     /// Names of columns (or keys) that their names do not tell.
     pub columns: ColumnNames,
     /// The format of the files, where their content does not tell.
@@ -61,6 +64,8 @@ pub struct ScoredFile {
     pub name: String,
     /// Predictions with their gold answers, failed questions included.
     pub answers: Vec<ImportedAnswer>,
+    /// What was guessed, e.g. which column has the predictions; no problem.
+    pub notes: Vec<String>,
     /// A sentence each on rows that could not be read, questions that failed, and questions that
     /// are missing.
     pub problems: Vec<String>,
@@ -76,10 +81,14 @@ pub struct ScoredFiles(pub Vec<ScoredFile>);
 /// Returns an error if a file cannot be read, a benchmark is unknown, or gold answers are named and
 /// every file is a stored run.
 pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
-    let is_run = |path: &PathBuf| StoredRun::is_at(path) || adapter_of_run(path).is_some();
+    let runs = request
+        .files
+        .iter()
+        .map(|path| find_run(request.results.as_deref(), path))
+        .collect::<Result<Vec<_>>>()?;
     if !matches!(request.golds, GoldSource::Predictions)
         && let Some(run) = request.files.first()
-        && request.files.iter().all(is_run)
+        && runs.iter().all(Option::is_some)
     {
         bail!(
             "{} is a stored run, which has its own gold answers: leave out --gold and --benchmark",
@@ -105,18 +114,19 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         columns,
         format: request.format,
         golds,
+        match_by: MatchBy::Ids,
     };
     let mut files = Vec::new();
-    for path in &request.files {
-        if StoredRun::is_at(path) {
-            files.extend(stored(StoredRun::read(path)?));
-        } else if let Some((run, adapter)) = adapter_of_run(path) {
-            files.extend(stored(StoredRun::read(run)?.with_adapter(adapter)?));
+    for (path, run) in request.files.iter().zip(runs) {
+        if let Some(run) = run {
+            files.extend(stored(run.read()?));
         } else {
             let imported = import::read(path, &options)?;
             let problems = import::summarize(&imported.problems);
+            let guessed = imported.columns.filter(|columns| columns.guessed);
             files.push(ScoredFile {
                 name: path.display().to_string(),
+                notes: guessed.iter().map(ToString::to_string).collect(),
                 answers: imported.answers,
                 problems,
             });
@@ -296,12 +306,21 @@ impl ScoredFiles {
     }
 }
 
-/// The run and the adapter that a folder `RUN/ADAPTER` is of.
-fn adapter_of_run(path: &Path) -> Option<(&Path, &str)> {
-    let run = path
-        .parent()
-        .filter(|run| path.is_dir() && StoredRun::is_at(run))?;
-    Some((run, path.file_name()?.to_str()?))
+/// The stored run at a path; where nothing is there, the run of that name. `None` for a file of
+/// predictions.
+///
+/// # Errors
+/// Returns an error if there is neither, and the path does not look like a file's.
+fn find_run(results: Option<&Path>, path: &Path) -> Result<Option<NamedRun>> {
+    match results {
+        Some(results) if !path.exists() => match ResultsDir::new(results).find(path) {
+            Err(_) if path.extension().is_some() => Ok(None),
+            found => found
+                .map(Some)
+                .with_context(|| format!("{} is not a file", path.display())),
+        },
+        _ => Ok(NamedRun::at(path)),
+    }
 }
 
 /// The adapters of a stored run, each as a source `RUN/ADAPTER`.
@@ -316,6 +335,7 @@ fn stored(run: StoredRun) -> Vec<ScoredFile> {
             .then(|| format!("{missing} questions are not answered yet and not counted"));
         ScoredFile {
             name: manifest.remarked(&adapter, &format!("{}/{adapter}", manifest.name)),
+            notes: Vec::new(),
             problems: failures(&records).into_iter().chain(unasked).collect(),
             answers: records.into_iter().map(answered).collect(),
         }
@@ -347,6 +367,7 @@ fn answered(record: PredictionRecord) -> ImportedAnswer {
         id: record.id,
         gold: record.gold,
         prediction: record.prediction,
+        failure: record.error,
         question: Some(record.question),
         answer_type: record.answer_type,
         chart: Some(record.chart),

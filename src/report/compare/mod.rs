@@ -6,11 +6,11 @@ pub(super) mod pair;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use self::conclusion::sentences;
+use self::conclusion::{Verdict, sentences};
 use self::pair::Pair;
 use super::scored::is_unfinished;
-use super::table::{Cell, Column, Format, Table};
-use super::{Scored, SliceBy, escape};
+use super::table::{Cell, Column, Format, Table, wrap};
+use super::{RowKind, Scored, SliceBy, escape};
 use crate::run::store::StoredRun;
 use chartbench_score::metric::{Convention, Metric};
 use chartbench_score::stats::{SignFlips, holm};
@@ -35,6 +35,7 @@ pub struct Comparison {
     /// A line for each adapter whose settings differ.
     settings: Vec<String>,
     conclusions: Vec<String>,
+    largest_drop: Option<f64>,
     slices: Vec<Table>,
     questions: Option<Table>,
 }
@@ -76,6 +77,11 @@ impl Comparison {
         let conclusions = of_pairs
             .flat_map(|(tests, holm)| sentences(tests, holm, tested.len(), &names))
             .collect();
+        let drops = tested.iter().zip(&corrected).filter_map(|(tested, holm)| {
+            let is_worse = Verdict::new(&tested.change, *holm) == Verdict::Worse;
+            tested.change.difference().filter(|_| is_worse)
+        });
+        let largest_drop = drops.map(|difference| -difference).reduce(f64::max);
         let sliced = options
             .slices
             .iter()
@@ -92,9 +98,21 @@ impl Comparison {
             overall,
             settings,
             conclusions,
+            largest_drop,
             slices,
             questions,
         })
+    }
+
+    /// The most points by which a metric of an adapter fell, among those with the verdict that the
+    /// second run is worse; `None` where there is no such verdict.
+    pub fn largest_drop(&self) -> Option<f64> {
+        self.largest_drop
+    }
+
+    /// The conclusions, a sentence each.
+    pub fn conclusions(&self) -> &[String] {
+        &self.conclusions
     }
 
     /// The comparison in `format`: for people the tables with their conclusions, in JSON an object
@@ -103,16 +121,29 @@ impl Comparison {
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
+        self.render_within(format, None)
+    }
+
+    /// [`Self::render`], the form for the terminal fitted to its `width`.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_within(&self, format: Format, width: Option<usize>) -> Result<String> {
+        let visible = chartbench_core::terminal::visible;
         match format {
             Format::Table => {
-                Ok(self.join(Table::to_terminal, "", chartbench_core::terminal::visible))
+                let mut parts = self.tables(&|table| table.to_terminal_within(width));
+                parts.push(self.lines("", visible));
+                let text = parts.join("\n");
+                Ok(match width {
+                    Some(width) => wrap(&text, width),
+                    None => text,
+                })
             }
-            Format::Markdown => Ok(self.join(Table::to_markdown, "- ", |text| {
+            Format::Markdown => Ok(self.join(&Table::to_markdown, "- ", |text| {
                 escape::markdown(&chartbench_core::terminal::visible(text))
             })),
-            Format::Latex => {
-                Ok(self.join(Table::to_latex, "% ", chartbench_core::terminal::visible))
-            }
+            Format::Latex => Ok(self.join(&Table::to_latex, "% ", visible)),
             Format::Csv | Format::Jsonl => self.overall.render(format),
             Format::Json => {
                 let slices: Vec<_> = self
@@ -133,17 +164,33 @@ impl Comparison {
         }
     }
 
-    fn join(&self, render: fn(&Table) -> String, bullet: &str, text: fn(&str) -> String) -> String {
+    /// The overall table, then the others.
+    fn tables(&self, render: &dyn Fn(&Table) -> String) -> Vec<String> {
+        let others = self.slices.iter().chain(&self.questions);
+        std::iter::once(&self.overall)
+            .chain(others)
+            .map(render)
+            .collect()
+    }
+
+    /// A line for each difference in settings and each conclusion.
+    fn lines(&self, bullet: &str, text: fn(&str) -> String) -> String {
         let lines = self.settings.iter().chain(&self.conclusions);
-        let conclusions: String = lines
+        lines
             .map(|line| format!("{bullet}{}\n", text(line)))
-            .collect();
-        let tables = self.slices.iter().chain(&self.questions).map(render);
-        [render(&self.overall), conclusions]
-            .into_iter()
-            .chain(tables)
-            .collect::<Vec<_>>()
-            .join("\n")
+            .collect()
+    }
+
+    /// The lines below the overall table.
+    fn join(
+        &self,
+        render: &dyn Fn(&Table) -> String,
+        bullet: &str,
+        text: fn(&str) -> String,
+    ) -> String {
+        let mut parts = self.tables(render);
+        parts.insert(1, self.lines(bullet, text));
+        parts.join("\n")
     }
 }
 
@@ -194,6 +241,10 @@ fn pairs<'a>(
             entries,
         ));
     }
+    // Blind rows of the same settings answer the same: testing them only weakens the other tests.
+    if !pairs.iter().all(is_same_blind_row) {
+        pairs.retain(|pair| !is_same_blind_row(pair));
+    }
     ensure!(
         !pairs.is_empty(),
         "{} and {} have no adapter in common ({}; {}): name one of each, as RUN/ADAPTER",
@@ -203,6 +254,15 @@ fn pairs<'a>(
         names(after)
     );
     Ok(pairs)
+}
+
+/// Whether both sides are one blind row under the same settings.
+fn is_same_blind_row(pair: &Pair<'_>) -> bool {
+    let [Some(before), Some(after)] = pair.entries else {
+        return false;
+    };
+    before.fingerprint == after.fingerprint
+        && RowKind::new(&before.id, Some(before)) == RowKind::Blind
 }
 
 fn names(run: &StoredRun) -> String {
@@ -265,8 +325,16 @@ fn columns([before, after]: &[String; 2], tests: bool) -> Vec<Column> {
         Column::right(after),
         Column::estimates("difference"),
     ];
-    let counts = ["fixed", "broken"].map(Column::right);
-    let tests = tests.then(|| ["p", "p (Holm)", "p (McNemar)", "detectable"].map(Column::right));
+    let counts =
+        [("fixed", 5), ("broken", 4)].map(|(name, turn)| Column::right(name).optional(turn));
+    let tests = tests.then(|| {
+        [
+            Column::right("p").optional(3),
+            Column::right("p (Holm)"),
+            Column::right("p (McNemar)").optional(1),
+            Column::right("detectable").optional(2),
+        ]
+    });
     words
         .into_iter()
         .chain(values)

@@ -14,8 +14,8 @@ use self::adapter_aggregate::AdapterAggregate;
 use self::published::OwnResult;
 use self::row::{Row, columns};
 use super::scored::is_unfinished;
-use super::table::{Cell, Column, Format, Table};
-use super::{Aggregate, CONFIDENCE, SliceBy, escape};
+use super::table::{Cell, Column, Format, Table, wrap};
+use super::{Aggregate, CONFIDENCE, RowKind, SliceBy, escape};
 use crate::config::Published;
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
 use chartbench_score::metric::Convention;
@@ -43,6 +43,17 @@ impl Default for LeaderboardOptions {
             published: Vec::new(),
         }
     }
+}
+
+/// The parts of a leaderboard that people see besides its overall tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderboardParts {
+    /// What the columns mean; without it a line counts questions and charts.
+    pub explanation: bool,
+    /// The settings of each adapter.
+    pub settings: bool,
+    /// The tables by slice, of those that the leaderboard was made with.
+    pub slices: Vec<SliceBy>,
 }
 
 /// A leaderboard over any number of runs. Runs on different questions get separate boards.
@@ -134,12 +145,47 @@ impl Leaderboard {
     /// # Errors
     /// Returns an error only if the CSV or JSON writer fails, which no table is known to cause.
     pub fn render(&self, format: Format) -> Result<String> {
+        self.render_within(format, None)
+    }
+
+    /// [`Self::render`], the form for the terminal fitted to its `width`.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_within(&self, format: Format, width: Option<usize>) -> Result<String> {
+        let parts = LeaderboardParts {
+            explanation: true,
+            settings: true,
+            slices: self.options.slices.clone(),
+        };
+        self.render_parts(format, width, &parts)
+    }
+
+    /// [`Self::render_within`] with some of the parts; forms for programs have all rows.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_parts(
+        &self,
+        format: Format,
+        width: Option<usize>,
+        parts: &LeaderboardParts,
+    ) -> Result<String> {
         let visible = |text: &str| chartbench_core::terminal::visible(text);
         let markdown = |text: &str| escape::markdown(&chartbench_core::terminal::visible(text));
         match format {
-            Format::Table => Ok(self.join(["", "", "  "], visible, Table::to_terminal)),
-            Format::Markdown => Ok(self.join(["### ", "", "- "], markdown, Table::to_markdown)),
-            Format::Latex => Ok(self.join(["% "; 3], visible, Table::to_latex)),
+            Format::Table => {
+                let table = |table: &Table| table.to_terminal_within(width);
+                let text = self.join(parts, ["", "", "  "], visible, &table);
+                Ok(match width {
+                    Some(width) => wrap(&text, width),
+                    None => text,
+                })
+            }
+            Format::Markdown => {
+                Ok(self.join(parts, ["### ", "", "- "], markdown, &Table::to_markdown))
+            }
+            Format::Latex => Ok(self.join(parts, ["% "; 3], visible, &Table::to_latex)),
             Format::Csv | Format::Jsonl => self.flat().render(format),
             Format::Json => {
                 let object = json!({"format": FORMAT_VERSION, "rows": self.flat().json_rows()});
@@ -152,14 +198,14 @@ impl Leaderboard {
     /// heading, a caption and a line of settings begin with.
     fn join(
         &self,
+        shown: &LeaderboardParts,
         [heading, caption, line]: [&str; 3],
         text: fn(&str) -> String,
-        table: fn(&Table) -> String,
+        table: &dyn Fn(&Table) -> String,
     ) -> String {
         let boards = self.boards.iter().map(|board| {
-            let mut parts = vec![table(
-                &board.overall_table(self.convention, self.options.speed),
-            )];
+            let overall = board.overall_table(self.convention, self.options.speed);
+            let mut parts = vec![table(&overall)];
             let published = published::table(
                 published_of(&self.options, &board.benchmark),
                 &board.own_results,
@@ -170,7 +216,7 @@ impl Leaderboard {
             ];
             parts.extend(more.iter().flatten().map(table));
             let settings = settings_lines(&board.manifests);
-            if !settings.is_empty() {
+            if shown.settings && !settings.is_empty() {
                 parts.push(
                     settings
                         .iter()
@@ -178,13 +224,16 @@ impl Leaderboard {
                         .collect(),
                 );
             }
-            parts.extend(board.slice_tables(self.convention).iter().map(table));
-            format!(
-                "{heading}{}\n\n{caption}{}\n\n{}",
-                text(&board.benchmark.title),
-                self.caption(board, text),
-                parts.join("\n")
-            )
+            let slices = board.slice_tables(self.convention, &shown.slices);
+            parts.extend(slices.iter().map(table));
+            let title = text(&board.benchmark.title);
+            let parts = parts.join("\n");
+            if shown.explanation {
+                let explanation = self.caption(board, text);
+                format!("{heading}{title}\n\n{caption}{explanation}\n\n{parts}")
+            } else {
+                format!("{heading}{title}: {}\n{parts}", self.brief_caption(board))
+            }
         });
         boards.collect::<Vec<_>>().join("\n")
     }
@@ -204,6 +253,25 @@ impl Leaderboard {
             self.convention.name,
             100.0 * CONFIDENCE,
         )
+    }
+
+    fn brief_caption(&self, board: &Board) -> String {
+        let BenchmarkEntry {
+            questions, charts, ..
+        } = &board.benchmark;
+        format!(
+            "{questions} questions on {charts} charts; in %, convention {}, with {:.0} % intervals",
+            self.convention.name,
+            100.0 * CONFIDENCE
+        )
+    }
+
+    /// The best finished row of a kind: its adapter, of the first board.
+    pub fn best(&self, kind: RowKind) -> Option<&str> {
+        let rows = &self.boards.first()?.overall;
+        rows.iter()
+            .find(|row| row.kind == kind && !row.unfinished)
+            .map(|row| row.adapter.as_str())
     }
 
     fn flat(&self) -> Table {
@@ -228,7 +296,7 @@ impl Leaderboard {
         });
         let columns = own
             .into_iter()
-            .chain(columns(convention, true, speed))
+            .chain(columns(convention, true, speed, false))
             .collect();
         Table {
             title: String::new(),
@@ -258,11 +326,13 @@ impl Board {
         let unfinished = is_unfinished(adapter_aggregate.overall.questions(), &run.benchmark);
         // Two runs may have one name.
         let place = self.manifests.len() - 1;
-        let remark = run.remark(adapter);
+        let entry = run.adapters.iter().find(|entry| entry.id == adapter);
+        let kind = RowKind::new(adapter, entry);
         let row = |slice, aggregate: &Aggregate| {
-            Some(
-                Row::new(place, &run.name, adapter, slice, aggregate, unfinished)?.remarked(remark),
-            )
+            let row = Row::new(
+                place, &run.name, adapter, kind, slice, aggregate, unfinished,
+            )?;
+            Some(row.described(run))
         };
         self.overall.extend(row(None, &adapter_aggregate.overall));
         for ((_, rows), parts) in self.slices.iter_mut().zip(&adapter_aggregate.slices) {
@@ -272,7 +342,6 @@ impl Board {
                     .filter_map(|(key, part)| row(Some(key.as_str().to_owned()), part)),
             );
         }
-        let entry = run.adapters.iter().find(|entry| entry.id == adapter);
         self.own_results
             .extend(adapter_aggregate.published(run, entry));
     }
@@ -285,7 +354,7 @@ impl Board {
     fn overall_table(&self, convention: &Convention, speed: bool) -> Table {
         Table {
             title: String::new(),
-            columns: columns(convention, true, speed).collect(),
+            columns: columns(convention, true, speed, self.has_one_run()).collect(),
             rows: self
                 .overall
                 .iter()
@@ -294,11 +363,16 @@ impl Board {
         }
     }
 
-    fn slice_tables(&self, convention: &Convention) -> Vec<Table> {
+    fn has_one_run(&self) -> bool {
+        self.manifests.len() == 1
+    }
+
+    /// The tables of those slices that are in `shown`.
+    fn slice_tables(&self, convention: &Convention, shown: &[SliceBy]) -> Vec<Table> {
         let table = |(slice_by, rows): &(SliceBy, Vec<Row>)| Table {
             title: format!("By {slice_by}"),
             columns: std::iter::once(Column::left(slice_by.to_string()))
-                .chain(columns(convention, false, false))
+                .chain(columns(convention, false, false, self.has_one_run()))
                 .collect(),
             rows: rows
                 .iter()
@@ -311,7 +385,7 @@ impl Board {
         };
         self.slices
             .iter()
-            .filter(|(_, rows)| !rows.is_empty())
+            .filter(|(slice_by, rows)| !rows.is_empty() && shown.contains(slice_by))
             .map(table)
             .collect()
     }

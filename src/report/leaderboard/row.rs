@@ -1,8 +1,9 @@
 //! One adapter's row.
 
-use crate::report::Aggregate;
 use crate::report::scored::marked;
 use crate::report::table::{Cell, Column};
+use crate::report::{Aggregate, RowKind};
+use crate::run::store::{AdapterEntry, Manifest};
 use chartbench_score::metric::{Convention, Metric, Summary};
 use chartbench_score::stats::Interval;
 
@@ -16,10 +17,13 @@ pub(super) struct Row {
     pub(super) place: usize,
     pub(super) run: String,
     pub(super) adapter: String,
+    pub(super) kind: RowKind,
     /// The remark beside its name ([`crate::run::store::Manifest::remark`]).
     remark: Option<&'static str>,
+    /// The checkpoint's folder and hash ([`crate::run::store::AdapterEntry::checkpoint`]).
+    checkpoint: Option<String>,
     /// Whether questions of the set are unanswered.
-    unfinished: bool,
+    pub(super) unfinished: bool,
     failures: usize,
     pub(super) summary: Summary,
     /// The metrics' intervals, in their order.
@@ -35,6 +39,7 @@ impl Row {
         place: usize,
         run: &str,
         adapter: &str,
+        kind: RowKind,
         slice: Option<String>,
         aggregate: &Aggregate,
         unfinished: bool,
@@ -45,7 +50,9 @@ impl Row {
             place,
             run: run.to_owned(),
             adapter: adapter.to_owned(),
+            kind,
             remark: None,
+            checkpoint: None,
             unfinished,
             failures: aggregate.failures(),
             summary: aggregate.summary().clone(),
@@ -55,18 +62,35 @@ impl Row {
         })
     }
 
-    /// The row with a remark beside its name.
+    /// The row with what its run's manifest says beside its name.
     #[must_use]
-    pub(super) fn remarked(self, remark: Option<&'static str>) -> Self {
-        Self { remark, ..self }
+    pub(super) fn described(self, run: &Manifest) -> Self {
+        let mut entries = run.adapters.iter();
+        let entry = entries.find(|entry| entry.id == self.adapter);
+        Self {
+            remark: run.remark(&self.adapter),
+            checkpoint: entry.and_then(AdapterEntry::checkpoint),
+            ..self
+        }
     }
 
-    /// The adapter's name with its remark.
+    /// The adapter's name with its checkpoint and remark.
     pub(super) fn name(&self) -> String {
-        self.remark.map_or_else(
-            || self.adapter.clone(),
-            |remark| format!("{} ({remark})", self.adapter),
-        )
+        self.name_with(self.checkpoint.as_deref())
+    }
+
+    /// The adapter's name with its remark: of rows that stand for several checkpoints.
+    pub(super) fn name_of_all(&self) -> String {
+        self.name_with(None)
+    }
+
+    fn name_with(&self, checkpoint: Option<&str>) -> String {
+        let more: Vec<&str> = checkpoint.into_iter().chain(self.remark).collect();
+        if more.is_empty() {
+            self.adapter.clone()
+        } else {
+            format!("{} ({})", self.adapter, more.join("; "))
+        }
     }
 
     /// The cells under [`columns`].
@@ -100,14 +124,23 @@ impl Row {
     }
 }
 
-/// The columns of [`Row::cells`].
+/// The columns of [`Row::cells`]. Narrow terminals leave out speed, distinct answers, questions and
+/// failures, and at last the run where all rows are of `one_run`.
 pub(super) fn columns(
     convention: &Convention,
     distinct: bool,
     speed: bool,
+    one_run: bool,
 ) -> impl Iterator<Item = Column> {
-    let words = ["run", "adapter"].map(Column::left);
-    let counts = ["questions", "failures"].map(Column::right);
+    let run = Column::left("run");
+    let words = [
+        if one_run { run.optional(5) } else { run },
+        Column::left("adapter"),
+    ];
+    let counts = [
+        Column::right("questions").optional(3),
+        Column::right("failures").optional(4),
+    ];
     let metrics = convention
         .metrics
         .iter()
@@ -115,12 +148,12 @@ pub(super) fn columns(
         .map(Metric::name)
         .map(Column::estimates);
     let more = distinct
-        .then_some("distinct")
+        .then_some(("distinct", 2))
         .into_iter()
-        .chain(speed.then_some("questions/s"));
+        .chain(speed.then_some(("questions/s", 1)));
     words
         .into_iter()
         .chain(counts)
         .chain(metrics)
-        .chain(more.map(Column::right))
+        .chain(more.map(|(name, turn)| Column::right(name).optional(turn)))
 }

@@ -80,7 +80,7 @@ fn row(group: &[(&str, &Row)], convention: &Convention) -> Vec<Cell> {
             .map(|value| value.map_or(Cell::Missing, |value| Cell::Decimal(value, 2)))
     });
     let own = [
-        Cell::Text(group[0].1.name()),
+        Cell::Text(group[0].1.name_of_all()),
         Cell::Text(seeds.join(", ")),
         Cell::count(group.len()),
     ];

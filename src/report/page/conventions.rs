@@ -192,7 +192,7 @@ fn placed(cells: &[Cell], base: &[Option<f64>]) -> Vec<Placed> {
 }
 
 /// Whether some row is on the other side of row `index` than in `base`.
-fn has_moved(values: &[Option<f64>], base: &[Option<f64>], index: usize) -> bool {
+pub(super) fn has_moved(values: &[Option<f64>], base: &[Option<f64>], index: usize) -> bool {
     let lead = |values: &[Option<f64>], other: usize| {
         let lead = values.get(index).copied()?? - values.get(other).copied()??;
         (lead.abs() > NEAR).then_some(lead)

@@ -127,10 +127,12 @@ impl Compared {
             row,
             against,
         };
-        let runs = (0..rows.len()).filter_map(|row| {
-            let earlier = Row::earlier(rows, row)?;
-            Some(compared(Relation::Runs, row, earlier))
-        });
+        let runs = (0..rows.len())
+            .filter_map(|row| {
+                let earlier = Row::earlier(rows, row)?;
+                Some(compared(Relation::Runs, row, earlier))
+            })
+            .filter(|compared| !compared.is_same_blind_row(rows));
         let last = Row::last_models(rows);
         let others = last.iter().skip(1).filter_map(|other| {
             let best = last.first()?;
@@ -163,6 +165,13 @@ impl Compared {
     fn is_blind(&self, rows: &[Row<'_>]) -> bool {
         rows.get(self.row)
             .is_some_and(|row| row.kind == Kind::Blind)
+    }
+
+    /// Whether it is a blind row that answered under the same settings: a comparison does not test it.
+    fn is_same_blind_row(&self, rows: &[Row<'_>]) -> bool {
+        let fingerprint = |row: usize| Some(&rows.get(row)?.entry?.fingerprint);
+        self.is_blind(rows)
+            && fingerprint(self.row).is_some_and(|own| Some(own) == fingerprint(self.against))
     }
 
     pub(super) fn names(&self, rows: &[Row<'_>]) -> Option<Names> {

@@ -1,7 +1,7 @@
 //! The gallery's data: every question with its chart and each row's answer, as the page's script
 //! reads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use super::pictures::{Picture, Pictures};
 use super::rows::{Kind, Row};
 use super::steps::{StepsTable, wrong_notation};
 use super::text::VisibleText;
+use crate::report::verdict::Verdict;
 use crate::report::{Scored, SliceBy, SliceValue};
 use crate::run::store::PredictionRecord;
 use chartbench_score::metric::Metric;
@@ -73,19 +74,6 @@ struct GalleryAnswer {
     change: Option<Change>,
 }
 
-/// The verdict of the convention's first metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Right,
-    Partly,
-    Wrong,
-    /// There is no answer.
-    Failed,
-    /// The convention has no rule for the question.
-    Unscored,
-}
-
 /// The change of the first metric from the same adapter in the previous run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,9 +86,15 @@ enum Change {
 type Places<'a> = Vec<HashMap<&'a str, usize>>;
 
 impl Gallery {
-    pub(super) fn new(rows: &[Row<'_>], pictures: &Pictures) -> Self {
+    /// The questions of `only`, by their ids, or all of them.
+    pub(super) fn new(
+        rows: &[Row<'_>],
+        pictures: &Pictures,
+        only: Option<&HashSet<String>>,
+    ) -> Self {
         let places: Places<'_> = rows.iter().map(|row| by_question(&row.scored)).collect();
-        let records = every_question(rows);
+        let mut records = every_question(rows);
+        records.retain(|record| only.is_none_or(|only| only.contains(&record.id)));
         let slices = Slices::new(&records);
         let mut charts: Vec<&str> = Vec::new();
         let mut chart_indices: HashMap<&str, usize> = HashMap::new();
@@ -168,7 +162,7 @@ fn by_question<'a>(scored: &Scored<'a>) -> HashMap<&'a str, usize> {
 fn every_question<'a>(rows: &[Row<'a>]) -> Vec<&'a PredictionRecord> {
     let mut longest: Vec<&Row<'a>> = rows.iter().collect();
     longest.sort_by_key(|row| std::cmp::Reverse(row.scored.records.len()));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let records = longest
         .into_iter()
         .flat_map(|row| row.scored.records.iter().copied());
@@ -206,7 +200,7 @@ fn answers(
                 .value(place, metric)
                 .map(|value| (value * 1e4).round() / 1e4)
         };
-        let verdict = verdict(record, own);
+        let verdict = Verdict::new(record, own);
         let is_wrong = matches!(verdict, Verdict::Wrong | Verdict::Partly);
         let pair = scored.pair(place).filter(|_| is_wrong);
         Some(GalleryAnswer {
@@ -223,16 +217,6 @@ fn answers(
         })
     };
     (0..rows.len()).map(&mut answer).collect()
-}
-
-fn verdict(record: &PredictionRecord, score: Option<f64>) -> Verdict {
-    match score {
-        _ if record.prediction.is_none() => Verdict::Failed,
-        None => Verdict::Unscored,
-        Some(score) if score >= 1.0 => Verdict::Right,
-        Some(score) if score > 0.0 => Verdict::Partly,
-        Some(_) => Verdict::Wrong,
-    }
 }
 
 /// The charts with the most questions on which models disagree or changed first; their places.

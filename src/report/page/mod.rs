@@ -10,6 +10,7 @@ mod board;
 mod conventions;
 mod curves;
 mod differences;
+mod files_page;
 mod gallery;
 mod html;
 mod pictures;
@@ -19,6 +20,8 @@ mod slices;
 mod steps;
 mod text;
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
@@ -26,6 +29,7 @@ use self::board::Board;
 use self::conventions::Conventions;
 use self::curves::CurvesView;
 use self::differences::Differences;
+pub use self::files_page::{FileAnswers, FilesPage};
 use self::gallery::Gallery;
 pub use self::pictures::{Folder, Pictures};
 use self::rows::Row;
@@ -48,6 +52,16 @@ pub struct Page<'a> {
     pub pictures: &'a Pictures,
     /// The curves of adapters that a run trained; may be empty.
     pub curves: &'a [Curves],
+    /// The questions of the gallery; all where it is absent.
+    pub selection: Option<&'a GallerySelection>,
+}
+
+/// Questions that a page is about; its scores are those of all questions.
+pub struct GallerySelection {
+    /// The questions' ids.
+    pub ids: HashSet<String>,
+    /// Lines that say which questions they are.
+    pub about: Vec<String>,
 }
 
 /// A training's curves.
@@ -86,6 +100,9 @@ struct View {
     conventions: Conventions,
     charts: usize,
     pictures: usize,
+    /// Which questions the gallery has, where it does not have all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<Vec<String>>,
     runs: Vec<RunSettings>,
     settings: Vec<RowSettings>,
 }
@@ -124,7 +141,8 @@ impl Page<'_> {
             "no answers in {}: finish the run first",
             first.manifest.name
         );
-        let gallery = Gallery::new(&rows, self.pictures);
+        let only = self.selection.map(|selection| &selection.ids);
+        let gallery = Gallery::new(&rows, self.pictures, only);
         let (charts, pictures) = gallery.pictures();
         let benchmark = first.manifest.benchmark.clone();
         let differences = Differences::new(&rows, benchmark.questions);
@@ -147,6 +165,7 @@ impl Page<'_> {
             conventions: Conventions::new(&rows, self.convention),
             charts,
             pictures,
+            selection: self.selection.map(|selection| selection.about.clone()),
             runs: self.runs.iter().map(RunSettings::new).collect(),
             settings: rows.iter().filter_map(RowSettings::new).collect(),
         };

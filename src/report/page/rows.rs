@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
                 rows.push(Self {
                     label: stored.manifest.remarked(adapter, &label),
                     remark: stored.manifest.remark(adapter),
-                    kind: Kind::new(&stored.manifest, adapter),
+                    kind: Kind::new(adapter, entry),
                     run,
                     entry,
                     scored: Scored::new(&stored.manifest, adapter, records, convention),

@@ -39,6 +39,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
     let entry = |id: &str| AdapterEntry {
         id: id.to_owned(),
         fingerprint: "f00d".to_owned(),
+        folder: None,
         execution: toml::Table::from_iter([("device".to_owned(), "cpu".into())]),
         settings: toml::Table::from_iter([("prompt".to_owned(), "two\nlines".into())]),
     };
@@ -51,6 +52,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         questions_per_chart: "all".to_owned(),
         seed: 0,
         limit: 0,
+        limit_rule: None,
         hash: hash.to_owned(),
     };
     let adapters_of = |&(id, answers): &(&str, [Option<&str>; 3])| {
@@ -100,6 +102,7 @@ fn page<'a>(runs: &'a [StoredRun], pictures: &'a Pictures, curves: &'a [Curves])
         convention: Convention::by_name("chartbench").unwrap(),
         pictures,
         curves,
+        selection: None,
     }
 }
 

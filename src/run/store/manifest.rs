@@ -1,6 +1,6 @@
 //! `run.toml`: what produced a run's predictions.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -8,20 +8,25 @@ use serde::{Deserialize, Serialize};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
-use chartbench_core::names::check_folder_name;
+use chartbench_core::names::{check_folder_name, nearest_first};
+use chartbench_core::terminal::shorten;
 
 /// Remark on a row whose training chose the step by the questions it is scored on: its scores are
 /// too good.
 const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
 
-/// The run directory's format version; other versions are errors.
-pub const FORMAT_VERSION: u32 = 1;
+/// The run directory's format version. Runs of [`OLDEST_FORMAT`] on are read, and gone on with in
+/// their own format; other versions are errors.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest format version that is read: without [`AdapterEntry::folder`], and with the first
+/// questions where there is a limit.
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// The content of `run.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`].
+    /// From [`OLDEST_FORMAT`] to [`FORMAT_VERSION`].
     pub format: u32,
     /// The run's name, which is its folder's name under `results`.
     pub name: String,
@@ -50,12 +55,24 @@ pub struct BenchmarkEntry {
     pub questions: usize,
     /// `all`, or how many questions a chart were drawn.
     pub questions_per_chart: String,
-    /// Seed of that draw.
+    /// Seed of that draw, and of the one of [`LimitRule::Even`].
     pub seed: u64,
     /// Limit on the number of questions; 0 means none.
     pub limit: usize,
+    /// Which questions are within the limit; absent without one, and in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_rule: Option<LimitRule>,
     /// SHA-256 over the questions, golds and chart ids, in order.
     pub hash: String,
+}
+
+/// Which questions a limit leaves; format 1 has the first ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitRule {
+    /// Drawn by the seed, each source and answer type in proportion; a larger limit holds the
+    /// questions of a smaller one.
+    Even,
 }
 
 /// One adapter's entry in the manifest.
@@ -66,6 +83,10 @@ pub struct AdapterEntry {
     pub id: String,
     /// [`fingerprint`] of the settings below.
     pub fingerprint: String,
+    /// The checkpoint's folder, as it was named; absent where weights are no folder of the user's,
+    /// and in format 1. It decides no answer: the weights' hash is among the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Device, threads and batch size: they change the speed, not the answers.
     pub execution: toml::Table,
     /// Everything that decides the answers: weights hash, prompt, preprocessing, generation.
@@ -84,9 +105,33 @@ impl AdapterEntry {
         Self {
             id: identity.id.clone(),
             fingerprint: fingerprint(identity),
+            folder: None,
             execution: table(execution),
             settings: table(&identity.settings),
         }
+    }
+
+    /// The entry with the checkpoint's folder.
+    #[must_use]
+    pub fn with_folder(self, folder: Option<String>) -> Self {
+        Self { folder, ..self }
+    }
+
+    /// The checkpoint's folder (the end of its path) and the beginning of the weights' hash, where
+    /// a folder was named: it tells two checkpoints of one adapter apart.
+    pub fn checkpoint(&self) -> Option<String> {
+        let folder = Path::new(self.folder.as_deref()?);
+        let names: Vec<_> = folder
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .map(|part| part.as_os_str().to_string_lossy())
+            .collect();
+        let end = names.len().saturating_sub(2);
+        let end = names.get(end..).unwrap_or_default().join("/");
+        let hash = ["table_weights_sha256", "weights_sha256"]
+            .iter()
+            .find_map(|key| self.settings.get(*key)?.as_str()?.get(..8));
+        Some(hash.map_or_else(|| end.clone(), |hash| format!("{end} {hash}")))
     }
 
     /// Whether a fine-tuning step was chosen by test questions of `benchmark`: of the adapter
@@ -128,6 +173,28 @@ impl Manifest {
             .map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
     }
 
+    /// Cuts the manifest down to one adapter.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter; it lists those that it has, the
+    /// nearest name first.
+    pub(super) fn retain_adapter(&mut self, adapter: &str) -> Result<()> {
+        let ids = self.adapters.iter().map(|entry| entry.id.as_str());
+        let known = nearest_first(adapter, ids);
+        ensure!(
+            known.contains(&adapter),
+            "{} has no {}: it has {}",
+            shorten(&self.name),
+            shorten(adapter),
+            match known.as_slice() {
+                [] => "no adapter yet".to_owned(),
+                known => known.join(", "),
+            }
+        );
+        self.adapters.retain(|entry| entry.id == adapter);
+        Ok(())
+    }
+
     /// # Errors
     /// Returns an error if the file cannot be read, is no manifest, or has another format version.
     pub fn read(path: &Path) -> Result<Self> {
@@ -138,8 +205,8 @@ impl Manifest {
             .with_context(|| format!("{} is not TOML", path.display()))?;
         if let Some(format) = table.get("format").and_then(toml::Value::as_integer) {
             ensure!(
-                format == i64::from(FORMAT_VERSION),
-                "{} has format {format}, this program reads {FORMAT_VERSION}: use the version that wrote it",
+                (i64::from(OLDEST_FORMAT)..=i64::from(FORMAT_VERSION)).contains(&format),
+                "{} has format {format}, this program reads {OLDEST_FORMAT} to {FORMAT_VERSION}: use the version that wrote it",
                 path.display()
             );
         }
@@ -207,6 +274,7 @@ mod tests {
             questions_per_chart: "all".to_owned(),
             seed: 0,
             limit: 0,
+            limit_rule: None,
             hash: "00".to_owned(),
         };
         let remarked = |settings: &[(&str, &str)], asked: &str| {
@@ -248,6 +316,26 @@ mod tests {
             "r/a"
         );
         assert_eq!(remarked(&[], "b"), "r/a");
+    }
+
+    #[test]
+    fn a_checkpoint_is_named_by_its_folder_and_hash() {
+        let entry = |folder: &str, settings: &[(&str, &str)]| {
+            AdapterEntry::new(&identity(settings), &[])
+                .with_folder(Some(folder.to_owned()))
+                .checkpoint()
+                .unwrap()
+        };
+        let own = ("weights_sha256", "0123456789abcdef");
+        assert_eq!(
+            entry("/home/me/runs/lr1/step-5/", &[own]),
+            "lr1/step-5 01234567"
+        );
+        assert_eq!(entry("../mine", &[own]), "mine 01234567");
+        let tables = ("table_weights_sha256", "fedcba9876543210");
+        assert_eq!(entry("mine", &[own, tables]), "mine fedcba98");
+        assert_eq!(entry("mine", &[]), "mine");
+        assert_eq!(AdapterEntry::new(&identity(&[own]), &[]).checkpoint(), None);
     }
 
     #[test]

@@ -5,10 +5,16 @@ mod data_folder;
 mod manifest;
 mod prediction_log;
 mod predictions;
+mod remove;
+mod results_dir;
 mod run_dir;
 
 pub use data_folder::DataFolder;
-pub use manifest::{AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, fingerprint};
-pub use prediction_log::{PredictionLog, PredictionRecord};
+pub use manifest::{
+    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
+};
+pub use prediction_log::{InUse, PredictionLog, PredictionRecord};
 pub use predictions::Predictions;
-pub use run_dir::{OtherQuestions, RunDir, RunReader, StoredRun};
+pub use remove::remove_run;
+pub use results_dir::{NamedRun, ResultsDir, RunFolders};
+pub use run_dir::{LEADERBOARD, OtherQuestions, RunDir, RunReader, StoredRun};

@@ -1,9 +1,10 @@
 //! `predictions.jsonl`: one line a question, appended and flushed as it is answered, read back on
 //! resume.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use litemap::LiteMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Predictions;
 use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
-use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
+use chartbench_core::question::{AnswerType, Chart, Gold, Prediction, Question, Taxonomy};
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,38 @@ pub struct PredictionRecord {
 }
 
 impl PredictionRecord {
+    /// The record of a question without an answer; `chart_slices` are [`Chart::slices`].
+    pub fn unanswered(
+        chart: &Chart,
+        chart_slices: &BTreeMap<String, String>,
+        question: &Question,
+    ) -> Self {
+        Self {
+            id: question.id.clone(),
+            chart: chart.id.clone(),
+            question: question.text.clone(),
+            gold: question.gold.clone(),
+            answer_type: question.answer_type,
+            taxonomy: question.taxonomy,
+            chart_type: chart.chart_type.clone(),
+            source: question.source.clone(),
+            template: question.template.clone(),
+            slices: chart_slices
+                .clone()
+                .into_iter()
+                .chain(question.slices.clone())
+                .collect(),
+            prediction: None,
+            token_ids: Vec::new(),
+            completions: Vec::new(),
+            usage: None,
+            finish_reason: None,
+            marker_missing: false,
+            error: None,
+            latency_ms: 0.0,
+        }
+    }
+
     /// Why the question failed, if it did. A row without a prediction is a failure, whether it has
     /// an error or not.
     pub fn failure(&self) -> Option<&str> {
@@ -78,6 +111,11 @@ impl PredictionRecord {
         }
     }
 }
+
+/// Another process writes the log. What is displayed is the whole line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InUse(pub String);
 
 /// An open prediction log. It holds a lock, so that two processes cannot append to the same log.
 pub struct PredictionLog {
@@ -101,12 +139,13 @@ impl PredictionLog {
     /// # Errors
     /// Returns an error if another process has the log open.
     pub(super) fn lock(path: &Path) -> Result<FileLock> {
-        FileLock::try_acquire(path)?.with_context(|| {
-            format!(
+        let in_use = || {
+            InUse(format!(
                 "{} is in use by another chartbench run: start this one again when that has ended",
                 path.display()
-            )
-        })
+            ))
+        };
+        Ok(FileLock::try_acquire(path)?.ok_or_else(in_use)?)
     }
 
     /// [`PredictionLog::open`] with the log's lock.

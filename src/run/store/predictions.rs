@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -121,6 +121,28 @@ impl Predictions {
         }
         self.rest.drain(..whole);
         Ok(records)
+    }
+}
+
+/// Counts the whole lines of a log; a missing log has none.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
+pub(super) fn count_lines(path: &Path) -> Result<usize> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let file = match input::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        file => file.with_context(cannot_read)?,
+    };
+    let (mut reader, mut lines) = (BufReader::new(file), 0);
+    loop {
+        let bytes = reader.fill_buf().with_context(cannot_read)?;
+        if bytes.is_empty() {
+            return Ok(lines);
+        }
+        lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        let read = bytes.len();
+        reader.consume(read);
     }
 }
 

@@ -7,22 +7,30 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
-use super::{AdapterEntry, BenchmarkEntry, Manifest, PredictionLog, PredictionRecord, Predictions};
+use super::predictions::count_lines;
+use super::{
+    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, PredictionRecord,
+    Predictions,
+};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
 
-const MANIFEST: &str = "run.toml";
-const PREDICTIONS: &str = "predictions.jsonl";
+pub(super) const MANIFEST: &str = "run.toml";
+/// The stored leaderboard of a run.
+pub const LEADERBOARD: &str = "leaderboard.md";
+pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
-const FINGERPRINT: &str = "fingerprint";
+pub(super) const FINGERPRINT: &str = "fingerprint";
 
 /// A run directory that is being written. Other processes may add other adapters to it at the same
 /// time.
 pub struct RunDir {
     path: PathBuf,
-    /// The manifest as last read.
+    /// The manifest as last read, with the questions that are asked now.
     manifest: Manifest,
+    /// The stored questions that those asked now contain, where the run grows.
+    grows_from: Option<BenchmarkEntry>,
 }
 
 impl RunDir {
@@ -32,11 +40,25 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the directory holds something else, or a run on other questions.
     pub fn open(path: &Path, manifest: Manifest) -> Result<Self> {
+        Self::open_grown(path, manifest, None)
+    }
+
+    /// As [`Self::open`]; a stored run on the questions `grows_from`, all of which `manifest` has
+    /// too, is one that grows to those of `manifest`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_grown(
+        path: &Path,
+        manifest: Manifest,
+        grows_from: Option<BenchmarkEntry>,
+    ) -> Result<Self> {
         let mut run = Self {
             path: path.to_owned(),
             manifest,
+            grows_from,
         };
-        if !run.read_manifest()? {
+        if run.read_manifest()?.is_none() {
             ensure!(
                 is_empty(path),
                 "{} exists and is not a run directory: choose another --name",
@@ -46,16 +68,28 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Loads the stored manifest; returns whether there is one.
-    fn read_manifest(&mut self) -> Result<bool> {
-        let file = self.path.join(MANIFEST);
-        if !file.exists() {
-            return Ok(false);
+    /// The manifest of the run at `path`; `None` where there is no run.
+    ///
+    /// # Errors
+    /// Returns an error if the manifest is broken.
+    pub fn manifest_at(path: &Path) -> Result<Option<Manifest>> {
+        let file = path.join(MANIFEST);
+        file.exists().then(|| Manifest::read(&file)).transpose()
+    }
+
+    /// Loads the stored manifest; returns it as it is stored, if there is one.
+    fn read_manifest(&mut self) -> Result<Option<Manifest>> {
+        let Some(stored) = Self::manifest_at(&self.path)? else {
+            return Ok(None);
+        };
+        if self.grows_from.as_ref() != Some(&stored.benchmark) {
+            check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
         }
-        let stored = Manifest::read(&file)?;
-        check_questions(&self.path, &stored.benchmark, &self.manifest.benchmark)?;
-        self.manifest = stored;
-        Ok(true)
+        self.manifest = Manifest {
+            benchmark: self.manifest.benchmark.clone(),
+            ..stored.clone()
+        };
+        Ok(Some(stored))
     }
 
     /// Changes the manifest on disk with `change`. One lock spans reading, changing and writing, so
@@ -66,10 +100,13 @@ impl RunDir {
         let _lock = FileLock::acquire(&file)?;
         remove_leftovers(&self.path);
         // The manifest comes first: killed right after, the directory is a run all the same.
-        if !self.read_manifest()? {
-            self.manifest.write(&file)?;
-        }
-        let before = self.manifest.clone();
+        let before = match self.read_manifest()? {
+            Some(stored) => stored,
+            None => {
+                self.manifest.write(&file)?;
+                self.manifest.clone()
+            }
+        };
         let changed = change(self)?;
         if self.manifest != before {
             self.manifest.write(&file)?;
@@ -89,6 +126,12 @@ impl RunDir {
     ) -> Result<PredictionLog> {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
+            // A run keeps the format that it began with.
+            let folder = entry
+                .folder
+                .clone()
+                .filter(|_| run.manifest.format > OLDEST_FORMAT);
+            let entry = entry.with_folder(folder);
             run.check_adapter(&entry)?;
             let dir = run.path.join(&entry.id);
             create(&dir)?;
@@ -127,6 +170,26 @@ impl RunDir {
             entry,
             &format!("; {}", difference(&stored.settings, &entry.settings)),
         )
+    }
+
+    /// Checks, and changes nothing, that the stored answers of `entry`'s adapter were made with its
+    /// settings.
+    ///
+    /// # Errors
+    /// Returns an error if they were made with others.
+    pub fn check_stored(&self, entry: &AdapterEntry) -> Result<()> {
+        self.check_adapter(entry)?;
+        match read_fingerprint(&self.path.join(&entry.id))? {
+            Some(fingerprint) if fingerprint != entry.fingerprint => {
+                self.refuse(&fingerprint, entry, "")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The stored answers of an adapter; none where it has not answered.
+    pub fn predictions(&self, adapter: &str) -> Predictions {
+        Predictions::new(&self.path.join(adapter).join(PREDICTIONS))
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings:
@@ -301,6 +364,37 @@ impl RunReader {
         })
     }
 
+    /// The run with one of its adapters alone.
+    ///
+    /// # Errors
+    /// Returns an error if the run does not have the adapter.
+    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
+        Ok(self)
+    }
+
+    /// Counts the whole lines of an adapter's log, one a question, without reading what they say.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read.
+    pub fn count_rows(&self, adapter: &str) -> Result<usize> {
+        count_lines(&self.path.join(adapter).join(PREDICTIONS))
+    }
+
+    /// Reads the predictions of all adapters.
+    ///
+    /// # Errors
+    /// Returns an error if a log is broken.
+    pub fn read(self) -> Result<StoredRun> {
+        let predictions = self
+            .predictions()
+            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
+        Ok(StoredRun {
+            predictions: predictions.collect::<Result<_>>()?,
+            manifest: self.manifest,
+        })
+    }
+
     /// The adapters in the manifest's order, each with its predictions. One that was killed before
     /// its first answer has none.
     pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
@@ -332,14 +426,7 @@ impl StoredRun {
     /// # Errors
     /// Returns an error if the directory is no run, or a file in it is broken.
     pub fn read(path: &Path) -> Result<Self> {
-        let run = RunReader::open(path)?;
-        let predictions = run
-            .predictions()
-            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
-        Ok(Self {
-            predictions: predictions.collect::<Result<_>>()?,
-            manifest: run.manifest,
-        })
+        RunReader::open(path)?.read()
     }
 
     /// The run with one of its adapters alone.
@@ -347,20 +434,8 @@ impl StoredRun {
     /// # Errors
     /// Returns an error if the run does not have the adapter.
     pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
+        self.manifest.retain_adapter(adapter)?;
         self.predictions.retain(|(name, _)| name == adapter);
-        let adapters: Vec<&str> = self
-            .manifest
-            .adapters
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        ensure!(
-            !self.predictions.is_empty(),
-            "{} has no {adapter}: it has {}",
-            self.manifest.name,
-            adapters.join(", ")
-        );
-        self.manifest.adapters.retain(|entry| entry.id == adapter);
         Ok(self)
     }
 

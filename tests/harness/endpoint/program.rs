@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use serde_json::Value;
@@ -32,10 +33,26 @@ impl Scratch {
         self.0.path().join("results")
     }
 
+    /// Lets the adapter wait between tries.
+    fn patient(&self, retries: usize, seconds: usize) {
+        let file = self.0.path().join("served.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let patient = text
+            .replace("retries = 2", &format!("retries = {retries}"))
+            .replace("first_delay = 0.01", &format!("first_delay = {seconds}"))
+            .replace(
+                "longest_delay = 0.05",
+                &format!("longest_delay = {seconds}"),
+            );
+        assert_ne!(text, patient);
+        std::fs::write(&file, patient).unwrap();
+    }
+
     fn run(&self, environment: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_chartbench"))
             .args([
                 "run",
+                "--no-blind",
                 "--adapters",
                 "served",
                 "--limit",
@@ -455,19 +472,25 @@ fn what_is_missing_or_must_not_be_is_told_before_anything_is_written() {
     ] {
         let output = scratch.run(&environment);
         assert_eq!(output.status.code(), Some(2));
-        assert_eq!(stderr(&output), format!("error: served: {descriptions}\n"));
+        let printed = stderr(&output);
+        let lines: Vec<&str> = printed.lines().collect();
+        // Before it stands which questions would have been asked.
+        assert_eq!(lines[1..], [format!("error: served: {descriptions}")]);
         assert!(!scratch.results().exists());
     }
 }
 
 #[test]
-fn nobody_at_the_address_is_told() {
+fn nobody_at_the_address_is_told_at_once() {
     // A port that was free a moment ago.
     let address = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let scratch = Scratch::new("http://127.0.0.1:9/v1", "");
+    // Retries would take minutes.
+    scratch.patient(6, 30);
+    let begun = Instant::now();
     let output = scratch.run(&[
         ("TEST_KEY", KEY),
         ("TEST_URL", &format!("http://{address}/v1")),
@@ -481,4 +504,35 @@ fn nobody_at_the_address_is_told() {
         "{descriptions}"
     );
     assert!(descriptions.contains("refused"), "{descriptions}");
+    assert!(
+        descriptions.contains("start the server there"),
+        "{descriptions}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(scratch.rows().is_empty());
+}
+
+/// A server that goes in the middle of a run is noticed between two tries.
+#[test]
+fn a_server_that_is_down_is_told_with_the_next_try() {
+    let server = Server::start(|index, seen| if index == 3 { Act::Die } else { echo(seen) });
+    let scratch = Scratch::new(&server.base_url(), "[limits]\nconcurrency = 1\n");
+    scratch.patient(1, 4);
+    let output = scratch.run(&[("TEST_KEY", KEY)]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let line = format!("note: {}: the connection failed (", server.base_url());
+    let descriptions = stderr(&output);
+    let notes: Vec<&str> = descriptions
+        .lines()
+        .filter(|text| text.starts_with(&line))
+        .collect();
+    assert!(
+        matches!(notes[..], [note] if note.ends_with("; the next try is within 8 s, and there are 1 before the adapter stops")),
+        "{descriptions}"
+    );
+    assert_eq!(scratch.rows().len(), 3);
 }

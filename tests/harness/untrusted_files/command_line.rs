@@ -427,6 +427,7 @@ fn scores_that_are_no_finite_numbers_fail_their_questions() -> Result<()> {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_chartbench"))
         .args([
             "run",
+            "--no-blind",
             "--adapters",
             "matcha-tiny",
             "--limit",

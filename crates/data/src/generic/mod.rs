@@ -1,18 +1,21 @@
-//! A user's own questions: a `.jsonl` or `.csv` file, or a folder with `questions.jsonl` or
-//! `questions.csv`.
+//! A user's own questions: a `.jsonl`, `.json`, `.csv` or `.tsv` file, or a folder with
+//! `questions.jsonl`, `questions.json`, `questions.csv` or `questions.tsv`.
 //!
-//! Required fields: `image` (a path, relative to the file), `question`, `answer`. Optional fields:
-//! `id` (default: the number of the record, from 1), `answer_type`, `chart_type`, `taxonomy`,
-//! `template`, `source`, `split` (`train` or `test`; default `test`). Further slice values are
-//! fields of an object `slices`; in a CSV they are columns `slices.NAME`. The first row of a CSV
-//! names the fields, and an empty cell of an optional field is absent. Other fields are refused,
-//! because they are likely misspelt. The chart's id is its `image` as written.
+//! Required fields: `image`, `question`, `answer`. The image is a path, relative to the file, a data
+//! URL or base64. Optional fields: `id` (default: `index` if every record has it, else the number of
+//! the record, from 1), `answer_type`, `chart_type`, `taxonomy`, `template`, `source`, `split`
+//! (`train` or `test`; default `test`). Further slice values are fields of an object `slices`; in CSV
+//! and TSV they are columns `slices.NAME`. Other fields are slices too, unless they have too many
+//! values; another spelling of a field's name is refused. The first row of CSV and TSV names the
+//! fields, and an empty cell of an optional field is absent. The chart's id is its `image` as
+//! written, or made of the hash of an image in the file.
 //!
-//! Answers are text; in JSONL they may also be numbers, `true`, `false` or lists. ChartQAPro's
+//! Answers are text; in JSON they may also be numbers, `true`, `false` or lists. ChartQAPro's
 //! `Year` (flags `YES` and `NO`, a list or a text) and `Question Type` are slices that its scoring
 //! reads. A row with both has a conversation's answers as its list, one for each turn, and the last
 //! turn's answer is the gold.
 
+mod embedded_image;
 mod rows;
 
 use std::collections::HashMap;
@@ -21,20 +24,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::rows::QuestionRow;
+use self::rows::{Place, QuestionRow};
 use super::images::{self, ImageFolder};
 use super::questions_by_chart::QuestionsByChart;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::Split;
 use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Question};
+use chartbench_core::terminal::shorten;
 use chartbench_core::{parse_field, read_file};
 
 /// The files of this format in a line, for messages.
-pub(super) const LAYOUT: &str = "a .jsonl or .csv file with image, question and answer, or a folder with such a \
-                                 questions.jsonl or questions.csv; images relative to the file";
+pub(super) const LAYOUT: &str = "a .jsonl, .json, .csv or .tsv file with image, question and answer, or a folder with \
+                                 such a file called questions; images relative to the file";
 
-/// The question files' names in a folder.
-const NAMES: [&str; 2] = ["questions.jsonl", "questions.csv"];
+/// The extensions of question files; a folder has one called `questions`.
+const EXTENSIONS: [&str; 4] = ["jsonl", "json", "csv", "tsv"];
 
 /// Loads one split of the questions at `path`.
 ///
@@ -45,15 +49,22 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
     let file = question_file(path)?;
     let content = read_file::read(&file)?;
     let file_name = || file.display().to_string();
-    let is_csv = file
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let rows = if is_csv {
-        rows::csv(&content)
-    } else {
-        rows::jsonl(&content)
+    let extension = extension(&file);
+    let mut rows = match extension.as_str() {
+        "csv" => rows::delimited(&content, b','),
+        "tsv" => rows::delimited(&content, b'\t'),
+        _ => rows::json(&content),
     }
     .with_context(file_name)?;
+    let left_out = rows::keep_extras(&mut rows).with_context(file_name)?;
+    if split == Split::Test && !left_out.is_empty() {
+        let names: Vec<String> = left_out.iter().map(|name| shorten(name)).collect();
+        chartbench_core::note!(
+            "{}: no slices, for their many values: {} (`slices.NAME` is one all the same)",
+            file.display(),
+            names.join(", ")
+        );
+    }
     let folder = folder_of(&file);
     let mut loader = Loader {
         boundary: Boundary::new(&folder, allow_outside),
@@ -61,10 +72,10 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
         ..Default::default()
     };
     for (index, row) in rows.into_iter().enumerate() {
-        let line = row.line;
+        let place = row.place;
         loader
             .add(row, index + 1, split)
-            .with_context(|| format!("line {line}"))
+            .with_context(|| place.to_string())
             .with_context(file_name)?;
     }
     let charts = loader.charts.into_charts();
@@ -77,7 +88,19 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
 
 /// Whether `path` has the file names of this format.
 pub(super) fn is_at(path: &Path) -> bool {
-    question_file(path).is_ok() || NAMES.iter().all(|name| path.join(name).exists())
+    question_file(path).is_ok() || !files_in(path).is_empty()
+}
+
+/// The question files in a folder.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let names = EXTENSIONS.map(|extension| folder.join("questions").with_extension(extension));
+    names.into_iter().filter(|file| file.exists()).collect()
+}
+
+/// The extension of a file in lower case.
+fn extension(file: &Path) -> String {
+    let extension = file.extension().unwrap_or_default();
+    extension.to_string_lossy().to_lowercase()
 }
 
 /// The folder of a file; a bare name lies in the working directory.
@@ -93,31 +116,27 @@ fn question_file(path: &Path) -> Result<PathBuf> {
     let meta =
         std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if meta.is_dir() {
-        let [jsonl, csv] = NAMES.map(|name| path.join(name));
-        return match (jsonl.exists(), csv.exists()) {
-            (true, false) => Ok(jsonl),
-            (false, true) => Ok(csv),
-            (true, true) => bail!(
-                "{}: both questions.jsonl and questions.csv are there; name one",
-                path.display()
+        let mut files = files_in(path).into_iter();
+        return match (files.next(), files.next()) {
+            (Some(file), None) => Ok(file),
+            (Some(first), Some(second)) => bail!(
+                "{}: both {} and {} are there; name one",
+                path.display(),
+                first.file_name().unwrap_or_default().display(),
+                second.file_name().unwrap_or_default().display()
             ),
-            (false, false) => bail!(
-                "{}: neither questions.jsonl nor questions.csv is there",
-                path.display()
+            (None, _) => bail!(
+                "{}: none of questions.{} is there",
+                path.display(),
+                EXTENSIONS.join(", questions.")
             ),
         };
     }
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    if !["jsonl", "csv"]
-        .iter()
-        .any(|listed| extension.eq_ignore_ascii_case(listed))
-    {
+    if !EXTENSIONS.contains(&extension(path).as_str()) {
         bail!(
-            "{}: not a .jsonl or .csv file; the data must be {LAYOUT}",
-            path.display()
+            "{}: not a .{} file; the data must be {LAYOUT}",
+            path.display(),
+            EXTENSIONS.join(", .")
         );
     }
     Ok(path.to_owned())
@@ -129,16 +148,16 @@ struct Loader {
     folder: PathBuf,
     boundary: Boundary,
     charts: QuestionsByChart,
-    /// The line of each question id.
-    lines: HashMap<String, usize>,
+    /// The place of each question id.
+    places: HashMap<String, Place>,
     image_folders: HashMap<PathBuf, ImageFolder>,
 }
 
 impl Loader {
     fn add(&mut self, row: QuestionRow, number: usize, split: Split) -> Result<()> {
         let id = row.id.unwrap_or_else(|| number.to_string());
-        if let Some(first) = self.lines.insert(id.clone(), row.line) {
-            bail!("id: `{id}` is already the id of line {first}");
+        if let Some(first) = self.places.insert(id.clone(), row.place) {
+            bail!("id: `{}` is already the id of {first}", shorten(&id));
         }
         let row_split = match row.split.as_deref() {
             None | Some("test") => Split::Test,
@@ -169,24 +188,24 @@ impl Loader {
             source: row.source,
             slices: row.slices,
         };
-        let image = self.image(&row.image)?;
+        let (chart_id, image) = self.image(row.image)?;
         if row_split != split {
             return Ok(());
         }
-        if let Some(chart) = self.charts.get(&row.image)
+        if let Some(chart) = self.charts.get(&chart_id)
             && chart.chart_type != chart_type
         {
             let [first, new] =
                 [&chart.chart_type, &chart_type].map(|kind| kind.as_deref().unwrap_or_default());
             bail!(
                 "chart_type: it is `{new}`, but `{first}` on an earlier line with the image `{}`",
-                row.image
+                shorten(&chart_id)
             );
         }
         self.charts.add(
-            &row.image,
+            &chart_id,
             || Chart {
-                id: row.image.clone(),
+                id: chart_id.clone(),
                 image,
                 chart_type,
                 table: None,
@@ -196,16 +215,25 @@ impl Loader {
         Ok(())
     }
 
-    fn image(&mut self, name: &str) -> Result<ImageRef> {
-        let path = self.folder.join(name);
-        if name.is_empty() {
+    /// The id of the chart in a field `image`, and its image.
+    fn image(&mut self, field: String) -> Result<(String, ImageRef)> {
+        if field.is_empty() {
             bail!("image: it is empty");
         }
+        if let Some(base64) = embedded_image::base64(&field) {
+            return base64.and_then(embedded_image::decode).context("image");
+        }
+        let image = self.file(&field)?;
+        Ok((field, image))
+    }
+
+    fn file(&mut self, name: &str) -> Result<ImageRef> {
+        let path = self.folder.join(name);
         let (Some(folder), Some(file)) = (
             path.parent(),
             path.file_name().and_then(|file| file.to_str()),
         ) else {
-            bail!("image: `{name}` is not the path of a file");
+            bail!("image: `{}` is not the path of a file", shorten(name));
         };
         let images = match self.image_folders.entry(folder.to_owned()) {
             Entry::Occupied(listed) => listed.into_mut(),

@@ -1,14 +1,17 @@
-//! Reads the records of a question file, JSONL or CSV, as [`QuestionRow`]s.
+//! Reads the records of a question file, JSON, JSONL, CSV or TSV, as [`QuestionRow`]s.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use chartbench_core::parse_field::{self, Label};
 use chartbench_core::question::{Gold, QUESTION_TYPE, YEAR, YearFlags};
 use chartbench_core::read_file::{self, CsvLines};
+use chartbench_core::terminal::shorten;
 
 const FIELDS: [&str; 12] = [
     "image",
@@ -24,10 +27,32 @@ const FIELDS: [&str; 12] = [
     YEAR,
     QUESTION_TYPE,
 ];
+/// The object of slices in a JSON record; columns `slices.NAME` elsewhere.
+const SLICES: &str = "slices";
+/// Most different values of a column without a meaning that is kept as a slice.
+const MAX_VALUES: usize = 100;
+/// The column that is the id where no record has one, as in VLMEvalKit's files.
+const INDEX: &str = "index";
 
-/// A record of either format.
+/// The place of a record in its file.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Line(usize),
+    Record(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Record(number) => write!(f, "record {number}"),
+        }
+    }
+}
+
+/// A record of any format.
 pub(super) struct QuestionRow {
-    pub(super) line: usize,
+    pub(super) place: Place,
     pub(super) image: String,
     pub(super) question: String,
     pub(super) answer: Gold,
@@ -39,10 +64,11 @@ pub(super) struct QuestionRow {
     pub(super) source: Option<String>,
     pub(super) split: Option<String>,
     pub(super) slices: BTreeMap<String, String>,
+    /// The values of columns without a meaning, by name.
+    extras: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct JsonRow<'a> {
     image: String,
     question: String,
@@ -63,33 +89,61 @@ struct JsonRow<'a> {
     slices: BTreeMap<String, Label>,
 }
 
-/// Reads one JSON object from each line; empty lines are skipped.
+/// Reads one JSON object from each line, where empty lines are skipped, or a list of objects.
 ///
 /// # Errors
-/// Returns an error if a line is malformed; the error names it.
-pub(super) fn jsonl(content: &str) -> Result<Vec<QuestionRow>> {
+/// Returns an error if the text or a record is malformed; the error names the place.
+pub(super) fn json(content: &str) -> Result<Vec<QuestionRow>> {
+    if content.trim_start().starts_with('[') {
+        let records: Vec<&RawValue> =
+            serde_json::from_str(content).map_err(|error| read_file::json_fault(&error, 1))?;
+        let records = records.into_iter().enumerate();
+        return records
+            .map(|(index, record)| {
+                let place = Place::Record(index + 1);
+                json_row(place, record.get(), 1).with_context(|| place.to_string())
+            })
+            .collect();
+    }
     let lines = content
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty());
     lines
-        .map(|(index, text)| json_row(index + 1, text))
+        .map(|(index, text)| json_row(Place::Line(index + 1), text, index + 1))
         .collect()
 }
 
-fn json_row(line: usize, text: &str) -> Result<QuestionRow> {
-    let row: JsonRow<'_> =
-        serde_json::from_str(text).map_err(|error| read_file::json_fault(&error, line))?;
+/// One object, whose text begins on the line `line` where its place is a line.
+fn json_row(place: Place, text: &str, line: usize) -> Result<QuestionRow> {
+    let fault = |error: serde_json::Error| match place {
+        Place::Record(_) => anyhow!("{}", without_position(&error)),
+        Place::Line(_) => read_file::json_fault(&error, line),
+    };
+    let row: JsonRow<'_> = serde_json::from_str(text).map_err(fault)?;
+    let keys: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).map_err(fault)?;
+    let field = |name: &str| match place {
+        Place::Record(_) => name.to_owned(),
+        Place::Line(_) => format!("{place}: {name}"),
+    };
+    let mut extras = BTreeMap::new();
+    for (key, value) in keys {
+        if FIELDS.contains(&key.as_ref()) || key == SLICES {
+            continue;
+        }
+        check_spelling(&key).with_context(|| field("keys"))?;
+        let text = slice_text(value).with_context(|| field(&shorten(&key)))?;
+        extras.extend(text.map(|text| (key.into_owned(), text)));
+    }
     let mut slices: BTreeMap<_, _> = row
         .slices
         .into_iter()
         .map(|(name, value)| (name, value.0))
         .collect();
-    let mut answer =
-        parse_field::gold(row.answer).with_context(|| format!("line {line}: answer"))?;
+    let mut answer = parse_field::gold(row.answer).with_context(|| field("answer"))?;
     if let Some(year) = row.year {
         let flags = parse_field::gold(year)
-            .with_context(|| format!("line {line}: {YEAR}"))?
+            .with_context(|| field(YEAR))?
             .text()
             .into_owned();
         if row.question_type.is_some() && YearFlags::new(&flags, None) != YearFlags::default() {
@@ -102,7 +156,7 @@ fn json_row(line: usize, text: &str) -> Result<QuestionRow> {
             .map(|question_type| (QUESTION_TYPE.to_owned(), question_type)),
     );
     Ok(QuestionRow {
-        line,
+        place,
         answer,
         image: row.image,
         question: row.question,
@@ -114,35 +168,36 @@ fn json_row(line: usize, text: &str) -> Result<QuestionRow> {
         source: row.source,
         split: row.split,
         slices,
+        extras,
     })
 }
 
-/// Reads comma-separated fields, quoted where needed, with their names in the first row.
+/// An error of a record in a list, whose own lines and columns mean nothing.
+fn without_position(error: &serde_json::Error) -> String {
+    let full = error.to_string();
+    let what = full.rsplit_once(" at line ").map(|(what, _)| what);
+    what.unwrap_or(&full).to_owned()
+}
+
+/// A slice's value: a text, any other value as it is written; `null` is none.
+fn slice_text(raw: &RawValue) -> Result<Option<String>> {
+    Ok(match raw.get().as_bytes().first() {
+        Some(b'n') => None,
+        Some(b'"') => Some(serde_json::from_str(raw.get()).context("not a proper string")?),
+        _ => Some(raw.get().to_owned()),
+    })
+}
+
+/// Reads fields that `delimiter` separates, quoted where needed, with their names in the first row.
 ///
 /// # Errors
 /// Returns an error if the header or a row is malformed; the error names its line.
-pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
+pub(super) fn delimited(content: &str, delimiter: u8) -> Result<Vec<QuestionRow>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(content.as_bytes());
     let header = reader.headers()?.clone();
-    let mut columns: HashMap<&str, usize> = HashMap::new();
-    for (column, name) in header.iter().enumerate() {
-        if !FIELDS.contains(&name) && slice_name(name).is_none() {
-            bail!(
-                "line 1: unknown field `{name}`; the fields are {}, and `slices.NAME`",
-                FIELDS.join(", ")
-            );
-        }
-        if columns.insert(name, column).is_some() {
-            bail!("line 1: two columns are called `{name}`");
-        }
-    }
-    if let Some(missing) = FIELDS
-        .iter()
-        .take(3)
-        .find(|name| !columns.contains_key(*name))
-    {
-        bail!("line 1: no column is called `{missing}`");
-    }
+    let columns = columns(&header).context("line 1")?;
     let mut rows = Vec::new();
     let mut lines = CsvLines::new(content);
     for record in reader.records() {
@@ -154,10 +209,17 @@ pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
                 .map(str::to_owned)
         };
         let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
+        let sliced = |name_of: fn(&str) -> Option<&str>| {
+            columns
+                .keys()
+                .filter_map(|column| Some((name_of(column)?.to_owned(), optional(column)?)))
+                .collect()
+        };
+        let line = record
+            .position()
+            .map_or(0, |position| lines.line_of(position));
         rows.push(QuestionRow {
-            line: record
-                .position()
-                .map_or(0, |position| lines.line_of(position)),
+            place: Place::Line(line),
             image: cell("image").unwrap_or_default(),
             question: cell("question").unwrap_or_default(),
             answer: Gold::Text(cell("answer").unwrap_or_default()),
@@ -168,13 +230,37 @@ pub(super) fn csv(content: &str) -> Result<Vec<QuestionRow>> {
             template: optional("template"),
             source: optional("source"),
             split: optional("split"),
-            slices: columns
-                .keys()
-                .filter_map(|column| Some((slice_name(column)?.to_owned(), optional(column)?)))
-                .collect(),
+            slices: sliced(slice_name),
+            extras: sliced(extra_name),
         });
     }
     Ok(rows)
+}
+
+/// The index of each column by its name.
+fn columns(header: &csv::StringRecord) -> Result<HashMap<&str, usize>> {
+    let mut columns: HashMap<&str, usize> = HashMap::new();
+    for (column, name) in header.iter().enumerate() {
+        ensure!(!name.is_empty(), "column {} has no name", column + 1);
+        if columns.insert(name, column).is_some() {
+            bail!("two columns are called `{name}`");
+        }
+    }
+    if let Some(missing) = FIELDS
+        .iter()
+        .take(3)
+        .find(|name| !columns.contains_key(*name))
+    {
+        bail!(
+            "no column is called `{missing}`; columns are {}",
+            header.iter().map(shorten).collect::<Vec<_>>().join(", ")
+        );
+    }
+    header
+        .iter()
+        .filter(|name| extra_name(name).is_some())
+        .try_for_each(check_spelling)?;
+    Ok(columns)
 }
 
 /// NAME of a column `slices.NAME`. ChartQAPro's columns are slices, too.
@@ -184,6 +270,64 @@ fn slice_name(column: &str) -> Option<&str> {
         .strip_prefix("slices.")
         .or(is_chartqapro.then_some(column))
         .filter(|name| !name.is_empty())
+}
+
+/// The name of a column without a meaning.
+fn extra_name(column: &str) -> Option<&str> {
+    (slice_name(column).is_none() && !FIELDS.contains(&column)).then_some(column)
+}
+
+/// Refuses a name that is a field's in another spelling: it would be a slice without a word.
+fn check_spelling(name: &str) -> Result<()> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+    let own = plain(name);
+    let meant = FIELDS.iter().take(10).find(|field| plain(field) == own);
+    match meant {
+        Some(field) => bail!("`{}` is written `{field}`", shorten(name)),
+        None => Ok(()),
+    }
+}
+
+/// Makes slices of the columns without a meaning, and the ids of `index`; names those columns that
+/// have too many values to be slices.
+///
+/// # Errors
+/// Returns an error if a column and one of `slices.NAME` are one slice.
+pub(super) fn keep_extras(rows: &mut [QuestionRow]) -> Result<Vec<String>> {
+    if rows
+        .iter()
+        .all(|row| row.id.is_none() && row.extras.contains_key(INDEX))
+    {
+        rows.iter_mut()
+            .for_each(|row| row.id = row.extras.remove(INDEX));
+    }
+    let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    for (name, value) in rows.iter().flat_map(|row| &row.extras) {
+        let values = match values.get_mut(name) {
+            Some(values) => values,
+            None => values.entry(name.clone()).or_default(),
+        };
+        if values.len() <= MAX_VALUES && !values.contains(value) {
+            values.insert(value.clone());
+        }
+    }
+    let is_slice = |name: &String| {
+        values
+            .get(name)
+            .is_some_and(|values| values.len() <= MAX_VALUES)
+    };
+    for row in rows {
+        for (name, value) in std::mem::take(&mut row.extras) {
+            if is_slice(&name) && row.slices.insert(name.clone(), value).is_some() {
+                bail!(
+                    "{}: `{name}` and `slices.{name}` are one slice: rename one",
+                    row.place
+                );
+            }
+        }
+    }
+    values.retain(|_, values| values.len() > MAX_VALUES);
+    Ok(values.into_keys().collect())
 }
 
 fn csv_fault(error: csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {

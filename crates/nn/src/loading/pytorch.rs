@@ -1,6 +1,7 @@
 //! The directory of a `pytorch_model.bin`: a zip whose `data.pkl` says how tensors lie on the files
 //! `data/N`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -30,8 +31,9 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
     })?;
     let name = zip
         .file_names()
+        .flatten()
         .find(|name| name.ends_with("data.pkl"))
-        .map(str::to_owned);
+        .map(Cow::into_owned);
     let name = name.context("a zip, but without data.pkl in it")?;
     let root = name.strip_suffix("data.pkl").unwrap_or_default();
     let bytes = read_pickle(&mut zip, &name).with_context(|| shorten(&name))?;

@@ -1,5 +1,7 @@
 //! Recognises the columns, or the keys of JSON objects, by their names.
 
+use std::fmt;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use super::problem::OneLine;
@@ -51,6 +53,47 @@ pub(super) struct Columns {
     pub(super) chart: Option<usize>,
     pub(super) year: Option<usize>,
     pub(super) question_type: Option<usize>,
+    /// Whether a name only suggests what the column holds.
+    guessed: bool,
+}
+
+/// Which columns (in JSON: keys) of a file are read as what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnsRead {
+    /// The name of each column behind its role.
+    columns: Vec<(&'static str, String)>,
+    /// Whether a name only suggests what the column holds, or the separator of the fields was
+    /// guessed.
+    pub guessed: bool,
+    /// Separates the fields, where it is not the usual one of the format.
+    pub(super) separator: Option<char>,
+}
+
+impl ColumnsRead {
+    /// Whether ids and predictions have the names that VLMEvalKit gives them.
+    pub(super) fn are_vlmevalkits(&self) -> bool {
+        [("id", "index"), ("prediction", "prediction")]
+            .iter()
+            .all(|(role, name)| {
+                self.columns
+                    .iter()
+                    .any(|read| read == &(*role, (*name).to_owned()))
+            })
+    }
+}
+
+impl fmt::Display for ColumnsRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("reads ")?;
+        for (index, (role, column)) in self.columns.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}`{}` as the {role}", OneLine(column))?;
+        }
+        match self.separator {
+            Some(separator) => write!(f, " (fields separated by `{separator}`)"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The predictions of the samples that lmms-eval and lm-eval log; their gold is `target`.
@@ -67,6 +110,32 @@ const PREDICTION_NAMES: [&str; 8] = [
     "output",
     "response",
 ];
+/// Names that suggest predictions, where no column has a usual name.
+const PREDICTION_GUESSES: [&str; 23] = [
+    "model_output",
+    "model_outputs",
+    "generated",
+    "generated_text",
+    "generated_answer",
+    "generation",
+    "generations",
+    "completion",
+    "completions",
+    "hypothesis",
+    "hypotheses",
+    "hyp",
+    "outputs",
+    "responses",
+    "model_answer",
+    "model_response",
+    "model_prediction",
+    "pred_answer",
+    "predicted_text",
+    "llm_output",
+    "raw_output",
+    "decoded",
+    "y_pred",
+];
 /// Names of columns of gold answers, in lower case.
 const GOLD_NAMES: [&str; 12] = [
     "label",
@@ -82,23 +151,46 @@ const GOLD_NAMES: [&str; 12] = [
     "gt",
     "expected",
 ];
+/// Names that suggest gold answers, where no column has a usual name.
+const GOLD_GUESSES: [&str; 16] = [
+    "truth",
+    "true_answer",
+    "ref",
+    "refs",
+    "reference_answer",
+    "correct_answer",
+    "correct_answers",
+    "gold_label",
+    "gold_answers",
+    "golden_answer",
+    "gt_answer",
+    "answer_gt",
+    "ground_truth_answer",
+    "expected_answer",
+    "expected_output",
+    "y_true",
+];
 /// Names that mean predictions or gold answers, whichever no other column has.
 const EITHER_NAMES: [&str; 2] = ["answer", "answers"];
 /// Names of ids; the first existing one counts.
-const ID_NAMES: [&str; 6] = [
+const ID_NAMES: [&str; 10] = [
     "id",
     "question_id",
     "questionid",
     "qa_id",
     "doc_id",
     "index",
+    "sample_id",
+    "example_id",
+    "question_index",
+    "idx",
 ];
 /// Names of questions; the first existing one counts.
 const QUESTION_NAMES: [&str; 3] = ["question", "query", "question_text"];
 /// Names of answer types; the first existing one counts.
 const ANSWER_TYPE_NAMES: [&str; 2] = ["answer_type", "answertype"];
 /// Names of charts or images; the first existing one counts.
-const CHART_NAMES: [&str; 8] = [
+const CHART_NAMES: [&str; 12] = [
     "chart",
     "chart_id",
     "image",
@@ -107,12 +199,16 @@ const CHART_NAMES: [&str; 8] = [
     "image_path",
     "image_name",
     "filename",
+    "image_file",
+    "img",
+    "figure",
+    "figure_id",
 ];
 
 /// Names of ChartQAPro's year flags.
 const YEAR_NAMES: [&str; 2] = ["year", "year_flags"];
 /// Names of ChartQAPro's question types.
-const QUESTION_TYPE_NAMES: [&str; 2] = ["question type", "question_type"];
+const QUESTION_TYPE_NAMES: [&str; 1] = ["question_type"];
 
 impl Columns {
     /// The columns of a file with this header.
@@ -128,7 +224,14 @@ impl Columns {
             Need::Predictions => header.predictions(names)?,
             Need::Golds => (None, Some(header.golds(names)?)),
         };
+        let guessed = prediction
+            .filter(|_| names.prediction.is_none())
+            .is_some_and(|index| header.is_among(index, &PREDICTION_GUESSES))
+            || gold
+                .filter(|_| names.gold.is_none())
+                .is_some_and(|index| header.is_among(index, &GOLD_GUESSES));
         Ok(Self {
+            guessed,
             id: header.optional(names.id.as_deref(), &ID_NAMES, "--id-column")?,
             prediction,
             gold,
@@ -147,6 +250,27 @@ impl Columns {
             question_type: header.first(&QUESTION_TYPE_NAMES),
         })
     }
+
+    /// The names of the columns in a file with this header.
+    pub(super) fn describe<S: AsRef<str>>(&self, header: &[S]) -> ColumnsRead {
+        let roles = [
+            ("prediction", self.prediction),
+            ("gold answer", self.gold),
+            ("id", self.id),
+            ("question", self.question),
+            ("answer type", self.answer_type),
+            ("chart", self.chart),
+        ];
+        let name = |index: usize| Some(header.get(index)?.as_ref().to_owned());
+        ColumnsRead {
+            columns: roles
+                .into_iter()
+                .filter_map(|(role, index)| Some((role, name(index?)?)))
+                .collect(),
+            guessed: self.guessed,
+            separator: None,
+        }
+    }
 }
 
 struct Header<'a>(Vec<&'a str>);
@@ -156,12 +280,18 @@ impl Header<'_> {
         let prediction = self.prediction(names)?;
         let gold = match names.gold.as_deref() {
             None if self.exact(FILTERED_RESPONSES).is_some() => self.exact("target"),
-            named => self.find(named, &GOLD_NAMES, "--gold-column")?,
+            named => self.find(named, [&GOLD_NAMES, &GOLD_GUESSES], "--gold-column")?,
         };
         let (prediction, gold) = match (prediction, gold) {
             (Some(prediction), Some(gold)) => (prediction, gold),
-            (Some(prediction), None) => (prediction, self.either("gold answers", GOLD_ADVICE)?),
-            (None, Some(gold)) => (self.either("predictions", PREDICTION_ADVICE)?, gold),
+            (Some(prediction), None) => {
+                let found = Some(("prediction", prediction));
+                (prediction, self.either("gold answers", found, GOLD_ADVICE)?)
+            }
+            (None, Some(gold)) => {
+                let found = Some(("gold answer", gold));
+                (self.either("predictions", found, PREDICTION_ADVICE)?, gold)
+            }
             (None, None) => bail!(
                 "cannot tell the columns of predictions and gold answers: columns are {} \
                  (name them with --prediction-column and --gold-column, or give the golds by --gold)",
@@ -179,38 +309,59 @@ impl Header<'_> {
     fn predictions(&self, names: &ColumnNames) -> Result<(Option<usize>, Option<usize>)> {
         let gold = match names.gold.as_deref() {
             Some(named) => self.exact(named),
-            None => self.matching(&GOLD_NAMES).first().copied(),
+            None => [GOLD_NAMES.as_slice(), &GOLD_GUESSES]
+                .iter()
+                .find_map(|names| self.matching(names).first().copied()),
         };
         Ok(match self.prediction(names)? {
             Some(prediction) => {
                 let gold = gold.or_else(|| self.matching(&EITHER_NAMES).first().copied());
                 (Some(prediction), gold.filter(|gold| *gold != prediction))
             }
-            None => (Some(self.either("predictions", PREDICTION_ADVICE)?), gold),
+            None => {
+                let found = gold.map(|gold| ("gold answer", gold));
+                let prediction = self.either("predictions", found, PREDICTION_ADVICE)?;
+                (Some(prediction), gold)
+            }
         })
     }
 
     fn golds(&self, names: &ColumnNames) -> Result<usize> {
-        match self.find(names.gold.as_deref(), &GOLD_NAMES, "--gold-column")? {
+        let usual = [GOLD_NAMES.as_slice(), &GOLD_GUESSES];
+        match self.find(names.gold.as_deref(), usual, "--gold-column")? {
             Some(gold) => Ok(gold),
-            None => self.either("gold answers", "name it with --gold-column"),
+            None => self.either("gold answers", None, "name it with --gold-column"),
         }
     }
 
     fn prediction(&self, names: &ColumnNames) -> Result<Option<usize>> {
         match (names.prediction.as_deref(), self.exact(FILTERED_RESPONSES)) {
             (None, Some(responses)) => Ok(Some(responses)),
-            (named, _) => self.find(named, &PREDICTION_NAMES, "--prediction-column"),
+            (named, _) => self.find(
+                named,
+                [&PREDICTION_NAMES, &PREDICTION_GUESSES],
+                "--prediction-column",
+            ),
         }
     }
 
-    /// The column that the user named, else the only one with a usual name.
-    fn find(&self, named: Option<&str>, usual: &[&str], flag: &str) -> Result<Option<usize>> {
+    /// The column that the user named, else the only one with a usual name, else the only one with
+    /// a name that suggests it.
+    fn find(
+        &self,
+        named: Option<&str>,
+        [usual, guesses]: [&[&str]; 2],
+        flag: &str,
+    ) -> Result<Option<usize>> {
         let found = self.by_name(named, flag)?;
         if found.is_some() {
             return Ok(found);
         }
-        match self.matching(usual).as_slice() {
+        let mut matching = self.matching(usual);
+        if matching.is_empty() {
+            matching = self.matching(guesses);
+        }
+        match matching.as_slice() {
             [] => Ok(None),
             [index] => Ok(Some(*index)),
             [first, second, ..] => {
@@ -266,19 +417,35 @@ impl Header<'_> {
         self.0.iter().position(|column| *column == name)
     }
 
-    fn either(&self, what: &str, advice: &str) -> Result<usize> {
-        match self.matching(&EITHER_NAMES).as_slice() {
-            [index] => Ok(*index),
-            _ => bail!(
-                "cannot tell the column of {what}: columns are {} ({advice})",
-                self.listed()
-            ),
+    /// The only column whose name means either; `found` is what the other one was found to be.
+    fn either(&self, what: &str, found: Option<(&str, usize)>, advice: &str) -> Result<usize> {
+        let others = self.matching(&EITHER_NAMES).into_iter();
+        let others: Vec<usize> = others
+            .filter(|index| found.is_none_or(|(_, taken)| taken != *index))
+            .collect();
+        if let [index] = others.as_slice() {
+            return Ok(*index);
         }
+        let found = found.and_then(|(role, index)| Some((role, self.0.get(index)?)));
+        let found = found.map_or_else(String::new, |(role, name)| {
+            format!("`{}` is read as the {role}; ", OneLine(name))
+        });
+        bail!(
+            "cannot tell the column of {what}: columns are {} ({found}{advice})",
+            self.listed()
+        )
     }
 
-    /// The columns whose names are among `usual`, up to case and white space.
+    fn is_among(&self, index: usize, names: &[&str]) -> bool {
+        self.matching(names).contains(&index)
+    }
+
+    /// The columns whose names are among `usual`, up to case, white space and hyphens.
     fn matching(&self, usual: &[&str]) -> Vec<usize> {
-        let is_usual = |name: &str| usual.contains(&name.trim().to_lowercase().as_str());
+        let is_usual = |name: &str| {
+            let plain = name.trim().to_lowercase().replace([' ', '-'], "_");
+            usual.contains(&plain.as_str())
+        };
         self.0
             .iter()
             .enumerate()

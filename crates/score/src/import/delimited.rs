@@ -9,12 +9,15 @@ use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::Prediction;
 use chartbench_core::read_file::CsvLines;
 
-/// Reads the rows of a text whose fields are separated by `delimiter`.
+/// Reads the rows of a text whose fields are separated by `delimiter`, or all by semicolons where
+/// commas are meant and the header line has none.
 ///
 /// # Errors
 /// Returns an error if columns cannot be recognised, a row is ragged, a quoted field does not end,
 /// or the text has no rows; the error names the line.
 pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<AnswerTable> {
+    let semicolons = delimiter == b',' && is_separated_by_semicolons(text);
+    let delimiter = if semicolons { b';' } else { delimiter };
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
@@ -25,12 +28,18 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Answer
         .map(str::to_owned)
         .collect();
     let columns = Columns::find(&header, scope).map_err(|error| match (header.as_slice(), delimiter) {
-        ([line], b',') if line.contains([';', '|']) => {
+        ([line], b',') if line.contains('|') => {
             error.context("the header line has no comma: separate the fields by commas, or by tabs in a .tsv file")
         }
         _ => error,
     })?;
     let mut table = AnswerTable::new(Unit::Line);
+    let mut read = columns.describe(&header);
+    if semicolons {
+        read.guessed = true;
+        read.separator = Some(';');
+    }
+    table.columns = Some(read);
     let mut lines = CsvLines::new(text);
     let mut record = StringRecord::new();
     let mut start = 0;
@@ -49,6 +58,17 @@ pub(super) fn read(text: &str, delimiter: u8, scope: Scope<'_>) -> Result<Answer
         "line {line}: a quoted field begins here and never ends; is the file cut short?"
     );
     table.finish("no rows below the header line")
+}
+
+/// Whether the header line is one field to a comma and several to a semicolon.
+fn is_separated_by_semicolons(text: &str) -> bool {
+    let fields = |delimiter: u8| {
+        let mut reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .from_reader(text.as_bytes());
+        reader.headers().map_or(0, StringRecord::len)
+    };
+    fields(b',') == 1 && fields(b';') > 1
 }
 
 fn add(table: &mut AnswerTable, line: usize, record: &StringRecord, columns: &Columns) {

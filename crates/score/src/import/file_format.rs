@@ -4,19 +4,24 @@ use std::path::Path;
 
 use serde::de::IgnoredAny;
 
+use super::inspect;
+
 /// The formats of files of predictions or golds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum FileFormat {
-    /// A header line, fields separated by commas.
+    /// A header line, fields separated by commas, or all by semicolons.
     Csv,
     /// A header line, fields separated by tabs.
     Tsv,
     /// One object a line; the samples of lmms-eval and lm-eval are such files.
     Jsonl,
-    /// A list of objects, an object of answers by id, or one of RealCQA's records by chart.
+    /// A list of objects, an object of answers or records by id, one of RealCQA's records by chart,
+    /// or inspect's log.
     Json,
     /// The first sheet of an Excel workbook.
     Xlsx,
+    /// inspect's log: a zip archive of JSON files.
+    Eval,
 }
 
 /// A zip archive's first bytes.
@@ -36,6 +41,8 @@ impl FileFormat {
             .unwrap_or(content)
             .trim_ascii_start();
         match (extension.as_str(), text.first()) {
+            ("eval", _) => Self::Eval,
+            _ if content.starts_with(ZIP) && inspect::begins_archive(content) => Self::Eval,
             _ if content.starts_with(ZIP) => Self::Xlsx,
             ("xlsx" | "xlsm", _) => Self::Xlsx,
             ("csv", _) => Self::Csv,

@@ -1,11 +1,10 @@
 //! Joins predictions with golds.
 
-use std::collections::HashMap;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::golds::Golds;
-use super::problem::{OneLine, Problem};
+use super::matching::{MatchBy, Matching};
+use super::problem::Problem;
 use super::table::{AnswerRow, AnswerTable};
 use super::{ImportResult, ImportedAnswer};
 use chartbench_core::question::{AnswerType, Gold, Prediction};
@@ -26,12 +25,14 @@ pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
             id,
             question,
             chart,
+            failure,
             ..
         } = row;
         answers.push(ImportedAnswer {
             id,
             gold,
             prediction,
+            failure,
             question,
             answer_type,
             chart,
@@ -41,37 +42,26 @@ pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
     Ok(ImportResult {
         answers,
         problems: table.problems,
+        columns: table.columns,
+        provenance: table.provenance,
+        matched: None,
     })
 }
 
-/// Joins separate golds, in their order, with the predictions of their ids.
+/// Joins separate golds, in their order, with the predictions that `match_by` finds for them.
 ///
 /// # Errors
-/// Returns an error if no prediction has the id of a gold, or if only one side has ids and the
-/// other is numbered, so that matches are accidental.
-pub(super) fn join_separate_golds(mut table: AnswerTable, golds: &Golds) -> Result<ImportResult> {
-    let mut matches = Matches {
-        predictions: vec![None; golds.table.rows.len()],
-        problems: Vec::new(),
-    };
-    matches.find(&table, golds);
-    let Matches {
+/// As [`Matching::find`].
+pub(super) fn join_separate_golds(
+    mut table: AnswerTable,
+    golds: &Golds,
+    match_by: MatchBy,
+) -> Result<ImportResult> {
+    let Matching {
         predictions,
         problems: unmatched,
-    } = matches;
-    if predictions.iter().all(Option::is_none) {
-        bail!("{}", nothing_in_common(&table, golds));
-    }
-    if golds.from_file && table.has_ids != golds.table.has_ids {
-        let (without, with) = if table.has_ids {
-            ("golds", "predictions")
-        } else {
-            ("predictions", "golds")
-        };
-        bail!(
-            "the {without} have no ids and the {with} have: name the column of ids with --id-column"
-        );
-    }
+        matched,
+    } = Matching::find(&table, golds, match_by)?;
     let mut problems = golds.table.problems.clone();
     problems.append(&mut table.problems);
     problems.extend(unmatched);
@@ -105,13 +95,20 @@ pub(super) fn join_separate_golds(mut table: AnswerTable, golds: &Golds) -> Resu
             id: gold.id.clone(),
             prediction: prediction(&mut row, &answer, answer_type),
             gold: answer,
+            failure: row.failure,
             question: gold.question.clone().or(row.question),
             answer_type,
             chart: gold.chart.clone().or(row.chart),
             year_flags,
         });
     }
-    Ok(ImportResult { answers, problems })
+    Ok(ImportResult {
+        answers,
+        problems,
+        columns: table.columns,
+        provenance: table.provenance,
+        matched: Some(matched),
+    })
 }
 
 /// The row's prediction. A list of one item counts as that item, as in gold answers, unless the
@@ -130,62 +127,13 @@ fn prediction(
     item.or_else(|| row.prediction.take())
 }
 
-/// The index of each gold's prediction.
-struct Matches {
-    predictions: Vec<Option<usize>>,
-    problems: Vec<Problem>,
-}
-
-impl Matches {
-    fn find(&mut self, table: &AnswerTable, golds: &Golds) {
-        let by_id = golds.by_id();
-        let mut by_qa_id: Option<HashMap<&str, Option<usize>>> = None;
-        for (index, row) in table.rows.iter().enumerate() {
-            let id = row.id.as_str();
-            let found = match by_id.get(id) {
-                Some(location) => Some(Some(*location)),
-                // The number of a record is not a `qa_id`.
-                None if !table.has_ids => None,
-                None => by_qa_id
-                    .get_or_insert_with(|| golds.by_qa_id())
-                    .get(id)
-                    .copied(),
-            };
-            match found {
-                Some(Some(location)) => self.take(table, index, row, location),
-                Some(None) => self.problems.push(Problem::SeveralGolds {
-                    id: row.id.clone(),
-                    location: table.location(row),
-                }),
-                None => self.problems.push(Problem::NoGold {
-                    id: row.id.clone(),
-                    location: table.location(row),
-                }),
-            }
-        }
-    }
-
-    fn take(&mut self, table: &AnswerTable, index: usize, row: &AnswerRow, location: usize) {
-        let Some(taken) = self.predictions.get_mut(location) else {
-            return;
-        };
-        let Some(first) = taken.and_then(|first| table.rows.get(first)) else {
-            *taken = Some(index);
-            return;
-        };
-        let (first, again) = (table.location(first), table.location(row));
-        self.problems.push(Problem::DuplicateId {
-            what: "prediction",
-            id: row.id.clone(),
-            first,
-            again,
-        });
-    }
-}
-
 /// The problem of a gold of the file that differs from the separate one. A list written as a text
 /// does not differ.
-fn difference(table: &AnswerTable, row: &AnswerRow, separate: &AnswerRow) -> Option<Problem> {
+pub(super) fn difference(
+    table: &AnswerTable,
+    row: &AnswerRow,
+    separate: &AnswerRow,
+) -> Option<Problem> {
     let (own, separate) = (row.gold.as_ref()?, separate.gold.as_ref()?);
     let items = |gold: &Gold| gold.text().replace(['[', ']', '\'', '"'], "");
     let is_list = matches!((own, separate), (Gold::List(_), _) | (_, Gold::List(_)));
@@ -199,24 +147,4 @@ fn difference(table: &AnswerTable, row: &AnswerRow, separate: &AnswerRow) -> Opt
         own,
         separate,
     })
-}
-
-fn nothing_in_common(table: &AnswerTable, golds: &Golds) -> String {
-    let first = |rows: &[AnswerRow]| {
-        rows.first()
-            .map(|row| OneLine(&row.id).to_string())
-            .unwrap_or_default()
-    };
-    let advice = if table.has_ids {
-        "are they of the same data?"
-    } else {
-        "name the column of ids with --id-column"
-    };
-    format!(
-        "not one of the {} predictions (the first id is `{}`) belongs to one of the {} golds (the first is `{}`): {advice}",
-        table.rows.len(),
-        first(&table.rows),
-        golds.table.rows.len(),
-        first(&golds.table.rows)
-    )
 }

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::value::RawValue;
 
 use super::columns::{Need, Scope};
-use super::json_object::{self, RecordKeys};
-use super::json_value;
+use super::json_object::{self, Parent, RecordKeys};
 use super::problem::{OneLine, Unit};
 use super::source::{BYTE_ORDER_MARK, not_utf8};
 use super::table::{AnswerRow, AnswerTable};
+use super::{inspect, json_value};
 use chartbench_core::question::Prediction;
 use chartbench_core::{parse_field, read_file};
 
@@ -37,6 +37,7 @@ pub(super) fn lines(mut reader: impl BufRead, scope: Scope<'_>) -> Result<Answer
         }
         buffer.clear();
     }
+    table.provenance.harness = keys.and_then(|keys| keys.harness(&table));
     table.finish("the file is empty")
 }
 
@@ -56,11 +57,11 @@ fn add_line(
             keys.insert(RecordKeys::find(&line, scope).with_context(|| format!("line {number}"))?)
         }
     };
-    keys.add(table, number, None, line)
+    keys.add(table, number, Parent::List, line)
 }
 
-/// Reads a list of objects, or an object: predictions (or golds) by id, lists of RealCQA's records
-/// by chart, or a single record.
+/// Reads a list of objects, or an object: predictions (or golds) or records by id, lists of
+/// RealCQA's records by chart, inspect's log, or a single record.
 ///
 /// # Errors
 /// Returns an error if the JSON or a record is malformed; the error names the line, or record and
@@ -70,7 +71,16 @@ pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<AnswerTable> {
     if json.trim_start().starts_with('{') {
         let entries =
             json_object::key_values(json).map_err(|error| read_file::json_fault(&error, 1))?;
-        if entries.iter().all(|(_, value)| is_list_of_objects(value)) {
+        if inspect::is_log(&entries) {
+            return inspect::log(json, scope);
+        }
+        let are_objects = |entries: &[(Cow<'_, str>, &RawValue)]| {
+            let mut values = entries.iter().map(|(_, value)| value.get());
+            !entries.is_empty() && values.all(|value| value.starts_with('{'))
+        };
+        if are_objects(&entries) {
+            records_by_id(&mut table, &entries, scope)?;
+        } else if entries.iter().all(|(_, value)| is_list_of_objects(value)) {
             for (chart, list) in entries {
                 let part = format!("chart `{}`", OneLine(&chart));
                 chart_records(&mut table, part.clone(), &chart, list.get(), scope).context(part)?;
@@ -78,7 +88,7 @@ pub(super) fn whole(json: &str, scope: Scope<'_>) -> Result<AnswerTable> {
         } else if scope.need == Need::Both
             && let Ok(keys) = RecordKeys::find(json, scope)
         {
-            keys.add(&mut table, 1, None, json)?;
+            keys.add(&mut table, 1, Parent::List, json)?;
         } else {
             by_id(&mut table, entries, scope)?;
         }
@@ -123,8 +133,27 @@ fn list(table: &mut AnswerTable, chart: Option<&str>, json: &str, scope: Scope<'
         chart.is_none() || keys.have_ids(),
         "record 1: no `qa_id`, which RealCQA's records have"
     );
+    let parent = chart.map_or(Parent::List, Parent::Chart);
     for (index, record) in records.iter().enumerate() {
-        keys.add(table, index + 1, chart, record.get())?;
+        keys.add(table, index + 1, parent, record.get())?;
+    }
+    table.provenance.harness = keys.harness(table);
+    Ok(())
+}
+
+/// Adds the records of an object by their ids, which are its keys.
+fn records_by_id(
+    table: &mut AnswerTable,
+    entries: &[(Cow<'_, str>, &RawValue)],
+    scope: Scope<'_>,
+) -> Result<()> {
+    let Some((id, first)) = entries.first() else {
+        return Ok(());
+    };
+    let keys = RecordKeys::find(first.get(), scope)
+        .with_context(|| format!("record 1: `{}`", OneLine(id)))?;
+    for (index, (id, record)) in entries.iter().enumerate() {
+        keys.add(table, index + 1, Parent::Key(id), record.get())?;
     }
     Ok(())
 }

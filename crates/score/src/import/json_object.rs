@@ -9,12 +9,23 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::columns::{Columns, FILTERED_RESPONSES, Need, Scope};
+use super::columns::{Columns, ColumnsRead, FILTERED_RESPONSES, Need, Scope};
 use super::json_value;
 use super::problem::{OneLine, Unit};
 use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::question::{Gold, Prediction, QUESTION_TYPE, YEAR, YearFlags};
 use chartbench_core::{parse_field, read_file};
+
+/// What an object is part of.
+#[derive(Clone, Copy)]
+pub(super) enum Parent<'a> {
+    /// A list or a file.
+    List,
+    /// RealCQA's list of a chart's records: the chart precedes the id.
+    Chart(&'a str),
+    /// An object of records by id: the key is the id of a record without one.
+    Key(&'a str),
+}
 
 /// The keys of a file's objects and their roles, recognised by the first object.
 pub(super) struct RecordKeys {
@@ -22,6 +33,7 @@ pub(super) struct RecordKeys {
     need: Need,
     /// Whether the objects are samples logged by lmms-eval or lm-eval.
     samples: bool,
+    columns: ColumnsRead,
 }
 
 /// The role of a key.
@@ -39,6 +51,10 @@ enum KeyRole {
     Filter,
     /// The data set's own record, which contains the question.
     Doc,
+    /// What the model was asked (lmms-eval).
+    Input,
+    /// The arguments of the call of the model (lm-eval).
+    Arguments,
     Year,
     QuestionType,
     /// Further slice values by name (chartbench's own files).
@@ -85,6 +101,8 @@ impl RecordKeys {
             (KeyRole::Error, Some("error".to_owned())),
             (KeyRole::Filter, samples.then(|| "filter".to_owned())),
             (KeyRole::Doc, samples.then(|| "doc".to_owned())),
+            (KeyRole::Input, samples.then(|| "input".to_owned())),
+            (KeyRole::Arguments, samples.then(|| "arguments".to_owned())),
             (KeyRole::Year, named(columns.year).or(Some(YEAR.to_owned()))),
             (
                 KeyRole::QuestionType,
@@ -100,7 +118,18 @@ impl RecordKeys {
             keys,
             need: scope.need,
             samples,
+            columns: columns.describe(&header),
         })
+    }
+
+    /// The harness whose samples the objects are, if they are some.
+    pub(super) fn harness(&self, table: &AnswerTable) -> Option<String> {
+        let harness = match table.filter() {
+            // lm-eval names the filter in each sample.
+            Some(_) => "lm-eval",
+            None => "lmms-eval",
+        };
+        self.samples.then(|| harness.to_owned())
     }
 
     /// Whether the objects have ids.
@@ -108,7 +137,7 @@ impl RecordKeys {
         self.keys.iter().any(|(slot, _)| *slot == KeyRole::Id)
     }
 
-    /// Adds the object `json` with the number `number` to the table, with `chart` before its id.
+    /// Adds the object `json` with the number `number` to the table.
     ///
     /// # Errors
     /// Returns an error if the object is malformed; the error names location and key.
@@ -116,9 +145,12 @@ impl RecordKeys {
         &self,
         table: &mut AnswerTable,
         number: usize,
-        chart: Option<&str>,
+        parent: Parent<'_>,
         json: &str,
     ) -> Result<()> {
+        if table.columns.is_none() {
+            table.columns = Some(self.columns.clone());
+        }
         let plain;
         let values = match self.values(json) {
             Err(error) if error.is_syntax() => {
@@ -129,7 +161,7 @@ impl RecordKeys {
         };
         let values = values.map_err(|error| fault(&error, table.unit, number))?;
         let unit = table.unit;
-        self.add_values(table, number, chart, &values)
+        self.add_values(table, number, parent, &values)
             .with_context(|| format!("{unit} {number}"))
     }
 
@@ -144,7 +176,7 @@ impl RecordKeys {
         &self,
         table: &mut AnswerTable,
         number: usize,
-        chart: Option<&str>,
+        parent: Parent<'_>,
         values: &Values<'_>,
     ) -> Result<()> {
         let value = |slot: KeyRole| values.get(slot as usize).copied().flatten();
@@ -157,12 +189,12 @@ impl RecordKeys {
             .required(KeyRole::Id, value(KeyRole::Id))?
             .map(json_value::id)
             .transpose();
-        let id = id
-            .with_context(|| self.name(KeyRole::Id))?
-            .map(|id| match chart {
-                Some(chart) => format!("{chart}/{id}"),
-                None => id,
-            });
+        let id = id.with_context(|| self.name(KeyRole::Id))?;
+        let id = match (id, parent) {
+            (Some(id), Parent::Chart(chart)) => Some(format!("{chart}/{id}")),
+            (None, Parent::Key(key)) => Some(key.to_owned()),
+            (id, _) => id,
+        };
         let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
         let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
         let doc = Doc::read(value(KeyRole::Doc));
@@ -182,9 +214,18 @@ impl RecordKeys {
             question_type: value(KeyRole::QuestionType).and_then(json_value::text),
             chart: value(KeyRole::Chart)
                 .and_then(json_value::text)
-                .or_else(|| chart.map(str::to_owned)),
+                .or_else(|| match parent {
+                    Parent::Chart(chart) => Some(chart.to_owned()),
+                    Parent::List | Parent::Key(_) => None,
+                }),
             ..AnswerRow::default()
         };
+        if self.samples {
+            let prompt = value(KeyRole::Input)
+                .and_then(json_value::text)
+                .or_else(|| json_value::first_text(value(KeyRole::Arguments)?));
+            table.prompt.add(prompt.as_deref(), row.question.as_deref());
+        }
         let failed = self.need != Need::Golds && row.prediction.is_none();
         table.push(number, id, row);
         if failed {

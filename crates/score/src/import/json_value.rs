@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::value::RawValue;
 
+use super::json_object;
+
 /// Deepest nesting of lists in a prediction.
 const MAX_DEPTH: usize = 8;
 
@@ -57,6 +59,20 @@ pub(super) fn listed_text(raw: &RawValue) -> Option<String> {
         )
     };
     text(raw).or_else(listed)
+}
+
+/// The first text of the arguments of a model's call: lm-eval writes lists of lists, or objects of
+/// numbered keys.
+pub(super) fn first_text(raw: &RawValue) -> Option<String> {
+    let mut raw = raw;
+    for _ in 0..MAX_DEPTH {
+        raw = match raw.get().as_bytes().first() {
+            Some(b'[') => *items(raw).ok()?.first()?,
+            Some(b'{') => json_object::key_values(raw.get()).ok()?.first()?.1,
+            _ => return text(raw),
+        };
+    }
+    None
 }
 
 fn write_literal(raw: &RawValue, depth: usize, out: &mut String) -> Result<()> {

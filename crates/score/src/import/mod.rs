@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | CSV, TSV | the RealCQA fine-tuning study (`predictions,labels`), VLMEvalKit, a user's own |
 //! | JSONL | lmms-eval (`*_samples_TASK.jsonl`), lm-eval (`samples_*.jsonl`), chartbench's `predictions.jsonl`, a user's own |
-//! | JSON | VLMEvalKit, a user's own (a list of objects, or predictions by id) |
+//! | JSON | VLMEvalKit, a user's own (a list of objects, or predictions or objects by id) |
 //! | XLSX | VLMEvalKit |
+//! | `.eval`, JSON with `eval` and `samples` | inspect |
 //! | a folder of JSON files | RealCQA's evaluator (one list for each chart) |
 //!
 //! A reader turns a file into a [`table::AnswerTable`] of rows; [`join`] joins it with the file's
-//! own golds, or with separate golds by id. A fault of a whole file is an error. A fault of a
+//! own golds, or with separate golds by id, by order or by question ([`matching`]). A fault of a whole file is an error. A fault of a
 //! single answer is a [`Problem`], and the other answers are still read; every dropped row is
 //! reported.
 
@@ -17,11 +18,14 @@ mod columns;
 mod delimited;
 mod file_format;
 mod golds;
+mod inspect;
 mod join;
 mod json;
 mod json_object;
 mod json_value;
+mod matching;
 mod problem;
+mod provenance;
 mod source;
 mod table;
 mod xlsx;
@@ -30,10 +34,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-pub use columns::ColumnNames;
+pub use columns::{ColumnNames, ColumnsRead};
 pub use file_format::FileFormat;
 pub use golds::Golds;
+pub use matching::{MatchBy, Matched};
 pub use problem::{Location, Problem, Unit, summarize};
+pub use provenance::Provenance;
 
 use self::columns::{Need, Scope};
 use self::table::AnswerTable;
@@ -48,6 +54,8 @@ pub struct ImportedAnswer {
     pub gold: Gold,
     /// The raw prediction; `None` if it is missing or `null`, which a [`Problem`] reports.
     pub prediction: Option<Prediction>,
+    /// Why there is no prediction, if the file says so.
+    pub failure: Option<String>,
     /// The question's text, if a file has it.
     pub question: Option<String>,
     /// The answer type; `None` if no file has one, or it is unknown.
@@ -65,6 +73,12 @@ pub struct ImportResult {
     pub answers: Vec<ImportedAnswer>,
     /// Faults of single answers, and choices that were made; [`summarize`] describes them.
     pub problems: Vec<Problem>,
+    /// The columns that were recognised; `None` where the format has none to recognise.
+    pub columns: Option<ColumnsRead>,
+    /// What the file says about how its predictions were made.
+    pub provenance: Provenance,
+    /// How the predictions found separate golds; `None` without these.
+    pub matched: Option<Matched>,
 }
 
 /// Options for reading a file of predictions. By default its content decides everything.
@@ -76,6 +90,8 @@ pub struct ImportOptions {
     pub format: Option<FileFormat>,
     /// Gold answers of another file; they take precedence over the file's own.
     pub golds: Option<Golds>,
+    /// How predictions find these golds.
+    pub match_by: MatchBy,
 }
 
 /// Reads the predictions at `path`, a file or a folder.
@@ -114,7 +130,7 @@ impl ImportOptions {
 
     fn join(&self, table: AnswerTable) -> Result<ImportResult> {
         match &self.golds {
-            Some(golds) => join::join_separate_golds(table, golds),
+            Some(golds) => join::join_separate_golds(table, golds, self.match_by),
             None => join::join_own_golds(table),
         }
     }

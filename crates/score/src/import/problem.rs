@@ -117,7 +117,14 @@ pub enum Problem {
         /// The first such record.
         first: Location,
     },
-    /// Rows of lm-eval's further filters. Rows of the file's first filter count.
+    /// Records with several targets, each of which is right. The first of each counts.
+    SeveralTargets {
+        /// The number of such records.
+        rows: u32,
+        /// The first such record.
+        first: Location,
+    },
+    /// Rows of lm-eval's further filters, or of inspect's further epochs. Rows of the file's first filter count.
     OtherFilters {
         /// The name of the file's first filter, whose rows count.
         counts: String,
@@ -211,6 +218,13 @@ impl fmt::Display for Problem {
                 write!(
                     f,
                     "{} with several responses (the first at {first}): the first of each counts",
+                    Rows(*rows)
+                )
+            }
+            Self::SeveralTargets { rows, first } => {
+                write!(
+                    f,
+                    "{} with several targets (the first at {first}): the first of each counts",
                     Rows(*rows)
                 )
             }
@@ -321,6 +335,7 @@ impl Problem {
             ),
             Self::AnswerTypes { .. }
             | Self::SeveralResponses { .. }
+            | Self::SeveralTargets { .. }
             | Self::OtherFilters { .. } => self.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use super::columns::{Need, Scope};
 use super::file_format::FileFormat;
 use super::problem::Unit;
 use super::table::AnswerTable;
-use super::{delimited, json, json_value, xlsx};
+use super::{delimited, inspect, json, json_value, xlsx};
 use chartbench_core::input;
 use chartbench_core::{read_file, realcqa_split};
 
@@ -51,13 +51,21 @@ pub(super) fn read(
 /// As [`read`].
 pub(super) fn parse(bytes: &[u8], format: FileFormat, scope: Scope<'_>) -> Result<AnswerTable> {
     ensure!(!bytes.is_empty(), "the file is empty");
-    match format {
+    let mut table = match format {
         FileFormat::Xlsx => xlsx::read(bytes, scope),
         FileFormat::Csv => delimited::read(decoded(bytes)?, b',', scope),
         FileFormat::Tsv => delimited::read(decoded(bytes)?, b'\t', scope),
         FileFormat::Jsonl => json::lines(bytes, scope),
         FileFormat::Json => json::whole(&json_value::without_nan(decoded(bytes)?), scope),
+        FileFormat::Eval => inspect::archive(bytes, scope),
+    }?;
+    if matches!(format, FileFormat::Xlsx | FileFormat::Tsv)
+        && let Some(columns) = &table.columns
+        && columns.are_vlmevalkits()
+    {
+        table.provenance.harness = Some("VLMEvalKit".to_owned());
     }
+    Ok(table)
 }
 
 /// RealCQA's layout: `CHART.json` is the list of a chart's records, `__N__CHART.json` a part of it,

@@ -5,7 +5,9 @@ use std::collections::hash_map::Entry;
 
 use anyhow::{Context, Result, ensure};
 
+use super::columns::ColumnsRead;
 use super::problem::{Location, Problem, Unit};
+use super::provenance::{PromptTemplate, Provenance};
 use crate::metric::python::literal;
 use chartbench_core::parse_field;
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
@@ -19,6 +21,8 @@ pub(super) struct AnswerRow {
     pub(super) question: Option<String>,
     pub(super) answer_type: Option<AnswerType>,
     pub(super) chart: Option<String>,
+    /// Why there is no prediction, if the file says so.
+    pub(super) failure: Option<String>,
     /// The only item of a prediction that the file gives as a list.
     pub(super) only_item: Option<Prediction>,
     /// The values of ChartQAPro's `Year` and `Question Type`.
@@ -41,8 +45,15 @@ pub(super) struct AnswerTable {
     pub(super) has_ids: bool,
     /// The problems of single rows.
     pub(super) problems: Vec<Problem>,
+    /// The columns that were recognised; `None` where the format has none to recognise.
+    pub(super) columns: Option<ColumnsRead>,
+    /// What the file says about how its predictions were made.
+    pub(super) provenance: Provenance,
+    /// The prompt that the rows have in common.
+    pub(super) prompt: PromptTemplate,
     unknown_types: RowCount,
     several_responses: RowCount,
+    several_targets: RowCount,
     other_filters: RowCount,
     /// The first filter met in a file of lm-eval's samples.
     filter: Option<String>,
@@ -111,6 +122,9 @@ impl AnswerTable {
 
     /// Reports that the last row's prediction is null.
     pub(super) fn last_failed(&mut self, reason: Option<String>) {
+        if let Some(row) = self.rows.last_mut() {
+            row.failure = reason.clone();
+        }
         if let Some(row) = self.rows.last() {
             self.problems.push(Problem::Failed {
                 id: row.id.clone(),
@@ -137,6 +151,17 @@ impl AnswerTable {
     pub(super) fn several_responses(&mut self, number: usize) {
         let location = self.here(number);
         self.several_responses.count(location, "");
+    }
+
+    /// Counts a row with several targets, each of which is right.
+    pub(super) fn several_targets(&mut self, number: usize) {
+        let location = self.here(number);
+        self.several_targets.count(location, "");
+    }
+
+    /// The first filter met in a file of lm-eval's samples.
+    pub(super) fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
     }
 
     /// Whether a row of lm-eval's `filter` counts; only rows of the first filter do.
@@ -200,6 +225,10 @@ impl AnswerTable {
             self.problems
                 .push(Problem::SeveralResponses { rows, first });
         }
+        let RowCount { rows, first } = std::mem::take(&mut self.several_targets);
+        if let Some((first, _)) = first {
+            self.problems.push(Problem::SeveralTargets { rows, first });
+        }
         let RowCount { rows, first } = std::mem::take(&mut self.other_filters);
         if let Some((first, example)) = first {
             let counts = self.filter.take().unwrap_or_default();
@@ -209,6 +238,9 @@ impl AnswerTable {
                 first,
                 example,
             });
+        }
+        if self.provenance.prompt.is_none() {
+            self.provenance.prompt = std::mem::take(&mut self.prompt).into_text();
         }
         u32::try_from(self.rows.len()).context("more than 4,294,967,295 rows")?;
         Ok(self)

@@ -107,6 +107,7 @@ impl Sheet<'_> {
         let Some((columns, sheet_columns)) = &self.columns else {
             let header: Vec<&str> = row.iter().map(|(_, name)| name.as_str()).collect();
             let columns = Columns::find(&header, self.scope)?;
+            self.table.columns = Some(columns.describe(&header));
             self.columns = Some((columns, row.iter().map(|(column, _)| *column).collect()));
             return Ok(());
         };

@@ -97,6 +97,16 @@ impl ChartSums {
         })
     }
 
+    /// The mean of `statistic` over all questions; `None` without one.
+    pub fn mean(&self, statistic: usize) -> Option<f64> {
+        let (sum, count) = self
+            .clusters(statistic)
+            .fold((0.0, 0.0), |(sum, count), chart| {
+                (sum + chart.sum, count + chart.count)
+            });
+        (count > 0.0).then(|| sum / count)
+    }
+
     /// Each chart's sums and counts, `2 * statistics` numbers.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks_exact((2 * self.statistics).max(1))

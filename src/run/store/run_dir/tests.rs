@@ -11,6 +11,7 @@ fn manifest() -> Manifest {
         questions_per_chart: "all".to_owned(),
         seed: 0,
         limit: 0,
+        limit_rule: None,
         hash: "00".to_owned(),
     };
     Manifest {

@@ -417,3 +417,42 @@ fn a_year_that_is_no_flag_changes_nothing() {
         "ChartQAPro's fields, all of them"
     );
 }
+
+#[test]
+fn names_that_suggest_a_column_are_guessed_and_told() {
+    let folder = folder(&[
+        ("a.csv", "Model Output;Truth\n\"x;\";y\n"),
+        ("b.csv", "output,ref,answer\n1,2,3\n"),
+    ]);
+    let columns = |name: &str| {
+        let imported = read(&folder.path().join(name), &ImportOptions::default()).unwrap();
+        (lines(&imported), imported.columns.unwrap())
+    };
+    let (answers, read) = columns("a.csv");
+    assert_eq!(answers, ["1: x; | y"]);
+    assert!(read.guessed);
+    assert_eq!(
+        read.to_string(),
+        "reads `Model Output` as the prediction, `Truth` as the gold answer (fields separated by `;`)"
+    );
+    let (answers, read) = columns("b.csv");
+    assert_eq!(
+        (answers.as_slice(), read.guessed),
+        (&["1: 1 | 2".to_owned()][..], true)
+    );
+}
+
+#[test]
+fn records_may_be_values_of_their_ids() {
+    let json = r#"{"x": {"gold": 1, "prediction": 2}, "y": {"gold": "a", "prediction": null}}"#;
+    assert_eq!(
+        shown("a.json", json),
+        [
+            "x: 2 | 1",
+            "y: NONE | a",
+            "prediction `y` (record 2) is null"
+        ]
+    );
+    let own = r#"{"0": {"id": "x", "gold": 1, "prediction": 2}}"#;
+    assert_eq!(shown("a.json", own), ["x: 2 | 1"]);
+}

@@ -8,12 +8,13 @@ use proptest::prelude::*;
 use super::workbook::{header_row, parts, workbook, zipped};
 use super::{golds, lines};
 
-const LAYOUTS: [FileFormat; 5] = [
+const LAYOUTS: [FileFormat; 6] = [
     FileFormat::Csv,
     FileFormat::Tsv,
     FileFormat::Jsonl,
     FileFormat::Json,
     FileFormat::Xlsx,
+    FileFormat::Eval,
 ];
 
 /// Reads the bytes in every format, for predictions with and without separate golds and for golds.

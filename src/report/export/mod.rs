@@ -1,5 +1,11 @@
-//! Exports results in the formats of other tools: lm-evaluation-harness's files, and the
-//! `model-index` of a Hugging Face model card.
+//! Exports results in the formats of other tools: lm-evaluation-harness's files, the `model-index`
+//! of a Hugging Face model card, the hub's `.eval_results`, and Every Eval Ever's records.
+
+mod eval_results;
+mod every_eval_ever;
+
+pub use eval_results::{HubTask, eval_results};
+pub use every_eval_ever::{EveryEvalEver, every_eval_ever};
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};

@@ -23,8 +23,36 @@ pub use adafactor::Adafactor;
 pub use adamw::AdamW;
 pub use clip::{clip_scale, global_norm};
 
-use super::Variables;
-use crate::config::OptimizerSpec;
+/// Trained weights, by their names in the checkpoint. Every sum over them goes in the map's order.
+pub type Variables = std::collections::BTreeMap<String, candle_core::Var>;
+
+/// `torch.optim.AdamW`'s options.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWOptions {
+    /// Decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment; above 0.
+    pub eps: f64,
+    /// Decoupled weight decay, times the learning rate.
+    pub weight_decay: f64,
+}
+
+/// `transformers.Adafactor`'s options, without a first moment.
+#[derive(Clone, Copy, Debug)]
+pub struct AdafactorOptions {
+    /// The step's size follows from the number of steps, and the learning rate does not count.
+    pub relative_step: bool,
+    /// Steps are measured by each variable's own size.
+    pub scale_parameter: bool,
+    /// With `relative_step`: small steps at first.
+    pub warmup_init: bool,
+    /// Largest root mean square of an update.
+    pub clip_threshold: f64,
+    /// Negative: how fast the second moment forgets.
+    pub decay_rate: f64,
+    /// Decoupled weight decay, times the learning rate.
+    pub weight_decay: f64,
+}
 
 /// Moves variables against their gradients.
 pub trait Optimizer {
@@ -54,12 +82,4 @@ pub trait Optimizer {
     /// # Errors
     /// Returns an error if a tensor is missing, of another shape, or of an unknown variable.
     fn restore(&mut self, state: HashMap<String, Tensor>, variables: &Variables) -> Result<()>;
-}
-
-/// A fresh optimiser.
-pub fn build(spec: &OptimizerSpec) -> Box<dyn Optimizer> {
-    match spec {
-        OptimizerSpec::AdamW(spec) => Box::new(AdamW::new(*spec)),
-        OptimizerSpec::Adafactor(spec) => Box::new(Adafactor::new(*spec)),
-    }
 }

@@ -4,8 +4,8 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use super::{Factors, SQUARE_GUARD};
-use crate::finetune::optimizer::gradient::Gradient;
-use crate::finetune::optimizer::in_place::with_values;
+use crate::optimizer::gradient::Gradient;
+use crate::optimizer::in_place::with_values;
 
 /// Vectors are short (biases, norms), so that one thread is enough.
 pub(super) fn step(

@@ -72,9 +72,9 @@ mod tests {
 
     use super::*;
     use crate::assert_close::{Tolerance, compare};
-    use crate::config::{AdafactorSpec, AdamWSpec};
-    use crate::finetune::Variables;
-    use crate::finetune::optimizer::{Adafactor, AdamW, Optimizer};
+    use crate::optimizer::{
+        Adafactor, AdafactorOptions, AdamW, AdamWOptions, Optimizer, Variables,
+    };
 
     /// Steps of two copies of a variable, one by `fused`, one by `composed`: they end at the same
     /// values.
@@ -112,7 +112,11 @@ mod tests {
     fn both_ways_of_a_step_agree() {
         for shape in [vec![40], vec![300, 70], vec![2, 30, 20]] {
             let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-            let spec = AdamWSpec::default();
+            let spec = AdamWOptions {
+                betas: [0.9, 0.999],
+                eps: 1e-8,
+                weight_decay: 0.01,
+            };
             let mut moments = VariableMoments {
                 step: 0,
                 tensors: vec![zeros(&shape), zeros(&shape)],
@@ -121,9 +125,13 @@ mod tests {
                 let factors = adamw::factors(&spec, step, 1e-2, 0.5);
                 adamw(variable, &mut moments, gradient, factors).unwrap();
             });
-            let spec = AdafactorSpec {
+            let spec = AdafactorOptions {
+                relative_step: false,
+                scale_parameter: false,
+                warmup_init: false,
+                clip_threshold: 1.0,
+                decay_rate: -0.8,
                 weight_decay: 0.1,
-                ..AdafactorSpec::default()
             };
             let moments = adafactor::moment_shapes(&shape)
                 .iter()

@@ -1,22 +1,25 @@
 //! Trains each adapter on the benchmark's train split, keeps the best step by validation, and asks
-//! it the test questions, into `results/<name>/`; a killed training resumes.
+//! it the test questions, into `results/<name>/`; the untrained model is asked them, too, and
+//! compared. A killed training resumes.
+
+mod evaluation;
+mod training;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::run::{self, RunReport, RunRequest};
+use super::run::RunReport;
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter};
-use crate::adapter::training::{Precision, StartFrom, Trainable};
+use crate::adapter::training::Precision;
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
-use crate::finetune::curves::Curves;
-use crate::finetune::log::{TRAINING_LOG, read_log};
 use crate::finetune::{
-    HeldOut, MemoryEstimate, ModelCard, TrainEvent, TrainOutcome, Trainer, hold_out,
-    measure_step_time, validation_questions,
+    HeldOut, Interrupted, TrainEvent, TrainOutcome, hold_out, validation_questions,
 };
-use chartbench_core::files::write_file;
+use crate::report::Comparison;
 use chartbench_core::names::check_folder_name;
 use chartbench_data::Split;
 
@@ -36,7 +39,7 @@ pub struct FinetuneRequest {
     pub name: String,
     /// Folder that holds the runs.
     pub results: PathBuf,
-    /// After training, asks only the first test questions.
+    /// After training, asks only this many test questions, drawn as [`RunRequest`] says.
     pub limit: Option<usize>,
     /// Convention of the leaderboard, as of [`RunRequest`].
     pub convention: Option<String>,
@@ -49,6 +52,15 @@ pub struct FinetuneRequest {
     pub precision: Precision,
     /// Refuses a training that the estimate says does not fit into memory.
     pub check_memory: bool,
+    /// Asks the untrained models the test questions, too, and compares. A stored run under
+    /// `results` with the same answers takes the place of asking. Has no effect with
+    /// `from_scratch`.
+    pub before: bool,
+    /// Steps between saved states, besides those of the validations.
+    pub save_every: Option<usize>,
+    /// Once set, by a signal or another thread, the training saves the step it is at and ends with
+    /// [`Interrupted`].
+    pub stop: Arc<AtomicBool>,
     /// Values that replace those of the benchmark's protocol.
     pub protocol: ProtocolOverrides,
 }
@@ -68,26 +80,10 @@ impl FinetuneRequest {
             overfit_one: false,
             precision: Precision::F32,
             check_memory: true,
+            before: true,
+            save_every: None,
+            stop: Arc::default(),
             protocol: ProtocolOverrides::default(),
-        }
-    }
-
-    /// The run that asks the trained checkpoints the test questions.
-    fn evaluation(&self, protocol: &Protocol, trained: &[Trained]) -> RunRequest {
-        let adapters = trained.iter().map(|trained| {
-            let mut adapter = trained.adapter.clone();
-            adapter.model.weights = Some(trained.finished.checkpoint.clone());
-            adapter.overrides.max_patches = protocol.max_patches.or(adapter.overrides.max_patches);
-            adapter
-        });
-        RunRequest {
-            models: self.models.clone(),
-            benchmark: self.benchmark.clone(),
-            name: Some(self.name.clone()),
-            results: self.results.clone(),
-            limit: self.limit,
-            convention: self.convention.clone(),
-            ..RunRequest::new(adapters.collect())
         }
     }
 }
@@ -97,6 +93,13 @@ impl FinetuneRequest {
 pub enum Event<'a> {
     /// The protocol chooses the step to keep on test questions.
     SelectsOnTest,
+    /// The protocol's warm-up does not end within the steps asked for, and is shortened.
+    WarmupShortened {
+        /// The protocol's warm-up steps.
+        from: usize,
+        /// The steps of the shortened warm-up.
+        to: usize,
+    },
     /// The first model is loaded, and these questions are trained on.
     QuestionsChosen {
         /// One line: number of questions and charts, benchmark, data.
@@ -134,7 +137,19 @@ pub enum Event<'a> {
     },
     /// An adapter could not be trained; the others still are.
     Failed(&'a AdapterFailure),
-    /// The run over the test questions.
+    /// The untrained model is asked the test questions.
+    AsksUntrained {
+        /// The row's name.
+        adapter: &'a str,
+    },
+    /// A stored run has the untrained model's answers.
+    UntrainedStored {
+        /// The row's name.
+        adapter: &'a str,
+        /// The run's directory.
+        run: &'a Path,
+    },
+    /// A run over the test questions: the trained checkpoints', or an untrained model's.
     Run(crate::run::RunEvent<'a>),
 }
 
@@ -164,10 +179,13 @@ pub struct Trained {
 pub struct FinetuneReport {
     /// Adapters whose training ended, now or at an earlier start, in the order of the request.
     pub trained: Vec<Trained>,
-    /// Adapters that could not be trained.
+    /// Adapters that could not be trained, or whose untrained model could not be asked.
     pub failures: Vec<AdapterFailure>,
     /// The run over the test questions; absent after a self-test.
     pub evaluation: Option<RunReport>,
+    /// The untrained models against the trained ones; one comparison for each run that holds
+    /// untrained models' answers.
+    pub comparisons: Vec<Comparison>,
 }
 
 impl FinetuneReport {
@@ -180,8 +198,9 @@ impl FinetuneReport {
 /// Trains each adapter, then asks it the test questions.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter could be trained. Returns an error if the benchmark cannot
-/// be loaded, its protocol is refused, or the folder holds another run.
+/// Returns [`AllFailed`] if no adapter could be trained, and [`Interrupted`] if the request's `stop`
+/// was set. Returns an error if the benchmark cannot be loaded, its protocol is refused, or the
+/// folder holds another run.
 pub fn finetune(
     request: &FinetuneRequest,
     observe: &mut dyn FnMut(Event<'_>),
@@ -195,14 +214,20 @@ pub fn finetune(
     if protocol.selects_on_test() && !request.overfit_one {
         observe(Event::SelectsOnTest);
     }
+    if let Some(from) = protocol.warmup_shortened_from
+        && !request.overfit_one
+    {
+        let to = protocol.schedule.warmup_steps;
+        observe(Event::WarmupShortened { from, to });
+    }
     let mut data = TrainingData::load(request, &benchmark, &protocol)?;
     if !request.overfit_one {
-        run::create(&request.evaluation(&protocol, &[]))?;
+        evaluation::prepare(request, &protocol)?;
     }
     let folder = request.results.join(&request.name);
     let (mut trained, mut failures) = (Vec::new(), Vec::new());
     for adapter in &request.adapters {
-        match train_adapter(
+        match training::train_adapter(
             request,
             adapter,
             &protocol,
@@ -214,10 +239,18 @@ pub fn finetune(
                 adapter: adapter.clone(),
                 finished,
             }),
+            Err(error) if error.is::<Interrupted>() => {
+                return Err(error.context(adapter.name.clone()));
+            }
             Err(error) => failures.push(AdapterFailure {
                 adapter: adapter.name.clone(),
                 error,
             }),
+        }
+        // The last step ended before it saw that it was to stop.
+        if request.stop.load(Ordering::Relaxed) {
+            let step = protocol.steps as u64;
+            return Err(anyhow::Error::new(Interrupted { step }).context(adapter.name.clone()));
         }
     }
     if trained.is_empty() && !failures.is_empty() && !request.overfit_one {
@@ -226,17 +259,40 @@ pub fn finetune(
     failures
         .iter()
         .for_each(|failure| observe(Event::Failed(failure)));
-    let evaluation = match request.overfit_one {
-        true => None,
-        false => Some(evaluate(
-            request, &benchmark, &protocol, &trained, &folder, observe,
-        )?),
-    };
-    Ok(FinetuneReport {
+    let mut report = FinetuneReport {
         trained,
         failures,
-        evaluation,
-    })
+        evaluation: None,
+        comparisons: Vec::new(),
+    };
+    if !request.overfit_one {
+        report.evaluate(request, &benchmark, &protocol, observe)?;
+    }
+    Ok(report)
+}
+
+impl FinetuneReport {
+    /// Asks the trained checkpoints the test questions, and compares them with the untrained
+    /// models.
+    fn evaluate(
+        &mut self,
+        request: &FinetuneRequest,
+        benchmark: &Benchmark,
+        protocol: &Protocol,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<()> {
+        let trained = &self.trained;
+        let after = evaluation::evaluate(request, benchmark, protocol, trained, observe)?;
+        let (comparisons, failures) =
+            evaluation::compare_with_untrained(request, protocol, trained, &after.dir, observe)?;
+        for failure in &failures {
+            observe(Event::Failed(failure));
+        }
+        self.failures.extend(failures);
+        self.comparisons = comparisons;
+        self.evaluation = Some(after);
+        Ok(())
+    }
 }
 
 /// The questions that trainings read.
@@ -298,196 +354,4 @@ fn overfit_protocol(mut protocol: Protocol) -> Protocol {
     protocol.validation.patience = None;
     protocol.validation.keep = Keep::Last;
     protocol
-}
-
-/// Trains one adapter, or finds that it was.
-fn train_adapter(
-    request: &FinetuneRequest,
-    adapter: &SelectedAdapter,
-    protocol: &Protocol,
-    data: &mut TrainingData,
-    folder: &Path,
-    observe: &mut dyn FnMut(Event<'_>),
-) -> Result<TrainOutcome> {
-    let name = adapter.name.as_str();
-    let start = if request.from_scratch {
-        StartFrom::Scratch(protocol.seed)
-    } else {
-        StartFrom::Checkpoint
-    };
-    let mut adapter = adapter.clone();
-    adapter.overrides.max_patches = protocol.max_patches.or(adapter.overrides.max_patches);
-    let mut model = adapter.trainable(&request.models, start)?;
-    if let Some(description) = data.description.take() {
-        observe(Event::QuestionsChosen {
-            description: &description,
-        });
-    }
-    choose_weights(model.as_mut(), protocol)?;
-    let scratch;
-    let folder = if request.overfit_one {
-        scratch = tempfile::tempdir()?;
-        scratch.path()
-    } else {
-        folder
-    };
-    let settings = [model.settings(), &data.settings, &protocol.settings()].concat();
-    let training = Trainer {
-        model: model.as_ref(),
-        protocol,
-        train: &data.sets.train,
-        validation: &data.sets.validation,
-        folder,
-        precision: request.precision,
-        settings,
-    };
-    if !training.is_finished() {
-        let estimate = estimate(request, &training)?;
-        observe(Event::Estimated {
-            adapter: name,
-            estimate: &estimate,
-        });
-    }
-    let finished = training.run(&mut |event| {
-        observe(Event::Training {
-            adapter: name,
-            event: &event,
-        })
-    })?;
-    if request.overfit_one {
-        let loss = check_overfitted(&finished)?;
-        observe(Event::Overfitted {
-            adapter: name,
-            loss,
-        });
-        return Ok(finished);
-    }
-    let curves = Curves::new(&read_log(&folder.join(TRAINING_LOG))?);
-    write_file(&folder.join("training.svg"), curves.svg(name)?.as_bytes())?;
-    observe(Event::Trained {
-        adapter: name,
-        finished: &finished,
-        curves: &curves.text(),
-    });
-    Ok(finished)
-}
-
-/// Freezes or adapts the weights that the protocol names.
-fn choose_weights(model: &mut dyn Trainable, protocol: &Protocol) -> Result<()> {
-    for part in &protocol.freeze {
-        let is_known = model.variables().all().any(|(name, _)| is_part(name, part));
-        ensure!(
-            is_known,
-            "--freeze {part}: no weight's name is that or begins so"
-        );
-    }
-    let variables = model.variables_mut();
-    if let Some(lora) = &protocol.lora {
-        return variables
-            .add_lora(lora.rank, lora.alpha, &lora.targets, protocol.seed)
-            .context("--lora-target-modules");
-    }
-    variables.freeze(|name| protocol.freeze.iter().any(|part| is_part(name, part)));
-    Ok(())
-}
-
-fn is_part(name: &str, part: &str) -> bool {
-    match part {
-        "encoder" => name.starts_with("encoder."),
-        "embeddings" => name.contains("embed_tokens") || name.contains("embed_positions"),
-        beginning => name.starts_with(beginning),
-    }
-}
-
-/// Estimates what training takes, and refuses what does not fit into memory.
-fn estimate(request: &FinetuneRequest, training: &Trainer<'_>) -> Result<Estimate> {
-    let (model, protocol) = (training.model, training.protocol);
-    let questions = training
-        .train
-        .iter()
-        .map(|(chart, question)| model.prepare(chart, question, training.rule()));
-    let mut unusable = None;
-    let examples = questions.filter_map(|prepared| match prepared {
-        Ok(prepared) => Some(prepared.example),
-        Err(error) => {
-            unusable.get_or_insert(error);
-            None
-        }
-    });
-    let part: Vec<_> = examples.take(protocol.micro_batch().max(1)).collect();
-    let first = part.first().with_context(|| {
-        let why = unusable.map_or_else(String::new, |error| format!(" (the first: {error:#})"));
-        format!(
-            "no question of the train split can be trained on{why}; try `chartbench data check`"
-        )
-    })?;
-    let memory = MemoryEstimate::new(model, protocol, first);
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let available = system
-        .cgroup_limits()
-        .map_or(system.available_memory(), |limits| limits.free_memory);
-    if request.check_memory {
-        memory.check(available)?;
-    }
-    let step = measure_step_time(model, protocol, &part)?;
-    Ok(Estimate {
-        memory: memory.total(),
-        available,
-        step,
-        steps: protocol.steps as u64,
-    })
-}
-
-/// The loss after the self-test.
-///
-/// # Errors
-/// Returns an error if the question is not learned or not answered right.
-fn check_overfitted(finished: &TrainOutcome) -> Result<f64> {
-    /// Mean loss below which a label counts as learned.
-    const LEARNED: f64 = 0.1;
-    let metric = |key: &str| {
-        finished
-            .metrics
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|&(_, value)| value)
-    };
-    let (loss, right) = (
-        metric("loss").unwrap_or(f64::NAN),
-        metric("exact_match").unwrap_or(0.0),
-    );
-    ensure!(
-        loss < LEARNED && right == 1.0,
-        "one question could not be overfitted (loss {loss:.3}, answered {}): check the learning rate, whether the label \
-         survives the tokenizer, and what is frozen",
-        if right == 1.0 { "right" } else { "wrong" }
-    );
-    Ok(loss)
-}
-
-/// Asks the fine-tuned checkpoints the test questions and puts their scores into their cards.
-fn evaluate(
-    request: &FinetuneRequest,
-    benchmark: &Benchmark,
-    protocol: &Protocol,
-    trained: &[Trained],
-    folder: &Path,
-    observe: &mut dyn FnMut(Event<'_>),
-) -> Result<RunReport> {
-    let report = run::run(&request.evaluation(protocol, trained), &mut |event| {
-        observe(Event::Run(event))
-    })?;
-    let scores = std::fs::read_to_string(folder.join("leaderboard.md"))?;
-    for Trained { adapter, finished } in trained {
-        let card = ModelCard {
-            adapter: &adapter.name,
-            benchmark: &benchmark.title,
-            finished,
-            scores: &scores,
-        };
-        let text = card.text(protocol, &protocol.settings());
-        write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
-    }
-    Ok(report)
 }

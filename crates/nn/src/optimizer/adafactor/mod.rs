@@ -12,24 +12,22 @@ use candle_core::{Tensor, Var};
 
 use super::gradient::with_gradient;
 use super::moments::{Moments, VariableMoments};
-use super::{Optimizer, device};
-use crate::config::AdafactorSpec;
-use crate::finetune::Variables;
+use super::{AdafactorOptions, Optimizer, Variables, device};
 
 /// Added to squared gradients.
-pub(in crate::finetune::optimizer) const SQUARE_GUARD: f32 = 1e-30;
+pub(in crate::optimizer) const SQUARE_GUARD: f32 = 1e-30;
 /// Lower bound of a variable's scale.
 const LEAST_SCALE: f64 = 1e-3;
 
 /// The optimiser with its second moments.
 pub struct Adafactor {
-    spec: AdafactorSpec,
+    spec: AdafactorOptions,
     moments: Moments,
 }
 
 /// The factors of one step of one variable.
 #[derive(Clone, Copy)]
-pub(in crate::finetune::optimizer) struct Factors {
+pub(in crate::optimizer) struct Factors {
     pub scale: f32,
     /// Weights of the old second moment and of the new squares.
     pub old: f32,
@@ -56,7 +54,7 @@ impl Factors {
 
 impl Adafactor {
     /// An optimiser without moments.
-    pub fn new(spec: AdafactorSpec) -> Self {
+    pub fn new(spec: AdafactorOptions) -> Self {
         Self {
             spec,
             moments: Moments::new(moment_shapes),
@@ -65,8 +63,8 @@ impl Adafactor {
 }
 
 /// The factors of step `step` of a variable with the root mean square `rms`.
-pub(in crate::finetune::optimizer) fn factors(
-    spec: &AdafactorSpec,
+pub(in crate::optimizer) fn factors(
+    spec: &AdafactorOptions,
     step: u32,
     lr: f64,
     scale: f32,
@@ -96,9 +94,7 @@ pub(in crate::finetune::optimizer) fn factors(
 }
 
 /// Row and column means for variables of two or more dimensions, whose last two are a matrix.
-pub(in crate::finetune::optimizer) fn moment_shapes(
-    dims: &[usize],
-) -> Vec<(&'static str, Vec<usize>)> {
+pub(in crate::optimizer) fn moment_shapes(dims: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
     match dims {
         [batch @ .., rows, columns] => {
             vec![

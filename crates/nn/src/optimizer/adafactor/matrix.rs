@@ -8,8 +8,8 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::{Factors, SQUARE_GUARD};
-use crate::finetune::optimizer::gradient::Gradient;
-use crate::finetune::optimizer::in_place::with_values;
+use crate::optimizer::gradient::Gradient;
+use crate::optimizer::in_place::with_values;
 use chartbench_core::isa;
 
 /// Maximum number of bands of a matrix; each band sums all columns.

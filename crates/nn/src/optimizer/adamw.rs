@@ -11,14 +11,12 @@ use rayon::prelude::*;
 use super::gradient::{Gradient, with_gradient};
 use super::in_place::with_values;
 use super::moments::{Moments, VariableMoments};
-use super::{Optimizer, device};
-use crate::config::AdamWSpec;
-use crate::finetune::Variables;
+use super::{AdamWOptions, Optimizer, Variables, device};
 use chartbench_core::isa;
 
 /// The optimiser with its moments.
 pub struct AdamW {
-    spec: AdamWSpec,
+    spec: AdamWOptions,
     moments: Moments,
 }
 
@@ -40,7 +38,7 @@ pub(super) struct Factors {
 
 impl AdamW {
     /// An optimiser without moments.
-    pub fn new(spec: AdamWSpec) -> Self {
+    pub fn new(spec: AdamWOptions) -> Self {
         Self {
             spec,
             moments: Moments::new(|dims| {
@@ -51,7 +49,7 @@ impl AdamW {
 }
 
 /// The factors of step `step` of a variable.
-pub(super) fn factors(spec: &AdamWSpec, step: u32, lr: f64, scale: f32) -> Factors {
+pub(super) fn factors(spec: &AdamWOptions, step: u32, lr: f64, scale: f32) -> Factors {
     let [beta1, beta2] = spec.betas;
     let step = f64::from(step);
     Factors {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-use crate::finetune::Variables;
+use super::Variables;
 
 /// The name of the step count among the tensors of a state.
 const STEP: &str = "step";

@@ -5,8 +5,8 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
+use super::Variables;
 use super::gradient::{Gradient, with_gradient};
-use crate::finetune::Variables;
 use chartbench_core::isa;
 
 /// Sums kept side by side, so that adding up can be vectorised.

@@ -1,0 +1,95 @@
+//! The questions of a stored run that an adapter got wrong, as a list or as a page.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::convention;
+#[cfg(feature = "report")]
+use super::report::{ReportPage, ReportRequest, write_page};
+use crate::report::{FailureList, QuestionFilter};
+use crate::run::store::{ResultsDir, StoredRun};
+
+/// Most pictures that a page holds; the others are linked.
+#[cfg(feature = "report")]
+const MAX_PICTURES: usize = 200;
+
+/// Which questions of which run are listed.
+#[derive(Clone, Debug)]
+pub struct FailuresRequest {
+    /// A name under `results`, or a path; `RUN/ADAPTER` for one of a run's adapters.
+    pub run: PathBuf,
+    /// Folder that holds the runs.
+    pub results: PathBuf,
+    /// Scoring convention, as of a leaderboard.
+    pub convention: Option<String>,
+    /// The listed questions: by default the wrong ones.
+    pub filter: QuestionFilter,
+}
+
+/// The page of the listed questions.
+#[cfg(feature = "report")]
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// The page's file.
+    pub out: PathBuf,
+    /// The run's benchmark and data set, for the charts' pictures, as of a report.
+    pub benchmark: Option<String>,
+    /// The data set's folder or file, for the charts' pictures.
+    pub data: Option<PathBuf>,
+}
+
+/// Lists the questions.
+///
+/// # Errors
+/// Returns an error if the run cannot be read or has no answers, or if an adapter, a property, a
+/// value or a convention is unknown.
+pub fn failures(request: &FailuresRequest) -> Result<FailureList> {
+    let named = ResultsDir::new(&request.results).find(&request.run)?;
+    list(
+        &StoredRun::read(&named.dir)?,
+        named.adapter.as_deref(),
+        request,
+    )
+}
+
+/// Writes the run's page, with the listed questions alone in its gallery. Nothing is written where
+/// none is listed.
+///
+/// # Errors
+/// As [`failures`], and if pictures that were asked for cannot be had or the file cannot be
+/// written.
+#[cfg(feature = "report")]
+pub fn failures_page(
+    request: &FailuresRequest,
+    page: &PageRequest,
+) -> Result<(FailureList, Option<ReportPage>)> {
+    let named = ResultsDir::new(&request.results).find(&request.run)?;
+    let run = StoredRun::read(&named.dir)?;
+    let list = list(&run, named.adapter.as_deref(), request)?;
+    let selection = crate::report::page::GallerySelection {
+        ids: list.ids(),
+        about: list.summaries(),
+    };
+    if selection.ids.is_empty() {
+        return Ok((list, None));
+    }
+    let report = ReportRequest {
+        runs: vec![named.dir.clone()],
+        results: request.results.clone(),
+        out: page.out.clone(),
+        convention: request.convention.clone(),
+        benchmark: page.benchmark.clone(),
+        data: page.data.clone(),
+        images: MAX_PICTURES,
+        title: Some(list.title()),
+    };
+    let written = write_page(&report, &[named], &[run], Some(&selection))?;
+    Ok((list, Some(written)))
+}
+
+fn list(run: &StoredRun, adapter: Option<&str>, request: &FailuresRequest) -> Result<FailureList> {
+    let answer_types = run.records().map(|record| record.answer_type);
+    let convention = convention(request.convention.as_deref(), answer_types)?;
+    FailureList::new(run, adapter, convention, request.filter.clone())
+}
