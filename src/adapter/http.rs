@@ -131,6 +131,9 @@ impl From<Error> for HttpError {
                     | io::ErrorKind::NetworkUnreachable
                     | io::ErrorKind::AddrNotAvailable
                     | io::ErrorKind::PermissionDenied => Self::Connect(cause),
+                    io::ErrorKind::UnexpectedEof => {
+                        Self::Broken("the connection ended early".to_owned())
+                    }
                     _ => Self::Broken(cause),
                 }
             }

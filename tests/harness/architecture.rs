@@ -128,6 +128,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ),
             ("preprocess", &[]),
             ("tokenizer", &[]),
+            ("optimizer", &[]),
             ("training", &["kernels", "loading"]),
         ],
     ),

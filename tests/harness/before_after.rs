@@ -142,6 +142,8 @@ fn another_run_under_the_name_of_the_untrained_one_is_refused_before_training() 
         "majority",
         "--limit",
         "3",
+        "--seed",
+        "9",
         "--name",
         "after-before",
     ];

@@ -288,7 +288,10 @@ fn mistakes_are_told_in_a_line() {
     let scratch = Scratch::new();
     for (arguments, message) in [
         (&["r/nobody"][..], "r has no nobody: it has model, half"),
-        (&["elsewhere"], "elsewhere is not a run directory"),
+        (
+            &["elsewhere"],
+            "no run `elsewhere` in results, which holds r",
+        ),
         (
             &["r", "--where", "journal=Nature"],
             "--where: no question has a `journal`; the run has chart type, label length",

@@ -91,7 +91,7 @@ fn a_run_ends_with_a_conclusion_and_the_next_command() {
     // Four rows, their table, and a line each for the questions, the conclusion, and what is where.
     assert_eq!(stdout.lines().count(), 12, "{stdout}");
     assert!(
-        stdout.starts_with("Mini (synthetic): 80 questions on 20 charts; in %,"),
+        stdout.starts_with("Mini (synthetic): 80 questions on 66 charts; in %,"),
         "{stdout}"
     );
     let dir = scratch.at("results/r");

@@ -534,7 +534,21 @@ fn comparison_of_two_runs() {
 
 #[test]
 fn two_adapters_of_one_run_can_be_compared() {
-    let side = |adapter: &str| before().with_adapter(adapter).unwrap();
+    let side = |adapter: &str| {
+        let mut run = before();
+        run.manifest.adapters = run
+            .predictions
+            .iter()
+            .map(|(id, _)| {
+                let identity = Identity {
+                    id: id.clone(),
+                    settings: Vec::new(),
+                };
+                AdapterEntry::new(&identity, &[])
+            })
+            .collect();
+        run.with_adapter(adapter).unwrap()
+    };
     let text = comparison(&side("constant"), &side("careful"), &[])
         .unwrap()
         .render(Format::Table)

@@ -95,14 +95,13 @@ pub fn print_styled(plain: &str, styled: &str) {
 /// Columns of the terminal that standard output is; `None` where it is a file or a pipe, whose
 /// readers get everything. `COLUMNS` takes the place of what the terminal says.
 pub fn width() -> Option<usize> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
+    if !io::stdout().is_terminal() {
         return None;
     }
     std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.trim().parse().ok())
-        .or_else(|| terminal_size::terminal_size_of(&stdout).map(|(width, _)| width.0.into()))
+        .or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
         .filter(|&columns| columns > 0)
 }
 
