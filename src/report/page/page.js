@@ -241,7 +241,7 @@
     const texts = searchable(data);
     const test = tests(data);
     const weights = data.questions.map((question) => disagreement(data, question));
-    const [search, adapter, verdict, order, charts] = ["search", "adapter", "verdict", "order", "charts"].map(element);
+    const [search, adapter, verdict, order, charts] = ["search", "adapter", "answer", "order", "charts"].map(element);
     const [opened, openedBody] = ["opened", "opened-body"].map(element);
     let groups = [];
     /* The questions that match, in the order in which they are shown. */
