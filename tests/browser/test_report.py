@@ -150,7 +150,7 @@ class Mini(PageTest):
         page = self.open()
         charts = page.locator("#charts > li")
         names = page.locator(".chart-name bdi").all_text_contents()
-        self.assertEqual((charts.count(), len(set(names))), (20, 20))
+        self.assertEqual((charts.count(), len(set(names))), (12, 12))
         for verdict in ("", "fixed"):
             page.select_option("#answer", verdict)
             for chart in charts.all():
@@ -266,7 +266,7 @@ class Mini(PageTest):
 
     def test_pages(self):
         page = self.open()
-        self.assertEqual(page.locator("#charts > li").count(), 20)
+        self.assertEqual(page.locator("#charts > li").count(), 12)
         pages = int(page.text_content("#count").split(", page 1 of ")[1])
         charts = int(page.text_content("#count").split(" on ")[1].split()[0])
         page.click("#next")
@@ -274,7 +274,7 @@ class Mini(PageTest):
         for _ in range(pages - 2):
             page.click("#next")
         self.assertTrue(page.locator("#next").is_disabled())
-        self.assertEqual(page.locator("#charts > li").count(), charts - 20 * (pages - 1))
+        self.assertEqual(page.locator("#charts > li").count(), charts - 12 * (pages - 1))
         self.assert_quiet()
 
     def test_themes(self):
@@ -421,7 +421,7 @@ class Big(PageTest):
             took = statistics.median(times)
             print(f"{field} {value!r}: {took:.0f} ms (median of {', '.join(f'{time:.0f}' for time in times)})")
             self.assertLess(took, 200)
-        self.assertEqual(page.locator("#charts > li").count(), 20)
+        self.assertEqual(page.locator("#charts > li").count(), 12)
         self.assert_quiet()
 
 
