@@ -3,7 +3,7 @@
 /* The page's script: theme, sorting, and the gallery. Text from models and data sets is set as text, never as markup. */
 (() => {
   /* Charts of a page, and questions of a chart that are shown before all of them are asked for. */
-  const PER_PAGE = 20;
+  const PER_PAGE = 12;
   const FIRST_QUESTIONS = 6;
   /* Characters of an answer that are shown before all of them are asked for. */
   const LONG = 200;
@@ -189,9 +189,11 @@
     return Math.max(Math.min(right, models.length - right), 0.5) / models.length;
   };
 
+  const MISSED = new Set(["wrong", "partly", "failed"]);
+
   const tests = (data) => ({
     right: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => verdict === "right"),
-    wrong: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => ["wrong", "partly", "failed"].includes(verdict)),
+    wrong: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => MISSED.has(verdict)),
     failed: (question, chosen) => anyAnswer(question, chosen, ({ verdict }) => verdict === "failed"),
     notation: (question, chosen) => anyAnswer(question, chosen, ({ notation }) => notation !== undefined),
     fixed: (question, chosen) => anyAnswer(question, chosen, ({ change }) => change === "fixed"),
@@ -238,10 +240,11 @@
   };
 
   const startGallery = (data) => {
-    const texts = searchable(data);
+    /* Made by the first search: the page opens without it. */
+    let texts = null;
     const test = tests(data);
     const weights = data.questions.map((question) => disagreement(data, question));
-    const [search, adapter, verdict, order, charts] = ["search", "adapter", "verdict", "order", "charts"].map(element);
+    const [search, adapter, verdict, order, charts] = ["search", "adapter", "answer", "order", "charts"].map(element);
     const [opened, openedBody] = ["opened", "opened-body"].map(element);
     let groups = [];
     /* The questions that match, in the order in which they are shown. */
@@ -319,6 +322,7 @@
       const chosen = number(adapter);
       const passes = test[verdict.value];
       const values = slices.map(number);
+      if (needle) texts ??= searchable(data);
       const matches = [];
       data.questions.forEach((question, index) => {
         if (needle && !texts[index].includes(needle)) return;
