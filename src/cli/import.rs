@@ -8,6 +8,7 @@ use super::Status;
 use super::columns::ColumnArgs;
 use crate::jobs::BenchmarkSelection;
 use crate::jobs::import::{ImportReport, ImportRequest, import};
+use crate::report::LeaderboardParts;
 use crate::report::table::Format;
 use chartbench_core::terminal;
 use chartbench_score::import::MatchBy;
@@ -74,7 +75,17 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     for problem in &report.problems {
         chartbench_core::note!("{file}: {problem}");
     }
-    terminal::print(&report.leaderboard.render(Format::Table)?);
+    let parts = LeaderboardParts {
+        explanation: false,
+        settings: false,
+        slices: Vec::new(),
+    };
+    let width = terminal::width();
+    terminal::print(
+        &report
+            .leaderboard
+            .render_parts(Format::Table, width, &parts)?,
+    );
     chartbench_core::note!("{}", conclusion(&report));
     Ok(if report.failed == 0 && report.problems.is_empty() {
         Status::Done

@@ -52,7 +52,7 @@ pub(super) fn print_plan(plan: &DryRun, estimated: bool) -> Result<Status> {
         columns,
         rows: plan.adapters.iter().map(row).collect(),
     };
-    terminal::print(&table.render(Format::Table)?);
+    terminal::print(&table.render_within(Format::Table, terminal::width())?);
     print_failures(&plan.failures);
     Ok(if plan.failures.is_empty() {
         Status::Done

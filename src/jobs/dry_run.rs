@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::run::{AdapterError, BatchSize, OpenRun, RunRequest, batch_size, load, with_overhead};
+use super::run::{
+    AdapterError, BatchSize, OpenRun, RunRequest, batch_size, blind_rows, load, with_overhead,
+};
 use super::{AdapterFailure, SelectedAdapter};
 use crate::adapter::ModelFiles;
 use crate::config::Family;
 use crate::run::store::AdapterEntry;
 use crate::run::{Timing, time_questions};
+use chartbench_data::MissingSplit;
 
 /// Most questions that are asked for their time.
 const TIMED_QUESTIONS: usize = 8;
@@ -62,7 +65,13 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
     request.models.hub.offline = true;
     let run = OpenRun::open(&request)?;
     let (mut adapters, mut failures) = (Vec::new(), Vec::new());
-    for selected in &request.adapters {
+    let blind = blind_rows(&request, &run)?;
+    for (selected, is_named) in request
+        .adapters
+        .iter()
+        .map(|row| (row, true))
+        .chain(blind.iter().map(|row| (row, false)))
+    {
         let (files, is_here) = files(selected, &hub);
         let mut plan = AdapterPlan {
             name: selected.name.clone(),
@@ -76,6 +85,9 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
         let starts = matches!(selected.model.spec.family, Family::Process(_));
         if outcome.is_ok() && is_here && (estimate || !starts) {
             outcome = measure(&request, selected, &run, estimate, &mut plan);
+        }
+        if !is_named && matches!(&outcome, Err(error) if error.is::<MissingSplit>()) {
+            continue;
         }
         failures.extend(outcome.err().map(|error| AdapterFailure {
             adapter: plan.name.clone(),

@@ -12,6 +12,7 @@ pub use self::batch_size::BatchSize;
 pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;
 use self::blind_rows::ask_blind_rows;
+pub(super) use self::blind_rows::blind_rows;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{

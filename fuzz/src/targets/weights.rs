@@ -78,9 +78,10 @@ pub fn pickle_seeds() -> Vec<Vec<u8>> {
     let mut zip = ZipArchive::new(File::open(fixtures::path(PICKLE)).unwrap()).unwrap();
     let name = zip
         .file_names()
+        .flatten()
         .find(|name| name.ends_with("data.pkl"))
         .unwrap()
-        .to_owned();
+        .into_owned();
     let mut whole = Vec::new();
     zip.by_name(&name).unwrap().read_to_end(&mut whole).unwrap();
     // {'w': torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', 4), 0, (2,

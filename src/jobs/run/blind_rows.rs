@@ -88,6 +88,21 @@ fn is_remote(row: &SelectedAdapter) -> bool {
         .any(|model| matches!(model.spec.family, Family::Chat(_)))
 }
 
+/// The blind rows that the request does not name, without those of models that did not load.
+///
+/// # Errors
+/// Returns an error if the adapter files of the rows cannot be read.
+pub(in crate::jobs) fn blind_rows(
+    request: &RunRequest,
+    run: &OpenRun,
+) -> Result<Vec<SelectedAdapter>> {
+    let failed = |name: &str| run.failures.iter().any(|failure| failure.adapter == name);
+    let benchmark = &run.benchmark.data.name;
+    request
+        .blind
+        .select(&request.adapters, benchmark, run.questions, failed)
+}
+
 /// Asks the blind rows that the request does not name. A benchmark without a train split has none
 /// that learn from it; a row that another process of the run asks is left to it.
 pub(super) fn ask_blind_rows(
@@ -95,12 +110,7 @@ pub(super) fn ask_blind_rows(
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<()> {
-    let failed = |name: &str| run.failures.iter().any(|failure| failure.adapter == name);
-    let benchmark = &run.benchmark.data.name;
-    let rows = request
-        .blind
-        .select(&request.adapters, benchmark, run.questions, failed)?;
-    for row in rows {
+    for row in blind_rows(request, run)? {
         let outcome = load(request, &row, run).and_then(|mut adapter| {
             let folder = checkpoint_folder(&row, run.dir.path());
             ask(request, folder, adapter.as_mut(), run, observe)
