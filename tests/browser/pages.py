@@ -105,7 +105,7 @@ HOSTILE = [
     "{{ 7 * 7 }} {% raw %} ${alert(4)} &lt;b&gt;",
     "long " + "x" * 100_000,
 ]
-IMAGES = ["ok.png", "a b#1?.png", "javascript:alert(5)", "../outside.png", "data:image/svg+xml,<svg onload=alert(6)>", "\"onerror=alert(7) .png"]
+IMAGES = ["ok.png", "a b#1?.png", "javascript:alert(5)", "../outside.png", "blob:image/svg+xml,<svg onload=alert(6)>", "\"onerror=alert(7) .png"]
 
 
 def hostile(folder):
