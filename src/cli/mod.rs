@@ -301,6 +301,7 @@ fn single_line(text: &str) -> String {
 }
 
 /// Prints the adapters that failed, those that failed for one reason on one line.
+#[cfg(feature = "models")]
 fn print_failures(failures: &[AdapterFailure]) {
     for line in AdapterFailure::lines(failures) {
         chartbench_core::note!("error: {}", single_line(&line));

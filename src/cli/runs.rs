@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use super::{Status, one_line, print_formatted};
 use crate::jobs::runs::{StoredRunSummary, find_removable, list, remove, show};
 use crate::report::table::Format;
+use chartbench_core::terminal;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -44,7 +45,10 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     match &args.action {
         None => print_list(args),
         Some(Action::Show { run }) => {
-            print_formatted(&show(&args.results, run)?.render(args.format)?, args.format);
+            print_formatted(
+                &show(&args.results, run)?.render_within(args.format, terminal::width())?,
+                args.format,
+            );
             Ok(Status::Done)
         }
         Some(Action::Remove { runs, yes }) => remove_all(args, runs, *yes),
@@ -58,7 +62,10 @@ fn print_list(args: &Args) -> Result<Status> {
         chartbench_core::note!("{results} holds no runs; `chartbench run` makes one");
     }
     if !list.runs.is_empty() || args.format != Format::Table {
-        print_formatted(&list.table().render(args.format)?, args.format);
+        print_formatted(
+            &list.table().render_within(args.format, terminal::width())?,
+            args.format,
+        );
     }
     if !list.others.is_empty() {
         chartbench_core::note!("note: no runs in {results}: {}", list.others.join(", "));

@@ -99,6 +99,7 @@ impl<'a> Scored<'a> {
     }
 
     /// Question `index` as the metrics read it.
+    #[cfg(feature = "report")]
     pub(super) fn pair(&self, index: usize) -> Option<Pair<'a>> {
         self.records.get(index).map(|record| pair(record))
     }
