@@ -39,9 +39,10 @@ pub struct FinetuneRequest {
     pub name: String,
     /// Folder that holds the runs.
     pub results: PathBuf,
-    /// After training, asks only this many test questions, drawn as [`RunRequest`] says.
+    /// After training, asks only this many test questions, drawn as
+    /// [`RunRequest`](crate::jobs::run::RunRequest) says.
     pub limit: Option<usize>,
-    /// Convention of the leaderboard, as of [`RunRequest`].
+    /// Convention of the leaderboard, as of [`RunRequest`](crate::jobs::run::RunRequest).
     pub convention: Option<String>,
     /// Begins with random weights: pre-training, with the checkpoint's configuration and tokenizer.
     pub from_scratch: bool,
