@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::secrets::PROXIES;
+use super::http::has_proxy;
 
 /// Longest wait for a first connection.
 pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(super) enum NoConnection {
 /// # Errors
 /// Returns why there is no connection within `limit`.
 pub(super) fn connect_first(url: &Url, limit: Duration) -> Result<(), NoConnection> {
-    if behind_proxy() {
+    if has_proxy(url) {
         return Ok(());
     }
     let until = Instant::now() + limit;
@@ -76,13 +76,6 @@ fn connect_to_all(url: &Url, limit: Duration, results: &Sender<io::Result<()>>) 
     }
 }
 
-/// Whether the environment names a proxy.
-fn behind_proxy() -> bool {
-    PROXIES
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -91,11 +84,11 @@ mod tests {
 
     #[test]
     fn a_refused_connection_is_known_at_once() {
-        if behind_proxy() {
-            return;
-        }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        if has_proxy(&url) {
+            return;
+        }
         assert_eq!(connect_first(&url, FIRST_CONNECTION), Ok(()));
         drop(listener);
         let begun = Instant::now();
@@ -109,10 +102,10 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_resolve_is_not_waited_for() {
-        if behind_proxy() {
+        let url = Url::parse("http://no-such-host.invalid").unwrap();
+        if has_proxy(&url) {
             return;
         }
-        let url = Url::parse("http://no-such-host.invalid").unwrap();
         let begun = Instant::now();
         assert!(connect_first(&url, Duration::from_millis(300)).is_err());
         assert!(begun.elapsed() < Duration::from_secs(2));

@@ -96,6 +96,13 @@ fn proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<Pro
     proxy.build().ok()
 }
 
+/// Whether requests to `address` go through a proxy.
+pub(super) fn has_proxy(address: &Url) -> bool {
+    let uri = address.as_str().parse();
+    proxy(address, |name| std::env::var(name).ok())
+        .is_some_and(|proxy| !uri.is_ok_and(|uri| proxy.is_no_proxy(&uri)))
+}
+
 /// Why a request brought no whole reply. Causes name no address: one may carry a password or a
 /// signature.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ const ROUNDS: usize = 4;
 /// Last words of the names of environment variables that hold secrets.
 const NAMES: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PAT"];
 /// Environment variables that name a proxy.
-pub(super) const PROXIES: [&str; 6] = [
+const PROXIES: [&str; 6] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",

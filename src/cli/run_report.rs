@@ -9,7 +9,7 @@ use crate::report::table::{Format, wrap};
 use crate::report::{LeaderboardParts, RowKind, SliceBy};
 use chartbench_core::terminal;
 
-/// What is printed besides the leaderboard and its conclusion.
+/// The parts that are printed besides the leaderboard and its conclusion.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct OutputArgs {
     /// Also print tables by `answer type`, `taxonomy`, `chart type`, `source`, `template`,

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::config::Benchmark;
+use crate::run::store::BenchmarkEntry;
 #[cfg(feature = "models")]
 use crate::run::store::DataFolder;
 #[cfg(any(feature = "models", feature = "report"))]
 use crate::run::store::LimitRule;
+use chartbench_core::question::Split;
 use chartbench_core::terminal::visible;
-use chartbench_data::Format;
 #[cfg(any(feature = "models", feature = "report"))]
 use chartbench_data::QuestionStream;
+use chartbench_data::{Format, Questions};
 
 /// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
@@ -88,6 +90,31 @@ impl BenchmarkSelection {
             "{questions} questions on {charts} charts of {}{whose}",
             benchmark.title
         )
+    }
+}
+
+/// The manifest's entry about the benchmark's test questions without a limit: so many charts and
+/// questions, with this hash.
+pub(super) fn benchmark_entry(
+    benchmark: &Benchmark,
+    (charts, questions): (usize, usize),
+    hash: String,
+) -> BenchmarkEntry {
+    let (questions_per_chart, seed) = match benchmark.data.questions {
+        Questions::All => ("all".to_owned(), 0),
+        Questions::PerChart { count, seed } => (count.to_string(), seed),
+    };
+    BenchmarkEntry {
+        name: benchmark.data.name.clone(),
+        title: benchmark.title.clone(),
+        split: Split::Test.to_string(),
+        charts,
+        questions,
+        questions_per_chart,
+        seed,
+        limit: 0,
+        limit_rule: None,
+        hash,
     }
 }
 

@@ -5,20 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::benchmark::benchmark_entry;
 use super::leaderboard::store_leaderboard;
 use super::{BenchmarkSelection, convention};
 use crate::config::Benchmark;
 use crate::report::Leaderboard;
-use crate::run::store::{
-    AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, RunDir,
-};
+use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord, RunDir};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{
     Chart, ChartQuestions, ImageRef, Question, QuestionSet, Split, YEAR,
 };
 use chartbench_core::terminal::shorten;
-use chartbench_data::{Questions, load};
+use chartbench_data::load;
 use chartbench_score::import::{
     self, ColumnNames, ColumnsRead, FileFormat, Golds, ImportOptions, ImportResult, ImportedAnswer,
     MatchBy, Matched, Provenance,
@@ -100,7 +99,7 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
         format: FORMAT_VERSION,
         name: request.name.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        benchmark: benchmark_entry(&benchmark, &set)?,
+        benchmark: benchmark_entry(&benchmark, (set.charts.len(), set.len()), set.hash()?),
         adapters: Vec::new(),
     };
     let mut dir = RunDir::open(&request.results.join(&request.name), manifest)?;
@@ -224,26 +223,6 @@ fn own_questions(answers: &mut Vec<ImportedAnswer>, file: &Path) -> Result<Quest
     Ok(QuestionSet {
         benchmark: OWN_QUESTIONS.to_owned(),
         charts,
-    })
-}
-
-/// The manifest's entry about all test questions of the benchmark.
-fn benchmark_entry(benchmark: &Benchmark, set: &QuestionSet) -> Result<BenchmarkEntry> {
-    let (questions_per_chart, seed) = match benchmark.data.questions {
-        Questions::All => ("all".to_owned(), 0),
-        Questions::PerChart { count, seed } => (count.to_string(), seed),
-    };
-    Ok(BenchmarkEntry {
-        name: benchmark.data.name.clone(),
-        title: benchmark.title.clone(),
-        split: Split::Test.to_string(),
-        charts: set.charts.len(),
-        questions: set.len(),
-        questions_per_chart,
-        seed,
-        limit: 0,
-        limit_rule: None,
-        hash: set.hash()?,
     })
 }
 

@@ -79,7 +79,7 @@ impl AdapterFailure {
 }
 
 /// Every adapter failed before it began: the failures, in the order of the adapters, at least one.
-/// What is displayed is the first line of them.
+/// It displays the first line of them.
 #[derive(Debug)]
 pub struct AllFailed(pub Vec<AdapterFailure>);
 

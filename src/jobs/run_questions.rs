@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::benchmark::limited;
+use super::benchmark::{benchmark_entry, limited};
 use super::run::RunRequest;
 use crate::config::Benchmark;
 use crate::run::store::{BenchmarkEntry, LimitRule, Manifest, OLDEST_FORMAT};
@@ -98,21 +98,12 @@ impl Draw<'_> {
     }
 
     fn entry(&self, summary: &QuestionSetSummary) -> BenchmarkEntry {
-        let questions_per_chart = match self.benchmark.data.questions {
-            Questions::All => "all".to_owned(),
-            Questions::PerChart { count, .. } => count.to_string(),
-        };
+        let counts = (summary.charts, summary.questions);
         BenchmarkEntry {
-            name: self.benchmark.data.name.clone(),
-            title: self.benchmark.title.clone(),
-            split: Split::Test.to_string(),
-            charts: summary.charts,
-            questions: summary.questions,
-            questions_per_chart,
             seed: self.seed(),
             limit: self.request.limit.unwrap_or(0),
             limit_rule: self.rule,
-            hash: summary.hash.clone(),
+            ..benchmark_entry(self.benchmark, counts, summary.hash.clone())
         }
     }
 

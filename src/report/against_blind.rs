@@ -7,6 +7,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::aggregate::too_few;
+use super::compare::conclusion::interval_words;
 use super::scored::score;
 use super::table::Cell;
 use super::{CONFIDENCE, Leaderboard, RowKind};
@@ -45,7 +46,7 @@ pub fn against_blind(
     Ok(measured.sentence(&differences.into_sums()))
 }
 
-/// What is compared.
+/// The two rows, and how they are compared.
 struct Measured<'a> {
     model: &'a str,
     blind: &'a str,
@@ -89,23 +90,11 @@ impl Measured<'_> {
         let test = SignFlips::default().test(sums).into_iter().next()?;
         let (charts, questions) = sums.counts(0);
         let difference = sums.mean(0)?;
-        let (p, interval) = (test.p_value(), test.interval(CONFIDENCE));
-        let interval = interval.map_or_else(String::new, |interval| {
-            format!(
-                "{:.0} % interval {:+.2} to {:+.2}; ",
-                100.0 * CONFIDENCE,
-                interval.low,
-                interval.high
-            )
-        });
-        let p_text = if test.is_least() && p < 1.0 {
-            Cell::AtMost(p)
-        } else {
-            Cell::Probability(p)
-        };
+        let p = test.p_value();
         let measured = format!(
-            "{difference:+.2} points ({interval}p {})",
-            p_text.format_display()
+            "{difference:+.2} points ({}p {})",
+            interval_words(test.interval(CONFIDENCE)),
+            Cell::p_value(p, test.is_least()).format_display()
         );
         Some(if too_few(charts, questions) {
             format!(

@@ -147,6 +147,16 @@ impl Cell {
         Self::Text(text.into())
     }
 
+    /// The p-value of a test; `is_least` where random flips can show no smaller one, and the true one
+    /// may be smaller.
+    pub fn p_value(p: f64, is_least: bool) -> Self {
+        if is_least && p < 1.0 {
+            Self::AtMost(p)
+        } else {
+            Self::Probability(p)
+        }
+    }
+
     /// A count; one beyond `i64` shows as missing.
     pub fn count(count: usize) -> Self {
         i64::try_from(count).map_or(Self::Missing, Self::Integer)

@@ -41,9 +41,7 @@ pub(super) struct HubClient<'a> {
     /// The hub's address as errors show it.
     pub display_address: String,
     token: Option<SecretString>,
-    /// Follows no redirects: one that leads to the content describes the file in its headers.
-    describing: Agent,
-    fetching: Agent,
+    client: Agent,
 }
 
 /// A hub's metadata of a file.
@@ -67,22 +65,17 @@ impl<'a> HubClient<'a> {
             matches!(url.scheme(), "http" | "https") && url.has_host(),
             "HF_ENDPOINT `{display_address}` is no address: it must begin with https:// or http://"
         );
-        let client = |redirects| {
-            let limits = HttpLimits {
-                connect: options.timeout,
-                read: options.timeout,
-                whole: None,
-                redirects,
-                connections: 1,
-            };
-            agent(&url, &limits)
+        let limits = HttpLimits {
+            connect: options.timeout,
+            read: options.timeout,
+            whole: None,
+            redirects: MAX_REDIRECTS,
+            connections: 1,
         };
-        let (describing, fetching) = (client(0), client(MAX_REDIRECTS));
         Ok(Self {
             options,
             token: token()?,
-            describing,
-            fetching,
+            client: agent(&url, &limits),
             display_address,
         })
     }
@@ -215,11 +208,6 @@ impl<'a> HubClient<'a> {
     /// Sends a request, with retries after transient failures. A timeout is not retried: another
     /// attempt would take as long.
     fn send(&self, method: Method, url: &str, what: &str) -> Result<Response<Body>> {
-        let client = if method == Method::HEAD {
-            &self.describing
-        } else {
-            &self.fetching
-        };
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
@@ -230,7 +218,7 @@ impl<'a> HubClient<'a> {
         loop {
             let sent = self
                 .request(&method, url)
-                .and_then(|request| client.run(request).map_err(HttpError::from));
+                .and_then(|request| self.client.run(request).map_err(HttpError::from));
             let passing = match &sent {
                 Ok(response) => matches!(response.status().as_u16(), 408 | 429 | 500 | 502..=504),
                 Err(error) => matches!(error, HttpError::Connect(_)),
@@ -247,9 +235,14 @@ impl<'a> HubClient<'a> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
-        request
-            .body(())
-            .map_err(|error| ureq::Error::from(error).into())
+        let request = request.body(()).map_err(ureq::Error::from)?;
+        // A redirect that leads to the content describes the file in its headers.
+        Ok(if method == Method::HEAD {
+            let request = self.client.configure_request(request);
+            request.max_redirects(0).build()
+        } else {
+            request
+        })
     }
 
     fn copy(

@@ -4,6 +4,7 @@ use super::Tested;
 use super::pair::Change;
 use crate::report::CONFIDENCE;
 use crate::report::aggregate::too_few;
+use chartbench_score::stats::Interval;
 
 /// The result of one metric's test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,18 +102,23 @@ fn sentence(
 /// The difference with its interval and p-values.
 fn measured(tested: &Tested<'_>, holm: f64, tests: usize) -> String {
     let change = &tested.change;
-    let interval = change.interval.map_or_else(String::new, |interval| {
-        format!(
-            "{:.0} % interval {:+.2} to {:+.2}; ",
-            100.0 * CONFIDENCE,
-            interval.low,
-            interval.high
-        )
-    });
+    let interval = interval_words(change.interval);
     format!(
         "{:+.2} points ({interval}p {}, corrected for {tests} tests {})",
         change.difference().unwrap_or(f64::NAN),
         change.probability(change.p).format_display(),
         change.probability(holm).format_display()
     )
+}
+
+/// The interval of a difference, before the p-value that stands with it; empty where there is none.
+pub(in crate::report) fn interval_words(interval: Option<Interval>) -> String {
+    interval.map_or_else(String::new, |interval| {
+        format!(
+            "{:.0} % interval {:+.2} to {:+.2}; ",
+            100.0 * CONFIDENCE,
+            interval.low,
+            interval.high
+        )
+    })
 }

@@ -50,11 +50,7 @@ impl Change {
 
     /// The cell of a p-value of this test.
     pub(in crate::report) fn probability(&self, p: f64) -> Cell {
-        if self.p_is_least && p < 1.0 {
-            Cell::AtMost(p)
-        } else {
-            Cell::Probability(p)
-        }
+        Cell::p_value(p, self.p_is_least)
     }
 }
 

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::rows::Row;
+use super::table_view::TableView;
 use crate::report::Sensitivity;
 use crate::report::matrix::{Matrix, score_name};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Cell, Table};
 use chartbench_score::metric::Convention;
 
 #[derive(Debug, Serialize)]
@@ -43,20 +44,6 @@ struct Differences {
     label: String,
     questions: i64,
     table: TableView,
-}
-
-/// A table as the template draws it.
-#[derive(Debug, Serialize)]
-struct TableView {
-    title: String,
-    columns: Vec<ColumnView>,
-    rows: Vec<Vec<String>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ColumnView {
-    name: String,
-    number: bool,
 }
 
 impl Conventions {
@@ -132,28 +119,6 @@ impl Differences {
             questions,
             table,
         })
-    }
-}
-
-impl TableView {
-    /// `table` without its first columns, and with the rows that `keep` says yes to.
-    fn new(table: &Table, skip: usize, keep: impl Fn(&Vec<Cell>) -> bool) -> Self {
-        let columns = table.columns.iter().skip(skip);
-        Self {
-            title: table.title.clone(),
-            columns: columns
-                .map(|column| ColumnView {
-                    name: column.name.clone(),
-                    number: column.align == Align::Right,
-                })
-                .collect(),
-            rows: table
-                .rows
-                .iter()
-                .filter(|row| keep(row))
-                .map(|row| row[skip..].iter().map(Cell::format_display).collect())
-                .collect(),
-        }
     }
 }
 

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::conventions::has_moved;
 use super::html;
+use super::table_view::TableView;
 use crate::report::matrix::{Matrix, score_name};
 use crate::report::scored::numbered;
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Cell, Table};
 use crate::report::{AnswerFile, CONFIDENCE, NamedPair, Sensitivity, estimates, score_all};
 use chartbench_core::question::Prediction;
 use chartbench_core::terminal::shorten;
@@ -84,20 +85,6 @@ struct ScoreCell {
     moved: bool,
 }
 
-/// A table as the template draws it.
-#[derive(Debug, Serialize)]
-struct TableView {
-    title: String,
-    columns: Vec<ColumnView>,
-    rows: Vec<Vec<String>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ColumnView {
-    name: String,
-    number: bool,
-}
-
 impl FilesPage<'_> {
     /// The page's HTML: the same bytes for the same input.
     ///
@@ -152,14 +139,14 @@ impl FilesPage<'_> {
             verdict: verdict(&files, self.reference, metric),
             names: names(&files),
             scores: self.scores(&estimates, &constants),
-            flips: TableView::new(flips, |_| true),
-            differences: TableView::new(&by_questions(differences), |row| {
+            flips: TableView::new(flips, 0, |_| true),
+            differences: TableView::new(&by_questions(differences), 0, |row| {
                 own.iter()
                     .any(|(name, _)| row.first() == Some(&Cell::text(name)))
             }),
             sensitivity: Sensitivity::new(own)
                 .tables()
-                .map(|table| TableView::new(table, |_| true))
+                .map(|table| TableView::new(table, 0, |_| true))
                 .into(),
             problems: self.problems(),
         })
@@ -439,22 +426,4 @@ fn by_questions(differences: &Table) -> Table {
         .rows
         .sort_by_key(|row| std::cmp::Reverse(questions(row)));
     sorted
-}
-
-impl TableView {
-    /// The rows of `table` that `keep` says yes to.
-    fn new(table: &Table, keep: impl Fn(&[Cell]) -> bool) -> Self {
-        let columns = table.columns.iter().map(|column| ColumnView {
-            name: column.name.clone(),
-            number: column.align == Align::Right,
-        });
-        let rows = table.rows.iter().filter(|row| keep(row));
-        Self {
-            title: table.title.clone(),
-            columns: columns.collect(),
-            rows: rows
-                .map(|row| row.iter().map(Cell::format_display).collect())
-                .collect(),
-        }
-    }
 }

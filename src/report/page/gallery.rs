@@ -64,7 +64,7 @@ struct GalleryAnswer {
     /// The score of each of the convention's metrics.
     scores: Vec<Option<f64>>,
     verdict: Verdict,
-    /// What of the notation makes the answer wrong, where nothing else does.
+    /// The part of the notation that makes the answer wrong, where nothing else does.
     #[serde(skip_serializing_if = "Option::is_none")]
     notation: Option<&'static str>,
     /// How it was scored: a place in the table of steps.

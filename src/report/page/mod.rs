@@ -18,6 +18,7 @@ mod rows;
 mod settings;
 mod slices;
 mod steps;
+mod table_view;
 mod text;
 
 use std::collections::HashSet;

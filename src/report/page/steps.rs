@@ -70,7 +70,7 @@ fn cut(detail: &str) -> String {
     }
 }
 
-/// What of the notation makes an answer wrong that is right but for it: `None` where it is right
+/// The part of the notation that makes an answer wrong that is right but for it: `None` where it is right
 /// as written, or wrong however it is written. The convention `chartbench` decides, whatever the
 /// page's is.
 pub(super) fn wrong_notation(pair: &Pair<'_>) -> Option<&'static str> {

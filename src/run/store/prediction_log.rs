@@ -112,7 +112,7 @@ impl PredictionRecord {
     }
 }
 
-/// Another process writes the log. What is displayed is the whole line.
+/// Another process writes the log. It displays the whole line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InUse(pub String);

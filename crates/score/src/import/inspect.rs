@@ -150,7 +150,7 @@ struct Log<'a> {
     samples: Vec<LogSample>,
 }
 
-/// What is kept of a sample.
+/// The parts of a sample that are kept.
 struct LogSample {
     id: String,
     epoch: u64,

@@ -310,7 +310,7 @@ fn sliced_flags(raw: &RawValue) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What is read of a sample's `doc`, the data set's own record.
+/// The keys that are read of a sample's `doc`, the data set's own record.
 #[derive(Default, Deserialize)]
 struct Doc<'a> {
     #[serde(borrow)]
