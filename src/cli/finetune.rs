@@ -60,6 +60,8 @@ pub(super) struct Args {
     #[arg(long)]
     no_memory_check: bool,
     #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
     protocol: ProtocolOverrides,
 }
 
@@ -78,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         false => Some(Interrupt::install()?),
     };
     args.adapter.on_threads(|| {
-        let mut progress = FinetuneProgress::default();
+        let mut progress = FinetuneProgress::new(&args.output);
         let report = finetune(&args.request(interrupt.as_ref())?, &mut |event| {
             if let Some(interrupt) = &interrupt {
                 interrupt.observe(&event);
@@ -94,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             report => report?,
         };
         if let Some(evaluation) = &report.evaluation {
-            print_report(evaluation, &OutputArgs::default())?;
+            print_report(evaluation, &args.output)?;
         }
         for sentence in report.comparisons.iter().flat_map(Comparison::conclusions) {
             terminal::print(&format!("{}\n", terminal::visible(sentence)));
@@ -117,6 +119,7 @@ impl Args {
             results: self.results.clone(),
             limit: self.limit,
             convention: self.convention.clone(),
+            slices: self.output.slices(),
             from_scratch: self.from_scratch,
             overfit_one: self.overfit_one,
             precision: if self.half || self.save_dtype == SaveDtype::F16 {

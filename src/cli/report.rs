@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use bytesize::ByteSize;
 
 use super::{Status, one_line};
 use crate::jobs::report::{ReportRequest, report};
@@ -55,6 +56,6 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             one_line(error)
         );
     }
-    chartbench_core::note!("{}: {:.1} MB", args.out.display(), page.bytes as f64 / 1e6);
+    chartbench_core::note!("{}: {}", args.out.display(), ByteSize(page.bytes as u64));
     Ok(Status::Done)
 }

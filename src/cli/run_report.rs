@@ -19,7 +19,7 @@ pub(super) struct OutputArgs {
     /// Also print the settings that the adapters answered with
     #[arg(long)]
     settings: bool,
-    /// Print the leaderboard and errors alone
+    /// Print the leaderboard, warnings and errors alone
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
     /// Also print what the columns mean, the settings and the usual slices
@@ -28,6 +28,11 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Whether progress is not drawn.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// The progress on stderr that goes with the output.
     pub(super) fn progress(&self) -> Progress {
         if self.quiet {

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use bytesize::ByteSize;
 
 use super::{Status, one_line, print_formatted};
 use crate::jobs::runs::{StoredRunSummary, find_removable, list, remove, show};
@@ -103,11 +104,11 @@ fn remove_all(args: &Args, names: &[PathBuf], yes: bool) -> Result<Status> {
 /// Asks on the terminal whether to remove a run.
 fn is_confirmed(run: &StoredRunSummary) -> Result<bool> {
     chartbench_core::note!(
-        "remove {} with {} answers of {} adapters, {:.2} MB? [y/N]",
+        "remove {} with {} answers of {} adapters, {}? [y/N]",
         run.dir.display(),
         run.answered(),
         run.rows.len(),
-        run.bytes as f64 / 1e6
+        ByteSize(run.bytes)
     );
     let answer = std::io::stdin().lines().next().transpose()?;
     Ok(answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes")))

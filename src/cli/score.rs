@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+#[cfg(feature = "report")]
+use bytesize::ByteSize;
 
 use super::columns::ColumnArgs;
 use super::{Status, print_formatted};
@@ -147,7 +149,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     #[cfg(feature = "report")]
     if let Some(page) = &args.report {
         let bytes = files.write_page(named, page)?;
-        chartbench_core::note!("{}: {:.1} MB", page.display(), bytes as f64 / 1e6);
+        chartbench_core::note!("{}: {}", page.display(), ByteSize(bytes as u64));
     }
     let answers = files.answers();
     if answers >= MANY {

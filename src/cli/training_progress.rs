@@ -8,6 +8,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
 
 use super::progress::Progress;
+use super::run_report::OutputArgs;
 use crate::finetune::log::{StepEntry, ValidationEntry};
 use crate::finetune::{TrainEvent, format_bytes};
 use crate::jobs::finetune::{Estimate, Event as FinetuneEvent};
@@ -19,16 +20,32 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 const NAMED: usize = 5;
 
 /// Draws the events of a fine-tuning: each adapter's training, then the run.
-#[derive(Default)]
 pub(super) struct FinetuneProgress {
+    /// Whether only warnings and errors are written.
+    quiet: bool,
     training: Option<TrainingProgress>,
-    run: Option<Progress>,
+    run: Progress,
 }
 
 impl FinetuneProgress {
+    /// Draws as the command's output asks.
+    pub(super) fn new(output: &OutputArgs) -> Self {
+        Self {
+            quiet: output.is_quiet(),
+            training: None,
+            run: output.progress(),
+        }
+    }
+
     /// Takes in one event.
     pub(super) fn observe(&mut self, event: FinetuneEvent<'_>) {
         match event {
+            FinetuneEvent::QuestionsChosen { .. }
+            | FinetuneEvent::Estimated { .. }
+            | FinetuneEvent::Overfitted { .. }
+            | FinetuneEvent::AsksUntrained { .. }
+            | FinetuneEvent::UntrainedStored { .. }
+                if self.quiet => {}
             FinetuneEvent::SelectsOnTest => chartbench_core::note!(
                 "note: this protocol chooses the step to keep on test questions, so that its test score is too good; \
                  --protocol chartbench chooses on train charts held out"
@@ -47,7 +64,7 @@ impl FinetuneProgress {
                     .training
                     .take()
                     .filter(|training| training.id == adapter)
-                    .unwrap_or_else(|| TrainingProgress::new(adapter));
+                    .unwrap_or_else(|| TrainingProgress::new(adapter, self.quiet));
                 training.observe(event);
                 self.training = Some(training);
             }
@@ -57,18 +74,22 @@ impl FinetuneProgress {
                 curves,
             } => {
                 self.finish_training();
-                chartbench_core::terminal::write_note_block(curves);
+                if !self.quiet {
+                    chartbench_core::terminal::write_note_block(curves);
+                }
                 if finished.step == 0 {
                     chartbench_core::note!(
                         "warning: {adapter}: no validation was better than the one before training: the weights kept are the \
                          untrained ones (try another --learning-rate, a higher --max-steps, or --select-by loss)"
                     );
                 }
-                chartbench_core::note!(
-                    "{adapter}: the weights of step {} are in {}",
-                    finished.step,
-                    finished.checkpoint.display()
-                );
+                if !self.quiet {
+                    chartbench_core::note!(
+                        "{adapter}: the weights of step {} are in {}",
+                        finished.step,
+                        finished.checkpoint.display()
+                    );
+                }
             }
             FinetuneEvent::Overfitted { adapter, loss } => {
                 self.finish_training();
@@ -84,7 +105,7 @@ impl FinetuneProgress {
                 run.display()
             ),
             FinetuneEvent::Failed(failure) => super::print_failures(std::slice::from_ref(failure)),
-            FinetuneEvent::Run(event) => self.run.get_or_insert_with(Progress::new).observe(event),
+            FinetuneEvent::Run(event) => self.run.observe(event),
         }
     }
 
@@ -110,6 +131,7 @@ fn print_estimate(adapter: &str, estimate: &Estimate) {
 /// Draws one adapter's training.
 struct TrainingProgress {
     id: String,
+    quiet: bool,
     bar: Option<ProgressBar>,
     steps: u64,
     began: (u64, Instant),
@@ -120,10 +142,11 @@ struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    fn new(id: &str) -> Self {
+    fn new(id: &str, quiet: bool) -> Self {
         let now = Instant::now();
         Self {
             id: id.to_owned(),
+            quiet,
             bar: None,
             steps: 0,
             began: (0, now),
@@ -137,6 +160,11 @@ impl TrainingProgress {
     /// Takes in one event.
     fn observe(&mut self, event: &TrainEvent<'_>) {
         match event {
+            TrainEvent::Started { .. }
+            | TrainEvent::Step(_)
+            | TrainEvent::Validated(_)
+            | TrainEvent::EndedEarly { .. }
+                if self.quiet => {}
             TrainEvent::Started { done, steps } => self.start(*done, *steps),
             TrainEvent::Step(entry) => self.step(entry),
             TrainEvent::Skipped(skipped) => {

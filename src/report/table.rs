@@ -31,6 +31,9 @@ pub enum Format {
     Jsonl,
 }
 
+/// A missing value in the forms for people.
+const MISSING: &str = "-";
+
 /// A titled table. A row shorter than the columns ends in [`Cell::Missing`] ones; column names are
 /// unique.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,7 +187,7 @@ impl Cell {
             | Self::Estimate(..)
             | Self::Probability(_)
             | Self::AtMost(_)
-            | Self::Missing => "-".to_owned(),
+            | Self::Missing => MISSING.to_owned(),
         }
     }
 

@@ -108,6 +108,25 @@ fn the_untrained_model_is_asked_once_and_compared() {
         "{told}"
     );
     assert_eq!(sentence(&again), last);
+
+    // Quietly: the leaderboard and the sentence alone; verbosely the settings and slices too.
+    let quiet = finetune(results.path(), &["--quiet"]);
+    assert_eq!(
+        stderr(&quiet),
+        "note: --max-steps is too few for the protocol's warm-up of 50 steps: it is shortened to 0; \
+         --warmup-steps sets it\n"
+    );
+    assert_eq!(sentence(&quiet), last);
+    assert!(
+        !stdout(&quiet).contains("max_patches"),
+        "{}",
+        stdout(&quiet)
+    );
+    let verbose = stdout(&finetune(results.path(), &["-v"]));
+    assert!(
+        verbose.contains("max_patches") && verbose.contains("By answer type\n"),
+        "{verbose}"
+    );
 }
 
 #[test]

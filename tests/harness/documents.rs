@@ -9,7 +9,7 @@ fn root() -> &'static Path {
 }
 
 /// The documents for people: those of the top folder, of docs/ and of the examples.
-fn documents() -> Vec<PathBuf> {
+pub(crate) fn documents() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root().join("docs"), root().join("examples")];
     for entry in fs::read_dir(root()).unwrap() {
@@ -31,7 +31,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// Whether a line of a code block is a command of the program; its arguments.
-fn command(line: &str) -> Option<&str> {
+pub(crate) fn command(line: &str) -> Option<&str> {
     let line = line.trim();
     let line = line.strip_prefix("$ ").unwrap_or(line);
     let line = line
@@ -46,7 +46,7 @@ fn command(line: &str) -> Option<&str> {
 }
 
 /// The lines of a document that stand in code blocks: fenced ones, and those indented by four spaces outside lists.
-fn code_lines(text: &str) -> Vec<(usize, &str)> {
+pub(crate) fn code_lines(text: &str) -> Vec<(usize, &str)> {
     let (mut fenced, mut lines) = (false, Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim_start().starts_with("```") {

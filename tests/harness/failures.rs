@@ -158,14 +158,14 @@ q1
   question    What share?
   gold        50%
   answer      50
-  wrong       not the same text, nor two plain numbers; right but for notation: numbers within 5 % of the gold one
+  wrong       by the rule: not the same text, nor two plain numbers; right but for notation: numbers within 5 % of the gold one
 
 q2
   chart       c2
   question    Where is the <b>peak</b>?
   gold        Summit
   answer      Valley \u{1b}[31m\nand more
-  wrong       not the same text, nor two plain numbers
+  wrong       by the rule: not the same text, nor two plain numbers
 
 q3
   chart       c2

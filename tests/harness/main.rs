@@ -18,6 +18,8 @@ mod cli;
 mod config;
 mod data_check;
 mod dataset;
+#[cfg(unix)]
+mod documented_commands;
 mod documents;
 mod endpoint;
 mod export;

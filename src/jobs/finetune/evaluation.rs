@@ -32,6 +32,7 @@ impl FinetuneRequest {
             results: self.results.clone(),
             limit: self.limit,
             convention: self.convention.clone(),
+            slices: self.slices.clone(),
             ..RunRequest::new(adapters.collect())
         }
     }

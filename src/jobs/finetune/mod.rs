@@ -19,7 +19,7 @@ use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, Valid
 use crate::finetune::{
     HeldOut, Interrupted, TrainEvent, TrainOutcome, hold_out, validation_questions,
 };
-use crate::report::Comparison;
+use crate::report::{Comparison, SliceBy};
 use chartbench_core::names::check_folder_name;
 use chartbench_data::Split;
 
@@ -44,6 +44,8 @@ pub struct FinetuneRequest {
     pub limit: Option<usize>,
     /// Convention of the leaderboard, as of [`RunRequest`](crate::jobs::run::RunRequest).
     pub convention: Option<String>,
+    /// Slices of the leaderboard besides the stored ones.
+    pub slices: Vec<SliceBy>,
     /// Begins with random weights: pre-training, with the checkpoint's configuration and tokenizer.
     pub from_scratch: bool,
     /// Self-test of a set-up: overfits one question and checks that it is answered. Nothing is
@@ -77,6 +79,7 @@ impl FinetuneRequest {
             results: PathBuf::from("results"),
             limit: None,
             convention: None,
+            slices: Vec::new(),
             from_scratch: false,
             overfit_one: false,
             precision: Precision::F32,

@@ -330,7 +330,7 @@ fn columns([before, after]: &[String; 2], tests: bool) -> Vec<Column> {
     let tests = tests.then(|| {
         [
             Column::right("p").optional(3),
-            Column::right("p (Holm)"),
+            Column::right("p (Holm)").optional(6),
             Column::right("p (McNemar)").optional(1),
             Column::right("detectable").optional(2),
         ]

@@ -111,7 +111,11 @@ impl ListedQuestion {
             line("answer", &shown(prediction));
         }
         let reason = self.reason().map(|reason| shown(&reason));
-        line(self.result(), &reason.unwrap_or_default());
+        let reason = match (reason, &self.error) {
+            (Some(rule), None) => format!("by the rule: {rule}"),
+            (error, _) => error.unwrap_or_default(),
+        };
+        line(self.result(), &reason);
         // A line without a value has no blanks at its end.
         text.lines()
             .map(|line| format!("{}\n", line.trim_end()))

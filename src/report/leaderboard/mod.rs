@@ -11,7 +11,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use self::adapter_aggregate::AdapterAggregate;
-use self::published::OwnResult;
+use self::published::{OwnResult, PublishedRows};
 use self::row::{Row, columns};
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table, wrap};
@@ -176,16 +176,27 @@ impl Leaderboard {
         match format {
             Format::Table => {
                 let table = |table: &Table| table.to_terminal_within(width);
-                let text = self.join(parts, ["", "", "  "], visible, &table);
+                let shown = PublishedRows::within(width);
+                let text = self.join(parts, shown, ["", "", "  "], visible, &table);
                 Ok(match width {
                     Some(width) => wrap(&text, width),
                     None => text,
                 })
             }
-            Format::Markdown => {
-                Ok(self.join(parts, ["### ", "", "- "], markdown, &Table::to_markdown))
-            }
-            Format::Latex => Ok(self.join(parts, ["% "; 3], visible, &Table::to_latex)),
+            Format::Markdown => Ok(self.join(
+                parts,
+                PublishedRows::All,
+                ["### ", "", "- "],
+                markdown,
+                &Table::to_markdown,
+            )),
+            Format::Latex => Ok(self.join(
+                parts,
+                PublishedRows::All,
+                ["% "; 3],
+                visible,
+                &Table::to_latex,
+            )),
             Format::Csv | Format::Jsonl => self.flat().render(format),
             Format::Json => {
                 let object = json!({"format": FORMAT_VERSION, "rows": self.flat().json_rows()});
@@ -194,11 +205,12 @@ impl Leaderboard {
         }
     }
 
-    /// Each board with its heading, caption, tables and settings. The first argument is what a
-    /// heading, a caption and a line of settings begin with.
+    /// Each board with its heading, caption, tables and settings. The array is what a heading, a
+    /// caption and a line of settings begin with.
     fn join(
         &self,
         shown: &LeaderboardParts,
+        published_rows: PublishedRows,
         [heading, caption, line]: [&str; 3],
         text: fn(&str) -> String,
         table: &dyn Fn(&Table) -> String,
@@ -206,15 +218,14 @@ impl Leaderboard {
         let boards = self.boards.iter().map(|board| {
             let overall = board.overall_table(self.convention, self.options.speed);
             let mut parts = vec![table(&overall)];
-            let published = published::table(
-                published_of(&self.options, &board.benchmark),
-                &board.own_results,
-            );
+            let results = published_of(&self.options, &board.benchmark);
+            let published = published::table(results, &board.own_results, published_rows);
             let more = [
                 seeds::table(&board.manifests, &board.overall, self.convention),
                 published,
             ];
             parts.extend(more.iter().flatten().map(table));
+            parts.extend(published::note(results, &board.own_results, published_rows));
             let settings = settings_lines(&board.manifests);
             if shown.settings && !settings.is_empty() {
                 parts.push(

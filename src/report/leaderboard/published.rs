@@ -131,22 +131,62 @@ impl PublishedMatch {
     }
 }
 
+/// Which published results a leaderboard shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PublishedRows {
+    /// All.
+    All,
+    /// Those about an adapter that a run has.
+    WithRun,
+}
+
+impl PublishedRows {
+    /// Those that a terminal of `width` columns has room for; all where there is no terminal.
+    pub(super) fn within(width: Option<usize>) -> Self {
+        width.map_or(Self::All, |_| Self::WithRun)
+    }
+}
+
 /// A row for each published result; where a run holds the adapter it is about, its own result under
 /// the same convention and on the same questions, and the difference, or the reason why they are
 /// not compared.
-pub(super) fn table(results: &[Published], own_results: &[OwnResult]) -> Option<Table> {
+pub(super) fn table(
+    results: &[Published],
+    own_results: &[OwnResult],
+    shown: PublishedRows,
+) -> Option<Table> {
     let words = ["system", "on", "score"].map(Column::left);
     let numbers = ["published", "here", "difference"].map(Column::right);
-    let notes = ["run", "source", "note"].map(Column::left);
-    (!results.is_empty()).then(|| Table {
+    let notes = [("run", 3), ("source", 1), ("note", 2)]
+        .map(|(name, turn)| Column::left(name).optional(turn));
+    let rows: Vec<_> = results
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| shown == PublishedRows::All || has_run(*place, own_results))
+        .flat_map(|(place, result)| rows(place, result, own_results))
+        .collect();
+    (!rows.is_empty()).then(|| Table {
         title: "Published results, and the same here where a run has it".to_owned(),
         columns: words.into_iter().chain(numbers).chain(notes).collect(),
-        rows: results
-            .iter()
-            .enumerate()
-            .flat_map(|(place, result)| rows(place, result, own_results))
-            .collect(),
+        rows,
     })
+}
+
+/// A line about the published results that are not shown.
+pub(super) fn note(
+    results: &[Published],
+    own_results: &[OwnResult],
+    shown: PublishedRows,
+) -> Option<String> {
+    let without_run = (0..results.len()).filter(|place| !has_run(*place, own_results));
+    let count = without_run.count();
+    (shown == PublishedRows::WithRun && count > 0).then(|| {
+        format!("{count} published results are about systems without a run here: piped output has them\n")
+    })
+}
+
+fn has_run(place: usize, own_results: &[OwnResult]) -> bool {
+    own_results.iter().any(|own| own.place == place)
 }
 
 fn rows(place: usize, result: &Published, own_results: &[OwnResult]) -> Vec<Vec<Cell>> {

@@ -108,7 +108,7 @@ fn board_row(row: &Row<'_>, golds: Option<f64>, differences: &Differences) -> Bo
     let distinct = aggregate.distinct_rate();
     BoardRow {
         label: row.label.clone(),
-        run: scored.run.to_owned(),
+        run: if row.shared { "several" } else { scored.run }.to_owned(),
         adapter: scored.adapter.to_owned(),
         kind: *kind,
         unfinished: scored.unfinished,

@@ -4,18 +4,20 @@ use std::collections::HashSet;
 
 pub(super) use crate::report::RowKind as Kind;
 use crate::report::Scored;
-use crate::run::store::{AdapterEntry, StoredRun};
+use crate::run::store::{AdapterEntry, PredictionRecord, StoredRun};
 use chartbench_score::metric::Convention;
 
 /// One adapter in one run.
 pub(super) struct Row<'a> {
-    /// The adapter's name, with the run's where there are several runs; unique.
+    /// The adapter's name, with the run's where there are several runs that differ; unique.
     pub(super) label: String,
     /// The remark beside its scores ([`crate::run::store::Manifest::remark`]); in the label too.
     pub(super) remark: Option<&'static str>,
     pub(super) kind: Kind,
     /// The run's place in the command: of two runs with one adapter the first is the earlier.
     pub(super) run: usize,
+    /// Whether another run has the same row.
+    pub(super) shared: bool,
     pub(super) entry: Option<&'a AdapterEntry>,
     pub(super) scored: Scored<'a>,
 }
@@ -24,7 +26,7 @@ impl<'a> Row<'a> {
     /// The rows of `runs` that have answers: the best of the convention's first metric first; names
     /// decide ties.
     pub(super) fn all(runs: &'a [StoredRun], convention: &'static Convention) -> Vec<Self> {
-        let mut rows = Vec::new();
+        let mut rows: Vec<Self> = Vec::new();
         for (run, stored) in runs.iter().enumerate() {
             let name = stored.manifest.name.as_str();
             for (adapter, records) in stored
@@ -37,6 +39,20 @@ impl<'a> Row<'a> {
                     .adapters
                     .iter()
                     .find(|entry| entry.id == *adapter);
+                let kind = Kind::new(adapter, entry);
+                // A blind row that is the same in another run is one row, of no run.
+                let same = |row: &&mut Self| {
+                    row.kind == kind
+                        && row.scored.adapter == adapter
+                        && has_answers(&row.scored.records, records)
+                };
+                if kind == Kind::Blind
+                    && let Some(row) = rows.iter_mut().find(same)
+                {
+                    row.label.clone_from(adapter);
+                    row.shared = true;
+                    continue;
+                }
                 let label = if runs.len() > 1 {
                     format!("{adapter} ({name})")
                 } else {
@@ -45,8 +61,9 @@ impl<'a> Row<'a> {
                 rows.push(Self {
                     label: stored.manifest.remarked(adapter, &label),
                     remark: stored.manifest.remark(adapter),
-                    kind: Kind::new(adapter, entry),
+                    kind,
                     run,
+                    shared: false,
                     entry,
                     scored: Scored::new(&stored.manifest, adapter, records, convention),
                 });
@@ -99,6 +116,14 @@ impl<'a> Row<'a> {
             .and_then(|summary| summary.means().next()?.1)
             .unwrap_or(0.0)
     }
+}
+
+/// Whether both are the same answers to the same questions, in the same order.
+fn has_answers(left: &[&PredictionRecord], right: &[PredictionRecord]) -> bool {
+    let same = |(left, right): (&&PredictionRecord, &PredictionRecord)| {
+        left.id == right.id && left.prediction == right.prediction
+    };
+    left.len() == right.len() && left.iter().zip(right).all(same)
 }
 
 /// Runs of one name, from different folders: their rows still need different labels.

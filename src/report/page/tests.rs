@@ -169,6 +169,23 @@ fn runs_on_different_questions_are_refused() {
 }
 
 #[test]
+fn a_blind_row_that_two_runs_share_is_one_row() {
+    let blind = ("majority", [Some("A"); 3]);
+    let other = ("question-prior", [Some("A"), Some("12"), None]);
+    let runs = [
+        run("before", "0123", &[blind, other]),
+        run("after", "0123", &[blind, ("question-prior", [Some("B"); 3])]),
+    ];
+    let rows = Row::all(&runs, Convention::by_name("chartbench").unwrap());
+    let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
+    labels.sort_unstable();
+    assert_eq!(
+        labels,
+        ["majority", "question-prior (after)", "question-prior (before)"]
+    );
+}
+
+#[test]
 fn the_verdict_is_of_the_same_questions_pairwise() {
     let runs = runs();
     let html = page(&runs, &Pictures::default(), &[]).render().unwrap();

@@ -5,9 +5,9 @@ use tabled::builder::Builder;
 use tabled::grid::util::string::{get_char_width, get_string_width};
 use tabled::settings::object::Columns;
 use tabled::settings::width::Wrap;
-use tabled::settings::{Alignment, Style, Width};
+use tabled::settings::{Alignment, Style};
 
-use super::{Align, Cell, Column, Table};
+use super::{Align, Cell, Column, MISSING, Table};
 
 /// The narrowest terminal that tables are fitted to.
 const MIN_WIDTH: usize = 20;
@@ -15,8 +15,11 @@ const MIN_WIDTH: usize = 20;
 const MAX_TEXT: usize = 240;
 /// A column of words is at least this wide as long as other columns can be left out.
 const GOOD_TEXT: usize = 20;
-/// A column of words is at least this wide, unless its words are shorter.
+/// A column of words is at least this wide, unless its texts are shorter.
 const MIN_TEXT: usize = 8;
+/// A column of words is at least as wide as its longest word up to this width, as long as there is
+/// room.
+const MAX_WORD: usize = 24;
 /// The heading of a column of numbers is wrapped beyond this width.
 const MAX_HEADING: usize = 16;
 
@@ -81,14 +84,27 @@ struct Shown<'t> {
     cells: Vec<String>,
     /// The width of the widest text, the heading included.
     natural: usize,
-    /// The width that the column needs.
+    /// The width that a column of numbers needs.
     least: usize,
+    /// The width of the longest word.
+    word: usize,
 }
 
 /// The columns that are shown with their widths, and those that are left out.
 struct Layout<'g> {
     shown: Vec<(&'g Shown<'g>, usize)>,
     left_out: Vec<&'g Shown<'g>>,
+}
+
+/// What a column of words is at least as wide as.
+#[derive(Clone, Copy)]
+enum TextWidth {
+    /// A few words, as long as other columns can be left out.
+    Good,
+    /// Its longest word.
+    Word,
+    /// A part of a word.
+    Min,
 }
 
 impl<'t> Grid<'t> {
@@ -132,12 +148,15 @@ impl<'t> Grid<'t> {
                 shown: shown.iter().copied().zip(widths).collect(),
                 left_out,
             };
-            if let Some(widths) = widths(&shown, GOOD_TEXT, width) {
+            if let Some(widths) = widths(&shown, width, TextWidth::Good) {
                 return Some(layout(widths, left_out));
             }
             let turn = |column: &&Shown<'_>| column.column.turn;
             let Some(next) = shown.iter().filter_map(turn).min() else {
-                return widths(&shown, MIN_TEXT, width).map(|widths| layout(widths, left_out));
+                return [TextWidth::Word, TextWidth::Min]
+                    .into_iter()
+                    .find_map(|demand| widths(&shown, width, demand))
+                    .map(|widths| layout(widths, left_out));
             };
             left_out.extend(shown.extract_if(.., |column| column.column.turn == Some(next)));
         }
@@ -149,27 +168,25 @@ impl<'t> Grid<'t> {
             layout
                 .shown
                 .iter()
-                .map(|(column, _)| column.heading.as_str()),
+                .map(|(column, width)| wrap_cell(&column.heading, *width)),
         );
         let rows = self.columns.first().map_or(0, |column| column.cells.len());
         for row in 0..rows {
-            let cells = layout.shown.iter();
-            builder.push_record(
-                cells.map(|(column, _)| column.cells.get(row).map_or("", String::as_str)),
-            );
+            let cells = layout.shown.iter().map(|(column, width)| {
+                let text = column.cells.get(row).map_or("", String::as_str);
+                wrap_cell(text, *width)
+            });
+            builder.push_record(cells);
         }
         let mut table = builder.build();
         table.with(Style::sharp());
-        for (index, (column, width)) in layout.shown.iter().enumerate() {
+        for (index, (column, _)) in layout.shown.iter().enumerate() {
             table.modify(Columns::one(index), column.column.alignment());
-            if *width < column.natural {
-                table.modify(Columns::one(index), Width::wrap(*width).keep_words(true));
-            }
         }
         format!("{table}\n")
     }
 
-    /// Each row as lines of `key: value`, with a blank line between rows.
+    /// Each row as lines of `key: value` without missing values, with a blank line between rows.
     fn records(&self, width: usize) -> String {
         let rows = self.columns.first().map_or(0, |column| column.cells.len());
         let keys = self
@@ -178,11 +195,11 @@ impl<'t> Grid<'t> {
             .map(|column| get_string_width(&column.heading) + 1);
         let indent = keys.max().unwrap_or(0).min(width / 2) + 1;
         let record = |row: usize| -> String {
-            let lines = self.columns.iter().map(|column| {
+            let values = self.columns.iter().filter_map(|column| {
                 let value = column.cells.get(row).map_or("", String::as_str);
-                key_value(&column.heading, value, indent, width)
+                (value != MISSING).then(|| key_value(&column.heading, value, indent, width))
             });
-            lines.collect()
+            values.collect()
         };
         (0..rows).map(record).collect::<Vec<_>>().join("\n")
     }
@@ -219,6 +236,7 @@ impl<'t> Shown<'t> {
             cells: Vec::new(),
             natural,
             least: natural.min(MAX_HEADING),
+            word: 0,
         }
     }
 
@@ -226,7 +244,19 @@ impl<'t> Shown<'t> {
         let width = get_string_width(&text);
         self.natural = self.natural.max(width);
         self.least = self.least.max(width);
+        let words = text.split_whitespace().map(get_string_width);
+        self.word = self.word.max(words.max().unwrap_or(0));
         self.cells.push(text);
+    }
+
+    /// The least width of a column of words.
+    fn text_width(&self, demand: TextWidth) -> usize {
+        let least = match demand {
+            TextWidth::Good => GOOD_TEXT.max(self.word.min(MAX_WORD)),
+            TextWidth::Word => MIN_TEXT.max(self.word.min(MAX_WORD)),
+            TextWidth::Min => MIN_TEXT,
+        };
+        self.natural.min(least)
     }
 
     fn is_text(&self) -> bool {
@@ -243,45 +273,51 @@ impl Column {
     }
 }
 
-/// The widths with which the columns fit, those of words at least `least_text` wide; `None` where
-/// they do not.
-fn widths(columns: &[&Shown<'_>], least_text: usize, width: usize) -> Option<Vec<usize>> {
+/// The widths with which the columns fit, those of words as `demand` asks; `None` where they do not.
+fn widths(columns: &[&Shown<'_>], width: usize, demand: TextWidth) -> Option<Vec<usize>> {
     let borders = 3 * columns.len() + 1;
     let natural: usize = columns.iter().map(|column| column.natural).sum();
     if natural + borders <= width {
         return Some(columns.iter().map(|column| column.natural).collect());
     }
-    let numbers = columns.iter().filter(|column| !column.is_text());
-    let numbers: usize = numbers.map(|column| column.least).sum();
-    let mut texts: Vec<usize> = columns
+    let mut widths: Vec<usize> = columns
         .iter()
-        .filter(|column| column.is_text())
-        .map(|column| column.natural)
+        .map(|column| {
+            if column.is_text() {
+                column.text_width(demand)
+            } else {
+                column.least
+            }
+        })
         .collect();
-    let least: usize = texts.iter().map(|natural| (*natural).min(least_text)).sum();
-    let mut free = width.checked_sub(borders + numbers)?;
-    if free < least {
-        return None;
-    }
-    // What narrow columns do not take is the wide ones'.
-    texts.sort_unstable();
-    let mut limit = usize::MAX;
-    for (place, natural) in texts.iter().enumerate() {
-        let share = free / (texts.len() - place);
-        if *natural > share {
-            limit = share;
+    let mut free = width.checked_sub(borders + widths.iter().sum::<usize>())?;
+    // The narrowest column of words that could be wider gets each further place.
+    while free > 0 {
+        let growing = widths
+            .iter_mut()
+            .zip(columns)
+            .filter(|(width, column)| column.is_text() && **width < column.natural)
+            .map(|(width, _)| width);
+        let Some(narrowest) = growing.min_by_key(|width| **width) else {
             break;
-        }
-        free -= natural;
+        };
+        *narrowest += 1;
+        free -= 1;
     }
-    let own = |column: &&Shown<'_>| {
-        if column.is_text() {
-            column.natural.min(limit)
-        } else {
-            column.least
-        }
-    };
-    Some(columns.iter().map(own).collect())
+    Some(widths)
+}
+
+/// A cell's text in lines of at most `width`, broken between words; no line begins with a blank.
+fn wrap_cell(text: &str, width: usize) -> String {
+    if get_string_width(text) <= width {
+        return text.to_owned();
+    }
+    let wrapped = Wrap::wrap(text, width, true);
+    wrapped
+        .lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// `key: value`, the value's further lines below its first one.

