@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use chartbench_nn::donut::{Config, Model};
-use chartbench_nn::preprocess::DonutProcessor;
+use chartbench_nn::preprocess::{DonutProcessor, processor_file};
 use chartbench_nn::{Checkpoint, EncoderDecoder};
 use chartbench_pixels::decode;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     };
     let dir = Path::new(checkpoint);
     let model = Model::load(&Config::read(dir)?, &Checkpoint::open(dir)?, &Device::Cpu)?;
-    let processor = DonutProcessor::load(&dir.join("preprocessor_config.json"))?;
+    let processor = DonutProcessor::load(&processor_file(dir)?)?;
     let rows: Vec<Row> = serde_json::from_slice(&std::fs::read(rows)?).context("ROWS.json")?;
     for (index, row) in rows.iter().enumerate() {
         let pixels = processor.pixels(&decode(&std::fs::read(&row.image)?, &row.image)?)?;

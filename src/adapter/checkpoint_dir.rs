@@ -6,10 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
+use super::hub::LoraBase;
 use super::training::Provenance;
 use super::{AdapterContext, Settings, hub};
 use crate::config::WeightsSource;
 use chartbench_nn::kernels::ComputeDtype;
+use chartbench_nn::loading::{LORA_CONFIG, is_lora_folder, weights_sha256_with_lora};
 use chartbench_nn::{
     Checkpoint, CheckpointSource, LayerStack, PackedSource, QuantizationInfo, QuantizingSource,
     TensorSource, WeightFormat, weights_sha256,
@@ -46,6 +48,14 @@ pub fn embedded_config(name: &str) -> Option<&'static [u8]> {
 pub(super) struct CheckpointDir {
     location: Location,
     origin: String,
+    lora: Option<LoraDir>,
+}
+
+/// A PEFT LoRA folder, whose base is the checkpoint directory.
+struct LoraDir {
+    path: PathBuf,
+    /// The base's origin.
+    base: String,
 }
 
 /// Finds the folder of a repository at a revision, or the explicit one.
@@ -58,13 +68,26 @@ enum Location {
 }
 
 impl CheckpointDir {
-    /// The folder named by `--weights`, else what the adapter file says.
+    /// The folder named by `--weights`, else what the adapter file says. A PEFT LoRA folder leads
+    /// to its base, whose weights it changes as they are read.
     ///
     /// # Errors
-    /// As [`hub::locate`].
+    /// As [`hub::locate`] and [`hub::LoraBase::locate`].
     pub(super) fn locate(context: &AdapterContext<'_>, source: &WeightsSource) -> Result<Self> {
-        Self::find(context, source, &|repo, revision, explicit| {
+        let found = Self::find(context, source, &|repo, revision, explicit| {
             hub::locate(repo, revision, explicit, context.hub)
+        })?;
+        if !is_lora_folder(found.path()) {
+            return Ok(found);
+        }
+        let base = LoraBase::locate(found.path(), context.hub)?;
+        Ok(Self {
+            lora: Some(LoraDir {
+                path: found.path().to_owned(),
+                base: base.origin,
+            }),
+            location: Location::OnDisk(base.folder),
+            origin: found.origin,
         })
     }
 
@@ -78,9 +101,15 @@ impl CheckpointDir {
         source: &WeightsSource,
         quantized: bool,
     ) -> Result<Self> {
-        Self::find(context, source, &|repo, revision, explicit| {
+        let found = Self::find(context, source, &|repo, revision, explicit| {
             hub::locate_export(repo, revision, explicit, context.hub, quantized)
-        })
+        })?;
+        ensure!(
+            !is_lora_folder(found.path()),
+            "{}: a LoRA folder, and no ONNX export",
+            found.path().display()
+        );
+        Ok(found)
     }
 
     fn find(
@@ -105,6 +134,7 @@ impl CheckpointDir {
                 Ok(Self {
                     location: Location::OnDisk(locate("", "", Some(path))?),
                     origin: "given by weights.path".to_owned(),
+                    lora: None,
                 })
             }
             WeightsSource::Embedded(_) | WeightsSource::Folder(_) | WeightsSource::Given => {
@@ -132,6 +162,7 @@ impl CheckpointDir {
         Ok(Self {
             location: Location::OnDisk(path),
             origin,
+            lora: None,
         })
     }
 
@@ -149,6 +180,7 @@ impl CheckpointDir {
         Ok(Self {
             location: Location::Unpacked(dir),
             origin: format!("embedded {name}"),
+            lora: None,
         })
     }
 
@@ -157,6 +189,54 @@ impl CheckpointDir {
             Location::OnDisk(path) => path,
             Location::Unpacked(dir) => dir.path(),
         }
+    }
+
+    /// Opens the weights, with the changes of the LoRA folder if there is one, and notes what was
+    /// done to them.
+    ///
+    /// # Errors
+    /// Returns an error if they are malformed, or have more layers than `stacks`.
+    pub(super) fn checkpoint(&self, stacks: &[LayerStack]) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::open(self.path())?;
+        if let Some(note) = checkpoint.note() {
+            chartbench_core::note!("note: {}: {note}", self.path().display());
+        }
+        match &self.lora {
+            Some(lora) => {
+                checkpoint = checkpoint.with_lora(&lora.path)?;
+                chartbench_core::note!(
+                    "note: {}: LoRA is merged into its base, {}",
+                    lora.path.display(),
+                    self.path().display()
+                );
+            }
+            None if self.path().join(LORA_CONFIG).is_file() => {
+                chartbench_core::note!(
+                    "note: {}: {LORA_CONFIG} is not used, since the folder has whole weights",
+                    self.path().display()
+                );
+            }
+            None => {}
+        }
+        checkpoint.check_layers(stacks)?;
+        Ok(checkpoint)
+    }
+
+    /// The settings that say which weights these are.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub(super) fn weights_settings(&self) -> Result<Settings> {
+        let mut settings = vec![("weights", self.origin.clone())];
+        let sha256 = match &self.lora {
+            None => weights_sha256(self.path())?,
+            Some(lora) => {
+                settings.push(("lora_base", lora.base.clone()));
+                weights_sha256_with_lora(self.path(), &lora.path)?
+            }
+        };
+        settings.push(("weights_sha256", sha256));
+        Ok(settings)
     }
 
     /// Loads a model of `family` in the precision that its files have, or that the row's name asks
@@ -173,8 +253,7 @@ impl CheckpointDir {
         model: impl FnOnce(&dyn TensorSource) -> Result<M>,
     ) -> Result<(M, Settings)> {
         let dir = self.path();
-        let checkpoint = Checkpoint::open(dir)?;
-        checkpoint.check_layers(stacks)?;
+        let checkpoint = self.checkpoint(stacks)?;
         let full = CheckpointSource {
             checkpoint: &checkpoint,
             device: context.device,
@@ -209,12 +288,9 @@ impl CheckpointDir {
                 (model(&source)?, *format, Some(kept.clone()))
             }
         };
-        let mut settings = vec![
-            ("family", family.to_owned()),
-            ("weights", self.origin.clone()),
-            ("weights_sha256", weights_sha256(dir)?),
-            ("dtype", dtype.to_string()),
-        ];
+        let mut settings = vec![("family", family.to_owned())];
+        settings.extend(self.weights_settings()?);
+        settings.push(("dtype", dtype.to_string()));
         settings.extend(kept.map(|kept| ("kept_full", kept.join(" "))));
         Ok((model, settings))
     }
@@ -228,6 +304,7 @@ impl CheckpointDir {
     }
 
     /// The checkpoint's origin.
+    #[cfg(feature = "onnx")]
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }

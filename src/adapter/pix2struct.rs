@@ -13,7 +13,7 @@ use crate::config::{HeaderFontSource, Pix2StructSpec};
 use chartbench_core::question::{AnswerType, Question};
 use chartbench_nn::generation::{BeamSearch, GenerationConfig};
 use chartbench_nn::pix2struct::{Config, Model};
-use chartbench_nn::preprocess::{HeaderFont, ImageInput, Pix2StructProcessor};
+use chartbench_nn::preprocess::{HeaderFont, ImageInput, Pix2StructProcessor, processor_file};
 use chartbench_nn::tokenizer::Tokenizer;
 
 /// The hub file in which the reference implementation draws its headers.
@@ -140,8 +140,7 @@ impl Processor for Pix2Struct {
 
 /// The image processor of a checkpoint that reads its question above the chart.
 fn image_processor(dir: &Path) -> Result<Pix2StructProcessor> {
-    // transformers 5 saves it inside processor_config.json, older versions in a file of its own.
-    let path = dir.join("preprocessor_config.json");
+    let path = processor_file(dir)?;
     let processor = Pix2StructProcessor::load(&path)?;
     ensure!(
         processor.is_vqa(),

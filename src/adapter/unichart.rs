@@ -13,7 +13,7 @@ use crate::config::UniChartSpec;
 use chartbench_core::question::{AnswerType, Question};
 use chartbench_nn::donut::{Config, Model};
 use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig};
-use chartbench_nn::preprocess::{DonutProcessor, ImageInput};
+use chartbench_nn::preprocess::{DonutProcessor, ImageInput, processor_file};
 use chartbench_nn::tokenizer::Tokenizer;
 
 /// Texts that the reference removes from a decoded sequence before it cuts the answer.
@@ -47,7 +47,7 @@ impl Processor for UniChart {
 
     fn open(context: &AdapterContext<'_>, spec: &UniChartSpec, dir: &Path) -> Result<Self> {
         let config = Config::read(dir)?;
-        let image_processor = DonutProcessor::load(&dir.join("preprocessor_config.json"))?;
+        let image_processor = DonutProcessor::load(&processor_file(dir)?)?;
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
         let bad_words = spec

@@ -1,5 +1,5 @@
 //! Which adapter asks a checkpoint whose adapter the user does not name: found by its
-//! `config.json`.
+//! `config.json`, or by that of the base of a PEFT LoRA folder.
 
 use std::path::Path;
 
@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::adapter::embedded_config;
-use crate::adapter::hub::{self, HubOptions};
+use crate::adapter::hub::{self, HubOptions, LoraBase};
 use crate::config::{AdapterSpec, Family, WeightsSource};
 use chartbench_core::files::recover_folder;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::terminal::shorten;
+use chartbench_nn::loading::is_lora_folder;
 
 /// An architecture by its `model_type`, with the keys that make its shape and their defaults in
 /// transformers.
@@ -73,6 +74,7 @@ impl CheckpointConfig {
             })?;
         let value = |&(key, default): &(&str, &str)| {
             json.pointer(key)
+                .filter(|value| !value.is_null())
                 .map_or_else(|| default.to_owned(), ToString::to_string)
         };
         Ok(Self {
@@ -117,10 +119,8 @@ pub fn adapter_for_weights(
     );
     recover_folder(folder).with_context(|| format!("cannot read {shown}"))?;
     ensure!(folder.is_dir(), "--weights {shown}: no such folder");
-    let file = folder.join("config.json");
-    let read = || CheckpointConfig::parse(&input::read(&file, MAX_SETTINGS_BYTES)?);
-    let config = read()
-        .with_context(|| format!("--weights {shown} without --adapters: {}", file.display()))?;
+    let config =
+        read_config(folder).with_context(|| format!("--weights {shown} without --adapters"))?;
     let exported = ["encoder_model.onnx", "onnx/encoder_model.onnx"]
         .iter()
         .any(|graph| folder.join(graph).is_file());
@@ -142,6 +142,26 @@ pub fn adapter_for_weights(
             names.join(", ")
         ),
     }
+}
+
+/// The configuration of the checkpoint in `folder`; that of its base, if it is a PEFT LoRA folder.
+fn read_config(folder: &Path) -> Result<CheckpointConfig> {
+    let parse = |folder: &Path| {
+        let file = folder.join("config.json");
+        let read = || CheckpointConfig::parse(&input::read(&file, MAX_SETTINGS_BYTES)?);
+        read().with_context(|| file.display().to_string())
+    };
+    if !is_lora_folder(folder) {
+        return parse(folder);
+    }
+    let base = LoraBase::locate(folder, &HubOptions::from_env(true))
+        .context("the base of its LoRA cannot be looked at: name its adapter with --adapters")?;
+    let config = parse(&base.folder)?;
+    let repository = base.origin.split_once('@').map(|(repo, _)| repo.to_owned());
+    Ok(CheckpointConfig {
+        origin: repository.or(config.origin),
+        ..config
+    })
 }
 
 /// Whether the family does `task`.

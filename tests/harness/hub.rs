@@ -439,6 +439,73 @@ fn weights_are_chosen_in_order() {
 }
 
 #[test]
+fn sharded_pickles_come_with_their_index() {
+    let small = ["config.json", "tokenizer.json", "processor_config.json"];
+    let shards = [
+        "pytorch_model-00001-of-00002.bin",
+        "pytorch_model-00002-of-00002.bin",
+    ];
+    let mut files = repository(&[&small[..], &shards].concat());
+    let map = serde_json::json!({"weight_map": {"a": shards[0], "b": shards[1]}});
+    files.insert(
+        "pytorch_model.bin.index.json".to_owned(),
+        map.to_string().into_bytes(),
+    );
+    let (cache, hub) = (tempfile::tempdir().unwrap(), Hub::start(files, Fault::None));
+    let folder = locate(REPO, "main", None, &hub.options(&cache)).unwrap();
+    let expected = [
+        "config.json",
+        "processor_config.json",
+        shards[0],
+        shards[1],
+        "pytorch_model.bin.index.json",
+        "tokenizer.json",
+    ];
+    assert_eq!(tree(&folder), expected);
+    std::fs::remove_file(folder.join(shards[1])).unwrap();
+    let offline = HubOptions {
+        offline: true,
+        ..hub.options(&cache)
+    };
+    let error = format!("{:#}", locate(REPO, "main", None, &offline).unwrap_err());
+    assert!(
+        error.contains(&format!("a copy without {}", shards[1])),
+        "{error}"
+    );
+}
+
+/// transformers 5 nests the image processor in the one, older versions read the other.
+#[test]
+fn both_files_of_a_processor_are_fetched() {
+    let small = ["config.json", "model.safetensors", "tokenizer.json"];
+    let both = ["preprocessor_config.json", "processor_config.json"];
+    let found = located(&[&small[..], &both].concat());
+    assert_eq!(
+        found,
+        [
+            "config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+            "processor_config.json",
+            "tokenizer.json"
+        ]
+    );
+}
+
+#[test]
+fn a_lora_repository_is_its_adapter() {
+    let adapter = ["adapter_config.json", "adapter_model.safetensors"];
+    assert_eq!(
+        located(&[&adapter[..], &["README.md", "tokenizer.json"]].concat()),
+        adapter
+    );
+    // With whole weights beside it, it is a model as any other.
+    let found = located(&[&SMALL[..], &adapter, &["model.safetensors"]].concat());
+    assert!(found.iter().any(|name| name == "model.safetensors"));
+    assert!(!found.iter().any(|name| name == "adapter_config.json"));
+}
+
+#[test]
 fn misbehaving_hubs_give_one_line() {
     let faults = [
         Fault::Api(404, "RepoNotFound"),

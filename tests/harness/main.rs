@@ -14,6 +14,7 @@ mod adapter_for_weights;
 mod architecture;
 mod asked;
 mod before_after;
+mod checkpoint_forms;
 mod cli;
 mod config;
 mod data_check;

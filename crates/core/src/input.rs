@@ -3,7 +3,7 @@
 //! only those below one folder.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,10 @@ pub const MAX_SETTINGS_BYTES: u64 = 16 << 20;
 /// Size limit of a document into which tables are written, and of a model's tokenizer, index or
 /// font.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+
+/// The first line of a Git LFS pointer, the small text that a clone without Git LFS has in the
+/// place of a large file: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
 /// Opens a regular file. Never waits for a FIFO's writer.
 ///
@@ -38,6 +42,21 @@ pub fn open(path: &Path) -> io::Result<File> {
     } else {
         Err(not_regular(&metadata))
     }
+}
+
+/// Opens a regular file with [`open`] and checks that it is no Git LFS pointer.
+///
+/// # Errors
+/// Returns an error if [`open`] does, or if the file is a Git LFS pointer.
+pub fn open_content(path: &Path) -> io::Result<File> {
+    let mut file = open(path)?;
+    let mut start = Vec::with_capacity(LFS_POINTER.len());
+    (&mut file)
+        .take(LFS_POINTER.len() as u64)
+        .read_to_end(&mut start)?;
+    check_no_pointer(&start)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Opens a file that a user names to be read once: a regular file, or a pipe such as `/dev/stdin`
@@ -66,7 +85,8 @@ pub fn read_stream(path: &Path) -> io::Result<String> {
 /// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
-/// Returns an error if the file cannot be opened ([`open`]) or read, or is larger.
+/// Returns an error if the file cannot be opened ([`open`]) or read, is larger, or is a Git LFS
+/// pointer.
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_at_most(open(path)?, max)
 }
@@ -83,14 +103,25 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
 /// Reads an open file to its end.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, or has more than `max` bytes.
+/// Returns an error if the file cannot be read, has more than `max` bytes, or is a Git LFS pointer.
 pub fn read_at_most(file: File, max: u64) -> io::Result<Vec<u8>> {
     check_size(file.metadata()?.len(), max)?;
     let mut bytes = Vec::new();
     // A file of /proc does not state its size.
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     check_size(bytes.len() as u64, max)?;
+    check_no_pointer(&bytes)?;
     Ok(bytes)
+}
+
+fn check_no_pointer(start: &[u8]) -> io::Result<()> {
+    if start.starts_with(LFS_POINTER) {
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            "it is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder",
+        ));
+    }
+    Ok(())
 }
 
 /// Checks that a file has at most `max` bytes.

@@ -33,11 +33,39 @@ impl From<OneOrMany> for Vec<u32> {
     }
 }
 
+/// Keys whose null is a value of its own and not the default.
+const NULLABLE: [&str; 1] = ["forced_eos_token_id"];
+
+/// Reads a JSON file. A null counts as an absent key, so that the default holds, as transformers
+/// has it for sizes and ids.
+///
+/// # Errors
+/// Returns an error if the file cannot be read or is not JSON, or as [`parse_json`].
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    Ok(serde_json::from_slice(&chartbench_core::input::read(
+    let json = serde_json::from_slice(&chartbench_core::input::read(
         path,
         chartbench_core::input::MAX_SETTINGS_BYTES,
-    )?)?)
+    )?)?;
+    parse_json(without_nulls(json))
+}
+
+/// Makes a configuration of its JSON.
+///
+/// # Errors
+/// Returns an error that names the key if a value has the wrong type.
+pub(super) fn parse_json<T: DeserializeOwned>(json: Value) -> Result<T> {
+    Ok(serde_path_to_error::deserialize(json)?)
+}
+
+fn without_nulls(json: Value) -> Value {
+    match json {
+        Value::Object(keys) => keys
+            .into_iter()
+            .filter(|(key, value)| !value.is_null() || NULLABLE.contains(&key.as_str()))
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// Refuses the configuration of an architecture other than `needed`. The error names it.

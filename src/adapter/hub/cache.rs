@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use chartbench_nn::loading::GGUF;
+use chartbench_nn::loading::{LORA_CONFIG, LORA_WEIGHTS, WEIGHT_FILES};
+use chartbench_nn::preprocess::{PREPROCESSOR_CONFIG, PROCESSOR_CONFIG};
 
 /// Options of the hub and its cache.
 #[derive(Clone, Debug)]
@@ -113,14 +114,13 @@ impl CachedRepo {
     }
 }
 
-/// The weights a folder can have, the preferred first.
-const WEIGHTS: [&str; 4] = ["model.safetensors", INDEX, "pytorch_model.bin", GGUF];
-/// The list of the shards of weights that are too large for one file.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
-/// Files read when they are there.
-const OPTIONAL: [&str; 4] = [
+/// The end of the names of lists of shards, for weights that are too large for one file.
+const INDEX: &str = ".index.json";
+/// Files read when they are there. `processor_config.json` may nest the image processor.
+const OPTIONAL: [&str; 5] = [
     "added_tokens.json",
     "generation_config.json",
+    PROCESSOR_CONFIG,
     "special_tokens_map.json",
     "tokenizer_config.json",
 ];
@@ -128,20 +128,26 @@ const OPTIONAL: [&str; 4] = [
 const REQUIRED: [&[&str]; 3] = [
     &["config.json"],
     &["tokenizer.json"],
-    &["preprocessor_config.json", "processor_config.json"],
+    &[PREPROCESSOR_CONFIG, PROCESSOR_CONFIG],
 ];
 
 /// Selects the needed files of a repository; returns a missing one as the error.
 pub(super) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
 
-/// The files of a model that `has` them, shards of the weights aside.
+/// The files of a model that `has` them, shards of the weights aside; of a PEFT LoRA folder, which
+/// has no weights of its own, the adapter's.
 ///
 /// # Errors
 /// Returns the first missing file.
 pub(super) fn needed(has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+    let weights = WEIGHT_FILES.iter().find(|name| has(name));
+    if weights.is_none() && has(LORA_CONFIG) {
+        let factors = LORA_WEIGHTS.iter().find(|name| has(name));
+        let factors = factors.ok_or_else(|| LORA_WEIGHTS.join(" or "))?;
+        return Ok(vec![LORA_CONFIG.to_owned(), (*factors).to_owned()]);
+    }
     let mut files = beside_weights(has)?;
-    let weights = WEIGHTS.iter().find(|name| has(name));
-    files.push((*weights.ok_or_else(|| WEIGHTS.join(" or "))?).to_owned());
+    files.push((*weights.ok_or_else(|| WEIGHT_FILES.join(" or "))?).to_owned());
     Ok(files)
 }
 
@@ -157,12 +163,11 @@ pub(in crate::adapter) fn beside_weights(
         let found = choices.iter().find(|name| has(name));
         files.push((*found.ok_or_else(|| choices.join(" or "))?).to_owned());
     }
-    files.extend(
-        OPTIONAL
-            .iter()
-            .filter(|name| has(name))
-            .map(|&name| name.to_owned()),
-    );
+    for name in OPTIONAL {
+        if has(name) && !files.iter().any(|file| file == name) {
+            files.push(name.to_owned());
+        }
+    }
     Ok(files)
 }
 
@@ -173,13 +178,19 @@ pub(super) fn missing(folder: &Path, needed: Needed<'_>) -> Option<String> {
         Ok(files) => files,
         Err(missing) => return Some(missing),
     };
-    if !files.iter().any(|name| name == INDEX) {
-        return None;
-    }
-    match shards(&folder.join(INDEX)) {
+    let index = shard_index(&files)?;
+    match shards(&folder.join(index)) {
         Ok(shards) => shards.into_iter().find(|shard| !has(shard)),
-        Err(_) => Some(format!("a readable {INDEX}")),
+        Err(_) => Some(format!("a readable {index}")),
     }
+}
+
+/// The list of shards among the files of a model, if its weights are sharded.
+pub(super) fn shard_index(files: &[String]) -> Option<&str> {
+    files
+        .iter()
+        .map(String::as_str)
+        .find(|name| name.ends_with(INDEX))
 }
 
 /// The files that an index of sharded weights names.
@@ -190,11 +201,12 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
     let text = chartbench_core::input::read_text(index, chartbench_core::input::MAX_DOCUMENT_BYTES)
         .with_context(|| format!("cannot read {}", index.display()))?;
-    let index: Index = serde_json::from_str(&text)
+    let parsed: Index = serde_json::from_str(&text)
         .with_context(|| format!("{}: not an index of shards", index.display()))?;
-    let shards = index.weight_map.into_values().collect::<BTreeSet<_>>();
+    let shards = parsed.weight_map.into_values().collect::<BTreeSet<_>>();
     if let Some(shard) = shards.iter().find(|shard| !is_name(shard)) {
-        bail!("{INDEX}: `{shard}` is no plain file name");
+        let name = index.file_name().unwrap_or_default().to_string_lossy();
+        bail!("{name}: `{shard}` is no plain file name");
     }
     Ok(shards)
 }

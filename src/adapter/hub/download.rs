@@ -14,7 +14,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::cache::{CachedRepo, HubOptions, INDEX, Needed, is_relative, shards};
+use super::cache::{CachedRepo, HubOptions, Needed, is_relative, shard_index, shards};
 use super::client::{HubClient, RemoteFile};
 use chartbench_core::files::UnfinishedFolder;
 
@@ -53,8 +53,8 @@ pub(super) fn download(
     for file in &files {
         fetch_named(file)?;
     }
-    if files.iter().any(|file| file == INDEX) {
-        for shard in shards(&snapshot.join(INDEX))? {
+    if let Some(index) = shard_index(&files) {
+        for shard in shards(&snapshot.join(index))? {
             fetch_named(&shard)?;
         }
     }

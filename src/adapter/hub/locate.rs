@@ -13,12 +13,13 @@ use super::reach::check_reachable;
 use super::unavailable::Unavailable;
 use crate::config::AdapterSpec;
 use chartbench_core::files::recover_folder;
+use chartbench_nn::loading::is_lora_folder;
 
 /// The folder with the model `repo` (`OWNER/NAME`) at `revision` (a branch, a tag or a whole commit
 /// id).
 ///
-/// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`. Next comes
-/// the cache, if its copy is complete: configuration, tokenizer, preprocessor and weights.
+/// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`, or the
+/// `adapter_config.json` of a PEFT LoRA folder. Next comes the cache, if its copy is complete: configuration, tokenizer, preprocessor and weights.
 /// Otherwise the missing files are downloaded, with a progress bar on a terminal's stderr, and each
 /// file is checked against the hub's checksum before it takes its name.
 ///
@@ -69,7 +70,7 @@ fn locate_files(
             Unavailable::NotFound.because(format!("--weights {folder_name}: no such folder"))
         );
         ensure!(
-            folder.join("config.json").is_file(),
+            folder.join("config.json").is_file() || is_lora_folder(folder),
             Unavailable::NotFound.because(format!(
                 "--weights {folder_name}: no config.json in it (it must be a model folder as transformers saves it)"
             ))

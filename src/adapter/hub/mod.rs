@@ -7,6 +7,7 @@ mod client;
 #[cfg(feature = "hub")]
 mod download;
 mod locate;
+mod lora_base;
 #[cfg(feature = "hub")]
 mod reach;
 mod unavailable;
@@ -17,4 +18,5 @@ pub use cache::{HubOptions, user_cache};
 #[cfg(feature = "onnx")]
 pub use locate::locate_export;
 pub use locate::{file, is_cached, locate};
+pub use lora_base::LoraBase;
 pub use unavailable::{Unavailable, WeightsUnavailable};

@@ -1,29 +1,35 @@
 //! Writes the folder of a fine-tuned or quantized checkpoint: the files of the original checkpoint,
 //! with other weights.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Precision, Provenance};
 use chartbench_nn::LayerQuantizer;
 use chartbench_nn::loading::{GGUF, weights_bytes, write_gguf};
+use chartbench_nn::preprocess::{
+    PREPROCESSOR_CONFIG, PROCESSOR_CONFIG, take_nested_image_processor,
+};
 use chartbench_nn::training::Variables;
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The tokenizer class that transformers 5 writes and 4 does not know, and its name in both.
+const TOKENIZER_CLASS: [&str; 2] = ["TokenizersBackend", "PreTrainedTokenizerFast"];
 /// Files of a checkpoint besides the weights.
 const KEPT: [&str; 9] = [
     "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
+    PREPROCESSOR_CONFIG,
+    PROCESSOR_CONFIG,
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "spiece.model",
@@ -33,7 +39,7 @@ const KEPT: [&str; 9] = [
 /// The small files of a checkpoint, held in memory: its folder may be gone when they are written.
 pub struct CheckpointFiles {
     config: Value,
-    rest: Vec<(&'static str, Vec<u8>)>,
+    rest: BTreeMap<&'static str, Vec<u8>>,
     provenance: Option<Provenance>,
     bytes: Option<u64>,
 }
@@ -49,17 +55,20 @@ impl CheckpointFiles {
                 .with_context(failed)?,
         )
         .with_context(failed)?;
-        let mut rest = Vec::new();
+        let mut rest = BTreeMap::new();
         for name in KEPT {
             let path = folder.join(name);
             if path.is_file() {
-                rest.push((
+                rest.insert(
                     name,
                     chartbench_core::input::read(&path, chartbench_core::input::MAX_DOCUMENT_BYTES)
                         .with_context(|| format!("cannot read {}", path.display()))?,
-                ));
+                );
             }
         }
+        let unreadable = |name: &str| format!("cannot read {}", folder.join(name).display());
+        take_out_image_processor(&mut rest).with_context(|| unreadable(PROCESSOR_CONFIG))?;
+        rename_tokenizer_class(&mut rest).with_context(|| unreadable(TOKENIZER_CONFIG))?;
         let provenance = Provenance::read(folder)?;
         Ok(Self {
             config,
@@ -140,11 +149,57 @@ impl CheckpointFiles {
             let path = folder.join(name);
             fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
         };
-        write(CONFIG, format!("{config:#}\n").as_bytes())?;
+        write(CONFIG, &json_file(config))?;
         self.rest
             .iter()
             .try_for_each(|(name, content)| write(name, content))
     }
+}
+
+/// Gives an image processor that `processor_config.json` nests, as transformers 5 saves it, a file
+/// of its own: transformers 4 reads it there alone, and 5 reads it there too. The nested one, which
+/// 4 refuses, is taken out; without it the file goes where nothing else is in it.
+///
+/// # Errors
+/// Returns an error if the file is not a JSON object.
+fn take_out_image_processor(files: &mut BTreeMap<&'static str, Vec<u8>>) -> Result<()> {
+    let Some(content) = files.get(PROCESSOR_CONFIG) else {
+        return Ok(());
+    };
+    let mut whole: Map<String, Value> = serde_json::from_slice(content)?;
+    let Some(settings) = take_nested_image_processor(&mut whole) else {
+        return Ok(());
+    };
+    files.insert(PREPROCESSOR_CONFIG, json_file(&settings.into()));
+    if whole.keys().all(|key| key == "processor_class") {
+        files.remove(PROCESSOR_CONFIG);
+    } else {
+        files.insert(PROCESSOR_CONFIG, json_file(&whole.into()));
+    }
+    Ok(())
+}
+
+/// Names the tokenizer class of transformers 5 as both versions know it.
+///
+/// # Errors
+/// Returns an error if the file is not JSON.
+fn rename_tokenizer_class(files: &mut BTreeMap<&'static str, Vec<u8>>) -> Result<()> {
+    let Some(content) = files.get_mut(TOKENIZER_CONFIG) else {
+        return Ok(());
+    };
+    let mut config: Value = serde_json::from_slice(content)?;
+    let [new, both] = TOKENIZER_CLASS;
+    if let Some(class) = config.get_mut("tokenizer_class")
+        && *class == new
+    {
+        *class = both.into();
+        *content = json_file(&config);
+    }
+    Ok(())
+}
+
+fn json_file(content: &Value) -> Vec<u8> {
+    format!("{content:#}\n").into_bytes()
 }
 
 /// The weights as the model computes with them, by name.

@@ -26,8 +26,8 @@ use chartbench_core::question::{Chart, Question};
 use chartbench_nn::loading::gguf_bytes;
 use chartbench_nn::training::{Example, InitRule, InitSource, Loss, LossOptions, Variables};
 use chartbench_nn::{
-    Bf16Source, Checkpoint, CheckpointSource, LayerQuantizer, LayerStack, QuantizationInfo,
-    TensorSource, kernels, weights_sha256,
+    Bf16Source, CheckpointSource, LayerQuantizer, LayerStack, QuantizationInfo, TensorSource,
+    kernels,
 };
 
 /// How target texts become labels.
@@ -240,8 +240,7 @@ fn variables<M>(
 ) -> Result<(Variables, Settings)> {
     let (variables, origin) = match start {
         StartFrom::Checkpoint => {
-            let checkpoint = Checkpoint::open(folder.path())?;
-            checkpoint.check_layers(stacks)?;
+            let checkpoint = folder.checkpoint(stacks)?;
             if let Some(QuantizationInfo { format, .. }) = checkpoint.quantized() {
                 bail!(
                     "{}: the weights are {format}: it takes full ones to train or quantize",
@@ -252,14 +251,8 @@ fn variables<M>(
                 checkpoint: &checkpoint,
                 device: context.device,
             };
-            let sha256 = weights_sha256(folder.path())?;
-            (
-                Variables::load(&source, model)?,
-                vec![
-                    ("weights", folder.origin().to_owned()),
-                    ("weights_sha256", sha256),
-                ],
-            )
+            let settings = folder.weights_settings()?;
+            (Variables::load(&source, model)?, settings)
         }
         StartFrom::Scratch(seed) => {
             let source = InitSource::new(rule, seed, context.device);

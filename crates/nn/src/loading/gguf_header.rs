@@ -55,7 +55,7 @@ impl GgufHeader {
     /// Returns an error if the file is not GGUF, is truncated, names something twice, or has a
     /// count, length, size or place that does not fit it.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = chartbench_core::input::open(path)?;
+        let file = chartbench_core::input::open_content(path)?;
         let file_bytes = file.metadata()?.len();
         let mut reader = HeaderReader {
             reader: BufReader::new(file),

@@ -24,7 +24,7 @@ pub(super) fn locate_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocat
 }
 
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorLocation>> {
-    let file = chartbench_core::input::open(path)?;
+    let file = chartbench_core::input::open_content(path)?;
     let file_bytes = file.metadata()?.len();
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
         anyhow!("not a zip, or truncated ({error}); files of torch before 1.6 must be saved again with a newer torch")

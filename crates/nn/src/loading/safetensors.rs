@@ -1,4 +1,4 @@
-//! The directory of a safetensors file, and of a sharded set.
+//! The directory of a safetensors file.
 //!
 //! Format: 8 bytes little-endian header length, the JSON header (name → dtype, shape, offsets), the
 //! data. <https://huggingface.co/docs/safetensors>
@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::DType;
@@ -44,7 +44,7 @@ pub struct StoredTensor {
 /// Returns an error if the file is truncated or not a safetensors file, a name occurs twice, or
 /// tensors overlap or leave bytes between or behind them.
 pub fn read_header(path: &Path) -> Result<Vec<StoredTensor>> {
-    let mut file = chartbench_core::input::open(path)?;
+    let mut file = chartbench_core::input::open_content(path)?;
     let file_bytes = file.metadata()?.len();
     let mut length = [0; LENGTH_BYTES as usize];
     file.read_exact(&mut length)
@@ -199,38 +199,4 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         }
         Ok(Header(tensors))
     }
-}
-
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
-}
-
-/// The shard files an index names, in order; each must exist beside the index.
-pub(super) fn shards(index: &Path) -> Result<Vec<PathBuf>> {
-    let parsed: ShardIndex = serde_json::from_slice(&chartbench_core::input::read(
-        index,
-        chartbench_core::input::MAX_DOCUMENT_BYTES,
-    )?)?;
-    let names: BTreeSet<&String> = parsed.weight_map.values().collect();
-    let dir = index.parent().unwrap_or(Path::new("."));
-    let mut files = Vec::new();
-    for name in names {
-        let plain = Path::new(name)
-            .file_name()
-            .is_some_and(|file| file == name.as_str());
-        ensure!(
-            plain,
-            "{:?} is not the name of a file in this folder",
-            shorten(name)
-        );
-        let file = dir.join(name);
-        ensure!(
-            file.is_file(),
-            "the shard {} is not in this folder",
-            shorten(name)
-        );
-        files.push(file);
-    }
-    Ok(files)
 }

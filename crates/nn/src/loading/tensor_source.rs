@@ -222,17 +222,19 @@ impl<'a> CountingSource<'a> {
         Ok(weight)
     }
 
-    /// The embedding table and the output matrix of a vocabulary. If `tied`, both are the tensor
-    /// named `table`, with the values of the output matrix.
+    /// The embedding table and the output matrix of a vocabulary. If they `may_tie` and one of them
+    /// is not stored, both are the other one, with the values of the output matrix.
     pub(crate) fn embedding(
         &self,
         table: &str,
         output: &str,
         shape: [usize; 2],
-        tied: bool,
+        may_tie: bool,
     ) -> Result<(Tensor, Weight)> {
-        if tied {
-            let output = self.weight(table, shape)?;
+        let has_output = self.contains(output);
+        let has_both = has_output && self.contains(table);
+        if may_tie && !has_both {
+            let output = self.weight(if has_output { output } else { table }, shape)?;
             let table = output.full()?;
             if !matches!(output, Weight::Full(_) | Weight::Rounded(_)) {
                 self.count(kernels::tensor_bytes(&table));

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::WeightFiles;
+use super::lora_merge::lora_weights;
+use super::{LORA_CONFIG, WeightFiles};
 use chartbench_core::input;
 
 const BUFFER: usize = 1 << 18;
@@ -24,12 +25,29 @@ pub fn weights_sha256(dir: &Path) -> Result<String> {
     files_sha256(files)
 }
 
+/// As [`weights_sha256`], of the LoRA folder `lora` over its base `dir`: the lines of the base's
+/// files, then those of `adapter_config.json` and the adapter's weights.
+///
+/// # Errors
+/// Returns an error if there are no weight files in one of them, or one cannot be read.
+pub fn weights_sha256_with_lora(dir: &Path, lora: &Path) -> Result<String> {
+    let mut files = WeightFiles::find(dir)?.into_paths();
+    files.push(dir.join("config.json"));
+    files.sort();
+    files.extend([lora.join(LORA_CONFIG), lora_weights(lora)?]);
+    sha256_of_lines(&files)
+}
+
 /// The same hash over any files.
 ///
 /// # Errors
 /// Returns an error if one of the files cannot be read.
 pub fn files_sha256(mut files: Vec<PathBuf>) -> Result<String> {
     files.sort();
+    sha256_of_lines(&files)
+}
+
+fn sha256_of_lines(files: &[PathBuf]) -> Result<String> {
     let lines: Vec<String> = files
         .par_iter()
         .map(|file| sum_line(file.as_path()))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::init;
 use crate::config_file::{
     CONFIG, GENERATION_CONFIG, LARGEST, MOST_LAYERS, OneOrMany, check_architecture, check_epsilons,
-    check_factors, check_probabilities, check_sizes, check_token_ids, read_json,
+    check_factors, check_probabilities, check_sizes, check_token_ids, parse_json, read_json,
 };
 use crate::training::InitDistribution;
 use crate::{LayerStack, ModelConfig};
@@ -157,9 +157,9 @@ impl Config {
         let read = || -> Result<Self> {
             let json: Value = read_json(&path)?;
             check_architecture(&json, MODEL_TYPE)?;
-            let mut config: Self = serde_json::from_value(json.clone())?;
+            let mut config: Self = parse_json(json.clone())?;
             config.check()?;
-            let ids = Ids::deserialize(&json)?;
+            let ids: Ids = parse_json(json)?;
             config.generation = ids.over(&Ids::default(), &config.text_config);
             let generation = dir.join(GENERATION_CONFIG);
             if generation.is_file() {

@@ -47,7 +47,7 @@ pub struct DonutProcessor {
 }
 
 impl DonutProcessor {
-    /// Reads `preprocessor_config.json`, see [`DonutProcessor::from_json`].
+    /// Reads the file that [`processor_file`](super::processor_file) finds, see [`DonutProcessor::from_json`].
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or holds an invalid value.
@@ -60,8 +60,8 @@ impl DonutProcessor {
 
     /// Takes `size`, `resample`, `do_align_long_axis`, `do_thumbnail`, `do_pad`, `do_rescale`,
     /// `rescale_factor`, `do_normalize`, `image_mean` and `image_std` from the text of a
-    /// `preprocessor_config.json`; missing keys have the reference's defaults, other keys are
-    /// ignored. `name` is for errors.
+    /// `preprocessor_config.json`, or of a `processor_config.json` that nests them; missing keys
+    /// have the reference's defaults, other keys are ignored. `name` is for errors.
     ///
     /// # Errors
     /// Returns an error if the text is not a JSON object, one of these keys has an invalid value,

@@ -7,19 +7,22 @@
 mod donut;
 mod header;
 mod pix2struct;
+mod processor_file;
 mod shape;
 mod wrap;
 
 pub use donut::{DonutProcessor, Pixels};
 pub use header::HeaderFont;
 pub use pix2struct::{Patches, Pix2StructProcessor};
+pub use processor_file::{
+    PREPROCESSOR_CONFIG, PROCESSOR_CONFIG, processor_file, take_nested_image_processor,
+};
 pub use wrap::wrap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
-use serde_json::{Map, Value};
 
-use chartbench_core::terminal::shorten;
+use processor_file::PreprocessorConfig;
 
 /// An image as an encoder reads it: patches or pixels, whatever the architecture.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,60 +59,5 @@ impl From<Pixels> for ImageInput {
             shape: vec![3, pixels.height, pixels.width],
             data: pixels.data,
         }
-    }
-}
-
-/// A parsed `preprocessor_config.json`, whose keys are checked one by one.
-struct PreprocessorConfig<'a> {
-    values: Map<String, Value>,
-    /// The file, for errors.
-    name: &'a str,
-}
-
-impl<'a> PreprocessorConfig<'a> {
-    fn parse(json: &[u8], name: &'a str) -> Result<Self> {
-        let values =
-            serde_json::from_slice(json).with_context(|| format!("{name}: not a JSON object"))?;
-        Ok(Self { values, name })
-    }
-
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    /// The value of a key that is present and not null.
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.values.get(key).filter(|value| !value.is_null())
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => bail!(
-                "{}: {key} = {}: must be true or false",
-                self.name,
-                shorten(&other.to_string())
-            ),
-        }
-    }
-
-    fn count(&self, key: &str, most: u64) -> Result<Option<u32>> {
-        self.get(key)
-            .map(|value| self.whole(key, value, most))
-            .transpose()
-    }
-
-    fn whole(&self, key: &str, value: &Value, most: u64) -> Result<u32> {
-        let number = value.as_u64().filter(|number| (1..=most).contains(number));
-        number
-            .and_then(|number| u32::try_from(number).ok())
-            .with_context(|| {
-                let shown = shorten(&value.to_string());
-                format!(
-                    "{}: {key} = {shown}: must be a whole number from 1 to {most}",
-                    self.name
-                )
-            })
     }
 }

@@ -49,7 +49,7 @@ pub struct Pix2StructProcessor {
 }
 
 impl Pix2StructProcessor {
-    /// Reads `preprocessor_config.json`, see [`Pix2StructProcessor::from_json`].
+    /// Reads the file that [`processor_file`](super::processor_file) finds, see [`Pix2StructProcessor::from_json`].
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or holds an invalid value.

@@ -104,7 +104,7 @@ fn no_weights() -> Result<()> {
     assert_eq!(
         failure(dir.path()),
         "DIR: no weights here (looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, \
-         model.gguf)"
+         pytorch_model.bin.index.json, model.gguf)"
     );
     Ok(())
 }

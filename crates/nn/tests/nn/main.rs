@@ -8,11 +8,13 @@ mod assert_close;
 #[path = "../../../../tests/support/instruction_sets.rs"]
 mod instruction_sets;
 
+mod checkpoint_forms;
 mod checkpoints;
 mod comparison;
 mod donut;
 mod gradients;
 mod kernels;
+mod lora;
 mod losses;
 mod pix2struct;
 mod preprocess;

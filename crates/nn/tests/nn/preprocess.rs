@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::assert_close::{Tolerance, compare};
 use candle_core::{Device, Tensor};
-use chartbench_nn::preprocess::{DonutProcessor, HeaderFont, Pix2StructProcessor, wrap};
+use chartbench_nn::preprocess::{
+    DonutProcessor, HeaderFont, Pix2StructProcessor, processor_file, wrap,
+};
 use chartbench_pixels::{Filter, decode, resize};
 use image::RgbImage;
 use safetensors::SafeTensors;
@@ -357,4 +359,62 @@ fn donut_settings_that_cannot_be_met_are_errors() {
         error.to_string(),
         "2 x 4000 pixels are too long to be a chart: crop the image"
     );
+}
+
+/// As transformers 5 saves a processor: the image processor nested in `processor_config.json`.
+#[test]
+fn nested_settings_are_those_of_the_old_file() {
+    let chart = image("chart.png").unwrap();
+    let settings = r#"{"image_processor_type": "X", "is_vqa": true, "max_patches": 64, "patch_size": {"height": 8, "width": 16}}"#;
+    let nested = format!(r#"{{"image_processor": {settings}, "processor_class": "X"}}"#);
+    let [old, new] = [settings, nested.as_str()].map(|json| {
+        let processor = Pix2StructProcessor::from_json(json.as_bytes(), "p.json").unwrap();
+        assert!(processor.is_vqa() && processor.max_patches() == 64);
+        processor.patches(&chart, Some("Which?")).unwrap()
+    });
+    assert_eq!(old, new);
+
+    let settings =
+        r#"{"size": {"height": 96, "width": 64}, "resample": 3, "image_mean": [0.4, 0.5, 0.6]}"#;
+    let nested = format!(r#"{{"processor_class": "X", "image_processor": {settings}}}"#);
+    let [old, new] = [settings, nested.as_str()]
+        .map(|json| DonutProcessor::from_json(json.as_bytes(), "p.json").unwrap());
+    assert_eq!(old, new);
+    assert_eq!(new.size(), (96, 64));
+
+    let nested = r#"{"image_processor": {"max_patches": 0}}"#;
+    let error = Pix2StructProcessor::from_json(nested.as_bytes(), "p.json").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("p.json: image_processor: max_patches = 0: must be"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_nested_image_processor_comes_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, alone) = (
+        dir.path().join("processor_config.json"),
+        dir.path().join("preprocessor_config.json"),
+    );
+    let error = |dir: &std::path::Path| {
+        format!("{:#}", processor_file(dir).unwrap_err()).replace(&dir.display().to_string(), "DIR")
+    };
+    assert_eq!(
+        error(dir.path()),
+        "DIR: no preprocessor_config.json here, and no processor_config.json: save the processor with the model"
+    );
+    std::fs::write(&whole, r#"{"processor_class": "X"}"#).unwrap();
+    assert_eq!(
+        error(dir.path()),
+        "DIR/processor_config.json: no image_processor in it, and no preprocessor_config.json beside it"
+    );
+    std::fs::write(&alone, "{}").unwrap();
+    assert_eq!(processor_file(dir.path()).unwrap(), alone);
+    std::fs::write(&whole, r#"{"image_processor": {}}"#).unwrap();
+    assert_eq!(processor_file(dir.path()).unwrap(), whole);
+    std::fs::write(&whole, "[]").unwrap();
+    assert!(error(dir.path()).starts_with("DIR/processor_config.json: not a JSON object"));
 }

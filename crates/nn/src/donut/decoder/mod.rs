@@ -73,8 +73,7 @@ impl Decoder {
             format!("{prefix}.embed_tokens.weight"),
             "decoder.lm_head.weight",
         );
-        let (embedding, output) =
-            weights.embedding(&table, head, [vocabulary, width], !weights.contains(head))?;
+        let (embedding, output) = weights.embedding(&table, head, [vocabulary, width], true)?;
         let rows = config.max_position_embeddings + POSITION_OFFSET;
         Ok(Self {
             embedding,

@@ -44,11 +44,14 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn load(config: &TextConfig, tied: bool, weights: &CountingSource) -> Result<Self> {
+    pub(super) fn load(
+        config: &TextConfig,
+        may_tie: bool,
+        weights: &CountingSource,
+    ) -> Result<Self> {
         let vocabulary = [config.vocab_size, config.hidden_size];
         let (table, head) = ("decoder.embed_tokens.weight", "decoder.lm_head.weight");
-        let tied = tied && !weights.contains(head);
-        let (embedding, output) = weights.embedding(table, head, vocabulary, tied)?;
+        let (embedding, output) = weights.embedding(table, head, vocabulary, may_tie)?;
         let buckets = weights.tensor(
             "decoder.layer.0.self_attention.attention.relative_attention_bias.weight",
             &[config.relative_attention_num_buckets, config.num_heads],
