@@ -13,6 +13,7 @@ mod adapters;
 pub mod ask;
 mod benchmark;
 pub mod compare;
+mod content_pairs;
 pub mod data;
 #[cfg(feature = "models")]
 pub mod dry_run;

@@ -16,6 +16,7 @@ mod asked;
 mod before_after;
 mod cli;
 mod config;
+mod content;
 mod data_check;
 mod dataset;
 mod documents;
