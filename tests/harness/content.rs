@@ -165,8 +165,9 @@ impl Scratch {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
-        assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
-        stderr.trim_end().to_owned()
+        let line = stderr.trim_end();
+        assert_eq!(line.lines().count(), 1, "{stderr}");
+        line.strip_prefix("error: ").unwrap().to_owned()
     }
 
     /// Asks both blind rows the questions of a data set.
