@@ -9,11 +9,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
-use chartbench_core::counts::{MAX_QUESTIONS_PER_CHART, MAX_SYNTHETIC_CHARTS, check_count};
+use chartbench_core::counts::{
+    MAX_LIMIT, MAX_QUESTIONS_PER_CHART, MAX_SYNTHETIC_CHARTS, check_count,
+};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names;
 use chartbench_core::terminal::shorten;
-use chartbench_data::{Ask, Format, QuestionSetSpec, Questions};
+use chartbench_data::{Ask, Format, QuestionList, QuestionSetSpec, Questions};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -142,6 +144,9 @@ pub struct Published {
     pub part: Option<String>,
     /// How many questions that part has: a run on another number is not set beside it.
     pub questions: Option<usize>,
+    /// Whether these are a sample that was drawn from the part: no run is set beside it.
+    #[serde(default)]
+    pub sampled: bool,
     /// The convention here that scores as its source does, and the metric's key.
     pub convention: String,
     /// The key of that convention's metric, e.g. `relaxed`.
@@ -188,10 +193,14 @@ enum WireFormat {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "must be \"all\" or { per_chart = N, seed = S }")]
+#[serde(
+    untagged,
+    expecting = "must be \"all\", { per_chart = N, seed = S } or { ids = \"FILE\", count = N }"
+)]
 enum WireQuestions {
     Word(All),
     PerChart(PerChart),
+    Listed(Listed),
 }
 
 #[derive(Deserialize)]
@@ -205,6 +214,13 @@ enum All {
 struct PerChart {
     per_chart: usize,
     seed: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    ids: String,
+    count: Option<usize>,
 }
 
 /// A fault of a well-formed file, and its byte offset.
@@ -253,19 +269,40 @@ fn key_start(text: &str, dotted: &str) -> Option<usize> {
     at
 }
 
+impl WireQuestions {
+    fn validate(self, format: &Format) -> Result<(Questions, Option<QuestionList>), String> {
+        match self {
+            Self::Word(All::All) => Ok((Questions::All, None)),
+            Self::PerChart(PerChart { per_chart, seed }) => {
+                let count = check_count(per_chart, MAX_QUESTIONS_PER_CHART)
+                    .map_err(|fault| format!("per_chart {fault}"))?;
+                Ok((Questions::PerChart { count, seed }, None))
+            }
+            Self::Listed(_) if matches!(format, Format::Synth { .. }) => {
+                Err("`ids` belongs to data sets in files".to_owned())
+            }
+            Self::Listed(Listed { ids, .. }) if ids.trim().is_empty() => {
+                Err("`ids` must name a file, relative to the data set's folder".to_owned())
+            }
+            Self::Listed(Listed { ids, count }) => {
+                if let Some(count) = count {
+                    check_count(count, MAX_LIMIT).map_err(|fault| format!("count {fault}"))?;
+                }
+                Ok((Questions::All, Some(QuestionList { ids, count })))
+            }
+        }
+    }
+}
+
 impl Wire {
     fn validate(self, name: &str) -> Result<Benchmark, Fault> {
         let format = self.format()?;
-        let questions = match self
-            .questions
-            .map(|questions| (questions.span().start, questions.into_inner()))
-        {
-            None | Some((_, WireQuestions::Word(All::All))) => Questions::All,
-            Some((at, WireQuestions::PerChart(PerChart { per_chart, seed }))) => {
-                let count = check_count(per_chart, MAX_QUESTIONS_PER_CHART);
-                let count =
-                    count.map_err(|fault| Fault::new(Some(at), format!("per_chart {fault}")))?;
-                Questions::PerChart { count, seed }
+        let (questions, listed) = match self.questions {
+            None => (Questions::All, None),
+            Some(questions) => {
+                let at = questions.span().start;
+                let selection = questions.into_inner().validate(&format);
+                selection.map_err(|fault| Fault::new(Some(at), fault))?
             }
         };
         let hash = self
@@ -282,6 +319,7 @@ impl Wire {
                 format,
                 ask: self.ask,
                 questions,
+                listed,
                 hash: hash.map(|(_, hash)| hash),
                 allow_outside: false,
             },

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::convention;
+use super::content_pairs::{self, RunAt};
+use super::{convention, shared_questions};
 use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
 use crate::run::store::{ResultsDir, StoredRun};
 use chartbench_score::stats::SignFlips;
@@ -28,15 +29,33 @@ pub struct CompareRequest {
     pub sign_flips: SignFlips,
 }
 
-/// Compares the two runs.
+/// Compares the two runs. A run on some questions of the other is compared on those. Where their ids differ, as those of one data set from two sources do, their
+/// questions are paired by text, gold and pixels.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read, the runs were asked other questions, or a slice or
-/// convention is unknown.
+/// Returns an error if a run cannot be read, the runs were asked other questions by content too, the
+/// data set of a run with other ids is gone, or a slice or convention is unknown.
 pub fn compare(request: &CompareRequest) -> Result<Comparison> {
     let results = ResultsDir::new(&request.results);
     let [before, after] = [&request.before, &request.after].map(|name| results.find(name));
-    let runs = [before?.read()?, after?.read()?];
+    let (before, after) = (before?, after?);
+    let mut runs = [before.read()?, after.read()?];
+    let remark = match runs[0].same_questions(&runs[1]) {
+        Ok(()) => None,
+        Err(_) => Some(match shared_questions::narrow(&runs[0], &runs[1]) {
+            Some(narrowed) => {
+                runs[usize::from(narrowed.is_second)] = narrowed.run;
+                narrowed.remark
+            }
+            None => {
+                let [run, other] = [(&runs[0], &before.dir), (&runs[1], &after.dir)]
+                    .map(|(run, dir)| RunAt { run, dir });
+                let paired = content_pairs::pair(&run, &other)?;
+                runs[1] = paired.run;
+                paired.remark
+            }
+        }),
+    };
     let records = runs.iter().flat_map(StoredRun::records);
     check_slices_exist(&request.slices, records.clone().map(Ok))?;
     let convention = convention(
@@ -49,5 +68,9 @@ pub fn compare(request: &CompareRequest) -> Result<Comparison> {
         questions: request.questions,
         sign_flips: request.sign_flips,
     };
-    Comparison::new(before, after, convention, &options)
+    let comparison = Comparison::new(before, after, convention, &options)?;
+    Ok(match remark {
+        Some(remark) => comparison.with_remark(remark),
+        None => comparison,
+    })
 }

@@ -13,6 +13,7 @@ mod adapters;
 pub mod ask;
 mod benchmark;
 pub mod compare;
+mod content_pairs;
 pub mod data;
 #[cfg(feature = "models")]
 pub mod dry_run;
@@ -35,6 +36,7 @@ pub mod run;
 mod run_questions;
 pub mod runs;
 pub mod score;
+mod shared_questions;
 #[cfg(feature = "models")]
 pub mod table;
 #[cfg(feature = "report")]

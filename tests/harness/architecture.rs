@@ -55,12 +55,14 @@ const ARROWS: &[(&str, &[Arrows])] = &[
         "crates/data",
         &[
             ("chartqa", &["images", "questions_by_chart"]),
+            ("content", &[]),
             ("data_series", &[]),
             ("even_draw", &[]),
             ("generic", &["images", "questions_by_chart"]),
             ("gold_tables", &[]),
+            ("id_list", &["spec"]),
             ("images", &[]),
-            ("lint", &["question_stream", "spec"]),
+            ("lint", &["content", "question_stream", "spec"]),
             ("plotqa", &["images", "questions_by_chart"]),
             ("qa_pretraining", &[]),
             (
@@ -70,6 +72,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
                     "even_draw",
                     "generic",
                     "gold_tables",
+                    "id_list",
                     "plotqa",
                     "qa_pretraining",
                     "realcqa",

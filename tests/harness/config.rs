@@ -32,7 +32,11 @@ fn embedded_benchmarks_are_valid() {
             "plotqa",
             "pretraining",
             "pretraining-answers",
-            "realcqa"
+            "realcqa",
+            "realcqa-s2",
+            "realcqa-s3",
+            "realcqa-s4",
+            "realcqa-s5"
         ]
     );
     for name in names {
@@ -75,6 +79,56 @@ fn a_file_is_found_by_its_path() {
         benchmark.questions,
         Questions::PerChart { count: 2, seed: 5 }
     );
+    assert_eq!(benchmark.listed, None);
+}
+
+#[test]
+fn realcqas_samplings_are_lists_with_the_published_counts() {
+    let counts = [322_404, 276_091, 231_356, 203_735];
+    for (number, count) in (2..).zip(counts) {
+        let name = format!("realcqa-s{number}");
+        let benchmark = Benchmark::find(&name).unwrap();
+        let list = benchmark.data.listed.unwrap();
+        assert_eq!(
+            (list.ids, list.count),
+            (format!("s{number}.npy"), Some(count)),
+            "{name}"
+        );
+        assert_eq!(benchmark.data.format, Format::RealCqa);
+        assert!(!benchmark.published.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_studys_rows_are_samples_and_licences_are_their_authors() {
+    let realcqa = Benchmark::find("realcqa").unwrap();
+    let (study, others): (Vec<_>, Vec<_>) = realcqa
+        .published
+        .iter()
+        .partition(|published| published.convention == "study");
+    let systems: std::collections::BTreeSet<_> =
+        study.iter().map(|published| &published.system).collect();
+    assert_eq!(systems.len(), 6, "{systems:?}");
+    for published in &study {
+        let note = published.note.as_deref().unwrap_or_default();
+        assert!(
+            published.sampled && published.questions == Some(4240),
+            "{published:?}"
+        );
+        assert!(
+            note.contains("sampled test questions, step chosen on test"),
+            "{note}"
+        );
+    }
+    assert!(others.iter().all(|published| !published.sampled));
+    let license = |name: &str| Benchmark::find(name).unwrap().license.unwrap();
+    for (name, parts) in [
+        ("plotqa", ["CC-BY-4.0", "MIT"]),
+        ("realcqa", ["MIT", "GPL-3.0"]),
+    ] {
+        let license = license(name);
+        assert!(parts.iter().all(|part| license.contains(part)), "{license}");
+    }
 }
 
 #[test]
@@ -113,6 +167,18 @@ fn benchmark_faults() {
         (
             "questions: none",
             parse("format = \"realcqa\"\nquestions = { per_chart = 0, seed = 1 }\n"),
+        ),
+        (
+            "questions: a list of no file",
+            parse("format = \"realcqa\"\nquestions = { ids = \"\" }\n"),
+        ),
+        (
+            "questions: a list of none",
+            parse("format = \"realcqa\"\nquestions = { ids = \"a.txt\", count = 0 }\n"),
+        ),
+        (
+            "questions: a list of drawn charts",
+            parse(&format!("{synth}questions = {{ ids = \"a.txt\" }}\n")),
         ),
         (
             "ask: another word",
@@ -528,5 +594,6 @@ fn published_results_can_be_held_against_runs() {
             count += 1;
         }
     }
-    assert_eq!(count, 5 * 6 + 3 * 3 + 2 + 3);
+    // RealCQA's systems by answer type, the study's rows by metric, the samplings; ChartQA's.
+    assert_eq!(count, 5 * 6 + 6 * 3 + 4 * 4 * 6 + 3 * 3 + 2 + 3);
 }

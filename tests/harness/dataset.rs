@@ -158,6 +158,192 @@ fn realcqa_merged_file_gives_the_same_set() {
     assert_eq!(tree.load("realcqa", Split::Test).hash().unwrap(), hash);
 }
 
+/// The files of [`realcqa`], as the hub has them: in numbered folders.
+fn realcqa_on_the_hub() -> Tree {
+    Tree::new(&[
+        ("qa/PMC1.json", QA_T),
+        ("qa2/PMC1-a.json", QA_A),
+        ("qa3/PMC2_b.v1.json", QA_B),
+        ("images/PMC1.jpg", ""),
+        ("images2/PMC1-a.jpg", ""),
+        ("images3/PMC2_b.v1.jpg", ""),
+        ("jsons2/PMC1-a.json", r#"{"task2": null, "task1": null}"#),
+        ("jsons3/PMC2_b.v1.json", TASK),
+        ("README.md", ""),
+        ("test_filenames.txt", "PMC2_b.v1\nPMC1-a\n"),
+    ])
+}
+
+#[test]
+fn realcqa_in_numbered_folders_is_the_same_set() {
+    let one = realcqa();
+    one.write("images/PMC1.jpg", b"");
+    let hub = realcqa_on_the_hub();
+    for split in [Split::Test, Split::Train] {
+        let [set, other] = [&one, &hub].map(|tree| tree.load("realcqa", split));
+        assert_eq!(set.hash().unwrap(), other.hash().unwrap(), "{split}");
+    }
+    let set = hub.load("realcqa", Split::Test);
+    let paths: Vec<_> = set
+        .charts
+        .iter()
+        .map(|chart| chart.chart.image_name().into_owned())
+        .collect();
+    assert!(paths[0].ends_with("images2/PMC1-a.jpg"), "{paths:?}");
+    assert!(paths[1].ends_with("images3/PMC2_b.v1.jpg"), "{paths:?}");
+    // An image in another folder than its questions; one that is nowhere.
+    fs::rename(
+        hub.path().join("images3/PMC2_b.v1.jpg"),
+        hub.path().join("images/PMC2_b.v1.jpg"),
+    )
+    .unwrap();
+    fs::remove_file(hub.path().join("images2/PMC1-a.jpg")).unwrap();
+    let set = hub.load("realcqa", Split::Test);
+    let paths: Vec<_> = set
+        .charts
+        .iter()
+        .map(|chart| chart.chart.image_name().into_owned())
+        .collect();
+    assert!(paths[0].ends_with("images2/PMC1-a.jpg"), "{paths:?}");
+    assert!(paths[1].ends_with("images/PMC2_b.v1.jpg"), "{paths:?}");
+
+    hub.write("qa/PMC1-a.json", QA_A.as_bytes());
+    assert_eq!(
+        hub.fault("realcqa", "", Split::Test),
+        "DIR/qa2/PMC1-a.json: the questions of chart `PMC1-a` are in DIR/qa already; leave one of the two files"
+    );
+}
+
+#[test]
+fn realcqas_test_list_may_lie_beside_and_an_archive_may_have_a_folder() {
+    let hash = realcqa().load("realcqa", Split::Test).hash().unwrap();
+    let wrapped = |list: &str| {
+        let tree = realcqa();
+        let inner = tree.path().join("RQA_V0");
+        fs::create_dir(&inner).unwrap();
+        for name in ["qa", "images", "json", "test_filenames.txt"] {
+            fs::rename(tree.path().join(name), inner.join(name)).unwrap();
+        }
+        fs::rename(inner.join("test_filenames.txt"), tree.path().join(list)).unwrap();
+        tree
+    };
+    for list in ["RQA_V0/test_filenames.txt", "test_filenames.txt"] {
+        let tree = wrapped(list);
+        fs::create_dir(tree.path().join("__MACOSX")).unwrap();
+        tree.write("s2.npy", b"");
+        let format = chartbench_data::detect(tree.path()).unwrap();
+        assert_eq!(format, chartbench_data::Format::RealCqa, "{list}");
+        for data in ["", "RQA_V0"] {
+            let data = tree.path().join(data);
+            let spec = Benchmark::find("realcqa").unwrap().data;
+            let set = chartbench_data::load(&spec, Some(&data), Split::Test).unwrap();
+            assert_eq!(set.hash().unwrap(), hash, "{list} {}", data.display());
+        }
+    }
+    // Of two folders none is the one.
+    let tree = wrapped("test_filenames.txt");
+    fs::create_dir(tree.path().join("other")).unwrap();
+    let line = tree.fault("realcqa", "", Split::Test);
+    assert!(
+        line.contains("neither qa/ nor merged_qa.json is there"),
+        "{line}"
+    );
+}
+
+/// A benchmark file with these `questions`, in `tree`.
+fn listing(tree: &Tree, questions: &str) -> String {
+    let text = format!(
+        "title = \"T\"\ndescription = \"D\"\nformat = \"realcqa\"\nquestions = {questions}\n"
+    );
+    tree.write("listed.toml", text.as_bytes());
+    tree.path().join("listed.toml").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_list_of_ids_chooses_the_test_questions() {
+    let tree = realcqa();
+    let arrays = [
+        (
+            "texts.npy",
+            &include_bytes!("../../fixtures/id-lists/texts.npy")[..],
+        ),
+        (
+            "bytes.npy",
+            include_bytes!("../../fixtures/id-lists/bytes.npy"),
+        ),
+        (
+            "integers.npy",
+            include_bytes!("../../fixtures/id-lists/integers.npy"),
+        ),
+        (
+            "objects.npy",
+            include_bytes!("../../fixtures/id-lists/objects.npy"),
+        ),
+    ];
+    for (name, bytes) in arrays {
+        tree.write(name, bytes);
+    }
+    tree.write("bare.txt", b"q1\n\n3\r\n");
+    tree.write("whole.txt", b"PMC2_b.v1/q1\nPMC1/q1\n");
+    let chosen = |questions: &str| {
+        let benchmark = listing(&tree, questions);
+        let loaded = tree.load(&benchmark, Split::Test);
+        // Streamed chunk by chunk it is the same, whatever the limit.
+        let spec = Benchmark::find(&benchmark).unwrap().data;
+        let open = || QuestionStream::open(&spec, Some(tree.path()), Split::Test).unwrap();
+        assert_eq!(open().summarize().unwrap().hash, loaded.hash().unwrap());
+        let limited = open().limit(1).summarize().unwrap();
+        assert_eq!(limited.questions, 1, "{questions}");
+        loaded
+    };
+    let two = ["PMC2_b.v1/3", "PMC2_b.v1/q4"];
+    assert_eq!(ids(&chosen("{ ids = \"texts.npy\" }")), two);
+    assert_eq!(ids(&chosen("{ ids = \"bytes.npy\", count = 2 }")), two);
+    assert_eq!(
+        ids(&chosen("{ ids = \"integers.npy\", count = 1 }")),
+        two[..1]
+    );
+    assert_eq!(
+        ids(&chosen("{ ids = \"bare.txt\", count = 3 }")),
+        ["PMC1-a/q1", "PMC2_b.v1/q1", "PMC2_b.v1/3"]
+    );
+    assert_eq!(
+        ids(&chosen("{ ids = \"whole.txt\", count = 1 }")),
+        ["PMC2_b.v1/q1"]
+    );
+    // The train split is read whole.
+    tree.write("images/PMC1.jpg", b"");
+    let train = tree.load(&listing(&tree, "{ ids = \"texts.npy\" }"), Split::Train);
+    assert_eq!(ids(&train), ["PMC1/q1"]);
+
+    let fault = |questions: &str| tree.fault(&listing(&tree, questions), "", Split::Test);
+    assert_eq!(
+        fault("{ ids = \"texts.npy\", count = 3 }"),
+        "benchmark `listed`: DIR/texts.npy lists 3 ids, and 2 test questions have one of them where `count` is 3; the list \
+         or the data set is another version (a benchmark file without `count` asks what is there)"
+    );
+    assert!(
+        fault("{ ids = \"objects.npy\" }")
+            .starts_with("DIR/objects.npy: an array of Python objects"),
+    );
+    assert!(fault("{ ids = \"s2.npy\" }").starts_with(
+        "cannot read DIR/s2.npy, which lists the ids of the questions to ask: put it there: "
+    ));
+    tree.write("strangers.txt", b"zz\n");
+    assert_eq!(
+        fault("{ ids = \"strangers.txt\" }"),
+        "no question of the test split of DIR is listed in DIR/strangers.txt"
+    );
+    let outside = TempDir::new().unwrap();
+    let path = outside.path().join("ids.txt");
+    fs::write(&path, "q1\n").unwrap();
+    let line = fault(&format!("{{ ids = {:?} }}", path.to_str().unwrap()));
+    assert!(
+        line.contains("lies outside the data set's folder"),
+        "{line}"
+    );
+}
+
 #[test]
 fn a_long_annotation_is_read_to_its_task1() {
     let tree = realcqa();

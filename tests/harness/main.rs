@@ -17,6 +17,7 @@ mod before_after;
 mod checkpoint_forms;
 mod cli;
 mod config;
+mod content;
 mod data_check;
 mod dataset;
 #[cfg(unix)]

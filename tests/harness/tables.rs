@@ -294,6 +294,7 @@ fn training_seeds_published_results_and_settings_stand_below() {
         value: 75.0,
         source: "arXiv:0000.00000".to_owned(),
         questions: None,
+        sampled: false,
         note: None,
     };
     let results = vec![
@@ -320,11 +321,16 @@ fn training_seeds_published_results_and_settings_stand_below() {
 /// The published results of `run` as Markdown; all of its numeric questions are right, and 75 %
 /// were published.
 fn beside_published(run: StoredRun, questions: Option<usize>) -> String {
+    beside(run, questions, false)
+}
+
+fn beside(run: StoredRun, questions: Option<usize>, sampled: bool) -> String {
     let published = Published {
         system: "Careful, as published".to_owned(),
         adapter: Some("careful".to_owned()),
         part: Some("answer type = numerical".to_owned()),
         questions,
+        sampled,
         convention: "pix2struct".to_owned(),
         metric: "relaxed".to_owned(),
         value: 75.0,
@@ -396,6 +402,20 @@ fn published_results_are_compared_on_their_whole_question_set_alone() {
         None,
         "the checkpoint was fine-tuned further",
     );
+    // Of a sample no run has the questions, however many it has.
+    for questions in [None, Some(2)] {
+        let row = beside(whole(), questions, true);
+        assert!(
+            row.contains("| answer type = numerical, sampled |"),
+            "{row}"
+        );
+        assert!(
+            row.contains(
+                "| 75.00 | - | - | whole | arXiv:0000.00000 | not compared: the published one is of sampled questions |"
+            ),
+            "{row}"
+        );
+    }
 }
 
 #[test]

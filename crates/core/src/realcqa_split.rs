@@ -19,6 +19,24 @@ pub struct TestCharts {
 }
 
 impl TestCharts {
+    /// Reads the list of the data set in `folder`: it lies in the folder, else beside it, since the
+    /// hub's copy of the data set has none.
+    ///
+    /// # Errors
+    /// As [`Self::read`], or if the list is in neither place.
+    pub fn find(folder: &Path) -> Result<Self> {
+        let is_inside = folder.join(TEST_LIST).exists();
+        match folder.parent() {
+            Some(beside) if !is_inside && beside.join(TEST_LIST).exists() => Self::read(beside),
+            _ if is_inside => Self::read(folder),
+            _ => bail!(
+                "{}: no such file, nor beside the folder; it names the test charts, one a line, and comes with the \
+                 authors' archive (https://github.com/cse-ai-lab/RealCQA)",
+                folder.join(TEST_LIST).display()
+            ),
+        }
+    }
+
     /// Reads the list in `folder`. Names may carry an image's extension or `.json`; empty lines are
     /// skipped.
     ///

@@ -56,6 +56,11 @@ impl ImageFolder {
         lower.chain(upper).find(|name| self.names.contains(name))
     }
 
+    /// Whether the folder has the image called `name`, or one that differs in the extension only.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.names.contains(name) || self.other_extension(stem(name)).is_some()
+    }
+
     fn has(&self, path: &Path) -> bool {
         path.parent() == Some(&self.folder)
             && path

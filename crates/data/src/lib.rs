@@ -6,13 +6,15 @@
 //! fail when they are asked; a folder without any image is refused. A new format needs one file
 //! here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
 //!
-//! [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
+//! [`content`] identifies questions by what they ask about which pixels, whatever their ids. [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 
 mod chartqa;
+pub mod content;
 mod data_series;
 mod even_draw;
 mod generic;
 mod gold_tables;
+mod id_list;
 mod images;
 pub mod lint;
 mod plotqa;
@@ -31,7 +33,7 @@ use anyhow::{Context, Result};
 pub use chartbench_core::question::Split;
 pub use gold_tables::TABLE_QUESTION;
 pub use question_stream::QuestionStream;
-pub use spec::{Ask, Format, QuestionSetSpec, Questions, detect, format_name};
+pub use spec::{Ask, Format, QuestionList, QuestionSetSpec, Questions, detect, format_name};
 
 use chartbench_core::question::QuestionSet;
 

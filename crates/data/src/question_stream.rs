@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, bail, ensure};
 
 use super::even_draw::EvenDraw;
+use super::id_list::{self, IdList};
 use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
@@ -15,6 +16,7 @@ use super::{
     MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path,
 };
 use crate::{Ask, Format, QuestionSetSpec, Questions};
+use chartbench_core::input::Boundary;
 use chartbench_core::question::Split;
 use chartbench_core::question::{
     CHUNK_CHARTS, ChartQuestions, QuestionSet, QuestionSetSummary, QuestionSource, sample_questions,
@@ -56,7 +58,7 @@ impl QuestionStream {
     /// Returns an error if the data set is not given, missing, without the split
     /// ([`MissingSplit`]), or malformed as far as it is read.
     pub fn open(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<Self> {
-        let selection = QuestionSelection::new(spec, data, split);
+        let selection = QuestionSelection::new(spec, data, split)?;
         let path = || require_data_path(spec, data);
         let outside = spec.allow_outside;
         let charts = match &spec.format {
@@ -139,11 +141,11 @@ impl QuestionStream {
     /// Returns an error if questions are malformed, if the split has none ([`MissingSplit`]), or if
     /// their hash is not the pinned one.
     pub fn summarize(&self) -> Result<QuestionSetSummary> {
-        // A pinned hash covers the whole split.
+        // A pinned hash and a list cover the whole split.
         let limit = self
             .limit
             .as_ref()
-            .filter(|_| self.selection.pinned_hash.is_none());
+            .filter(|_| !self.selection.covers_whole_split());
         let mut hashes = Vec::new();
         let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, |_, charts| {
             hashes.push(hash(charts));
@@ -272,6 +274,7 @@ struct QuestionSelection {
     benchmark: String,
     split: Split,
     ask: Ask,
+    listed: Option<IdList>,
     sample: Option<SampleSpec>,
     pinned_hash: Option<String>,
     /// ` of PATH`, for messages.
@@ -285,7 +288,22 @@ struct SampleSpec {
 }
 
 impl QuestionSelection {
-    fn new(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Self {
+    /// # Errors
+    /// Returns an error if the benchmark lists its questions in a file that cannot be read.
+    fn new(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<Self> {
+        let listed = match &spec.listed {
+            Some(list) if split == Split::Test => {
+                let data = require_data_path(spec, data)?;
+                let folder = id_list::folder_of(data);
+                let boundary = Boundary::new(&folder, spec.allow_outside);
+                let folders = match spec.format {
+                    Format::RealCqa => vec![realcqa::root(data), folder],
+                    _ => vec![folder],
+                };
+                Some(IdList::read(list, &spec.format, &folders, &boundary)?)
+            }
+            _ => None,
+        };
         let sample = match spec.questions {
             Questions::PerChart { count, seed } if split == Split::Test => Some(SampleSpec {
                 per_chart: count,
@@ -293,20 +311,29 @@ impl QuestionSelection {
             }),
             _ => None,
         };
-        Self {
+        Ok(Self {
             benchmark: spec.name.clone(),
             split,
             ask: spec.ask,
+            listed,
             sample,
             pinned_hash: spec.hash.clone().filter(|_| split == Split::Test),
             location: data
                 .map(|path| format!(" of {}", path.display()))
                 .unwrap_or_default(),
-        }
+        })
+    }
+
+    /// Whether [`Self::check`] needs the number of all questions of the split.
+    fn covers_whole_split(&self) -> bool {
+        self.pinned_hash.is_some() || self.listed.is_some()
     }
 
     /// The charts with their selected questions, without the charts that have none.
-    fn select(&self, charts: Vec<ChartQuestions>) -> Result<Vec<ChartQuestions>> {
+    fn select(&self, mut charts: Vec<ChartQuestions>) -> Result<Vec<ChartQuestions>> {
+        if let Some(listed) = &self.listed {
+            listed.retain(&mut charts);
+        }
         let mut charts = match self.ask {
             Ask::Questions => charts,
             Ask::Tables => gold_tables::ask_for_tables(charts)?,
@@ -321,9 +348,17 @@ impl QuestionSelection {
         Ok(charts)
     }
 
-    /// Checks that the split has questions, and that their hash is the pinned one.
+    /// Checks that the split has questions, as many as are listed, and that their hash is the pinned
+    /// one.
     fn check(&self, questions: usize, hash: impl FnOnce() -> Result<String>) -> Result<()> {
         ensure!(questions > 0, self.no_questions());
+        // A sample, or tables, are other numbers.
+        if let Some(listed) = &self.listed
+            && self.sample.is_none()
+            && self.ask == Ask::Questions
+        {
+            listed.check(&self.benchmark, questions)?;
+        }
         let Some(pinned) = &self.pinned_hash else {
             return Ok(());
         };
@@ -340,6 +375,12 @@ impl QuestionSelection {
 
     fn no_questions(&self) -> MissingSplit {
         let (split, location) = (self.split, &self.location);
+        if let Some(listed) = &self.listed {
+            let list = listed.path().display();
+            return MissingSplit(format!(
+                "no question of the {split} split{location} is listed in {list}"
+            ));
+        }
         MissingSplit(match self.ask {
             Ask::Questions | Ask::QuestionsAndAnswers => {
                 format!("no questions in the {split} split{location}")

@@ -18,6 +18,9 @@ pub struct QuestionSetSpec {
     pub ask: Ask,
     /// The questions of the test split that are asked.
     pub questions: Questions,
+    /// The list of the test questions among which `questions` selects; all of them where it is
+    /// absent.
+    pub listed: Option<QuestionList>,
     /// SHA-256 of the asked test questions ([`chartbench_core::question::QuestionSet::hash`]) in
     /// lower-case hex, if the benchmark pins it.
     pub hash: Option<String>,
@@ -75,6 +78,16 @@ pub enum Questions {
         /// The seed of the draw, in which the order of the questions does not matter.
         seed: u64,
     },
+}
+
+/// A list of test questions by their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuestionList {
+    /// The file, relative to the data set's folder: a NumPy array of ids, or a text with one id on
+    /// each line. RealCQA's ids may lack the chart.
+    pub ids: String,
+    /// The number of test questions with a listed id; another number is refused.
+    pub count: Option<usize>,
 }
 
 /// A format that can be detected.

@@ -13,7 +13,7 @@ use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 use chartbench_core::terminal;
 use chartbench_data::Format as DataFormat;
 use chartbench_data::Split;
-use chartbench_data::lint::{Count, Finding, LintReport, Severity};
+use chartbench_data::lint::{Count, Finding, LintReport, Severity, TestContent};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -108,6 +108,9 @@ fn describe(report: &LintReport, show: usize) -> String {
         "\nthe text alone, by the most frequent gold of {from}: {} of {} test questions are right ({:.1} %)\n",
         prior.right, prior.questions, prior.accuracy
     );
+    if let Some(content) = &report.content {
+        text += &describe_content(content);
+    }
     if !report.self_match.is_empty() {
         text += &format!("\n{}", self_match(report).to_terminal_within(width));
     }
@@ -115,6 +118,23 @@ fn describe(report: &LintReport, show: usize) -> String {
         text += &format!("\n{}", findings(alike, show));
     }
     text + &verdict(report)
+}
+
+/// The content hash on a line of its own: it does not fit beside words in 80 columns.
+fn describe_content(content: &TestContent) -> String {
+    let TestContent {
+        questions,
+        undecoded,
+        content_hash,
+    } = content;
+    match content_hash {
+        Some(hash) => {
+            format!("content_hash of the test questions (text, gold, pixels):\n  {hash}\n")
+        }
+        None => format!(
+            "no content_hash: the images of {undecoded} of {questions} test questions do not decode\n"
+        ),
+    }
 }
 
 fn counts(report: &LintReport) -> Table {

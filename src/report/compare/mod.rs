@@ -32,7 +32,7 @@ pub struct CompareOptions {
 /// The comparison of two runs: every adapter that both hold, or the one that was named for each.
 pub struct Comparison {
     overall: Table,
-    /// A line for each adapter whose settings differ.
+    /// A line for each adapter whose settings differ; a remark on the questions is the first.
     settings: Vec<String>,
     conclusions: Vec<String>,
     largest_drop: Option<f64>,
@@ -102,6 +102,13 @@ impl Comparison {
             slices,
             questions,
         })
+    }
+
+    /// The comparison with a line about how its questions were paired.
+    #[must_use]
+    pub fn with_remark(mut self, remark: String) -> Self {
+        self.settings.insert(0, remark);
+        self
     }
 
     /// The most points by which a metric of an adapter fell, among those with the verdict that the

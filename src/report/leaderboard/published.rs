@@ -60,6 +60,8 @@ pub(super) struct PublishedMatch {
     place: usize,
     /// How many questions the published result is about.
     questions: Option<usize>,
+    /// Whether these were drawn from the benchmark's questions.
+    sampled: bool,
     convention: &'static Convention,
     metric: Metric,
     /// A property and its value.
@@ -94,6 +96,7 @@ impl PublishedMatch {
         Some(Self {
             place,
             questions,
+            sampled: result.sampled,
             convention,
             metric,
             part,
@@ -122,7 +125,10 @@ impl PublishedMatch {
         let other_count = self.questions.filter(|questions| *questions != count);
         let other_count = other_count
             .map(|questions| format!("{count} questions, where {questions} were published"));
-        let value = difference.or(other_count).map_or(Ok(mean), Err);
+        let sampled = self
+            .sampled
+            .then(|| "the published one is of sampled questions".to_owned());
+        let value = sampled.or(difference).or(other_count).map_or(Ok(mean), Err);
         Some(OwnResult {
             place: self.place,
             run: run.to_owned(),
@@ -201,6 +207,17 @@ fn rows(place: usize, result: &Published, own_results: &[OwnResult]) -> Vec<Vec<
     }
 }
 
+/// The questions that a published result is about.
+fn describe_part(result: &Published) -> String {
+    match (&result.part, result.sampled, result.questions) {
+        (Some(part), false, _) => part.clone(),
+        (Some(part), true, _) => format!("{part}, sampled"),
+        (None, false, _) => "all questions".to_owned(),
+        (None, true, Some(questions)) => format!("{questions} sampled questions"),
+        (None, true, None) => "sampled questions".to_owned(),
+    }
+}
+
 fn row(result: &Published, own: Option<&OwnResult>) -> Vec<Cell> {
     let value = own.and_then(|own| own.value.as_ref().ok());
     let not_compared = own
@@ -209,7 +226,7 @@ fn row(result: &Published, own: Option<&OwnResult>) -> Vec<Cell> {
     let notes: Vec<String> = result.note.iter().cloned().chain(not_compared).collect();
     vec![
         Cell::text(&result.system),
-        Cell::text(result.part.as_deref().unwrap_or("all questions")),
+        Cell::text(describe_part(result)),
         Cell::text(format!("{}.{}", result.convention, result.metric)),
         Cell::Decimal(result.value, 2),
         value.map_or(Cell::Missing, |value| Cell::Decimal(*value, 2)),

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::thumbnail::Thumbnail;
 use super::{Finding, FindingKind, SplitChart};
+use crate::content::PixelDigest;
 use chartbench_core::question::Chart;
 
 /// Least pixels of the shorter side of a chart.
@@ -18,18 +19,24 @@ const MIN_SIDE: u32 = 16;
 pub(super) struct ImageDigest {
     /// SHA-256 of the file.
     pub(super) bytes: [u8; 32],
-    /// SHA-256 of width, height and pixels.
-    pub(super) pixels: [u8; 32],
+    pub(super) pixels: PixelDigest,
     pub(super) thumbnail: Thumbnail,
 }
 
-/// Decodes and digests every chart's image on all cores; `None` for missing and broken images.
-/// `progress` is called once for each image.
+/// What decoding every chart's image found, in the order of the charts.
+pub(super) struct DecodedImages {
+    /// `None` for images that are missing, broken or no chart.
+    pub(super) digests: Vec<Option<ImageDigest>>,
+    /// `None` for images that do not decode.
+    pub(super) pixels: Vec<Option<PixelDigest>>,
+}
+
+/// Decodes and digests every chart's image on all cores. `progress` is called once for each image.
 pub(super) fn digest_images(
     split_charts: &[SplitChart<'_>],
     progress: &(dyn Fn() + Sync),
     findings: &mut Vec<Finding>,
-) -> Vec<Option<ImageDigest>> {
+) -> DecodedImages {
     let digests: Vec<Result<ImageDigest, ImageFault>> = split_charts
         .par_iter()
         .map(|split_chart| {
@@ -38,29 +45,43 @@ pub(super) fn digest_images(
             digest
         })
         .collect();
-    let mut found = Vec::with_capacity(digests.len());
+    let mut decoded = DecodedImages {
+        digests: Vec::with_capacity(digests.len()),
+        pixels: Vec::with_capacity(digests.len()),
+    };
     for (split_chart, digest) in split_charts.iter().zip(digests) {
-        found.push(match digest {
-            Ok(digest) => Some(digest),
-            Err(ImageFault { kind, message }) => {
-                findings.push(Finding::about_chart(kind, split_chart, message));
-                None
+        match digest {
+            Ok(digest) => {
+                decoded.pixels.push(Some(digest.pixels));
+                decoded.digests.push(Some(digest));
             }
-        });
+            Err(ImageFault {
+                kind,
+                message,
+                pixels,
+            }) => {
+                findings.push(Finding::about_chart(kind, split_chart, message));
+                decoded.pixels.push(pixels);
+                decoded.digests.push(None);
+            }
+        }
     }
-    found
+    decoded
 }
 
 /// A fault of an image.
 struct ImageFault {
     kind: FindingKind,
     message: String,
+    /// The pixels of an image that decodes and can be no chart.
+    pixels: Option<PixelDigest>,
 }
 
 fn broken(message: String) -> ImageFault {
     ImageFault {
         kind: FindingKind::BrokenImage,
         message,
+        pixels: None,
     }
 }
 
@@ -73,6 +94,7 @@ fn digest_image(chart: &Chart) -> Result<ImageDigest, ImageFault> {
                 Some(io) if io.kind() == ErrorKind::NotFound => ImageFault {
                     kind: FindingKind::MissingImage,
                     message: "there is no such file".to_owned(),
+                    pixels: None,
                 },
                 _ => broken(format!("{error:#}")),
             })?;
@@ -86,16 +108,16 @@ fn digest_image(chart: &Chart) -> Result<ImageDigest, ImageFault> {
                 .to_owned(),
         )
     })?;
+    let pixels = PixelDigest::from_image(&image);
     if let Some(message) = cannot_be_a_chart(&image) {
-        return Err(broken(message));
+        return Err(ImageFault {
+            pixels: Some(pixels),
+            ..broken(message)
+        });
     }
-    let mut pixels = Sha256::new();
-    pixels.update(image.width().to_le_bytes());
-    pixels.update(image.height().to_le_bytes());
-    pixels.update(image.as_raw());
     Ok(ImageDigest {
         bytes: Sha256::digest(&bytes).into(),
-        pixels: pixels.finalize().into(),
+        pixels,
         thumbnail: Thumbnail::from_image(&image),
     })
 }

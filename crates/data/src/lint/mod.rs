@@ -5,6 +5,7 @@
 //! but those of the images need only the loaded questions. A new check needs one file here, its
 //! [`FindingKind`]s, and a line in [`DataSet::check`].
 
+mod content_hash;
 mod counts;
 mod duplicate_charts;
 mod duplicate_questions;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
+pub use content_hash::TestContent;
 pub use counts::Count;
 pub use finding::{Finding, FindingKind, Severity};
 pub use gold_self_score::GoldSelfScore;
@@ -65,6 +67,8 @@ pub struct LintReport {
     pub images_checked: bool,
     /// The charts and questions of each kind in each split.
     pub counts: Vec<Count>,
+    /// The content of the test questions; `None` if the images were not checked.
+    pub content: Option<TestContent>,
     /// The accuracy of the most frequent gold of each question template or text, without the chart.
     pub prior: TextLeakage,
     /// The conventions and metrics that score some golds below 1 against themselves.
@@ -87,6 +91,7 @@ impl DataSet {
             format: format.clone(),
             ask: Ask::Questions,
             questions: Questions::All,
+            listed: None,
             hash: None,
             allow_outside,
         };
@@ -114,12 +119,14 @@ impl DataSet {
     pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> LintReport {
         let split_charts = self.split_charts();
         let mut findings = Vec::new();
-        let digests =
+        let decoded =
             images.map(|progress| images::digest_images(&split_charts, progress, &mut findings));
         findings.extend(duplicate_charts::check(
             &self.format,
             &split_charts,
-            digests.as_deref().unwrap_or_default(),
+            decoded
+                .as_ref()
+                .map_or(&[][..], |decoded| decoded.digests.as_slice()),
         ));
         findings.extend(duplicate_questions::check(&split_charts));
         findings.extend(golds::check(&split_charts));
@@ -137,6 +144,7 @@ impl DataSet {
                 .all(|finding| finding.severity != Severity::Error),
             images_checked: images.is_some(),
             counts: counts::count(&split_charts),
+            content: decoded.map(|decoded| TestContent::new(&split_charts, &decoded.pixels)),
             prior,
             self_match,
             findings,

@@ -8,9 +8,13 @@
 //! json/CHART.json      the CHART-Info annotation, for chart type and data table; may be absent
 //! test_filenames.txt   the test charts, one name on each line; all others are for training
 //! ```
-//! Charts are ordered by id in both forms.
+//! Charts are ordered by id in both forms. On the hub the charts are spread over `images/`, `images2/`
+//! and `images3/`, with `qa/` and `jsons/` numbered likewise and without the list of test charts,
+//! which may lie beside the data set's folder, too. The authors' archive may have one folder around
+//! all ([`root`]).
 
 mod annotation;
+mod folders;
 mod record;
 
 use std::collections::HashMap;
@@ -23,17 +27,18 @@ use rayon::prelude::*;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(super) use self::folders::{is_at, root};
+
 use self::annotation::AnnotationTableSource;
-use super::images::{self, ImageFolder};
-use chartbench_core::input::Boundary;
-use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Question, Split, TableRef};
+use self::folders::{ChartFiles, QaFolders};
+use chartbench_core::question::{Chart, ChartQuestions, Question, Split, TableRef};
 use chartbench_core::read_file;
-use chartbench_core::realcqa_split::{self, TestCharts};
+use chartbench_core::realcqa_split::TestCharts;
 
 const MERGED: &str = "merged_qa.json";
 
 /// The files of this format in a line, for messages.
-pub(super) const LAYOUT: &str = "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables";
+pub(super) const LAYOUT: &str = "images/, qa/*.json (or merged_qa.json), test_filenames.txt, and json/*.json for chart types and tables (on the hub also images2/, qa2/, jsons2/ ...)";
 
 /// The questions of one split, by how the files store them.
 pub(super) enum QaLayout {
@@ -50,27 +55,25 @@ pub(super) enum QaLayout {
 /// error names file and line. A single missing image is no error.
 pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<QaLayout> {
     read_file::require_folder(folder)?;
-    let tests = TestCharts::read(folder)?;
-    let qa = folder.join("qa");
+    let folder = &root(folder);
+    let tests = TestCharts::find(folder)?;
     let merged = folder.join(MERGED);
-    if qa.is_dir() {
-        let names = read_file::list_folder(&qa)?;
-        let ids = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(".json"))
-            .map(|id| (id.to_owned(), ()));
-        let chosen = tests.choose(ids.collect(), split, &qa)?;
-        let ids: Vec<String> = chosen.into_iter().map(|(id, ())| id).collect();
+    if let Some(qa) = QaFolders::list(folder)? {
+        let chosen = tests.choose(qa.charts, split, &folder.join("qa"))?;
         let files = ChartFiles::list(folder, allow_outside)?;
-        files.require_any_image(&ids)?;
-        Ok(QaLayout::PerChart(PerChartQa { ids, qa, files }))
+        files.require_any_image(chosen.iter().map(|(id, place)| (id, *place)))?;
+        Ok(QaLayout::PerChart(PerChartQa {
+            charts: chosen,
+            folders: qa.folders,
+            files,
+        }))
     } else if merged.exists() {
         let questions = read_merged(&merged, &tests, split)?;
         let files = ChartFiles::list(folder, allow_outside)?;
-        files.require_any_image(questions.iter().map(|(id, _)| id))?;
+        files.require_any_image(questions.iter().map(|(id, _)| (id, 0)))?;
         let charts = questions
             .into_par_iter()
-            .map(|(id, questions)| files.chart(id, questions));
+            .map(|(id, questions)| files.chart(id, 0, questions));
         Ok(QaLayout::Merged(collect_in_order(charts)?))
     } else {
         bail!(
@@ -82,8 +85,9 @@ pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<Q
 
 /// The charts of one split, whose questions are not read yet.
 pub(super) struct PerChartQa {
-    ids: Vec<String>,
-    qa: PathBuf,
+    /// Each chart's id, and the place of its folder of questions.
+    charts: Vec<(String, usize)>,
+    folders: Vec<PathBuf>,
     files: ChartFiles,
 }
 
@@ -93,58 +97,36 @@ impl PerChartQa {
     /// # Errors
     /// Returns the first error in that order if a file is malformed; the error names file and line.
     pub(super) fn charts(&self, range: Range<usize>) -> Result<Vec<ChartQuestions>> {
-        collect_in_order(self.ids[range].par_iter().map(|id| {
-            let path = self.qa.join(format!("{id}.json"));
+        collect_in_order(self.charts[range].par_iter().map(|(id, place)| {
+            let folder = self.folders.get(*place).context("no folder of questions")?;
+            let path = folder.join(format!("{id}.json"));
             let json = read_file::read(&path)?;
             let questions =
                 record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
-            self.files.chart(id.clone(), questions)
+            self.files.chart(id.clone(), *place, questions)
         }))
     }
 
     /// The number of charts of the split.
     pub(super) fn len(&self) -> usize {
-        self.ids.len()
+        self.charts.len()
     }
-}
-
-/// The images and annotations of a data set.
-struct ChartFiles {
-    images: ImageFolder,
-    annotations: PathBuf,
-    boundary: Boundary,
 }
 
 impl ChartFiles {
-    fn list(folder: &Path, allow_outside: bool) -> Result<Self> {
-        let boundary = Boundary::new(folder, allow_outside);
-        let images = ImageFolder::list(folder.join("images"), &boundary)?;
-        Ok(Self {
-            images,
-            annotations: folder.join("json"),
-            boundary,
-        })
-    }
-
-    fn image(&self, id: &str) -> ImageRef {
-        self.images.find(&format!("{id}.jpg"))
-    }
-
-    /// Checks that at least one of these charts has an image.
-    fn require_any_image<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Result<()> {
-        images::require_any_image(ids.into_iter().map(|id| self.image(id)), &[&self.images])
-    }
-
-    fn chart(&self, id: String, questions: Vec<Question>) -> Result<ChartQuestions> {
-        let annotation = self.annotations.join(format!("{id}.json"));
-        let chart_type = annotation::chart_type(&annotation, &self.boundary)?;
-        let image = self.image(&id);
-        let has_annotation = annotation.exists();
-        let source = AnnotationTableSource {
-            path: annotation,
-            boundary: self.boundary.clone(),
+    /// A chart with its questions, which lie in the folder of questions at `place`.
+    fn chart(&self, id: String, place: usize, questions: Vec<Question>) -> Result<ChartQuestions> {
+        let path = self.annotation(&id);
+        let chart_type = match &path {
+            Some(path) => annotation::chart_type(path, self.boundary())?,
+            None => None,
         };
-        let table = has_annotation.then(|| TableRef(Arc::new(source)));
+        let image = self.image(&id, place);
+        let source = path.map(|path| AnnotationTableSource {
+            path,
+            boundary: self.boundary().clone(),
+        });
+        let table = source.map(|source| TableRef(Arc::new(source)));
         Ok(ChartQuestions {
             chart: Chart {
                 id,
@@ -155,14 +137,6 @@ impl ChartFiles {
             questions,
         })
     }
-}
-
-/// Whether `folder` has the file names of this format.
-pub(super) fn is_at(folder: &Path) -> bool {
-    folder.join("qa").is_dir()
-        || [MERGED, realcqa_split::TEST_LIST]
-            .iter()
-            .any(|name| folder.join(name).exists())
 }
 
 /// Collects in order. Unlike rayon's own `collect` it always returns the first error in that order.
