@@ -14,6 +14,7 @@ mod adapter_for_weights;
 mod architecture;
 mod asked;
 mod before_after;
+mod checkpoint_revisions;
 mod cli;
 mod config;
 mod data_check;
@@ -25,6 +26,7 @@ mod failures;
 #[cfg(unix)]
 mod files;
 mod finetune;
+mod generation_config;
 mod gguf;
 mod gold_tables;
 mod hub;

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use rayon::prelude::*;
 
+use super::logits::Step;
 use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
@@ -205,8 +206,12 @@ impl<'a, S: Clone> Search<'a, S> {
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);
         for (parent, (beam, mut scores)) in self.running.iter().zip(logits).enumerate() {
             log_softmax(&mut scores);
-            self.config
-                .mask_scores(&beam.tokens, self.longest, &mut scores);
+            let step = Step {
+                tokens: &beam.tokens,
+                prompt: self.prompt,
+                longest: self.longest,
+            };
+            self.config.process_scores(&step, &mut scores);
             for (token, score) in scores.into_iter().enumerate() {
                 let score = score + beam.score;
                 if best.len() == kept && best.last().is_none_or(|last| score <= last.score) {

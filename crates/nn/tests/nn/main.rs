@@ -11,6 +11,7 @@ mod instruction_sets;
 mod checkpoints;
 mod comparison;
 mod donut;
+mod generation;
 mod gradients;
 mod kernels;
 mod losses;
