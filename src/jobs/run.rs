@@ -5,7 +5,7 @@ mod batch_size;
 mod blind_rows;
 mod origin;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 

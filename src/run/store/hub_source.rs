@@ -54,6 +54,15 @@ impl<'a> HubWeights<'a> {
     }
 }
 
+/// Whether two `weights` settings name the same files of one repository, whatever its revision is
+/// called. That the weights are the same, their hash says.
+pub fn is_same_repository(setting: &str, other: &str) -> bool {
+    match (HubWeights::parse(setting), HubWeights::parse(other)) {
+        (Some(hub), Some(other)) => hub.is_same_but_revision(&other),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +80,15 @@ mod tests {
         let file = HubWeights::parse("Qwen/Qwen3-0.6B-GGUF@main Qwen3.gguf").unwrap();
         assert_eq!((file.revision, file.file), ("main", "Qwen3.gguf"));
         assert!(!file.is_pinned() && !file.is_same_but_revision(&parts));
+        assert!(is_same_repository("google/deplot@main", &pinned));
+        assert!(!is_same_repository(
+            "google/deplot@main",
+            "google/matcha-base@main"
+        ));
+        assert!(!is_same_repository(
+            "given by --weights",
+            "given by --weights"
+        ));
         for other in [
             "given by --weights",
             "embedded matcha-tiny",

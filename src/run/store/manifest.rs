@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::hub_source::{HubSource, HubWeights};
+use super::hub_source::{HubSource, HubWeights, is_same_repository};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
@@ -148,8 +148,7 @@ impl AdapterEntry {
             let now = renamed.get(&key).and_then(toml::Value::as_str);
             let before = stored.settings.get(&key).and_then(toml::Value::as_str);
             if let (true, Some(now), Some(before)) = (is_hashed, now, before)
-                && let (Some(now), Some(hub)) = (HubWeights::parse(now), HubWeights::parse(before))
-                && now.is_same_but_revision(&hub)
+                && is_same_repository(now, before)
             {
                 renamed.insert(key, before.into());
             }

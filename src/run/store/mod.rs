@@ -11,7 +11,7 @@ mod results_dir;
 mod run_dir;
 
 pub use data_folder::DataFolder;
-pub use hub_source::HubSource;
+pub use hub_source::{HubSource, is_same_repository};
 pub use manifest::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
 };
