@@ -7,6 +7,7 @@ use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::hub::LoraBase;
+use super::model_files::report_unpinned;
 use super::training::Provenance;
 use super::{AdapterContext, Settings, hub};
 use crate::config::WeightsSource;
@@ -141,7 +142,11 @@ impl CheckpointDir {
                 Self::on_disk("", "", explicit, locate)
             }
             WeightsSource::Hub { repo, revision } => {
-                Self::on_disk(repo, revision, explicit, locate)
+                let dir = Self::on_disk(repo, revision, explicit, locate)?;
+                if explicit.is_none() {
+                    report_unpinned(repo, revision, dir.path());
+                }
+                Ok(dir)
             }
         }
     }

@@ -7,6 +7,7 @@ mod blind;
 #[cfg(feature = "hub")]
 pub mod chat;
 mod checkpoint_dir;
+mod decoding;
 mod encoder_decoder;
 #[cfg(feature = "hub")]
 mod first_connection;
@@ -37,7 +38,7 @@ use image::RgbImage;
 pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
 use language_model::LanguageModel;
-pub use model_files::ModelFiles;
+pub use model_files::{HubSnapshot, ModelFiles};
 use pix2struct::Pix2Struct;
 use table_qa::{TableCache, TableQa};
 use unichart::UniChart;

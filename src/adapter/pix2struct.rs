@@ -1,5 +1,6 @@
 //! MatCha and every other Pix2Struct checkpoint (arXiv:2210.03347, 2212.09662): the question is
-//! drawn above the chart, the picture is cut into patches, and the answer is decoded greedily.
+//! drawn above the chart, the picture is cut into patches, and the answer is decoded, greedily where
+//! nothing else is asked for.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,11 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 
+use super::decoding::{DecoderTraits, Decoding};
 use super::encoder_decoder::Processor;
 use super::{AdapterContext, Settings, hub};
 use crate::config::{HeaderFontSource, Pix2StructSpec};
 use chartbench_core::question::{AnswerType, Question};
-use chartbench_nn::generation::{BeamSearch, GenerationConfig};
+use chartbench_nn::generation::{BeamSearch, GenerationConfig, LengthLimit};
 use chartbench_nn::pix2struct::{Config, Model};
 use chartbench_nn::preprocess::{HeaderFont, ImageInput, Pix2StructProcessor, processor_file};
 use chartbench_nn::tokenizer::Tokenizer;
@@ -19,13 +21,16 @@ use chartbench_nn::tokenizer::Tokenizer;
 /// The hub file in which the reference implementation draws its headers.
 pub(super) const REFERENCE_FONT: (&str, &str) = ("ybelkada/fonts", "Arial.TTF");
 
+/// The longest answer where nothing limits it, as in transformers.
+const DEFAULT_NEW_TOKENS: usize = 20;
+
 /// Questions are drawn above the chart; the decoder begins with its start token.
 pub(super) struct Pix2Struct {
     id: String,
     config: Config,
     image_processor: Pix2StructProcessor,
     tokenizer: Tokenizer,
-    limits: GenerationConfig,
+    decoding: Decoding,
     table_prompt: Option<String>,
     answers_questions: bool,
 }
@@ -51,20 +56,25 @@ impl Processor for Pix2Struct {
         }
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.text_config.vocab_size, &dir.join("config.json"))?;
-        let limits = GenerationConfig {
-            eos: config.generation.eos.clone(),
-            max_new_tokens: context
-                .overrides
-                .max_new_tokens
-                .unwrap_or(spec.max_new_tokens),
-            ..GenerationConfig::default()
+        let model = DecoderTraits {
+            dir,
+            tokenizer: &tokenizer,
+            vocabulary: config.text_config.vocab_size,
+            eos: &config.generation.eos,
+            forced_eos: &[],
+            prompt: Some(1),
+            limit: LengthLimit {
+                default_new_tokens: Some(DEFAULT_NEW_TOKENS),
+                positions: None,
+            },
         };
+        let decoding = Decoding::open(context, &spec.generation, &model)?;
         Ok(Self {
             id: context.model.spec.id.clone(),
             config,
             image_processor,
             tokenizer,
-            limits,
+            decoding,
             table_prompt: spec.table_prompt.clone(),
             answers_questions: spec.answers_questions,
         })
@@ -86,14 +96,18 @@ impl Processor for Pix2Struct {
             .collect();
         let font = self.image_processor.font();
         let max_patches = self.image_processor.max_patches();
-        vec![
+        let mut settings = vec![
             ("prompt", prompts.join(" or ") + " as header text"),
             ("header_font", font.name().to_owned()),
             ("header_font_sha256", font.sha256().to_owned()),
             ("max_patches", max_patches.to_string()),
-            ("decoding", "greedy".to_owned()),
-            ("max_new_tokens", self.limits.max_new_tokens.to_string()),
-        ]
+            ("decoding", self.decoding.describe()),
+            ("max_new_tokens", self.decoding.describe_length()),
+        ];
+        let bad_words = Some(self.decoding.bad_words()).filter(|words| !words.is_empty());
+        settings.extend(bad_words.map(|words| ("bad_words", words.to_owned())));
+        settings.extend(self.decoding.more_settings());
+        settings
     }
 
     /// The question, or the request for the chart's table.
@@ -123,18 +137,18 @@ impl Processor for Pix2Struct {
     }
 
     fn beams(&self) -> Option<&BeamSearch> {
-        None
+        self.decoding.beams.as_ref()
     }
 
     fn limits(&self) -> &GenerationConfig {
-        &self.limits
+        &self.decoding.config
     }
 
     /// Every image is scaled to fill the patch budget.
     fn usual_size(&self) -> (Vec<usize>, usize) {
         let width = 2 + self.config.vision_config.patch_embed_hidden_size;
         let patches = self.image_processor.max_patches();
-        (vec![patches, width], self.limits.max_new_tokens)
+        (vec![patches, width], self.decoding.config.max_new_tokens)
     }
 }
 

@@ -7,12 +7,13 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 use image::RgbImage;
 
+use super::decoding::{DecoderTraits, Decoding};
 use super::encoder_decoder::Processor;
 use super::{AdapterContext, Settings};
 use crate::config::UniChartSpec;
 use chartbench_core::question::{AnswerType, Question};
 use chartbench_nn::donut::{Config, Model};
-use chartbench_nn::generation::{BeamSearch, EarlyStopping, GenerationConfig};
+use chartbench_nn::generation::{BeamSearch, GenerationConfig, LengthLimit};
 use chartbench_nn::preprocess::{DonutProcessor, ImageInput, processor_file};
 use chartbench_nn::tokenizer::Tokenizer;
 
@@ -29,8 +30,7 @@ pub(super) struct UniChart {
     config: Config,
     image_processor: DonutProcessor,
     tokenizer: Tokenizer,
-    beams: Option<BeamSearch>,
-    limits: GenerationConfig,
+    decoding: Decoding,
 }
 
 impl Processor for UniChart {
@@ -50,34 +50,26 @@ impl Processor for UniChart {
         let image_processor = DonutProcessor::load(&processor_file(dir)?)?;
         let tokenizer = Tokenizer::open(dir)?;
         tokenizer.check_embedding(config.decoder.vocab_size, &dir.join("config.json"))?;
-        let bad_words = spec
-            .bad_words
-            .iter()
-            .map(|word| Ok(vec![tokenizer.id(word)?]));
-        let limits = GenerationConfig {
-            eos: config.generation.eos.clone(),
-            max_new_tokens: context
-                .overrides
-                .max_new_tokens
-                .or(spec.max_new_tokens)
-                .unwrap_or(usize::MAX),
-            max_length: Some(config.decoder.max_position_embeddings),
-            bad_words: bad_words.collect::<Result<_>>()?,
-            forced_eos: config.generation.forced_eos,
+        let model = DecoderTraits {
+            dir,
+            tokenizer: &tokenizer,
+            vocabulary: config.decoder.vocab_size,
+            eos: &config.generation.eos,
+            forced_eos: &config.generation.forced_eos,
+            prompt: None,
+            limit: LengthLimit {
+                default_new_tokens: None,
+                positions: Some(config.decoder.max_position_embeddings),
+            },
         };
-        let beams = (spec.beams > 1).then_some(BeamSearch {
-            beams: spec.beams,
-            early_stopping: EarlyStopping::Yes,
-            length_penalty: 1.0,
-        });
+        let decoding = Decoding::open(context, &spec.generation, &model)?;
         Ok(Self {
             id: context.model.spec.id.clone(),
             spec: spec.clone(),
             config,
             image_processor,
             tokenizer,
-            beams,
-            limits,
+            decoding,
         })
     }
 
@@ -90,27 +82,22 @@ impl Processor for UniChart {
     }
 
     fn settings(&self) -> Settings {
-        let Self { spec, limits, .. } = self;
-        let (before, after) = &spec.question_prompt;
+        let Self { spec, decoding, .. } = self;
+        let question = |(before, after): &(String, String)| format!("{before}{{question}}{after}");
+        let prompt = spec.question_prompt.as_ref().map(question);
         let (height, width) = self.image_processor.size();
-        let decoding = match spec.beams {
-            1 => "greedy".to_owned(),
-            beams => format!("{beams} beams, early stopping"),
-        };
-        let longest = match limits.max_new_tokens {
-            usize::MAX => "as many as the decoder has positions".to_owned(),
-            tokens => tokens.to_string(),
-        };
         let table_prompt = spec.table_prompt.clone().unwrap_or_default();
-        vec![
-            ("prompt", format!("{before}{{question}}{after}")),
+        let mut settings = vec![
+            ("prompt", prompt.unwrap_or_default()),
             ("table_prompt", table_prompt),
             ("answer_after", spec.answer_after.clone()),
             ("image_size", format!("{height} x {width}")),
-            ("decoding", decoding),
-            ("bad_words", spec.bad_words.join(" ")),
-            ("max_new_tokens", longest),
-        ]
+            ("decoding", decoding.describe()),
+            ("bad_words", decoding.bad_words().to_owned()),
+            ("max_new_tokens", decoding.describe_length()),
+        ];
+        settings.extend(decoding.more_settings());
+        settings
     }
 
     fn header<'a>(&'a self, _: &'a Question) -> Result<Option<&'a str>> {
@@ -119,19 +106,26 @@ impl Processor for UniChart {
 
     /// The question, or the request for the chart's table.
     fn prompt(&self, question: &Question) -> Result<Vec<u32>> {
-        let text = match (question.answer_type, &self.spec.table_prompt) {
-            (Some(AnswerType::Table), Some(prompt)) => prompt.clone(),
-            (Some(AnswerType::Table), None) => bail!("{} writes no tables", self.id),
-            _ => {
-                let (before, after) = &self.spec.question_prompt;
-                format!("{before}{}{after}", question.text)
-            }
+        let Self { id, spec, .. } = self;
+        let is_table = question.answer_type == Some(AnswerType::Table);
+        let text = match (is_table, &spec.table_prompt, &spec.question_prompt) {
+            (true, Some(prompt), _) => prompt.clone(),
+            (true, None, _) => bail!("{id} writes no tables"),
+            (false, _, Some((before, after))) => format!("{before}{}{after}", question.text),
+            (false, _, None) => bail!(
+                "{id} reads tables and answers no questions: name a reader with it ({id}+READER)"
+            ),
         };
         let tokens = self.tokenizer.encode(&text)?;
-        let most = self.limits.max_length.unwrap_or(usize::MAX);
+        let most = self.decoding.config.max_length.unwrap_or(usize::MAX);
+        let limit = if most == self.config.decoder.max_position_embeddings {
+            "the decoder has"
+        } else {
+            "max_length is"
+        };
         ensure!(
             !tokens.is_empty() && tokens.len() < most,
-            "a prompt of {} tokens leaves no room for an answer: the decoder has {most} positions",
+            "a prompt of {} tokens leaves no room for an answer: {limit} {most} positions",
             tokens.len()
         );
         Ok(tokens)
@@ -154,16 +148,16 @@ impl Processor for UniChart {
     }
 
     fn beams(&self) -> Option<&BeamSearch> {
-        self.beams.as_ref()
+        self.decoding.beams.as_ref()
     }
 
     fn limits(&self) -> &GenerationConfig {
-        &self.limits
+        &self.decoding.config
     }
 
     fn usual_size(&self) -> (Vec<usize>, usize) {
         let (height, width) = self.image_processor.size();
-        let tokens = USUAL_TOKENS.min(self.limits.max_length.unwrap_or(usize::MAX));
+        let tokens = USUAL_TOKENS.min(self.decoding.config.max_length.unwrap_or(usize::MAX));
         (vec![3, height as usize, width as usize], tokens)
     }
 }

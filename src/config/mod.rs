@@ -7,8 +7,8 @@ mod protocol;
 
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family,
-    GgufSource, GgufSpec, HeaderFontSource, OnnxSpec, Pix2StructSpec, Price, ProcessSpec,
-    PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
+    GenerationSpec, GgufSource, GgufSpec, HeaderFontSource, OnnxSpec, Pix2StructSpec, Price,
+    ProcessSpec, PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
 };
 pub use benchmark::{Benchmark, Published};
 pub use protocol::{

@@ -87,6 +87,14 @@ impl CheckpointConfig {
         })
     }
 
+    /// Whether the checkpoint was made from the adapter's own.
+    fn is_origin(&self, spec: &AdapterSpec) -> bool {
+        match spec.family.weights() {
+            Some(WeightsSource::Hub { repo, .. }) => Some(repo) == self.origin.as_ref(),
+            _ => false,
+        }
+    }
+
     /// Whether the adapter is of this architecture: an export where `exported`, else a checkpoint.
     fn is_family(&self, family: &Family, exported: bool) -> bool {
         match (family, self.architecture.model_type) {
@@ -127,7 +135,8 @@ pub fn adapter_for_weights(
     let all = AdapterSpec::all(adapters_dir)?;
     let family: Vec<&AdapterSpec> = all
         .iter()
-        .filter(|spec| config.is_family(&spec.family, exported) && is_fit(&spec.family, task))
+        .filter(|spec| config.is_family(&spec.family, exported))
+        .filter(|spec| is_fit(&spec.family, task, config.is_origin(spec)))
         .collect();
     let fitting = fitting(&config, &family);
     match ask_alike(&fitting).as_slice() {
@@ -164,11 +173,15 @@ fn read_config(folder: &Path) -> Result<CheckpointConfig> {
     })
 }
 
-/// Whether the family does `task`.
-fn is_fit(family: &Family, task: Task) -> bool {
+/// Whether the family does `task`. What answers with summaries asks no checkpoint but those that were
+/// made from its own (`is_origin`).
+fn is_fit(family: &Family, task: Task, is_origin: bool) -> bool {
     match (family, task) {
-        (Family::Pix2Struct(spec), Task::Questions) => spec.answers_questions,
+        (Family::Pix2Struct(spec), Task::Questions) => {
+            spec.answers_questions && (is_origin || !spec.summarizes)
+        }
         (Family::Pix2Struct(spec), Task::Tables) => spec.table_prompt.is_some(),
+        (Family::UniChart(spec), Task::Questions) => spec.question_prompt.is_some(),
         (Family::UniChart(spec), Task::Tables) => spec.table_prompt.is_some(),
         _ => true,
     }
@@ -177,7 +190,6 @@ fn is_fit(family: &Family, task: Task) -> bool {
 /// The adapters whose own checkpoint is the one this one was made from, else those with a
 /// checkpoint of its shape, else those whose checkpoint is not on this machine.
 fn fitting<'a>(config: &CheckpointConfig, family: &[&'a AdapterSpec]) -> Vec<&'a AdapterSpec> {
-    let is_origin = |spec: &AdapterSpec| matches!(spec.family.weights(), Some(WeightsSource::Hub { repo, .. }) if Some(repo) == config.origin.as_ref());
     let options = HubOptions::from_env(true);
     let shapes: Vec<Option<Vec<String>>> = family
         .iter()
@@ -193,7 +205,7 @@ fn fitting<'a>(config: &CheckpointConfig, family: &[&'a AdapterSpec]) -> Vec<&'a
     let origin: Vec<_> = family
         .iter()
         .copied()
-        .filter(|spec| is_origin(spec))
+        .filter(|spec| config.is_origin(spec))
         .collect();
     [origin, with_shape(Some(&config.shape)), with_shape(None)]
         .into_iter()

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::adapter::hub::{self, HubOptions};
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
 use crate::report::table::{Cell, Column, Table};
+use chartbench_core::names::is_commit_id;
 use chartbench_score::metric::{CONVENTIONS, Metric};
 
 fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
@@ -43,7 +44,7 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
                 GgufSource::PythonPackage { module, .. } => {
                     format!("Python package {}", module.replace('_', "-"))
                 }
-                GgufSource::Hub { repo, .. } => repo.clone(),
+                GgufSource::Hub { repo, revision, .. } => describe_repo(repo, revision),
             },
             Family::Onnx(model) => describe_weights(&model.weights, &is_cached),
             Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
@@ -64,9 +65,19 @@ fn describe_weights(weights: &WeightsSource, is_cached: &dyn Fn(&str, &str) -> b
         WeightsSource::Embedded(_) => "embedded".to_owned(),
         WeightsSource::Folder(path) => path.display().to_string(),
         WeightsSource::Hub { repo, revision } if is_cached(repo, revision) => {
-            format!("{repo} (cached)")
+            format!("{} (cached)", describe_repo(repo, revision))
         }
-        WeightsSource::Hub { repo, .. } => format!("{repo} (to download)"),
+        WeightsSource::Hub { repo, revision } => {
+            format!("{} (to download)", describe_repo(repo, revision))
+        }
+    }
+}
+
+/// A repository with the beginning of its commit, or that its revision is none.
+fn describe_repo(repo: &str, revision: &str) -> String {
+    match revision.get(..8).filter(|_| is_commit_id(revision)) {
+        Some(commit) => format!("{repo}@{commit}"),
+        None => format!("{repo}, not pinned"),
     }
 }
 

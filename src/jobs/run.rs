@@ -3,8 +3,9 @@
 
 mod batch_size;
 mod blind_rows;
+mod origin;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -13,13 +14,14 @@ pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;
 use self::blind_rows::ask_blind_rows;
 pub(super) use self::blind_rows::blind_rows;
+use self::origin::Origin;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
 use crate::adapter::Adapter;
-use crate::config::{Benchmark, WeightsSource};
+use crate::config::Benchmark;
 use crate::report::{Leaderboard, SliceBy, check_slices_exist};
 use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir};
 use crate::run::{Outcome, RunEvent, unanswered};
@@ -157,8 +159,8 @@ pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Resul
     run.describe(observe);
     for selected in &request.adapters {
         let outcome = load(request, selected, &run).and_then(|mut adapter| {
-            let folder = checkpoint_folder(selected, run.dir.path());
-            ask(request, folder, adapter.as_mut(), &mut run, observe)
+            let origin = Origin::new(selected, run.dir.path(), &request.models.hub);
+            ask(request, origin, adapter.as_mut(), &mut run, observe)
         });
         run.count(&selected.name, outcome)?;
     }
@@ -182,7 +184,8 @@ pub fn run_with(
     run.describe(observe);
     for adapter in adapters {
         let name = adapter.identity().id.clone();
-        let outcome = ask(request, None, adapter.as_mut(), &mut run, observe);
+        let origin = Origin::default();
+        let outcome = ask(request, origin, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
     run.conclude(&request.slices)
@@ -388,7 +391,7 @@ pub(super) fn load(
 /// Asks one adapter what it has not answered; returns the counts of its rows.
 fn ask(
     request: &RunRequest,
-    folder: Option<String>,
+    origin: Origin,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
@@ -411,7 +414,7 @@ fn ask(
         ),
         ("batch".to_owned(), batch.to_string()),
     ];
-    let entry = AdapterEntry::new(adapter.identity(), &execution).with_folder(folder);
+    let entry = origin.describe(AdapterEntry::new(adapter.identity(), &execution));
     // Another process may be at work on this adapter alone; a full disk stops them all.
     let stop = |error| {
         if is_disk_full(&error) {
@@ -429,17 +432,6 @@ fn ask(
             "{error}; start the run again to go on"
         ))),
     }
-}
-
-/// The checkpoint's folder as the user or the adapter file names it; one of the run's own is no
-/// news.
-fn checkpoint_folder(selected: &SelectedAdapter, run: &Path) -> Option<String> {
-    let own = match selected.model.spec.family.weights() {
-        Some(WeightsSource::Folder(folder)) => Some(folder),
-        _ => None,
-    };
-    let folder = selected.model.weights.as_ref().or(own)?;
-    (!folder.starts_with(run)).then(|| folder.display().to_string())
 }
 
 /// The device's name in a manifest.

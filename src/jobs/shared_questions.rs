@@ -25,7 +25,8 @@ pub(super) fn narrow(first: &StoredRun, second: &StoredRun) -> Option<NarrowedRu
         (second, first)
     };
     let (wanted, there) = (questions(small), questions(large));
-    let is_part = wanted.len() == count(small)
+    let is_part = count(small) < count(large)
+        && wanted.len() == count(small)
         && wanted
             .iter()
             .all(|(id, question)| there.get(id) == Some(question));

@@ -31,6 +31,10 @@ fn an_adapter_is_found_by_architecture_and_shape() {
     );
     let saved = r#"{"model_type": "pix2struct", "_name_or_path": "google/matcha-chartqa"}"#;
     assert_eq!(questions(saved).unwrap(), "matcha-chartqa");
+    // What writes summaries asks nothing but its own checkpoint.
+    let summaries =
+        r#"{"model_type": "pix2struct", "_name_or_path": "google/matcha-chart2text-pew"}"#;
+    assert_eq!(questions(summaries).unwrap(), "matcha-chart2text-pew");
 
     // An adapter of one's own that asks the same shape in another way.
     let adapters = path("adapters");

@@ -114,7 +114,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ),
             ("finite", &[]),
             ("memory_need", &[]),
-            ("generation", &["finite", "loading"]),
+            ("generation", &["config_file", "finite", "loading"]),
             ("loading", &["finite", "kernels"]),
             ("kernels", &["finite"]),
             (

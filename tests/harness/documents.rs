@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chartbench::config::AdapterSpec;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -144,4 +146,49 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert!(checked > 5, "{checked} links were found");
+}
+
+/// The adapter files in a document: its blocks of TOML that name a family.
+fn adapter_files(text: &str) -> Vec<String> {
+    let blocks = text.split("```toml\n").skip(1);
+    blocks
+        .filter_map(|block| block.split("```").next())
+        .filter(|block| block.lines().any(|line| line.starts_with("family = ")))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn adapter_files_in_documents_are_read() {
+    let mut checked = 0;
+    for file in documents() {
+        for text in adapter_files(&fs::read_to_string(&file).unwrap()) {
+            let adapters = tempfile::tempdir().unwrap();
+            fs::write(adapters.path().join("shown.toml"), &text).unwrap();
+            let read = AdapterSpec::find("shown", Some(adapters.path()));
+            assert!(read.is_ok(), "{}: {:#}", file.display(), read.unwrap_err());
+            checked += 1;
+        }
+    }
+    assert!(checked > 8, "{checked} adapter files were found");
+}
+
+/// The rest of the families: three lines each.
+#[test]
+fn three_lines_are_an_adapter_file() {
+    let guide = root().join("docs/guides/evaluate-a-checkpoint.md");
+    let files = adapter_files(&fs::read_to_string(guide).unwrap());
+    assert_eq!(files.len(), 3);
+    for (text, repo) in files.iter().zip([
+        "google/pix2struct-docvqa-base",
+        "naver-clova-ix/donut-base-finetuned-docvqa",
+        "naver-clova-ix/donut-base-finetuned-cord-v2",
+    ]) {
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let adapters = tempfile::tempdir().unwrap();
+        fs::write(adapters.path().join("mine.toml"), text).unwrap();
+        let spec = AdapterSpec::find("mine", Some(adapters.path())).unwrap();
+        assert_eq!(spec.title, repo);
+        assert_eq!(spec.source, format!("https://huggingface.co/{repo}"));
+    }
 }

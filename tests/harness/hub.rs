@@ -47,6 +47,8 @@ enum Fault {
     Echo,
     /// Small files are under another name of the repository.
     Renamed,
+    /// A token in a request is an error: it was not for this host.
+    NoToken,
 }
 
 /// A hub with one repository.
@@ -154,6 +156,13 @@ fn answer(
     let authorized = request.headers().iter().any(|header| {
         header.field.equiv("Authorization") && header.value.as_str() == "Bearer opensesame"
     });
+    let has_token = request
+        .headers()
+        .iter()
+        .any(|header| header.field.equiv("Authorization"));
+    if fault == Fault::NoToken && has_token {
+        return refuse(request, 400, "TokenOfAnotherHost");
+    }
     if let Some(name) = url.strip_prefix("/cdn/") {
         let mut content = files[name].clone();
         if fault == Fault::Changed {
@@ -628,6 +637,139 @@ fn a_renamed_repository_is_followed_to_its_checksums() {
             "{name} was not compared with its checksum"
         );
     }
+}
+
+/// The address of a mirror that redirects every request to `target` (itself, where there is none),
+/// and the requests that it got, with their tokens.
+fn mirror(target: Option<&str>, status: u16) -> (String, Arc<Mutex<Vec<String>>>) {
+    let server = Server::http("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", server.server_addr());
+    let target = target.unwrap_or(&endpoint).to_owned();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for request in server.incoming_requests() {
+            let mut headers = request.headers().iter();
+            let token = headers.find(|header| header.field.equiv("Authorization"));
+            let token = token.map_or("no token", |header| header.value.as_str());
+            log.lock()
+                .unwrap()
+                .push(format!("{} {}: {token}", request.method(), request.url()));
+            let location = header("Location", &format!("{target}{}", request.url()));
+            let _ = request.respond(Response::empty(status).with_header(location));
+        }
+    });
+    (endpoint, requests)
+}
+
+/// The checksums are the hub's, and the token stays with the mirror, which it is for.
+#[test]
+fn a_mirror_that_redirects_is_followed_without_the_token() {
+    if std::env::var_os(AS_CHILD).is_some() {
+        return locate_as_the_environment_says();
+    }
+    for status in [301, 302, 307, 308] {
+        let files = repository(&[&SMALL[..], &["model.safetensors"]].concat());
+        let hub = Hub::start(files, Fault::NoToken);
+        let (endpoint, requests) = mirror(Some(&hub.endpoint), status);
+        let home = tempfile::tempdir().unwrap();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "hub::a_mirror_that_redirects_is_followed_without_the_token",
+                "--nocapture",
+            ])
+            .env_remove("HF_HUB_OFFLINE")
+            .env_remove("HF_TOKEN_PATH")
+            .env(AS_CHILD, "1")
+            .env("HF_HUB_CACHE", home.path())
+            .env("HF_ENDPOINT", &endpoint)
+            .env("HF_TOKEN", "hf_opensesame")
+            .env("HF_HUB_DISABLE_XET", "1")
+            .env("NO_PROXY", "127.0.0.1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let folder = home
+            .path()
+            .join("models--someone--matcha/snapshots")
+            .join(COMMIT);
+        assert!(
+            text.contains(&format!("found {}", folder.display())),
+            "{text}"
+        );
+        assert!(
+            !text.contains("checksum") && !text.contains("XET"),
+            "{text}"
+        );
+        for (name, digits) in [("config.json", 40), ("model.safetensors", 64)] {
+            let blob = std::fs::canonicalize(folder.join(name)).unwrap();
+            assert_eq!(blob.file_name().unwrap().len(), digits, "{status} {name}");
+        }
+        let requests = requests.lock().unwrap();
+        assert!(!requests.is_empty());
+        let with_token = |request: &String| request.ends_with(": Bearer hf_opensesame");
+        assert!(requests.iter().all(with_token), "{requests:?}");
+    }
+}
+
+#[test]
+fn redirects_in_a_circle_end() {
+    let (endpoint, requests) = mirror(None, 302);
+    let cache = tempfile::tempdir().unwrap();
+    let error = locate(REPO, "main", None, &options(&endpoint, cache.path())).unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        format!("{endpoint} redirects {REPO}@main more than 10 times: check HF_ENDPOINT")
+    );
+    assert_eq!(requests.lock().unwrap().len(), 11);
+}
+
+/// A mirror whose files are at a store that knows no hub's headers: it states no checksums.
+#[test]
+fn a_store_behind_a_mirror_delivers_without_checksums() {
+    let content = repository(&SMALL);
+    let store = Server::http("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", store.server_addr());
+    let files = content.clone();
+    std::thread::spawn(move || {
+        for request in store.incoming_requests() {
+            let name = request.url().trim_start_matches('/').to_owned();
+            let response = match (request.method(), files.get(&name)) {
+                (Method::Get, Some(content)) => Response::from_data(content.clone()),
+                _ => Response::from_data(Vec::new()).with_status_code(403),
+            };
+            // A tag of its own, in the form of a checksum.
+            let tag = header("ETag", &format!("\"{}\"", "ab".repeat(20)));
+            let _ = request.respond(response.with_header(tag));
+        }
+    });
+    let front = Server::http("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", front.server_addr());
+    std::thread::spawn(move || {
+        for request in front.incoming_requests() {
+            let url = request.url().to_owned();
+            let _ = match url.strip_prefix(&format!("/{REPO}/resolve/{COMMIT}/")) {
+                None => request.respond(listing(&content, COMMIT)),
+                Some(name) => request.respond(
+                    Response::empty(302)
+                        .with_header(header("Location", &format!("{address}/{name}"))),
+                ),
+            };
+        }
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let path = chartbench::adapter::hub::file(
+        REPO,
+        "main",
+        "config.json",
+        &options(&endpoint, cache.path()),
+    )
+    .unwrap();
+    assert_eq!(
+        std::fs::read(path).unwrap(),
+        repository(&["config.json"])["config.json"]
+    );
 }
 
 #[test]

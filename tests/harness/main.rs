@@ -15,6 +15,7 @@ mod architecture;
 mod asked;
 mod before_after;
 mod checkpoint_forms;
+mod checkpoint_revisions;
 mod cli;
 mod config;
 mod content;
@@ -29,6 +30,7 @@ mod failures;
 #[cfg(unix)]
 mod files;
 mod finetune;
+mod generation_config;
 mod gguf;
 mod gold_tables;
 mod hub;

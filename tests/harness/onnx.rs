@@ -144,8 +144,8 @@ fn donut_answers_with_beams() -> Result<()> {
         eos: vec![2],
         max_new_tokens: usize::MAX,
         max_length: Some(32),
-        bad_words: Vec::new(),
-        forced_eos: Some(2),
+        forced_eos: vec![2],
+        ..GenerationConfig::default()
     };
     let bad_words = GenerationConfig {
         bad_words: vec![vec![3], vec![29], vec![33, 54]],

@@ -452,6 +452,25 @@ fn another_format_and_other_settings_are_refused() {
     );
 }
 
+/// An adapter file that pins the commit that was `main` goes on with its training.
+#[test]
+fn the_same_weights_under_another_revision_are_no_other_settings() {
+    let settings = |weights: &str, hash: &str| {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        vec![pair("weights", weights), pair("weights_sha256", hash)]
+    };
+    let mut begun = state(5);
+    begun.settings = settings("google/deplot@main", "ff");
+    let now = |weights, hash| begun.check_settings(&settings(weights, hash));
+    assert!(now("google/deplot@6e76d624", "ff").is_ok());
+    let error = now("google/deplot@6e76d624", "ee").unwrap_err().to_string();
+    assert!(
+        error.contains("(weights_sha256 was `ff`, is `ee`)"),
+        "{error}"
+    );
+    assert!(now("google/matcha-base@main", "ff").is_err());
+}
+
 #[test]
 fn ties_go_to_the_lower_loss_and_then_to_the_later_step_but_for_the_study() {
     let point = |step: u64, exact_match: f64, loss: f64| ValidationPoint {

@@ -89,3 +89,8 @@ impl fmt::Display for UnknownName {
 }
 
 impl std::error::Error for UnknownName {}
+/// Whether a revision of a repository is a whole commit id: 40 hexadecimal digits, which always stand
+/// for the same files.
+pub fn is_commit_id(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -79,8 +79,8 @@ pub trait EncoderDecoder: Sized {
     /// search with `beams`, else greedily. An answer does not depend on the other questions.
     ///
     /// # Errors
-    /// Returns an error for a token id outside the embedding, a prompt longer than the decoder's
-    /// positions, or beams where the architecture has no beam search.
+    /// Returns an error for a token id outside the embedding, or a prompt longer than the decoder's
+    /// positions.
     fn generate(
         &self,
         questions: &[(&Self::Image, &[u32])],

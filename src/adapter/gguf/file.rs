@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::adapter::hub::{self, HubOptions};
+use crate::adapter::model_files::report_unpinned;
 use crate::adapter::python_package::{PackageError, package_folder};
 use crate::config::GgufSource;
 
@@ -53,6 +54,9 @@ pub(super) fn locate(
             file,
         } => {
             let path = hub::file(repo, revision, file, hub)?;
+            if let Some(snapshot) = path.parent() {
+                report_unpinned(repo, revision, snapshot);
+            }
             Ok(Located {
                 path,
                 origin: format!("{repo}@{revision} {file}"),

@@ -187,13 +187,13 @@ fn rename_tokenizer_class(files: &mut BTreeMap<&'static str, Vec<u8>>) -> Result
     let Some(content) = files.get_mut(TOKENIZER_CONFIG) else {
         return Ok(());
     };
-    let mut config: Value = serde_json::from_slice(content)?;
+    let config: Value = serde_json::from_slice(content)?;
     let [new, both] = TOKENIZER_CLASS;
-    if let Some(class) = config.get_mut("tokenizer_class")
-        && *class == new
-    {
-        *class = both.into();
-        *content = json_file(&config);
+    if config.get("tokenizer_class").and_then(Value::as_str) == Some(new) {
+        // In the text: a number such as a boundless model_max_length stays as it is written.
+        let text = std::str::from_utf8(content)?;
+        let quoted = |class: &str| format!("\"{class}\"");
+        *content = text.replace(&quoted(new), &quoted(both)).into_bytes();
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! `family` says which of this module's files reads the rest.
 
 mod chat;
+mod generation;
 mod gguf;
 mod onnx;
 mod pix2struct;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 pub use chat::{
     ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, base_url,
 };
+pub use generation::GenerationSpec;
 pub use gguf::{GgufSource, GgufSpec};
 pub use onnx::OnnxSpec;
 pub use pix2struct::{HeaderFontSource, Pix2StructSpec};
@@ -209,16 +211,21 @@ impl AdapterSpec {
         // The family's keys come first, so that the error names a misspelt key instead of the
         // missing one.
         let family = family.read(table)?;
+        let text = |key: &str, value: Option<toml::Value>, default: Option<String>| match value {
+            Some(value) => value.try_into().with_context(|| format!("`{key}`")),
+            None => default.with_context(|| format!("missing key `{key}`")),
+        };
+        let repo = match family.weights() {
+            Some(WeightsSource::Hub { repo, .. }) => Some(repo.clone()),
+            _ => None,
+        };
+        let page = repo
+            .as_ref()
+            .map(|repo| format!("https://huggingface.co/{repo}"));
         Ok(Self {
             id: id.to_owned(),
-            title: title
-                .context("missing key `title`")?
-                .try_into()
-                .context("`title`")?,
-            source: source
-                .context("missing key `source`")?
-                .try_into()
-                .context("`source`")?,
+            title: text("title", title, repo)?,
+            source: text("source", source, page)?,
             family,
         })
     }
@@ -359,22 +366,63 @@ mod tests {
     }
 
     #[test]
-    fn a_model_needs_weights_and_a_length() {
+    fn a_model_needs_weights() {
         let head = "family = \"pix2struct\"\ntitle = \"\"\nsource = \"\"\n";
         let error = AdapterSpec::parse("x", head).unwrap_err();
         assert_eq!(format!("{error:#}"), "missing table `[weights]`");
-        let error =
-            AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"a/b\"\n")).unwrap_err();
-        assert_eq!(
-            format!("{error:#}"),
-            "missing key `generation.max_new_tokens`"
-        );
         let error =
             AdapterSpec::parse("x", &format!("{head}[weights]\nrepo = \"b\"\n")).unwrap_err();
         assert_eq!(
             format!("{error:#}"),
             "`weights.repo` must be OWNER/NAME, not `b`"
         );
+    }
+
+    #[test]
+    fn a_repository_names_an_adapter_without_title_and_source() {
+        let family = "family = \"pix2struct\"\n";
+        let spec = AdapterSpec::parse("x", &format!("{family}weights.repo = \"a/b\"\n")).unwrap();
+        assert_eq!(
+            (spec.title.as_str(), spec.source.as_str()),
+            ("a/b", "https://huggingface.co/a/b")
+        );
+        let error =
+            AdapterSpec::parse("x", &format!("{family}weights.path = \"a\"\n")).unwrap_err();
+        assert_eq!(format!("{error:#}"), "missing key `title`");
+    }
+
+    #[test]
+    fn generation_keys_are_checked() {
+        let refused = |keys: &str| {
+            let text = format!(
+                "family = \"unichart\"\nweights.repo = \"a/b\"\n[prompt]\nquestion = \"{{question}}\"\n\
+                 answer_after = \"s\"\n[generation]\n{keys}\n"
+            );
+            format!("{:#}", AdapterSpec::parse("x", &text).unwrap_err())
+        };
+        for (keys, message) in [
+            ("beams = 65", "`generation.beams` must be between 1 and 64"),
+            (
+                "repetition_penalty = 0.0",
+                "`generation.repetition_penalty` must be from 0.001 to 1000",
+            ),
+            (
+                "length_penalty = nan",
+                "`generation.length_penalty` must be from -1000 to 1000",
+            ),
+            (
+                "max_new_tokens = 9\nmax_length = \"positions\"",
+                "leave out one",
+            ),
+            ("max_length = 9", ""),
+            ("beans = 4", "unknown field `beans`"),
+        ] {
+            let error = refused(keys);
+            assert!(error.contains(message), "{error}");
+        }
+        let head = "family = \"pix2struct\"\nweights.repo = \"a/b\"\n[generation]\n";
+        let error = AdapterSpec::parse("x", &format!("{head}max_length = \"positions\"\n"));
+        assert!(format!("{:#}", error.unwrap_err()).contains("has no last position"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Pix2StructSpec, UniChartSpec, pix2struct, unichart};
 
 /// `family = "onnx"`. The export's `config.json` says which architecture it is of, and so which
 /// keys hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OnnxSpec {
     /// The export's folder or repository, without `--weights`.
     pub weights: WeightsSource,

@@ -4,11 +4,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::count;
+use super::generation::{GenerationSpec, WireGeneration};
 use super::weights::{WeightsSource, WireWeights};
-use chartbench_core::counts::{MAX_PATCHES, MAX_TOKENS};
+use chartbench_core::counts::MAX_PATCHES;
 
 /// `family = "pix2struct"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pix2StructSpec {
     /// The checkpoint, without `--weights`.
     pub weights: WeightsSource,
@@ -16,13 +17,16 @@ pub struct Pix2StructSpec {
     pub header_font: HeaderFontSource,
     /// Patch budget an image is scaled to fill; absent: what `preprocessor_config.json` says.
     pub max_patches: Option<usize>,
-    /// Greedy decoding stops after this many tokens, or at the end-of-sequence token.
-    pub max_new_tokens: usize,
+    /// How answers are decoded (`[generation]`).
+    pub generation: GenerationSpec,
     /// The header under which the model writes the chart's data table.
     pub table_prompt: Option<String>,
     /// Whether it answers questions, drawn as the header; what reads tables does only where its
     /// file says so.
     pub answers_questions: bool,
+    /// Whether its answer is a summary of the chart, whatever the question: it asks no checkpoint
+    /// but its own without being named.
+    pub summarizes: bool,
 }
 
 /// The font in which the question is drawn above the chart when `--header-font` does not say.
@@ -61,12 +65,8 @@ struct WirePreprocess {
 struct WirePrompt {
     table: Option<String>,
     questions: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireGeneration {
-    max_new_tokens: Option<usize>,
+    #[serde(default)]
+    summaries: bool,
 }
 
 impl Wire {
@@ -87,6 +87,11 @@ impl Wire {
             answers_questions || self.prompt.table.is_some(),
             "prompt.questions = false needs prompt.table: it would do nothing"
         );
+        let generation = self.generation.validate()?;
+        ensure!(
+            !generation.to_last_position,
+            "`generation.max_length`: a Pix2Struct decoder has no last position"
+        );
         Ok(Pix2StructSpec {
             weights,
             answers_questions,
@@ -99,13 +104,9 @@ impl Wire {
                 self.preprocess.max_patches,
                 MAX_PATCHES,
             )?,
-            max_new_tokens: count(
-                "generation.max_new_tokens",
-                self.generation.max_new_tokens,
-                MAX_TOKENS,
-            )?
-            .context("missing key `generation.max_new_tokens`")?,
+            generation,
             table_prompt: self.prompt.table,
+            summarizes: self.prompt.summaries,
         })
     }
 }

@@ -13,6 +13,8 @@ pub use state_dir::{SavedState, StateDir};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::run::store::is_same_repository;
+
 /// The saved state without its tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,12 +41,20 @@ impl TrainingState {
                 .find(|(other, _)| other == key)
                 .map_or("nothing".to_owned(), |(_, value)| format!("`{value}`"))
         };
+        // The hash is compared too: the same weights may come from a revision of another name.
+        let is_renamed = |key: &str| {
+            let value = |all: &[(String, String)]| {
+                let found = all.iter().find(|(other, _)| other == key);
+                found.map(|(_, value)| value.clone()).unwrap_or_default()
+            };
+            key == "weights" && is_same_repository(&value(&self.settings), &value(now))
+        };
         let keys = self.settings.iter().chain(now).map(|(key, _)| key.as_str());
         let mut differences: Vec<String> = Vec::new();
         for key in keys {
             let (then, now) = (find(&self.settings, key), find(now, key));
             let line = format!("{key} was {then}, is {now}");
-            if then != now && !differences.contains(&line) {
+            if then != now && !differences.contains(&line) && !is_renamed(key) {
                 differences.push(line);
             }
         }

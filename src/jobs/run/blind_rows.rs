@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{AdapterError, OpenRun, RunRequest, ask, checkpoint_folder, load};
+use super::{AdapterError, OpenRun, Origin, RunRequest, ask, load};
 use crate::config::{BLANK_PREFIX, Family};
 use crate::jobs::SelectedAdapter;
 use crate::report::RowKind;
@@ -112,8 +112,8 @@ pub(super) fn ask_blind_rows(
 ) -> Result<()> {
     for row in blind_rows(request, run)? {
         let outcome = load(request, &row, run).and_then(|mut adapter| {
-            let folder = checkpoint_folder(&row, run.dir.path());
-            ask(request, folder, adapter.as_mut(), run, observe)
+            let origin = Origin::new(&row, run.dir.path(), &request.models.hub);
+            ask(request, origin, adapter.as_mut(), run, observe)
         });
         let outcome = match outcome {
             Err(AdapterError::Loading(error))

@@ -192,7 +192,8 @@ fn adapters_table(dir: &Path, run: &RunReader) -> Result<Table> {
         let folder = dir.join(adapter);
         let (bytes, written) =
             measure(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        let weights = entry.settings.get("weights").map(plain);
+        let mut settings = entry.shown_settings().into_iter();
+        let weights = settings.find_map(|(key, value)| (key == "weights").then_some(value));
         rows.push(vec![
             Cell::text(run.manifest.remarked(adapter, adapter)),
             Cell::count(answered),
@@ -237,11 +238,17 @@ fn settings_table(manifest: &Manifest) -> Table {
     let mut rows = Vec::new();
     for entry in &manifest.adapters {
         let fingerprint = ("fingerprint".to_owned(), entry.fingerprint.clone());
-        let settings = entry.settings.iter().chain(&entry.execution);
-        let settings = settings.map(|(key, value)| (key.clone(), plain(value)));
+        let execution = entry.execution.iter();
+        let execution = execution.map(|(key, value)| (key.clone(), plain(value)));
+        let sources = entry.sources.iter().map(|source| {
+            let revision = format!("{}@{} was the commit", source.repo, source.revision);
+            (revision, source.commit.clone())
+        });
         rows.extend(
             std::iter::once(fingerprint)
-                .chain(settings)
+                .chain(entry.shown_settings())
+                .chain(sources)
+                .chain(execution)
                 .map(|(key, value)| vec![Cell::Text(key), Cell::Text(value)]),
         );
     }

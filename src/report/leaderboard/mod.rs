@@ -454,16 +454,12 @@ fn by_slice(rows: &mut [Row]) {
 fn settings_lines(runs: &[Manifest]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for entry in runs.iter().flat_map(|run| &run.adapters) {
-        let described = entry.settings.iter().filter(|(key, _)| {
+        let shown = entry.shown_settings().into_iter();
+        let described = shown.filter(|(key, _)| {
             !key.starts_with("finetune.") && !key.contains("hash") && !key.contains("sha256")
         });
-        let text = |value: &toml::Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
         let settings: Vec<String> = described
-            .map(|(key, value)| format!("{key} {}", quoted(&text(value))))
+            .map(|(key, value)| format!("{key} {}", quoted(&value)))
             .collect();
         if settings.is_empty() {
             continue;

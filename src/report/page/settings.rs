@@ -38,7 +38,7 @@ impl RowSettings {
         Some(Self {
             label: row.label.clone(),
             fingerprint: entry.fingerprint.clone(),
-            settings: pairs(&entry.settings),
+            settings: entry.shown_settings(),
             execution: pairs(&entry.execution),
         })
     }

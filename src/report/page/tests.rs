@@ -42,6 +42,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         folder: None,
         execution: toml::Table::from_iter([("device".to_owned(), "cpu".into())]),
         settings: toml::Table::from_iter([("prompt".to_owned(), "two\nlines".into())]),
+        sources: Vec::new(),
     };
     let benchmark = BenchmarkEntry {
         name: "three".to_owned(),

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::hub_source::{HubSource, HubWeights, is_same_repository};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
@@ -91,6 +92,10 @@ pub struct AdapterEntry {
     pub execution: toml::Table,
     /// Everything that decides the answers: weights hash, prompt, preprocessing, generation.
     pub settings: toml::Table,
+    /// The repositories of a hub that its files came from, each at every commit that it answered
+    /// with; absent where there are none, and in format 1. They are no part of what is compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<HubSource>,
 }
 
 impl AdapterEntry {
@@ -108,6 +113,7 @@ impl AdapterEntry {
             folder: None,
             execution: table(execution),
             settings: table(&identity.settings),
+            sources: Vec::new(),
         }
     }
 
@@ -115,6 +121,72 @@ impl AdapterEntry {
     #[must_use]
     pub fn with_folder(self, folder: Option<String>) -> Self {
         Self { folder, ..self }
+    }
+
+    /// The entry with the repositories of its files.
+    #[must_use]
+    pub fn with_sources(self, sources: Vec<HubSource>) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// The entry as it goes on with the answers of `stored`. The commits of both are kept. Where
+    /// nothing differs but the name of the revision that the same weights come from (an adapter file
+    /// pins a commit that was `main`), the stored settings and fingerprint stay.
+    #[must_use]
+    pub(super) fn resuming(mut self, stored: &Self) -> Self {
+        let mut sources = stored.sources.clone();
+        sources.extend(
+            self.sources
+                .into_iter()
+                .filter(|source| !stored.sources.contains(source)),
+        );
+        self.sources = sources;
+        let mut renamed = self.settings.clone();
+        for prefix in ["", "table_"] {
+            let key = format!("{prefix}weights");
+            let is_hashed = renamed.contains_key(&format!("{prefix}weights_sha256"));
+            let now = renamed.get(&key).and_then(toml::Value::as_str);
+            let before = stored.settings.get(&key).and_then(toml::Value::as_str);
+            if let (true, Some(now), Some(before)) = (is_hashed, now, before)
+                && is_same_repository(now, before)
+            {
+                renamed.insert(key, before.into());
+            }
+        }
+        if renamed == stored.settings {
+            self.settings.clone_from(&stored.settings);
+            self.fingerprint.clone_from(&stored.fingerprint);
+        }
+        self
+    }
+
+    /// The settings as tables show them: weights of a hub whose revision is no commit are marked,
+    /// with the commits that it stood for where they are stored.
+    pub fn shown_settings(&self) -> Vec<(String, String)> {
+        let shown = |(key, value): (&String, &toml::Value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let is_weights = matches!(key.as_str(), "weights" | "table_weights");
+            let hub = HubWeights::parse(&text).filter(|hub| is_weights && !hub.is_pinned());
+            let mark = hub.map(|hub| self.unpinned_mark(hub)).unwrap_or_default();
+            (key.clone(), text + &mark)
+        };
+        self.settings.iter().map(shown).collect()
+    }
+
+    fn unpinned_mark(&self, hub: HubWeights<'_>) -> String {
+        let commits = self
+            .sources
+            .iter()
+            .filter(|source| source.repo == hub.repo && source.revision == hub.revision)
+            .filter_map(|source| source.commit.get(..8));
+        let commits: Vec<&str> = commits.collect();
+        if commits.is_empty() {
+            " (not pinned)".to_owned()
+        } else {
+            format!(" (not pinned: {})", commits.join(", "))
+        }
     }
 
     /// The checkpoint's folder (the end of its path) and the beginning of the weights' hash, where
@@ -236,114 +308,4 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn identity(settings: &[(&str, &str)]) -> Identity {
-        let settings = settings
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        Identity {
-            id: "a".to_owned(),
-            settings,
-        }
-    }
-
-    #[test]
-    fn every_setting_changes_the_fingerprint() {
-        let base = fingerprint(&identity(&[("prompt", "x"), ("weights", "y")]));
-        for other in [
-            identity(&[("prompt", "xy"), ("weights", "")]),
-            identity(&[("prompt", "x"), ("weights", "z")]),
-            identity(&[("prompt", "x")]),
-            identity(&[("weights", "y"), ("prompt", "x")]),
-        ] {
-            assert_ne!(base, fingerprint(&other));
-        }
-    }
-
-    #[test]
-    fn a_step_chosen_by_the_questions_of_the_row_is_remarked() {
-        let benchmark = |name: &str| BenchmarkEntry {
-            name: name.to_owned(),
-            title: name.to_owned(),
-            split: "test".to_owned(),
-            charts: 1,
-            questions: 1,
-            questions_per_chart: "all".to_owned(),
-            seed: 0,
-            limit: 0,
-            limit_rule: None,
-            hash: "00".to_owned(),
-        };
-        let remarked = |settings: &[(&str, &str)], asked: &str| {
-            let adapters = vec![AdapterEntry::new(&identity(settings), &[])];
-            let run = Manifest {
-                format: FORMAT_VERSION,
-                name: "r".to_owned(),
-                program: "0".to_owned(),
-                benchmark: benchmark(asked),
-                adapters,
-            };
-            run.remarked("a", "r/a")
-        };
-        let study = [
-            ("finetune.benchmark", "b"),
-            ("finetune.validate_on", "test"),
-            ("finetune.keep", "exact_match"),
-        ];
-        assert_eq!(remarked(&study, "b"), "r/a (step chosen on test)");
-        assert_eq!(remarked(&study, "another"), "r/a");
-        let of_tables: Vec<_> = study
-            .iter()
-            .map(|(key, value)| (format!("table_{key}"), *value))
-            .collect();
-        let of_tables: Vec<_> = of_tables
-            .iter()
-            .map(|(key, value)| (key.as_str(), *value))
-            .collect();
-        assert_eq!(remarked(&of_tables, "b"), "r/a (step chosen on test)");
-        assert_eq!(
-            remarked(&[study[0], study[1], ("finetune.keep", "last")], "b"),
-            "r/a"
-        );
-        assert_eq!(
-            remarked(
-                &[study[0], ("finetune.validate_on", "train"), study[2]],
-                "b"
-            ),
-            "r/a"
-        );
-        assert_eq!(remarked(&[], "b"), "r/a");
-    }
-
-    #[test]
-    fn a_checkpoint_is_named_by_its_folder_and_hash() {
-        let entry = |folder: &str, settings: &[(&str, &str)]| {
-            AdapterEntry::new(&identity(settings), &[])
-                .with_folder(Some(folder.to_owned()))
-                .checkpoint()
-                .unwrap()
-        };
-        let own = ("weights_sha256", "0123456789abcdef");
-        assert_eq!(
-            entry("/home/me/runs/lr1/step-5/", &[own]),
-            "lr1/step-5 01234567"
-        );
-        assert_eq!(entry("../mine", &[own]), "mine 01234567");
-        let tables = ("table_weights_sha256", "fedcba9876543210");
-        assert_eq!(entry("mine", &[own, tables]), "mine fedcba98");
-        assert_eq!(entry("mine", &[]), "mine");
-        assert_eq!(AdapterEntry::new(&identity(&[own]), &[]).checkpoint(), None);
-    }
-
-    #[test]
-    fn another_format_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run.toml");
-        std::fs::write(&path, "format = 99\n").unwrap();
-        let error = Manifest::read(&path).unwrap_err();
-        assert!(error.to_string().contains("has format 99"), "{error:#}");
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! describes it.
 
 mod data_folder;
+mod hub_source;
 mod manifest;
 mod prediction_log;
 mod predictions;
@@ -10,6 +11,7 @@ mod results_dir;
 mod run_dir;
 
 pub use data_folder::DataFolder;
+pub use hub_source::{HubSource, is_same_repository};
 pub use manifest::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,
 };

@@ -127,11 +127,12 @@ impl RunDir {
         let log = self.path.join(&entry.id).join(PREDICTIONS);
         let lock = self.change_manifest(|run| {
             // A run keeps the format that it began with.
-            let folder = entry
-                .folder
-                .clone()
-                .filter(|_| run.manifest.format > OLDEST_FORMAT);
-            let entry = entry.with_folder(folder);
+            let entry = if run.manifest.format > OLDEST_FORMAT {
+                entry
+            } else {
+                entry.with_folder(None).with_sources(Vec::new())
+            };
+            let entry = run.resuming(entry);
             run.check_adapter(&entry)?;
             let dir = run.path.join(&entry.id);
             create(&dir)?;
@@ -150,6 +151,15 @@ impl RunDir {
             Ok(lock)
         })?;
         PredictionLog::open_locked(&log, lock, retry_failed)
+    }
+
+    /// The entry as it goes on with the stored answers of its adapter.
+    fn resuming(&self, entry: AdapterEntry) -> AdapterEntry {
+        let adapters = &self.manifest.adapters;
+        match adapters.iter().find(|stored| stored.id == entry.id) {
+            Some(stored) => entry.resuming(stored),
+            None => entry,
+        }
     }
 
     /// Returns an error if the adapter's entry in the manifest has other settings.
@@ -178,10 +188,11 @@ impl RunDir {
     /// # Errors
     /// Returns an error if they were made with others.
     pub fn check_stored(&self, entry: &AdapterEntry) -> Result<()> {
-        self.check_adapter(entry)?;
+        let entry = self.resuming(entry.clone());
+        self.check_adapter(&entry)?;
         match read_fingerprint(&self.path.join(&entry.id))? {
             Some(fingerprint) if fingerprint != entry.fingerprint => {
-                self.refuse(&fingerprint, entry, "")
+                self.refuse(&fingerprint, &entry, "")
             }
             _ => Ok(()),
         }

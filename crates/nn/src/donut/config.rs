@@ -82,8 +82,8 @@ pub struct DecoderConfig {
 pub struct EndTokens {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
-    /// The last token of an answer that reaches the greatest length.
-    pub forced_eos: Option<u32>,
+    /// The last token of an answer that reaches the greatest length: one of these, if there are any.
+    pub forced_eos: Vec<u32>,
 }
 
 impl Default for EncoderConfig {
@@ -292,7 +292,7 @@ impl Config {
     fn check_ids(&self) -> Result<()> {
         let EndTokens { eos, forced_eos } = &self.generation;
         let ends = eos.iter().map(|&id| ("eos_token_id", id));
-        let forced = forced_eos.map(|id| ("forced_eos_token_id", id));
+        let forced = forced_eos.iter().map(|&id| ("forced_eos_token_id", id));
         let ids: Vec<_> = ends
             .chain(forced)
             .chain([("decoder.pad_token_id", self.decoder.pad_token_id)])
@@ -371,7 +371,7 @@ impl ModelConfig for Config {
 #[serde(default)]
 struct Stored {
     eos_token_id: Option<OneOrMany>,
-    forced_eos_token_id: Option<u32>,
+    forced_eos_token_id: Option<OneOrMany>,
 }
 
 impl Stored {
@@ -380,7 +380,10 @@ impl Stored {
             eos: self
                 .eos_token_id
                 .map_or_else(|| vec![decoder.eos_token_id], Into::into),
-            forced_eos: self.forced_eos_token_id.or(decoder.forced_eos_token_id),
+            forced_eos: self.forced_eos_token_id.map_or_else(
+                || decoder.forced_eos_token_id.into_iter().collect(),
+                Into::into,
+            ),
         }
     }
 }

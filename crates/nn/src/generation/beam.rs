@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use rayon::prelude::*;
 
+use super::logits::Step;
 use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
@@ -162,7 +163,8 @@ impl<'a, S: Clone> Search<'a, S> {
             let done = candidates
                 .iter()
                 .take(beams)
-                .filter(|candidate| candidate.done);
+                // A token that is ruled out ends no answer, even where no other one is left.
+                .filter(|candidate| candidate.done && candidate.score > f32::NEG_INFINITY);
             let done: Vec<Finished> = done
                 .map(|candidate| Finished {
                     tokens: self.tokens(candidate),
@@ -205,8 +207,12 @@ impl<'a, S: Clone> Search<'a, S> {
         let mut best: Vec<Candidate> = Vec::with_capacity(kept + 1);
         for (parent, (beam, mut scores)) in self.running.iter().zip(logits).enumerate() {
             log_softmax(&mut scores);
-            self.config
-                .mask_scores(&beam.tokens, self.longest, &mut scores);
+            let step = Step {
+                tokens: &beam.tokens,
+                prompt: self.prompt,
+                longest: self.longest,
+            };
+            self.config.process_scores(&step, &mut scores);
             for (token, score) in scores.into_iter().enumerate() {
                 let score = score + beam.score;
                 if best.len() == kept && best.last().is_none_or(|last| score <= last.score) {
@@ -274,4 +280,39 @@ fn log_softmax(logits: &mut [f32]) {
         .sum();
     let shift = largest + sum.ln() as f32;
     logits.iter_mut().for_each(|logit| *logit -= shift);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a forced token there are fewer tokens than beams at first: the end token is among those
+    /// that fill up.
+    #[test]
+    fn a_token_that_is_ruled_out_ends_no_answer() {
+        let settings = BeamSearch {
+            beams: 3,
+            early_stopping: EarlyStopping::Yes,
+            length_penalty: 1.0,
+        };
+        let config = GenerationConfig {
+            eos: vec![0],
+            max_new_tokens: 9,
+            forced_bos: Some(1),
+            ..GenerationConfig::default()
+        };
+        let prompt = Prompt {
+            state: (),
+            tokens: vec![2],
+        };
+        let mut search = Search::new(prompt, &settings, &config);
+        search.advance(vec![vec![1.0, 0.0, 2.0, 0.5]]);
+        assert!(search.finished.is_empty() && !search.over);
+        assert_eq!(search.running[0].tokens, [2, 1]);
+        assert_eq!(search.running[0].score, 0.0);
+        // An end that is possible counts.
+        search.advance(vec![vec![5.0, 0.0, 2.0, 0.5]; 3]);
+        assert_eq!(search.finished.len(), 1);
+        assert_eq!(search.finished[0].tokens, [2, 1, 0]);
+    }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::DType;
 
+use super::logits::Step;
 use super::{Decoder, Generated, GenerationConfig, NotFinite, Prompt};
 use crate::all_finite;
 
@@ -45,11 +46,12 @@ pub fn greedy<D: Decoder>(
         let logits: Vec<Vec<f32>> = logits.to_dtype(DType::F32)?.to_vec2()?;
         for (answer, mut logits) in open.into_iter().zip(logits) {
             answer.not_finite = !all_finite(&logits);
-            config.mask_scores(
-                &answer.tokens,
-                config.max_total_length(answer.prompt),
-                &mut logits,
-            );
+            let step = Step {
+                tokens: &answer.tokens,
+                prompt: answer.prompt,
+                longest: config.max_total_length(answer.prompt),
+            };
+            config.process_scores(&step, &mut logits);
             answer.fed = answer.tokens.len();
             answer.tokens.push(argmax(&logits));
         }

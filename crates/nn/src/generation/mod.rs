@@ -2,6 +2,9 @@
 
 mod beam;
 mod greedy;
+mod logits;
+mod settings;
+mod stored;
 
 use anyhow::Result;
 use candle_core::Tensor;
@@ -9,6 +12,8 @@ use thiserror::Error;
 
 pub use beam::{BeamSearch, EarlyStopping, beam_search};
 pub use greedy::greedy;
+pub use settings::{GenerationSettings, LengthLimit};
+pub use stored::StoredGeneration;
 
 /// A text decoder with a cache.
 pub trait Decoder {
@@ -73,19 +78,35 @@ pub struct Prompt<S> {
     pub tokens: Vec<u32>,
 }
 
-/// When answers end and which tokens they must not hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// When answers end, and what the scores of their tokens go through. The default changes no score.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationConfig {
     /// Any of these ends an answer.
     pub eos: Vec<u32>,
     /// Longest answer in tokens.
     pub max_new_tokens: usize,
-    /// Most tokens of prompt and answer together, if the decoder has a limit.
+    /// Most tokens of prompt and answer together, if there is a limit.
     pub max_length: Option<usize>,
+    /// Fewest tokens of prompt and answer together; counts without `min_new_tokens`.
+    pub min_length: usize,
+    /// Fewest tokens of an answer, its end token aside.
+    pub min_new_tokens: Option<usize>,
+    /// Factor by which tokens become less likely that are in the prompt or the answer already
+    /// (above 1), or more likely (below 1).
+    pub repetition_penalty: Option<f32>,
+    /// No sequence of this many tokens is written twice (`no_repeat_ngram_size`); 0 allows all.
+    pub no_repeat_ngram: usize,
     /// Token sequences that must not be generated (`bad_words_ids`).
     pub bad_words: Vec<Vec<u32>>,
-    /// The last token of an answer that reaches its greatest length (`forced_eos_token_id`).
-    pub forced_eos: Option<u32>,
+    /// The first token of an answer whose prompt is one token (`forced_bos_token_id`).
+    pub forced_bos: Option<u32>,
+    /// The last token of an answer that reaches its greatest length (`forced_eos_token_id`): one of
+    /// these.
+    pub forced_eos: Vec<u32>,
+    /// Tokens that are never generated (`suppress_tokens`).
+    pub suppress: Vec<u32>,
+    /// Tokens that begin no answer (`begin_suppress_tokens`).
+    pub begin_suppress: Vec<u32>,
 }
 
 impl GenerationConfig {
@@ -93,30 +114,6 @@ impl GenerationConfig {
     fn max_total_length(&self, prompt: usize) -> usize {
         let longest = prompt.saturating_add(self.max_new_tokens);
         self.max_length.map_or(longest, |most| longest.min(most))
-    }
-
-    /// Masks the scores of tokens that must not follow, in the order of the reference's logits
-    /// processors. `tokens` are the prompt and the answer so far.
-    fn mask_scores(&self, tokens: &[u32], longest: usize, scores: &mut [f32]) {
-        for word in &self.bad_words {
-            if let Some((last, before)) = word.split_last()
-                && tokens.ends_with(before)
-                && let Some(score) = scores.get_mut(*last as usize)
-            {
-                *score = f32::NEG_INFINITY;
-            }
-        }
-        if let Some(eos) = self.forced_eos
-            && tokens.len() + 1 == longest
-        {
-            for (id, score) in scores.iter_mut().enumerate() {
-                *score = if id == eos as usize {
-                    0.0
-                } else {
-                    f32::NEG_INFINITY
-                };
-            }
-        }
     }
 }
 

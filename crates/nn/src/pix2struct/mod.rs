@@ -112,7 +112,6 @@ impl EncoderDecoder for Model {
         beams: Option<&BeamSearch>,
         config: &GenerationConfig,
     ) -> Result<Vec<Generated>> {
-        ensure!(beams.is_none(), "Pix2Struct has no beam search");
         let prompt = |(states, tokens): &(&Tensor, &[u32])| {
             Ok(Prompt {
                 state: self.start(states)?,
@@ -120,7 +119,7 @@ impl EncoderDecoder for Model {
             })
         };
         let prompts = questions.iter().map(prompt).collect::<Result<_>>()?;
-        generation::greedy(self, prompts, config)
+        generation::generate(self, prompts, beams, config)
     }
 
     fn loss(&self, batch: &[Example], options: LossOptions<'_>) -> Result<Loss> {
@@ -152,7 +151,7 @@ impl EncoderDecoder for Model {
     }
 
     /// `input` is the shape of an image's patches.
-    fn memory_need(&self, input: &[usize], tokens: usize, _beams: usize) -> MemoryNeed {
+    fn memory_need(&self, input: &[usize], tokens: usize, beams: usize) -> MemoryNeed {
         let patches = input.first().copied().unwrap_or(0);
         let weights = MemoryNeed {
             fixed_bytes: self.weights_bytes,
@@ -160,7 +159,7 @@ impl EncoderDecoder for Model {
         };
         weights
             .plus(self.encoder.memory_need(patches))
-            .plus(self.decoder.memory_need(patches, tokens))
+            .plus(self.decoder.memory_need(patches, tokens, beams))
     }
 }
 

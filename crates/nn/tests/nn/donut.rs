@@ -88,8 +88,8 @@ fn answers_from_every_file_format() -> Result<()> {
         eos: vec![2],
         max_new_tokens: usize::MAX,
         max_length: Some(POSITIONS),
-        bad_words: Vec::new(),
-        forced_eos: Some(2),
+        forced_eos: vec![2],
+        ..GenerationConfig::default()
     };
     let bad_words = GenerationConfig {
         bad_words: vec![vec![3], vec![29], vec![33, 54]],
@@ -248,7 +248,7 @@ fn configurations() -> Result<()> {
     let config = Config::read(&fixture("safetensors"))?;
     assert_eq!(
         (config.generation.eos, config.generation.forced_eos),
-        (vec![2], Some(2))
+        (vec![2], vec![2])
     );
     let text = std::fs::read_to_string(fixture("safetensors/config.json"))?;
     let faults = [

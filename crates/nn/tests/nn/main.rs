@@ -12,6 +12,7 @@ mod checkpoint_forms;
 mod checkpoints;
 mod comparison;
 mod donut;
+mod generation;
 mod gradients;
 mod kernels;
 mod lora;

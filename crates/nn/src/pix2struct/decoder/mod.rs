@@ -1,31 +1,32 @@
 //! The text decoder: T5-like layers with relative position bias, and a cache of keys and values for
 //! each question.
 
+mod token_cache;
 mod training;
+
+use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use candle_nn::kv_cache::KvCache;
 
 use super::TextConfig;
 use crate::kernels::{self, CrossKv, Weight};
 use crate::loading::CountingSource;
 use crate::memory_need::MemoryNeed;
+use token_cache::{CACHE_GROWTH, TokenCache};
 
-/// Positions a question's cache grows by.
-const CACHE_GROWTH: usize = 32;
-
-/// The state of one question: the keys and values of its image and of its tokens so far.
-#[derive(Debug)]
+/// The state of one question: the keys and values of its image and of its tokens so far. A clone
+/// shares the image's, and copies those of the tokens when it goes on.
+#[derive(Clone, Debug)]
 pub struct State {
     layers: Vec<LayerState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LayerState {
-    tokens: KvCache,
+    tokens: TokenCache,
     /// Keys and values of the image.
-    image: CrossKv,
+    image: Arc<CrossKv>,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Decoder {
     }
 
     /// See [`super::Model::memory_need`].
-    pub(super) fn memory_need(&self, patches: usize, tokens: usize) -> MemoryNeed {
+    pub(super) fn memory_need(&self, patches: usize, tokens: usize, beams: usize) -> MemoryNeed {
         let hidden = self.norm.elem_count();
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
         let image_cache: usize = self
@@ -86,11 +87,13 @@ impl Decoder {
             .map(|layer| patches * layer.image.key_words())
             .sum();
         let token_cache = self.layers.len() * tokens.next_multiple_of(CACHE_GROWTH) * 2 * hidden;
+        // A beam's cache and that of the beam it goes on from are there at the same time.
+        let copies = if beams > 1 { 2 * beams } else { 1 };
         // Keys and values of a layer are unpacked for a moment before they are packed; logits are
         // copied twice.
         MemoryNeed::from_f32_values(
             4 * patches * hidden,
-            image_cache + token_cache + 3 * vocabulary,
+            image_cache + copies * token_cache + beams.max(1) * 3 * vocabulary,
         )
     }
 
@@ -100,8 +103,8 @@ impl Decoder {
             let [keys, values] = kernels::linears(encoded, [&layer.image.key, &layer.image.value])?;
             let image = CrossKv::new(&keys, &values, self.heads, layer.image.key.compute_dtype())?;
             layers.push(LayerState {
-                tokens: KvCache::new(0, CACHE_GROWTH),
-                image,
+                tokens: TokenCache::new(),
+                image: Arc::new(image),
             });
         }
         Ok(State { layers })
