@@ -8,12 +8,8 @@ mod blind;
 pub mod chat;
 mod checkpoint_dir;
 mod encoder_decoder;
-#[cfg(feature = "hub")]
-mod first_connection;
 #[cfg(feature = "gguf")]
 pub mod gguf;
-#[cfg(feature = "hub")]
-mod http;
 pub mod hub;
 pub mod language_model;
 mod model_files;

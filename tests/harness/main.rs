@@ -28,6 +28,7 @@ mod finetune;
 mod gguf;
 mod gold_tables;
 mod hub;
+mod hub_data;
 mod import;
 #[cfg(feature = "onnx")]
 mod onnx;
