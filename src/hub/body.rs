@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use ureq::Body;
 use ureq::http::header::{CONTENT_RANGE, HeaderMap};
-use ureq::http::{Method, Response, StatusCode};
+use ureq::http::{Response, StatusCode};
 
 use super::client::{HubClient, RemoteFile, unreachable};
 use crate::http::HttpError;
@@ -90,12 +90,12 @@ impl HubClient<'_> {
             if begin > 0 && source.bytes == Some(begin) {
                 return Ok(());
             }
-            let mut response = self.send(Method::GET, source.url, Some(begin), source.what)?;
+            let mut response = self.follow(source.url, Some(begin), source.what)?;
             if begin > 0 && !continues(&response, begin) {
                 begin = 0;
                 // A server that takes no ranges sends all of it.
                 if response.status() != StatusCode::OK {
-                    response = self.send(Method::GET, source.url, None, source.what)?;
+                    response = self.follow(source.url, None, source.what)?;
                 }
             }
             if !response.status().is_success() {
@@ -136,7 +136,7 @@ impl HubClient<'_> {
         max: u64,
         what: &str,
     ) -> Result<Result<(HeaderMap, Vec<u8>), Response<Body>>> {
-        let response = self.send(Method::GET, url, None, what)?;
+        let response = self.follow(url, None, what)?;
         if !response.status().is_success() {
             return Ok(Err(response));
         }

@@ -20,6 +20,9 @@ use crate::http::{HttpError, HttpLimits, agent};
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
 const MAX_REDIRECTS: u32 = 10;
+/// A hub's headers of the checksum of a large file, and of the commit.
+const LINKED_ETAG: &str = "x-linked-etag";
+const REPO_COMMIT: &str = "x-repo-commit";
 /// Most connections to a hub: a data set's files come several at a time.
 pub(super) const MAX_CONNECTIONS: usize = 4;
 /// Characters of a path's part that need no percent-encoding: the unreserved ones of RFC 3986.
@@ -89,22 +92,14 @@ impl<'a> HubClient<'a> {
     /// # Errors
     /// Returns an error if it does not have the file, or states a tag that looks like a path.
     pub(super) fn facts(&self, file: &RemoteFile<'_>) -> Result<FileFacts> {
-        let mut url = self.url(&file.path());
-        let mut response = self.send(Method::HEAD, &url, None, &file.what())?;
-        for _ in 0..MAX_REDIRECTS {
-            let Some(moved) = renamed(&url, &response) else {
-                break;
-            };
-            url = moved.into();
-            response = self.send(Method::HEAD, &url, None, &file.what())?;
-        }
+        let response = self.describe(file)?;
         let status = response.status();
         if !status.is_success() && !status.is_redirection() {
             return Err(self.refusal(&response, file.repo, Some(file.name)));
         }
         let headers = response.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let tag = text("x-linked-etag").or_else(|| text(ETAG.as_str()));
+        let tag = text(LINKED_ETAG).or_else(|| text(ETAG.as_str()));
         let checksum = tag.map(checksum).transpose().map_err(|tag| {
             anyhow!(
                 "{} gives {} the tag `{}`, a path: it is not trusted",
@@ -119,6 +114,66 @@ impl<'a> HubClient<'a> {
             checksum: checksum.flatten(),
             bytes: length.and_then(|length| length.trim().parse().ok()),
         })
+    }
+
+    /// The response that describes a file in its headers: a redirect that leads to the content, or
+    /// the hub's own answer, to where a renamed repository or a mirror leads.
+    fn describe(&self, file: &RemoteFile<'_>) -> Result<Response<Body>> {
+        let what = file.what();
+        let mut url = self.url(&file.path());
+        let mut response = self.send(Method::HEAD, &url, None, &what)?;
+        for _ in 0..MAX_REDIRECTS {
+            let is_described = response.headers().contains_key(LINKED_ETAG);
+            let Some(next) = redirect(&url, &response).filter(|_| !is_described) else {
+                break;
+            };
+            let is_elsewhere = !self.is_hub(&next);
+            let sent = self.send(Method::HEAD, next.as_str(), None, &what);
+            // Another host may be a store of contents, which knows no hub's headers: then the
+            // redirect is all there is.
+            let is_answer = |response: &Response<Body>| {
+                response.headers().contains_key(LINKED_ETAG)
+                    || response.headers().contains_key(REPO_COMMIT)
+                    || response.status().is_redirection()
+            };
+            response = match sent {
+                Ok(answer) if !is_elsewhere || is_answer(&answer) => answer,
+                Err(error) if !is_elsewhere => return Err(error),
+                _ => break,
+            };
+            url = next.into();
+        }
+        Ok(response)
+    }
+
+    /// The reply to a request of the content at `url` from byte `begin` on, from where redirects
+    /// lead.
+    ///
+    /// # Errors
+    /// Returns an error if no reply comes.
+    pub(super) fn follow(
+        &self,
+        url: &str,
+        begin: Option<u64>,
+        what: &str,
+    ) -> Result<Response<Body>> {
+        let mut url = url.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send(Method::GET, &url, begin, what)?;
+            match redirect(&url, &response) {
+                Some(next) => url = next.into(),
+                None => return Ok(response),
+            }
+        }
+        Err(unreachable(format!(
+            "{} redirects {what} more than {MAX_REDIRECTS} times: check HF_ENDPOINT",
+            self.display_address
+        )))
+    }
+
+    /// Whether an address is the hub's own, which alone gets the token.
+    fn is_hub(&self, url: &Url) -> bool {
+        Url::parse(&self.options.endpoint).is_ok_and(|hub| hub.origin() == url.origin())
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -137,7 +192,7 @@ impl<'a> HubClient<'a> {
 
     /// Sends a request, of the content from byte `begin` on, with retries after transient failures.
     /// A timeout is not retried: another attempt would take as long.
-    pub(super) fn send(
+    fn send(
         &self,
         method: Method,
         url: &str,
@@ -167,20 +222,14 @@ impl<'a> HubClient<'a> {
         begin: Option<u64>,
     ) -> Result<Request<()>, HttpError> {
         let mut request = Request::builder().method(method).uri(url);
-        if let Some(token) = &self.token {
+        let is_hub = Url::parse(url).is_ok_and(|url| self.is_hub(&url));
+        if let Some(token) = self.token.as_ref().filter(|_| is_hub) {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
         if let Some(begin) = begin.filter(|begin| *begin > 0) {
             request = request.header(RANGE, format!("bytes={begin}-"));
         }
-        let request = request.body(()).map_err(ureq::Error::from)?;
-        // A redirect that leads to the content describes the file in its headers.
-        Ok(if method == Method::HEAD {
-            let request = self.client.configure_request(request);
-            request.max_redirects(0).build()
-        } else {
-            request
-        })
+        Ok(request.body(()).map_err(ureq::Error::from)?)
     }
 
     /// A request that brought no answer; never with an address that may carry a signature.
@@ -225,7 +274,8 @@ fn limits(options: &HubOptions) -> HttpLimits {
         connect: options.timeout,
         read: options.timeout,
         whole: None,
-        redirects: MAX_REDIRECTS,
+        // Redirects are followed here: the token goes to no other host.
+        redirects: 0,
         connections: MAX_CONNECTIONS,
     }
 }
@@ -282,20 +332,12 @@ fn checksum(tag: &str) -> Result<Option<String>, &str> {
     Ok(Some(tag.to_lowercase()).filter(|_| is_hex && matches!(tag.len(), 40 | 64)))
 }
 
-/// Where a hub has a renamed repository: its redirect states nothing of the file.
-fn renamed(url: &str, response: &Response<Body>) -> Option<Url> {
-    let moved =
-        response.status().is_redirection() && !response.headers().contains_key("x-linked-etag");
-    let location = response
-        .headers()
-        .get(LOCATION)
-        .filter(|_| moved)?
-        .to_str()
-        .ok()?;
-    let url = Url::parse(url).ok()?;
-    // The token goes nowhere else.
-    let moved = url.join(location).ok()?;
-    Some(moved).filter(|moved| moved.origin() == url.origin())
+/// Where a response leads, if it is a redirect.
+fn redirect(url: &str, response: &Response<Body>) -> Option<Url> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get(LOCATION).filter(|_| is_redirect)?;
+    let next = Url::parse(url).ok()?.join(location.to_str().ok()?).ok()?;
+    matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
 fn error_code(headers: &HeaderMap) -> &str {
