@@ -49,6 +49,7 @@
 //! | [`jobs`] | the verbs: run, finetune, quantize, score, import, compare, failures, leaderboard, report, figures, export, runs, ask, table, data, list |
 //! | [`cli`] | flags to requests, results and progress to the terminal |
 //! | [`adapter`] | the adapter trait and its families |
+//! | [`hub`] | models and data sets of the Hugging Face hub: cache and downloads |
 //! | [`report`] | tables and their formats, leaderboard, comparison, the page |
 //!
 //! Below are the crates `chartbench-nn` (models), `chartbench-data` (data sets), `chartbench-score`
@@ -64,6 +65,9 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "report")]
 pub mod finetune;
+#[cfg(feature = "hub")]
+mod http;
+pub mod hub;
 pub mod jobs;
 pub mod report;
 pub mod run;

@@ -9,12 +9,8 @@ pub mod chat;
 mod checkpoint_dir;
 mod decoding;
 mod encoder_decoder;
-#[cfg(feature = "hub")]
-mod first_connection;
 #[cfg(feature = "gguf")]
 pub mod gguf;
-#[cfg(feature = "hub")]
-mod http;
 pub mod hub;
 pub mod language_model;
 mod model_files;

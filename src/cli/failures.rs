@@ -73,6 +73,9 @@ struct PageArgs {
     /// The data set's folder or file, for the charts' pictures
     #[arg(long, value_name = "PATH", requires = "open")]
     data: Option<PathBuf>,
+    /// Never ask a hub for the data set of --benchmark
+    #[arg(long, requires = "open")]
+    offline: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
@@ -137,6 +140,7 @@ mod page {
             out: args.out.clone(),
             benchmark: args.benchmark.clone(),
             data: args.data.clone(),
+            offline: args.offline,
         };
         let (list, written) = failures_page(request, &page)?;
         print_summaries(&list);

@@ -36,9 +36,12 @@ pub(super) struct Args {
     /// questions and gold answers of FILE]
     #[arg(long, value_name = "NAME")]
     benchmark: Option<String>,
-    /// Where the benchmark's data set is
+    /// Where the benchmark's data set is [default: the hub's copy in the cache, else downloaded]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Never ask a hub for the data set
+    #[arg(long)]
+    offline: bool,
     /// Also read tables outside the data set's folder
     #[arg(long)]
     allow_outside: bool,
@@ -63,6 +66,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
             data: args.data.clone(),
             allow_outside: args.allow_outside,
         },
+        offline: args.offline,
         golds: args.gold.clone(),
         columns: args.columns.names(),
         format: args.columns.file_format,

@@ -140,7 +140,7 @@ enum Command {
     Table(Missing),
     /// List adapters, benchmarks and metrics
     List(list::Args),
-    /// Check data sets, make synthetic ones
+    /// Fetch data sets by name, check them, make synthetic ones
     Data(data::Args),
     /// Print a shell's completion script
     Completions(completions::Args),

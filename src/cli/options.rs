@@ -7,7 +7,7 @@ use candle_core::Device;
 use clap::ValueEnum;
 
 use crate::adapter::Overrides;
-use crate::adapter::hub::HubOptions;
+use crate::hub::HubOptions;
 use crate::jobs::{
     AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter, Task, adapter_for_weights,
 };
@@ -51,7 +51,7 @@ pub(super) struct AdapterArgs {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub device: DeviceName,
-    /// Never ask a model hub for weights or fonts
+    /// Never ask a hub for weights, fonts or data sets
     #[arg(long)]
     pub offline: bool,
 }
@@ -191,7 +191,7 @@ pub struct BenchmarkArgs {
     /// mini]
     #[arg(long, value_name = "NAME")]
     pub benchmark: Option<String>,
-    /// The data set's folder or file
+    /// The data set's folder or file [default: the hub's copy in the cache, else downloaded]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Also read images and tables outside the data set's folder: data from a stranger may name

@@ -53,6 +53,7 @@ impl Progress {
         }
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            RunEvent::RowsLeftOut { reason } => chartbench_core::note!("note: {reason}"),
             RunEvent::MemoryUnknown { id } => {
                 chartbench_core::note!(
                     "note: {id} cannot tell what memory it takes: --memory does not change its batches"

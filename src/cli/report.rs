@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// The data set's folder or file, for the charts' pictures [default: where the runs' data were]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Never ask a hub for the data set of --benchmark
+    #[arg(long)]
+    offline: bool,
     /// How many pictures are put into the page, those first on which models disagree or changed
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = parse_count_or_zero::<MAX_LIMIT>)]
     images: usize,
@@ -47,6 +50,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         convention: args.convention.clone(),
         benchmark: args.benchmark.clone(),
         data: args.data.clone(),
+        offline: args.offline,
         images: args.images,
         title: args.title.clone(),
     })?;

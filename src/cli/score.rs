@@ -73,9 +73,12 @@ pub(super) struct Args {
     /// Gold answers of a benchmark's test questions
     #[arg(long, value_name = "NAME")]
     benchmark: Option<String>,
-    /// Where the benchmark's data set is
+    /// Where the benchmark's data set is [default: the hub's copy in the cache, else downloaded]
     #[arg(long, value_name = "PATH", requires = "benchmark")]
     data: Option<PathBuf>,
+    /// Never ask a hub for the benchmark's data set
+    #[arg(long, requires = "benchmark")]
+    offline: bool,
     #[command(flatten)]
     columns: ColumnArgs,
     /// Also write a self-contained HTML page: every convention with intervals, the best constant
@@ -199,6 +202,7 @@ impl Args {
             columns: self.columns.names(),
             format: self.columns.file_format,
             golds,
+            offline: self.offline,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A benchmark (`benchmarks/*.toml`): the source and the selection of its questions.
 
+mod hub_data;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -7,6 +9,8 @@ use include_dir::{Dir, File, include_dir};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+pub use hub_data::{HubData, HubRepo, HubSource, UrlFile};
 
 use super::protocol::{Protocol, ProtocolFault, ProtocolOverrides};
 use chartbench_core::counts::{
@@ -32,6 +36,8 @@ pub struct Benchmark {
     pub source: Option<String>,
     /// The terms of the data set.
     pub license: Option<String>,
+    /// Where the data set is published; `None` where nothing is known of it.
+    pub hub: Option<HubData>,
     /// The keys of `[finetune]`, for [`Benchmark::protocol`].
     pub finetune: ProtocolOverrides,
     /// Published results.
@@ -75,7 +81,7 @@ impl Benchmark {
     /// # Errors
     /// Returns an error in one line with file, line and key.
     pub fn parse(text: &str, file_name: &str) -> Result<Self> {
-        let wire: Wire = toml::from_str(text).map_err(|error| {
+        let mut wire: Wire = toml::from_str(text).map_err(|error| {
             let what = error.message().replace('\n', " ");
             // A missing key has no place: its span is the whole file.
             let span = error.span().filter(|_| !what.starts_with("missing field"));
@@ -91,8 +97,15 @@ impl Benchmark {
             .finetune
             .protocol()
             .map_err(|fault| Fault::from_protocol(text, fault));
+        let hub = wire.hub.take().map(hub_data::WireHub::validate).transpose();
+        let hub = hub.map_err(|fault| Fault::from_hub(text, &fault));
         checked
-            .and_then(|_| wire.validate(name))
+            .and_then(|_| {
+                Ok(Benchmark {
+                    hub: hub?,
+                    ..wire.validate(name)?
+                })
+            })
             .map_err(|fault| match fault.offset {
                 Some(at) => anyhow!("{file_name}: {}{}", place(text, at), fault.what),
                 None => anyhow!("{file_name}: {}", fault.what),
@@ -176,6 +189,7 @@ struct Wire {
     train: Option<Spanned<usize>>,
     test: Option<Spanned<usize>>,
     questions_per_chart: Option<Spanned<usize>>,
+    hub: Option<hub_data::WireHub>,
     #[serde(default)]
     finetune: ProtocolOverrides,
     #[serde(default)]
@@ -234,6 +248,13 @@ impl Fault {
         Self {
             offset,
             what: what.into(),
+        }
+    }
+
+    fn from_hub(text: &str, fault: &hub_data::HubFault) -> Self {
+        match key_start(text, &format!("hub.{}", fault.key)) {
+            Some(at) => Self::new(Some(at), fault.what.as_str()),
+            None => Self::new(None, format!("hub.{}: {}", fault.key, fault.what)),
         }
     }
 
@@ -327,6 +348,7 @@ impl Wire {
             description: self.description,
             source: self.source,
             license: self.license,
+            hub: None,
             finetune: self.finetune,
             published: self.published,
         })

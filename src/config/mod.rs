@@ -10,7 +10,7 @@ pub use adapter::{
     GenerationSpec, GgufSource, GgufSpec, HeaderFontSource, OnnxSpec, Pix2StructSpec, Price,
     ProcessSpec, PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
 };
-pub use benchmark::{Benchmark, Published};
+pub use benchmark::{Benchmark, HubData, HubRepo, HubSource, Published, UrlFile};
 pub use protocol::{
     AdafactorOverrides, AdafactorSpec, AdamWSpec, AnswerTypeWeights, Betas, ComputeDtype, Dropout,
     Keep, Lora, LoraOverrides, OptimizerKind, OptimizerSpec, Preset, Protocol, ProtocolFault,

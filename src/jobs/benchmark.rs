@@ -1,10 +1,16 @@
-//! Which benchmark a job asks, and where its data set is.
+//! Which benchmark a job asks, and where its data set is: where the user says, in the cache of the
+//! hub, or at the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::config::Benchmark;
+#[cfg(feature = "models")]
+use crate::config::HubSource;
+use crate::hub::{DataSetCopy, HubOptions, locate_data_set};
+#[cfg(feature = "models")]
+use crate::hub::{Unavailable, WeightsUnavailable};
 use crate::run::store::BenchmarkEntry;
 #[cfg(feature = "models")]
 use crate::run::store::DataFolder;
@@ -20,6 +26,55 @@ use chartbench_data::{Format, Questions};
 const DEFAULT: &str = "mini";
 /// The benchmark asked about data whose benchmark the user does not name.
 const OWN_DATA: &str = "custom";
+
+/// A data set on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DataLocation {
+    /// Its folder or file; `None` for a benchmark that has none, or whose data only the user can
+    /// name.
+    pub path: Option<PathBuf>,
+    /// The hub's copy, where it is one.
+    pub copy: Option<DataSetCopy>,
+}
+
+/// Locates the files of a benchmark's data set that `splits` need: `data`, which the user names,
+/// else the hub's copy in the cache, else a download. `name` is the benchmark's as the user named
+/// it.
+///
+/// # Errors
+/// Returns an error if the files are not here and cannot be downloaded, or only a person can get
+/// them.
+pub(super) fn locate_data(
+    name: &str,
+    benchmark: &Benchmark,
+    data: Option<&Path>,
+    splits: &[Split],
+    hub: &HubOptions,
+) -> Result<DataLocation> {
+    if let Some(path) = data {
+        return Ok(DataLocation {
+            path: Some(path.to_owned()),
+            copy: None,
+        });
+    }
+    let Some(published) = &benchmark.hub else {
+        return Ok(DataLocation::default());
+    };
+    let copy = locate_data_set(name, published, splits, hub)?;
+    if let (None, Some(obtain)) = (&copy, &published.obtain) {
+        bail!("benchmark `{name}` needs --data: {obtain}");
+    }
+    Ok(DataLocation {
+        path: copy.as_ref().map(|copy| copy.path.clone()),
+        copy,
+    })
+}
+
+/// A train split that is not in the cache, and that nobody asked for.
+#[cfg(feature = "models")]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct TrainNotHere(String);
 
 /// A benchmark by name, and the user's copy of its data set.
 #[derive(Clone, Debug, Default)]
@@ -58,11 +113,77 @@ impl BenchmarkSelection {
         Ok(benchmark)
     }
 
-    /// Where the user's data are, for a run on the benchmark of the name `loaded`; `None` without
-    /// data of the user's.
+    /// Locates the files that `splits` need, as [`locate_data`].
+    ///
+    /// # Errors
+    /// As [`locate_data`].
+    pub(super) fn locate(
+        &self,
+        benchmark: &Benchmark,
+        splits: &[Split],
+        hub: &HubOptions,
+    ) -> Result<DataLocation> {
+        locate_data(
+            self.name(benchmark),
+            benchmark,
+            self.data.as_deref(),
+            splits,
+            hub,
+        )
+    }
+
+    /// The benchmark's name as it was given.
+    fn name<'a>(&'a self, benchmark: &'a Benchmark) -> &'a str {
+        self.benchmark.as_deref().unwrap_or(&benchmark.data.name)
+    }
+
+    /// Where the train split is, for adapters that learn from it beside a run on `test`. It is
+    /// downloaded only with `fetch`.
+    ///
+    /// # Errors
+    /// Returns [`TrainNotHere`] without `fetch`, if the split is not in the cache; else as
+    /// [`locate_data`].
     #[cfg(feature = "models")]
-    pub(super) fn data_folder(&self, loaded: &str) -> Option<DataFolder> {
-        let data = std::path::absolute(self.data.as_deref()?).ok()?;
+    pub(super) fn locate_train(
+        &self,
+        benchmark: &Benchmark,
+        test: &DataLocation,
+        hub: &HubOptions,
+        fetch: bool,
+    ) -> Result<Option<PathBuf>> {
+        let is_apart = match benchmark.hub.as_ref().and_then(|hub| hub.source.as_ref()) {
+            Some(HubSource::Repo(repo)) => test.copy.is_some() && !repo.train.is_empty(),
+            _ => false,
+        };
+        if !is_apart {
+            return Ok(test.path.clone());
+        }
+        let options = HubOptions {
+            offline: hub.offline || !fetch,
+            ..hub.clone()
+        };
+        let found = self.locate(benchmark, &[Split::Train], &options);
+        found.map(|found| found.path).map_err(|error| {
+            let is_offline = error
+                .downcast_ref::<WeightsUnavailable>()
+                .is_some_and(|error| error.reason == Unavailable::Offline);
+            if fetch || !is_offline {
+                return error;
+            }
+            let name = self.name(benchmark);
+            TrainNotHere(format!(
+                "majority and question-prior are left out: the train split of {name} is not here (`chartbench data get \
+                 {name} --train` fetches it)"
+            ))
+            .into()
+        })
+    }
+
+    /// Where the data are, for a run on the benchmark of the name `loaded`; `None` where there are
+    /// no files.
+    #[cfg(feature = "models")]
+    pub(super) fn data_folder(&self, loaded: &str, location: &DataLocation) -> Option<DataFolder> {
+        let data = std::path::absolute(location.path.as_deref()?).ok()?;
         let benchmark = match &self.benchmark {
             Some(file)
                 if std::path::Path::new(file)
@@ -74,14 +195,25 @@ impl BenchmarkSelection {
             _ => loaded.to_owned(),
         };
         data.to_str()?;
-        Some(DataFolder { benchmark, data })
+        let copy = location.copy.as_ref();
+        Some(DataFolder {
+            benchmark,
+            data,
+            repo: copy.and_then(|copy| copy.repo.clone()),
+            commit: copy.and_then(|copy| copy.commit.clone()),
+        })
     }
 
     /// Describes the questions in a line.
     pub fn describe(&self, benchmark: &Benchmark, questions: usize, charts: usize) -> String {
         let whose = match (&self.data, &self.benchmark) {
             (Some(data), _) => format!(" in {}", visible(&data.to_string_lossy())),
-            (None, Some(_)) => String::new(),
+            (None, Some(_)) => benchmark
+                .hub
+                .as_ref()
+                .and_then(|hub| hub.describe_source())
+                .map(|source| format!(", from {}", visible(&source)))
+                .unwrap_or_default(),
             (None, None) => {
                 ", drawn by this program and no real charts; RealCQA's: --benchmark realcqa --data RealCQA/".to_owned()
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::benchmark::TrainNotHere;
 use super::run::{
     AdapterError, BatchSize, OpenRun, RunRequest, batch_size, blind_rows, load, with_overhead,
 };
@@ -86,7 +87,9 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
         if outcome.is_ok() && is_here && (estimate || !starts) {
             outcome = measure(&request, selected, &run, estimate, &mut plan);
         }
-        if !is_named && matches!(&outcome, Err(error) if error.is::<MissingSplit>()) {
+        let is_without_train =
+            |error: &anyhow::Error| error.is::<MissingSplit>() || error.is::<TrainNotHere>();
+        if !is_named && outcome.as_ref().is_err_and(is_without_train) {
             continue;
         }
         failures.extend(outcome.err().map(|error| AdapterFailure {

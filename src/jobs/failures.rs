@@ -37,6 +37,8 @@ pub struct PageRequest {
     pub benchmark: Option<String>,
     /// The data set's folder or file, for the charts' pictures.
     pub data: Option<PathBuf>,
+    /// Never asks a hub for the benchmark's data set.
+    pub offline: bool,
 }
 
 /// Lists the questions.
@@ -81,6 +83,7 @@ pub fn failures_page(
         convention: request.convention.clone(),
         benchmark: page.benchmark.clone(),
         data: page.data.clone(),
+        offline: page.offline,
         images: MAX_PICTURES,
         title: Some(list.title()),
     };

@@ -9,6 +9,7 @@ use super::benchmark::benchmark_entry;
 use super::leaderboard::store_leaderboard;
 use super::{BenchmarkSelection, convention};
 use crate::config::Benchmark;
+use crate::hub::HubOptions;
 use crate::report::Leaderboard;
 use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord, RunDir};
 use chartbench_core::answer::{Identity, settings_sha256};
@@ -42,6 +43,8 @@ pub struct ImportRequest {
     /// The benchmark whose test questions were asked; without benchmark and data the file's own
     /// questions are taken.
     pub benchmark: BenchmarkSelection,
+    /// Never asks a hub for the benchmark's data set.
+    pub offline: bool,
     /// A file of gold answers, if the questions are the file's own and their golds lie apart.
     pub golds: Option<PathBuf>,
     /// Names of columns (or keys) that their names do not tell.
@@ -144,7 +147,9 @@ impl ImportedRun {
         };
         if selection.benchmark.is_some() || selection.data.is_some() {
             let benchmark = selection.load()?;
-            let set = load(&benchmark.data, selection.data.as_deref(), Split::Test)?;
+            let hub = HubOptions::from_env(request.offline);
+            let data = selection.locate(&benchmark, &[Split::Test], &hub)?;
+            let set = load(&benchmark.data, data.path.as_deref(), Split::Test)?;
             options.golds = Some(Golds::from_questions(&set));
             return Ok(Self {
                 result: import::read(&request.file, &options)?,

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::Result;
 
 #[cfg(feature = "models")]
-use crate::adapter::hub::{self, HubOptions};
+use crate::adapter::hub;
 use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
+use crate::hub::{HubOptions, data_set_size};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::names::is_commit_id;
+use chartbench_data::Format;
 use chartbench_score::metric::{CONVENTIONS, Metric};
 
 fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
@@ -81,7 +83,8 @@ fn describe_repo(repo: &str, revision: &str) -> String {
     }
 }
 
-/// The benchmarks of the program.
+/// The benchmarks of the program, with whether their data sets are here and how large the others
+/// are.
 ///
 /// # Errors
 /// Returns an error if one of them cannot be read.
@@ -89,14 +92,49 @@ pub fn benchmarks() -> Result<Table> {
     let all = Benchmark::embedded_names()
         .map(Benchmark::find)
         .collect::<Result<Vec<_>>>()?;
-    let rows = all
-        .into_iter()
-        .map(|benchmark| vec![benchmark.data.name, benchmark.title, benchmark.description]);
+    let options = HubOptions::from_env(true);
+    let rows = all.into_iter().map(|benchmark| {
+        let data = describe_data(&benchmark, &options);
+        vec![
+            benchmark.data.name,
+            benchmark.title,
+            data,
+            benchmark.description,
+        ]
+    });
     Ok(table(
         "Benchmarks",
-        &["benchmark", "title", "what it is"],
+        &["benchmark", "title", "data set", "what it is"],
         rows,
     ))
+}
+
+/// Where a benchmark's data set is: here, at the hub, or with the user.
+fn describe_data(benchmark: &Benchmark, options: &HubOptions) -> String {
+    if matches!(benchmark.data.format, Format::Synth { .. }) {
+        return "drawn".to_owned();
+    }
+    let Some(hub) = &benchmark.hub else {
+        return "--data".to_owned();
+    };
+    let Some(source) = &hub.source else {
+        return "--data (`data get` says how)".to_owned();
+    };
+    let size = data_set_size(hub, options);
+    let bytes = |bytes: u64| indicatif::DecimalBytes(bytes).to_string();
+    let place = match (size.is_here, size.left) {
+        (true, _) => format!("here, {}", bytes(size.here)),
+        (false, Some(left)) if size.here > 0 => {
+            format!("in part, {} to fetch", bytes(left))
+        }
+        (false, Some(left)) => format!("to fetch, {}", bytes(left)),
+        (false, None) => "to fetch".to_owned(),
+    };
+    if source.is_pinned() {
+        place
+    } else {
+        format!("{place}, not pinned")
+    }
 }
 
 /// The scoring conventions with their metrics.

@@ -120,11 +120,10 @@ pub fn quantize(
         ..ProtocolOverrides::default()
     };
     let protocol = benchmark.protocol(&overrides)?;
-    let set = chartbench_data::load(
-        &benchmark.data,
-        request.benchmark.data.as_deref(),
-        Split::Train,
-    )?;
+    let data = request
+        .benchmark
+        .locate(&benchmark, &[Split::Train], &request.models.hub)?;
+    let set = chartbench_data::load(&benchmark.data, data.path.as_deref(), Split::Train)?;
     let sets = hold_out(set, protocol.validation.share, protocol.seed)?;
     let questions = validation_questions(sets.validation, &protocol.validation, protocol.seed);
     let (mut adapters, mut failures) = (Vec::new(), Vec::new());

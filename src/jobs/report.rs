@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::benchmark::limited;
+use super::benchmark::{limited, locate_data};
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
+use crate::hub::HubOptions;
 use crate::report::page::{Curves, Folder, GallerySelection, Page, Pictures, same_questions};
 use crate::report::plot::Panel;
 use crate::run::store::{BenchmarkEntry, DataFolder, NamedRun, ResultsDir, StoredRun};
@@ -33,6 +34,9 @@ pub struct ReportRequest {
     /// The data set's folder or file, for the charts' pictures; the one that the runs know where it
     /// and the benchmark are absent.
     pub data: Option<PathBuf>,
+    /// Never asks a hub for the benchmark's data set, which is downloaded only where the benchmark
+    /// is named.
+    pub offline: bool,
     /// How many pictures the page holds, those first on which models disagree or changed.
     pub images: usize,
     /// The page's title; the benchmark's where it is absent.
@@ -117,12 +121,26 @@ fn pictures(
     asked: &BenchmarkEntry,
 ) -> Result<(Pictures, Option<anyhow::Error>)> {
     if request.benchmark.is_some() || request.data.is_some() {
-        let (benchmark, data) = (request.benchmark.as_deref(), request.data.as_deref());
-        return Ok((find_pictures(request, asked, benchmark, data)?, None));
+        let source = PictureSource {
+            benchmark: request.benchmark.as_deref(),
+            data: request.data.as_deref(),
+            hub: HubOptions::from_env(request.offline),
+        };
+        return Ok((find_pictures(request, asked, &source)?, None));
     }
+    let from_runs = |known: Option<&DataFolder>| {
+        let benchmark = known.map(|known| known.benchmark.as_str());
+        let data = known.map(|known| known.data.as_path());
+        let source = PictureSource {
+            benchmark,
+            // The copy of another cache: this one may have it, too.
+            data: data.filter(|data| data.exists()),
+            hub: HubOptions::from_env(true),
+        };
+        find_pictures(request, asked, &source)
+    };
     let found = match known_folder(named) {
-        Ok(Some(known)) => find_pictures(request, asked, Some(&known.benchmark), Some(&known.data)),
-        Ok(None) => find_pictures(request, asked, None, None),
+        Ok(known) => from_runs(known.as_ref()),
         Err(error) => Err(error),
     };
     Ok(match found {
@@ -138,7 +156,7 @@ fn known_folder(runs: &[NamedRun]) -> Result<Option<DataFolder>> {
             continue;
         };
         ensure!(
-            known.data.exists(),
+            known.data.exists() || known.repo.is_some(),
             "the data of {} were in {}, which is not there: name them by --data",
             run.dir.display(),
             known.data.display()
@@ -148,15 +166,22 @@ fn known_folder(runs: &[NamedRun]) -> Result<Option<DataFolder>> {
     Ok(None)
 }
 
+/// Where the charts' pictures are looked for.
+struct PictureSource<'a> {
+    benchmark: Option<&'a str>,
+    data: Option<&'a Path>,
+    /// The hub and its cache, without data of the user's.
+    hub: HubOptions,
+}
+
 fn find_pictures(
     request: &ReportRequest,
     asked: &BenchmarkEntry,
-    benchmark: Option<&str>,
-    data: Option<&Path>,
+    source: &PictureSource<'_>,
 ) -> Result<Pictures> {
     // A run's name is taken for the name of an embedded benchmark, never for a file.
     let known = Benchmark::embedded_names().any(|name| name == asked.name);
-    let name = match benchmark {
+    let name = match source.benchmark {
         Some(name) => name,
         None => {
             ensure!(
@@ -167,7 +192,10 @@ fn find_pictures(
             &asked.name
         }
     };
-    let mut spec = Benchmark::find(name)?.data;
+    let benchmark = Benchmark::find(name)?;
+    let location = locate_data(name, &benchmark, source.data, &[Split::Test], &source.hub)?;
+    let data = location.path.as_deref();
+    let mut spec = benchmark.data;
     spec.hash = None;
     // Questions alone: no picture outside the folder gets into the page.
     spec.allow_outside = true;

@@ -15,6 +15,7 @@ pub use self::blind_rows::BlindRows;
 use self::blind_rows::ask_blind_rows;
 pub(super) use self::blind_rows::blind_rows;
 use self::origin::Origin;
+use super::benchmark::DataLocation;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
@@ -211,6 +212,8 @@ pub fn check(request: &RunRequest) -> Result<()> {
 /// A run whose questions and folder are known, with nothing asked yet.
 pub(super) struct OpenRun {
     benchmark: Benchmark,
+    /// Where the questions of the test split are.
+    data: DataLocation,
     pub(super) asked: QuestionStream,
     pub(super) charts: usize,
     pub(super) questions: usize,
@@ -247,12 +250,15 @@ impl OpenRun {
         choose_questions(request, &mut benchmark.data);
         let path = request.results.join(&name);
         let stored = RunDir::manifest_at(&path)?;
+        let data = request
+            .benchmark
+            .locate(&benchmark, &[Split::Test], &request.models.hub)?;
         let ChosenQuestions {
             asked,
             summary,
             entry,
             grows_from,
-        } = ChosenQuestions::new(request, &benchmark, stored.as_ref())?;
+        } = ChosenQuestions::new(request, &benchmark, data.path.as_deref(), stored.as_ref())?;
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
         check_slices(&request.slices, &asked)?;
@@ -266,9 +272,10 @@ impl OpenRun {
         let dir = RunDir::open_grown(&path, manifest, grows_from)?;
         let (charts, questions) = (summary.charts, summary.questions);
         let description = request.benchmark.describe(&benchmark, questions, charts);
-        let data_folder = request.benchmark.data_folder(&benchmark.data.name);
+        let data_folder = request.benchmark.data_folder(&benchmark.data.name, &data);
         Ok(Self {
             benchmark,
+            data,
             asked,
             charts,
             questions,
@@ -374,12 +381,23 @@ pub(super) fn load(
     selected: &SelectedAdapter,
     run: &OpenRun,
 ) -> Result<Box<dyn Adapter>, AdapterError> {
+    // A row that the user names is worth a download; one that is added is not.
+    let is_named = request
+        .adapters
+        .iter()
+        .any(|named| named.name == selected.name);
     // Read anew for each blind row, which takes seconds; held for all of them it would be most of
     // what is in memory.
     let train = || -> Result<Box<dyn QuestionSource>> {
+        let data = request.benchmark.locate_train(
+            &run.benchmark,
+            &run.data,
+            &request.models.hub,
+            is_named,
+        )?;
         Ok(Box::new(QuestionStream::open(
             &run.benchmark.data,
-            request.benchmark.data.as_deref(),
+            data.as_deref(),
             Split::Train,
         )?))
     };

@@ -1,5 +1,7 @@
 //! Which questions a run asks: the benchmark's, as the request draws and limits them.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::benchmark::{benchmark_entry, limited};
@@ -39,13 +41,15 @@ pub(super) struct ChosenQuestions {
 }
 
 impl ChosenQuestions {
-    /// The questions that `request` asks, by the rules of the run that is `stored` already.
+    /// The questions of the data set at `data` that `request` asks, by the rules of the run that is
+    /// `stored` already.
     ///
     /// # Errors
     /// Returns an error if the questions cannot be read.
     pub(super) fn new(
         request: &RunRequest,
         benchmark: &Benchmark,
+        data: Option<&Path>,
         stored: Option<&Manifest>,
     ) -> Result<Self> {
         let rule = stored
@@ -54,6 +58,7 @@ impl ChosenQuestions {
         let draw = Draw {
             request,
             benchmark,
+            data,
             rule: rule.filter(|_| request.limit.is_some()),
         };
         let asked = draw.open(request.limit)?;
@@ -78,6 +83,7 @@ impl ChosenQuestions {
 struct Draw<'a> {
     request: &'a RunRequest,
     benchmark: &'a Benchmark,
+    data: Option<&'a Path>,
     /// Absent without a limit, and in runs of format 1.
     rule: Option<LimitRule>,
 }
@@ -92,8 +98,7 @@ impl Draw<'_> {
     }
 
     fn open(&self, limit: Option<usize>) -> Result<QuestionStream> {
-        let data = self.request.benchmark.data.as_deref();
-        let all = QuestionStream::open(&self.benchmark.data, data, Split::Test)?;
+        let all = QuestionStream::open(&self.benchmark.data, self.data, Split::Test)?;
         limited(all, limit, self.rule, self.seed())
     }
 
@@ -135,6 +140,7 @@ impl Draw<'_> {
         let draw = Draw {
             request: &request,
             benchmark: self.benchmark,
+            data: self.data,
             rule: Some(rule),
         };
         let summary = draw.open(Some(stored.limit))?.summarize()?;

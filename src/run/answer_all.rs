@@ -67,6 +67,11 @@ pub enum RunEvent<'a> {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,
     },
+    /// Rows that the user did not name are not asked.
+    RowsLeftOut {
+        /// Which, and why, in one line.
+        reason: &'a str,
+    },
     /// The adapter cannot tell what memory it takes: a limit on memory does not change its batches.
     MemoryUnknown {
         /// The row's name.

@@ -15,14 +15,21 @@ const ARROWS: &[(&str, &[Arrows])] = &[
         ".",
         &[
             ("config", &[]),
-            ("adapter", &["config"]),
+            ("http", &[]),
+            ("hub", &["config", "http"]),
+            ("adapter", &["config", "http", "hub"]),
             ("run", &["config", "adapter"]),
             ("report", &["config", "run"]),
             ("finetune", &["config", "adapter", "run", "report"]),
-            ("jobs", &["config", "adapter", "run", "report", "finetune"]),
+            (
+                "jobs",
+                &["config", "hub", "adapter", "run", "report", "finetune"],
+            ),
             (
                 "cli",
-                &["jobs", "config", "adapter", "run", "report", "finetune"],
+                &[
+                    "jobs", "config", "hub", "adapter", "run", "report", "finetune",
+                ],
             ),
         ],
     ),
@@ -147,6 +154,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("crates/nn", &["data", "score"]),
     ("run", &["score", "data"]),
     ("adapter", &["score", "data"]),
+    ("hub", &["score", "data", "nn"]),
 ];
 
 fn root() -> &'static Path {

@@ -34,6 +34,7 @@ mod generation_config;
 mod gguf;
 mod gold_tables;
 mod hub;
+mod hub_data;
 mod import;
 #[cfg(feature = "onnx")]
 mod onnx;

@@ -159,15 +159,20 @@ fn is_pipe(_: &Metadata) -> bool {
     false
 }
 
-/// The folder that the files of a data set must lie in, after symbolic links are followed.
+/// The folder that the files of a data set must lie in, after symbolic links are followed. That of
+/// a data set in the Hugging Face cache is its repository's: the files of a snapshot are links to
+/// blobs beside it.
 #[derive(Clone, Debug, Default)]
 pub struct Boundary(Option<Arc<Path>>);
 
 impl Boundary {
     /// The boundary `folder`, or none if `allow_outside`.
     pub fn new(folder: &Path, allow_outside: bool) -> Self {
-        let real = || fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        Self((!allow_outside).then(|| real().into()))
+        let real = || {
+            let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+            cached_repository(&folder).unwrap_or(&folder).into()
+        };
+        Self((!allow_outside).then(real))
     }
 
     /// Whether `path` exists inside the boundary.
@@ -196,5 +201,47 @@ impl Boundary {
             folder.display()
         );
         Err(io::Error::new(ErrorKind::PermissionDenied, outside))
+    }
+}
+
+/// The folder `datasets--OWNER--NAME` of the Hugging Face cache in one of whose snapshots `folder`
+/// lies.
+fn cached_repository(folder: &Path) -> Option<&Path> {
+    let is_commit =
+        |name: &str| name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    folder.ancestors().find_map(|snapshot| {
+        let name = snapshot.file_name()?.to_str()?;
+        let snapshots = snapshot.parent()?;
+        let repository = snapshots.parent()?;
+        let is_repository = repository.file_name()?.to_str()?.starts_with("datasets--");
+        (is_commit(name) && snapshots.ends_with("snapshots") && is_repository).then_some(repository)
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_the_cache_reaches_its_blobs_and_nothing_else() {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = cache.path().join("datasets--someone--charts");
+        let snapshot = repository
+            .join("snapshots")
+            .join("0".repeat(40))
+            .join("images");
+        for folder in [&snapshot, &repository.join("blobs")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(repository.join("blobs/abc"), "blob").unwrap();
+        fs::write(cache.path().join("private"), "mine").unwrap();
+        std::os::unix::fs::symlink("../../../blobs/abc", snapshot.join("a.png")).unwrap();
+        std::os::unix::fs::symlink("../../../../private", snapshot.join("b.png")).unwrap();
+        let boundary = Boundary::new(&snapshot, false);
+        assert!(boundary.contains(&snapshot.join("a.png")));
+        assert!(boundary.open(&snapshot.join("b.png")).is_err());
+        // A folder that is no snapshot ends at itself.
+        let blobs = Boundary::new(&repository.join("blobs"), false);
+        assert!(!blobs.contains(&snapshot));
     }
 }

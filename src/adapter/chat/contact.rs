@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::adapter::first_connection::{FIRST_CONNECTION, NoConnection, connect_first};
 use crate::config::RequestLimits;
+use crate::http::{FIRST_CONNECTION, NoConnection, connect_first};
 
 /// A server, and what was found of it last.
 #[derive(Debug)]

@@ -18,9 +18,9 @@ use super::rate_limit::RateLimiter;
 use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
 use crate::adapter::Usage;
-use crate::adapter::http::{HttpError, HttpLimits, agent};
 use crate::adapter::secrets::Secrets;
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
+use crate::http::{HttpError, HttpLimits, agent};
 
 /// Failed questions in a row, each for a reason of its own, after which the endpoint counts as
 /// broken. The number is large because one picture that the endpoint refuses fails all questions

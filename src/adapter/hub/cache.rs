@@ -1,118 +1,14 @@
-//! The Hugging Face cache on disk: its layout, and which files of a model must be in it.
+//! Which files of a model must be in the cache.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::hub::{Needed, is_name};
 use chartbench_nn::loading::{LORA_CONFIG, LORA_WEIGHTS, WEIGHT_FILES};
 use chartbench_nn::preprocess::{PREPROCESSOR_CONFIG, PROCESSOR_CONFIG};
-
-/// Options of the hub and its cache.
-#[derive(Clone, Debug)]
-pub struct HubOptions {
-    /// Never touch the network.
-    pub offline: bool,
-    /// The Hugging Face cache, which holds `models--OWNER--NAME` folders. Created when something is
-    /// downloaded.
-    pub cache: PathBuf,
-    /// The hub's address, without a trailing slash.
-    pub endpoint: String,
-    /// Number of retries after a transient failure (no connection, 429, 5xx).
-    pub retries: usize,
-    /// Timeout of a connection, and of each read of a response.
-    pub timeout: Duration,
-}
-
-/// [`HubOptions::timeout`] where `HF_HUB_DOWNLOAD_TIMEOUT` does not say otherwise.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-impl HubOptions {
-    /// As the environment has it: the cache from `HF_HUB_CACHE`, `HF_HOME` or the usual place under
-    /// the home folder, the hub from `HF_ENDPOINT`, the time-out from `HF_HUB_DOWNLOAD_TIMEOUT`
-    /// (seconds); `HF_HUB_OFFLINE` set to `1`, `ON`, `YES` or `TRUE` is `offline` too.
-    ///
-    /// The token is no option: `HF_TOKEN`, or the file `huggingface-cli login` left, is read at
-    /// each download.
-    pub fn from_env(offline: bool) -> Self {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let is_true =
-            |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
-        let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
-        Self {
-            offline: offline || set("HF_HUB_OFFLINE").is_some_and(is_true),
-            cache: cache_folder(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            retries: 5,
-            timeout: set("HF_HUB_DOWNLOAD_TIMEOUT")
-                .and_then(|value| seconds(&value))
-                .unwrap_or(TIMEOUT),
-        }
-    }
-}
-
-/// Hugging Face's folder: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME` or in `.cache` of the
-/// home folder.
-pub(super) fn hf_home() -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("HF_HOME").unwrap_or_else(|| user_cache().unwrap_or_default().join("huggingface"))
-}
-
-/// The user's folder of caches: `XDG_CACHE_HOME`, else `.cache` of the home folder, on every system, as Hugging Face's
-/// tools have it. None where there is no home.
-pub fn user_cache() -> Option<PathBuf> {
-    let set = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty());
-    set.map(PathBuf::from)
-        .or_else(|| Some(std::env::home_dir()?.join(".cache")))
-}
-
-/// The cache of models: `HF_HUB_CACHE` or `HUGGINGFACE_HUB_CACHE`, else `hub` in [`hf_home`].
-fn cache_folder() -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("HF_HUB_CACHE")
-        .or_else(|| set("HUGGINGFACE_HUB_CACHE"))
-        .unwrap_or_else(|| hf_home().join("hub"))
-}
-
-/// One repository's folder in the cache: `blobs/CHECKSUM`, `snapshots/COMMIT/FILE` -> blob,
-/// `refs/REVISION` = commit.
-pub(super) struct CachedRepo {
-    pub folder: PathBuf,
-}
-
-impl CachedRepo {
-    pub(super) fn new(repo: &str, options: &HubOptions) -> Self {
-        Self {
-            folder: options
-                .cache
-                .join(format!("models--{}", repo.replace('/', "--"))),
-        }
-    }
-
-    /// The commit that `revision` was when it was last downloaded.
-    pub(super) fn commit(&self, revision: &str) -> Option<String> {
-        if is_commit(revision) {
-            return Some(revision.to_owned());
-        }
-        let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
-        Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
-    }
-
-    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit)
-    }
-}
 
 /// The end of the names of lists of shards, for weights that are too large for one file.
 const INDEX: &str = ".index.json";
@@ -130,9 +26,6 @@ const REQUIRED: [&[&str]; 3] = [
     &["tokenizer.json"],
     &[PREPROCESSOR_CONFIG, PROCESSOR_CONFIG],
 ];
-
-/// Selects the needed files of a repository; returns a missing one as the error.
-pub(super) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
 
 /// The files of a model that `has` them, shards of the weights aside; of a PEFT LoRA folder, which
 /// has no weights of its own, the adapter's.
@@ -209,34 +102,4 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
         bail!("{name}: `{shard}` is no plain file name");
     }
     Ok(shards)
-}
-
-/// A number of seconds above 0 and up to an hour.
-fn seconds(text: &str) -> Option<Duration> {
-    let seconds = text
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// A whole commit id.
-pub(super) fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// `OWNER/NAME`, or the bare name of one of the hub's oldest models.
-pub(super) fn is_repo(repo: &str) -> bool {
-    repo.split('/').count() <= 2 && repo.split('/').all(is_name)
-}
-
-/// A path that cannot lead out of the folder it is joined to.
-pub(super) fn is_relative(path: &str) -> bool {
-    path.split('/').all(is_name)
-}
-
-fn is_name(name: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
 }

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::cache::{CachedRepo, HubOptions, Needed, is_relative, is_repo, missing, needed};
-#[cfg(feature = "hub")]
-use super::download::download;
-#[cfg(feature = "hub")]
-use super::reach::check_reachable;
-use super::unavailable::Unavailable;
+use super::cache::{missing, needed, shard_index, shards};
 use crate::config::AdapterSpec;
+use crate::hub::{CachedRepo, HubOptions, Needed, Repo, RepoKind, Unavailable, is_relative};
+#[cfg(feature = "hub")]
+use crate::hub::{check_reachable, download};
 use chartbench_core::files::recover_folder;
 use chartbench_nn::loading::is_lora_folder;
 
@@ -21,13 +19,14 @@ use chartbench_nn::loading::is_lora_folder;
 /// `explicit`, the user's `--weights`, takes precedence and needs only a `config.json`, or the
 /// `adapter_config.json` of a PEFT LoRA folder. Next comes the cache, if its copy is complete: configuration, tokenizer, preprocessor and weights.
 /// Otherwise the missing files are downloaded, with a progress bar on a terminal's stderr, and each
-/// file is checked against the hub's checksum before it takes its name.
+/// file is checked against the hub's checksum before it takes its name. What is there of a file
+/// when a download breaks off is gone on with.
 ///
 /// # Errors
 /// Returns an error in one line with what is missing and what to do: `explicit` is no model folder,
 /// there is no copy while offline, the repository is unknown, gated or incomplete, the hub is down,
-/// a download is broken, or the disk is full. A failed download leaves complete files and nothing
-/// half-written.
+/// a download is broken, or the disk is full. A failed download leaves complete files, and the
+/// beginning of one as `blobs/CHECKSUM.incomplete`.
 pub fn locate(
     repo: &str,
     revision: &str,
@@ -77,15 +76,8 @@ fn locate_files(
         );
         return Ok(folder.to_owned());
     }
-    ensure!(
-        is_repo(repo),
-        "`{repo}` is no Hugging Face repository: expected OWNER/NAME"
-    );
-    ensure!(
-        is_relative(revision),
-        "`{revision}` is no revision: expected a branch, a tag or a commit id"
-    );
-    let cached = CachedRepo::new(repo, options);
+    let repository = Repo::new(RepoKind::Model, repo, revision)?;
+    let cached = CachedRepo::new(repository, options);
     let snapshot = cached
         .commit(revision)
         .map(|commit| cached.snapshot(&commit));
@@ -106,9 +98,18 @@ fn locate_files(
     // The line names no model, so that it is the same for all.
     check_reachable(options, "weights")
         .map_err(|cause| Unavailable::Unreachable.because(without_hub(&cause, options)))?;
-    download(repo, revision, &cached, options, &|has| {
+    let choose = |has: &dyn Fn(&str) -> bool| {
         needed(has).map_err(|missing| format!("{missing}: it is no model this program can load"))
-    })
+    };
+    download(repository, &cached, options, &choose, &shards_of)
+}
+
+/// The shards that an index among the files of a snapshot names.
+fn shards_of(snapshot: &Path, files: &[String]) -> Result<Vec<String>> {
+    match shard_index(files) {
+        Some(index) => Ok(shards(&snapshot.join(index))?.into_iter().collect()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// One file of a hub repository at `revision`, from the cache or else downloaded.
@@ -116,16 +117,9 @@ fn locate_files(
 /// # Errors
 /// As [`locate`].
 pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Result<PathBuf> {
-    ensure!(
-        is_repo(repo),
-        "`{repo}` is no Hugging Face repository: expected OWNER/NAME"
-    );
-    ensure!(
-        is_relative(revision),
-        "`{revision}` is no revision: expected a branch, a tag or a commit id"
-    );
+    let repository = Repo::new(RepoKind::Model, repo, revision)?;
     ensure!(is_relative(name), "`{name}` is no file of a repository");
-    let cached = CachedRepo::new(repo, options);
+    let cached = CachedRepo::new(repository, options);
     let found = cached
         .commit(revision)
         .map(|commit| cached.snapshot(&commit).join(name))
@@ -147,7 +141,14 @@ pub fn file(repo: &str, revision: &str, name: &str, options: &HubOptions) -> Res
             Err(name.to_owned())
         }
     };
-    Ok(download(repo, revision, &cached, options, &wanted)?.join(name))
+    let folder = download(
+        repository,
+        &cached,
+        options,
+        &wanted,
+        &|_, _| Ok(Vec::new()),
+    )?;
+    Ok(folder.join(name))
 }
 
 /// What can be done without a hub that cannot be reached.
@@ -162,7 +163,10 @@ fn without_hub(cause: &str, options: &HubOptions) -> String {
 
 /// Whether the cache holds everything [`locate`] needs of a model.
 pub fn is_cached(repo: &str, revision: &str, options: &HubOptions) -> bool {
-    let cached = CachedRepo::new(repo, options);
+    let Ok(repository) = Repo::new(RepoKind::Model, repo, revision) else {
+        return false;
+    };
+    let cached = CachedRepo::new(repository, options);
     cached
         .commit(revision)
         .is_some_and(|commit| missing(&cached.snapshot(&commit), &needed).is_none())
@@ -177,14 +181,14 @@ fn check_reachable(_: &HubOptions, _: &str) -> Result<(), String> {
 /// The stand-in without the feature.
 #[cfg(not(feature = "hub"))]
 fn download(
-    repo: &str,
-    revision: &str,
+    repo: Repo<'_>,
     _: &CachedRepo,
     _: &HubOptions,
     _: Needed<'_>,
+    _: &dyn Fn(&Path, &[String]) -> Result<Vec<String>>,
 ) -> Result<PathBuf> {
     bail!(Unavailable::Offline.because(format!(
-        "{repo}@{revision} is not in the cache, and this build downloads nothing: build with `--features hub`, or name a folder \
+        "{repo} is not in the cache, and this build downloads nothing: build with `--features hub`, or name a folder \
          with --weights"
     )))
 }

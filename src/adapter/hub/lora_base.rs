@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::cache::{HubOptions, is_repo};
 use super::locate::locate;
-use super::unavailable::Unavailable;
+use crate::hub::{HubOptions, Repo, RepoKind, Unavailable};
 use chartbench_core::files::recover_folder;
 use chartbench_core::terminal::shorten;
 use chartbench_nn::loading::{LORA_CONFIG, LoraConfig, is_lora_folder};
@@ -63,13 +62,13 @@ impl LoraBase {
 
     fn in_repository(config: &LoraConfig, options: &HubOptions) -> Result<Self> {
         let LoraConfig { base, revision, .. } = config;
-        if !is_repo(base) {
+        let revision = revision.as_deref().unwrap_or("main");
+        if Repo::new(RepoKind::Model, base, revision).is_err() {
             bail!(Unavailable::NotFound.because(format!(
                 "no folder {} on this machine: write the base's folder or its repository there",
                 shorten(base)
             )));
         }
-        let revision = revision.as_deref().unwrap_or("main");
         Ok(Self {
             folder: locate(base, revision, None, options)?,
             origin: format!("{base}@{revision}"),

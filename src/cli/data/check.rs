@@ -17,14 +17,22 @@ use chartbench_data::lint::{Count, Finding, LintReport, Severity, TestContent};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The data set: a folder in a known layout, or a question file
-    dir: PathBuf,
+    /// The data set: a folder in a known layout, a question file, or the name of a benchmark whose
+    /// data set is fetched
+    #[arg(required_unless_present = "benchmark")]
+    dir: Option<PathBuf>,
+    /// The benchmark whose data set it is: a name or a TOML file
+    #[arg(long, value_name = "NAME")]
+    benchmark: Option<String>,
     /// Format of the data set [default: recognized by its files]
     #[arg(long, alias = "layout", value_enum)]
     dataset_format: Option<Layout>,
     /// Also read images and tables outside the data set's folder
     #[arg(long)]
     allow_outside: bool,
+    /// Never ask a hub for the data set
+    #[arg(long)]
+    offline: bool,
     /// Leave the images out
     #[arg(long)]
     no_images: bool,
@@ -73,9 +81,11 @@ pub(super) fn run(args: &Args) -> Result<Status> {
     let bar: ProgressBar = bar(0, "images")?;
     let request = CheckRequest {
         path: args.dir.clone(),
+        benchmark: args.benchmark.clone(),
         format: args.dataset_format.map(DataFormat::from),
         allow_outside: args.allow_outside,
         images: !args.no_images,
+        offline: args.offline,
     };
     let report = check(&request, &|charts| bar.set_length(charts as u64), &|| {
         bar.inc(1)

@@ -1,6 +1,7 @@
 //! `chartbench data`: data sets themselves, before any model sees them.
 
 mod check;
+mod get;
 #[cfg(feature = "synth")]
 mod synth;
 
@@ -9,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
 
-/// Check a data set, or make a synthetic one.
+/// Fetch a data set, check one, or make a synthetic one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -18,6 +19,8 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Fetch a benchmark's data set into the Hugging Face cache, and print where it is
+    Get(get::Args),
     /// Say whether a data set can be trusted: its images, its splits, its gold answers
     Check(check::Args),
     /// Draw synthetic charts with questions, in RealCQA's layout
@@ -31,10 +34,11 @@ enum Command {
 /// Runs `chartbench data ...`.
 ///
 /// # Errors
-/// A data set that cannot be loaded; whatever stops one from being written, and then nothing of it
+/// A data set that cannot be had or loaded; whatever stops one from being written, and then nothing of it
 /// is left.
 pub(super) fn run(args: &Args) -> Result<Status> {
     match &args.command {
+        Command::Get(args) => get::run(args),
         Command::Check(args) => check::run(args),
         #[cfg(feature = "synth")]
         Command::Synth(args) => synth::run(args),

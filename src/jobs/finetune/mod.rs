@@ -309,7 +309,16 @@ struct TrainingData {
 
 impl TrainingData {
     fn load(request: &FinetuneRequest, benchmark: &Benchmark, protocol: &Protocol) -> Result<Self> {
-        let folder = request.benchmark.data.as_deref();
+        // Test questions are asked after the training: whether they can be had is known before it.
+        let splits: &[Split] = if request.overfit_one {
+            &[Split::Train]
+        } else {
+            &[Split::Train, Split::Test]
+        };
+        let data = request
+            .benchmark
+            .locate(benchmark, splits, &request.models.hub)?;
+        let folder = data.path.as_deref();
         let set = chartbench_data::load(&benchmark.data, folder, Split::Train)?;
         let description = request
             .benchmark

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{AdapterError, OpenRun, Origin, RunRequest, ask, load};
 use crate::config::{BLANK_PREFIX, Family};
 use crate::jobs::SelectedAdapter;
+use crate::jobs::benchmark::TrainNotHere;
 use crate::report::RowKind;
 use crate::run::RunEvent;
 use crate::run::store::InUse;
@@ -104,12 +105,14 @@ pub(in crate::jobs) fn blind_rows(
 }
 
 /// Asks the blind rows that the request does not name. A benchmark without a train split has none
-/// that learn from it; a row that another process of the run asks is left to it.
+/// that learn from it, and for one that is not here yet they are left out, which is reported; a row
+/// that another process of the run asks is left to it.
 pub(super) fn ask_blind_rows(
     request: &RunRequest,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<()> {
+    let mut is_reported = false;
     for row in blind_rows(request, run)? {
         let outcome = load(request, &row, run).and_then(|mut adapter| {
             let origin = Origin::new(&row, run.dir.path(), &request.models.hub);
@@ -119,6 +122,13 @@ pub(super) fn ask_blind_rows(
             Err(AdapterError::Loading(error))
                 if error.is::<MissingSplit>() || error.is::<InUse>() =>
             {
+                continue;
+            }
+            Err(AdapterError::Loading(error)) if error.is::<TrainNotHere>() => {
+                if !std::mem::replace(&mut is_reported, true) {
+                    let reason = &format!("{error:#}");
+                    observe(RunEvent::RowsLeftOut { reason });
+                }
                 continue;
             }
             Err(AdapterError::Loading(error)) => Err(AdapterError::Loading(

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 pub use verify::{Verified, verify};
 
 use crate::config::Benchmark;
+use crate::hub::HubOptions;
+use crate::jobs::benchmark::locate_data;
 use crate::report::table::{Cell, Column, Table};
 use crate::report::{
     Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all,
@@ -38,6 +40,8 @@ pub struct ScoreRequest {
     pub format: Option<FileFormat>,
     /// Gold answers that replace those in files of predictions; stored runs keep their own.
     pub golds: GoldSource,
+    /// Never asks a hub for a benchmark's data set.
+    pub offline: bool,
 }
 
 /// Where gold answers are that are not in the files of predictions.
@@ -52,7 +56,7 @@ pub enum GoldSource {
     Benchmark {
         /// An embedded benchmark's name, or the path of a TOML file.
         name: String,
-        /// Folder or file of the user's copy; `None` for synthetic data.
+        /// Folder or file of the user's copy; `None` for synthetic data, and for the hub's copy.
         data: Option<PathBuf>,
     },
 }
@@ -101,11 +105,14 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
         GoldSource::File(file) => Some(Golds::read(file, &columns, None)?),
         GoldSource::Benchmark { name, data } => {
             // Golds alone: no image is opened, and nothing leaves this machine.
-            let mut spec = Benchmark::find(name)?.data;
+            let benchmark = Benchmark::find(name)?;
+            let hub = HubOptions::from_env(request.offline);
+            let found = locate_data(name, &benchmark, data.as_deref(), &[Split::Test], &hub)?;
+            let mut spec = benchmark.data;
             spec.allow_outside = true;
             Some(Golds::from_questions(&chartbench_data::load(
                 &spec,
-                data.as_deref(),
+                found.path.as_deref(),
                 Split::Test,
             )?))
         }

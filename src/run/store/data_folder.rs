@@ -20,6 +20,12 @@ pub struct DataFolder {
     pub benchmark: String,
     /// The data set's folder or file, an absolute path.
     pub data: PathBuf,
+    /// The hub's repository that the files came from; absent where the user named them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// The commit of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 impl DataFolder {
@@ -61,9 +67,23 @@ mod tests {
         let folder = DataFolder {
             benchmark: "custom".to_owned(),
             data: "/data/my charts".into(),
+            repo: None,
+            commit: None,
         };
         folder.write(dir.path()).unwrap();
-        assert_eq!(DataFolder::read(dir.path()).unwrap(), Some(folder));
+        let text = std::fs::read_to_string(dir.path().join(DATA_FOLDER)).unwrap();
+        assert_eq!(
+            text, "benchmark = \"custom\"\ndata = \"/data/my charts\"\n",
+            "without a repository it is what earlier versions wrote"
+        );
+        assert_eq!(DataFolder::read(dir.path()).unwrap(), Some(folder.clone()));
+        let fetched = DataFolder {
+            repo: Some("someone/charts".to_owned()),
+            commit: Some("0".repeat(40)),
+            ..folder
+        };
+        fetched.write(dir.path()).unwrap();
+        assert_eq!(DataFolder::read(dir.path()).unwrap(), Some(fetched));
         std::fs::write(dir.path().join(DATA_FOLDER), "data = 5").unwrap();
         let error = format!("{:#}", DataFolder::read(dir.path()).unwrap_err());
         assert!(

@@ -1,48 +1,44 @@
 //! Requests to a hub. Every request has time-outs and every body a bound; what an answer states is
 //! checked before it is used, and no server text is repeated in an error.
 
-use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION};
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE,
+};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
-use super::cache::{HubOptions, is_commit};
+use super::cache::{HubOptions, Repo};
 use super::unavailable::{Unavailable, WeightsUnavailable};
-use crate::adapter::http::{HttpError, HttpLimits, agent};
+use crate::http::{HttpError, HttpLimits, agent};
 use chartbench_core::terminal::{shorten, url_without_credentials};
 
-/// Longest list of a repository's files that is read, in bytes.
-const MAX_LISTING: u64 = 64 << 20;
-/// Longest file that is read where the hub states no length, in bytes.
-const MAX_FILE: u64 = 64 << 30;
-/// Fewest bytes a second, on the average, that a body may come with once [`SLOW_START`] time-outs
-/// are over.
-const MIN_SPEED: f64 = 1024.0;
-const SLOW_START: f64 = 10.0;
 const MAX_REDIRECTS: u32 = 10;
 /// A hub's headers of the checksum of a large file, and of the commit.
 const LINKED_ETAG: &str = "x-linked-etag";
 const REPO_COMMIT: &str = "x-repo-commit";
-/// Characters of a revision that need no percent-encoding: the unreserved ones of RFC 3986.
-const REVISION: &AsciiSet = &NON_ALPHANUMERIC
+/// Most connections to a hub: a data set's files come several at a time.
+pub(super) const MAX_CONNECTIONS: usize = 4;
+/// Characters of a path's part that need no percent-encoding: the unreserved ones of RFC 3986.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A hub's client.
+/// A client of a hub, or of another server that has a file.
 pub(super) struct HubClient<'a> {
-    options: &'a HubOptions,
-    /// The hub's address as errors show it.
+    pub(super) options: &'a HubOptions,
+    /// The server's address as errors show it.
     pub display_address: String,
+    /// What to do where it cannot be reached.
+    advice: String,
     token: Option<SecretString>,
     client: Agent,
 }
@@ -56,11 +52,11 @@ pub(super) struct FileFacts {
 }
 
 impl<'a> HubClient<'a> {
-    /// Sends nothing.
+    /// A client of the hub for `repo`. Sends nothing.
     ///
     /// # Errors
     /// Returns an error if the endpoint is no address, or the token cannot be one.
-    pub(super) fn new(options: &'a HubOptions) -> Result<Self> {
+    pub(super) fn new(options: &'a HubOptions, repo: Repo<'_>) -> Result<Self> {
         let display_address = url_without_credentials(&options.endpoint);
         let url = Url::parse(&options.endpoint)
             .map_err(|error| anyhow!("HF_ENDPOINT `{display_address}` is no address: {error}"))?;
@@ -68,82 +64,27 @@ impl<'a> HubClient<'a> {
             matches!(url.scheme(), "http" | "https") && url.has_host(),
             "HF_ENDPOINT `{display_address}` is no address: it must begin with https:// or http://"
         );
-        let limits = HttpLimits {
-            connect: options.timeout,
-            read: options.timeout,
-            whole: None,
-            // Redirects are followed here: the token goes to no other host.
-            redirects: 0,
-            connections: 1,
-        };
         Ok(Self {
-            options,
+            advice: format!(
+                "check the network or HF_ENDPOINT, or name a folder with {}",
+                repo.flag()
+            ),
             token: token()?,
-            client: agent(&url, &limits),
+            client: agent(&url, &limits(options)),
+            options,
             display_address,
         })
     }
 
-    /// The commit that `revision` stands for, and the names of its files.
-    ///
-    /// # Errors
-    /// Returns an error if the hub does not answer with both.
-    pub(super) fn listing(&self, repo: &str, revision: &str) -> Result<(String, Vec<String>)> {
-        #[derive(Deserialize)]
-        struct Info {
-            sha: Option<String>,
-            #[serde(default)]
-            siblings: Vec<Sibling>,
+    /// A client of the server of `url`, which is no hub and gets no token. Sends nothing.
+    pub(super) fn without_token(options: &'a HubOptions, url: &Url) -> Self {
+        Self {
+            advice: "check the network, or name a copy with --data".to_owned(),
+            token: None,
+            client: agent(url, &limits(options)),
+            options,
+            display_address: url_without_credentials(&url.origin().ascii_serialization()),
         }
-        #[derive(Deserialize)]
-        struct Sibling {
-            rfilename: String,
-        }
-        let what = &format!("{repo}@{revision}");
-        let path = format!(
-            "api/models/{repo}/revision/{}",
-            utf8_percent_encode(revision, REVISION)
-        );
-        let response = self.get(&path, what)?;
-        if !response.status().is_success() {
-            return Err(self.refusal(&response, repo, revision, None));
-        }
-        let mut body = Vec::new();
-        self.copy(
-            response,
-            &mut body,
-            Bound {
-                bytes: MAX_LISTING,
-                stated: false,
-            },
-            what,
-            &mut |_| {},
-        )?;
-        let info: Info = serde_json::from_slice(&body).map_err(|error| {
-            anyhow!(
-                "{} does not answer as a hub for {what}: {error}",
-                self.display_address
-            )
-        })?;
-        let commit = info.sha.with_context(|| {
-            format!(
-                "{} answered without a commit id for {repo}: is it a hub?",
-                self.display_address
-            )
-        })?;
-        ensure!(
-            is_commit(&commit),
-            "{} answered with `{}` as the commit id for {repo}: is it a hub?",
-            self.display_address,
-            shorten(&commit)
-        );
-        Ok((
-            commit,
-            info.siblings
-                .into_iter()
-                .map(|file| file.rfilename)
-                .collect(),
-        ))
     }
 
     /// Requests the metadata of a file.
@@ -154,7 +95,7 @@ impl<'a> HubClient<'a> {
         let response = self.describe(file)?;
         let status = response.status();
         if !status.is_success() && !status.is_redirection() {
-            return Err(self.refusal(&response, file.repo, file.revision, Some(file.name)));
+            return Err(self.refusal(&response, file.repo, Some(file.name)));
         }
         let headers = response.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -180,16 +121,16 @@ impl<'a> HubClient<'a> {
     fn describe(&self, file: &RemoteFile<'_>) -> Result<Response<Body>> {
         let what = file.what();
         let mut url = self.url(&file.path());
-        let mut response = self.send(Method::HEAD, &url, &what)?;
+        let mut response = self.send(Method::HEAD, &url, None, &what)?;
         for _ in 0..MAX_REDIRECTS {
             let is_described = response.headers().contains_key(LINKED_ETAG);
             let Some(next) = redirect(&url, &response).filter(|_| !is_described) else {
                 break;
             };
             let is_elsewhere = !self.is_hub(&next);
-            let sent = self.send(Method::HEAD, next.as_str(), &what);
-            // Another host may be a store of contents, which knows no hub's headers: then the redirect
-            // is all there is.
+            let sent = self.send(Method::HEAD, next.as_str(), None, &what);
+            // Another host may be a store of contents, which knows no hub's headers: then the
+            // redirect is all there is.
             let is_answer = |response: &Response<Body>| {
                 response.headers().contains_key(LINKED_ETAG)
                     || response.headers().contains_key(REPO_COMMIT)
@@ -205,37 +146,20 @@ impl<'a> HubClient<'a> {
         Ok(response)
     }
 
-    /// Writes the content of a file to `out`; `progress` gets the bytes so far.
+    /// The reply to a request of the content at `url` from byte `begin` on, from where redirects
+    /// lead.
     ///
     /// # Errors
-    /// Returns an error if the hub refuses, breaks off, or sends more than it states.
-    pub(super) fn fetch(
+    /// Returns an error if no reply comes.
+    pub(super) fn follow(
         &self,
-        file: &RemoteFile<'_>,
-        bytes: Option<u64>,
-        out: &mut dyn Write,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        let response = self.get(&file.path(), &file.what())?;
-        if !response.status().is_success() {
-            return Err(self.refusal(&response, file.repo, file.revision, Some(file.name)));
-        }
-        let bound = Bound {
-            bytes: bytes.unwrap_or(MAX_FILE),
-            stated: bytes.is_some(),
-        };
-        self.copy(response, out, bound, &file.what(), progress)
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}/{path}", self.options.endpoint)
-    }
-
-    /// Gets what is under a path, from where redirects lead.
-    fn get(&self, path: &str, what: &str) -> Result<Response<Body>> {
-        let mut url = self.url(path);
+        url: &str,
+        begin: Option<u64>,
+        what: &str,
+    ) -> Result<Response<Body>> {
+        let mut url = url.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(Method::GET, &url, what)?;
+            let response = self.send(Method::GET, &url, begin, what)?;
             match redirect(&url, &response) {
                 Some(next) => url = next.into(),
                 None => return Ok(response),
@@ -252,19 +176,33 @@ impl<'a> HubClient<'a> {
         Url::parse(&self.options.endpoint).is_ok_and(|hub| hub.origin() == url.origin())
     }
 
-    /// Sends a request, with retries after transient failures. A timeout is not retried: another
-    /// attempt would take as long.
-    fn send(&self, method: Method, url: &str, what: &str) -> Result<Response<Body>> {
-        let mut delays = ExponentialBuilder::new()
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.options.endpoint)
+    }
+
+    pub(super) fn delays(&self) -> impl Iterator<Item = Duration> {
+        ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
             .with_max_times(self.options.retries)
             .with_jitter()
             .with_jitter_seed(rand::random())
-            .build();
+            .build()
+    }
+
+    /// Sends a request, of the content from byte `begin` on, with retries after transient failures.
+    /// A timeout is not retried: another attempt would take as long.
+    fn send(
+        &self,
+        method: Method,
+        url: &str,
+        begin: Option<u64>,
+        what: &str,
+    ) -> Result<Response<Body>> {
+        let mut delays = self.delays();
         loop {
             let sent = self
-                .request(&method, url)
+                .request(&method, url, begin)
                 .and_then(|request| self.client.run(request).map_err(HttpError::from));
             let passing = match &sent {
                 Ok(response) => matches!(response.status().as_u16(), 408 | 429 | 500 | 502..=504),
@@ -277,65 +215,30 @@ impl<'a> HubClient<'a> {
         }
     }
 
-    fn request(&self, method: &Method, url: &str) -> Result<Request<()>, HttpError> {
+    fn request(
+        &self,
+        method: &Method,
+        url: &str,
+        begin: Option<u64>,
+    ) -> Result<Request<()>, HttpError> {
         let mut request = Request::builder().method(method).uri(url);
         let is_hub = Url::parse(url).is_ok_and(|url| self.is_hub(&url));
         if let Some(token) = self.token.as_ref().filter(|_| is_hub) {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
+        if let Some(begin) = begin.filter(|begin| *begin > 0) {
+            request = request.header(RANGE, format!("bytes={begin}-"));
+        }
         Ok(request.body(()).map_err(ureq::Error::from)?)
     }
 
-    fn copy(
-        &self,
-        response: Response<Body>,
-        out: &mut dyn Write,
-        bound: Bound,
-        what: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        let (begun, mut received) = (Instant::now(), 0_u64);
-        let mut body = response.into_body().into_reader();
-        let mut buffer = vec![0; 1 << 18];
-        loop {
-            let length = match body.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.transport(error.into(), what)),
-            };
-            received += length as u64;
-            if received > bound.bytes {
-                let stated = if bound.stated {
-                    "it states"
-                } else {
-                    "are read"
-                };
-                bail!(
-                    "{} sends more for {what} than the {} bytes that {stated}",
-                    self.display_address,
-                    bound.bytes
-                );
-            }
-            let patience =
-                SLOW_START * self.options.timeout.as_secs_f64() + received as f64 / MIN_SPEED;
-            ensure!(
-                begun.elapsed().as_secs_f64() <= patience,
-                "{} sends {what} with less than {MIN_SPEED} bytes a second: try again later",
-                self.display_address
-            );
-            out.write_all(buffer.get(..length).unwrap_or_default())?;
-            progress(received);
-        }
-    }
-
     /// A request that brought no answer; never with an address that may carry a signature.
-    fn transport(&self, error: HttpError, what: &str) -> anyhow::Error {
+    pub(super) fn transport(&self, error: HttpError, what: &str) -> anyhow::Error {
         let (hub, seconds) = (&self.display_address, self.options.timeout.as_secs_f64());
         let no_connection = |cause: &str| {
             unreachable(format!(
-                "cannot reach {hub} for {what} ({cause}): check the network or HF_ENDPOINT, or name a folder with \
-                 --weights"
+                "cannot reach {hub} for {what} ({cause}): {}",
+                self.advice
             ))
         };
         match error {
@@ -354,47 +257,66 @@ impl<'a> HubClient<'a> {
     }
 
     /// A status that is an error.
-    fn refusal(
+    pub(super) fn refusal(
         &self,
         response: &Response<Body>,
-        repo: &str,
-        revision: &str,
+        repo: Repo<'_>,
         file: Option<&str>,
     ) -> anyhow::Error {
         let (status, code) = (response.status().as_u16(), error_code(response.headers()));
         let hub = &self.display_address;
-        WeightsUnavailable::refused(hub, status, code, [repo, revision], file).into()
+        WeightsUnavailable::refused(hub, status, code, [repo.name, repo.revision], file).into()
     }
 }
 
-fn unreachable(message: String) -> anyhow::Error {
-    Unavailable::Unreachable.because(message).into()
+fn limits(options: &HubOptions) -> HttpLimits {
+    HttpLimits {
+        connect: options.timeout,
+        read: options.timeout,
+        whole: None,
+        // Redirects are followed here: the token goes to no other host.
+        redirects: 0,
+        connections: MAX_CONNECTIONS,
+    }
 }
 
-/// The size limit of a body.
-struct Bound {
-    bytes: u64,
-    /// Whether the hub stated this length.
-    stated: bool,
+pub(super) fn unreachable(message: String) -> anyhow::Error {
+    Unavailable::Unreachable.because(message).into()
 }
 
 /// A file of a repository at a commit.
 pub(super) struct RemoteFile<'a> {
-    pub repo: &'a str,
-    /// As errors name it.
-    pub revision: &'a str,
+    pub repo: Repo<'a>,
     pub commit: &'a str,
     pub name: &'a str,
 }
 
 impl RemoteFile<'_> {
-    fn path(&self) -> String {
-        format!("{}/resolve/{}/{}", self.repo, self.commit, self.name)
+    pub(super) fn path(&self) -> String {
+        format!(
+            "{}/resolve/{}/{}",
+            self.repo.path(),
+            self.commit,
+            encode_path(self.name)
+        )
     }
 
     pub(super) fn what(&self) -> String {
-        format!("{} of {}@{}", self.name, self.repo, self.revision)
+        format!("{} of {}", self.name, self.repo)
     }
+}
+
+/// A part of a path, percent-encoded.
+pub(super) fn encode_part(part: &str) -> String {
+    utf8_percent_encode(part, UNRESERVED).to_string()
+}
+
+/// A relative path, whose parts are percent-encoded.
+fn encode_path(path: &str) -> String {
+    path.split('/')
+        .map(encode_part)
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// The checksum that a tag is, in lower case; none of a tag that is no checksum.

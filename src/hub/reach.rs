@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::cache::HubOptions;
-use crate::adapter::first_connection::{FIRST_CONNECTION, NoConnection, connect_first};
+use crate::http::{FIRST_CONNECTION, NoConnection, connect_first};
 use chartbench_core::terminal::url_without_credentials;
 
 /// How long a hub that did not answer is not tried again.
@@ -21,7 +21,7 @@ static SILENT: Mutex<Option<(String, Instant)>> = Mutex::new(None);
 ///
 /// # Errors
 /// Returns which hub cannot be reached, and why.
-pub(super) fn check_reachable(options: &HubOptions, what: &str) -> Result<(), String> {
+pub(crate) fn check_reachable(options: &HubOptions, what: &str) -> Result<(), String> {
     let Ok(url) = Url::parse(&options.endpoint) else {
         return Ok(());
     };

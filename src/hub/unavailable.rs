@@ -1,8 +1,8 @@
-//! Why the files of a model cannot be had.
+//! Why the files of a model or of a data set cannot be had.
 
 use thiserror::Error;
 
-/// The files of a model cannot be had. What is displayed is the whole line: what is missing, where, and what to do.
+/// The files of a model or of a data set cannot be had. What is displayed is the whole line: what is missing, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct WeightsUnavailable {

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::http::has_proxy;
+use super::has_proxy;
 
 /// Longest wait for a first connection.
-pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
 /// Most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 /// Why no connection was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoConnection {
+pub(crate) enum NoConnection {
     /// The name is unknown, or every address refuses: the cause.
     Refused(String),
     /// No address answered within this time.
@@ -30,7 +30,7 @@ pub(super) enum NoConnection {
 ///
 /// # Errors
 /// Returns why there is no connection within `limit`.
-pub(super) fn connect_first(url: &Url, limit: Duration) -> Result<(), NoConnection> {
+pub(crate) fn connect_first(url: &Url, limit: Duration) -> Result<(), NoConnection> {
     if has_proxy(url) {
         return Ok(());
     }

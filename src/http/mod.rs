@@ -1,5 +1,7 @@
-//! HTTP clients of the hub and of endpoints: certificates of the system, proxies of the environment, errors of one
+//! HTTP clients of hubs and of endpoints: certificates of the system, proxies of the environment, errors of one
 //! vocabulary.
+
+mod first_connection;
 
 use std::io;
 use std::net::IpAddr;
@@ -11,8 +13,10 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 use url::Url;
 
+pub(crate) use first_connection::{FIRST_CONNECTION, NoConnection, connect_first};
+
 /// Settings of a client.
-pub(super) struct HttpLimits {
+pub(crate) struct HttpLimits {
     /// Longest wait for a name's address, and then for a connection.
     pub connect: Duration,
     /// Longest wait for each piece of a reply.
@@ -26,7 +30,7 @@ pub(super) struct HttpLimits {
 }
 
 /// A client for `address`, where a status that is an error is a reply like others.
-pub(super) fn agent(address: &Url, limits: &HttpLimits) -> Agent {
+pub(crate) fn agent(address: &Url, limits: &HttpLimits) -> Agent {
     let tls = TlsConfig::builder().root_certs(trusted_certificates());
     Agent::config_builder()
         .user_agent(concat!("chartbench/", env!("CARGO_PKG_VERSION")))
@@ -97,7 +101,7 @@ fn proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<Pro
 }
 
 /// Whether requests to `address` go through a proxy.
-pub(super) fn has_proxy(address: &Url) -> bool {
+fn has_proxy(address: &Url) -> bool {
     let uri = address.as_str().parse();
     proxy(address, |name| std::env::var(name).ok())
         .is_some_and(|proxy| !uri.is_ok_and(|uri| proxy.is_no_proxy(&uri)))
@@ -106,7 +110,7 @@ pub(super) fn has_proxy(address: &Url) -> bool {
 /// Why a request brought no whole reply. Causes name no address: one may carry a password or a
 /// signature.
 #[derive(Debug)]
-pub(super) enum HttpError {
+pub(crate) enum HttpError {
     /// No connection in time.
     ConnectTimeout,
     /// No connection: refused, unknown name, no certificate that is trusted.
