@@ -53,6 +53,7 @@ impl Progress {
         }
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
+            RunEvent::DataNote { line } => chartbench_core::note!("note: {line}"),
             RunEvent::MemoryUnknown { id } => {
                 chartbench_core::note!(
                     "note: {id} cannot tell what memory it takes: --memory does not change its batches"

@@ -1,11 +1,13 @@
-//! Finds a chart's image by one listing of its folder; the extension may differ from the expected
-//! one.
+//! Finds a chart's image by one listing of its folder; the extension and the case of the name may
+//! differ from the expected ones.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, bail};
 
+use super::notes::{Notes, OTHER_CASE};
 use chartbench_core::input::Boundary;
 use chartbench_core::question::{ChartQuestions, ImageFile, ImageRef};
 use chartbench_core::question::{IMAGE_EXTENSIONS, stem};
@@ -16,6 +18,10 @@ use chartbench_core::terminal::visible;
 pub(super) struct ImageFolder {
     folder: PathBuf,
     names: HashSet<String>,
+    /// The names by their lower case, once one of them is sought in vain.
+    lower: OnceLock<HashMap<String, String>>,
+    /// The names that were found in another case only.
+    other_case: Mutex<BTreeSet<String>>,
     boundary: Boundary,
 }
 
@@ -30,17 +36,20 @@ impl ImageFolder {
         Ok(Self {
             folder,
             names: names.into_iter().collect(),
+            lower: OnceLock::new(),
+            other_case: Mutex::default(),
             boundary: boundary.clone(),
         })
     }
 
-    /// The image called `name`, else one that differs in the extension only, else the path where it
-    /// should be.
+    /// The image called `name`, else one that differs in the extension only, else one that differs
+    /// in upper and lower case only, else the path where it should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
         let found = if self.names.contains(name) {
             None
         } else {
             self.other_extension(stem(name))
+                .or_else(|| self.other_case(name))
         };
         let path = self.folder.join(found.as_deref().unwrap_or(name));
         ImageRef::File(ImageFile::new(path, self.boundary.clone()))
@@ -54,6 +63,33 @@ impl ImageFolder {
             .iter()
             .map(|extension| format!("{stem}.{}", extension.to_ascii_uppercase()));
         lower.chain(upper).find(|name| self.names.contains(name))
+    }
+
+    fn other_case(&self, name: &str) -> Option<String> {
+        let lower = self.lower.get_or_init(|| {
+            let names = self.names.iter();
+            names
+                .map(|name| (name.to_lowercase(), name.clone()))
+                .collect()
+        });
+        let found = lower.get(&name.to_lowercase())?.clone();
+        let mut other_case = self
+            .other_case
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        other_case.insert(name.to_owned());
+        Some(found)
+    }
+
+    /// Counts the images that were found in another case.
+    pub(super) fn report(&self, notes: &mut Notes) {
+        let other_case = self
+            .other_case
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for name in other_case.iter() {
+            notes.count(OTHER_CASE, || format!("`{name}`"));
+        }
     }
 
     fn has(&self, path: &Path) -> bool {

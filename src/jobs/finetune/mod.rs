@@ -106,6 +106,11 @@ pub enum Event<'a> {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,
     },
+    /// Something of the data set is left out or read otherwise than it is written.
+    DataNote {
+        /// One line: what, how often and the first place.
+        line: &'a str,
+    },
     /// The memory and time that the training of an adapter takes.
     Estimated {
         /// The row's name, e.g. `matcha-tiny`.
@@ -302,12 +307,14 @@ struct TrainingData {
     settings: Vec<(String, String)>,
     /// Describes the questions, until the description is reported.
     description: Option<String>,
+    /// What is said about the data set, until it is reported.
+    notes: Vec<String>,
 }
 
 impl TrainingData {
     fn load(request: &FinetuneRequest, benchmark: &Benchmark, protocol: &Protocol) -> Result<Self> {
         let folder = request.benchmark.data.as_deref();
-        let set = chartbench_data::load(&benchmark.data, folder, Split::Train)?;
+        let (set, notes) = chartbench_data::load_with_notes(&benchmark.data, folder, Split::Train)?;
         let description = request
             .benchmark
             .describe(benchmark, set.len(), set.charts.len());
@@ -340,6 +347,7 @@ impl TrainingData {
             sets,
             settings,
             description: Some(format!("training on {description}")),
+            notes,
         })
     }
 }

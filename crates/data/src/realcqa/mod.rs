@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 
 use self::annotation::AnnotationTableSource;
 use super::images::{self, ImageFolder};
+use super::notes::Notes;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Question, Split, TableRef};
 use chartbench_core::read_file;
@@ -48,10 +49,15 @@ pub(super) enum QaLayout {
 /// # Errors
 /// Returns an error if anything is missing or ambiguous, or if a merged file is malformed; the
 /// error names file and line. A single missing image is no error.
-pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<QaLayout> {
+pub(super) fn open(
+    folder: &Path,
+    split: Split,
+    allow_outside: bool,
+    notes: &mut Notes,
+) -> Result<QaLayout> {
     read_file::require_folder(folder)?;
     let tests = TestCharts::read(folder)?;
-    let qa = folder.join("qa");
+    let qa = read_file::in_any_case(folder, "qa")?;
     let merged = folder.join(MERGED);
     if qa.is_dir() {
         let names = read_file::list_folder(&qa)?;
@@ -60,14 +66,20 @@ pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<Q
             .filter_map(|name| name.strip_suffix(".json"))
             .map(|id| (id.to_owned(), ()));
         let chosen = tests.choose(ids.collect(), split, &qa)?;
-        let ids: Vec<String> = chosen.into_iter().map(|(id, ())| id).collect();
+        chosen
+            .without_questions
+            .into_iter()
+            .for_each(|line| notes.add(line));
+        let ids: Vec<String> = chosen.charts.into_iter().map(|(id, ())| id).collect();
         let files = ChartFiles::list(folder, allow_outside)?;
         files.require_any_image(&ids)?;
+        files.report(&ids, notes);
         Ok(QaLayout::PerChart(PerChartQa { ids, qa, files }))
     } else if merged.exists() {
-        let questions = read_merged(&merged, &tests, split)?;
+        let questions = read_merged(&merged, &tests, split, notes)?;
         let files = ChartFiles::list(folder, allow_outside)?;
         files.require_any_image(questions.iter().map(|(id, _)| id))?;
+        files.report(questions.iter().map(|(id, _)| id), notes);
         let charts = questions
             .into_par_iter()
             .map(|(id, questions)| files.chart(id, questions));
@@ -88,18 +100,26 @@ pub(super) struct PerChartQa {
 }
 
 impl PerChartQa {
-    /// Reads the charts of a range of the split's order, with their questions.
+    /// Reads the charts of a range of the split's order, with their questions and what is to be
+    /// said about them.
     ///
     /// # Errors
     /// Returns the first error in that order if a file is malformed; the error names file and line.
-    pub(super) fn charts(&self, range: Range<usize>) -> Result<Vec<ChartQuestions>> {
-        collect_in_order(self.ids[range].par_iter().map(|id| {
+    pub(super) fn charts(&self, range: Range<usize>) -> Result<(Vec<ChartQuestions>, Notes)> {
+        let read = collect_in_order(self.ids[range].par_iter().map(|id| {
             let path = self.qa.join(format!("{id}.json"));
             let json = read_file::read(&path)?;
-            let questions =
-                record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
-            self.files.chart(id.clone(), questions)
-        }))
+            let mut notes = Notes::default();
+            let questions = record::questions(id, &json, || 1, &mut notes)
+                .with_context(|| path.display().to_string())?;
+            Ok((self.files.chart(id.clone(), questions)?, notes))
+        }))?;
+        let mut all = Notes::default();
+        let charts = read.into_iter().map(|(chart, notes)| {
+            all.extend(notes);
+            chart
+        });
+        Ok((charts.collect(), all))
     }
 
     /// The number of charts of the split.
@@ -118,10 +138,10 @@ struct ChartFiles {
 impl ChartFiles {
     fn list(folder: &Path, allow_outside: bool) -> Result<Self> {
         let boundary = Boundary::new(folder, allow_outside);
-        let images = ImageFolder::list(folder.join("images"), &boundary)?;
+        let images = ImageFolder::list(read_file::in_any_case(folder, "images")?, &boundary)?;
         Ok(Self {
             images,
-            annotations: folder.join("json"),
+            annotations: read_file::in_any_case(folder, "json")?,
             boundary,
         })
     }
@@ -133,6 +153,14 @@ impl ChartFiles {
     /// Checks that at least one of these charts has an image.
     fn require_any_image<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Result<()> {
         images::require_any_image(ids.into_iter().map(|id| self.image(id)), &[&self.images])
+    }
+
+    /// Counts the images of these charts whose names are written in another case.
+    fn report<'a>(&self, ids: impl IntoIterator<Item = &'a String>, notes: &mut Notes) {
+        ids.into_iter().for_each(|id| {
+            self.image(id);
+        });
+        self.images.report(notes);
     }
 
     fn chart(&self, id: String, questions: Vec<Question>) -> Result<ChartQuestions> {
@@ -176,8 +204,10 @@ fn read_merged(
     path: &Path,
     tests: &TestCharts,
     split: Split,
+    notes: &mut Notes,
 ) -> Result<Vec<(String, Vec<Question>)>> {
     let json = read_file::read(path)?;
+    let json = read_file::without_nan(&json);
     let file_name = || path.display().to_string();
     let mut parser = serde_json::Deserializer::from_str(&json);
     let lists = parser
@@ -197,12 +227,23 @@ fn read_merged(
         }
     }
     let chosen = tests.choose(lists, split, path)?;
-    collect_in_order(chosen.into_par_iter().map(|(id, list)| {
+    chosen
+        .without_questions
+        .into_iter()
+        .for_each(|line| notes.add(line));
+    let read = collect_in_order(chosen.charts.into_par_iter().map(|(id, list)| {
         let list = list.get();
-        let questions = record::questions(&id, list, || line_of(&json, list))
+        let mut notes = Notes::default();
+        let questions = record::questions(&id, list, || line_of(&json, list), &mut notes)
             .with_context(|| format!("chart `{id}`"));
-        Ok((id, questions.with_context(file_name)?))
-    }))
+        Ok((id, questions.with_context(file_name)?, notes))
+    }))?;
+    let mut charts = Vec::with_capacity(read.len());
+    for (id, questions, own) in read {
+        notes.extend(own);
+        charts.push((id, questions));
+    }
+    Ok(charts)
 }
 
 /// The number of the line of `text` on which `part`, a slice of it, begins.
