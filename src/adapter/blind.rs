@@ -244,6 +244,7 @@ mod tests {
                 template: template.map(str::to_owned),
                 source: None,
                 slices: Default::default(),
+                context: None,
             });
         let chart = Chart {
             id: "c".to_owned(),

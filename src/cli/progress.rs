@@ -54,6 +54,7 @@ impl Progress {
         match event {
             RunEvent::QuestionsChosen { description } => chartbench_core::note!("{description}"),
             RunEvent::RowsLeftOut { reason } => chartbench_core::note!("note: {reason}"),
+            RunEvent::DataNote { line } => chartbench_core::note!("note: {line}"),
             RunEvent::MemoryUnknown { id } => {
                 chartbench_core::note!(
                     "note: {id} cannot tell what memory it takes: --memory does not change its batches"

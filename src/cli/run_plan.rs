@@ -13,6 +13,9 @@ use chartbench_core::terminal;
 /// Prints what a run would do, and the adapters that it could not ask.
 pub(super) fn print_plan(plan: &DryRun, estimated: bool) -> Result<Status> {
     chartbench_core::note!("{}", plan.description);
+    for line in &plan.notes {
+        chartbench_core::note!("note: {line}");
+    }
     let how = if plan.is_begun {
         "goes on with"
     } else {

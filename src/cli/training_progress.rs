@@ -54,6 +54,7 @@ impl FinetuneProgress {
                 "note: --max-steps is too few for the protocol's warm-up of {from} steps: it is shortened to {to}; \
                  --warmup-steps sets it"
             ),
+            FinetuneEvent::DataNote { line } => chartbench_core::note!("note: {line}"),
             FinetuneEvent::QuestionsChosen { description } => {
                 chartbench_core::note!("{description}")
             }

@@ -19,7 +19,9 @@ use chartbench_core::counts::{
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names;
 use chartbench_core::terminal::shorten;
-use chartbench_data::{Ask, Format, QuestionList, QuestionSetSpec, Questions};
+use chartbench_data::{
+    Ask, ColumnMap, Format, QuestionList, QuestionSetSpec, Questions, SplitFiles,
+};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -189,6 +191,8 @@ struct Wire {
     train: Option<Spanned<usize>>,
     test: Option<Spanned<usize>>,
     questions_per_chart: Option<Spanned<usize>>,
+    columns: Option<Spanned<ColumnMap>>,
+    files: Option<Spanned<SplitFiles>>,
     hub: Option<hub_data::WireHub>,
     #[serde(default)]
     finetune: ProtocolOverrides,
@@ -202,6 +206,7 @@ enum WireFormat {
     RealCqa,
     ChartQa,
     PlotQa,
+    Parquet,
     Generic,
     Synth,
 }
@@ -318,6 +323,7 @@ impl WireQuestions {
 impl Wire {
     fn validate(self, name: &str) -> Result<Benchmark, Fault> {
         let format = self.format()?;
+        self.check_columns()?;
         let (questions, listed) = match self.questions {
             None => (Questions::All, None),
             Some(questions) => {
@@ -343,6 +349,8 @@ impl Wire {
                 listed,
                 hash: hash.map(|(_, hash)| hash),
                 allow_outside: false,
+                columns: self.columns.map(Spanned::into_inner),
+                files: self.files.map(Spanned::into_inner).unwrap_or_default(),
             },
             title: self.title,
             description: self.description,
@@ -352,6 +360,40 @@ impl Wire {
             finetune: self.finetune,
             published: self.published,
         })
+    }
+
+    /// Checks `[columns]` and `[files]`.
+    fn check_columns(&self) -> Result<(), Fault> {
+        let columns = self.columns.as_ref();
+        let files = self.files.as_ref();
+        let (columns_at, files_at) = (
+            columns.map(|columns| columns.span().start),
+            files.map(|files| files.span().start),
+        );
+        if self.format == WireFormat::Parquet && columns.is_none() {
+            return Err(Fault::new(
+                None,
+                "format = \"parquet\" needs the table [columns] with image, question and answer",
+            ));
+        }
+        if self.format == WireFormat::Synth && (columns_at.is_some() || files_at.is_some()) {
+            return Err(Fault::new(
+                columns_at.or(files_at),
+                "belongs to data sets that are read, and format = \"synth\" draws its own",
+            ));
+        }
+        if files_at.is_some() && columns_at.is_none() {
+            return Err(Fault::new(files_at, "[files] needs the table [columns]"));
+        }
+        if let Some(columns) = columns {
+            let check = columns.as_ref().check();
+            check.map_err(|fault| Fault::new(columns_at, fault))?;
+        }
+        if let Some(files) = files {
+            let check = files.as_ref().check();
+            check.map_err(|fault| Fault::new(files_at, fault))?;
+        }
+        Ok(())
     }
 
     fn format(&self) -> Result<Format, Fault> {
@@ -366,6 +408,7 @@ impl Wire {
             WireFormat::RealCqa => Format::RealCqa,
             WireFormat::ChartQa => Format::ChartQa,
             WireFormat::PlotQa => Format::PlotQa,
+            WireFormat::Parquet => Format::Parquet,
             WireFormat::Generic => Format::Generic,
             WireFormat::Synth => {
                 return Ok(Format::Synth {

@@ -105,6 +105,7 @@ pub fn question_about(
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     };
     Ok(ChartQuestions {
         chart,

@@ -99,7 +99,7 @@ impl BenchmarkSelection {
             (None, Some(data)) => {
                 let format = chartbench_data::detect(data).context("--data without --benchmark")?;
                 let layout = chartbench_data::format_name(&format).unwrap_or_default();
-                if format != Format::Generic {
+                if !matches!(format, Format::Generic | Format::Parquet) {
                     bail!(
                         "--data {} has the layout of {layout}: name its benchmark, e.g. --benchmark {layout}",
                         data.display()

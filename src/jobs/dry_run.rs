@@ -27,6 +27,8 @@ pub struct DryRun {
     pub is_begun: bool,
     /// The questions in a line.
     pub description: String,
+    /// What of the data set is left out or read otherwise than it is written, line by line.
+    pub notes: Vec<String>,
     /// How many they are.
     pub questions: usize,
     /// The charts they are about.
@@ -102,6 +104,7 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
         is_begun: run.dir.path().join("run.toml").exists(),
         dir: run.dir.path().to_owned(),
         description: run.description.clone(),
+        notes: run.notes.clone(),
         questions: run.questions,
         charts: run.charts,
         adapters,

@@ -205,6 +205,7 @@ fn own_questions(answers: &mut Vec<ImportedAnswer>, file: &Path) -> Result<Quest
                 .iter()
                 .map(|flags| (YEAR.to_owned(), flags.clone()))
                 .collect(),
+            context: None,
         };
         let id = answer.chart.clone().unwrap_or_else(|| answer.id.clone());
         let place = *places.entry(id.clone()).or_insert(charts.len());

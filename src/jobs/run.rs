@@ -219,6 +219,8 @@ pub(super) struct OpenRun {
     pub(super) questions: usize,
     /// The questions in a line.
     pub(super) description: String,
+    /// What is said about the data set, line by line.
+    pub(super) notes: Vec<String>,
     convention: &'static Convention,
     pub(super) dir: RunDir,
     /// Where the user's data are; stored beside the answers.
@@ -271,6 +273,7 @@ impl OpenRun {
         };
         let dir = RunDir::open_grown(&path, manifest, grows_from)?;
         let (charts, questions) = (summary.charts, summary.questions);
+        let notes = asked.notes();
         let description = request.benchmark.describe(&benchmark, questions, charts);
         let data_folder = request.benchmark.data_folder(&benchmark.data.name, &data);
         Ok(Self {
@@ -280,6 +283,7 @@ impl OpenRun {
             charts,
             questions,
             description,
+            notes,
             convention,
             dir,
             data_folder,
@@ -294,6 +298,9 @@ impl OpenRun {
         observe(RunEvent::QuestionsChosen {
             description: &self.description,
         });
+        for line in &self.notes {
+            observe(RunEvent::DataNote { line });
+        }
     }
 
     /// Counts how an adapter's part of the run ended.

@@ -72,6 +72,11 @@ pub enum RunEvent<'a> {
         /// Which, and why, in one line.
         reason: &'a str,
     },
+    /// Something of the data set is left out or read otherwise than it is written.
+    DataNote {
+        /// One line: what, how often and the first place.
+        line: &'a str,
+    },
     /// The adapter cannot tell what memory it takes: a limit on memory does not change its batches.
     MemoryUnknown {
         /// The row's name.

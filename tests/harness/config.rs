@@ -221,6 +221,71 @@ fn benchmark_faults() {
 }
 
 #[test]
+fn columns_and_files_are_checked() {
+    let parse = |text: &str| {
+        let text = format!("title = \"T\"\ndescription = \"D\"\n{text}");
+        Benchmark::parse(&text, "x.toml").map_err(|error| {
+            let line = format!("{error:#}");
+            assert!(!line.contains('\n'), "{line}");
+            line
+        })
+    };
+    let columns = "[columns]\nimage = \"i\"\nquestion = \"q\"\nanswer = \"a\"\n";
+    let parquet = format!("format = \"parquet\"\n{columns}");
+    let spec = parse(&parquet).unwrap().data;
+    assert_eq!(spec.format, Format::Parquet);
+    assert_eq!(spec.columns.unwrap().answer.as_deref(), Some("a"));
+    let chartqa = format!("format = \"chartqa\"\n{columns}[files]\ntest = [\"data/val-*\"]\n");
+    let spec = parse(&chartqa).unwrap().data;
+    assert_eq!((spec.format, spec.files.test.len()), (Format::ChartQa, 1));
+
+    let fault = |text: &str, expected: &str| {
+        let line = parse(text).unwrap_err();
+        assert!(line.contains(expected), "{line}");
+    };
+    fault("format = \"parquet\"\n", "needs the table [columns]");
+    fault(
+        &parquet.replace("question", "query"),
+        "unknown field `query`",
+    );
+    fault(
+        &parquet.replace("image = \"i\"\n", ""),
+        "missing field `image`",
+    );
+    fault(
+        &parquet.replace("\"a\"", "\"\""),
+        "the name of a column is empty",
+    );
+    fault(
+        &format!("{parquet}[columns.names]\nx = {{ a = \"b\" }}\n"),
+        "`x` is none of the columns that are read",
+    );
+    fault(
+        &format!("{parquet}answers = \"best\"\n"),
+        "unknown variant `best`",
+    );
+    for pattern in ["../x.parquet", "/x.parquet", "a\\\\b"] {
+        fault(
+            &format!("{parquet}[files]\ntest = [\"{pattern}\"]\n"),
+            "must be relative to the data folder",
+        );
+    }
+    fault(
+        &format!("{parquet}[files]\ntest = [\"a***\"]\n"),
+        "is no pattern",
+    );
+    fault(
+        "format = \"chartqa\"\n[files]\ntest = [\"x\"]\n",
+        "[files] needs the table [columns]",
+    );
+    let synth = "format = \"synth\"\nseed = 1\ntrain = 2\ntest = 3\nquestions_per_chart = 4\n";
+    fault(
+        &format!("{synth}{columns}"),
+        "belongs to data sets that are read",
+    );
+}
+
+#[test]
 fn nearest_names_come_first() {
     let known = [
         "matcha-plotqa-v1",

@@ -39,6 +39,7 @@ mod import;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod optimizers;
+mod parquet;
 mod planting;
 mod plotqa;
 #[cfg(unix)]

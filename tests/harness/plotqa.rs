@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chartbench::config::Benchmark;
 use chartbench_core::question::{Gold, ImageRef, QuestionSet};
-use chartbench_data::Split;
+use chartbench_data::{QuestionStream, Split};
 use tempfile::TempDir;
 
 const RECORDS: &str = r#"[
@@ -158,6 +158,24 @@ fn splits_and_versions() {
 }
 
 #[test]
+fn folders_may_be_written_in_another_case_and_answers_may_lack() {
+    let tree = Tree::new(&[
+        ("Test/QA_pairs.json", &RECORDS.replacen("12.50", "null", 1)),
+        ("Test/PNG/0.PNG", ""),
+        ("Test/Annotations.json", ANNOTATIONS),
+    ]);
+    let spec = Benchmark::find("plotqa").unwrap().data;
+    let stream = QuestionStream::open(&spec, Some(tree.0.path()), Split::Test).unwrap();
+    assert_eq!(
+        stream.notes(),
+        ["questions without an answer (null or NaN), left out: 1, first [0], image_index 1"]
+    );
+    let set = tree.load("", Split::Test).unwrap();
+    assert_eq!(ids(&set), ["0/1", "1/5"]);
+    assert_eq!(set.charts[0].chart.chart_type.as_deref(), Some("dot line"));
+}
+
+#[test]
 fn plotqa_faults() {
     let broken = |records: &str| Tree::flat(records).fault("", Split::Test);
     let with = |from: &str, to: &str| {
@@ -212,7 +230,6 @@ fn plotqa_faults() {
             "an image_index that is a list",
             with(r#""image_index": 0"#, r#""image_index": []"#),
         ),
-        ("a null answer", with("12.50", "null")),
         ("an object for an answer", with("\"3\"", "{}")),
         ("NaN", with("12.50", "NaN")),
         (

@@ -37,6 +37,7 @@ fn chart(id: &str, image: &str, questions: usize) -> ChartQuestions {
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     };
     let image = ImageRef::Drawn(Arc::new(Image(image.to_owned())));
     let chart = Chart {

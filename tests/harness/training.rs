@@ -45,6 +45,7 @@ fn set(counts: &[usize]) -> QuestionSet {
                 template: None,
                 source: None,
                 slices: Default::default(),
+                context: None,
             })
             .collect(),
     };

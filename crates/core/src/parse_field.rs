@@ -20,6 +20,14 @@ pub fn gold(raw: &RawValue) -> Result<Gold> {
     nested_gold(raw, 0)
 }
 
+/// As [`gold`], but `None` for `null`: the data set has no answer to the question.
+///
+/// # Errors
+/// As [`gold`], except for `null`.
+pub fn optional_gold(raw: &RawValue) -> Result<Option<Gold>> {
+    (raw.get() != "null").then(|| gold(raw)).transpose()
+}
+
 fn nested_gold(raw: &RawValue, depth: usize) -> Result<Gold> {
     let text = raw.get();
     Ok(match text.as_bytes().first() {

@@ -1,7 +1,8 @@
 //! Reads text and JSON files; an error names the file, the line and the fault in one line.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -79,6 +80,61 @@ pub fn list_folder(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The name of a file without its folder, for messages.
+pub fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The path of `name` in `folder`, in the case in which it is written there; `folder/name` if no
+/// such file or folder exists.
+///
+/// # Errors
+/// Returns an error if `folder` cannot be listed.
+pub fn in_any_case(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    let found = list_folder(folder)?
+        .into_iter()
+        .find(|listed| listed.eq_ignore_ascii_case(name));
+    Ok(found.map_or(path, |listed| folder.join(listed)))
+}
+
+/// A JSON text whose `NaN`, `Infinity` and `-Infinity`, which Python writes and JSON does not have,
+/// are `null`.
+pub fn without_nan(json: &str) -> Cow<'_, str> {
+    if !json.contains("NaN") && !json.contains("Infinity") {
+        return Cow::Borrowed(json);
+    }
+    let mut cleaned = String::with_capacity(json.len());
+    let (mut rest, mut in_string) = (json, false);
+    while let Some(at) = rest.find(['"', '\\', 'N', 'I', '-']) {
+        let (before, from) = rest.split_at(at);
+        cleaned.push_str(before);
+        let token = ["NaN", "Infinity", "-Infinity"]
+            .into_iter()
+            .find(|token| !in_string && from.starts_with(token));
+        let (written, taken) = match (token, from.chars().next()) {
+            (Some(token), _) => ("null", token.len()),
+            // An escaped character ends no string.
+            (None, Some('\\')) => {
+                let escape: usize = from.chars().take(2).map(char::len_utf8).sum();
+                (from.get(..escape).unwrap_or(from), escape)
+            }
+            (None, first) => {
+                in_string ^= first == Some('"');
+                (from.get(..1).unwrap_or(from), 1)
+            }
+        };
+        cleaned.push_str(written);
+        rest = from.get(taken..).unwrap_or_default();
+    }
+    cleaned.push_str(rest);
+    Cow::Owned(cleaned)
+}
+
 /// Checks that a data path is a folder.
 ///
 /// # Errors
@@ -148,5 +204,29 @@ impl<'a> CsvLines<'a> {
             .count();
         self.byte += passed;
         self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_is_null_outside_strings() {
+        let cases = [
+            ("[1, NaN]", "[1, null]"),
+            ("[-Infinity,Infinity, -1]", "[null,null, -1]"),
+            (
+                r#"{"NaN": "a \"NaN", "é": NaN}"#,
+                r#"{"NaN": "a \"NaN", "é": null}"#,
+            ),
+            (r#"["\\", NaN, "Infinity"]"#, r#"["\\", null, "Infinity"]"#),
+            ("[NaN", "[null"),
+            ("NaN\\", "null\\"),
+        ];
+        for (json, cleaned) in cases {
+            assert_eq!(without_nan(json), cleaned);
+        }
+        assert!(matches!(without_nan("[1]"), Cow::Borrowed("[1]")));
     }
 }

@@ -18,6 +18,14 @@ pub struct TestCharts {
     lines: HashMap<String, usize>,
 }
 
+/// The charts of one split.
+pub struct SplitCharts<T> {
+    /// Each chart's id and its value, sorted by id.
+    pub charts: Vec<(String, T)>,
+    /// A line about the test charts without questions, if there are any.
+    pub without_questions: Option<String>,
+}
+
 impl TestCharts {
     /// Reads the list of the data set in `folder`: it lies in the folder, else beside it, since the
     /// hub's copy of the data set has none.
@@ -68,22 +76,23 @@ impl TestCharts {
         Ok(Self { path, lines })
     }
 
-    /// Picks the charts of `split` out of `available`, sorted by id. `questions` is the file or
-    /// folder of the questions.
+    /// Picks the charts of `split` out of `available`. `questions` is the file or folder of the
+    /// questions. Test charts without questions are reported for either split: without them the
+    /// benchmark is another one.
     ///
     /// # Errors
-    /// Returns an error if a test chart has no questions, for either split: the benchmark would
-    /// change unnoticed.
+    /// Returns an error if no test chart has questions.
     pub fn choose<T>(
         &self,
         mut available: Vec<(String, T)>,
         split: Split,
         questions: &Path,
-    ) -> Result<Vec<(String, T)>> {
+    ) -> Result<SplitCharts<T>> {
         available.sort_by(|a, b| a.0.cmp(&b.0));
         let (tests, train): (Vec<_>, Vec<_>) = available
             .into_iter()
             .partition(|(id, _)| self.lines.contains_key(id.as_str()));
+        let mut without_questions = None;
         if tests.len() < self.lines.len() {
             let has_questions = |name: &str| {
                 tests
@@ -96,16 +105,22 @@ impl TestCharts {
                 .filter(|(name, _)| !has_questions(name))
                 .min_by_key(|(_, line)| **line);
             let (name, line) = missing.context("the test charts are not sorted")?;
-            bail!(
-                "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them); \
-                 complete the data set or take the names off the list",
+            let report = format!(
+                "{}: line {line}: `{name}` has no questions in {} ({} of {} test charts lack them)",
                 self.path.display(),
                 questions.display(),
                 self.lines.len() - tests.len(),
                 self.lines.len()
             );
+            if tests.is_empty() {
+                bail!("{report}; complete the data set or take the names off the list");
+            }
+            without_questions = Some(report);
         }
-        Ok(if split == Split::Test { tests } else { train })
+        Ok(SplitCharts {
+            charts: if split == Split::Test { tests } else { train },
+            without_questions,
+        })
     }
 }
 
@@ -113,12 +128,16 @@ impl TestCharts {
 /// of them without a list. `questions` is the file or folder of the questions.
 ///
 /// # Errors
-/// Returns an error if the list is broken or names a chart that is not available.
+/// Returns an error if the list is broken or names a chart that is not available: scores of some
+/// test charts would pass for those of all.
 pub fn test_charts(folder: &Path, available: Vec<String>, questions: &Path) -> Result<Vec<String>> {
     if !folder.join(TEST_LIST).exists() {
         return Ok(available);
     }
     let available = available.into_iter().map(|id| (id, ())).collect();
     let tests = TestCharts::read(folder)?.choose(available, Split::Test, questions)?;
-    Ok(tests.into_iter().map(|(id, ())| id).collect())
+    if let Some(report) = tests.without_questions {
+        bail!("{report}; complete the data set or take the names off the list");
+    }
+    Ok(tests.charts.into_iter().map(|(id, ())| id).collect())
 }

@@ -38,6 +38,7 @@ fn ask_for_table(mut chart_questions: ChartQuestions) -> Result<ChartQuestions> 
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     });
     Ok(chart_questions)
 }

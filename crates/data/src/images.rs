@@ -1,11 +1,13 @@
-//! Finds a chart's image by one listing of its folder; the extension may differ from the expected
-//! one.
+//! Finds a chart's image by one listing of its folder; the extension and the case of the name may
+//! differ from the expected ones.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, bail};
 
+use super::notes::{Notes, OTHER_CASE};
 use chartbench_core::input::Boundary;
 use chartbench_core::question::{ChartQuestions, ImageFile, ImageRef};
 use chartbench_core::question::{IMAGE_EXTENSIONS, stem};
@@ -16,6 +18,10 @@ use chartbench_core::terminal::visible;
 pub(super) struct ImageFolder {
     folder: PathBuf,
     names: HashSet<String>,
+    /// The names by their lower case, once one of them is sought in vain.
+    lower: OnceLock<HashMap<String, String>>,
+    /// The names that were found in another case only.
+    other_case: Mutex<BTreeSet<String>>,
     boundary: Boundary,
 }
 
@@ -30,17 +36,20 @@ impl ImageFolder {
         Ok(Self {
             folder,
             names: names.into_iter().collect(),
+            lower: OnceLock::new(),
+            other_case: Mutex::default(),
             boundary: boundary.clone(),
         })
     }
 
-    /// The image called `name`, else one that differs in the extension only, else the path where it
-    /// should be.
+    /// The image called `name`, else one that differs in the extension only, else one that differs
+    /// in upper and lower case only, else the path where it should be.
     pub(super) fn find(&self, name: &str) -> ImageRef {
         let found = if self.names.contains(name) {
             None
         } else {
             self.other_extension(stem(name))
+                .or_else(|| self.other_case(name))
         };
         let path = self.folder.join(found.as_deref().unwrap_or(name));
         ImageRef::File(ImageFile::new(path, self.boundary.clone()))
@@ -56,9 +65,42 @@ impl ImageFolder {
         lower.chain(upper).find(|name| self.names.contains(name))
     }
 
-    /// Whether the folder has the image called `name`, or one that differs in the extension only.
+    /// Whether the folder has an image that [`Self::find`] takes for `name`.
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.names.contains(name) || self.other_extension(stem(name)).is_some()
+        self.names.contains(name)
+            || self.other_extension(stem(name)).is_some()
+            || self.in_lower_case().contains_key(&name.to_lowercase())
+    }
+
+    /// The names by their lower case.
+    fn in_lower_case(&self) -> &HashMap<String, String> {
+        self.lower.get_or_init(|| {
+            let names = self.names.iter();
+            names
+                .map(|name| (name.to_lowercase(), name.clone()))
+                .collect()
+        })
+    }
+
+    fn other_case(&self, name: &str) -> Option<String> {
+        let found = self.in_lower_case().get(&name.to_lowercase())?.clone();
+        let mut other_case = self
+            .other_case
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        other_case.insert(name.to_owned());
+        Some(found)
+    }
+
+    /// Counts the images that were found in another case.
+    pub(super) fn report(&self, notes: &mut Notes) {
+        let other_case = self
+            .other_case
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for name in other_case.iter() {
+            notes.count(OTHER_CASE, || format!("`{name}`"));
+        }
     }
 
     fn has(&self, path: &Path) -> bool {

@@ -2,7 +2,9 @@
 //! or a [`QuestionStream`].
 //!
 //! Each format has one file. Loading opens no image: a chart carries the path of its image, found
-//! by one listing of the folder. A chart with a missing image is still loaded, and its questions
+//! by one listing of the folder; only images within a file of questions are read once, where their
+//! hash is the chart's name. What is left out or read otherwise than it is written is counted, and
+//! said in a line of each kind ([`QuestionStream::notes`]). A chart with a missing image is still loaded, and its questions
 //! fail when they are asked; a folder without any image is refused. A new format needs one file
 //! here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
 //!
@@ -17,6 +19,8 @@ mod gold_tables;
 mod id_list;
 mod images;
 pub mod lint;
+mod notes;
+mod parquet;
 mod plotqa;
 mod qa_pretraining;
 mod question_stream;
@@ -30,6 +34,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub use self::parquet::{AnswerChoice, ColumnMap, SplitFiles};
 pub use chartbench_core::question::Split;
 pub use gold_tables::TABLE_QUESTION;
 pub use question_stream::QuestionStream;
@@ -54,6 +59,18 @@ pub struct MissingTable(String);
 /// Returns an error if the data set is not given, missing or malformed, has no questions in the
 /// split ([`MissingSplit`]), or does not have the pinned hash.
 pub fn load(spec: &QuestionSetSpec, data: Option<&Path>, split: Split) -> Result<QuestionSet> {
+    Ok(load_with_notes(spec, data, split)?.0)
+}
+
+/// As [`load`], with the lines of [`QuestionStream::notes`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_notes(
+    spec: &QuestionSetSpec,
+    data: Option<&Path>,
+    split: Split,
+) -> Result<(QuestionSet, Vec<String>)> {
     QuestionStream::open(spec, data, split)?.read()
 }
 
@@ -73,6 +90,7 @@ fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Resu
                 "DIR, from https://github.com/NiteshMethani/PlotQA, with",
                 plotqa::LAYOUT,
             ),
+            Format::Parquet => ("PATH,", parquet::LAYOUT),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
         format!("benchmark `{}` needs --data {path} {layout}", spec.name)

@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 
 use super::MissingSplit;
 use super::images::{self, ImageFolder};
+use super::notes::{NO_ANSWER, Notes};
 use super::questions_by_chart::QuestionsByChart;
 use chartbench_core::input::Boundary;
 use chartbench_core::parse_field::{self, Label};
@@ -63,7 +64,12 @@ struct Annotation {
 /// # Errors
 /// Returns an error if anything is missing, malformed or ambiguous; the error names file, record
 /// and key. A single missing image is no error.
-pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(
+    path: &Path,
+    split: Split,
+    allow_outside: bool,
+    notes: &mut Notes,
+) -> Result<Vec<ChartQuestions>> {
     let files = QuestionFiles::open(path)?;
     let boundary = Boundary::new(&files.root, allow_outside);
     let missing = |part: &str| {
@@ -79,17 +85,18 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
             let file = files
                 .find(&["test", ""])?
                 .with_context(|| missing("test"))?;
-            image_folders.push(load_part(&file, "", &boundary, &mut charts)?);
+            image_folders.push(load_part(&file, "", &boundary, &mut charts, notes)?);
         }
         Split::Train => {
             let file = files.find(&["train"])?.with_context(|| missing("train"))?;
-            image_folders.push(load_part(&file, "train/", &boundary, &mut charts)?);
+            image_folders.push(load_part(&file, "train/", &boundary, &mut charts, notes)?);
             if let Some(file) = files.find(&["val", "validation"])? {
-                image_folders.push(load_part(&file, "val/", &boundary, &mut charts)?);
+                image_folders.push(load_part(&file, "val/", &boundary, &mut charts, notes)?);
             }
         }
     }
     let charts = charts.into_charts();
+    image_folders.iter().for_each(|images| images.report(notes));
     images::require_any_image(
         images::chart_images(&charts),
         &image_folders.iter().collect::<Vec<_>>(),
@@ -131,7 +138,9 @@ impl QuestionFiles {
             );
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let in_test = folder.file_name().is_some_and(|name| name == "test");
+        let in_test = folder
+            .file_name()
+            .is_some_and(|name| name.eq_ignore_ascii_case("test"));
         let root = if in_test {
             folder.parent().unwrap_or(Path::new(""))
         } else {
@@ -150,7 +159,11 @@ impl QuestionFiles {
 
     /// The question file in the first of `folders` that has one.
     fn find(&self, folders: &[&str]) -> Result<Option<PathBuf>> {
-        for folder in folders.iter().map(|folder| self.root.join(folder)) {
+        for name in folders {
+            let folder = match *name {
+                "" => self.root.clone(),
+                name => read_file::in_any_case(&self.root, name)?,
+            };
             if !folder.is_dir() {
                 continue;
             }
@@ -189,16 +202,17 @@ fn load_part(
     prefix: &str,
     boundary: &Boundary,
     charts: &mut QuestionsByChart,
+    notes: &mut Notes,
 ) -> Result<ImageFolder> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut part = SplitPart {
         prefix,
-        types: annotated_types(&folder.join("annotations.json"))?,
-        images: ImageFolder::list(folder.join("png"), boundary)?,
+        types: annotated_types(&read_file::in_any_case(folder, "annotations.json")?)?,
+        images: ImageFolder::list(read_file::in_any_case(folder, "png")?, boundary)?,
         indices: HashMap::new(),
     };
     json_records::for_each_record(file, "qa_pairs", |index, record: Record| {
-        part.add(index, record, charts)
+        part.add(index, record, charts, notes)
     })?;
     Ok(part.images)
 }
@@ -247,7 +261,13 @@ struct SplitPart<'a> {
 }
 
 impl SplitPart<'_> {
-    fn add(&mut self, index: usize, record: Record, charts: &mut QuestionsByChart) -> Result<()> {
+    fn add(
+        &mut self,
+        index: usize,
+        record: Record,
+        charts: &mut QuestionsByChart,
+        notes: &mut Notes,
+    ) -> Result<()> {
         let image = record.image_index.0;
         let number = record
             .question_id
@@ -259,6 +279,11 @@ impl SplitPart<'_> {
                 "[{index}].question_id: `{number}` of image_index {image} is already the id of [{first}]"
             );
         }
+        let gold = parse_field::optional_gold(&record.answer);
+        let Some(gold) = gold.with_context(|| format!("[{index}].answer"))? else {
+            notes.count(NO_ANSWER, || format!("[{index}], image_index {image}"));
+            return Ok(());
+        };
         let annotated = self.types.get(&image).cloned();
         let recorded = record.chart_type.as_deref().and_then(chart_type);
         if annotated.is_none()
@@ -274,12 +299,13 @@ impl SplitPart<'_> {
         let question = Question {
             id,
             text: record.question_string,
-            gold: parse_field::gold(&record.answer).with_context(|| format!("[{index}].answer"))?,
+            gold,
             answer_type: None,
             taxonomy: None,
             template: record.template.map(|template| template.0),
             source: None,
             slices: Default::default(),
+            context: None,
         };
         let file = self.images.find(&format!("{image}.png"));
         let chart = || Chart {

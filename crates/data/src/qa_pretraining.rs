@@ -26,6 +26,7 @@ pub(super) fn join_questions(mut charts: Vec<ChartQuestions>) -> Vec<ChartQuesti
             template: None,
             source: None,
             slices: Default::default(),
+            context: None,
         }];
     }
     charts

@@ -13,8 +13,9 @@ use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
 use super::{
-    MissingSplit, chartqa, generic, gold_tables, plotqa, qa_pretraining, require_data_path,
+    MissingSplit, chartqa, generic, gold_tables, parquet, plotqa, qa_pretraining, require_data_path,
 };
+use crate::notes::Notes;
 use crate::{Ask, Format, QuestionSetSpec, Questions};
 use chartbench_core::input::Boundary;
 use chartbench_core::question::Split;
@@ -32,6 +33,10 @@ pub struct QuestionStream {
     selection: QuestionSelection,
     source: Source,
     limit: Option<Limit>,
+    /// Notes about what was read when the stream was opened.
+    notes: Notes,
+    /// Notes about what [`summarize`](Self::summarize) read.
+    later_notes: OnceLock<Notes>,
     /// One hash per chunk, taken by [`summarize`](Self::summarize); later passes must read the same
     /// questions.
     chunk_hashes: OnceLock<Vec<u64>>,
@@ -61,17 +66,28 @@ impl QuestionStream {
         let selection = QuestionSelection::new(spec, data, split)?;
         let path = || require_data_path(spec, data);
         let outside = spec.allow_outside;
-        let charts = match &spec.format {
-            Format::RealCqa => match realcqa::open(path()?, split, outside)? {
+        let mut notes = Notes::default();
+        let charts = match &spec.format_at(data) {
+            Format::RealCqa => match realcqa::open(path()?, split, outside, &mut notes)? {
                 QaLayout::Merged(charts) => charts,
                 QaLayout::PerChart(qa) => {
-                    ensure!(qa.len() > 0, selection.no_questions());
-                    return Ok(Self::new(selection, Source::PerChart(qa)));
+                    ensure!(qa.len() > 0, selection.no_questions(&notes));
+                    return Ok(Self::new(selection, Source::PerChart(qa), notes));
                 }
             },
-            Format::ChartQa => chartqa::load(path()?, split, outside)?,
-            Format::PlotQa => plotqa::load(path()?, split, outside)?,
-            Format::Generic => generic::load(path()?, split, outside)?,
+            Format::ChartQa => chartqa::load(path()?, split, outside, &mut notes)?,
+            Format::PlotQa => plotqa::load(path()?, split, outside, &mut notes)?,
+            Format::Generic => generic::load(path()?, split, outside, &mut notes)?,
+            Format::Parquet => {
+                let request = parquet::Request {
+                    path: path()?,
+                    columns: spec.columns.as_ref(),
+                    files: &spec.files,
+                    split,
+                    allow_outside: outside,
+                };
+                parquet::load(&request, &mut notes)?
+            }
             #[cfg(feature = "synth")]
             &Format::Synth {
                 seed,
@@ -100,15 +116,17 @@ impl QuestionStream {
             ),
         };
         let charts = selection.select(charts)?;
-        ensure!(!charts.is_empty(), selection.no_questions());
-        Ok(Self::new(selection, Source::InMemory(charts)))
+        ensure!(!charts.is_empty(), selection.no_questions(&notes));
+        Ok(Self::new(selection, Source::InMemory(charts), notes))
     }
 
-    fn new(selection: QuestionSelection, source: Source) -> Self {
+    fn new(selection: QuestionSelection, source: Source, notes: Notes) -> Self {
         Self {
             selection,
             source,
             limit: None,
+            notes,
+            later_notes: OnceLock::new(),
             chunk_hashes: OnceLock::new(),
         }
     }
@@ -128,11 +146,20 @@ impl QuestionStream {
     /// # Errors
     /// Returns an error if the questions cannot be read.
     pub fn draw_evenly(self, count: usize, seed: u64) -> Result<Self> {
-        let draw = EvenDraw::new(self.chunks_up_to(None, |_, _| Ok(())), count, seed)?;
+        let draw = EvenDraw::new(self.chunks_up_to(None, |_, _, _| Ok(())), count, seed)?;
         Ok(Self {
             limit: Some(Limit::Drawn(draw)),
             ..self
         })
+    }
+
+    /// What is left out or read otherwise than it is written, in a line of each kind. About data
+    /// sets with one file of questions for each chart they are complete once the stream was
+    /// summarized.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        notes.extend(self.later_notes.get().cloned().unwrap_or_default());
+        notes.into_lines()
     }
 
     /// Counts and hashes the questions in one pass.
@@ -146,14 +173,17 @@ impl QuestionStream {
             .limit
             .as_ref()
             .filter(|_| !self.selection.covers_whole_split());
-        let mut hashes = Vec::new();
-        let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, |_, charts| {
+        let (mut hashes, mut later) = (Vec::new(), Notes::default());
+        let inspect = |_, charts: &[ChartQuestions], notes: Notes| {
             hashes.push(hash(charts));
+            later.extend(notes);
             Ok(())
-        }))?;
+        };
+        let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, inspect))?;
         self.selection
-            .check(summary.questions, || Ok(summary.hash.clone()))?;
+            .check(summary.questions, &later, || Ok(summary.hash.clone()))?;
         let _ = self.chunk_hashes.set(hashes);
+        let _ = self.later_notes.set(later);
         if limit.is_some() == self.limit.is_some() {
             Ok(summary)
         } else {
@@ -161,32 +191,39 @@ impl QuestionStream {
         }
     }
 
-    /// Reads all questions into memory.
+    /// Reads all questions into memory, with the lines of [`notes`](Self::notes).
     ///
     /// # Errors
     /// As [`summarize`](Self::summarize).
-    pub(super) fn read(self) -> Result<QuestionSet> {
+    pub(super) fn read(self) -> Result<(QuestionSet, Vec<String>)> {
         let Self {
-            selection, source, ..
+            selection,
+            source,
+            mut notes,
+            ..
         } = self;
         let charts = match source {
             Source::InMemory(charts) => charts,
-            Source::PerChart(qa) => selection.select(qa.charts(0..qa.len())?)?,
+            Source::PerChart(qa) => {
+                let (charts, later) = qa.charts(0..qa.len())?;
+                notes.extend(later);
+                selection.select(charts)?
+            }
         };
         let set = QuestionSet {
             benchmark: selection.benchmark.clone(),
             charts,
         };
-        selection.check(set.len(), || set.hash())?;
-        Ok(set)
+        selection.check(set.len(), &notes, || set.hash())?;
+        Ok((set, notes.into_lines()))
     }
 
-    /// Chunks of the questions within `limit`. `inspect` is called with the range and the charts
-    /// of each chunk that is read from files.
+    /// Chunks of the questions within `limit`. `inspect` is called with the range, the charts and
+    /// the notes of each chunk that is read from files.
     fn chunks_up_to(
         &self,
         limit: Option<&Limit>,
-        mut inspect: impl FnMut(Range<usize>, &[ChartQuestions]) -> Result<()>,
+        mut inspect: impl FnMut(Range<usize>, &[ChartQuestions], Notes) -> Result<()>,
     ) -> impl Iterator<Item = Result<Vec<ChartQuestions>>> {
         let mut left = match limit {
             Some(Limit::First(count)) => *count,
@@ -202,8 +239,9 @@ impl QuestionStream {
                 let mut chunk = match &self.source {
                     Source::InMemory(charts) => charts[range].to_vec(),
                     Source::PerChart(qa) => {
-                        let chunk = self.selection.select(qa.charts(range.clone())?)?;
-                        inspect(range, &chunk)?;
+                        let (charts, notes) = qa.charts(range.clone())?;
+                        let chunk = self.selection.select(charts)?;
+                        inspect(range, &chunk, notes)?;
                         chunk
                     }
                 };
@@ -221,7 +259,7 @@ impl QuestionStream {
 
 impl QuestionSource for QuestionStream {
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
-        Box::new(self.chunks_up_to(self.limit.as_ref(), |range, charts| {
+        Box::new(self.chunks_up_to(self.limit.as_ref(), |range, charts, _| {
             let expected = self.chunk_hashes.get().and_then(|hashes| hashes.get(range.start / CHUNK_CHARTS));
             ensure!(
                 expected.is_none_or(|expected| *expected == hash(charts)),
@@ -262,6 +300,7 @@ fn hash(charts: &[ChartQuestions]) -> u64 {
                 &question.template,
                 &question.source,
                 &question.slices,
+                &question.context,
             )
                 .hash(&mut hasher);
         }
@@ -350,8 +389,13 @@ impl QuestionSelection {
 
     /// Checks that the split has questions, as many as are listed, and that their hash is the pinned
     /// one.
-    fn check(&self, questions: usize, hash: impl FnOnce() -> Result<String>) -> Result<()> {
-        ensure!(questions > 0, self.no_questions());
+    fn check(
+        &self,
+        questions: usize,
+        notes: &Notes,
+        hash: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        ensure!(questions > 0, self.no_questions(notes));
         // A sample, or tables, are other numbers.
         if let Some(listed) = &self.listed
             && self.sample.is_none()
@@ -373,7 +417,7 @@ impl QuestionSelection {
         Ok(())
     }
 
-    fn no_questions(&self) -> MissingSplit {
+    fn no_questions(&self, notes: &Notes) -> MissingSplit {
         let (split, location) = (self.split, &self.location);
         if let Some(listed) = &self.listed {
             let list = listed.path().display();
@@ -381,11 +425,13 @@ impl QuestionSelection {
                 "no question of the {split} split{location} is listed in {list}"
             ));
         }
-        MissingSplit(match self.ask {
+        let what = match self.ask {
             Ask::Questions | Ask::QuestionsAndAnswers => {
                 format!("no questions in the {split} split{location}")
             }
             Ask::Tables => format!("no chart of the {split} split{location} has a data table"),
-        })
+        };
+        let lines = [what].into_iter().chain(notes.clone().into_lines());
+        MissingSplit(lines.collect::<Vec<_>>().join("; "))
     }
 }

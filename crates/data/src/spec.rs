@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use super::{chartqa, generic, plotqa, realcqa};
+use super::parquet::{ColumnMap, SplitFiles};
+use super::{chartqa, generic, parquet, plotqa, realcqa};
 
 /// The source of a benchmark's questions, and which of them are asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,36 @@ pub struct QuestionSetSpec {
     /// Whether images and tables may lie outside the data set's folder; the user's choice, never a
     /// file's.
     pub allow_outside: bool,
+    /// The columns of a copy of the data set as parquet; guessed where it is absent.
+    pub columns: Option<ColumnMap>,
+    /// The parquet files of each split; the usual names where there are none.
+    pub files: SplitFiles,
+}
+
+impl QuestionSetSpec {
+    /// The format in which the data set at `data` is read: [`Format::Parquet`] where only parquet
+    /// files are there and the benchmark has the columns of such a copy, or is for a user's own
+    /// data; else the benchmark's.
+    pub fn format_at(&self, data: Option<&Path>) -> Format {
+        let Some(path) = data else {
+            return self.format.clone();
+        };
+        let may_be_parquet = match self.format {
+            Format::Synth { .. } => false,
+            Format::Generic => true,
+            _ => self.columns.is_some(),
+        };
+        let has_own_layout = || {
+            FORMATS
+                .iter()
+                .any(|listed| listed.format == self.format && (listed.is_at)(path))
+        };
+        if may_be_parquet && !has_own_layout() && parquet::is_at(path, &self.files) {
+            Format::Parquet
+        } else {
+            self.format.clone()
+        }
+    }
 }
 
 /// The format of a data set.
@@ -38,6 +69,8 @@ pub enum Format {
     ChartQa,
     /// PlotQA's folder: `png/` and `qa_pairs.json`.
     PlotQa,
+    /// Parquet files in Hugging Face's layout.
+    Parquet,
     /// A user's own `.jsonl`, `.json`, `.csv` or `.tsv` file with `image`, `question` and `answer`.
     Generic,
     /// Drawn by this program.
@@ -100,7 +133,7 @@ struct DetectableFormat {
     layout: &'static str,
 }
 
-const FORMATS: [DetectableFormat; 4] = [
+const FORMATS: [DetectableFormat; 5] = [
     DetectableFormat {
         format: Format::RealCqa,
         name: "realcqa",
@@ -118,6 +151,12 @@ const FORMATS: [DetectableFormat; 4] = [
         name: "plotqa",
         is_at: plotqa::is_at,
         layout: plotqa::LAYOUT,
+    },
+    DetectableFormat {
+        format: Format::Parquet,
+        name: "parquet",
+        is_at: |path| parquet::is_at(path, &SplitFiles::default()),
+        layout: parquet::LAYOUT,
     },
     DetectableFormat {
         format: Format::Generic,

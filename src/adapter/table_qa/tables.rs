@@ -126,6 +126,7 @@ fn request(chart: &Chart) -> ChartQuestions {
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     };
     ChartQuestions {
         chart: chart.clone(),

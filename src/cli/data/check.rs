@@ -52,6 +52,7 @@ enum Layout {
     ChartQa,
     #[value(name = "plotqa")]
     PlotQa,
+    Parquet,
     Generic,
 }
 
@@ -68,6 +69,7 @@ impl From<Layout> for DataFormat {
             Layout::RealCqa => Self::RealCqa,
             Layout::ChartQa => Self::ChartQa,
             Layout::PlotQa => Self::PlotQa,
+            Layout::Parquet => Self::Parquet,
             Layout::Generic => Self::Generic,
         }
     }
@@ -91,6 +93,9 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         bar.inc(1)
     })?;
     bar.finish_and_clear();
+    for line in &report.notes {
+        chartbench_core::note!("note: {line}");
+    }
     match args.format {
         Format::Table => terminal::print(&describe(&report, args.show)),
         Format::Json => {

@@ -109,6 +109,11 @@ pub enum Event<'a> {
         /// One line: number of questions and charts, benchmark, data.
         description: &'a str,
     },
+    /// Something of the data set is left out or read otherwise than it is written.
+    DataNote {
+        /// One line: what, how often and the first place.
+        line: &'a str,
+    },
     /// The memory and time that the training of an adapter takes.
     Estimated {
         /// The row's name, e.g. `matcha-tiny`.
@@ -305,6 +310,8 @@ struct TrainingData {
     settings: Vec<(String, String)>,
     /// Describes the questions, until the description is reported.
     description: Option<String>,
+    /// What is said about the data set, until it is reported.
+    notes: Vec<String>,
 }
 
 impl TrainingData {
@@ -319,7 +326,7 @@ impl TrainingData {
             .benchmark
             .locate(benchmark, splits, &request.models.hub)?;
         let folder = data.path.as_deref();
-        let set = chartbench_data::load(&benchmark.data, folder, Split::Train)?;
+        let (set, notes) = chartbench_data::load_with_notes(&benchmark.data, folder, Split::Train)?;
         let description = request
             .benchmark
             .describe(benchmark, set.len(), set.charts.len());
@@ -352,6 +359,7 @@ impl TrainingData {
             sets,
             settings,
             description: Some(format!("training on {description}")),
+            notes,
         })
     }
 }

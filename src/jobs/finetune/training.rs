@@ -36,6 +36,9 @@ pub(super) fn train_adapter(
             description: &description,
         });
     }
+    for line in data.notes.drain(..) {
+        observe(Event::DataNote { line: &line });
+    }
     choose_weights(model.as_mut(), protocol)?;
     let scratch;
     let folder = if request.overfit_one {

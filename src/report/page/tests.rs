@@ -175,14 +175,22 @@ fn a_blind_row_that_two_runs_share_is_one_row() {
     let other = ("question-prior", [Some("A"), Some("12"), None]);
     let runs = [
         run("before", "0123", &[blind, other]),
-        run("after", "0123", &[blind, ("question-prior", [Some("B"); 3])]),
+        run(
+            "after",
+            "0123",
+            &[blind, ("question-prior", [Some("B"); 3])],
+        ),
     ];
     let rows = Row::all(&runs, Convention::by_name("chartbench").unwrap());
     let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
     labels.sort_unstable();
     assert_eq!(
         labels,
-        ["majority", "question-prior (after)", "question-prior (before)"]
+        [
+            "majority",
+            "question-prior (after)",
+            "question-prior (before)"
+        ]
     );
 }
 

@@ -73,6 +73,7 @@ fn set(charts: &[&[&str]]) -> QuestionSet {
                         template: None,
                         source: None,
                         slices: Default::default(),
+                        context: None,
                     }
                 })
                 .collect(),

@@ -73,6 +73,7 @@ fn question(id: &str, text: &str, answer_type: Option<AnswerType>) -> Question {
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     }
 }
 

@@ -7,8 +7,8 @@ use super::{ChartQuestions, Question, QuestionSet};
 
 /// SHA-256 over everything about questions that can change an answer, its score or its slice: chart
 /// id and type, question id, text, gold, answer type, taxonomy, template and source (and the
-/// slices, where a question has any), one JSON array a line, in order. It does not cover the
-/// content of the images.
+/// slices and the context, where a question has any), one JSON array a line, in order. It does not
+/// cover the content of the images.
 #[derive(Default)]
 pub struct QuestionHash {
     hasher: Sha256,
@@ -32,6 +32,7 @@ impl QuestionHash {
                 template,
                 source,
                 slices,
+                context,
             } = question;
             self.line.clear();
             let describe = || format!("cannot hash the question `{id}`");
@@ -50,6 +51,10 @@ impl QuestionHash {
             // Questions without slices keep the hash that they had before slices existed.
             if !slices.is_empty() {
                 serde_json::to_writer(&mut self.line, slices).with_context(describe)?;
+            }
+            // Likewise, for questions without a context.
+            if let Some(context) = context {
+                serde_json::to_writer(&mut self.line, &**context).with_context(describe)?;
             }
             self.line.push(b'\n');
             self.hasher.update(&self.line);

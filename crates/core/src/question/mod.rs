@@ -196,6 +196,28 @@ pub struct Question {
     pub source: Option<String>,
     /// More slice values by name, from the columns of a user's own data.
     pub slices: BTreeMap<String, String>,
+    /// What the data set gives besides the chart; `None` for most data sets.
+    pub context: Option<Arc<QuestionContext>>,
+}
+
+/// What a data set gives with a question besides the chart (ChartQAPro). No prompt shows it yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct QuestionContext {
+    /// The text around the chart; empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub paragraph: String,
+    /// The earlier turns of a conversation, the first one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Turn>,
+}
+
+/// An earlier question of a conversation, with its right answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Turn {
+    /// The question's text.
+    pub question: String,
+    /// The right answer by the data set; `None` where it has none.
+    pub answer: Option<Gold>,
 }
 
 /// A chart with the questions asked about it: the unit of work of an adapter, which encodes a chart

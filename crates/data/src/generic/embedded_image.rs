@@ -46,11 +46,20 @@ pub(super) fn base64(field: &str) -> Option<Result<&str>> {
     is_base64.then_some(Ok(field))
 }
 
-/// The image behind its base64, and a chart id made of the image's hash.
+/// The image behind its base64, kept in memory, and a chart id made of the image's hash.
 ///
 /// # Errors
 /// Returns an error if the text is not base64, or the image is too large.
 pub(super) fn decode(base64: &str) -> Result<(String, ImageRef)> {
+    let bytes = bytes(base64)?;
+    Ok((id(&bytes), ImageRef::Drawn(Arc::new(EmbeddedImage(bytes)))))
+}
+
+/// The image behind its base64.
+///
+/// # Errors
+/// Returns an error if the text is not base64, or the image is too large.
+pub(super) fn bytes(base64: &str) -> Result<Vec<u8>> {
     let characters = base64.bytes().filter(|byte| !byte.is_ascii_whitespace());
     let text: Vec<u8> = characters.collect();
     ensure!(
@@ -58,10 +67,13 @@ pub(super) fn decode(base64: &str) -> Result<(String, ImageRef)> {
         "it has more than {} MiB",
         MAX_IMAGE_BYTES >> 20
     );
-    let bytes = BASE64.decode(text).context("not base64")?;
-    let hash = format!("{:x}", Sha256::digest(&bytes));
-    let id = format!("embedded-{}", hash.get(..ID_CHARACTERS).unwrap_or(&hash));
-    Ok((id, ImageRef::Drawn(Arc::new(EmbeddedImage(bytes)))))
+    BASE64.decode(text).context("not base64")
+}
+
+/// The id of a chart whose image has these bytes.
+pub(super) fn id(bytes: &[u8]) -> String {
+    let hash = format!("{:x}", Sha256::digest(bytes));
+    format!("embedded-{}", hash.get(..ID_CHARACTERS).unwrap_or(&hash))
 }
 
 struct EmbeddedImage(Vec<u8>);

@@ -8,24 +8,34 @@
 //! and TSV they are columns `slices.NAME`. Other fields are slices too, unless they have too many
 //! values; another spelling of a field's name is refused. The first row of CSV and TSV names the
 //! fields, and an empty cell of an optional field is absent. The chart's id is its `image` as
-//! written, or made of the hash of an image in the file.
+//! written, or made of the hash of an image in the file. Images in CSV and TSV stay in the file and
+//! are read when they are asked for.
 //!
-//! Answers are text; in JSON they may also be numbers, `true`, `false` or lists. ChartQAPro's
+//! VLMEvalKit's TSV has a column `index`, and `image` may be the index of another row, which has
+//! the image, or be left out for `image_path`. Its answers may be lists as Python writes them, and
+//! its `split` may name a part of the test split, as in `test_human`.
+//!
+//! Answers are text; in JSON they may also be numbers, `true`, `false` or lists; a question whose
+//! answer is `null` is left out. ChartQAPro's
 //! `Year` (flags `YES` and `NO`, a list or a text) and `Question Type` are slices that its scoring
 //! reads. A row with both has a conversation's answers as its list, one for each turn, and the last
 //! turn's answer is the gold.
 
+mod delimited;
 mod embedded_image;
 mod rows;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use self::rows::{Place, QuestionRow};
+use self::delimited::DelimitedFile;
+use self::rows::{Place, QuestionRow, RowImage};
 use super::images::{self, ImageFolder};
+use super::notes::{NO_ANSWER, Notes};
 use super::questions_by_chart::QuestionsByChart;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::Split;
@@ -45,25 +55,33 @@ const EXTENSIONS: [&str; 4] = ["jsonl", "json", "csv", "tsv"];
 /// # Errors
 /// Returns an error if anything is missing or malformed; the error names file and line. A single
 /// missing image is no error.
-pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec<ChartQuestions>> {
+pub(super) fn load(
+    path: &Path,
+    split: Split,
+    allow_outside: bool,
+    notes: &mut Notes,
+) -> Result<Vec<ChartQuestions>> {
     let file = question_file(path)?;
-    let content = read_file::read(&file)?;
     let file_name = || file.display().to_string();
-    let extension = extension(&file);
-    let mut rows = match extension.as_str() {
-        "csv" => rows::delimited(&content, b','),
-        "tsv" => rows::delimited(&content, b'\t'),
-        _ => rows::json(&content),
-    }
-    .with_context(file_name)?;
+    let delimited = |delimiter: u8, notes: &mut Notes| {
+        let file = Arc::new(DelimitedFile::open(&file, delimiter)?);
+        rows::delimited(&file, notes).with_context(file_name)
+    };
+    let mut rows = match extension(&file).as_str() {
+        "csv" => delimited(b',', notes)?,
+        "tsv" => delimited(b'\t', notes)?,
+        _ => {
+            let content = read_file::read(&file)?;
+            rows::json(&read_file::without_nan(&content)).with_context(file_name)?
+        }
+    };
     let left_out = rows::keep_extras(&mut rows).with_context(file_name)?;
     if split == Split::Test && !left_out.is_empty() {
         let names: Vec<String> = left_out.iter().map(|name| shorten(name)).collect();
-        chartbench_core::note!(
-            "{}: no slices, for their many values: {} (`slices.NAME` is one all the same)",
-            file.display(),
+        notes.add(format!(
+            "no slices, for their many values: {} (`slices.NAME` is one all the same)",
             names.join(", ")
-        );
+        ));
     }
     let folder = folder_of(&file);
     let mut loader = Loader {
@@ -74,11 +92,15 @@ pub(super) fn load(path: &Path, split: Split, allow_outside: bool) -> Result<Vec
     for (index, row) in rows.into_iter().enumerate() {
         let place = row.place;
         loader
-            .add(row, index + 1, split)
+            .add(row, index + 1, split, notes)
             .with_context(|| place.to_string())
             .with_context(file_name)?;
     }
     let charts = loader.charts.into_charts();
+    loader
+        .image_folders
+        .values()
+        .for_each(|images| images.report(notes));
     images::require_any_image(
         images::chart_images(&charts),
         &loader.image_folders.values().collect::<Vec<_>>(),
@@ -142,6 +164,12 @@ fn question_file(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+/// NAME of a split `test_NAME`, which is a part of the test split.
+fn part_name(rest: &str) -> Option<&str> {
+    let name = rest.strip_prefix(['_', '-'])?;
+    (!name.is_empty()).then_some(name)
+}
+
 /// The questions of one split while the file is read.
 #[derive(Default)]
 struct Loader {
@@ -154,24 +182,39 @@ struct Loader {
 }
 
 impl Loader {
-    fn add(&mut self, row: QuestionRow, number: usize, split: Split) -> Result<()> {
+    fn add(
+        &mut self,
+        row: QuestionRow,
+        number: usize,
+        split: Split,
+        notes: &mut Notes,
+    ) -> Result<()> {
         let id = row.id.unwrap_or_else(|| number.to_string());
         if let Some(first) = self.places.insert(id.clone(), row.place) {
             bail!("id: `{}` is already the id of {first}", shorten(&id));
         }
-        let row_split = match row.split.as_deref() {
-            None | Some("test") => Split::Test,
-            Some("train") => Split::Train,
-            Some(other) => bail!("split: `{other}` is neither train nor test"),
+        let (row_split, part) = match row.split.as_deref() {
+            None | Some("test") => (Split::Test, None),
+            Some("train") => (Split::Train, None),
+            Some(other) => match other.strip_prefix("test").and_then(part_name) {
+                Some(part) => (Split::Test, Some(part.to_owned())),
+                None => bail!("split: `{other}` is neither train nor test"),
+            },
         };
         if row.question.trim().is_empty() {
             bail!("question: it is empty");
         }
         let chart_type = row.chart_type.as_deref().and_then(parse_field::chart_type);
+        let Some(gold) = row.answer else {
+            if row_split == split {
+                notes.count(NO_ANSWER, || row.place.to_string());
+            }
+            return Ok(());
+        };
         let question = Question {
             id,
             text: row.question,
-            gold: row.answer,
+            gold,
             answer_type: row
                 .answer_type
                 .as_deref()
@@ -185,8 +228,9 @@ impl Loader {
                 .transpose()
                 .context("taxonomy")?,
             template: row.template,
-            source: row.source,
+            source: row.source.or(part),
             slices: row.slices,
+            context: None,
         };
         let (chart_id, image) = self.image(row.image)?;
         if row_split != split {
@@ -216,7 +260,11 @@ impl Loader {
     }
 
     /// The id of the chart in a field `image`, and its image.
-    fn image(&mut self, field: String) -> Result<(String, ImageRef)> {
+    fn image(&mut self, image: RowImage) -> Result<(String, ImageRef)> {
+        let field = match image {
+            RowImage::InFile(id, image) => return Ok((id, image)),
+            RowImage::Text(field) => field,
+        };
         if field.is_empty() {
             bail!("image: it is empty");
         }

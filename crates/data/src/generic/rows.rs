@@ -3,15 +3,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::delimited::{self, DelimitedFile};
+use super::embedded_image;
+use crate::notes::{MORE_IMAGES, Notes};
 use chartbench_core::parse_field::{self, Label};
-use chartbench_core::question::{Gold, QUESTION_TYPE, YEAR, YearFlags};
-use chartbench_core::read_file::{self, CsvLines};
+use chartbench_core::question::{Gold, ImageRef, QUESTION_TYPE, YEAR, YearFlags};
+use chartbench_core::read_file;
 use chartbench_core::terminal::shorten;
+use chartbench_score::metric::python::literal;
 
 const FIELDS: [&str; 12] = [
     "image",
@@ -33,6 +38,10 @@ const SLICES: &str = "slices";
 const MAX_VALUES: usize = 100;
 /// The column that is the id where no record has one, as in VLMEvalKit's files.
 const INDEX: &str = "index";
+/// The column of VLMEvalKit's files with the path of an image that is not in the file.
+const IMAGE_PATH: &str = "image_path";
+/// Longest field that VLMEvalKit reads as the index of the row that has the image.
+const MAX_REFERENCE: usize = 64;
 
 /// The place of a record in its file.
 #[derive(Clone, Copy)]
@@ -50,12 +59,21 @@ impl fmt::Display for Place {
     }
 }
 
+/// The image of a record.
+pub(super) enum RowImage {
+    /// A path, a data URL or base64.
+    Text(String),
+    /// An image that stays in its file, under the id that its hash makes.
+    InFile(String, ImageRef),
+}
+
 /// A record of any format.
 pub(super) struct QuestionRow {
     pub(super) place: Place,
-    pub(super) image: String,
+    pub(super) image: RowImage,
     pub(super) question: String,
-    pub(super) answer: Gold,
+    /// `None` where the record has `null`.
+    pub(super) answer: Option<Gold>,
     pub(super) id: Option<String>,
     pub(super) answer_type: Option<String>,
     pub(super) chart_type: Option<String>,
@@ -140,14 +158,14 @@ fn json_row(place: Place, text: &str, line: usize) -> Result<QuestionRow> {
         .into_iter()
         .map(|(name, value)| (name, value.0))
         .collect();
-    let mut answer = parse_field::gold(row.answer).with_context(|| field("answer"))?;
+    let mut answer = parse_field::optional_gold(row.answer).with_context(|| field("answer"))?;
     if let Some(year) = row.year {
         let flags = parse_field::gold(year)
             .with_context(|| field(YEAR))?
             .text()
             .into_owned();
         if row.question_type.is_some() && YearFlags::new(&flags, None) != YearFlags::default() {
-            answer = answer.last_turn();
+            answer = answer.map(Gold::last_turn);
         }
         slices.insert(YEAR.to_owned(), flags);
     }
@@ -158,7 +176,7 @@ fn json_row(place: Place, text: &str, line: usize) -> Result<QuestionRow> {
     Ok(QuestionRow {
         place,
         answer,
-        image: row.image,
+        image: RowImage::Text(row.image),
         question: row.question,
         id: row.id.map(|id| id.0),
         answer_type: row.answer_type,
@@ -188,53 +206,139 @@ fn slice_text(raw: &RawValue) -> Result<Option<String>> {
     })
 }
 
-/// Reads fields that `delimiter` separates, quoted where needed, with their names in the first row.
+/// Reads a file of separated fields, with their names in its first row.
 ///
 /// # Errors
 /// Returns an error if the header or a row is malformed; the error names its line.
-pub(super) fn delimited(content: &str, delimiter: u8) -> Result<Vec<QuestionRow>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .from_reader(content.as_bytes());
-    let header = reader.headers()?.clone();
+pub(super) fn delimited(file: &Arc<DelimitedFile>, notes: &mut Notes) -> Result<Vec<QuestionRow>> {
+    let mut file_rows = file.rows()?;
+    let header = match file_rows.next()? {
+        Some((_, header)) => header.clone(),
+        None => csv::StringRecord::new(),
+    };
     let columns = columns(&header).context("line 1")?;
     let mut rows = Vec::new();
-    let mut lines = CsvLines::new(content);
-    for record in reader.records() {
-        let record = record.map_err(|error| csv_fault(error, &mut lines))?;
-        let cell = |name: &str| {
-            columns
-                .get(name)
-                .and_then(|&column| record.get(column))
-                .map(str::to_owned)
+    // Each image that is in the file, by the index of its row.
+    let mut images = HashMap::new();
+    while let Some((row_place, record)) = file_rows.next()? {
+        let place = Place::Line(row_place.line);
+        let cells = Cells {
+            columns: &columns,
+            record,
         };
-        let optional = |name: &str| cell(name).filter(|text| !text.is_empty());
-        let sliced = |name_of: fn(&str) -> Option<&str>| {
-            columns
-                .keys()
-                .filter_map(|column| Some((name_of(column)?.to_owned(), optional(column)?)))
-                .collect()
-        };
-        let line = record
-            .position()
-            .map_or(0, |position| lines.line_of(position));
+        let image = cells.image(file, row_place, notes);
+        let image = image.with_context(|| format!("{place}: image"))?;
+        if let (RowImage::InFile(id, image), Some(index)) = (&image, cells.optional(INDEX)) {
+            images.insert(index, (id.clone(), image.clone()));
+        }
         rows.push(QuestionRow {
-            place: Place::Line(line),
-            image: cell("image").unwrap_or_default(),
-            question: cell("question").unwrap_or_default(),
-            answer: Gold::Text(cell("answer").unwrap_or_default()),
-            id: optional("id"),
-            answer_type: optional("answer_type"),
-            chart_type: optional("chart_type"),
-            taxonomy: optional("taxonomy"),
-            template: optional("template"),
-            source: optional("source"),
-            split: optional("split"),
-            slices: sliced(slice_name),
-            extras: sliced(extra_name),
+            place,
+            image,
+            question: cells.get("question").unwrap_or_default().to_owned(),
+            answer: Some(cells.answer()),
+            id: cells.optional("id"),
+            answer_type: cells.optional("answer_type"),
+            chart_type: cells.optional("chart_type"),
+            taxonomy: cells.optional("taxonomy"),
+            template: cells.optional("template"),
+            source: cells.optional("source"),
+            split: cells.optional("split"),
+            slices: cells.sliced(slice_name),
+            extras: cells.sliced(extra_name),
         });
     }
+    for row in &mut rows {
+        if !columns.contains_key("image") {
+            row.extras.remove(IMAGE_PATH);
+        }
+        let RowImage::Text(text) = &row.image else {
+            continue;
+        };
+        if text.len() <= MAX_REFERENCE
+            && let Some((id, image)) = images.get(text)
+        {
+            row.image = RowImage::InFile(id.clone(), image.clone());
+        }
+    }
     Ok(rows)
+}
+
+/// The cells of a row by the names of their columns.
+struct Cells<'a> {
+    columns: &'a HashMap<&'a str, usize>,
+    record: &'a csv::StringRecord,
+}
+
+impl<'a> Cells<'a> {
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.record.get(*self.columns.get(name)?)
+    }
+
+    /// The text of a cell that is not empty.
+    fn optional(&self, name: &str) -> Option<String> {
+        self.get(name)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    }
+
+    /// The cells that are slices, by the name that `name_of` gives their column.
+    fn sliced(&self, name_of: fn(&str) -> Option<&str>) -> BTreeMap<String, String> {
+        self.columns
+            .keys()
+            .filter_map(|column| Some((name_of(column)?.to_owned(), self.optional(column)?)))
+            .collect()
+    }
+
+    fn image(
+        &self,
+        file: &Arc<DelimitedFile>,
+        place: delimited::RowPlace,
+        notes: &mut Notes,
+    ) -> Result<RowImage> {
+        let text = self.get("image").unwrap_or_default();
+        if let (Some(base64), Some(&column)) =
+            (embedded_image::base64(text), self.columns.get("image"))
+        {
+            let (id, image) = delimited::field_image(file, place, column, base64?)?;
+            return Ok(RowImage::InFile(id, image));
+        }
+        let path = self.get(IMAGE_PATH).filter(|_| text.is_empty());
+        let Some(path) = path else {
+            return Ok(RowImage::Text(text.to_owned()));
+        };
+        let Some(paths) = literal::list(path) else {
+            return Ok(RowImage::Text(path.to_owned()));
+        };
+        if paths.len() > 1 {
+            notes.count(MORE_IMAGES, || Place::Line(place.line).to_string());
+        }
+        Ok(RowImage::Text(paths.into_iter().next().unwrap_or_default()))
+    }
+
+    /// The answer. Where the columns are VLMEvalKit's, the Python literal of a list of strings is
+    /// that list, as there; other lists stay texts, which its convention reads by itself.
+    fn answer(&self) -> Gold {
+        let text = self.get("answer").unwrap_or_default();
+        let items = self
+            .columns
+            .contains_key(INDEX)
+            .then(|| literal::typed_list(text))
+            .flatten()
+            .filter(|items| items.iter().all(|item| item.is_str));
+        let Some(mut items) = items.filter(|items| !items.is_empty()) else {
+            return Gold::Text(text.to_owned());
+        };
+        match (items.pop(), items.is_empty()) {
+            (Some(only), true) => Gold::Text(only.text),
+            (last, _) => Gold::List(
+                items
+                    .into_iter()
+                    .chain(last)
+                    .map(|item| Gold::Text(item.text))
+                    .collect(),
+            ),
+        }
+    }
 }
 
 /// The index of each column by its name.
@@ -246,11 +350,10 @@ fn columns(header: &csv::StringRecord) -> Result<HashMap<&str, usize>> {
             bail!("two columns are called `{name}`");
         }
     }
-    if let Some(missing) = FIELDS
-        .iter()
-        .take(3)
-        .find(|name| !columns.contains_key(*name))
-    {
+    let has = |name: &str| {
+        columns.contains_key(name) || (name == "image" && columns.contains_key(IMAGE_PATH))
+    };
+    if let Some(missing) = FIELDS.iter().take(3).find(|name| !has(**name)) {
         bail!(
             "no column is called `{missing}`; columns are {}",
             header.iter().map(shorten).collect::<Vec<_>>().join(", ")
@@ -328,20 +431,4 @@ pub(super) fn keep_extras(rows: &mut [QuestionRow]) -> Result<Vec<String>> {
     }
     values.retain(|_, values| values.len() > MAX_VALUES);
     Ok(values.into_keys().collect())
-}
-
-fn csv_fault(error: csv::Error, lines: &mut CsvLines<'_>) -> anyhow::Error {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            pos: Some(position),
-            expected_len,
-            len,
-        } => {
-            anyhow!(
-                "line {}: {len} fields where the first row has {expected_len}",
-                lines.line_of(position)
-            )
-        }
-        _ => error.into(),
-    }
 }

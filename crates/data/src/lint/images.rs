@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::thumbnail::Thumbnail;
 use super::{Finding, FindingKind, SplitChart};
 use crate::content::PixelDigest;
-use chartbench_core::question::Chart;
+use chartbench_core::question::{CHUNK_CHARTS, Chart};
 
 /// Least pixels of the shorter side of a chart.
 const MIN_SIDE: u32 = 16;
@@ -37,14 +37,15 @@ pub(super) fn digest_images(
     progress: &(dyn Fn() + Sync),
     findings: &mut Vec<Finding>,
 ) -> DecodedImages {
-    let digests: Vec<Result<ImageDigest, ImageFault>> = split_charts
-        .par_iter()
-        .map(|split_chart| {
+    let mut digests: Vec<Result<ImageDigest, ImageFault>> = Vec::new();
+    // In the order of the data set: parquet files are read a row group at a time.
+    for chunk in split_charts.chunks(CHUNK_CHARTS) {
+        digests.par_extend(chunk.par_iter().map(|split_chart| {
             let digest = digest_image(split_chart.chart);
             progress();
             digest
-        })
-        .collect();
+        }));
+    }
     let mut decoded = DecodedImages {
         digests: Vec::with_capacity(digests.len()),
         pixels: Vec::with_capacity(digests.len()),

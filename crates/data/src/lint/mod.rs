@@ -30,7 +30,7 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use gold_self_score::GoldSelfScore;
 pub use text_leakage::TextLeakage;
 
-use crate::{Ask, Format, MissingSplit, QuestionSetSpec, Questions};
+use crate::{Ask, Format, MissingSplit, QuestionSetSpec, Questions, SplitFiles};
 use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSet, Split};
 
 /// The version of the JSON form of a [`LintReport`].
@@ -42,6 +42,7 @@ pub struct DataSet {
     format: Format,
     train: Option<QuestionSet>,
     test: QuestionSet,
+    notes: Vec<String>,
 }
 
 /// A chart with its questions and its split.
@@ -75,6 +76,9 @@ pub struct LintReport {
     pub self_match: Vec<GoldSelfScore>,
     /// Ordered by kind; findings of one kind in the order of the data set.
     pub findings: Vec<Finding>,
+    /// What was left out or read otherwise than it is written, in a line of each kind and split.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl DataSet {
@@ -94,10 +98,16 @@ impl DataSet {
             listed: None,
             hash: None,
             allow_outside,
+            columns: None,
+            files: SplitFiles::default(),
         };
-        let test = crate::load(&spec, Some(path), Split::Test)?;
-        let train = match crate::load(&spec, Some(path), Split::Train) {
-            Ok(train) => Some(train),
+        let (test, mut notes) = crate::load_with_notes(&spec, Some(path), Split::Test)?;
+        let train = match crate::load_with_notes(&spec, Some(path), Split::Train) {
+            Ok((train, lines)) => {
+                let new = lines.into_iter().map(|line| format!("train: {line}"));
+                notes.extend(new);
+                Some(train)
+            }
             Err(error) if error.downcast_ref::<MissingSplit>().is_some() => None,
             Err(error) => return Err(error),
         };
@@ -106,6 +116,7 @@ impl DataSet {
             format,
             train,
             test,
+            notes,
         })
     }
 
@@ -148,6 +159,7 @@ impl DataSet {
             prior,
             self_match,
             findings,
+            notes: self.notes.clone(),
         }
     }
 
@@ -202,6 +214,7 @@ mod testing {
                 template: None,
                 source: None,
                 slices: Default::default(),
+                context: None,
             };
             let chart = Chart {
                 id: "c".to_owned(),

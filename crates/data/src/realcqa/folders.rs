@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use super::MERGED;
 use crate::images::{self, ImageFolder};
+use crate::notes::Notes;
 use chartbench_core::input::Boundary;
 use chartbench_core::question::ImageRef;
 use chartbench_core::read_file;
@@ -36,7 +37,12 @@ fn has_questions(folder: &Path) -> bool {
     folder.join(MERGED).exists()
         || NUMBERS
             .iter()
-            .any(|number| folder.join(format!("qa{number}")).is_dir())
+            .any(|number| in_any_case(folder, "qa", number).is_ok_and(|folder| folder.is_dir()))
+}
+
+/// The folder of a kind and number; its name may be written in another case.
+fn in_any_case(folder: &Path, kind: &str, number: &str) -> Result<PathBuf> {
+    read_file::in_any_case(folder, &format!("{kind}{number}"))
 }
 
 /// The only folder in `folder`, if it holds questions and nothing but texts and archives lies
@@ -86,8 +92,8 @@ impl QaFolders {
     pub(super) fn list(folder: &Path) -> Result<Option<Self>> {
         let folders: Vec<PathBuf> = NUMBERS
             .iter()
-            .map(|number| folder.join(format!("qa{number}")))
-            .collect();
+            .map(|number| in_any_case(folder, "qa", number))
+            .collect::<Result<_>>()?;
         if !folders.iter().any(|folder| folder.is_dir()) {
             return Ok(None);
         }
@@ -128,13 +134,13 @@ impl ChartFiles {
         let boundary = Boundary::new(folder, allow_outside);
         let images = NUMBERS
             .iter()
-            .map(|number| ImageFolder::list(folder.join(format!("images{number}")), &boundary))
+            .map(|number| ImageFolder::list(in_any_case(folder, "images", number)?, &boundary))
             .collect::<Result<_>>()?;
         let annotations = NUMBERS
             .iter()
-            .flat_map(|number| ["json", "jsons"].map(|name| folder.join(format!("{name}{number}"))))
-            .filter(|folder| folder.is_dir())
-            .collect();
+            .flat_map(|number| ["json", "jsons"].map(|name| in_any_case(folder, name, number)))
+            .filter(|folder| folder.as_ref().map_or(true, |folder| folder.is_dir()))
+            .collect::<Result<_>>()?;
         Ok(Self {
             images,
             annotations,
@@ -174,5 +180,17 @@ impl ChartFiles {
         let images = charts.into_iter().map(|(id, place)| self.image(id, place));
         let folders: Vec<&ImageFolder> = self.images.iter().collect();
         images::require_any_image(images, &folders)
+    }
+
+    /// Counts the images of these charts whose names are written in another case.
+    pub(super) fn report<'a>(
+        &self,
+        charts: impl IntoIterator<Item = (&'a String, usize)>,
+        notes: &mut Notes,
+    ) {
+        charts.into_iter().for_each(|(id, place)| {
+            self.image(id, place);
+        });
+        self.images.iter().for_each(|images| images.report(notes));
     }
 }

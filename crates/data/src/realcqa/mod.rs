@@ -31,6 +31,7 @@ pub(super) use self::folders::{is_at, root};
 
 use self::annotation::AnnotationTableSource;
 use self::folders::{ChartFiles, QaFolders};
+use super::notes::Notes;
 use chartbench_core::question::{Chart, ChartQuestions, Question, Split, TableRef};
 use chartbench_core::read_file;
 use chartbench_core::realcqa_split::TestCharts;
@@ -53,24 +54,37 @@ pub(super) enum QaLayout {
 /// # Errors
 /// Returns an error if anything is missing or ambiguous, or if a merged file is malformed; the
 /// error names file and line. A single missing image is no error.
-pub(super) fn open(folder: &Path, split: Split, allow_outside: bool) -> Result<QaLayout> {
+pub(super) fn open(
+    folder: &Path,
+    split: Split,
+    allow_outside: bool,
+    notes: &mut Notes,
+) -> Result<QaLayout> {
     read_file::require_folder(folder)?;
     let folder = &root(folder);
     let tests = TestCharts::find(folder)?;
     let merged = folder.join(MERGED);
     if let Some(qa) = QaFolders::list(folder)? {
         let chosen = tests.choose(qa.charts, split, &folder.join("qa"))?;
+        chosen
+            .without_questions
+            .into_iter()
+            .for_each(|line| notes.add(line));
         let files = ChartFiles::list(folder, allow_outside)?;
-        files.require_any_image(chosen.iter().map(|(id, place)| (id, *place)))?;
+        let charts = || chosen.charts.iter().map(|(id, place)| (id, *place));
+        files.require_any_image(charts())?;
+        files.report(charts(), notes);
         Ok(QaLayout::PerChart(PerChartQa {
-            charts: chosen,
+            charts: chosen.charts,
             folders: qa.folders,
             files,
         }))
     } else if merged.exists() {
-        let questions = read_merged(&merged, &tests, split)?;
+        let questions = read_merged(&merged, &tests, split, notes)?;
         let files = ChartFiles::list(folder, allow_outside)?;
-        files.require_any_image(questions.iter().map(|(id, _)| (id, 0)))?;
+        let charts = || questions.iter().map(|(id, _)| (id, 0));
+        files.require_any_image(charts())?;
+        files.report(charts(), notes);
         let charts = questions
             .into_par_iter()
             .map(|(id, questions)| files.chart(id, 0, questions));
@@ -92,19 +106,27 @@ pub(super) struct PerChartQa {
 }
 
 impl PerChartQa {
-    /// Reads the charts of a range of the split's order, with their questions.
+    /// Reads the charts of a range of the split's order, with their questions and what is to be
+    /// said about them.
     ///
     /// # Errors
     /// Returns the first error in that order if a file is malformed; the error names file and line.
-    pub(super) fn charts(&self, range: Range<usize>) -> Result<Vec<ChartQuestions>> {
-        collect_in_order(self.charts[range].par_iter().map(|(id, place)| {
+    pub(super) fn charts(&self, range: Range<usize>) -> Result<(Vec<ChartQuestions>, Notes)> {
+        let read = collect_in_order(self.charts[range].par_iter().map(|(id, place)| {
             let folder = self.folders.get(*place).context("no folder of questions")?;
             let path = folder.join(format!("{id}.json"));
             let json = read_file::read(&path)?;
-            let questions =
-                record::questions(id, &json, || 1).with_context(|| path.display().to_string())?;
-            self.files.chart(id.clone(), *place, questions)
-        }))
+            let mut notes = Notes::default();
+            let questions = record::questions(id, &json, || 1, &mut notes)
+                .with_context(|| path.display().to_string())?;
+            Ok((self.files.chart(id.clone(), *place, questions)?, notes))
+        }))?;
+        let mut all = Notes::default();
+        let charts = read.into_iter().map(|(chart, notes)| {
+            all.extend(notes);
+            chart
+        });
+        Ok((charts.collect(), all))
     }
 
     /// The number of charts of the split.
@@ -150,8 +172,10 @@ fn read_merged(
     path: &Path,
     tests: &TestCharts,
     split: Split,
+    notes: &mut Notes,
 ) -> Result<Vec<(String, Vec<Question>)>> {
     let json = read_file::read(path)?;
+    let json = read_file::without_nan(&json);
     let file_name = || path.display().to_string();
     let mut parser = serde_json::Deserializer::from_str(&json);
     let lists = parser
@@ -171,12 +195,23 @@ fn read_merged(
         }
     }
     let chosen = tests.choose(lists, split, path)?;
-    collect_in_order(chosen.into_par_iter().map(|(id, list)| {
+    chosen
+        .without_questions
+        .into_iter()
+        .for_each(|line| notes.add(line));
+    let read = collect_in_order(chosen.charts.into_par_iter().map(|(id, list)| {
         let list = list.get();
-        let questions = record::questions(&id, list, || line_of(&json, list))
+        let mut notes = Notes::default();
+        let questions = record::questions(&id, list, || line_of(&json, list), &mut notes)
             .with_context(|| format!("chart `{id}`"));
-        Ok((id, questions.with_context(file_name)?))
-    }))
+        Ok((id, questions.with_context(file_name)?, notes))
+    }))?;
+    let mut charts = Vec::with_capacity(read.len());
+    for (id, questions, own) in read {
+        notes.extend(own);
+        charts.push((id, questions));
+    }
+    Ok(charts)
 }
 
 /// The number of the line of `text` on which `part`, a slice of it, begins.

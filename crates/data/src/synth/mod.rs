@@ -196,6 +196,7 @@ impl PlannedChart {
                 template: Some(template.qid.to_owned()),
                 source: None,
                 slices: Default::default(),
+                context: None,
             });
         }
         ChartQuestions { chart, questions }

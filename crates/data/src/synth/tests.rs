@@ -282,11 +282,11 @@ fn written_data_say_what_the_question_set_says() {
     }
     for split in [Split::Test, Split::Train] {
         let Ok(crate::realcqa::QaLayout::PerChart(qa)) =
-            crate::realcqa::open(&target, split, false)
+            crate::realcqa::open(&target, split, false, &mut Default::default())
         else {
             panic!("one file of questions for each chart")
         };
-        let read_back = qa.charts(0..qa.len()).expect("loads");
+        let (read_back, _) = qa.charts(0..qa.len()).expect("loads");
         for (chart_questions, read_back) in synth.question_set(split).charts.iter().zip(&read_back)
         {
             let tables = [chart_questions, read_back].map(|chart_questions| {

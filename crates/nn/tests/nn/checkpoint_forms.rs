@@ -315,7 +315,7 @@ fn nulls_of_a_configuration_are_absent_keys() -> Result<()> {
     let dir = edited(DONUT, &[("/decoder/forced_eos_token_id", "null")])?;
     fs::remove_file(dir.path().join("generation_config.json"))?;
     let config = donut::Config::read(dir.path())?;
-    assert_eq!(config.generation.forced_eos, None);
+    assert_eq!(config.generation.forced_eos, Vec::<u32>::new());
 
     let fault = |name: &str, key: &str, value: &str| -> Result<String> {
         let dir = edited(name, &[(key, value)])?;

@@ -192,6 +192,7 @@ fn benchmark_question(id: &str) -> Question {
         template: None,
         source: None,
         slices: Default::default(),
+        context: None,
     }
 }
 
