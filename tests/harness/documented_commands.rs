@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::documents::{code_lines, command, documents};
 
 /// Commands that are understood (`documents.rs`) and not run, by a part of them, with the reason.
-const NOT_RUN: [(&str, &str); 9] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("--adapters openai", "an endpoint"),
     ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
     ("--adapters our-vlm", "an endpoint"),
@@ -22,6 +22,19 @@ const NOT_RUN: [(&str, &str); 9] = [
     ("--adapters transformers", "PyTorch and transformers"),
     ("--overfit-one", "minutes; finetune.rs runs it"),
     ("--benchmark pretraining", "minutes; its charts are 100,000"),
+    (
+        "--benchmark ours.toml",
+        "a data set of one's own on the hub; hub.rs has one",
+    ),
+    (
+        "--benchmark realcqa-s2",
+        "RealCQA's own list; dataset.rs has one",
+    ),
+    ("--benchmark plotqa", "PlotQA; plotqa.rs has a small one"),
+    (
+        "checkpoints/my-lora",
+        "a LoRA of PEFT; checkpoint_forms.rs has one",
+    ),
 ];
 
 /// Flags that make a command small, added where it does not have them. A training without a name
@@ -83,6 +96,7 @@ impl Place {
         place.add_models();
         place.add_data();
         place.add_files();
+        place.add_copies(document);
         let data = if document == "score-a-file.md" {
             ["chartqa", "ChartQA/"]
         } else {
@@ -127,13 +141,48 @@ impl Place {
         fs::write(path, text).unwrap();
     }
 
+    /// The place of a repository's files at a commit in the hub's cache.
+    fn snapshot(&self, kind: &str, repo: &str, commit: Option<&str>) -> PathBuf {
+        let cached = self.path(&format!("hub/{kind}--{}", repo.replace('/', "--")));
+        let commit = commit.map_or_else(|| "0".repeat(40), str::to_owned);
+        for folder in ["refs", "snapshots"] {
+            fs::create_dir_all(cached.join(folder)).unwrap();
+        }
+        fs::write(cached.join("refs/main"), &commit).unwrap();
+        cached.join("snapshots").join(commit)
+    }
+
+    /// Data sets as parquet and TSV: in the hub's cache, and where the text names a copy.
+    fn add_copies(&self, document: &str) {
+        let fixture = |name: &str| root().join("fixtures/parquet").join(name);
+        let text = fs::read_to_string(root().join("benchmarks/chartqa.toml")).unwrap();
+        let file: toml::Table = text.parse().unwrap();
+        let field = |name: &str| file["hub"][name].as_str().unwrap();
+        let snapshot = self.snapshot("datasets", field("repo"), Some(field("revision")));
+        fs::create_dir(&snapshot).unwrap();
+        symlink(fixture("ahmed-masry/data"), snapshot.join("data")).unwrap();
+        let tsv = "VLMEvalKit/ChartQA_TEST.tsv";
+        fs::copy(fixture(tsv), self.path("ChartQA_TEST.tsv")).unwrap();
+        if document == "parquet.md" {
+            fs::remove_dir_all(self.path("ChartQA")).unwrap();
+            fs::create_dir(self.path("ChartQA")).unwrap();
+            symlink(fixture("HuggingFaceM4/data"), self.path("ChartQA/data")).unwrap();
+            let guide = fs::read_to_string(root().join("docs/guides/parquet.md")).unwrap();
+            let shown = guide.split("```toml\n").nth(1).unwrap();
+            self.write("hf-chartqa.toml", shown.split("```").next().unwrap());
+        }
+    }
+
     /// The embedded models, as the checkpoints that the adapters name in a hub's cache, and as the user's own.
     fn add_models(&self) {
-        for entry in fs::read_dir(root().join("adapters")).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-            let file: toml::Table = text.parse().unwrap();
+        let docvqa = "family = \"pix2struct\"\nweights.repo = \"google/pix2struct-docvqa-base\"\n";
+        self.write("mine/docvqa.toml", docvqa);
+        let embedded = fs::read_dir(root().join("adapters")).unwrap();
+        let files = embedded.map(|entry| entry.unwrap().path());
+        for path in files.chain([self.path("mine/docvqa.toml")]) {
+            let file: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
             let field = |name: &str| file.get("weights")?.get(name)?.as_str();
-            let (Some(repo), Some(revision)) = (field("repo"), field("revision")) else {
+            let Some(repo) = field("repo") else {
                 continue;
             };
             let model = match file["family"].as_str() {
@@ -141,16 +190,8 @@ impl Place {
                 Some("unichart") => "unichart-tiny-mini",
                 _ => continue,
             };
-            let cached = self.path(&format!("hub/models--{}", repo.replace('/', "--")));
-            let commit = if revision == "main" {
-                "0".repeat(40)
-            } else {
-                revision.to_owned()
-            };
-            fs::create_dir_all(cached.join("refs")).unwrap();
-            fs::write(cached.join("refs/main"), &commit).unwrap();
-            fs::create_dir_all(cached.join("snapshots")).unwrap();
-            let snapshot = cached.join("snapshots").join(commit);
+            let commit = field("revision").filter(|revision| *revision != "main");
+            let snapshot = self.snapshot("models", repo, commit);
             symlink(root().join("models").join(model), snapshot).unwrap();
         }
         let tiny = root().join("models/matcha-tiny-mini");
@@ -186,7 +227,13 @@ impl Place {
         for (name, source) in [("one.png", &images[0]), ("two.png", &images[1])] {
             fs::copy(source, self.path("ChartQA/png").join(name)).unwrap();
         }
-        for name in ["chart.png", "mine/sales.png", "mine/share.png"] {
+        for name in [
+            "chart.png",
+            "mine/sales.png",
+            "mine/share.png",
+            "leafqa/a.png",
+            "dvqa/a.png",
+        ] {
             fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
             fs::copy(&images[0], self.path(name)).unwrap();
         }
@@ -200,6 +247,12 @@ impl Place {
         };
         self.write("ChartQA/test_human.json", &half("one.png").to_string());
         self.write("ChartQA/test_augmented.json", &half("two.png").to_string());
+        self.write(
+            "leafqa/questions.csv",
+            "image,question,answer\na.png,How many?,3\n",
+        );
+        let row = json!({"image": "a.png", "question": "How many?", "answer": "3"});
+        self.write("dvqa/val_easy.jsonl", &format!("{row}\n"));
         self.write(
             "mine/questions.csv",
             "image,question,answer,answer_type,split,department\n\
