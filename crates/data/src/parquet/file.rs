@@ -246,10 +246,12 @@ impl ParquetFile {
                 Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)
             );
             if is_read(path.parts()) && !readable {
+                // Its level stands in parentheses.
+                let codec = column.compression().to_string();
+                let codec = codec.split('(').next().unwrap_or_default();
                 bail!(
-                    "column `{}` is compressed by {}, which is not read: write the file with snappy or zstd",
-                    path.string(),
-                    column.compression()
+                    "column `{}` is compressed by {codec}, which is not read: write the file with snappy or zstd",
+                    path.string()
                 );
             }
         }
