@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::documents::{code_lines, command, documents};
 
 /// Commands that are understood (`documents.rs`) and not run, by a part of them, with the reason.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 14] = [
     ("--adapters openai", "an endpoint"),
     ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
     ("--adapters our-vlm", "an endpoint"),
@@ -37,8 +37,8 @@ const NOT_RUN: [(&str, &str); 13] = [
     ),
 ];
 
-/// Flags that make a command small, added where it does not have them. A training without a name
-/// gets one by `place`, so that it does not go on with another.
+/// Flags that make a command small, added where it does not have them. A run without a name gets
+/// one by `place`, so that it does not go on with another.
 fn small(arguments: &[String], place: &str) -> Vec<String> {
     let verb = arguments.first().map_or("", String::as_str);
     let flags: &[(&str, &str)] = match verb {
@@ -60,7 +60,7 @@ fn small(arguments: &[String], place: &str) -> Vec<String> {
             all.extend([(*flag).to_owned(), (*value).to_owned()]);
         }
     }
-    if verb == "finetune" && !arguments.iter().any(|flag| flag == "--name") {
+    if ["run", "finetune"].contains(&verb) && !arguments.iter().any(|flag| flag == "--name") {
         all.extend(["--name".to_owned(), place.replace([':', '.'], "-")]);
     }
     if arguments.starts_with(&["runs".to_owned(), "remove".to_owned()]) {
@@ -165,8 +165,15 @@ impl Place {
         fs::copy(fixture(tsv), self.path("ChartQA_TEST.tsv")).unwrap();
         if document == "parquet.md" {
             fs::remove_dir_all(self.path("ChartQA")).unwrap();
-            fs::create_dir(self.path("ChartQA")).unwrap();
-            symlink(fixture("HuggingFaceM4/data"), self.path("ChartQA/data")).unwrap();
+            fs::create_dir_all(self.path("ChartQA/data")).unwrap();
+            for entry in fs::read_dir(fixture("HuggingFaceM4/data")).unwrap() {
+                let file = entry.unwrap();
+                fs::copy(
+                    file.path(),
+                    self.path("ChartQA/data").join(file.file_name()),
+                )
+                .unwrap();
+            }
             let guide = fs::read_to_string(root().join("docs/guides/parquet.md")).unwrap();
             let shown = guide.split("```toml\n").nth(1).unwrap();
             self.write("hf-chartqa.toml", shown.split("```").next().unwrap());
@@ -224,7 +231,10 @@ impl Place {
             .collect();
         images.sort();
         fs::create_dir_all(self.path("ChartQA/png")).unwrap();
-        for (name, source) in [("one.png", &images[0]), ("two.png", &images[1])] {
+        for (name, source) in ["one.png", "two.png", "three.png", "four.png"]
+            .iter()
+            .zip(&images)
+        {
             fs::copy(source, self.path("ChartQA/png").join(name)).unwrap();
         }
         for name in [
@@ -245,8 +255,19 @@ impl Place {
                 question("Is it so?", "Yes")
             ])
         };
-        self.write("ChartQA/test_human.json", &half("one.png").to_string());
-        self.write("ChartQA/test_augmented.json", &half("two.png").to_string());
+        for (split, first, second) in [
+            ("test", "one.png", "two.png"),
+            ("train", "three.png", "four.png"),
+        ] {
+            self.write(
+                &format!("ChartQA/{split}_human.json"),
+                &half(first).to_string(),
+            );
+            self.write(
+                &format!("ChartQA/{split}_augmented.json"),
+                &half(second).to_string(),
+            );
+        }
         self.write(
             "leafqa/questions.csv",
             "image,question,answer\na.png,How many?,3\n",

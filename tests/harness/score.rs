@@ -260,7 +260,7 @@ fn mistakes_are_told_in_one_line() {
         &["nowhere.csv"],
         &["a.csv", "--gold-column", "truth"],
         &["a.csv", "--golds", "nowhere.csv"],
-        &["a.csv", "--benchmark", "chartqa"],
+        &["a.csv", "--benchmark", "plotqa"],
         &["a.csv", "--verify"],
         &["pairs.jsonl", "--verify"],
     ];

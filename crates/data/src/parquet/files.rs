@@ -140,7 +140,7 @@ pub(super) fn has_extension(path: &Path) -> bool {
 
 /// Whether `path` is a parquet file, or a folder with those of a split.
 pub(crate) fn is_at(path: &Path, files: &SplitFiles) -> bool {
-    if path.is_file() {
+    if !path.is_dir() {
         return has_extension(path);
     }
     DataFiles::list(path).is_ok_and(|data| {
