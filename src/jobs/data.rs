@@ -108,20 +108,18 @@ pub fn check(
     start: &dyn Fn(usize),
     progress: &(dyn Fn() + Sync),
 ) -> Result<LintReport> {
-    let (path, format) = request.locate()?;
-    let data = DataSet::load(&path, format, request.allow_outside)?;
+    let data = request.load()?;
     start(data.charts());
     Ok(data.check(request.images.then_some(progress)))
 }
 
 impl CheckRequest {
-    /// The data set's path, and its format where it is known.
-    fn locate(&self) -> Result<(PathBuf, Option<Format>)> {
+    fn load(&self) -> Result<DataSet> {
         let (benchmark, path) = match (&self.benchmark, &self.path) {
             (Some(benchmark), path) => (benchmark.as_str(), path.as_deref()),
             (None, Some(path)) => match path.to_str().filter(|name| is_benchmark(name)) {
                 Some(name) => (name, None),
-                None => return Ok((path.clone(), self.format.clone())),
+                None => return DataSet::load(path, self.format.clone(), self.allow_outside),
             },
             (None, None) => bail!("name a data set: a path, or a benchmark"),
         };
@@ -136,8 +134,12 @@ impl CheckRequest {
         let path = found.path.with_context(|| {
             format!("the data set of benchmark `{name}` is not published by name: name your copy, `chartbench data check DIR`")
         })?;
-        let format = self.format.clone().unwrap_or(benchmark.data.format);
-        Ok((path, Some(format)))
+        let mut spec = benchmark.data;
+        spec.allow_outside = self.allow_outside;
+        if let Some(format) = &self.format {
+            spec.format = format.clone();
+        }
+        DataSet::load_as(&path, spec)
     }
 }
 

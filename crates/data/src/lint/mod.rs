@@ -90,17 +90,36 @@ impl DataSet {
     /// Returns an error if the format cannot be detected, or the files cannot be read in it.
     pub fn load(path: &Path, format: Option<Format>, allow_outside: bool) -> Result<Self> {
         let format = format.map_or_else(|| crate::detect(path), Ok)?;
+        Self::load_as(
+            path,
+            QuestionSetSpec {
+                name: "data".to_owned(),
+                format,
+                ask: Ask::Questions,
+                questions: Questions::All,
+                listed: None,
+                hash: None,
+                allow_outside,
+                columns: None,
+                files: SplitFiles::default(),
+            },
+        )
+    }
+
+    /// Loads the data set at `path` as a benchmark reads it: all questions of the test split, and of
+    /// the train split if it has one.
+    ///
+    /// # Errors
+    /// Returns an error if the files cannot be read so.
+    pub fn load_as(path: &Path, benchmark: QuestionSetSpec) -> Result<Self> {
         let spec = QuestionSetSpec {
-            name: "data".to_owned(),
-            format: format.clone(),
             ask: Ask::Questions,
             questions: Questions::All,
             listed: None,
             hash: None,
-            allow_outside,
-            columns: None,
-            files: SplitFiles::default(),
+            ..benchmark
         };
+        let format = spec.format_at(Some(path));
         let (test, mut notes) = crate::load_with_notes(&spec, Some(path), Split::Test)?;
         let train = match crate::load_with_notes(&spec, Some(path), Split::Train) {
             Ok((train, lines)) => {
