@@ -46,6 +46,14 @@ struct Bound {
     before: u64,
 }
 
+/// A reply of the hub's API.
+pub(super) enum Reply {
+    /// What was asked for.
+    Content { headers: HeaderMap, body: Vec<u8> },
+    /// The status is an error.
+    Refusal(Response<Body>),
+}
+
 impl HubClient<'_> {
     /// Adds to `part` what it lacks of a file: a server that takes ranges is asked for the rest
     /// alone. A connection that breaks is resumed. `progress` gets the bytes that are there.
@@ -130,15 +138,10 @@ impl HubClient<'_> {
     ///
     /// # Errors
     /// Returns an error if no whole reply comes.
-    pub(super) fn get(
-        &self,
-        url: &str,
-        max: u64,
-        what: &str,
-    ) -> Result<Result<(HeaderMap, Vec<u8>), Response<Body>>> {
+    pub(super) fn get(&self, url: &str, max: u64, what: &str) -> Result<Reply> {
         let response = self.follow(url, None, what)?;
         if !response.status().is_success() {
-            return Ok(Err(response));
+            return Ok(Reply::Refusal(response));
         }
         let headers = response.headers().clone();
         let mut body = Vec::new();
@@ -152,7 +155,7 @@ impl HubClient<'_> {
                 CopyError::Transport(error) => self.transport(error, what),
                 CopyError::Other(error) => error,
             })?;
-        Ok(Ok((headers, body)))
+        Ok(Reply::Content { headers, body })
     }
 
     fn copy(

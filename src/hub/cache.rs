@@ -1,6 +1,8 @@
 //! The Hugging Face cache on disk: its options and its layout.
 
 use std::fmt;
+#[cfg(feature = "models")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -201,6 +203,10 @@ impl CachedRepo {
 /// Selects the needed files of a repository; returns a missing one as the error.
 #[cfg(feature = "models")]
 pub(crate) type Needed<'a> = &'a dyn Fn(&dyn Fn(&str) -> bool) -> Result<Vec<String>, String>;
+
+/// Names further files by the snapshot's folder and the files that were selected.
+#[cfg(feature = "models")]
+pub(crate) type FurtherFiles<'a> = &'a dyn Fn(&Path, &[String]) -> Result<Vec<String>>;
 
 /// A number of seconds above 0 and up to an hour.
 fn seconds(text: &str) -> Option<Duration> {

@@ -21,7 +21,7 @@ use sha1::Digest;
 
 use super::cache::{CachedRepo, HubOptions, is_inside};
 #[cfg(feature = "models")]
-use super::cache::{Needed, Repo};
+use super::cache::{FurtherFiles, Needed, Repo};
 use super::client::{FileFacts, HubClient, RemoteFile};
 use super::unavailable::WeightsUnavailable;
 use chartbench_core::files::{FileLock, UnfinishedFolder};
@@ -37,7 +37,7 @@ pub(crate) fn download(
     cached: &CachedRepo,
     options: &HubOptions,
     choose: Needed<'_>,
-    more: &dyn Fn(&Path, &[String]) -> Result<Vec<String>>,
+    more: FurtherFiles<'_>,
 ) -> Result<PathBuf> {
     let hub = HubClient::new(options, repo)?;
     let (commit, names) = hub.listing(repo)?;

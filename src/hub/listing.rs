@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "hub")]
+use super::body::Reply;
 use super::cache::CachedRepo;
 #[cfg(feature = "hub")]
 use super::{
@@ -87,7 +89,7 @@ impl Listing {
                 if entry.file_type()?.is_dir() {
                     folders.push(name);
                 } else if let Ok(metadata) = entry.path().metadata() {
-                    let bytes = metadata.is_file().then(|| metadata.len());
+                    let bytes = metadata.is_file().then_some(metadata.len());
                     let checksum = None;
                     files.insert(name, ListedFile { bytes, checksum });
                 }
@@ -129,9 +131,10 @@ impl HubClient<'_> {
             repo.api_path(),
             encode_part(repo.revision)
         ));
-        let (_, body) = self
-            .get(&url, MAX_LISTING, what)?
-            .map_err(|response| self.refusal(&response, repo, None))?;
+        let body = match self.get(&url, MAX_LISTING, what)? {
+            Reply::Content { body, .. } => body,
+            Reply::Refusal(response) => return Err(self.refusal(&response, repo, None)),
+        };
         let info: Info =
             serde_json::from_slice(&body).map_err(|error| self.no_hub(what, &error))?;
         let hub = &self.display_address;
@@ -174,9 +177,9 @@ impl HubClient<'_> {
         let mut seen = std::collections::HashSet::from([url.clone()]);
         while seen.len() < MAX_PAGES {
             let (headers, body) = match self.get(&url, MAX_LISTING, what)? {
-                Ok(page) => page,
-                Err(response) if response.status().as_u16() == 404 => return Ok(None),
-                Err(response) => return Err(self.refusal(&response, repo, None)),
+                Reply::Content { headers, body } => (headers, body),
+                Reply::Refusal(response) if response.status().as_u16() == 404 => return Ok(None),
+                Reply::Refusal(response) => return Err(self.refusal(&response, repo, None)),
             };
             let page: Vec<Entry> =
                 serde_json::from_slice(&body).map_err(|error| self.no_hub(what, &error))?;

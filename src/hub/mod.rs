@@ -17,6 +17,8 @@ mod unavailable;
 mod unpack;
 mod url_file;
 
+#[cfg(all(feature = "models", not(feature = "hub")))]
+pub(crate) use cache::FurtherFiles;
 #[cfg(feature = "models")]
 pub(crate) use cache::{CachedRepo, Needed, Repo, RepoKind, is_name, is_relative};
 pub use cache::{HubOptions, user_cache};

@@ -25,7 +25,7 @@ fn cached_path(file: &UrlFile, options: &HubOptions) -> PathBuf {
 /// The file's size in bytes, if the cache has it.
 pub(super) fn cached_bytes(file: &UrlFile, options: &HubOptions) -> Option<u64> {
     let metadata = cached_path(file, options).metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// The file, from the cache or else downloaded into it. What a killed download left is gone on

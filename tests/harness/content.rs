@@ -33,7 +33,7 @@ fn picture(chart: u8) -> RgbImage {
 /// The questions about a chart and their answers; the second is asked twice.
 fn questions(chart: u8) -> [(String, String); 4] {
     let text = |text: &str| text.to_owned();
-    let high = if chart % 4 == 0 { "no" } else { "yes" };
+    let high = if chart.is_multiple_of(4) { "no" } else { "yes" };
     [
         (text("Is it high?"), text(high)),
         (text("How many bars?"), text("3")),

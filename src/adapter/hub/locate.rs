@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cache::{missing, needed, shard_index, shards};
 use crate::config::AdapterSpec;
+#[cfg(not(feature = "hub"))]
+use crate::hub::FurtherFiles;
 use crate::hub::{CachedRepo, HubOptions, Needed, Repo, RepoKind, Unavailable, is_relative};
 #[cfg(feature = "hub")]
 use crate::hub::{check_reachable, download};
@@ -185,7 +187,7 @@ fn download(
     _: &CachedRepo,
     _: &HubOptions,
     _: Needed<'_>,
-    _: &dyn Fn(&Path, &[String]) -> Result<Vec<String>>,
+    _: FurtherFiles<'_>,
 ) -> Result<PathBuf> {
     bail!(Unavailable::Offline.because(format!(
         "{repo} is not in the cache, and this build downloads nothing: build with `--features hub`, or name a folder \

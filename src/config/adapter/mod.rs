@@ -71,7 +71,7 @@ pub enum Family {
     /// A quantised language model in this process, which answers from tables.
     Gguf(GgufSpec),
     /// Either of the two as an ONNX export, run by ONNX Runtime.
-    Onnx(OnnxSpec),
+    Onnx(Box<OnnxSpec>),
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -291,7 +291,7 @@ impl WireFamily {
             Self::Chat => Family::Chat(Box::new(wire::<chat::Wire>(keys)?.validate()?)),
             Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
             Self::Gguf => Family::Gguf(wire::<gguf::Wire>(keys)?.validate()?),
-            Self::Onnx => Family::Onnx(wire::<onnx::Wire>(keys)?.validate()?),
+            Self::Onnx => Family::Onnx(Box::new(wire::<onnx::Wire>(keys)?.validate()?)),
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,

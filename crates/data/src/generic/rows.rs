@@ -353,7 +353,7 @@ fn columns(header: &csv::StringRecord) -> Result<HashMap<&str, usize>> {
     let has = |name: &str| {
         columns.contains_key(name) || (name == "image" && columns.contains_key(IMAGE_PATH))
     };
-    if let Some(missing) = FIELDS.iter().take(3).find(|name| !has(**name)) {
+    if let Some(missing) = FIELDS.iter().take(3).find(|name| !has(name)) {
         bail!(
             "no column is called `{missing}`; columns are {}",
             header.iter().map(shorten).collect::<Vec<_>>().join(", ")

@@ -194,7 +194,7 @@ mod tests {
     /// A file as NumPy 1.17 and later write it: format 1.0, the header padded to 64 bytes.
     fn array(header: &str, items: &[u8]) -> Vec<u8> {
         let mut header = header.to_owned();
-        while (MAGIC.len() + 4 + header.len() + 1) % 64 != 0 {
+        while !(MAGIC.len() + 4 + header.len() + 1).is_multiple_of(64) {
             header.push(' ');
         }
         header.push('\n');
