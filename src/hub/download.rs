@@ -19,9 +19,9 @@ use anyhow::{Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Digest;
 
-use super::cache::{CachedRepo, HubOptions, is_inside};
+use super::cache::{CachedRepo, is_inside};
 #[cfg(feature = "models")]
-use super::cache::{FurtherFiles, Needed, Repo};
+use super::cache::{FurtherFiles, HubOptions, Needed, Repo};
 use super::client::{FileFacts, HubClient, RemoteFile};
 use super::unavailable::WeightsUnavailable;
 use chartbench_core::files::{FileLock, UnfinishedFolder};

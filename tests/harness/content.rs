@@ -237,6 +237,29 @@ fn one_data_set_from_two_sources_has_one_content_hash() {
     assert_eq!(report["content"], Value::Null);
 }
 
+/// The benchmarks of ChartQA's three copies on the hub, on small files in the layout of each.
+#[test]
+fn three_copies_of_chartqa_have_one_content_hash() {
+    let hashes: Vec<String> = [
+        ("chartqa", "ahmed-masry"),
+        ("chartqa-lmms-lab", "lmms-lab"),
+        ("chartqa-m4", "HuggingFaceM4"),
+    ]
+    .map(|(benchmark, copy)| {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/parquet");
+        let spec = Benchmark::find(benchmark).unwrap().data;
+        let data = DataSet::load_as(&fixtures.join(copy), spec).unwrap();
+        let content = data.check(Some(&|| {})).content.unwrap();
+        assert_eq!((content.questions, content.undecoded), (8, 0), "{copy}");
+        content.content_hash.unwrap()
+    })
+    .into();
+    assert!(
+        hashes.windows(2).all(|pair| pair[0] == pair[1]),
+        "{hashes:?}"
+    );
+}
+
 #[test]
 fn another_pixel_gold_or_text_is_another_content() {
     let scratch = Scratch::new();

@@ -1120,6 +1120,43 @@ fn a_run_fetches_what_it_asks_and_is_offline_afterwards() {
     assert!(scratch.cached().join("train/large.zip").is_file());
 }
 
+/// ChartQA's own benchmark file, whose copy on the hub is parquet: two commands to a leaderboard.
+#[test]
+fn chartqa_comes_as_parquet_from_an_empty_cache() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/parquet/ahmed-masry/data/test-00000-of-00001.parquet");
+    let files = BTreeMap::from([
+        ("README.md".to_owned(), b"ChartQA".to_vec()),
+        (
+            "data/test-00000-of-00001.parquet".to_owned(),
+            fs::read(fixture).unwrap(),
+        ),
+    ]);
+    let embedded = include_str!("../../benchmarks/chartqa.toml");
+    let text = embedded
+        .replace("ahmed-masry/ChartQA", REPO)
+        .replace("af8b6f5c08c95085271561c2a3f9d15f2b5a9031", COMMIT);
+    let hub = Hub::start(&files, Fault::None);
+    let scratch = Scratch::new(&hub, &text);
+    let run = |more: &[&str]| {
+        let arguments = [
+            "run",
+            "--adapters",
+            "blank+matcha-tiny",
+            "--no-blind",
+            "--benchmark",
+            "charts.toml",
+        ];
+        stdout(&scratch.well(&[&arguments[..], more].concat()))
+    };
+    let table = run(&["--name", "first"]);
+    assert!(table.contains("8 questions on 3 charts"), "{table}");
+    assert_eq!(hub.requests("test-00000-of-00001.parquet").len(), 1);
+    let asked = hub.requests("").len();
+    run(&["--name", "again", "--offline"]);
+    assert_eq!(hub.requests("").len(), asked);
+}
+
 #[test]
 fn golds_and_imports_find_the_data_set() {
     let hub = Hub::start(&repository(), Fault::None);
