@@ -104,8 +104,8 @@ impl RunList {
             Column::left("adapters"),
             Column::right("questions"),
             Column::left("complete"),
-            Column::right("MB"),
-            Column::left("last written (UTC)"),
+            Column::right("MB").optional(1),
+            Column::left("last written (UTC)").optional(2),
         ];
         Table {
             title: String::new(),
