@@ -27,7 +27,7 @@ pub struct DryRun {
     pub is_begun: bool,
     /// The questions in a line.
     pub description: String,
-    /// What of the data set is left out or read otherwise than it is written, line by line.
+    /// Notes about the data set: parts that are left out or read otherwise than written.
     pub notes: Vec<String>,
     /// How many they are.
     pub questions: usize,

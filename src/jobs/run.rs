@@ -219,7 +219,7 @@ pub(super) struct OpenRun {
     pub(super) questions: usize,
     /// The questions in a line.
     pub(super) description: String,
-    /// What is said about the data set, line by line.
+    /// Notes about the data set, line by line.
     pub(super) notes: Vec<String>,
     convention: &'static Convention,
     pub(super) dir: RunDir,

@@ -3,10 +3,10 @@
 //!
 //! Each format has one file. Loading opens no image: a chart carries the path of its image, found
 //! by one listing of the folder; only images within a file of questions are read once, where their
-//! hash is the chart's name. What is left out or read otherwise than it is written is counted, and
-//! said in a line of each kind ([`QuestionStream::notes`]). A chart with a missing image is still loaded, and its questions
-//! fail when they are asked; a folder without any image is refused. A new format needs one file
-//! here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
+//! hash is the chart's name. Parts that are left out or read otherwise than written are counted
+//! ([`QuestionStream::notes`] has a line of each kind). A chart with a missing image is still
+//! loaded, and its questions fail when they are asked; a folder without any image is refused. A new
+//! format needs one file here, one variant of [`Format`] and one arm in [`QuestionStream::open`].
 //!
 //! [`content`] identifies questions by what they ask about which pixels, whatever their ids. [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 

@@ -153,9 +153,9 @@ impl QuestionStream {
         })
     }
 
-    /// What is left out or read otherwise than it is written, in a line of each kind. About data
-    /// sets with one file of questions for each chart they are complete once the stream was
-    /// summarized.
+    /// Notes about parts that are left out or read otherwise than written, in a line of each kind.
+    /// For data sets with one file of questions for each chart they are complete once the stream
+    /// was summarized.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.notes.clone();
         notes.extend(self.later_notes.get().cloned().unwrap_or_default());

@@ -62,13 +62,13 @@ impl LoraBase {
 
     fn in_repository(config: &LoraConfig, options: &HubOptions) -> Result<Self> {
         let LoraConfig { base, revision, .. } = config;
-        let revision = revision.as_deref().unwrap_or("main");
-        if Repo::new(RepoKind::Model, base, revision).is_err() {
+        if Repo::new(RepoKind::Model, base, "main").is_err() {
             bail!(Unavailable::NotFound.because(format!(
                 "no folder {} on this machine: write the base's folder or its repository there",
                 shorten(base)
             )));
         }
+        let revision = revision.as_deref().unwrap_or("main");
         Ok(Self {
             folder: locate(base, revision, None, options)?,
             origin: format!("{base}@{revision}"),

@@ -310,7 +310,7 @@ struct TrainingData {
     settings: Vec<(String, String)>,
     /// Describes the questions, until the description is reported.
     description: Option<String>,
-    /// What is said about the data set, until it is reported.
+    /// Notes about the data set, until they are reported.
     notes: Vec<String>,
 }
 

@@ -76,7 +76,8 @@ pub struct LintReport {
     pub self_match: Vec<GoldSelfScore>,
     /// Ordered by kind; findings of one kind in the order of the data set.
     pub findings: Vec<Finding>,
-    /// What was left out or read otherwise than it is written, in a line of each kind and split.
+    /// Notes about parts that were left out or read otherwise than written, in a line of each kind
+    /// and split.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

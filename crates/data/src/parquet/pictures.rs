@@ -49,7 +49,7 @@ pub(super) struct ImageRoots {
     pub(super) boundary: Boundary,
 }
 
-/// What tells an image apart from others.
+/// The identity of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PictureName {
     /// The first half of SHA-256 of the encoded image.

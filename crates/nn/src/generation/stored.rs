@@ -55,7 +55,7 @@ const UNSUPPORTED: [(&str, Neutral); 18] = [
 pub struct StoredGeneration {
     /// The file that it stands in: `generation_config.json` or `config.json`.
     pub file: &'static str,
-    /// What is followed.
+    /// The settings that are followed.
     pub settings: GenerationSettings,
     /// Keys that change answers in transformers and that are not followed here.
     pub unsupported: Vec<&'static str>,
