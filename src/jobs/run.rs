@@ -268,6 +268,8 @@ impl OpenRun {
             format: FORMAT_VERSION,
             name,
             program: env!("CARGO_PKG_VERSION").to_owned(),
+            order: Vec::new(),
+            partial: false,
             benchmark: entry,
             adapters: Vec::new(),
         };
