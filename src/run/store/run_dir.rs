@@ -242,7 +242,7 @@ impl RunDir {
 
     /// Checks that the manifest has the entries that this process added, and adds lost ones again,
     /// with a note: where the locks of a file system do not hold, another process may overwrite
-    /// them. Without an entry it creates the run directory.
+    /// them. A shard without an entry creates the run directory.
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read or changed, or has an entry of other settings
@@ -265,7 +265,7 @@ impl RunDir {
             .filter(|added| !is_stored(added))
             .cloned()
             .collect();
-        if stored.is_some() && lost.is_empty() {
+        if lost.is_empty() && (stored.is_some() || self.order.is_empty()) {
             return Ok(());
         }
         for entry in &lost {
