@@ -113,13 +113,12 @@ fn shard_line(report: &RunReport, shard: &ShardReport) -> String {
     } else if sharded.iter().any(|row| row.answered < questions) {
         parts.extend(sharded.into_iter().map(answered));
     } else {
-        let rows = match sharded.len() {
-            0 => "; no row to ask here".to_owned(),
-            1 => " answered by 1 row".to_owned(),
-            rows => format!(" answered by each of {rows} rows"),
-        };
-        let done = if sharded.is_empty() { 0 } else { questions };
-        parts.push(format!("{done} of {questions} questions{rows}"));
+        let done = format!("{questions} of {questions} questions answered by");
+        parts.push(match sharded.len() {
+            0 => format!("none of {questions} questions is for a row of this shard"),
+            1 => format!("{done} 1 row"),
+            rows => format!("{done} each of {rows} rows"),
+        });
     }
     parts.extend(whole.into_iter().map(answered));
     let name = report.dir.file_name().unwrap_or_default().to_string_lossy();
