@@ -472,12 +472,12 @@ fn a_run_of_an_earlier_format_keeps_it() {
 }
 
 /// An adapter whose first call does something to the run's folder.
-struct Meddling<'a> {
+struct Meddling {
     identity: Identity,
-    meddle: Option<Box<dyn FnOnce() + 'a>>,
+    meddle: Option<Box<dyn FnOnce()>>,
 }
 
-impl Adapter for Meddling<'_> {
+impl Adapter for Meddling {
     fn identity(&self) -> &Identity {
         &self.identity
     }
