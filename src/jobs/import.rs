@@ -102,6 +102,8 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
         format: FORMAT_VERSION,
         name: request.name.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
+        order: Vec::new(),
+        partial: false,
         benchmark: benchmark_entry(&benchmark, (set.charts.len(), set.len()), set.hash()?),
         adapters: Vec::new(),
     };

@@ -50,6 +50,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("read_file", &["input"]),
             ("realcqa_split", &["question", "read_file"]),
             ("seeded_draw", &[]),
+            ("shard", &["question"]),
             ("terminal", &[]),
         ],
     ),

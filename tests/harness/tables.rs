@@ -63,6 +63,8 @@ fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRu
             format: FORMAT_VERSION,
             name: name.to_owned(),
             program: "0.1.0".to_owned(),
+            order: Vec::new(),
+            partial: false,
             benchmark: BenchmarkEntry {
                 name: "five".to_owned(),
                 title: "Five questions made by hand".to_owned(),

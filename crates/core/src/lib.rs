@@ -8,6 +8,7 @@
 //! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in
 //!   size, with errors that name file and line.
 //! - [`files`]: files and folders that are written whole or not at all, locks, JSON-lines logs.
+//! - [`shard`]: the parts of a run that processes of their own ask.
 //! - [`seeded_draw`]: draws that depend on a seed and a name alone.
 //! - [`terminal`]: the only writers to standard output and standard error.
 //! - [`names`], [`counts`]: limits on names and counts from outside.
@@ -28,6 +29,7 @@ pub mod question;
 pub mod read_file;
 pub mod realcqa_split;
 pub mod seeded_draw;
+pub mod shard;
 pub mod terminal;
 
 pub use catch_panic::catch_panic;

@@ -13,6 +13,10 @@
 //! - [`optimizer`]: AdamW and Adafactor, as PyTorch and transformers step.
 //! - [`kernels`]: the fused CPU kernels under all of it, with reference versions for other devices.
 
+/// The version of the CPU kernels: raised when a change alters the bits that one of them gives on any
+/// instruction set. Stored answers name the version that they were computed with.
+pub const KERNELS_VERSION: u32 = 1;
+
 mod config_file;
 pub mod donut;
 mod encoder_decoder;

@@ -43,6 +43,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         execution: toml::Table::from_iter([("device".to_owned(), "cpu".into())]),
         settings: toml::Table::from_iter([("prompt".to_owned(), "two\nlines".into())]),
         sources: Vec::new(),
+        processors: Vec::new(),
     };
     let benchmark = BenchmarkEntry {
         name: "three".to_owned(),
@@ -72,6 +73,8 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
             format: FORMAT_VERSION,
             name: name.to_owned(),
             program: "0.1.0".to_owned(),
+            order: Vec::new(),
+            partial: false,
             benchmark,
             adapters: adapters.iter().map(|(id, _)| entry(id)).collect(),
         },

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::Processor;
 use super::hub_source::{HubSource, HubWeights, is_same_repository};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::write_file;
@@ -18,7 +19,9 @@ const STEP_CHOSEN_ON_TEST: &str = "step chosen on test";
 
 /// The run directory's format version. Runs of [`OLDEST_FORMAT`] on are read, and gone on with in
 /// their own format; other versions are errors.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+/// The oldest format version with [`AdapterEntry::processors`] and [`Manifest::order`].
+pub(super) const PROCESSORS_FORMAT: u32 = 3;
 /// The oldest format version that is read: without [`AdapterEntry::folder`], and with the first
 /// questions where there is a limit.
 pub const OLDEST_FORMAT: u32 = 1;
@@ -33,6 +36,13 @@ pub struct Manifest {
     pub name: String,
     /// Version of the program that began the run.
     pub program: String,
+    /// The names of the rows in the order in which an uncut run asks them; absent in such a run,
+    /// and before format 3. Shards add their entries in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
+    /// Whether the run was merged of shards that lack questions; absent where it was not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// The questions that every adapter of the run is asked.
     pub benchmark: BenchmarkEntry,
     /// One entry an adapter, in the order they were first run.
@@ -96,6 +106,10 @@ pub struct AdapterEntry {
     /// with; absent where there are none, and in format 1. They are no part of what is compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<HubSource>,
+    /// What computed the answers, one entry for each instruction set and version of the kernels, in
+    /// the order seen; absent before format 3. They are no part of what is compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<Processor>,
 }
 
 impl AdapterEntry {
@@ -114,6 +128,7 @@ impl AdapterEntry {
             execution: table(execution),
             settings: table(&identity.settings),
             sources: Vec::new(),
+            processors: Vec::new(),
         }
     }
 
@@ -129,9 +144,16 @@ impl AdapterEntry {
         Self { sources, ..self }
     }
 
-    /// The entry as it goes on with the answers of `stored`. The commits of both are kept. Where
-    /// nothing differs but the name of the revision that the same weights come from (an adapter file
-    /// pins a commit that was `main`), the stored settings and fingerprint stay.
+    /// Whether weights that are computed with decide the answers: their hash is a setting.
+    pub fn has_weights(&self) -> bool {
+        ["weights_sha256", "table_weights_sha256"]
+            .iter()
+            .any(|key| self.settings.contains_key(*key))
+    }
+
+    /// The entry as it goes on with the answers of `stored`. The commits and processors of both are
+    /// kept. Where nothing differs but the name of the revision that the same weights come from (an
+    /// adapter file pins a commit that was `main`), the stored settings and fingerprint stay.
     #[must_use]
     pub(super) fn resuming(mut self, stored: &Self) -> Self {
         let mut sources = stored.sources.clone();
@@ -141,6 +163,11 @@ impl AdapterEntry {
                 .filter(|source| !stored.sources.contains(source)),
         );
         self.sources = sources;
+        let mut processors = stored.processors.clone();
+        self.processors
+            .iter()
+            .for_each(|processor| processor.add_to(&mut processors));
+        self.processors = processors;
         let mut renamed = self.settings.clone();
         for prefix in ["", "table_"] {
             let key = format!("{prefix}weights");
@@ -245,6 +272,16 @@ impl Manifest {
             .map_or_else(|| name.to_owned(), |remark| format!("{name} ({remark})"))
     }
 
+    /// Sorts the adapters by [`Self::order`]; those that it lacks come last, as they are.
+    pub fn sort_adapters(&mut self) {
+        let order = &self.order;
+        let place = |entry: &AdapterEntry| {
+            let place = order.iter().position(|name| *name == entry.id);
+            place.unwrap_or(order.len())
+        };
+        self.adapters.sort_by_key(place);
+    }
+
     /// Cuts the manifest down to one adapter.
     ///
     /// # Errors
@@ -294,6 +331,9 @@ impl Manifest {
     /// Returns an error if a name is no plain folder name: it could lead out of the run directory.
     fn check_names(&self) -> Result<()> {
         check_folder_name("`name`", &self.name)?;
+        self.order
+            .iter()
+            .try_for_each(|name| check_folder_name("`order`", name))?;
         self.adapters
             .iter()
             .try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))

@@ -13,6 +13,7 @@ use super::Predictions;
 use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
 use chartbench_core::question::{AnswerType, Chart, Gold, Prediction, Question, Taxonomy};
+use chartbench_core::shard::Shard;
 
 /// One line of `predictions.jsonl`: the raw answer with all that scoring and slicing need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +122,23 @@ pub struct InUse(pub String);
 pub struct PredictionLog {
     path: PathBuf,
     lines: JsonLines,
+    /// The shard that answers, where the run is cut into some.
+    shard: Option<Shard>,
+    /// Every log that may answer a question of this one, itself included.
+    logs: Vec<PathBuf>,
+    answered: usize,
+}
+
+/// A log whose lines are not read yet.
+pub(super) struct LockedLog {
+    /// The log's file.
+    pub path: PathBuf,
+    /// The file, locked.
+    pub lines: JsonLines,
+    /// The shard that answers.
+    pub shard: Option<Shard>,
+    /// Every log that may answer a question of this one, itself included.
+    pub logs: Vec<PathBuf>,
 }
 
 impl PredictionLog {
@@ -131,7 +149,13 @@ impl PredictionLog {
     /// Returns an error if a line before the last is broken, an id occurs twice, another process
     /// has the log open, or the file cannot be read or written.
     pub fn open(path: &Path, drop_failed: bool) -> Result<Self> {
-        Self::open_locked(path, Self::lock(path)?, drop_failed)
+        let log = LockedLog {
+            path: path.to_owned(),
+            lines: JsonLines::open(path, Self::lock(path)?)?,
+            shard: None,
+            logs: vec![path.to_owned()],
+        };
+        Self::read(log, drop_failed)
     }
 
     /// Locks the log at `path`, which need not exist yet.
@@ -148,25 +172,57 @@ impl PredictionLog {
         Ok(FileLock::try_acquire(path)?.ok_or_else(in_use)?)
     }
 
-    /// [`PredictionLog::open`] with the log's lock.
-    pub(super) fn open_locked(path: &Path, lock: FileLock, drop_failed: bool) -> Result<Self> {
-        let mut lines = JsonLines::open(path, lock)?;
-        let mut failures = false;
-        for chunk in Predictions::new(path) {
-            failures |= chunk?.iter().any(|record| record.failure().is_some());
-        }
-        if drop_failed && failures {
-            lines.retain(is_answered)?;
-        }
-        Ok(Self {
-            path: path.to_owned(),
+    /// Reads a locked log. With `drop_failed` its failed rows are dropped; those of other logs stay,
+    /// which a note says.
+    pub(super) fn read(log: LockedLog, drop_failed: bool) -> Result<Self> {
+        let LockedLog {
+            path,
             lines,
-        })
+            shard,
+            logs,
+        } = log;
+        let mut log = Self {
+            path,
+            lines,
+            shard,
+            logs,
+            answered: 0,
+        };
+        let (mut failed, mut failed_elsewhere) = (0, 0);
+        let mut stored = log.stored();
+        while let Some(chunk) = stored.next() {
+            let records = chunk?;
+            let failures = records.iter().filter(|row| row.failure().is_some()).count();
+            if stored.log() == Some(&log.path) {
+                failed += failures;
+            } else {
+                failed_elsewhere += failures;
+            }
+            log.answered += records.len();
+        }
+        if drop_failed && failed > 0 {
+            log.lines.retain(is_answered)?;
+            log.answered -= failed;
+        }
+        if drop_failed && failed_elsewhere > 0 {
+            chartbench_core::note!(
+                "note: {failed_elsewhere} failed rows are in other logs than {} and are not asked again: merge the run \
+                 first (chartbench merge)",
+                log.path.display()
+            );
+        }
+        Ok(log)
     }
 
-    /// Returns the stored predictions, in the order they were answered.
+    /// Returns the stored predictions that are to be asked for no more: of each log that may answer
+    /// the same questions, in the order they were answered.
     pub fn stored(&self) -> Predictions {
-        Predictions::new(&self.path)
+        Predictions::over(self.logs.iter().cloned()).held_by(self.shard)
+    }
+
+    /// The number of stored predictions when the log was opened.
+    pub fn answered(&self) -> usize {
+        self.answered
     }
 
     /// Appends answers in one write, so that they survive a kill right after.

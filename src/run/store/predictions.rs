@@ -1,4 +1,4 @@
-//! Reads `predictions.jsonl` in chunks, so that a log of any length takes the memory of one chunk.
+//! Reads prediction logs in chunks, so that logs of any length take the memory of one chunk.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -6,28 +6,37 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
+use super::logs::logs;
 use chartbench_core::input;
+use chartbench_core::shard::Shard;
 use chartbench_core::terminal::shorten;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// Iterates over the predictions of a finished or running log, in chunks, in the order they were
-/// answered. A torn last line is left out; a missing log has no predictions.
+/// Iterates over the predictions of finished or running logs, in chunks, in the order they were
+/// answered, one log after the other. A torn last line is left out; a missing log has no
+/// predictions.
 ///
 /// The iterator ends after an error: a file that cannot be read, a broken line before the last one,
 /// or a duplicate id.
 pub struct Predictions {
-    path: PathBuf,
+    /// An adapter's folder whose logs are not listed yet.
+    folder: Option<PathBuf>,
+    logs: Vec<PathBuf>,
+    /// Place of the log that is read.
+    place: usize,
     file: Option<File>,
     /// The beginning of a line whose end is not read yet.
     rest: Vec<u8>,
-    /// Lines read so far.
+    /// Lines of the log read so far.
     lines: usize,
+    /// Leaves out the predictions about charts that are none of this shard's.
+    shard: Option<Shard>,
     /// 128-bit hashes of the ids seen: storing the ids would dominate memory.
     seen: HashSet<[u64; 2]>,
     hashers: [RandomState; 2],
@@ -35,17 +44,44 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// Opens nothing before the first chunk is requested.
+    /// The predictions of one log. Opens nothing before the first chunk is requested.
     pub fn new(path: &Path) -> Self {
+        Self::over([path.to_owned()])
+    }
+
+    /// The predictions of several logs, in which no question is answered twice.
+    pub fn over(logs: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
-            path: path.to_owned(),
+            folder: None,
+            logs: logs.into_iter().collect(),
+            place: 0,
             file: None,
             rest: Vec::new(),
             lines: 0,
+            shard: None,
             seen: HashSet::new(),
             hashers: [RandomState::new(), RandomState::new()],
             over: false,
         }
+    }
+
+    /// The predictions of all [`logs`] in an adapter's folder.
+    pub fn in_folder(adapter_dir: &Path) -> Self {
+        Self {
+            folder: Some(adapter_dir.to_owned()),
+            ..Self::over([])
+        }
+    }
+
+    /// Only the predictions about charts of `shard`.
+    #[must_use]
+    pub fn held_by(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// The log that the last chunk is from.
+    pub fn log(&self) -> Option<&Path> {
+        self.logs.get(self.place).map(PathBuf::as_path)
     }
 
     /// Reads all predictions.
@@ -62,13 +98,25 @@ impl Predictions {
 
     /// Reads the next chunk; returns `None` at the end.
     fn chunk(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
+        if let Some(folder) = self.folder.take() {
+            self.logs = logs(&folder)?.into_iter().map(|(_, log)| log).collect();
+        }
         loop {
-            let cannot_read = || format!("cannot read {}", self.path.display());
+            let Some(path) = self.logs.get(self.place) else {
+                return Ok(None);
+            };
+            let cannot_read = || format!("cannot read {}", path.display());
             let file = match &mut self.file {
                 Some(file) => file,
-                None => match input::open(&self.path) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                    file => self.file.insert(file.with_context(cannot_read)?),
+                None => match input::open(path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        self.place += 1;
+                        continue;
+                    }
+                    file => {
+                        (self.lines, self.rest) = (0, Vec::new());
+                        self.file.insert(file.with_context(cannot_read)?)
+                    }
                 },
             };
             let already_searched = self.rest.len();
@@ -85,7 +133,8 @@ impl Predictions {
                 return self.parse(already_searched + newline + 1).map(Some);
             }
             if read == 0 {
-                return Ok(None);
+                self.file = None;
+                self.place += 1;
             }
         }
     }
@@ -102,26 +151,58 @@ impl Predictions {
         let mut records = Vec::with_capacity(parsed.len());
         for record in parsed {
             self.lines += 1;
-            let location = || format!("{}, line {}", self.path.display(), self.lines);
             let record = record.with_context(|| {
-                format!("{} is not a prediction: remove this line alone, and its question is asked again", location())
+                format!("{} is not a prediction: remove this line alone, and its question is asked again", self.location())
             })?;
             let new = self.seen.insert(
                 self.hashers
                     .each_ref()
                     .map(|hasher| hasher.hash_one(&record.id)),
             );
-            ensure!(
-                new,
-                "{}: question `{}` is answered twice: remove one of its two lines",
-                location(),
-                shorten(&record.id)
-            );
-            records.push(record);
+            if !new {
+                return Err(self.answered_twice(&record.id));
+            }
+            if self.shard.is_none_or(|shard| shard.holds(&record.chart)) {
+                records.push(record);
+            }
         }
         self.rest.drain(..whole);
         Ok(records)
     }
+
+    /// The log and the line that was read last.
+    fn location(&self) -> String {
+        let log = self.log().unwrap_or(Path::new(""));
+        format!("{}, line {}", log.display(), self.lines)
+    }
+
+    /// The error that the line read last answers question `id` again.
+    fn answered_twice(&self, id: &str) -> anyhow::Error {
+        let (second, shown) = (self.location(), shorten(id));
+        let first = self
+            .logs
+            .iter()
+            .take(self.place)
+            .find_map(|log| Some((log.display(), find_line(log, id)?)));
+        match first {
+            Some((first, line)) => anyhow!(
+                "{second}: question `{shown}` is answered in {first}, line {line}, too: remove one of the two lines"
+            ),
+            None => anyhow!(
+                "{second}: question `{shown}` is answered twice: remove one of its two lines"
+            ),
+        }
+    }
+}
+
+/// The line of a log that answers question `id`.
+fn find_line(log: &Path, id: &str) -> Option<usize> {
+    let records = Predictions::new(log).map_while(Result::ok).flatten();
+    Some(
+        1 + records
+            .map(|record| record.id)
+            .position(|found| found == id)?,
+    )
 }
 
 /// Counts the whole lines of a log; a missing log has none.
@@ -220,6 +301,44 @@ mod tests {
                 .to_string()
                 .contains("predictions.jsonl, line 251 is not a prediction"),
             "{error:#}"
+        );
+    }
+
+    #[test]
+    fn several_logs_are_read_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, ids: &[usize]| {
+            let lines: String = ids.iter().map(|id| line(*id, 0)).collect();
+            std::fs::write(dir.path().join(name), lines).unwrap();
+        };
+        write("predictions.jsonl", &[3, 1]);
+        write("predictions.1-of-2.jsonl", &[2]);
+        write("predictions.2-of-2.jsonl", &[]);
+        write("predictions.1-of-3.jsonl", &[7, 5]);
+        let ids = |predictions: Predictions| -> Vec<String> {
+            let records = predictions.read().unwrap().into_iter();
+            records.map(|record| record.id).collect()
+        };
+        let all = || Predictions::in_folder(dir.path());
+        assert_eq!(ids(all()), ["q3", "q1", "q2", "q7", "q5"]);
+        // All of them are about one chart.
+        let shards = ["1/2", "2/2"].map(|shard| ids(all().held_by(shard.parse().ok())));
+        let mut counts = shards.map(|ids| ids.len());
+        counts.sort_unstable();
+        assert_eq!(counts, [0, 5]);
+        assert_eq!(
+            ids(Predictions::in_folder(&dir.path().join("none"))),
+            [""; 0]
+        );
+        write("predictions.1-of-3.jsonl", &[7, 1]);
+        let error = all().read().unwrap_err().to_string();
+        let at = dir.path().display();
+        assert_eq!(
+            error,
+            format!(
+                "{at}/predictions.1-of-3.jsonl, line 2: question `q1` is answered in {at}/predictions.jsonl, line 2, too: \
+                 remove one of the two lines"
+            )
         );
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::Manifest;
 use super::data_folder::DATA_FOLDER;
-use super::run_dir::{FINGERPRINT, LEADERBOARD, MANIFEST, PREDICTIONS};
+use super::logs::PREDICTIONS;
+use super::run_dir::{FINGERPRINT, LEADERBOARD, MANIFEST};
 use chartbench_core::files::{FileLock, is_temporary, remove_leftovers};
 
 /// Removes the run at `dir` while it holds the locks of the manifest and of every log. No link is

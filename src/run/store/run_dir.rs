@@ -1,5 +1,4 @@
-//! A run directory, `results/<name>/`: [`RunDir`] adds predictions, [`RunReader`] and [`StoredRun`]
-//! read them back.
+//! A run directory, `results/<name>/`, that is being written.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,19 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
-use super::predictions::count_lines;
+use super::logs::{log_name, logs, related_logs};
+use super::manifest::PROCESSORS_FORMAT;
+use super::prediction_log::LockedLog;
 use super::{
-    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, PredictionRecord,
-    Predictions,
+    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, Predictions, Processor,
 };
-use chartbench_core::files::{FileLock, is_temporary, remove_leftovers, write_file};
+use chartbench_core::files::{FileLock, JsonLines, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
+use chartbench_core::shard::Shard;
 use chartbench_core::terminal::shorten;
 
 pub(super) const MANIFEST: &str = "run.toml";
 /// The stored leaderboard of a run.
 pub const LEADERBOARD: &str = "leaderboard.md";
-pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
 pub(super) const FINGERPRINT: &str = "fingerprint";
 
@@ -31,6 +31,10 @@ pub struct RunDir {
     manifest: Manifest,
     /// The stored questions that those asked now contain, where the run grows.
     grows_from: Option<BenchmarkEntry>,
+    /// The names of the rows that an uncut run asks, where this process asks a shard.
+    order: Vec<String>,
+    /// The entries that this process added.
+    added: Vec<AdapterEntry>,
 }
 
 impl RunDir {
@@ -57,6 +61,8 @@ impl RunDir {
             path: path.to_owned(),
             manifest,
             grows_from,
+            order: Vec::new(),
+            added: Vec::new(),
         };
         if run.read_manifest()?.is_none() {
             ensure!(
@@ -66,6 +72,12 @@ impl RunDir {
             );
         }
         Ok(run)
+    }
+
+    /// The run as a shard of it is asked: the manifest gets the names of the rows in the order in
+    /// which an uncut run asks them.
+    pub fn set_order(&mut self, order: Vec<String>) {
+        self.order = order;
     }
 
     /// The manifest of the run at `path`; `None` where there is no run.
@@ -103,15 +115,29 @@ impl RunDir {
         let before = match self.read_manifest()? {
             Some(stored) => stored,
             None => {
+                self.add_order();
                 self.manifest.write(&file)?;
                 self.manifest.clone()
             }
         };
+        self.add_order();
         let changed = change(self)?;
         if self.manifest != before {
             self.manifest.write(&file)?;
         }
         Ok(changed)
+    }
+
+    /// Adds the names of [`Self::set_order`] to the manifest; those that it has keep their places.
+    fn add_order(&mut self) {
+        if self.manifest.format < PROCESSORS_FORMAT {
+            return;
+        }
+        for name in &self.order {
+            if !self.manifest.order.contains(name) {
+                self.manifest.order.push(name.clone());
+            }
+        }
     }
 
     /// Adds an adapter to the manifest and opens its prediction log.
@@ -124,8 +150,21 @@ impl RunDir {
         entry: AdapterEntry,
         retry_failed: bool,
     ) -> Result<PredictionLog> {
-        let log = self.path.join(&entry.id).join(PREDICTIONS);
-        let lock = self.change_manifest(|run| {
+        self.add_log(entry, None, retry_failed)
+    }
+
+    /// As [`Self::add_adapter`], with the log of `shard` where the run is cut into shards.
+    ///
+    /// # Errors
+    /// As [`Self::add_adapter`], also if another process writes a log that may answer the same
+    /// questions.
+    pub fn add_log(
+        &mut self,
+        entry: AdapterEntry,
+        shard: Option<Shard>,
+        retry_failed: bool,
+    ) -> Result<PredictionLog> {
+        let log = self.change_manifest(|run| {
             // A run keeps the format that it began with.
             let entry = if run.manifest.format > OLDEST_FORMAT {
                 entry
@@ -136,21 +175,115 @@ impl RunDir {
             run.check_adapter(&entry)?;
             let dir = run.path.join(&entry.id);
             create(&dir)?;
-            let lock = PredictionLog::lock(&log)?;
+            let path = dir.join(log_name(shard));
+            let lock = PredictionLog::lock(&path)?;
+            // Each process begins under the lock of the manifest: none looks at the locks of the
+            // others while one of them begins.
+            let logs = related_logs(&dir, shard)?;
+            for other in logs.iter().filter(|log| **log != path) {
+                drop(PredictionLog::lock(other)?);
+            }
             remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
-            match run
-                .manifest
-                .adapters
-                .iter_mut()
-                .find(|stored| stored.id == entry.id)
-            {
-                Some(stored) => *stored = entry,
-                None => run.manifest.adapters.push(entry),
-            }
-            Ok(lock)
+            let lines = JsonLines::open(&path, lock)?;
+            run.put(entry.clone());
+            run.added.retain(|added| added.id != entry.id);
+            run.added.push(entry);
+            Ok(LockedLog {
+                path,
+                lines,
+                shard,
+                logs,
+            })
         })?;
-        PredictionLog::open_locked(&log, lock, retry_failed)
+        PredictionLog::read(log, retry_failed)
+    }
+
+    /// Puts an entry in the place of the adapter's, or behind all others.
+    fn put(&mut self, entry: AdapterEntry) {
+        let adapters = &mut self.manifest.adapters;
+        match adapters.iter_mut().find(|stored| stored.id == entry.id) {
+            Some(stored) => *stored = entry,
+            None => adapters.push(entry),
+        }
+    }
+
+    /// Stores that `processor` computes answers of an adapter that was added. Where others computed
+    /// some of its answers with weights, a note says so.
+    ///
+    /// # Errors
+    /// Returns an error if the manifest cannot be changed.
+    pub fn record_processor(&mut self, adapter: &str, processor: &Processor) -> Result<()> {
+        let others = self.change_manifest(|run| {
+            let mut others = Vec::new();
+            if run.manifest.format < PROCESSORS_FORMAT {
+                return Ok(others);
+            }
+            let entries = run.manifest.adapters.iter_mut().chain(&mut run.added);
+            for entry in entries.filter(|entry| entry.id == adapter) {
+                processor.add_to(&mut entry.processors);
+                let differs = |other: &&Processor| !other.is_equal_to(processor);
+                if entry.has_weights() {
+                    others = entry.processors.iter().filter(differs).cloned().collect();
+                }
+            }
+            Ok(others)
+        })?;
+        if !others.is_empty() {
+            let others: Vec<String> = others.iter().map(Processor::to_string).collect();
+            chartbench_core::note!(
+                "note: {adapter}: stored answers were computed with {}, now {processor} computes; answers are the same to the \
+                 byte within one only",
+                shorten(&others.join(" and "))
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that the manifest has the entries that this process added, and adds lost ones again,
+    /// with a note: where the locks of a file system do not hold, another process may overwrite
+    /// them. A shard without an entry creates the run directory.
+    ///
+    /// # Errors
+    /// Returns an error if the manifest cannot be read or changed, or has an entry of other settings
+    /// by now.
+    pub fn confirm(&mut self) -> Result<()> {
+        let stored = Self::manifest_at(&self.path)?;
+        let is_stored = |added: &AdapterEntry| {
+            let mut entries = stored.iter().flat_map(|stored| &stored.adapters);
+            entries.any(|entry| {
+                (&entry.id, &entry.fingerprint) == (&added.id, &added.fingerprint)
+                    && added
+                        .processors
+                        .iter()
+                        .all(|processor| processor.is_in(&entry.processors))
+            })
+        };
+        let lost: Vec<AdapterEntry> = self
+            .added
+            .iter()
+            .filter(|added| !is_stored(added))
+            .cloned()
+            .collect();
+        if lost.is_empty() && (stored.is_some() || self.order.is_empty()) {
+            return Ok(());
+        }
+        for entry in &lost {
+            chartbench_core::note!(
+                "note: {} had lost the entry of {}, which is added again: another process overwrote it, the locks of this \
+                 file system do not hold",
+                self.path.join(MANIFEST).display(),
+                entry.id
+            );
+        }
+        self.change_manifest(|run| {
+            for entry in lost {
+                let entry = run.resuming(entry);
+                run.check_adapter(&entry)?;
+                run.put(entry);
+            }
+            Ok(())
+        })
     }
 
     /// The entry as it goes on with the stored answers of its adapter.
@@ -198,9 +331,14 @@ impl RunDir {
         }
     }
 
-    /// The stored answers of an adapter; none where it has not answered.
-    pub fn predictions(&self, adapter: &str) -> Predictions {
-        Predictions::new(&self.path.join(adapter).join(PREDICTIONS))
+    /// The stored answers of an adapter to the questions of `shard`, or to all; none where it has
+    /// not answered.
+    ///
+    /// # Errors
+    /// Returns an error if the adapter's folder cannot be read.
+    pub fn predictions(&self, adapter: &str, shard: Option<Shard>) -> Result<Predictions> {
+        let logs = related_logs(&self.path.join(adapter), shard)?;
+        Ok(Predictions::over(logs).held_by(shard))
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings:
@@ -212,29 +350,32 @@ impl RunDir {
             .adapters
             .iter()
             .any(|stored| stored.id == entry.id);
-        let log = dir.join(PREDICTIONS);
-        let answered = log.metadata().is_ok_and(|log| log.len() > 0);
+        let has_answers = |log: &PathBuf| log.metadata().is_ok_and(|log| log.len() > 0);
+        let mut logs = logs(dir)?.into_iter().map(|(_, log)| log);
+        let answered = logs.find(has_answers);
         match read_fingerprint(dir)? {
             Some(fingerprint) if fingerprint != entry.fingerprint => {
                 return self.refuse(&fingerprint, entry, "");
             }
-            Some(_) if !has_entry && answered => {
-                chartbench_core::note!(
-                    "note: {MANIFEST} had no entry of {}: the answers in {} were made with the same settings and are kept",
-                    entry.id,
-                    log.display()
-                );
+            Some(_) => {
+                if let Some(log) = answered.filter(|_| !has_entry) {
+                    chartbench_core::note!(
+                        "note: {MANIFEST} had no entry of {}: the answers in {} were made with the same settings and are kept",
+                        entry.id,
+                        log.display()
+                    );
+                }
             }
-            Some(_) => {}
             None => {
-                ensure!(
-                    has_entry || !answered,
-                    "{} has answers, but {MANIFEST} has no entry of {}: nothing shows with which settings they were made; \
-                     choose another --name, or move {} away",
-                    log.display(),
-                    entry.id,
-                    dir.display()
-                );
+                if let Some(log) = answered.filter(|_| !has_entry) {
+                    bail!(
+                        "{} has answers, but {MANIFEST} has no entry of {}: nothing shows with which settings they were made; \
+                         choose another --name, or move {} away",
+                        log.display(),
+                        entry.id,
+                        dir.display()
+                    );
+                }
                 write_file(
                     &dir.join(FINGERPRINT),
                     format!("{}\n", entry.fingerprint).as_bytes(),
@@ -292,7 +433,7 @@ fn check_questions(path: &Path, stored: &BenchmarkEntry, now: &BenchmarkEntry) -
 }
 
 /// The fingerprint stored beside an adapter's answers; runs of earlier versions have none.
-fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
+pub(super) fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
     let path = dir.join(FINGERPRINT);
     match input::read_text(&path, MAX_SETTINGS_BYTES) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -309,7 +450,7 @@ fn is_empty(dir: &Path) -> bool {
     entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name().to_string_lossy())))
 }
 
-fn short(fingerprint: &str) -> &str {
+pub(super) fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }
 
@@ -334,145 +475,6 @@ fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
             )
         });
     differences.collect::<Vec<_>>().join("; ")
-}
-
-/// A run on disk whose predictions are read while they are iterated over.
-pub struct RunReader {
-    path: PathBuf,
-    /// The content of `run.toml` when the run was opened.
-    pub manifest: Manifest,
-}
-
-impl RunReader {
-    /// Opens a run directory.
-    ///
-    /// # Errors
-    /// Returns an error if the directory is no run, or its manifest is broken.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = path.join(MANIFEST);
-        ensure!(
-            file.exists(),
-            "{} is not a run directory: it has no {MANIFEST}",
-            path.display()
-        );
-        let manifest = Manifest::read(&file)?;
-        for entry in &manifest.adapters {
-            let dir = path.join(&entry.id);
-            let stored = read_fingerprint(&dir)?.unwrap_or_else(|| entry.fingerprint.clone());
-            ensure!(
-                stored == entry.fingerprint,
-                "the answers in {} have the fingerprint {}, their entry in {} has {}: it is not of the settings they were made \
-                 with; restore it, or move the answers away",
-                dir.display(),
-                shorten(short(&stored)),
-                file.display(),
-                shorten(short(&entry.fingerprint))
-            );
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            manifest,
-        })
-    }
-
-    /// The run with one of its adapters alone.
-    ///
-    /// # Errors
-    /// Returns an error if the run does not have the adapter.
-    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
-        self.manifest.retain_adapter(adapter)?;
-        Ok(self)
-    }
-
-    /// Counts the whole lines of an adapter's log, one a question, without reading what they say.
-    ///
-    /// # Errors
-    /// Returns an error if the log cannot be read.
-    pub fn count_rows(&self, adapter: &str) -> Result<usize> {
-        count_lines(&self.path.join(adapter).join(PREDICTIONS))
-    }
-
-    /// Reads the predictions of all adapters.
-    ///
-    /// # Errors
-    /// Returns an error if a log is broken.
-    pub fn read(self) -> Result<StoredRun> {
-        let predictions = self
-            .predictions()
-            .map(|(adapter, predictions)| Ok((adapter.to_owned(), predictions.read()?)));
-        Ok(StoredRun {
-            predictions: predictions.collect::<Result<_>>()?,
-            manifest: self.manifest,
-        })
-    }
-
-    /// The adapters in the manifest's order, each with its predictions. One that was killed before
-    /// its first answer has none.
-    pub fn predictions(&self) -> impl Iterator<Item = (&str, Predictions)> {
-        let log = |adapter: &str| Predictions::new(&self.path.join(adapter).join(PREDICTIONS));
-        self.manifest
-            .adapters
-            .iter()
-            .map(move |entry| (entry.id.as_str(), log(&entry.id)))
-    }
-}
-
-/// A run read back from disk, whole.
-pub struct StoredRun {
-    /// The content of `run.toml`, cut down to one adapter by [`Self::with_adapter`].
-    pub manifest: Manifest,
-    /// The adapters in the manifest's order, each with its predictions in the order they were
-    /// answered.
-    pub predictions: Vec<(String, Vec<PredictionRecord>)>,
-}
-
-impl StoredRun {
-    /// Whether `path` is a run directory.
-    pub fn is_at(path: &Path) -> bool {
-        path.join(MANIFEST).exists()
-    }
-
-    /// Reads a run directory.
-    ///
-    /// # Errors
-    /// Returns an error if the directory is no run, or a file in it is broken.
-    pub fn read(path: &Path) -> Result<Self> {
-        RunReader::open(path)?.read()
-    }
-
-    /// The run with one of its adapters alone.
-    ///
-    /// # Errors
-    /// Returns an error if the run does not have the adapter.
-    pub fn with_adapter(mut self, adapter: &str) -> Result<Self> {
-        self.manifest.retain_adapter(adapter)?;
-        self.predictions.retain(|(name, _)| name == adapter);
-        Ok(self)
-    }
-
-    /// # Errors
-    /// Returns an error that names both runs if they were asked different questions.
-    pub fn same_questions(&self, other: &Self) -> Result<()> {
-        let (a, b) = (&self.manifest, &other.manifest);
-        ensure!(
-            a.benchmark.hash == b.benchmark.hash,
-            OtherQuestions(format!(
-                "{} and {} were asked different questions ({} of {}, {} of {}): run both on the same benchmark, seed and limit",
-                a.name,
-                b.name,
-                a.benchmark.questions,
-                a.benchmark.name,
-                b.benchmark.questions,
-                b.benchmark.name
-            ))
-        );
-        Ok(())
-    }
-
-    /// The answers of all adapters, one adapter after the other.
-    pub fn records(&self) -> impl Iterator<Item = &PredictionRecord> + Clone {
-        self.predictions.iter().flat_map(|(_, records)| records)
-    }
 }
 
 #[cfg(test)]

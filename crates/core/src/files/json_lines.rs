@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -49,8 +49,8 @@ impl JsonLines {
     /// Appends one line for each record, all in one write, so that they survive a kill right after.
     ///
     /// # Errors
-    /// Returns an error if the write fails, as on a full disk; the log is first cut back to its
-    /// last whole line.
+    /// Returns an error if another process has written to the log, which then stays as it is; and if
+    /// the write fails, as on a full disk: the log is first cut back to its last whole line.
     pub fn append<T: Serialize + Sync>(&mut self, records: &[T]) -> Result<()> {
         let lines = if records.len() > ENCODE_CHUNK {
             records
@@ -61,11 +61,27 @@ impl JsonLines {
         } else {
             encode(records)?
         };
+        self.check_end()?;
         if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.flush()) {
             self.truncate(self.end)?;
             return Err(error).with_context(|| format!("cannot append to {}", self.path.display()));
         }
         self.end += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Checks that the log still ends where this process left it.
+    fn check_end(&self) -> Result<()> {
+        let metadata = std::fs::metadata(&self.path)
+            .with_context(|| format!("cannot append to {}", self.path.display()))?;
+        ensure!(
+            metadata.len() == self.end,
+            "another process writes to {} ({} bytes long, left at {}), so that the locks of this file system do not hold: \
+             nothing more is written; stop the other process",
+            self.path.display(),
+            metadata.len(),
+            self.end
+        );
         Ok(())
     }
 
@@ -199,6 +215,25 @@ mod tests {
                     .is_err()
             );
             assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n3\n4\n");
+        });
+    }
+
+    #[test]
+    fn lines_of_another_process_are_noticed_and_stay() {
+        with_log(|path| {
+            let mut log = open_log(path);
+            log.append(&[1]).unwrap();
+            let mut other = OpenOptions::new().append(true).open(path).unwrap();
+            other.write_all(b"2\n").unwrap();
+            let error = log.append(&[3]).unwrap_err().to_string();
+            assert!(
+                error.contains("log.jsonl (4 bytes long, left at 2), so that the locks"),
+                "{error}"
+            );
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n2\n");
+            std::fs::remove_file(path).unwrap();
+            let error = log.append(&[3]).unwrap_err().to_string();
+            assert!(error.starts_with("cannot append to"), "{error}");
         });
     }
 

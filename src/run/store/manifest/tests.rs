@@ -44,6 +44,8 @@ fn a_step_chosen_by_the_questions_of_the_row_is_remarked() {
             format: FORMAT_VERSION,
             name: "r".to_owned(),
             program: "0".to_owned(),
+            order: Vec::new(),
+            partial: false,
             benchmark: benchmark(asked),
             adapters,
         };
@@ -166,6 +168,8 @@ fn sources_are_stored_and_read_and_may_be_absent() {
         format: FORMAT_VERSION,
         name: "r".to_owned(),
         program: "0".to_owned(),
+        order: Vec::new(),
+        partial: false,
         benchmark: BenchmarkEntry {
             name: "b".to_owned(),
             title: "B".to_owned(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::run::store::{BenchmarkEntry, FORMAT_VERSION};
+use crate::run::store::logs::PREDICTIONS;
+use crate::run::store::{BenchmarkEntry, FORMAT_VERSION, StoredRun};
 
 fn manifest() -> Manifest {
     let benchmark = BenchmarkEntry {
@@ -18,6 +19,8 @@ fn manifest() -> Manifest {
         format: FORMAT_VERSION,
         name: "r".to_owned(),
         program: "0".to_owned(),
+        order: Vec::new(),
+        partial: false,
         benchmark,
         adapters: vec![],
     }
