@@ -25,7 +25,7 @@ use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::{Leaderboard, SliceBy, check_slices_exist};
 use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir};
-use crate::run::{Outcome, RunEvent, unanswered};
+use crate::run::{Outcome, RunEvent, Stop, unanswered};
 use chartbench_core::files::is_disk_full;
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource};
@@ -84,6 +84,9 @@ pub struct RunRequest {
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the usual ones, which are stored.
     pub slices: Vec<SliceBy>,
+    /// Once requested, the run stores what is answered and ends with
+    /// [`Stopped`](crate::run::Stopped).
+    pub stop: Stop,
 }
 
 /// How a run ended.
@@ -146,6 +149,7 @@ impl RunRequest {
             retry_failed: false,
             convention: None,
             slices: Vec::new(),
+            stop: Stop::default(),
         }
     }
 }
@@ -153,12 +157,14 @@ impl RunRequest {
 /// Answers the benchmark with each adapter and stores the leaderboard.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be
-/// loaded, the folder holds another run, the questions cannot be read, or answers cannot be stored.
+/// Returns [`AllFailed`] if no adapter began to answer, and [`Stopped`](crate::run::Stopped) if the
+/// request's `stop` was requested. Returns an error if the benchmark cannot be loaded, the folder
+/// holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     run.describe(observe);
     for selected in &request.adapters {
+        request.stop.check()?;
         let outcome = load(request, selected, &run).and_then(|mut adapter| {
             let origin = Origin::new(selected, run.dir.path(), &request.models.hub);
             ask(request, origin, adapter.as_mut(), &mut run, observe)
@@ -169,6 +175,7 @@ pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Resul
     if run.began {
         ask_blind_rows(request, &mut run, observe)?;
     }
+    request.stop.check()?;
     run.conclude(&request.slices)
 }
 
@@ -184,11 +191,13 @@ pub fn run_with(
     let mut run = OpenRun::open(request)?;
     run.describe(observe);
     for adapter in adapters {
+        request.stop.check()?;
         let name = adapter.identity().id.clone();
         let origin = Origin::default();
         let outcome = ask(request, origin, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
+    request.stop.check()?;
     run.conclude(&request.slices)
 }
 
@@ -369,7 +378,8 @@ pub(super) enum AdapterError {
     Loading(anyhow::Error),
     /// The adapter could not go on: its answers stand, and the others still answer.
     Answering(anyhow::Error),
-    /// The questions cannot be read, or the answers cannot be stored: the run ends.
+    /// The questions cannot be read, the answers cannot be stored, or a stop is requested: the run
+    /// ends.
     Fatal(anyhow::Error),
 }
 
@@ -448,8 +458,9 @@ fn ask(
             AdapterError::Loading(error)
         }
     };
-    let mut log = dir.add_adapter(entry, request.retry_failed).map_err(stop)?;
-    let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
+    let log = dir.add_adapter(entry, request.retry_failed).map_err(stop)?;
+    let stop = &request.stop;
+    let outcome = crate::run::answer_all(adapter, asked, *questions, log, batch, stop, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     match outcome.stopped {
         None => Ok(outcome),

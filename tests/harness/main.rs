@@ -53,6 +53,8 @@ mod run_output;
 mod runs;
 mod score;
 mod shell;
+#[cfg(unix)]
+mod stopping;
 mod stored;
 mod synth;
 mod table_command;

@@ -114,6 +114,7 @@ pub(super) fn ask_blind_rows(
 ) -> Result<()> {
     let mut is_reported = false;
     for row in blind_rows(request, run)? {
+        request.stop.check()?;
         let outcome = load(request, &row, run).and_then(|mut adapter| {
             let origin = Origin::new(&row, run.dir.path(), &request.models.hub);
             ask(request, origin, adapter.as_mut(), run, observe)
