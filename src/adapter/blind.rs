@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
 
-use super::{Adapter, Answer, Identity, ReportAnswer, questions};
+use super::{Adapter, Answer, GiveUp, Identity, ReportAnswer, questions};
 use chartbench_core::question::{
     Chart, ChartQuestions, ImageProducer, ImageRef, Question, QuestionHash, QuestionSource,
 };
@@ -208,6 +208,10 @@ impl Adapter for BlankAdapter {
             })
             .collect();
         self.inner.answer(&blank, report)
+    }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        self.inner.give_up()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Usage;
+use super::{GiveUp, Usage};
 
 /// Sampling options.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,4 +59,9 @@ pub trait LanguageModel {
         sampling: &Sampling,
         report: &mut ReportCompletions<'_>,
     ) -> Result<()>;
+
+    /// What gives up the call in hand, as [`Adapter::give_up`](super::Adapter::give_up) says.
+    fn give_up(&self) -> Vec<GiveUp> {
+        Vec::new()
+    }
 }

@@ -64,6 +64,9 @@ fn identity(context: &AdapterContext<'_>, settings: Settings) -> Identity {
 /// first chart, then those of the second, ...), and the answer, or why this question failed.
 pub type ReportAnswer<'a> = dyn FnMut(usize, Result<Answer>) + 'a;
 
+/// Tells a call in hand, from another thread, to come to its end.
+pub type GiveUp = Box<dyn Fn() + Send>;
+
 /// The questions of a call with their charts, in the order in which [`ReportAnswer`] counts them.
 pub fn questions(charts: &[ChartQuestions]) -> impl Iterator<Item = (&Chart, &Question)> {
     charts.iter().flat_map(|entry| {
@@ -97,6 +100,13 @@ pub trait Adapter {
     /// Returns why the adapter cannot go on (a refused key, an endpoint that is gone). Questions
     /// that were not reported get no row, so that a run started again asks them.
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()>;
+
+    /// What gives up the call in hand: the adapter then begins no more questions, waits for those
+    /// that others are answering for it, and returns an error for the rest. It answers nothing
+    /// from then on. Empty if its calls cannot be given up.
+    fn give_up(&self) -> Vec<GiveUp> {
+        Vec::new()
+    }
 }
 
 /// A model: its adapter file, the weights that replace the file's, and the precision that the row's

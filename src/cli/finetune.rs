@@ -6,16 +6,17 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::interrupt::Interrupt;
+use super::Status;
 use super::options::{AdapterArgs, BenchmarkArgs};
+use super::run_command::run_command;
 use super::run_report::{OutputArgs, print_report};
+use super::signals::Signals;
 use super::training_progress::FinetuneProgress;
-use super::{Status, one_line};
 use crate::adapter::training::Precision;
 use crate::config::ProtocolOverrides;
-use crate::finetune::Interrupted;
 use crate::jobs::finetune::{DEFAULT_ADAPTERS, FinetuneRequest, finetune};
 use crate::report::Comparison;
+use crate::run::Stop;
 use chartbench_core::counts::{MAX_LIMIT, MAX_STEPS, parse_count};
 use chartbench_core::terminal;
 
@@ -40,6 +41,9 @@ pub(super) struct Args {
     /// Do not ask the untrained model for comparison
     #[arg(long)]
     no_before: bool,
+    /// Train only: ask no test question, and print the command that asks them
+    #[arg(long, conflicts_with_all = ["limit", "convention"])]
+    no_evaluation: bool,
     /// Steps between saved states, from which a killed training goes on [default: only at
     /// validations]
     #[arg(long, alias = "save-every", value_name = "N", value_parser = parse_count::<MAX_STEPS>)]
@@ -74,29 +78,33 @@ enum SaveDtype {
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
-    // The self-test stores nothing that could be saved.
-    let interrupt = match args.overfit_one {
-        true => None,
-        false => Some(Interrupt::install()?),
-    };
     args.adapter.on_threads(|| {
+        // The self-test stores nothing that could be saved.
+        let signals = match args.overfit_one {
+            true => None,
+            false => Some(Signals::install()?),
+        };
+        let stop = signals.as_ref().map(Signals::stop).unwrap_or_default();
         let mut progress = FinetuneProgress::new(&args.output);
-        let report = finetune(&args.request(interrupt.as_ref())?, &mut |event| {
-            if let Some(interrupt) = &interrupt {
-                interrupt.observe(&event);
-            }
-            progress.observe(event);
-        });
-        let report = match report {
-            Err(error) if error.is::<Interrupted>() => {
+        let report = finetune(&args.request(stop)?, &mut |event| progress.observe(event));
+        let report = match (report, signals) {
+            (Err(error), Some(signals)) => {
                 progress.finish_training();
-                chartbench_core::note!("{}", one_line(&error));
-                return Ok(Status::Interrupted);
+                drop(progress);
+                return signals.report_stop(error);
             }
-            report => report?,
+            (report, _) => report?,
         };
         if let Some(evaluation) = &report.evaluation {
             print_report(evaluation, &args.output)?;
+        }
+        if let Some(run) = report
+            .left_to_ask
+            .as_ref()
+            .filter(|_| !args.output.is_quiet())
+        {
+            let command = run_command(run, args.adapter.adapters_dir.as_deref());
+            chartbench_core::note!("ask them: {command}");
         }
         for sentence in report.comparisons.iter().flat_map(Comparison::conclusions) {
             terminal::print(&format!("{}\n", terminal::visible(sentence)));
@@ -110,7 +118,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
-    fn request(&self, interrupt: Option<&Interrupt>) -> Result<FinetuneRequest> {
+    fn request(&self, stop: Stop) -> Result<FinetuneRequest> {
         Ok(FinetuneRequest {
             adapters: self.adapter.select(DEFAULT_ADAPTERS)?,
             models: self.adapter.model_options()?,
@@ -128,9 +136,10 @@ impl Args {
                 Precision::F32
             },
             check_memory: !self.no_memory_check,
+            evaluate: !self.no_evaluation,
             before: !self.no_before,
             save_every: self.save_steps,
-            stop: interrupt.map(Interrupt::stop).unwrap_or_default(),
+            stop,
             protocol: ProtocolOverrides {
                 max_patches: self.adapter.max_patches,
                 ..self.protocol.clone()

@@ -1,6 +1,7 @@
 //! One file a subcommand, and the command line they make up. Exit codes: 0 done, 1 finished with
 //! failed adapters or questions, 2 the user's mistake (one clear line), 3 `compare --fail-if-worse`
-//! found the second run worse, 130 stopped by Ctrl-C with everything saved.
+//! found the second run worse, 75 stopped by SIGTERM or SIGUSR1 and 130 by Ctrl-C, with everything
+//! saved: start it again.
 
 #[cfg(feature = "models")]
 mod ask;
@@ -15,8 +16,6 @@ mod figures;
 #[cfg(feature = "models")]
 mod finetune;
 mod import;
-#[cfg(feature = "models")]
-mod interrupt;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -30,6 +29,8 @@ mod report;
 #[cfg(feature = "models")]
 mod run;
 #[cfg(feature = "models")]
+mod run_command;
+#[cfg(feature = "models")]
 mod run_plan;
 #[cfg(feature = "models")]
 mod run_report;
@@ -37,6 +38,8 @@ mod runs;
 mod score;
 #[cfg(feature = "models")]
 mod shard;
+#[cfg(feature = "models")]
+mod signals;
 #[cfg(feature = "models")]
 mod table;
 #[cfg(feature = "models")]
@@ -64,9 +67,28 @@ pub enum Status {
     Failures,
     /// `compare --fail-if-worse` found the second run worse: exit code 3.
     Worse,
-    /// A signal stopped it, and what it had is saved: exit code 130.
+    /// Ctrl-C stopped it, and what it had is saved: exit code 130.
     #[cfg(feature = "models")]
     Interrupted,
+    /// Another signal stopped it, and what it had is saved: exit code 75, by which a batch system
+    /// knows to start it again (`EX_TEMPFAIL` of `sysexits.h`).
+    #[cfg(feature = "models")]
+    StartAgain,
+}
+
+impl Status {
+    /// The exit code.
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failures => 1,
+            Self::Worse => 3,
+            #[cfg(feature = "models")]
+            Self::Interrupted => 130,
+            #[cfg(feature = "models")]
+            Self::StartAgain => 75,
+        }
+    }
 }
 
 #[derive(Parser)]
@@ -187,11 +209,7 @@ pub fn main() -> ExitCode {
 
 fn exit_code(result: Result<Status>) -> ExitCode {
     match result {
-        Ok(Status::Done) => ExitCode::SUCCESS,
-        Ok(Status::Failures) => ExitCode::from(1),
-        Ok(Status::Worse) => ExitCode::from(3),
-        #[cfg(feature = "models")]
-        Ok(Status::Interrupted) => ExitCode::from(130),
+        Ok(status) => ExitCode::from(status.code()),
         Err(error) => {
             // The first line of the failures is the error's own.
             if let Some(AllFailed(failures)) = error.downcast_ref() {

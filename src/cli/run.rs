@@ -10,10 +10,12 @@ use super::options::{AdapterArgs, BenchmarkArgs};
 use super::run_plan::print_plan;
 use super::run_report::{OutputArgs, print_report};
 use super::shard::ShardArg;
+use super::signals::Signals;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::run::{
     BatchSize, BlindRows, DEFAULT_ADAPTERS, DEFAULT_MODELS, RunRequest, run as answer,
 };
+use crate::run::Stop;
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
 use chartbench_core::shard::Shard;
 
@@ -89,8 +91,20 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         if args.dry_run {
             return print_plan(&dry_run(&args.request()?, args.estimate)?, args.estimate);
         }
+        let signals = Signals::install()?;
         let mut progress = args.output.progress();
-        let report = answer(&args.request()?, &mut |event| progress.observe(event))?;
+        let request = RunRequest {
+            stop: signals.stop(),
+            ..args.request()?
+        };
+        let report = match answer(&request, &mut |event| progress.observe(event)) {
+            Ok(report) => report,
+            Err(error) => {
+                drop(progress);
+                return signals.report_stop(error);
+            }
+        };
+        drop(signals);
         print_report(&report, &args.output)
     })
 }
@@ -144,6 +158,7 @@ impl Args {
             retry_failed: self.retry_failed,
             convention: self.convention.clone(),
             slices: self.output.slices(),
+            stop: Stop::default(),
         })
     }
 }

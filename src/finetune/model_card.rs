@@ -14,8 +14,8 @@ pub struct ModelCard<'a> {
     pub benchmark: &'a str,
     /// How the training ended; the card states its step.
     pub finished: &'a TrainOutcome,
-    /// Scores on the test split: a table in Markdown.
-    pub scores: &'a str,
+    /// Scores on the test split: a table in Markdown; `None` if it was not asked.
+    pub scores: Option<&'a str>,
 }
 
 impl ModelCard<'_> {
@@ -38,7 +38,9 @@ impl ModelCard<'_> {
         if protocol.selects_on_test() {
             text.push_str("The step was chosen on test charts, as the protocol says: its test score is too good.\n");
         }
-        let _ = write!(text, "\n## Scores on the test split\n\n{}\n", scores.trim());
+        if let Some(scores) = scores {
+            let _ = write!(text, "\n## Scores on the test split\n\n{}\n", scores.trim());
+        }
         text.push_str("\n## Protocol\n\n| key | value |\n| --- | --- |\n");
         for (key, value) in settings {
             let _ = writeln!(

@@ -32,7 +32,7 @@ use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist};
 use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, Processor, RunDir};
-use crate::run::{Outcome, RunEvent, unanswered};
+use crate::run::{Outcome, RunEvent, Stop, unanswered};
 use chartbench_core::files::is_disk_full;
 use chartbench_core::isa;
 use chartbench_core::names::check_folder_name;
@@ -96,6 +96,9 @@ pub struct RunRequest {
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the usual ones, which are stored.
     pub slices: Vec<SliceBy>,
+    /// Once requested, the run stores what is answered and ends with
+    /// [`Stopped`](crate::run::Stopped).
+    pub stop: Stop,
 }
 
 impl RunRequest {
@@ -124,6 +127,7 @@ impl RunRequest {
             retry_failed: false,
             convention: None,
             slices: Vec::new(),
+            stop: Stop::default(),
         }
     }
 }
@@ -132,13 +136,15 @@ impl RunRequest {
 /// merge.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be
-/// loaded, the folder holds another run, the questions cannot be read, or answers cannot be stored.
+/// Returns [`AllFailed`] if no adapter began to answer, and [`Stopped`](crate::run::Stopped) if the
+/// request's `stop` was requested. Returns an error if the benchmark cannot be loaded, the folder
+/// holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     run.describe(observe);
     run.begin_shard(request, observe)?;
     for selected in &request.adapters {
+        request.stop.check()?;
         let share = run.share(selected);
         if share.questions == 0 {
             run.began = true;
@@ -154,6 +160,7 @@ pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Resul
     if run.began {
         ask_blind_rows(request, &mut run, observe)?;
     }
+    request.stop.check()?;
     run.conclude(&request.slices)
 }
 
@@ -174,6 +181,7 @@ pub fn run_with(
         run.dir.set_order(names.collect());
     }
     for adapter in adapters {
+        request.stop.check()?;
         if share.questions == 0 {
             run.began = true;
             continue;
@@ -183,6 +191,7 @@ pub fn run_with(
         let outcome = ask(request, share, origin, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
+    request.stop.check()?;
     run.conclude(&request.slices)
 }
 
@@ -390,7 +399,8 @@ pub(super) enum AdapterError {
     Loading(anyhow::Error),
     /// The adapter could not go on: its answers stand, and the others still answer.
     Answering(anyhow::Error),
-    /// The questions cannot be read, or the answers cannot be stored: the run ends.
+    /// The questions cannot be read, the answers cannot be stored, or a stop is requested: the run
+    /// ends.
     Fatal(anyhow::Error),
 }
 
@@ -438,7 +448,7 @@ fn ask(
         }
     };
     let log = dir.add_log(entry, shard, request.retry_failed);
-    let mut log = log.map_err(stop)?;
+    let log = log.map_err(stop)?;
     let id = adapter.identity().id.clone();
     if log.answered() < questions {
         let processor = Processor::new(isa::current().name, KERNELS_VERSION, shard);
@@ -450,7 +460,8 @@ fn ask(
         Some(part) => part,
         None => asked,
     };
-    let outcome = crate::run::answer_all(adapter, source, questions, &mut log, batch, observe);
+    let stop = &request.stop;
+    let outcome = crate::run::answer_all(adapter, source, questions, log, batch, stop, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     rows.push(AskedRow {
         adapter: id,

@@ -1,12 +1,16 @@
 //! The loop that answers: it calls an adapter batch by batch, and records the answers of each
 //! batch. It sees only the adapter trait and reports its progress as [`RunEvent`]s.
 
+pub(super) mod in_hand;
+
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
+use self::in_hand::RowInHand;
+use super::Stop;
 use super::plan::{AnsweredIds, batches};
 use crate::adapter::{self, Adapter};
 use crate::run::store::{PredictionLog, PredictionRecord};
@@ -109,13 +113,14 @@ pub enum RunEvent<'a> {
 ///
 /// # Errors
 /// Returns an error if the questions cannot be read, or if the log holds other questions or cannot
-/// be appended to.
+/// be appended to, and [`Stopped`](super::Stopped) if `stop` is requested while questions are left.
 pub fn answer_all(
     adapter: &mut dyn Adapter,
     source: &dyn QuestionSource,
     questions: usize,
-    log: &mut PredictionLog,
+    log: PredictionLog,
     batch: usize,
+    stop: &Stop,
     observe: &mut dyn FnMut(RunEvent),
 ) -> Result<Outcome> {
     let id = adapter.identity().id.clone();
@@ -133,6 +138,8 @@ pub fn answer_all(
         questions,
         already_answered,
     });
+    let row = RowInHand::new(&id, questions, log, outcome);
+    let asking = stop.asking(row, adapter.give_up())?;
     let (mut slice_cache, mut stopped) = (SliceCache::default(), None);
     // Skip reading the questions when every one is already answered.
     for charts in (already_answered < questions)
@@ -140,23 +147,23 @@ pub fn answer_all(
         .into_iter()
         .flatten()
     {
-        let charts = charts?;
-        let started = Instant::now();
-        let mut answers = Answers::new(&charts);
+        asking.check()?;
+        let charts = Arc::new(charts?);
+        let slices = slice_cache.slices(&charts);
+        asking.row().begin(&charts, slices);
         let ended = adapter.answer(&charts, &mut |index, answer| {
-            answers.add(index, answer);
+            asking.row().add(index, answer);
             observe(RunEvent::Answered);
         });
-        let latency_ms = started.elapsed().as_secs_f64() * 1e3 / answers.reported().max(1) as f64;
-        let answers = answers.finish(ended.is_ok())?;
-        let records = records(&charts, answers, latency_ms, &mut slice_cache);
-        log.append(&records)?;
-        records.iter().for_each(|record| outcome.count(record));
+        asking.row().store(ended.is_ok())?;
         if let Err(error) = ended {
+            // A call that was given up says nothing of the adapter.
+            asking.check()?;
             stopped = Some(error);
             break;
         }
     }
+    let mut outcome = asking.row().outcome().clone();
     outcome.stopped = stopped.map(|error| format!("{error:#}"));
     observe(RunEvent::AdapterFinished {
         id: &id,
@@ -209,17 +216,17 @@ impl Answers {
     }
 }
 
-/// The records of the questions of one call that were answered or failed.
+/// The records of the questions of one call that were answered or failed; `slices` are the slice
+/// values of each chart.
 fn records(
     charts: &[ChartQuestions],
+    slices: &[BTreeMap<String, String>],
     answers: Vec<Option<Result<Answer>>>,
     latency_ms: f64,
-    slice_cache: &mut SliceCache,
 ) -> Vec<PredictionRecord> {
-    let slices = slice_cache.slices(charts);
     let slices = charts
         .iter()
-        .zip(&slices)
+        .zip(slices)
         .flat_map(|(entry, slices)| entry.questions.iter().map(move |_| slices));
     adapter::questions(charts)
         .zip(slices)
@@ -235,7 +242,7 @@ pub fn unanswered(charts: &[ChartQuestions]) -> Vec<PredictionRecord> {
     let answers = adapter::questions(charts)
         .map(|_| Some(Ok(Answer::default())))
         .collect();
-    records(charts, answers, 0.0, &mut SliceCache::default())
+    records(charts, &SliceCache::default().slices(charts), answers, 0.0)
 }
 
 /// Caches the slice values of the last chart, so that a chart split across calls is read once.

@@ -4,6 +4,8 @@
 mod answer_all;
 #[cfg(feature = "models")]
 mod plan;
+#[cfg(feature = "models")]
+mod stop;
 pub mod store;
 #[cfg(feature = "models")]
 mod timing;
@@ -12,5 +14,7 @@ mod timing;
 pub use answer_all::{Outcome, RunEvent, answer_all, unanswered};
 #[cfg(feature = "models")]
 pub use plan::{AnsweredIds, batches};
+#[cfg(feature = "models")]
+pub use stop::{RowProgress, Stop, Stopped, UnderWay};
 #[cfg(feature = "models")]
 pub use timing::{Timing, time_questions};

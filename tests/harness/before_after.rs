@@ -193,7 +193,7 @@ fn steps(results: &Path) -> Vec<(u64, bool)> {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_the_step_it_is_at_and_the_training_goes_on_to_the_same_bytes() {
+fn a_signal_saves_the_step_it_is_at_and_the_training_goes_on_to_the_same_bytes() {
     let long = [
         "finetune",
         "--adapters",
@@ -218,50 +218,47 @@ fn ctrl_c_saves_the_step_it_is_at_and_the_training_goes_on_to_the_same_bytes() {
     assert!(chartbench(whole.path(), &long).status.success());
 
     let stopped = tempfile::tempdir().unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_chartbench"))
-        .args(long)
-        .arg("--results")
-        .arg(stopped.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
     let folder = stopped.path().join("after/matcha-tiny");
-    let begun = Instant::now();
-    let has_steps = || {
-        let log = fs::read_to_string(folder.join("training.jsonl")).unwrap_or_default();
-        log.lines().filter(|line| line.contains("\"step\"")).count() > 3
-    };
-    while !has_steps() && begun.elapsed() < Duration::from_secs(300) {
-        std::thread::sleep(Duration::from_millis(5));
+    let mut going_on = String::new();
+    for (signal, code) in [("-INT", 130), ("-TERM", 75), ("-USR1", 75)] {
+        let child = Command::new(env!("CARGO_BIN_EXE_chartbench"))
+            .args(long)
+            .arg("--results")
+            .arg(stopped.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        let log = || {
+            let log = fs::read_to_string(folder.join("training.jsonl")).unwrap_or_default();
+            log.lines().filter(|line| line.contains("\"step\"")).count()
+        };
+        let lines = log();
+        while log() < lines + 4 && begun.elapsed() < Duration::from_secs(300) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = child.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args([signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{signal}: {told}");
+        assert!(told.contains(&going_on), "{told}");
+        let (last, _) = *steps(stopped.path()).last().unwrap();
+        assert!(last < 60, "the training ended before the signal");
+        assert!(
+            told.ends_with(&format!(
+                "matcha-tiny: stopped, and step {last} is saved: the same command goes on from there\n"
+            )),
+            "{told}"
+        );
+        assert!(folder.join(format!("state/step-{last:09}")).is_dir());
+        going_on = format!("going on after step {last} of 60");
     }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    let told = stderr(&output);
-    assert_eq!(output.status.code(), Some(130), "{told}");
-    let (last, _) = *steps(stopped.path()).last().unwrap();
-    assert!(last < 60, "the training ended before the signal");
-    assert!(
-        told.ends_with(&format!(
-            "matcha-tiny: stopped, and step {last} is saved: the same command goes on from there\n"
-        )),
-        "{told}"
-    );
-    assert!(folder.join(format!("state/step-{last:09}")).is_dir());
 
     let output = chartbench(stopped.path(), &long);
-    assert!(
-        stderr(&output).contains(&format!("going on after step {last} of 60")),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains(&going_on), "{}", stderr(&output));
     assert!(weights(whole.path()) == weights(stopped.path()));
     assert_eq!(steps(whole.path()), steps(stopped.path()));
 }

@@ -66,8 +66,11 @@ fn small(arguments: &[String], place: &str) -> Vec<String> {
                 .for_each(|given| *given = "6".to_owned());
         }
     }
+    // What asks no test questions takes no limit of them.
+    let takes =
+        |flag: &str| flag != "--limit" || !arguments.iter().any(|given| given == "--no-evaluation");
     for (flag, value) in flags {
-        if !arguments.iter().any(|given| given == flag) {
+        if takes(flag) && !arguments.iter().any(|given| given == flag) {
             all.extend([(*flag).to_owned(), (*value).to_owned()]);
         }
     }

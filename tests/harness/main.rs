@@ -54,6 +54,8 @@ mod runs;
 mod score;
 mod shards;
 mod shell;
+#[cfg(unix)]
+mod stopping;
 mod stored;
 mod synth;
 mod table_command;

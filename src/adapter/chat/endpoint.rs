@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ pub(super) struct Endpoint {
     secrets: Secrets,
     client: Agent,
     rate_limiter: RateLimiter,
-    abort: AbortSignal,
+    abort: Arc<AbortSignal>,
     /// Failed questions since the last answer. The initial value applies the lower first limit.
     consecutive_failures: AtomicUsize,
 }
@@ -119,7 +120,7 @@ impl Endpoint {
             secrets,
             client,
             rate_limiter: RateLimiter::new(limits.requests_per_minute, limits.tokens_per_minute),
-            abort: AbortSignal::default(),
+            abort: Arc::default(),
             consecutive_failures: AtomicUsize::new(
                 MAX_CONSECUTIVE_FAILURES - MAX_FAILURES_BEFORE_FIRST_ANSWER,
             ),
@@ -146,7 +147,7 @@ impl Endpoint {
             .collect()
     }
 
-    pub(super) fn abort_signal(&self) -> &AbortSignal {
+    pub(super) fn abort_signal(&self) -> &Arc<AbortSignal> {
         &self.abort
     }
 

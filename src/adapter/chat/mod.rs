@@ -14,13 +14,13 @@ mod rate_limit;
 mod request_error;
 mod wire;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
-use super::{Adapter, Answer, Identity, Overrides, ReportAnswer};
+use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
 use crate::config::ChatSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use contact::Contact;
@@ -126,6 +126,13 @@ impl Chat {
             when_quiet: &|| self.contact.check(),
         };
         pool.ask_concurrently(jobs, ask, report)
+    }
+
+    /// Ends waits and begins no more requests; replies on their way are still awaited, for they are
+    /// paid for.
+    fn give_up_requests(&self) -> GiveUp {
+        let abort = Arc::clone(self.endpoint.abort_signal());
+        Box::new(move || drop(abort.raise("it was told to give up".to_owned())))
     }
 
     fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
@@ -281,6 +288,10 @@ impl Adapter for Chat {
         };
         self.ask_all(&jobs, ask, report)
     }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        vec![self.give_up_requests()]
+    }
 }
 
 impl LanguageModel for Chat {
@@ -300,6 +311,10 @@ impl LanguageModel for Chat {
     ) -> Result<()> {
         let ask = |prompt: &String| self.about_prompt(prompt, sampling);
         self.ask_all(prompts, ask, report)
+    }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        vec![self.give_up_requests()]
     }
 }
 

@@ -14,12 +14,14 @@ mod wire;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::NamedTempFile;
 
 use super::secrets::Secrets;
-use super::{Adapter, Answer, Identity, ReportAnswer, questions};
+use super::{Adapter, Answer, GiveUp, Identity, ReportAnswer, questions};
 use crate::config::ProcessSpec;
 use chartbench_core::question::{Chart, ChartQuestions, ImageRef};
 use chartbench_core::terminal::shorten;
@@ -38,6 +40,8 @@ pub(super) struct ProcessAdapter {
     secrets: Secrets,
     /// Why the program cannot go on, after a failure.
     broken: Option<String>,
+    /// Whether it gets no more questions.
+    given_up: Arc<AtomicBool>,
 }
 
 /// A question with its picture as a file, and its place in the call.
@@ -90,15 +94,19 @@ impl ProcessAdapter {
             child,
             secrets,
             broken: None,
+            given_up: Arc::default(),
         })
     }
 
-    /// Sends every question, `in_flight` at a time, and reports the answers as they come.
+    /// Sends every question, `in_flight` at a time, and reports the answers as they come. Once it
+    /// is given up, the questions it has are the last.
     fn converse(&mut self, jobs: &[Job<'_>], report: &mut ReportAnswer<'_>) -> Result<()> {
         let mut open: HashMap<String, usize> = HashMap::new();
         let mut next = 0;
         loop {
-            while open.len() < self.spec.in_flight
+            let is_given_up = self.given_up.load(Ordering::Relaxed);
+            while !is_given_up
+                && open.len() < self.spec.in_flight
                 && let Some(job) = jobs.get(next)
             {
                 self.child.send(serde_json::to_string(&job.request)?);
@@ -106,6 +114,7 @@ impl ProcessAdapter {
                 next += 1;
             }
             if open.is_empty() {
+                ensure!(next == jobs.len(), "it was given up");
                 return Ok(());
             }
             let line = self
@@ -194,6 +203,11 @@ impl Adapter for ProcessAdapter {
             Some(broken) if !jobs.is_empty() => bail!("{broken}"),
             _ => Ok(()),
         }
+    }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        let given_up = Arc::clone(&self.given_up);
+        vec![Box::new(move || given_up.store(true, Ordering::Relaxed))]
     }
 }
 

@@ -19,7 +19,7 @@ pub use extract::{answer, majority};
 pub use prompt::{STOP, prompt};
 
 use super::language_model::{Completion, LanguageModel, Sampling};
-use super::{Adapter, Answer, Identity, ReportAnswer, Usage, questions};
+use super::{Adapter, Answer, GiveUp, Identity, ReportAnswer, Usage, questions};
 use crate::config::{PromptStyle, ReaderSpec};
 use chartbench_core::question::ChartQuestions;
 use tables::Tables;
@@ -119,6 +119,11 @@ impl Adapter for TableQa {
                 .complete(&prompts, &self.sampling, &mut completed)?;
         }
         stopped
+    }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        let (tables, model) = (self.tables.give_up(), self.model.give_up());
+        tables.into_iter().chain(model).collect()
     }
 }
 

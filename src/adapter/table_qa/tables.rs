@@ -6,7 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::cache::{TableCache, image_sha256};
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, GiveUp};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Gold, Question};
 
 /// An adapter that reads tables, and those it has read.
@@ -77,6 +77,11 @@ impl Tables {
             }
         }
         (tables, stopped)
+    }
+
+    /// What gives up the reader's call in hand.
+    pub(super) fn give_up(&self) -> Vec<GiveUp> {
+        self.reader.give_up()
     }
 
     fn look_up(&mut self, chart: &Chart) -> CachedTable {

@@ -12,6 +12,7 @@ use crate::finetune::ModelCard;
 use crate::jobs::run::{self, RunReport, RunRequest};
 use crate::jobs::{AdapterFailure, convention};
 use crate::report::{CompareOptions, Comparison};
+use crate::run::Stopped;
 use crate::run::store::{RunReader, StoredRun, fingerprint};
 use chartbench_core::answer::Identity;
 use chartbench_core::files::write_file;
@@ -33,6 +34,7 @@ impl FinetuneRequest {
             limit: self.limit,
             convention: self.convention.clone(),
             slices: self.slices.clone(),
+            stop: self.stop.clone(),
             ..RunRequest::new(adapters.collect())
         }
     }
@@ -78,17 +80,33 @@ pub(super) fn evaluate(
         observe(Event::Run(event))
     })?;
     let scores = std::fs::read_to_string(report.dir.join("leaderboard.md"))?;
+    write_cards(benchmark, protocol, trained, Some(&scores))?;
+    Ok(report)
+}
+
+/// Writes the model cards of the trained checkpoints. Without scores, a card that is there stays:
+/// it may have some.
+pub(super) fn write_cards(
+    benchmark: &Benchmark,
+    protocol: &Protocol,
+    trained: &[Trained],
+    scores: Option<&str>,
+) -> Result<()> {
     for Trained { adapter, finished } in trained {
+        let path = finished.checkpoint.join("README.md");
+        if scores.is_none() && path.exists() {
+            continue;
+        }
         let card = ModelCard {
             adapter: &adapter.name,
             benchmark: &benchmark.title,
             finished,
-            scores: &scores,
+            scores,
         };
         let text = card.text(protocol, &protocol.settings());
-        write_file(&finished.checkpoint.join("README.md"), text.as_bytes())?;
+        write_file(&path, text.as_bytes())?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Compares the trained checkpoints in `after_dir`, the run's directory, with the untrained models.
@@ -96,7 +114,7 @@ pub(super) fn evaluate(
 /// returns the untrained models that could not be asked.
 ///
 /// # Errors
-/// Returns an error if a run cannot be read.
+/// Returns an error if a run cannot be read, and [`Stopped`] if a stop is requested.
 pub(super) fn compare_with_untrained(
     request: &FinetuneRequest,
     protocol: &Protocol,
@@ -118,6 +136,7 @@ pub(super) fn compare_with_untrained(
         }
         let mut adapter = adapter.clone();
         adapter.overrides.max_patches = protocol.max_patches.or(adapter.overrides.max_patches);
+        request.stop.check()?;
         let model = adapter.build(&request.models, None);
         let run = model.and_then(|model| untrained(&before, &after, model, observe));
         match run {
@@ -125,6 +144,7 @@ pub(super) fn compare_with_untrained(
                 Some((_, names)) => names.push(name),
                 None => runs.push((run, vec![name])),
             },
+            Err(error) if error.is::<Stopped>() => return Err(error),
             Err(error) => failures.push(AdapterFailure {
                 adapter: name.to_owned(),
                 error: error.context("the untrained model cannot be asked"),

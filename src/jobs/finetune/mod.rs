@@ -6,13 +6,11 @@ mod evaluation;
 mod training;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::run::RunReport;
+use super::run::{RunReport, RunRequest};
 use super::{AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter};
 use crate::adapter::training::Precision;
 use crate::config::{Benchmark, Dropout, Keep, Protocol, ProtocolOverrides, ValidateOn};
@@ -20,6 +18,7 @@ use crate::finetune::{
     HeldOut, Interrupted, TrainEvent, TrainOutcome, hold_out, validation_questions,
 };
 use crate::report::{Comparison, SliceBy};
+use crate::run::{Stop, Stopped};
 use chartbench_core::names::check_folder_name;
 use chartbench_data::Split;
 
@@ -55,15 +54,18 @@ pub struct FinetuneRequest {
     pub precision: Precision,
     /// Refuses a training that the estimate says does not fit into memory.
     pub check_memory: bool,
+    /// Asks the trained checkpoints the test questions. Without it nothing is asked, and the test
+    /// split need not be here unless the protocol validates on it.
+    pub evaluate: bool,
     /// Asks the untrained models the test questions, too, and compares. A stored run under
     /// `results` with the same answers takes the place of asking. Has no effect with
-    /// `from_scratch`.
+    /// `from_scratch` or without `evaluate`.
     pub before: bool,
     /// Steps between saved states, besides those of the validations.
     pub save_every: Option<usize>,
-    /// Once set, by a signal or another thread, the training saves the step it is at and ends with
-    /// [`Interrupted`].
-    pub stop: Arc<AtomicBool>,
+    /// Once requested, the training saves the step it is at and ends with [`Interrupted`]; before
+    /// and after the trainings, the fine-tuning ends with [`Stopped`].
+    pub stop: Stop,
     /// Values that replace those of the benchmark's protocol.
     pub protocol: ProtocolOverrides,
 }
@@ -84,11 +86,19 @@ impl FinetuneRequest {
             overfit_one: false,
             precision: Precision::F32,
             check_memory: true,
+            evaluate: true,
             before: true,
             save_every: None,
-            stop: Arc::default(),
+            stop: Stop::default(),
             protocol: ProtocolOverrides::default(),
         }
+    }
+}
+
+impl FinetuneRequest {
+    /// Whether test questions are asked after the trainings.
+    fn asks_test_questions(&self) -> bool {
+        self.evaluate && !self.overfit_one
     }
 }
 
@@ -192,6 +202,8 @@ pub struct FinetuneReport {
     pub failures: Vec<AdapterFailure>,
     /// The run over the test questions; absent after a self-test.
     pub evaluation: Option<RunReport>,
+    /// The run that would have asked the trained checkpoints, where the request leaves it out.
+    pub left_to_ask: Option<RunRequest>,
     /// The untrained models against the trained ones; one comparison for each run that holds
     /// untrained models' answers.
     pub comparisons: Vec<Comparison>,
@@ -207,9 +219,9 @@ impl FinetuneReport {
 /// Trains each adapter, then asks it the test questions.
 ///
 /// # Errors
-/// Returns [`AllFailed`] if no adapter could be trained, and [`Interrupted`] if the request's `stop`
-/// was set. Returns an error if the benchmark cannot be loaded, its protocol is refused, or the
-/// folder holds another run.
+/// Returns [`AllFailed`] if no adapter could be trained, and [`Interrupted`] or [`Stopped`] if the
+/// request's `stop` was requested. Returns an error if the benchmark cannot be loaded, its protocol
+/// is refused, or the folder holds another run.
 pub fn finetune(
     request: &FinetuneRequest,
     observe: &mut dyn FnMut(Event<'_>),
@@ -230,12 +242,13 @@ pub fn finetune(
         observe(Event::WarmupShortened { from, to });
     }
     let mut data = TrainingData::load(request, &benchmark, &protocol)?;
-    if !request.overfit_one {
+    if request.asks_test_questions() {
         evaluation::prepare(request, &protocol)?;
     }
     let folder = request.results.join(&request.name);
     let (mut trained, mut failures) = (Vec::new(), Vec::new());
     for adapter in &request.adapters {
+        request.stop.check()?;
         match training::train_adapter(
             request,
             adapter,
@@ -251,13 +264,14 @@ pub fn finetune(
             Err(error) if error.is::<Interrupted>() => {
                 return Err(error.context(adapter.name.clone()));
             }
+            Err(error) if error.is::<Stopped>() => return Err(error),
             Err(error) => failures.push(AdapterFailure {
                 adapter: adapter.name.clone(),
                 error,
             }),
         }
         // The last step ended before it saw that it was to stop.
-        if request.stop.load(Ordering::Relaxed) {
+        if request.stop.is_requested() {
             let step = protocol.steps as u64;
             return Err(anyhow::Error::new(Interrupted { step }).context(adapter.name.clone()));
         }
@@ -272,10 +286,14 @@ pub fn finetune(
         trained,
         failures,
         evaluation: None,
+        left_to_ask: None,
         comparisons: Vec::new(),
     };
-    if !request.overfit_one {
+    if request.asks_test_questions() {
         report.evaluate(request, &benchmark, &protocol, observe)?;
+    } else if !request.overfit_one {
+        evaluation::write_cards(&benchmark, &protocol, &report.trained, None)?;
+        report.left_to_ask = Some(request.evaluation(&protocol, &report.trained));
     }
     Ok(report)
 }
@@ -317,10 +335,11 @@ struct TrainingData {
 impl TrainingData {
     fn load(request: &FinetuneRequest, benchmark: &Benchmark, protocol: &Protocol) -> Result<Self> {
         // Test questions are asked after the training: whether they can be had is known before it.
-        let splits: &[Split] = if request.overfit_one {
-            &[Split::Train]
-        } else {
+        let validates_on_test = protocol.validation.on == ValidateOn::Test && !request.overfit_one;
+        let splits: &[Split] = if request.asks_test_questions() || validates_on_test {
             &[Split::Train, Split::Test]
+        } else {
+            &[Split::Train]
         };
         let data = request
             .benchmark

@@ -56,7 +56,7 @@ pub(super) fn train_adapter(
         folder,
         precision: request.precision,
         save_every: request.save_every,
-        stop: &request.stop,
+        stop: request.stop.flag(),
         settings,
     };
     if !training.is_finished() {
@@ -66,12 +66,14 @@ pub(super) fn train_adapter(
             estimate: &estimate,
         });
     }
+    let saving = request.stop.saving()?;
     let finished = training.run(&mut |event| {
         observe(Event::Training {
             adapter: name,
             event: &event,
         })
     })?;
+    drop(saving);
     if request.overfit_one {
         let loss = check_overfitted(&finished)?;
         observe(Event::Overfitted {

@@ -114,6 +114,7 @@ pub(super) fn ask_blind_rows(
 ) -> Result<()> {
     let mut is_reported = false;
     for row in blind_rows(request, run)? {
+        request.stop.check()?;
         let share = run.share(&row);
         if share.questions == 0 {
             continue;

@@ -1,5 +1,9 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use super::*;
-use crate::adapter::{Identity, ReportAnswer};
+use crate::adapter::{GiveUp, Identity, ReportAnswer};
+use crate::run::{RowProgress, Stopped};
 use chartbench_core::question::{ImageRef, Prediction, QuestionSet};
 
 /// An adapter behind the real trait that answers with the question's text and notes how it was
@@ -86,8 +90,10 @@ fn set(charts: &[&[&str]]) -> QuestionSet {
 
 fn run(set: &QuestionSet, dir: &tempfile::TempDir, batch: usize) -> (Outcome, Vec<Vec<String>>) {
     let mut adapter = Echo::new();
-    let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
-    let outcome = answer_all(&mut adapter, set, set.len(), &mut log, batch, &mut |_| {}).unwrap();
+    let log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+    let stop = Stop::default();
+    let outcome = answer_all(&mut adapter, set, set.len(), log, batch, &stop, &mut |_| {});
+    let outcome = outcome.unwrap();
     (outcome, adapter.calls)
 }
 
@@ -152,9 +158,10 @@ fn a_stop_keeps_what_is_answered_and_the_rest_is_asked_again() {
 fn an_adapter_must_report_every_question_once() {
     for odd in ["twice", "left out"] {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+        let log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
         let set = set(&[&["a", odd]]);
-        let ended = answer_all(&mut Echo::new(), &set, 2, &mut log, 2, &mut |_| {});
+        let stop = Stop::default();
+        let ended = answer_all(&mut Echo::new(), &set, 2, log, 2, &stop, &mut |_| {});
         let error = format!("{:#}", ended.unwrap_err());
         assert!(
             error.contains("did not answer every question of a call once"),
@@ -180,13 +187,14 @@ fn a_second_run_asks_nothing_and_a_torn_one_only_what_is_missing() {
 fn stored_answers_to_other_questions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     run(&set(&[&["a"]]), &dir, 1);
-    let mut log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
+    let log = PredictionLog::open(&dir.path().join("p.jsonl"), false).unwrap();
     let error = answer_all(
         &mut Echo::new(),
         &set(&[&["other"]]),
         1,
-        &mut log,
+        log,
         1,
+        &Stop::default(),
         &mut |_| {},
     )
     .unwrap_err();
@@ -211,11 +219,11 @@ impl QuestionSource for Torn {
 fn questions_that_cannot_be_read_end_it_and_what_was_answered_stands() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.jsonl");
-    let mut log = PredictionLog::open(&path, false).unwrap();
+    let log = PredictionLog::open(&path, false).unwrap();
     let torn = Torn(set(&[&["a", "b"]]));
-    let error = answer_all(&mut Echo::new(), &torn, 3, &mut log, 1, &mut |_| {}).unwrap_err();
+    let stop = Stop::default();
+    let error = answer_all(&mut Echo::new(), &torn, 3, log, 1, &stop, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "qa/c1.json is gone");
-    drop(log);
     assert_eq!(
         crate::run::store::Predictions::new(&path)
             .read()
@@ -223,4 +231,98 @@ fn questions_that_cannot_be_read_end_it_and_what_was_answered_stands() {
             .len(),
         2
     );
+}
+
+/// An adapter that has answered two questions of a call when its stop is requested, and then
+/// returns, gives up, or hangs until another thread has ended the row.
+struct Stopping {
+    echo: Echo,
+    stop: Stop,
+    then: Then,
+    is_given_up: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Finishes,
+    GivesUp,
+    Hangs,
+}
+
+impl Adapter for Stopping {
+    fn identity(&self) -> &Identity {
+        self.echo.identity()
+    }
+
+    fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        let asked: Vec<&Question> = adapter::questions(charts).map(|(_, asked)| asked).collect();
+        for (index, question) in asked.into_iter().enumerate() {
+            if index == 2 {
+                self.stop.request();
+                assert!(self.is_given_up.load(Ordering::Relaxed));
+                if self.then == Then::GivesUp {
+                    anyhow::bail!("it was given up");
+                }
+                assert!(self.stop.end_after(Duration::from_secs(3600)).is_none());
+                if self.then == Then::Hangs {
+                    let ended = self.stop.end_after(Duration::ZERO).unwrap();
+                    assert_eq!(ended.unwrap(), stopped(2));
+                }
+            }
+            report(index, Ok(Answer::from_text(question.text.clone())));
+        }
+        Ok(())
+    }
+
+    fn give_up(&self) -> Vec<GiveUp> {
+        let is_given_up = Arc::clone(&self.is_given_up);
+        vec![Box::new(move || is_given_up.store(true, Ordering::Relaxed))]
+    }
+}
+
+fn stopped(answered: usize) -> Stopped {
+    let progress = RowProgress {
+        adapter: "echo".to_owned(),
+        answered,
+        questions: 6,
+    };
+    Stopped {
+        progress: Some(progress),
+    }
+}
+
+#[test]
+fn a_request_to_stop_keeps_what_is_reported_and_the_rest_is_asked_again() {
+    for (then, answered) in [(Then::Finishes, 3), (Then::GivesUp, 2), (Then::Hangs, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let set = set(&[&["a", "b", "c"], &["d", "e", "f"]]);
+        let stop = Stop::default();
+        let mut adapter = Stopping {
+            echo: Echo::new(),
+            stop: stop.clone(),
+            then,
+            is_given_up: Arc::default(),
+        };
+        let path = dir.path().join("p.jsonl");
+        let log = PredictionLog::open(&path, false).unwrap();
+        let error = answer_all(&mut adapter, &set, 6, log, 3, &stop, &mut |_| {}).unwrap_err();
+        assert_eq!(error.downcast::<Stopped>().unwrap(), stopped(answered));
+        assert_eq!(stop.end_after(Duration::from_secs(3600)).map(|_| ()), None);
+
+        let stored = crate::run::store::Predictions::new(&path).read().unwrap();
+        let ids: Vec<String> = stored.into_iter().map(|record| record.id).collect();
+        assert_eq!(ids, ["q1", "q2", "q3"][..answered]);
+        // A stop is for good: a row that begins after it asks nothing.
+        let log = PredictionLog::open(&path, false).unwrap();
+        let mut echo = Echo::new();
+        let error = answer_all(&mut echo, &set, 6, log, 3, &stop, &mut |_| {}).unwrap_err();
+        assert_eq!(error.downcast::<Stopped>().unwrap(), stopped(answered));
+        assert!(echo.calls.is_empty());
+        let (outcome, calls) = run(&set, &dir, 3);
+        assert_eq!(outcome.questions, 6);
+        assert_eq!(
+            calls.concat(),
+            ["q1", "q2", "q3", "q4", "q5", "q6"][answered..]
+        );
+    }
 }

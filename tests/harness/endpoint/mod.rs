@@ -4,7 +4,7 @@ mod faults;
 mod limits;
 mod program;
 mod requests;
-mod server;
+pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 /// An adapter file `served.toml` for a server, with waits that suit tests; `more` are further
 /// lines.
-fn adapter_file(folder: &Path, base_url: &str, more: &str) {
+pub(crate) fn adapter_file(folder: &Path, base_url: &str, more: &str) {
     let limits = if more.contains("[limits]") {
         ""
     } else {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// What the server does with a request.
-pub(super) enum Act {
+pub(crate) enum Act {
     /// A chat completion with this text.
     Say(String),
     /// This body, with status 200.
@@ -28,7 +28,7 @@ pub(super) enum Act {
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub at: Instant,
     pub path: String,
     pub authorization: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// The text of the last message, and its picture's data URL.
-    pub(super) fn prompt(&self) -> (String, String) {
+    pub(crate) fn prompt(&self) -> (String, String) {
         let content = &self.body["messages"].as_array().unwrap().last().unwrap()["content"];
         match content {
             Value::String(text) => (text.clone(), String::new()),
@@ -54,7 +54,7 @@ impl Seen {
 type Script = dyn Fn(usize, &Seen) -> Act + Send + Sync;
 
 /// The server; `script` says what to do with the n-th request.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     state: Arc<State>,
 }
@@ -68,18 +68,18 @@ struct State {
     most_under_way: AtomicUsize,
 }
 
-pub(super) fn completion(text: &str) -> Value {
+pub(crate) fn completion(text: &str) -> Value {
     let message = json!({"role": "assistant", "content": text});
     json!({"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}})
 }
 
 impl Server {
-    pub(super) fn start(script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
     }
 
-    pub(super) fn at(
+    pub(crate) fn at(
         address: SocketAddr,
         script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
     ) -> Self {
@@ -111,15 +111,15 @@ impl Server {
         Self { address, state }
     }
 
-    pub(super) fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
 
-    pub(super) fn most_under_way(&self) -> usize {
+    pub(crate) fn most_under_way(&self) -> usize {
         self.state.most_under_way.load(Ordering::SeqCst)
     }
 }

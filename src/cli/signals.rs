@@ -1,0 +1,186 @@
+//! Signals in `run` and `finetune`: Ctrl-C, SIGTERM and SIGUSR1, which batch systems send before
+//! they end a job. The first asks the job to stop. A training saves the step it is at; a run
+//! has a grace time for the calls in hand, after which a thread of this module stores what they have
+//! reported and ends the process, whatever an adapter does. A second Ctrl-C ends it at once.
+
+use std::ffi::c_int;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+#[cfg(unix)]
+use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+
+use super::{Status, one_line};
+use crate::finetune::Interrupted;
+use crate::run::{Stop, Stopped};
+
+/// How long calls in hand may still come to their end. Batch systems give 30 s.
+const GRACE: Duration = Duration::from_secs(15);
+/// Polling interval of the flags that the handlers set.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The signals, as messages name them.
+const SIGNALS: &[(c_int, &str)] = &[
+    (SIGINT, "Ctrl-C"),
+    (SIGTERM, "SIGTERM"),
+    #[cfg(unix)]
+    (SIGUSR1, "SIGUSR1"),
+];
+
+/// The handlers of the signals, and the thread that acts on them. Once this is dropped, the job has
+/// ended, and signals do what they usually do.
+pub(super) struct Signals(Watch);
+
+#[derive(Clone)]
+struct Watch {
+    stop: Stop,
+    /// The last signal that came.
+    received: Arc<AtomicUsize>,
+    /// Whether the job has ended by itself, or the process is being ended.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Registers the handlers, and starts the thread that acts on them.
+    ///
+    /// # Errors
+    /// Returns an error if the system refuses.
+    pub(super) fn install() -> Result<Self> {
+        let watch = Watch {
+            stop: Stop::default(),
+            received: Arc::default(),
+            is_over: Arc::default(),
+        };
+        for &(signal, name) in SIGNALS {
+            watch
+                .register(signal)
+                .with_context(|| format!("cannot handle {name}"))?;
+        }
+        let signals = Self(watch.clone());
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || watch.wait())
+            .context("cannot start a thread")?;
+        Ok(signals)
+    }
+
+    /// What the job looks at.
+    pub(super) fn stop(&self) -> Stop {
+        self.0.stop.clone()
+    }
+
+    /// Prints how a job ended that a signal stopped.
+    ///
+    /// # Errors
+    /// Returns the error if it is another one.
+    pub(super) fn report_stop(self, error: anyhow::Error) -> Result<Status> {
+        let line = match error.downcast_ref::<Stopped>() {
+            Some(stopped) => stopped.by(self.0.signal().1),
+            None if error.is::<Interrupted>() => one_line(&error),
+            None => return Err(error),
+        };
+        if !self.0.is_over.swap(true, Ordering::SeqCst) {
+            chartbench_core::note!("{line}");
+        }
+        Ok(self.0.status())
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Watch {
+    fn register(&self, signal: c_int) -> io::Result<()> {
+        flag::register_conditional_default(signal, Arc::clone(&self.is_over))?;
+        if signal == SIGINT {
+            // Before the flag is set: the first signal lets the second end the program.
+            flag::register_conditional_default(signal, Arc::clone(self.stop.flag()))?;
+        }
+        let number = usize::try_from(signal).unwrap_or_default();
+        flag::register_usize(signal, Arc::clone(&self.received), number)?;
+        flag::register(signal, Arc::clone(self.stop.flag()))?;
+        Ok(())
+    }
+
+    /// The signal that came; SIGTERM if none did.
+    fn signal(&self) -> (c_int, &'static str) {
+        let received = self.received.load(Ordering::SeqCst);
+        let is_received = |&&(signal, _): &&(c_int, _)| usize::try_from(signal) == Ok(received);
+        let signal = SIGNALS.iter().find(is_received);
+        signal.copied().unwrap_or((SIGTERM, "SIGTERM"))
+    }
+
+    fn status(&self) -> Status {
+        match self.signal() {
+            (SIGINT, _) => Status::Interrupted,
+            _ => Status::StartAgain,
+        }
+    }
+
+    /// Acts on the signals until the job is over.
+    fn wait(&self) {
+        while !self.is_over.load(Ordering::SeqCst) {
+            std::thread::sleep(POLL_INTERVAL);
+            if self.stop.is_requested() {
+                self.stop.request();
+                if let Some(ended) = self.stop.end_after(GRACE) {
+                    return self.end_process(ended);
+                }
+            }
+        }
+    }
+
+    /// Ends the process, unless the job has just ended by itself.
+    fn end_process(&self, ended: Result<Stopped>) {
+        if self.is_over.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if io::stderr().is_terminal() {
+            // A bar may be drawn on the line.
+            chartbench_core::terminal::write_note_block("\n");
+        }
+        let code = match ended {
+            Ok(stopped) => {
+                chartbench_core::note!("{}", stopped.by(self.signal().1));
+                self.status().code()
+            }
+            Err(error) => {
+                chartbench_core::note!("error: {}", one_line(&error));
+                2
+            }
+        };
+        // Without what a library has registered for the end of a process: it may wait for a call
+        // that hangs.
+        low_level::exit(code.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_signal_has_its_name_and_its_exit_code() {
+        let watch = Watch {
+            stop: Stop::default(),
+            received: Arc::default(),
+            is_over: Arc::default(),
+        };
+        let ended = |signal: c_int| {
+            watch.received.store(signal as usize, Ordering::SeqCst);
+            (watch.signal().1, watch.status().code())
+        };
+        assert_eq!(ended(SIGINT), ("Ctrl-C", 130));
+        assert_eq!(ended(SIGTERM), ("SIGTERM", 75));
+        #[cfg(unix)]
+        assert_eq!(ended(SIGUSR1), ("SIGUSR1", 75));
+    }
+}
