@@ -207,6 +207,7 @@ enum WireFormat {
     ChartQa,
     PlotQa,
     Parquet,
+    Json,
     Generic,
     Synth,
 }
@@ -370,10 +371,24 @@ impl Wire {
             columns.map(|columns| columns.span().start),
             files.map(|files| files.span().start),
         );
-        if self.format == WireFormat::Parquet && columns.is_none() {
+        let needs_columns = match self.format {
+            WireFormat::Parquet => Some("parquet"),
+            WireFormat::Json => Some("json"),
+            _ => None,
+        };
+        if let (Some(format), None) = (needs_columns, columns) {
             return Err(Fault::new(
                 None,
-                "format = \"parquet\" needs the table [columns] with image, question and answer",
+                format!(
+                    "format = \"{format}\" needs the table [columns] with image, question and answer"
+                ),
+            ));
+        }
+        let names_files = files.is_some_and(|files| !files.as_ref().test.is_empty());
+        if self.format == WireFormat::Json && !names_files {
+            return Err(Fault::new(
+                files_at,
+                "format = \"json\" needs the table [files] with the files of the test split",
             ));
         }
         if self.format == WireFormat::Synth && (columns_at.is_some() || files_at.is_some()) {
@@ -409,6 +424,7 @@ impl Wire {
             WireFormat::ChartQa => Format::ChartQa,
             WireFormat::PlotQa => Format::PlotQa,
             WireFormat::Parquet => Format::Parquet,
+            WireFormat::Json => Format::Json,
             WireFormat::Generic => Format::Generic,
             WireFormat::Synth => {
                 return Ok(Format::Synth {

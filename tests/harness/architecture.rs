@@ -63,6 +63,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
         "crates/data",
         &[
             ("chartqa", &["images", "notes", "questions_by_chart"]),
+            ("columns", &["images", "notes", "questions_by_chart"]),
             ("content", &[]),
             ("data_series", &[]),
             ("even_draw", &[]),
@@ -72,19 +73,18 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("images", &["notes"]),
             ("lint", &["content", "question_stream", "spec"]),
             ("notes", &[]),
-            ("parquet", &["images", "notes", "questions_by_chart"]),
             ("plotqa", &["images", "notes", "questions_by_chart"]),
             ("qa_pretraining", &[]),
             (
                 "question_stream",
                 &[
                     "chartqa",
+                    "columns",
                     "even_draw",
                     "generic",
                     "gold_tables",
                     "id_list",
                     "notes",
-                    "parquet",
                     "plotqa",
                     "qa_pretraining",
                     "realcqa",
@@ -96,7 +96,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("realcqa", &["data_series", "images", "notes"]),
             (
                 "spec",
-                &["chartqa", "generic", "parquet", "plotqa", "realcqa"],
+                &["chartqa", "columns", "generic", "plotqa", "realcqa"],
             ),
             ("synth", &["data_series", "realcqa"]),
         ],

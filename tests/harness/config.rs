@@ -25,12 +25,17 @@ fn embedded_benchmarks_are_valid() {
     assert_eq!(
         names,
         [
+            "chartbench-acc-plus",
+            "chartbench-nqa",
+            "chartbench-vlmevalkit",
             "chartqa",
             "chartqa-lmms-lab",
             "chartqa-m4",
             "chartqapro",
             "custom",
             "dvqa",
+            "dvqa-easy",
+            "dvqa-hard",
             "evochart-qa",
             "figureqa",
             "mini",
@@ -251,6 +256,19 @@ fn columns_and_files_are_checked() {
         assert!(line.contains(expected), "{line}");
     };
     fault("format = \"parquet\"\n", "needs the table [columns]");
+    fault("format = \"json\"\n", "needs the table [columns]");
+    let json = parquet.replace("parquet", "json");
+    fault(&json, "needs the table [files] with the files of the test");
+    let json = format!("{json}[files]\ntest = [\"a.jsonl\"]\n");
+    assert_eq!(parse(&json).unwrap().data.format, Format::Json);
+    fault(
+        &json.replace("[\"a.jsonl\"]", "[]"),
+        "needs the table [files] with the files of the test",
+    );
+    fault(
+        &parquet.replace("answer = \"a\"\n", "prompt = \"Yes or no?\"\n"),
+        "prompt: it has no {question}",
+    );
     fault(
         &parquet.replace("question", "query"),
         "unknown field `query`",

@@ -258,7 +258,10 @@ impl Place {
             "mine/sales.png",
             "mine/share.png",
             "leafqa/a.png",
-            "dvqa/a.png",
+            "DVQA/images/bar_val_easy_00000001.png",
+            "DVQA/images/bar_val_easy_00000002.png",
+            "ChartBench/data/test/bar/vertical_multi/chart_0/image.png",
+            "ChartBench/data/test/line/line_single/chart_3/image.png",
         ] {
             fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
             fs::copy(&images[0], self.path(name)).unwrap();
@@ -288,8 +291,9 @@ impl Place {
             "leafqa/questions.csv",
             "image,question,answer\na.png,How many?,3\n",
         );
-        let row = json!({"image": "a.png", "question": "How many?", "answer": "3"});
-        self.write("dvqa/val_easy.jsonl", &format!("{row}\n"));
+        for name in ["DVQA/val_easy_qa.json", "ChartBench/test.jsonl"] {
+            fs::copy(root().join("fixtures/json").join(name), self.path(name)).unwrap();
+        }
         self.write(
             "mine/questions.csv",
             "image,question,answer,answer_type,split,department\n\

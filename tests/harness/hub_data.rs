@@ -1157,6 +1157,58 @@ fn chartqa_comes_as_parquet_from_an_empty_cache() {
     assert_eq!(hub.requests("").len(), asked);
 }
 
+/// ChartBench's benchmark file: questions in a file, charts in an archive beside it.
+#[test]
+fn chartbench_comes_with_its_charts_unpacked() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/json/ChartBench");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for image in [
+        "test/bar/vertical_multi/chart_0/image.png",
+        "test/line/line_single/chart_3/image.png",
+    ] {
+        zip.start_file(image, options).unwrap();
+        zip.write_all(&fs::read(folder.join("data").join(image)).unwrap())
+            .unwrap();
+    }
+    let files = BTreeMap::from([
+        (
+            "test.jsonl".to_owned(),
+            fs::read(folder.join("test.jsonl")).unwrap(),
+        ),
+        (
+            "data/test.zip".to_owned(),
+            zip.finish().unwrap().into_inner(),
+        ),
+        ("data/train.zip".to_owned(), vec![5; 10_000]),
+    ]);
+    let embedded = include_str!("../../benchmarks/chartbench-acc-plus.toml");
+    let text = embedded.replace(
+        "repo = \"SincereX/ChartBench\"",
+        &format!("repo = \"{REPO}\"\nrevision = \"{COMMIT}\""),
+    );
+    let hub = Hub::start(&files, Fault::None);
+    let scratch = Scratch::new(&hub, &text);
+    let run = |more: &[&str]| {
+        let arguments = [
+            "run",
+            "--adapters",
+            "blank+matcha-tiny",
+            "--no-blind",
+            "--benchmark",
+            "charts.toml",
+        ];
+        stdout(&scratch.well(&[&arguments[..], more].concat()))
+    };
+    let table = run(&["--name", "first"]);
+    assert!(table.contains("6 questions on 2 charts"), "{table}");
+    assert!(hub.requests("train.zip").is_empty());
+    let asked = hub.requests("").len();
+    run(&["--name", "again", "--offline"]);
+    assert_eq!(hub.requests("").len(), asked);
+}
+
 #[test]
 fn golds_and_imports_find_the_data_set() {
     let hub = Hub::start(&repository(), Fault::None);

@@ -11,6 +11,7 @@
 //! [`content`] identifies questions by what they ask about which pixels, whatever their ids. [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 
 mod chartqa;
+mod columns;
 pub mod content;
 mod data_series;
 mod even_draw;
@@ -20,7 +21,6 @@ mod id_list;
 mod images;
 pub mod lint;
 mod notes;
-mod parquet;
 mod plotqa;
 mod qa_pretraining;
 mod question_stream;
@@ -34,7 +34,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-pub use self::parquet::{AnswerChoice, ColumnMap, SplitFiles};
+pub use self::columns::{AnswerChoice, ColumnMap, SplitFiles};
 pub use chartbench_core::question::Split;
 pub use gold_tables::TABLE_QUESTION;
 pub use question_stream::QuestionStream;
@@ -77,6 +77,7 @@ pub fn load_with_notes(
 /// The user's data path; the error says where to get the data set.
 fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Result<&'a Path> {
     data.with_context(|| {
+        let json_files = spec.files.test.join(" or ");
         let (path, layout) = match spec.format {
             Format::RealCqa => (
                 "DIR, from https://github.com/cse-ai-lab/RealCQA, with",
@@ -90,7 +91,8 @@ fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Resu
                 "DIR, from https://github.com/NiteshMethani/PlotQA, with",
                 plotqa::LAYOUT,
             ),
-            Format::Parquet => ("PATH,", parquet::LAYOUT),
+            Format::Parquet => ("PATH,", columns::PARQUET_LAYOUT),
+            Format::Json => ("DIR, with", json_files.as_str()),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),
         };
         format!("benchmark `{}` needs --data {path} {layout}", spec.name)

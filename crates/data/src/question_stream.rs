@@ -7,13 +7,14 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail, ensure};
 
+use super::columns::FileType;
 use super::even_draw::EvenDraw;
 use super::id_list::{self, IdList};
 use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
 use super::{
-    MissingSplit, chartqa, generic, gold_tables, parquet, plotqa, qa_pretraining, require_data_path,
+    MissingSplit, chartqa, columns, generic, gold_tables, plotqa, qa_pretraining, require_data_path,
 };
 use crate::notes::Notes;
 use crate::{Ask, Format, QuestionSetSpec, Questions};
@@ -78,15 +79,19 @@ impl QuestionStream {
             Format::ChartQa => chartqa::load(path()?, split, outside, &mut notes)?,
             Format::PlotQa => plotqa::load(path()?, split, outside, &mut notes)?,
             Format::Generic => generic::load(path()?, split, outside, &mut notes)?,
-            Format::Parquet => {
-                let request = parquet::Request {
+            format @ (Format::Parquet | Format::Json) => {
+                let request = columns::Request {
                     path: path()?,
+                    file_type: match format {
+                        Format::Json => FileType::Json,
+                        _ => FileType::Parquet,
+                    },
                     columns: spec.columns.as_ref(),
                     files: &spec.files,
                     split,
                     allow_outside: outside,
                 };
-                parquet::load(&request, &mut notes)?
+                columns::load(&request, &mut notes)?
             }
             #[cfg(feature = "synth")]
             &Format::Synth {

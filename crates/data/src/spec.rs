@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use super::parquet::{ColumnMap, SplitFiles};
-use super::{chartqa, generic, parquet, plotqa, realcqa};
+use super::columns::{ColumnMap, SplitFiles};
+use super::{chartqa, columns, generic, plotqa, realcqa};
 
 /// The source of a benchmark's questions, and which of them are asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,9 +28,10 @@ pub struct QuestionSetSpec {
     /// Whether images and tables may lie outside the data set's folder; the user's choice, never a
     /// file's.
     pub allow_outside: bool,
-    /// The columns of a copy of the data set as parquet; guessed where it is absent.
+    /// The fields of JSON records, or the columns of a copy of the data set as parquet, which are
+    /// guessed where it is absent.
     pub columns: Option<ColumnMap>,
-    /// The parquet files of each split; the usual names where there are none.
+    /// The files of each split; of parquet files the usual names where there are none.
     pub files: SplitFiles,
 }
 
@@ -43,7 +44,7 @@ impl QuestionSetSpec {
             return self.format.clone();
         };
         let may_be_parquet = match self.format {
-            Format::Synth { .. } => false,
+            Format::Synth { .. } | Format::Json => false,
             Format::Generic => true,
             _ => self.columns.is_some(),
         };
@@ -52,7 +53,7 @@ impl QuestionSetSpec {
                 .iter()
                 .any(|listed| listed.format == self.format && (listed.is_at)(path))
         };
-        if may_be_parquet && !has_own_layout() && parquet::is_at(path, &self.files) {
+        if may_be_parquet && !has_own_layout() && columns::is_parquet_at(path, &self.files) {
             Format::Parquet
         } else {
             self.format.clone()
@@ -71,6 +72,8 @@ pub enum Format {
     PlotQa,
     /// Parquet files in Hugging Face's layout.
     Parquet,
+    /// JSON files in a layout that the benchmark describes by columns and files.
+    Json,
     /// A user's own `.jsonl`, `.json`, `.csv` or `.tsv` file with `image`, `question` and `answer`.
     Generic,
     /// Drawn by this program.
@@ -155,8 +158,8 @@ const FORMATS: [DetectableFormat; 5] = [
     DetectableFormat {
         format: Format::Parquet,
         name: "parquet",
-        is_at: |path| parquet::is_at(path, &SplitFiles::default()),
-        layout: parquet::LAYOUT,
+        is_at: |path| columns::is_parquet_at(path, &SplitFiles::default()),
+        layout: columns::PARQUET_LAYOUT,
     },
     DetectableFormat {
         format: Format::Generic,
@@ -168,6 +171,9 @@ const FORMATS: [DetectableFormat; 5] = [
 
 /// The users' name of a format, e.g. `realcqa`; `None` for drawn charts.
 pub fn format_name(format: &Format) -> Option<&'static str> {
+    if *format == Format::Json {
+        return Some("json");
+    }
     FORMATS
         .iter()
         .find(|listed| listed.format == *format)

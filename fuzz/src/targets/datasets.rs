@@ -1,4 +1,5 @@
-//! Data sets: questions and annotations of one chart in RealCQA's and PlotQA's folders.
+//! Data sets: questions and annotations of one chart in RealCQA's and PlotQA's folders, and JSON
+//! records whose fields a benchmark names.
 
 use std::fs;
 use std::path::Path;
@@ -97,4 +98,25 @@ pub fn plotqa_seeds() -> Vec<Vec<u8>> {
     let annotations = r#"[{"image_index": 1, "type": "vbar_categorical", "models": [{"name": "a", "x": [1, 2], "y": [3.5, 4]}], "general_figure_info": {"x_axis": {"label": {"text": "year"}}}}]"#;
     let bare = r#"[{"image_index": 1, "question_string": "Is it?", "answer": ["x", 1, null]}]"#;
     fixtures::texts(&[&format!("{questions}\0{annotations}"), bare])
+}
+
+/// ChartBench's records.
+pub fn json_records(input: &[u8]) {
+    let folder = fixtures::scratch(|folder| {
+        fs::create_dir_all(folder.join("data")).unwrap();
+        fixtures::write(&folder.join("data/a.png"), b"");
+    });
+    fixtures::write(&folder.join("test.jsonl"), input);
+    load(&benchmark("chartbench-acc-plus"), folder);
+    load(&benchmark("chartbench-nqa"), folder);
+}
+
+pub fn json_records_seeds() -> Vec<Vec<u8>> {
+    let pair = r#"{"id": 3, "image": "./data/a.png", "type": {"chart": "bar", "image": "bar", "task": "VE", "QA": "Acc+"}, "conversation": [{"label": "Yes", "query": "Is it?"}, {"label": "No", "query": "It is not."}]}"#;
+    let number = r#"{"id": 4, "image": "data/a.png", "type": {"chart": "bar", "image": "bar", "task": "NQA", "QA": "GPT-acc"}, "conversation": [{"label": [8.20, "9%"], "query": "How many?"}]}"#;
+    fixtures::texts(&[
+        &format!("{pair}\n{number}\n"),
+        &format!("[{number}, {pair}]"),
+        number,
+    ])
 }

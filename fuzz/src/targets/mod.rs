@@ -80,6 +80,11 @@ pub const TARGETS: &[Target] = &[
         seeds: datasets::plotqa_seeds,
     },
     Target {
+        name: "json-records",
+        run: datasets::json_records,
+        seeds: datasets::json_records_seeds,
+    },
+    Target {
         name: "endpoint",
         run: endpoint::reply,
         seeds: endpoint::seeds,

@@ -146,7 +146,11 @@ fn id_in_both_splits<'a>(format: &Format, id: &'a str) -> Option<&'a str> {
                 .unwrap_or(id),
         ),
         Format::PlotQa => None,
-        Format::RealCqa | Format::Parquet | Format::Generic | Format::Synth { .. } => Some(id),
+        Format::RealCqa
+        | Format::Parquet
+        | Format::Json
+        | Format::Generic
+        | Format::Synth { .. } => Some(id),
     }
 }
 

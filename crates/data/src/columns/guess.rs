@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ::parquet::schema::types::TypePtr;
 use anyhow::{Result, bail};
 
-use super::columns::ColumnMap;
+use super::map::ColumnMap;
 use chartbench_core::question::{ChartQuestions, QUESTION_TYPE, YEAR};
 use chartbench_core::terminal::shorten;
 
@@ -72,6 +72,8 @@ pub(super) fn guess(columns: &[TypePtr], path: &str) -> Result<ColumnMap> {
         slices: Vec::new(),
         answers: None,
         names: Default::default(),
+        only: Default::default(),
+        prompt: None,
     };
     let is_read = |name: &str| name == map.image || map.columns().any(|column| column == name);
     let slices = columns

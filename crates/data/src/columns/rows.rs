@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::columns::{AnswerChoice, ColumnMap};
+use super::map::{AnswerChoice, ColumnMap};
 use super::value::Value;
 use crate::notes::{NO_ANSWER, NO_QUESTION, Notes};
 use chartbench_core::parse_field;
@@ -83,7 +83,7 @@ pub(super) fn questions(
             } else {
                 String::new()
             },
-            text: asked,
+            text: map.fill_prompt(asked),
             gold,
             answer_type: None,
             taxonomy: None,
@@ -99,6 +99,12 @@ pub(super) fn questions(
             .and_then(parse_field::chart_type),
         questions,
     })
+}
+
+/// Whether the map reads the row.
+pub(super) fn is_read(map: &ColumnMap, row: &Value) -> bool {
+    let has = |(column, value): (&String, &String)| row.get(column).text().as_ref() == Some(value);
+    map.only.iter().all(has)
 }
 
 /// The questions of a row, and whether it may have several.
@@ -234,6 +240,8 @@ mod tests {
             slices: Vec::new(),
             answers: None,
             names: BTreeMap::new(),
+            only: BTreeMap::new(),
+            prompt: None,
         }
     }
 

@@ -1,8 +1,10 @@
-//! Parquet data sets in Hugging Face's layout.
+//! Data sets whose columns are named: parquet in Hugging Face's layout, and JSON files.
 //!
 //! A folder with the files of each split, `test-*.parquet`, `test.parquet` or `test/*.parquet`,
 //! also in `data/`, or other files by the patterns of [`SplitFiles`]; or one file, which is the test
-//! split. Which column is which is said by a [`ColumnMap`], else guessed by the usual names.
+//! split. Which column is which is said by a [`ColumnMap`], else guessed by the usual names. JSON
+//! files are read by both only: a record is a row, its fields are the columns, and its image is a
+//! path relative to the folder or to its `images/`.
 //!
 //! The questions are read from their own columns, row group by row group, and kept. Images stay in
 //! the file and are read when they are asked for; where the charts have no ids, one pass over the
@@ -10,11 +12,12 @@
 //! unless a column has the ids.
 
 mod bounds;
-mod columns;
-mod file;
 mod files;
 mod guess;
+mod json_file;
 mod labels;
+mod map;
+mod parquet_file;
 mod pictures;
 mod rows;
 mod value;
@@ -25,10 +28,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use self::columns::{AnswerChoice, ColumnMap, SplitFiles};
-use self::file::ParquetFile;
 use self::files::DataFiles;
-pub(super) use self::files::is_at;
+pub(super) use self::files::{FileType, is_parquet_at};
+pub use self::map::{AnswerChoice, ColumnMap, SplitFiles};
+use self::parquet_file::ParquetFile;
 use self::pictures::{ImageRoots, KeptPictures, MissingPicture, PictureColumn, PictureName};
 use self::rows::RowQuestions;
 use self::value::Value;
@@ -41,15 +44,17 @@ use chartbench_core::question::{Chart, ChartQuestions, ImageRef, Split};
 use chartbench_core::read_file;
 use chartbench_core::terminal::shorten;
 
-/// The files of this format in a line, for messages.
-pub(super) const LAYOUT: &str = "test-*.parquet, test.parquet or test/*.parquet (train for training), also in data/, \
-                                 or one .parquet file";
+/// The parquet files in a line, for messages.
+pub(super) const PARQUET_LAYOUT: &str = "test-*.parquet, test.parquet or test/*.parquet (train for \
+                                         training), also in data/, or one .parquet file";
 
 /// Which data set is read, and how.
 pub(super) struct Request<'a> {
     /// The data set's folder, or a file.
     pub(super) path: &'a Path,
-    /// The columns; guessed by their names where it is absent.
+    /// What its files are.
+    pub(super) file_type: FileType,
+    /// The columns; of parquet files guessed by their names where it is absent.
     pub(super) columns: Option<&'a ColumnMap>,
     /// The files of the splits.
     pub(super) files: &'a SplitFiles,
@@ -59,20 +64,39 @@ pub(super) struct Request<'a> {
     pub(super) allow_outside: bool,
 }
 
+impl Request<'_> {
+    fn missing_split(&self) -> MissingSplit {
+        let (path, split) = (self.path.display(), self.split);
+        let own = match split {
+            Split::Test => &self.files.test,
+            Split::Train => &self.files.train,
+        };
+        MissingSplit(match self.file_type {
+            FileType::Parquet => format!(
+                "{path}: no parquet files of the {split} split are there; the layout is {PARQUET_LAYOUT}, and [files] of \
+                 a benchmark file names others"
+            ),
+            FileType::Json if own.is_empty() => {
+                format!("{path}: the benchmark names no files of the {split} split")
+            }
+            FileType::Json => format!(
+                "{path}: no JSON files of the {split} split are there; [files] of the benchmark names {}",
+                own.join(", ")
+            ),
+        })
+    }
+}
+
 /// Loads one split of a data set.
 ///
 /// # Errors
 /// Returns an error if the split has no files ([`MissingSplit`]), or one is damaged or lacks a
 /// column; the error names the file, the row and the column.
 pub(super) fn load(request: &Request<'_>, notes: &mut Notes) -> Result<Vec<ChartQuestions>> {
-    let data = DataFiles::list(request.path)?;
+    let data = DataFiles::list(request.path, request.file_type)?;
     let files = data.of_split(request.split, request.files);
     if files.is_empty() {
-        let (path, split) = (request.path.display(), request.split);
-        bail!(MissingSplit(format!(
-            "{path}: no parquet files of the {split} split are there; the layout is {LAYOUT}, and [files] of a \
-             benchmark file names others"
-        )));
+        bail!(request.missing_split());
     }
     let root = data.root();
     let mut loader = Loader {
@@ -88,6 +112,11 @@ pub(super) fn load(request: &Request<'_>, notes: &mut Notes) -> Result<Vec<Chart
     };
     let mut guessed = None;
     for (number, path) in files.iter().enumerate() {
+        if request.file_type == FileType::Json {
+            let map = request.columns.context("the fields are not known")?;
+            loader.add_json(map, path)?;
+            continue;
+        }
         let Some(file) = ParquetFile::open(path)?.filter(|file| file.rows() > 0) else {
             loader.notes.count(EMPTY_FILE, || read_file::name(path));
             continue;
@@ -181,6 +210,30 @@ impl Loader<'_> {
         Ok(())
     }
 
+    fn add_json(&mut self, map: &ColumnMap, path: &Path) -> Result<()> {
+        let content = read_file::read(path)?;
+        let columns: Vec<&str> = map.columns().chain([map.image.as_str()]).collect();
+        let json = read_file::without_nan(&content);
+        let records = json_file::for_each_record(&json, &columns, &mut |mut row: Value| {
+            rename(&mut row, map, &HashMap::new());
+            let number = self.next_row;
+            ensure!(
+                matches!(row.get(&map.image), Value::Text(_) | Value::Null),
+                "row {number}: field `{}` is no path of an image",
+                shorten(&map.image)
+            );
+            self.add_row(map, &row, &Images::Paths, 0, 0)
+                .with_context(|| format!("row {number}"))?;
+            self.next_row = number + 1;
+            Ok(())
+        })
+        .with_context(|| path.display().to_string())?;
+        if records == 0 {
+            self.notes.count(EMPTY_FILE, || read_file::name(path));
+        }
+        Ok(())
+    }
+
     fn images(&self, map: &ColumnMap, file: &Arc<ParquetFile>, number: usize) -> Result<Images> {
         if file.is_text(&map.image) {
             return Ok(Images::Paths);
@@ -205,6 +258,9 @@ impl Loader<'_> {
         group: usize,
         index: usize,
     ) -> Result<()> {
+        if !rows::is_read(map, row) {
+            return Ok(());
+        }
         let number = self.next_row;
         let place = || format!("row {number}");
         let RowQuestions {

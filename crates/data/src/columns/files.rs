@@ -1,16 +1,14 @@
-//! The parquet files of a data set, and which of them are a split.
+//! The files of a data set, and which of them are a split.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use glob::{MatchOptions, Pattern};
 
-use super::columns::SplitFiles;
+use super::map::SplitFiles;
 use chartbench_core::question::Split;
 
-/// The extension of the files.
-const EXTENSION: &str = "parquet";
-/// Where the files of a split usually lie; `SPLIT` is the split's name.
+/// Where the parquet files of a split usually lie; `SPLIT` is the split's name.
 const PATTERNS: [&str; 6] = [
     "SPLIT-*.parquet",
     "SPLIT.parquet",
@@ -24,7 +22,31 @@ const MAX_DEPTH: usize = 6;
 /// Most files and folders that are looked at.
 const MAX_ENTRIES: usize = 2_000_000;
 
-/// The parquet files at a data path.
+/// What the files of a data set are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileType {
+    /// Parquet.
+    Parquet,
+    /// A list of JSON records, or a record on each line.
+    Json,
+}
+
+impl FileType {
+    /// Whether a path has an extension of such files.
+    fn has_extension(self, path: &Path) -> bool {
+        let extensions: &[&str] = match self {
+            Self::Parquet => &["parquet"],
+            Self::Json => &["json", "jsonl"],
+        };
+        path.extension().is_some_and(|extension| {
+            extensions
+                .iter()
+                .any(|own| extension.eq_ignore_ascii_case(own))
+        })
+    }
+}
+
+/// The files of one type at a data path.
 pub(super) enum DataFiles {
     /// The path of one file, which is the test split.
     File(PathBuf),
@@ -33,11 +55,11 @@ pub(super) enum DataFiles {
 }
 
 impl DataFiles {
-    /// Lists the parquet files at `path`.
+    /// Lists the files at `path`.
     ///
     /// # Errors
     /// Returns an error if the path or a folder in it cannot be read, or has too many of them.
-    pub(super) fn list(path: &Path) -> Result<Self> {
+    pub(super) fn list(path: &Path, file_type: FileType) -> Result<Self> {
         let metadata =
             std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
         if !metadata.is_dir() {
@@ -65,7 +87,7 @@ impl DataFiles {
                 let inner = format!("{folder}{name}");
                 if kind.is_dir() && depth < MAX_DEPTH {
                     folders.push((inner + "/", depth + 1));
-                } else if !kind.is_dir() && has_extension(Path::new(name)) {
+                } else if !kind.is_dir() && file_type.has_extension(Path::new(name)) {
                     names.push(inner);
                 }
             }
@@ -132,18 +154,12 @@ impl DataFiles {
     }
 }
 
-/// Whether a path has the extension of parquet files.
-pub(super) fn has_extension(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION))
-}
-
 /// Whether `path` is a parquet file, or a folder with those of a split.
-pub(crate) fn is_at(path: &Path, files: &SplitFiles) -> bool {
+pub(crate) fn is_parquet_at(path: &Path, files: &SplitFiles) -> bool {
     if !path.is_dir() {
-        return has_extension(path);
+        return FileType::Parquet.has_extension(path);
     }
-    DataFiles::list(path).is_ok_and(|data| {
+    DataFiles::list(path, FileType::Parquet).is_ok_and(|data| {
         [Split::Test, Split::Train]
             .into_iter()
             .any(|split| !data.of_split(split, files).is_empty())

@@ -1,4 +1,4 @@
-//! Which columns of a parquet data set are read, and which files are a split.
+//! Which columns of a data set are read, and which files are a split.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use chartbench_core::terminal::shorten;
 
-/// The columns of a data set in Hugging Face's layout (`[columns]` of a benchmark file). `A.B` is
-/// the field `B` of the records in the column `A`.
+/// The columns of parquet files, or the fields of JSON records (`[columns]` of a benchmark file).
+/// `A.B` is the field `B` of the records in the column `A`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnMap {
@@ -40,7 +40,17 @@ pub struct ColumnMap {
     /// Other names of a column's values, by the column and the value.
     #[serde(default)]
     pub names: BTreeMap<String, BTreeMap<String, String>>,
+    /// The value that each of these columns has in the rows that are read; all rows where it is
+    /// empty.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
+    /// The text that is asked, in which `{question}` is the question; the question alone where it is
+    /// absent.
+    pub prompt: Option<String>,
 }
+
+/// The question's place in a prompt.
+const QUESTION: &str = "{question}";
 
 /// Which items of a list are the answer (`answers`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -80,16 +90,33 @@ impl ColumnMap {
             .into_iter()
             .chain(optional.into_iter().flatten())
             .chain(&self.slices)
+            .chain(self.only.keys())
             .map(String::as_str)
+    }
+
+    /// The text that is asked about a question.
+    pub(super) fn fill_prompt(&self, question: String) -> String {
+        match &self.prompt {
+            Some(prompt) => prompt.replace(QUESTION, &question),
+            None => question,
+        }
     }
 
     /// Checks the map by itself.
     ///
     /// # Errors
-    /// Returns an error if a name is empty, or `names` is about a column that is not read.
+    /// Returns an error if a name is empty, the prompt has no place for the question, or `names` is
+    /// about a column that is not read.
     pub fn check(&self) -> Result<(), String> {
         if self.image.is_empty() || self.columns().any(str::is_empty) {
             return Err("the name of a column is empty".to_owned());
+        }
+        if self
+            .prompt
+            .as_ref()
+            .is_some_and(|prompt| !prompt.contains(QUESTION))
+        {
+            return Err(format!("prompt: it has no {QUESTION}"));
         }
         match self
             .names

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::file::ParquetFile;
+use super::parquet_file::ParquetFile;
 use chartbench_core::input::{Boundary, MAX_IMAGE_BYTES, check_size};
 use chartbench_core::question::{ImageFile, ImageProducer, ImageRef};
 use chartbench_core::terminal::shorten;
