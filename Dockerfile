@@ -17,10 +17,10 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home chartbench \
+    && useradd --create-home --uid 1000 chartbench \
     && install --directory --owner=chartbench /data
 COPY --from=build /source/target/dist/chartbench /usr/local/bin/
 COPY LICENSE-APACHE LICENSE-MIT crates/fonts/fonts/LICENSE-* /usr/share/doc/chartbench/
-USER chartbench
+USER 1000:1000
 WORKDIR /data
 ENTRYPOINT ["chartbench"]
