@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, Pix2StructForConditionalGeneration
 
-FONT = Path(__file__).resolve().parents[2] / "assets/fonts/DejaVuSans.ttf"
+FONT = Path(__file__).resolve().parents[2] / "crates/fonts/fonts/DejaVuSans.ttf"
 
 
 def load(directory, font=FONT):

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
 use super::hub::LoraBase;
@@ -18,31 +17,16 @@ use chartbench_nn::{
     TensorSource, WeightFormat, weights_sha256,
 };
 
-static EMBEDDED: [(&str, Dir<'_>); 4] = [
-    (
-        "matcha-tiny",
-        include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny"),
-    ),
-    (
-        "matcha-tiny-mini",
-        include_dir!("$CARGO_MANIFEST_DIR/models/matcha-tiny-mini"),
-    ),
-    (
-        "unichart-tiny",
-        include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny"),
-    ),
-    (
-        "unichart-tiny-mini",
-        include_dir!("$CARGO_MANIFEST_DIR/models/unichart-tiny-mini"),
-    ),
-];
+/// The files of an embedded checkpoint: names and bytes.
+fn embedded(name: &str) -> Option<&'static [(&'static str, &'static [u8])]> {
+    chartbench_models_matcha::files(name).or_else(|| chartbench_models_unichart::files(name))
+}
 
 /// The `config.json` of an embedded checkpoint.
 pub fn embedded_config(name: &str) -> Option<&'static [u8]> {
-    let (_, files) = EMBEDDED.iter().find(|(embedded, _)| *embedded == name)?;
-    files
-        .get_file("config.json")
-        .map(include_dir::File::contents)
+    let mut files = embedded(name)?.iter();
+    let (_, bytes) = files.find(|(file, _)| *file == "config.json")?;
+    Some(bytes)
 }
 
 /// A checkpoint directory and its origin, as the manifest names it.
@@ -172,12 +156,13 @@ impl CheckpointDir {
     }
 
     fn unpack(name: &str) -> Result<Self> {
-        let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
-        let (_, files) = embedded
+        let files = embedded(name)
             .with_context(|| format!("no checkpoint {name:?} is embedded in the program"))?;
         let unpack = || -> Result<TempDir> {
             let dir = tempfile::tempdir()?;
-            files.extract(dir.path())?;
+            for (file, bytes) in files {
+                std::fs::write(dir.path().join(file), bytes)?;
+            }
             Ok(dir)
         };
         let dir =

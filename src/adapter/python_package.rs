@@ -71,17 +71,73 @@ pub(super) fn package_folder(module: &str) -> Result<PathBuf, PackageError> {
     }))
 }
 
-/// The active virtual environment's interpreter, then those of the search path.
+/// The interpreters to ask, in order: that of the virtual environment which the program is
+/// installed in, that of the active one, one beside the program, those of the search path.
 fn pythons() -> Vec<OsString> {
-    let inside = if cfg!(windows) {
-        "Scripts/python.exe"
+    // A program that is found by a link is installed where the link leads.
+    let program = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let active = std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty());
+    ordered(
+        program.as_deref().and_then(Path::parent),
+        active.as_deref().map(Path::new),
+    )
+}
+
+/// As [`pythons`], for a program in the folder `programs` and the environment `active`.
+fn ordered(programs: Option<&Path>, active: Option<&Path>) -> Vec<OsString> {
+    let (scripts, name) = if cfg!(windows) {
+        ("Scripts", "python.exe")
     } else {
-        "bin/python"
+        ("bin", "python")
     };
-    let environment = std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty());
-    let environment = environment.map(|folder| Path::new(&folder).join(inside).into_os_string());
-    environment
+    let active = active.map(|environment| environment.join(scripts).join(name));
+    let beside = programs
+        .map(|folder| folder.join(name))
+        .filter(|python| python.is_file());
+    let is_own = |folder: &Path| folder.join("../pyvenv.cfg").is_file();
+    let found = if programs.is_some_and(is_own) {
+        [beside, active]
+    } else {
+        [active, beside]
+    };
+    found
         .into_iter()
+        .flatten()
+        .map(PathBuf::into_os_string)
         .chain(["python3".into(), "python".into()])
         .collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+
+    use super::ordered;
+
+    #[test]
+    fn the_environment_of_the_program_goes_before_the_active_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own/bin");
+        let active = folder.path().join("active");
+        let python = |folder: &std::path::Path| folder.join("python").into_os_string();
+        let found = |names: &[OsString]| {
+            let path = ["python3", "python"].map(OsString::from);
+            [names, &path].concat()
+        };
+        let both = || ordered(Some(&own), Some(&active));
+        let of_active = python(&active.join("bin"));
+
+        // No interpreter beside the program, as in `~/.cargo/bin`.
+        fs::create_dir_all(&own).unwrap();
+        assert_eq!(both(), found(std::slice::from_ref(&of_active)));
+        assert_eq!(ordered(None, None), found(&[]));
+        // One that is the system's.
+        fs::write(own.join("python"), "").unwrap();
+        assert_eq!(both(), found(&[of_active.clone(), python(&own)]));
+        // One of a virtual environment, which need not be active.
+        fs::write(own.join("../pyvenv.cfg"), "").unwrap();
+        assert_eq!(both(), found(&[python(&own), of_active]));
+        assert_eq!(ordered(Some(&own), None), found(&[python(&own)]));
+    }
 }

@@ -70,7 +70,7 @@ def mini(folder):
     results = folder / "results"
     common = ["--limit", 240, "--results", results]
     chartbench("run", "--no-blind", "--adapters", "majority,question-prior,matcha-tiny,matcha-tiny-mini", "--name", "before", *common)
-    weights = f"matcha-tiny={ROOT / 'models/matcha-tiny-mini'}"
+    weights = f"matcha-tiny={ROOT / 'crates/models-matcha/matcha-tiny-mini'}"
     chartbench("run", "--no-blind", "--adapters", "matcha-tiny", "--weights", weights, "--name", "after", *common)
     steps = [{"kind": "step", "step": step, "loss": 3 / step**0.5, "lr": 1e-3, "gradient_norm": 1.0, "tokens": 60, "seconds": 0.1}
              for step in range(1, 201)]

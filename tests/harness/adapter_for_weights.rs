@@ -16,8 +16,7 @@ fn an_adapter_is_found_by_architecture_and_shape() {
     };
     let questions = |config: &str| find(config, None, Task::Questions);
     let tiny = |model: &str| {
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        fs::read_to_string(models.join(model).join("config.json")).unwrap()
+        fs::read_to_string(crate::embedded_models::folder(model).join("config.json")).unwrap()
     };
     assert_eq!(questions(&tiny("matcha-tiny-mini")).unwrap(), "matcha-tiny");
     assert_eq!(questions(&tiny("unichart-tiny")).unwrap(), "unichart-tiny");

@@ -54,6 +54,9 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("terminal", &[]),
         ],
     ),
+    ("crates/fonts", &[]),
+    ("crates/models-matcha", &[]),
+    ("crates/models-unichart", &[]),
     ("crates/pixels", &[("decode", &[]), ("resample", &[])]),
     (
         "crates/score",
@@ -152,14 +155,27 @@ const ARROWS: &[(&str, &[Arrows])] = &[
     ),
 ];
 
+/// The crates of the embedded checkpoints, which only the root package names.
+const MATCHA: &str = "models-matcha";
+const UNICHART: &str = "models-unichart";
+
 /// Crates that a crate must not reach, directly or through others, and a module of the root must
 /// not name.
 const HIDDEN: &[(&str, &[&str])] = &[
-    ("crates/core", &["pixels", "score", "data", "nn"]),
-    ("crates/pixels", &["score", "data", "nn"]),
-    ("crates/score", &["pixels", "data", "nn"]),
-    ("crates/data", &["nn"]),
-    ("crates/nn", &["data", "score"]),
+    (
+        "crates/core",
+        &["fonts", "pixels", "score", "data", "nn", MATCHA, UNICHART],
+    ),
+    (
+        "crates/pixels",
+        &["fonts", "score", "data", "nn", MATCHA, UNICHART],
+    ),
+    (
+        "crates/score",
+        &["fonts", "pixels", "data", "nn", MATCHA, UNICHART],
+    ),
+    ("crates/data", &["nn", MATCHA, UNICHART]),
+    ("crates/nn", &["data", "score", MATCHA, UNICHART]),
     ("run", &["score", "data"]),
     ("adapter", &["score", "data"]),
     ("hub", &["score", "data", "nn"]),
@@ -321,9 +337,10 @@ fn arrows_point_one_way() {
 fn crates_named_by(folder: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = toml::from_str(&manifest).unwrap();
-    let dependencies = manifest["dependencies"].as_table().unwrap();
+    let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
     dependencies
-        .keys()
+        .into_iter()
+        .flat_map(toml::Table::keys)
         .filter_map(|name| name.strip_prefix("chartbench-").map(str::to_owned))
         .collect()
 }

@@ -30,8 +30,7 @@ impl Scratch {
     fn checkpoint(&self, model: &str, name: &str) -> PathBuf {
         let folder = self.path(name);
         fs::create_dir_all(&folder).unwrap();
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        for entry in fs::read_dir(models.join(model)).unwrap() {
+        for entry in fs::read_dir(crate::embedded_models::folder(model)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
                 fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();

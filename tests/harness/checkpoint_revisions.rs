@@ -2,7 +2,7 @@
 //! what is compared.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ impl Scratch {
         let scratch = Self(tempfile::tempdir().unwrap());
         let snapshot = scratch.snapshot();
         fs::create_dir_all(&snapshot).unwrap();
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny");
+        let model = crate::embedded_models::folder("matcha-tiny");
         for entry in fs::read_dir(model).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, snapshot.join(path.file_name().unwrap())).unwrap();

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -47,9 +47,8 @@ struct Scratch(TempDir);
 impl Scratch {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         fs::create_dir(dir.path().join("model")).unwrap();
-        for entry in fs::read_dir(root.join("models/matcha-tiny")).unwrap() {
+        for entry in fs::read_dir(crate::embedded_models::folder("matcha-tiny")).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {
                 fs::copy(

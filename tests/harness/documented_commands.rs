@@ -219,9 +219,9 @@ impl Place {
             };
             let commit = field("revision").filter(|revision| *revision != "main");
             let snapshot = self.snapshot("models", repo, commit);
-            symlink(root().join("models").join(model), snapshot).unwrap();
+            symlink(crate::embedded_models::folder(model), snapshot).unwrap();
         }
-        let tiny = root().join("models/matcha-tiny-mini");
+        let tiny = crate::embedded_models::folder("matcha-tiny-mini");
         for name in ["checkpoints/mine", "my-matcha"] {
             copy_files(&tiny, &self.path(name));
             // As transformers notes where a model was loaded from that it trained.

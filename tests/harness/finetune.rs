@@ -259,8 +259,7 @@ fn low_rank_and_frozen_trainings_leave_the_rest_as_it_was() -> Result<()> {
             .join(&name)
             .join("matcha-tiny/checkpoint/model.safetensors");
         let trained = candle_core::safetensors::load(trained, device)?;
-        let before =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny/model.safetensors");
+        let before = crate::embedded_models::folder("matcha-tiny").join("model.safetensors");
         let before = candle_core::safetensors::load(before, device)?;
         let mut changed = 0;
         for (name, weight) in &trained {
@@ -375,7 +374,7 @@ fn what_cannot_be_trained_on_is_left_out_by_name() -> Result<()> {
 #[test]
 fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
     let results = tempfile::tempdir()?;
-    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/unichart-tiny");
+    let other = crate::embedded_models::folder("unichart-tiny");
     let other = format!("matcha-tiny={}", other.display());
     let cases: [(&[&str], &str); 7] = [
         (&["--learning-rate", "0"], "--learning-rate"),
@@ -415,7 +414,7 @@ fn what_cannot_be_is_refused_in_one_line() -> Result<()> {
 /// The embedded tiny MatCha with its decoder's last norm `factor` times as large, in f32.
 fn with_scaled_norm(results: &Path, factor: f64) -> Result<String> {
     let (from, folder) = (
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny"),
+        crate::embedded_models::folder("matcha-tiny"),
         results.join("scaled"),
     );
     std::fs::create_dir(&folder)?;

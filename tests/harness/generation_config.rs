@@ -2,7 +2,7 @@
 //! not followed is said.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -16,9 +16,7 @@ impl Scratch {
     fn new(model: &str, generation_config: &Value, adapter: &str) -> Self {
         let scratch = Self(tempfile::tempdir().unwrap());
         fs::create_dir(scratch.path("model")).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("models")
-            .join(model);
+        let source = crate::embedded_models::folder(model);
         for entry in fs::read_dir(source).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, scratch.path("model").join(path.file_name().unwrap())).unwrap();

@@ -24,6 +24,7 @@ mod dataset;
 #[cfg(unix)]
 mod documented_commands;
 mod documents;
+mod embedded_models;
 mod endpoint;
 mod export;
 mod failures;

@@ -60,8 +60,7 @@ impl Scratch {
     /// Copies an embedded checkpoint to a folder.
     fn checkpoint(&self, model: &str, name: &str) -> String {
         fs::create_dir_all(self.path(name)).unwrap();
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        for entry in fs::read_dir(models.join(model)).unwrap() {
+        for entry in fs::read_dir(crate::embedded_models::folder(model)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
                 fs::copy(&path, self.path(name).join(path.file_name().unwrap())).unwrap();

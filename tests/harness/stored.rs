@@ -97,7 +97,7 @@ fn chartbench(results: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .args([
             "--header-font",
-            "../../assets/fonts/DejaVuSans.ttf",
+            "../../crates/fonts/fonts/DejaVuSans.ttf",
             "--max-patches",
             "64",
             "--max-new-tokens",

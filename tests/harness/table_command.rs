@@ -128,7 +128,7 @@ fn a_benchmark_of_charts_without_tables_is_refused() {
 
 #[test]
 fn what_is_no_table_is_told_and_printed() {
-    let (picture, model) = (picture(), root("models/matcha-tiny"));
+    let (picture, model) = (picture(), root("crates/models-matcha/matcha-tiny"));
     let arguments = [
         "table",
         &picture,

@@ -17,7 +17,7 @@ pub enum WeightsSource {
         /// The branch, tag or commit; `main` by default.
         revision: String,
     },
-    /// A folder under `models/`, embedded in the binary.
+    /// A checkpoint that is embedded in the binary, by its name.
     Embedded(String),
     /// A folder on this machine; a relative one is seen from the adapter file's folder.
     Folder(PathBuf),

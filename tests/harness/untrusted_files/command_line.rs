@@ -48,9 +48,7 @@ fn refused(arguments: &[&str]) -> String {
 /// A copy of an embedded tiny model's folder with one file replaced.
 fn model(replaced: &str, bytes: &[u8]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for file in
-        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny-mini")).unwrap()
-    {
+    for file in fs::read_dir(crate::embedded_models::folder("matcha-tiny-mini")).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
     }
@@ -413,7 +411,7 @@ fn scores_that_are_no_finite_numbers_fail_their_questions() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let weights = dir.path().join("weights");
     fs::create_dir(&weights)?;
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/matcha-tiny"))? {
+    for file in fs::read_dir(crate::embedded_models::folder("matcha-tiny"))? {
         let file = file?;
         fs::copy(file.path(), weights.join(file.file_name()))?;
     }

@@ -3,14 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
+use chartbench_fonts::{
+    CARLITO, DEJAVU_SANS, LIBERATION_SANS, LIBERATION_SANS_BOLD, LIBERATION_SERIF,
+};
 use resvg::usvg::fontdb::Database;
 use rustybuzz::ttf_parser::Face;
-
-const DEJAVU: &[u8] = include_bytes!("../../../../assets/fonts/DejaVuSans.ttf");
-const SANS: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSans-Regular.ttf");
-const SANS_BOLD: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSans-Bold.ttf");
-const SERIF: &[u8] = include_bytes!("../../../../assets/fonts/LiberationSerif-Regular.ttf");
-const CARLITO: &[u8] = include_bytes!("../../../../assets/fonts/Carlito-Regular.ttf");
 
 /// Font families of the charts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +49,14 @@ impl Family {
 
     fn face(self) -> Option<&'static Face<'static>> {
         static FACES: LazyLock<[Option<Face<'static>>; 5]> = LazyLock::new(|| {
-            [SANS, SANS_BOLD, SERIF, CARLITO, DEJAVU].map(|data| Face::parse(data, 0).ok())
+            [
+                LIBERATION_SANS,
+                LIBERATION_SANS_BOLD,
+                LIBERATION_SERIF,
+                CARLITO,
+                DEJAVU_SANS,
+            ]
+            .map(|data| Face::parse(data, 0).ok())
         });
         let index = match self {
             Self::Sans => 0,
@@ -81,7 +85,13 @@ impl Family {
 pub(super) fn database() -> Arc<Database> {
     static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         let mut database = Database::new();
-        for data in [DEJAVU, SANS, SANS_BOLD, SERIF, CARLITO] {
+        for data in [
+            DEJAVU_SANS,
+            LIBERATION_SANS,
+            LIBERATION_SANS_BOLD,
+            LIBERATION_SERIF,
+            CARLITO,
+        ] {
             database.load_font_source(resvg::usvg::fontdb::Source::Binary(Arc::new(data)));
         }
         Arc::new(database)

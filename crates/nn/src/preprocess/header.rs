@@ -40,8 +40,10 @@ pub struct HeaderFont {
 
 impl Default for HeaderFont {
     fn default() -> Self {
-        let bytes: &'static [u8] = include_bytes!("../../../../assets/fonts/DejaVuSans.ttf");
-        Self::hashed("DejaVuSans.ttf", Cow::Borrowed(bytes))
+        Self::hashed(
+            "DejaVuSans.ttf",
+            Cow::Borrowed(chartbench_fonts::DEJAVU_SANS),
+        )
     }
 }
 
@@ -228,7 +230,7 @@ impl Pen<'_> {
         glyphs: &[Glyph],
         mut visit: impl FnMut(i64, i64, &GlyphBitmap, i64) -> Result<()>,
     ) -> Result<()> {
-        let mut pen = 0;
+        let mut pen = 0_i64;
         for glyph in glyphs {
             let drawn = self.glyph(glyph.index)?;
             let (x, y) = (pixel(pen + glyph.x_offset), pixel(glyph.y_offset));
@@ -287,9 +289,9 @@ fn inside<P: image::Pixel>(
     image.get_pixel_mut_checked(u32::try_from(x).ok()?, u32::try_from(y).ok()?)
 }
 
-/// 26.6 pixels to the nearest whole pixel, halves up.
-fn pixel(fixed: i64) -> i64 {
-    (fixed + 32) >> 6
+/// 26.6 pixels to the nearest whole pixel, halves up. FreeType's numbers are of 32 bits on Windows.
+fn pixel(fixed: impl Into<i64>) -> i64 {
+    (fixed.into() + 32) >> 6
 }
 
 /// `a * b / 255` as Pillow rounds it.
