@@ -36,6 +36,7 @@ mod gold_tables;
 mod hub;
 mod hub_data;
 mod import;
+mod merge;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod optimizers;
