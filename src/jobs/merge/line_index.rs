@@ -77,8 +77,8 @@ impl LineIndex {
                     last += 1;
                     let not_a_prediction = || {
                         format!(
-                            "{} is not a prediction: remove this line alone, and its question is asked again",
-                            format_args!("{}, line {last}", log.path.display())
+                            "{}, line {last} is not a prediction: remove this line alone, and its question is asked again",
+                            log.path.display()
                         )
                     };
                     let length = u32::try_from(bytes.len()).ok().and_then(NonZeroU32::new);
