@@ -38,6 +38,8 @@ mod run_report;
 mod runs;
 mod score;
 #[cfg(feature = "models")]
+mod shard;
+#[cfg(feature = "models")]
 mod table;
 #[cfg(feature = "models")]
 mod training_progress;

@@ -9,11 +9,13 @@ use super::Status;
 use super::options::{AdapterArgs, BenchmarkArgs};
 use super::run_plan::print_plan;
 use super::run_report::{OutputArgs, print_report};
+use super::shard::ShardArg;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::run::{
     BatchSize, BlindRows, DEFAULT_ADAPTERS, DEFAULT_MODELS, RunRequest, run as answer,
 };
 use chartbench_core::counts::{MAX_BATCH, MAX_LIMIT, MAX_QUESTIONS_PER_CHART, parse_count};
+use chartbench_core::shard::Shard;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -37,6 +39,10 @@ pub(super) struct Args {
     /// Seed of the draws [default: the benchmark's]
     #[arg(long)]
     seed: Option<u64>,
+    /// Shard: ask only the K-th of N parts of the charts, `K/N`, beside other processes that ask the
+    /// others; `auto` takes K and N from the environment of a cluster or CI, `auto/N` K alone
+    #[arg(long, value_name = "K/N")]
+    shard: Option<ShardArg>,
     /// Batch size: questions an adapter gets at a time [default: the adapter's]
     #[arg(long, alias = "batch", value_name = "N", value_parser = parse_count::<MAX_BATCH>)]
     batch_size: Option<usize>,
@@ -90,6 +96,20 @@ pub(super) fn run(args: &Args) -> Result<Status> {
 }
 
 impl Args {
+    /// The shard that is asked; one that the environment names is noted.
+    fn shard(&self) -> Result<Option<Shard>> {
+        let Some(shard) = self.shard else {
+            return Ok(None);
+        };
+        let variable =
+            |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let (shard, origin) = shard.resolve(&variable)?;
+        if let Some(origin) = origin {
+            chartbench_core::note!("note: {origin}");
+        }
+        Ok(Some(shard))
+    }
+
     fn request(&self) -> Result<RunRequest> {
         let batch = match (self.batch_size, self.memory) {
             (Some(questions), _) => BatchSize::Questions(questions),
@@ -119,6 +139,7 @@ impl Args {
             questions_per_chart: self.questions_per_chart,
             limit: self.limit,
             seed: self.seed,
+            shard: self.shard()?,
             batch,
             retry_failed: self.retry_failed,
             convention: self.convention.clone(),

@@ -1,12 +1,15 @@
 //! What a run prints when it has ended.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::progress::Progress;
 use super::{Status, print_failures};
-use crate::jobs::run::RunReport;
+use crate::jobs::run::{AskedRow, RunReport, ShardReport};
 use crate::report::table::{Format, wrap};
 use crate::report::{LeaderboardParts, RowKind, SliceBy};
+use crate::run::store::ResultsDir;
 use chartbench_core::terminal;
 
 /// The parts that are printed besides the leaderboard and its conclusion.
@@ -62,18 +65,13 @@ impl OutputArgs {
     }
 }
 
-/// Prints the leaderboard, its conclusion and where the rest is; below them what failed, else what
-/// to do next.
+/// Prints the leaderboard, its conclusion and where the rest is, or a line about a shard; below
+/// them what failed, else what to do next.
 pub(super) fn print_report(report: &RunReport, output: &OutputArgs) -> Result<Status> {
-    let width = terminal::width();
-    let mut text = report
-        .leaderboard
-        .render_parts(Format::Table, width, &output.parts())?;
-    if !output.quiet {
-        let lines = closing_lines(report);
-        text += &width.map_or_else(|| lines.clone(), |width| wrap(&lines, width));
+    match &report.shard {
+        Some(shard) => terminal::print(&shard_line(report, shard)),
+        None => print_tables(report, output)?,
     }
-    terminal::print(&text);
     print_failures(&report.failures);
     for failed in &report.failed_questions {
         chartbench_core::note!(
@@ -89,6 +87,55 @@ pub(super) fn print_report(report: &RunReport, output: &OutputArgs) -> Result<St
     } else {
         Status::Failures
     })
+}
+
+fn print_tables(report: &RunReport, output: &OutputArgs) -> Result<()> {
+    let width = terminal::width();
+    let mut text = report
+        .leaderboard
+        .render_parts(Format::Table, width, &output.parts())?;
+    if !output.quiet {
+        let lines = closing_lines(report);
+        text += &width.map_or_else(|| lines.clone(), |width| wrap(&lines, width));
+    }
+    terminal::print(&text);
+    Ok(())
+}
+
+/// What a shard has answered, and what follows when all have.
+fn shard_line(report: &RunReport, shard: &ShardReport) -> String {
+    let (whole, sharded): (Vec<&AskedRow>, Vec<&AskedRow>) =
+        shard.rows.iter().partition(|row| row.shard.is_none());
+    let questions = shard.questions;
+    let mut parts = Vec::new();
+    if questions == 0 {
+        parts.push("no chart falls into it".to_owned());
+    } else if sharded.iter().any(|row| row.answered < questions) {
+        parts.extend(sharded.into_iter().map(answered));
+    } else {
+        let done = format!("{questions} of {questions} questions answered by");
+        parts.push(match sharded.len() {
+            0 => format!("none of {questions} questions is for a row of this shard"),
+            1 => format!("{done} 1 row"),
+            rows => format!("{done} each of {rows} rows"),
+        });
+    }
+    parts.extend(whole.into_iter().map(answered));
+    let name = report.dir.file_name().unwrap_or_default().to_string_lossy();
+    let results = ResultsDir::new(report.dir.parent().unwrap_or(Path::new("")));
+    format!(
+        "shard {}: {}; when all shards are done: {}\n",
+        shard.shard,
+        parts.join("; "),
+        results.merge_command(&name)
+    )
+}
+
+fn answered(row: &AskedRow) -> String {
+    format!(
+        "{} answered {} of {}",
+        row.adapter, row.answered, row.questions
+    )
 }
 
 fn closing_lines(report: &RunReport) -> String {

@@ -7,13 +7,16 @@ use anyhow::Result;
 
 use super::benchmark::TrainNotHere;
 use super::run::{
-    AdapterError, BatchSize, OpenRun, RunRequest, batch_size, blind_rows, load, with_overhead,
+    AdapterError, BatchSize, OpenRun, RowShare, RunRequest, batch_size, blind_rows, load,
+    with_overhead,
 };
 use super::{AdapterFailure, SelectedAdapter};
 use crate::adapter::ModelFiles;
 use crate::config::Family;
-use crate::run::store::AdapterEntry;
+use crate::run::store::{AdapterEntry, log_name};
 use crate::run::{Timing, time_questions};
+use chartbench_core::question::QuestionSource;
+use chartbench_core::shard::ShardQuestions;
 use chartbench_data::MissingSplit;
 
 /// Most questions that are asked for their time.
@@ -29,7 +32,7 @@ pub struct DryRun {
     pub description: String,
     /// Notes about the data set: parts that are left out or read otherwise than written.
     pub notes: Vec<String>,
-    /// How many they are.
+    /// How many this process asks: those of its shard, where the run is cut into some.
     pub questions: usize,
     /// The charts they are about.
     pub charts: usize,
@@ -69,12 +72,17 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
     let run = OpenRun::open(&request)?;
     let (mut adapters, mut failures) = (Vec::new(), Vec::new());
     let blind = blind_rows(&request, &run)?;
+    let left = run.left_to_first(&[&request.adapters[..], &blind].concat());
     for (selected, is_named) in request
         .adapters
         .iter()
         .map(|row| (row, true))
         .chain(blind.iter().map(|row| (row, false)))
     {
+        let share = run.share(selected);
+        if share.questions == 0 {
+            continue;
+        }
         let (files, is_here) = files(selected, &hub);
         let mut plan = AdapterPlan {
             name: selected.name.clone(),
@@ -84,10 +92,16 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
             left: 0,
             timing: None,
         };
-        let mut outcome = count_stored(&request, &run, &mut plan);
+        let mut outcome = count_stored(&request, &run, share, &mut plan);
         let starts = matches!(selected.model.spec.family, Family::Process(_));
         if outcome.is_ok() && is_here && (estimate || !starts) {
-            outcome = measure(&request, selected, &run, estimate, &mut plan);
+            outcome = measure(
+                &request,
+                selected,
+                &run,
+                estimate.then_some(share),
+                &mut plan,
+            );
         }
         let is_without_train =
             |error: &anyhow::Error| error.is::<MissingSplit>() || error.is::<TrainNotHere>();
@@ -104,9 +118,9 @@ pub fn dry_run(request: &RunRequest, estimate: bool) -> Result<DryRun> {
         is_begun: run.dir.path().join("run.toml").exists(),
         dir: run.dir.path().to_owned(),
         description: run.description.clone(),
-        notes: run.notes.clone(),
-        questions: run.questions,
-        charts: run.charts,
+        notes: [run.notes.clone(), Vec::from_iter(left)].concat(),
+        questions: run.part.map_or(run.questions, |part| part.questions),
+        charts: run.part.map_or(run.charts, |part| part.charts),
         adapters,
         failures,
     })
@@ -123,27 +137,35 @@ fn files(selected: &SelectedAdapter, hub: &crate::adapter::hub::HubOptions) -> (
     (places.join("; "), is_here)
 }
 
-/// Counts what is answered; failed rows are asked again where the request says so.
-fn count_stored(request: &RunRequest, run: &OpenRun, plan: &mut AdapterPlan) -> Result<()> {
-    for chunk in run.dir.predictions(&plan.name) {
-        let is_kept = |failed: bool| !(failed && request.retry_failed);
+/// Counts what is answered of a row's share; failed rows of its own log are asked again where the
+/// request says so.
+fn count_stored(
+    request: &RunRequest,
+    run: &OpenRun,
+    share: RowShare,
+    plan: &mut AdapterPlan,
+) -> Result<()> {
+    let own = run.dir.path().join(&plan.name).join(log_name(share.shard));
+    let mut stored = run.dir.predictions(&plan.name, share.shard)?;
+    while let Some(chunk) = stored.next() {
+        let drops_failed = request.retry_failed && stored.log() == Some(&own);
         let records = chunk?;
         let kept = records
             .iter()
-            .filter(|record| is_kept(record.failure().is_some()));
+            .filter(|record| !(drops_failed && record.failure().is_some()));
         plan.stored += kept.count();
     }
-    plan.left = run.questions.saturating_sub(plan.stored);
+    plan.left = share.questions.saturating_sub(plan.stored);
     Ok(())
 }
 
-/// Loads the adapter: its memory, whether the stored answers are of its settings, and with
-/// `estimate` the time of a few questions.
+/// Loads the adapter: its memory, whether the stored answers are of its settings, and the time of a
+/// few questions of the share that is `estimated`.
 fn measure(
     request: &RunRequest,
     selected: &SelectedAdapter,
     run: &OpenRun,
-    estimate: bool,
+    estimated: Option<RowShare>,
     plan: &mut AdapterPlan,
 ) -> Result<()> {
     let mut selected = selected.clone();
@@ -157,11 +179,18 @@ fn measure(
         BatchSize::Memory(bytes) => need.batch_bytes(batch).min(bytes),
         _ => need.batch_bytes(batch),
     });
-    if estimate && plan.left > 0 {
+    if let Some(share) = estimated.filter(|_| plan.left > 0) {
+        let part = share
+            .shard
+            .map(|shard| ShardQuestions::new(&run.asked, shard));
+        let source: &dyn QuestionSource = match &part {
+            Some(part) => part,
+            None => &run.asked,
+        };
         plan.timing = time_questions(
             adapter.as_mut(),
-            &run.asked,
-            run.dir.predictions(&plan.name),
+            source,
+            run.dir.predictions(&plan.name, share.shard)?,
             batch.min(TIMED_QUESTIONS),
         )?;
     }

@@ -3,7 +3,10 @@
 
 mod batch_size;
 mod blind_rows;
+mod load;
 mod origin;
+mod report;
+mod shard;
 
 use std::path::PathBuf;
 
@@ -14,7 +17,11 @@ pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;
 use self::blind_rows::ask_blind_rows;
 pub(super) use self::blind_rows::blind_rows;
+pub(super) use self::load::load;
 use self::origin::Origin;
+pub use self::report::{FailedQuestions, RunReport};
+pub use self::shard::{AskedRow, ShardReport};
+pub(super) use self::shard::{RowShare, ShardPart};
 use super::benchmark::DataLocation;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
@@ -23,13 +30,16 @@ use super::{
 };
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
-use crate::report::{Leaderboard, SliceBy, check_slices_exist};
-use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, RunDir};
+use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist};
+use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, Processor, RunDir};
 use crate::run::{Outcome, RunEvent, unanswered};
 use chartbench_core::files::is_disk_full;
+use chartbench_core::isa;
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{AnswerType, QuestionSource};
+use chartbench_core::shard::{Shard, ShardQuestions};
 use chartbench_data::{QuestionStream, Split};
+use chartbench_nn::KERNELS_VERSION;
 use chartbench_score::metric::Convention;
 
 /// The embedded models before and after fine-tuning.
@@ -75,6 +85,8 @@ pub struct RunRequest {
     pub limit: Option<usize>,
     /// Seed of the draws; the benchmark's where it is absent.
     pub seed: Option<u64>,
+    /// Asks only the charts of this shard; all charts where it is absent.
+    pub shard: Option<Shard>,
     /// Size of an adapter's batches: it changes the speed, not the answers.
     pub batch: BatchSize,
     /// Asks questions again whose stored row is a failure.
@@ -84,41 +96,6 @@ pub struct RunRequest {
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the usual ones, which are stored.
     pub slices: Vec<SliceBy>,
-}
-
-/// How a run ended.
-pub struct RunReport {
-    /// The run's directory.
-    pub dir: PathBuf,
-    /// The leaderboard over all adapters of the run, with the slices of the request too.
-    pub leaderboard: Leaderboard,
-    /// The best model row against the best blind row, in a sentence; absent where the run lacks one
-    /// of the two.
-    pub against_blind: Option<String>,
-    /// Adapters that did not load or could not go on.
-    pub failures: Vec<AdapterFailure>,
-    /// The adapters of the request with questions whose row is a failure.
-    pub failed_questions: Vec<FailedQuestions>,
-}
-
-/// The questions of one adapter whose row is a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedQuestions {
-    /// The row's name, e.g. `matcha-base`.
-    pub adapter: String,
-    /// How many failed.
-    pub failed: usize,
-    /// How many have a row.
-    pub questions: usize,
-    /// Why the first of them failed.
-    pub first_error: String,
-}
-
-impl RunReport {
-    /// Whether every adapter answered every question.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.failed_questions.is_empty()
-    }
 }
 
 impl RunRequest {
@@ -142,6 +119,7 @@ impl RunRequest {
             questions_per_chart: None,
             limit: None,
             seed: None,
+            shard: None,
             batch: BatchSize::Adapter,
             retry_failed: false,
             convention: None,
@@ -150,7 +128,8 @@ impl RunRequest {
     }
 }
 
-/// Answers the benchmark with each adapter and stores the leaderboard.
+/// Answers the benchmark with each adapter and stores the leaderboard, which a shard leaves to the
+/// merge.
 ///
 /// # Errors
 /// Returns [`AllFailed`] if no adapter began to answer. Returns an error if the benchmark cannot be
@@ -158,10 +137,16 @@ impl RunRequest {
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     run.describe(observe);
+    run.begin_shard(request, observe)?;
     for selected in &request.adapters {
+        let share = run.share(selected);
+        if share.questions == 0 {
+            run.began = true;
+            continue;
+        }
         let outcome = load(request, selected, &run).and_then(|mut adapter| {
             let origin = Origin::new(selected, run.dir.path(), &request.models.hub);
-            ask(request, origin, adapter.as_mut(), &mut run, observe)
+            ask(request, share, origin, adapter.as_mut(), &mut run, observe)
         });
         run.count(&selected.name, outcome)?;
     }
@@ -183,10 +168,19 @@ pub fn run_with(
 ) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
     run.describe(observe);
+    let share = run.model_share();
+    if share.shard.is_some() {
+        let names = adapters.iter().map(|adapter| adapter.identity().id.clone());
+        run.dir.set_order(names.collect());
+    }
     for adapter in adapters {
+        if share.questions == 0 {
+            run.began = true;
+            continue;
+        }
         let name = adapter.identity().id.clone();
         let origin = Origin::default();
-        let outcome = ask(request, origin, adapter.as_mut(), &mut run, observe);
+        let outcome = ask(request, share, origin, adapter.as_mut(), &mut run, observe);
         run.count(&name, outcome)?;
     }
     run.conclude(&request.slices)
@@ -217,6 +211,8 @@ pub(super) struct OpenRun {
     pub(super) asked: QuestionStream,
     pub(super) charts: usize,
     pub(super) questions: usize,
+    /// The part of them that this process asks, where the run is cut into shards.
+    pub(super) part: Option<ShardPart>,
     /// The questions in a line.
     pub(super) description: String,
     /// Notes about the data set, line by line.
@@ -225,8 +221,10 @@ pub(super) struct OpenRun {
     pub(super) dir: RunDir,
     /// Where the user's data are; stored beside the answers.
     data_folder: Option<DataFolder>,
-    /// Whether an adapter began to answer.
+    /// Whether an adapter began to answer, or has nothing to answer here.
     began: bool,
+    /// The rows that were asked.
+    rows: Vec<AskedRow>,
     failures: Vec<AdapterFailure>,
     failed_questions: Vec<FailedQuestions>,
 }
@@ -258,6 +256,7 @@ impl OpenRun {
         let ChosenQuestions {
             asked,
             summary,
+            part,
             entry,
             grows_from,
         } = ChosenQuestions::new(request, &benchmark, data.path.as_deref(), stored.as_ref())?;
@@ -276,7 +275,10 @@ impl OpenRun {
         let dir = RunDir::open_grown(&path, manifest, grows_from)?;
         let (charts, questions) = (summary.charts, summary.questions);
         let notes = asked.notes();
-        let description = request.benchmark.describe(&benchmark, questions, charts);
+        let mut description = request.benchmark.describe(&benchmark, questions, charts);
+        if let Some(part) = &part {
+            description += &format!(" ({})", part.describe());
+        }
         let data_folder = request.benchmark.data_folder(&benchmark.data.name, &data);
         Ok(Self {
             benchmark,
@@ -284,12 +286,14 @@ impl OpenRun {
             asked,
             charts,
             questions,
+            part,
             description,
             notes,
             convention,
             dir,
             data_folder,
             began: false,
+            rows: Vec::new(),
             failures: Vec::new(),
             failed_questions: Vec::new(),
         })
@@ -333,12 +337,14 @@ impl OpenRun {
         Ok(())
     }
 
-    /// Stores the leaderboard, and makes tables by `slices` too.
+    /// Stores the leaderboard, and makes tables by `slices` too; a shard has none.
     fn conclude(self, slices: &[SliceBy]) -> Result<RunReport> {
         let Self {
             convention,
-            dir,
+            mut dir,
             asked,
+            part,
+            rows,
             data_folder,
             began,
             failures,
@@ -350,17 +356,30 @@ impl OpenRun {
         if !began && !failures.is_empty() {
             return Err(AllFailed(failures).into());
         }
+        dir.confirm()?;
         let dir = dir.path().to_owned();
         if let Some(folder) = &data_folder {
             folder.write(&dir)?;
         }
-        let (leaderboard, against_blind) = store_leaderboard(convention, &dir, slices)?;
+        let shard = part.map(|part| ShardReport {
+            shard: part.shard,
+            charts: part.charts,
+            questions: part.questions,
+            rows,
+        });
+        let (leaderboard, against_blind) = if shard.is_some() {
+            let options = LeaderboardOptions::default();
+            (Leaderboard::new(convention, options), None)
+        } else {
+            store_leaderboard(convention, &dir, slices)?
+        };
         Ok(RunReport {
             dir,
             leaderboard,
             against_blind,
             failures,
             failed_questions,
+            shard,
         })
     }
 }
@@ -384,51 +403,19 @@ impl AdapterError {
     }
 }
 
-/// Loads one adapter.
-pub(super) fn load(
-    request: &RunRequest,
-    selected: &SelectedAdapter,
-    run: &OpenRun,
-) -> Result<Box<dyn Adapter>, AdapterError> {
-    // A row that the user names is worth a download; one that is added is not.
-    let is_named = request
-        .adapters
-        .iter()
-        .any(|named| named.name == selected.name);
-    // Read anew for each blind row, which takes seconds; held for all of them it would be most of
-    // what is in memory.
-    let train = || -> Result<Box<dyn QuestionSource>> {
-        let data = request.benchmark.locate_train(
-            &run.benchmark,
-            &run.data,
-            &request.models.hub,
-            is_named,
-        )?;
-        Ok(Box::new(QuestionStream::open(
-            &run.benchmark.data,
-            data.as_deref(),
-            Split::Train,
-        )?))
-    };
-    selected
-        .build(&request.models, Some(&train))
-        .map_err(AdapterError::Loading)
-}
-
-/// Asks one adapter what it has not answered; returns the counts of its rows.
+/// Asks one adapter what it has not answered of its share; returns the counts of its rows.
 fn ask(
     request: &RunRequest,
+    share: RowShare,
     origin: Origin,
     adapter: &mut dyn Adapter,
     run: &mut OpenRun,
     observe: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<Outcome, AdapterError> {
     let OpenRun {
-        asked,
-        questions,
-        dir,
-        ..
+        asked, dir, rows, ..
     } = run;
+    let RowShare { shard, questions } = share;
     let batch = batch_size(request.batch, adapter, observe).map_err(AdapterError::Loading)?;
     let execution = [
         (
@@ -450,9 +437,27 @@ fn ask(
             AdapterError::Loading(error)
         }
     };
-    let mut log = dir.add_adapter(entry, request.retry_failed).map_err(stop)?;
-    let outcome = crate::run::answer_all(adapter, asked, *questions, &mut log, batch, observe);
+    let log = dir.add_log(entry, shard, request.retry_failed);
+    let mut log = log.map_err(stop)?;
+    let id = adapter.identity().id.clone();
+    if log.answered() < questions {
+        let processor = Processor::new(isa::current().name, KERNELS_VERSION, shard);
+        dir.record_processor(&id, &processor).map_err(stop)?;
+    }
+    let asked: &QuestionStream = asked;
+    let part = shard.map(|shard| ShardQuestions::new(asked, shard));
+    let source: &dyn QuestionSource = match &part {
+        Some(part) => part,
+        None => asked,
+    };
+    let outcome = crate::run::answer_all(adapter, source, questions, &mut log, batch, observe);
     let outcome = outcome.map_err(AdapterError::Fatal)?;
+    rows.push(AskedRow {
+        adapter: id,
+        shard,
+        questions,
+        answered: outcome.questions,
+    });
     match outcome.stopped {
         None => Ok(outcome),
         Some(error) => Err(AdapterError::Answering(anyhow::anyhow!(

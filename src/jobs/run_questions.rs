@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::benchmark::{benchmark_entry, limited};
-use super::run::RunRequest;
+use super::run::{RunRequest, ShardPart};
 use crate::config::Benchmark;
 use crate::run::store::{BenchmarkEntry, LimitRule, Manifest, OLDEST_FORMAT};
 use chartbench_core::question::QuestionSetSummary;
@@ -34,6 +34,8 @@ pub(super) fn choose_questions(request: &RunRequest, spec: &mut QuestionSetSpec)
 pub(super) struct ChosenQuestions {
     pub(super) asked: QuestionStream,
     pub(super) summary: QuestionSetSummary,
+    /// The request's shard of them.
+    pub(super) part: Option<ShardPart>,
     /// The manifest's entry about them.
     pub(super) entry: BenchmarkEntry,
     /// The questions of the stored run, where these are more of the same draw.
@@ -62,7 +64,12 @@ impl ChosenQuestions {
             rule: rule.filter(|_| request.limit.is_some()),
         };
         let asked = draw.open(request.limit)?;
-        let summary = asked.summarize()?;
+        let mut part = request.shard.map(ShardPart::new);
+        let summary = asked.summarize_with(&mut |charts| {
+            if let Some(part) = &mut part {
+                part.count(charts);
+            }
+        })?;
         let entry = draw.entry(&summary);
         let grows_from = match stored {
             Some(stored) if draw.contains(&entry, &stored.benchmark)? => {
@@ -73,6 +80,7 @@ impl ChosenQuestions {
         Ok(Self {
             asked,
             summary,
+            part,
             entry,
             grows_from,
         })

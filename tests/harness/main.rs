@@ -53,6 +53,7 @@ mod run_command;
 mod run_output;
 mod runs;
 mod score;
+mod shards;
 mod shell;
 mod stored;
 mod synth;

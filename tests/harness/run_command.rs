@@ -284,7 +284,7 @@ fn a_limited_run_grows_and_keeps_its_answers() {
     let benchmark = scratch.manifest()["benchmark"].clone();
     assert_eq!(benchmark["limit"].as_integer(), Some(40));
     assert_eq!(benchmark["limit_rule"].as_str(), Some("even"));
-    assert_eq!(scratch.manifest()["format"].as_integer(), Some(2));
+    assert_eq!(scratch.manifest()["format"].as_integer(), Some(3));
 
     let output = scratch.run_well(&["--adapters", "majority", "--limit", "100"]);
     let second = scratch.log("majority");

@@ -168,6 +168,17 @@ impl QuestionStream {
     /// Returns an error if questions are malformed, if the split has none ([`MissingSplit`]), or if
     /// their hash is not the pinned one.
     pub fn summarize(&self) -> Result<QuestionSetSummary> {
+        self.summarize_with(&mut |_| {})
+    }
+
+    /// As [`summarize`](Self::summarize); `visit` sees the questions that are asked, chunk by chunk.
+    ///
+    /// # Errors
+    /// As [`summarize`](Self::summarize).
+    pub fn summarize_with(
+        &self,
+        visit: &mut dyn FnMut(&[ChartQuestions]),
+    ) -> Result<QuestionSetSummary> {
         // A pinned hash and a list cover the whole split.
         let limit = self
             .limit
@@ -179,16 +190,26 @@ impl QuestionStream {
             later.extend(notes);
             Ok(())
         };
-        let summary = QuestionSetSummary::from_chunks(self.chunks_up_to(limit, inspect))?;
+        let are_asked = limit.is_some() == self.limit.is_some();
+        let chunks = self.chunks_up_to(limit, inspect).inspect(|chunk| {
+            if let (true, Ok(charts)) = (are_asked, chunk) {
+                visit(charts);
+            }
+        });
+        let summary = QuestionSetSummary::from_chunks(chunks)?;
         self.selection
             .check(summary.questions, &later, || Ok(summary.hash.clone()))?;
         let _ = self.chunk_hashes.set(hashes);
         let _ = self.later_notes.set(later);
-        if limit.is_some() == self.limit.is_some() {
-            Ok(summary)
-        } else {
-            QuestionSetSummary::from_chunks(self.chunks())
+        if are_asked {
+            return Ok(summary);
         }
+        let chunks = self.chunks().inspect(|chunk| {
+            if let Ok(charts) = chunk {
+                visit(charts);
+            }
+        });
+        QuestionSetSummary::from_chunks(chunks)
     }
 
     /// Reads all questions into memory, with the lines of [`notes`](Self::notes).

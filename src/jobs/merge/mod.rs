@@ -216,6 +216,7 @@ impl Merged {
             against_blind,
             failures: Vec::new(),
             failed_questions: Vec::new(),
+            shard: None,
         })
     }
 

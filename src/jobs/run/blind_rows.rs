@@ -114,9 +114,13 @@ pub(super) fn ask_blind_rows(
 ) -> Result<()> {
     let mut is_reported = false;
     for row in blind_rows(request, run)? {
+        let share = run.share(&row);
+        if share.questions == 0 {
+            continue;
+        }
         let outcome = load(request, &row, run).and_then(|mut adapter| {
             let origin = Origin::new(&row, run.dir.path(), &request.models.hub);
-            ask(request, origin, adapter.as_mut(), run, observe)
+            ask(request, share, origin, adapter.as_mut(), run, observe)
         });
         let outcome = match outcome {
             Err(AdapterError::Loading(error))

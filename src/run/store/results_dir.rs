@@ -112,6 +112,20 @@ impl ResultsDir {
         Ok(folders)
     }
 
+    /// The command that merges the shards of the run `run`.
+    pub fn merge_command(&self, run: &str) -> String {
+        format!("chartbench merge {}{}", quoted(run), self.flag())
+    }
+
+    /// The flag that names this folder, behind a space; nothing for the default one.
+    fn flag(&self) -> String {
+        if self.path == Path::new("results") {
+            String::new()
+        } else {
+            format!(" --results {}", quoted(&self.path.display().to_string()))
+        }
+    }
+
     fn lookup(&self, name: &Path) -> Option<NamedRun> {
         let begins_as_name = matches!(name.components().next(), Some(Component::Normal(_)));
         let under = begins_as_name.then(|| self.path.join(name));
@@ -168,11 +182,7 @@ impl ResultsDir {
     /// The commands that make a run of this name, where it can be one.
     fn making(&self, run: &str) -> Option<String> {
         check_folder_name("", run).ok()?;
-        let results = if self.path == Path::new("results") {
-            String::new()
-        } else {
-            format!(" --results {}", quoted(&self.path.display().to_string()))
-        };
+        let results = self.flag();
         let run = quoted(run);
         Some(
             if Benchmark::embedded_names().any(|benchmark| benchmark == run) {

@@ -182,7 +182,7 @@ impl RunDir {
             // others while one of them begins.
             let logs = related_logs(&dir, shard)?;
             for other in logs.iter().filter(|log| **log != path) {
-                PredictionLog::lock(other)?;
+                drop(PredictionLog::lock(other)?);
             }
             remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
@@ -243,7 +243,7 @@ impl RunDir {
 
     /// Checks that the manifest has the entries that this process added, and adds lost ones again,
     /// with a note: where the locks of a file system do not hold, another process may overwrite
-    /// them. Without an entry it creates the run directory.
+    /// them. A shard without an entry creates the run directory.
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read or changed, or has an entry of other settings
@@ -266,7 +266,7 @@ impl RunDir {
             .filter(|added| !is_stored(added))
             .cloned()
             .collect();
-        if stored.is_some() && lost.is_empty() {
+        if lost.is_empty() && (stored.is_some() || self.order.is_empty()) {
             return Ok(());
         }
         for entry in &lost {
