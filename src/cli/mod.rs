@@ -19,6 +19,8 @@ mod import;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
+mod merge;
+#[cfg(feature = "models")]
 mod options;
 #[cfg(feature = "models")]
 mod progress;
@@ -127,6 +129,12 @@ enum Command {
     Score(Box<score::Args>),
     /// Put predictions made elsewhere into a run like any other
     Import(Box<import::Args>),
+    /// Make one run of the shards of a run, as if it had never been cut
+    #[cfg(feature = "models")]
+    Merge(merge::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Merge(Missing),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// List the stored runs, show one, remove some
@@ -234,6 +242,8 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Quantize(args) => quantize::run(args),
         Command::Score(args) => score::run(args),
         Command::Import(args) => import::run(args),
+        #[cfg(feature = "models")]
+        Command::Merge(args) => merge::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Failures(args) => failures::run(args),
@@ -255,6 +265,7 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Run(missing)
         | Command::Finetune(missing)
         | Command::Quantize(missing)
+        | Command::Merge(missing)
         | Command::Ask(missing)
         | Command::Table(missing) => missing.refuse("models"),
         #[cfg(not(feature = "report"))]

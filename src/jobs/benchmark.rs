@@ -18,9 +18,9 @@ use crate::run::store::DataFolder;
 use crate::run::store::LimitRule;
 use chartbench_core::question::Split;
 use chartbench_core::terminal::visible;
-#[cfg(any(feature = "models", feature = "report"))]
-use chartbench_data::QuestionStream;
 use chartbench_data::{Format, Questions};
+#[cfg(any(feature = "models", feature = "report"))]
+use chartbench_data::{QuestionSetSpec, QuestionStream};
 
 /// The benchmark asked where the user names neither a benchmark nor data.
 const DEFAULT: &str = "mini";
@@ -248,6 +248,35 @@ pub(super) fn benchmark_entry(
         limit_rule: None,
         hash,
     }
+}
+
+/// The questions that a stored run was asked, in the data set at `data`. That they are the same its
+/// hash says: the benchmark's pinned one is not compared.
+///
+/// # Errors
+/// Returns an error if the questions cannot be read.
+#[cfg(any(feature = "models", feature = "report"))]
+pub(super) fn stored_questions(
+    mut spec: QuestionSetSpec,
+    data: Option<&Path>,
+    asked: &BenchmarkEntry,
+) -> Result<QuestionStream> {
+    spec.hash = None;
+    spec.questions = match asked.questions_per_chart.as_str() {
+        "all" => Questions::All,
+        count => {
+            let count = count
+                .parse()
+                .with_context(|| format!("questions_per_chart `{count}` is no number"))?;
+            Questions::PerChart {
+                count,
+                seed: asked.seed,
+            }
+        }
+    };
+    let all = QuestionStream::open(&spec, data, Split::Test)?;
+    let limit = (asked.limit > 0).then_some(asked.limit);
+    limited(all, limit, asked.limit_rule, asked.seed)
 }
 
 /// The questions of `all` within a limit, by its rule: the first ones without a rule.

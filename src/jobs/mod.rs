@@ -27,6 +27,8 @@ pub mod import;
 pub mod leaderboard;
 pub mod list;
 #[cfg(feature = "models")]
+pub mod merge;
+#[cfg(feature = "models")]
 pub mod quantize;
 #[cfg(feature = "report")]
 pub mod report;

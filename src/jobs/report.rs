@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::benchmark::{limited, locate_data};
+use super::benchmark::{locate_data, stored_questions};
 use super::convention;
 use super::trainings::trainings;
 use crate::config::Benchmark;
@@ -15,7 +15,7 @@ use crate::report::plot::Panel;
 use crate::run::store::{BenchmarkEntry, DataFolder, NamedRun, ResultsDir, StoredRun};
 use chartbench_core::files::write_file;
 use chartbench_core::question::QuestionSource;
-use chartbench_data::{QuestionStream, Questions, Split};
+use chartbench_data::Split;
 
 /// Which runs the page shows, and with which pictures.
 #[derive(Clone, Debug)]
@@ -196,24 +196,9 @@ fn find_pictures(
     let location = locate_data(name, &benchmark, source.data, &[Split::Test], &source.hub)?;
     let data = location.path.as_deref();
     let mut spec = benchmark.data;
-    spec.hash = None;
     // Questions alone: no picture outside the folder gets into the page.
     spec.allow_outside = true;
-    spec.questions = match asked.questions_per_chart.as_str() {
-        "all" => Questions::All,
-        count => {
-            let count = count
-                .parse()
-                .with_context(|| format!("questions_per_chart `{count}` is no number"))?;
-            Questions::PerChart {
-                count,
-                seed: asked.seed,
-            }
-        }
-    };
-    let all = QuestionStream::open(&spec, data, Split::Test)?;
-    let limit = (asked.limit > 0).then_some(asked.limit);
-    let questions = limited(all, limit, asked.limit_rule, asked.seed)?;
+    let questions = stored_questions(spec, data, asked)?;
     // Charts of one name in two data sets are two charts.
     ensure!(
         questions.summarize()?.hash == asked.hash,

@@ -440,7 +440,7 @@ fn ask(
     ];
     let entry = origin.describe(AdapterEntry::new(adapter.identity(), &execution));
     // Another process may be at work on this adapter alone; a full disk stops them all.
-    let stop = |error| {
+    let not_stored = |error| {
         if is_disk_full(&error) {
             AdapterError::Fatal(error)
         } else {
@@ -448,11 +448,11 @@ fn ask(
         }
     };
     let log = dir.add_log(entry, shard, request.retry_failed);
-    let log = log.map_err(stop)?;
+    let log = log.map_err(not_stored)?;
     let id = adapter.identity().id.clone();
     if log.answered() < questions {
         let processor = Processor::new(isa::current().name, KERNELS_VERSION, shard);
-        dir.record_processor(&id, &processor).map_err(stop)?;
+        dir.record_processor(&id, &processor).map_err(not_stored)?;
     }
     let asked: &QuestionStream = asked;
     let part = shard.map(|shard| ShardQuestions::new(asked, shard));
@@ -460,8 +460,15 @@ fn ask(
         Some(part) => part,
         None => asked,
     };
-    let stop = &request.stop;
-    let outcome = crate::run::answer_all(adapter, source, questions, log, batch, stop, observe);
+    let outcome = crate::run::answer_all(
+        adapter,
+        source,
+        questions,
+        log,
+        batch,
+        &request.stop,
+        observe,
+    );
     let outcome = outcome.map_err(AdapterError::Fatal)?;
     rows.push(AskedRow {
         adapter: id,

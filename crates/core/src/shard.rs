@@ -49,12 +49,17 @@ impl Shard {
     /// Whether the chart with this id is one of its charts: the first 8 bytes of the id's SHA-256, as
     /// a big-endian number modulo `N`, are `K - 1`.
     pub fn holds(self, chart: &str) -> bool {
-        let hash = Sha256::digest(chart.as_bytes());
-        let number = hash
-            .iter()
-            .take(8)
-            .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-        number % self.count as u64 == self.index as u64 - 1
+        chart_number(chart) % self.count as u64 == self.index as u64 - 1
+    }
+
+    /// The shard among as many whose charts the chart with this id is one of.
+    #[must_use]
+    pub fn with_chart(self, chart: &str) -> Self {
+        let place = chart_number(chart) % self.count as u64;
+        Self {
+            index: place as usize + 1,
+            ..self
+        }
     }
 
     /// Whether a chart can be one of both shards' charts.
@@ -62,6 +67,14 @@ impl Shard {
         let common = greatest_common_divisor(self.count, other.count);
         self.index.abs_diff(other.index).is_multiple_of(common)
     }
+}
+
+/// The first 8 bytes of the SHA-256 of a chart's id, as a big-endian number.
+fn chart_number(chart: &str) -> u64 {
+    let hash = Sha256::digest(chart.as_bytes());
+    hash.iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
@@ -169,7 +182,8 @@ mod tests {
                 .collect();
             for chart in 0..20 {
                 let id = format!("chart {chart}");
-                assert_eq!(shards.iter().filter(|shard| shard.holds(&id)).count(), 1);
+                let holding: Vec<&Shard> = shards.iter().filter(|shard| shard.holds(&id)).collect();
+                assert_eq!(holding, [&shards[0].with_chart(&id)]);
             }
         }
     }

@@ -187,6 +187,17 @@ impl AdapterEntry {
         self
     }
 
+    /// The entry of a row whose answers are those of both entries; `None` where their settings
+    /// differ.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        let other = other.clone().resuming(self);
+        (other.fingerprint == self.fingerprint).then(|| Self {
+            sources: other.sources,
+            processors: other.processors,
+            ..self.clone()
+        })
+    }
+
     /// The settings as tables show them: weights of a hub whose revision is no commit are marked,
     /// with the commits that it stood for where they are stored.
     pub fn shown_settings(&self) -> Vec<(String, String)> {

@@ -17,11 +17,12 @@ use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::shard::Shard;
 use chartbench_core::terminal::shorten;
 
-pub(super) const MANIFEST: &str = "run.toml";
+/// The manifest of a run.
+pub const MANIFEST: &str = "run.toml";
 /// The stored leaderboard of a run.
 pub const LEADERBOARD: &str = "leaderboard.md";
 /// Beside the predictions: the fingerprint of the settings they were made with.
-pub(super) const FINGERPRINT: &str = "fingerprint";
+pub const FINGERPRINT: &str = "fingerprint";
 
 /// A run directory that is being written. Other processes may add other adapters to it at the same
 /// time.
@@ -455,7 +456,7 @@ pub(super) fn short(fingerprint: &str) -> &str {
 }
 
 /// Describes the keys whose values differ: `KEY was OLD, is NEW`.
-fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
+pub fn difference<T: serde::Serialize>(stored: &T, now: &T) -> String {
     let table = |value: &T| toml::Table::try_from(value).unwrap_or_default();
     let (stored, now) = (table(stored), table(now));
     let mut keys: Vec<&String> = stored.keys().chain(now.keys()).collect();

@@ -2,6 +2,7 @@
 //! lock is held.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,28 @@ impl FileLock {
             }
         }
     }
+
+    /// Whether a process has the lock of `guarded`. Nothing is created.
+    ///
+    /// # Errors
+    /// Returns an error if the lock's file cannot be opened or locked.
+    pub fn is_held(guarded: &Path) -> Result<bool> {
+        let path = lock_path(guarded);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file.with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => {
+                let _ = file.unlock();
+                Ok(false)
+            }
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
+    }
 }
 
 impl Drop for FileLock {
@@ -113,12 +136,18 @@ mod tests {
         let guarded = dir.path().join("log");
         let first = FileLock::try_acquire(&guarded).unwrap().unwrap();
         assert!(FileLock::try_acquire(&guarded).unwrap().is_none());
+        assert!(FileLock::is_held(&guarded).unwrap());
         drop(first);
+        assert!(!FileLock::is_held(&guarded).unwrap());
         assert_eq!(
             std::fs::read_dir(dir.path()).unwrap().count(),
             usize::from(cfg!(not(unix)))
         );
         assert!(FileLock::try_acquire(&guarded).unwrap().is_some());
+        // The file of a killed process is left, without a lock.
+        std::fs::write(lock_path(&guarded), "").unwrap();
+        assert!(!FileLock::is_held(&guarded).unwrap());
+        assert!(lock_path(&guarded).exists());
     }
 
     #[test]
