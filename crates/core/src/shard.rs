@@ -53,7 +53,7 @@ impl Shard {
         let number = hash
             .iter()
             .take(8)
-            .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            .fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
         number % self.count as u64 == self.index as u64 - 1
     }
 
