@@ -3,6 +3,7 @@
     CHARTBENCH=target/debug/chartbench python3 -B -m unittest discover --start-directory tests/python
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -75,7 +76,7 @@ class ScoreTest(unittest.TestCase):
             chartbench.score(["Yes"], ["Yes"])
 
     def test_mistakes_are_refused_in_one_line(self):
-        self.assertIn("did you mean", self.refused(["a"], ["a"], convention="lm-evl"))
+        self.assertIn("nearest: lm-eval", self.refused(["a"], ["a"], convention="lm-evl"))
         self.assertIn("not `all`", self.refused(["a"], ["a"], convention="all"))
         self.assertIn("2 predictions and 1 golds", self.refused(["a", "b"], ["a"]))
         self.assertIn("lists", self.refused("a", ["a"]))
@@ -151,9 +152,10 @@ class EnvironmentTest(unittest.TestCase):
         model = ROOT / "fixtures/onnx/pix2struct"
         weights = Path(self.folder.name, "weights")
         shutil.copytree(model, weights)
-        for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(ROOT / "crates/models-matcha/matcha-tiny" / name, weights / name)
-        done = self.run_in(self.program, "run", "--adapters", "onnx", "--weights", weights, "--limit", "1", "--no-blind")
+        shutil.copy(ROOT / "fixtures/pix2struct/tokenizer/tokenizer.json", weights)
+        processor = {"is_vqa": True, "max_patches": 24, "patch_size": {"height": 2, "width": 2}}
+        (weights / "preprocessor_config.json").write_text(json.dumps(processor))
+        done = self.run_in(self.program, "run", "--adapters", "onnx", "--weights", weights, "--limit", "1", "--no-blind", "--offline")
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn(f"cannot read {package / 'capi'}", done.stderr)
 
