@@ -43,6 +43,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
         execution: toml::Table::from_iter([("device".to_owned(), "cpu".into())]),
         settings: toml::Table::from_iter([("prompt".to_owned(), "two\nlines".into())]),
         sources: Vec::new(),
+        processors: Vec::new(),
     };
     let benchmark = BenchmarkEntry {
         name: "three".to_owned(),
