@@ -226,17 +226,17 @@ fn shards_of_several_numbers_become_the_uncut_run() {
 #[test]
 fn missing_questions_are_named() {
     let dir = copy_of("own");
-    let merge = |runs: &[&str]| [&["merge", "r", "--results", "own"], runs].concat();
+    let merge = ["merge", "r", "--results", "own"];
     let end = "ask what is missing, or merge without it by --partial";
     assert_eq!(
-        refused(dir.path(), &merge(&["s1", "s3"])),
+        refused(dir.path(), &[&merge[..], &["s1", "s3"]].concat()),
         format!(
             "own/s1, own/s3: no answer of {SHARDED} to {}: {end}",
             lack("2/3")
         )
     );
     assert_eq!(
-        refused(dir.path(), &merge(&["s2", "s3"])),
+        refused(dir.path(), &[&merge[..], &["s2", "s3"]].concat()),
         format!(
             "own/s2, own/s3: no answer of {SHARDED} to {}; of majority, question-prior to any (the first shard asks them): {end}",
             lack("1/3")
@@ -246,7 +246,7 @@ fn missing_questions_are_named() {
     let text = fs::read_to_string(&log).unwrap();
     // The last line is torn.
     fs::write(&log, text.trim_end()).unwrap();
-    let line = refused(dir.path(), &merge(&["s1", "s2", "s3"]));
+    let line = refused(dir.path(), &[&merge[..], &["s1", "s2", "s3"]].concat());
     assert!(
         line.starts_with("own/s1, own/s2, own/s3: no answer of majority to 1 of 24 questions (")
             && line.ends_with(&format!("; the first shard asks it): {end}")),
