@@ -74,7 +74,7 @@ fn chart_number(chart: &str) -> u64 {
     let hash = Sha256::digest(chart.as_bytes());
     hash.iter()
         .take(8)
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
