@@ -52,9 +52,17 @@ fn refused(dir: &Path, arguments: &[&str]) -> String {
 fn runs() -> &'static Path {
     static RUNS: OnceLock<TempDir> = OnceLock::new();
     let runs = RUNS.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
+        // A static is never dropped: the folder stays, where `cargo clean` finds it.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let run = |results: &str, name: &str, more: &[&str]| {
-            let small = ["--limit", LIMIT, "--max-patches", "64"];
+            let small = [
+                "--limit",
+                LIMIT,
+                "--max-patches",
+                "64",
+                "--max-new-tokens",
+                "4",
+            ];
             let place = ["--results", results, "--name", name];
             let run = ["run", "--adapters", MODELS];
             done(dir.path(), &[&run[..], &small, &place, more].concat());
