@@ -10,8 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use chartbench_core::files::{FileLock, JsonLines};
 use chartbench_core::input;
 
-/// File name of the training log.
-pub const TRAINING_LOG: &str = "training.jsonl";
+pub use crate::run::store::TRAINING_LOG;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

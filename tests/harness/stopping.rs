@@ -305,7 +305,7 @@ fn a_wait_that_the_server_asks_for_is_given_up() {
 
 #[test]
 fn a_model_that_is_stopped_goes_on_to_the_same_bytes() {
-    let scratch = Scratch(tempfile::tempdir().unwrap());
+    let scratch = Scratch::program(1);
     let more = ["--limit", "240", "--batch-size", "24"];
     let run = |results| scratch.run("matcha-tiny,blank+matcha-tiny", results, &more);
     let log = |results: &str, row: &str| {

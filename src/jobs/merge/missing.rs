@@ -14,7 +14,7 @@ use chartbench_core::terminal::shorten;
 const MAX_IDS: usize = 3;
 /// Most shards that are named.
 const MAX_SHARDS: usize = 8;
-/// Families that look at no chart: the first shard asks them whole.
+/// Rows that look at no chart: the first shard asks them whole.
 const OF_FIRST_SHARD: [&str; 2] = ["majority", "question-prior"];
 
 /// Describes the questions that rows have no answer to, rows that lack the same together; `None`
@@ -90,16 +90,15 @@ impl<'a> Missing<'a> {
         let mut logs = sources.rows.iter().flat_map(|row| &row.logs);
         let is_cut = logs.any(|log| log.shard.is_some());
         let mut entries = sources.manifest.adapters.iter();
-        let family = entries
-            .find(|entry| entry.id == row.id)
-            .and_then(|entry| entry.settings.get("family")?.as_str());
+        let entry = entries.find(|entry| entry.id == row.id);
         let first = row.logs.first().and_then(|log| log.shard);
         let is_alike = |log: &Log| log.shard.map(Shard::count) == first.map(Shard::count);
         Self {
             row,
             lines,
+            // What learns from the train split alone has its hash.
             is_of_first_shard: is_cut
-                && family.is_some_and(|family| OF_FIRST_SHARD.contains(&family)),
+                && entry.is_some_and(|entry| entry.settings.contains_key("train_hash")),
             cut: first.filter(|_| row.logs.iter().all(is_alike)),
             ids: Vec::new(),
             by_shard: BTreeMap::new(),

@@ -24,5 +24,7 @@ pub use predictions::Predictions;
 pub use processor::Processor;
 pub use remove::remove_run;
 pub use results_dir::{NamedRun, ResultsDir, RunFolders};
-pub use run_dir::{FINGERPRINT, LEADERBOARD, MANIFEST, OtherQuestions, RunDir, difference};
+pub use run_dir::{
+    FINGERPRINT, LEADERBOARD, MANIFEST, OtherQuestions, RunDir, TRAINING_LOG, difference,
+};
 pub use run_reader::{RunReader, StoredRun};

@@ -21,6 +21,8 @@ use chartbench_core::terminal::shorten;
 pub const MANIFEST: &str = "run.toml";
 /// The stored leaderboard of a run.
 pub const LEADERBOARD: &str = "leaderboard.md";
+/// The log of a training, in the folder of the adapter that it trains.
+pub const TRAINING_LOG: &str = "training.jsonl";
 /// Beside the predictions: the fingerprint of the settings they were made with.
 pub const FINGERPRINT: &str = "fingerprint";
 
@@ -67,7 +69,7 @@ impl RunDir {
         };
         if run.read_manifest()?.is_none() {
             ensure!(
-                is_empty(path),
+                is_free(path),
                 "{} exists and is not a run directory: choose another --name",
                 path.display()
             );
@@ -443,12 +445,18 @@ pub(super) fn read_fingerprint(dir: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether the directory holds nothing but temporary files and locks of a killed process.
-fn is_empty(dir: &Path) -> bool {
+/// Whether the directory holds nothing but trainings, whose checkpoints a run may ask, and temporary
+/// files and locks of a killed process.
+fn is_free(dir: &Path) -> bool {
     let Ok(mut entries) = std::fs::read_dir(dir) else {
         return true;
     };
-    entries.all(|entry| entry.is_ok_and(|entry| is_temporary(&entry.file_name().to_string_lossy())))
+    entries.all(|entry| {
+        entry.is_ok_and(|entry| {
+            is_temporary(&entry.file_name().to_string_lossy())
+                || entry.path().join(TRAINING_LOG).is_file()
+        })
+    })
 }
 
 pub(super) fn short(fingerprint: &str) -> &str {

@@ -1,15 +1,17 @@
 //! Products with weights in GGML's Q8_0 (blocks of 32 values of 8 bits with a scale), on processors
-//! with AVX-512 VNNI. Elsewhere candle multiplies them.
+//! with AVX2 or AVX-512 VNNI. Elsewhere candle multiplies them.
 //!
 //! The left operand is rounded to 8 bits in the same blocks, row by row. A block's products are
 //! whole numbers and exact; blocks are added up in f32 from first to last, whichever rows share the
-//! pass.
+//! pass and whichever kernel multiplies.
 
 #[cfg(target_arch = "x86_64")]
 mod native;
 
 #[cfg(not(target_arch = "x86_64"))]
 use missing as native;
+#[cfg(test)]
+mod tests;
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shape, Tensor};
@@ -17,6 +19,7 @@ use rayon::prelude::*;
 
 use super::linear::in_blocks;
 use super::{Matrix, PARALLEL_FROM, matrix};
+use native::Kernel;
 
 /// Values of a block.
 const BLOCK: usize = 32;
@@ -28,8 +31,6 @@ const WIDTH: usize = 16;
 const VALUES: usize = BLOCK / 4 * WIDTH;
 /// Words of a panel's block: values, then a scale for each column.
 const PANEL_BLOCK: usize = VALUES + WIDTH;
-/// Rows whose sums are held in registers.
-const GROUP: usize = 8;
 /// Rows of a task in [`many_rows`].
 const TASK_ROWS: usize = 96;
 /// With at least this many rows, tasks split the rows; otherwise the columns.
@@ -58,7 +59,10 @@ impl PackedQ8 {
     /// # Errors
     /// Returns an error if its bytes cannot be read.
     pub(super) fn new(weight: &QTensor) -> Result<Option<Self>> {
-        if weight.dtype() != GgmlDType::Q8_0 || !weight.device().is_cpu() || !native::available() {
+        if weight.dtype() != GgmlDType::Q8_0
+            || !weight.device().is_cpu()
+            || Kernel::current().is_none()
+        {
             return Ok(None);
         }
         let (columns, inner) = weight.shape().dims2()?;
@@ -194,16 +198,19 @@ fn products<const W: usize>(
         }
     };
     if !out.is_empty() && inner > 0 {
+        let Some(kernel) = Kernel::current() else {
+            candle_core::bail!("{name}: this processor has no kernel for it")
+        };
         let weights: Vec<[&[u32]; W]> = weights
             .iter()
             .map(|weight| weight.map(|weight| &*weight.words))
             .collect();
         if rows >= MANY_ROWS {
-            many_rows(x, &weights, columns, onto.is_some(), &mut out);
+            many_rows(kernel, x, &weights, columns, onto.is_some(), &mut out);
         } else {
-            let lhs = PackedLhs::new(x.values, inner);
+            let lhs = PackedLhs::new(kernel, x.values, inner);
             for (weights, out) in weights.iter().zip(out.chunks_exact_mut(rows * columns)) {
-                few_rows(&lhs, rows, inner, *weights, columns, onto.is_some(), out);
+                few_rows(&lhs, *weights, columns, onto.is_some(), out);
             }
         }
     }
@@ -215,6 +222,7 @@ fn products<const W: usize>(
 
 /// Multiplies in tasks of [`TASK_ROWS`] rows and all columns.
 fn many_rows<const W: usize>(
+    kernel: Kernel,
     x: Matrix,
     weights: &[[&[u32]; W]],
     columns: usize,
@@ -229,16 +237,16 @@ fn many_rows<const W: usize>(
     let of_panel = inner / BLOCK * PANEL_BLOCK;
     let task = TASK_ROWS.min(
         rows.div_ceil(rayon::current_num_threads())
-            .next_multiple_of(GROUP),
+            .next_multiple_of(kernel.group()),
     );
     let tasks = in_blocks(out, rows * columns, task * columns)
         .into_par_iter()
         .zip(x.par_chunks(task * inner));
     tasks.for_each(|(outs, x)| {
-        let lhs = PackedLhs::new(x, inner);
+        let lhs = PackedLhs::new(kernel, x, inner);
         for (weights, out) in weights.iter().zip(outs) {
             let weights = *weights;
-            native::run(Task {
+            kernel.run(Task {
                 lhs: &lhs,
                 weights,
                 of_panel,
@@ -255,13 +263,17 @@ fn many_rows<const W: usize>(
 /// Multiplies in tasks of [`TASK_PANELS`] panels and all rows.
 fn few_rows<const W: usize>(
     lhs: &PackedLhs,
-    rows: usize,
-    inner: usize,
     weights: [&[u32]; W],
     columns: usize,
     onto: bool,
     out: &mut [f32],
 ) {
+    let &PackedLhs {
+        kernel,
+        rows,
+        inner,
+        ..
+    } = lhs;
     let of_panel = inner / BLOCK * PANEL_BLOCK;
     // [panels][rows][16]: a task's outputs lie together.
     let mut by_panel = vec![0f32; columns.div_ceil(WIDTH) * rows * WIDTH];
@@ -270,7 +282,7 @@ fn few_rows<const W: usize>(
         let weights =
             weights.map(|words| &words[first..words.len().min(first + TASK_PANELS * of_panel)]);
         let columns = out.len() / rows;
-        native::run(Task {
+        kernel.run(Task {
             lhs,
             weights,
             of_panel,
@@ -302,31 +314,37 @@ fn few_rows<const W: usize>(
 
 /// Rows rounded to 8 bits, in groups that share a pass over the weight.
 struct PackedLhs {
+    kernel: Kernel,
+    rows: usize,
+    inner: usize,
     groups: Vec<Group>,
 }
 
 struct Group {
-    /// [`GROUP`], or 1.
+    /// [`Kernel::group`], or 1.
     rows: usize,
-    /// `[blocks]` of the bytes `[8][rows][4]`, `[rows]` corrections for the weights' offset of 128,
-    /// and `[rows]` scales.
+    /// `[blocks]` of the values as the kernel takes them (`[words][rows]`), `[rows]` corrections
+    /// for the weights' offset of 128, and `[rows]` scales.
     words: Vec<u32>,
 }
 
 impl PackedLhs {
-    fn new(x: &[f32], inner: usize) -> Self {
-        let rows = x.len() / inner;
-        let whole = rows / GROUP * GROUP;
+    fn new(kernel: Kernel, x: &[f32], inner: usize) -> Self {
+        let (rows, group) = (x.len() / inner, kernel.group());
+        let whole = rows / group * group;
         let sizes = (0..whole)
-            .step_by(GROUP)
-            .map(|first| (first, GROUP))
+            .step_by(group)
+            .map(|first| (first, group))
             .chain((whole..rows).map(|row| (row, 1)));
-        let group = |(first, rows)| Group {
+        let pack = |(first, rows)| Group {
             rows,
-            words: native::round(&x[first * inner..][..rows * inner], rows),
+            words: kernel.round(&x[first * inner..][..rows * inner], rows),
         };
         Self {
-            groups: sizes.map(group).collect(),
+            kernel,
+            rows,
+            inner,
+            groups: sizes.map(pack).collect(),
         }
     }
 }
@@ -344,21 +362,27 @@ struct Task<'a, const W: usize> {
     onto: bool,
 }
 
-/// Rounds a row's values to bytes, block by block; see [`Group::words`].
+/// Rounds rows' values to bytes, block by block; see [`Group::words`]. `pack` makes the words of
+/// four values.
 #[inline(always)]
-fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
+fn round_rows<const N: usize>(
+    x: &[f32],
+    rows: usize,
+    words: &mut [u32],
+    pack: impl Fn([i8; 4]) -> [u32; N],
+) {
     /// Adding 1.5 · 2^23 rounds to a whole number, ties to even, and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
     const SIZE: u32 = 0x7fff_ffff;
     const INFINITE: u32 = 0x7f80_0000;
     let inner = x.len() / rows;
-    let size = (BLOCK / 4 + 2) * rows;
+    let values_words = BLOCK / 4 * N;
     for (row, x) in x.chunks_exact(inner).enumerate() {
         for (values, words) in x
             .as_chunks::<BLOCK>()
             .0
             .iter()
-            .zip(words.chunks_exact_mut(size))
+            .zip(words.chunks_exact_mut((values_words + 2) * rows))
         {
             // Magnitudes order as their bits do; NaN and infinity have larger bits than any finite
             // value.
@@ -367,21 +391,17 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
                 .fold(0, |largest, value| largest.max(value.to_bits() & SIZE));
             let scale = f32::from_bits(largest) / 127.0;
             let steps = if largest > 0 { 1.0 / scale } else { 0.0 };
-            let whole = values.map(|value| (value * steps + ROUND).to_bits());
-            let sum: i32 = whole.iter().map(|whole| i32::from(*whole as i8)).sum();
-            for (index, four) in whole
-                .map(|whole| whole as u8)
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .enumerate()
-            {
-                words[index * rows + row] = u32::from_le_bytes(*four);
+            let whole = values.map(|value| (value * steps + ROUND).to_bits() as i8);
+            let sum: i32 = whole.iter().map(|whole| i32::from(*whole)).sum();
+            for (index, four) in whole.as_chunks::<4>().0.iter().enumerate() {
+                for (word, packed) in pack(*four).into_iter().enumerate() {
+                    words[(index * N + word) * rows + row] = packed;
+                }
             }
-            words[BLOCK / 4 * rows + row] = (-128 * sum) as u32;
+            words[values_words * rows + row] = (-128 * sum) as u32;
             // NaN or infinity in the values makes the sums NaN.
             let scale = if largest < INFINITE { scale } else { f32::NAN };
-            words[(BLOCK / 4 + 1) * rows + row] = scale.to_bits();
+            words[(values_words + 1) * rows + row] = scale.to_bits();
         }
     }
 }
@@ -391,15 +411,24 @@ fn round_rows(x: &[f32], rows: usize, words: &mut [u32]) {
 mod missing {
     use super::Task;
 
-    pub(super) fn available() -> bool {
-        false
-    }
+    #[derive(Clone, Copy)]
+    pub(super) enum Kernel {}
 
-    pub(super) fn round(_: &[f32], _: usize) -> Vec<u32> {
-        unreachable!("no weight is in blocks")
-    }
+    impl Kernel {
+        pub(super) fn current() -> Option<Self> {
+            None
+        }
 
-    pub(super) fn run<const W: usize>(_: Task<'_, W>) {
-        unreachable!("no weight is in blocks")
+        pub(super) fn group(self) -> usize {
+            match self {}
+        }
+
+        pub(super) fn round(self, _: &[f32], _: usize) -> Vec<u32> {
+            match self {}
+        }
+
+        pub(super) fn run<const W: usize>(self, _: Task<'_, W>) {
+            match self {}
+        }
     }
 }

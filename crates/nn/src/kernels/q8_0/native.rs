@@ -1,76 +1,127 @@
-//! The product of blocks by AVX-512 VNNI.
+//! The kernels of x86-64. Their results are equal bit for bit.
 
-use std::arch::x86_64::{__m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32};
-use std::mem::transmute;
+mod avx2;
+mod vnni;
 
-use pulp::bytemuck::cast_slice;
-use pulp::x86::V4;
-use pulp::{Simd, f32x16, u32x16};
+use chartbench_core::isa;
+use pulp::bytemuck::{Pod, cast_slice, cast_slice_mut};
+use pulp::{Arch, NullaryFnOnce, Simd};
+use std::slice::{from_mut, from_ref};
 
-use super::{BLOCK, GROUP, PANEL_BLOCK, Task, VALUES, WIDTH, round_rows};
-use crate::kernels::avx512::Vnni;
+use super::{BLOCK, Task, WIDTH, round_rows};
 use crate::kernels::elementary::gelu;
+use avx2::Avx2Tiles;
+use vnni::VnniTiles;
 
-/// Words of four bytes in a block.
+/// Words of a panel's block for each column, of four bytes each.
 const WORDS: usize = BLOCK / 4;
 
-pub(super) fn available() -> bool {
-    chartbench_core::isa::current().vnni
+/// The kernel in use.
+#[derive(Clone, Copy)]
+pub(super) enum Kernel {
+    Avx2(Avx2Tiles),
+    Vnni(VnniTiles),
 }
 
-fn features() -> (Vnni, V4) {
-    match (Vnni::try_new(), V4::try_new()) {
-        (Some(features), Some(v4)) => (features, v4),
-        _ => unreachable!("weights are blocks only where the processor has the instructions"),
+impl Kernel {
+    /// The kernel of the instruction set in use, if it has one.
+    pub(super) fn current() -> Option<Self> {
+        let isa = isa::current();
+        match isa.arch {
+            Arch::V4(_) if isa.vnni => VnniTiles::try_new().map(Self::Vnni),
+            Arch::V4(simd) => Some(Self::Avx2(Avx2Tiles(*simd))),
+            Arch::V3(simd) => Some(Self::Avx2(Avx2Tiles(simd))),
+            _ => None,
+        }
+    }
+
+    /// Rows of a group.
+    pub(super) fn group(self) -> usize {
+        match self {
+            Self::Avx2(_) => avx2::GROUP,
+            Self::Vnni(_) => vnni::GROUP,
+        }
+    }
+
+    /// A group's words; see [`super::Group::words`].
+    pub(super) fn round(self, x: &[f32], rows: usize) -> Vec<u32> {
+        match self {
+            Self::Avx2(tiles) => {
+                let mut words = vec![0; x.len() / BLOCK * avx2::LHS_BLOCK];
+                tiles.0.vectorize(Round {
+                    x,
+                    rows,
+                    words: &mut words,
+                    pack: avx2::pack,
+                });
+                words
+            }
+            Self::Vnni(tiles) => {
+                let mut words = vec![0; x.len() / BLOCK * vnni::LHS_BLOCK];
+                tiles.0.vectorize(Round {
+                    x,
+                    rows,
+                    words: &mut words,
+                    pack: vnni::pack,
+                });
+                words
+            }
+        }
+    }
+
+    pub(super) fn run<const W: usize>(self, task: Task<'_, W>) {
+        match self {
+            Self::Avx2(tiles) => tiles
+                .0
+                .vectorize(Run::<_, W, { avx2::GROUP }> { tiles, task }),
+            Self::Vnni(tiles) => tiles
+                .0
+                .vectorize(Run::<_, W, { vnni::GROUP }> { tiles, task }),
+        }
     }
 }
 
-pub(super) fn round(x: &[f32], rows: usize) -> Vec<u32> {
-    let mut words = vec![0u32; x.len() / BLOCK * (WORDS + 2)];
-    features().0.vectorize(Round {
-        x,
-        rows,
-        words: &mut words,
-    });
-    words
-}
-
-struct Round<'a> {
+struct Round<'a, F> {
     x: &'a [f32],
     rows: usize,
     words: &'a mut [u32],
+    pack: F,
 }
 
-impl pulp::NullaryFnOnce for Round<'_> {
+impl<const N: usize, F: Fn([i8; 4]) -> [u32; N]> NullaryFnOnce for Round<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        round_rows(self.x, self.rows, self.words);
+        round_rows(self.x, self.rows, self.words, self.pack);
     }
 }
 
-pub(super) fn run<const W: usize>(task: Task<'_, W>) {
-    let (features, simd) = features();
-    features.vectorize(Kernel {
-        task,
-        features,
-        simd,
-    });
+/// Instructions for the product of rows and a panel.
+trait Tiles: Copy {
+    type S: Simd;
+    /// A row of a tile: 16 values in vectors.
+    type Row: Pod;
+
+    fn simd(self) -> Self::S;
+
+    /// R rows against one panel.
+    fn tile<const R: usize>(self, lhs: &[u32], panel: &[u32]) -> [Self::Row; R];
 }
 
-struct Kernel<'a, const W: usize> {
+/// A task with groups of `GROUP` rows.
+struct Run<'a, T, const W: usize, const GROUP: usize> {
+    tiles: T,
     task: Task<'a, W>,
-    features: Vnni,
-    simd: V4,
 }
 
-impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
+impl<T: Tiles, const W: usize, const GROUP: usize> NullaryFnOnce for Run<'_, T, W, GROUP> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let Self {
+            tiles,
             task:
                 Task {
                     lhs,
@@ -82,8 +133,6 @@ impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
                     columns,
                     onto,
                 },
-            features,
-            simd,
         } = self;
         for index in 0..columns.div_ceil(WIDTH) {
             let weights = weights.map(|words| &words[index * of_panel..][..of_panel]);
@@ -91,9 +140,10 @@ impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
             let mut first = 0;
             for group in &lhs.groups {
                 let out = &mut out[index * panel + first * row..];
+                let words = &*group.words;
                 if group.rows == GROUP {
                     write(
-                        tiles::<W, GROUP>(features, simd, &group.words, weights),
+                        product::<T, W, GROUP>(tiles, words, weights),
                         out,
                         row,
                         taken,
@@ -101,7 +151,7 @@ impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
                     );
                 } else {
                     write(
-                        tiles::<W, 1>(features, simd, &group.words, weights),
+                        product::<T, W, 1>(tiles, words, weights),
                         out,
                         row,
                         taken,
@@ -114,79 +164,52 @@ impl<const W: usize> pulp::NullaryFnOnce for Kernel<'_, W> {
     }
 }
 
-#[inline(always)]
-fn write<const R: usize>(tile: [f32x16; R], out: &mut [f32], row: usize, taken: usize, onto: bool) {
-    for (values, out) in tile.iter().zip(out.chunks_mut(row)) {
-        if let ([whole], false) = (V4::as_mut_simd_f32s(&mut out[..taken]).0, onto) {
-            *whole = *values;
-            continue;
-        }
-        let values: &[f32] = &cast_slice(std::slice::from_ref(values))[..taken];
-        if onto {
-            out[..taken]
-                .iter_mut()
-                .zip(values)
-                .for_each(|(out, value)| *out += value);
-        } else {
-            out[..taken].copy_from_slice(values);
-        }
-    }
-}
-
 /// The product, or the gated GELU of both.
 #[inline(always)]
-fn tiles<const W: usize, const R: usize>(
-    features: Vnni,
-    simd: V4,
+fn product<T: Tiles, const W: usize, const R: usize>(
+    tiles: T,
     lhs: &[u32],
     weights: [&[u32]; W],
-) -> [f32x16; R] {
-    let mut out = tile::<R>(features, simd, lhs, weights[0]);
+) -> [T::Row; R] {
+    let mut out = tiles.tile::<R>(lhs, weights[0]);
     if W == 2 {
-        let linear = tile::<R>(features, simd, lhs, weights[1]);
-        for (out, linear) in out.iter_mut().zip(linear) {
-            *out = simd.mul_f32s(gelu(simd, *out), linear);
+        let simd = tiles.simd();
+        let linear = tiles.tile::<R>(lhs, weights[1]);
+        for (out, linear) in out.iter_mut().zip(&linear) {
+            let out: &mut [<T::S as Simd>::f32s] = cast_slice_mut(from_mut(out));
+            for (out, linear) in out.iter_mut().zip(cast_slice(from_ref(linear))) {
+                *out = simd.mul_f32s(gelu(simd, *out), *linear);
+            }
         }
     }
     out
 }
 
-/// R rows against one panel.
 #[inline(always)]
-fn tile<const R: usize>(_: Vnni, simd: V4, lhs: &[u32], panel: &[u32]) -> [f32x16; R] {
-    let mut sums = [simd.splat_f32s(0.0); R];
-    for (lhs, block) in lhs
-        .chunks_exact((WORDS + 2) * R)
-        .zip(panel.as_chunks::<PANEL_BLOCK>().0)
-    {
-        let (rows, tails) = lhs.as_chunks::<R>().0.split_at(WORDS);
-        let [offsets, scales] = tails else { continue };
-        let weights: &[u32x16] = cast_slice(&block[..VALUES]);
-        let of_columns: &[f32x16] = cast_slice(&block[VALUES..]);
-        for row in 0..R {
-            let mut sum = simd.splat_u32s(offsets[row]);
-            for (words, weight) in rows.iter().zip(weights) {
-                sum = add_products(sum, *weight, simd.splat_u32s(words[row]));
-            }
-            let scale = simd.mul_f32s(of_columns[0], simd.splat_f32s(f32::from_bits(scales[row])));
-            sums[row] = simd.mul_add_f32s(to_f32(sum), scale, sums[row]);
+fn write<Row: Pod, const R: usize>(
+    tile: [Row; R],
+    out: &mut [f32],
+    row: usize,
+    taken: usize,
+    onto: bool,
+) {
+    for (values, out) in tile.iter().zip(out.chunks_mut(row)) {
+        let values: &[f32] = cast_slice(from_ref(values));
+        if taken == WIDTH {
+            put(&values[..WIDTH], &mut out[..WIDTH], onto);
+        } else {
+            put(&values[..taken], &mut out[..taken], onto);
         }
     }
-    sums
 }
 
-/// `sum` and the products of four bytes of each lane, those of `a` unsigned.
 #[inline(always)]
-fn add_products(sum: u32x16, a: u32x16, b: u32x16) -> u32x16 {
-    // SAFETY: only `Kernel` calls it, which holds `Vnni`; all types are 64 plain bytes.
-    unsafe {
-        let [sum, a, b] = [sum, a, b].map(|words| transmute::<u32x16, __m512i>(words));
-        transmute::<__m512i, u32x16>(_mm512_dpbusd_epi32(sum, a, b))
+fn put(values: &[f32], out: &mut [f32], onto: bool) {
+    if onto {
+        out.iter_mut()
+            .zip(values)
+            .for_each(|(out, value)| *out += value);
+    } else {
+        out.copy_from_slice(values);
     }
-}
-
-#[inline(always)]
-fn to_f32(sum: u32x16) -> f32x16 {
-    // SAFETY: as above.
-    unsafe { transmute::<__m512, f32x16>(_mm512_cvtepi32_ps(transmute::<u32x16, __m512i>(sum))) }
 }
