@@ -59,7 +59,7 @@ def table(questions, counts, rounds):
         for _ in range(rounds):
             for count in counts:
                 measured[count].append(ask(data, count))
-    yield "| shards | questions a shard, mean | largest shard, times the mean | a shard without its answers, s | peak memory |"
+    yield "| shards | questions a shard, mean | largest shard, times the mean | whole command, s | peak memory |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for count, runs in measured.items():
         seconds = [seconds for seconds, _ in runs]
@@ -82,7 +82,7 @@ def main():
         begin, end = "<!-- sharding:begin -->\n", "<!-- sharding:end -->"
         before, rest = GUIDE.read_text().split(begin)
         after = rest.split(end)[1]
-        note = f"{args.questions:,} questions, {PER_CHART} a chart (synthetic), {args.rounds} rounds, by `benchmarks/speed/sharding.py --update`:"
+        note = f"{args.questions:,} questions, {PER_CHART} a chart (synthetic), {args.rounds} rounds. A program answers at once\n(`benchmarks/speed/sharding.py --update`):"
         GUIDE.write_text(f"{before}{begin}{note}\n\n{text}\n\n{end}{after}")
 
 
