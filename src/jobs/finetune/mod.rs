@@ -39,9 +39,9 @@ pub struct FinetuneRequest {
     /// Folder that holds the runs.
     pub results: PathBuf,
     /// After training, asks only this many test questions, drawn as
-    /// [`RunRequest`](crate::jobs::run::RunRequest) says.
+    /// [`RunRequest`] says.
     pub limit: Option<usize>,
-    /// Convention of the leaderboard, as of [`RunRequest`](crate::jobs::run::RunRequest).
+    /// Convention of the leaderboard, as of [`RunRequest`].
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the stored ones.
     pub slices: Vec<SliceBy>,
