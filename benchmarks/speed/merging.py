@@ -10,15 +10,12 @@ charts: by the SHA-256 of the chart's id. Each merge must give the uncut log aga
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import statistics
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from running import CHARTBENCH, make
+from running import chartbench, make, spread
 
 ADAPTER = "question-prior"
 UNCUT, MERGED = "uncut", "merged"
@@ -47,17 +44,6 @@ def add_run(results, name, logs):
     shutil.copy(results / UNCUT / ADAPTER / "fingerprint", folder / ADAPTER)
     for (place, count), log in logs.items():
         (folder / ADAPTER / f"predictions.{place}-of-{count}.jsonl").write_bytes(log)
-
-
-def chartbench(*arguments):
-    """Seconds of a command and its peak memory in MiB."""
-    started = time.monotonic()
-    process = subprocess.Popen([CHARTBENCH, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise SystemExit(said.decode())
-    return time.monotonic() - started, usage.ru_maxrss / 1024
 
 
 def merge(results, logs, has_own_folders):
@@ -103,10 +89,8 @@ def main():
     print("| shards in | s | questions/s | peak memory |")
     print("| --- | ---: | ---: | ---: |")
     for way, runs in measured.items():
-        seconds = [seconds for seconds, _ in runs]
-        median, memory = statistics.median(seconds), max(memory for _, memory in runs)
-        spread = f"{median:.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
-        print(f"| {way} | {spread} | {args.questions / median:,.0f} | {memory:.0f} MiB |")
+        median, memory = statistics.median(seconds for seconds, _ in runs), max(memory for _, memory in runs)
+        print(f"| {way} | {spread(runs)} | {args.questions / median:,.0f} | {memory:.0f} MiB |")
 
 
 if __name__ == "__main__":

@@ -84,17 +84,27 @@ def make(folder, questions):
     (folder / "test_filenames.txt").write_text("\n".join(tests) + "\n")
 
 
-def run(data, adapter):
-    """Seconds of a whole run and its peak memory in MiB."""
+def chartbench(*arguments):
+    """Seconds of a command and its peak memory in MiB."""
+    started = time.monotonic()
+    process = subprocess.Popen([CHARTBENCH, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise SystemExit(said.decode())
+    return time.monotonic() - started, usage.ru_maxrss / 1024
+
+
+def run(data, *flags):
+    """Seconds of a whole run without further blind rows and its peak memory in MiB."""
     with tempfile.TemporaryDirectory() as results:
-        command = [CHARTBENCH, "run", "--no-blind", "--adapters", adapter, "--benchmark", "realcqa", "--data", data, "--results", results]
-        started = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        said = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        if status != 0:
-            raise SystemExit(said.decode())
-        return time.monotonic() - started, usage.ru_maxrss / 1024
+        return chartbench("run", "--no-blind", "--benchmark", "realcqa", "--data", data, "--results", results, *flags)
+
+
+def spread(runs):
+    """The median of the runs' seconds with their range."""
+    seconds = [seconds for seconds, _ in runs]
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 def main():
@@ -110,14 +120,12 @@ def main():
         measured = {size: [] for size in sizes}
         for _ in range(args.rounds):
             for size in sizes:
-                measured[size].append(run(Path(folder) / str(size), args.adapter))
+                measured[size].append(run(Path(folder) / str(size), "--adapters", args.adapter))
     print("| questions | s | questions/s | µs a question | peak memory |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     for size, runs in measured.items():
-        seconds = [seconds for seconds, _ in runs]
-        median, memory = statistics.median(seconds), max(memory for _, memory in runs)
-        spread = f"{median:.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
-        print(f"| {size:,} | {spread} | {size / median:,.0f} | {median / size * 1e6:.1f} | {memory:.0f} MiB |")
+        median, memory = statistics.median(seconds for seconds, _ in runs), max(memory for _, memory in runs)
+        print(f"| {size:,} | {spread(runs)} | {size / median:,.0f} | {median / size * 1e6:.1f} | {memory:.0f} MiB |")
 
 
 if __name__ == "__main__":

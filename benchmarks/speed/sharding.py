@@ -10,14 +10,10 @@ rule of FORMAT.md. `--update` writes the table into docs/guides/cluster.md.
 
 import argparse
 import hashlib
-import os
-import statistics
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from running import CHARTBENCH, PER_CHART, ROOT, make
+from running import PER_CHART, ROOT, make, run, spread
 
 GUIDE = ROOT / "docs/guides/cluster.md"
 
@@ -37,16 +33,7 @@ def largest(charts, count):
 
 def ask(data, count):
     """Seconds of a whole run of the last shard, which asks no blind row, and its peak memory in MiB."""
-    with tempfile.TemporaryDirectory() as results:
-        command = [CHARTBENCH, "run", "--no-blind", "--adapters", "echo", "--adapters-dir", ROOT / "examples/process"]
-        command += ["--benchmark", "realcqa", "--data", data, "--results", results, "--shard", f"{count}/{count}"]
-        started = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        said = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        if status != 0:
-            raise SystemExit(said.decode())
-        return time.monotonic() - started, usage.ru_maxrss / 1024
+    return run(data, "--adapters", "echo", "--adapters-dir", ROOT / "examples/process", "--shard", f"{count}/{count}")
 
 
 def table(questions, counts, rounds):
@@ -62,10 +49,8 @@ def table(questions, counts, rounds):
     yield "| shards | questions a shard, mean | largest shard, times the mean | whole command, s | peak memory |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     for count, runs in measured.items():
-        seconds = [seconds for seconds, _ in runs]
-        spread = f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
         memory = max(memory for _, memory in runs)
-        yield f"| {count:,} | {questions / count:,.0f} | {largest(charts, count):.2f} | {spread} | {memory:.0f} MiB |"
+        yield f"| {count:,} | {questions / count:,.0f} | {largest(charts, count):.2f} | {spread(runs)} | {memory:.0f} MiB |"
 
 
 def main():
