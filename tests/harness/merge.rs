@@ -510,3 +510,25 @@ fn the_data_are_where_the_runs_had_them() {
     done(at, &[&merge[..], &["--data", "moved"]].concat());
     assert_eq!(files(&at.join("cut/r")), files(&at.join("uncut/r")));
 }
+
+#[test]
+fn a_row_that_no_shard_has_begun_is_missing() {
+    let dir = copy_of("shared");
+    let manifest = dir.path().join("shared/r/run.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let with_late = text.replacen("order = [", "order = [\"late\", ", 1);
+    assert_ne!(text, with_late);
+    fs::write(&manifest, with_late).unwrap();
+    let merge = ["merge", "r", "--results", "shared"];
+    assert_eq!(
+        refused(dir.path(), &merge),
+        "shared/r: no answer of late to any: ask what is missing, or merge without it by --partial"
+    );
+    let (_, stderr) = done(dir.path(), &[&merge[..], &["--partial"]].concat());
+    assert!(
+        stderr.contains("note: merged in part, shared/r: no answer of late to any\n"),
+        "{stderr}"
+    );
+    let merged = fs::read_to_string(&manifest).unwrap();
+    assert!(merged.contains("partial = true"), "{merged}");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::line_index::LineIndex;
-use super::sources::{Log, Row, Sources};
+use super::sources::{Log, OF_FIRST_SHARD, Row, Sources};
 use chartbench_core::question::{ChartQuestions, QuestionSource};
 use chartbench_core::shard::Shard;
 use chartbench_core::terminal::shorten;
@@ -14,8 +14,6 @@ use chartbench_core::terminal::shorten;
 const MAX_IDS: usize = 3;
 /// Most shards that are named.
 const MAX_SHARDS: usize = 8;
-/// Rows that look at no chart: the first shard asks them whole.
-const OF_FIRST_SHARD: [&str; 2] = ["majority", "question-prior"];
 
 /// Describes the questions that rows have no answer to, rows that lack the same together; `None`
 /// where every row has all.
@@ -32,7 +30,9 @@ pub(super) fn describe_missing(
         .filter(|(_, lines)| lines.answered() < lines.places().len())
         .map(|(row, lines)| Missing::new(sources, row, lines))
         .collect();
-    if missing.is_empty() {
+    let absent = describe_absent(sources);
+    let left_to_first = describe_left_to_first(sources);
+    if missing.is_empty() && absent.is_none() && left_to_first.is_none() {
         return Ok(None);
     }
     let mut first = 0;
@@ -54,12 +54,19 @@ pub(super) fn describe_missing(
         .into_iter()
         .map(|(lack, rows)| format!("of {} {lack}", rows.join(", ")))
         .collect();
-    lines.extend(describe_left_to_first(sources));
+    lines.extend(absent.into_iter().chain(left_to_first));
     Ok(Some(format!(
         "{}: no answer {}",
         sources.describe(),
         lines.join("; ")
     )))
+}
+
+/// Names the rows that every shard asks and none has begun.
+fn describe_absent(sources: &Sources) -> Option<String> {
+    let absent = sources.absent.iter().map(String::as_str);
+    let absent: Vec<&str> = absent.filter(|row| !OF_FIRST_SHARD.contains(row)).collect();
+    (!absent.is_empty()).then(|| format!("of {} to any", absent.join(", ")))
 }
 
 /// Names the rows that wait for the first shard, where no run has a log of it.

@@ -14,8 +14,8 @@ use crate::run::store::{FINGERPRINT, LEADERBOARD, MANIFEST, log_name};
 use chartbench_core::files::{FileLock, replace_file, sync_folder, write_file};
 use chartbench_core::input;
 
-/// Most logs that are open at a time: systems allow a process few more than a thousand files.
-const MAX_OPEN: usize = 256;
+/// Most logs that are open at a time: some systems allow a process no more than 256 files.
+const MAX_OPEN: usize = 64;
 /// Most bytes that are read at a time, but for a longer line.
 const MAX_STRETCH: u64 = 1 << 20;
 

@@ -186,7 +186,8 @@ impl Predictions {
             .find_map(|log| Some((log.display(), find_line(log, id)?)));
         match first {
             Some((first, line)) => anyhow!(
-                "{second}: question `{shown}` is answered in {first}, line {line}, too: remove one of the two lines"
+                "{second}: question `{shown}` is answered in {first}, line {line}, too: `chartbench merge RUN` finishes a merge that was \
+                 killed; else remove one of the two lines"
             ),
             None => anyhow!(
                 "{second}: question `{shown}` is answered twice: remove one of its two lines"
@@ -337,7 +338,7 @@ mod tests {
             error,
             format!(
                 "{at}/predictions.1-of-3.jsonl, line 2: question `q1` is answered in {at}/predictions.jsonl, line 2, too: \
-                 remove one of the two lines"
+                 `chartbench merge RUN` finishes a merge that was killed; else remove one of the two lines"
             )
         );
     }
