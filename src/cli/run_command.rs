@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::jobs::run::RunRequest;
+use chartbench_core::terminal::shell_word;
 
 /// `chartbench run` with the adapters, weights, questions and name of a request, as a shell reads
 /// it; `adapters_dir` is the folder of the adapter files.
@@ -52,8 +53,8 @@ pub(super) fn run_command(request: &RunRequest, adapters_dir: Option<&Path>) -> 
     if request.benchmark.allow_outside {
         words.push("--allow-outside".to_owned());
     }
-    let joined = shlex::try_join(words.iter().map(String::as_str));
-    joined.unwrap_or_else(|_| words.join(" "))
+    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+    words.join(" ")
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use crate::adapter::ModelFiles;
 use crate::config::Family;
 use crate::run::store::{AdapterEntry, log_name};
 use crate::run::{Timing, time_questions};
-use chartbench_core::question::QuestionSource;
 use chartbench_core::shard::ShardQuestions;
 use chartbench_data::MissingSplit;
 
@@ -180,16 +179,9 @@ fn measure(
         _ => need.batch_bytes(batch),
     });
     if let Some(share) = estimated.filter(|_| plan.left > 0) {
-        let part = share
-            .shard
-            .map(|shard| ShardQuestions::new(&run.asked, shard));
-        let source: &dyn QuestionSource = match &part {
-            Some(part) => part,
-            None => &run.asked,
-        };
         plan.timing = time_questions(
             adapter.as_mut(),
-            source,
+            &ShardQuestions::new(&run.asked, share.shard),
             run.dir.predictions(&plan.name, share.shard)?,
             batch.min(TIMED_QUESTIONS),
         )?;

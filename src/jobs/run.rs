@@ -454,15 +454,9 @@ fn ask(
         let processor = Processor::new(isa::current().name, KERNELS_VERSION, shard);
         dir.record_processor(&id, &processor).map_err(not_stored)?;
     }
-    let asked: &QuestionStream = asked;
-    let part = shard.map(|shard| ShardQuestions::new(asked, shard));
-    let source: &dyn QuestionSource = match &part {
-        Some(part) => part,
-        None => asked,
-    };
     let outcome = crate::run::answer_all(
         adapter,
-        source,
+        &ShardQuestions::new(asked, shard),
         questions,
         log,
         batch,

@@ -1,12 +1,14 @@
-"""Answers each question with its own text, after a while; in the fifth task of an array, until it is started again, after a long while."""
+"""Answers each question with its own text, after a while; in the tasks of an array that SLOW_TASKS names, until they are started again, after
+a long while."""
 
 import json
 import os
 import sys
 import time
 
-stopped = os.environ.get("SLURM_ARRAY_TASK_ID") == "5" and "SLURM_RESTART_COUNT" not in os.environ
-delay = 4.0 if stopped else 0.1
+task = os.environ.get("SLURM_ARRAY_TASK_ID")
+is_slow = task in os.environ.get("SLOW_TASKS", "").split() and "SLURM_RESTART_COUNT" not in os.environ
+delay = 8.0 if is_slow else 0.1
 print(json.dumps({"protocol": 1, "settings": {}}), flush=True)
 for line in sys.stdin:
     question = json.loads(line)

@@ -417,7 +417,7 @@ fn another_instruction_set_is_stored_and_noted() {
     };
     scratch.run_well("r", &[&adapters[..], &["--shard", "1/2"]].concat());
     let before = scratch.manifest("r");
-    // What is answered is not computed again.
+    // A row without questions left computes nothing.
     assert!(!scalar("1/2").contains("stored answers were computed"));
     assert_eq!(scratch.manifest("r"), before);
     let notes = scalar("2/2");

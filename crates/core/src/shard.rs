@@ -129,16 +129,16 @@ impl FromStr for Shard {
     }
 }
 
-/// The questions of a source about the charts of a shard.
+/// The questions of a source about the charts of a shard, or all of them.
 #[derive(Clone, Copy)]
 pub struct ShardQuestions<'a> {
     source: &'a dyn QuestionSource,
-    shard: Shard,
+    shard: Option<Shard>,
 }
 
 impl<'a> ShardQuestions<'a> {
-    /// The questions of `source` about the charts of `shard`.
-    pub fn new(source: &'a dyn QuestionSource, shard: Shard) -> Self {
+    /// The questions of `source` about the charts of `shard`; all without one.
+    pub fn new(source: &'a dyn QuestionSource, shard: Option<Shard>) -> Self {
         Self { source, shard }
     }
 }
@@ -147,7 +147,9 @@ impl QuestionSource for ShardQuestions<'_> {
     fn chunks(&self) -> Box<dyn Iterator<Item = Result<Vec<ChartQuestions>>> + '_> {
         Box::new(self.source.chunks().map(|chunk| {
             let mut charts = chunk?;
-            charts.retain(|charts| self.shard.holds(&charts.chart.id));
+            if let Some(shard) = self.shard {
+                charts.retain(|charts| shard.holds(&charts.chart.id));
+            }
             Ok(charts)
         }))
     }

@@ -38,8 +38,7 @@ pub struct FinetuneRequest {
     pub name: String,
     /// Folder that holds the runs.
     pub results: PathBuf,
-    /// After training, asks only this many test questions, drawn as
-    /// [`RunRequest`] says.
+    /// After training, asks only this many test questions, drawn as [`RunRequest`] says.
     pub limit: Option<usize>,
     /// Convention of the leaderboard, as of [`RunRequest`].
     pub convention: Option<String>,
@@ -93,9 +92,7 @@ impl FinetuneRequest {
             protocol: ProtocolOverrides::default(),
         }
     }
-}
 
-impl FinetuneRequest {
     /// Whether test questions are asked after the trainings.
     fn asks_test_questions(&self) -> bool {
         self.evaluate && !self.overfit_one

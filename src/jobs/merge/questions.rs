@@ -11,7 +11,7 @@ use super::sources::Sources;
 use crate::config::Benchmark;
 use crate::hub::HubOptions;
 use crate::jobs::benchmark::{locate_data, stored_questions};
-use crate::run::store::PredictionRecord;
+use crate::run::store::{PredictionRecord, short};
 use chartbench_core::question::{ChartQuestions, Gold, QuestionSetSummary, QuestionSource, Split};
 use chartbench_core::terminal::shorten;
 use chartbench_data::QuestionStream;
@@ -91,7 +91,6 @@ pub(super) fn check_questions(
         || format!("the benchmark {}", shorten(&found.benchmark)),
         |data| data.display().to_string(),
     );
-    let short = |hash: &str| shorten(hash.get(..12).unwrap_or(hash));
     ensure!(
         summary.hash == asked.hash,
         "{}: {} questions were asked on {} charts (question set {}), and {place} has {} on {} charts (question set {}): another \
@@ -99,10 +98,10 @@ pub(super) fn check_questions(
         sources.describe(),
         asked.questions,
         asked.charts,
-        short(&asked.hash),
+        shorten(short(&asked.hash)),
         summary.questions,
         summary.charts,
-        short(&summary.hash)
+        shorten(short(&summary.hash))
     );
     Ok(())
 }

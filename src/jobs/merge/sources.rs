@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::run::store::{
     AdapterEntry, DataFolder, LEADERBOARD, Manifest, NamedRun, OtherQuestions, Processor,
-    difference, logs,
+    difference, logs, short,
 };
 use chartbench_core::files::FileLock;
 use chartbench_core::shard::Shard;
@@ -268,14 +268,13 @@ fn other_settings(entry: &AdapterEntry, run: &Source, runs: &[Source]) -> String
         Some((first, adapters.find(|row| row.id == entry.id)?))
     });
     let (first, row) = with_entry.unwrap_or((run, entry));
-    let short = |fingerprint: &str| shorten(fingerprint.get(..12).unwrap_or(fingerprint));
     format!(
         "{} holds another {} than {} (fingerprint {}, there {}; {}): leave it out, or ask it again with the same settings",
         run.dir.display(),
         entry.id,
         first.dir.display(),
-        short(&entry.fingerprint),
-        short(&row.fingerprint),
+        shorten(short(&entry.fingerprint)),
+        shorten(short(&row.fingerprint)),
         difference(&row.settings, &entry.settings)
     )
 }

@@ -17,7 +17,7 @@ use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table, wrap};
 use super::{Aggregate, CONFIDENCE, RowKind, SliceBy, escape};
 use crate::config::Published;
-use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader};
+use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader, short};
 use chartbench_score::metric::Convention;
 
 /// The version of the JSON form.
@@ -260,7 +260,7 @@ impl Leaderboard {
             "{questions} questions on {charts} charts (question set {}). Metrics in %, convention {}; a failed \
              question scores 0. In parentheses {:.0} % intervals (Wilson, clustered by chart); distinct is the part of \
              the answers that are different texts, in %.",
-            text(hash.get(..12).unwrap_or(hash)),
+            text(short(hash)),
             self.convention.name,
             100.0 * CONFIDENCE,
         )

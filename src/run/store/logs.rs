@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use chartbench_core::shard::Shard;
+use chartbench_core::shard::{Shard, ShardError};
 
 /// The log of a run that is not cut into shards.
 pub(super) const PREDICTIONS: &str = "predictions.jsonl";
@@ -34,11 +34,10 @@ pub fn shard_of(file_name: &str) -> Result<Option<Option<Shard>>> {
     let Some((index, count)) = numbers else {
         return Ok(None);
     };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(index) || !is_number(count) {
-        return Ok(None);
-    }
-    let shard: Option<Shard> = format!("{index}/{count}").parse().ok();
+    let shard = match format!("{index}/{count}").parse() {
+        Err(ShardError::NotAShard) => return Ok(None),
+        shard => shard.ok(),
+    };
     // Zeros in front would be a second name of the same shard.
     let shard = shard.filter(|shard| log_name(Some(*shard)) == file_name);
     let shard = shard.with_context(|| {

@@ -25,6 +25,6 @@ pub use processor::Processor;
 pub use remove::remove_run;
 pub use results_dir::{NamedRun, ResultsDir, RunFolders};
 pub use run_dir::{
-    FINGERPRINT, LEADERBOARD, MANIFEST, OtherQuestions, RunDir, TRAINING_LOG, difference,
+    FINGERPRINT, LEADERBOARD, MANIFEST, OtherQuestions, RunDir, TRAINING_LOG, difference, short,
 };
 pub use run_reader::{RunReader, StoredRun};

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::{RunReader, StoredRun};
 use crate::config::Benchmark;
 use chartbench_core::names::{check_folder_name, nearest_first};
-use chartbench_core::terminal::shorten;
+use chartbench_core::terminal::{shell_word, shorten};
 
 /// Most runs that an error lists.
 const MAX_LISTED: usize = 10;
@@ -114,7 +114,7 @@ impl ResultsDir {
 
     /// The command that merges the shards of the run `run`.
     pub fn merge_command(&self, run: &str) -> String {
-        format!("chartbench merge {}{}", quoted(run), self.flag())
+        format!("chartbench merge {}{}", shell_word(run), self.flag())
     }
 
     /// The flag that names this folder, behind a space; nothing for the default one.
@@ -122,7 +122,10 @@ impl ResultsDir {
         if self.path == Path::new("results") {
             String::new()
         } else {
-            format!(" --results {}", quoted(&self.path.display().to_string()))
+            format!(
+                " --results {}",
+                shell_word(&self.path.display().to_string())
+            )
         }
     }
 
@@ -183,7 +186,7 @@ impl ResultsDir {
     fn making(&self, run: &str) -> Option<String> {
         check_folder_name("", run).ok()?;
         let results = self.flag();
-        let run = quoted(run);
+        let run = shell_word(run);
         Some(
             if Benchmark::embedded_names().any(|benchmark| benchmark == run) {
                 format!("`chartbench run --benchmark {run}{results}`")
@@ -250,16 +253,6 @@ fn list(names: &[String], most: usize) -> String {
     match names.len().saturating_sub(most) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// A word of a command as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./+=@:,".contains(c);
-    if word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -459,8 +459,9 @@ fn is_free(dir: &Path) -> bool {
     })
 }
 
-pub(super) fn short(fingerprint: &str) -> &str {
-    fingerprint.get(..12).unwrap_or(fingerprint)
+/// The beginning of a hash, for people.
+pub fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// Describes the keys whose values differ: `KEY was OLD, is NEW`.
