@@ -252,14 +252,24 @@ impl<'a, S: Clone> Search<'a, S> {
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
         candidates.truncate(self.settings.beams);
         self.fed = self.running.first().map_or(0, |beam| beam.tokens.len());
-        self.running = candidates
-            .iter()
-            .map(|candidate| Beam {
-                state: self.running[candidate.parent].state.clone(),
-                tokens: self.tokens(candidate),
+        let tokens: Vec<Vec<u32>> = candidates.iter().map(|it| self.tokens(it)).collect();
+        let parents = std::mem::take(&mut self.running).into_iter();
+        let mut states: Vec<Option<S>> = parents.map(|beam| Some(beam.state)).collect();
+        for (index, (candidate, tokens)) in candidates.iter().zip(tokens).enumerate() {
+            let parent = candidate.parent;
+            let forks = candidates[index + 1..].iter().any(|it| it.parent == parent);
+            // The last of a state's beams writes into the state's own cache.
+            let state = if forks {
+                states[parent].clone()
+            } else {
+                states[parent].take()
+            };
+            self.running.extend(state.map(|state| Beam {
+                state,
+                tokens,
                 score: candidate.score,
-            })
-            .collect();
+            }));
+        }
     }
 
     fn answer(mut self) -> Generated {

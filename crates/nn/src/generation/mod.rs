@@ -5,6 +5,7 @@ mod greedy;
 mod logits;
 mod settings;
 mod stored;
+mod token_cache;
 
 use anyhow::Result;
 use candle_core::Tensor;
@@ -14,6 +15,7 @@ pub use beam::{BeamSearch, EarlyStopping, beam_search};
 pub use greedy::greedy;
 pub use settings::{GenerationSettings, LengthLimit};
 pub use stored::StoredGeneration;
+pub(crate) use token_cache::{CACHE_GROWTH, TokenCache};
 
 /// A text decoder with a cache.
 pub trait Decoder {

@@ -1,7 +1,6 @@
 //! The cache of cross-attention: keys and values of an image stay the same in all decoding steps,
 //! so they are packed once, head by head, in the order that a step reads them. Pix2Struct's decoder
-//! has one a question; Donut's questions about an image share plain tensors, which are read many
-//! rows at a time.
+//! has one a question; Donut's questions about an image share one.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};

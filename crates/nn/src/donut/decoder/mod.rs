@@ -10,7 +10,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::DecoderConfig;
 use super::layers::{Norm, Projection};
-use crate::kernels::{self, Weight};
+use crate::generation::{CACHE_GROWTH, TokenCache};
+use crate::kernels::{self, CrossKv, Weight};
 use crate::loading::CountingSource;
 use crate::memory_need::MemoryNeed;
 
@@ -22,8 +23,8 @@ const EPS: f64 = 1e-5;
 /// An encoded image as the decoder sees it.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Keys and values of each layer, [N, D] each.
-    layers: Arc<[(Tensor, Tensor)]>,
+    /// Keys and values of each layer.
+    layers: Arc<[CrossKv]>,
 }
 
 impl Image {
@@ -31,18 +32,19 @@ impl Image {
     pub fn start(&self) -> State {
         State {
             image: self.clone(),
-            tokens: vec![None; self.layers.len()],
+            tokens: self.layers.iter().map(|_| TokenCache::new()).collect(),
             length: 0,
         }
     }
 }
 
-/// The state of one question. A clone shares all tensors, so that a beam forks at no cost.
+/// The state of one question. A clone shares the image's keys and values, and copies those of the
+/// tokens when it goes on.
 #[derive(Clone, Debug)]
 pub struct State {
     image: Image,
-    /// Keys and values of the tokens so far, [T, D] each, layer by layer.
-    tokens: Vec<Option<(Tensor, Tensor)>>,
+    /// Keys and values of the tokens so far, layer by layer.
+    tokens: Vec<TokenCache>,
     /// Tokens so far.
     length: usize,
 }
@@ -113,8 +115,9 @@ impl Decoder {
         let (layers, width) = (self.layers.len(), self.positions.dim(1).unwrap_or(0));
         let vocabulary = self.embedding.dim(0).unwrap_or(0);
         let image_cache = 2 * layers * places * width;
-        let token_cache = 2 * layers * tokens * width;
-        // A beam's cache is copied as it grows; logits are copied twice.
+        let token_cache = 2 * layers * tokens.next_multiple_of(CACHE_GROWTH) * width;
+        // A beam's cache and that of the beam it goes on from are there at the same time; logits are
+        // copied twice.
         MemoryNeed::from_f32_values(
             2 * places * width,
             image_cache + beams * (2 * token_cache + 3 * vocabulary),
@@ -125,10 +128,12 @@ impl Decoder {
         let encoded = encoded.contiguous()?;
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            layers.push((
-                layer.image.key.forward(&encoded)?,
-                layer.image.value.forward(&encoded)?,
-            ));
+            layers.push(CrossKv::new(
+                &layer.image.key.forward(&encoded)?,
+                &layer.image.value.forward(&encoded)?,
+                self.heads,
+                layer.image.key.compute_dtype(),
+            )?);
         }
         Ok(Image {
             layers: layers.into(),
@@ -210,13 +215,7 @@ impl Decoder {
         let mut attended = Vec::with_capacity(batch.len());
         for (state, tokens) in batch {
             let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, first, tokens.len()));
-            let (keys, values) = match state.tokens[index].take() {
-                None => (k?, v?),
-                Some((keys, values)) => (
-                    Tensor::cat(&[&keys, &k?], 0)?,
-                    Tensor::cat(&[&values, &v?], 0)?,
-                ),
-            };
+            let (keys, values) = state.tokens[index].append(&k?, &v?)?;
             attended.push(kernels::decode_attention(
                 &q?,
                 &keys,
@@ -224,7 +223,6 @@ impl Decoder {
                 self.heads,
                 Some(&self.causal),
             )?);
-            state.tokens[index] = Some((keys, values));
             first += tokens.len();
         }
         attention.output.decode(&Tensor::cat(&attended, 0)?)
@@ -238,10 +236,7 @@ impl Decoder {
         x: &Tensor,
         batch: &[(&mut State, &[u32])],
     ) -> Result<Tensor> {
-        let (q, precision) = (
-            layer.image.query.decode(x)?,
-            layer.image.query.compute_dtype(),
-        );
+        let q = layer.image.query.decode(x)?;
         let mut first = 0;
         let mut attended = Vec::new();
         for group in batch.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.image.layers, &b.image.layers))
@@ -249,15 +244,8 @@ impl Decoder {
             let Some((state, _)) = group.first() else {
                 continue;
             };
-            let (keys, values) = &state.image.layers[index];
             let tokens = group.iter().map(|(_, tokens)| tokens.len()).sum();
-            attended.push(kernels::attention(
-                &q.narrow(0, first, tokens)?,
-                keys,
-                values,
-                self.heads,
-                precision,
-            )?);
+            attended.push(state.image.layers[index].attention(&q.narrow(0, first, tokens)?)?);
             first += tokens;
         }
         layer.image.output.decode(&Tensor::cat(&attended, 0)?)

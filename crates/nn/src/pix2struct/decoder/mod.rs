@@ -1,7 +1,6 @@
 //! The text decoder: T5-like layers with relative position bias, and a cache of keys and values for
 //! each question.
 
-mod token_cache;
 mod training;
 
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
 use super::TextConfig;
+use crate::generation::{CACHE_GROWTH, TokenCache};
 use crate::kernels::{self, CrossKv, Weight};
 use crate::loading::CountingSource;
 use crate::memory_need::MemoryNeed;
-use token_cache::{CACHE_GROWTH, TokenCache};
 
 /// The state of one question: the keys and values of its image and of its tokens so far. A clone
 /// shares the image's, and copies those of the tokens when it goes on.

@@ -4,19 +4,19 @@ use candle_core::{Result, Tensor};
 use candle_nn::kv_cache::KvCache;
 
 /// Positions a question's cache grows by.
-pub(super) const CACHE_GROWTH: usize = 32;
+pub(crate) const CACHE_GROWTH: usize = 32;
 
 /// Keys and values [T, H] each. They are written in place: a clone takes a copy of them before it
 /// adds to them, since its buffer is the original's.
 #[derive(Debug)]
-pub(super) struct TokenCache {
+pub(crate) struct TokenCache {
     cache: KvCache,
     /// Whether another cache may write to the same buffer.
     is_shared: bool,
 }
 
 impl TokenCache {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             cache: KvCache::new(0, CACHE_GROWTH),
             is_shared: false,
@@ -27,7 +27,7 @@ impl TokenCache {
     ///
     /// # Errors
     /// Returns an error if the shapes do not fit.
-    pub(super) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         if self.is_shared {
             let mut own = KvCache::new(0, CACHE_GROWTH);
             if let (Some(keys), Some(values)) = (self.cache.k()?, self.cache.v()?) {
