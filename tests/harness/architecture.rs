@@ -77,7 +77,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("lint", &["content", "question_stream", "spec"]),
             ("notes", &[]),
             ("plotqa", &["images", "notes", "questions_by_chart"]),
-            ("qa_pretraining", &[]),
+            ("pretraining", &["gold_tables"]),
             (
                 "question_stream",
                 &[
@@ -89,7 +89,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
                     "id_list",
                     "notes",
                     "plotqa",
-                    "qa_pretraining",
+                    "pretraining",
                     "realcqa",
                     "spec",
                     "synth",

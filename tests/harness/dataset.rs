@@ -870,8 +870,29 @@ fn questions_can_be_asked_for_with_their_answers() {
     )
     .unwrap()
     .data;
+    let both = Benchmark::parse(
+        &format!("{text}ask = \"tables-and-questions\"\n"),
+        "both.toml",
+    )
+    .unwrap()
+    .data;
     let load = |spec: &QuestionSetSpec| chartbench_data::load(spec, None, Split::Test).unwrap();
-    for (plain, told) in load(&asked).charts.iter().zip(&load(&told).charts) {
+    let (asked, both) = (load(&asked), load(&both));
+    for (plain, both) in asked.charts.iter().zip(&both.charts) {
+        let (told, table) = both.questions.split_at(2);
+        for (plain, told) in plain.questions.iter().zip(told) {
+            let expected = format!("{} {}", plain.text, plain.gold.text());
+            assert_eq!(
+                (&told.text, &told.gold),
+                (&plain.text, &Gold::Text(expected))
+            );
+        }
+        let [table] = table else {
+            panic!("one table a chart")
+        };
+        assert!(table.gold.text().starts_with("TITLE | "));
+    }
+    for (plain, told) in asked.charts.iter().zip(&load(&told).charts) {
         let [first, second] = plain.questions.as_slice() else {
             panic!("two questions were asked for")
         };

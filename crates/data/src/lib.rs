@@ -22,7 +22,7 @@ mod images;
 pub mod lint;
 mod notes;
 mod plotqa;
-mod qa_pretraining;
+mod pretraining;
 mod question_stream;
 mod questions_by_chart;
 mod realcqa;

@@ -14,7 +14,7 @@ use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
 use super::{
-    MissingSplit, chartqa, columns, generic, gold_tables, plotqa, qa_pretraining, require_data_path,
+    MissingSplit, chartqa, columns, generic, gold_tables, plotqa, pretraining, require_data_path,
 };
 use crate::notes::Notes;
 use crate::{Ask, Format, QuestionSetSpec, Questions};
@@ -402,7 +402,8 @@ impl QuestionSelection {
         let mut charts = match self.ask {
             Ask::Questions => charts,
             Ask::Tables => gold_tables::ask_for_tables(charts)?,
-            Ask::QuestionsAndAnswers => qa_pretraining::join_questions(charts),
+            Ask::QuestionsAndAnswers => pretraining::join_questions(charts),
+            Ask::TablesAndQuestions => pretraining::add_tables(charts)?,
         };
         if let Some(SampleSpec { per_chart, seed }) = self.sample {
             charts
@@ -452,7 +453,7 @@ impl QuestionSelection {
             ));
         }
         let what = match self.ask {
-            Ask::Questions | Ask::QuestionsAndAnswers => {
+            Ask::Questions | Ask::QuestionsAndAnswers | Ask::TablesAndQuestions => {
                 format!("no questions in the {split} split{location}")
             }
             Ask::Tables => format!("no chart of the {split} split{location} has a data table"),

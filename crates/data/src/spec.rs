@@ -100,6 +100,8 @@ pub enum Ask {
     Tables,
     /// All of a chart's questions with their answers as one text.
     QuestionsAndAnswers,
+    /// Each of a chart's questions, answered by itself and its answer, and its data table.
+    TablesAndQuestions,
 }
 
 /// The questions that are asked.
