@@ -103,6 +103,7 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
         name: request.name.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         order: Vec::new(),
+        left_out: Vec::new(),
         partial: false,
         benchmark: benchmark_entry(&benchmark, (set.charts.len(), set.len()), set.hash()?),
         adapters: Vec::new(),

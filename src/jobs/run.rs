@@ -277,6 +277,7 @@ impl OpenRun {
             name,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             order: Vec::new(),
+            left_out: Vec::new(),
             partial: false,
             benchmark: entry,
             adapters: Vec::new(),

@@ -36,10 +36,14 @@ pub struct Manifest {
     pub name: String,
     /// Version of the program that began the run.
     pub program: String,
-    /// The names of the rows in the order in which an uncut run asks them; absent in such a run,
-    /// and before format 3. Shards add their entries in any order.
+    /// The names of the rows in the order in which an uncut run asks them, those to come included;
+    /// absent in such a run, and before format 3. Shards add their entries in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<String>,
+    /// The names of rows that a shard left out for good, which no other adds to the order again:
+    /// the benchmark has no train split, or it is not here. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Whether the run was merged of shards that lack questions; absent where it was not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -345,6 +349,9 @@ impl Manifest {
         self.order
             .iter()
             .try_for_each(|name| check_folder_name("`order`", name))?;
+        self.left_out
+            .iter()
+            .try_for_each(|name| check_folder_name("`left_out`", name))?;
         self.adapters
             .iter()
             .try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))
