@@ -670,7 +670,7 @@ fn a_log_that_is_a_link_to_nowhere_is_named() {
     fs::rename(&place, dir.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("/nowhere/2.jsonl", &place).unwrap();
     let error =
-        format!("{log} is a link that leads nowhere: put what it names back, or remove the link");
+        format!("{log} is a link that leads nowhere: restore its target, or remove the link");
     for command in [
         &["leaderboard", "r"][..],
         &["failures", "r/matcha-tiny"],
@@ -760,6 +760,7 @@ fn a_leaderboard_stays_until_the_next_and_is_never_outdated() {
         .args(merge)
         .current_dir(dir.path())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let status = loop {

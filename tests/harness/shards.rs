@@ -387,8 +387,8 @@ fn failed_rows_are_asked_again_in_their_own_log() {
     assert!(
         stderr(&output).contains("note: 1 failed rows are in other logs than ")
             && stderr(&output).contains(
-                " are not asked again: when every question has a row, merge the run (chartbench merge), then start this \
-                 command without --shard\n"
+                " are not asked again: when every question has a row, merge the run (chartbench merge), then the same \
+                 command without --shard asks them\n"
             ),
         "{}",
         stderr(&output)
@@ -426,7 +426,7 @@ fn failed_rows_of_a_merged_run_are_asked_again_by_the_command_that_is_named() {
         .find(|line| line.starts_with("note: 1 failed rows"));
     assert!(
         note.unwrap()
-            .ends_with("and are not asked again: start this command without --shard, which does"),
+            .ends_with("and are not asked again: the same command without --shard asks them"),
         "{notes}"
     );
     scratch.run_well("r", &command);

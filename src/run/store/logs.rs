@@ -84,7 +84,7 @@ fn check_link(path: &Path) -> Result<()> {
     let leads_nowhere = path.symlink_metadata().is_ok() && matches!(path.try_exists(), Ok(false));
     ensure!(
         !leads_nowhere,
-        "{} is a link that leads nowhere: put what it names back, or remove the link",
+        "{} is a link that leads nowhere: restore its target, or remove the link",
         path.display()
     );
     Ok(())

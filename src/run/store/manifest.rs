@@ -273,6 +273,20 @@ pub fn fingerprint(identity: &Identity) -> String {
 }
 
 impl Manifest {
+    /// The manifest of a run that begins now.
+    pub fn new(name: &str, benchmark: BenchmarkEntry) -> Self {
+        Self {
+            format: FORMAT_VERSION,
+            name: name.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            order: Vec::new(),
+            left_out: Vec::new(),
+            partial: false,
+            benchmark,
+            adapters: Vec::new(),
+        }
+    }
+
     /// The remark that tables show beside the scores of an adapter, if any.
     pub fn remark(&self, adapter: &str) -> Option<&'static str> {
         let entry = self.adapters.iter().find(|entry| entry.id == adapter)?;

@@ -253,9 +253,9 @@ impl FailedElsewhere {
     fn describe(&self, own: &Path) -> String {
         let Self { rows, in_shard } = self;
         let remedy = if *in_shard {
-            "when every question has a row, merge the run (chartbench merge), then start this command without --shard"
+            "when every question has a row, merge the run (chartbench merge), then the same command without --shard asks them"
         } else {
-            "start this command without --shard, which does"
+            "the same command without --shard asks them"
         };
         format!(
             "note: {rows} failed rows are in other logs than {} and are not asked again: {remedy}",

@@ -416,4 +416,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_run_that_is_removed_meanwhile_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        std::fs::create_dir(&folder).unwrap();
+        for shard in 1..=2 {
+            let log = folder.join(format!("predictions.{shard}-of-2.jsonl"));
+            std::fs::write(log, line(shard, 0)).unwrap();
+        }
+        let mut predictions = Predictions::in_folder(&folder);
+        assert_eq!(predictions.next().unwrap().unwrap().len(), 1);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let error = predictions.next().unwrap().unwrap_err().to_string();
+        let log = folder.join("predictions.2-of-2.jsonl");
+        assert_eq!(
+            error,
+            format!(
+                "{} is gone: another process has changed the run; start the command again",
+                log.display()
+            )
+        );
+    }
 }

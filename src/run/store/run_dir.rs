@@ -173,7 +173,7 @@ impl RunDir {
             remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
             let lines = JsonLines::open(&path, lock)?;
-            run.take_back(&entry.id);
+            run.restore_left_out(&entry.id);
             run.put(entry.clone());
             run.added.retain(|added| added.id != entry.id);
             run.added.push(entry);

@@ -56,7 +56,7 @@ impl RunDir {
     }
 
     /// A row that was left out is asked after all.
-    pub(super) fn take_back(&mut self, name: &str) {
+    pub(super) fn restore_left_out(&mut self, name: &str) {
         self.manifest.left_out.retain(|row| row != name);
         self.add_order();
     }
