@@ -274,7 +274,8 @@ fn a_signal_is_handled_before_anything_else() {
             let status = std::fs::read_to_string(&status).unwrap();
             let line = status.lines().find(|line| line.starts_with(name));
             let value = line.map(|line| line.trim_start_matches(name).trim());
-            (value.and_then(|value| u64::from_str_radix(value, base).ok())).unwrap_or_default()
+            let value = value.and_then(|value| u64::from_str_radix(value, base).ok());
+            value.unwrap_or_default()
         };
         let mask = 1 << (number - 1);
         // The threads that compute are started after the arguments are read.
