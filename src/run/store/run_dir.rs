@@ -37,8 +37,8 @@ pub struct RunDir {
     order: Vec<String>,
     /// The entries that this process added.
     added: Vec<AdapterEntry>,
-    /// Whether a shard's answers are missing in a leaderboard that was stored before.
-    has_grown: bool,
+    /// The shard's logs to which this process adds answers.
+    grown: Vec<PathBuf>,
 }
 
 impl RunDir {
@@ -67,7 +67,7 @@ impl RunDir {
             grows_from,
             order: Vec::new(),
             added: Vec::new(),
-            has_grown: false,
+            grown: Vec::new(),
         };
         if run.read_manifest()?.is_none() {
             ensure!(

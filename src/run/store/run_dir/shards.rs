@@ -68,9 +68,14 @@ impl RunDir {
     /// # Errors
     /// Returns an error if the manifest cannot be changed or the leaderboard not removed.
     pub fn record_processor(&mut self, adapter: &str, processor: &Processor) -> Result<()> {
-        self.has_grown |= !self.order.is_empty();
-        self.remove_outdated_leaderboard()?;
         let others = self.change_manifest(|run| {
+            if !run.order.is_empty() {
+                let folder = run.path.join(adapter);
+                let shards = processor.shards.iter().filter_map(|name| name.parse().ok());
+                let logs = shards.map(|shard| folder.join(log_name(Some(shard))));
+                run.grown.extend(logs);
+                run.remove_leaderboard()?;
+            }
             let mut others = Vec::new();
             if run.manifest.format < PROCESSORS_FORMAT {
                 return Ok(others);
@@ -96,17 +101,30 @@ impl RunDir {
         Ok(())
     }
 
-    /// Removes a leaderboard that lacks answers of this process's shard. A process that is storing
-    /// one has read some of them at most, and is waited for.
-    fn remove_outdated_leaderboard(&self) -> Result<()> {
+    /// Removes the leaderboard. A process that is storing one is waited for.
+    fn remove_leaderboard(&self) -> Result<()> {
         let file = self.path.join(LEADERBOARD);
-        if !self.has_grown || file.symlink_metadata().is_err() {
+        if file.symlink_metadata().is_err() {
             return Ok(());
         }
         let _lock = FileLock::acquire(&file)?;
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.with_context(|| format!("cannot remove {}", file.display())),
+        }
+    }
+
+    /// Removes a leaderboard that another process has stored while this one asked a shard, unless
+    /// that was a merge, which takes the shard's logs.
+    fn remove_outdated_leaderboard(&self) -> Result<()> {
+        if self.grown.is_empty() || self.path.join(LEADERBOARD).symlink_metadata().is_err() {
+            return Ok(());
+        }
+        // A merge holds it.
+        let _lock = FileLock::acquire(&self.path.join(MANIFEST))?;
+        match self.grown.iter().any(|log| log.exists()) {
+            true => self.remove_leaderboard(),
+            false => Ok(()),
         }
     }
 
