@@ -79,22 +79,22 @@ enum SaveDtype {
 
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
-        // The self-test stores nothing that could be saved.
-        let signals = match args.overfit_one {
-            true => None,
-            false => Some(Signals::install()?),
+        let signals = Signals::watch()?;
+        let stop = match args.overfit_one {
+            // It stores nothing that could be saved.
+            true => Stop::default(),
+            false => signals.stop(),
         };
-        let stop = signals.as_ref().map(Signals::stop).unwrap_or_default();
         let mut progress = FinetuneProgress::new(&args.output);
-        let report = finetune(&args.request(stop)?, &mut |event| progress.observe(event));
-        let report = match (report, signals) {
-            (Err(error), Some(signals)) => {
+        let report = match finetune(&args.request(stop)?, &mut |event| progress.observe(event)) {
+            Ok(report) => report,
+            Err(error) => {
                 progress.finish_training();
                 drop(progress);
                 return signals.report_stop(error);
             }
-            (report, _) => report?,
         };
+        drop(signals);
         if let Some(evaluation) = &report.evaluation {
             print_report(evaluation, &args.output)?;
         }

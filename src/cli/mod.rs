@@ -204,6 +204,8 @@ pub fn command() -> clap::Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "models")]
+    signals::register_for(std::env::args_os().nth(1).as_deref());
     let code = match parse() {
         Ok(cli) => exit_code(isa::requested().and_then(|_| execute(&cli.command))),
         Err(error) => usage(&error),

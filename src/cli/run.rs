@@ -88,10 +88,10 @@ enum Blind {
 
 pub(super) fn run(args: &Args) -> Result<Status> {
     args.adapter.on_threads(|| {
+        let signals = Signals::watch()?;
         if args.dry_run {
             return print_plan(&dry_run(&args.request()?, args.estimate)?, args.estimate);
         }
-        let signals = Signals::install()?;
         let mut progress = args.output.progress();
         let request = RunRequest {
             stop: signals.stop(),

@@ -3,13 +3,13 @@
 //! has a grace time for the calls in hand, after which a thread of this module stores what they have
 //! reported and ends the process, whatever an adapter does. A second Ctrl-C ends it at once.
 
-use std::ffi::c_int;
+use std::ffi::{OsStr, c_int};
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 #[cfg(unix)]
 use signal_hook::consts::SIGUSR1;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -32,6 +32,17 @@ const SIGNALS: &[(c_int, &str)] = &[
     (SIGUSR1, "SIGUSR1"),
 ];
 
+/// The handlers of this process.
+static HANDLERS: LazyLock<Result<Watch>> = LazyLock::new(Watch::register_all);
+
+/// Registers the handlers where the first argument names a command with a job that may be stopped:
+/// a signal may come before the other arguments are read. [`Signals::watch`] reports errors.
+pub(super) fn register_for(command: Option<&OsStr>) {
+    if command.is_some_and(|command| command == "run" || command == "finetune") {
+        LazyLock::force(&HANDLERS);
+    }
+}
+
 /// The handlers of the signals, and the thread that acts on them. Once this is dropped, the job has
 /// ended, and signals do what they usually do.
 pub(super) struct Signals(Watch);
@@ -46,21 +57,15 @@ struct Watch {
 }
 
 impl Signals {
-    /// Registers the handlers, and starts the thread that acts on them.
+    /// Starts the thread that acts on the signals, also on one that came before.
     ///
     /// # Errors
     /// Returns an error if the system refuses.
-    pub(super) fn install() -> Result<Self> {
-        let watch = Watch {
-            stop: Stop::default(),
-            received: Arc::default(),
-            is_over: Arc::default(),
+    pub(super) fn watch() -> Result<Self> {
+        let watch = match &*HANDLERS {
+            Ok(watch) => watch.clone(),
+            Err(error) => bail!("{error:#}"),
         };
-        for &(signal, name) in SIGNALS {
-            watch
-                .register(signal)
-                .with_context(|| format!("cannot handle {name}"))?;
-        }
         let signals = Self(watch.clone());
         std::thread::Builder::new()
             .name("signals".to_owned())
@@ -98,6 +103,20 @@ impl Drop for Signals {
 }
 
 impl Watch {
+    fn register_all() -> Result<Self> {
+        let watch = Self {
+            stop: Stop::default(),
+            received: Arc::default(),
+            is_over: Arc::default(),
+        };
+        for &(signal, name) in SIGNALS {
+            watch
+                .register(signal)
+                .with_context(|| format!("cannot handle {name}"))?;
+        }
+        Ok(watch)
+    }
+
     fn register(&self, signal: c_int) -> io::Result<()> {
         flag::register_conditional_default(signal, Arc::clone(&self.is_over))?;
         if signal == SIGINT {
@@ -128,13 +147,13 @@ impl Watch {
     /// Acts on the signals until the job is over.
     fn wait(&self) {
         while !self.is_over.load(Ordering::SeqCst) {
-            std::thread::sleep(POLL_INTERVAL);
             if self.stop.is_requested() {
                 self.stop.request();
                 if let Some(ended) = self.stop.end_after(GRACE) {
                     return self.end_process(ended);
                 }
             }
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

@@ -145,7 +145,7 @@ fn count_stored(
     plan: &mut AdapterPlan,
 ) -> Result<()> {
     let own = run.dir.path().join(&plan.name).join(log_name(share.shard));
-    let mut stored = run.dir.predictions(&plan.name, share.shard)?;
+    let mut stored = run.dir.predictions(&plan.name, share.shard);
     while let Some(chunk) = stored.next() {
         let drops_failed = request.retry_failed && stored.log() == Some(&own);
         let records = chunk?;
@@ -182,7 +182,7 @@ fn measure(
         plan.timing = time_questions(
             adapter.as_mut(),
             &ShardQuestions::new(&run.asked, share.shard),
-            run.dir.predictions(&plan.name, share.shard)?,
+            run.dir.predictions(&plan.name, share.shard),
             batch.min(TIMED_QUESTIONS),
         )?;
     }

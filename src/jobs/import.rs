@@ -11,7 +11,7 @@ use super::{BenchmarkSelection, convention};
 use crate::config::Benchmark;
 use crate::hub::HubOptions;
 use crate::report::Leaderboard;
-use crate::run::store::{AdapterEntry, FORMAT_VERSION, Manifest, PredictionRecord, RunDir};
+use crate::run::store::{AdapterEntry, Manifest, PredictionRecord, RunDir};
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::names::check_folder_name;
 use chartbench_core::question::{
@@ -98,15 +98,8 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
         .or_else(|| model_name(&result.provenance))
         .unwrap_or_else(|| request.name.clone());
     let entry = AdapterEntry::new(&identity(&adapter, request, &result), &[]);
-    let manifest = Manifest {
-        format: FORMAT_VERSION,
-        name: request.name.clone(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        order: Vec::new(),
-        partial: false,
-        benchmark: benchmark_entry(&benchmark, (set.charts.len(), set.len()), set.hash()?),
-        adapters: Vec::new(),
-    };
+    let asked = benchmark_entry(&benchmark, (set.charts.len(), set.len()), set.hash()?);
+    let manifest = Manifest::new(&request.name, asked);
     let mut dir = RunDir::open(&request.results.join(&request.name), manifest)?;
     let mut log = dir.add_adapter(entry, false)?;
     let stored = log.stored().read()?.len();

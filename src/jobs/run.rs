@@ -31,7 +31,7 @@ use super::{
 use crate::adapter::Adapter;
 use crate::config::Benchmark;
 use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist};
-use crate::run::store::{AdapterEntry, DataFolder, FORMAT_VERSION, Manifest, Processor, RunDir};
+use crate::run::store::{AdapterEntry, DataFolder, Manifest, Processor, RunDir};
 use crate::run::{Outcome, RunEvent, Stop, unanswered};
 use chartbench_core::files::is_disk_full;
 use chartbench_core::isa;
@@ -272,15 +272,7 @@ impl OpenRun {
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
         let convention = convention(request.convention.as_deref(), answer_types)?;
         check_slices(&request.slices, &asked)?;
-        let manifest = Manifest {
-            format: FORMAT_VERSION,
-            name,
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            order: Vec::new(),
-            partial: false,
-            benchmark: entry,
-            adapters: Vec::new(),
-        };
+        let manifest = Manifest::new(&name, entry);
         let dir = RunDir::open_grown(&path, manifest, grows_from)?;
         let (charts, questions) = (summary.charts, summary.questions);
         let notes = asked.notes();

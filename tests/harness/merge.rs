@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use chartbench::run::store::{Manifest, PredictionRecord, RunReader};
 use chartbench_core::files::FileLock;
 use chartbench_core::shard::Shard;
 use serde_json::Value;
@@ -54,19 +55,7 @@ fn runs() -> &'static Path {
     let runs = RUNS.get_or_init(|| {
         // A static is never dropped: the folder stays, where `cargo clean` finds it.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let run = |results: &str, name: &str, more: &[&str]| {
-            let small = [
-                "--limit",
-                LIMIT,
-                "--max-patches",
-                "64",
-                "--max-new-tokens",
-                "4",
-            ];
-            let place = ["--results", results, "--name", name];
-            let run = ["run", "--adapters", MODELS];
-            done(dir.path(), &[&run[..], &small, &place, more].concat());
-        };
+        let run = |results: &str, name: &str, more: &[&str]| ask(dir.path(), results, name, more);
         run("uncut", "r", &[]);
         for shard in ["3/3", "1/3", "2/3"] {
             run("own", &format!("s{}", &shard[..1]), &["--shard", shard]);
@@ -78,6 +67,22 @@ fn runs() -> &'static Path {
         dir
     });
     runs.path()
+}
+
+/// Asks the models and their blind rows, into `results/name` in `dir`.
+#[track_caller]
+fn ask(dir: &Path, results: &str, name: &str, more: &[&str]) {
+    let small = [
+        "--limit",
+        LIMIT,
+        "--max-patches",
+        "64",
+        "--max-new-tokens",
+        "4",
+    ];
+    let place = ["--results", results, "--name", name];
+    let run = ["run", "--adapters", MODELS];
+    done(dir, &[&run[..], &small, &place, more].concat());
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -246,7 +251,7 @@ fn missing_questions_are_named() {
     assert_eq!(
         refused(dir.path(), &[&merge[..], &["s2", "s3"]].concat()),
         format!(
-            "own/s2, own/s3: no answer of {SHARDED} to {}; of majority, question-prior to any (the first shard asks them): {end}",
+            "own/s2, own/s3: no answer of {SHARDED} to {}; of majority, question-prior to any (shard 1/3 asks them): {end}",
             lack("1/3")
         )
     );
@@ -257,7 +262,7 @@ fn missing_questions_are_named() {
     let line = refused(dir.path(), &[&merge[..], &["s1", "s2", "s3"]].concat());
     assert!(
         line.starts_with("own/s1, own/s2, own/s3: no answer of majority to 1 of 24 questions (")
-            && line.ends_with(&format!("; the first shard asks it): {end}")),
+            && line.ends_with(&format!("; shard 1/3 asks it): {end}")),
         "{line}"
     );
     assert!(!dir.path().join("own/r").exists());
@@ -319,6 +324,19 @@ fn a_merge_in_place_that_was_killed_is_finished() {
     fs::write(killed.join(".writing-0123456789abcdef"), "half").unwrap();
     fs::remove_dir_all(&run).unwrap();
     fs::rename(&killed, &run).unwrap();
+    // Readers see each question once meanwhile.
+    let (listed, _) = done(dir.path(), &["runs", "--results", "shared"]);
+    assert!(
+        listed.contains(" yes ") && !listed.contains("no ("),
+        "{listed}"
+    );
+    assert_eq!(tables(dir.path(), "shared"), tables(runs(), "uncut"),);
+    copy_folder(&run, &dir.path().join("apart/k"));
+    done(dir.path(), &["merge", "m", "k", "--results", "apart"]);
+    assert_eq!(
+        files(&dir.path().join("apart/m/matcha-tiny")),
+        files(&runs().join("uncut/r/matcha-tiny"))
+    );
     let left = run.join("matcha-tiny/predictions.2-of-3.jsonl");
     let text = fs::read_to_string(&left).unwrap();
     edit(&left, "\"latency_ms\":", "\"latency_ms\":1");
@@ -337,6 +355,13 @@ fn a_merge_in_place_that_was_killed_is_finished() {
     fs::remove_file(run.join("leaderboard.md")).unwrap();
     done(dir.path(), &merge);
     assert_uncut(&run);
+}
+
+/// The tables over the run `r`.
+#[track_caller]
+fn tables(dir: &Path, results: &str) -> String {
+    let leaderboard = ["leaderboard", "r", "--no-speed", "--format", "markdown"];
+    done(dir, &[&leaderboard[..], &["--results", results]].concat()).0
 }
 
 #[test]
@@ -531,4 +556,225 @@ fn a_row_that_no_shard_has_begun_is_missing() {
     );
     let merged = fs::read_to_string(&manifest).unwrap();
     assert!(merged.contains("partial = true"), "{merged}");
+}
+
+/// The rows that look at no chart.
+const OF_FIRST: [&str; 2] = ["majority", "question-prior"];
+
+#[test]
+fn rows_that_the_first_shard_was_killed_before_are_missing() {
+    let dir = copy_of("shared");
+    let run = dir.path().join("shared/r");
+    let file = run.join("run.toml");
+    let mut manifest = Manifest::read(&file).unwrap();
+    let is_asked = |name: &str| !OF_FIRST.contains(&name);
+    manifest.adapters.retain(|entry| is_asked(&entry.id));
+    manifest.write(&file).unwrap();
+    for row in OF_FIRST {
+        fs::remove_dir_all(run.join(row)).unwrap();
+    }
+    let merge = ["merge", "r", "--results", "shared"];
+    let end = "ask what is missing, or merge without it by --partial";
+    assert_eq!(
+        refused(dir.path(), &merge),
+        format!(
+            "shared/r: no answer of majority, question-prior to any (shard 1/3 asks them): {end}"
+        )
+    );
+    // In part, and then they are still missing.
+    done(dir.path(), &[&merge[..], &["--partial"]].concat());
+    let stored = Manifest::read(&file).unwrap();
+    assert!(stored.partial && stored.order.len() == 6, "{stored:?}");
+    assert_eq!(
+        refused(dir.path(), &merge),
+        format!(
+            "shared/r: no answer of majority, question-prior to any (the first shard asks them): {end}"
+        )
+    );
+    ask(dir.path(), "shared", "r", &["--shard", "1/3"]);
+    done(dir.path(), &merge);
+    assert_uncut(&run);
+}
+
+#[test]
+fn rows_that_are_left_out_for_good_are_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    done(
+        at,
+        &["data", "synth", "data", "--train", "0", "--test", "8"],
+    );
+    let run = |results: &str, name: &str, more: &[&str]| {
+        let row = ["run", "--adapters", "matcha-tiny", "--limit", "12"];
+        let data = ["--benchmark", "realcqa", "--data", "data"];
+        let place = ["--max-patches", "64", "--results", results, "--name", name];
+        done(at, &[&row[..], &data, &place, more].concat());
+    };
+    run("uncut", "r", &[]);
+    for shard in ["2/2", "1/2", "2/2"] {
+        run("shared", "r", &["--shard", shard]);
+    }
+    let manifest = Manifest::read(&at.join("shared/r/run.toml")).unwrap();
+    assert_eq!(manifest.order, ["matcha-tiny", "blank+matcha-tiny"]);
+    assert_eq!(manifest.left_out, OF_FIRST);
+    // In part first: what is left out stays known to the shard that comes late.
+    copy_folder(&at.join("shared/r"), &at.join("late/r"));
+    let late = "predictions.2-of-2.jsonl";
+    for row in &manifest.order {
+        fs::remove_file(at.join("late/r").join(row).join(late)).unwrap();
+    }
+    done(at, &["merge", "r", "--partial", "--results", "late"]);
+    run("late", "r", &["--shard", "2/2"]);
+    for (name, shard) in [("a", "1/2"), ("b", "2/2")] {
+        run("own", name, &["--shard", shard]);
+    }
+    for (results, runs) in [("shared", &[][..]), ("late", &[]), ("own", &["b", "a"])] {
+        done(
+            at,
+            &[&["merge", "r", "--results", results][..], runs].concat(),
+        );
+        assert_eq!(
+            files(&at.join(results).join("r")),
+            files(&at.join("uncut/r")),
+            "{results}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_has_all_rows_while_shards_are_merged() {
+    let dir = copy_of("shared");
+    let run = RunReader::open(&dir.path().join("shared/r")).unwrap();
+    let mut readers: Vec<_> = run.predictions().collect();
+    let mut read: Vec<Vec<PredictionRecord>> = readers
+        .iter_mut()
+        .map(|(_, predictions)| predictions.next().unwrap().unwrap())
+        .collect();
+    assert!(read.iter().any(|records| records.len() < 24));
+    done(dir.path(), &["merge", "r", "--results", "shared"]);
+    for ((row, predictions), records) in readers.into_iter().zip(&mut read) {
+        records.extend(predictions.read().unwrap());
+        let mut ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((ids.len(), records.len()), (24, 24), "{row}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_is_a_link_to_nowhere_is_named() {
+    let dir = copy_of("shared");
+    let log = "shared/r/matcha-tiny/predictions.2-of-3.jsonl";
+    let place = dir.path().join(log);
+    fs::rename(&place, dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/2.jsonl", &place).unwrap();
+    let error =
+        format!("{log} is a link that leads nowhere: restore its target, or remove the link");
+    for command in [
+        &["leaderboard", "r"][..],
+        &["failures", "r/matcha-tiny"],
+        &["compare", "r/matcha-tiny", "r/majority"],
+        &["runs", "show", "r"],
+        &["merge", "r"],
+        &["merge", "new", "r"],
+    ] {
+        let line = refused(dir.path(), &[command, &["--results", "shared"]].concat());
+        assert!(line.ends_with(&error), "{command:?}: {line}");
+    }
+    for (command, code) in [
+        (&["runs"][..], 1),
+        (
+            &["run", "--adapters", "matcha-tiny", "--no-blind", "--name"],
+            2,
+        ),
+    ] {
+        let run = ["r", "--limit", LIMIT, "--max-patches", "64"];
+        let run = [&run[..], &["--max-new-tokens", "4"]].concat();
+        let more = if code == 2 { &run[..] } else { &[] };
+        let arguments = [command, more, &["--results", "shared"]].concat();
+        let output = chartbench(dir.path(), &arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(&error), "{stderr}");
+    }
+    // A link that leads somewhere is a log like any other.
+    fs::remove_file(&place).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), &place).unwrap();
+    done(dir.path(), &["merge", "r", "--results", "shared"]);
+    assert_uncut(&dir.path().join("shared/r"));
+}
+
+#[test]
+fn a_missing_shard_is_named_beside_a_whole_log() {
+    let dir = copy_of("shared");
+    let row = dir.path().join("shared/r/matcha-tiny");
+    let log = |shard: usize| row.join(format!("predictions.{shard}-of-3.jsonl"));
+    fs::rename(log(1), row.join("predictions.jsonl")).unwrap();
+    fs::remove_file(log(2)).unwrap();
+    assert_eq!(
+        refused(dir.path(), &["merge", "r", "--results", "shared"]),
+        format!(
+            "shared/r: no answer of matcha-tiny to {}: ask what is missing, or merge without it by --partial",
+            lack("2/3")
+        )
+    );
+}
+
+#[test]
+fn a_run_and_a_row_of_it_are_not_merged() {
+    let dir = copy_of("own");
+    let merge = ["merge", "r", "--results", "own", "s2"];
+    for runs in [["s1", "s1/matcha-tiny"], ["s1/matcha-tiny", "own/s1"]] {
+        assert_eq!(
+            refused(dir.path(), &[&merge[..], &runs].concat()),
+            "own/s1/matcha-tiny is a row of own/s1, which is named, too: leave one of the two out"
+        );
+    }
+    let twice = ["s1/matcha-tiny", "own/s1/matcha-tiny"];
+    assert_eq!(
+        refused(dir.path(), &[&merge[..], &twice].concat()),
+        "own/s1/matcha-tiny is named twice: name it once"
+    );
+}
+
+#[test]
+fn a_leaderboard_stays_until_the_next_and_is_never_outdated() {
+    let dir = copy_of("shared");
+    let run = dir.path().join("shared/r");
+    let late = "predictions.2-of-3.jsonl";
+    for row in SHARDED.split(", ") {
+        fs::remove_file(run.join(row).join(late)).unwrap();
+    }
+    let merge = ["merge", "r", "--results", "shared"];
+    done(dir.path(), &[&merge[..], &["--partial"]].concat());
+    let file = run.join("leaderboard.md");
+    let in_part = fs::read_to_string(&file).unwrap();
+    // The run grows by a shard.
+    ask(dir.path(), "shared", "r", &["--shard", "2/3"]);
+    assert!(!file.exists());
+    // The next merge replaces what is there in one step.
+    fs::write(&file, &in_part).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chartbench"));
+    let mut child = command
+        .args(merge)
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = loop {
+        assert!(file.exists(), "the merge took the old one away first");
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success());
+    assert_uncut(&run);
+    // A shard that has nothing to ask takes nothing away.
+    ask(dir.path(), "shared", "r", &["--shard", "2/3"]);
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        fs::read_to_string(runs().join("uncut/r/leaderboard.md")).unwrap()
+    );
 }

@@ -385,7 +385,11 @@ fn failed_rows_are_asked_again_in_their_own_log() {
     let output = scratch.run("r", &[&MODEL[..], &again, &[&shard]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("note: 1 failed rows are in other logs than "),
+        stderr(&output).contains("note: 1 failed rows are in other logs than ")
+            && stderr(&output).contains(
+                " are not asked again: when every question has a row, merge the run (chartbench merge), then the same \
+                 command without --shard asks them\n"
+            ),
         "{}",
         stderr(&output)
     );
@@ -393,6 +397,43 @@ fn failed_rows_are_asked_again_in_their_own_log() {
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.starts_with(&rest) && text.lines().count() == whole.lines().count());
     assert!(!text.contains("broken"));
+}
+
+#[test]
+fn failed_rows_of_a_merged_run_are_asked_again_by_the_command_that_is_named() {
+    let scratch = Scratch::new();
+    for shard in ["1/2", "2/2"] {
+        scratch.ask("r", &["--shard", shard]);
+    }
+    let merge = ["merge", "r"];
+    assert!(scratch.command(&merge).output().unwrap().status.success());
+    let whole = scratch.answers("r");
+    let log = scratch.path("results/r/matcha-tiny-mini/predictions.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
+    let mut record: Value = serde_json::from_str(first).unwrap();
+    let chart = record["chart"].as_str().unwrap().to_owned();
+    record["prediction"] = Value::Null;
+    record["error"] = "broken".into();
+    fs::write(&log, format!("{record}\n{rest}")).unwrap();
+    let shard = Shard::new(1, 2).unwrap().with_chart(&chart).to_string();
+    let command = [&MODEL[..], &["--retry-failed"]].concat();
+    let output = scratch.run("r", &[&command[..], &["--shard", &shard]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let notes = stderr(&output);
+    let note = notes
+        .lines()
+        .find(|line| line.starts_with("note: 1 failed rows"));
+    assert!(
+        note.unwrap()
+            .ends_with("and are not asked again: the same command without --shard asks them"),
+        "{notes}"
+    );
+    scratch.run_well("r", &command);
+    assert_eq!(scratch.answers("r"), whole);
+    assert!(scratch.command(&merge).output().unwrap().status.success());
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 30);
+    assert_eq!(scratch.answers("r"), whole);
 }
 
 #[test]
@@ -497,8 +538,24 @@ impl Adapter for Meddling {
     }
 }
 
+/// An adapter that meddles with the folder of its run.
+fn meddling(id: &str, meddle: Option<Box<dyn FnOnce()>>) -> Box<dyn Adapter> {
+    Box::new(Meddling {
+        identity: Identity {
+            id: id.to_owned(),
+            settings: vec![("version".to_owned(), "1".to_owned())],
+        },
+        meddle,
+    })
+}
+
 /// Asks shard 1/2 of an adapter that meddles with the folder of the run, `r` in `results`.
 fn run_meddling(results: &Path, meddle: impl FnOnce() + 'static) -> anyhow::Result<RunReport> {
+    run_adapters(results, &mut [meddling("mine", Some(Box::new(meddle)))])
+}
+
+/// Asks shard 1/2 of adapters, in the run `r` in `results`.
+fn run_adapters(results: &Path, adapters: &mut [Box<dyn Adapter>]) -> anyhow::Result<RunReport> {
     let request = RunRequest {
         name: Some("r".to_owned()),
         results: results.to_owned(),
@@ -506,14 +563,7 @@ fn run_meddling(results: &Path, meddle: impl FnOnce() + 'static) -> anyhow::Resu
         shard: Some(Shard::new(1, 2)?),
         ..RunRequest::new(Vec::new())
     };
-    let adapter = Meddling {
-        identity: Identity {
-            id: "mine".to_owned(),
-            settings: vec![("version".to_owned(), "1".to_owned())],
-        },
-        meddle: Some(Box::new(meddle)),
-    };
-    run_with(&request, &mut [Box::new(adapter)], &mut |_| {})
+    run_with(&request, adapters, &mut |_| {})
 }
 
 #[test]
@@ -557,4 +607,39 @@ fn an_entry_that_another_process_overwrote_is_added_again() {
     );
     let read = RunReader::open(&dir.path().join("r")).unwrap();
     assert!(read.count_rows("mine").unwrap() > 0);
+}
+
+/// While a shard is at its second row, a merge takes the first one's log, and the names of shards
+/// from the manifest: nothing is lost.
+#[test]
+fn a_merge_meanwhile_is_not_taken_for_locks_that_do_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("r");
+    let file = run.join("run.toml");
+    let (folder, manifest) = (run.join("first"), file.clone());
+    let merge = move || {
+        let (shard, whole) = ("predictions.1-of-2.jsonl", "predictions.jsonl");
+        fs::rename(folder.join(shard), folder.join(whole)).unwrap();
+        let mut merged = Manifest::read(&manifest).unwrap();
+        for entry in &mut merged.adapters {
+            entry
+                .processors
+                .iter_mut()
+                .for_each(|processor| processor.shards.clear());
+        }
+        merged.write(&manifest).unwrap();
+    };
+    let mut adapters = [
+        meddling("first", None),
+        meddling("second", Some(Box::new(merge))),
+    ];
+    run_adapters(dir.path(), &mut adapters).unwrap();
+    let manifest = Manifest::read(&file).unwrap();
+    let shards = |id: &str| -> Vec<String> {
+        let entry = manifest.adapters.iter().find(|entry| entry.id == id);
+        entry.unwrap().processors[0].shards.clone()
+    };
+    assert_eq!(shards("first"), [""; 0], "the merge has it");
+    // Its log is still there: another process has overwritten the entry.
+    assert_eq!(shards("second"), ["1/2"]);
 }

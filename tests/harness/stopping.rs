@@ -255,6 +255,42 @@ fn what_loads_is_ended_at_once() {
     );
 }
 
+/// A batch system may send a signal right after the start, when the arguments are being read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_is_handled_before_anything_else() {
+    let results = tempfile::tempdir().unwrap();
+    for (command, signal, number, code) in [
+        ("run", "-TERM", 15, 75),
+        ("finetune", "-USR1", 10, 75),
+        ("run", "-INT", 2, 130),
+    ] {
+        let mut job = chartbench();
+        job.args([command, "--adapters", "matcha-tiny", "--threads", "64"]);
+        job.arg("--results").arg(results.path());
+        let child = start(job);
+        let status = format!("/proc/{}/status", child.id());
+        let field = |name: &str, base: u32| {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let line = status.lines().find(|line| line.starts_with(name));
+            let value = line.map(|line| line.trim_start_matches(name).trim());
+            let value = value.and_then(|value| u64::from_str_radix(value, base).ok());
+            value.unwrap_or_default()
+        };
+        let mask = 1 << (number - 1);
+        // The threads that compute are started after the arguments are read.
+        wait_until("no handler is registered", || {
+            let threads = field("Threads:", 10);
+            let is_caught = field("SigCgt:", 16) & mask != 0;
+            assert!(is_caught || threads == 1, "{command} has {threads} threads");
+            is_caught
+        });
+        let (output, stderr) = stop(child, signal, 10);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains("stopped by "), "{stderr}");
+    }
+}
+
 /// Each prompt is answered once over both starts: what was on its way is awaited, the rest is not asked.
 #[test]
 fn replies_on_their_way_are_kept() {

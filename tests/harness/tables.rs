@@ -64,6 +64,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, &[Option<&str>])]) -> StoredRu
             name: name.to_owned(),
             program: "0.1.0".to_owned(),
             order: Vec::new(),
+            left_out: Vec::new(),
             partial: false,
             benchmark: BenchmarkEntry {
                 name: "five".to_owned(),

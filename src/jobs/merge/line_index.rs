@@ -130,8 +130,7 @@ impl LineIndex {
                     self.failed += usize::from(line.is_failed);
                     return Ok(());
                 };
-                if sources.in_place && stored.hash == place.hash && row.is_leftover(stored, &place)
-                {
+                if stored.hash == place.hash && row.is_leftover(stored, &place) {
                     return Ok(());
                 }
                 bail!(describe_doubled(row, sources, &line.id, [stored, &place]))
@@ -164,11 +163,13 @@ impl Row {
         file.map_or_else(String::new, |file| format!("{file}, line {}", place.line))
     }
 
-    /// Whether the first place is in the whole log and the second in a shard's: a merge in place
-    /// was killed before it removed the shards' logs.
+    /// Whether the first place is in the whole log of a run and the second in a shard's there: a
+    /// merge in place was killed before it removed the shards' logs.
     fn is_leftover(&self, first: &Place, second: &Place) -> bool {
-        let is_whole = |place| self.log(place).is_some_and(|log| log.shard.is_none());
-        is_whole(first) && !is_whole(second)
+        let Some((first, second)) = self.log(first).zip(self.log(second)) else {
+            return false;
+        };
+        first.run == second.run && first.shard.is_none() && second.shard.is_some()
     }
 }
 

@@ -30,9 +30,7 @@ pub(super) fn describe_missing(
         .filter(|(_, lines)| lines.answered() < lines.places().len())
         .map(|(row, lines)| Missing::new(sources, row, lines))
         .collect();
-    let absent = describe_absent(sources);
-    let left_to_first = describe_left_to_first(sources);
-    if missing.is_empty() && absent.is_none() && left_to_first.is_none() {
+    if missing.is_empty() && sources.absent.is_empty() {
         return Ok(None);
     }
     let mut first = 0;
@@ -54,7 +52,7 @@ pub(super) fn describe_missing(
         .into_iter()
         .map(|(lack, rows)| format!("of {} {lack}", rows.join(", ")))
         .collect();
-    lines.extend(absent.into_iter().chain(left_to_first));
+    lines.extend(describe_absent(sources));
     Ok(Some(format!(
         "{}: no answer {}",
         sources.describe(),
@@ -62,30 +60,45 @@ pub(super) fn describe_missing(
     )))
 }
 
-/// Names the rows that every shard asks and none has begun.
-fn describe_absent(sources: &Sources) -> Option<String> {
-    let absent = sources.absent.iter().map(String::as_str);
-    let absent: Vec<&str> = absent.filter(|row| !OF_FIRST_SHARD.contains(row)).collect();
-    (!absent.is_empty()).then(|| format!("of {} to any", absent.join(", ")))
+/// Names the rows that are to come: those that every shard asks, and those of the first.
+fn describe_absent(sources: &Sources) -> impl Iterator<Item = String> {
+    let rows = sources.absent.iter().map(String::as_str);
+    let (of_first, of_all): (Vec<&str>, Vec<&str>) =
+        rows.partition(|row| OF_FIRST_SHARD.contains(row));
+    let of_all = (!of_all.is_empty()).then(|| format!("of {} to any", of_all.join(", ")));
+    let of_first = (!of_first.is_empty()).then(|| {
+        let (rows, first) = (of_first.join(", "), name_first_shard(sources));
+        format!("of {rows} to any ({first} asks them)")
+    });
+    of_all.into_iter().chain(of_first)
 }
 
-/// Names the rows that wait for the first shard, where no run has a log of it.
-fn describe_left_to_first(sources: &Sources) -> Option<String> {
-    let mut logs = sources.rows.iter().flat_map(|row| &row.logs);
-    let is_begun = logs.any(|log| log.shard.is_some_and(Shard::is_first));
-    let left = sources.absent.iter().map(String::as_str);
-    let left: Vec<&str> = left.filter(|row| OF_FIRST_SHARD.contains(row)).collect();
-    (!is_begun && !left.is_empty())
-        .then(|| format!("of {} to any (the first shard asks them)", left.join(", ")))
+/// Names the shard that asks the rows that look at no chart.
+fn name_first_shard(sources: &Sources) -> String {
+    let any = common_cut(sources.rows.iter().flat_map(|row| &row.logs));
+    let first = any.and_then(|shard| Shard::new(1, shard.count()).ok());
+    first.map_or_else(
+        || "the first shard".to_owned(),
+        |first| format!("shard {first}"),
+    )
+}
+
+/// A shard whose log is among these, where all logs of shards are of as many.
+fn common_cut<'a>(logs: impl Iterator<Item = &'a Log>) -> Option<Shard> {
+    let mut shards = logs.filter_map(|log| log.shard);
+    let first = shards.next()?;
+    shards
+        .all(|shard| shard.count() == first.count())
+        .then_some(first)
 }
 
 /// The questions that a row has no answer to.
 struct Missing<'a> {
     row: &'a Row,
     lines: &'a LineIndex,
-    /// Whether the row looks at no chart, in a run that is cut into shards.
-    is_of_first_shard: bool,
-    /// A shard of the row, where all its logs are of as many.
+    /// The shard that asks the row whole, since it looks at no chart.
+    asked_by: Option<String>,
+    /// A shard of the row, where all its logs of shards are of as many.
     cut: Option<Shard>,
     /// The first ones.
     ids: Vec<String>,
@@ -98,15 +111,14 @@ impl<'a> Missing<'a> {
         let is_cut = logs.any(|log| log.shard.is_some());
         let mut entries = sources.manifest.adapters.iter();
         let entry = entries.find(|entry| entry.id == row.id);
-        let first = row.logs.first().and_then(|log| log.shard);
-        let is_alike = |log: &Log| log.shard.map(Shard::count) == first.map(Shard::count);
+        // What learns from the train split alone has its hash.
+        let is_of_first_shard =
+            is_cut && entry.is_some_and(|entry| entry.settings.contains_key("train_hash"));
         Self {
             row,
             lines,
-            // What learns from the train split alone has its hash.
-            is_of_first_shard: is_cut
-                && entry.is_some_and(|entry| entry.settings.contains_key("train_hash")),
-            cut: first.filter(|_| row.logs.iter().all(is_alike)),
+            asked_by: is_of_first_shard.then(|| name_first_shard(sources)),
+            cut: common_cut(row.logs.iter()),
             ids: Vec::new(),
             by_shard: BTreeMap::new(),
         }
@@ -142,8 +154,8 @@ impl<'a> Missing<'a> {
             .take(MAX_SHARDS)
             .map(|(shard, count)| format!("shard {shard}: {count} questions"))
             .collect();
-        if self.is_of_first_shard {
-            text += "; the first shard asks it";
+        if let Some(first) = &self.asked_by {
+            text += &format!("; {first} asks it");
         } else if !shards.is_empty() {
             text += &format!("; {}", shards.join(", "));
         }

@@ -141,6 +141,8 @@ fn merge_in_place(request: &MergeRequest) -> Result<Option<MergeReport>> {
     let merged = Merged::read(request, &mut sources)?;
     replace_logs(&dir, &sources, &merged.rows)?;
     let run = merged.conclude(&dir, request)?;
+    // It is written last: until then it says that there is something to merge.
+    sources.manifest.write(&dir.join(MANIFEST))?;
     Ok(Some(merged.report(run, &sources)))
 }
 
@@ -181,6 +183,11 @@ impl Merged {
         let mut notes = sources.notes.clone();
         let missing = describe_missing(sources, &rows, &asked.stream)?;
         sources.manifest.partial = missing.is_some();
+        if missing.is_none() {
+            // An uncut run has neither; where rows are to come, a later merge looks for them.
+            sources.manifest.order.clear();
+            sources.manifest.left_out.clear();
+        }
         if let Some(missing) = missing {
             ensure!(
                 request.partial,

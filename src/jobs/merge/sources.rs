@@ -1,6 +1,6 @@
 //! The runs that are merged: their manifests joined to one, and the logs of each row.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ const MAX_NAMED: usize = 3;
 struct Source {
     dir: PathBuf,
     manifest: Manifest,
+    /// The path that was named: the folder, or that of the row that was named alone.
+    path: PathBuf,
     /// Whether one of its rows was named alone.
     is_cut: bool,
 }
@@ -56,7 +58,7 @@ pub(super) struct Sources {
     pub(super) rows: Vec<Row>,
     /// Where the data were, and the run that knows it.
     pub(super) data_folder: Option<(PathBuf, DataFolder)>,
-    /// Rows that an uncut run asks, and that no run has.
+    /// Rows that are to come: an uncut run asks them, and no run has them.
     pub(super) absent: Vec<String>,
     /// Notes about the rows, a line each.
     pub(super) notes: Vec<String>,
@@ -70,23 +72,14 @@ impl Sources {
     /// log.
     pub(super) fn open(named: &[NamedRun], in_place: bool) -> Result<Self> {
         let runs = named.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
-        let mut seen = HashSet::new();
-        for run in &runs {
-            let dir = run.dir.canonicalize();
-            let dir = dir.with_context(|| format!("cannot read {}", run.dir.display()))?;
-            ensure!(
-                seen.insert((dir, run.is_cut.then(|| run.row_names()))),
-                "{} is named twice: name it once",
-                run.dir.display()
-            );
-        }
+        check_named_once(&runs)?;
         let mut manifest = join(&runs)?;
         ensure!(
             !manifest.adapters.is_empty(),
             "{} has no adapter yet: there is nothing to merge",
             describe(&runs)
         );
-        let (absent, notes) = finish(&mut manifest, &runs);
+        let (absent, notes) = put_in_order(&mut manifest, &runs);
         let rows = manifest
             .adapters
             .iter()
@@ -110,13 +103,14 @@ impl Sources {
     }
 
     /// Whether something is left to do in place: logs of shards, the manifest of a sharded or
-    /// partial run, or the leaderboard of a merge that was killed.
+    /// partial run, which a merge writes last, or a leaderboard.
     pub(super) fn has_unmerged(&self) -> bool {
         let is_unfinished = |run: &Source| {
             let adapters = &run.manifest.adapters;
             let mut processors = adapters.iter().flat_map(|entry| &entry.processors);
             run.manifest.partial
                 || !run.manifest.order.is_empty()
+                || !run.manifest.left_out.is_empty()
                 || processors.any(|processor| !processor.shards.is_empty())
                 || !run.dir.join(LEADERBOARD).exists()
         };
@@ -140,6 +134,7 @@ impl Source {
         let source = Self {
             dir: named.dir.clone(),
             manifest: named.open()?.manifest,
+            path: named.path(),
             is_cut: named.adapter.is_some(),
         };
         if !source.is_cut {
@@ -198,6 +193,36 @@ impl Row {
             logs: found,
         })
     }
+}
+
+/// Returns an error if a row would be read twice.
+fn check_named_once(runs: &[Source]) -> Result<()> {
+    let mut seen: HashMap<PathBuf, Vec<&Source>> = HashMap::new();
+    for run in runs {
+        let dir = run.dir.canonicalize();
+        let dir = dir.with_context(|| format!("cannot read {}", run.dir.display()))?;
+        let earlier = seen.entry(dir).or_default();
+        for &other in earlier.iter() {
+            ensure!(
+                other.is_cut != run.is_cut || other.row_names() != run.row_names(),
+                "{} is named twice: name it once",
+                run.path.display()
+            );
+            let (whole, row) = if run.is_cut {
+                (other, run)
+            } else {
+                (run, other)
+            };
+            ensure!(
+                whole.is_cut,
+                "{} is a row of {}, which is named, too: leave one of the two out",
+                row.path.display(),
+                whole.path.display()
+            );
+        }
+        earlier.push(run);
+    }
+    Ok(())
 }
 
 /// The error that a process writes a log.
@@ -279,22 +304,22 @@ fn other_settings(entry: &AdapterEntry, run: &Source, runs: &[Source]) -> String
     )
 }
 
-/// Puts the rows into the order of an uncut run, and leaves out what only sharded runs have. Returns
-/// the rows that no run has, and notes.
-fn finish(manifest: &mut Manifest, runs: &[Source]) -> (Vec<String>, Vec<String>) {
-    manifest.order.clear();
-    for name in runs.iter().flat_map(|run| &run.manifest.order) {
-        if !manifest.order.contains(name) {
-            manifest.order.push(name.clone());
-        }
-    }
+/// Puts the rows into the order of an uncut run, and forgets which shard computed what. Returns the
+/// rows that are to come, and notes.
+fn put_in_order(manifest: &mut Manifest, runs: &[Source]) -> (Vec<String>, Vec<String>) {
+    let is_whole = !runs.iter().any(|run| run.is_cut);
+    let adapters = manifest.adapters.iter();
+    let rows: HashSet<String> = adapters.map(|entry| entry.id.clone()).collect();
+    let mut left_out = union(runs.iter().map(|run| &run.manifest.left_out));
+    left_out.retain(|name| !rows.contains(name));
+    let mut order = union(runs.iter().map(|run| &run.manifest.order));
+    order.retain(|name| rows.contains(name) || (is_whole && !left_out.contains(name)));
+    let is_to_come = |name: &&String| !rows.contains(*name);
+    let absent = order.iter().filter(is_to_come).cloned().collect();
+    (manifest.order, manifest.left_out) = (order, left_out);
     manifest.sort_adapters();
-    let order = std::mem::take(&mut manifest.order);
-    let mut notes: Vec<String> = manifest
-        .adapters
-        .iter()
-        .filter_map(describe_mixture)
-        .collect();
+    let adapters = manifest.adapters.iter();
+    let notes = adapters.filter_map(describe_mixture).collect();
     for processor in manifest
         .adapters
         .iter_mut()
@@ -302,23 +327,18 @@ fn finish(manifest: &mut Manifest, runs: &[Source]) -> (Vec<String>, Vec<String>
     {
         processor.shards.clear();
     }
-    let is_whole = !runs.iter().any(|run| run.is_cut);
-    let is_absent =
-        |name: &String| is_whole && !manifest.adapters.iter().any(|entry| entry.id == *name);
-    let absent: Vec<String> = order.into_iter().filter(is_absent).collect();
-    // A benchmark without a train split has no such rows. Others that are absent are missing.
-    let left_out: Vec<&str> = absent
-        .iter()
-        .map(String::as_str)
-        .filter(|row| OF_FIRST_SHARD.contains(row))
-        .collect();
-    if !left_out.is_empty() {
-        notes.push(format!(
-            "note: no answer of {}: the merged run has no such row",
-            left_out.join(", ")
-        ));
-    }
     (absent, notes)
+}
+
+/// The names of several lists, each once, in the order in which they come.
+fn union<'a>(lists: impl Iterator<Item = &'a Vec<String>>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in lists.flatten() {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// The note that answers of a row were computed in several ways.

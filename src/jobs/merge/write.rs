@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::line_index::{LineIndex, Place};
 use super::sources::{Row, Sources, in_use};
-use crate::run::store::{FINGERPRINT, LEADERBOARD, MANIFEST, log_name};
+use crate::run::store::{FINGERPRINT, MANIFEST, log_name};
 use chartbench_core::files::{FileLock, replace_file, sync_folder, write_file};
 use chartbench_core::input;
 
@@ -59,8 +59,6 @@ pub(super) fn lock_whole_logs(dir: &Path, sources: &Sources) -> Result<Vec<FileL
 /// # Errors
 /// Returns an error if a log has changed or a file cannot be read, written or removed.
 pub(super) fn replace_logs(dir: &Path, sources: &Sources, rows: &[LineIndex]) -> Result<()> {
-    // It is stored last: a run without it is not merged yet.
-    remove_file(&dir.join(LEADERBOARD))?;
     for (row, lines) in sources.rows.iter().zip(rows) {
         let folder = dir.join(&row.id);
         if !is_whole(row, lines) {
@@ -71,7 +69,7 @@ pub(super) fn replace_logs(dir: &Path, sources: &Sources, rows: &[LineIndex]) ->
         }
         sync_folder(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
     }
-    sources.manifest.write(&dir.join(MANIFEST))
+    Ok(())
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -124,13 +124,12 @@ pub(super) fn ask_blind_rows(
             ask(request, share, origin, adapter.as_mut(), run, observe)
         });
         let outcome = match outcome {
+            Err(AdapterError::Loading(error)) if error.is::<InUse>() => continue,
             Err(AdapterError::Loading(error))
-                if error.is::<MissingSplit>() || error.is::<InUse>() =>
+                if error.is::<MissingSplit>() || error.is::<TrainNotHere>() =>
             {
-                continue;
-            }
-            Err(AdapterError::Loading(error)) if error.is::<TrainNotHere>() => {
-                if !std::mem::replace(&mut is_reported, true) {
+                run.dir.leave_out(&row.name)?;
+                if error.is::<TrainNotHere>() && !std::mem::replace(&mut is_reported, true) {
                     let reason = &format!("{error:#}");
                     observe(RunEvent::RowsLeftOut { reason });
                 }

@@ -74,6 +74,7 @@ fn run(name: &str, hash: &str, adapters: &[(&str, [Option<&str>; 3])]) -> Stored
             name: name.to_owned(),
             program: "0.1.0".to_owned(),
             order: Vec::new(),
+            left_out: Vec::new(),
             partial: false,
             benchmark,
             adapters: adapters.iter().map(|(id, _)| entry(id)).collect(),

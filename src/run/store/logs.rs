@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use chartbench_core::shard::{Shard, ShardError};
 
@@ -50,39 +50,61 @@ pub fn shard_of(file_name: &str) -> Result<Option<Option<Shard>>> {
 /// shards and place; none where the folder is missing.
 ///
 /// # Errors
-/// Returns an error that names the folder if it cannot be read, or as [`shard_of`].
+/// Returns an error that names the folder if it cannot be read, as [`shard_of`], or for a link that
+/// leads nowhere: its log is not empty, but elsewhere.
 pub fn logs(adapter_dir: &Path) -> Result<Vec<(Option<Shard>, PathBuf)>> {
     let cannot_read = || format!("cannot read {}", adapter_dir.display());
     let entries = match fs::read_dir(adapter_dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            check_link(adapter_dir)?;
+            return Ok(Vec::new());
+        }
         entries => entries.with_context(cannot_read)?,
     };
     let mut logs = Vec::new();
     for entry in entries {
-        let name = entry.with_context(cannot_read)?.file_name();
+        let entry = entry.with_context(cannot_read)?;
+        let name = entry.file_name();
         let shard = name.to_str().map(shard_of).transpose();
         let shard = shard.with_context(|| adapter_dir.display().to_string())?;
         if let Some(shard) = shard.flatten() {
-            logs.push((shard, adapter_dir.join(name)));
+            let log = adapter_dir.join(name);
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                check_link(&log)?;
+            }
+            logs.push((shard, log));
         }
     }
     logs.sort();
     Ok(logs)
 }
 
+/// Returns an error if `path` is a link that leads nowhere.
+fn check_link(path: &Path) -> Result<()> {
+    let leads_nowhere = path.symlink_metadata().is_ok() && matches!(path.try_exists(), Ok(false));
+    ensure!(
+        !leads_nowhere,
+        "{} is a link that leads nowhere: restore its target, or remove the link",
+        path.display()
+    );
+    Ok(())
+}
+
 /// The logs in an adapter's folder that may answer a question of `shard`, or of the whole run where
-/// it is not cut; its own log is always among them. Those of the other shards of the same number
-/// are not.
-pub(super) fn related_logs(adapter_dir: &Path, shard: Option<Shard>) -> Result<Vec<PathBuf>> {
+/// it is not cut. Those of the other shards of the same number are not among them.
+pub(super) fn overlapping_logs(adapter_dir: &Path, shard: Option<Shard>) -> Result<Vec<PathBuf>> {
     let overlaps = |other: Option<Shard>| match (shard, other) {
         (Some(shard), Some(other)) => shard.overlaps(other),
         _ => true,
     };
-    let mut related: Vec<PathBuf> = logs(adapter_dir)?
-        .into_iter()
-        .filter(|(other, _)| overlaps(*other))
-        .map(|(_, log)| log)
-        .collect();
+    let logs = logs(adapter_dir)?.into_iter();
+    let overlapping = logs.filter(|(other, _)| overlaps(*other));
+    Ok(overlapping.map(|(_, log)| log).collect())
+}
+
+/// As [`overlapping_logs`]; the shard's own log, which need not exist yet, is always among them.
+pub(super) fn related_logs(adapter_dir: &Path, shard: Option<Shard>) -> Result<Vec<PathBuf>> {
+    let mut related = overlapping_logs(adapter_dir, shard)?;
     let own = adapter_dir.join(log_name(shard));
     if !related.contains(&own) {
         related.push(own);

@@ -36,10 +36,14 @@ pub struct Manifest {
     pub name: String,
     /// Version of the program that began the run.
     pub program: String,
-    /// The names of the rows in the order in which an uncut run asks them; absent in such a run,
-    /// and before format 3. Shards add their entries in any order.
+    /// The names of the rows in the order in which an uncut run asks them, those to come included;
+    /// absent in such a run, and before format 3. Shards add their entries in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<String>,
+    /// The names of rows that a shard left out for good, which no other adds to the order again:
+    /// the benchmark has no train split, or it is not here. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Whether the run was merged of shards that lack questions; absent where it was not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -269,6 +273,20 @@ pub fn fingerprint(identity: &Identity) -> String {
 }
 
 impl Manifest {
+    /// The manifest of a run that begins now.
+    pub fn new(name: &str, benchmark: BenchmarkEntry) -> Self {
+        Self {
+            format: FORMAT_VERSION,
+            name: name.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            order: Vec::new(),
+            left_out: Vec::new(),
+            partial: false,
+            benchmark,
+            adapters: Vec::new(),
+        }
+    }
+
     /// The remark that tables show beside the scores of an adapter, if any.
     pub fn remark(&self, adapter: &str) -> Option<&'static str> {
         let entry = self.adapters.iter().find(|entry| entry.id == adapter)?;
@@ -345,6 +363,9 @@ impl Manifest {
         self.order
             .iter()
             .try_for_each(|name| check_folder_name("`order`", name))?;
+        self.left_out
+            .iter()
+            .try_for_each(|name| check_folder_name("`left_out`", name))?;
         self.adapters
             .iter()
             .try_for_each(|adapter| check_folder_name("`adapters.id`", &adapter.id))

@@ -3,6 +3,7 @@
 
 mod data_folder;
 mod hub_source;
+mod log_files;
 mod logs;
 mod manifest;
 mod prediction_log;

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Predictions;
+use super::logs::PREDICTIONS;
 use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
 use chartbench_core::question::{AnswerType, Chart, Gold, Prediction, Question, Taxonomy};
@@ -188,7 +189,7 @@ impl PredictionLog {
             logs,
             answered: 0,
         };
-        let (mut failed, mut failed_elsewhere) = (0, 0);
+        let (mut failed, mut elsewhere) = (0, FailedElsewhere::default());
         let mut stored = log.stored();
         while let Some(chunk) = stored.next() {
             let records = chunk?;
@@ -196,7 +197,7 @@ impl PredictionLog {
             if stored.log() == Some(&log.path) {
                 failed += failures;
             } else {
-                failed_elsewhere += failures;
+                elsewhere.count(failures, stored.log());
             }
             log.answered += records.len();
         }
@@ -204,12 +205,8 @@ impl PredictionLog {
             log.lines.retain(is_answered)?;
             log.answered -= failed;
         }
-        if drop_failed && failed_elsewhere > 0 {
-            chartbench_core::note!(
-                "note: {failed_elsewhere} failed rows are in other logs than {} and are not asked again: merge the run \
-                 first (chartbench merge)",
-                log.path.display()
-            );
+        if drop_failed && elsewhere.rows > 0 {
+            chartbench_core::note!("{}", elsewhere.describe(&log.path));
         }
         Ok(log)
     }
@@ -234,6 +231,36 @@ impl PredictionLog {
         self.lines
             .append(records)
             .map_err(|error| anyhow!("{error:#}; start the run again to go on"))
+    }
+}
+
+/// Failed rows in other logs than the one that is appended to.
+#[derive(Default)]
+struct FailedElsewhere {
+    rows: usize,
+    /// Whether some are in the log of a shard.
+    in_shard: bool,
+}
+
+impl FailedElsewhere {
+    fn count(&mut self, failures: usize, log: Option<&Path>) {
+        self.rows += failures;
+        let is_whole = log.is_some_and(|log| log.ends_with(PREDICTIONS));
+        self.in_shard |= failures > 0 && !is_whole;
+    }
+
+    /// Says in a line which command asks them again.
+    fn describe(&self, own: &Path) -> String {
+        let Self { rows, in_shard } = self;
+        let remedy = if *in_shard {
+            "when every question has a row, merge the run (chartbench merge), then the same command without --shard asks them"
+        } else {
+            "the same command without --shard asks them"
+        };
+        format!(
+            "note: {rows} failed rows are in other logs than {} and are not asked again: {remedy}",
+            own.display()
+        )
     }
 }
 

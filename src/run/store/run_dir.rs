@@ -1,5 +1,7 @@
 //! A run directory, `results/<name>/`, that is being written.
 
+mod shards;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -7,11 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
 use super::logs::{log_name, logs, related_logs};
-use super::manifest::PROCESSORS_FORMAT;
 use super::prediction_log::LockedLog;
-use super::{
-    AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, Predictions, Processor,
-};
+use super::{AdapterEntry, BenchmarkEntry, Manifest, OLDEST_FORMAT, PredictionLog, Predictions};
 use chartbench_core::files::{FileLock, JsonLines, is_temporary, remove_leftovers, write_file};
 use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::shard::Shard;
@@ -38,6 +37,8 @@ pub struct RunDir {
     order: Vec<String>,
     /// The entries that this process added.
     added: Vec<AdapterEntry>,
+    /// The shard's logs to which this process adds answers.
+    grown: Vec<PathBuf>,
 }
 
 impl RunDir {
@@ -66,6 +67,7 @@ impl RunDir {
             grows_from,
             order: Vec::new(),
             added: Vec::new(),
+            grown: Vec::new(),
         };
         if run.read_manifest()?.is_none() {
             ensure!(
@@ -75,12 +77,6 @@ impl RunDir {
             );
         }
         Ok(run)
-    }
-
-    /// The run as a shard of it is asked: the manifest gets the names of the rows in the order in
-    /// which an uncut run asks them.
-    pub fn set_order(&mut self, order: Vec<String>) {
-        self.order = order;
     }
 
     /// The manifest of the run at `path`; `None` where there is no run.
@@ -131,18 +127,6 @@ impl RunDir {
         Ok(changed)
     }
 
-    /// Adds the names of [`Self::set_order`] to the manifest; those that it has keep their places.
-    fn add_order(&mut self) {
-        if self.manifest.format < PROCESSORS_FORMAT {
-            return;
-        }
-        for name in &self.order {
-            if !self.manifest.order.contains(name) {
-                self.manifest.order.push(name.clone());
-            }
-        }
-    }
-
     /// Adds an adapter to the manifest and opens its prediction log.
     ///
     /// # Errors
@@ -189,6 +173,7 @@ impl RunDir {
             remove_leftovers(&dir);
             run.check_answers(&dir, &entry)?;
             let lines = JsonLines::open(&path, lock)?;
+            run.restore_left_out(&entry.id);
             run.put(entry.clone());
             run.added.retain(|added| added.id != entry.id);
             run.added.push(entry);
@@ -209,84 +194,6 @@ impl RunDir {
             Some(stored) => *stored = entry,
             None => adapters.push(entry),
         }
-    }
-
-    /// Stores that `processor` computes answers of an adapter that was added. Where others computed
-    /// some of its answers with weights, a note says so.
-    ///
-    /// # Errors
-    /// Returns an error if the manifest cannot be changed.
-    pub fn record_processor(&mut self, adapter: &str, processor: &Processor) -> Result<()> {
-        let others = self.change_manifest(|run| {
-            let mut others = Vec::new();
-            if run.manifest.format < PROCESSORS_FORMAT {
-                return Ok(others);
-            }
-            let entries = run.manifest.adapters.iter_mut().chain(&mut run.added);
-            for entry in entries.filter(|entry| entry.id == adapter) {
-                processor.add_to(&mut entry.processors);
-                let differs = |other: &&Processor| !other.is_equal_to(processor);
-                if entry.has_weights() {
-                    others = entry.processors.iter().filter(differs).cloned().collect();
-                }
-            }
-            Ok(others)
-        })?;
-        if !others.is_empty() {
-            let others: Vec<String> = others.iter().map(Processor::to_string).collect();
-            chartbench_core::note!(
-                "note: {adapter}: stored answers were computed with {}, now {processor} computes; answers are the same to the \
-                 byte within one only",
-                shorten(&others.join(" and "))
-            );
-        }
-        Ok(())
-    }
-
-    /// Checks that the manifest has the entries that this process added, and adds lost ones again,
-    /// with a note: where the locks of a file system do not hold, another process may overwrite
-    /// them. A shard without an entry creates the run directory.
-    ///
-    /// # Errors
-    /// Returns an error if the manifest cannot be read or changed, or has an entry of other settings
-    /// by now.
-    pub fn confirm(&mut self) -> Result<()> {
-        let stored = Self::manifest_at(&self.path)?;
-        let is_stored = |added: &AdapterEntry| {
-            let mut entries = stored.iter().flat_map(|stored| &stored.adapters);
-            entries.any(|entry| {
-                (&entry.id, &entry.fingerprint) == (&added.id, &added.fingerprint)
-                    && added
-                        .processors
-                        .iter()
-                        .all(|processor| processor.is_in(&entry.processors))
-            })
-        };
-        let lost: Vec<AdapterEntry> = self
-            .added
-            .iter()
-            .filter(|added| !is_stored(added))
-            .cloned()
-            .collect();
-        if lost.is_empty() && (stored.is_some() || self.order.is_empty()) {
-            return Ok(());
-        }
-        for entry in &lost {
-            chartbench_core::note!(
-                "note: {} had lost the entry of {}, which is added again: another process overwrote it, the locks of this \
-                 file system do not hold",
-                self.path.join(MANIFEST).display(),
-                entry.id
-            );
-        }
-        self.change_manifest(|run| {
-            for entry in lost {
-                let entry = run.resuming(entry);
-                run.check_adapter(&entry)?;
-                run.put(entry);
-            }
-            Ok(())
-        })
     }
 
     /// The entry as it goes on with the stored answers of its adapter.
@@ -336,12 +243,8 @@ impl RunDir {
 
     /// The stored answers of an adapter to the questions of `shard`, or to all; none where it has
     /// not answered.
-    ///
-    /// # Errors
-    /// Returns an error if the adapter's folder cannot be read.
-    pub fn predictions(&self, adapter: &str, shard: Option<Shard>) -> Result<Predictions> {
-        let logs = related_logs(&self.path.join(adapter), shard)?;
-        Ok(Predictions::over(logs).held_by(shard))
+    pub fn predictions(&self, adapter: &str, shard: Option<Shard>) -> Predictions {
+        Predictions::in_folder(&self.path.join(adapter)).held_by(shard)
     }
 
     /// Returns an error if the adapter's stored answers were made with other or unknown settings:

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::logs::logs;
+use super::log_files::LogFiles;
 use super::predictions::count_lines;
 use super::run_dir::{MANIFEST, read_fingerprint, short};
 use super::{Manifest, OtherQuestions, PredictionRecord, Predictions};
@@ -59,13 +59,13 @@ impl RunReader {
         Ok(self)
     }
 
-    /// Counts the whole lines of an adapter's logs, one a question, without reading what they say.
+    /// Counts the whole lines of an adapter's logs, one a question, without reading what they say. A
+    /// line that a killed merge left in two logs counts once.
     ///
     /// # Errors
     /// Returns an error if a log cannot be read.
     pub fn count_rows(&self, adapter: &str) -> Result<usize> {
-        let logs = logs(&self.path.join(adapter))?;
-        logs.iter().map(|(_, log)| count_lines(log)).sum()
+        count_lines(LogFiles::in_folder(&self.path.join(adapter)))
     }
 
     /// Reads the predictions of all adapters.

@@ -45,6 +45,7 @@ fn a_step_chosen_by_the_questions_of_the_row_is_remarked() {
             name: "r".to_owned(),
             program: "0".to_owned(),
             order: Vec::new(),
+            left_out: Vec::new(),
             partial: false,
             benchmark: benchmark(asked),
             adapters,
@@ -169,6 +170,7 @@ fn sources_are_stored_and_read_and_may_be_absent() {
         name: "r".to_owned(),
         program: "0".to_owned(),
         order: Vec::new(),
+        left_out: Vec::new(),
         partial: false,
         benchmark: BenchmarkEntry {
             name: "b".to_owned(),

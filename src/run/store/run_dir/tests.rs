@@ -20,6 +20,7 @@ fn manifest() -> Manifest {
         name: "r".to_owned(),
         program: "0".to_owned(),
         order: Vec::new(),
+        left_out: Vec::new(),
         partial: false,
         benchmark,
         adapters: vec![],
