@@ -13,6 +13,7 @@ mod encoder_decoder;
 pub mod gguf;
 pub mod hub;
 pub mod language_model;
+mod lookup;
 mod model_files;
 pub mod onnx;
 mod oracle;
@@ -36,7 +37,7 @@ use hub::HubOptions;
 use language_model::LanguageModel;
 pub use model_files::{HubSnapshot, ModelFiles};
 use pix2struct::Pix2Struct;
-use table_qa::{TableCache, TableQa};
+use table_qa::{PromptedModel, TableCache, TableQa, TableReader};
 use unichart::UniChart;
 
 use crate::config::{AdapterSpec, Family, ReaderSpec};
@@ -147,7 +148,7 @@ pub struct AdapterContext<'a> {
     pub name: &'a str,
     /// The model that sees the chart: it answers, or writes the table for `reader`.
     pub model: &'a ModelRef,
-    /// The language model that answers from the tables `model` reads off the charts.
+    /// What answers from the tables that `model` reads off the charts: a language model, or rules.
     pub reader: Option<&'a ModelRef>,
     /// Put a blank image in front.
     pub blank: bool,
@@ -192,7 +193,7 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
         Family::Pix2Struct(spec) => {
             encoder_decoder::load::<Pix2Struct>(model, spec, &spec.weights)?
         }
-        Family::Gguf(_) => {
+        Family::Gguf(_) | Family::Lookup => {
             bail!(
                 "it reads tables and sees no charts: name what reads them with it (TABLES+{})",
                 spec.id
@@ -228,17 +229,13 @@ fn left_out(feature: &str) -> anyhow::Error {
     anyhow::anyhow!("this build leaves such adapters out: build with `--features {feature}`")
 }
 
-/// Combines `tables`, which reads the charts' tables, with a language model that answers from them.
+/// Combines `tables`, which reads the charts' tables, with a reader that answers from them.
 fn with_reader(
     context: &AdapterContext<'_>,
     tables: Box<dyn Adapter>,
     reader: &ModelRef,
 ) -> Result<Box<dyn Adapter>> {
-    let (model, mut spec) = language_model(context, reader)?;
-    spec.max_new_tokens = context
-        .overrides
-        .max_new_tokens
-        .unwrap_or(spec.max_new_tokens);
+    let reader = table_reader(context, reader)?;
     let cache = match context.model.spec.family {
         Family::Oracle => None,
         _ if context.overrides.no_table_cache => None,
@@ -250,13 +247,25 @@ fn with_reader(
             }
         },
     };
-    Ok(Box::new(TableQa::new(
+    Ok(Box::new(TableQa::with_reader(
         context.name,
         tables,
         cache,
-        model,
-        &spec,
+        reader,
     )))
+}
+
+/// Makes the reader that `reader` names: a language model, or rules.
+fn table_reader(context: &AdapterContext<'_>, reader: &ModelRef) -> Result<Box<dyn TableReader>> {
+    if reader.spec.family == Family::Lookup {
+        return Ok(Box::new(lookup::LookupReader));
+    }
+    let (model, mut spec) = language_model(context, reader)?;
+    spec.max_new_tokens = context
+        .overrides
+        .max_new_tokens
+        .unwrap_or(spec.max_new_tokens);
+    Ok(Box::new(PromptedModel::new(model, &spec)))
 }
 
 /// Loads the language model of `reader`, with how it is asked.
@@ -284,7 +293,7 @@ fn language_model(
         #[cfg(not(feature = "hub"))]
         Family::Chat(_) => return Err(left_out("hub")),
         _ => bail!(
-            "{} is no language model: it cannot answer from a table",
+            "{} is no reader of tables: it cannot answer from one",
             reader.spec.id
         ),
     })

@@ -239,21 +239,24 @@ impl TrainingProgress {
     }
 
     fn step(&mut self, entry: &StepEntry) {
-        let memory = resident_memory().map_or(String::new(), format_bytes);
-        let now = format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr);
+        let now = || {
+            let memory = resident_memory().map_or(String::new(), format_bytes);
+            format!("loss {:.4} lr {:.2e} {memory}", entry.loss, entry.lr)
+        };
         if let Some(bar) = &self.bar {
             bar.set_position(entry.step);
-            bar.set_message(now);
+            bar.set_message(now());
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let (before, started) = self.began;
             let rate = (entry.step - before) as f64 / started.elapsed().as_secs_f64();
             let left = Duration::from_secs_f64((self.steps - entry.step) as f64 / rate.max(1e-9));
             chartbench_core::note!(
-                "{}: step {}/{}, {now}, {rate:.2}/s, ETA {}",
+                "{}: step {}/{}, {}, {rate:.2}/s, ETA {}",
                 self.id,
                 entry.step,
                 self.steps,
+                now(),
                 HumanDuration(left)
             );
         }
@@ -298,7 +301,7 @@ fn resident_memory() -> Option<u64> {
     system.refresh_processes_specifics(
         ProcessesToUpdate::Some(&[process]),
         false,
-        ProcessRefreshKind::nothing().with_memory(),
+        ProcessRefreshKind::nothing().with_memory().without_tasks(),
     );
     Some(system.process(process)?.memory())
 }

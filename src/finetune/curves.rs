@@ -1,12 +1,17 @@
 //! Training curves: a training log as lines over steps, drawn as SVG and as text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use textplots::{Chart, Plot, Shape};
 
-use super::log::LogEntry;
+use super::log::{LogEntry, TRAINING_LOG, read_log};
 use crate::report::plot::{Line, Panel, draw_panels};
+use chartbench_core::files::write_file;
+
+/// The picture of a training, in its folder.
+const PICTURE: &str = "training.svg";
 
 /// One line: step and value, in the order of the steps; finite values only.
 pub type Points = Vec<(u64, f64)>;
@@ -101,6 +106,17 @@ impl Curves {
     /// Returns an error if there is nothing to draw.
     pub fn svg(&self, title: &str) -> Result<String> {
         draw_panels(title, &self.panels()).context("the training log is empty")
+    }
+
+    /// Draws the log so far of the training in `folder` as its `training.svg`, under `title`;
+    /// returns the curves.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be read or is empty, or the picture cannot be written.
+    pub fn draw_log(folder: &Path, title: &str) -> Result<Self> {
+        let curves = Self::new(&read_log(&folder.join(TRAINING_LOG))?);
+        write_file(&folder.join(PICTURE), curves.svg(title)?.as_bytes())?;
+        Ok(curves)
     }
 }
 

@@ -12,6 +12,7 @@ use candle_core::{Tensor, Var};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::best_checkpoint::BestCheckpoint;
+use super::curves::Curves;
 use super::events::TrainEvent;
 use super::gradients::Gradients;
 use super::interrupt::Interrupted;
@@ -43,7 +44,9 @@ pub struct Trainer<'a> {
     pub train: &'a QuestionSet,
     /// Questions that every validation asks, in order.
     pub validation: &'a QuestionSet,
-    /// Folder of the log, the states and the checkpoint.
+    /// Title of the curves: the row's name.
+    pub title: &'a str,
+    /// Folder of the log, its curves, the states and the checkpoint.
     pub folder: &'a Path,
     /// How the checkpoint stores its weights.
     pub precision: Precision,
@@ -412,7 +415,9 @@ impl<'a> TrainLoop<'a> {
                     .keep(step, training.model, training.precision, &provenance)?;
         }
         self.save()?;
-        self.best_checkpoint.remove_others(self.best()?.step)
+        self.best_checkpoint.remove_others(self.best()?.step)?;
+        Curves::draw_log(training.folder, training.title)?;
+        Ok(())
     }
 
     /// Saves the state: a killed training resumes from it.

@@ -125,10 +125,16 @@ impl CheckRequest {
         };
         let name = benchmark;
         let benchmark = Benchmark::find(name)?;
-        ensure!(
-            !matches!(benchmark.data.format, Format::Synth { .. }),
-            "benchmark `{name}` draws its own charts: `chartbench data synth DIR` writes such, to be checked"
-        );
+        if matches!(benchmark.data.format, Format::Synth { .. }) {
+            ensure!(
+                path.is_none() && self.format.is_none(),
+                "benchmark `{name}` draws its own charts: leave out the path and --dataset-format"
+            );
+            let others = Benchmark::embedded_names()
+                .map(|other| Ok(Benchmark::find(other)?.data))
+                .collect::<Result<Vec<_>>>()?;
+            return DataSet::draw(benchmark.data, &others);
+        }
         let hub = HubOptions::from_env(self.offline);
         let found = locate_data(name, &benchmark, path, &[Split::Test], &hub)?;
         let path = found.path.with_context(|| {

@@ -49,7 +49,9 @@ pub fn adapters(adapters_dir: Option<&Path>) -> Result<Table> {
                 GgufSource::Hub { repo, revision, .. } => describe_repo(repo, revision),
             },
             Family::Onnx(model) => describe_weights(&model.weights, &is_cached),
-            Family::Oracle | Family::Majority | Family::QuestionPrior => "none".to_owned(),
+            Family::Lookup | Family::Oracle | Family::Majority | Family::QuestionPrior => {
+                "none".to_owned()
+            }
         };
         vec![spec.id, weights, spec.title]
     });

@@ -1,13 +1,18 @@
 //! `data check` finds planted faults of every kind, each once, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
 use crate::planting::{ChartQa, Expected, Planted, RealCqa, chart, save};
+use chartbench::config::Benchmark;
+use chartbench_core::question::{ChartQuestions, Split};
+use chartbench_data::Format;
+use chartbench_data::content::PixelDigest;
 use chartbench_data::lint::{DataSet, FindingKind, LintReport};
 use chartbench_data::synth::Synth;
+use rayon::prelude::*;
 use serde_json::Value;
 
 /// Kind and place of every finding, sorted.
@@ -336,4 +341,113 @@ fn four_hundred_thousand_questions_take_seconds() {
         report.findings.first()
     );
     assert!(total.as_secs() < 10);
+}
+
+/// The numbers that a benchmark draws its charts from.
+fn drawn(benchmark: &str) -> Synth {
+    let Format::Synth {
+        seed,
+        train,
+        test,
+        questions_per_chart,
+    } = Benchmark::find(benchmark).unwrap().data.format
+    else {
+        panic!("{benchmark} draws no charts")
+    };
+    Synth {
+        seed,
+        train,
+        test,
+        questions_per_chart,
+    }
+}
+
+fn tables(charts: &[ChartQuestions]) -> HashSet<String> {
+    let table = |entry: &ChartQuestions| {
+        let source = entry.chart.table.as_ref().unwrap();
+        source.0.table().unwrap().linearized()
+    };
+    charts.par_iter().map(table).collect()
+}
+
+fn pictures(charts: &[ChartQuestions]) -> HashSet<PixelDigest> {
+    let digest = |entry: &ChartQuestions| PixelDigest::from_chart(&entry.chart).unwrap();
+    charts.par_iter().map(digest).collect()
+}
+
+/// What the embedded models are trained on and what they are asked about are different charts: by
+/// seed, by data table and by pixels.
+#[test]
+fn no_test_chart_of_mini_is_among_train_charts() {
+    let mini = drawn("mini");
+    let test = mini.question_set(Split::Test).charts;
+    let (test_tables, test_pictures) = (tables(&test), pictures(&test));
+    assert_eq!((test_tables.len(), test_pictures.len()), (120, 120));
+    let pretraining = drawn("pretraining");
+    let answers = drawn("pretraining-answers");
+    assert_eq!(
+        (pretraining.seed, pretraining.train),
+        (answers.seed, answers.train),
+        "both are pre-trained on the same charts"
+    );
+    assert_ne!(pretraining.seed, mini.seed);
+    for (benchmark, with_table, with_picture) in [(mini, 2_500, 400), (pretraining, 5_000, 2_000)] {
+        let train = Synth {
+            train: with_table,
+            ..benchmark
+        };
+        let train = train.question_set(Split::Train).charts;
+        let train_tables = tables(&train);
+        assert!(train_tables.len() > with_table * 99 / 100);
+        assert!(train_tables.is_disjoint(&test_tables), "{benchmark:?}");
+        let train_pictures = pictures(&train[..with_picture]);
+        assert_eq!(train_pictures.len(), with_picture);
+        assert!(train_pictures.is_disjoint(&test_pictures), "{benchmark:?}");
+    }
+    // The test charts of `mini-tables` are the same, and found to be.
+    let same = drawn("mini-tables").question_set(Split::Test).charts;
+    assert_eq!(tables(&same), test_tables);
+    assert_eq!(pictures(&same), test_pictures);
+}
+
+#[test]
+fn a_benchmark_that_draws_its_charts_is_checked_and_said_to_be_apart() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("small.toml");
+    let toml = "title = \"t\"\ndescription = \"d\"\nformat = \"synth\"\nseed = 5\ntrain = 12\ntest = 6\nquestions_per_chart = 4\n";
+    std::fs::write(&file, toml).unwrap();
+    let check = |arguments: &[&str]| -> Output {
+        Command::new(env!("CARGO_BIN_EXE_chartbench"))
+            .args(["data", "check"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let output = check(&[file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "train and test charts are apart: by id, image and data table",
+        "apart from mini, mini-tables: by seed 42, here 5, and by data table",
+        "apart from pretraining, pretraining-answers: by seed 7, here 5, and by data table",
+        "usable: errors: 0, warnings: 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(output.status.success());
+    let output = check(&["mini", "--no-images", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        report["separation"],
+        serde_json::json!([
+            {"benchmarks": ["mini"], "seed": 42, "shared": 0, "compared": ["id", "data table"]},
+            {"benchmarks": ["pretraining", "pretraining-answers"], "seed": 7, "shared": 0, "compared": ["data table"]},
+        ])
+    );
+    let output = check(&["elsewhere", "--benchmark", "mini"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        error.contains("`mini` draws its own charts: leave out the path"),
+        "{error}"
+    );
 }

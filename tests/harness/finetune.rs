@@ -201,6 +201,44 @@ fn a_trained_folder_answers_and_says_how_it_was_trained() -> Result<()> {
 
 /// The losses differ from those of f32 by the rounding, and by little.
 #[test]
+fn curves_are_drawn_while_a_training_runs() -> Result<()> {
+    let results = tempfile::tempdir()?;
+    let arguments = [
+        "--adapters",
+        "matcha-tiny",
+        "--no-before",
+        "--max-steps",
+        "100000",
+        "--batch-size",
+        "2",
+        "--eval-steps",
+        "2",
+        "--validation-questions",
+        "2",
+    ];
+    let mut child = finetune(results.path(), &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let folder = results.path().join("finetuned/matcha-tiny");
+    let begun = Instant::now();
+    // The validation before the first step draws no loss of a batch.
+    let is_drawn = || {
+        std::fs::read_to_string(folder.join("training.svg"))
+            .is_ok_and(|figure| figure.contains("batch") && figure.ends_with("</svg>\n"))
+    };
+    while !is_drawn() && child.try_wait()?.is_none() && begun.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let was_drawn = is_drawn();
+    child.kill()?;
+    child.wait()?;
+    assert!(was_drawn);
+    assert!(!folder.join("checkpoint").exists());
+    Ok(())
+}
+
+#[test]
 fn a_training_in_bf16_is_one_in_f32_but_for_rounding() -> Result<()> {
     let losses = |compute: &str| -> Result<Vec<f64>> {
         let results = tempfile::tempdir()?;

@@ -13,12 +13,12 @@ use chartbench_core::counts::{MAX_LIMIT, parse_count_or_zero};
 use chartbench_core::terminal;
 use chartbench_data::Format as DataFormat;
 use chartbench_data::Split;
-use chartbench_data::lint::{Count, Finding, LintReport, Severity, TestContent};
+use chartbench_data::lint::{Count, Finding, LintReport, Separation, Severity, TestContent};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The data set: a folder in a known layout, a question file, or the name of a benchmark whose
-    /// data set is fetched
+    /// data set is fetched or drawn
     #[arg(required_unless_present = "benchmark")]
     dir: Option<PathBuf>,
     /// The benchmark whose data set it is: a name or a TOML file
@@ -126,6 +126,7 @@ fn describe(report: &LintReport, show: usize) -> String {
     if let Some(content) = &report.content {
         text += &describe_content(content);
     }
+    text += &describe_separation(&report.separation);
     if !report.self_match.is_empty() {
         text += &format!("\n{}", self_match(report).to_terminal_within(width));
     }
@@ -150,6 +151,37 @@ fn describe_content(content: &TestContent) -> String {
             "no content_hash: the images of {undecoded} of {questions} test questions do not decode\n"
         ),
     }
+}
+
+/// A line for the train and test charts of the benchmark, and one for each of the others.
+fn describe_separation(separation: &[Separation]) -> String {
+    let Some((own, others)) = separation.split_first() else {
+        return String::new();
+    };
+    let by = |separation: &Separation| match separation.compared.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    };
+    let mut text = match own.shared {
+        0 => format!("train and test charts are apart: by {}\n", by(own)),
+        shared => format!(
+            "train and test charts are not apart: shared charts: {shared}, by {}\n",
+            by(own)
+        ),
+    };
+    for other in others {
+        let names = other.benchmarks.join(", ");
+        let seeds = format!("seed {}, here {}", other.seed, own.seed);
+        text += &match other.shared {
+            0 => format!("apart from {names}: by {seeds}, and by {}\n", by(other)),
+            shared => format!(
+                "not apart from {names} ({seeds}): charts that one trains on and the other tests: {shared}, by {}\n",
+                by(other)
+            ),
+        };
+    }
+    text
 }
 
 fn counts(report: &LintReport) -> Table {

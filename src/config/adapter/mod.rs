@@ -72,6 +72,8 @@ pub enum Family {
     Gguf(GgufSpec),
     /// Either of the two as an ONNX export, run by ONNX Runtime.
     Onnx(Box<OnnxSpec>),
+    /// Rules that answer the questions of the synthetic benchmarks from tables; no model.
+    Lookup,
     /// The data set's own table instead of one read off the chart.
     Oracle,
     /// Blind: the train split's most frequent answer, whatever is asked.
@@ -269,6 +271,7 @@ enum WireFamily {
     Process,
     Gguf,
     Onnx,
+    Lookup,
     Oracle,
     Majority,
     QuestionPrior,
@@ -292,6 +295,7 @@ impl WireFamily {
             Self::Process => Family::Process(wire::<process::Wire>(keys)?.validate()?),
             Self::Gguf => Family::Gguf(wire::<gguf::Wire>(keys)?.validate()?),
             Self::Onnx => Family::Onnx(Box::new(wire::<onnx::Wire>(keys)?.validate()?)),
+            Self::Lookup => wire::<NoKeys>(keys).map(|_| Family::Lookup)?,
             Self::Oracle => wire::<NoKeys>(keys).map(|_| Family::Oracle)?,
             Self::Majority => wire::<NoKeys>(keys).map(|_| Family::Majority)?,
             Self::QuestionPrior => wire::<NoKeys>(keys).map(|_| Family::QuestionPrior)?,

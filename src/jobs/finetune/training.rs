@@ -8,10 +8,8 @@ use super::{Estimate, Event, FinetuneRequest, TrainingData};
 use crate::adapter::training::{StartFrom, Trainable};
 use crate::config::Protocol;
 use crate::finetune::curves::Curves;
-use crate::finetune::log::{TRAINING_LOG, read_log};
 use crate::finetune::{MemoryEstimate, TrainOutcome, Trainer, measure_step_time};
 use crate::jobs::SelectedAdapter;
-use chartbench_core::files::write_file;
 
 /// Trains one adapter, or finds that it was.
 pub(super) fn train_adapter(
@@ -53,6 +51,7 @@ pub(super) fn train_adapter(
         protocol,
         train: &data.sets.train,
         validation: &data.sets.validation,
+        title: name,
         folder,
         precision: request.precision,
         save_every: request.save_every,
@@ -82,8 +81,7 @@ pub(super) fn train_adapter(
         });
         return Ok(finished);
     }
-    let curves = Curves::new(&read_log(&folder.join(TRAINING_LOG))?);
-    write_file(&folder.join("training.svg"), curves.svg(name)?.as_bytes())?;
+    let curves = Curves::draw_log(folder, name)?;
     observe(Event::Trained {
         adapter: name,
         finished: &finished,

@@ -4,10 +4,8 @@ use serde::Serialize;
 
 use super::Curves;
 use super::axis::Axis;
-use crate::report::plot::{Line, Panel, Scale, common_x};
+use crate::report::plot::{Line, Panel, Scale, common_x, thinned};
 
-/// Most points of a line; more than a screen has columns show nothing more.
-const MAX_POINTS: usize = 800;
 /// Colours of lines in the page's style.
 const COLOURS: usize = 5;
 /// The box that lines are drawn in, stretched over the panel.
@@ -70,7 +68,7 @@ impl PanelView {
         let kept = kept.map(|step| step as f64);
         let is_inside = |step: &f64| (x.low..=x.high).contains(step);
         let line = |(colour, line): (usize, &Line)| {
-            let place = |&(across, up): &(f64, f64)| {
+            let place = |(across, up): (f64, f64)| {
                 let (across, up) = (BOX * x.place(across), BOX * (1.0 - y.place(up)));
                 format!("{across:.1},{up:.1}")
             };
@@ -105,26 +103,9 @@ impl PanelView {
     }
 }
 
-/// At most [`MAX_POINTS`] points, evenly over the line, the last one among them.
-fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = &(f64, f64)> {
-    let every = points.len().div_ceil(MAX_POINTS).max(1);
-    let last = points.len().saturating_sub(1) % every;
-    points.iter().skip(last).step_by(every)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_are_thinned_and_keep_their_last_point() {
-        let points: Vec<(f64, f64)> = (0..2_001).map(|step| (f64::from(step), 0.0)).collect();
-        let thin: Vec<_> = thinned(&points).collect();
-        assert_eq!(thin.len(), 667);
-        assert_eq!(thin.last(), Some(&&(2_000.0, 0.0)));
-        assert_eq!(thinned(&points[..3]).count(), 3);
-        assert_eq!(thinned(&[]).count(), 0);
-    }
 
     #[test]
     fn the_kept_step_is_marked_where_the_axis_has_it() {

@@ -52,6 +52,8 @@ pub struct Panel {
     pub marker: Option<(f64, String)>,
 }
 
+/// Most points that are drawn of a line; more than a figure has columns show nothing more.
+const MAX_POINTS: usize = 800;
 /// Height of a panel without its legend.
 const PANEL_HEIGHT: u32 = 250;
 /// Height of the axis below the lines, and of the axis' label above them.
@@ -92,6 +94,14 @@ pub fn draw_panels(title: &str, panels: &[Panel]) -> Result<String> {
         }
         Ok(())
     })
+}
+
+/// The points that are drawn: at most [`MAX_POINTS`], evenly over the line, the last one among
+/// them.
+pub fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + Clone {
+    let every = points.len().div_ceil(MAX_POINTS).max(1);
+    let last = points.len().saturating_sub(1) % every;
+    points.iter().skip(last).step_by(every).copied()
 }
 
 impl Panel {
@@ -193,7 +203,7 @@ impl Panel {
             chart.draw_series([EmptyElement::at((*at, y.high)) + text])?;
         }
         for (line, Style { colour, dashes }) in self.styled() {
-            let (points, style) = (line.points.iter().copied(), colour.stroke_width(2));
+            let (points, style) = (thinned(&line.points), colour.stroke_width(2));
             if let Some((dash, gap)) = dashes {
                 chart.draw_series(DashedLineSeries::new(points.clone(), dash, gap, style))?;
             } else {
@@ -223,5 +233,34 @@ impl Panel {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_thinned_and_keep_their_last_point() {
+        let points: Vec<(f64, f64)> = (0..2_001).map(|step| (f64::from(step), 0.0)).collect();
+        let thin: Vec<_> = thinned(&points).collect();
+        assert_eq!(thin.len(), 667);
+        assert_eq!(thin.last(), Some(&(2_000.0, 0.0)));
+        assert_eq!(thinned(&points[..3]).count(), 3);
+        assert_eq!(thinned(&[]).count(), 0);
+    }
+
+    #[test]
+    fn a_long_line_makes_no_longer_figure() {
+        let figure = |count: i32| {
+            let points = (0..count).map(|step| (f64::from(step), f64::from(step % 7)));
+            let panel = Panel {
+                lines: vec![Line::new("loss", points.collect())],
+                ..Panel::default()
+            };
+            draw_panels("a training", &[panel]).unwrap().len()
+        };
+        assert!(figure(20_000) < figure(800) + 2_000);
+        assert!(figure(800) > figure(400) + 2_000);
     }
 }

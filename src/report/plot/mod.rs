@@ -12,7 +12,7 @@ use plotters::prelude::*;
 use chartbench_core::terminal::{shorten, visible_except};
 
 pub use bars::{Bar, draw_bars};
-pub use lines::{Line, Panel, common_x, draw_panels};
+pub use lines::{Line, Panel, common_x, draw_panels, thinned};
 pub use scale::Scale;
 
 const FONT: &str = "sans-serif";

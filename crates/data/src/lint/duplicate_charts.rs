@@ -13,6 +13,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::images::ImageDigest;
+use super::separation::TableKey;
 use super::{Finding, FindingKind, SplitChart, image_match};
 use crate::Format;
 use chartbench_core::question::Split;
@@ -25,6 +26,8 @@ enum MatchKind {
     File,
     Bytes,
     Pixels,
+    /// Of drawn charts alone: different pictures of the same numbers.
+    Table,
     Near,
 }
 
@@ -35,6 +38,7 @@ impl MatchKind {
             Self::File => "the same image file as",
             Self::Bytes => "the same image, byte for byte, as",
             Self::Pixels => "the same image, pixel for pixel, as",
+            Self::Table => "the same data table as",
             Self::Near => "nearly the same image as",
         }
     }
@@ -47,11 +51,13 @@ struct Match {
     kind: MatchKind,
 }
 
-/// Finds duplicate charts; `digests` is empty if the images were not checked.
+/// Finds duplicate charts; `digests` is empty if the images were not checked, and `tables` unless
+/// the charts are drawn.
 pub(super) fn check(
     format: &Format,
     charts: &[SplitChart<'_>],
     digests: &[Option<ImageDigest>],
+    tables: &[Option<TableKey>],
 ) -> Vec<Finding> {
     let mut matches = Vec::new();
     let ids = charts
@@ -72,12 +78,16 @@ pub(super) fn check(
         .iter()
         .map(|digest| digest.as_ref().map(|digest| digest.pixels));
     match_keys(&mut matches, charts, MatchKind::Pixels, pixels);
+    let tables = tables.iter().copied();
+    match_keys(&mut matches, charts, MatchKind::Table, tables);
     matches.extend(near_matches(charts, digests));
     // Ids differ within a split, except for charts that the train and val files both name; their
-    // images are compared.
+    // images are compared. Within a split, charts may show the same numbers twice.
     let split = |index: usize| charts.get(index).map(|chart| chart.split);
-    matches
-        .retain(|found| found.kind != MatchKind::Id || split(found.first) != split(found.second));
+    matches.retain(|found| {
+        !matches!(found.kind, MatchKind::Id | MatchKind::Table)
+            || split(found.first) != split(found.second)
+    });
     matches.sort_by_key(|found| (found.second, found.kind, found.first));
     let mut reported = HashSet::new();
     let mut findings = Vec::new();

@@ -15,11 +15,12 @@ mod golds;
 mod image_match;
 mod images;
 mod pixel_match;
+mod separation;
 mod text;
 mod text_leakage;
 mod thumbnail;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -28,7 +29,10 @@ pub use content_hash::TestContent;
 pub use counts::Count;
 pub use finding::{Finding, FindingKind, Severity};
 pub use gold_self_score::GoldSelfScore;
+pub use separation::Separation;
 pub use text_leakage::TextLeakage;
+
+use separation::{DrawnCharts, TableKey};
 
 use crate::{Ask, Format, MissingSplit, QuestionSetSpec, Questions, SplitFiles};
 use chartbench_core::question::{Chart, ChartQuestions, Question, QuestionSet, Split};
@@ -38,10 +42,13 @@ const FORMAT: u32 = 1;
 
 /// A data set with its splits loaded.
 pub struct DataSet {
-    path: PathBuf,
+    /// The path of the files, or the name of a benchmark that draws its charts.
+    path: String,
     format: Format,
     train: Option<QuestionSet>,
     test: QuestionSet,
+    /// Charts of other benchmarks that this one's are to be apart from.
+    others: Vec<DrawnCharts>,
     notes: Vec<String>,
 }
 
@@ -58,9 +65,10 @@ struct SplitChart<'a> {
 pub struct LintReport {
     /// The version of the report's JSON format.
     pub format: u32,
-    /// The path of the data set, as the user gave it.
+    /// The path of the data set, as the user gave it, or the name of a benchmark that draws its
+    /// charts.
     pub path: String,
-    /// The name of the format in which it was read.
+    /// The name of the format in which it was read; `None` for drawn charts.
     pub layout: Option<&'static str>,
     /// Whether no finding is a [`Severity::Error`].
     pub usable: bool,
@@ -74,6 +82,10 @@ pub struct LintReport {
     pub prior: TextLeakage,
     /// The conventions and metrics that score some golds below 1 against themselves.
     pub self_match: Vec<GoldSelfScore>,
+    /// Whether train and test charts are apart, also those of other benchmarks; empty unless the
+    /// charts are drawn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub separation: Vec<Separation>,
     /// Ordered by kind; findings of one kind in the order of the data set.
     pub findings: Vec<Finding>,
     /// Notes about parts that were left out or read otherwise than written, in a line of each kind
@@ -113,16 +125,28 @@ impl DataSet {
     /// # Errors
     /// Returns an error if the files cannot be read so.
     pub fn load_as(path: &Path, benchmark: QuestionSetSpec) -> Result<Self> {
-        let spec = QuestionSetSpec {
-            ask: Ask::Questions,
-            questions: Questions::All,
-            listed: None,
-            hash: None,
-            ..benchmark
-        };
-        let format = spec.format_at(Some(path));
-        let (test, mut notes) = crate::load_with_notes(&spec, Some(path), Split::Test)?;
-        let train = match crate::load_with_notes(&spec, Some(path), Split::Train) {
+        let name = path.display().to_string();
+        Self::read(Some(path), name, &with_all_questions(benchmark))
+    }
+
+    /// Draws the charts of a benchmark that draws its own, with all questions of both splits; they are
+    /// to be apart from those of `others`, as far as these draw theirs, too.
+    ///
+    /// # Errors
+    /// Returns an error if this build draws no charts.
+    pub fn draw(benchmark: QuestionSetSpec, others: &[QuestionSetSpec]) -> Result<Self> {
+        let spec = with_all_questions(benchmark);
+        let others = separation::draw_others(&spec, others)?;
+        Ok(Self {
+            others,
+            ..Self::read(None, spec.name.clone(), &spec)?
+        })
+    }
+
+    fn read(data: Option<&Path>, path: String, spec: &QuestionSetSpec) -> Result<Self> {
+        let format = spec.format_at(data);
+        let (test, mut notes) = crate::load_with_notes(spec, data, Split::Test)?;
+        let train = match crate::load_with_notes(spec, data, Split::Train) {
             Ok((train, lines)) => {
                 let new = lines.into_iter().map(|line| format!("train: {line}"));
                 notes.extend(new);
@@ -132,10 +156,11 @@ impl DataSet {
             Err(error) => return Err(error),
         };
         Ok(Self {
-            path: path.to_owned(),
+            path,
             format,
             train,
             test,
+            others: Vec::new(),
             notes,
         })
     }
@@ -149,6 +174,7 @@ impl DataSet {
     /// image is opened.
     pub fn check(&self, images: Option<&(dyn Fn() + Sync)>) -> LintReport {
         let split_charts = self.split_charts();
+        let tables = separation::table_keys(&self.format, &split_charts);
         let mut findings = Vec::new();
         let decoded =
             images.map(|progress| images::digest_images(&split_charts, progress, &mut findings));
@@ -158,7 +184,10 @@ impl DataSet {
             decoded
                 .as_ref()
                 .map_or(&[][..], |decoded| decoded.digests.as_slice()),
+            &tables,
         ));
+        let separation =
+            self.check_separation(&split_charts, &tables, images.is_some(), &mut findings);
         findings.extend(duplicate_questions::check(&split_charts));
         findings.extend(golds::check(&split_charts));
         let (self_match, unmatchable) = gold_self_score::check(&split_charts);
@@ -168,7 +197,7 @@ impl DataSet {
         findings.sort_by_key(|finding| finding.kind);
         LintReport {
             format: FORMAT,
-            path: self.path.display().to_string(),
+            path: self.path.clone(),
             layout: crate::format_name(&self.format),
             usable: findings
                 .iter()
@@ -178,9 +207,35 @@ impl DataSet {
             content: decoded.map(|decoded| TestContent::new(&split_charts, &decoded.pixels)),
             prior,
             self_match,
+            separation,
             findings,
             notes: self.notes.clone(),
         }
+    }
+
+    /// Whether drawn train and test charts are apart. `findings` has what is shared within the
+    /// data set, and gets what is shared with others.
+    fn check_separation(
+        &self,
+        split_charts: &[SplitChart<'_>],
+        tables: &[Option<TableKey>],
+        images: bool,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<Separation> {
+        let Format::Synth { seed, .. } = self.format else {
+            return Vec::new();
+        };
+        let shared = findings
+            .iter()
+            .filter(|finding| finding.kind == FindingKind::ChartInTrainAndTest);
+        let own = separation::own(self.path.clone(), seed, shared.count(), images);
+        let others = self.others.iter().map(|other| {
+            let shared = separation::shared_charts(split_charts, tables, other);
+            let separation = separation::from_other(other, shared.len());
+            findings.extend(shared);
+            separation
+        });
+        std::iter::once(own).chain(others).collect()
     }
 
     /// All charts, those of the train split first.
@@ -201,6 +256,17 @@ impl DataSet {
                     })
             })
             .collect()
+    }
+}
+
+/// The benchmark with every question of its data set.
+fn with_all_questions(benchmark: QuestionSetSpec) -> QuestionSetSpec {
+    QuestionSetSpec {
+        ask: Ask::Questions,
+        questions: Questions::All,
+        listed: None,
+        hash: None,
+        ..benchmark
     }
 }
 

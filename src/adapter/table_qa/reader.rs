@@ -1,0 +1,40 @@
+//! The trait of readers: what answers a question from a chart's table.
+
+use anyhow::Result;
+
+use crate::adapter::{GiveUp, ReportAnswer};
+
+/// A question with the table that it is to be answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableQuestion<'a> {
+    /// The table as its reader wrote it, which may be any text.
+    pub table: &'a str,
+    /// The question.
+    pub text: &'a str,
+}
+
+/// A reader of tables: a language model that is prompted, or rules.
+pub trait TableReader {
+    /// Everything that can change its answers, as ordered key-value pairs; goes into the adapter's
+    /// fingerprint.
+    fn settings(&self) -> Vec<(String, String)>;
+
+    /// The preferred number of questions in a call.
+    fn batch(&self) -> usize;
+
+    /// Answers each question, and reports each result as it comes, once a question, in any order.
+    ///
+    /// # Errors
+    /// Returns why the reader cannot go on; questions that were not reported have no answer.
+    fn answer(
+        &mut self,
+        questions: &[TableQuestion<'_>],
+        report: &mut ReportAnswer<'_>,
+    ) -> Result<()>;
+
+    /// What gives up the call in hand, as [`Adapter::give_up`](crate::adapter::Adapter::give_up)
+    /// says.
+    fn give_up(&self) -> Vec<GiveUp> {
+        Vec::new()
+    }
+}
