@@ -5,6 +5,7 @@
 #[path = "../../../../tests/support/outside_data.rs"]
 mod outside_data;
 
+mod chartbench_results;
 mod import;
 mod metric_goldens;
 mod metric_properties;
