@@ -25,14 +25,17 @@ pub struct Matrix {
 pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention that is for such questions ([`Convention::is_for`]);
+    /// Scores `files` under `reference` and every convention that is for such questions
+    /// ([`Convention::is_for`]);
     /// differences are told against `reference`, and places compared with those under its relaxed
     /// accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
         let entries = || files.iter().flat_map(|(_, entries)| entries);
         let conventions: Vec<&'static Convention> = CONVENTIONS
             .iter()
-            .filter(|convention| entries().any(|entry| convention.is_for(&entry.pair)))
+            .filter(|convention| {
+                *convention == reference || entries().any(|entry| convention.is_for(&entry.pair))
+            })
             .collect();
         let summaries: Vec<Vec<Summary>> = files
             .iter()

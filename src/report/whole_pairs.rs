@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::run::store::PredictionRecord;
 use chartbench_score::metric::Counterparts;
 
-/// The chunks of an adapter's answers; an assertion whose counterpart is in a later chunk comes with
-/// that one, and those without any come last. Answers are in another order, and none is lost.
+/// The chunks of an adapter's answers; an assertion whose counterpart is in a later chunk comes
+/// with that one, and those without any come last. Answers are in another order, and none is lost.
 pub(super) struct WholePairs<I> {
     chunks: I,
     /// Assertions whose counterpart has not been read yet.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::columns::Need;
@@ -41,11 +41,17 @@ struct Turn<'a> {
     query: Option<&'a RawValue>,
     #[serde(borrow)]
     label: Option<&'a RawValue>,
-    #[serde(borrow)]
+    /// `null` where the question failed.
+    #[serde(borrow, default, deserialize_with = "present")]
     answer: Option<&'a RawValue>,
     /// The number that a language model found in the reply; the original scores it instead.
     #[serde(borrow)]
     gpt_filter: Option<&'a RawValue>,
+}
+
+/// A value that is there, `null` too.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 /// Whether an object with these keys and values is such a record.

@@ -12,8 +12,8 @@
 //! flag. openbench (groq/openbench) passes the flag too; its ANLS does not fold inner white space,
 //! and its solver cuts an answer such as `a) Rice` to `a`.
 //!
-//! Known faults: as chartqapro for the other types; `a.` is right for `a` and `(a)` is not; `yes` is
-//! wrong for `True`.
+//! Known faults: as chartqapro for the other types; `a.` is right for `a` and `(a)` is not; `yes`
+//! is wrong for `True`.
 
 use super::chartqapro::{Exact, mean_of_elements};
 use super::{Metric, Pair, Rules, Scores, Trace, python};

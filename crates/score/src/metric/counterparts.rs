@@ -1,9 +1,9 @@
 //! Pairs of assertions about one chart, of which the first is right and the second wrong.
 //!
-//! ChartBench asks both, one by one, and scores the pair. Both are questions of their own here, with
-//! the ids `RECORD/0` and `RECORD/1` (VLMEvalKit: `RECORD_0` and `RECORD_1`) and the gold answers
-//! yes and no. A pair's score is that of its right assertion, so that a mean over questions counts
-//! each pair once, and intervals by chart hold.
+//! ChartBench asks both, one by one, and scores the pair. Both are questions of their own here,
+//! with the ids `RECORD/0` and `RECORD/1` (VLMEvalKit: `RECORD_0` and `RECORD_1`) and the gold
+//! answers yes and no. A pair's score is that of its right assertion, so that a mean over questions
+//! counts each pair once, and intervals by chart hold.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,8 @@ impl<'a> Counterparts<'a> {
     /// use chartbench_score::metric::Counterparts;
     /// let (yes, no) = (Gold::from("Yes"), Gold::from("No"));
     /// let reply = Prediction("No.".to_owned());
-    /// let pairs = Counterparts::new([("7/0", &yes, None), ("7/1", &no, Some(&reply)), ("8/0", &yes, None)]);
+    /// let answers = [("7/0", &yes, None), ("7/1", &no, Some(&reply)), ("8/0", &yes, None)];
+    /// let pairs = Counterparts::new(answers);
     /// assert_eq!(pairs.get("7/0").unwrap().prediction, Some(&reply));
     /// assert_eq!(pairs.get("7/1").unwrap().prediction, None);
     /// assert!(pairs.get("8/0").is_none() && pairs.get("7").is_none());

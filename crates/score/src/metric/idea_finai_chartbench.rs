@@ -2,17 +2,20 @@
 //! IDEA-FinAI/ChartBench (arXiv 2312.15915). Not to be confused with this program's own convention.
 //!
 //! A pair is a right and a wrong assertion about one chart, which are asked one by one: the
-//! questions `N/0` and `N/1` (VLMEvalKit: `N_0` and `N_1`) with the gold answers yes and no. A reply
-//! that holds `yes` anywhere, in any case, takes the assertion for right, any other reply for wrong.
+//! questions `N/0` and `N/1` (VLMEvalKit: `N_0` and `N_1`) with the gold answers yes and no. A
+//! reply that holds `yes` anywhere, in any case, takes the assertion for right, any other reply for
+//! wrong.
 //!
-//! - **Overall** (its `final`): the mean over pairs by Acc+ and number questions by relaxed accuracy.
+//! - **Overall** (its `final`): the mean over pairs by Acc+ and number questions by relaxed
+//!   accuracy.
 //! - **Acc+**, of a pair: the right assertion is taken for right and the wrong one for wrong. The
 //!   pair counts at its right assertion; the wrong one has no value.
 //! - **Accuracy** (its vanilla accuracy), of each assertion.
-//! - **CoR** (confusion rate), of a pair: both replies are the same. Less is better; over whole pairs
-//!   it is twice the difference between accuracy and Acc+.
-//! - **Relaxed accuracy** (its NQA), of a number question: that of [`vlmevalkit-chartbench`](super::vlmevalkit_chartbench),
-//!   which took it over, of a list of gold answers the best one.
+//! - **CoR** (confusion rate), of a pair: both replies are the same. Less is better; over whole
+//!   pairs it is twice the difference between accuracy and Acc+.
+//! - **Relaxed accuracy** (its NQA), of a number question: that of
+//!   [`vlmevalkit-chartbench`](super::vlmevalkit_chartbench), which took it over; of a list of gold
+//!   answers the best one.
 //!
 //! An assertion whose counterpart was not asked has an accuracy and no more. A failed question is
 //! wrong, and no confusion. Where data do not tell assertions from questions (`type.QA`, `QA_type`,
@@ -20,8 +23,9 @@
 //! the number from a reply first (`gpt_filter`); where a file of results has that, it is scored.
 //!
 //! Known faults: `eyes` is a yes, and so is `I cannot say yes`; an empty reply is a no, so that a
-//! model that never answers has an accuracy of 50 % (and CoR 100 %); that of relaxed accuracy as on
-//! the page named.
+//! model that never answers has an accuracy of 50 %. `Yes` and `No` as answers to a number question
+//! lose letters with the token that is stripped, and are wrong: 100 gold answers are one of them.
+//! Those of relaxed accuracy are on the page named.
 
 use super::counterparts::{Counterpart, says};
 use super::vlmevalkit_chartbench::{self, stripped};

@@ -3,13 +3,13 @@
 //! of a model's whole output.
 //!
 //! **Relaxed accuracy**: behind the last `answer:` of the output, in any case and with Markdown's
-//! asterisks around its colon, the first line that is not empty is the answer, without `*`, `_`, and
-//! brackets. It is scored as [`lm-eval`](super::lm_eval) does. Without such an answer the gold one is sought
-//! anywhere in the output:
+//! asterisks around its colon, the first line that is not empty is the answer, without `*`, `_`,
+//! and brackets. It is scored as [`lm-eval`](super::lm_eval) does. Without such an answer the gold
+//! one is sought anywhere in the output:
 //!
 //! - a gold number as Python writes it, with or without `,` between thousands (`5.0` as `5`);
-//! - a gold text, lower-cased, behind `is `, `was `, `are ` or an empty line, or between a blank and
-//!   a dot.
+//! - a gold text, lower-cased, behind `is `, `was `, `are ` or an empty line, or between a blank
+//!   and a dot.
 //!
 //! The original calls this overly generous. Known faults: `5` is found in `15` and in `2005`; the
 //! output is not lower-cased where the gold text is, so that `is Rice` does not hold `Rice`; a bare
@@ -29,6 +29,12 @@ impl Rules for LmEvalAnywhereRules {
     const NAME: &'static str = "lm-eval-anywhere";
     const ABOUT: &'static str = "lm-evaluation-harness ChartQA, anywhere: what follows `answer:`, else the gold answer anywhere in the output";
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
+
+    /// Whole outputs, which this convention is about, have the marker.
+    fn is_for(pair: &Pair<'_>) -> bool {
+        let output = pair.prediction.map(|prediction| prediction.0.as_str());
+        output.and_then(final_answer).is_some()
+    }
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
         let gold = pair.gold.text();

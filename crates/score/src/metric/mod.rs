@@ -121,7 +121,8 @@ trait Rules {
     /// Whether it has rules for tables only.
     const TABLES_ONLY: bool = false;
 
-    /// Whether the convention is meant for data sets with such questions.
+    /// Whether the convention is meant for data sets with such questions; one that only its name
+    /// asks for is for none.
     fn is_for(_pair: &Pair<'_>) -> bool {
         true
     }

@@ -92,9 +92,9 @@ fn pairs_count_once_and_number_questions_beside_them() {
 
     let (summary, sums) = scored(&imported);
     let third = 100.0 / 3.0;
-    // Overall, Acc+, accuracy, CoR, relaxed accuracy: of three pairs one is right and one confused,
-    // and both numbers are right.
-    let expected = [60.0, third, 50.0, third, 100.0];
+    // Overall, Acc+, accuracy, CoR, relaxed accuracy: of three pairs one is right and one confused;
+    // the number is right, and `yes` loses the letters of a token.
+    let expected = [40.0, third, 50.0, third, 50.0];
     for (mean, expected) in means(&summary).into_iter().zip(expected) {
         assert!(
             (mean.unwrap() - expected).abs() < 1e-9,
@@ -133,12 +133,9 @@ fn halves_of_pairs_have_an_accuracy_alone() {
             .replace(r#", "QA": "GPT-acc""#, "")
     };
     let (summary, _) = scored(&read(&untyped(RESULTS)));
-    assert_eq!(summary.mean(Metric::Overall), Some(60.0));
+    assert_eq!(summary.mean(Metric::Overall), Some(40.0));
     let (summary, _) = scored(&read(&untyped(lines[2])));
-    assert_eq!(
-        means(&summary),
-        [Some(100.0), None, None, None, Some(100.0)]
-    );
+    assert_eq!(means(&summary), [Some(0.0), None, None, None, Some(0.0)]);
 }
 
 #[test]
