@@ -89,7 +89,8 @@ def means(records, scored, groups_of):
                     total = sums[metric, group]
                     total[0] += value
                     total[1] += 1
-    return {key: 100 * total / count for key, (total, count) in sums.items()}
+    # In this order, so that halves of the second decimal are rounded as there.
+    return {key: total / count * 100 for key, (total, count) in sums.items()}
 
 
 def read(path):
