@@ -39,6 +39,16 @@ impl<'a> QuestionKind<'a> {
         }
     }
 
+    /// Whether the question is one of ChartBench's assertions, or one of its questions with a
+    /// number; `None` for any other type.
+    pub fn is_assertion(self) -> Option<bool> {
+        match self.question_type? {
+            "Acc+" | "CR" | "VE" | "VC" | "GC" => Some(true),
+            "GPT-acc" | "NQA" => Some(false),
+            _ => None,
+        }
+    }
+
     /// A value of EvoChart-QA's `is_clear`: `true` or `false` in any case.
     pub fn parse_is_clear(text: &str) -> Option<bool> {
         text.trim().to_ascii_lowercase().parse().ok()

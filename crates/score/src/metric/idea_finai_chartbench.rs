@@ -35,10 +35,6 @@ use chartbench_core::question::Gold;
 /// See the module's page.
 pub struct IdeaFinaiChartBenchRules;
 
-/// Types of questions that are assertions, and of those that ask for a number.
-const ASSERTIONS: [&str; 5] = ["Acc+", "CR", "VE", "VC", "GC"];
-const NUMBERS: [&str; 2] = ["GPT-acc", "NQA"];
-
 impl Rules for IdeaFinaiChartBenchRules {
     const NAME: &'static str = "idea-finai-chartbench";
     const ABOUT: &'static str =
@@ -52,8 +48,7 @@ impl Rules for IdeaFinaiChartBenchRules {
     ];
 
     fn is_for(pair: &Pair<'_>) -> bool {
-        let is_known = |kind| ASSERTIONS.contains(&kind) || NUMBERS.contains(&kind);
-        pair.counterpart.is_some() || pair.kind.question_type.is_some_and(is_known)
+        pair.counterpart.is_some() || pair.kind.is_assertion().is_some()
     }
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
@@ -74,11 +69,8 @@ impl Rules for IdeaFinaiChartBenchRules {
 }
 
 fn is_assertion(pair: &Pair<'_>) -> bool {
-    match pair.kind.question_type {
-        Some(kind) if ASSERTIONS.contains(&kind) => true,
-        Some(kind) if NUMBERS.contains(&kind) => false,
-        _ => pair.counterpart.is_some(),
-    }
+    let known = pair.kind.is_assertion();
+    known.unwrap_or(pair.counterpart.is_some())
 }
 
 /// Whether a reply takes the assertion for right.

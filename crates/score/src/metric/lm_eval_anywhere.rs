@@ -33,7 +33,8 @@ impl Rules for LmEvalAnywhereRules {
     /// Whole outputs, which this convention is about, have the marker.
     fn is_for(pair: &Pair<'_>) -> bool {
         let output = pair.prediction.map(|prediction| prediction.0.as_str());
-        output.and_then(final_answer).is_some()
+        let marked = output.filter(|output| python::lower(output).contains("answer"));
+        marked.and_then(final_answer).is_some()
     }
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
