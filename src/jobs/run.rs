@@ -270,11 +270,8 @@ impl OpenRun {
             grows_from,
         } = ChosenQuestions::new(request, &benchmark, data.path.as_deref(), stored.as_ref())?;
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
-        let convention = convention(
-            request.convention.as_deref(),
-            benchmark.convention.as_deref(),
-            answer_types,
-        )?;
+        let own = benchmark.convention.as_deref();
+        let convention = convention(request.convention.as_deref(), own, answer_types)?;
         check_slices(&request.slices, &asked)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,

@@ -9,4 +9,5 @@ mod chartbench_results;
 mod import;
 mod metric_goldens;
 mod metric_properties;
+mod realcqa_corrected;
 mod table_metrics;
