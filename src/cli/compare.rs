@@ -25,7 +25,8 @@ pub(super) struct Args {
     /// Folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    /// Scoring convention [default: that of the benchmark, else chartbench; deplot-corrected where
+    /// only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     /// Also compare slices: `answer type`, `taxonomy`, `chart type`, `source`, `template`,

@@ -31,7 +31,8 @@ pub(super) struct Args {
     /// Of every-eval-ever: who publishes the results [default: unknown]
     #[arg(long, value_name = "NAME")]
     organization: Option<String>,
-    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    /// Scoring convention [default: that of the benchmark, else chartbench; deplot-corrected where
+    /// only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     /// Also export adapters that have questions left, marked as unfinished

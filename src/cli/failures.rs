@@ -20,8 +20,8 @@ pub(super) struct Args {
     /// Folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Scoring convention, whose first metric decides [default: chartbench; deplot-corrected where
-    /// only tables are asked for]
+    /// Scoring convention, whose first metric decides [default: that of the benchmark, else
+    /// chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     /// Only the questions of a slice, e.g. `chart type=line`; of several all must hold

@@ -19,8 +19,8 @@ pub(super) struct Args {
     /// into
     #[arg(long, value_name = "DIR", default_value = "figures")]
     out: PathBuf,
-    /// Scoring convention of scores.svg [default: chartbench; deplot-corrected where only tables
-    /// are asked for]
+    /// Scoring convention of scores.svg [default: that of the benchmark, else chartbench;
+    /// deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
 }

@@ -41,8 +41,8 @@ pub(super) struct Args {
     /// Merge although questions are missing; the manifest says so
     #[arg(long)]
     partial: bool,
-    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
-    /// deplot-corrected where only tables were asked for]
+    /// Scoring convention of the leaderboard that is printed and stored [default: that of the
+    /// benchmark, else chartbench; deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     #[command(flatten)]

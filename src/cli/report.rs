@@ -21,7 +21,8 @@ pub(super) struct Args {
     /// The page's file
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
-    /// Scoring convention [default: chartbench; deplot-corrected where only tables are asked for]
+    /// Scoring convention [default: that of the benchmark, else chartbench; deplot-corrected where
+    /// only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     /// The runs' benchmark, for the charts' pictures: a name or a TOML file [default: the one the

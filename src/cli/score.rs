@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// The metric convention, or `all`: those for tables only where the answers are tables
+    /// The metric convention, or `all`: those for tables or for one data set where they apply
     #[arg(long, value_name = "NAME", default_value = "all")]
     convention: String,
     /// Show this instead of the scores

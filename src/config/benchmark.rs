@@ -22,6 +22,7 @@ use chartbench_core::terminal::shorten;
 use chartbench_data::{
     Ask, ColumnMap, Format, QuestionList, QuestionSetSpec, Questions, SplitFiles,
 };
+use chartbench_score::metric::Convention;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/benchmarks");
 
@@ -38,6 +39,8 @@ pub struct Benchmark {
     pub source: Option<String>,
     /// The terms of the data set.
     pub license: Option<String>,
+    /// The convention of its tables, where it is not the default; a valid name.
+    pub convention: Option<String>,
     /// Where the data set is published; `None` where nothing is known of it.
     pub hub: Option<HubData>,
     /// The keys of `[finetune]`, for [`Benchmark::protocol`].
@@ -182,6 +185,7 @@ struct Wire {
     description: String,
     source: Option<String>,
     license: Option<String>,
+    convention: Option<Spanned<String>>,
     format: WireFormat,
     #[serde(default)]
     ask: Ask,
@@ -325,6 +329,13 @@ impl Wire {
     fn validate(self, name: &str) -> Result<Benchmark, Fault> {
         let format = self.format()?;
         self.check_columns()?;
+        let convention = self.convention.map(|name| {
+            let at = name.span().start;
+            let found = Convention::by_name(name.get_ref());
+            let found = found.map(|convention| convention.name.to_owned());
+            found.map_err(|unknown| Fault::new(Some(at), unknown.to_string()))
+        });
+        let convention = convention.transpose()?;
         let (questions, listed) = match self.questions {
             None => (Questions::All, None),
             Some(questions) => {
@@ -357,6 +368,7 @@ impl Wire {
             description: self.description,
             source: self.source,
             license: self.license,
+            convention,
             hub: None,
             finetune: self.finetune,
             published: self.published,

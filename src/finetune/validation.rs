@@ -13,10 +13,10 @@ use crate::adapter::training::{LabelRule, Trainable};
 use crate::adapter::{Adapter, Answer, questions};
 use crate::config::{Keep, Preset, Protocol};
 use crate::run::{AnsweredIds, batches};
-use chartbench_core::question::{Prediction, QuestionSet, YearFlags};
+use chartbench_core::question::{Prediction, QuestionKind, QuestionSet, YearFlags};
 use chartbench_nn::TensorSource;
 use chartbench_nn::training::LossOptions;
-use chartbench_score::metric::{Convention, Metric, Pair, Summary};
+use chartbench_score::metric::{Convention, Counterparts, Metric, Pair, Summary};
 
 /// Metrics by the names of [`ValidationEntry`].
 const METRICS: [(&str, Metric); 3] = [
@@ -188,16 +188,21 @@ pub fn summarize(
     set: &QuestionSet,
     answers: &[ValidationAnswer],
 ) -> Result<Summary> {
-    let pairs = set.iter().zip(answers).map(|((_, question), answer)| {
-        let (gold, text) = (&question.gold, Some(question.text.as_str()));
-        let year_flags =
-            YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str));
+    let asked = || set.iter().map(|(_, question)| question).zip(answers);
+    let counterparts = Counterparts::new(asked().map(|(question, answer)| {
+        let id = question.id.as_str();
+        (id, &question.gold, answer.as_ref().ok())
+    }));
+    let pairs = asked().map(|(question, answer)| {
+        let slice = |name: &str| question.slices.get(name).map(String::as_str);
         Pair {
-            gold,
+            gold: &question.gold,
             prediction: answer.as_ref().ok(),
-            question: text,
+            question: Some(question.text.as_str()),
             answer_type: question.answer_type,
-            year_flags,
+            year_flags: YearFlags::from_slices(slice),
+            kind: QuestionKind::from_slices(slice),
+            counterpart: counterparts.get(&question.id),
         }
     });
     Summary::from_scores(pairs.map(|pair| convention.score(&pair)))

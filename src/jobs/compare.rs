@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::content_pairs::{self, RunAt};
-use super::{convention, shared_questions};
+use super::{benchmark_convention, convention, shared_questions};
 use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
 use crate::run::store::{ResultsDir, StoredRun};
 use chartbench_score::stats::SignFlips;
@@ -58,8 +58,10 @@ pub fn compare(request: &CompareRequest) -> Result<Comparison> {
     };
     let records = runs.iter().flat_map(StoredRun::records);
     check_slices_exist(&request.slices, records.clone().map(Ok))?;
+    let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
     let convention = convention(
         request.convention.as_deref(),
+        own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
     let [before, after] = &runs;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::convention;
+use super::{benchmark_convention, convention};
 use crate::report::{
     HubTask, Scored, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples, model_index,
 };
@@ -61,8 +61,10 @@ pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
         .collect::<Result<Vec<_>>>()?;
     check_names(&named, &runs)?;
     let records = runs.iter().flat_map(StoredRun::records);
+    let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
     let convention = convention(
         request.convention.as_deref(),
+        own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
     if !request.allow_unfinished {

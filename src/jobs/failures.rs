@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::convention;
 #[cfg(feature = "report")]
 use super::report::{ReportPage, ReportRequest, write_page};
+use super::{benchmark_convention, convention};
 use crate::report::{FailureList, QuestionFilter};
 use crate::run::store::{ResultsDir, StoredRun};
 
@@ -93,6 +93,7 @@ pub fn failures_page(
 
 fn list(run: &StoredRun, adapter: Option<&str>, request: &FailuresRequest) -> Result<FailureList> {
     let answer_types = run.records().map(|record| record.answer_type);
-    let convention = convention(request.convention.as_deref(), answer_types)?;
+    let own = benchmark_convention([&run.manifest]);
+    let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
     FailureList::new(run, adapter, convention, request.filter.clone())
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::convention;
 use super::trainings::trainings;
+use super::{benchmark_convention, convention};
 use crate::finetune::curves::{Curves, overlaid};
 use crate::report::{Answers, RowKind, Scored, score_bars, tolerance_curve};
 use crate::run::store::{NamedRun, ResultsDir, StoredRun};
@@ -42,8 +42,10 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
     runs.iter().try_for_each(|run| first.same_questions(run))?;
     let benchmark = &first.manifest.benchmark;
     let records = runs.iter().flat_map(StoredRun::records);
+    let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
     let convention = convention(
         request.convention.as_deref(),
+        own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
     let answers: Vec<Answers<'_>> = runs

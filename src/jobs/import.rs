@@ -91,7 +91,8 @@ pub fn import(request: &ImportRequest) -> Result<ImportReport> {
         set,
         result,
     } = ImportedRun::read(request)?;
-    let convention = convention(None, set.iter().map(|(_, question)| question.answer_type))?;
+    let answer_types = set.iter().map(|(_, question)| question.answer_type);
+    let convention = convention(None, benchmark.convention.as_deref(), answer_types)?;
     let adapter = request
         .adapter
         .clone()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::convention;
+use super::{benchmark_convention, convention};
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
 use crate::report::{
@@ -75,7 +75,8 @@ pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
     }
     // Usually the first record decides. Unreadable logs are reported by `Leaderboard::from_runs`.
     let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
-    let convention = convention(request.convention.as_deref(), answer_types)?;
+    let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
+    let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
     let options = LeaderboardOptions {
         slices,
         speed: request.speed,

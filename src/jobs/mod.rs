@@ -52,6 +52,8 @@ pub use adapter_for_weights::{Task, adapter_for_weights};
 pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
 pub use benchmark::BenchmarkSelection;
 
+use crate::config::Benchmark;
+use crate::run::store::Manifest;
 use chartbench_core::names::UnknownName;
 use chartbench_core::question::AnswerType;
 use chartbench_score::metric::Convention;
@@ -98,13 +100,14 @@ impl fmt::Display for AllFailed {
 
 impl std::error::Error for AllFailed {}
 
-/// The convention of tables: the one named, or else `chartbench`, or `deplot-corrected` where
-/// nothing but data tables was asked for.
+/// The convention of tables: the one named, or else the `benchmark`'s, or else `chartbench`; where
+/// nothing but data tables was asked for and none is named, `deplot-corrected`.
 ///
 /// # Errors
 /// Returns an error if no convention has the name.
 fn convention(
     name: Option<&str>,
+    benchmark: Option<&str>,
     answer_types: impl IntoIterator<Item = Option<AnswerType>>,
 ) -> Result<&'static Convention, UnknownName> {
     if let Some(name) = name {
@@ -116,6 +119,20 @@ fn convention(
     Convention::by_name(if only_tables {
         "deplot-corrected"
     } else {
-        "chartbench"
+        benchmark.unwrap_or("chartbench")
     })
+}
+
+/// The convention of the benchmark that all these runs are on, if it names one. A run's name of its
+/// benchmark is taken for that of an embedded one, never for a file.
+fn benchmark_convention<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Option<String> {
+    let mut names = manifests
+        .into_iter()
+        .map(|manifest| manifest.benchmark.name.as_str());
+    let first = names.next()?;
+    let is_embedded = Benchmark::embedded_names().any(|embedded| embedded == first);
+    if !is_embedded || names.any(|name| name != first) {
+        return None;
+    }
+    Benchmark::find(first).ok()?.convention
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::benchmark::{locate_data, stored_questions};
-use super::convention;
 use super::trainings::trainings;
+use super::{benchmark_convention, convention};
 use crate::config::Benchmark;
 use crate::hub::HubOptions;
 use crate::report::page::{Curves, Folder, GallerySelection, Page, Pictures, same_questions};
@@ -75,8 +75,10 @@ pub(super) fn write_page(
     selection: Option<&GallerySelection>,
 ) -> Result<ReportPage> {
     let records = runs.iter().flat_map(StoredRun::records);
+    let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
     let convention = convention(
         request.convention.as_deref(),
+        own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
     let (pictures, no_pictures) =

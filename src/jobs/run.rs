@@ -91,7 +91,7 @@ pub struct RunRequest {
     pub batch: BatchSize,
     /// Asks questions again whose stored row is a failure.
     pub retry_failed: bool,
-    /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where
+    /// Convention of the leaderboard; the benchmark's where it is absent, `deplot-corrected` where
     /// only tables are asked for.
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the usual ones, which are stored.
@@ -270,7 +270,8 @@ impl OpenRun {
             grows_from,
         } = ChosenQuestions::new(request, &benchmark, data.path.as_deref(), stored.as_ref())?;
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
-        let convention = convention(request.convention.as_deref(), answer_types)?;
+        let own = benchmark.convention.as_deref();
+        let convention = convention(request.convention.as_deref(), own, answer_types)?;
         check_slices(&request.slices, &asked)?;
         let manifest = Manifest::new(&name, entry);
         let dir = RunDir::open_grown(&path, manifest, grows_from)?;

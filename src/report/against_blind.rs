@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use anyhow::Result;
-use rayon::prelude::*;
 
 use super::aggregate::too_few;
 use super::compare::conclusion::interval_words;
-use super::scored::score;
+use super::scored::scores;
 use super::table::Cell;
+use super::whole_pairs::WholePairs;
 use super::{CONFIDENCE, Leaderboard, RowKind};
 use crate::run::store::{PredictionRecord, RunReader};
 use chartbench_score::metric::{Convention, Metric};
@@ -63,14 +63,11 @@ impl Measured<'_> {
         mut add: impl FnMut(&PredictionRecord, f64),
     ) -> Result<()> {
         let logs = run.predictions().filter(|(name, _)| *name == adapter);
-        for records in logs.flat_map(|(_, chunks)| chunks) {
+        for records in WholePairs::new(logs.flat_map(|(_, chunks)| chunks)) {
             let records = records?;
-            let values: Vec<Option<f64>> = records
-                .par_iter()
-                .map(|record| score(record, self.convention).get(self.metric).counted())
-                .collect();
-            for (record, value) in records.iter().zip(values) {
-                if let Some(value) = value {
+            let scores = scores(&records, self.convention);
+            for (record, scores) in records.iter().zip(scores) {
+                if let Some(value) = scores.get(self.metric).counted() {
                     add(record, 100.0 * value);
                 }
             }

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 
 use super::score_all::{CHUNK, NamedPair, score_all};
 use super::table::{Cell, Column, Format, Table};
-use chartbench_score::metric::{
-    CONVENTIONS, Convention, Metric, Scores, StepTrace, Summary, asks_for_table,
-};
+use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Scores, StepTrace, Summary};
 
 /// The matrix of some files' answers.
 pub struct Matrix {
@@ -27,17 +25,17 @@ pub struct Matrix {
 pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention, those for tables where a table is asked for;
+    /// Scores `files` under `reference` and every convention that is for such questions
+    /// ([`Convention::is_for`]);
     /// differences are told against `reference`, and places compared with those under its relaxed
     /// accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
-        let tables = files
-            .iter()
-            .flat_map(|(_, entries)| entries)
-            .any(|entry| asks_for_table(&entry.pair));
+        let entries = || files.iter().flat_map(|(_, entries)| entries);
         let conventions: Vec<&'static Convention> = CONVENTIONS
             .iter()
-            .filter(|convention| tables || !convention.tables_only)
+            .filter(|convention| {
+                *convention == reference || entries().any(|entry| convention.is_for(&entry.pair))
+            })
             .collect();
         let summaries: Vec<Vec<Summary>> = files
             .iter()
@@ -58,7 +56,7 @@ impl Matrix {
         }
         let causes: Vec<Causes> = files
             .iter()
-            .map(|(_, entries)| causes(entries, reference))
+            .map(|(_, entries)| causes(entries, &conventions, reference))
             .collect();
         Self {
             values: values(files, &rows),
@@ -178,7 +176,7 @@ fn flips(
             };
             let (ahead, behind) = if base_lead > 0.0 { (a, b) } else { (b, a) };
             let share = |file: usize, group: &Group| group.sum / files[file].1.len() as f64;
-            for row in rows {
+            for row in rows.iter().filter(|row| row.metric.higher_is_better()) {
                 if let Some(lead) = lead(row).filter(|lead| lead * base_lead < 0.0) {
                     flipped.push(vec![
                         Cell::text(score_name(row.convention, row.metric)),
@@ -322,14 +320,19 @@ fn short(text: &str) -> String {
 
 type Causes = BTreeMap<Cause, Group>;
 
-fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
+fn causes(
+    entries: &[NamedPair<'_>],
+    conventions: &[&'static Convention],
+    reference: &'static Convention,
+) -> Causes {
     let chunks = entries
         .par_chunks(CHUNK)
         .enumerate()
         .map(|(chunk, entries)| {
             let mut groups = BTreeMap::new();
             for (index, entry) in entries.iter().enumerate() {
-                compare(entry, chunk * CHUNK + index, reference, &mut groups);
+                let index = chunk * CHUNK + index;
+                compare(entry, index, conventions, reference, &mut groups);
             }
             groups
         });
@@ -353,6 +356,7 @@ fn causes(entries: &[NamedPair<'_>], reference: &'static Convention) -> Causes {
 fn compare(
     entry: &NamedPair<'_>,
     index: usize,
+    conventions: &[&'static Convention],
     reference: &'static Convention,
     groups: &mut BTreeMap<Cause, Group>,
 ) {
@@ -362,7 +366,7 @@ fn compare(
     for (place, convention) in CONVENTIONS
         .iter()
         .enumerate()
-        .filter(|(_, convention)| *convention != reference)
+        .filter(|(_, convention)| *convention != reference && conventions.contains(convention))
     {
         let scores = convention.score(&entry.pair);
         let mut steps: Option<StepTrace> = None;

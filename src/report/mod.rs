@@ -25,6 +25,7 @@ mod slice;
 mod splice;
 pub mod table;
 mod verdict;
+mod whole_pairs;
 
 pub use against_blind::against_blind;
 pub use aggregate::Aggregate;

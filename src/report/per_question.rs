@@ -69,8 +69,8 @@ fn cell(score: Score) -> Cell {
 }
 
 /// One JSON object a line and question:
-/// `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`, and `Year` where the question has
-/// ChartQAPro's flags. A score is a number, `"ERR:EXCEPTION"` where the original raises, `null`
+/// `{"id","gold","prediction","scores":{"CONVENTION.METRIC":x}}`, and `Year`, `Question
+/// Type` and `is_clear` where the question has them. A score is a number, `"ERR:EXCEPTION"` where the original raises, `null`
 /// where the convention does not apply.
 ///
 /// Ends early once `write` returns that nobody reads on.
@@ -112,6 +112,12 @@ fn lines(entries: &[NamedPair<'_>], scores: &[(&Convention, Metric)]) -> Result<
         if let Some(flags) = entry.pair.year_flags.text() {
             line["Year"] = Value::from(flags);
         }
+        if let Some(kind) = entry.pair.kind.question_type {
+            line["Question Type"] = Value::from(kind);
+        }
+        if let Some(is_clear) = entry.pair.kind.is_clear {
+            line["is_clear"] = Value::from(is_clear);
+        }
         line["scores"] = Value::from(scores);
         lines += &serde_json::to_string(&line)?;
         lines.push('\n');
@@ -144,6 +150,19 @@ pub fn explain(entry: &NamedPair<'_>, conventions: &[&Convention]) -> String {
     }
     if let Some(flags) = pair.year_flags.text() {
         let _ = writeln!(text, "  year flags  {flags}");
+    }
+    if let Some(kind) = pair.kind.question_type {
+        let _ = writeln!(text, "  type        {}", visible(kind));
+    }
+    if let Some(is_clear) = pair.kind.is_clear {
+        let _ = writeln!(text, "  is clear    {is_clear}");
+    }
+    if let Some(counterpart) = pair.counterpart {
+        let reply = counterpart.prediction.map_or_else(
+            || "none: the question failed".to_owned(),
+            |reply| format!("{:?}", reply.0),
+        );
+        let _ = writeln!(text, "  counterpart {reply}");
     }
     for convention in conventions {
         let mut steps = StepTrace::default();

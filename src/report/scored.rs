@@ -1,13 +1,14 @@
 //! One adapter's scored answers, the input of tables, comparisons and the page.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::{Aggregate, NamedPair};
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord};
-use chartbench_core::question::YearFlags;
-use chartbench_score::metric::{Convention, Metric, Pair, Scores, Summary};
+use chartbench_core::question::{QuestionKind, YearFlags};
+use chartbench_score::metric::{Convention, Counterparts, Metric, Pair, Scores, Summary};
 use chartbench_score::stats::ChartSums;
 
 /// The confidence of every interval in tables and on the page.
@@ -28,6 +29,8 @@ pub struct Scored<'a> {
     pub records: Vec<&'a PredictionRecord>,
     /// The records' scores, in their order; those of a failed question are 0.
     pub scores: Vec<Scores>,
+    /// The pairs of assertions among all answers of the adapter.
+    counterparts: Arc<Counterparts<'a>>,
 }
 
 impl<'a> Scored<'a> {
@@ -38,9 +41,10 @@ impl<'a> Scored<'a> {
         records: &'a [PredictionRecord],
         convention: &'static Convention,
     ) -> Self {
+        let counterparts = counterparts(records);
         let scores = records
             .par_iter()
-            .map(|record| score(record, convention))
+            .map(|record| convention.score(&pair(record, &counterparts)))
             .collect();
         let unfinished = is_unfinished(records.len(), &run.benchmark);
         Self {
@@ -50,6 +54,7 @@ impl<'a> Scored<'a> {
             unfinished,
             records: records.iter().collect(),
             scores,
+            counterparts: Arc::new(counterparts),
         }
     }
 
@@ -68,6 +73,7 @@ impl<'a> Scored<'a> {
         Self {
             records,
             scores,
+            counterparts: Arc::clone(&self.counterparts),
             ..*self
         }
     }
@@ -93,7 +99,7 @@ impl<'a> Scored<'a> {
             .iter()
             .map(|record| NamedPair {
                 id: &record.id,
-                pair: pair(record),
+                pair: pair(record, &self.counterparts),
             })
             .collect()
     }
@@ -101,7 +107,8 @@ impl<'a> Scored<'a> {
     /// Question `index` as the metrics read it.
     #[cfg(feature = "report")]
     pub(super) fn pair(&self, index: usize) -> Option<Pair<'a>> {
-        self.records.get(index).map(|record| pair(record))
+        let record = self.records.get(index)?;
+        Some(pair(record, &self.counterparts))
     }
 
     /// Scores of question `index` under `metric`, as it counts in the mean.
@@ -144,18 +151,32 @@ pub(super) fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a
     numbers
 }
 
-/// One prediction's scores; a failed question's are 0.
-pub(super) fn score(record: &PredictionRecord, convention: &Convention) -> Scores {
-    convention.score(&pair(record))
+/// The scores of answers among which pairs of assertions are whole; a failed question's are 0.
+pub(super) fn scores(records: &[PredictionRecord], convention: &Convention) -> Vec<Scores> {
+    let counterparts = counterparts(records);
+    let score = |record| convention.score(&pair(record, &counterparts));
+    records.par_iter().map(score).collect()
+}
+
+/// The pairs of assertions among an adapter's answers.
+pub(super) fn counterparts(records: &[PredictionRecord]) -> Counterparts<'_> {
+    let answers = records.iter();
+    Counterparts::new(answers.map(|record| {
+        let id = record.id.as_str();
+        (id, &record.gold, record.prediction.as_ref())
+    }))
 }
 
 /// The fields of a record that the metrics read.
-pub(super) fn pair(record: &PredictionRecord) -> Pair<'_> {
+pub(super) fn pair<'a>(record: &'a PredictionRecord, counterparts: &Counterparts<'a>) -> Pair<'a> {
+    let slice = |name: &str| record.slices.get(name).map(String::as_str);
     Pair {
         gold: &record.gold,
         prediction: record.prediction.as_ref(),
         question: Some(&record.question),
         answer_type: record.answer_type,
-        year_flags: YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)),
+        year_flags: YearFlags::from_slices(slice),
+        kind: QuestionKind::from_slices(slice),
+        counterpart: counterparts.get(&record.id),
     }
 }

@@ -313,6 +313,11 @@ impl Place {
             );
         }
         self.write("table.csv", "x,min,max\na,1,2\nb,3,4\n");
+        let turns = json!([{"query": "It is a bar chart.", "label": "Yes", "answer": "Yes"},
+            {"query": "It is a pie.", "label": "No", "answer": "No"}]);
+        let record =
+            json!({"id": 0, "image": "a.png", "type": {"QA": "Acc+"}, "conversation": turns});
+        self.write("Gemini2-Flash.jsonl", &format!("{record}\n"));
         let lines = |rows: Vec<Value>| {
             rows.iter()
                 .map(|row| format!("{row}\n"))

@@ -13,6 +13,7 @@ mod outside_data;
 mod adapter_for_weights;
 mod architecture;
 mod asked;
+mod assertion_pairs;
 mod before_after;
 mod checkpoint_forms;
 mod checkpoint_revisions;

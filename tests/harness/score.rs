@@ -131,7 +131,7 @@ fn scores_are_those_of_the_original_implementations() {
     );
     let note = text(&output.stderr);
     assert!(
-        note.ends_with("1482 pairs, 5374 recorded scores, 0 differ\n"),
+        note.ends_with("2160 pairs, 8053 recorded scores, 0 differ\n"),
         "{note}"
     );
 }

@@ -10,7 +10,7 @@ use chartbench::report::{
 use chartbench::run::store::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, Manifest, PredictionRecord, StoredRun,
 };
-use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy, YearFlags};
+use chartbench_core::question::{AnswerType, Gold, Prediction, Taxonomy};
 use chartbench_score::metric::{Convention, Pair};
 
 /// Gold, answer type, taxonomy and chart type of five questions.
@@ -630,17 +630,15 @@ fn near_misses_are_counted_exactly() {
         .iter()
         .map(|(_, answer)| answer.map(|answer| Prediction(answer.to_owned())))
         .collect();
+    let nothing = Prediction::default();
     let entries = golds
         .iter()
         .zip(&predictions)
         .map(|(gold, prediction)| NamedPair {
             id: "q",
             pair: Pair {
-                gold,
                 prediction: prediction.as_ref(),
-                question: None,
-                answer_type: None,
-                year_flags: YearFlags::default(),
+                ..Pair::new(gold, &nothing)
             },
         });
     let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);

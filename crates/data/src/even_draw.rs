@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use anyhow::Result;
 
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question, QuestionKind};
 use chartbench_core::seeded_draw::draw_key;
+use chartbench_score::metric::Counterparts;
 
 /// Makes keys of this draw independent of those by which the questions of a chart are drawn.
 const PURPOSE: u64 = 0x6576_656e;
@@ -71,8 +72,24 @@ fn part(question: &Question) -> Part {
     (question.source.clone(), question.answer_type)
 }
 
+/// The assertions of a pair, which are scored together, follow each other.
 fn key(seed: u64, chart: &Chart, question: &Question) -> Key {
-    draw_key(seed ^ PURPOSE, &chart.id, &question.id)
+    let (id, side) = pair_of(question).unwrap_or((&question.id, None));
+    let mut key = draw_key(seed ^ PURPOSE, &chart.id, id);
+    if let (Some(side), Some(last)) = (side, key.last_mut()) {
+        *last = side;
+    }
+    key
+}
+
+/// The pair that one of ChartBench's assertions is of, and its place in it.
+fn pair_of(question: &Question) -> Option<(&str, Option<u8>)> {
+    let slice = |name: &str| question.slices.get(name).map(String::as_str);
+    if QuestionKind::from_slices(slice).is_assertion() != Some(true) {
+        return None;
+    }
+    let (pair, side) = Counterparts::side(&question.id, &question.gold)?;
+    Some((pair, u8::try_from(side).ok()))
 }
 
 /// The next question of a part on its way: the n-th of a part of size s stands at (2n - 1) / 2s.
@@ -131,7 +148,61 @@ fn shares(sizes: &[usize], count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::shares;
+    use std::collections::BTreeMap;
+
+    use super::{EvenDraw, shares};
+    use chartbench_core::question::{Chart, ChartQuestions, Gold, ImageRef, Question};
+
+    fn assertion(id: String, gold: &str) -> Question {
+        Question {
+            id,
+            text: "q".to_owned(),
+            gold: Gold::from(gold),
+            answer_type: None,
+            taxonomy: None,
+            template: None,
+            source: None,
+            slices: BTreeMap::from([("type.task".to_owned(), "VE".to_owned())]),
+            context: None,
+        }
+    }
+
+    #[test]
+    fn pairs_of_assertions_are_drawn_whole() {
+        let chart = |chart: usize| ChartQuestions {
+            chart: Chart {
+                id: format!("{chart}.png"),
+                image: ImageRef::File("a.png".into()),
+                chart_type: None,
+                table: None,
+            },
+            questions: (0..10)
+                .flat_map(|pair| [(pair, 0, "Yes"), (pair, 1, "No")])
+                .map(|(pair, side, gold)| assertion(format!("{chart}-{pair}/{side}"), gold))
+                .collect(),
+        };
+        let charts: Vec<ChartQuestions> = (0..4).map(chart).collect();
+        for count in [1, 2, 7, 20, 79] {
+            let draw = EvenDraw::new([Ok(charts.clone())].into_iter(), count, 42).unwrap();
+            let mut drawn = charts.clone();
+            draw.retain(&mut drawn);
+            let mut sides: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for question in drawn.iter().flat_map(|chart| &chart.questions) {
+                let (pair, side) = question.id.split_once('/').unwrap();
+                sides
+                    .entry(pair.to_owned())
+                    .or_default()
+                    .push(side.to_owned());
+            }
+            assert_eq!(sides.values().map(Vec::len).sum::<usize>(), count);
+            let halves: Vec<_> = sides.values().filter(|sides| sides.len() == 1).collect();
+            assert_eq!(
+                halves,
+                vec![&["0".to_owned()].to_vec(); count % 2],
+                "the last pair"
+            );
+        }
+    }
 
     #[test]
     fn shares_are_in_proportion_and_nested() {

@@ -10,7 +10,7 @@ use crate::adapter::Adapter;
 use crate::config::{Benchmark, Protocol};
 use crate::finetune::ModelCard;
 use crate::jobs::run::{self, RunReport, RunRequest};
-use crate::jobs::{AdapterFailure, convention};
+use crate::jobs::{AdapterFailure, benchmark_convention, convention};
 use crate::report::{CompareOptions, Comparison};
 use crate::run::Stopped;
 use crate::run::store::{RunReader, StoredRun, fingerprint};
@@ -155,7 +155,8 @@ pub(super) fn compare_with_untrained(
         let before = with_adapters(StoredRun::read(run)?, names);
         let after = with_adapters(StoredRun::read(after_dir)?, names);
         let answer_types = after.records().map(|record| record.answer_type);
-        let convention = convention(request.convention.as_deref(), answer_types)?;
+        let own = benchmark_convention([&after.manifest]);
+        let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
         Comparison::new(&before, &after, convention, &CompareOptions::default())
     };
     let comparisons = runs.iter().map(compare).collect::<Result<_>>()?;

@@ -21,7 +21,7 @@ use self::sources::Sources;
 use self::write::{lock_whole_logs, replace_logs, write_run};
 use super::leaderboard::store_leaderboard;
 use super::run::RunReport;
-use super::{BenchmarkSelection, convention};
+use super::{BenchmarkSelection, benchmark_convention, convention};
 use crate::report::SliceBy;
 use crate::run::store::{MANIFEST, ResultsDir};
 use chartbench_core::files::{FileLock, create_folder};
@@ -46,7 +46,7 @@ pub struct MergeRequest {
     pub offline: bool,
     /// Merges although questions are missing.
     pub partial: bool,
-    /// Convention of the leaderboard; `chartbench` where it is absent, `deplot-corrected` where
+    /// Convention of the leaderboard; the benchmark's where it is absent, `deplot-corrected` where
     /// only tables were asked for.
     pub convention: Option<String>,
     /// Slices of the leaderboard besides the usual ones, which are stored.
@@ -174,7 +174,8 @@ impl Merged {
         let (questions, summary) = QuestionNumbers::read(&asked.stream)?;
         check_questions(&asked, &summary, sources)?;
         let answer_types = [summary.only_tables.then_some(AnswerType::Table)];
-        let convention = convention(request.convention.as_deref(), answer_types)?;
+        let own = benchmark_convention([&sources.manifest]);
+        let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
         let rows = sources
             .rows
             .iter()

@@ -18,13 +18,13 @@ use crate::report::{
     Matrix, NamedPair, Sensitivity, estimates, explain, per_question, per_question_jsonl, score_all,
 };
 use crate::run::store::{NamedRun, PredictionRecord, ResultsDir, StoredRun};
-use chartbench_core::question::YearFlags;
+use chartbench_core::question::{QuestionKind, YearFlags};
 use chartbench_core::terminal::shorten;
 use chartbench_data::Split;
 use chartbench_score::import::{
     self, ColumnNames, FileFormat, Golds, ImportOptions, ImportedAnswer, MatchBy,
 };
-use chartbench_score::metric::{CONVENTIONS, Convention, Metric, Pair, Summary, asks_for_table};
+use chartbench_score::metric::{CONVENTIONS, Convention, Counterparts, Metric, Pair, Summary};
 use chartbench_score::stats::Interval;
 
 /// Which predictions to score, and against which gold answers.
@@ -143,17 +143,14 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
 }
 
 impl ScoredFiles {
-    /// All conventions; those for tables only where a table is asked for.
+    /// All conventions that are for such questions ([`Convention::is_for`]).
     pub fn conventions(&self) -> Vec<&'static Convention> {
-        let tables = self
-            .0
-            .iter()
-            .flat_map(|file| &file.answers)
-            .any(|answer| asks_for_table(&pair(answer)));
-        CONVENTIONS
-            .iter()
-            .filter(|convention| tables || !convention.tables_only)
-            .collect()
+        let files: Vec<_> = self.0.iter().map(entries).collect();
+        let is_asked = |convention: &&Convention| {
+            let mut entries = files.iter().flatten();
+            entries.any(|entry| convention.is_for(&entry.pair))
+        };
+        CONVENTIONS.iter().filter(is_asked).collect()
     }
 
     /// How many answers there are.
@@ -178,6 +175,8 @@ impl ScoredFiles {
         metrics.dedup();
         let mut rows = Vec::new();
         for file in &self.0 {
+            let counterparts = counterparts(file);
+            let pair = |answer| pair(answer, &counterparts);
             let scored: Vec<(Summary, Vec<Option<Interval>>)> = if intervals {
                 estimates(&file.answers, pair, chart, conventions)
             } else {
@@ -288,9 +287,11 @@ impl ScoredFiles {
         for id in ids {
             let before = texts.len();
             for file in &self.0 {
+                let counterparts = counterparts(file);
                 let answers = file.answers.iter().filter(|answer| answer.id == *id);
                 texts.extend(answers.map(|answer| {
-                    format!("{}: {}", file.name, explain(&entry(answer), conventions))
+                    let entry = entry(answer, &counterparts);
+                    format!("{}: {}", file.name, explain(&entry, conventions))
                 }));
             }
             if texts.len() == before {
@@ -368,9 +369,12 @@ fn failures(records: &[PredictionRecord]) -> Option<String> {
 }
 
 fn answered(record: PredictionRecord) -> ImportedAnswer {
-    let year_flags = YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str));
+    let slice = |name: &str| record.slices.get(name).map(String::as_str);
+    let kind = QuestionKind::from_slices(slice);
     ImportedAnswer {
-        year_flags: year_flags.text().map(str::to_owned),
+        year_flags: YearFlags::from_slices(slice).text().map(str::to_owned),
+        question_type: kind.question_type.map(str::to_owned),
+        is_clear: kind.is_clear,
         id: record.id,
         gold: record.gold,
         prediction: record.prediction,
@@ -381,7 +385,16 @@ fn answered(record: PredictionRecord) -> ImportedAnswer {
     }
 }
 
-fn pair(answered: &ImportedAnswer) -> Pair<'_> {
+/// The pairs of assertions of a file.
+fn counterparts(file: &ScoredFile) -> Counterparts<'_> {
+    let answers = file.answers.iter();
+    Counterparts::new(answers.map(|answer| {
+        let id = answer.id.as_str();
+        (id, &answer.gold, answer.prediction.as_ref())
+    }))
+}
+
+fn pair<'a>(answered: &'a ImportedAnswer, counterparts: &Counterparts<'a>) -> Pair<'a> {
     Pair {
         gold: &answered.gold,
         prediction: answered.prediction.as_ref(),
@@ -392,6 +405,8 @@ fn pair(answered: &ImportedAnswer) -> Pair<'_> {
             .as_deref()
             .map(|text| YearFlags::new(text, None))
             .unwrap_or_default(),
+        kind: answered.kind(),
+        counterpart: counterparts.get(&answered.id),
     }
 }
 
@@ -400,13 +415,15 @@ fn chart(answered: &ImportedAnswer) -> &str {
     answered.chart.as_deref().unwrap_or(&answered.id)
 }
 
-fn entry(answered: &ImportedAnswer) -> NamedPair<'_> {
+fn entry<'a>(answered: &'a ImportedAnswer, counterparts: &Counterparts<'a>) -> NamedPair<'a> {
     NamedPair {
         id: &answered.id,
-        pair: pair(answered),
+        pair: pair(answered, counterparts),
     }
 }
 
 fn entries(file: &ScoredFile) -> Vec<NamedPair<'_>> {
-    file.answers.iter().map(entry).collect()
+    let counterparts = counterparts(file);
+    let answers = file.answers.iter();
+    answers.map(|answer| entry(answer, &counterparts)).collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{ScoredFile, ScoredFiles, chart, entry};
+use super::{ScoredFile, ScoredFiles, chart, entries};
 use crate::report::page::{FileAnswers, FilesPage};
 use chartbench_core::files::write_file;
 use chartbench_score::metric::Convention;
@@ -25,7 +25,8 @@ impl ScoredFiles {
             Some(reference) => reference,
             None => {
                 let types = self.0.iter().flat_map(|file| &file.answers);
-                let usual = crate::jobs::convention(None, types.map(|answer| answer.answer_type))?;
+                let usual =
+                    crate::jobs::convention(None, None, types.map(|answer| answer.answer_type))?;
                 let [plain, tables] = REFERENCES;
                 Convention::by_name(if usual.tables_only { tables } else { plain })?
             }
@@ -47,12 +48,10 @@ impl ScoredFiles {
 }
 
 fn file_answers(file: &ScoredFile) -> FileAnswers<'_> {
-    let answers = file.answers.iter();
+    let charts = file.answers.iter().map(chart);
     FileAnswers {
         name: file.name.clone(),
-        answers: answers
-            .map(|answer| (entry(answer), chart(answer)))
-            .collect(),
+        answers: entries(file).into_iter().zip(charts).collect(),
         problems: &file.problems,
     }
 }

@@ -8,12 +8,15 @@ use serde_json::{Map, Value};
 
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::input;
-use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
-use chartbench_score::metric::{Convention, Metric, Pair, Score};
+use chartbench_core::question::{AnswerType, Gold, Prediction, QuestionKind, YearFlags};
+use chartbench_score::metric::{Convention, Counterparts, Metric, Pair, Score};
 
 /// One line of such a file.
 #[derive(Deserialize)]
 struct Line {
+    /// Tells which assertions are a pair.
+    #[serde(default)]
+    id: String,
     #[serde(alias = "target")]
     gold: Gold,
     prediction: Prediction,
@@ -21,6 +24,9 @@ struct Line {
     answer_type: Option<AnswerType>,
     #[serde(alias = "Year")]
     year: Option<Flags>,
+    #[serde(alias = "Question Type")]
+    question_type: Option<String>,
+    is_clear: Option<bool>,
     scores: Map<String, Value>,
 }
 
@@ -33,9 +39,9 @@ enum Flags {
 }
 
 impl Flags {
-    fn text(self) -> String {
+    fn text(&self) -> String {
         match self {
-            Self::Text(text) => text,
+            Self::Text(text) => text.clone(),
             Self::List(flags) => flags.join(", "),
         }
     }
@@ -159,20 +165,17 @@ pub fn verify(path: &Path) -> Result<Verified> {
     let text = input::read_stream(path)
         .context("cannot read the file")
         .with_context(place)?;
+    let lines = lines(&text, path)?;
+    let counterparts = Counterparts::new(
+        lines
+            .iter()
+            .map(|(_, line)| (line.id.as_str(), &line.gold, Some(&line.prediction))),
+    );
     let mut rows = Vec::new();
-    let (mut pairs, mut scores) = (0, 0);
-    for (index, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let number = index + 1;
+    let mut scores = 0;
+    for (number, line) in &lines {
         let at = || format!("{}: line {number}", path.display());
-        let line: Line = serde_json::from_str(line)
-            .context("not an object with gold (or target), prediction and scores")
-            .with_context(at)?;
-        pairs += 1;
-        let year = line.year.map(Flags::text).unwrap_or_default();
+        let year = line.year.as_ref().map(Flags::text).unwrap_or_default();
         for (name, recorded) in &line.scores {
             let key = Key::read(name).with_context(at)?;
             let answer_type = key.answer_type.or(line.answer_type);
@@ -182,12 +185,17 @@ pub fn verify(path: &Path) -> Result<Verified> {
                 question: line.question.as_deref(),
                 answer_type,
                 year_flags: YearFlags::new(if key.year { "YES" } else { &year }, None),
+                kind: QuestionKind {
+                    question_type: line.question_type.as_deref(),
+                    is_clear: line.is_clear,
+                },
+                counterpart: counterparts.get(&line.id),
             };
             let score = key.convention.score(&pair).get(key.metric);
             scores += 1;
             if !same(score, recorded) {
                 rows.push(vec![
-                    Cell::count(number),
+                    Cell::count(*number),
                     Cell::text(name),
                     Cell::text(line.gold.text()),
                     Cell::text(&line.prediction.0),
@@ -203,7 +211,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
         .chain(names)
         .collect();
     Ok(Verified {
-        pairs,
+        pairs: lines.len(),
         scores,
         differences: Table {
             title: String::new(),
@@ -211,6 +219,21 @@ pub fn verify(path: &Path) -> Result<Verified> {
             rows,
         },
     })
+}
+
+/// The lines that are not empty, each with its number.
+fn lines(text: &str, path: &Path) -> Result<Vec<(usize, Line)>> {
+    let numbered = text.lines().enumerate();
+    numbered
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| {
+            let number = index + 1;
+            let line = serde_json::from_str(line)
+                .context("not an object with gold (or target), prediction and scores")
+                .with_context(|| format!("{}: line {number}", path.display()))?;
+            Ok((number, line))
+        })
+        .collect()
 }
 
 fn same(score: Score, recorded: &Value) -> bool {

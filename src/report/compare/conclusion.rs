@@ -21,11 +21,11 @@ pub(in crate::report) enum Verdict {
 impl Verdict {
     /// `holm` is the metric's p-value corrected for all tests of the table.
     pub(in crate::report) fn new(change: &Change, holm: f64) -> Self {
-        match change.difference() {
+        match change.improvement() {
             None => Self::Nothing,
             Some(_) if too_few(change.charts, change.questions) => Self::TooFew,
             Some(_) if holm >= 1.0 - CONFIDENCE => Self::NoDifference,
-            Some(difference) if difference > 0.0 => Self::Better,
+            Some(improvement) if improvement > 0.0 => Self::Better,
             Some(_) => Self::Worse,
         }
     }

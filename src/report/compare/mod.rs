@@ -45,8 +45,8 @@ impl Comparison {
     /// ([`StoredRun::with_adapter`]), is compared with another such run whatever the two are
     /// called.
     ///
-    /// *Fixed* counts the questions that score higher in the second run, *broken* those that score
-    /// lower.
+    /// *Fixed* counts the questions that score better in the second run, *broken* those that score
+    /// worse.
     ///
     /// # Errors
     /// Returns an error if the runs are on different questions, have no common adapter, or an
@@ -79,9 +79,9 @@ impl Comparison {
             .collect();
         let drops = tested.iter().zip(&corrected).filter_map(|(tested, holm)| {
             let is_worse = Verdict::new(&tested.change, *holm) == Verdict::Worse;
-            tested.change.difference().filter(|_| is_worse)
+            tested.change.improvement().filter(|_| is_worse)
         });
-        let largest_drop = drops.map(|difference| -difference).reduce(f64::max);
+        let largest_drop = drops.map(|improvement| -improvement).reduce(f64::max);
         let sliced = options
             .slices
             .iter()

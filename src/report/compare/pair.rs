@@ -22,11 +22,13 @@ pub(in crate::report) struct Pair<'a> {
 
 /// The change of one metric, in percentage points.
 pub(in crate::report) struct Change {
+    /// Whether more of the metric is better.
+    higher_is_better: bool,
     pub(in crate::report) before: Option<f64>,
     pub(in crate::report) after: Option<f64>,
     /// The interval of the difference.
     pub(in crate::report) interval: Option<Interval>,
-    /// Questions that score higher, and lower.
+    /// Questions that score better, and worse.
     pub(in crate::report) fixed: usize,
     pub(in crate::report) broken: usize,
     /// P-value of the sign-flip test over charts.
@@ -46,6 +48,16 @@ pub(in crate::report) struct Change {
 impl Change {
     pub(in crate::report) fn difference(&self) -> Option<f64> {
         Some(self.after? - self.before?)
+    }
+
+    /// The difference, positive where the second side is better.
+    pub(in crate::report) fn improvement(&self) -> Option<f64> {
+        let difference = self.difference()?;
+        Some(if self.higher_is_better {
+            difference
+        } else {
+            -difference
+        })
     }
 
     /// The cell of a p-value of this test.
@@ -107,11 +119,11 @@ impl<'a> Pair<'a> {
             .collect()
     }
 
-    /// The questions whose score by `metric` is another one, and whether it rose.
+    /// The questions whose score by `metric` is another one, and whether it is better.
     pub(in crate::report) fn changed(&self, metric: Metric) -> impl Iterator<Item = (usize, bool)> {
         self.values(metric)
             .filter(|(_, before, after)| before != after)
-            .map(|(place, a, b)| (place, b > a))
+            .map(move |(place, a, b)| (place, (b > a) == metric.higher_is_better()))
     }
 
     /// The questions that `metric` applies to, with both values.
@@ -167,6 +179,7 @@ impl<'a> Pair<'a> {
             .all(|(_, a, b)| [a, b].iter().all(|value| [0.0, 1.0].contains(value)));
         let (charts, questions) = changes.counts(statistic);
         Change {
+            higher_is_better: metric.higher_is_better(),
             before: mean(&self.before),
             after: mean(&self.after),
             interval: test.interval(CONFIDENCE),

@@ -192,7 +192,7 @@ impl<'a> Record<'a> {
                 "metric_id": format!("chartbench.{}.{}", convention.name, metric.key()),
                 "metric_name": metric.name(),
                 "metric_unit": "proportion",
-                "lower_is_better": false,
+                "lower_is_better": !metric.higher_is_better(),
                 "score_type": "continuous",
                 "min_score": 0.0,
                 "max_score": max,

@@ -40,7 +40,8 @@ pub fn lm_eval_results(scored: &Scored<'_>, run: &Manifest) -> Result<String> {
             format!("{}_stderr,none", metric.key()),
             error.map_or(Value::Null, |error| Value::from(error / 100.0)),
         );
-        better.insert(metric.key().to_owned(), Value::Bool(true));
+        let higher = Value::Bool(metric.higher_is_better());
+        better.insert(metric.key().to_owned(), higher);
     }
     let of_task = |value: Value| Value::Object(Map::from_iter([(task.clone(), value)]));
     let (asked, answered) = (benchmark.questions, scored.records.len());

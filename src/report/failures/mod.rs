@@ -13,11 +13,11 @@ pub use self::filter::{AnswerKind, QuestionFilter, SliceCondition};
 pub use self::render::ListFormat;
 use super::SliceBy;
 use super::matrix::score_name;
-use super::scored::pair;
+use super::scored::{counterparts, pair};
 use super::verdict::Verdict;
 use crate::run::store::{PredictionRecord, StoredRun};
 use chartbench_core::question::Gold;
-use chartbench_score::metric::{Convention, Metric, Scores, Step, StepTrace};
+use chartbench_score::metric::{Convention, Metric, Pair, Scores, Step, StepTrace};
 
 /// The questions of a run that pass a filter, adapter by adapter.
 pub struct FailureList {
@@ -195,13 +195,14 @@ impl AdapterQuestions {
         scorer: &Scorer,
         filter: &QuestionFilter,
     ) {
+        let counterparts = counterparts(records);
         let judged: Vec<Option<(Verdict, bool)>> = records
             .par_iter()
             .map(|record| {
                 let answer = record.prediction.as_ref().map(|text| text.0.as_str());
                 filter
                     .matches(record, answer)
-                    .then(|| scorer.verdict(record))
+                    .then(|| scorer.verdict(record, &pair(record, &counterparts)))
             })
             .collect();
         for (record, judged) in records.iter().zip(judged) {
@@ -215,7 +216,10 @@ impl AdapterQuestions {
             }
             self.failed += usize::from(verdict == Verdict::Failed);
             self.but_for_notation += usize::from(but_for_notation);
-            self.add(filter, || scorer.explain(record, verdict, but_for_notation));
+            self.add(filter, || {
+                let pair = pair(record, &counterparts);
+                scorer.explain(record, &pair, verdict, but_for_notation)
+            });
         }
     }
 
@@ -296,9 +300,8 @@ impl Scorer {
     }
 
     /// The verdict, and whether the answer is right but for notation.
-    fn verdict(&self, record: &PredictionRecord) -> (Verdict, bool) {
-        let score =
-            |convention: &Convention, metric| convention.score(&pair(record)).get(metric).counted();
+    fn verdict(&self, record: &PredictionRecord, pair: &Pair<'_>) -> (Verdict, bool) {
+        let score = |convention: &Convention, metric| convention.score(pair).get(metric).counted();
         let verdict = Verdict::new(record, score(self.convention, self.metric));
         let but_for_notation = matches!(verdict, Verdict::Wrong | Verdict::Partly)
             && score(self.lenient, Metric::Lenient).is_some_and(|score| score >= 1.0);
@@ -308,14 +311,15 @@ impl Scorer {
     fn explain(
         &self,
         record: &PredictionRecord,
+        pair: &Pair<'_>,
         verdict: Verdict,
         but_for_notation: bool,
     ) -> ListedQuestion {
         let mut steps = StepTrace::default();
-        let scores = self.convention.explain(&pair(record), &mut steps);
+        let scores = self.convention.explain(pair, &mut steps);
         let lenient_rule = but_for_notation.then(|| {
             let mut steps = StepTrace::rules_only();
-            self.lenient.explain(&pair(record), &mut steps);
+            self.lenient.explain(pair, &mut steps);
             steps.deciding(Metric::Lenient).map(|step| step.rule)
         });
         ListedQuestion {

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::published::{OwnResult, PublishedMatch, difference};
 use crate::config::Published;
-use crate::report::scored::score;
+use crate::report::scored::scores;
 use crate::report::{Aggregate, SliceBy, SliceValue};
 use crate::run::store::{AdapterEntry, Manifest, PredictionRecord};
-use chartbench_score::metric::{Convention, Scores};
+use chartbench_score::metric::Convention;
 
 pub(super) struct AdapterAggregate<'o> {
     convention: &'static Convention,
@@ -37,13 +37,10 @@ impl<'o> AdapterAggregate<'o> {
         }
     }
 
-    /// Adds answers.
+    /// Adds answers, among which pairs of assertions are whole.
     pub(super) fn add(&mut self, records: &[PredictionRecord]) {
         let convention = self.convention;
-        let scores: Vec<Scores> = records
-            .par_iter()
-            .map(|record| score(record, convention))
-            .collect();
+        let scores = scores(records, convention);
         let scored = || records.iter().zip(&scores);
         let slices = &mut self.slices;
         rayon::join(

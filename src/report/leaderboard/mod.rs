@@ -15,6 +15,7 @@ use self::published::{OwnResult, PublishedRows};
 use self::row::{Row, columns};
 use super::scored::is_unfinished;
 use super::table::{Cell, Column, Format, Table, wrap};
+use super::whole_pairs::WholePairs;
 use super::{Aggregate, CONFIDENCE, RowKind, SliceBy, escape};
 use crate::config::Published;
 use crate::run::store::{BenchmarkEntry, Manifest, PredictionRecord, RunReader, short};
@@ -125,7 +126,7 @@ impl Leaderboard {
         for (adapter, pieces) in predictions {
             let mut adapter_aggregate =
                 AdapterAggregate::new(adapter, self.convention, &self.options.slices, published);
-            for piece in pieces {
+            for piece in WholePairs::new(pieces) {
                 adapter_aggregate.add(&piece?);
             }
             board.take(run, adapter, adapter_aggregate);

@@ -1,13 +1,11 @@
 //! Results that others published for a benchmark, beside those of the runs.
 
-use rayon::prelude::*;
-
 use crate::config::Published;
 use crate::report::SliceBy;
-use crate::report::scored::{is_unfinished, score};
+use crate::report::scored::{is_unfinished, scores};
 use crate::report::table::{Cell, Column, Table};
 use crate::run::store::{AdapterEntry, BenchmarkEntry, Manifest, PredictionRecord};
-use chartbench_score::metric::{Convention, Metric, Scores, Summary};
+use chartbench_score::metric::{Convention, Metric, Summary};
 
 /// A run's own value of a published result.
 pub(super) struct OwnResult {
@@ -104,18 +102,18 @@ impl PublishedMatch {
         })
     }
 
-    /// Adds answers.
+    /// Adds answers, among which pairs of assertions are whole.
     pub(super) fn add(&mut self, records: &[PredictionRecord]) {
         let belongs = |record: &&PredictionRecord| match &self.part {
             None => true,
             Some((slice_by, value)) => slice_by.value(record).as_ref() == Some(value),
         };
-        let scores: Vec<Scores> = records
-            .par_iter()
-            .filter(belongs)
-            .map(|record| score(record, self.convention))
-            .collect();
-        scores.iter().for_each(|scores| self.summary.add(scores));
+        let scores = scores(records, self.convention);
+        records
+            .iter()
+            .zip(&scores)
+            .filter(|(record, _)| belongs(record))
+            .for_each(|(_, scores)| self.summary.add(scores));
     }
 
     /// The run's own value, if there is no `difference` between its questions and the published

@@ -15,7 +15,7 @@ use crate::report::table::{Cell, Table};
 use crate::report::{AnswerFile, CONFIDENCE, NamedPair, Sensitivity, estimates, score_all};
 use chartbench_core::question::Prediction;
 use chartbench_core::terminal::shorten;
-use chartbench_score::metric::{Convention, Metric, Pair, Summary};
+use chartbench_score::metric::{Convention, Counterpart, Metric, Pair, Summary};
 use chartbench_score::stats::{ChartSums, Interval, SignFlips};
 
 /// How many of the most frequent gold answers are tried as the answer to every question.
@@ -306,6 +306,9 @@ fn answered<'a>(named: &NamedPair<'a>, answer: &'a Prediction) -> NamedPair<'a> 
         id: named.id,
         pair: Pair {
             prediction: Some(answer),
+            counterpart: named.pair.counterpart.map(|_| Counterpart {
+                prediction: Some(answer),
+            }),
             ..named.pair
         },
     }

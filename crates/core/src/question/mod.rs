@@ -3,6 +3,7 @@
 
 mod hash;
 mod image;
+mod kind;
 mod set;
 mod year_flags;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use hash::QuestionHash;
 pub use image::{IMAGE_EXTENSIONS, ImageFile, ImageProducer, ImageRef, stem};
+pub use kind::{IS_CLEAR, QA_TYPE, QuestionKind};
 pub use set::{CHUNK_CHARTS, QuestionSet, QuestionSetSummary, QuestionSource, sample_questions};
 pub use year_flags::{QUESTION_TYPE, YEAR, YearFlags};
 

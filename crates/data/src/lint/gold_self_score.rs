@@ -1,9 +1,9 @@
 //! Finds gold answers that score below 1 against themselves.
 //!
-//! Every convention scores each gold against its own text, and the report counts the scores below 1
-//! by convention and metric. Where few conventions agree, the convention is at fault (`study`
-//! accepts no negative number). Where several agree, as for `nan`, the data set is at fault and the
-//! gold is a finding. Empty golds are found elsewhere.
+//! Every convention that is for such questions scores each gold against its own text, and the
+//! report counts the scores below 1 by convention and metric. Where few conventions agree, the
+//! convention is at fault (`study` accepts no negative number). Where several agree, as for `nan`,
+//! the data set is at fault and the gold is a finding. Empty golds are found elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -42,14 +42,17 @@ fn failing_metrics(
 ) -> Vec<&'static str> {
     let listed = matches!(gold, Gold::List(_)).then(|| python::literal::gold_literal(gold));
     let texts = std::iter::once(gold.text().into_owned()).chain(listed);
-    let scores: Vec<Scores> = texts
-        .map(|text| {
-            convention.score(&Pair {
-                answer_type,
-                ..Pair::new(gold, &Prediction(text))
-            })
-        })
-        .collect();
+    let score = |text: String| {
+        let prediction = Prediction(text);
+        let pair = Pair {
+            answer_type,
+            ..Pair::new(gold, &prediction)
+        };
+        convention.is_for(&pair).then(|| convention.score(&pair))
+    };
+    let Some(scores) = texts.map(score).collect::<Option<Vec<Scores>>>() else {
+        return Vec::new();
+    };
     let right = |metric: Metric| {
         scores.iter().any(|scores| {
             scores

@@ -53,6 +53,8 @@ pub(super) struct Columns {
     pub(super) chart: Option<usize>,
     pub(super) year: Option<usize>,
     pub(super) question_type: Option<usize>,
+    pub(super) kind: Option<usize>,
+    pub(super) is_clear: Option<usize>,
     /// Whether a name only suggests what the column holds.
     guessed: bool,
 }
@@ -209,6 +211,10 @@ const CHART_NAMES: [&str; 12] = [
 const YEAR_NAMES: [&str; 2] = ["year", "year_flags"];
 /// Names of ChartQAPro's question types.
 const QUESTION_TYPE_NAMES: [&str; 1] = ["question_type"];
+/// Names of the kinds of questions in VLMEvalKit's ChartBench.
+const KIND_NAMES: [&str; 1] = ["qa_type"];
+/// Names of EvoChart-QA's `is_clear`.
+const IS_CLEAR_NAMES: [&str; 1] = ["is_clear"];
 
 impl Columns {
     /// The columns of a file with this header.
@@ -248,6 +254,8 @@ impl Columns {
             chart: header.optional(names.chart.as_deref(), &CHART_NAMES, "--chart-column")?,
             year: header.first(&YEAR_NAMES),
             question_type: header.first(&QUESTION_TYPE_NAMES),
+            kind: header.first(&KIND_NAMES),
+            is_clear: header.first(&IS_CLEAR_NAMES),
         })
     }
 

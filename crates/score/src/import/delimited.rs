@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord};
 use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{AnswerRow, AnswerTable};
-use chartbench_core::question::Prediction;
+use chartbench_core::question::{Prediction, QuestionKind};
 use chartbench_core::read_file::CsvLines;
 
 /// Reads the rows of a text whose fields are separated by `delimiter`, or all by semicolons where
@@ -81,6 +81,8 @@ fn add(table: &mut AnswerTable, line: usize, record: &StringRecord, columns: &Co
         chart: field(columns.chart).map(str::to_owned),
         year: field(columns.year).map(str::to_owned),
         question_type: field(columns.question_type).map(str::to_owned),
+        kind: field(columns.kind).map(str::to_owned),
+        is_clear: field(columns.is_clear).and_then(QuestionKind::parse_is_clear),
         ..AnswerRow::default()
     };
     if let Some(gold) = field(columns.gold) {

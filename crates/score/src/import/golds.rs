@@ -10,7 +10,7 @@ use super::file_format::FileFormat;
 use super::problem::Unit;
 use super::source;
 use super::table::{AnswerRow, AnswerTable};
-use chartbench_core::question::{Chart, Question, QuestionSet, YearFlags};
+use chartbench_core::question::{Chart, Question, QuestionKind, QuestionSet, YearFlags};
 
 /// Gold answers by id, read once for any number of files of predictions.
 #[derive(Debug)]
@@ -108,15 +108,17 @@ impl Golds {
 }
 
 fn row(chart: &Chart, question: &Question) -> AnswerRow {
+    let slice = |name: &str| question.slices.get(name).map(String::as_str);
+    let kind = QuestionKind::from_slices(slice);
     AnswerRow {
         id: question.id.clone(),
         gold: Some(question.gold.clone()),
         question: Some(question.text.clone()),
         answer_type: question.answer_type,
         chart: Some(chart.id.clone()),
-        year: YearFlags::from_slices(|name| question.slices.get(name).map(String::as_str))
-            .text()
-            .map(str::to_owned),
+        year: YearFlags::from_slices(slice).text().map(str::to_owned),
+        kind: kind.question_type.map(str::to_owned),
+        is_clear: kind.is_clear,
         ..AnswerRow::default()
     }
 }

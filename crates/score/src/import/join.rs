@@ -26,6 +26,9 @@ pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
             question,
             chart,
             failure,
+            kind,
+            question_type,
+            is_clear,
             ..
         } = row;
         answers.push(ImportedAnswer {
@@ -37,6 +40,8 @@ pub(super) fn join_own_golds(mut table: AnswerTable) -> Result<ImportResult> {
             answer_type,
             chart,
             year_flags,
+            question_type: kind.or(question_type),
+            is_clear,
         });
     }
     Ok(ImportResult {
@@ -100,6 +105,15 @@ pub(super) fn join_separate_golds(
             answer_type,
             chart: gold.chart.clone().or(row.chart),
             year_flags,
+            question_type: [
+                &gold.kind,
+                &gold.question_type,
+                &row.kind,
+                &row.question_type,
+            ]
+            .into_iter()
+            .find_map(Clone::clone),
+            is_clear: gold.is_clear.or(row.is_clear),
         });
     }
     Ok(ImportResult {

@@ -10,10 +10,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use super::columns::{Columns, ColumnsRead, FILTERED_RESPONSES, Need, Scope};
-use super::json_value;
 use super::problem::{OneLine, Unit};
 use super::table::{AnswerRow, AnswerTable};
-use chartbench_core::question::{Gold, Prediction, QUESTION_TYPE, YEAR, YearFlags};
+use super::{conversation, json_value};
+use chartbench_core::question::{
+    Gold, IS_CLEAR, Prediction, QA_TYPE, QUESTION_TYPE, QuestionKind, YEAR, YearFlags,
+};
 use chartbench_core::{parse_field, read_file};
 
 /// What an object is part of.
@@ -33,6 +35,8 @@ pub(super) struct RecordKeys {
     need: Need,
     /// Whether the objects are samples logged by lmms-eval or lm-eval.
     samples: bool,
+    /// Whether the objects are ChartBench's records.
+    conversations: bool,
     columns: ColumnsRead,
 }
 
@@ -57,6 +61,9 @@ enum KeyRole {
     Arguments,
     Year,
     QuestionType,
+    /// The type of the question in VLMEvalKit's ChartBench.
+    Kind,
+    IsClear,
     /// Further slice values by name (chartbench's own files).
     Slices,
 }
@@ -72,6 +79,15 @@ impl RecordKeys {
         let entries = key_values(json).map_err(|_| {
             anyhow!("it must be an object with a prediction, such as {{\"id\": ..., \"prediction\": ...}}")
         })?;
+        if scope.names.prediction.is_none() && conversation::is_record(&entries) {
+            return Ok(Self {
+                keys: Vec::new(),
+                need: scope.need,
+                samples: false,
+                conversations: true,
+                columns: ColumnsRead::default(),
+            });
+        }
         let mut seen = HashSet::new();
         let keys = entries.into_iter().map(|(key, _)| key);
         // A duplicate key is refused when its value is read.
@@ -108,6 +124,14 @@ impl RecordKeys {
                 KeyRole::QuestionType,
                 named(columns.question_type).or(Some(QUESTION_TYPE.to_owned())),
             ),
+            (
+                KeyRole::Kind,
+                named(columns.kind).or(Some(QA_TYPE.to_owned())),
+            ),
+            (
+                KeyRole::IsClear,
+                named(columns.is_clear).or(Some(IS_CLEAR.to_owned())),
+            ),
             (KeyRole::Slices, Some("slices".to_owned())),
         ];
         let keys = slots
@@ -118,6 +142,7 @@ impl RecordKeys {
             keys,
             need: scope.need,
             samples,
+            conversations: false,
             columns: columns.describe(&header),
         })
     }
@@ -148,6 +173,10 @@ impl RecordKeys {
         parent: Parent<'_>,
         json: &str,
     ) -> Result<()> {
+        if self.conversations {
+            return conversation::add(table, number, json, self.need)
+                .with_context(|| format!("{} {number}", table.unit));
+        }
         if table.columns.is_none() {
             table.columns = Some(self.columns.clone());
         }
@@ -198,6 +227,7 @@ impl RecordKeys {
         let prediction = self.prediction(table, number, value(KeyRole::Prediction))?;
         let answer_type = value(KeyRole::AnswerType).and_then(json_value::text);
         let doc = Doc::read(value(KeyRole::Doc));
+        let slices = value(KeyRole::Slices).map(Sliced::read).unwrap_or_default();
         let row = AnswerRow {
             gold: self.gold(value(KeyRole::Gold))?.map(|gold| doc.gold(gold)),
             question: value(KeyRole::Question)
@@ -210,8 +240,14 @@ impl RecordKeys {
                 .map(Prediction),
             year: value(KeyRole::Year)
                 .and_then(json_value::listed_text)
-                .or_else(|| value(KeyRole::Slices).and_then(sliced_flags)),
+                .or(slices.year),
             question_type: value(KeyRole::QuestionType).and_then(json_value::text),
+            kind: value(KeyRole::Kind)
+                .and_then(json_value::text)
+                .or(slices.kind),
+            is_clear: value(KeyRole::IsClear)
+                .and_then(|raw| QuestionKind::parse_is_clear(raw.get().trim_matches('"')))
+                .or(slices.is_clear),
             chart: value(KeyRole::Chart)
                 .and_then(json_value::text)
                 .or_else(|| match parent {
@@ -298,16 +334,32 @@ fn fault(error: &serde_json::Error, unit: Unit, number: usize) -> anyhow::Error 
     anyhow!("{unit} {number}: {what}")
 }
 
-/// ChartQAPro's flags in an object of slices.
-fn sliced_flags(raw: &RawValue) -> Option<String> {
-    let slices: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    let slices: HashMap<Cow<'_, str>, String> = slices
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, json_value::text(value)?)))
-        .collect();
-    YearFlags::from_slices(|name| slices.get(name).map(String::as_str))
-        .text()
-        .map(str::to_owned)
+/// What is read of an object of slices.
+#[derive(Default)]
+struct Sliced {
+    /// ChartQAPro's flags.
+    year: Option<String>,
+    kind: Option<String>,
+    is_clear: Option<bool>,
+}
+
+impl Sliced {
+    /// Nothing where it is of another form.
+    fn read(raw: &RawValue) -> Self {
+        let slices: HashMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_str(raw.get()).unwrap_or_default();
+        let slices: HashMap<Cow<'_, str>, String> = slices
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, json_value::text(value)?)))
+            .collect();
+        let slice = |name: &str| slices.get(name).map(String::as_str);
+        let kind = QuestionKind::from_slices(slice);
+        Self {
+            year: YearFlags::from_slices(slice).text().map(str::to_owned),
+            kind: kind.question_type.map(str::to_owned),
+            is_clear: kind.is_clear,
+        }
+    }
 }
 
 /// The keys that are read of a sample's `doc`, the data set's own record.

@@ -6,6 +6,7 @@
 //! | JSONL | lmms-eval (`*_samples_TASK.jsonl`), lm-eval (`samples_*.jsonl`), chartbench's `predictions.jsonl`, a user's own |
 //! | JSON | VLMEvalKit, a user's own (a list of objects, or predictions or objects by id) |
 //! | XLSX | VLMEvalKit |
+//! | JSONL with `conversation` | ChartBench (`Result/raw/*.jsonl`) |
 //! | `.eval`, JSON with `eval` and `samples` | inspect |
 //! | a folder of JSON files | RealCQA's evaluator (one list for each chart) |
 //!
@@ -15,6 +16,7 @@
 //! reported.
 
 mod columns;
+mod conversation;
 mod delimited;
 mod file_format;
 mod golds;
@@ -43,7 +45,7 @@ pub use provenance::Provenance;
 
 use self::columns::{Need, Scope};
 use self::table::AnswerTable;
-use chartbench_core::question::{AnswerType, Gold, Prediction};
+use chartbench_core::question::{AnswerType, Gold, Prediction, QuestionKind};
 
 /// One question with its gold answer and its prediction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,20 @@ pub struct ImportedAnswer {
     pub chart: Option<String>,
     /// ChartQAPro's flags of the answer's elements, if the file has them.
     pub year_flags: Option<String>,
+    /// The type of the question in the data set's words, if the file has it.
+    pub question_type: Option<String>,
+    /// EvoChart-QA's `is_clear`, if the file has it.
+    pub is_clear: Option<bool>,
+}
+
+impl ImportedAnswer {
+    /// The kind of the question.
+    pub fn kind(&self) -> QuestionKind<'_> {
+        QuestionKind {
+            question_type: self.question_type.as_deref(),
+            is_clear: self.is_clear,
+        }
+    }
 }
 
 /// The content of a file of predictions.

@@ -28,6 +28,10 @@ pub(super) struct AnswerRow {
     /// The values of ChartQAPro's `Year` and `Question Type`.
     pub(super) year: Option<String>,
     pub(super) question_type: Option<String>,
+    /// The type of the question in another data set's words.
+    pub(super) kind: Option<String>,
+    /// EvoChart-QA's `is_clear`.
+    pub(super) is_clear: Option<bool>,
     /// Index into [`AnswerTable::parts`], if the table has parts.
     pub(super) part: u32,
     /// The row's line, record or row number, from 1.

@@ -11,7 +11,7 @@ use super::columns::{Columns, Scope};
 use super::problem::Unit;
 use super::table::{AnswerRow, AnswerTable};
 use chartbench_core::catch_panic;
-use chartbench_core::question::Prediction;
+use chartbench_core::question::{Prediction, QuestionKind};
 
 /// Most bytes of all parts of a workbook after decompression.
 const MAX_INFLATED: u64 = 1 << 29;
@@ -126,6 +126,10 @@ impl Sheet<'_> {
             chart: cell(columns.chart),
             year: cell(columns.year),
             question_type: cell(columns.question_type),
+            kind: cell(columns.kind),
+            is_clear: cell(columns.is_clear)
+                .as_deref()
+                .and_then(QuestionKind::parse_is_clear),
             ..AnswerRow::default()
         };
         if let Some(gold) = cell(columns.gold) {

@@ -18,7 +18,7 @@
 //! Known faults: text that is half right scores half (`Likely` for `Unlikely` 0.75); `1,234` scores
 //! 0.8 for `1234`; `50%` and `0.5` never match while `50%` and `50` do; a year `4` fails for `4.0`.
 //! The original's exact match for its fact-checking and multiple-choice questions is computed and
-//! then not used.
+//! then not used; [`chartqapro-exact`](super::chartqapro_exact) uses it.
 
 use std::sync::LazyLock;
 
@@ -36,33 +36,56 @@ impl Rules for ChartQaProRules {
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let golds = match pair.gold {
-            Gold::Text(text) => {
-                let text = trimmed(text);
-                quoted_list(text)
-                    .or_else(|| list(text))
-                    .unwrap_or_else(|| vec![text.to_owned()])
-            }
-            Gold::List(items) if items.is_empty() => vec![String::new()],
-            Gold::List(items) => items
-                .iter()
-                .map(|item| trimmed(&item.text()).to_owned())
-                .collect(),
-        };
-        let prediction = trimmed(prediction);
-        let predictions = list(prediction).unwrap_or_else(|| vec![prediction.to_owned()]);
-        let longer = golds.len().max(predictions.len());
-        let mut sum = 0.0;
-        for (index, (gold, prediction)) in golds.iter().zip(&predictions).enumerate() {
-            let is_year = pair.year_flags.is_year(index);
-            sum += if is_year {
-                exact(gold, prediction, trace)
-            } else {
-                relaxed(gold, prediction, trace)
-            };
-        }
-        Scores::new(Self::METRICS, [Score::Value(sum / longer as f64)])
+        let score = mean_of_elements(pair, prediction, trimmed, Exact::Years, trace);
+        Scores::new(Self::METRICS, [score])
     }
+}
+
+/// Which elements of an answer must be equal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exact {
+    /// Those with a year flag.
+    Years,
+    /// All.
+    Always,
+}
+
+/// The mean over the elements of the longer answer; `trimmed` is how both texts lose their ends.
+pub(super) fn mean_of_elements(
+    pair: &Pair<'_>,
+    prediction: &str,
+    trimmed: fn(&str) -> &str,
+    exact: Exact,
+    trace: &mut impl Trace,
+) -> Score {
+    let golds = match pair.gold {
+        Gold::Text(text) => {
+            let text = trimmed(text);
+            quoted_list(text)
+                .or_else(|| list(text))
+                .unwrap_or_else(|| vec![text.to_owned()])
+        }
+        Gold::List(items) if items.is_empty() => vec![String::new()],
+        Gold::List(items) => items
+            .iter()
+            .map(|item| trimmed(&item.text()).to_owned())
+            .collect(),
+    };
+    let prediction = trimmed(prediction);
+    let predictions = list(prediction).unwrap_or_else(|| vec![prediction.to_owned()]);
+    let longer = golds.len().max(predictions.len());
+    let mut sum = 0.0;
+    for (index, (gold, prediction)) in golds.iter().zip(&predictions).enumerate() {
+        sum += if exact == Exact::Always {
+            equal(gold, prediction, "type of question: texts equal", trace)
+        } else if pair.year_flags.is_year(index) {
+            let rule = "year flag: stripped and lower-cased texts equal";
+            equal(gold, prediction, rule, trace)
+        } else {
+            relaxed(gold, prediction, trace)
+        };
+    }
+    Score::Value(sum / longer as f64)
 }
 
 fn trimmed(text: &str) -> &str {
@@ -92,13 +115,11 @@ fn quoted_list(text: &str) -> Option<Vec<String>> {
     list(&format!("[{quoted}]"))
 }
 
-fn exact(gold: &str, prediction: &str, trace: &mut impl Trace) -> f64 {
+fn equal(gold: &str, prediction: &str, rule: &'static str, trace: &mut impl Trace) -> f64 {
     let equal = python::equal_lower(python::strip(gold), python::strip(prediction));
-    trace.step(
-        Metric::RelaxedAccuracy,
-        "year flag: stripped and lower-cased texts equal",
-        || format!("{gold:?} and {prediction:?}: {equal}"),
-    );
+    trace.step(Metric::RelaxedAccuracy, rule, || {
+        format!("{gold:?} and {prediction:?}: {equal}")
+    });
     f64::from(equal)
 }
 

@@ -50,7 +50,8 @@ fn exact(gold: &str, prediction: &str) -> bool {
     !line.is_empty() && !line.contains('\n') && answer == python::lower(python::strip(gold))
 }
 
-fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
+/// The original's `RelaxedCorrectness` of an answer.
+pub(super) fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let metric = Metric::RelaxedAccuracy;
     let (gold, prediction) = (preprocess(gold), preprocess(prediction));
     let (gold, prediction) = (gold.as_str(), prediction.as_str());

@@ -12,9 +12,16 @@
 
 pub mod chartbench;
 pub mod chartqapro;
+pub mod chartqapro_exact;
+mod counterparts;
 pub mod deplot;
 pub mod deplot_corrected;
+pub mod dvqa;
+pub mod evochart_qa;
+pub mod figureqa;
+pub mod idea_finai_chartbench;
 pub mod lm_eval;
+pub mod lm_eval_anywhere;
 pub mod lmms_eval;
 pub mod pix2struct;
 pub mod python;
@@ -25,6 +32,7 @@ mod sensitivity;
 pub mod study;
 mod summary;
 mod tables;
+pub mod tinychart;
 mod trace;
 pub mod unichart;
 pub mod vlmevalkit;
@@ -34,6 +42,7 @@ use std::fmt;
 
 use anyhow::Result;
 
+pub use counterparts::{Counterpart, Counterparts};
 pub use scores::{Metric, Score, Scores};
 pub use sensitivity::{Mistake, Notation, is_right, mistake};
 pub use summary::Summary;
@@ -41,20 +50,27 @@ pub use tables::asks_for_table;
 pub use trace::{SilentTrace, Step, StepTrace, Trace};
 
 use chartbench_core::names::UnknownName;
-use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
+use chartbench_core::question::{AnswerType, Gold, Prediction, QuestionKind, YearFlags};
 
 /// All conventions, the default first, then in alphabetical order.
 pub static CONVENTIONS: &[Convention] = &[
     Convention::from_rules::<chartbench::ChartbenchRules>(),
     Convention::from_rules::<chartqapro::ChartQaProRules>(),
+    Convention::from_rules::<chartqapro_exact::ChartQaProExactRules>(),
     Convention::from_rules::<deplot::DePlotRules>(),
     Convention::from_rules::<deplot_corrected::DePlotCorrectedRules>(),
+    Convention::from_rules::<dvqa::DvqaRules>(),
+    Convention::from_rules::<evochart_qa::EvoChartQaRules>(),
+    Convention::from_rules::<figureqa::FigureQaRules>(),
+    Convention::from_rules::<idea_finai_chartbench::IdeaFinaiChartBenchRules>(),
     Convention::from_rules::<lm_eval::LmEvalRules>(),
+    Convention::from_rules::<lm_eval_anywhere::LmEvalAnywhereRules>(),
     Convention::from_rules::<lmms_eval::LmmsEvalRules>(),
     Convention::from_rules::<pix2struct::Pix2StructRules>(),
     Convention::from_rules::<realcqa::RealCqaRules>(),
     Convention::from_rules::<realcqa_corrected::RealCqaCorrectedRules>(),
     Convention::from_rules::<study::StudyRules>(),
+    Convention::from_rules::<tinychart::TinyChartRules>(),
     Convention::from_rules::<unichart::UniChartRules>(),
     Convention::from_rules::<vlmevalkit::VlmEvalKitRules>(),
     Convention::from_rules::<vlmevalkit_chartbench::VlmEvalKitChartBenchRules>(),
@@ -73,10 +89,14 @@ pub struct Pair<'a> {
     pub answer_type: Option<AnswerType>,
     /// ChartQAPro's flags of the gold answer's elements.
     pub year_flags: YearFlags<'a>,
+    /// The kind of the question, by its data set.
+    pub kind: QuestionKind<'a>,
+    /// The other assertion of the pair, where the question is one of two (ChartBench).
+    pub counterpart: Option<Counterpart<'a>>,
 }
 
 impl<'a> Pair<'a> {
-    /// An answer without question, answer type or year flags.
+    /// An answer without question, answer type, year flags, kind or counterpart.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
         Self {
             gold,
@@ -84,6 +104,8 @@ impl<'a> Pair<'a> {
             question: None,
             answer_type: None,
             year_flags: YearFlags::default(),
+            kind: QuestionKind::default(),
+            counterpart: None,
         }
     }
 }
@@ -98,6 +120,17 @@ trait Rules {
     const METRICS: &'static [Metric];
     /// Whether it has rules for tables only.
     const TABLES_ONLY: bool = false;
+
+    /// Whether the convention is meant for data sets with such questions; one that only its name
+    /// asks for is for none.
+    fn is_for(_pair: &Pair<'_>) -> bool {
+        true
+    }
+
+    /// The scores of a failed question.
+    fn failed(_pair: &Pair<'_>) -> Scores {
+        Scores::failed(Self::METRICS)
+    }
 
     /// Scores one prediction, and reports each step to `trace`.
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores;
@@ -114,6 +147,8 @@ pub struct Convention {
     pub metrics: &'static [Metric],
     /// Whether it applies only to questions that ask for a table ([`asks_for_table`]).
     pub tables_only: bool,
+    is_for: fn(&Pair<'_>) -> bool,
+    failed: fn(&Pair<'_>) -> Scores,
     score: fn(&Pair<'_>, &str) -> Scores,
     explain: fn(&Pair<'_>, &str, &mut StepTrace) -> Scores,
 }
@@ -125,6 +160,8 @@ impl Convention {
             about: R::ABOUT,
             metrics: R::METRICS,
             tables_only: R::TABLES_ONLY,
+            is_for: R::is_for,
+            failed: R::failed,
             score: |pair, prediction| R::score(pair, prediction, &mut SilentTrace),
             explain: |pair, prediction, steps| R::score(pair, prediction, steps),
         }
@@ -175,7 +212,7 @@ impl Convention {
     pub fn score(&self, pair: &Pair<'_>) -> Scores {
         match pair.prediction {
             Some(prediction) => (self.score)(pair, &prediction.0),
-            None => Scores::failed(self.metrics),
+            None => (self.failed)(pair),
         }
     }
 
@@ -183,7 +220,17 @@ impl Convention {
     pub fn explain(&self, pair: &Pair<'_>, steps: &mut StepTrace) -> Scores {
         match pair.prediction {
             Some(prediction) => (self.explain)(pair, &prediction.0, steps),
-            None => Scores::failed(self.metrics),
+            None => (self.failed)(pair),
+        }
+    }
+
+    /// Whether the convention is meant for data sets with such questions: those of tables and of
+    /// single data sets leave out others when all conventions are asked for.
+    pub fn is_for(&self, pair: &Pair<'_>) -> bool {
+        if self.tables_only {
+            asks_for_table(pair)
+        } else {
+            (self.is_for)(pair)
         }
     }
 }

@@ -19,7 +19,8 @@ pub enum Metric {
     RelaxedAccuracy,
     /// Average normalised Levenshtein similarity (arXiv 1907.00490), of one answer.
     Anls,
-    /// RealCQA's score, a different function for each answer type.
+    /// The part of the questions that is right, by a rule of the data set; RealCQA's is a different
+    /// function for each answer type.
     Accuracy,
     /// `chartbench`: correct as written.
     Strict,
@@ -34,10 +35,16 @@ pub enum Metric {
     /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in
     /// 2212.10505).
     Rnss,
+    /// ChartBench's mean over number questions and pairs of assertions (arXiv 2312.15915).
+    Overall,
+    /// ChartBench: a right and a wrong assertion about one chart are both judged right, of a pair.
+    AccPlus,
+    /// ChartBench's confusion rate: both assertions of a pair get the same reply. Less is better.
+    Cor,
 }
 
 impl Metric {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::ExactMatch,
         Self::RelaxedAccuracy,
         Self::Anls,
@@ -48,6 +55,9 @@ impl Metric {
         Self::RmsPrecision,
         Self::RmsRecall,
         Self::Rnss,
+        Self::Overall,
+        Self::AccPlus,
+        Self::Cor,
     ];
 
     /// The metric whose [`key`](Self::key) is `key`.
@@ -72,6 +82,9 @@ impl Metric {
             Self::RmsPrecision => "RMS precision",
             Self::RmsRecall => "RMS recall",
             Self::Rnss => "RNSS",
+            Self::Overall => "overall",
+            Self::AccPlus => "Acc+",
+            Self::Cor => "CoR",
         }
     }
 
@@ -88,7 +101,15 @@ impl Metric {
             Self::RmsPrecision => "rms_precision",
             Self::RmsRecall => "rms_recall",
             Self::Rnss => "rnss",
+            Self::Overall => "overall",
+            Self::AccPlus => "acc_plus",
+            Self::Cor => "cor",
         }
+    }
+
+    /// Whether a higher value is better, as in all metrics but the rates of errors.
+    pub fn higher_is_better(self) -> bool {
+        self != Self::Cor
     }
 }
 
@@ -143,7 +164,7 @@ pub struct Scores {
 
 impl Scores {
     /// The most metrics of a convention.
-    pub(super) const MAX_METRICS: usize = 4;
+    pub(super) const MAX_METRICS: usize = 5;
 
     /// `values` in the order of `metrics`.
     pub(super) fn new<const N: usize>(metrics: &'static [Metric], values: [Score; N]) -> Self {

@@ -32,7 +32,7 @@ impl Rules for VlmEvalKitChartBenchRules {
     const METRICS: &'static [Metric] = &[Metric::RelaxedAccuracy];
 
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores {
-        let prediction = python::strip(prediction).trim_matches(|c| TOKEN.contains(c));
+        let prediction = stripped(prediction);
         let golds = alternatives(pair.gold);
         if golds.is_empty() {
             trace.step(
@@ -44,6 +44,11 @@ impl Rules for VlmEvalKitChartBenchRules {
         let relaxed = golds.iter().any(|gold| relaxed(gold, prediction, trace));
         Scores::new(Self::METRICS, [relaxed.into()])
     }
+}
+
+/// The prediction without white space and the characters of [`TOKEN`] at its ends.
+pub(super) fn stripped(prediction: &str) -> &str {
+    python::strip(prediction).trim_matches(|c| TOKEN.contains(c))
 }
 
 /// The answers of which each is right.
@@ -60,7 +65,8 @@ fn alternatives(gold: &Gold) -> Vec<String> {
     }
 }
 
-fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
+/// The original's `relaxed_correctness`, called with its arguments swapped.
+pub(super) fn relaxed(gold: &str, prediction: &str, trace: &mut impl Trace) -> bool {
     let number = |text: &str| python::float(text.trim_end_matches('%'));
     let (Some(gold_number), Some(base)) = (number(gold), number(prediction)) else {
         let equal = python::equal_lower(gold, prediction);

@@ -5,7 +5,9 @@
 #[path = "../../../../tests/support/outside_data.rs"]
 mod outside_data;
 
+mod chartbench_results;
 mod import;
 mod metric_goldens;
 mod metric_properties;
+mod realcqa_corrected;
 mod table_metrics;

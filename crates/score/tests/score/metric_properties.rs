@@ -70,6 +70,7 @@ proptest! {
                     Score::Raises(_) => convention.name != "chartbench",
                     Score::Inapplicable => {
                         convention.tables_only || (convention.name.starts_with("realcqa") && answer_type.is_none())
+                            || ["evochart-qa", "figureqa", "idea-finai-chartbench"].contains(&convention.name)
                     }
                 };
                 prop_assert!(fine, "{} {metric:?} {score:?}", convention.name);

@@ -41,6 +41,35 @@ pub fn float(text: &str) -> Option<f64> {
     }
 }
 
+/// A finite number as Python prints it where a whole one is an `int`.
+pub fn number_text(number: f64) -> String {
+    if number.trunc() == number {
+        // Exact, as Python's integers are; never `-0`.
+        return format!("{:.0}", number + 0.0);
+    }
+    let text = format!("{number:?}");
+    // Python writes at least two digits of an exponent.
+    match text.split_once("e-") {
+        Some((mantissa, exponent)) if exponent.len() < 2 => format!("{mantissa}e-0{exponent}"),
+        _ => text,
+    }
+}
+
+/// A number of [`number_text`] with `,` between thousands, as Python's `format(number, ",")`.
+pub fn thousands(number: &str) -> String {
+    let digits = number.trim_start_matches('-');
+    let end = digits.find(['.', 'e']).unwrap_or(digits.len());
+    let (whole, rest) = digits.split_at(end);
+    let mut text = number.strip_suffix(digits).unwrap_or_default().to_owned();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + rest
+}
+
 /// Decimal digits of any script to ASCII ones, white space beyond ASCII to blanks, as `float` does
 /// before it parses.
 pub fn to_ascii(c: char) -> char {
@@ -251,6 +280,36 @@ mod tests {
             assert_eq!(float(text), expected, "{text:?}");
         }
         assert!(float("-NaN").is_some_and(f64::is_nan));
+    }
+
+    /// Each line was printed by Python 3.11: `n` and `format(n, ",")` of `float(text)`, of `int` of
+    /// a whole one.
+    #[test]
+    fn numbers_are_written_as_in_python() {
+        let cases = [
+            (5.0, "5", "5"),
+            (-0.0, "0", "0"),
+            (1234.0, "1234", "1,234"),
+            (-1234567.0, "-1234567", "-1,234,567"),
+            (-100.0, "-100", "-100"),
+            (1234.5, "1234.5", "1,234.5"),
+            (0.1, "0.1", "0.1"),
+            (0.0001, "0.0001", "0.0001"),
+            (0.00001, "1e-05", "1e-05"),
+            (-1.5e-7, "-1.5e-07", "-1.5e-07"),
+            (2.5e-100, "2.5e-100", "2.5e-100"),
+            (1e16, "10000000000000000", "10,000,000,000,000,000"),
+            (
+                1e22,
+                "10000000000000000000000",
+                "10,000,000,000,000,000,000,000",
+            ),
+            (123456789.125, "123456789.125", "123,456,789.125"),
+        ];
+        for (number, plain, grouped) in cases {
+            assert_eq!(number_text(number), plain);
+            assert_eq!(thousands(plain), grouped);
+        }
     }
 
     #[test]

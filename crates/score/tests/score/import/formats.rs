@@ -29,8 +29,8 @@ fn pairs_with_other_keys_beside_them_are_read() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .join("fixtures/metrics/recorded.jsonl");
     let imported = read(&path, &ImportOptions::default()).unwrap();
-    assert_eq!((imported.answers.len(), imported.problems.len()), (1482, 0));
-    assert_eq!(lines(&imported)[6], "7: line chart | Line chart");
+    assert_eq!((imported.answers.len(), imported.problems.len()), (2160, 0));
+    assert_eq!(lines(&imported)[8], "9: line chart | Line chart");
 }
 
 #[test]
