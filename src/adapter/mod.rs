@@ -9,6 +9,7 @@ pub mod chat;
 mod checkpoint_dir;
 mod decoding;
 mod encoder_decoder;
+mod extraction;
 #[cfg(feature = "gguf")]
 pub mod gguf;
 pub mod hub;
@@ -18,6 +19,9 @@ pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
+// Only endpoints hold conversations.
+#[cfg_attr(not(feature = "hub"), expect(dead_code))]
+mod prompt;
 #[cfg(any(feature = "gguf", feature = "onnx"))]
 mod python_package;
 mod secrets;

@@ -170,7 +170,7 @@ enum Command {
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Table(Missing),
-    /// List adapters, benchmarks and metrics
+    /// List adapters, benchmarks, metrics, prompts and protocols
     List(list::Args),
     /// Fetch data sets by name, check them, make synthetic ones
     Data(data::Args),

@@ -6,11 +6,12 @@ use anyhow::Result;
 use bytesize::ByteSize;
 
 use super::Status;
-use super::options::{AdapterArgs, BenchmarkArgs};
+use super::options::{AdapterArgs, AskingArgs, BenchmarkArgs};
 use super::run_plan::print_plan;
 use super::run_report::{OutputArgs, print_report};
 use super::shard::ShardArg;
 use super::signals::Signals;
+use crate::jobs::Asking;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::run::{
     BatchSize, BlindRows, DEFAULT_ADAPTERS, DEFAULT_MODELS, RunRequest, run as answer,
@@ -25,6 +26,8 @@ pub(super) struct Args {
     adapter: AdapterArgs,
     #[command(flatten)]
     benchmark: BenchmarkArgs,
+    #[command(flatten)]
+    asking: AskingArgs,
     /// Name of the run, a folder under --results [default: the benchmark's name]
     #[arg(long)]
     name: Option<String>,
@@ -69,8 +72,8 @@ pub(super) struct Args {
     /// Ask no blind rows but those of --adapters
     #[arg(long)]
     no_blind: bool,
-    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
-    /// deplot-corrected where only tables are asked for]
+    /// Scoring convention of the leaderboard that is printed and stored [default: the protocol's;
+    /// else chartbench, or deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     #[command(flatten)]
@@ -143,7 +146,7 @@ impl Args {
         } else {
             DEFAULT_ADAPTERS
         };
-        Ok(RunRequest {
+        let mut request = RunRequest {
             adapters: self.adapter.select(default)?,
             blind,
             models: self.adapter.model_options()?,
@@ -159,6 +162,8 @@ impl Args {
             convention: self.convention.clone(),
             slices: self.output.slices(),
             stop: Stop::default(),
-        })
+        };
+        Asking::from(&self.asking).apply(&mut request)?;
+        Ok(request)
     }
 }

@@ -3,6 +3,10 @@
 
 mod adapter;
 mod benchmark;
+mod embedded;
+mod evaluation_protocol;
+mod extraction;
+mod prompt;
 mod protocol;
 
 pub use adapter::{
@@ -11,6 +15,9 @@ pub use adapter::{
     ProcessSpec, PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
 };
 pub use benchmark::{Benchmark, HubData, HubRepo, HubSource, Published, UrlFile};
+pub use evaluation_protocol::{BenchmarkProtocol, EvaluationProtocol};
+pub use extraction::Extraction;
+pub use prompt::{HistoryAnswers, HistoryForm, PromptCase, PromptSpec, TextParts};
 pub use protocol::{
     AdafactorOverrides, AdafactorSpec, AdamWSpec, AnswerTypeWeights, Betas, ComputeDtype, Dropout,
     Keep, Lora, LoraOverrides, OptimizerKind, OptimizerSpec, Preset, Protocol, ProtocolFault,

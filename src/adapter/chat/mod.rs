@@ -7,6 +7,7 @@
 //! ([`contact`]).
 
 mod contact;
+mod conversation;
 mod endpoint;
 mod image;
 mod pool;
@@ -19,9 +20,10 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::extraction::extract;
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
-use crate::config::ChatSpec;
+use crate::config::{ChatSpec, Extraction};
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
@@ -57,7 +59,14 @@ impl Chat {
         let mut settings = endpoint.settings();
         let contact = Contact::new(&settings, &spec.limits);
         let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
-        set("prompt", spec.prompt.question.clone());
+        let named = spec.named_prompt.as_ref();
+        match named {
+            Some(named) => {
+                set("prompt_name", named.name.clone());
+                set("prompt", named.describe()?);
+            }
+            None => set("prompt", spec.prompt.question.clone()),
+        }
         set(
             "table_prompt",
             spec.prompt
@@ -70,6 +79,7 @@ impl Chat {
             spec.prompt
                 .system
                 .clone()
+                .filter(|_| named.is_none())
                 .unwrap_or_else(|| "none".to_owned()),
         );
         set("image", image::HANDLING.to_owned());
@@ -89,14 +99,12 @@ impl Chat {
             sent(spec.generation.seed.map(|value| value.to_string())),
         );
         set(spec.endpoint.max_tokens_key.name(), max_tokens.to_string());
-        set(
-            "answer",
-            spec.answer_after
-                .as_ref()
-                .map_or("the whole reply".to_owned(), |after| {
-                    format!("after {after:?}")
-                }),
-        );
+        let answer = match (spec.extract.as_slice(), &spec.answer_after) {
+            ([], Some(after)) => format!("after {after:?}"),
+            ([] | [Extraction::Whole], _) => "the whole reply".to_owned(),
+            (rules, _) => format!("extracted: {}", Extraction::describe(rules)),
+        };
+        set("answer", answer);
         Ok(Self {
             identity: Identity {
                 id: id.to_owned(),
@@ -137,47 +145,72 @@ impl Chat {
 
     fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
-        let text = match question.answer_type {
-            Some(AnswerType::Table) => prompt.table.clone().with_context(|| {
+        let is_table = question.answer_type == Some(AnswerType::Table);
+        if let Some(named) = self.spec.named_prompt.as_ref().filter(|_| !is_table) {
+            return self.converse(image, named, question);
+        }
+        let text = if is_table {
+            prompt.table.clone().with_context(|| {
                 format!(
                     "{} writes no tables: its file has no `prompt.table`",
                     self.identity.id
                 )
-            })?,
-            _ => prompt.about(&question.text),
+            })?
+        } else {
+            prompt.about(&question.text)
         };
-        let mut url = json!({"url": image});
-        if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
-            url.insert("detail".to_owned(), detail.as_str().into());
-        }
-        let content =
-            json!([{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]);
+        let content = json!([self.image_part(image), {"type": "text", "text": text}]);
         let system = prompt
             .system
             .iter()
+            .filter(|_| self.spec.named_prompt.is_none())
             .map(|system| json!({"role": "system", "content": system}));
         let messages = system
             .chain([json!({"role": "user", "content": content})])
             .collect();
-        let generation = &self.spec.generation;
-        let keys = RequestKeys {
-            temperature: generation.temperature,
-            seed: generation.seed,
-            max_tokens: Some(self.max_tokens),
-            ..RequestKeys::default()
-        };
-        let reply = self.endpoint.ask(messages, &keys)?;
+        let reply = self.endpoint.ask(messages, &self.request_keys())?;
         let choice = reply
             .choices
             .into_iter()
             .next()
             .context("the reply has no choices")?;
-        let answer = answer(choice.text()?, self.spec.answer_after.as_deref());
+        let rules = if is_table {
+            &[]
+        } else {
+            self.spec.extract.as_slice()
+        };
+        let answer = answer(choice.text()?, rules, self.answer_after());
         Ok(Answer {
             usage: reply.usage,
             finish_reason: choice.finish_reason,
             ..answer
         })
+    }
+
+    /// The picture as a part of a message.
+    fn image_part(&self, image: &str) -> Value {
+        let mut url = json!({"url": image});
+        if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
+            url.insert("detail".to_owned(), detail.as_str().into());
+        }
+        json!({"type": "image_url", "image_url": url})
+    }
+
+    /// The keys of a question about a picture.
+    fn request_keys(&self) -> RequestKeys<'static> {
+        let generation = &self.spec.generation;
+        RequestKeys {
+            temperature: generation.temperature,
+            seed: generation.seed,
+            max_tokens: Some(self.max_tokens),
+            ..RequestKeys::default()
+        }
+    }
+
+    /// The text before answers by the adapter file, where no rules stand in its place.
+    fn answer_after(&self) -> Option<&str> {
+        let after = self.spec.answer_after.as_deref();
+        after.filter(|_| self.spec.extract.is_empty())
     }
 
     fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
@@ -228,12 +261,22 @@ impl Chat {
     }
 }
 
-/// Extracts the answer of a reply; the whole reply is kept as a completion if it is longer.
-fn answer(reply: &str, after: Option<&str>) -> Answer {
-    let part = after
-        .and_then(|after| reply.rsplit_once(after))
-        .map(|(_, part)| part.trim());
-    let (marker_missing, part) = (after.is_some() && part.is_none(), part.unwrap_or(reply));
+/// Extracts the answer of a reply by `rules`, or else what follows the last `after`; the whole reply
+/// is kept as a completion if it is longer. Rules that find nothing give an empty answer, which
+/// harnesses score 0; a missing `after` gives the whole reply.
+fn answer(reply: &str, rules: &[Extraction], after: Option<&str>) -> Answer {
+    let part = match (rules, after) {
+        ([], None) => Some(reply.to_owned()),
+        ([], Some(after)) => reply
+            .rsplit_once(after)
+            .map(|(_, part)| part.trim().to_owned()),
+        (rules, _) => extract(rules, reply),
+    };
+    let marker_missing = part.is_none();
+    let part = part.unwrap_or_else(|| {
+        let whole = if rules.is_empty() { reply } else { "" };
+        whole.to_owned()
+    });
     let completions = if part == reply {
         Vec::new()
     } else {
@@ -324,6 +367,7 @@ mod tests {
 
     #[test]
     fn the_answer_follows_the_last_marker() {
+        let answer = |reply: &str, after| super::answer(reply, &[], after);
         assert_eq!(answer("so 5\n", None), Answer::from_text("so 5\n"));
         let whole = Answer {
             marker_missing: true,
@@ -338,6 +382,22 @@ mod tests {
                 ..Answer::from_text("5")
             }
         );
+    }
+
+    #[test]
+    fn rules_that_find_nothing_give_an_empty_answer() {
+        let answer = |reply: &str| super::answer(reply, &[Extraction::Boxed], None);
+        let empty = Answer {
+            completions: vec!["so 5".to_owned()],
+            marker_missing: true,
+            ..Answer::from_text("")
+        };
+        assert_eq!(answer("so 5"), empty);
+        let found = Answer {
+            completions: vec![r"\boxed{5}".to_owned()],
+            ..Answer::from_text("5")
+        };
+        assert_eq!(answer(r"\boxed{5}"), found);
     }
 
     #[test]

@@ -12,16 +12,18 @@ mod program;
 mod prompt;
 mod tables;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 pub use cache::TableCache;
 pub use extract::{answer, majority};
 pub use prompt::{STOP, prompt};
 
+use super::extraction::extract as extract_by_rules;
 use super::language_model::{Completion, LanguageModel, Sampling};
+use super::prompt::about_table;
 use super::{Adapter, Answer, GiveUp, Identity, ReportAnswer, Usage, questions};
-use crate::config::{PromptStyle, ReaderSpec};
-use chartbench_core::question::ChartQuestions;
+use crate::config::{Extraction, PromptSpec, PromptStyle, ReaderSpec};
+use chartbench_core::question::{ChartQuestions, Question};
 use tables::Tables;
 
 /// An adapter that reads tables, and a language model that answers from them.
@@ -29,8 +31,48 @@ pub struct TableQa {
     identity: Identity,
     tables: Tables,
     model: Box<dyn LanguageModel>,
-    style: PromptStyle,
+    words: Words,
+    /// The rules that cut out an answer; empty: those of DePlot.
+    extract: Vec<Extraction>,
     sampling: Sampling,
+}
+
+/// The words around a table and a question.
+enum Words {
+    /// Those of DePlot.
+    DePlot(PromptStyle),
+    /// Those of a named prompt.
+    Named(Box<PromptSpec>),
+}
+
+impl Words {
+    /// The prompt.
+    ///
+    /// # Errors
+    /// Returns an error if the named prompt has no words for tables.
+    fn prompt(&self, table: &str, question: &Question) -> Result<String> {
+        match self {
+            Self::DePlot(style) => Ok(prompt(*style, table, &question.text)),
+            Self::Named(named) => about_table(named, table, question)
+                .with_context(|| format!("the prompt {} has no `table`", named.name)),
+        }
+    }
+
+    /// The settings that describe them.
+    fn settings(&self) -> Vec<(String, String)> {
+        let style = match self {
+            Self::DePlot(PromptStyle::ChainOfThought) => "DePlot's one-shot chain of thought",
+            Self::DePlot(PromptStyle::ProgramOfThought) => "DePlot's one-shot program of thought",
+            Self::Named(named) => {
+                let table = named.table.clone().unwrap_or_default();
+                return vec![
+                    ("prompt_name".to_owned(), named.name.clone()),
+                    ("prompt".to_owned(), table),
+                ];
+            }
+        };
+        vec![("prompt".to_owned(), style.to_owned())]
+    }
 }
 
 impl TableQa {
@@ -43,24 +85,29 @@ impl TableQa {
         model: Box<dyn LanguageModel>,
         reader: &ReaderSpec,
     ) -> Self {
+        let words = match &reader.named_prompt {
+            Some(named) => Words::Named(Box::new(named.clone())),
+            None => Words::DePlot(reader.style),
+        };
+        // The stop texts are those of DePlot's prompt.
+        let stop: &[&str] = match words {
+            Words::DePlot(_) => &STOP,
+            Words::Named(_) => &[],
+        };
         let sampling = Sampling {
             samples: reader.samples,
             temperature: reader.temperature,
             seed: reader.seed,
             max_new_tokens: reader.max_new_tokens,
-            stop: STOP.iter().map(|&stop| stop.to_owned()).collect(),
+            stop: stop.iter().map(|&stop| stop.to_owned()).collect(),
         };
         let tables_settings = tables.identity().settings.iter();
         let mut settings: Vec<(String, String)> = tables_settings
             .map(|(key, value)| (format!("table_{key}"), value.clone()))
             .collect();
         settings.extend(model.settings());
-        let style = match reader.style {
-            PromptStyle::ChainOfThought => "DePlot's one-shot chain of thought",
-            PromptStyle::ProgramOfThought => "DePlot's one-shot program of thought",
-        };
+        settings.extend(words.settings());
         let own = [
-            ("prompt", style.to_owned()),
             ("samples", sampling.samples.to_string()),
             ("temperature", sampling.temperature.to_string()),
             ("seed", sampling.seed.to_string()),
@@ -68,6 +115,10 @@ impl TableQa {
             ("stop", format!("{:?}", sampling.stop)),
         ];
         settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        if !reader.extract.is_empty() {
+            let rules = Extraction::describe(&reader.extract);
+            settings.push(("answer".to_owned(), format!("extracted: {rules}")));
+        }
         let identity = Identity {
             id: id.to_owned(),
             settings,
@@ -76,7 +127,8 @@ impl TableQa {
             identity,
             tables: Tables::new(tables, cache),
             model,
-            style: reader.style,
+            words,
+            extract: reader.extract.clone(),
             sampling,
         }
     }
@@ -101,18 +153,30 @@ impl Adapter for TableQa {
         let (mut prompts, mut places) = (Vec::new(), Vec::new());
         for (index, ((_, question), table)) in questions(charts).zip(tables).enumerate() {
             match table {
-                Some(Ok(table)) => {
-                    prompts.push(prompt(self.style, &table, &question.text));
-                    places.push(index);
-                }
+                Some(Ok(table)) => match self.words.prompt(&table, question) {
+                    Ok(prompt) => {
+                        prompts.push(prompt);
+                        places.push(index);
+                    }
+                    Err(error) => report(index, Err(error)),
+                },
                 Some(Err(error)) => report(index, Err(anyhow!(error))),
                 None => {}
             }
         }
         if !prompts.is_empty() {
+            let (named, rules) = (matches!(self.words, Words::Named(_)), &self.extract);
+            let cut = |completion: &str| match rules.as_slice() {
+                [] if named => completion.trim().to_owned(),
+                [] => extract::answer(completion),
+                rules => extract_by_rules(rules, completion).unwrap_or_default(),
+            };
             let mut completed = |index: usize, completions: Result<Vec<Completion>>| {
                 if let Some(&place) = places.get(index) {
-                    report(place, completions.map(voted));
+                    report(
+                        place,
+                        completions.map(|completions| voted(completions, &cut)),
+                    );
                 }
             };
             self.model
@@ -127,11 +191,11 @@ impl Adapter for TableQa {
     }
 }
 
-/// The majority of what the completions say.
-fn voted(completions: Vec<Completion>) -> Answer {
+/// The majority of the answers that `cut` finds in completions.
+fn voted(completions: Vec<Completion>, cut: &dyn Fn(&str) -> String) -> Answer {
     let answers: Vec<String> = completions
         .iter()
-        .map(|completion| extract::answer(&completion.text))
+        .map(|completion| cut(&completion.text))
         .collect();
     let usage = completions
         .iter()

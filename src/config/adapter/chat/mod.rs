@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::count;
 use super::reader::{ReaderSpec, WireReader};
+use crate::config::{Extraction, PromptSpec};
 pub use endpoint::{EndpointSpec, RequestLimits, base_url};
 use endpoint::{WireEndpoint, WireLimits};
 
@@ -27,12 +28,16 @@ pub struct ChatSpec {
     pub price: Option<Price>,
     /// `[prompt]`: the texts beside the chart.
     pub prompt: ChatPrompt,
+    /// `--prompt`: it stands in the place of `prompt.question` and `prompt.system`.
+    pub named_prompt: Option<PromptSpec>,
     /// `image.detail`: the API's resolution choice (`low`, `high`, `auto`); `None` sends none.
     pub image_detail: Option<String>,
     /// `[generation]`: sampling of answers about charts.
     pub generation: ChatGeneration,
     /// The answer is what follows the last such text in a reply; absent: the whole reply.
     pub answer_after: Option<String>,
+    /// `--extract`: the rules that stand in the place of `answer_after`; empty: none do.
+    pub extract: Vec<Extraction>,
     /// How the model answers from the tables of another adapter.
     pub reader: ReaderSpec,
 }
@@ -163,6 +168,7 @@ impl Wire {
             limits: self.limits.validate()?,
             price: self.price,
             prompt: self.prompt,
+            named_prompt: None,
             image_detail: self.image.detail,
             generation: ChatGeneration {
                 temperature,
@@ -170,6 +176,7 @@ impl Wire {
                 max_tokens,
             },
             answer_after: self.answer.after,
+            extract: Vec::new(),
             reader: self.reader.validate()?,
         })
     }
