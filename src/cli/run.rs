@@ -72,8 +72,8 @@ pub(super) struct Args {
     /// Ask no blind rows but those of --adapters
     #[arg(long)]
     no_blind: bool,
-    /// Scoring convention of the leaderboard that is printed and stored [default: the protocol's;
-    /// else chartbench, or deplot-corrected where only tables are asked for]
+    /// Scoring convention of the leaderboard that is printed and stored [default: chartbench;
+    /// deplot-corrected where only tables are asked for]
     #[arg(long, value_name = "NAME")]
     convention: Option<String>,
     #[command(flatten)]

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::pool::Failure;
 use super::{Chat, answer};
-use crate::adapter::extraction::extract;
 use crate::adapter::prompt::{self, AnsweredTurn, Conversation};
 use crate::adapter::{Answer, Usage};
 use crate::config::{HistoryAnswers, HistoryForm, PromptSpec};
@@ -54,10 +53,10 @@ impl Chat {
     fn own_answer(&self, prompt: &PromptSpec, reply: &str) -> String {
         match prompt.history {
             HistoryForm::Turns => reply.to_owned(),
-            HistoryForm::Text => extract(&self.spec.extract, reply)
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
+            HistoryForm::Text => {
+                let answer = answer(reply, &self.spec.extract, self.answer_after());
+                answer.prediction.0.trim().to_owned()
+            }
         }
     }
 
