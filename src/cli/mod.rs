@@ -107,7 +107,7 @@ struct Cli {
 enum Command {
     /// Answer a benchmark with each adapter; started again, a run resumes where it stopped
     #[cfg(feature = "models")]
-    Run(run::Args),
+    Run(Box<run::Args>),
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Run(Missing),
