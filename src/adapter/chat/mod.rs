@@ -4,16 +4,22 @@
 //! Several threads send questions ([`pool`]), at the rate that the adapter file allows
 //! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
 //! stop the adapter ([`request_error`]), and so does a server that refuses the first connection
-//! ([`contact`]).
+//! ([`contact`]). A server may be started for the run ([`served`]), and requests may share a budget
+//! ([`meter`]).
 
+mod address;
 mod contact;
 mod endpoint;
+mod event_stream;
 mod image;
+mod meter;
 mod pool;
 mod rate_limit;
 mod request_error;
+mod served;
 mod wire;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
@@ -25,22 +31,38 @@ use crate::config::ChatSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
+use image::{ImageLimits, Picture};
+use meter::guess_tokens;
 use pool::Failure;
+use served::Served;
 use wire::RequestKeys;
 
 /// Questions in a call per thread: enough to keep the threads busy while a call's last answers
 /// arrive.
 const QUESTIONS_A_THREAD: usize = 4;
 
+/// A chart's picture as it goes out, or why there is none.
+type PictureSlot = OnceLock<Result<Picture, String>>;
+
 /// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of
 /// tables.
-#[derive(Debug)]
 pub struct Chat {
     identity: Identity,
     spec: ChatSpec,
     max_tokens: usize,
     endpoint: Endpoint,
     contact: Contact,
+    /// The server that is started for it.
+    served: Option<Served>,
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chat")
+            .field("identity", &self.identity)
+            .field("endpoint", &self.endpoint)
+            .finish()
+    }
 }
 
 impl Chat {
@@ -48,9 +70,19 @@ impl Chat {
     /// sent.
     ///
     /// # Errors
-    /// Returns an error if a required key is not set, or the address is invalid.
+    /// Returns an error if a required key is not set, the address is invalid, the command of
+    /// `serve` holds a key, or the budget of `overrides` has no price to go by.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
-        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
+        let budget = overrides.budget.as_ref();
+        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price, budget)?;
+        // A server that the environment names runs already.
+        let serve = spec.serve.as_ref().filter(|_| endpoint.is_at_own_address());
+        let served = serve
+            .map(|serve| {
+                let (url, limit) = (&spec.endpoint.base_url, spec.limits.start_timeout);
+                Served::new(serve, url, limit, endpoint.secrets().clone())
+            })
+            .transpose()?;
         let max_tokens = overrides
             .max_new_tokens
             .unwrap_or(spec.generation.max_tokens);
@@ -73,6 +105,18 @@ impl Chat {
                 .unwrap_or_else(|| "none".to_owned()),
         );
         set("image", image::HANDLING.to_owned());
+        // Rows of files without these keys are what they were before there were any.
+        for (key, limit) in [
+            ("max_image_side", spec.endpoint.max_image_side),
+            ("max_image_bytes", spec.endpoint.max_image_bytes),
+        ] {
+            if let Some(limit) = limit {
+                set(key, limit.to_string());
+            }
+        }
+        if let Some(served) = &served {
+            set("serve", served.setting());
+        }
         set(
             "image_detail",
             spec.image_detail
@@ -106,7 +150,16 @@ impl Chat {
             max_tokens,
             endpoint,
             contact,
+            served,
         })
+    }
+
+    /// Has the server started where the run is to do that, and makes the first connection.
+    fn reach(&self) -> Result<(), String> {
+        if let Some(served) = &self.served {
+            served.start(self.endpoint.abort_signal())?;
+        }
+        self.contact.make()
     }
 
     /// Asks every job on several threads, after a first connection.
@@ -117,7 +170,9 @@ impl Chat {
         report: &mut dyn FnMut(usize, Result<T>),
     ) -> Result<()> {
         let abort = self.endpoint.abort_signal();
-        if let Err(reason) = self.contact.make() {
+        if abort.check().is_ok()
+            && let Err(reason) = self.reach()
+        {
             abort.raise(reason);
         }
         let pool = pool::Pool {
@@ -125,7 +180,12 @@ impl Chat {
             abort,
             when_quiet: &|| self.contact.check(),
         };
-        pool.ask_concurrently(jobs, ask, report)
+        let asked = pool.ask_concurrently(jobs, ask, report);
+        let last_words = |error| match self.served.as_ref().and_then(Served::last_words) {
+            Some(words) => anyhow::anyhow!("{error:#}; {words}"),
+            None => error,
+        };
+        asked.map_err(last_words)
     }
 
     /// Ends waits and begins no more requests; replies on their way are still awaited, for they are
@@ -135,7 +195,7 @@ impl Chat {
         Box::new(move || drop(abort.raise("it was told to give up".to_owned())))
     }
 
-    fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
+    fn about_chart(&self, picture: &Picture, question: &Question) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
         let text = match question.answer_type {
             Some(AnswerType::Table) => prompt.table.clone().with_context(|| {
@@ -146,7 +206,7 @@ impl Chat {
             })?,
             _ => prompt.about(&question.text),
         };
-        let mut url = json!({"url": image});
+        let mut url = json!({"url": picture.url});
         if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
             url.insert("detail".to_owned(), detail.as_str().into());
         }
@@ -164,6 +224,7 @@ impl Chat {
             temperature: generation.temperature,
             seed: generation.seed,
             max_tokens: Some(self.max_tokens),
+            prompt_tokens: guess_tokens(text.len(), picture.pixels),
             ..RequestKeys::default()
         };
         let reply = self.endpoint.ask(messages, &keys)?;
@@ -191,6 +252,7 @@ impl Chat {
                 max_tokens: Some(sampling.max_new_tokens),
                 stop: &sampling.stop,
                 samples: sampling.samples - completions.len(),
+                prompt_tokens: guess_tokens(prompt.len(), 0),
             };
             let reply = self
                 .endpoint
@@ -266,16 +328,14 @@ impl Adapter for Chat {
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
         // Each chart is read and encoded once, by the first thread that needs it.
-        let images: Vec<OnceLock<Result<String, String>>> =
-            charts.iter().map(|_| OnceLock::new()).collect();
-        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
-            let encoded =
-                slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
-            encoded.clone().map_err(anyhow::Error::msg)
+        let pictures: Vec<PictureSlot> = charts.iter().map(|_| OnceLock::new()).collect();
+        let limits = ImageLimits {
+            side: self.spec.endpoint.max_image_side,
+            bytes: self.spec.endpoint.max_image_bytes,
         };
         let jobs: Vec<_> = charts
             .iter()
-            .zip(&images)
+            .zip(&pictures)
             .flat_map(|(entry, slot)| {
                 entry
                     .questions
@@ -283,8 +343,14 @@ impl Adapter for Chat {
                     .map(move |question| (slot, &entry.chart, question))
             })
             .collect();
-        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
-            self.about_chart(&image(slot, chart)?, question)
+        let ask = |&(slot, chart, question): &(&PictureSlot, &Chart, &Question)| {
+            let picture = slot.get_or_init(|| {
+                image::picture(chart, limits).map_err(|error| format!("{error:#}"))
+            });
+            let picture = picture
+                .as_ref()
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            self.about_chart(picture, question)
         };
         self.ask_all(&jobs, ask, report)
     }
@@ -296,7 +362,10 @@ impl Adapter for Chat {
 
 impl LanguageModel for Chat {
     fn settings(&self) -> Vec<(String, String)> {
-        self.endpoint.settings()
+        let mut settings = self.endpoint.settings();
+        let serve = self.served.as_ref().map(Served::setting);
+        settings.extend(serve.map(|serve| ("serve".to_owned(), serve)));
+        settings
     }
 
     fn batch(&self) -> usize {
