@@ -15,7 +15,7 @@ use ureq::{Agent, Body};
 
 use super::address::Address;
 use super::event_stream::{self, StreamError};
-use super::meter::Meter;
+use super::meter::{self, Meter};
 use super::pool::{AbortSignal, Failure};
 use super::rate_limit::RateLimiter;
 use super::request_error::{ErrorBody, ErrorScope, RequestError};
@@ -192,6 +192,7 @@ impl Endpoint {
         messages: Vec<Value>,
         keys: &RequestKeys<'_>,
     ) -> Result<Reply, Failure> {
+        let guessed = self.meter.as_ref().map(|_| meter::guess_tokens(&messages));
         let body = wire::request(&self.spec, &self.model, messages, keys).to_string();
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(self.limits.first_delay)
@@ -202,7 +203,7 @@ impl Endpoint {
             .build();
         loop {
             self.abort.wait(self.rate_limiter.reserve())?;
-            let error = match self.send_paid(&body, keys)? {
+            let error = match self.send_paid(&body, guessed, keys)? {
                 Ok(reply) => {
                     self.consecutive_failures.store(0, Ordering::Relaxed);
                     return Ok(reply);
@@ -226,9 +227,10 @@ impl Endpoint {
     fn send_paid(
         &self,
         body: &str,
+        guessed: Option<u64>,
         keys: &RequestKeys<'_>,
     ) -> Result<Result<Reply, RequestError>, Failure> {
-        let Some(meter) = &self.meter else {
+        let Some((meter, guessed)) = self.meter.as_ref().zip(guessed) else {
             return Ok(self.send(body));
         };
         let most = keys
@@ -236,7 +238,7 @@ impl Endpoint {
             .unwrap_or_default()
             .saturating_mul(keys.samples.max(1));
         let metered = meter.reserve(
-            keys.prompt_tokens,
+            guessed,
             u64::try_from(most).unwrap_or(u64::MAX),
             &self.address,
             &self.abort,

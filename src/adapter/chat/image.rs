@@ -32,27 +32,18 @@ pub(super) struct ImageLimits {
     pub bytes: Option<usize>,
 }
 
-/// A picture as it goes out.
-#[derive(Clone, Debug)]
-pub(super) struct Picture {
-    /// `data:MIME;base64,...`.
-    pub url: String,
-    /// How many it has, as far as its header can be read.
-    pub pixels: u64,
-}
-
 /// A picture file.
 struct Encoded {
     mime: &'static str,
     bytes: Vec<u8>,
 }
 
-/// The chart's picture: the file's own bytes where they are PNG or JPEG within the limits, else PNG, or JPEG
-/// where that has too many bytes. The content decides the format.
+/// The picture as `data:MIME;base64,...`: the file's own bytes where they are PNG or JPEG within the
+/// limits, else PNG, or JPEG where that has too many bytes. The content decides the format.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or is no image, or fits into no limit.
-pub(super) fn picture(chart: &Chart, limits: ImageLimits) -> Result<Picture> {
+pub(super) fn data_url(chart: &Chart, limits: ImageLimits) -> Result<String> {
     let bytes = chart.image.bytes()?;
     let name = chart.image_name();
     let mime = match image::guess_format(&bytes) {
@@ -60,23 +51,24 @@ pub(super) fn picture(chart: &Chart, limits: ImageLimits) -> Result<Picture> {
         Ok(ImageFormat::Jpeg) => Some("image/jpeg"),
         _ => None,
     };
-    let size = dimensions(&bytes);
-    let is_within = size.is_none_or(|(width, height)| is_small(width.max(height), limits.side))
-        && is_small(bytes.len(), limits.bytes);
+    let is_within = is_small(bytes.len(), limits.bytes)
+        && (limits.side.is_none()
+            || dimensions(&bytes)
+                .is_none_or(|(width, height)| is_small(width.max(height), limits.side)));
     let encoded = match mime {
         Some(mime) if is_within => Encoded { mime, bytes },
         _ => encode(chartbench_pixels::decode(&bytes, &name)?, limits)
             .with_context(|| format!("image {name}"))?,
     };
-    let (width, height) = dimensions(&encoded.bytes).unwrap_or_default();
-    Ok(Picture {
-        url: format!(
-            "data:{};base64,{}",
-            encoded.mime,
-            STANDARD.encode(encoded.bytes)
-        ),
-        pixels: u64::from(width) * u64::from(height),
-    })
+    let base64 = STANDARD.encode(encoded.bytes);
+    Ok(format!("data:{};base64,{base64}", encoded.mime))
+}
+
+/// The pixels of a picture in a data URL, as far as its header can be read.
+pub(super) fn pixels(data_url: &str) -> Option<u64> {
+    let (_, base64) = data_url.split_once(";base64,")?;
+    let (width, height) = dimensions(&STANDARD.decode(base64).ok()?)?;
+    Some(u64::from(width) * u64::from(height))
 }
 
 /// Width and height by the file's header.

@@ -2,6 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::Value;
+
+use super::image;
 use super::pool::{AbortSignal, Failure};
 use crate::adapter::budget::{NotReserved, Reservation, picodollars};
 use crate::adapter::{Budget, Usage};
@@ -37,12 +40,26 @@ pub(super) struct Metered {
     guessed: u64,
 }
 
-/// The tokens that a prompt may have: a guess that is good for comparisons.
-pub(super) fn guess_tokens(text_bytes: usize, pixels: u64) -> u64 {
-    let text = u64::try_from(text_bytes).unwrap_or(u64::MAX) / BYTES_A_TOKEN;
-    TOKENS_AROUND
-        .saturating_add(text)
-        .saturating_add(pixels / PIXELS_A_TOKEN)
+/// The tokens that the messages may have: a guess that is good for comparisons.
+pub(super) fn guess_tokens(messages: &[Value]) -> u64 {
+    let texts = messages.iter().map(|message| match message.get("content") {
+        Some(Value::String(text)) => count(text.len()) / BYTES_A_TOKEN,
+        Some(Value::Array(parts)) => parts.iter().map(guess_part).sum(),
+        _ => 0,
+    });
+    texts.fold(TOKENS_AROUND, u64::saturating_add)
+}
+
+/// The tokens that a part of a message may have.
+fn guess_part(part: &Value) -> u64 {
+    let text = part.get("text").and_then(Value::as_str);
+    let url = part.pointer("/image_url/url").and_then(Value::as_str);
+    let pixels = url.and_then(image::pixels).unwrap_or_default();
+    count(text.map_or(0, str::len)) / BYTES_A_TOKEN + pixels / PIXELS_A_TOKEN
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl Meter {
@@ -57,8 +74,8 @@ impl Meter {
         }
     }
 
-    /// Reserves what a request may cost whose prompt has about `guessed` tokens and whose reply at
-    /// most `completion`. Before the first reply requests go out one by one.
+    /// Reserves what a request may cost whose prompt was guessed to have so many tokens and whose
+    /// reply has at most `completion`. Before the first reply requests go out one by one.
     ///
     /// # Errors
     /// Returns the failure of the adapter where that is more than is left; nothing more is sent
@@ -146,6 +163,8 @@ impl Proportion {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn usage(prompt_tokens: u64, completion_tokens: u64) -> Option<Usage> {
@@ -182,5 +201,20 @@ mod tests {
             guessed: 99,
         };
         assert_eq!(known.scale(100), 1011);
+    }
+
+    #[test]
+    fn texts_and_pixels_are_guessed() {
+        let png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAAEUlEQVR4nGNgZGLGihgGUgIAVJYBIUMYD1gAAAAASUVORK5CYII=";
+        assert_eq!(image::pixels(png), Some(48));
+        let messages = [
+            json!({"role": "system", "content": "12345678"}),
+            json!({"role": "user", "content": [
+                {"type": "image_url", "image_url": {"url": png}},
+                {"type": "text", "text": "1234"},
+            ]}),
+        ];
+        assert_eq!(guess_tokens(&messages), 16 + 2 + 1);
+        assert_eq!(guess_tokens(&[json!({}), json!(null)]), 16);
     }
 }

@@ -19,7 +19,6 @@ mod request_error;
 mod served;
 mod wire;
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
@@ -31,8 +30,7 @@ use crate::config::ChatSpec;
 use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
-use image::{ImageLimits, Picture};
-use meter::guess_tokens;
+use image::ImageLimits;
 use pool::Failure;
 use served::Served;
 use wire::RequestKeys;
@@ -41,11 +39,9 @@ use wire::RequestKeys;
 /// arrive.
 const QUESTIONS_A_THREAD: usize = 4;
 
-/// A chart's picture as it goes out, or why there is none.
-type PictureSlot = OnceLock<Result<Picture, String>>;
-
 /// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of
 /// tables.
+#[derive(Debug)]
 pub struct Chat {
     identity: Identity,
     spec: ChatSpec,
@@ -54,15 +50,6 @@ pub struct Chat {
     contact: Contact,
     /// The server that is started for it.
     served: Option<Served>,
-}
-
-impl fmt::Debug for Chat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chat")
-            .field("identity", &self.identity)
-            .field("endpoint", &self.endpoint)
-            .finish()
-    }
 }
 
 impl Chat {
@@ -195,7 +182,7 @@ impl Chat {
         Box::new(move || drop(abort.raise("it was told to give up".to_owned())))
     }
 
-    fn about_chart(&self, picture: &Picture, question: &Question) -> Result<Answer, Failure> {
+    fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
         let text = match question.answer_type {
             Some(AnswerType::Table) => prompt.table.clone().with_context(|| {
@@ -206,7 +193,7 @@ impl Chat {
             })?,
             _ => prompt.about(&question.text),
         };
-        let mut url = json!({"url": picture.url});
+        let mut url = json!({"url": image});
         if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
             url.insert("detail".to_owned(), detail.as_str().into());
         }
@@ -224,7 +211,6 @@ impl Chat {
             temperature: generation.temperature,
             seed: generation.seed,
             max_tokens: Some(self.max_tokens),
-            prompt_tokens: guess_tokens(text.len(), picture.pixels),
             ..RequestKeys::default()
         };
         let reply = self.endpoint.ask(messages, &keys)?;
@@ -252,7 +238,6 @@ impl Chat {
                 max_tokens: Some(sampling.max_new_tokens),
                 stop: &sampling.stop,
                 samples: sampling.samples - completions.len(),
-                prompt_tokens: guess_tokens(prompt.len(), 0),
             };
             let reply = self
                 .endpoint
@@ -328,14 +313,21 @@ impl Adapter for Chat {
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
         // Each chart is read and encoded once, by the first thread that needs it.
-        let pictures: Vec<PictureSlot> = charts.iter().map(|_| OnceLock::new()).collect();
+        let images: Vec<OnceLock<Result<String, String>>> =
+            charts.iter().map(|_| OnceLock::new()).collect();
         let limits = ImageLimits {
             side: self.spec.endpoint.max_image_side,
             bytes: self.spec.endpoint.max_image_bytes,
         };
+        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
+            let encoded = slot.get_or_init(|| {
+                image::data_url(chart, limits).map_err(|error| format!("{error:#}"))
+            });
+            encoded.clone().map_err(anyhow::Error::msg)
+        };
         let jobs: Vec<_> = charts
             .iter()
-            .zip(&pictures)
+            .zip(&images)
             .flat_map(|(entry, slot)| {
                 entry
                     .questions
@@ -343,14 +335,8 @@ impl Adapter for Chat {
                     .map(move |question| (slot, &entry.chart, question))
             })
             .collect();
-        let ask = |&(slot, chart, question): &(&PictureSlot, &Chart, &Question)| {
-            let picture = slot.get_or_init(|| {
-                image::picture(chart, limits).map_err(|error| format!("{error:#}"))
-            });
-            let picture = picture
-                .as_ref()
-                .map_err(|error| anyhow::anyhow!("{error}"))?;
-            self.about_chart(picture, question)
+        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
+            self.about_chart(&image(slot, chart)?, question)
         };
         self.ask_all(&jobs, ask, report)
     }

@@ -2,7 +2,8 @@
 //! ended with the run.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How long it may take to answer that.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
+/// Most bytes of that answer that are read.
+const PROBE_BYTES: u64 = 1 << 20;
 /// Longest wait for a connection to a server that is there.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Polling interval of a process that ends, and the time in which its last lines arrive.
@@ -64,6 +67,12 @@ struct Running {
 struct Output {
     lines: Mutex<VecDeque<String>>,
     secrets: Secrets,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Served").field(&self.spec.command).finish()
+    }
 }
 
 impl Served {
@@ -299,7 +308,11 @@ impl Probe {
 
     fn status(&self, url: &Url) -> Option<u16> {
         let response = self.client.get(url.as_str()).call().ok()?;
-        Some(response.status().as_u16())
+        let status = response.status().as_u16();
+        // A connection that is closed with bytes unread looks to the server like a failure.
+        let mut body = response.into_body().into_reader().take(PROBE_BYTES);
+        let _ = io::copy(&mut body, &mut io::sink());
+        Some(status)
     }
 }
 

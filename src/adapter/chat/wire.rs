@@ -23,8 +23,6 @@ pub(super) struct RequestKeys<'a> {
     pub stop: &'a [String],
     /// Sent from 2 on.
     pub samples: usize,
-    /// A guess of the prompt's tokens, for a budget; never sent.
-    pub prompt_tokens: u64,
 }
 
 /// The request's body.

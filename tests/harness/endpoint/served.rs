@@ -247,7 +247,7 @@ fn a_server_that_ends_in_the_middle_is_told() {
     let output = scratch.run();
     let line = stderr(output).lines().last().unwrap().to_owned();
     assert!(
-        line.contains("has ended (") && line.contains("; its last lines: reading the model"),
+        line.contains("ended (") && line.contains("; its last lines: reading the model"),
         "{line}"
     );
     assert!(scratch.rows() < 6);
