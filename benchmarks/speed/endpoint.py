@@ -6,13 +6,13 @@
 
 The server reads each request whole, waits for the latency and sends a short completion; it takes no time of its own to
 answer, so that N in flight can at best be N / latency requests a second, and as many are asked as take --seconds at that
-rate. Every question has a picture of its own. Reported are the rate of the whole command, from its start to its leaderboard, as
-a share of the ideal one, the processor time a request of the client alone, and its peak memory: medians over interleaved
-rounds. The server runs in processes of its own and takes processor time too: with fewer cores than it and the client
-need, the share is that of the machine.
+rate. Every question has a picture of its own. Reported are the rate as a share of the ideal one, of the whole command from
+its start to its last table, and of what is left where a run of N requests is taken off, the processor time a request
+of the client alone, also without that, and its peak memory: medians over interleaved rounds. The server runs in processes of
+its own and takes processor time too: with fewer cores than it and the client need, the share is that of the machine.
 
-DIR is a virtual environment with the peers (`pip install inspect-ai openai lmms-eval`); those that do not import are left
-out with a line.
+DIR is a virtual environment with the peers (`pip install inspect-ai openai lmms-eval "filelock<3.20"`); those that do not
+import are left out with a line.
 """
 
 import argparse
@@ -38,11 +38,12 @@ REPLY = json.dumps({
     "usage": {"prompt_tokens": 1000, "completion_tokens": 1, "total_tokens": 1001},
 }).encode()
 
-# A process of the server. Several share the port.
+# A process of the server. Several share the port, and a file with a byte for each request.
 SERVER = """
-import asyncio, socket, sys
+import asyncio, os, socket, sys
 
 port, latency, reply = int(sys.argv[1]), float(sys.argv[2]), sys.stdin.buffer.read()
+counter = os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND)
 answer = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(reply) + reply
 
 class Connection(asyncio.Protocol):
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self.left -= len(data)
         if self.left <= 0:
             self.left = 0
+            os.write(counter, b".")
             asyncio.get_running_loop().call_later(latency, self.transport.write, answer)
 
 async def main():
@@ -160,10 +162,10 @@ def make(folder, count, size):
             file.write(json.dumps(row) + "\n")
 
 
-def start_servers(port, latency, processes):
+def start_servers(port, latency, processes, counter):
     servers = []
     for _ in range(processes):
-        server = subprocess.Popen([sys.executable, "-c", SERVER, str(port), str(latency)], stdin=subprocess.PIPE,
+        server = subprocess.Popen([sys.executable, "-c", SERVER, str(port), str(latency), counter], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE)
         server.stdin.write(REPLY)
         server.stdin.close()
@@ -260,10 +262,12 @@ def main():
     args = parser.parse_args()
     port = free_port()
     url = f"http://127.0.0.1:{port}/v1"
-    servers = start_servers(port, args.latency, args.servers)
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        counter = folder / "requests"
+        counter.touch()
+        servers = start_servers(port, args.latency, args.servers, counter)
+        try:
             requests = {n: round(n / args.latency * args.seconds) for n in map(int, args.in_flight.split(","))}
             make(folder, max(requests.values()), args.picture)
             programs = [Chartbench(args.program, folder)]
@@ -273,25 +277,36 @@ def main():
                            "HF_HUB_OFFLINE": "1"}
             encoded = len(base64.b64encode((folder / "charts/0.png").read_bytes()))
             print(f"pictures of {encoded} bytes in base64, {args.latency} s a request, {os.cpu_count()} threads\n")
-            print("| in flight | program | requests a second | of the ideal rate, % | processor ms a request | peak memory, MiB |")
-            print("| --- | --- | --- | --- | --- | --- |")
+            print("| in flight | program | requests a second | of the ideal rate, % | without the start, % "
+                  "| processor ms a request | peak memory, MiB |")
+            print("| --- | --- | --- | --- | --- | --- | --- |")
             number = 0
             for in_flight, count in requests.items():
                 measured = {program.name: [] for program in programs}
                 for _ in range(args.rounds):
                     for program in programs:
-                        number += 1
-                        measured[program.name].append(measure(program.command(url, in_flight, count, number), environment))
+                        pair = []
+                        for asked in [in_flight, count]:
+                            number += 1
+                            before = counter.stat().st_size
+                            pair.append(measure(program.command(url, in_flight, asked, number), environment))
+                            sent = counter.stat().st_size - before
+                            assert sent == asked, f"{program.name} sent {sent} requests, not {asked}"
+                        measured[program.name].append(pair)
                 for name, runs in measured.items():
-                    rates = [count / seconds for seconds, _, _ in runs]
-                    shares = [100 * rate * args.latency / in_flight for rate in rates]
-                    processor = [1e3 * busy / count for _, busy, _ in runs]
-                    memory = [peak for _, _, peak in runs]
-                    print(f"| {in_flight} | {name} | {describe(rates, 0)} | {describe(shares, 1)} | {describe(processor, 2)} "
-                          f"| {describe(memory, 0)} |", flush=True)
-    finally:
-        for server in servers:
-            server.kill()
+                    ideal, more = in_flight / args.latency, count - in_flight
+                    rates = [count / whole[0] for _, whole in runs]
+                    columns = [
+                        describe(rates, 0),
+                        describe([100 * rate / ideal for rate in rates], 1),
+                        describe([100 * more / (whole[0] - start[0]) / ideal for start, whole in runs], 1),
+                        describe([1e3 * (whole[1] - start[1]) / more for start, whole in runs], 2),
+                        describe([whole[2] for _, whole in runs], 0),
+                    ]
+                    print(f"| {in_flight} | {name} | {' | '.join(columns)} |", flush=True)
+        finally:
+            for server in servers:
+                server.kill()
 
 
 main()

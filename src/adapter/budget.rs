@@ -34,6 +34,15 @@ struct State {
     longest_prompt: u64,
 }
 
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Estimate {
+    /// In picodollars.
+    pub cost: u64,
+    /// Whether it is no more than a guess: the request then waits for all others.
+    pub alone: bool,
+}
+
 /// Why a request gets no money.
 #[derive(Debug)]
 pub(super) enum NotReserved<E> {
@@ -82,20 +91,20 @@ impl Budget {
         self.lock().longest_prompt
     }
 
-    /// Reserves `cost` picodollars. Where that is more than is left, it waits for the requests under
-    /// way, which may cost less than they have reserved; `alone` waits for them in any case.
+    /// Reserves what a request may cost. Where that is more than is left, it waits for the requests
+    /// under way, which may cost less than they have reserved, and estimates anew after each.
     ///
     /// # Errors
     /// Returns an error if nothing under way can make room, or what `check` returns.
     pub(super) fn reserve<E>(
         &self,
-        cost: u64,
-        alone: bool,
+        estimate: impl Fn() -> Estimate,
         check: impl Fn() -> Result<(), E>,
     ) -> Result<Reservation, NotReserved<E>> {
         let mut state = self.lock();
         loop {
             check().map_err(NotReserved::GivenUp)?;
+            let Estimate { cost, alone } = estimate();
             let sum = state
                 .spent
                 .saturating_add(state.reserved)
@@ -155,10 +164,16 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
+    fn together(cost: u64) -> Estimate {
+        Estimate { cost, alone: false }
+    }
+
     fn reserve(budget: &Budget, usd: f64) -> Result<Reservation, NotReserved<()>> {
-        budget.reserve(picodollars(usd), false, || Ok(()))
+        budget.reserve(|| together(picodollars(usd)), || Ok(()))
     }
 
     #[test]
@@ -197,7 +212,7 @@ mod tests {
     fn a_request_waits_for_what_others_leave_over() {
         let budget = Budget::new(1.0);
         let first = reserve(&budget, 1.0).unwrap();
-        let gives_up = budget.reserve(1, false, || Err("stop"));
+        let gives_up = budget.reserve(|| together(1), || Err("stop"));
         assert!(matches!(gives_up, Err(NotReserved::GivenUp("stop"))));
         std::thread::scope(|scope| {
             let second = scope.spawn(|| reserve(&budget, 0.5).map(|second| second.settle(None)));
@@ -209,17 +224,29 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_goes_alone_waits_for_all_others() {
+    fn a_request_that_goes_alone_waits_for_all_others_and_estimates_anew() {
         let budget = Budget::new(1.0);
         let first = reserve(&budget, 0.1).unwrap();
+        let is_known = AtomicBool::new(false);
+        let estimate = || match is_known.load(Ordering::SeqCst) {
+            false => Estimate {
+                cost: 1,
+                alone: true,
+            },
+            true => together(picodollars(0.95)),
+        };
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| {
-                let alone: Result<_, NotReserved<()>> = budget.reserve(1, true, || Ok(()));
-                alone.map(|_| budget.lock().spent)
-            });
+            let second = scope.spawn(|| budget.reserve(estimate, || Ok::<(), ()>(())).map(drop));
             std::thread::sleep(Duration::from_millis(20));
+            is_known.store(true, Ordering::SeqCst);
             first.settle(None);
-            assert_eq!(second.join().unwrap().unwrap(), picodollars(0.1));
+            let refused = second.join().unwrap();
+            assert!(matches!(refused, Err(NotReserved::Spent(_))), "{refused:?}");
         });
+        let alone = Estimate {
+            cost: 1,
+            alone: true,
+        };
+        drop(budget.reserve(|| alone, || Ok::<(), ()>(())).unwrap());
     }
 }

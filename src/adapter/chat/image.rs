@@ -1,6 +1,8 @@
 //! A chart's picture as a data URL.
 
 use std::io::Cursor;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -9,7 +11,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{ImageFormat, ImageReader, RgbImage};
 
-use chartbench_core::question::Chart;
+use chartbench_core::question::{Chart, ChartQuestions};
 
 /// The description in manifests. It is part of fingerprints and stays as it is: WebP and GIF, which
 /// not every server reads, go out as PNG with the same pixels.
@@ -32,6 +34,49 @@ pub(super) struct ImageLimits {
     pub bytes: Option<usize>,
 }
 
+/// A chart's picture: encoded for the first of its questions, and let go after the last.
+pub(super) struct SharedPicture<'a> {
+    chart: &'a Chart,
+    limits: ImageLimits,
+    questions_left: AtomicUsize,
+    encoded: Mutex<Option<Result<Arc<str>, String>>>,
+}
+
+impl<'a> SharedPicture<'a> {
+    pub(super) fn new(charts: &'a ChartQuestions, limits: ImageLimits) -> Self {
+        Self {
+            chart: &charts.chart,
+            limits,
+            questions_left: AtomicUsize::new(charts.questions.len()),
+            encoded: Mutex::default(),
+        }
+    }
+
+    /// The picture as a data URL.
+    ///
+    /// # Errors
+    /// As [`data_url`].
+    pub(super) fn get(&self) -> Result<Arc<str>> {
+        let mut encoded = self.lock();
+        let encoded = encoded.get_or_insert_with(|| {
+            let url = data_url(self.chart, self.limits);
+            url.map(Arc::from).map_err(|error| format!("{error:#}"))
+        });
+        encoded.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// Notes that one of its questions is asked.
+    pub(super) fn finish_question(&self) {
+        if self.questions_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *self.lock() = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Result<Arc<str>, String>>> {
+        self.encoded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A picture file.
 struct Encoded {
     mime: &'static str,
@@ -43,7 +88,7 @@ struct Encoded {
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or is no image, or fits into no limit.
-pub(super) fn data_url(chart: &Chart, limits: ImageLimits) -> Result<String> {
+fn data_url(chart: &Chart, limits: ImageLimits) -> Result<String> {
     let bytes = chart.image.bytes()?;
     let name = chart.image_name();
     let mime = match image::guess_format(&bytes) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::image;
 use super::pool::{AbortSignal, Failure};
-use crate::adapter::budget::{NotReserved, Reservation, picodollars};
+use crate::adapter::budget::{Estimate, NotReserved, Reservation, picodollars};
 use crate::adapter::{Budget, Usage};
 use crate::config::Price;
 
@@ -87,15 +87,19 @@ impl Meter {
         endpoint: &dyn std::fmt::Display,
         abort: &AbortSignal,
     ) -> Result<Metered, Failure> {
-        let proportion = *self.lock();
-        let tokens = match proportion {
-            None => guessed.max(self.budget.longest_prompt()),
-            Some(proportion) => proportion.scale(guessed),
+        let longest = self.budget.longest_prompt();
+        let estimate = || {
+            let proportion = *self.lock();
+            let tokens = match proportion {
+                None => guessed.max(longest),
+                Some(proportion) => proportion.scale(guessed),
+            };
+            Estimate {
+                cost: self.cost(tokens, completion),
+                alone: proportion.is_none(),
+            }
         };
-        let cost = self.cost(tokens, completion);
-        let reserved = self
-            .budget
-            .reserve(cost, proportion.is_none(), || abort.check());
+        let reserved = self.budget.reserve(estimate, || abort.check());
         match reserved {
             Ok(reservation) => Ok(Metered {
                 reservation,

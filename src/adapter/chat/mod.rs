@@ -19,7 +19,7 @@ mod request_error;
 mod served;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -27,10 +27,10 @@ use serde_json::{Value, json};
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
 use crate::config::ChatSpec;
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
-use image::ImageLimits;
+use image::{ImageLimits, SharedPicture};
 use pool::Failure;
 use served::Served;
 use wire::RequestKeys;
@@ -312,31 +312,29 @@ impl Adapter for Chat {
     }
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
-        // Each chart is read and encoded once, by the first thread that needs it.
-        let images: Vec<OnceLock<Result<String, String>>> =
-            charts.iter().map(|_| OnceLock::new()).collect();
         let limits = ImageLimits {
             side: self.spec.endpoint.max_image_side,
             bytes: self.spec.endpoint.max_image_bytes,
         };
-        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
-            let encoded = slot.get_or_init(|| {
-                image::data_url(chart, limits).map_err(|error| format!("{error:#}"))
-            });
-            encoded.clone().map_err(anyhow::Error::msg)
-        };
-        let jobs: Vec<_> = charts
+        let pictures: Vec<_> = charts
             .iter()
-            .zip(&images)
-            .flat_map(|(entry, slot)| {
+            .map(|entry| SharedPicture::new(entry, limits))
+            .collect();
+        let jobs: Vec<(&SharedPicture<'_>, &Question)> = charts
+            .iter()
+            .zip(&pictures)
+            .flat_map(|(entry, picture)| {
                 entry
                     .questions
                     .iter()
-                    .map(move |question| (slot, &entry.chart, question))
+                    .map(move |question| (picture, question))
             })
             .collect();
-        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
-            self.about_chart(&image(slot, chart)?, question)
+        let ask = |&(picture, question): &(&SharedPicture<'_>, &Question)| {
+            let image = picture.get().map_err(Failure::from);
+            let asked = image.and_then(|image| self.about_chart(&image, question));
+            picture.finish_question();
+            asked
         };
         self.ask_all(&jobs, ask, report)
     }

@@ -29,17 +29,17 @@ fn the_sum_is_met_exactly_with_requests_side_by_side() {
     let mut adapter = Chat::new("served", &chat, &overrides).unwrap();
     let described = describe_answers(&mut adapter, &work);
     assert_eq!(server.seen().len(), 15);
-    assert!(
-        described[..15].iter().all(|line| line == "=5"),
-        "{described:?}"
-    );
     let line = format!(
         "adapter: {}: the run has cost $0.01515 of the $0.01515 of --max-cost, and the next request may cost $0.00101: a \
          greater --max-cost goes on",
         server.base_url()
     );
+    // Which questions got no money depends on the threads.
+    let (answered, stopped): (Vec<&String>, Vec<&String>) =
+        described.iter().partition(|described| *described == "=5");
+    assert_eq!((answered.len(), stopped.len()), (15, 5));
     assert!(
-        described[15..].iter().all(|described| *described == line),
+        stopped.iter().all(|stopped| **stopped == line),
         "{described:?}"
     );
 }
