@@ -4,6 +4,8 @@
 //! [`build`] and in [`training::load`].
 
 mod blind;
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod budget;
 #[cfg(feature = "hub")]
 pub mod chat;
 mod checkpoint_dir;
@@ -20,6 +22,8 @@ mod oracle;
 mod pix2struct;
 mod process;
 // Only endpoints hold conversations.
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod process_group;
 #[cfg_attr(not(feature = "hub"), expect(dead_code))]
 mod prompt;
 #[cfg(any(feature = "gguf", feature = "onnx"))]
@@ -35,6 +39,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 
+pub use budget::{Budget, MAX_USD};
 pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
 use language_model::LanguageModel;
@@ -140,6 +145,8 @@ pub struct Overrides {
     pub onnxruntime: Option<PathBuf>,
     /// Keep no tables that were read for other runs.
     pub no_table_cache: bool,
+    /// What the requests of all endpoints may cost together (`--max-cost`); `None` for no limit.
+    pub budget: Option<Budget>,
 }
 
 /// Opens the train split where it is needed.

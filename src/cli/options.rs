@@ -121,7 +121,7 @@ impl AdapterArgs {
             max_patches: self.max_patches,
             max_new_tokens: self.max_new_tokens,
             onnxruntime: self.onnxruntime.clone(),
-            no_table_cache: false,
+            ..Overrides::default()
         };
         AdapterNames {
             names,

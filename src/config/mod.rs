@@ -12,7 +12,8 @@ mod protocol;
 pub use adapter::{
     AdapterSpec, BLANK_PREFIX, ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Family,
     GenerationSpec, GgufSource, GgufSpec, HeaderFontSource, OnnxSpec, Pix2StructSpec, Price,
-    ProcessSpec, PromptStyle, ReaderSpec, RequestLimits, UniChartSpec, WeightsSource, base_url,
+    ProcessSpec, PromptStyle, ReaderSpec, RequestLimits, ServeSpec, UniChartSpec, WeightsSource,
+    base_url,
 };
 pub use benchmark::{Benchmark, HubData, HubRepo, HubSource, Published, UrlFile};
 pub use evaluation_protocol::{BenchmarkProtocol, EvaluationProtocol};

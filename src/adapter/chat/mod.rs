@@ -4,18 +4,23 @@
 //! Several threads send questions ([`pool`]), at the rate that the adapter file allows
 //! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
 //! stop the adapter ([`request_error`]), and so does a server that refuses the first connection
-//! ([`contact`]).
+//! ([`contact`]). A server may be started for the run ([`served`]), and requests may share a budget
+//! ([`meter`]).
 
+mod address;
 mod contact;
 mod conversation;
 mod endpoint;
+mod event_stream;
 mod image;
+mod meter;
 mod pool;
 mod rate_limit;
 mod request_error;
+mod served;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -24,10 +29,12 @@ use super::extraction::extract;
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
 use crate::config::{ChatSpec, Extraction};
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
+use image::{ImageLimits, SharedPicture};
 use pool::Failure;
+use served::Served;
 use wire::RequestKeys;
 
 /// Questions in a call per thread: enough to keep the threads busy while a call's last answers
@@ -43,6 +50,8 @@ pub struct Chat {
     max_tokens: usize,
     endpoint: Endpoint,
     contact: Contact,
+    /// The server that is started for it.
+    served: Option<Served>,
 }
 
 impl Chat {
@@ -50,9 +59,19 @@ impl Chat {
     /// sent.
     ///
     /// # Errors
-    /// Returns an error if a required key is not set, or the address is invalid.
+    /// Returns an error if a required key is not set, the address is invalid, the command of
+    /// `serve` holds a key, or the budget of `overrides` has no price to go by.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
-        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
+        let budget = overrides.budget.as_ref();
+        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price, budget)?;
+        // A server that the environment names runs already.
+        let serve = spec.serve.as_ref().filter(|_| endpoint.is_at_own_address());
+        let served = serve
+            .map(|serve| {
+                let (url, limit) = (&spec.endpoint.base_url, spec.limits.start_timeout);
+                Served::new(serve, url, limit, endpoint.secrets().clone())
+            })
+            .transpose()?;
         let max_tokens = overrides
             .max_new_tokens
             .unwrap_or(spec.generation.max_tokens);
@@ -83,6 +102,18 @@ impl Chat {
                 .unwrap_or_else(|| "none".to_owned()),
         );
         set("image", image::HANDLING.to_owned());
+        // Rows of files without these keys are what they were before there were any.
+        for (key, limit) in [
+            ("max_image_side", spec.endpoint.max_image_side),
+            ("max_image_bytes", spec.endpoint.max_image_bytes),
+        ] {
+            if let Some(limit) = limit {
+                set(key, limit.to_string());
+            }
+        }
+        if let Some(served) = &served {
+            set("serve", served.setting());
+        }
         set(
             "image_detail",
             spec.image_detail
@@ -114,7 +145,16 @@ impl Chat {
             max_tokens,
             endpoint,
             contact,
+            served,
         })
+    }
+
+    /// Has the server started where the run is to do that, and makes the first connection.
+    fn reach(&self) -> Result<(), String> {
+        if let Some(served) = &self.served {
+            served.start(self.endpoint.abort_signal())?;
+        }
+        self.contact.make()
     }
 
     /// Asks every job on several threads, after a first connection.
@@ -125,7 +165,9 @@ impl Chat {
         report: &mut dyn FnMut(usize, Result<T>),
     ) -> Result<()> {
         let abort = self.endpoint.abort_signal();
-        if let Err(reason) = self.contact.make() {
+        if abort.check().is_ok()
+            && let Err(reason) = self.reach()
+        {
             abort.raise(reason);
         }
         let pool = pool::Pool {
@@ -133,7 +175,12 @@ impl Chat {
             abort,
             when_quiet: &|| self.contact.check(),
         };
-        pool.ask_concurrently(jobs, ask, report)
+        let asked = pool.ask_concurrently(jobs, ask, report);
+        let last_words = |error| match self.served.as_ref().and_then(Served::last_words) {
+            Some(words) => anyhow::anyhow!("{error:#}; {words}"),
+            None => error,
+        };
+        asked.map_err(last_words)
     }
 
     /// Ends waits and begins no more requests; replies on their way are still awaited, for they are
@@ -308,26 +355,29 @@ impl Adapter for Chat {
     }
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
-        // Each chart is read and encoded once, by the first thread that needs it.
-        let images: Vec<OnceLock<Result<String, String>>> =
-            charts.iter().map(|_| OnceLock::new()).collect();
-        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
-            let encoded =
-                slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
-            encoded.clone().map_err(anyhow::Error::msg)
+        let limits = ImageLimits {
+            side: self.spec.endpoint.max_image_side,
+            bytes: self.spec.endpoint.max_image_bytes,
         };
-        let jobs: Vec<_> = charts
+        let pictures: Vec<_> = charts
             .iter()
-            .zip(&images)
-            .flat_map(|(entry, slot)| {
+            .map(|entry| SharedPicture::new(entry, limits))
+            .collect();
+        let jobs: Vec<(&SharedPicture<'_>, &Question)> = charts
+            .iter()
+            .zip(&pictures)
+            .flat_map(|(entry, picture)| {
                 entry
                     .questions
                     .iter()
-                    .map(move |question| (slot, &entry.chart, question))
+                    .map(move |question| (picture, question))
             })
             .collect();
-        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
-            self.about_chart(&image(slot, chart)?, question)
+        let ask = |&(picture, question): &(&SharedPicture<'_>, &Question)| {
+            let image = picture.get().map_err(Failure::from);
+            let asked = image.and_then(|image| self.about_chart(&image, question));
+            picture.finish_question();
+            asked
         };
         self.ask_all(&jobs, ask, report)
     }
@@ -339,7 +389,10 @@ impl Adapter for Chat {
 
 impl LanguageModel for Chat {
     fn settings(&self) -> Vec<(String, String)> {
-        self.endpoint.settings()
+        let mut settings = self.endpoint.settings();
+        let serve = self.served.as_ref().map(Served::setting);
+        settings.extend(serve.map(|serve| ("serve".to_owned(), serve)));
+        settings
     }
 
     fn batch(&self) -> usize {
